@@ -1,0 +1,63 @@
+# Lookalike. `make help` lists the targets; each sets up what it needs, once.
+DATA      ?=
+CORPUS    ?= corpus
+SCHEDULER ?=
+WORKERS   ?=
+ENCODER   ?=
+PYTHON    ?= python3.11
+DEMO      ?= demo
+
+VENV := .venv
+BIN  := $(VENV)/bin
+RUN  := $(BIN)/lookalike
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ingest index search status test check test-slow bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## Make .venv with everything in it (once; about 3 GB)
+
+$(VENV)/.ready: pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; name another one: make setup PYTHON=python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## Simulate a small archive in ./demo, ingest, index and search it
+	$(RUN) demo $(DEMO)
+
+ingest: setup  ## Read DATA=… into CORPUS=corpus (SCHEDULER=tcp://…, WORKERS=n, ENCODER=name)
+	@test -n "$(DATA)" || { echo "make ingest: say where the files are, as in: make ingest DATA=/mnt/blpd7"; exit 2; }
+	$(RUN) ingest $(DATA) --corpus $(CORPUS) $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
+
+index: setup  ## Build the search graph of CORPUS=corpus
+	$(RUN) index --corpus $(CORPUS) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+
+search: setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER" or ARGS="--file F --f-start MHZ --f-stop MHZ"
+	@test -n "$(ARGS)" || { echo 'make search: say what for, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2; }
+	$(RUN) search --corpus $(CORPUS) $(ARGS)
+
+status: setup  ## Tell what CORPUS=corpus holds
+	$(RUN) status --corpus $(CORPUS)
+
+test: check  ## Check style, types and layers, then run the tests (a few minutes)
+	$(BIN)/python -m pytest -q -m "not slow and not bench"
+
+check: setup  ## Style, types and import layers only
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-slow: setup  ## The tests that take minutes each
+	$(BIN)/python -m pytest -q -m slow
+
+bench: setup  ## Measure: scan against bare read and notebook, gate, index; prints the tables of BENCHMARKS.md
+	$(BIN)/python tests/benchmarks/bench_scan.py
+	$(BIN)/python tests/benchmarks/bench_gate.py
+	$(BIN)/python tests/benchmarks/bench_index.py
+
+clean:  ## Remove .venv, caches and the demo
+	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

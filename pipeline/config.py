@@ -1,0 +1,219 @@
+"""What a corpus is made with, and how a run is carried out.
+
+``corpus.toml`` in the corpus folder has two halves. ``[scan]`` and ``[encoder]`` are *identity*: they decide what is
+in the corpus, are compared on every reopening and cannot change. ``[index]`` and ``[run]`` are *circumstance*: any run
+may set them anew. Flags beat the file, the file beats the defaults.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pipeline.errors import ConfigError
+from pipeline.model import WindowGrid
+
+CONFIG_FILE = "corpus.toml"
+CUTOUT_VERSION = 1
+"""Version of the cutouts' format (:mod:`pipeline.cutouts`) and of the statistics stored with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanConfig:
+    """Which windows are cut and which of them are kept. Identity."""
+
+    window: int = 256
+    """Fine channels a window."""
+    step: int = 256
+    """Fine channels from window to window."""
+    integrations: int = 16
+    """Spectra a window."""
+    window_is_given: bool = False
+    """True where the user chose the window: only then may it be wider than the coarse channels of a product."""
+    false_alarm: float = 0.001
+    """Share of pure-noise windows the gate lets pass, all its statistics together."""
+    keep_all: bool = False
+    """Keep every window, signal or not."""
+    f_start_mhz: float | None = None
+    """Only windows wholly above this frequency."""
+    f_stop_mhz: float | None = None
+    """Only windows wholly below this frequency."""
+    coarse_width: int | None = None
+    """Fine channels a coarse channel, where it is known better than the files tell."""
+    polarisation: int = 0
+    """Which product of a file with several; 0 is total power."""
+
+    def __post_init__(self) -> None:
+        if min(self.window, self.step, self.integrations) < 1:
+            raise ConfigError(f"window, step and integrations must be at least 1, got {self.window}, {self.step}, "
+                              f"{self.integrations}")
+        if not 0 < self.false_alarm < 0.5:
+            raise ConfigError(f"false_alarm must lie between 0 and 0.5, got {self.false_alarm}")
+        if self.f_start_mhz is not None and self.f_stop_mhz is not None and self.f_start_mhz >= self.f_stop_mhz:
+            raise ConfigError(f"f_start_mhz {self.f_start_mhz} must be below f_stop_mhz {self.f_stop_mhz}")
+        if self.coarse_width is not None and self.coarse_width < 1:
+            raise ConfigError(f"coarse_width must be at least 1, got {self.coarse_width}")
+        if self.polarisation < 0:
+            raise ConfigError(f"polarisation must be 0 or more, got {self.polarisation}")
+
+    @property
+    def grid(self) -> WindowGrid:
+        """The window grid these settings describe."""
+        return WindowGrid(self.window, self.step, self.integrations)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderConfig:
+    """Which encoder makes the corpus' vectors. Identity (by the weights' digest, not by their path)."""
+
+    name: str = "power-spectrum"
+    weights: str = ""
+    """A local weights file, for encoders that have weights."""
+
+    def __post_init__(self) -> None:
+        if any("\ud800" <= letter <= "\udfff" for letter in self.name + self.weights):
+            raise ConfigError(f"weights {self.weights!r} is no UTF-8 path and cannot be written down; rename the file")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """How segments are built. Circumstance."""
+
+    exact_below: int = 20_000
+    """Fewer vectors than this are scanned exactly: a graph would not be faster."""
+    segment_vectors: int = 1_000_000
+    """Most vectors a segment."""
+
+    def __post_init__(self) -> None:
+        if self.exact_below < 0 or self.segment_vectors < 1:
+            raise ConfigError(f"exact_below must be 0 or more and segment_vectors at least 1, got {self.exact_below}, "
+                              f"{self.segment_vectors}")
+
+
+EmbedOn = Literal["auto", "gpu", "cpu"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """How a run is carried out. Circumstance."""
+
+    scheduler: str = ""
+    """Address of a running Dask scheduler; empty for an embedded cluster."""
+    workers: int = 0
+    """Worker processes of the embedded cluster; 0 for one a core."""
+    worker_memory_gb: float = 2.0
+    """Bound on each embedded worker process."""
+    embed_on: EmbedOn = "auto"
+    """``gpu``: only workers that offer the resource GPU; ``auto``: those, where there are any."""
+    resource_wait_s: float = 30.0
+    """How long to wait for workers, or for a resource, that nobody offers."""
+    in_flight: int = 3
+    """Tasks submitted a worker thread: enough to keep it busy, few enough to keep the scheduler small."""
+    retries: int = 2
+    """Further attempts for a task that fails for no fault of its source."""
+
+    def __post_init__(self) -> None:
+        if self.embed_on not in ("auto", "gpu", "cpu"):
+            raise ConfigError(f"embed_on must be auto, gpu or cpu, got {self.embed_on!r}")
+        if self.workers < 0 or self.in_flight < 1 or self.retries < 0:
+            raise ConfigError("workers and retries must be 0 or more, in_flight at least 1")
+        if self.worker_memory_gb <= 0 or self.resource_wait_s < 0:
+            raise ConfigError("worker_memory_gb must be positive and resource_wait_s 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All four tables of ``corpus.toml``."""
+
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    @classmethod
+    def load(cls, corpus: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+        """Read ``corpus.toml`` if the folder has one, then lay ``overrides`` (table → key → value) over it.
+
+        Values of ``None`` in ``overrides`` mean "flag not given". Unknown tables and keys raise :class:`ConfigError`.
+        """
+        path = corpus / CONFIG_FILE
+        tables: dict[str, dict[str, Any]] = {}
+        try:
+            tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        except ValueError as error:  # TOML, UTF-8, or a number of too many digits
+            raise ConfigError(f"{path}: not valid TOML ({error})") from error
+        return cls()._with(tables, f"{path} ").override(overrides or {})
+
+    def override(self, overrides: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Lay given values (not ``None``) over this configuration."""
+        given = {table: {k: v for k, v in keys.items() if v is not None} for table, keys in overrides.items()}
+        return self._with(given, "flags ")
+
+    def _with(self, tables: Mapping[str, Any], origin: str) -> Self:
+        """Lay ``tables`` over this configuration, rejecting unknown names, wrong types and impossible values."""
+        known = [f.name for f in fields(self)]
+        if unknown := sorted(set(tables) - set(known)):
+            raise ConfigError(f"{origin}[{unknown[0]}]: unknown table; known: {', '.join(known)}")
+        return replace(self, **{table: _table(getattr(self, table), keys, f"{origin}[{table}]")
+                                for table, keys in tables.items()})
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which windows a corpus holds, and how: compared on every reopening."""
+        scan = asdict(self.scan)
+        del scan["window_is_given"]  # says who chose the window, not which
+        return {"scan": scan, "cutout_version": CUTOUT_VERSION}
+
+    def to_toml(self) -> str:
+        """The file that :meth:`load` reads back to an equal configuration."""
+        lines = ["# Written when the corpus was made. [scan] and [encoder] are its identity and cannot change;",
+                 "# [index] and [run] may be edited at any time."]
+        for table, keys in asdict(self).items():
+            lines += ["", f"[{table}]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
+        return "\n".join(lines) + "\n"
+
+
+def _table(default: Any, keys: Any, origin: str) -> Any:
+    """Lay ``keys`` over the dataclass ``default``."""
+    if not isinstance(keys, Mapping):
+        raise ConfigError(f"{origin}: expected a table, got {keys!r}")
+    types = {f.name: str(f.type) for f in fields(default)}
+    values = {}
+    for key, value in keys.items():
+        if key not in types:
+            raise ConfigError(f"{origin}: unknown key {key!r}; known: {', '.join(types)}")
+        values[key] = _value(types[key], value, f"{origin} {key}")
+    try:
+        return replace(default, **values)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from None
+
+
+def _value(annotation: str, value: Any, origin: str) -> Any:
+    """Return a TOML value as the type of its field; a whole number is a fine float, a bool is no number."""
+    kinds: tuple[type, ...] = {"int": (int,), "float": (int, float), "bool": (bool,)}.get(
+        annotation.removesuffix(" | None"), (str,))
+    if type(value) not in kinds:
+        raise ConfigError(f"{origin} = {value!r} is not of type {annotation}")
+    if float in kinds and not abs(value) < 1e300:  # not NaN, not infinite, and no whole number beyond every float
+        raise ConfigError(f"{origin} = {value!r} is not a finite number")
+    return float(value) if float in kinds else value  # 1400 and 1400.0 are one identity
+
+
+def _toml(value: Any) -> str:
+    # JSON spells numbers and booleans as TOML does, and strings but for DEL
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Short digest of an identity: equal dictionaries, equal digests, whatever the order of keys."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
