@@ -1,0 +1,110 @@
+"""8-bit cutouts: robust log power in units of the noise spread, compressed by asinh.
+
+For power ``x`` relative to its baseline (baseline 1) and the radiometer's relative spread σ = 1/√N::
+
+    u    = ln(x) / σ                                   ≈ (x − 1)/σ near the baseline, logarithmic far above it
+    code = 1 + round(254 · (asinh(u) − LOW) / (HIGH − LOW)),  clipped to 1…255
+    code = 0                                           masked pixel, defined as u = 0 (the baseline)
+
+One step is 0.04 σ at the baseline and 4 % of u far above it. ``level`` (power at the baseline) and ``spread`` (σ) are stored
+with every cutout, so that linear power can be recovered (:func:`power_of_cutouts`). A window that is constant or mostly
+masked has no cutout: the gate counts it as masked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.baseline import noise_spectra_of
+
+LOW, HIGH = -3.0, 7.0
+"""Range of asinh(u): from u = −10 to u = 548, which at N = 102 is 10²³ times the baseline."""
+
+_STEP = (HIGH - LOW) / 254
+_IMAGE = np.concatenate([[0.0], LOW + _STEP * np.arange(255)]).astype(np.float32)
+_UNCLIPPED_MIN = 1e-30
+
+
+def quantise(power: NDArray[np.float32], spread: float) -> NDArray[np.uint8]:
+    """Quantise power relative to its baseline.
+
+    Parameters
+    ----------
+    power : (...) float32
+        Power over baseline; values ≤ 0 are masked pixels.
+    spread : float
+        Relative spread σ of one pixel of noise.
+
+    Returns
+    -------
+    (...) uint8
+        Codes, 0 for masked pixels.
+    """
+    compressed = np.arcsinh(np.log(np.maximum(power, np.float32(_UNCLIPPED_MIN))) * np.float32(1 / spread))
+    codes: NDArray[np.float32] = np.rint((compressed - np.float32(LOW)) * np.float32(1 / _STEP)) + np.float32(1)
+    codes = np.clip(codes, 1, 255)
+    codes[power <= 0] = 0
+    return codes.astype(np.uint8)
+
+
+def image_of_cutouts(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return asinh(u) of codes, float32 of the same shape: what encoders see. Masked pixels are 0."""
+    return _IMAGE[cutouts]
+
+
+def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDArray[np.float64]:
+    """Recover linear power, within the quantisation step.
+
+    Parameters
+    ----------
+    cutouts : (n, T, F) uint8
+    level, spread : scalar or (n,)
+        As stored with the cutouts. Whole-row gain changes were divided out and stay so.
+
+    Returns
+    -------
+    (n, T, F) float64
+        In the file's unit. Masked pixels lie at the baseline.
+    """
+    u = np.sinh(_IMAGE.astype(np.float64)[cutouts])
+    power: NDArray[np.float64] = np.asarray(level)[..., None, None] * np.exp(u * np.asarray(spread)[..., None, None])
+    return power
+
+
+def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
+    """Make cutouts of windows that come without the band around them (arrays, pictures).
+
+    Rows are divided by their own medians and the spread is the window's own, from the pixels *below* the baseline, which
+    signals leave alone. A signal that fills more than half of a row cannot be told from the noise this way: windows cut
+    from files are measured against their whole coarse channel instead.
+
+    Parameters
+    ----------
+    power : (n, T, F) array
+        Linear power. Values that are not finite or not positive are masked.
+
+    Returns
+    -------
+    (n, T, F) uint8
+
+    Raises
+    ------
+    ValueError
+        Where an array is not three-dimensional.
+    """
+    if power.ndim != 3:
+        raise ValueError(f"expected windows of shape (n, spectra, channels), got shape {power.shape}")
+    out = np.zeros(power.shape, np.uint8)
+    for window, codes in zip(np.asarray(power, np.float64), out, strict=True):
+        valid = np.isfinite(window) & (window > 0)
+        rows = valid.any(axis=1)
+        if not rows.any():
+            continue
+        gain = np.ones(len(window))
+        gain[rows] = [np.median(row[ok]) for row, ok in zip(window[rows], valid[rows], strict=True)]
+        flat = np.where(valid, window / gain[:, None], 0.0).astype(np.float32)
+        codes[:] = quantise(flat, noise_spectra_of(flat[valid]) ** -0.5)
+    return out

@@ -1,0 +1,336 @@
+"""Which windows hold a signal: many box sums, one false-alarm rate.
+
+A window is summed over boxes of 1, 4, 16, 64 … channels × 1, 2, 4, 8, 16 … spectra, at every drift from −1 to +1 box width a
+spectrum (tree of Taylor 1974: each level adds pairs of the level below). So narrow, drifting, pulsed, wide and broadband
+signals each meet a box of about their own shape: the widest drift is 64 channels (179 Hz at 2.79 Hz) a spectrum. One more
+statistic, the *excess*, adds up how improbable single pixels are and sees impulses scattered anywhere.
+
+In noise, the sum of m pixels is Gamma(m·N) exactly, so every threshold follows from its false-alarm probability. What is not
+exact is how many *independent* trials a family of overlapping boxes amounts to: that share was counted in simulated noise,
+where it turned out to depend on the shape of the window alone and not on N (:data:`INDEPENDENT`, :data:`JOINT`;
+``tests/benchmarks/calibrate_gate.py`` counts again).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import gammaincc, gammainccinv, gammaln
+
+from pipeline.model import WindowGrid
+
+WIDTHS = (1, 4, 16, 64, 256)
+"""Channels a box; those up to the window's width are used."""
+EXCESS_PROBABILITY = 1e-3
+"""Pixels less probable than this add to the excess."""
+MOST_MASKED = 0.5
+"""A window with a larger share of masked pixels is not searched."""
+
+INDEPENDENT = {
+    # columns: share by duration 1, 2, 4, 8, 16 … spectra (the last stands for longer ones)
+    4: (1.0, 0.825, 0.55, 0.285, 0.13),
+    16: (1.0, 0.96, 0.84, 0.725, 0.54),
+    64: (1.0, 0.96, 0.85, 0.93, 0.87),
+    256: (1.0, 0.96, 0.95, 1.0, 0.95),
+}
+"""Independent trials as a share of all boxes of one width and duration, by how many boxes lie side by side in the window: where
+these are few, most drifts leave the window and repeat one another's sums."""
+JOINT = 1.08
+"""What the families' false alarms may add up to, relative to those of all together: some windows raise several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a window must reach, for one N and one window shape."""
+
+    sigmas: NDArray[np.float32]
+    """(widths, durations): box sums, in standard deviations of the box's noise."""
+    excess: float
+    pixel: float
+    """Power (baseline 1) from which a pixel adds to the excess."""
+    table_power: NDArray[np.float32]
+    """(256,) power, ascending from ``pixel`` …"""
+    table_excess: NDArray[np.float32]
+    """(256,) … against −ln p − −ln :data:`EXCESS_PROBABILITY`; continued linearly above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the gate measured, one entry a window."""
+
+    keep: NDArray[np.bool_]
+    snr: NDArray[np.float32]
+    """Largest box sum, in standard deviations of that box's noise."""
+    best_width: NDArray[np.uint16]
+    """Channels of that box."""
+    best_duration: NDArray[np.uint16]
+    """Spectra of that box."""
+    excess: NDArray[np.float32]
+    masked: NDArray[np.uint32]
+    """Masked pixels."""
+    searchable: NDArray[np.bool_]
+    """False where most pixels are masked: neither kept nor counted as exposure."""
+
+
+def measure(
+    power: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    grid: WindowGrid,
+    noise_spectra: float,
+    false_alarm: float,
+) -> Statistics:
+    """Measure windows of one time block of a flattened coarse channel.
+
+    Parameters
+    ----------
+    power : (integrations, channels) float32
+        Power over baseline, masked pixels 0 (:func:`pipeline.baseline.flatten`).
+    starts : (n,) int64
+        First channel of each window.
+    grid : WindowGrid
+    noise_spectra : float
+        N of the noise.
+    false_alarm : float
+        Share of pure-noise windows to let pass, all statistics together.
+
+    Returns
+    -------
+    Statistics
+        With n entries each.
+    """
+    limits = thresholds(round(noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
+    n = len(starts)
+    best = np.zeros((n, len(limits.sigmas), limits.sigmas.shape[1]), np.float32)
+    excess, masked = np.zeros(n, np.float32), np.zeros(n, np.uint32)
+    _measure(power, starts, grid.channels, np.float32(noise_spectra**0.5), np.float32(limits.pixel),
+             limits.table_power, limits.table_excess, best, excess, masked)
+    searchable = masked <= MOST_MASKED * grid.channels * grid.integrations
+    flat = best.reshape(n, -1)
+    where = flat.argmax(axis=1) if n else np.zeros(0, np.intp)
+    width, level = np.divmod(where, limits.sigmas.shape[1])
+    passes = (flat >= limits.sigmas.ravel()).any(axis=1) | (excess >= limits.excess)
+    return Statistics(
+        keep=passes & searchable,
+        snr=flat[np.arange(n), where],
+        best_width=np.asarray(WIDTHS, np.uint16)[width],
+        best_duration=np.minimum(2**level, grid.integrations).astype(np.uint16),
+        excess=excess,
+        masked=masked,
+        searchable=searchable,
+    )
+
+
+@lru_cache(maxsize=256)
+def thresholds(noise_spectra: float, channels: int, integrations: int, false_alarm: float) -> Thresholds:
+    """Return thresholds under which pure noise of N = ``noise_spectra`` passes with probability ``false_alarm``."""
+    widths = [w for w in WIDTHS if w <= channels]
+    levels = (integrations - 1).bit_length() + 1
+    # each box family and the excess get an equal share of the false alarms; shares overlap, hence JOINT
+    share = JOINT * false_alarm / (len(widths) * levels + 1)
+    sigmas = np.empty((len(widths), levels), np.float32)
+    for i, width in enumerate(widths):
+        for level in range(levels):
+            pixels = width * min(2**level, integrations)
+            sigmas[i, level] = _gamma_sigmas(
+                pixels * noise_spectra, share / independent_trials(width, level, channels, integrations)
+            )
+    pixel, table_power, table_excess = _pixel_table(noise_spectra)
+    excess = _excess_threshold(channels * integrations * EXCESS_PROBABILITY, share)
+    return Thresholds(sigmas, excess, pixel, table_power, table_excess)
+
+
+def independent_trials(width: int, level: int, channels: int, integrations: int) -> float:
+    """Estimate the independent sums among the boxes of ``width`` channels × 2^level spectra."""
+    boxes, columns = trials(width, level, channels, integrations), channels // width
+    if columns == 1:  # every drift sums the same pixels
+        return boxes / (2 * 2**level - 1)
+    known = sorted(INDEPENDENT)
+    shares = [INDEPENDENT[k][min(level, len(INDEPENDENT[k]) - 1)] for k in known]
+    return max(1.0, boxes * float(np.interp(np.log(columns), np.log(known), shares)))
+
+
+def trials(width: int, level: int, channels: int, integrations: int) -> int:
+    """Count the boxes of ``width`` channels × 2^level spectra, all positions and drifts."""
+    groups = -(-integrations // 2**level)
+    return (channels // width) * groups * (2 * 2**level - 1)
+
+
+def _gamma_sigmas(shape: float, probability: float) -> float:
+    """Return how many standard deviations above its mean a Gamma(``shape``) has the upper tail ``probability``."""
+    return float((gammainccinv(shape, probability) - shape) / np.sqrt(shape))
+
+
+def _excess_threshold(expected: float, probability: float) -> float:
+    """Return the excess that noise reaches with ``probability``.
+
+    Pixels rarer than :data:`EXCESS_PROBABILITY` number Poisson(``expected``), and −ln p of each lies Exponential(1) beyond:
+    the sum is Gamma of that number.
+    """
+    counts = np.arange(1, int(expected + 40 * np.sqrt(expected + 1)) + 20)
+    weights = np.exp(counts * np.log(expected) - expected - gammaln(counts + 1))
+    low, high = 0.0, 1e4
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.sum(weights * gammaincc(counts, middle)) > probability else (low, middle)
+    return high
+
+
+@lru_cache(maxsize=64)
+def _pixel_table(noise_spectra: float) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+    """Tabulate excess against power, from the least excessive pixel to p = 1e−150."""
+    # dense where noise lies: the curve is convex there and straight lines would overstate it
+    log_p = np.log(EXCESS_PROBABILITY) + np.log(1e-147) * np.linspace(0, 1, 256) ** 2
+    power = gammainccinv(noise_spectra, np.exp(log_p)) / noise_spectra
+    return float(power[0]), power.astype(np.float32), (np.log(EXCESS_PROBABILITY) - log_p).astype(np.float32)
+
+
+SIDE_BY_SIDE = 8
+"""Windows summed at once: enough for long inner loops, few enough to stay in a core's cache."""
+
+# no reassociation of sums: statistics come out bit for bit the same on every machine
+_compiled = njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz"})
+
+
+@_compiled
+def _measure(  # type: ignore[no-untyped-def]
+    power, starts, channels, root_n, pixel, table_power, table_excess, best, excess, masked
+):
+    """Fill ``best`` (n, widths, levels) in sigmas, ``excess`` (n,) and ``masked`` (n,).
+
+    Windows lie side by side in rows of boxes, with as many empty boxes between them as there are rows: no drift reaches from
+    one window into the next.
+    """
+    spectra, levels = power.shape[0], best.shape[2]
+    rows = 1 << (levels - 1)  # spectra, padded to a power of two with empty rows
+    full = rows + SIDE_BY_SIDE * (channels + rows)
+    boxes = np.zeros((rows, full), np.float32)
+    one, two = np.zeros_like(boxes), np.zeros_like(boxes)
+    peak = np.zeros(full, np.float32)
+    for first in range(0, len(starts), SIDE_BY_SIDE):
+        count = min(SIDE_BY_SIDE, len(starts) - first)
+        boxes[:] = 0
+        for k in range(first, first + count):
+            window = power[:, starts[k] : starts[k] + channels]
+            masked[k] = _subtract_baseline(window, boxes[:, rows + (k - first) * (channels + rows) :])
+            excess[k] = _excess(window, pixel, table_power, table_excess)
+        columns, width = channels, 1
+        for i in range(best.shape[1]):
+            length = rows + count * (columns + rows)
+            for falling in (False, True):
+                below, above = boxes, one
+                for level in range(levels):
+                    peak[:length] = 0
+                    if level == 0:
+                        _raise_peak(boxes, peak, length)
+                    else:
+                        _add_pairs(below, above, peak, length, level, falling)
+                        below, above = (one, two) if level % 2 else (two, one)
+                    sigmas = root_n / np.sqrt(np.float32(width * min(1 << level, spectra)))
+                    for k in range(count):
+                        start = rows + k * (columns + rows)
+                        largest = _largest(peak[start : start + columns]) * sigmas
+                        best[first + k, i, level] = max(best[first + k, i, level], largest)
+            if i + 1 < best.shape[1]:
+                _widen(boxes, columns, columns // 4, count)
+                columns, width = columns // 4, width * 4
+
+
+@_compiled
+def _subtract_baseline(window, boxes):  # type: ignore[no-untyped-def]
+    """Write power − 1 into boxes, 0 for masked pixels; return how many are masked."""
+    masked = 0
+    for t in range(window.shape[0]):
+        row, out = window[t], boxes[t]
+        for c in range(len(row)):
+            value = row[c]
+            out[c] = value - np.float32(1) if value > 0 else np.float32(0)
+        for c in range(len(row)):
+            masked += not row[c] > 0
+    return masked
+
+
+@_compiled
+def _excess(window, pixel, table_power, table_excess):  # type: ignore[no-untyped-def]
+    """Add up the excess of all pixels above ``pixel``."""
+    total = np.float32(0)
+    for t in range(window.shape[0]):
+        row = window[t]
+        rare = 0
+        for c in range(len(row)):
+            rare += row[c] > pixel
+        if rare:  # few rows have any: the count above is vectorised, this is not
+            for c in range(len(row)):
+                if row[c] > pixel:
+                    total += _excess_of(row[c], table_power, table_excess)
+    return total
+
+
+@_compiled
+def _excess_of(value, table_power, table_excess):  # type: ignore[no-untyped-def]
+    last = len(table_power) - 1
+    if value >= table_power[last]:
+        slope = (table_excess[last] - table_excess[last - 1]) / (table_power[last] - table_power[last - 1])
+        return table_excess[last] + (value - table_power[last]) * slope
+    j = np.searchsorted(table_power, value)
+    part = (value - table_power[j - 1]) / (table_power[j] - table_power[j - 1])
+    return table_excess[j - 1] + part * (table_excess[j] - table_excess[j - 1])
+
+
+@_compiled
+def _raise_peak(boxes, peak, length):  # type: ignore[no-untyped-def]
+    for t in range(boxes.shape[0]):
+        row = boxes[t]
+        for c in range(length):
+            peak[c] = max(peak[c], row[c])
+
+
+@_compiled
+def _add_pairs(below, above, peak, length, level, falling):  # type: ignore[no-untyped-def]
+    """Add drifting sums of 2^(level−1) rows to sums of 2^level rows, and raise ``peak`` to the largest in each column.
+
+    In a group of 2^level rows, row d holds the sums that drift by d columns from the group's first to its last spectrum.
+    """
+    size = 1 << level
+    for group in range(0, below.shape[0], size):
+        for d in range(size):
+            shift = (d + 1) // 2
+            early, late = below[group + d // 2], below[group + size // 2 + d // 2]
+            if falling:
+                early, late = early[shift:length], late[: length - shift]
+                out, top = above[group + d, shift:length], peak[shift:length]
+            else:
+                early, late = early[: length - shift], late[shift:length]
+                out, top = above[group + d, : length - shift], peak[: length - shift]
+            for c in range(length - shift):
+                total = early[c] + late[c]
+                out[c] = total
+                top[c] = max(top[c], total)
+
+
+@_compiled
+def _largest(values):  # type: ignore[no-untyped-def]
+    """Return the largest of ``values`` by folding them in halves, which overwrites them."""
+    n = len(values)
+    while n > 1:
+        half = (n + 1) // 2
+        for c in range(n - half):
+            values[c] = max(values[c], values[half + c])
+        n = half
+    return values[0]
+
+
+@_compiled
+def _widen(boxes, columns, wider, count):  # type: ignore[no-untyped-def]
+    """Make boxes four times as wide, in place: windows move together, and between them all is empty again."""
+    rows = boxes.shape[0]
+    for t in range(rows):
+        for k in range(count):
+            old = boxes[t, rows + k * (columns + rows) :]
+            new = boxes[t, rows + k * (wider + rows) :]
+            for c in range(wider):
+                new[c] = (old[4 * c] + old[4 * c + 1]) + (old[4 * c + 2] + old[4 * c + 3])
+            new[wider : wider + rows] = 0

@@ -1,0 +1,222 @@
+"""From filterbank data to kept windows: one coarse channel at a time.
+
+The only place where reader, grid, baseline, gate and cutouts meet. Ingest tasks scan whole coarse channels with it; a search
+cuts the windows of a query with it, kept or not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.baseline import Flat, flatten, nominal_noise_spectra
+from pipeline.config import ScanConfig
+from pipeline.cutouts import quantise
+from pipeline.errors import SourceError
+from pipeline.filterbank import Filterbank, require_spectra
+from pipeline.gate import measure
+from pipeline.model import Timing
+from pipeline.windows import Tiling, coarse_layout, product_width
+
+Columns = Mapping[str, NDArray[np.generic]]
+
+COLUMNS = {
+    "number": "window number",
+    "cutout": "uint8 codes of asinh log power, see pipeline.cutouts",
+    "snr": "largest box sum, in standard deviations of that box's noise",
+    "best_width": "channels of that box",
+    "best_duration": "spectra of that box",
+    "excess": "sum of -ln(p) over improbable pixels",
+    "masked": "masked pixels",
+    "level": "power at the baseline, in the file's unit",
+    "spread": "relative standard deviation of one pixel of noise",
+    "coarse_channel": "coarse channel, from low frequency",
+    "time_block": "block of spectra",
+    "f_start_mhz": "lower edge of the lowest window searched",
+    "f_stop_mhz": "upper edge of the highest window searched",
+    "windows_searched": "windows searched, kept or not",
+    "windows_kept": "windows kept",
+    "windows_masked": "windows left out because most of their pixels are dead",
+    "noise_spectra": "N: exponentials averaged in one pixel of noise",
+    "noise_is_measured": "true where the data contradicted the header's N",
+    "row_gain": "gain of each spectrum relative to the median one; 0 for a dead one",
+}
+"""What the columns of a source group hold, in words."""
+
+READ_CHANNELS = 2**20
+"""Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
+SPIKE_CHANNELS = 2**23
+"""Search this much of a band of unknown make for DC spikes."""
+SPIKE_RATIO = 1.5
+"""A spike stands this far above both of its neighbours, in every spectrum's mean."""
+MOST_SPIKES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one read of a source gave."""
+
+    windows: Columns
+    """One row a kept window: number, cutout, snr, best_width, best_duration, excess, masked, level, spread."""
+    exposure: Columns
+    """One row a coarse channel and time block: what was searched there, and how noisy it was."""
+    timing: Timing
+    bytes_decoded: int
+
+
+def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
+    """Decide how a source is cut into windows.
+
+    Raises
+    ------
+    SourceError
+        TOO_FEW_SAMPLES, TOO_FEW_CHANNELS.
+    """
+    header = filterbank.header
+    require_spectra(header, config.integrations, path=filterbank.path)
+    unknown = config.coarse_width is None and product_width(header) is None
+    try:
+        layout = coarse_layout(
+            header,
+            window_channels=config.window,
+            width=config.coarse_width,
+            dc_spikes=_spikes(filterbank) if unknown else (),
+            spikes_searched=min(header.nchans, SPIKE_CHANNELS),
+            window_is_given=config.window_is_given,
+        )
+    except SourceError as error:
+        raise SourceError(error.reason, f"{filterbank.path}: {error.message}") from None
+    return Tiling(header, config.grid, layout, config.f_start_mhz, config.f_stop_mhz)
+
+
+def _spikes(filterbank: Filterbank) -> list[int]:
+    """Return channels that stand alone above their neighbours: DC bins, and steady interference."""
+    header = filterbank.header
+    found: list[tuple[float, int]] = []
+    for start in range(0, min(header.nchans, SPIKE_CHANNELS), READ_CHANNELS):
+        stop = min(start + READ_CHANNELS, header.nchans)
+        spectrum = filterbank.read(0, min(16, header.nsamples), start, stop).mean(axis=0)
+        neighbours = np.maximum(spectrum[:-2], spectrum[2:])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = spectrum[1:-1] / neighbours
+        found += [(float(ratio[i]), start + 1 + int(i)) for i in np.flatnonzero(ratio > SPIKE_RATIO)]
+    return [channel for _, channel in sorted(found, reverse=True)[:MOST_SPIKES]]
+
+
+def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[Scanned]:
+    """Scan whole coarse channels, all time blocks, in order of (coarse channel, time block).
+
+    The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by one read.
+    """
+    for group in read_groups(tiling, coarse):
+        start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
+        pieces: list[tuple[int, int, Scanned]] = []
+        for block in range(tiling.n_blocks):
+            began = time.perf_counter()
+            first = block * tiling.grid.integrations
+            power = filterbank.read(first, first + tiling.grid.integrations, start, stop)
+            read_s = (time.perf_counter() - began) / len(group)
+            for i in group:
+                low, high = tiling.coarse_span(i)
+                piece = power[:, low - start : high - start]
+                pieces.append((i, block, scan_channel(np.ascontiguousarray(piece), tiling, i, block, config, read_s)))
+        yield from (piece for _, _, piece in sorted(pieces, key=lambda p: p[:2]))
+
+
+def read_groups(tiling: Tiling, coarse: range) -> Iterator[range]:
+    """Cut ``coarse`` into runs that are read at once; channels outside the searched band are left out."""
+    searched = [i for i in coarse if len(tiling.positions(i))]
+    most = max(1, READ_CHANNELS // tiling.coarse.width)
+    first = 0
+    for k in range(1, len(searched) + 1):
+        if k == len(searched) or k - first == most or searched[k] != searched[k - 1] + 1:
+            yield range(searched[first], searched[k - 1] + 1)
+            first = k
+
+
+def scan_channel(
+    power: NDArray[np.float32], tiling: Tiling, i: int, block: int, config: ScanConfig, read_s: float = 0.0
+) -> Scanned:
+    """Scan coarse channel ``i`` in time ``block``.
+
+    Parameters
+    ----------
+    power : (integrations, channels) float32
+        Linear power of the whole coarse channel, ascending; overwritten.
+    """
+    began = time.perf_counter()
+    decoded = power.nbytes
+    flat = flatten_channel(power, tiling, i)
+    positions = np.arange(tiling.positions(i).start, tiling.positions(i).stop, dtype=np.int64)
+    starts = positions * tiling.grid.step
+    stats = measure(flat.power, starts, tiling.grid, flat.noise_spectra, config.false_alarm)
+    keep = stats.searchable if config.keep_all else stats.keep
+    spread = flat.noise_spectra**-0.5
+    kept = np.flatnonzero(keep)
+    windows: Columns = {
+        "number": tiling.number(block, i, 0) + positions[kept],
+        "cutout": cut(flat, starts[kept], tiling.grid.channels),
+        "snr": stats.snr[kept],
+        "best_width": stats.best_width[kept],
+        "best_duration": stats.best_duration[kept],
+        "excess": stats.excess[kept],
+        "masked": stats.masked[kept],
+        "level": flat.baseline[starts[kept] + tiling.grid.channels // 2],
+        "spread": np.full(len(kept), spread, np.float32),
+    }
+    first, last = tiling.coarse_span(i)[0] + starts[0], tiling.coarse_span(i)[0] + starts[-1] + tiling.grid.channels
+    exposure: Columns = {
+        "coarse_channel": np.array([i], np.int32),
+        "time_block": np.array([block], np.int32),
+        "f_start_mhz": np.array([tiling.header.channel_edge_mhz(float(first))]),
+        "f_stop_mhz": np.array([tiling.header.channel_edge_mhz(float(last))]),
+        "windows_searched": np.array([stats.searchable.sum()], np.int32),
+        "windows_kept": np.array([len(kept)], np.int32),
+        "windows_masked": np.array([(~stats.searchable).sum()], np.int32),
+        "noise_spectra": np.array([flat.noise_spectra], np.float32),
+        "noise_is_measured": np.array([flat.noise_is_measured], np.bool_),
+        "row_gain": flat.row_gain[None, :],
+    }
+    return Scanned(windows, exposure, Timing(read_s=read_s, scan_s=time.perf_counter() - began), decoded)
+
+
+def flatten_channel(power: NDArray[np.float32], tiling: Tiling, i: int) -> Flat:
+    """Flatten coarse channel ``i`` (:func:`pipeline.baseline.flatten`), in place."""
+    dc = tiling.coarse.has_dc_spike and tiling.is_whole(i)
+    return flatten(power, nominal=nominal_noise_spectra(tiling.header), has_dc_spike=dc)
+
+
+def cut(flat: Flat, starts: NDArray[np.int64], channels: int) -> NDArray[np.uint8]:
+    """Cut windows out of a flattened coarse channel as (n, integrations, channels) uint8 cutouts."""
+    columns = starts[:, None] + np.arange(channels)
+    windows = np.moveaxis(flat.power[:, columns], 1, 0)
+    return quantise(windows, flat.noise_spectra**-0.5)
+
+
+def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+    """Cut any windows of a file, on the grid or off it, kept or not.
+
+    Parameters
+    ----------
+    places : sequence of (time block, first ascending channel)
+        Each window must lie within one coarse channel.
+
+    Returns
+    -------
+    (n, integrations, channels) uint8
+    """
+    grid = tiling.grid
+    out = np.zeros((len(places), grid.integrations, grid.channels), np.uint8)
+    by_piece: dict[tuple[int, int], list[int]] = {}
+    for k, (block, channel) in enumerate(places):
+        by_piece.setdefault((block, tiling.coarse_at(channel)), []).append(k)
+    for (block, i), members in by_piece.items():
+        low, high = tiling.coarse_span(i)
+        first = block * grid.integrations
+        flat = flatten_channel(filterbank.read(first, first + grid.integrations, low, high), tiling, i)
+        out[members] = cut(flat, np.array([places[k][1] - low for k in members], np.int64), grid.channels)
+    return out
