@@ -1,0 +1,200 @@
+"""A corpus folder: made once with an identity, written by one run at a time, read by anyone at any time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
+from pipeline.store.durable import make_folder
+from pipeline.store.generations import read_generation, read_pointer, write_generation
+from pipeline.store.groups import SourceGroup, VectorGroup
+from pipeline.store.identity import compare_identity, read_identity, write_identity
+from pipeline.store.layout import CURRENT, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS
+from pipeline.store.lock import acquire, release
+from pipeline.store.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Groups that were committed but, as the run died, not yet put into the manifest."""
+
+    sources: tuple[SourceGroup, ...]
+    vectors: tuple[VectorGroup, ...]
+    """Also those of sources the manifest does name."""
+
+
+class CorpusStore:
+    """The door to a corpus folder. Reading needs no lock; :meth:`publish` takes it where it is not held."""
+
+    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+        self.root = root
+        self.identity = identity
+        """What the corpus was made with, without the folder's own format number."""
+        self._mutex = threading.RLock()
+        self._lock_depth = 0
+        self._lock_file = -1
+        self._current: tuple[str, Manifest] | None = None
+
+    @classmethod
+    def create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
+        """Make a corpus in ``root``, a folder that need not exist.
+
+        Parameters
+        ----------
+        root : path
+        identity : mapping
+            Anything JSON can hold, without a key ``format``.
+
+        Raises
+        ------
+        ConfigError
+            ``root`` is not a folder.
+        CorpusError
+            There is a corpus already, or what is left of one.
+        CorpusLocked
+            Another process is at it.
+        """
+        root = Path(root)
+        try:
+            make_folder(root)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ConfigError(f"{root}: is not a folder; name another one for the corpus") from error
+        store = cls(root, identity)
+        with store.lock():
+            if (root / IDENTITY).exists():
+                raise CorpusError(f"{root}: there is a corpus already; open it, or name another folder")
+            if (root / CURRENT).exists() and store.manifest().generation > 0:
+                raise CorpusDamaged(f"{root / IDENTITY}: is missing, though the corpus is in use; restore it")
+            for name in (MANIFESTS, SOURCES, VECTORS, SEGMENTS, STAGING):
+                make_folder(root / name)
+            write_generation(root, Manifest())
+            write_identity(root, identity)  # last: it is what makes the folder a corpus
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: str | Path) -> Self:
+        """Open the corpus in ``root``; :class:`CorpusNotFound` if there is none."""
+        root = Path(root)
+        return cls(root, read_identity(root))
+
+    @classmethod
+    def open_or_create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
+        """Open the corpus in ``root`` if it has this identity, or make it.
+
+        Raises
+        ------
+        CorpusMismatch
+            It has another identity; each differing key is listed.
+        """
+        try:
+            store = cls.open(root)
+        except CorpusNotFound:
+            return cls.create(root, identity)
+        store.require_identity(identity)
+        return store
+
+    def require_identity(self, identity: Mapping[str, Any]) -> None:
+        """Raise :class:`CorpusMismatch` that lists each key in which the corpus differs from ``identity``."""
+        compare_identity(self.root, self.identity, identity)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the one writer for the length of a ``with`` block; may be nested.
+
+        Raises
+        ------
+        CorpusLocked
+            A live process holds the corpus.
+        """
+        with self._mutex:
+            if self._lock_depth == 0:
+                self._lock_file = acquire(self.root / LOCK)
+            self._lock_depth += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._lock_depth -= 1
+                if self._lock_depth == 0:
+                    release(self._lock_file)
+
+    def manifest(self) -> Manifest:
+        """Read the current generation; what is returned never changes.
+
+        Raises
+        ------
+        CorpusDamaged
+            The manifest is missing or not what was written.
+        """
+        pointer = read_pointer(self.root)
+        known = self._current
+        if known is not None and known[0] == pointer:
+            return known[1]
+        while True:
+            try:
+                manifest = read_generation(self.root, pointer)
+                break
+            except CorpusDamaged:
+                # so many generations may have been published meanwhile that this one is gone
+                newer = read_pointer(self.root)
+                if newer == pointer:
+                    raise
+                pointer = newer
+        self._current = pointer, manifest
+        return manifest
+
+    def publish(self, change: Callable[[Manifest], Manifest]) -> Manifest:
+        """Make ``change`` of the current generation the next one, durably, and return it.
+
+        A change that returns what it was given publishes nothing.
+        """
+        with self._mutex, self.lock():
+            current = self.manifest()
+            changed = change(current)
+            if changed is current:
+                return current
+            changed = replace(changed, generation=current.generation + 1)
+            self._current = write_generation(self.root, changed), changed
+            return changed
+
+    def new_staging(self) -> Path:
+        """Make an empty folder for this run's parts, on the corpus' file system."""
+        folder = self.root / STAGING / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{uuid4().hex[:8]}"
+        folder.mkdir(parents=True)
+        return folder
+
+    def clean_staging(self) -> None:
+        """Remove every staging folder, those of dead runs and one's own: call it before and after a run's work."""
+        with self.lock():
+            for folder in (self.root / STAGING).iterdir():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def recover(self) -> Recovered:
+        """Find the complete groups on disk that the manifest does not name, for the run to adopt.
+
+        Raises
+        ------
+        CorpusDamaged, CorpusMismatch
+            Such a group is missing files, or holds vectors of other windows: it can be removed.
+        """
+        named = self.manifest().sources
+        sources = [SourceGroup.open(self.root, source_id)
+                   for source_id in _folders(self.root / SOURCES) if source_id not in named]
+        vectors = [VectorGroup.open(self.root, key, source_id)
+                   for key in _folders(self.root / VECTORS)
+                   for source_id in _folders(self.root / VECTORS / key)
+                   if source_id not in named or key not in named[source_id].vectors]
+        return Recovered(tuple(sources), tuple(vectors))
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())

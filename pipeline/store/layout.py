@@ -1,0 +1,41 @@
+"""Where things lie in a corpus folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CURRENT = "CURRENT"
+IDENTITY = "identity.json"
+LOCK = "lock"
+MANIFESTS = "manifest"
+SOURCES = "sources"
+VECTORS = "vectors"
+SEGMENTS = "index"
+STAGING = "staging"
+
+
+def source_folder(root: Path, source_id: str) -> Path:
+    """Folder of a source's windows."""
+    return root / SOURCES / _name(source_id)
+
+
+def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:
+    """Folder of the vectors one encoder made of a source's windows."""
+    return root / VECTORS / _name(encoder_key) / _name(source_id)
+
+
+def segment_folder(root: Path, segment_id: str) -> Path:
+    """Folder of one index segment."""
+    return root / SEGMENTS / _name(segment_id)
+
+
+def parts_folder(staging: Path, source_id: str) -> Path:
+    """Folder of a source's parts, while a run is gathering them."""
+    return staging / _name(source_id)
+
+
+def _name(text: str) -> str:
+    """Refuse what would leave its folder or hide in it."""
+    if not text or text.startswith(".") or "/" in text or "\0" in text:
+        raise ValueError(f"{text!r} cannot name a folder of the corpus")
+    return text

@@ -1,0 +1,91 @@
+"""The seal of a finished folder: size and sha256 of each file in it.
+
+Zarr reads a missing chunk as zeros, without an error; the seal is what tells that it is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline.errors import CorpusDamaged
+
+SEAL = "digests.json"
+_METADATA = "zarr.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a folder must hold."""
+
+    folder: Path
+    files: Mapping[str, tuple[int, str]]
+    """Relative path → (bytes, sha256)."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """Take the seal of a folder as it is now."""
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+        return cls(folder, {str(p.relative_to(folder)): (p.stat().st_size, _sha256(p)) for p in paths})
+
+    def write(self) -> None:
+        """Write the seal into its folder."""
+        # a group's file names are this package's own, all ASCII
+        (self.folder / SEAL).write_text(json.dumps(self.files, indent=0), encoding="ascii")
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read a folder's seal and check it: every file is there, of its size; metadata byte for byte.
+
+        Raises
+        ------
+        CorpusDamaged
+            Seal or file are missing or differ; the message names folder and file.
+        """
+        try:
+            record = json.loads((folder / SEAL).read_bytes())
+            files = {path: (int(size), str(digest)) for path, (size, digest) in record.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {ADVICE}") from error
+        seal = cls(folder, files)
+        seal.check()
+        for path, (_, digest) in files.items():
+            if path.endswith(_METADATA) and _sha256(folder / path) != digest:
+                raise CorpusDamaged(f"{folder}: {path} does not match its digest; {ADVICE}")
+        return seal
+
+    def check(self, array: str = "") -> None:
+        """Raise :class:`CorpusDamaged` if a file (of one array) is missing or of another size: cheap."""
+        for path, (size, _) in self.files.items():
+            if path.startswith(f"{array}/" if array else ""):
+                try:
+                    found = os.stat(self.folder / path).st_size
+                except OSError as error:
+                    raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; {ADVICE}") from error
+                if found != size:
+                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {size}; {ADVICE}")
+
+    def verify(self) -> None:
+        """Raise :class:`CorpusDamaged` if any file differs from its digest: reads everything."""
+        self.check()
+        for path, (_, digest) in self.files.items():
+            if _sha256(self.folder / path) != digest:
+                raise CorpusDamaged(f"{self.folder}: {path} does not match its digest; {ADVICE}")
+
+    def digest(self, prefix: str) -> str:
+        """Return one sha256 for all files whose path starts with ``prefix``."""
+        files = {path: record for path, record in self.files.items() if path.startswith(prefix)}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode("ascii")).hexdigest()
+
+
+ADVICE = "restore the folder from a copy, or remove it and ingest the source anew"
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,143 @@
+import json
+import os
+import time
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from pipeline.errors import CorpusMismatch, Reason
+from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
+from pipeline.store import FileEntry, Manifest, SegmentEntry, SourceEntry
+
+COARSE = CoarseLayout(2**18, "dc-spikes", 17)
+
+
+def source(header: Header, source_id: str = "s1", path: str = "/data/s1.h5") -> Source:
+    return Source(source_id, header, COARSE, path, 10, 20)
+
+
+def report(kept: int = 3, also_at: tuple[str, ...] = ()) -> SourceReport:
+    return SourceReport("/data/s1.h5", "done", "s1", windows_seen=100, windows_kept=kept, also_at=also_at)
+
+
+@pytest.fixture
+def full(header: Header, spec: EncoderSpec) -> Manifest:
+    return (
+        Manifest(generation=7)
+        .with_source(source(header), report(also_at=("/b.fil",)))
+        .with_vectors("s1", spec, 3)
+        .with_file("/data/s1.h5", FileEntry(10, 20, "done", source_id="s1"))
+        .with_file("/data/bad.h5", FileEntry(1, 2, "failed", Reason.TRUNCATED, "cut short", tries=2))
+        .with_segment(SegmentEntry("seg1", spec.key, "2.794Hz-18.25s", 3, ("s1",)))
+    )
+
+
+def test_a_full_manifest_comes_back_equal_with_its_types(full: Manifest):
+    back = Manifest.from_json(full.to_json())
+    assert back == full
+    assert isinstance(back.files["/data/bad.h5"].reason, Reason)
+    assert isinstance(back.sources["s1"].header, Header)
+    assert isinstance(back.sources["s1"].coarse, CoarseLayout)
+    assert isinstance(back.segments[0].source_ids, tuple)
+
+
+def test_a_change_leaves_the_original_alone(full: Manifest, spec: EncoderSpec):
+    before = full.to_json()
+    full.with_vectors("s1", replace(spec, version=2), 3)
+    full.with_also_at("s1", ["/c.h5"])
+    full.with_file("/new", FileEntry(0, 0, "busy", Reason.BUSY))
+    full.without_segments(["seg1"])
+    assert full.to_json() == before
+    with pytest.raises(FrozenInstanceError):
+        full.generation = 8  # type: ignore[misc]
+
+
+def test_with_source_takes_source_and_report_together(full: Manifest, header: Header):
+    assert full.sources["s1"] == SourceEntry(
+        header, COARSE, "/data/s1.h5", 10, 20, 100, 3, "2.794Hz-18.25s", ("/b.fil",), {"power-spectrum-v1": 3}
+    )
+    with pytest.raises(ValueError, match="s1 is in the manifest already"):
+        full.with_source(source(header), report())
+
+
+def test_vectors_bring_their_encoder(full: Manifest, spec: EncoderSpec):
+    assert full.encoders == {spec.key: spec}
+    with pytest.raises(KeyError, match="unknown"):
+        full.with_vectors("unknown", spec, 3)
+
+
+def test_further_paths_are_listed_once_and_never_the_first(full: Manifest):
+    entry = full.with_also_at("s1", ["/c.h5", "/b.fil", "/data/s1.h5"]).sources["s1"]
+    assert entry.also_at == ("/b.fil", "/c.h5")
+
+
+def test_segments_are_dropped_by_id(full: Manifest):
+    assert full.without_segments(["seg1"]).segments == ()
+    with pytest.raises(KeyError, match="nope"):
+        full.without_segments(["nope"])
+
+
+def test_file_names_that_are_not_utf_8_and_awkward_ones_round_trip(full: Manifest):
+    raw = b"/data/\xff\xfe caf\xe9.h5"
+    names = [os.fsdecode(raw), "/data/π\U0001f4e1.h5", '/data/"\n\t.h5', "/data/café.h5"]
+    manifest = full.with_also_at("s1", names).with_files({name: FileEntry(1, 2, "done") for name in names})
+    text = manifest.to_json()
+    assert text.isascii()
+    back = Manifest.from_json(text.encode("ascii"))
+    assert back == manifest
+    assert raw in {os.fsencode(name) for name in back.files}
+
+
+def test_a_newer_format_says_so(full: Manifest):
+    text = json.dumps({**json.loads(full.to_json()), "format": 2})
+    with pytest.raises(CorpusMismatch, match=r"format 2.*update"):
+        Manifest.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("foff_mhz", "tsamp_s", "expected"),
+    [
+        (-2.7939677238464355e-06, 18.253611008, "2.794Hz-18.25s"),
+        (2.835503418452676e-06, 17.98666, "2.836Hz-17.99s"),
+        (-0.3662109375, 0.00034952533333333335, "366200Hz-0.0003495s"),
+        (-0.00286102294921875, 1.073741824, "2861Hz-1.074s"),
+    ],
+)
+def test_a_new_class_is_readable(header: Header, foff_mhz: float, tsamp_s: float, expected: str):
+    assert Manifest().resolution_of(replace(header, foff_mhz=foff_mhz, tsamp_s=tsamp_s)) == expected
+
+
+def test_within_one_per_cent_is_the_same_class_of_either_sign(header: Header):
+    manifest = Manifest().with_source(source(header), report())
+    known = manifest.sources["s1"].resolution
+
+    def same(foff: float, tsamp: float) -> bool:
+        near = replace(header, foff_mhz=header.foff_mhz * foff, tsamp_s=header.tsamp_s * tsamp)
+        return manifest.resolution_of(near) == known
+
+    assert same(-1, 1)
+    assert same(1.009, 0.991)
+    assert not same(1.011, 1)
+    assert not same(1, 0.989)
+
+
+def test_of_two_classes_that_fit_the_nearer_is_taken(header: Header):
+    def scaled(by: float) -> Header:
+        return replace(header, foff_mhz=header.foff_mhz * by)
+
+    manifest = Manifest().with_source(source(header), report())
+    manifest = manifest.with_source(source(scaled(1.012), "s2"), report())
+    first, second = (manifest.sources[key].resolution for key in ("s1", "s2"))
+    assert first != second
+    assert manifest.resolution_of(scaled(1.005)) == first
+    assert manifest.resolution_of(scaled(1.007)) == second
+
+
+def test_ten_thousand_sources_load_in_well_under_a_second(full: Manifest):
+    entry, file = full.sources["s1"], full.files["/data/s1.h5"]
+    names = [f"GBT_57436_{number:05d}_HIP77257_0123456789ab" for number in range(10_000)]
+    manifest = replace(full, sources=dict.fromkeys(names, entry), files=dict.fromkeys(names, file))
+    text = manifest.to_json()
+    began = time.process_time()
+    assert len(Manifest.from_json(text).sources) == 10_000
+    assert time.process_time() - began < 0.9
