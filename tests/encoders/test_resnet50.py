@@ -1,0 +1,174 @@
+"""ResNet50 with random weights from a seed: what it computes, not how well it finds."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from skimage.transform import resize
+
+from pipeline.cutouts import cutouts_of_power, image_of_cutouts
+from pipeline.encoders import load_encoder
+from pipeline.encoders.resnet50 import ResNet50, pictures
+from pipeline.errors import EncoderError
+from pipeline.model import WindowGrid
+from pipeline.simulate import simulate_families
+
+GRID = WindowGrid()
+
+
+@pytest.fixture(scope="module")
+def cutouts():
+    power, _ = simulate_families(np.random.default_rng(1), 1, families=("rising", "comb", "hump"))
+    return np.concatenate([cutouts_of_power(power), np.zeros((1, 16, 256), np.uint8)])
+
+
+@pytest.fixture(scope="module")
+def keras():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import keras
+    return keras
+
+
+@pytest.fixture(scope="module")
+def weights(keras, tmp_path_factory):
+    """Weights as Keras would save them, moving averages as random as the rest."""
+    path = tmp_path_factory.mktemp("weights") / "seeded.weights.h5"
+    keras.utils.set_random_seed(7)
+    model = keras.applications.ResNet50(weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model.save_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder(weights):
+    return ResNet50(GRID, str(weights), batch=4)
+
+
+def drawn(cutout):
+    """Draw the picture of a window by scikit-image."""
+    image = image_of_cutouts(cutout).astype(np.float64)
+    low, high = np.percentile(image, (1, 99.9))
+    grey = np.clip((image - low) / (high - low), 0, 1) * 255 if high > low else np.zeros_like(image)
+    return resize(grey, (224, 224), order=1, mode="edge", anti_aliasing=False)
+
+
+def test_pictures_are_stretched_along_both_axes(cutouts, keras):
+    seen = pictures(cutouts)
+    assert seen.shape == (4, 224, 224, 3)
+    for picture, cutout in zip(seen, cutouts, strict=True):
+        for colour in range(3):
+            np.testing.assert_allclose(picture[:, :, colour], drawn(cutout), atol=0.255)
+    # time survives: the rising line stands elsewhere at the end
+    assert seen[0, 20, :, 0].argmax() + 10 < seen[0, 200, :, 0].argmax()
+    assert not seen[3].any()
+
+
+def test_equals_keras_itself(encoder, weights, cutouts, keras):
+    model = keras.applications.ResNet50(
+        weights=str(weights), include_top=False, pooling="avg", input_shape=(224, 224, 3)
+    )
+    images = np.repeat(np.stack([drawn(cutout) for cutout in cutouts[:2]])[..., None], 3, axis=-1)
+    expected = model(keras.applications.resnet50.preprocess_input(images.astype(np.float32)), training=False)
+    expected = keras.ops.convert_to_numpy(expected)
+    expected = expected / np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.encode(cutouts[:2]), expected, atol=encoder.spec.tolerance, rtol=0)
+
+
+def test_vectors_are_finite_and_independent_of_the_batch(encoder, cutouts):
+    together = encoder.encode(cutouts)
+    assert together.shape == (4, 2048)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    apart = np.concatenate([encoder.encode(cutouts[:1]), encoder.encode(cutouts[1:])])
+    np.testing.assert_allclose(apart, together, atol=encoder.spec.tolerance, rtol=0)
+    assert np.abs(together[0] - together[1]).max() > encoder.spec.tolerance
+    assert encoder.encode(cutouts[:0]).shape == (0, 2048)
+
+
+def test_spec_holds_the_digest_of_the_weights(encoder, weights):
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert encoder.spec.weights_sha256 == digest
+    assert encoder.spec.key == f"resnet50-v1-{digest[:8]}"
+    assert (encoder.spec.dimension, encoder.spec.input) == (2048, "cutout-v1 16x256")
+
+
+def test_weights_in_the_format_of_the_imagenet_file_are_read(encoder, weights, cutouts, keras, tmp_path):
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    path = tmp_path / "older.h5"
+    with h5py.File(path, "w") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        legacy_h5_format.save_weights_to_hdf5_group(file, encoder._model)
+    older = ResNet50(GRID, str(path), batch=4)
+    np.testing.assert_allclose(older.encode(cutouts), encoder.encode(cutouts), atol=1e-6, rtol=0)
+    assert older.spec.key != encoder.spec.key
+
+
+def test_imagenet_weights_come_from_keras(weights, monkeypatch, keras, capsys):
+    asked = {}
+
+    def get_file(name, url, **options):
+        asked.update(options, name=name, url=url)
+        sys.stdout.write("Downloading data from …")
+        return str(weights)
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    spec = ResNet50(GRID).spec
+    assert spec.weights_sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    from keras.src.applications import resnet
+
+    assert asked["url"] == resnet.BASE_WEIGHTS_PATH + asked["name"]
+    assert asked["name"] == "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert asked["file_hash"] == resnet.WEIGHTS_HASHES["resnet50"][1]
+    assert asked["cache_subdir"] == "models"
+    assert "Downloading" not in capsys.readouterr().out
+
+
+def test_no_network_says_what_to_do(monkeypatch, keras):
+    def get_file(*_, **__):
+        raise Exception("URL fetch failure: None -- name not known")
+
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with pytest.raises(EncoderError, match=r"URL fetch failure.*--weights FILE"):
+        load_encoder("resnet50")
+
+
+def test_missing_weights_file_is_named(tmp_path):
+    with pytest.raises(EncoderError, match=r"none\.weights\.h5: .*No such file"):
+        load_encoder("resnet50", weights=str(tmp_path / "none.weights.h5"))
+
+
+@pytest.mark.parametrize("name", ["text.txt", "text.weights.h5", "text.h5", "other.weights.h5"])
+def test_file_of_something_else_is_named(tmp_path, keras, name):
+    path = tmp_path / name
+    if name.startswith("other"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save_weights(path)
+    else:
+        path.write_text("no weights")
+    with pytest.raises(EncoderError, match=rf"{name}: no weights of Keras' ResNet50"):
+        load_encoder("resnet50", weights=str(path))
+
+
+def test_damaged_weights_are_found_out(encoder, cutouts, monkeypatch):
+    class Broken:
+        def predict_on_batch(self, images):
+            return np.full((len(images), 2048), np.nan, np.float32)
+
+    monkeypatch.setattr(encoder, "_model", Broken())
+    with pytest.raises(EncoderError, match=r"3 of 3 vectors.*damaged"):
+        encoder.encode(cutouts[:3])
+
+
+def test_other_shapes_are_refused(encoder):
+    with pytest.raises(EncoderError, match=r"\(n, 16, 256\)"):
+        encoder.encode(np.zeros((1, 256, 16), np.uint8))
