@@ -1,0 +1,76 @@
+"""The command ``lookalike``: results to standard output, progress and logs to standard error.
+
+Exit codes: 0 done · 1 unexpected · 2 usage, configuration or query · 3 done, but some sources failed or were busy ·
+4 locked by a live run · 5 corpus damaged · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+
+import click
+
+from pipeline.errors import PipelineError
+
+COMMANDS = {
+    "ingest": "Read filterbank files and add what they hold to a corpus.",
+    "index": "Build the search graph of what has been ingested.",
+    "search": "Find where else a pattern occurs.",
+    "status": "Tell what a corpus holds.",
+    "simulate": "Write a filterbank file with known signals.",
+    "demo": "Simulate a small archive, ingest, index and search it.",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command when it is used: ``--help`` needs none of the scientific stack."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"pipeline.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(None, "--version", package_name="lookalike", message="lookalike %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is done, to standard error.")
+def lookalike(verbose: bool) -> None:
+    """Reverse image search for radio spectrograms."""
+    # force: blimpy configures the root logger when it is imported
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("lookalike: interrupted; what is committed stays, run again to go on", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except PipelineError as error:
+        click.echo(f"lookalike: {shown(str(error))}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:  # `lookalike … | head`: nobody reads on
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)
+
+
+def shown(text: str) -> str:
+    """Return ``text`` printable on any terminal: bytes of file names that are no UTF-8 are spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,111 @@
+"""``lookalike search``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.cli import shown
+from pipeline.cli.options import corpus_option, json_option
+from pipeline.errors import QueryError
+from pipeline.search import SearchResult, open_corpus
+
+
+@click.command()
+@corpus_option
+@click.option("--file", metavar="NAME_OR_PATH", help="Query a range of a file, in the corpus or not; with --f-start and --f-stop.")
+@click.option("--f-start", type=float, metavar="MHZ", help="Lower end of the range.")
+@click.option("--f-stop", type=float, metavar="MHZ", help="Upper end of the range.")
+@click.option("--window", metavar="SOURCE/NUMBER", help="Query a window of the corpus; the source by id, its beginning, or file name.")
+@click.option("--npy", type=click.Path(path_type=Path), metavar="FILE", help="Query an array of linear power (spectra, channels).")
+@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many hits.")
+@click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
+@click.option("--encoder", metavar="NAME", help="Compare vectors of this encoder; default: the corpus' own.")
+@click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png", help="Draw the query and its best ten hits.")
+def search(
+    corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
+    k: int, exact: bool, encoder: str | None, all_resolutions: bool, as_json: bool, as_csv: bool, plot: Path | None,
+) -> None:
+    """Find where else a pattern occurs.
+
+    The pattern is a range of a file, a window of the corpus, or an array. The query itself is not among its hits; windows of
+    one signal that touch are one hit. The score is cosine similarity.
+    """
+    _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
+    opened = open_corpus(corpus)
+    result = opened.search(
+        file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=None if npy is None else read_array(npy), k=k,
+        exact=exact, encoder=encoder, all_resolutions=all_resolutions,
+    )
+    if plot is not None:
+        from pipeline.plot import plot_gallery
+
+        plot_gallery(plot, result, opened.power_of(result[:10]))
+    if as_json:
+        click.echo(json.dumps(result.to_json(), indent=1))
+    elif as_csv:
+        print_csv(result)
+    else:
+        click.echo("\n".join(table(result)))
+        if plot is not None:
+            click.echo(f"picture: {plot}", err=True)
+
+
+def _check_usage(
+    file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None, two_formats: bool
+) -> None:
+    if sum(query is not None for query in (file, window, npy)) != 1:
+        raise click.UsageError("say what to search for: one of --file, --window and --npy")
+    if file is not None and (f_start is None or f_stop is None):
+        raise click.UsageError("--file needs --f-start and --f-stop")
+    if file is None and not (f_start is None and f_stop is None):
+        raise click.UsageError("--f-start and --f-stop go with --file")
+    if two_formats:
+        raise click.UsageError("choose one of --json and --csv")
+
+
+def read_array(path: Path) -> Any:
+    """Read a ``.npy`` file; one that needs unpickling is refused."""
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise QueryError(f"{path}: not a readable .npy array ({error})") from error
+
+
+def table(result: SearchResult) -> list[str]:
+    """Return hits as aligned lines, best first, headed by what was searched."""
+    corpus = result.corpus
+    lines = [f"{len(result)} hits among {corpus['vectors']:,} signals ({corpus['windows']:,} windows, {corpus['sources']} sources)"]
+    if not result:
+        return lines
+    lines.append(f"{'':>3} {'score':>6} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}  window")
+    for hit in result:
+        window = hit.window
+        merged = f" and {len(hit.merged)} touching" if hit.merged else ""
+        lines.append(
+            f"{hit.rank:>3} {hit.score:6.3f} {window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
+            f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f} {window.mjd:12.5f} {hit.snr:7.1f}  "
+            f"{hit.source_id}/{window.number}{merged}"
+        )
+    return [shown(line) for line in lines]
+
+
+def print_csv(result: SearchResult) -> None:
+    """Write hits as CSV with a header line."""
+    rows = [{**hit.to_json(), "merged": " ".join(map(str, hit.merged))} for hit in result]
+    names = ["rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "mjd",
+             "snr", "merged"]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: shown(str(value)) for name, value in row.items()})

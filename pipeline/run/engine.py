@@ -1,0 +1,294 @@
+"""Where tasks run: here and now, or on a Dask cluster. The only importer of dask and distributed.
+
+A driver submits as many tasks as ``capacity`` allows and waits for some to end; what they return is small, because everything
+large goes through the corpus folder, which all workers see.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.config import RunConfig
+from pipeline.errors import ConfigError, RunError
+
+logger = logging.getLogger(__name__)
+
+Outcome = tuple[Any, Any]
+"""A task's ticket, and what it returned or the exception it raised."""
+
+POLL_S = 1.0
+"""How often a waiting driver looks whether the cluster can still do its tasks."""
+
+
+class Engine(Protocol):
+    """Runs tasks, some at a time."""
+
+    @property
+    def capacity(self) -> int:
+        """How many tasks may be in flight."""
+
+    @property
+    def offers_gpu(self) -> bool:
+        """True where a worker offers the resource GPU."""
+
+    def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
+        """Start ``task(*arguments)``, on a worker that offers a GPU if asked."""
+
+    def wait(self) -> list[Outcome]:
+        """Return the tasks that have ended since the last call, at least one. An error when nothing is in flight."""
+
+    def cancel(self) -> None:
+        """Give up what is in flight."""
+
+
+class SerialEngine:
+    """Runs each task as it is submitted, in this process: for tests and debugging, with the same results."""
+
+    capacity = 1
+    offers_gpu = False
+
+    def __init__(self) -> None:
+        self._ended: deque[Outcome] = deque()
+
+    def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
+        """Run the task."""
+        try:
+            self._ended.append((ticket, task(*arguments)))
+        except Exception as error:  # an outcome like any other: the driver decides
+            self._ended.append((ticket, error))
+
+    def wait(self) -> list[Outcome]:
+        """Return what has run."""
+        ended = list(self._ended)
+        self._ended.clear()
+        return ended
+
+    def cancel(self) -> None:
+        """Forget outcomes nobody has waited for."""
+        self._ended.clear()
+
+
+class WorkersDied(RuntimeError):
+    """Each worker that ran a task died of it: it needs more memory than there is, or crashes a library."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A task in flight."""
+
+    ticket: Any
+    task: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    on_gpu: bool
+    is_alone: bool = False
+    """True where nothing runs beside it."""
+
+
+class DaskEngine:
+    """Runs tasks on the cluster of a ``distributed.Client``.
+
+    Dask blames the death of a worker on every task that was there. A task so blamed is run once more, alone, when nothing else
+    is in flight: so one that kills its worker takes no other with it.
+    """
+
+    def __init__(self, client: Any, config: RunConfig) -> None:
+        self._client = client
+        self._config = config
+        self._calls: dict[Any, _Call] = {}
+        """By future."""
+        self._suspects: deque[_Call] = deque()
+        self._workers: dict[str, Any] = {}
+        self._looked = -float("inf")
+        self._await(lambda: bool(self._look(fresh=True)), "no worker has joined the cluster; start workers, "
+                    "or raise resource_wait_s")
+        if config.embed_on == "gpu":
+            self._await(lambda: self._gpu_workers(fresh=True) > 0, "embed_on is gpu, but no worker offers the resource GPU; "
+                        "start workers with --resources GPU=1, or use embed_on = auto")
+
+    @property
+    def capacity(self) -> int:
+        """``in_flight`` tasks for each worker thread; none beside one that is to run alone."""
+        if any(call.is_alone for call in self._calls.values()):
+            return 0
+        threads: int = sum(worker["nthreads"] for worker in self._look().values())
+        return max(1, threads) * self._config.in_flight
+
+    @property
+    def offers_gpu(self) -> bool:
+        """True where a worker offers the resource GPU."""
+        return self._gpu_workers() > 0
+
+    def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
+        """Submit one task. Every task is idempotent, so Dask may retry it."""
+        self._start(_Call(ticket, task, arguments, on_gpu))
+
+    def wait(self) -> list[Outcome]:
+        """Wait for at least one task, as long as the cluster has workers that can run one of them."""
+        outcomes: list[Outcome] = []
+        while not outcomes:
+            if not self._calls:
+                self._start(replace(self._suspects.popleft(), is_alone=True))
+            for future in self._ended():
+                call = self._calls.pop(future)
+                result = self._result(future)
+                if isinstance(result, WorkersDied) and not call.is_alone:
+                    self._suspects.append(call)
+                else:
+                    outcomes.append((call.ticket, result))
+        return outcomes
+
+    def cancel(self) -> None:
+        """Cancel what is in flight."""
+        if self._calls:
+            self._client.cancel(list(self._calls), force=True)
+        self._calls.clear()
+        self._suspects.clear()
+
+    def _start(self, call: _Call) -> None:
+        resources = {"GPU": 1} if call.on_gpu else None
+        future = self._client.submit(call.task, *call.arguments, pure=False, retries=self._config.retries, resources=resources)
+        self._calls[future] = call
+
+    def _ended(self) -> Any:
+        """Wait for some futures to be done and return these."""
+        from distributed import wait
+
+        stuck_since = time.monotonic()
+        while True:
+            try:
+                with self._client.as_current():
+                    return wait(list(self._calls), timeout=POLL_S, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                if self._can_go_on():
+                    stuck_since = time.monotonic()
+                elif time.monotonic() - stuck_since > self._config.resource_wait_s:
+                    raise RunError(f"for {self._config.resource_wait_s:g} s no worker could run what is left to do "
+                                   f"({len(self._calls)} tasks); start workers and run again") from None
+            except CancelledError as error:
+                raise _lost_scheduler(error) from error
+
+    def _result(self, future: Any) -> Any:
+        """Return what a task returned, or the exception it raised."""
+        from distributed import KilledWorker
+
+        try:
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                return WorkersDied("every worker that ran it died: it needs more memory than worker_memory_gb, or crashes a library")
+            return future.result() if error is None else error
+        except CancelledError as cancelled:
+            raise _lost_scheduler(cancelled) from cancelled
+
+    def _can_go_on(self) -> bool:
+        """Tell whether some worker can run one of the tasks in flight."""
+        workers = self._look(fresh=True)
+        gpu_only = all(call.on_gpu for call in self._calls.values())
+        return bool(workers) and (not gpu_only or self._gpu_workers() > 0)
+
+    def _gpu_workers(self, *, fresh: bool = False) -> int:
+        return sum(1 for worker in self._look(fresh=fresh).values() if worker.get("resources", {}).get("GPU", 0) >= 1)
+
+    def _look(self, *, fresh: bool = False) -> dict[str, Any]:
+        """Return the workers, asked for anew when what is known has become old."""
+        if fresh or time.monotonic() - self._looked > 5 * POLL_S:
+            try:
+                self._workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            except OSError:  # the client is trying to reach its scheduler again
+                self._workers = {}
+            self._looked = time.monotonic()
+        return self._workers
+
+    def _await(self, condition: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + self._config.resource_wait_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ConfigError(f"after {self._config.resource_wait_s:g} s {otherwise}")
+            time.sleep(min(POLL_S, self._config.resource_wait_s))
+
+
+def _lost_scheduler(error: CancelledError) -> RunError:
+    return RunError(f"the scheduler has gone, or has dropped this run's tasks ({error}); start it and run again")
+
+
+@contextmanager
+def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
+    """Give an engine on ``client``, else on the running cluster of ``config.scheduler``, else on an embedded one."""
+    if client is not None:
+        yield DaskEngine(client, config)
+        return
+    from distributed import Client
+
+    if config.scheduler:
+        try:
+            client = Client(config.scheduler, timeout=config.resource_wait_s, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"no Dask scheduler answers at {config.scheduler} ({error})") from error
+        with client:
+            yield DaskEngine(client, config)
+        return
+    with embedded_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
+        yield DaskEngine(client, config)
+
+
+@contextmanager
+def embedded_cluster(config: RunConfig) -> Iterator[Any]:
+    """Start one worker process a core (or ``config.workers``) on this machine, listening on loopback only."""
+    import dask
+    from distributed import LocalCluster
+
+    # what dies here comes back as a report; distributed's own account of it is for its developers
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with dask.config.set(_settings()), _script_hidden(), LocalCluster(
+        n_workers=config.workers or os.cpu_count() or 1,
+        threads_per_worker=1,
+        memory_limit=f"{config.worker_memory_gb}GB",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # a port is opened even where there is no dashboard: any free one
+        scheduler_kwargs={"dashboard": False},
+        worker_dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        yield cluster
+
+
+def _settings() -> dict[str, Any]:
+    """Dask's settings for the embedded cluster."""
+    one_thread = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    # workers start in the caller's folder, but import the package from where it is
+    package = str(Path(__file__).resolve().parents[2])
+    environment = {
+        **dict.fromkeys(one_thread, "1"),
+        "MALLOC_TRIM_THRESHOLD_": "65536",
+        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
+        "DASK_LOGGING__DISTRIBUTED": "critical",
+    }
+    return {
+        "distributed.nanny.pre-spawn-environ": environment,
+        "distributed.worker.profile.enabled": False,
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+        "distributed.scheduler.allowed-failures": 1,  # a task blamed twice is tried alone
+    }
+
+
+@contextmanager
+def _script_hidden() -> Iterator[None]:
+    """Keep workers from running the user's script once more as they start: it may lack ``if __name__ == "__main__"``."""
+    main = vars(sys.modules["__main__"])
+    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main["__spec__"] = None
+    main.pop("__file__", None)
+    try:
+        yield
+    finally:
+        main.update(kept)

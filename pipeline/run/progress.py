@@ -1,0 +1,136 @@
+"""How far a run is: snapshots for whoever shows them. Nothing is printed here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.model import SourceReport, Timing
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A snapshot of a running ingest."""
+
+    stage: str
+    """``probe`` or ``scan``."""
+    files: int
+    """Files found."""
+    files_done: int
+    parts: int
+    """Scan tasks of the sources to do."""
+    parts_done: int
+    windows_seen: int
+    windows_kept: int
+    bytes_decoded: int
+    elapsed_s: float
+    """Since the stage began."""
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """(done, of how many) in this stage: files probed, or parts scanned and embedded."""
+        return (self.files_done, self.files) if self.stage == "probe" else (self.parts_done, self.parts)
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimated time left in the stage, None before anything is done."""
+        done, total = self.done
+        return self.elapsed_s * (total - done) / done if done else None
+
+
+Listener = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run did."""
+
+    reports: tuple[SourceReport, ...]
+    elapsed_s: float
+    tasks: int
+    """Tasks that ran; 0 when there was nothing to do."""
+    dry_run: bool = False
+
+    def by_status(self, status: str) -> list[SourceReport]:
+        """Reports of one status."""
+        return [report for report in self.reports if report.status == status]
+
+    @property
+    def timing(self) -> Timing:
+        """Seconds at each step, summed over the sources done."""
+        return sum((report.timing for report in self.reports), Timing())
+
+    @property
+    def windows_seen(self) -> int:
+        """Windows searched by this run."""
+        return sum(report.windows_seen for report in self.by_status("done"))
+
+    @property
+    def windows_kept(self) -> int:
+        """Windows kept by this run."""
+        return sum(report.windows_kept for report in self.by_status("done"))
+
+    @property
+    def bytes_decoded(self) -> int:
+        """Bytes of decoded samples read by this run."""
+        return sum(report.bytes_decoded for report in self.by_status("done"))
+
+    @property
+    def exit_code(self) -> int:
+        """3 where some source failed or was busy, else 0."""
+        return 3 if self.by_status("failed") or self.by_status("busy") else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Record for ``ingest --json``."""
+        timing = self.timing
+        return {
+            "dry_run": self.dry_run,
+            "elapsed_s": round(self.elapsed_s, 3),
+            "tasks": self.tasks,
+            "windows_seen": self.windows_seen,
+            "windows_kept": self.windows_kept,
+            "bytes_decoded": self.bytes_decoded,
+            "read_s": round(timing.read_s, 3),
+            "scan_s": round(timing.scan_s, 3),
+            "embed_s": round(timing.embed_s, 3),
+            "write_s": round(timing.write_s, 3),
+            "sources": [
+                {"path": r.path, "status": r.status, "reason": r.reason, "message": r.message, "source": r.source_id,
+                 "windows_seen": r.windows_seen, "windows_kept": r.windows_kept, "also_at": list(r.also_at)}
+                for r in self.reports
+            ],
+        }
+
+
+@dataclass(slots=True)
+class Tracker:
+    """Gathers what the driver learns and tells the listener, at most a few times a second."""
+
+    listener: Listener | None
+    stage: str = "probe"
+    files: int = 0
+    files_done: int = 0
+    parts: int = 0
+    parts_done: int = 0
+    windows_seen: int = 0
+    windows_kept: int = 0
+    bytes_decoded: int = 0
+    tasks: int = 0
+    began: float = field(default_factory=time.perf_counter)
+    _told: float = 0.0
+
+    def enter(self, stage: str) -> None:
+        """Begin a stage."""
+        self.stage, self.began = stage, time.perf_counter()
+        self.tell(force=True)
+
+    def tell(self, *, force: bool = False) -> None:
+        """Call the listener with a snapshot."""
+        now = time.perf_counter()
+        if self.listener is None or (now - self._told < 0.2 and not force):
+            return
+        self._told = now
+        self.listener(Progress(self.stage, self.files, self.files_done, self.parts, self.parts_done, self.windows_seen,
+                               self.windows_kept, self.bytes_decoded, now - self.began))

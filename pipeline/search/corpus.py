@@ -1,0 +1,217 @@
+"""The user's door to a corpus: open it, search it, ask what is in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import QueryError
+from pipeline.model import Hit
+from pipeline.search.from_file import query_of_range, query_of_window
+from pipeline.search.from_power import query_of_power
+from pipeline.search.merge import Candidate, Merged, merge
+from pipeline.search.nearest import Nearest, Scope, nearest
+from pipeline.search.opened import OpenCorpus
+from pipeline.search.query import Query, relative_power
+from pipeline.search.result import SearchResult
+from pipeline.search.status import CorpusStatus, status_of
+
+FEWEST_CANDIDATES = 50
+CANDIDATES_A_HIT = 4
+
+
+def open_corpus(corpus: str | PathLike[str] = "corpus") -> Corpus:
+    """Open a corpus for reading, as it is now: what a run adds later is not seen.
+
+    Raises
+    ------
+    CorpusNotFound
+        There is none in this folder; the message says how to make one.
+    CorpusDamaged, CorpusMismatch
+        It is not what was written, or a newer version of the program wrote it.
+    """
+    return Corpus(OpenCorpus(Path(corpus)))
+
+
+class Corpus:
+    """One generation of a corpus. Threads may share it."""
+
+    def __init__(self, opened: OpenCorpus) -> None:
+        self._corpus = opened
+
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._corpus.root
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation that is searched."""
+        return self._corpus.manifest.generation
+
+    def status(self) -> CorpusStatus:
+        """Count what is in the corpus."""
+        return status_of(self.root, self._corpus.manifest)
+
+    def search(
+        self,
+        *,
+        file: str | PathLike[str] | None = None,
+        f_start_mhz: float | None = None,
+        f_stop_mhz: float | None = None,
+        window: str | None = None,
+        power: Any = None,
+        k: int = 10,
+        exact: bool = False,
+        encoder: str | None = None,
+        polarisation: int | None = None,
+        all_resolutions: bool = False,
+    ) -> SearchResult:
+        """Find the windows of the corpus that look like a pattern, which is one of:
+
+        - ``file`` with ``f_start_mhz`` and ``f_stop_mhz``: a range of a file, in the corpus or not, in all its time
+          blocks. Up to one and a half windows wide, it is looked at through one window; wider, through several;
+        - ``window``: ``SOURCE/NUMBER``, a window of the corpus, its source named by id, beginning of the id or file;
+        - ``power``: an array of linear power (spectra, channels), ascending frequency, of any size.
+
+        Windows that overlap the query itself are no hits. Windows that touch each other and score alike are one hit
+        (:func:`pipeline.search.merge.merge`).
+
+        Parameters
+        ----------
+        k : int
+            Hits to return; fewer where there are not so many.
+        exact : bool
+            Compare with every vector, instead of following the index.
+        encoder : str, optional
+            Name or key of the encoder whose vectors are compared; by default that of ``corpus.toml``.
+        polarisation : int, optional
+            Product of ``file`` to look at; by default the one the corpus was made of.
+        all_resolutions : bool
+            Search all resolution classes, not only that of the query (of an array: the largest).
+
+        Raises
+        ------
+        QueryError
+            The query names something that is not there, or shows nothing.
+        EncoderError
+            The query must be embedded, and the encoder cannot be had.
+        CorpusDamaged
+            Something in the corpus is missing or altered.
+        """
+        if k < 1:
+            raise QueryError(f"k must be at least 1, got {k}")
+        encoder_key = self._encoder_key(encoder)
+        given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
+        if len(given) != 1:
+            raise QueryError(f"give one of file, window and power, got {' and '.join(given) or 'none'}")
+        if file is not None:
+            if f_start_mhz is None or f_stop_mhz is None:
+                raise QueryError(f"{fspath(file)}: give f_start_mhz and f_stop_mhz, the range to look for")
+            query = query_of_range(self._corpus, encoder_key, fspath(file), f_start_mhz, f_stop_mhz, polarisation)
+        elif window is not None:
+            query = query_of_window(self._corpus, encoder_key, window)
+        else:
+            query = query_of_power(self._corpus, encoder_key, power)
+        scope = self._scope(encoder_key, query, all_resolutions)
+        merged = self._best(query, scope, k, exact)
+        best_query = merged[0].best.query if merged else 0
+        left_out = sorted(set(self._resolutions(encoder_key)) - scope.resolutions)
+        return SearchResult(
+            query={**query.record, "encoder": encoder_key, "resolutions": sorted(scope.resolutions),
+                   "resolutions_left_out": left_out, "k": k, "exact": exact},
+            corpus=self._counts(encoder_key),
+            hits=tuple(self._hit(rank, one) for rank, one in enumerate(merged, start=1)),
+            query_window=query.windows[best_query] if query.windows else None,
+            query_power=partial(query.power_of, best_query),
+        )
+
+    def power_of(self, hits: Iterable[Hit]) -> list[NDArray[np.float64]]:
+        """Recover the power of hits from their cutouts: (T, F) each, noise at 1, masked pixels NaN. Needs no file."""
+        images = []
+        for hit in hits:
+            row = self._corpus.rows(hit.source_id, np.array([hit.window.number]))
+            group = self._corpus.windows(hit.source_id)
+            images.append(relative_power(group.cutouts(row)[0], float(group.column("spread", row)[0])))
+        return images
+
+    def _encoder_key(self, name: str | None) -> str:
+        """Key of the encoder asked for, which must have made vectors."""
+        wanted = name or self._corpus.config.encoder.name
+        specs = self._corpus.manifest.encoders
+        keys = [key for key, spec in specs.items() if wanted in (key, spec.name) and self._resolutions(key)]
+        if not keys:
+            known = ", ".join(sorted(specs)) or "no encoder"
+            raise QueryError(f"{self.root}: has no vectors of encoder {wanted}, but of {known}; make some with: "
+                             f"lookalike ingest DATA --corpus {self.root}")
+        if len(keys) > 1:
+            raise QueryError(f"{self.root}: has vectors of several encoders {wanted}; give one of "
+                             f"{', '.join(sorted(keys))}")
+        return keys[0]
+
+    def _resolutions(self, encoder_key: str) -> Counter[str]:
+        """Resolution class → vectors of an encoder."""
+        counts: Counter[str] = Counter()
+        for entry in self._corpus.manifest.sources.values():
+            counts[entry.resolution] += entry.vectors.get(encoder_key, 0)
+        return +counts
+
+    def _scope(self, encoder_key: str, query: Query, all_resolutions: bool) -> Scope:
+        held = self._resolutions(encoder_key)
+        wanted = query.resolution or max(sorted(held), key=lambda resolution: held[resolution])
+        if wanted not in held and not all_resolutions:
+            raise QueryError(f"{query.record['file']} has resolution {wanted}, the corpus only "
+                             f"{', '.join(sorted(held))}; to compare them all the same, ask for all resolutions")
+        return Scope.of(self._corpus.manifest, encoder_key, frozenset(held if all_resolutions else {wanted}))
+
+    def _best(self, query: Query, scope: Scope, k: int, exact: bool) -> list[Merged]:
+        """Fetch candidates until they make ``k`` hits, or there are no more."""
+        wanted = max(FEWEST_CANDIDATES, CANDIDATES_A_HIT * k)
+        while True:
+            wanted = min(wanted, scope.count)
+            found = nearest(self._corpus, scope, query.vectors, wanted, exact=exact)
+            merged = merge(self._candidates(query, scope, found))
+            if len(merged) >= k or wanted == scope.count:
+                return merged[:k]
+            wanted *= 2
+
+    def _candidates(self, query: Query, scope: Scope, found: Nearest) -> list[Candidate]:
+        candidates = []
+        for i in range(len(found.source)):
+            window = self._corpus.window(scope.source_ids[found.source[i]], int(found.number[i]))
+            if query.region is None or not query.region.overlaps(window):
+                candidates.append(Candidate(float(found.score[i]), window, int(found.query[i])))
+        return candidates
+
+    def _hit(self, rank: int, merged: Merged) -> Hit:
+        window = merged.best.window
+        entry = self._corpus.manifest.sources[window.source_id]
+        row = self._corpus.rows(window.source_id, np.array([window.number]))
+        snr = self._corpus.windows(window.source_id).column("snr", row)
+        return Hit(
+            rank=rank,
+            score=merged.best.score,
+            window=window,
+            source_id=window.source_id,
+            file=entry.path,
+            target=entry.header.source_name,
+            telescope_id=entry.header.telescope_id,
+            snr=float(snr[0]),
+            merged=merged.others,
+        )
+
+    def _counts(self, encoder_key: str) -> dict[str, int]:
+        manifest = self._corpus.manifest
+        return {
+            "windows": sum(entry.windows_seen for entry in manifest.sources.values()),
+            "vectors": self._resolutions(encoder_key).total(),
+            "sources": len(manifest.sources),
+            "generation": manifest.generation,
+        }

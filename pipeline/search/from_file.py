@@ -1,0 +1,230 @@
+"""Queries from files: a window of the corpus, or a range of any file."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import QueryError, Reason, SourceError
+from pipeline.filterbank import Filterbank, open_filterbank
+from pipeline.model import Window
+from pipeline.search.opened import OpenCorpus
+from pipeline.search.places import check_range, first_channels, number_at, window_starts
+from pipeline.search.query import Query, Region, embed, relative_power, usable
+from pipeline.windows import Tiling
+
+logger = logging.getLogger(__name__)
+
+# scan and baseline load numba: imported only where something must be cut, so that a stored window is found without them
+
+MOST_WINDOWS = 65_536
+"""Most windows of one query: sixteen coarse channels of the fine product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The scan that a query comes from, in the corpus or not."""
+
+    source_id: str
+    name: str
+    """As the user knows it."""
+    tiling: Tiling
+    paths: tuple[str, ...]
+    """Where its data may be read."""
+    polarisation: int
+    is_stored: bool
+    """True where the corpus holds windows of this scan and polarisation."""
+
+
+def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
+    """Make a query of a window named ``SOURCE/NUMBER``; one that the gate left out is cut from its file.
+
+    Raises
+    ------
+    QueryError
+        There is no such window, or it was left out and the file has gone.
+    """
+    source_text, _, digits = text.rpartition("/")
+    if not source_text or not (digits.isascii() and digits.isdecimal()):
+        raise QueryError(f"{text!r} names no window: give SOURCE/NUMBER, such as GBT_57436_51432_HIP77257/3015")
+    source_id, number = corpus.find_source(source_text), int(digits)
+    origin = _origin_of_source(corpus, source_id, corpus.config.scan.polarisation)
+    if number >= origin.tiling.n_windows:
+        raise QueryError(f"{text}: {source_id} has {origin.tiling.n_windows} windows, numbered from 0")
+    window = origin.tiling.window(source_id, number)
+    record = {"kind": "window", "source": source_id, "file": origin.name, "window": number,
+              "f_start_mhz": round(window.f_start_mhz, 9), "f_stop_mhz": round(window.f_stop_mhz, 9),
+              "t_start_s": round(window.t_start_s, 6), "t_stop_s": round(window.t_stop_s, 6)}
+    region = Region(source_id, window.channel_start, window.channel_stop, window.spectrum_start, window.spectrum_stop)
+    return _query(corpus, encoder_key, origin, [window], region, record)
+
+
+def query_of_range(
+    corpus: OpenCorpus,
+    encoder_key: str,
+    file: str,
+    f_start_mhz: float,
+    f_stop_mhz: float,
+    polarisation: int | None = None,
+) -> Query:
+    """Make a query of a range of frequency, in all time blocks of a file.
+
+    Parameters
+    ----------
+    file : str
+        A path; or the id, the beginning of the id or the file name of a source of the corpus. Where the file of such a
+        source has gone, the windows in range that the corpus has kept are searched for.
+    polarisation : int, optional
+        Default: the one the corpus was made of.
+
+    Raises
+    ------
+    QueryError
+        There is no such file, it is no filterbank, the range is not in its band, or holds nothing to search for.
+    """
+    wanted = corpus.config.scan.polarisation if polarisation is None else polarisation
+    by_path = os.path.exists(file)
+    find = _origin_of_path if by_path else _origin_of_source
+    origin = find(corpus, file if by_path else corpus.find_source(file), wanted)
+    tiling = origin.tiling
+    check_range(f_start_mhz, f_stop_mhz, tiling, origin.name)
+    starts = window_starts(tiling, f_start_mhz, f_stop_mhz)
+    count = len(starts) * tiling.n_blocks
+    if count > MOST_WINDOWS:
+        raise QueryError(f"{f_start_mhz}–{f_stop_mhz} MHz of {origin.name} make {count} windows: ask for at most "
+                         f"{MOST_WINDOWS} at once")
+    low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
+    first, stop = min(starts[0], math.floor(low)), max(starts[-1] + tiling.grid.channels, math.ceil(high))
+    region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
+    record = {"kind": "file", "source": origin.source_id, "file": origin.name, "f_start_mhz": f_start_mhz,
+              "f_stop_mhz": f_stop_mhz, "polarisation": wanted}
+    windows = [_window_at(origin, block, start) for block in range(tiling.n_blocks) for start in starts]
+    try:
+        return _query(corpus, encoder_key, origin, windows, region, record)
+    except FileGone as error:
+        if by_path or not origin.is_stored:
+            raise
+        windows = _kept_windows(corpus, origin, low, high, error)
+        note = f"{error}: searched for the {len(windows)} windows in range that the corpus has kept"
+        logger.warning("%s", note)
+        return _query(corpus, encoder_key, origin, windows, region, {**record, "note": note})
+
+
+class FileGone(QueryError):
+    """No file of a source can be read any more."""
+
+
+def _origin_of_path(corpus: OpenCorpus, path: str, polarisation: int) -> Origin:
+    """See which scan a file holds; the corpus may have it, from this path or another."""
+    from pipeline.scan import tiling_of
+
+    try:
+        with _opened(corpus, path, polarisation) as (filterbank, source_id):
+            if source_id in corpus.manifest.sources:
+                origin = _origin_of_source(corpus, source_id, polarisation)
+                return replace(origin, name=path, paths=(path,))
+            tiling = tiling_of(filterbank, corpus.config.scan)
+    except SourceError as error:
+        raise QueryError(str(error)) from error
+    return Origin(source_id, path, tiling, (path,), polarisation, is_stored=False)
+
+
+def _origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> Origin:
+    entry = corpus.manifest.sources[source_id]
+    paths, is_stored = (entry.path, *entry.also_at), polarisation == corpus.config.scan.polarisation
+    return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored)
+
+
+@contextmanager
+def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[Filterbank, str]]:
+    """Open a file and name its scan, as an ingest of the corpus' own polarisation would."""
+    own = corpus.config.scan.polarisation
+    with open_filterbank(path, polarisation=polarisation) as filterbank:
+        if polarisation == own or own >= filterbank.header.nifs:
+            yield filterbank, filterbank.source_id()
+            return
+        with open_filterbank(path, polarisation=own) as ingested:
+            source_id = ingested.source_id()
+        yield filterbank, source_id
+
+
+def _window_at(origin: Origin, block: int, channel: int) -> Window:
+    spectrum = block * origin.tiling.grid.integrations
+    return origin.tiling.window_at(origin.source_id, spectrum, channel, number_at(origin.tiling, block, channel))
+
+
+def _kept_windows(corpus: OpenCorpus, origin: Origin, low: float, high: float, error: FileGone) -> list[Window]:
+    """Windows of the corpus that overlap a range of channels."""
+    numbers = np.sort(corpus.windows(origin.source_id).numbers)
+    if len(numbers):
+        first = first_channels(origin.tiling, numbers)
+        numbers = numbers[(first < max(high, low + 1)) & (first + origin.tiling.grid.channels > low)]
+    if not len(numbers):
+        raise QueryError(f"{error}, and the corpus has kept no window there; give the path of a copy") from error
+    return [origin.tiling.window(origin.source_id, int(number)) for number in numbers]
+
+
+def _query(
+    corpus: OpenCorpus,
+    encoder_key: str,
+    origin: Origin,
+    windows: Sequence[Window],
+    region: Region,
+    record: dict[str, Any],
+) -> Query:
+    """Take windows from the corpus where it has them, cut and embed the others; leave out those that show nothing."""
+    grid, source_id = origin.tiling.grid, origin.source_id
+    rows = np.full(len(windows), -1, np.int64)
+    if origin.is_stored and corpus.manifest.sources[source_id].vectors.get(encoder_key):
+        rows = corpus.rows(source_id, np.array([window.number for window in windows]))
+    kept, missing = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
+    cutouts = np.zeros((len(windows), grid.integrations, grid.channels), np.uint8)
+    vectors = np.zeros((len(windows), corpus.manifest.encoders[encoder_key].dimension), np.float32)
+    spreads = np.zeros(len(windows))
+    if len(kept):
+        group = corpus.windows(source_id)
+        cutouts[kept], spreads[kept] = group.cutouts(rows[kept]), group.column("spread", rows[kept])
+        vectors[kept] = corpus.vectors_of(source_id, encoder_key, rows[kept])
+    if len(missing):
+        cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
+    found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
+    fresh = found[rows[found] < 0]
+    if len(fresh):
+        vectors[fresh] = embed(corpus, encoder_key, cutouts[fresh])
+    return Query(
+        vectors=vectors[found],
+        windows=tuple(windows[int(i)] for i in found),
+        power_of=lambda i: relative_power(cutouts[found[i]], spreads[found[i]]),
+        region=region,
+        resolution=corpus.manifest.resolution_of(origin.tiling.header),
+        record=record if record["kind"] == "window" else {**record, "windows": len(found)},
+    )
+
+
+def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], float]:
+    """Cut windows from the first of the origin's files that still holds its scan; also the spread of their noise."""
+    from pipeline.baseline import nominal_noise_spectra
+    from pipeline.scan import cut_windows
+
+    integrations = origin.tiling.grid.integrations
+    places = [(window.spectrum_start // integrations, window.channel_start) for window in windows]
+    problem = ""
+    for path in origin.paths:
+        try:
+            with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
+                if source_id != origin.source_id:
+                    raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}")
+                cutouts = cut_windows(filterbank, origin.tiling, places)
+                filterbank.check_unchanged()
+                return cutouts, nominal_noise_spectra(origin.tiling.header) ** -0.5
+        except SourceError as error:
+            problem = problem or error.message
+    raise FileGone(f"{origin.source_id} cannot be read from its file any more ({problem})")

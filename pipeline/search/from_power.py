@@ -1,0 +1,65 @@
+"""Queries from arrays of power."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import QueryError
+from pipeline.model import WindowGrid
+from pipeline.search.opened import OpenCorpus
+from pipeline.search.query import Query, embed, usable
+
+
+def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
+    """Make a query of linear power (spectra, channels), channels in ascending frequency.
+
+    A larger array is cut into whole windows: in time from its first row on, in frequency in the middle. A smaller one
+    is put in the middle of a window that is masked around it. What is not finite or not positive is masked.
+
+    Raises
+    ------
+    QueryError
+        It is no such array, or shows nothing.
+    """
+    from pipeline.cutouts import cutouts_of_power  # loads numba
+
+    array = np.ma.filled(power, 0) if isinstance(power, np.ma.MaskedArray) else np.asarray(power)
+    if array.ndim != 2 or array.dtype.kind not in "iuf":
+        raise QueryError("power must be a two-dimensional array of numbers (spectra, channels), got one of "
+                         f"{array.dtype} and shape {array.shape}")
+    wide = array.astype(np.float64)
+    valid = np.isfinite(wide) & (wide > 0)
+    if not valid.any():
+        raise QueryError(f"the array of shape {array.shape} holds no number above zero: give linear power, not dB")
+    pieces = cut_array(np.where(valid, wide, np.nan), corpus.config.scan.grid)
+    cutouts = cutouts_of_power(pieces)
+    found = usable(cutouts, f"the array of shape {array.shape}")
+
+    def power_of(i: int) -> NDArray[np.float64]:
+        piece: NDArray[np.float64] = pieces[found[i]]
+        return piece / np.nanmedian(piece)
+
+    return Query(
+        vectors=embed(corpus, encoder_key, cutouts[found]),
+        windows=(),
+        power_of=power_of,
+        region=None,
+        resolution="",
+        record={"kind": "array", "shape": list(array.shape), "windows": len(found)},
+    )
+
+
+def cut_array(array: NDArray[np.float64], grid: WindowGrid) -> NDArray[np.float64]:
+    """Cut an array into windows (n, T, F), time blocks first, padded with NaN where it is smaller than one."""
+    t, f = grid.integrations, grid.channels
+    rows, columns = max(array.shape[0], t), max(array.shape[1], f)
+    padded = np.full((rows, columns), np.nan)
+    top, left = (rows - array.shape[0]) // 2, (columns - array.shape[1]) // 2
+    padded[top : top + array.shape[0], left : left + array.shape[1]] = array
+    blocks, across = rows // t, columns // f
+    rest = (columns - across * f) // 2
+    whole = padded[: blocks * t, rest : rest + across * f]
+    return whole.reshape(blocks, t, across, f).swapaxes(1, 2).reshape(blocks * across, t, f)

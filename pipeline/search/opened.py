@@ -1,0 +1,124 @@
+"""A generation of a corpus, opened for reading: what is opened stays open while there is room."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import Config
+from pipeline.errors import QueryError
+from pipeline.index import Segment
+from pipeline.model import Window
+from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder
+from pipeline.windows import Tiling
+
+KEPT_OPEN = 256
+"""Groups that are kept open: their window numbers and what the file system said of them."""
+READ_ROWS = 4096
+"""Rows that are so close are read at once."""
+
+_T = TypeVar("_T")
+
+
+class OpenCorpus:
+    """One generation of a corpus. Threads may share it."""
+
+    def __init__(self, root: Path) -> None:
+        store = CorpusStore.open(root)
+        self.root = store.root
+        self.manifest: Manifest = store.manifest()
+        """Pinned: what a run adds meanwhile is not seen."""
+        self.config = Config.load(self.root)
+        store.require_identity(self.config.identity())  # corpus.toml may have been edited
+        self._kept: OrderedDict[Hashable, object] = OrderedDict()
+        self._lock = threading.Lock()
+        self._segments: dict[str, Segment] = {}
+
+    def segment(self, segment_id: str) -> Segment:
+        """Open a segment, once."""
+        with self._lock:
+            if segment_id not in self._segments:
+                self._segments[segment_id] = Segment.open(segment_folder(self.root, segment_id))
+            return self._segments[segment_id]
+
+    def windows(self, source_id: str) -> SourceGroup:
+        """Open a source's windows."""
+        return self._keep(source_id, lambda: SourceGroup.open(self.root, source_id))
+
+    def vectors(self, source_id: str, encoder_key: str) -> VectorGroup:
+        """Open a source's vectors."""
+        return self._keep((source_id, encoder_key), lambda: VectorGroup.open(self.root, encoder_key, source_id))
+
+    def rows(self, source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of windows in their source's group; −1 for one that was not kept."""
+        stored = self.windows(source_id).numbers
+        order = self._keep((source_id, "order"), lambda: np.argsort(stored))
+        if not len(stored):
+            return np.full(len(numbers), -1, np.int64)
+        at = order[np.minimum(np.searchsorted(stored, numbers, sorter=order), len(stored) - 1)]
+        return np.where(stored[at] == numbers, at, -1)
+
+    def vectors_of(self, source_id: str, encoder_key: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read the vectors of rows, in any order, as (n, dimension) float32."""
+        group = self.vectors(source_id, encoder_key)
+        out = np.empty((len(rows), group.dimension), np.float32)
+        blocks = rows // READ_ROWS
+        for block in np.unique(blocks):
+            here = blocks == block
+            first, last = int(rows[here].min()), int(rows[here].max())
+            out[here] = group.vectors(first, last + 1)[rows[here] - first]
+        return out
+
+    def tiling(self, source_id: str) -> Tiling:
+        """Return how a source was cut."""
+        entry = self.manifest.sources[source_id]
+        return Tiling(entry.header, self.config.scan.grid, entry.coarse)
+
+    def window(self, source_id: str, number: int) -> Window:
+        """Return a window of a source, in every unit."""
+        return self.tiling(source_id).window(source_id, number)
+
+    def find_source(self, text: str) -> str:
+        """Return the id of the one source named by its id, the beginning of it, or the name of a file of it.
+
+        Raises
+        ------
+        QueryError
+            There is none, or several: these are listed.
+        """
+        sources = self.manifest.sources
+        if text in sources:
+            return text
+        found = {source_id for source_id, entry in sources.items()
+                 if text in {Path(path).name for path in (entry.path, *entry.also_at)}}
+        found = found or {source_id for source_id in sources if text and source_id.startswith(text)}
+        if not found:
+            raise QueryError(f"{text}: no such file, and no source of {self.root} has this id or file name; "
+                             f"it has {_listed(sorted(sources))}")
+        if len(found) > 1:
+            raise QueryError(f"{text}: could be any of {_listed(sorted(found))}; say which, by more of its id")
+        return found.pop()
+
+    def _keep(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return cast(_T, self._kept[key])
+        made = make()  # two threads may make the same: both are good
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > KEPT_OPEN:
+                self._kept.popitem(last=False)
+        return made
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    """Join names for an error message, so many of them as a person reads."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "no sources"

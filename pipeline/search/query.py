@@ -1,0 +1,93 @@
+"""What is searched for: vectors, and the part of the corpus they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import EncoderError, QueryError
+from pipeline.model import Window
+from pipeline.search.opened import OpenCorpus
+
+EMBED_BATCH = 4096
+"""Cutouts handed to an encoder at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Part of a source that the query itself covers."""
+
+    source_id: str
+    channel_start: int
+    channel_stop: int
+    spectrum_start: int
+    spectrum_stop: int
+
+    def overlaps(self, window: Window) -> bool:
+        """Tell whether a window shares a pixel with the region."""
+        return (
+            window.source_id == self.source_id
+            and window.channel_start < self.channel_stop
+            and self.channel_start < window.channel_stop
+            and window.spectrum_start < self.spectrum_stop
+            and self.spectrum_start < window.spectrum_stop
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is searched for."""
+
+    vectors: NDArray[np.float32]
+    """(q, d), one a window of the query."""
+    windows: tuple[Window, ...]
+    """(q,) where they lie; empty for an array."""
+    power_of: Callable[[int], NDArray[np.float64]]
+    """Gives the (T, F) power of one of them, noise at 1, masked pixels NaN; for pictures."""
+    region: Region | None
+    """What must not be among the hits; None for an array."""
+    resolution: str
+    """Resolution class; empty for an array, which does not say."""
+    record: dict[str, Any]
+    """The query in words and numbers."""
+
+
+def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float64]:
+    """Recover the power of one cutout (T, F), noise at 1, masked pixels NaN."""
+    from pipeline.cutouts import power_of_cutouts  # loads numba, which a search need not wait for
+
+    return np.where(cutout == 0, np.nan, power_of_cutouts(cutout[None], 1.0, spread)[0])
+
+
+def usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
+    """Return which of the cutouts show anything at all; :class:`QueryError` where none does."""
+    highest = cutouts.max(axis=(1, 2))
+    lowest = np.where(cutouts == 0, 255, cutouts).min(axis=(1, 2))
+    found = np.flatnonzero(lowest < highest)
+    if not len(found):
+        raise QueryError(f"{name}: there are only dead or constant pixels there, nothing to search for")
+    return found
+
+
+def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Make vectors as the corpus has them.
+
+    Raises
+    ------
+    EncoderError
+        The encoder is not to be had as it was when the corpus was made.
+    """
+    from pipeline.encoders import load_encoder  # may load TensorFlow
+
+    spec, own = corpus.manifest.encoders[encoder_key], corpus.config.encoder
+    weights = own.weights if own.name == spec.name else ""
+    encoder = load_encoder(spec.name, grid=corpus.config.scan.grid, weights=weights)
+    if encoder.spec != spec:
+        raise EncoderError(f"{corpus.root}: its vectors were made by {spec}, the encoder here is {encoder.spec}; use "
+                           "the program and the weights that made the corpus")
+    batches = (encoder.encode(cutouts[first : first + EMBED_BATCH]) for first in range(0, len(cutouts), EMBED_BATCH))
+    return np.concatenate([np.empty((0, spec.dimension), np.float32), *batches])

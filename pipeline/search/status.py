@@ -1,0 +1,79 @@
+"""What a corpus holds, counted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.store import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusStatus:
+    """A generation of a corpus in numbers."""
+
+    corpus: str
+    """The folder."""
+    generation: int
+    sources: int
+    resolutions: Mapping[str, int]
+    """Resolution class → sources."""
+    files: Mapping[str, int]
+    """Status → files that were looked at: done, skipped, failed, busy."""
+    reasons: Mapping[str, int]
+    """Reason code → files."""
+    windows_seen: int
+    """Windows searched for signals, kept or not."""
+    windows_kept: int
+    vectors: Mapping[str, int]
+    """Encoder key → vectors."""
+    vectors_indexed: int
+    """Vectors in index segments."""
+    vectors_unindexed: int
+    """Vectors that every search scans."""
+    segments: int
+    size_bytes: int
+    """Of all files in the folder."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary, as ``status --json`` prints it."""
+        return asdict(self)
+
+
+def status_of(root: Path, manifest: Manifest) -> CorpusStatus:
+    """Count what a generation holds, and what the folder takes on disk."""
+    sources, files = manifest.sources.values(), manifest.files.values()
+    vectors: Counter[str] = Counter()
+    for source in sources:
+        vectors.update(source.vectors)
+    indexed = sum(segment.count for segment in manifest.segments)
+    return CorpusStatus(
+        corpus=str(root),
+        generation=manifest.generation,
+        sources=len(sources),
+        resolutions=_counted(source.resolution for source in sources),
+        files=_counted(file.status for file in files),
+        reasons=_counted(str(file.reason) for file in files if file.reason is not None),
+        windows_seen=sum(source.windows_seen for source in sources),
+        windows_kept=sum(source.windows_kept for source in sources),
+        vectors=dict(sorted(vectors.items())),
+        vectors_indexed=indexed,
+        vectors_unindexed=vectors.total() - indexed,
+        segments=len(manifest.segments),
+        size_bytes=sum(_size(Path(folder, name)) for folder, _, names in os.walk(root) for name in names),
+    )
+
+
+def _counted(values: Any) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:  # a run is at work
+        return 0
