@@ -1,0 +1,22 @@
+"""Filterbank files, read and written: HDF5 (``.h5``, ``.hdf5``) and sigproc (``.fil``) behind one door.
+
+Ascending frequency and float32 leave this package, whatever the file holds. The only home of h5py and blimpy.
+"""
+
+from pipeline.filterbank.find import FoundFile, find_files
+from pipeline.filterbank.header import require_spectra
+from pipeline.filterbank.reader import Filterbank, open_filterbank, source_of
+from pipeline.filterbank.waterfall import read_waterfall
+from pipeline.filterbank.writer import FilterbankWriter, write_filterbank
+
+__all__ = [
+    "Filterbank",
+    "FilterbankWriter",
+    "FoundFile",
+    "find_files",
+    "open_filterbank",
+    "read_waterfall",
+    "require_spectra",
+    "source_of",
+    "write_filterbank",
+]

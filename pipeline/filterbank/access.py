@@ -1,0 +1,50 @@
+"""What can go wrong before the first byte is read: names, links, permissions."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from pipeline.errors import Reason, SourceError
+
+
+def shown(path: str | Path) -> str:
+    """Return a path as printable text: line breaks, controls and bytes that are no UTF-8 appear escaped."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def refusal(reason: Reason, path: str | Path, fault: str) -> SourceError:
+    """Return the error that refuses a file, its message beginning with the file's name."""
+    return SourceError(reason, f"{shown(path)}: {fault}")
+
+
+def access_error(error: OSError, path: Path) -> SourceError:
+    """Translate an operating system's refusal to list, stat or open ``path``.
+
+    What says nothing about links (no permission, an I/O error, a stale handle) is PERMISSION: it may heal.
+    """
+    if error.errno == errno.ELOOP:
+        return refusal(Reason.BAD_LINK, path, "a symbolic link that leads to itself; remove or mend it")
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if path.is_symlink():
+            target = shown(os.readlink(path))
+            return refusal(Reason.BAD_LINK, path, f"links to {target}, which does not exist; mend it")
+        return refusal(Reason.BUSY, path, "no such file; it was moved or removed since it was listed")
+    return refusal(Reason.PERMISSION, path, f"cannot be read ({error.strerror}); see to it and try again")
+
+
+def open_regular(path: Path) -> int:
+    """Open a regular file for reading and return its descriptor; a pipe or device never blocks.
+
+    Raises :class:`SourceError`: PERMISSION, BAD_LINK, BUSY where it has gone, NOT_FILTERBANK where it is no
+    regular file.
+    """
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise refusal(Reason.NOT_FILTERBANK, path, "not a regular file")
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise access_error(error, path) from error

@@ -1,0 +1,110 @@
+"""Find filterbank files below the folders a user names."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ConfigError, Reason, SourceError
+from pipeline.filterbank.access import access_error, refusal, shown
+from pipeline.model import SourceReport, Status
+
+SUFFIXES = (".h5", ".hdf5", ".fil")
+
+Identity = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file that calls itself a filterbank, not opened yet."""
+
+    path: Path
+    """Absolute; links are followed but not resolved."""
+    root: Path
+    """The folder named by the user that it was found under; of a file named by the user, its own folder."""
+
+
+def find_files(paths: Sequence[str | Path]) -> tuple[list[FoundFile], list[SourceReport]]:
+    """Walk files and folders and list what is to be read, in the order of its paths' bytes.
+
+    Follows links to files and folders. Takes ``.h5``, ``.hdf5`` and ``.fil`` in any case; a file given by
+    name is taken whatever it is called. What cannot be walked (PERMISSION, BAD_LINK) becomes a report, and
+    the walk goes on.
+
+    Raises :class:`ConfigError` if an argument does not exist.
+    """
+    walk = _Walk()
+    for argument in paths:
+        path = Path(os.path.abspath(argument))
+        if not os.path.lexists(path):
+            raise ConfigError(f"{shown(argument)}: no such file or folder")
+        walk.visit(path)
+    return ([walk.found[path] for path in sorted(walk.found, key=os.fsencode)],
+            [walk.reports[path] for path in sorted(walk.reports, key=os.fsencode)])
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.found: dict[Path, FoundFile] = {}
+        self.reports: dict[Path, SourceReport] = {}
+
+    def visit(self, argument: Path) -> None:
+        kind = self._kind(argument)
+        if kind is not None and stat.S_ISDIR(kind.st_mode):
+            self._descend(argument)
+        elif kind is not None:
+            self._take(argument, kind, argument.parent)
+
+    def _descend(self, root: Path) -> None:
+        real = Path(os.path.realpath(root))
+        above = frozenset(_identity(os.stat(folder)) for folder in (real, *real.parents))
+        folders = [(root, above)]
+        while folders:
+            folder, above = folders.pop()
+            for path in self._children(folder):
+                kind = self._kind(path)
+                if kind is None:
+                    continue
+                if not stat.S_ISDIR(kind.st_mode):
+                    if path.suffix.lower() in SUFFIXES:
+                        self._take(path, kind, root)
+                elif _identity(kind) in above:
+                    self._report(path, refusal(Reason.BAD_LINK, path, "links to a folder above it"))
+                else:
+                    folders.append((path, above | {_identity(kind)}))
+
+    def _children(self, folder: Path) -> list[Path]:
+        try:
+            with os.scandir(folder) as entries:
+                return [folder / entry.name for entry in entries]
+        except OSError as error:
+            self._report(folder, access_error(error, folder))
+            return []
+
+    def _kind(self, path: Path) -> os.stat_result | None:
+        try:
+            return os.stat(path)
+        except OSError as error:
+            self._report(path, access_error(error, path))
+            return None
+
+    def _take(self, path: Path, kind: os.stat_result, root: Path) -> None:
+        if stat.S_ISREG(kind.st_mode):
+            self.found.setdefault(path, FoundFile(path, root))
+        else:
+            self._report(path, refusal(Reason.NOT_FILTERBANK, path, "not a regular file"))
+
+    def _report(self, path: Path, error: SourceError) -> None:
+        status: Status = "failed"
+        if error.reason.is_information:
+            status = "skipped"
+        elif error.reason is Reason.BUSY:
+            status = "busy"
+        self.reports[path] = SourceReport(str(path), status, reason=error.reason, message=error.message)
+
+
+def _identity(kind: os.stat_result) -> Identity:
+    return kind.st_dev, kind.st_ino

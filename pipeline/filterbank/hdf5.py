@@ -1,0 +1,118 @@
+"""The HDF5 format: a dataset ``data`` (spectra, products, channels) whose attributes are the header."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import Reason, SourceError
+from pipeline.filterbank.access import access_error, refusal
+from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
+from pipeline.filterbank.links import Links
+from pipeline.model import Header
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SIGNATURE_OFFSETS = (0, *(512 << i for i in range(12)))
+"""At the start or, behind a user block, at a power of two."""
+SUPERBLOCK_BYTES = 96
+SAMPLE_TYPES = frozenset({"f4", "f8", "u1", "i1", "u2", "i2"})
+NBITS = (8, 16, 32, 64)
+
+
+def is_hdf5(descriptor: int) -> bool:
+    """Tell whether an open file has HDF5's signature."""
+    return any(os.pread(descriptor, len(SIGNATURE), offset) == SIGNATURE for offset in SIGNATURE_OFFSETS)
+
+
+class Hdf5File:
+    """An open HDF5 filterbank file."""
+
+    def __init__(self, path: Path, root: Path, polarisation: int) -> None:
+        self._path = path
+        self._polarisation = polarisation
+        with ExitStack() as files:
+            links = Links(root, files)
+            try:
+                data, holder = _find_data(links.open_file(path), path, links)
+                self.header = _read_header(data, path)
+                self._pieces = links.pieces(data, holder)
+            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+                raise _open_error(error, path) from error
+            self.chunk_shape = (data.chunks[0], data.chunks[2]) if data.chunks else None
+            self._files = files.pop_all()
+
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int
+             ) -> NDArray[np.float32]:
+        """Read float32 (spectra, channels), channels counted as in the file."""
+        first = (spectrum_start, self._polarisation, channel_start)
+        end = (spectrum_stop, self._polarisation + 1, channel_stop)
+        # Three axes on both sides: HDF5 copies between unlike shapes twenty times slower
+        power = np.empty(np.subtract(end, first), np.float32)
+        for piece in self._pieces:
+            start, stop = np.maximum(first, piece.start), np.minimum(end, piece.stop)
+            if np.any(start >= stop):
+                continue
+            shift = np.subtract(piece.source_start, piece.start)
+            source = _slices(start + shift, stop + shift)
+            piece.checker.check(tuple(s.start for s in source), tuple(s.stop for s in source))
+            try:
+                piece.dataset.read_direct(power, source, _slices(start - first, stop - first))
+            except (OSError, RuntimeError) as error:
+                raise refusal(Reason.CORRUPT_CHUNK, self._path, f"spectra {start[0]}–{stop[0]}, "
+                              f"channels {start[2]}–{stop[2]} cannot be decoded ({error})") from error
+        return power[:, 0]
+
+    def close(self) -> None:
+        """Close the file and those it leads to."""
+        self._files.close()
+
+
+def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
+    """Return dataset ``data`` and the file it lies in; without it or the class the file is something else."""
+    of_class = file.attrs.get("CLASS") in ("FILTERBANK", b"FILTERBANK")
+    data, holder = links.find(file, path, "data")
+    if data is None and of_class:
+        raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
+    if not isinstance(data, h5py.Dataset) or not (of_class or "fch1" in data.attrs):
+        raise refusal(Reason.NOT_FILTERBANK, path, "HDF5, but not of class FILTERBANK with a dataset 'data'")
+    return data, holder
+
+
+def _read_header(data: h5py.Dataset, path: Path) -> Header:
+    keywords = {name: data.attrs[name] for name in (*REQUIRED, *OPTIONAL) if name in data.attrs}
+    if data.ndim != 3:
+        raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has {data.ndim} axes, not 3")
+    header = header_from_keywords(keywords, data.shape[0], path)
+    if header.nbits not in NBITS or data.dtype.str[1:] not in SAMPLE_TYPES:
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples of {header.nbits} bits, stored as "
+                      f"{data.dtype}; integers of 8 and 16 bits and floats of 32 and 64 are read")
+    if (header.nifs, header.nchans) != data.shape[1:]:
+        raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
+                      f"{header.nifs} products, 'data' has {data.shape[2]} × {data.shape[1]}")
+    if data.shape[0] == 0 or (data.id.get_storage_size() == 0 and not data.is_virtual):
+        raise refusal(Reason.NO_DATA, path, "a header without data")
+    return replace(header, nbits=8 * data.dtype.itemsize)
+
+
+def _open_error(error: Exception, path: Path) -> SourceError:
+    """Translate what HDF5 says while it opens a file."""
+    said = str(error)
+    if isinstance(error, OSError) and error.errno:
+        return access_error(error, path)
+    if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
+        return refusal(Reason.TRUNCATED, path, f"its end is missing ({said}); try again when it is complete")
+    if "already open for write" in said:
+        return refusal(Reason.BUSY, path, "another process is writing it; try again later")
+    return refusal(Reason.BAD_HEADER, path, f"HDF5 cannot open it ({said}); fetch the file again")
+
+
+def _slices(start: NDArray[Any], stop: NDArray[Any]) -> tuple[slice, ...]:
+    return tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))

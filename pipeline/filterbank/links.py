@@ -1,0 +1,141 @@
+"""Where the samples of an HDF5 file really lie: links and virtual datasets, resolved here and never by HDF5.
+
+HDF5 follows external links and virtual datasets to any file of the machine, tries several folders in turn,
+and reads zeros where a file is missing. Here every target must exist and lie below the data root.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.errors import Reason, SourceError
+from pipeline.filterbank.access import refusal, shown
+from pipeline.filterbank.chunks import ChunkChecker
+
+MOST_LINKS = 8
+
+Corner = tuple[int, ...]
+"""(spectrum, product, channel) in the order of a dataset's axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A box of samples and the dataset that stores it."""
+
+    dataset: h5py.Dataset
+    checker: ChunkChecker
+    start: Corner
+    """First sample of the box, as the file's own dataset counts."""
+    stop: Corner
+    source_start: Corner
+    """The same sample as ``dataset`` counts."""
+
+
+class Links:
+    """Resolves names within and between files; opens them on a stack that the caller closes."""
+
+    def __init__(self, root: Path, files: ExitStack) -> None:
+        self._root = Path(os.path.realpath(root))
+        self._files = files
+
+    def open_file(self, path: Path) -> h5py.File:
+        """Open one file, without locks: network file systems often have none."""
+        try:
+            file = h5py.File(os.fsencode(path), "r", locking=False)
+        except OSError as error:
+            if "locking flag" not in str(error):
+                raise
+            file = h5py.File(os.fsencode(path), "r")  # already open in this process, by blimpy say, with the default
+        return self._files.enter_context(file)
+
+    def find(self, file: h5py.File, path: Path, name: str) -> tuple[h5py.HLObject | None, Path]:
+        """Return the object called ``name`` in the file at ``path``, ``None`` if there is none, and its file.
+
+        Raises :class:`SourceError` REFUSED_LINK where a link leaves the root, BAD_LINK where its target is
+        missing.
+        """
+        for _ in range(MOST_LINKS):
+            here: h5py.HLObject = file
+            parts = [part for part in name.split("/") if part]
+            for depth, part in enumerate(parts):
+                link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+                if link is None:
+                    return None, path
+                if isinstance(link, h5py.HardLink):
+                    here = here[part]
+                    continue
+                above = parts[:depth]
+                if isinstance(link, h5py.ExternalLink):
+                    path = self.target(link.filename, path)
+                    file, above = self.open_file(path), []
+                elif link.path.startswith("/"):
+                    above = []
+                name = "/".join([*above, link.path, *parts[depth + 1:]])
+                break
+            else:
+                return here, path
+        raise refusal(Reason.BAD_LINK, path, f"more than {MOST_LINKS} links lead from one to the next")
+
+    def target(self, name: str, path: Path) -> Path:
+        """Path of the file that ``path`` refers to as ``name``, once it is known to lie below the root."""
+        target = Path(os.path.realpath(path.parent / name))
+        if not target.is_relative_to(self._root):
+            raise refusal(Reason.REFUSED_LINK, path, f"its samples lie in {shown(target)}, outside the "
+                          f"data root {shown(self._root)}; name a folder that holds both")
+        if not target.is_file():
+            raise refusal(Reason.BAD_LINK, path, f"its samples lie in {shown(target)}, which does not exist")
+        return target
+
+    def pieces(self, dataset: h5py.Dataset, path: Path) -> list[Piece]:
+        """Boxes that together make up ``dataset`` in the file at ``path``: one, unless it is virtual."""
+        if not dataset.is_virtual:
+            zero = (0,) * dataset.ndim
+            return [_piece(dataset, path, zero, dataset.shape, zero)]
+        pieces = [self._virtual_piece(dataset, path, mapping) for mapping in dataset.virtual_sources()]
+        covered = sum(np.prod(np.subtract(piece.stop, piece.start)) for piece in pieces)
+        if covered != np.prod(dataset.shape):
+            raise refusal(Reason.TRUNCATED, path, "virtual, with parts that no file supplies")
+        return pieces
+
+    def _virtual_piece(self, dataset: h5py.Dataset, path: Path, mapping: h5py._hl.vds.VDSmap) -> Piece:
+        start, stop = _box(mapping.vspace, path)
+        source_start, source_stop = _box(mapping.src_space, path)
+        file, source_path = dataset.file, path
+        if mapping.file_name != ".":
+            source_path = self.target(mapping.file_name, path)
+            file = self.open_file(source_path)
+        source, source_path = self.find(file, source_path, mapping.dset_name)
+        if not isinstance(source, h5py.Dataset) or source.is_virtual or source.ndim != dataset.ndim:
+            raise refusal(Reason.BAD_HEADER, path, f"virtual over {mapping.dset_name!r} in "
+                          f"{shown(source_path)}, which is no plain dataset of {dataset.ndim} axes")
+        if any(d - c != b - a for a, b, c, d in zip(start, stop, source_start, source_stop, strict=True)):
+            raise _irregular(path)
+        if any(end > size for end, size in zip(source_stop, source.shape, strict=True)):
+            raise refusal(Reason.TRUNCATED, path, f"virtual over more than {shown(source_path)} holds")
+        return _piece(source, source_path, start, stop, source_start)
+
+
+def _piece(dataset: h5py.Dataset, path: Path, start: Corner, stop: Corner, source_start: Corner) -> Piece:
+    if dataset.external:
+        raise refusal(Reason.REFUSED_LINK, path, "its samples lie in raw files beside it, which cannot be "
+                      "checked; make it one file with h5repack")
+    return Piece(dataset, ChunkChecker(dataset, path), start, stop, source_start)
+
+
+def _box(space: h5py.h5s.SpaceID, path: Path) -> tuple[Corner, Corner]:
+    """Corners of a selection that is one solid box."""
+    first, last = space.get_select_bounds()
+    start, stop = tuple(map(int, first)), tuple(int(index) + 1 for index in last)
+    if np.prod(np.subtract(stop, start)) != space.get_select_npoints():
+        raise _irregular(path)
+    return start, stop
+
+
+def _irregular(path: Path) -> SourceError:
+    return refusal(Reason.BAD_HEADER, path, "virtual over other parts than whole boxes, which is not read")

@@ -1,0 +1,76 @@
+"""blimpy's ``Waterfall``, for those who ask for it, without blimpy's surprises."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import QueryError, Reason
+from pipeline.filterbank.access import refusal, shown
+from pipeline.filterbank.reader import open_filterbank
+from pipeline.model import Header
+
+TOLERANCE = 1e-3
+"""Channels by which a range may miss the band: frequencies are often given rounded."""
+
+
+def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
+                   f_stop_mhz: float | None = None) -> Any:
+    """Load a file, or the channels between two edges, as a ``blimpy.Waterfall``.
+
+    Edges are channel edges, as in :class:`~pipeline.model.Window`, rounded to whole channels; either may be
+    left out. The object is blimpy's own: its data have three axes, in file order and of the file's type.
+
+    Raises :class:`SourceError` for a file that cannot be used, :class:`QueryError` for a range outside the
+    band or too large for memory. (blimpy ends the process for the first, and loads everything or nothing for
+    the others.)
+    """
+    with open_filterbank(path) as filterbank:
+        header = filterbank.header
+    f_start, f_stop = _blimpy_range(header, f_start_mhz, f_stop_mhz, path)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            waterfall = _blimpy_class()(os.fspath(path), f_start=f_start, f_stop=f_stop)
+    except SystemExit as exit_:
+        reason = Reason.TOO_FEW_SAMPLES if header.nsamples < 3 else Reason.BAD_HEADER
+        raise refusal(reason, path, f"blimpy cannot load it ({' '.join(said.getvalue().split())})") from exit_
+    if waterfall.data.ndim != 3:
+        raise QueryError(f"{shown(path)}: the range does not fit into memory; ask for a narrower one")
+    return waterfall
+
+
+def _blimpy_range(header: Header, f_start_mhz: float | None, f_stop_mhz: float | None, path: str | Path
+                  ) -> tuple[float, float]:
+    """Return the range in blimpy's terms, exactly on its grid so that its rounding has nothing to decide.
+
+    blimpy lets channel i of the file reach from fch1 + i·foff to fch1 + (i + 1)·foff, half a channel off.
+    """
+    first = 0.0 if f_start_mhz is None else header.channel_at(f_start_mhz)
+    end = float(header.nchans) if f_stop_mhz is None else header.channel_at(f_stop_mhz)
+    if not (first >= -TOLERANCE and end <= header.nchans + TOLERANCE and round(first) < round(end)):
+        raise QueryError(f"{shown(path)}: {f_start_mhz}–{f_stop_mhz} MHz is not a part, one channel wide or "
+                         f"more, of its band {header.f_min_mhz:.6f}–{header.f_max_mhz:.6f} MHz")
+    edges = (round(first), round(end))
+    if header.foff_mhz < 0:
+        edges = (header.nchans - edges[0], header.nchans - edges[1])
+    return header.fch1_mhz + edges[0] * header.foff_mhz, header.fch1_mhz + edges[1] * header.foff_mhz
+
+
+def _blimpy_class() -> Any:
+    """Import blimpy, and undo its warnings and its hold on the root logger."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from blimpy import Waterfall
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    return Waterfall

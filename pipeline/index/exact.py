@@ -1,0 +1,134 @@
+"""Exact nearest neighbours by cosine: numpy only, blocked, with answers that do not depend on the blocks.
+
+The float32 matrix product, whose last bits move with the shape of a block, only proposes candidates; the
+scores that decide, and are returned, come from :func:`cosine`, which sees one vector and one query at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import CorpusDamaged, QueryError
+
+BLOCK_NUMBERS = 1 << 22
+"""Numbers a block and its scores may take together: 16 MB in float32."""
+
+Vectors = NDArray[np.floating] | Iterable[NDArray[np.floating]]
+
+
+def exact_neighbors(
+    vectors: Vectors, queries: ArrayLike, k: int, *, unit_length: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Find the ``k`` nearest vectors of each query by cosine, leaving none out.
+
+    Parameters
+    ----------
+    vectors
+        (n, d) array, memory-mapped or not, of any float type; or an iterable of such blocks, in order.
+    queries
+        (q, d), any length but zero.
+    k
+        Neighbours a query.
+    unit_length
+        True where the vectors are known to have length 1, which saves a pass over them.
+
+    Returns
+    -------
+    rows, scores
+        (q, k) int64 and float32, best first, equal scores by ascending row; −1 and −inf where there are fewer
+        than ``k``.
+
+    Raises
+    ------
+    QueryError
+        A query is zero, not finite or of another dimension, or ``k`` is below 1.
+    CorpusDamaged
+        A vector is zero or not finite (not looked for where ``unit_length``).
+    """
+    if isinstance(vectors, np.ndarray):
+        checked = checked_queries(queries, k, vectors.shape[1])
+        blocks = _cut(vectors, max(1024, BLOCK_NUMBERS // (vectors.shape[1] + len(checked))))
+    else:
+        checked = checked_queries(queries, k)
+        blocks = iter(vectors)
+    rows = np.full((len(checked), k), -1, dtype=np.int64)
+    scores = np.full((len(checked), k), -np.inf, dtype=np.float32)
+    start = 0
+    for block in blocks:
+        _merge_block(np.asarray(block, dtype=np.float32), start, checked, rows, scores, unit_length)
+        start += len(block)
+    return rows, scores
+
+
+def cosine(vectors: NDArray[np.floating], query: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the cosine of each row of ``vectors`` (n, d) with ``query`` (d,): (n,) float32.
+
+    Summed in float64 one row at a time, so a pair has one score, in whatever company it is computed.
+    """
+    wide, direction = vectors.astype(np.float64), query.astype(np.float64)
+    lengths = np.sqrt((wide * wide).sum(axis=1) * (direction * direction).sum())
+    scores: NDArray[np.float32] = ((wide * direction).sum(axis=1) / lengths).astype(np.float32)
+    return scores
+
+
+def checked_queries(queries: ArrayLike, k: int, dimension: int | None = None) -> NDArray[np.float32]:
+    """Return ``queries`` as (q, d) float32 of unit length, or raise :class:`QueryError`."""
+    if k < 1:
+        raise QueryError(f"k must be at least 1, got {k}")
+    wide = np.asarray(queries, dtype=np.float64)
+    if wide.ndim != 2:
+        raise QueryError(f"queries must be an array of shape (queries, numbers), got {wide.shape}")
+    if dimension is not None:
+        _check_dimension(wide.shape[1], dimension)
+    if (bad := np.flatnonzero(~np.isfinite(wide).all(axis=1))).size:
+        raise QueryError(f"query {bad[0]} holds NaN or infinity")
+    lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
+    if (bad := np.flatnonzero(~((lengths > 0) & np.isfinite(lengths)))).size:
+        raise QueryError(f"query {bad[0]} has length {lengths[bad[0], 0]}: it has no direction to compare")
+    unit: NDArray[np.float32] = (wide / lengths).astype(np.float32)
+    return unit
+
+
+def _check_dimension(query: int, vectors: int) -> None:
+    if query != vectors:
+        raise QueryError(f"a query has {query} numbers, the vectors to search have {vectors}: "
+                         "they come from different encoders")
+
+
+def _cut(vectors: NDArray[np.floating], size: int) -> Iterator[NDArray[np.floating]]:
+    return (vectors[start:start + size] for start in range(0, len(vectors), size))
+
+
+def _merge_block(
+    block: NDArray[np.float32],
+    start: int,
+    queries: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    unit_length: bool,
+) -> None:
+    """Let the vectors of ``block``, rows ``start`` and on, into the (q, k) best so far, in place."""
+    _check_dimension(queries.shape[1], block.shape[1])
+    k = rows.shape[1]
+    rough = queries @ block.T
+    if not unit_length:
+        lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+        if (bad := np.flatnonzero(~((lengths > 0) & np.isfinite(lengths)))).size:
+            raise CorpusDamaged(f"vector {start + bad[0]} is zero or not finite")
+        rough /= lengths
+    # rounding, u = 2⁻²⁴, of two compared cosines: each d·u for the product and d·u/2 for the length
+    slack = np.float32(3 * (block.shape[1] + 8) * 2.0**-24)
+    floors = scores[:, -1] - slack
+    for i in np.flatnonzero(rough.max(axis=1, initial=-np.inf) >= floors):
+        candidates = np.flatnonzero(rough[i] >= floors[i])
+        if candidates.size > k:
+            near = rough[i, candidates]
+            candidates = candidates[near >= np.partition(near, -k)[-k] - slack]
+        both_rows = np.concatenate([rows[i], candidates + start])
+        both_scores = np.concatenate([scores[i], cosine(block[candidates], queries[i])])
+        # stable: earlier rows stand first among equals
+        best = np.argsort(-both_scores, kind="stable")[:k]
+        rows[i], scores[i] = both_rows[best], both_scores[best]

@@ -1,0 +1,167 @@
+"""A segment on disk: a folder of plain ``.npy`` arrays and ``segment.json``, with size and digest of each.
+
+Written under another name, flushed and renamed: what bears its own name is whole. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch
+
+RECORD_FILE = "segment.json"
+FORMAT = "lookalike-segment"
+FORMAT_VERSION = 1
+PARTIAL_SUFFIX = ".partial"
+"""Ends the name of a folder that is being written; left over by a run that was killed, it may be deleted."""
+
+ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
+    "vectors": ("<f4", 2),
+    "posting_indptr": ("<i4", 1),
+    "row_source": ("<i4", 1),
+    "row_number": ("<i8", 1),
+}
+"""Data type and number of axes of the arrays that every segment has."""
+GRAPH_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
+    "graph_indptr": ("<i4", 1),
+    "graph_indices": ("<i4", 1),
+    "tree_hyperplanes": ("<f4", 2),
+    "tree_offsets": ("<f4", 1),
+    "tree_children": ("<i4", 2),
+}
+"""… and of those that a segment with a graph has besides."""
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary sibling to write into; on leaving, flush and rename it to ``folder``, or delete it.
+
+    Raises
+    ------
+    CorpusError
+        ``folder`` exists: segments are never written over.
+    """
+    if folder.exists():
+        raise CorpusError(f"{folder}: exists, and segments are never written over; choose another name")
+    partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        _flush_folder(partial)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _flush_folder(folder.parent)
+
+
+def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``, each flushed to disk."""
+    types = {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES}
+    entries = {}
+    for name, array in arrays.items():
+        path = folder / f"{name}.npy"
+        with path.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array, dtype=types[name][0]), allow_pickle=False)
+            _flush_file(file)
+        entries[name] = {"shape": list(array.shape), "bytes": path.stat().st_size, "sha256": _sha256(path)}
+    record = {"format": FORMAT, "format_version": FORMAT_VERSION, **facts, "arrays": entries}
+    with (folder / RECORD_FILE).open("wb") as file:
+        file.write(json.dumps({**record, "sha256": _record_digest(record)}, indent=1).encode())
+        _flush_file(file)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read ``segment.json`` and check that it is whole and of a format known here.
+
+    Raises
+    ------
+    CorpusDamaged
+        The folder or the file is missing, or not as it was written.
+    CorpusMismatch
+        It was written by a newer version of this program.
+    """
+    path = folder / RECORD_FILE
+    try:
+        record = json.loads(path.read_bytes())
+        digest = record.pop("sha256")
+        kind, version = record["format"], record["format_version"]
+    except OSError as error:
+        raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); rebuild the index") from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise CorpusDamaged(f"{path}: not the record of a segment ({error!r}); rebuild the index") from error
+    if digest != _record_digest(record) or kind != FORMAT:
+        raise CorpusDamaged(f"{path}: altered since it was written; rebuild the index")
+    if version != FORMAT_VERSION:
+        raise CorpusMismatch(f"{path}: format version {version}, this program reads {FORMAT_VERSION}; "
+                             "update the program or rebuild the index")
+    return dict(record)
+
+
+def map_arrays(
+    folder: Path, record: Mapping[str, Any], types: Mapping[str, tuple[str, int]]
+) -> dict[str, NDArray[Any]]:
+    """Memory-map the arrays named in ``types`` read-only, having checked size, type and shape."""
+    arrays = {}
+    for name, (dtype, axes) in types.items():
+        path, entry = folder / f"{name}.npy", record["arrays"][name]
+        try:
+            size = path.stat().st_size
+            if size != entry["bytes"]:
+                raise CorpusDamaged(f"{path}: {size} bytes, {entry['bytes']} were written; rebuild the index")
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except OSError as error:
+            raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); rebuild the index") from error
+        except ValueError as error:
+            raise CorpusDamaged(f"{path}: not a plain array ({error}); rebuild the index") from error
+        found = (array.dtype.str, array.ndim, list(array.shape), array.flags.c_contiguous)
+        if found != (dtype, axes, entry["shape"], True):
+            raise CorpusDamaged(f"{path}: type {array.dtype.str} and shape {list(array.shape)}, "
+                                f"{dtype} and {entry['shape']} were written; rebuild the index")
+        arrays[name] = array.view(np.ndarray)
+    return arrays
+
+
+def verify_arrays(folder: Path, record: Mapping[str, Any]) -> None:
+    """Read every array and compare its sha256, else raise :class:`CorpusDamaged` naming the file."""
+    for name, entry in record["arrays"].items():
+        path = folder / f"{name}.npy"
+        try:
+            digest = _sha256(path)
+        except OSError as error:
+            raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); rebuild the index") from error
+        if digest != entry["sha256"]:
+            raise CorpusDamaged(f"{path}: altered since it was written; rebuild the index")
+
+
+def _record_digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush_file(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

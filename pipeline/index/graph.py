@@ -1,0 +1,182 @@
+"""The neighbour graph of a segment: pynndescent's search graph and tree as plain arrays. Its only importer.
+
+Vertices are numbered in the order of the search tree's leaves, and vectors and rows are stored in that order;
+the library's own vertex order and tree indices are then both 0, 1, 2 … and need no file.
+
+The graph is searched by Euclidean distance, which orders unit vectors as cosine does. The library's "dot" and
+"cosine" take every vector at 90° or more to be infinitely far, and return arbitrary ones of those.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigError, CorpusDamaged
+
+logger = logging.getLogger(__name__)
+
+PYNNDESCENT_VERSION = "0.7.0"
+"""The release whose internal state the arrays are."""
+METRIC = "euclidean"
+
+# numba's fallback threading layer aborts the process when two threads run parallel code at once
+_build_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph just built."""
+
+    vectors: NDArray[np.float32]
+    """The given vectors in the order of vertices."""
+    order: NDArray[np.int32]
+    """Which of the given vectors each vertex is."""
+    arrays: dict[str, NDArray[Any]]
+    """The arrays of :data:`pipeline.index.folder.GRAPH_ARRAY_TYPES`."""
+    state: dict[str, Any]
+    """The rest of what a search needs, fit for JSON."""
+
+
+def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_size: int, seed: int) -> Graph:
+    """Build the graph of distinct unit ``vectors`` (n, d); the same seed gives the same graph.
+
+    The first build of a process compiles for up to a minute; builds of one process wait for one another.
+
+    Raises
+    ------
+    ConfigError
+        Another pynndescent is installed than the one whose state is understood here.
+    """
+    require_pynndescent()
+    from pynndescent import NNDescent
+
+    with _build_lock, warnings.catch_warnings():
+        # vertices short of neighbours stay reachable through the tree and through their neighbours' lists
+        warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors", UserWarning)
+        index = NNDescent(
+            np.ascontiguousarray(vectors, dtype=np.float32),
+            metric=METRIC,
+            n_neighbors=n_neighbors,
+            search_tree_leaf_size=tree_leaf_size,
+            random_state=seed,
+            compressed=True,  # drop what only the construction needs
+        )
+        index.prepare()
+    tree, graph = index._search_forest[0], index._search_graph
+    internal = tree.children[:, 0] > 0
+    logger.info("graph of %d vectors: %d edges", len(vectors), len(graph.indices))
+    return Graph(
+        vectors=index._raw_data,
+        order=np.asarray(index._vertex_order, dtype=np.int32),
+        arrays={
+            "graph_indptr": graph.indptr,
+            "graph_indices": graph.indices,
+            "tree_hyperplanes": tree.hyperplanes[internal],  # those of leaves are zeros
+            "tree_offsets": tree.offsets,
+            "tree_children": tree.children,
+        },
+        state={
+            "n_neighbors": n_neighbors,
+            "tree_leaf_size": int(tree.leaf_size),
+            "min_distance": float(index._min_distance),
+            "search_rng_state": [int(word) for word in index.search_rng_state],
+        },
+    )
+
+
+class GraphSearch:
+    """pynndescent's search over stored arrays. Not thread-safe: it has one scratch space."""
+
+    def __init__(
+        self, vectors: NDArray[np.float32], arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
+    ) -> None:
+        require_pynndescent()
+        from pynndescent import NNDescent
+
+        identity = np.arange(len(vectors), dtype=np.int32)
+        children = arrays["tree_children"]
+        hyperplanes = np.zeros((len(children), vectors.shape[1]), dtype=np.float32)
+        hyperplanes[children[:, 0] > 0] = arrays["tree_hyperplanes"]
+        tree = (hyperplanes, arrays["tree_offsets"], children, identity, state["tree_leaf_size"])
+        graph = SimpleNamespace(indptr=arrays["graph_indptr"], indices=arrays["graph_indices"])
+        self._index = NNDescent.__new__(NNDescent)
+        self._index.__setstate__({
+            "metric": METRIC,
+            "n_neighbors": state["n_neighbors"],
+            "quantization": None,
+            "search_tree_leaf_budget": 1,
+            "parallel_batch_queries": False,
+            "tree_init": True,
+            "verbose": False,
+            "search_rng_state": np.array(state["search_rng_state"], dtype=np.int64),
+            "_bit_trees": False,
+            "_dist_args": (),
+            "_distance_correction": None,
+            "_is_sparse": False,
+            "_min_distance": np.float32(state["min_distance"]),
+            "_normalized_data": False,
+            "_raw_data": vectors,
+            "_search_forest": [tree],
+            "_search_graph": graph,
+            "_vertex_order": identity,
+            "_visited": np.zeros(len(vectors) // 8 + 1, dtype=np.uint8),
+        })
+
+    def nearest(self, query: NDArray[np.float32], k: int, epsilon: float) -> NDArray[np.int32]:
+        """Return up to ``k`` vertices near the unit ``query`` (d,), in no promised order."""
+        vertices, distances = self._index.query(query[None], k=k, epsilon=epsilon)
+        # a slot the search did not fill has infinite distance, and names some vertex all the same
+        return np.asarray(vertices[0][np.isfinite(distances[0])])
+
+
+def require_pynndescent() -> None:
+    """Raise :class:`ConfigError` unless the one release is installed whose state is understood here."""
+    if (installed := version("pynndescent")) != PYNNDESCENT_VERSION:
+        raise ConfigError(f"pynndescent {installed} is installed, the index needs {PYNNDESCENT_VERSION} "
+                          f"exactly: pip install pynndescent=={PYNNDESCENT_VERSION}")
+
+
+def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:
+    """Check every number by which compiled code steps through memory, else raise :class:`CorpusDamaged`."""
+    indptr, indices, children = arrays["graph_indptr"], arrays["graph_indices"], arrays["tree_children"]
+    internal = children[:, 0] > 0
+    nodes = np.arange(len(children))[internal, None]
+    starts, stops = -children[~internal, 0], -children[~internal, 1]
+    checks = {
+        "graph_indptr": is_indptr(indptr, count, len(indices)),
+        "graph_indices": within(indices, count),
+        # children after their parents: every walk down ends
+        "tree_children": len(children) > 0
+        and bool((children[internal] > nodes).all())
+        and bool((children[internal] < len(children)).all())
+        and bool(((starts >= 0) & (stops >= starts) & (stops <= count)).all()),
+        "tree_offsets": len(arrays["tree_offsets"]) == len(children),
+        "tree_hyperplanes": arrays["tree_hyperplanes"].shape == (int(internal.sum()), dimension),
+    }
+    for name, is_sound in checks.items():
+        if not is_sound:
+            raise CorpusDamaged(f"{folder / name}.npy: holds numbers that fit no graph of {count} vectors; "
+                                "rebuild the index")
+
+
+def is_indptr(indptr: NDArray[np.integer], count: int, total: int) -> bool:
+    """Tell whether ``indptr`` cuts ``total`` entries into ``count`` consecutive lists."""
+    if len(indptr) != count + 1 or indptr[0] != 0 or indptr[-1] != total:
+        return False
+    return bool((indptr[1:] >= indptr[:-1]).all())
+
+
+def within(numbers: NDArray[np.integer], stop: int) -> bool:
+    """Tell whether all ``numbers`` lie in 0 … ``stop`` − 1."""
+    return numbers.size == 0 or (int(numbers.min()) >= 0 and int(numbers.max()) < stop)

@@ -1,0 +1,32 @@
+"""One graph for the whole session: building compiles for up to a minute, two with an empty numba cache."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.index.heavy_tailed import SOURCES, Built, heavy_tailed
+from pipeline.index import build_segment
+
+
+@pytest.fixture(scope="session")
+def heavy(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """20,000 heavy-tailed vectors of 64 numbers, with a graph."""
+    drawn = heavy_tailed(20_300, 64, seed=1)
+    vectors, queries = drawn[:20_000], np.concatenate([drawn[20_000:], drawn[:300]])
+    sources, numbers = np.arange(20_000) % 7, np.arange(20_000) * 3
+    folder = tmp_path_factory.mktemp("index") / "heavy"
+    segment = build_segment(folder, vectors, sources, numbers, SOURCES)
+    return Built(segment, vectors, sources, numbers, queries)
+
+
+@pytest.fixture(scope="session")
+def tenfold(heavy: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The first 4,000 of them ten times over, in disorder. Nothing is left to compile."""
+    of_vector = np.random.default_rng(5).permutation(np.repeat(np.arange(4000), 10))
+    vectors = heavy.vectors[of_vector]
+    sources, numbers = np.arange(40_000) % 7, np.arange(40_000)
+    folder = tmp_path_factory.mktemp("index") / "tenfold"
+    queries = np.concatenate([heavy.queries[:300], heavy.vectors[:300]])
+    segment = build_segment(folder, vectors, sources, numbers, SOURCES)
+    return Built(segment, vectors, sources, numbers, queries)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.index.heavy_tailed import Built
+from pipeline.errors import CorpusDamaged, CorpusMismatch
+from pipeline.index import Segment
+from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, _record_digest
+
+pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
+
+
+@pytest.fixture
+def folder(heavy: Built, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(heavy.segment.folder, tmp_path / "copy"))
+
+
+def use(folder: Path, queries: NDArray[np.float32]) -> None:
+    Segment.open(folder).search(queries[:3], 10)
+
+
+def verify(folder: Path) -> None:
+    Segment.open(folder).verify()
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the record as a program that knows the format would."""
+    record = json.loads((folder / "segment.json").read_text())
+    del record["sha256"]
+    change(record)
+    (folder / "segment.json").write_text(json.dumps({**record, "sha256": _record_digest(record)}))
+
+
+def test_a_segment_is_plain_arrays_and_json(heavy: Built) -> None:
+    names = {path.name for path in heavy.segment.folder.iterdir()}
+    assert names == {"segment.json", *(f"{name}.npy" for name in (*ARRAY_TYPES, *GRAPH_ARRAY_TYPES))}
+    for name, (dtype, axes) in {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES}.items():
+        array = np.load(heavy.segment.folder / f"{name}.npy", allow_pickle=False)
+        assert (array.dtype.str, array.ndim) == (dtype, axes)
+    heavy.segment.verify()
+
+
+@pytest.mark.parametrize("name", [*ARRAY_TYPES, *GRAPH_ARRAY_TYPES])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "flipped", "replaced"])
+def test_a_damaged_array_is_named(folder: Path, heavy: Built, name: str, damage: str) -> None:
+    path, check = folder / f"{name}.npy", partial(use, folder, heavy.queries)
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "truncated":
+        path.write_bytes(content[:-1])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 64
+        path.write_bytes(content)
+        check = partial(verify, folder)
+    else:  # other type, same number of bytes
+        array = np.load(path)
+        np.save(path, array.view(np.int32 if array.dtype.kind == "f" else np.float32))
+    with pytest.raises(CorpusDamaged, match=f"{name}.npy"):
+        check()
+
+
+@pytest.mark.parametrize(
+    ("name", "where", "value"),
+    [
+        ("row_source", 5, 7),
+        ("row_source", 5, -1),
+        ("posting_indptr", 1, 10**9),
+        ("posting_indptr", 0, 1),
+        ("graph_indices", 77, 20_000),
+        ("graph_indices", 77, -1),
+        ("graph_indptr", 9, 10**9),
+        ("graph_indptr", 9, -5),
+        ("graph_indptr", -1, 5),
+        ("tree_children", (0, 0), 10**9),
+        ("tree_children", (0, 1), 0),  # a walk that never ends
+        ("tree_children", (1, 0), 1),
+        ("tree_children", (-1, 1), -20_001),
+        ("tree_children", (-1, 1), -1),  # a leaf that ends before it starts
+        ("tree_children", (-1, 0), -(2**31)),
+        ("tree_children", (-1, 0), 3),
+    ],
+)
+def test_numbers_that_would_lead_compiled_code_astray_are_refused(
+    folder: Path, heavy: Built, name: str, where: Any, value: int
+) -> None:
+    path = folder / f"{name}.npy"
+    array = np.load(path)
+    array[where] = value
+    np.save(path, array)
+    with pytest.raises(CorpusDamaged, match=f"{name}.npy"):
+        use(folder, heavy.queries)
+
+
+def test_a_damaged_graph_leaves_the_scan(folder: Path, heavy: Built) -> None:
+    (folder / "graph_indices.npy").unlink()
+    found = Segment.open(folder).search(heavy.queries, 10, exact=True)
+    whole = heavy.segment.search(heavy.queries, 10, exact=True)
+    np.testing.assert_array_equal(found.row_number, whole.row_number)
+
+
+def test_a_pickled_array_is_never_loaded(folder: Path, heavy: Built) -> None:
+    path = folder / "row_number.npy"
+    np.save(path, np.array([{"a": "dictionary"}], dtype=object), allow_pickle=True)
+    rewrite(folder, lambda record: record["arrays"]["row_number"].update(bytes=path.stat().st_size))
+    with pytest.raises(CorpusDamaged, match=r"row_number\.npy: not a plain array"):
+        use(folder, heavy.queries)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"sha256": "0", "format": "x"}'])
+def test_a_record_that_is_none_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "segment.json").write_bytes(content)
+    with pytest.raises(CorpusDamaged, match=r"segment\.json"):
+        Segment.open(folder)
+
+
+def test_an_altered_record_is_refused(folder: Path) -> None:
+    path = folder / "segment.json"
+    path.write_text(path.read_text().replace('"min_distance": 0', '"min_distance": 1'))
+    with pytest.raises(CorpusDamaged, match=r"segment\.json: altered"):
+        Segment.open(folder)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CorpusDamaged, match="nowhere"):
+        Segment.open(tmp_path / "nowhere")
+
+
+def test_a_newer_format_is_refused(folder: Path) -> None:
+    rewrite(folder, lambda record: record.update(format_version=2))
+    with pytest.raises(CorpusMismatch, match="version 2"):
+        Segment.open(folder)
+
+
+def test_a_graph_of_another_library_is_refused_and_can_be_scanned(folder: Path, heavy: Built) -> None:
+    rewrite(folder, lambda record: record["graph"].update(pynndescent="0.6.0"))
+    with pytest.raises(CorpusMismatch, match=r"0\.6\.0, not 0\.7\.0"):
+        use(folder, heavy.queries)
+    assert Segment.open(folder).search(heavy.queries, 10, exact=True).row_number.shape == (600, 10)
