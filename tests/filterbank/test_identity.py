@@ -70,7 +70,9 @@ def test_band_edges_on_half_hertz_are_rounded_alike_in_the_mirror(edge, coarse):
     width = 2.9296875 / 1024
     header = replace(WIDE, nchans=1024 * coarse, foff_mhz=-width, fch1_mhz=edge / 2e6 + width * (1024 * coarse - 0.5))
     samples = np.ones((header.nsamples, header.nchans), np.float32)
-    assert id_for(header, samples) == id_for(mirrored(header), samples)
+    other = mirrored(header)
+    for fch1_mhz in (other.fch1_mhz, np.nextafter(other.fch1_mhz, 0), np.nextafter(other.fch1_mhz, 1e9)):
+        assert id_for(header, samples) == id_for(replace(other, fch1_mhz=float(fch1_mhz)), samples)
 
 
 @pytest.mark.parametrize("changes", [

@@ -111,6 +111,17 @@ def test_a_virtual_dataset_reads_each_part_from_its_file(root):
             np.testing.assert_array_equal(filterbank.read(3, 17, start, stop), power_of(GBT)[3:17, start:stop])
 
 
+def test_a_part_may_lie_elsewhere_in_its_file(root):
+    layout = h5py.VirtualLayout(SHAPE, np.float32)
+    whole = h5py.VirtualSource("whole.h5", "data", SHAPE)
+    layout[:7], layout[7:] = whole[11:], whole[:11]
+    with h5py.File(root / "turned.h5", "w") as file:
+        file.create_virtual_dataset("data", layout)
+        file["data"].attrs.update(attributes())
+    with open_filterbank(root / "turned.h5") as filterbank:
+        np.testing.assert_array_equal(filterbank.read(3, 12, 5, 90), np.roll(power_of(GBT), 7, axis=0)[3:12, 5:90])
+
+
 def test_a_damaged_chunk_of_a_part_is_found(root):
     path = virtual(root / "spliced.h5", {("whole.h5", "data"): (0, 100)})
     with h5py.File(root / "whole.h5") as file:
