@@ -16,15 +16,13 @@ from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.search.from_file import query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
-from pipeline.search.merge import Candidate, Merged, merge
-from pipeline.search.nearest import Nearest, Scope, nearest
+from pipeline.search.hits import best_hits
+from pipeline.search.merge import Merged
+from pipeline.search.nearest import Scope
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.query import Query, relative_power
 from pipeline.search.result import SearchResult
 from pipeline.search.status import CorpusStatus, status_of
-
-FEWEST_CANDIDATES = 50
-CANDIDATES_A_HIT = 4
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus") -> Corpus:
@@ -121,7 +119,7 @@ class Corpus:
         else:
             query = query_of_power(self._corpus, encoder_key, power)
         scope = self._scope(encoder_key, query, all_resolutions)
-        merged = self._best(query, scope, k, exact)
+        merged = best_hits(self._corpus, query, scope, k, exact=exact)
         best_query = merged[0].best.query if merged else 0
         left_out = sorted(set(self._resolutions(encoder_key)) - scope.resolutions)
         return SearchResult(
@@ -170,25 +168,6 @@ class Corpus:
             raise QueryError(f"{query.record['file']} has resolution {wanted}, the corpus only "
                              f"{', '.join(sorted(held))}; to compare them all the same, ask for all resolutions")
         return Scope.of(self._corpus.manifest, encoder_key, frozenset(held if all_resolutions else {wanted}))
-
-    def _best(self, query: Query, scope: Scope, k: int, exact: bool) -> list[Merged]:
-        """Fetch candidates until they make ``k`` hits, or there are no more."""
-        wanted = max(FEWEST_CANDIDATES, CANDIDATES_A_HIT * k)
-        while True:
-            wanted = min(wanted, scope.count)
-            found = nearest(self._corpus, scope, query.vectors, wanted, exact=exact)
-            merged = merge(self._candidates(query, scope, found))
-            if len(merged) >= k or wanted == scope.count:
-                return merged[:k]
-            wanted *= 2
-
-    def _candidates(self, query: Query, scope: Scope, found: Nearest) -> list[Candidate]:
-        candidates = []
-        for i in range(len(found.source)):
-            window = self._corpus.window(scope.source_ids[found.source[i]], int(found.number[i]))
-            if query.region is None or not query.region.overlaps(window):
-                candidates.append(Candidate(float(found.score[i]), window, int(found.query[i])))
-        return candidates
 
     def _hit(self, rank: int, merged: Merged) -> Hit:
         window = merged.best.window

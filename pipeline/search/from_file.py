@@ -91,7 +91,7 @@ def query_of_range(
         There is no such file, it is no filterbank, the range is not in its band, or holds nothing to search for.
     """
     wanted = corpus.config.scan.polarisation if polarisation is None else polarisation
-    by_path = os.path.exists(file)
+    by_path = os.path.isfile(file)
     find = _origin_of_path if by_path else _origin_of_source
     origin = find(corpus, file if by_path else corpus.find_source(file), wanted)
     tiling = origin.tiling

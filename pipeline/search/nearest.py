@@ -16,14 +16,14 @@ from pipeline.store import Manifest, SegmentEntry
 BATCH = 256
 """Query vectors searched at once."""
 SCAN_NUMBERS = 1 << 20
-"""Numbers of a block of vectors that is scanned: 4 MB, some of a shard's chunks."""
+"""Numbers of a block of vectors that is scanned: 4 MB in float32."""
 DEEP = 1000
 """Asked for at least so many windows, a graph is slower than a scan, and misses more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is searched: vectors of one encoder, of some sources."""
+    """What is searched: vectors of one encoder, of some resolution classes."""
 
     encoder_key: str
     resolutions: frozenset[str]
@@ -86,7 +86,7 @@ def nearest(
 ) -> Nearest:
     """Find the ``k`` windows that resemble any of the query's vectors most.
 
-    A pair of vectors has one score, by whatever way it was found.
+    A pair of vectors has one score, whichever way it was found.
 
     Parameters
     ----------
@@ -108,6 +108,30 @@ def nearest(
     return best
 
 
+def scores_of(
+    corpus: OpenCorpus, scope: Scope, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> Nearest:
+    """Score some windows of one source, those that the corpus has, as :func:`nearest` would.
+
+    Parameters
+    ----------
+    source : int
+        Position in the scope's ``source_ids``.
+    numbers : (n,) int64
+        Distinct window numbers, stored or not.
+    """
+    source_id = scope.source_ids[source]
+    rows = corpus.rows(source_id, numbers)
+    numbers, rows = numbers[rows >= 0], rows[rows >= 0]
+    best = Nearest.none()
+    if len(rows):
+        stored = _unit(corpus.vectors_of(source_id, scope.encoder_key, rows), source_id)
+        for first in range(0, len(vectors), BATCH):
+            at, score = exact_neighbors(stored, vectors[first : first + BATCH], len(stored), unit_length=True)
+            best = best.best_with(_flat(np.full(at.shape, source), numbers[at], score, first), len(stored))
+    return best
+
+
 def _flat(
     source: NDArray[np.int64], number: NDArray[np.int64], score: NDArray[np.float32], first_query: int
 ) -> Nearest:
@@ -125,9 +149,10 @@ def _scan(
     k: int,
     first_query: int,
 ) -> Nearest:
+    """Answer from the sources that are in no segment, all vectors in order making one list of rows."""
     counts = [corpus.manifest.sources[source_id].vectors[scope.encoder_key] for source_id in scope.unindexed]
     starts = np.concatenate([[0], np.cumsum(counts)])
-    rows, score = exact_neighbors(_stored_vectors(corpus, scope), queries, k, unit_length=True)
+    rows, score = exact_neighbors(_unindexed_vectors(corpus, scope), queries, k, unit_length=True)
     part = np.maximum(np.searchsorted(starts, rows, side="right") - 1, 0)
     number = np.full(rows.shape, -1, np.int64)
     for i in np.unique(part[rows >= 0]):
@@ -137,8 +162,7 @@ def _scan(
     return _flat(positions[part], number, score, first_query)
 
 
-def _stored_vectors(corpus: OpenCorpus, scope: Scope) -> Iterator[NDArray[np.float32]]:
-    """Yield the vectors of all sources without a segment, in order, made unit length just as segments make them."""
+def _unindexed_vectors(corpus: OpenCorpus, scope: Scope) -> Iterator[NDArray[np.float32]]:
     for source_id in scope.unindexed:
         group = corpus.vectors(source_id, scope.encoder_key)
         expected = corpus.manifest.sources[source_id].vectors[scope.encoder_key]
@@ -147,9 +171,14 @@ def _stored_vectors(corpus: OpenCorpus, scope: Scope) -> Iterator[NDArray[np.flo
                                 "the folder and ingest the source anew")
         block = max(1, SCAN_NUMBERS // group.dimension)
         for start in range(0, group.count, block):
-            vectors = group.vectors(start, min(start + block, group.count)).astype(np.float64)
-            lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-            if not lengths.all():
-                raise CorpusDamaged(f"{group.folder}: vector {start + int(np.argmin(lengths))} is zero; remove the "
-                                    "folder and ingest the source anew")
-            yield (vectors / lengths).astype(np.float32)
+            yield _unit(group.vectors(start, min(start + block, group.count)), source_id)
+
+
+def _unit(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.float32]:
+    """Give stored vectors, rounded to float16, length 1 just as segments do: the scores then agree to the bit."""
+    wide = vectors.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    if not lengths.all():
+        raise CorpusDamaged(f"{source_id}: a stored vector is zero; ingest the source into another corpus")
+    unit: NDArray[np.float32] = (wide / lengths).astype(np.float32)
+    return unit

@@ -1,0 +1,193 @@
+"""Pictures of a search: the query and its best hits as waterfalls, after blimpy's (viridis, dB, time upwards)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import ConfigError
+from pipeline.model import Hit, Window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_HITS = 10
+COLUMNS = 5
+CELL_IN = (2.6, 2.6)
+"""Width and height of a panel with all that is written about it, in inches."""
+AXES_IN = (0.5, 0.46, 1.7, 1.6)
+"""Left, bottom, width and height of the waterfall in its cell."""
+BAR_IN = (0.05, 0.07)
+"""Gap between waterfall and colour bar, and the bar's width."""
+DOTS_PER_INCH = 120
+LONGEST_FILE, LONGEST_TARGET = 36, 16
+"""Characters of a name that fit."""
+LEAST_RANGE_DB = 3.0
+"""Colours span at least this much, so that pure noise looks like noise."""
+
+_SMALL, _TEXT = 7, 8  # points
+
+
+class Result(Protocol):
+    """What is drawn: :class:`pipeline.search.SearchResult`, or anything like it."""
+
+    @property
+    def query(self) -> Mapping[str, Any]:
+        """The query; its ``file`` is named in the picture."""
+
+    @property
+    def hits(self) -> Sequence[Hit]:
+        """Best first; those after the tenth are not drawn."""
+
+    @property
+    def query_window(self) -> Window | None:
+        """Where the query lies; without it its axes count channels and spectra."""
+
+    def query_power(self) -> NDArray[np.floating]:
+        """Return linear power (T, F) of the query, noise at 1, masked pixels NaN, ascending frequency."""
+
+
+def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.floating]]) -> Path:
+    """Draw the query and the best ten hits.
+
+    Parameters
+    ----------
+    path : path
+        Where to write; the suffix says what (.png, .pdf, .svg …).
+    result : SearchResult
+    powers : sequence of (T, F) arrays
+        Power of the hits that are drawn, or of all, as :meth:`pipeline.search.Corpus.power_of` gives it.
+
+    Returns
+    -------
+    Path
+        ``path``.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written, or its suffix is none of a picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    path = Path(path)
+    canvas = FigureCanvasAgg(_gallery(result, powers))
+    formats = canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
+                          f"{', '.join(sorted(formats))}")
+    try:
+        canvas.figure.savefig(path, dpi=DOTS_PER_INCH)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
+    """Draw the query to the left of the hits, all panels of one size so that slopes compare."""
+    from matplotlib.figure import Figure
+
+    pairs = list(zip(result.hits[:MOST_HITS], powers[:MOST_HITS], strict=True))
+    columns = min(len(pairs), COLUMNS)
+    rows = max(1, -(-len(pairs) // COLUMNS))
+    figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + 0.2, CELL_IN[1] * rows))
+    axes, bar = _panel(figure, 0, (rows - 1) / 2)  # half-way up
+    _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
+    name = Path(result.query.get("file", "")).name
+    _title(axes, "Query", [_printable(name, LONGEST_FILE)] if name else [])
+    for spine in axes.spines.values():
+        spine.set(edgecolor="tab:red", linewidth=2)
+    for i, (hit, power) in enumerate(pairs):
+        row, column = divmod(i, COLUMNS)
+        axes, bar = _panel(figure, column + 1, rows - 1 - row)
+        is_last = column == columns - 1 or i == len(pairs) - 1
+        _waterfall(axes, bar, power, hit.window, is_first=column == 0, is_last=is_last)
+        _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.3g}",
+               [f"{_printable(hit.target, LONGEST_TARGET)}  MJD {hit.window.mjd:.5f}",
+                _printable(Path(hit.file).name, LONGEST_FILE)])
+    return figure
+
+
+def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:
+    """Place a waterfall and its colour bar; rows are counted from the bottom, and may be halves."""
+    left, bottom, width, height = AXES_IN
+    left, bottom = left + column * CELL_IN[0], bottom + row * CELL_IN[1]
+    across, up = figure.get_size_inches()
+    gap, thickness = BAR_IN
+    axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
+    bar = figure.add_axes(((left + width + gap) / across, bottom / up, thickness / across, height / up))
+    return axes, bar
+
+
+def _waterfall(
+    axes: Axes, bar: Axes, power: NDArray[np.floating], window: Window | None, *, is_first: bool, is_last: bool
+) -> None:
+    """Draw one panel: frequency about the window's centre, seconds after the file's first spectrum, dB."""
+    from matplotlib import colormaps
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decibel = np.ma.masked_invalid(10 * np.log10(np.asarray(power, np.float64)))
+    low, high = _limits(decibel)
+    spectra, channels = decibel.shape
+    if window is None:
+        extent, x_label, y_label = (0.0, float(channels), 0.0, float(spectra)), "Channel", "Spectrum"
+    else:
+        half_mhz = (window.f_stop_mhz - window.f_start_mhz) / 2
+        scale, unit = _unit(half_mhz)
+        extent = (-half_mhz * scale, half_mhz * scale, window.t_start_s, window.t_stop_s)
+        x_label = f"{(window.f_start_mhz + window.f_stop_mhz) / 2:.6f} MHz + offset [{unit}]"
+        y_label = "Time [s]"
+    colours = colormaps["viridis"].with_extremes(bad="0.8")
+    image = axes.imshow(decibel, aspect="auto", origin="lower", interpolation="nearest", rasterized=True,
+                        extent=extent, vmin=low, vmax=high, cmap=colours)
+    axes.set_xlabel(x_label, fontsize=_TEXT)
+    if is_first:
+        axes.set_ylabel(y_label, fontsize=_TEXT)
+    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="y", nbins=6)
+    axes.ticklabel_format(useOffset=False)
+    axes.tick_params(labelsize=_SMALL)
+    axes.figure.colorbar(image, cax=bar)
+    bar.tick_params(labelsize=_SMALL)
+    bar.locator_params(axis="y", nbins=6)
+    if is_last:
+        bar.set_ylabel("Power [dB over noise]", fontsize=_TEXT)
+
+
+def _limits(decibel: Any) -> tuple[float, float]:
+    """Colour limits that a few extreme pixels do not decide."""
+    values = decibel.compressed()
+    if not len(values):
+        return 0.0, LEAST_RANGE_DB
+    low, high = np.percentile(values, (1, 99.8))
+    return float(low), float(max(high, low + LEAST_RANGE_DB))
+
+
+def _unit(half_mhz: float) -> tuple[float, str]:
+    """Units a MHz, and the unit, in which half a window's width is a number of a few digits."""
+    for scale, unit in ((1e6, "Hz"), (1e3, "kHz")):
+        if half_mhz * scale < 2000:
+            return scale, unit
+    return 1.0, "MHz"
+
+
+def _title(axes: Axes, head: str, lines: Sequence[str]) -> None:
+    """Write a bold line above a panel, and smaller ones between it and the panel."""
+    axes.set_title(head, loc="left", fontsize=_TEXT, fontweight="bold", pad=5 + 1.25 * _SMALL * len(lines))
+    note = axes.annotate("\n".join(lines), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
+                         fontsize=_SMALL, color="0.25", annotation_clip=False)
+    note.set_parse_math(False)  # a dollar sign in a name begins no formula
+
+
+def _printable(text: str, longest: int) -> str:
+    """Return text that every font can show, on one line, shortened in the middle."""
+    plain = "".join(c if c.isprintable() else " " for c in text).encode("ascii", "backslashreplace").decode("ascii")
+    if len(plain) <= longest:
+        return plain
+    head = (longest - 3) // 2
+    return f"{plain[:head]}...{plain[head + 3 - longest:]}"

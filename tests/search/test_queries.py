@@ -1,0 +1,335 @@
+"""Queries from real files and from arrays, in a corpus that was ingested."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config import Config, ScanConfig
+from pipeline.cutouts import cutouts_of_power
+from pipeline.encoders import load_encoder
+from pipeline.errors import QueryError
+from pipeline.filterbank import open_filterbank
+from pipeline.model import Header
+from pipeline.run import ingest
+from pipeline.scan import cut_windows, scan, tiling_of
+from pipeline.search import Corpus, open_corpus
+from pipeline.search.from_power import cut_array
+from pipeline.simulate import Instrument, Truth, fine_header, scatter, simulate_file
+
+WIDTH = 8192
+SCAN = ScanConfig(coarse_width=WIDTH)
+INSTRUMENT = Instrument(edge_depth=0.0, ripple=0.0)
+
+
+@dataclass
+class Archive:
+    root: Path
+    one: Path
+    """One time block, in the corpus."""
+    two: Path
+    """Two time blocks, a .fil of ascending frequency, in the corpus."""
+    outside: Path
+    truth: dict[Path, list[Truth]]
+
+    def open(self) -> Corpus:
+        return open_corpus(self.root / "corpus")
+
+    def vectors(self) -> dict[tuple[str, int], np.ndarray]:
+        """All stored vectors, by source and window number."""
+        corpus = self.open()._corpus
+        return {(source_id, int(number)): vector.astype(np.float64)
+                for source_id in corpus.manifest.sources
+                for number, vector in zip(corpus.windows(source_id).numbers,
+                                          corpus.vectors(source_id, "power-spectrum-v1").vectors(), strict=True)}
+
+
+def simulated(path: Path, seed: int, *, nsamples: int = 16, ascending: bool = False) -> tuple[Path, list[Truth]]:
+    header = fine_header(coarse_channels=2, coarse_width=WIDTH, nsamples=nsamples, source_name=path.stem,
+                         second=10_000 + seed, ascending=ascending)
+    placed = scatter(np.random.default_rng(seed), header, count=8, coarse_width=WIDTH, snr=(20, 60),
+                     families=("rising", "comb", "pulsed", "hump"))
+    return path, simulate_file(path, header, placed, coarse_width=WIDTH, instrument=INSTRUMENT, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    root = tmp_path_factory.mktemp("archive")
+    (root / "data").mkdir()
+    made = dict([
+        simulated(root / "data" / "one.h5", 1),
+        simulated(root / "data" / "two.fil", 2, nsamples=35, ascending=True),
+        simulated(root / "outside.h5", 3),
+    ])
+    config = Config().override({"scan": {"coarse_width": WIDTH}})
+    ingest([root / "data"], root / "corpus", config=config, serial=True)
+    return Archive(root, *made, truth=made)
+
+
+def places(truth: Truth) -> dict[str, float]:
+    return {"f_start_mhz": truth.f_start_mhz, "f_stop_mhz": truth.f_stop_mhz}
+
+
+def names_at(archive: Archive, hit_file: str, start: int, stop: int) -> set[str]:
+    there = [t for t in archive.truth[Path(hit_file)] if t.channel_start < stop and start < t.channel_stop]
+    return {t.placed.signal.name for t in there}
+
+
+def best_scores(archive: Archive, cutouts: np.ndarray) -> dict[tuple[str, int], float]:
+    """Best cosine of each stored window with any of the cutouts, in float64."""
+    queries = load_encoder("power-spectrum").encode(cutouts).astype(np.float64)
+    return {key: float((queries @ vector).max() / np.linalg.norm(vector)) for key, vector in archive.vectors().items()}
+
+
+def check_scores(archive: Archive, hits: Sequence, cutouts: np.ndarray, without: set[tuple[str, int]]) -> None:
+    """The best hit is the best by brute force, and every score is right."""
+    truth = best_scores(archive, cutouts)
+    for hit in hits:
+        assert hit.score == pytest.approx(truth[hit.source_id, hit.window.number], abs=1e-5)
+        assert (hit.source_id, hit.window.number) not in without
+    assert hits[0].score == pytest.approx(max(score for key, score in truth.items() if key not in without), abs=1e-5)
+
+
+def every_cutout(path: Path) -> dict[int, np.ndarray]:
+    """Cutouts of all windows of a file, kept or not, by window number."""
+    with open_filterbank(path) as filterbank:
+        tiling = tiling_of(filterbank, SCAN)
+        config = ScanConfig(coarse_width=WIDTH, keep_all=True)
+        pieces = list(scan(filterbank, tiling, range(tiling.n_coarse), config))
+    columns = [(piece.windows["number"], piece.windows["cutout"]) for piece in pieces]
+    return {int(number): cutout for pair in columns for number, cutout in zip(*pair, strict=True)}
+
+
+@pytest.mark.parametrize("family", ["rising", "comb", "pulsed", "hump"])
+def test_a_signal_in_a_file_outside_finds_its_like(archive: Archive, family: str) -> None:
+    truth = next(t for t in archive.truth[archive.outside] if t.placed.signal.name == family)
+    hits = archive.open().search(file=archive.outside, **places(truth), k=3)
+    found = [names_at(archive, hit.file, hit.window.channel_start, hit.window.channel_stop) for hit in hits]
+    assert family in found[0]
+    assert sum(family in names for names in found) >= 2
+
+
+def test_a_stored_window_is_the_same_query_by_number_and_by_range(archive: Archive) -> None:
+    corpus = archive.open()
+    source_id = corpus._corpus.find_source("one.h5")
+    number = int(corpus._corpus.windows(source_id).numbers[2])
+    by_number = corpus.search(window=f"one.h5/{number}")
+    record = by_number.query
+    for name in (str(archive.one), source_id, "one.h5"):
+        by_range = corpus.search(file=name, f_start_mhz=record["f_start_mhz"], f_stop_mhz=record["f_stop_mhz"])
+        assert list(by_range) == list(by_number)
+        assert by_range.query["source"] == source_id
+        assert by_range.query_window == by_number.query_window
+        np.testing.assert_array_equal(by_range.query_power(), by_number.query_power())
+
+
+def test_a_window_the_gate_left_out_is_cut_from_its_file(archive: Archive) -> None:
+    corpus = archive.open()
+    source_id = corpus._corpus.find_source("one.h5")
+    cutouts = every_cutout(archive.one)
+    kept = set(corpus._corpus.windows(source_id).numbers.tolist())
+    number = next(n for n in sorted(cutouts) if n not in kept)
+    hits = corpus.search(window=f"one.h5/{number}", k=5)
+    check_scores(archive, hits, cutouts[number][None], without={(source_id, number)})
+
+
+def test_a_range_off_the_grid_is_cut_centred_in_all_time_blocks(archive: Archive) -> None:
+    truth = archive.truth[archive.two][0]
+    corpus = archive.open()
+    source_id = corpus._corpus.find_source("two.fil")
+    result = corpus.search(file="two.fil", **places(truth), k=8)
+    middle = (truth.channel_start + truth.channel_stop) / 2
+    with open_filterbank(archive.two) as filterbank:
+        tiling = tiling_of(filterbank, SCAN)
+        cutouts = cut_windows(filterbank, tiling, [(block, round(middle - 128)) for block in (0, 1)])
+    assert result.query["windows"] == 2
+    overlapping = {(source_id, n) for n in range(tiling.n_windows)
+                   if abs(tiling.window("", n).channel_start - round(middle - 128)) < 256}
+    check_scores(archive, result, cutouts, overlapping)
+
+
+def test_a_wide_range_is_searched_through_several_windows(archive: Archive) -> None:
+    header = read_header(archive.outside)
+    start, stop = header.channel_edge_mhz(1000), header.channel_edge_mhz(1000 + 4 * 256 + 100)
+    result = archive.open().search(file=archive.outside, f_start_mhz=start, f_stop_mhz=stop, k=5)
+    assert result.query["windows"] == 4
+    with open_filterbank(archive.outside) as filterbank:
+        starts = [1050 + 256 * i for i in range(4)]
+        cutouts = cut_windows(filterbank, tiling_of(filterbank, SCAN), [(0, start) for start in starts])
+    check_scores(archive, result, cutouts, without=set())
+    assert result.query_window is not None
+    assert result.query_window.channel_start in starts
+    assert result.query_window.number == -1
+
+
+def test_a_copy_elsewhere_is_known_as_the_source_it_is(archive: Archive, tmp_path: Path) -> None:
+    copy = tmp_path / "renamed.h5"
+    shutil.copy(archive.one, copy)
+    truth = archive.truth[archive.one][0]
+    original, again = (archive.open().search(file=path, **places(truth)) for path in (archive.one, copy))
+    assert list(again) == list(original)
+    assert again.query["file"] == str(copy)
+    assert again.query["source"] == original.query["source"]
+
+
+def test_the_range_itself_is_not_found_in_any_time_block(archive: Archive) -> None:
+    truth = archive.truth[archive.two][0]
+    for hit in archive.open().search(file=archive.two, **places(truth), k=100):
+        overlaps = hit.window.channel_start < truth.channel_stop and truth.channel_start < hit.window.channel_stop
+        assert not (hit.file == str(archive.two) and overlaps)
+
+
+def test_what_is_no_filterbank_or_out_of_band_is_refused(archive: Archive, tmp_path: Path) -> None:
+    corpus = archive.open()
+    text = tmp_path / "notes.txt"
+    text.write_text("no filterbank")
+    with pytest.raises(QueryError, match=r"NOT_FILTERBANK.*notes\.txt"):
+        corpus.search(file=text, f_start_mhz=1530.0, f_stop_mhz=1530.0001)
+    with pytest.raises(QueryError, match=r"not within the band of .*outside\.h5: 1530\.000000–1530\.045776 MHz"):
+        corpus.search(file=archive.outside, f_start_mhz=1532.1, f_stop_mhz=1532.1007)
+    with pytest.raises(QueryError, match="polarisation"):
+        corpus.search(file=archive.outside, f_start_mhz=1530.01, f_stop_mhz=1530.0107, polarisation=1)
+
+
+def test_a_file_of_other_resolution_is_refused_unless_asked(archive: Archive, tmp_path: Path) -> None:
+    path = tmp_path / "short.h5"
+    header = Header(fch1_mhz=1530.0, foff_mhz=-1.4e-6, nchans=WIDTH, nifs=1, nbits=32, tsamp_s=1.43, nsamples=16,
+                    tstart_mjd=59_000.5, telescope_id=6)
+    simulate_file(path, header, coarse_width=WIDTH, instrument=INSTRUMENT)
+    corpus = archive.open()
+    middle = header.channel_edge_mhz(2000)
+    with pytest.raises(QueryError, match=r"short\.h5 has resolution 1\.4Hz-1\.43s, the corpus only 2\.794Hz-18\.25s"):
+        corpus.search(file=path, f_start_mhz=middle, f_stop_mhz=middle)
+    assert len(corpus.search(file=path, f_start_mhz=middle, f_stop_mhz=middle, all_resolutions=True)) == 10
+
+
+def test_dead_pixels_are_refused(archive: Archive, tmp_path: Path) -> None:
+    from pipeline.filterbank import write_filterbank
+
+    header = fine_header(coarse_width=WIDTH, second=77)
+    power = np.random.default_rng(0).gamma(102, size=(16, WIDTH)).astype(np.float32)
+    power[:, 1000:2000] = 0
+    path = write_filterbank(tmp_path / "dead.h5", power, header)
+    dead = {"f_start_mhz": header.channel_edge_mhz(1300), "f_stop_mhz": header.channel_edge_mhz(1500)}
+    with pytest.raises(QueryError, match=r"dead\.h5.*only dead or constant pixels"):
+        archive.open().search(file=path, **dead)
+
+
+def test_a_file_that_has_gone_or_was_replaced(archive: Archive, tmp_path: Path) -> None:
+    root, data = tmp_path / "corpus", tmp_path / "data"
+    data.mkdir()
+    shutil.copy(archive.one, data / "one.h5")
+    ingest([data], root, config=Config().override({"scan": {"coarse_width": WIDTH}}), serial=True)
+    truth = archive.truth[archive.one][0]
+    corpus = open_corpus(root)
+    source_id = corpus._corpus.find_source("one.h5")
+    with_file = corpus.search(file="one.h5", **places(truth))
+    assert "note" not in with_file.query
+    shutil.copy(archive.outside, data / "one.h5")
+    replaced = corpus.search(file="one.h5", **places(truth))
+    assert "now holds another scan" in replaced.query["note"]
+    assert replaced.query["source"] == source_id
+    (data / "one.h5").unlink()
+    gone = corpus.search(file="one.h5", **places(truth))
+    assert "no such file" in gone.query["note"]
+    assert list(gone) == list(replaced)
+    assert gone.query_window is not None
+    assert gone.query_window.number in corpus._corpus.windows(source_id).numbers
+
+
+def read_header(path: Path) -> Header:
+    with open_filterbank(path) as filterbank:
+        return filterbank.header
+
+
+def array_of(archive: Archive, channel_start: int, channel_stop: int) -> np.ndarray:
+    with open_filterbank(archive.outside) as filterbank:
+        return filterbank.read(0, 16, channel_start, channel_stop)
+
+
+def test_an_array_of_one_window(archive: Archive) -> None:
+    truth = archive.truth[archive.outside][1]
+    middle = (truth.channel_start + truth.channel_stop) // 2
+    power = array_of(archive, middle - 128, middle + 128)
+    result = archive.open().search(power=power, k=4)
+    check_scores(archive, result, cutouts_of_power(power[None]), without=set())
+    assert truth.placed.signal.name in names_at(archive, result[0].file, result[0].window.channel_start,
+                                                result[0].window.channel_stop)
+    assert result.query["shape"] == [16, 256]
+    assert result.query_window is None
+    np.testing.assert_allclose(result.query_power(), power / np.median(power), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32, np.uint16])
+def test_an_array_of_any_kind_of_number(archive: Archive, kind: type) -> None:
+    power = (array_of(archive, 512, 768) * 1e-5).astype(kind)
+    hits = archive.open().search(power=power)
+    assert list(hits) == list(archive.open().search(power=power.astype(np.float64)))
+
+
+@pytest.mark.parametrize(("rows", "columns", "windows"), [(16, 256, 1), (32, 256, 2), (40, 700, 4), (16, 511, 1),
+                                                          (7, 256, 1), (16, 100, 1), (3, 20, 1), (5, 600, 2)])
+def test_arrays_of_any_size(archive: Archive, rows: int, columns: int, windows: int) -> None:
+    power = np.random.default_rng(0).gamma(102, size=(rows, columns))
+    power[:, columns // 2] *= 5
+    result = archive.open().search(power=power, k=2)
+    assert result.query["windows"] == windows
+    assert len(result) == 2
+
+
+def test_arrays_are_cut_from_the_first_row_and_the_middle_column() -> None:
+    array = np.arange(40 * 700, dtype=float).reshape(40, 700) + 1
+    pieces = cut_array(array, SCAN.grid)
+    expected = [array[row : row + 16, column : column + 256] for row in (0, 16) for column in (94, 350)]
+    np.testing.assert_array_equal(pieces, expected)
+
+
+def test_small_arrays_are_put_in_the_middle() -> None:
+    piece = cut_array(np.ones((7, 101)), SCAN.grid)[0]
+    assert (np.isfinite(piece[4:11, 77:178])).all()
+    assert np.isfinite(piece).sum() == 7 * 101
+
+
+@pytest.mark.parametrize(("power", "message"), [
+    (np.ones(256), r"two-dimensional.*\(256,\)"),
+    (np.ones((1, 16, 256)), r"two-dimensional.*\(1, 16, 256\)"),
+    (np.full((16, 256), "1"), "array of numbers"),
+    (np.ones((16, 256), complex), "array of numbers.*complex128"),
+    (np.full((16, 256), np.nan), "no number above zero"),
+    (-np.ones((16, 256)), "no number above zero: give linear power, not dB"),
+    (np.ones((0, 256)), "no number above zero"),
+    (np.ones((16, 256)), "only dead or constant pixels"),
+    (np.ma.masked_all((16, 256)), "no number above zero"),
+])
+def test_arrays_that_show_nothing_are_refused(archive: Archive, power: np.ndarray, message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        archive.open().search(power=power)
+
+
+def test_masked_pixels_of_an_array_are_left_out(archive: Archive) -> None:
+    power = array_of(archive, 512, 768).astype(np.float64)
+    with_nan = power.copy()
+    with_nan[3:5, 10:40] = np.nan
+    masked = np.ma.masked_array(power, mask=np.isnan(with_nan))
+    corpus = archive.open()
+    assert list(corpus.search(power=masked)) == list(corpus.search(power=with_nan))
+
+
+def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:
+    corpus = archive.open()
+    hits = corpus.search(file=archive.outside, **places(archive.truth[archive.outside][0]), k=4)
+    for hit, image in zip(hits, corpus.power_of(hits), strict=True):
+        window = hit.window
+        with open_filterbank(hit.file) as filterbank:
+            rows, channels = (window.spectrum_start, window.spectrum_stop), (window.channel_start, window.channel_stop)
+            power = filterbank.read(*rows, *channels)
+        power = power / np.median(power, axis=1, keepdims=True)
+        assert image.shape == power.shape == (16, 256)
+        difference = 10 * np.log10(image / power)
+        assert abs(np.median(difference)) < 0.1
+        assert np.percentile(np.abs(difference), 95) < 0.3

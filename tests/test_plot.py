@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
+from pipeline.plot import _gallery, _printable, plot_gallery
+from pipeline.windows import Tiling
+
+with warnings.catch_warnings():  # blimpy pins a pyparsing that imports what Python 3.11 has deprecated
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from matplotlib.figure import Figure
+    from matplotlib.image import imread
+
+HEADER = Header(fch1_mhz=1532.2, foff_mhz=-2.7939677238464355e-06, nchans=2**16, nifs=1, nbits=32, tsamp_s=18.253611008,
+                nsamples=32, tstart_mjd=57_436.5, source_name="HIP77257", telescope_id=6)
+TILING = Tiling(HEADER, WindowGrid(), CoarseLayout(2**16, "flag"))
+
+
+def hit(rank: int, **changes: object) -> Hit:
+    file = "/data/GBT_57436_51432_HIP77257_fine.h5"
+    made = Hit(rank, 1 - rank / 100, TILING.window("A", 255 + rank), "A", file, "HIP77257", 6, 12.3456)
+    return replace(made, **changes)
+
+
+@dataclass(frozen=True)
+class Result:
+    power: np.ndarray
+    hits: Sequence[Hit] = ()
+    query_window: Window | None = None
+    query: Mapping[str, object] = field(default_factory=dict)
+
+    def query_power(self) -> np.ndarray:
+        return self.power
+
+
+def noise(seed: int = 0, count: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).gamma(102, 1 / 102, size=(count, 16, 256))
+
+
+def drawn(count: int, **changes: object) -> Figure:
+    hits = [hit(rank, **changes) for rank in range(1, count + 1)]
+    return _gallery(Result(noise()[0], hits, TILING.window("A", 7), {"file": "/data/query.h5"}), noise(1, count))
+
+
+def waterfalls(figure: Figure) -> list:
+    return [axes for axes in figure.axes if axes.images]
+
+
+@pytest.mark.parametrize(("hits", "panels"), [(0, 1), (1, 2), (5, 6), (6, 7), (10, 11), (12, 11)])
+def test_writes_a_picture_of_the_query_and_at_most_ten_hits(tmp_path: Path, hits: int, panels: int) -> None:
+    assert len(waterfalls(drawn(hits))) == panels
+    path = plot_gallery(tmp_path / "gallery.png", Result(noise()[0], [hit(i + 1) for i in range(hits)]), noise(1, hits))
+    image = imread(path)
+    assert image.shape[0] > 250
+    assert len(np.unique(image[..., :3].reshape(-1, 3), axis=0)) > 50
+
+
+def test_axes_are_frequency_about_the_centre_and_seconds() -> None:
+    axes = waterfalls(drawn(2))[2]
+    window = hit(2).window
+    half_hz = 128 * 2.7939677238464355
+    expected = [-half_hz, half_hz, window.t_start_s, window.t_stop_s]
+    np.testing.assert_allclose(axes.images[0].get_extent(), expected, rtol=1e-6)
+    assert window.t_start_s == pytest.approx(16 * 18.253611008)
+    centre = 1532.2 - (2**16 - 0.5) * 2.7939677238464355e-06 + (256 + 128) * 2.7939677238464355e-06
+    assert axes.get_xlabel() == f"{centre:.6f} MHz + offset [Hz]"
+    assert waterfalls(drawn(2))[0].get_ylabel() == "Time [s]"
+
+
+def test_pixels_are_decibel_over_the_noise_low_frequency_left_early_time_below() -> None:
+    power = np.ones((16, 256))
+    power[2, 10] = 100
+    power[3, 20] = np.nan
+    image = waterfalls(_gallery(Result(power), []))[0].images[0]
+    values = image.get_array()
+    assert values[2, 10] == 20
+    assert values[0, 0] == 0
+    assert values.mask.sum() == 1
+    assert values.mask[3, 20]
+    assert image.origin == "lower"
+    assert image.get_cmap().name == "viridis"
+
+
+def test_colours_span_noise_and_signal_but_not_single_pixels() -> None:
+    power = noise()[0]
+    power[:, 100] = 10
+    power[0, 0] = 1e6
+    power[1, 0] = 1e-6
+    low, high = waterfalls(_gallery(Result(power), []))[0].images[0].get_clim()
+    assert -2 < low < -0.5
+    assert high == pytest.approx(10, abs=0.1)
+    low, high = waterfalls(_gallery(Result(np.ones((16, 256))), []))[0].images[0].get_clim()
+    assert high - low == 3
+
+
+def test_an_array_has_channels_and_spectra() -> None:
+    axes = waterfalls(_gallery(Result(noise()[0]), []))[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Channel", "Spectrum")
+
+
+def test_a_wide_window_is_measured_in_khz() -> None:
+    tiling = Tiling(replace(HEADER, foff_mhz=-2.86e-3), WindowGrid(), CoarseLayout(2**16, "flag"))
+    axes = waterfalls(drawn(1, window=tiling.window("A", 0)))[1]
+    assert axes.get_xlabel().endswith("offset [kHz]")
+    assert axes.get_xlim()[1] == pytest.approx(128 * 2.86)
+
+
+def test_titles_say_rank_score_snr_target_and_file() -> None:
+    query, axes = waterfalls(drawn(1))
+    assert (query.get_title(loc="left"), query.texts[0].get_text()) == ("Query", "query.h5")
+    assert axes.get_title(loc="left") == "1.  score 0.990   SNR 12.3"
+    assert axes.texts[0].get_text() == "HIP77257  MJD 57436.50338\nGBT_57436_51432_HIP77257_fine.h5"
+
+
+def test_names_of_any_kind_are_drawn(tmp_path: Path) -> None:
+    odd = hit(1, file="/x/$\\frac{$ 天\n\udcff.h5", target="$x^{")
+    plot_gallery(tmp_path / "odd.png", Result(noise()[0], [odd], query={"file": "/y/$_{天"}), noise())
+
+
+def test_long_names_are_shortened_in_the_middle() -> None:
+    name = "spliced_blc0001020304050607_guppi_57907_34727_HIP87579_0032.gpuspec.0000.h5"
+    assert _printable(name, 36) == "spliced_blc00010...32.gpuspec.0000.h5"[:16] + "..." + name[-17:]
+    assert len(_printable(name, 36)) == 36
+    assert _printable("short.h5", 36) == "short.h5"
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("picture.xyz", r"picture\.xyz: cannot draw a \.xyz; use one of .*png"),
+    ("picture", "file without suffix"),
+    ("no/such/folder/picture.png", "cannot be written"),
+])
+def test_where_it_cannot_be_written_it_says_so(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plot_gallery(tmp_path / name, Result(noise()[0]), [])
+
+
+@pytest.mark.parametrize("suffix", ["pdf", "svg", "PNG"])
+def test_other_formats(tmp_path: Path, suffix: str) -> None:
+    assert plot_gallery(tmp_path / f"g.{suffix}", Result(noise()[0], [hit(1)]), noise(1)).stat().st_size > 1000
+
+
+def test_leaves_pyplot_and_its_settings_alone(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np\nfrom pipeline import plot\nassert 'matplotlib' not in sys.modules\n"
+        "class Result: query = {}; hits = (); query_window = None; query_power = lambda self: np.ones((16, 256))\n"
+        f"plot.plot_gallery({str(tmp_path / 'g.png')!r}, Result(), [])\n"
+        "print('matplotlib.pyplot' in sys.modules)"
+    )
+    command = [sys.executable, "-W", "error::UserWarning", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("False\n", "")
