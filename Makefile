@@ -56,7 +56,7 @@ test-slow: setup  ## The tests that take minutes each
 
 bench: setup  ## Measure: scan against bare read and notebook, gate, index; prints the tables of BENCHMARKS.md
 	$(BIN)/python tests/benchmarks/bench_scan.py
-	$(BIN)/python tests/benchmarks/bench_gate.py
+	$(BIN)/python -m tests.benchmarks.bench_gate
 	$(BIN)/python tests/benchmarks/bench_index.py
 
 clean:  ## Remove .venv, caches and the demo

@@ -1,14 +1,15 @@
 """Flatten one coarse channel: dead pixels, row gains, band shape, and how noisy its noise is.
 
-Noise of a filterbank bin is the mean of N independent exponentials (spectra × polarisations), so power over baseline is
-Gamma(N, 1/N): mean 1, spread 1/√N (the radiometer equation). Everything here is robust against signals, and nothing here
-looks at one window alone: a wide signal must not normalise itself away.
+Noise of a filterbank bin is the mean of N independent exponentials (spectra × polarisations), so power over baseline
+is Gamma(N, 1/N): mean 1, spread 1/√N (the radiometer equation). Everything here is robust against signals, and nothing
+here looks at one window alone: a wide signal must not normalise itself away.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -21,12 +22,15 @@ from pipeline.model import Header
 BLOCK = 256
 """Channels a block of the band-shape estimate."""
 SMOOTHING = 33
-"""Blocks in the running median: a signal up to 16 blocks (4,096 channels, 11 kHz at 2.79 Hz) wide stays in the data."""
+"""Blocks in the running median: a signal up to 16 blocks (4,096 channels, 11 kHz at 2.79 Hz) wide stays in the data
+where the band is level; on its slopes it stays in part. The band itself has to be smooth over this width."""
 FEWEST_BLOCKS = 8
 """A piece shorter than this many blocks is taken to be flat."""
+FAINTEST = 0.05
+"""Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
 SAMPLES = 65_536
 """Channels sampled for a row's gain: its error, 0.005 of a pixel's spread, is far below any statistic's."""
-MIDDLE = (0.3, 0.7)
+MIDDLE = (0.4, 0.6)
 """Quantiles between which pixels count as the middle of a row."""
 NOMINAL_TOLERANCE = 0.01
 """The header's N stands while the measured spread agrees within this (5 % more spread than thought is six times the
@@ -44,7 +48,7 @@ class Flat:
     row_gain: NDArray[np.float32]
     """(spectra,): gain of each row relative to the median row; 0 for a dead row."""
     baseline: NDArray[np.float32]
-    """(channels,): the band, in the file's unit."""
+    """(channels,): the band, in the file's unit; never below :data:`FAINTEST`."""
     noise_spectra: float
     """N in use: exponentials averaged in one bin."""
     noise_is_measured: bool
@@ -80,6 +84,10 @@ def flatten(power: NDArray[np.float32], *, nominal: float, has_dc_spike: bool) -
         power[:, channels // 2 - 1 : channels // 2 + 1] = 0
     gain = _row_gains(power)
     baseline = _band_shape(_time_mean(power, gain), len(power) * nominal)
+    faintest = np.float32(FAINTEST) * np.median(baseline[::BLOCK])
+    if baseline.min() < faintest:
+        power[:, baseline < faintest] = 0
+        np.maximum(baseline, faintest, out=baseline)
     _divide(power, gain, baseline)
     n, is_measured = _noise_spectra(power, nominal)
     return Flat(power, gain, baseline, n, is_measured)
@@ -105,21 +113,24 @@ def _mask_dead(power: NDArray[np.float32]) -> None:
 
 
 def _row_gains(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return each row's middle over the coarse channel, 1 for the median row; 0 where at least half of a row is dead."""
+    """Return each row's middle, relative to that of the median row; 0 where at least half of a row is dead."""
     stride = max(1, power.shape[1] // SAMPLES)
     gains = np.zeros(len(power), np.float32)
     for t, row in enumerate(power[:, ::stride]):
         valid = row[row > 0]
         if 2 * len(valid) > len(row):
-            gains[t] = _middle(valid)
+            gains[t] = middle_of(valid)
     alive = gains > 0
     if alive.any():
         gains[alive] /= np.median(gains[alive])
     return gains
 
 
-def _middle(values: NDArray[np.float32]) -> float:
-    """Return the mean of the middle fifth: a median that does not jump where data are quantised to few levels."""
+def middle_of(values: NDArray[np.floating[Any]]) -> float:
+    """Return the mean of the middle fifth: a median that does not jump where data are quantised to few levels.
+
+    Like a median, it stands for the noise while signals fill less than two fifths.
+    """
     first, last = int(MIDDLE[0] * len(values)), int(MIDDLE[1] * len(values))
     return float(np.mean(np.partition(values, (first, last))[first : last + 1], dtype=np.float64))
 
@@ -156,19 +167,30 @@ def _band_shape(spectrum: NDArray[np.float32], shape: float) -> NDArray[np.float
     if not valid.all():
         spectrum = np.interp(at, at[valid], spectrum[valid]).astype(np.float32)
     width = channels // n_blocks
-    level = np.median(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1)
-    centres = width * np.arange(n_blocks) + (width - 1) / 2
-    return (np.interp(at, centres, _running_median(level)) / median_over_mean).astype(np.float32)
+    level = np.median(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1).astype(np.float64)
+    centres = width * np.arange(-1, n_blocks + 1) + (width - 1) / 2
+    smooth = _running_median(level)
+    smooth = np.concatenate([2 * smooth[:1] - smooth[1:2], smooth, 2 * smooth[-1:] - smooth[-2:-1]])
+    band: NDArray[np.float64] = np.interp(at, centres, smooth) / median_over_mean
+    return band.astype(np.float32)
 
 
 def _running_median(level: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the running median, continued point-symmetrically beyond both ends so that slopes survive there."""
+    """Return the running median, continued in a straight line beyond both ends so that slopes survive there."""
     half = min(SMOOTHING, len(level) - (1 - len(level) % 2)) // 2
-    low = 2 * level[0] - level[half:0:-1]
-    high = 2 * level[-1] - level[-2 : -half - 2 : -1]
-    padded = np.concatenate([low, level, high])
+    padded = np.concatenate([_line_before(level, half), level, _line_before(level[::-1], half)[::-1]])
     smooth: NDArray[np.float64] = median_filter(padded, 2 * half + 1, mode="nearest")[half:-half]
-    return np.maximum(smooth, 0.05 * np.median(level))  # a band that dives to nothing must not blow up its noise
+    return smooth
+
+
+def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Continue a sequence ``count`` places before its start, by the median slope (Theil-Sen) of as many after it."""
+    at = np.arange(count + 1)
+    first, second = np.triu_indices(count + 1, 1)
+    slope = np.median((level[second] - level[first]) / (second - first))
+    start = np.median(level[: count + 1] - slope * at)
+    line: NDArray[np.float64] = start + slope * (at[:-1] - count)
+    return line
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -196,7 +218,7 @@ def _noise_spectra(power: NDArray[np.float32], nominal: float) -> tuple[float, b
     return measured, True
 
 
-def noise_spectra_of(power: NDArray[np.float32]) -> float:
+def noise_spectra_of(power: NDArray[np.floating[Any]]) -> float:
     """Measure N from power whose noise lies around its middle, from the pixels below it: signals only add.
 
     Parameters
@@ -208,7 +230,7 @@ def noise_spectra_of(power: NDArray[np.float32]) -> float:
     float
         N for which Gamma noise has the measured mean square distance below its middle.
     """
-    middle = _middle(power)
+    middle = middle_of(power)
     below = np.minimum(power / middle - 1, 0)
     deviation = float(np.sqrt(np.mean(below**2, dtype=np.float64)))
     table_n, table_deviation = _semideviations()

@@ -6,9 +6,9 @@ For power ``x`` relative to its baseline (baseline 1) and the radiometer's relat
     code = 1 + round(254 · (asinh(u) − LOW) / (HIGH − LOW)),  clipped to 1…255
     code = 0                                           masked pixel, defined as u = 0 (the baseline)
 
-One step is 0.04 σ at the baseline and 4 % of u far above it. ``level`` (power at the baseline) and ``spread`` (σ) are stored
-with every cutout, so that linear power can be recovered (:func:`power_of_cutouts`). A window that is constant or mostly
-masked has no cutout: the gate counts it as masked.
+One step is 0.04 σ at the baseline and 4 % of u far above it. ``level`` (power at the baseline) and ``spread`` (σ) are
+stored with every cutout, so that linear power can be recovered (:func:`power_of_cutouts`). A window of a file that is
+constant or mostly masked has no cutout: the gate counts it as masked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.baseline import noise_spectra_of
+from pipeline.baseline import middle_of, noise_spectra_of
 
 LOW, HIGH = -3.0, 7.0
 """Range of asinh(u): from u = −10 to u = 548, which at N = 102 is 10²³ times the baseline."""
@@ -28,12 +28,12 @@ _IMAGE = np.concatenate([[0.0], LOW + _STEP * np.arange(255)]).astype(np.float32
 _UNCLIPPED_MIN = 1e-30
 
 
-def quantise(power: NDArray[np.float32], spread: float) -> NDArray[np.uint8]:
+def quantise(power: NDArray[np.floating[Any]], spread: float) -> NDArray[np.uint8]:
     """Quantise power relative to its baseline.
 
     Parameters
     ----------
-    power : (...) float32
+    power : (...) float32 or float64
         Power over baseline; values ≤ 0 are masked pixels.
     spread : float
         Relative spread σ of one pixel of noise.
@@ -77,9 +77,10 @@ def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDA
 def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
     """Make cutouts of windows that come without the band around them (arrays, pictures).
 
-    Rows are divided by their own medians and the spread is the window's own, from the pixels *below* the baseline, which
-    signals leave alone. A signal that fills more than half of a row cannot be told from the noise this way: windows cut
-    from files are measured against their whole coarse channel instead.
+    Rows are divided by their own middles and the spread is the window's own, from the pixels *below* the baseline,
+    which signals leave alone. A signal that fills more than two fifths of a row cannot be told from the noise this way:
+    windows cut from files are measured against their whole coarse channel instead. A constant window has one code
+    throughout.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
         if not rows.any():
             continue
         gain = np.ones(len(window))
-        gain[rows] = [np.median(row[ok]) for row, ok in zip(window[rows], valid[rows], strict=True)]
-        flat = np.where(valid, window / gain[:, None], 0.0).astype(np.float32)
+        gain[rows] = [middle_of(row[ok]) for row, ok in zip(window[rows], valid[rows], strict=True)]
+        flat = np.where(valid, window / gain[:, None], 0.0)
         codes[:] = quantise(flat, noise_spectra_of(flat[valid]) ** -0.5)
     return out

@@ -1,14 +1,15 @@
 """Which windows hold a signal: many box sums, one false-alarm rate.
 
-A window is summed over boxes of 1, 4, 16, 64 … channels × 1, 2, 4, 8, 16 … spectra, at every drift from −1 to +1 box width a
-spectrum (tree of Taylor 1974: each level adds pairs of the level below). So narrow, drifting, pulsed, wide and broadband
-signals each meet a box of about their own shape: the widest drift is 64 channels (179 Hz at 2.79 Hz) a spectrum. One more
-statistic, the *excess*, adds up how improbable single pixels are and sees impulses scattered anywhere.
+A window is summed over boxes of 1, 4, 16, 64 … channels × 1, 2, 4, 8, 16 … spectra, at every drift from −1 to +1 box
+width a spectrum (tree of Taylor 1974: each level adds pairs of the level below). So narrow, drifting, pulsed, wide and
+broadband signals each meet a box of about their own shape: the widest drift is 64 channels (179 Hz at 2.79 Hz) a
+spectrum. One more statistic, the *excess*, adds up how improbable single pixels are and sees impulses scattered
+anywhere.
 
-In noise, the sum of m pixels is Gamma(m·N) exactly, so every threshold follows from its false-alarm probability. What is not
-exact is how many *independent* trials a family of overlapping boxes amounts to: that share was counted in simulated noise,
-where it turned out to depend on the shape of the window alone and not on N (:data:`INDEPENDENT`, :data:`JOINT`;
-``tests/benchmarks/calibrate_gate.py`` counts again).
+In noise, the sum of m pixels is Gamma(m·N) exactly, so every threshold follows from its false-alarm probability. What
+is not exact is how many *independent* trials a family of overlapping boxes amounts to: that share was counted in
+simulated noise, where it turned out to depend on the shape of the window alone and not on N (:data:`INDEPENDENT`,
+:data:`JOINT`; ``tests/benchmarks/calibrate_gate.py`` counts again).
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ INDEPENDENT = {
     64: (1.0, 0.96, 0.85, 0.93, 0.87),
     256: (1.0, 0.96, 0.95, 1.0, 0.95),
 }
-"""Independent trials as a share of all boxes of one width and duration, by how many boxes lie side by side in the window: where
-these are few, most drifts leave the window and repeat one another's sums."""
+"""Independent trials as a share of all boxes of one width and duration, by how many boxes lie side by side in the
+window: where these are few, most drifts leave the window and repeat one another's sums."""
 JOINT = 1.08
 """What the families' false alarms may add up to, relative to those of all together: some windows raise several."""
 
@@ -109,8 +110,8 @@ def measure(
     _measure(power, starts, grid.channels, np.float32(noise_spectra**0.5), np.float32(limits.pixel),
              limits.table_power, limits.table_excess, best, excess, masked)
     searchable = masked <= MOST_MASKED * grid.channels * grid.integrations
-    flat = best.reshape(n, -1)
-    where = flat.argmax(axis=1) if n else np.zeros(0, np.intp)
+    flat = best.reshape(n, limits.sigmas.size)
+    where = flat.argmax(axis=1)
     width, level = np.divmod(where, limits.sigmas.shape[1])
     passes = (flat >= limits.sigmas.ravel()).any(axis=1) | (excess >= limits.excess)
     return Statistics(
@@ -147,7 +148,7 @@ def independent_trials(width: int, level: int, channels: int, integrations: int)
     """Estimate the independent sums among the boxes of ``width`` channels × 2^level spectra."""
     boxes, columns = trials(width, level, channels, integrations), channels // width
     if columns == 1:  # every drift sums the same pixels
-        return boxes / (2 * 2**level - 1)
+        return boxes / ((2 << level) - 1)
     known = sorted(INDEPENDENT)
     shares = [INDEPENDENT[k][min(level, len(INDEPENDENT[k]) - 1)] for k in known]
     return max(1.0, boxes * float(np.interp(np.log(columns), np.log(known), shares)))
@@ -155,8 +156,8 @@ def independent_trials(width: int, level: int, channels: int, integrations: int)
 
 def trials(width: int, level: int, channels: int, integrations: int) -> int:
     """Count the boxes of ``width`` channels × 2^level spectra, all positions and drifts."""
-    groups = -(-integrations // 2**level)
-    return (channels // width) * groups * (2 * 2**level - 1)
+    groups = -(-integrations >> level)
+    return (channels // width) * groups * ((2 << level) - 1)
 
 
 def _gamma_sigmas(shape: float, probability: float) -> float:
@@ -167,8 +168,8 @@ def _gamma_sigmas(shape: float, probability: float) -> float:
 def _excess_threshold(expected: float, probability: float) -> float:
     """Return the excess that noise reaches with ``probability``.
 
-    Pixels rarer than :data:`EXCESS_PROBABILITY` number Poisson(``expected``), and −ln p of each lies Exponential(1) beyond:
-    the sum is Gamma of that number.
+    Pixels rarer than :data:`EXCESS_PROBABILITY` number Poisson(``expected``), and −ln p of each lies Exponential(1)
+    beyond: the sum is Gamma of that number.
     """
     counts = np.arange(1, int(expected + 40 * np.sqrt(expected + 1)) + 20)
     weights = np.exp(counts * np.log(expected) - expected - gammaln(counts + 1))
@@ -201,8 +202,8 @@ def _measure(  # type: ignore[no-untyped-def]
 ):
     """Fill ``best`` (n, widths, levels) in sigmas, ``excess`` (n,) and ``masked`` (n,).
 
-    Windows lie side by side in rows of boxes, with as many empty boxes between them as there are rows: no drift reaches from
-    one window into the next.
+    Windows lie side by side in rows of boxes, with as many empty boxes between them as there are rows: no drift reaches
+    from one window into the next.
     """
     spectra, levels = power.shape[0], best.shape[2]
     rows = 1 << (levels - 1)  # spectra, padded to a power of two with empty rows
@@ -292,7 +293,7 @@ def _raise_peak(boxes, peak, length):  # type: ignore[no-untyped-def]
 def _add_pairs(below, above, peak, length, level, falling):  # type: ignore[no-untyped-def]
     """Add drifting sums of 2^(level−1) rows to sums of 2^level rows, and raise ``peak`` to the largest in each column.
 
-    In a group of 2^level rows, row d holds the sums that drift by d columns from the group's first to its last spectrum.
+    In a group of 2^level rows, row d holds sums that drift by d columns from the group's first spectrum to its last.
     """
     size = 1 << level
     for group in range(0, below.shape[0], size):

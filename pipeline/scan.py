@@ -1,7 +1,7 @@
 """From filterbank data to kept windows: one coarse channel at a time.
 
-The only place where reader, grid, baseline, gate and cutouts meet. Ingest tasks scan whole coarse channels with it; a search
-cuts the windows of a query with it, kept or not.
+The only place where reader, grid, baseline, gate and cutouts meet. Ingest tasks scan whole coarse channels with it; a
+search cuts the windows of a query with it, kept or not.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.cutouts import quantise
 from pipeline.errors import SourceError
 from pipeline.filterbank import Filterbank, require_spectra
 from pipeline.gate import measure
-from pipeline.model import Timing
+from pipeline.model import Timing, WindowGrid
 from pipeline.windows import Tiling, coarse_layout, product_width
 
 Columns = Mapping[str, NDArray[np.generic]]
@@ -47,6 +47,16 @@ COLUMNS = {
 }
 """What the columns of a source group hold, in words."""
 
+WINDOW_TYPES: Mapping[str, type[np.generic]] = {
+    "number": np.int64, "cutout": np.uint8, "snr": np.float32, "best_width": np.uint16, "best_duration": np.uint16,
+    "excess": np.float32, "masked": np.uint32, "level": np.float32, "spread": np.float32,
+}
+EXPOSURE_TYPES: Mapping[str, type[np.generic]] = {
+    "coarse_channel": np.int32, "time_block": np.int32, "f_start_mhz": np.float64, "f_stop_mhz": np.float64,
+    "windows_searched": np.int32, "windows_kept": np.int32, "windows_masked": np.int32, "noise_spectra": np.float32,
+    "noise_is_measured": np.bool_, "row_gain": np.float32,
+}
+
 READ_CHANNELS = 2**20
 """Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
 SPIKE_CHANNELS = 2**23
@@ -66,6 +76,16 @@ class Scanned:
     """One row a coarse channel and time block: what was searched there, and how noisy it was."""
     timing: Timing
     bytes_decoded: int
+
+
+def nothing(grid: WindowGrid) -> Scanned:
+    """Return what a band gives in which no window is to be searched: columns without rows."""
+    shapes = {"cutout": (grid.integrations, grid.channels), "row_gain": (grid.integrations,)}
+
+    def empty(types: Mapping[str, type[np.generic]]) -> Columns:
+        return {name: np.zeros((0, *shapes.get(name, ())), dtype) for name, dtype in types.items()}
+
+    return Scanned(empty(WINDOW_TYPES), empty(EXPOSURE_TYPES), Timing(), 0)
 
 
 def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
@@ -99,10 +119,10 @@ def _spikes(filterbank: Filterbank) -> list[int]:
     found: list[tuple[float, int]] = []
     for start in range(0, min(header.nchans, SPIKE_CHANNELS), READ_CHANNELS):
         stop = min(start + READ_CHANNELS, header.nchans)
-        spectrum = filterbank.read(0, min(16, header.nsamples), start, stop).mean(axis=0)
-        neighbours = np.maximum(spectrum[:-2], spectrum[2:])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = spectrum[1:-1] / neighbours
+        power = filterbank.read(0, min(16, header.nsamples), start, stop)
+        with np.errstate(all="ignore"):  # power may be anything; what is not finite is no spike
+            spectrum = power.mean(axis=0)
+            ratio = spectrum[1:-1] / np.maximum(spectrum[:-2], spectrum[2:])
         found += [(float(ratio[i]), start + 1 + int(i)) for i in np.flatnonzero(ratio > SPIKE_RATIO)]
     return [channel for _, channel in sorted(found, reverse=True)[:MOST_SPIKES]]
 
@@ -110,21 +130,28 @@ def _spikes(filterbank: Filterbank) -> list[int]:
 def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[Scanned]:
     """Scan whole coarse channels, all time blocks, in order of (coarse channel, time block).
 
-    The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by one read.
+    The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by one
+    read, and what is kept of it.
     """
     for group in read_groups(tiling, coarse):
-        start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
-        pieces: list[tuple[int, int, Scanned]] = []
-        for block in range(tiling.n_blocks):
-            began = time.perf_counter()
-            first = block * tiling.grid.integrations
-            power = filterbank.read(first, first + tiling.grid.integrations, start, stop)
-            read_s = (time.perf_counter() - began) / len(group)
-            for i in group:
-                low, high = tiling.coarse_span(i)
-                piece = power[:, low - start : high - start]
-                pieces.append((i, block, scan_channel(np.ascontiguousarray(piece), tiling, i, block, config, read_s)))
-        yield from (piece for _, _, piece in sorted(pieces, key=lambda p: p[:2]))
+        blocks = [_scan_group(filterbank, tiling, group, block, config) for block in range(tiling.n_blocks)]
+        for of_one_channel in zip(*blocks, strict=True):
+            yield from of_one_channel
+
+
+def _scan_group(filterbank: Filterbank, tiling: Tiling, group: range, block: int, config: ScanConfig) -> list[Scanned]:
+    """Scan the coarse channels of one read."""
+    began = time.perf_counter()
+    start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
+    first = block * tiling.grid.integrations
+    power = filterbank.read(first, first + tiling.grid.integrations, start, stop)
+    read_s = (time.perf_counter() - began) / len(group)
+    pieces = []
+    for i in group:
+        low, high = tiling.coarse_span(i)
+        piece = np.ascontiguousarray(power[:, low - start : high - start])
+        pieces.append(scan_channel(piece, tiling, i, block, config, read_s))
+    return pieces
 
 
 def read_groups(tiling: Tiling, coarse: range) -> Iterator[range]:

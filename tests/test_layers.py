@@ -1,0 +1,98 @@
+"""Imports only go down, each heavy library has one home, and nobody waits for a library that is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pipeline
+
+ROOT = Path(pipeline.__file__).parents[1]
+SLOW = {"tensorflow", "keras", "blimpy", "pynndescent", "matplotlib", "zarr", "dask", "distributed", "skimage"}
+"""Libraries that take half a second or more to import: no module loads one before it is used."""
+NUMBA = {"numba", "scipy"}
+HDF5 = {"h5py", "hdf5plugin"}
+
+MODULES = sorted(m.name for m in pkgutil.walk_packages(pipeline.__path__, "pipeline.") if m.name != "pipeline.__main__")
+
+
+def lint(folder: Path) -> str:
+    """Check the contracts of the project in ``folder``; return what is said about each."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    # the folder goes first, so that its own package is looked at and not an installed one
+    done = subprocess.run([sys.executable, "-c", command, "--no-cache"], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "200"})
+    assert "Contracts:" in done.stdout, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_all_contracts_are_kept() -> None:
+    said = lint(ROOT)
+    assert ", 0 broken." in said, said
+
+
+OFFENCES = {
+    "errors.py": ("Imports go down the layers", "import pipeline.model"),
+    "search/__init__.py": ("Imports go down the layers", "import pipeline.tasks"),
+    "windows.py": ("Imports go down the layers", "def f():\n    from pipeline.gate import measure"),
+    "stray.py": ("Imports go down the layers", ""),
+    "tasks.py": ("Dask is known to pipeline.run alone", "import distributed"),
+    "run/__init__.py": ("Zarr is known to pipeline.store alone", "import zarr"),
+    "store/__init__.py": ("pynndescent is known to pipeline.index alone", "import pynndescent"),
+    "scan.py": ("HDF5 and blimpy are known to pipeline.filterbank alone", "import h5py"),
+    "config.py": ("Keras and TensorFlow are known to pipeline.encoders alone", "import tensorflow"),
+    "cli/__init__.py": ("matplotlib is known to pipeline.plot alone", "import matplotlib.pyplot"),
+    "cutouts.py": ("numba compiles in the baseline and the gate alone", "import numba"),
+}
+
+
+@pytest.mark.parametrize("file", OFFENCES)
+def test_every_contract_can_be_broken(tmp_path: Path, file: str) -> None:
+    contract, offence = OFFENCES[file]
+    shutil.copytree(ROOT / "pipeline", tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "pipeline" / file).open("a") as source:
+        source.write(f"\n{offence}\n")
+
+    said = lint(tmp_path)
+
+    broken = [line for line in said.splitlines() if line.endswith("BROKEN") or " BROKEN " in line]
+    assert len(broken) == 1, said
+    assert broken[0].startswith(contract)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return the top-level modules in memory after ``code``, in a fresh interpreter."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps([name for name in sys.modules if '.' not in name]))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(("modules", "may_load"), [
+    (["pipeline", "pipeline.errors", "pipeline.model", "pipeline.config", "pipeline.cli"], set()),
+    (["pipeline.windows", "pipeline.store", "pipeline.index", "pipeline.plot"], {"numpy"}),
+    (["pipeline.search", "pipeline.plan", "pipeline.filterbank", "pipeline.cli.search", "pipeline.cli.status"],
+     {"numpy"} | HDF5),
+    (MODULES, {"numpy"} | HDF5 | NUMBA),
+], ids=["root", "light", "query path", "everything"])
+def test_importing_loads_only_what_is_needed_at_once(modules: list[str], may_load: set[str]) -> None:
+    loaded = loaded_by("\n".join(f"import {name}" for name in modules))
+
+    assert (loaded & (SLOW | NUMBA | HDF5 | {"numpy"})) <= may_load
+
+
+def test_public_names_load_their_module_when_used() -> None:
+    assert "numba" in loaded_by("import pipeline\npipeline.encode")
+
+
+def test_heavy_libraries_are_here_to_be_loaded() -> None:
+    """Without them, the tests above could not fail."""
+    loaded = loaded_by("import zarr, matplotlib, distributed, h5py, hdf5plugin, scipy, numba")
+    assert {"zarr", "matplotlib", "distributed", "dask", "h5py", "hdf5plugin", "scipy", "numba", "numpy"} <= loaded
