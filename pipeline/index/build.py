@@ -52,7 +52,7 @@ def build_segment(
     source_ids
         Distinct names of the sources.
     n_neighbors, tree_leaf_size, seed
-        How the graph is built; equal input and seed give an equal graph.
+        How the graph is built. Equal input, seed and number of numba threads give an equal graph.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class Graph:
 
 
 def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_size: int, seed: int) -> Graph:
-    """Build the graph of distinct unit ``vectors`` (n, d); the same seed gives the same graph.
+    """Build the graph of distinct unit ``vectors`` (n, d); seed and number of numba threads decide it.
 
     The first build of a process compiles for up to a minute; builds of one process wait for one another.
 

@@ -27,6 +27,8 @@ CAREFUL_EPSILON = 0.2
 """For searches that would rather take one and a half times as long than miss a neighbour in a hundred."""
 MIN_BEAM = 32
 """Neighbours the graph search keeps at least: with as few as ten it gets stuck too early."""
+MAX_BEAM = 1 << 14
+"""… and at most; for more, scanning is as fast. Beyond 32,767 the library's 16-bit heap never returns."""
 
 
 _Found = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -133,7 +135,7 @@ class Segment:
             The graph was built with another pynndescent.
         """
         checked = checked_queries(queries, k, self.dimension)
-        if exact or not self.has_graph:
+        if exact or not self.has_graph or k > MAX_BEAM:
             found = self._scan(checked, k)
         else:
             found = [self._walk(query, k, epsilon) for query in checked]

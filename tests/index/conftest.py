@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.index.heavy_tailed import SOURCES, Built, heavy_tailed
 from pipeline.index import build_segment
+from tests.index.heavy_tailed import SOURCES, Built, heavy_tailed
 
 
 @pytest.fixture(scope="session")

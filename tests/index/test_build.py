@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.index.heavy_tailed import SOURCES, Built
 from pipeline.errors import CorpusDamaged, CorpusError
 from pipeline.index import Segment, build, build_segment, exact_neighbors
+from tests.index.heavy_tailed import SOURCES, Built
 
 RNG = np.random.default_rng(0)
 

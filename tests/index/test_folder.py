@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.index.heavy_tailed import Built
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.index import Segment
 from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, _record_digest
+from tests.index.heavy_tailed import Built
 
 pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
 
