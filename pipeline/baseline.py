@@ -1,37 +1,35 @@
 """Flatten one coarse channel: dead pixels, row gains, band shape, and how noisy its noise is.
 
-Noise of a filterbank bin is the mean of N independent exponentials (spectra × polarisations), so power over baseline
-is Gamma(N, 1/N): mean 1, spread 1/√N (the radiometer equation). Everything here is robust against signals, and nothing
-here looks at one window alone: a wide signal must not normalise itself away.
+Power over baseline is 1 on average, with the spread of its noise (:mod:`pipeline.noise`). Everything here is robust
+against signals, and nothing here looks at one window alone: a wide signal must not normalise itself away.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
-from scipy.special import gammainc, gammaincinv
+from scipy.special import gammaincinv
 
-from pipeline.model import Header
+from pipeline.noise import middle_of, noise_spectra_of
 
 BLOCK = 256
 """Channels a block of the band-shape estimate."""
 SMOOTHING = 33
 """Blocks in the running median: a signal up to 16 blocks (4,096 channels, 11 kHz at 2.79 Hz) wide stays in the data
 where the band is level; on its slopes it stays in part. The band itself has to be smooth over this width."""
+BAND_FEATURE = 64
+"""The shape of a coarse channel is smooth over one part in so many of its width: in narrow ones the running median is
+no wider, and what stays in the data is as much narrower."""
 FEWEST_BLOCKS = 8
-"""A piece shorter than this many blocks is taken to be flat."""
+"""A piece of a band without coarse channels that is shorter than this many blocks is taken to be flat."""
 FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
-SAMPLES = 65_536
-"""Channels sampled for a row's gain: its error, 0.005 of a pixel's spread, is far below any statistic's."""
-MIDDLE = (0.4, 0.6)
-"""Quantiles between which pixels count as the middle of a row."""
+SAMPLES = 32_768
+"""Channels sampled for a row's gain: its error, 0.007 of a pixel's spread, is far below any statistic's."""
 NOMINAL_TOLERANCE = 0.01
 """The header's N stands while the measured spread agrees within this (5 % more spread than thought is six times the
 false alarms) or within its error; else the measured one is used."""
@@ -55,12 +53,9 @@ class Flat:
     """True where the data contradicted the header's N."""
 
 
-def nominal_noise_spectra(header: Header) -> float:
-    """Return N = 2 · tsamp · \\|foff\\|: spectra summed in one bin, times two polarisations (at least 1)."""
-    return max(1.0, 2 * header.tsamp_s * header.channel_width_mhz * 1e6)
-
-
-def flatten(power: NDArray[np.float32], *, nominal: float, has_dc_spike: bool) -> Flat:
+def flatten(
+    power: NDArray[np.float32], *, nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None
+) -> Flat:
     """Flatten one coarse channel, **in place**.
 
     Parameters
@@ -68,10 +63,12 @@ def flatten(power: NDArray[np.float32], *, nominal: float, has_dc_spike: bool) -
     power : (spectra, channels) float32
         Linear power, ascending; overwritten.
     nominal : float
-        N by the header (:func:`nominal_noise_spectra`).
+        N by the header (:func:`pipeline.noise.nominal_noise_spectra`).
     has_dc_spike : bool
         Mask the middle: an FFT of even length has its DC bin at the upper of the two central channels, or at the lower
         in a mirrored file, so both go.
+    coarse_width : int, optional
+        Channels of a whole coarse channel, of which this is one or a piece; None for a piece of a band without any.
 
     Returns
     -------
@@ -83,7 +80,7 @@ def flatten(power: NDArray[np.float32], *, nominal: float, has_dc_spike: bool) -
     if has_dc_spike:
         power[:, channels // 2 - 1 : channels // 2 + 1] = 0
     gain = _row_gains(power)
-    baseline = _band_shape(_time_mean(power, gain), len(power) * nominal)
+    baseline = _band_shape(_time_mean(power, gain), len(power) * nominal, coarse_width)
     faintest = np.float32(FAINTEST) * np.median(baseline[::BLOCK])
     if baseline.min() < faintest:
         power[:, baseline < faintest] = 0
@@ -126,15 +123,6 @@ def _row_gains(power: NDArray[np.float32]) -> NDArray[np.float32]:
     return gains
 
 
-def middle_of(values: NDArray[np.floating[Any]]) -> float:
-    """Return the mean of the middle fifth: a median that does not jump where data are quantised to few levels.
-
-    Like a median, it stands for the noise while signals fill less than two fifths.
-    """
-    first, last = int(MIDDLE[0] * len(values)), int(MIDDLE[1] * len(values))
-    return float(np.mean(np.partition(values, (first, last))[first : last + 1], dtype=np.float64))
-
-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _time_mean(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mean over valid pixels of each channel, row gains divided out; 0 where none is valid."""
@@ -153,15 +141,23 @@ def _time_mean(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray
     return total
 
 
-def _band_shape(spectrum: NDArray[np.float32], shape: float) -> NDArray[np.float32]:
+def smoothing_of(coarse_width: int | None) -> tuple[int, int]:
+    """Return (channels a block, blocks in the running median) for coarse channels of a width; an odd number of blocks."""
+    reach = BLOCK * SMOOTHING if coarse_width is None else min(BLOCK * SMOOTHING, coarse_width // BAND_FEATURE)
+    block = max(1, reach // SMOOTHING)
+    return block, max(3, min(SMOOTHING, reach) | 1)
+
+
+def _band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | None) -> NDArray[np.float32]:
     """Return the smooth band under a time-averaged spectrum whose noise is Gamma of ``shape``."""
     channels = len(spectrum)
+    block, smoothing = smoothing_of(coarse_width)
     valid = spectrum > 0
     if not valid.any():
         return np.ones(channels, np.float32)
     median_over_mean = gammaincinv(shape, 0.5) / shape
-    n_blocks = channels // BLOCK
-    if n_blocks < FEWEST_BLOCKS:
+    n_blocks = channels // block
+    if n_blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing):
         return np.full(channels, np.median(spectrum[valid]) / median_over_mean, np.float32)
     at = np.arange(channels)
     if not valid.all():
@@ -169,15 +165,15 @@ def _band_shape(spectrum: NDArray[np.float32], shape: float) -> NDArray[np.float
     width = channels // n_blocks
     level = np.median(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1).astype(np.float64)
     centres = width * np.arange(-1, n_blocks + 1) + (width - 1) / 2
-    smooth = _running_median(level)
+    smooth = _running_median(level, smoothing)
     smooth = np.concatenate([2 * smooth[:1] - smooth[1:2], smooth, 2 * smooth[-1:] - smooth[-2:-1]])
     band: NDArray[np.float64] = np.interp(at, centres, smooth) / median_over_mean
     return band.astype(np.float32)
 
 
-def _running_median(level: NDArray[np.float64]) -> NDArray[np.float64]:
+def _running_median(level: NDArray[np.float64], smoothing: int) -> NDArray[np.float64]:
     """Return the running median, continued in a straight line beyond both ends so that slopes survive there."""
-    half = min(SMOOTHING, len(level) - (1 - len(level) % 2)) // 2
+    half = min(smoothing, len(level) - (1 - len(level) % 2)) // 2
     padded = np.concatenate([_line_before(level, half), level, _line_before(level[::-1], half)[::-1]])
     smooth: NDArray[np.float64] = median_filter(padded, 2 * half + 1, mode="nearest")[half:-half]
     return smooth
@@ -206,7 +202,7 @@ def _divide(power: NDArray[np.float32], gain: NDArray[np.float32], baseline: NDA
 
 def _noise_spectra(power: NDArray[np.float32], nominal: float) -> tuple[float, bool]:
     """Return N in use and whether it had to be measured."""
-    stride = max(1, power.shape[1] // (SAMPLES // 4))
+    stride = max(1, power.shape[1] // (SAMPLES // 2))
     sample = power[:, ::stride]
     sample = sample[sample > 0]
     if len(sample) < MEASURABLE:
@@ -216,36 +212,3 @@ def _noise_spectra(power: NDArray[np.float32], nominal: float) -> tuple[float, b
     if abs((nominal / measured) ** 0.5 - 1) <= max(NOMINAL_TOLERANCE, 4 / len(sample) ** 0.5):
         return nominal, False
     return measured, True
-
-
-def noise_spectra_of(power: NDArray[np.floating[Any]]) -> float:
-    """Measure N from power whose noise lies around its middle, from the pixels below it: signals only add.
-
-    Parameters
-    ----------
-    power : 1-D, positive
-
-    Returns
-    -------
-    float
-        N for which Gamma noise has the measured mean square distance below its middle.
-    """
-    middle = middle_of(power)
-    below = np.minimum(power / middle - 1, 0)
-    deviation = float(np.sqrt(np.mean(below**2, dtype=np.float64)))
-    table_n, table_deviation = _semideviations()
-    return float(np.exp(np.interp(-deviation, -table_deviation, np.log(table_n))))
-
-
-_N_TABLE = tuple(float(n) for n in np.geomspace(1, 1e6, 121))
-
-
-@lru_cache(maxsize=1)
-def _semideviations() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Tabulate N against √E[min(x/m − 1, 0)²] for Gamma(N) and its middle m, from incomplete gamma functions."""
-    n = np.array(_N_TABLE)
-    # E[x^k; x < q] = (N)_k / N^k · P(N + k, N q)
-    low, high = gammaincinv(n, MIDDLE[0]), gammaincinv(n, MIDDLE[1])
-    nm = n * (gammainc(n + 1, high) - gammainc(n + 1, low)) / (MIDDLE[1] - MIDDLE[0])
-    square = gammainc(n, nm) - 2 * gammainc(n + 1, nm) * n / nm + gammainc(n + 2, nm) * n * (n + 1) / nm**2
-    return n, np.sqrt(square)

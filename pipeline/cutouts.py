@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.baseline import middle_of, noise_spectra_of
+from pipeline.noise import middle_of, noise_spectra_of
 
 LOW, HIGH = -3.0, 7.0
 """Range of asinh(u): from u = −10 to u = 548, which at N = 102 is 10²³ times the baseline."""
@@ -75,12 +75,27 @@ def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDA
 
 
 def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
-    """Make cutouts of windows that come without the band around them (arrays, pictures).
+    """Make cutouts (n, T, F) of windows that come without the band around them, flattened by :func:`flatten_windows`.
+
+    A constant window has one code throughout.
+    """
+    return quantise_windows(*flatten_windows(power))
+
+
+def quantise_windows(flat: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Quantise windows (n, T, F) of power over baseline, each of its own spread (n,)."""
+    out = np.zeros(flat.shape, np.uint8)
+    for window, spread, codes in zip(flat, spreads, out, strict=True):
+        codes[:] = quantise(window, spread)
+    return out
+
+
+def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Flatten windows that come without the band around them (arrays, pictures).
 
     Rows are divided by their own middles and the spread is the window's own, from the pixels *below* the baseline,
     which signals leave alone. A signal that fills more than two fifths of a row cannot be told from the noise this way:
-    windows cut from files are measured against their whole coarse channel instead. A constant window has one code
-    throughout.
+    windows cut from files are measured against their whole coarse channel instead.
 
     Parameters
     ----------
@@ -89,7 +104,8 @@ def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
 
     Returns
     -------
-    (n, T, F) uint8
+    (n, T, F) float64, (n,) float64
+        Power over baseline, masked pixels 0; and the relative spread of each window's noise, 1 where all is masked.
 
     Raises
     ------
@@ -98,14 +114,14 @@ def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
     """
     if power.ndim != 3:
         raise ValueError(f"expected windows of shape (n, spectra, channels), got shape {power.shape}")
-    out = np.zeros(power.shape, np.uint8)
-    for window, codes in zip(np.asarray(power, np.float64), out, strict=True):
+    out, spreads = np.zeros(power.shape), np.ones(len(power))
+    for i, window in enumerate(np.asarray(power, np.float64)):
         valid = np.isfinite(window) & (window > 0)
         rows = valid.any(axis=1)
         if not rows.any():
             continue
         gain = np.ones(len(window))
         gain[rows] = [middle_of(row[ok]) for row, ok in zip(window[rows], valid[rows], strict=True)]
-        flat = np.where(valid, window / gain[:, None], 0.0)
-        codes[:] = quantise(flat, noise_spectra_of(flat[valid]) ** -0.5)
-    return out
+        out[i] = np.where(valid, window / gain[:, None], 0.0)
+        spreads[i] = noise_spectra_of(out[i][valid]) ** -0.5
+    return out, spreads

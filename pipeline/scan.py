@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.baseline import Flat, flatten, nominal_noise_spectra
+from pipeline.baseline import Flat, flatten
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import SourceError
 from pipeline.filterbank import Filterbank, require_spectra
 from pipeline.gate import measure
 from pipeline.model import Timing, WindowGrid
+from pipeline.noise import nominal_noise_spectra
 from pipeline.windows import Tiling, coarse_layout, product_width
 
 Columns = Mapping[str, NDArray[np.generic]]
@@ -213,8 +214,13 @@ def scan_channel(
 
 def flatten_channel(power: NDArray[np.float32], tiling: Tiling, i: int) -> Flat:
     """Flatten coarse channel ``i`` (:func:`pipeline.baseline.flatten`), in place."""
-    dc = tiling.coarse.has_dc_spike and tiling.is_whole(i)
-    return flatten(power, nominal=nominal_noise_spectra(tiling.header), has_dc_spike=dc)
+    is_coarse = tiling.coarse.has_dc_spike
+    return flatten(
+        power,
+        nominal=nominal_noise_spectra(tiling.header),
+        has_dc_spike=is_coarse and tiling.is_whole(i),
+        coarse_width=tiling.coarse.width if is_coarse else None,
+    )
 
 
 def cut(flat: Flat, starts: NDArray[np.int64], channels: int) -> NDArray[np.uint8]:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from pipeline import scan as scan_module
-from pipeline.baseline import flatten, nominal_noise_spectra
+from pipeline.baseline import flatten
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.gate import measure
 from pipeline.model import Header
+from pipeline.noise import nominal_noise_spectra
 from pipeline.scan import (
     COLUMNS,
     EXPOSURE_TYPES,
@@ -80,7 +81,7 @@ def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dic
         for block in range(like.nsamples // 16):
             low, high = i * COARSE, min((i + 1) * COARSE, like.nchans)
             piece = power[16 * block : 16 * block + 16, low:high].copy()
-            flat = flatten(piece, nominal=nominal_noise_spectra(like), has_dc_spike=high - low == COARSE)
+            flat = flatten(piece, nominal=nominal_noise_spectra(like), has_dc_spike=high - low == COARSE, coarse_width=COARSE)
             searched = kept = 0
             for k, start in enumerate(starts):
                 at = np.array([start - low])

@@ -18,12 +18,12 @@ from pipeline.filterbank import Filterbank, open_filterbank
 from pipeline.model import Window
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.places import check_range, first_channels, number_at, window_starts
-from pipeline.search.query import Query, Region, embed, relative_power, usable
+from pipeline.search.query import Query, Region, embed, relative_power, usable, with_signal
 from pipeline.windows import Tiling
 
 logger = logging.getLogger(__name__)
 
-# scan and baseline load numba: imported only where something must be cut, so that a stored window is found without them
+# scan loads numba, noise scipy: imported only where something must be cut, so that a stored window is found without them
 
 MOST_WINDOWS = 65_536
 """Most windows of one query: sixteen coarse channels of the fine product."""
@@ -180,7 +180,8 @@ def _query(
     region: Region,
     record: dict[str, Any],
 ) -> Query:
-    """Take windows from the corpus where it has them, cut and embed the others; leave out those that show nothing."""
+    """Take windows from the corpus where it has them, cut and embed the others; leave out those that show nothing, and,
+    beside others that do, those without a signal."""
     grid, source_id = origin.tiling.grid, origin.source_id
     rows = np.full(len(windows), -1, np.int64)
     if origin.is_stored and corpus.manifest.sources[source_id].vectors.get(encoder_key):
@@ -196,6 +197,7 @@ def _query(
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
     found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
+    found = with_signal(corpus, cutouts, spreads, found)
     fresh = found[rows[found] < 0]
     if len(fresh):
         vectors[fresh] = embed(corpus, encoder_key, cutouts[fresh])
@@ -211,7 +213,7 @@ def _query(
 
 def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], float]:
     """Cut windows from the first of the origin's files that still holds its scan; also the spread of their noise."""
-    from pipeline.baseline import nominal_noise_spectra
+    from pipeline.noise import nominal_noise_spectra
     from pipeline.scan import cut_windows
 
     integrations = origin.tiling.grid.integrations

@@ -10,21 +10,22 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
 from pipeline.search.opened import OpenCorpus
-from pipeline.search.query import Query, embed, usable
+from pipeline.search.query import Query, embed, usable, with_signal
 
 
 def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     """Make a query of linear power (spectra, channels), channels in ascending frequency.
 
     A larger array is cut into whole windows: in time from its first row on, in frequency in the middle. A smaller one
-    is put in the middle of a window that is masked around it. What is not finite or not positive is masked.
+    is put in the middle of a window that is masked around it. What is not finite or not positive is masked. Of several
+    windows, those that hold a signal are searched for.
 
     Raises
     ------
     QueryError
         It is no such array, or shows nothing.
     """
-    from pipeline.cutouts import cutouts_of_power  # loads numba
+    from pipeline.cutouts import flatten_windows, quantise_windows  # loads scipy
 
     array = np.ma.filled(power, 0) if isinstance(power, np.ma.MaskedArray) else np.asarray(power)
     if array.ndim != 2 or array.dtype.kind not in "iuf":
@@ -35,8 +36,9 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     if not valid.any():
         raise QueryError(f"the array of shape {array.shape} holds no number above zero: give linear power, not dB")
     pieces = cut_array(np.where(valid, wide, np.nan), corpus.config.scan.grid)
-    cutouts = cutouts_of_power(pieces)
-    found = usable(cutouts, f"the array of shape {array.shape}")
+    flat, spreads = flatten_windows(pieces)
+    cutouts = quantise_windows(flat, spreads)
+    found = with_signal(corpus, cutouts, spreads, usable(cutouts, f"the array of shape {array.shape}"))
 
     def power_of(i: int) -> NDArray[np.float64]:
         piece: NDArray[np.float64] = pieces[found[i]]

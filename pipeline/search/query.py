@@ -58,7 +58,7 @@ class Query:
 
 def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float64]:
     """Recover the power of one cutout (T, F), noise at 1, masked pixels NaN."""
-    from pipeline.cutouts import power_of_cutouts  # loads numba, which a search need not wait for
+    from pipeline.cutouts import power_of_cutouts  # loads scipy, which a search need not wait for
 
     return np.where(cutout == 0, np.nan, power_of_cutouts(cutout[None], 1.0, spread)[0])
 
@@ -71,6 +71,27 @@ def usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
     if not len(found):
         raise QueryError(f"{name}: there are only dead or constant pixels there, nothing to search for")
     return found
+
+
+def with_signal(
+    corpus: OpenCorpus, cutouts: NDArray[np.uint8], spreads: NDArray[np.float64], found: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return those of several windows that the gate would keep, or all where it would keep none.
+
+    A wide range is mostly noise, and one window of noise looks much like another: it must not speak for the range.
+    """
+    if len(found) < 2:
+        return found
+    from pipeline.cutouts import power_of_cutouts
+    from pipeline.gate import measure  # loads numba
+
+    scan = corpus.config.scan
+    passes = np.zeros(len(found), np.bool_)
+    for k, i in enumerate(found):
+        power = np.where(cutouts[i] == 0, 0, power_of_cutouts(cutouts[i][None], 1.0, spreads[i])[0])
+        start = np.zeros(1, np.int64)
+        passes[k] = measure(power.astype(np.float32), start, scan.grid, spreads[i] ** -2, scan.false_alarm).keep[0]
+    return found[passes] if passes.any() else found
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:

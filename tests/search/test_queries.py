@@ -153,18 +153,30 @@ def test_a_range_off_the_grid_is_cut_centred_in_all_time_blocks(archive: Archive
     check_scores(archive, result, cutouts, overlapping)
 
 
-def test_a_wide_range_is_searched_through_several_windows(archive: Archive) -> None:
+def test_a_wide_range_is_searched_through_its_windows_that_hold_a_signal(archive: Archive) -> None:
     header = read_header(archive.outside)
-    start, stop = header.channel_edge_mhz(1000), header.channel_edge_mhz(1000 + 4 * 256 + 100)
+    start, stop = header.channel_edge_mhz(1000), header.channel_edge_mhz(1000 + 16 * 256 + 100)
     result = archive.open().search(file=archive.outside, f_start_mhz=start, f_stop_mhz=stop, k=5)
-    assert result.query["windows"] == 4
+    starts = [1050 + 256 * i for i in range(16)]
+    holding = [start for start in starts if any(t.channel_start < start + 256 and start < t.channel_stop
+                                                for t in archive.truth[archive.outside])]
+    assert 1 < len(holding) < 16
+    assert result.query["windows"] == len(holding)
     with open_filterbank(archive.outside) as filterbank:
-        starts = [1050 + 256 * i for i in range(4)]
-        cutouts = cut_windows(filterbank, tiling_of(filterbank, SCAN), [(0, start) for start in starts])
+        cutouts = cut_windows(filterbank, tiling_of(filterbank, SCAN), [(0, start) for start in holding])
     check_scores(archive, result, cutouts, without=set())
     assert result.query_window is not None
-    assert result.query_window.channel_start in starts
+    assert result.query_window.channel_start in holding
     assert result.query_window.number == -1
+
+
+def test_a_wide_range_of_noise_is_searched_through_all_its_windows(archive: Archive) -> None:
+    header = read_header(archive.outside)
+    edges = sorted(t.channel_start for t in archive.truth[archive.outside])
+    quiet = max(edges) + 600  # nothing lies above the last signal
+    start, stop = header.channel_edge_mhz(quiet), header.channel_edge_mhz(quiet + 2 * 256)
+    result = archive.open().search(file=archive.outside, f_start_mhz=start, f_stop_mhz=stop, k=5)
+    assert result.query["windows"] == 2
 
 
 def test_a_copy_elsewhere_is_known_as_the_source_it_is(archive: Archive, tmp_path: Path) -> None:
@@ -276,7 +288,7 @@ def test_an_array_of_any_kind_of_number(archive: Archive, kind: type) -> None:
                                                           (7, 256, 1), (16, 100, 1), (3, 20, 1), (5, 600, 2)])
 def test_arrays_of_any_size(archive: Archive, rows: int, columns: int, windows: int) -> None:
     power = np.random.default_rng(0).gamma(102, size=(rows, columns))
-    power[:, columns // 2] *= 5
+    power[:, [columns // 4, 3 * columns // 4]] *= 5  # a line in each window
     result = archive.open().search(power=power, k=2)
     assert result.query["windows"] == windows
     assert len(result) == 2
@@ -331,5 +343,6 @@ def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:
         power = power / np.median(power, axis=1, keepdims=True)
         assert image.shape == power.shape == (16, 256)
         difference = 10 * np.log10(image / power)
-        assert abs(np.median(difference)) < 0.1
-        assert np.percentile(np.abs(difference), 95) < 0.3
+        # coarse channels as narrow as these take up a part of wide signals
+        assert abs(np.median(difference)) < 0.25
+        assert np.percentile(np.abs(difference - np.median(difference)), 95) < 0.3
