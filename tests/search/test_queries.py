@@ -334,7 +334,9 @@ def test_masked_pixels_of_an_array_are_left_out(archive: Archive) -> None:
 
 def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:
     corpus = archive.open()
-    hits = corpus.search(file=archive.outside, **places(archive.truth[archive.outside][0]), k=4)
+    # a narrow signal: in coarse channels as narrow as these, the band takes up a part of wide ones
+    truth = next(t for t in archive.truth[archive.outside] if t.placed.signal.name == "rising")
+    hits = corpus.search(file=archive.outside, **places(truth), k=4)
     for hit, image in zip(hits, corpus.power_of(hits), strict=True):
         window = hit.window
         with open_filterbank(hit.file) as filterbank:
@@ -343,6 +345,5 @@ def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:
         power = power / np.median(power, axis=1, keepdims=True)
         assert image.shape == power.shape == (16, 256)
         difference = 10 * np.log10(image / power)
-        # coarse channels as narrow as these take up a part of wide signals
-        assert abs(np.median(difference)) < 0.25
-        assert np.percentile(np.abs(difference - np.median(difference)), 95) < 0.3
+        assert abs(np.median(difference)) < 0.1
+        assert np.percentile(np.abs(difference), 95) < 0.3
