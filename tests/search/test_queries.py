@@ -336,7 +336,7 @@ def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:
     corpus = archive.open()
     # a narrow signal: in coarse channels as narrow as these, the band takes up a part of wide ones
     truth = next(t for t in archive.truth[archive.outside] if t.placed.signal.name == "rising")
-    hits = corpus.search(file=archive.outside, **places(truth), k=4)
+    hits = corpus.search(file=archive.outside, **places(truth), k=3)
     for hit, image in zip(hits, corpus.power_of(hits), strict=True):
         window = hit.window
         with open_filterbank(hit.file) as filterbank:
