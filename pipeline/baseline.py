@@ -142,7 +142,7 @@ def _time_mean(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray
 
 
 def smoothing_of(coarse_width: int | None) -> tuple[int, int]:
-    """Return (channels a block, blocks in the running median) for coarse channels of a width; an odd number of blocks."""
+    """Return channels a block, and blocks in the running median (an odd number), for coarse channels of a width."""
     reach = BLOCK * SMOOTHING if coarse_width is None else min(BLOCK * SMOOTHING, coarse_width // BAND_FEATURE)
     block = max(1, reach // SMOOTHING)
     return block, max(3, min(SMOOTHING, reach) | 1)
@@ -160,8 +160,10 @@ def _band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int |
     if n_blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing):
         return np.full(channels, np.median(spectrum[valid]) / median_over_mean, np.float32)
     at = np.arange(channels)
-    if not valid.all():
-        spectrum = np.interp(at, at[valid], spectrum[valid]).astype(np.float32)
+    dead = np.flatnonzero(~valid)
+    if len(dead):
+        spectrum = spectrum.copy()
+        spectrum[dead] = np.interp(dead, at[valid], spectrum[valid])
     width = channels // n_blocks
     level = np.median(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1).astype(np.float64)
     centres = width * np.arange(-1, n_blocks + 1) + (width - 1) / 2
