@@ -12,7 +12,7 @@ BIN  := $(VENV)/bin
 RUN  := $(BIN)/lookalike
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ingest index search status test check test-slow bench clean
+.PHONY: help setup demo needs-data ingest index needs-args search status test check test-slow bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,24 +24,29 @@ $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(RUN) warm-up
 	@touch $@
 
 demo: setup  ## Simulate a small archive in ./demo, ingest, index and search it
-	$(RUN) demo $(DEMO)
+	$(RUN) demo "$(DEMO)"
 
-ingest: setup  ## Read DATA=… into CORPUS=corpus (SCHEDULER=tcp://…, WORKERS=n, ENCODER=name)
-	@test -n "$(DATA)" || { echo "make ingest: say where the files are, as in: make ingest DATA=/mnt/blpd7"; exit 2; }
-	$(RUN) ingest $(DATA) --corpus $(CORPUS) $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
+needs-data:
+	@$(if $(strip $(DATA)),true,echo "make ingest: say where the files are, as in: make ingest DATA=/mnt/blpd7"; exit 2)
+
+ingest: needs-data setup  ## Read DATA=… into CORPUS=corpus (SCHEDULER=tcp://…, WORKERS=n, ENCODER=name)
+	$(RUN) ingest $(DATA) --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
 
 index: setup  ## Build the search graph of CORPUS=corpus
-	$(RUN) index --corpus $(CORPUS) $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+	$(RUN) index --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler $(SCHEDULER))
 
-search: setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER" or ARGS="--file F --f-start MHZ --f-stop MHZ"
-	@test -n "$(ARGS)" || { echo 'make search: say what for, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2; }
-	$(RUN) search --corpus $(CORPUS) $(ARGS)
+needs-args:
+	@$(if $(strip $(ARGS)),true,echo 'make search: say what for, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2)
+
+search: needs-args setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER" or ARGS="--file F --f-start MHZ --f-stop MHZ"
+	$(RUN) search --corpus "$(CORPUS)" $(ARGS)
 
 status: setup  ## Tell what CORPUS=corpus holds
-	$(RUN) status --corpus $(CORPUS)
+	$(RUN) status --corpus "$(CORPUS)"
 
 test: check  ## Check style, types and layers, then run the tests (a few minutes)
 	$(BIN)/python -m pytest -q -m "not slow and not bench"

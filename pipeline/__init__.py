@@ -9,17 +9,22 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ingest": "pipeline.run",
-    "index": "pipeline.run",
-    "open_corpus": "pipeline.search",
-    "encode": "pipeline.encoders",
-    "Config": "pipeline.config",
-    "PipelineError": "pipeline.errors",
+    "ingest": ("pipeline.run", "ingest"),
+    "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
+    "open_corpus": ("pipeline.search", "open_corpus"),
+    "encode": ("pipeline.encoders", "encode"),
+    "Config": ("pipeline.config", "Config"),
+    "PipelineError": ("pipeline.errors", "PipelineError"),
 }
-__all__ = ["Config", "PipelineError", "encode", "index", "ingest", "open_corpus"]
+__all__ = ["Config", "PipelineError", "build_index", "encode", "ingest", "open_corpus"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

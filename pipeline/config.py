@@ -30,7 +30,7 @@ class ScanConfig:
     window: int = 256
     """Fine channels a window."""
     step: int = 256
-    """Fine channels from window to window."""
+    """Fine channels from window to window. Where ``corpus.toml`` or flags give a window alone, its width."""
     integrations: int = 16
     """Spectra a window."""
     window_is_given: bool = False
@@ -163,6 +163,7 @@ class Config:
         known = [f.name for f in fields(self)]
         if unknown := sorted(set(tables) - set(known)):
             raise ConfigError(f"{origin}[{unknown[0]}]: unknown table; known: {', '.join(known)}")
+        tables = {**tables, "scan": _window_alone(self.scan, tables["scan"])} if "scan" in tables else tables
         return replace(self, **{table: _table(getattr(self, table), keys, f"{origin}[{table}]")
                                 for table, keys in tables.items()})
 
@@ -180,6 +181,16 @@ class Config:
             lines += ["", f"[{table}]"]
             lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
         return "\n".join(lines) + "\n"
+
+
+def _window_alone(scan: ScanConfig, keys: Any) -> Any:
+    """Complete a table that gives a window: it is given, and windows that lay side by side still do."""
+    if not isinstance(keys, Mapping) or "window" not in keys:
+        return keys
+    implied = {"window_is_given": True}
+    if scan.step == scan.window:
+        implied["step"] = keys["window"]
+    return {**keys, **{key: value for key, value in implied.items() if key not in keys}}
 
 
 def _table(default: Any, keys: Any, origin: str) -> Any:

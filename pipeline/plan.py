@@ -11,8 +11,8 @@ from pipeline.model import Source, SourceReport
 from pipeline.store import Manifest
 from pipeline.windows import Tiling
 
-PART_CHANNELS = 2**25
-"""Fine channels × time blocks a scan task: a few seconds of work, 2 GB decoded, never held at once."""
+PART_CHANNELS = 2**24
+"""Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ def split_known(
     Returns
     -------
     list of FoundFile, list of SourceReport
-        A file is known while its size and time are those recorded, unless what was wrong with it may heal.
+        A file is known while its size and time are those recorded, unless what was wrong with it may heal, or it is
+        a copy of a file that could not be used.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
@@ -57,6 +58,8 @@ def split_known(
             unknown.append(file)
         elif entry.status == "done":
             reports.append(SourceReport(str(file.path), "skipped", entry.source_id, message="already in the corpus"))
+        elif entry.reason is Reason.DUPLICATE and entry.source_id not in manifest.sources:
+            unknown.append(file)
         elif entry.reason is not None and not entry.reason.may_heal:
             reports.append(SourceReport(str(file.path), entry.status, entry.source_id, entry.reason, entry.message))
         else:
@@ -65,7 +68,10 @@ def split_known(
 
 
 def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) -> Plan:
-    """Keep one file of every scan that the corpus does not hold yet; the others are duplicates, all paths listed."""
+    """Keep one file of every scan that the corpus does not hold yet; the others are duplicates, all paths listed.
+
+    The one kept is the first that has not failed before.
+    """
     reports = [item for item in probed if isinstance(item, SourceReport)]
     by_id: dict[str, list[Probed]] = {}
     for item in probed:
@@ -74,17 +80,26 @@ def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) 
     todo: list[Probed] = []
     for source_id, copies in by_id.items():
         held = manifest.sources.get(source_id)
-        first = held.path if held else copies[0].source.path
+        chosen = min(copies, key=lambda copy: _has_failed(manifest, copy.source))
+        first = held.path if held else chosen.source.path
+        paths = sorted({first, *(held.also_at if held else ()), *(copy.source.path for copy in copies)})
         if not held:
-            todo.append(replace(copies[0], also_at=tuple(copy.source.path for copy in copies[1:])))
-        for copy in copies if held else copies[1:]:
-            if copy.source.path == first:
-                reports.append(SourceReport(first, "skipped", source_id, message="already in the corpus"))
-                continue
-            paths = tuple(sorted({first, *(c.source.path for c in copies)} - {copy.source.path}))
-            reports.append(SourceReport(copy.source.path, "skipped", source_id, Reason.DUPLICATE,
-                                        f"the same scan as {first}", also_at=paths))
+            todo.append(replace(chosen, also_at=tuple(path for path in paths if path != first)))
+        for copy in copies:
+            path = copy.source.path
+            if path != first:
+                reports.append(SourceReport(path, "skipped", source_id, Reason.DUPLICATE, f"the same scan as {first}",
+                                            also_at=tuple(other for other in paths if other != path)))
+            elif held:
+                reports.append(SourceReport(path, "skipped", source_id, message="already in the corpus"))
     return Plan(tuple(todo), tuple(reports))
+
+
+def _has_failed(manifest: Manifest, source: Source) -> bool:
+    entry = manifest.files.get(source.path)
+    if entry is None or entry.status != "failed":
+        return False
+    return (entry.size_bytes, entry.mtime_ns) == (source.size_bytes, source.mtime_ns)
 
 
 def parts_of(tiling: Tiling) -> list[range]:

@@ -1,5 +1,7 @@
-"""What runs on a worker: probe, scan, embed, commit, index. Every task is idempotent and writes one whole thing under its own name,
-so it may be run again, or twice at once. A bad source comes back as a report, never as an exception. No Dask here.
+"""What runs on a worker: probe, scan, embed, commit, index.
+
+Every task is idempotent and writes one whole thing under its own name, so it may be run again, or twice at once. A bad
+source comes back as a report, never as an exception. No Dask here.
 """
 
 from __future__ import annotations
@@ -7,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from pipeline.filterbank import FoundFile, open_filterbank, source_of
 from pipeline.index import Segment, build_segment
 from pipeline.model import EncoderSpec, Source, SourceReport, Status, Timing
 from pipeline.plan import Probed
-from pipeline.scan import COLUMNS, Columns, Scanned, scan, tiling_of
+from pipeline.scan import COLUMNS, Columns, Scanned, nothing, scan, tiling_of
 from pipeline.store import (
     Part,
     SegmentEntry,
@@ -61,7 +63,8 @@ class Work:
     @property
     def tiling(self) -> Tiling:
         """How the source is cut."""
-        return Tiling(self.source.header, self.scan.grid, self.source.coarse, self.scan.f_start_mhz, self.scan.f_stop_mhz)
+        scan = self.scan
+        return Tiling(self.source.header, scan.grid, self.source.coarse, scan.f_start_mhz, scan.f_stop_mhz)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class PartReport:
     windows_kept: int = 0
     windows_masked: int = 0
     bytes_decoded: int = 0
-    timing: Timing = Timing()
+    timing: Timing = field(default_factory=Timing)
     reason: Reason | None = None
     """Why the source cannot be ingested, where that came out."""
     message: str = ""
@@ -104,12 +107,12 @@ def scan_part(work: Work, part_no: int) -> PartReport:
         with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation) as filterbank:
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{work.source.path}: changed since it was found; run again")
-            scanned = list(scan(filterbank, work.tiling, coarse, work.scan))
+            scanned = [nothing(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]
             filterbank.check_unchanged()
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
     began = time.perf_counter()
-    part = _joined(scanned, work)
+    part = _joined(scanned)
     write_part(work.staging, work.source.id, part_no, part)
     write_s = time.perf_counter() - began
     timing = sum((piece.timing for piece in scanned), Timing(write_s=write_s))
@@ -123,7 +126,7 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     )
 
 
-def _joined(scanned: list[Scanned], work: Work) -> Part:
+def _joined(scanned: list[Scanned]) -> Part:
     """Join the pieces of a part, in order."""
 
     def joined(pieces: list[Columns]) -> Columns:
@@ -137,7 +140,7 @@ def embed_part(work: Work, part_no: int) -> PartReport:
     began = time.perf_counter()
     encoder = load_encoder(work.encoder.name, grid=work.scan.grid, weights=work.encoder.weights)
     cutouts = read_part(work.staging, work.source.id, part_no).windows["cutout"]
-    vectors = np.zeros((len(cutouts), encoder.spec.dimension), np.float32)
+    vectors = np.zeros((len(cutouts), encoder.spec.dimension), np.float16)  # as they are stored
     for first in range(0, len(cutouts), EMBED_BATCH):
         batch = slice(first, first + EMBED_BATCH)
         vectors[batch] = encoder.encode(cutouts[batch])

@@ -68,9 +68,26 @@ def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path: Path) -> 
 
     config = Config.load(tmp_path, {"scan": {"window": 512, "step": None}, "index": {"exact_below": 0}})
 
-    assert config.scan == ScanConfig(window=512, step=64)
+    assert config.scan == ScanConfig(window=512, step=64, window_is_given=True)
     assert config.run == RunConfig(retries=9)
     assert config.index == IndexConfig(exact_below=0)
+
+
+@pytest.mark.parametrize(("toml", "flags", "window", "step"), [
+    ("window = 128\n", {}, 128, 128),
+    ("", {"window": 128}, 128, 128),
+    ("window = 128\n", {"window": 64}, 64, 64),
+    ("window = 128\nstep = 64\n", {"window": 128}, 128, 64),
+    ("window = 128\n", {"step": 32}, 128, 32),
+    ("step = 128\n", {}, 256, 128),
+])
+def test_a_window_given_alone_is_its_own_step(
+    tmp_path: Path, toml: str, flags: dict[str, int], window: int, step: int
+) -> None:
+    scan = Config.load(corpus_with(tmp_path, f"[scan]\n{toml}"), {"scan": flags}).scan
+
+    assert (scan.window, scan.step) == (window, step)
+    assert scan.window_is_given is (window != 256)
 
 
 def test_a_flag_that_is_false_or_zero_is_given(tmp_path: Path) -> None:

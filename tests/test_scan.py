@@ -81,7 +81,8 @@ def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dic
         for block in range(like.nsamples // 16):
             low, high = i * COARSE, min((i + 1) * COARSE, like.nchans)
             piece = power[16 * block : 16 * block + 16, low:high].copy()
-            flat = flatten(piece, nominal=nominal_noise_spectra(like), has_dc_spike=high - low == COARSE, coarse_width=COARSE)
+            nominal, is_whole = nominal_noise_spectra(like), high - low == COARSE
+            flat = flatten(piece, nominal=nominal, has_dc_spike=is_whole, coarse_width=COARSE)
             searched = kept = 0
             for k, start in enumerate(starts):
                 at = np.array([start - low])

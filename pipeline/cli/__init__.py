@@ -12,7 +12,10 @@ from importlib import import_module
 
 import click
 
+import pipeline
+from pipeline.cli.output import escape_what_cannot_be_written, remark
 from pipeline.errors import PipelineError
+from pipeline.text import shown
 
 COMMANDS = {
     "ingest": "Read filterbank files and add what they hold to a corpus.",
@@ -21,6 +24,7 @@ COMMANDS = {
     "status": "Tell what a corpus holds.",
     "simulate": "Write a filterbank file with known signals.",
     "demo": "Simulate a small archive, ingest, index and search it.",
+    "warm-up": "Compile what is compiled once a machine.",
 }
 
 
@@ -33,8 +37,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"pipeline.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"pipeline.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -43,34 +47,29 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(None, "--version", package_name="lookalike", message="lookalike %(version)s")
+@click.version_option(pipeline.__version__, message="lookalike %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to standard error.")
 def lookalike(verbose: bool) -> None:
     """Reverse image search for radio spectrograms."""
-    # force: blimpy configures the root logger when it is imported
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True)
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a progress bar may stand there
+    # force: blimpy configures the root logger when it is imported
+    form = f"{clear}%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=level, format=form, stream=sys.stderr, force=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    escape_what_cannot_be_written()
     try:
         code = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("lookalike: interrupted; what is committed stays, run again to go on", err=True)
+        remark("lookalike: interrupted; what is committed stays, run again to go on")
         code = 130
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except PipelineError as error:
-        click.echo(f"lookalike: {shown(str(error))}", err=True)
+        remark(f"lookalike: {shown(str(error))}")
         code = error.exit_code
-    except BrokenPipeError:  # `lookalike … | head`: nobody reads on
-        sys.stderr.close()
-        code = 0
     sys.exit(code)
-
-
-def shown(text: str) -> str:
-    """Return ``text`` printable on any terminal: bytes of file names that are no UTF-8 are spelled out."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

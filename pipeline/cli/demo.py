@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.ingest import summary
+from pipeline.cli.output import put, writing
 from pipeline.cli.progress import Show, duration
 from pipeline.cli.search import table
+from pipeline.text import shown
 
-QUERY_FAMILY = "pulsed-comb"
+if TYPE_CHECKING:
+    from pipeline.model import Hit
+    from pipeline.simulate import Truth
+
+FAMILY = "pulsed-comb"
 GRAPH_FROM = 256
 """The demo is small: it builds a graph all the same, to show one."""
 
@@ -21,60 +31,81 @@ GRAPH_FROM = 256
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), metavar="[DIR]")
 @click.option("--serial", is_flag=True, help="Run every task in this process, without Dask.")
 def demo(folder: Path, serial: bool) -> None:
-    """Simulate a small archive in DIR (default ./demo), ingest, index and search it.
+    """Simulate a small archive, ingest, index and search it.
 
-    Six scans of a cadence, 0.5 GB decoded, with the same twelve kinds of signals at other frequencies and strengths in each.
-    Shows the commands that do the same by hand.
+    Writes to DIR (default ./demo) six scans of a cadence, 0.5 GB decoded, with
+    the same twelve kinds of signals at other frequencies and strengths in each,
+    and searches for one of them. Shows the commands that do the same by hand.
     """
-    from pipeline.config import Config
-    from pipeline.plot import plot_gallery
-    from pipeline.run import index, ingest
-    from pipeline.search import open_corpus
     from pipeline.simulate import demo_corpus
 
     began = time.perf_counter()
     data, corpus, picture = folder / "data", folder / "corpus", folder / "gallery.png"
-    click.echo(f"Writing six scans with known signals to {data} …")
-    truth = demo_corpus(data)
+    put(f"Writing six scans with known signals to {shown(data)} …")
+    with writing(data):
+        truth = demo_corpus(data)
+    _ingest(data, corpus, serial)
+    _index(corpus)
+    path, query = _query(truth)
+    hits = _search(corpus, path, query, picture)
+    found = [_family_at(truth, hit) for hit in hits]
+    put(f"\nThe query is a {FAMILY}; {found.count(FAMILY)} of its {len(found)} hits were put there as one.\n"
+        f"Picture: {shown(picture)}\n"
+        f"Done in {duration(time.perf_counter() - began)}.")
 
-    _step(f"lookalike ingest {data} --corpus {corpus}")
-    config = Config.load(corpus).override({"index": {"exact_below": GRAPH_FROM}})
+
+def _step(*words: str | Path) -> None:
+    put(f"\n$ lookalike {shown(shlex.join(map(str, words)))}")
+
+
+def _ingest(data: Path, corpus: Path, serial: bool) -> None:
+    from pipeline.run import ingest
+
+    _step("ingest", data, "--corpus", corpus, *(["--serial"] if serial else []))
     progress = Show()
     try:
-        report = ingest([data], corpus, config=config, serial=serial, listener=progress)
+        report = ingest([data], corpus, serial=serial, listener=progress)
     finally:
         progress.close()
-    click.echo("\n".join(summary(report)))
+    put("\n".join(summary(report)))
+    if report.exit_code:
+        sys.exit(report.exit_code)
 
-    _step(f"lookalike index --corpus {corpus}")
-    click.echo("(compiling the graph builder takes most of a minute)")
-    for segment in index(corpus, config=config):
-        click.echo(f"{segment.id}: {segment.count:,} vectors of {len(segment.source_ids)} sources")
 
+def _index(corpus: Path) -> None:
+    from pipeline.config import Config
+    from pipeline.run import index
+
+    _step("index", "--corpus", corpus, "--exact-below", str(GRAPH_FROM))
+    put("(compiling the graph builder takes most of a minute)")
+    for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": GRAPH_FROM}})):
+        put(f"{segment.id}: {segment.count:,} vectors of {len(segment.source_ids)} sources")
+
+
+def _query(truth: Mapping[Path, Sequence[Truth]]) -> tuple[Path, Truth]:
+    """Choose the clearest signal of the family in the first file."""
     path, placed = next(iter(truth.items()))
-    query = max((one for one in placed if one.placed.signal.name == QUERY_FAMILY), key=lambda one: one.placed.signal.snr)
-    _step(f"lookalike search --corpus {corpus} --file {path} --f-start {query.f_start_mhz:.6f} "
-          f"--f-stop {query.f_stop_mhz:.6f} --plot {picture}")
+    return path, max((one for one in placed if one.placed.signal.name == FAMILY), key=lambda one: one.placed.signal.snr)
+
+
+def _search(corpus: Path, path: Path, query: Truth, picture: Path) -> Sequence[Hit]:
+    from pipeline.plot import plot_gallery
+    from pipeline.search import open_corpus
+
+    f_start, f_stop = f"{query.f_start_mhz:.6f}", f"{query.f_stop_mhz:.6f}"
+    _step("search", "--corpus", corpus, "--file", path, "--f-start", f_start, "--f-stop", f_stop, "--plot", picture)
     opened = open_corpus(corpus)
-    result = opened.search(file=path, f_start_mhz=query.f_start_mhz, f_stop_mhz=query.f_stop_mhz, k=10)
-    click.echo("\n".join(table(result)))
+    result = opened.search(file=path, f_start_mhz=float(f_start), f_stop_mhz=float(f_stop))
+    put("\n".join(table(result)))
     plot_gallery(picture, result, opened.power_of(result))
-
-    found = [_family_at(truth, hit.file, hit.window.f_start_mhz, hit.window.f_stop_mhz) for hit in result]
-    click.echo(f"\nThe query is a {QUERY_FAMILY}; {found.count(QUERY_FAMILY)} of its {len(found)} hits were put there as one. "
-               f"Picture: {picture}")
-    click.echo(f"Done in {duration(time.perf_counter() - began)}.")
+    return result
 
 
-def _step(command: str) -> None:
-    click.echo(f"\n$ {command}")
-
-
-def _family_at(truth: dict[Path, list], file: str, f_start_mhz: float, f_stop_mhz: float) -> str:  # type: ignore[type-arg]
-    """Name the simulated signal that lies in a window, if any."""
+def _family_at(truth: Mapping[Path, Sequence[Truth]], hit: Hit) -> str:
+    """Name the simulated signal that lies in a hit, if any."""
     for path, placed in truth.items():
-        if os.path.samefile(path, file):
+        if os.path.samefile(path, hit.file):
             for one in placed:
-                if one.f_start_mhz < f_stop_mhz and f_start_mhz < one.f_stop_mhz:
-                    return str(one.placed.signal.name)
+                if one.f_start_mhz < hit.window.f_stop_mhz and hit.window.f_start_mhz < one.f_stop_mhz:
+                    return one.placed.signal.name
     return "noise"

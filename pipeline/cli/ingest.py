@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import shown
-from pipeline.cli.options import corpus_option, json_option, scheduler_option
+from pipeline.cli.options import corpus_option, json_option
+from pipeline.cli.output import put, put_json
 from pipeline.cli.progress import Show, duration
-from pipeline.config import Config
-from pipeline.run import RunReport
-from pipeline.run import ingest as run_ingest
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.model import SourceReport
+    from pipeline.run import RunReport
 
 
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @corpus_option
-@scheduler_option
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes on this machine; default: one a core.")
+@click.option("--scheduler", metavar="ADDR",
+              help="Address of a running Dask scheduler; default: workers on this machine.")
+@click.option("--workers", type=click.IntRange(1), metavar="N",
+              help="Worker processes on this machine; default: one a core.")
 @click.option("--serial", is_flag=True, help="Run every task in this process, without Dask.")
 @click.option("--encoder", metavar="NAME", help="Encoder of the vectors: power-spectrum (default) or resnet50.")
-@click.option("--weights", metavar="FILE", help="Local weights file of the encoder.")
-@click.option("--embed-on", type=click.Choice(["auto", "gpu", "cpu"]), help="Workers that embed; auto: those with a GPU, if any.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Local weights file of the encoder.")
+@click.option("--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
+              help="Workers that embed; auto: those with a GPU, if any.")
 @click.option("--window", type=click.IntRange(2), metavar="CHANNELS", help="Fine channels a window (default 256).")
-@click.option("--step", type=click.IntRange(1), metavar="CHANNELS", help="Fine channels from window to window (default: the window).")
+@click.option("--step", type=click.IntRange(1), metavar="CHANNELS",
+              help="Fine channels from window to window (default: the window).")
 @click.option("--false-alarm", type=float, metavar="RATE", help="Share of pure-noise windows kept (default 0.001).")
 @click.option("--keep-all", is_flag=True, default=None, help="Keep every window, signal or not.")
-@click.option("--f-start", type=float, metavar="MHZ", help="Search only above this frequency.")
-@click.option("--f-stop", type=float, metavar="MHZ", help="Search only below this frequency.")
-@click.option("--coarse-width", type=click.IntRange(2), metavar="CHANNELS", help="Fine channels a coarse channel, if the file does not tell.")
-@click.option("--polarisation", type=click.IntRange(0), metavar="I", help="Product of files with several (default 0, total power).")
-@click.option("--dry-run", is_flag=True, help="Only look at the files and tell what would be done.")
+@click.option("--f-start", type=float, metavar="MHZ", help="Take only windows above this frequency.")
+@click.option("--f-stop", type=float, metavar="MHZ", help="Take only windows below this frequency.")
+@click.option("--coarse-width", type=click.IntRange(2), metavar="CHANNELS",
+              help="Fine channels a coarse channel (default: found out from each file).")
+@click.option("--polarisation", type=click.IntRange(0), metavar="I",
+              help="Product of files with several (default 0, total power).")
+@click.option("--dry-run", is_flag=True, help="Look at the files, tell what would be done, write nothing.")
 @json_option
 def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dry_run: bool, **flags: Any) -> None:
     """Read filterbank files and add what they hold to a corpus.
 
-    DATA are files (.h5, .hdf5, .fil) and folders, which are walked. What the corpus holds already is not read again; an
-    interrupted ingest goes on where it was.
+    DATA are files (.h5, .hdf5, .fil) and folders, which are walked. What the
+    corpus holds already is not read again; an interrupted ingest goes on where
+    it was. What decides which windows a corpus holds (encoder, window, step,
+    false alarm, range, coarse width, polarisation) stays as the first ingest
+    set it.
     """
+    _check_usage(serial, flags)
+    from pipeline.config import Config
+    from pipeline.run import ingest as run_ingest
+
     config = Config.load(corpus, overrides(flags))
     progress = Show()
     try:
@@ -50,47 +64,76 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
     finally:
         progress.close()
     if as_json:
-        click.echo(json.dumps(report.to_json(), indent=1))
+        put_json(report.to_json())
     else:
-        click.echo("\n".join(summary(report)))
+        put("\n".join(summary(report)))
     sys.exit(report.exit_code)
+
+
+def _check_usage(serial: bool, flags: dict[str, Any]) -> None:
+    if flags["keep_all"] and flags["false_alarm"] is not None:
+        raise click.UsageError("choose one of --keep-all and --false-alarm")
+    places = [name for name, given in (("--serial", serial), ("--workers", flags["workers"]),
+                                       ("--scheduler", flags["scheduler"])) if given]
+    if len(places) > 1:
+        raise click.UsageError(f"choose one of {' and '.join(places)}")
 
 
 def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Sort flags into the tables of ``corpus.toml``."""
-    window, step = flags.get("window"), flags.get("step")
-    scan = {key: flags.get(key) for key in ("window", "false_alarm", "keep_all", "coarse_width", "polarisation")}
-    scan |= {"step": step or window, "window_is_given": True if window else None,
-             "f_start_mhz": flags.get("f_start"), "f_stop_mhz": flags.get("f_stop")}
+    weights = flags["weights"]
+    scan = ("window", "step", "false_alarm", "keep_all", "coarse_width", "polarisation")
     return {
-        "scan": scan,
-        "encoder": {"name": flags.get("encoder"), "weights": flags.get("weights")},
-        "run": {key: flags.get(key) for key in ("scheduler", "workers", "embed_on")},
+        "scan": {key: flags[key] for key in scan} | {"f_start_mhz": flags["f_start"], "f_stop_mhz": flags["f_stop"]},
+        # absolute: later runs and searches look for it from other folders
+        "encoder": {"name": flags["encoder"], "weights": None if weights is None else str(weights.absolute())},
+        "run": {key: flags[key] for key in ("scheduler", "workers", "embed_on")},
     }
 
 
 def summary(report: RunReport) -> list[str]:
     """Tell in a few lines what a run did, and what is wrong with which file."""
-    count = Counter(r.status for r in report.reports)
-    lines = [f"{len(report.reports)} files: {count['done']} done, {count['skipped']} skipped, {count['failed']} failed, "
-             f"{count['busy']} busy"]
+    lines = [f"{len(report.reports):,} files: {_outcomes(report)}"]
     if report.windows_seen:
+        timing, seconds = report.timing, max(report.elapsed_s, 1e-9)
         masked = sum(r.windows_masked for r in report.reports)
         lines += [
             f"{report.windows_seen:,} windows seen, {report.windows_kept:,} kept "
             f"({100 * report.windows_kept / report.windows_seen:.2f} %), {masked:,} masked",
-            f"{report.bytes_decoded / 1e9:.2f} GB decoded in {duration(report.elapsed_s)}: "
-            f"{report.windows_seen / report.elapsed_s:,.0f} windows/s, {report.bytes_decoded / report.elapsed_s / 1e6:,.0f} MB/s",
-            "seconds in tasks: read {0.read_s:.1f}, scan {0.scan_s:.1f}, embed {0.embed_s:.1f}, write {0.write_s:.1f}".format(
-                report.timing),
+            f"{report.bytes_decoded / 1e9:.2f} GB decoded in {duration(seconds)}: "
+            f"{report.windows_seen / seconds:,.0f} windows/s, {report.bytes_decoded / seconds / 1e6:,.0f} MB/s",
+            f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
+            f"write {timing.write_s:.1f}",
         ]
     for r in report.reports:
         if r.reason is not None:
-            lines.append(f"{r.status:<8}{r.reason:<20} {shown(r.message or r.path)!s}" + _elsewhere(r.also_at))
+            lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
         elif report.dry_run:
-            lines.append(f"{r.message:<28} {shown(r.path)}")
+            lines.append(f"{r.message:<23} {shown(r.path)}")
     return lines
 
 
-def _elsewhere(paths: tuple[str, ...]) -> str:
-    return f" (also {', '.join(map(shown, paths))})" if paths else ""
+def _outcomes(report: RunReport) -> str:
+    """Count files by what became, or would become, of them; those with a reason code by that, too."""
+    if report.dry_run:
+        counts = Counter(_plan_of(r) for r in sorted(report.reports, key=lambda r: r.reason is not None))
+        return ", ".join(f"{count:,} {plan}" for plan, count in counts.items()) + "; nothing was written"
+    parts = []
+    for status in ("done", "skipped", "failed", "busy"):
+        reports = report.by_status(status)
+        reasons = Counter(str(r.reason) for r in reports if r.reason is not None)
+        codes = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        parts.append(f"{len(reports):,} {status}" + (f" ({codes})" if codes else ""))
+    return ", ".join(parts)
+
+
+def _plan_of(report: SourceReport) -> str:
+    return report.message if report.reason is None else f"{report.status} ({report.reason})"
+
+
+def _fault(report: SourceReport) -> str:
+    """Say what is wrong with a file, and which one it is."""
+    path, message = shown(report.path), shown(report.message)
+    others = [shown(other) for other in report.also_at if shown(other) not in message]
+    text = message if message.startswith(path) else f"{path}: {message}"
+    return text + (f" (also {', '.join(others)})" if others else "")

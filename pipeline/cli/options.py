@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 corpus_option = click.option(
-    "--corpus", type=click.Path(path_type=Path), default=Path("corpus"), show_default=True, metavar="DIR", help="Folder of the corpus."
+    "--corpus", type=click.Path(path_type=Path), default=Path("corpus"), show_default=True, metavar="DIR",
+    help="Folder of the corpus.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-scheduler_option = click.option("--scheduler", metavar="ADDR", help="Address of a running Dask scheduler; default: workers on this machine.")

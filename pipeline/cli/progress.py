@@ -2,55 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
-from pipeline.run import Progress
+if TYPE_CHECKING:
+    from pipeline.run import Progress
 
 QUIET_S = 30.0
 """Between two lines where there is no terminal."""
+CLEAR = "\r\x1b[K"
+BAR = 12
 
 
 class Show:
     """A listener for :func:`pipeline.run.ingest`."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty()
         self._last = time.monotonic()
 
     def __call__(self, progress: Progress) -> None:
         """Show one snapshot."""
-        if self._terminal:
-            sys.stderr.write(f"\r\x1b[K{_bar(progress)} {_line(progress)}")
-        elif time.monotonic() - self._last > QUIET_S:
+        if self._is_terminal:
+            # a line that wraps could not be rewritten
+            self._write(CLEAR + f"{_bar(progress)} {_line(progress)}"[: _columns() - 1])
+        elif time.monotonic() - self._last >= QUIET_S:
             self._last = time.monotonic()
-            sys.stderr.write(f"{progress.stage}: {_line(progress)}\n")
-        sys.stderr.flush()
+            self._write(f"{progress.stage}: {_line(progress)}\n")
 
     def close(self) -> None:
         """Leave the terminal's line clean."""
-        if self._terminal:
-            sys.stderr.write("\r\x1b[K")
+        if self._is_terminal:
+            self._write(CLEAR)
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # nobody looks any more: no reason to end a run
+            sys.stderr.write(text)
             sys.stderr.flush()
 
 
-def _bar(progress: Progress, width: int = 20) -> str:
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: a terminal that does not know
+    except OSError:
+        return 80
+
+
+def _bar(progress: Progress) -> str:
     done, total = progress.done
-    filled = width * done // total if total else 0
-    return f"{progress.stage} [{'#' * filled}{'.' * (width - filled)}]"
+    filled = BAR * done // total if total else 0
+    return f"{progress.stage} [{'#' * filled}{'.' * (BAR - filled)}]"
 
 
 def _line(progress: Progress) -> str:
     seconds = max(progress.elapsed_s, 1e-9)
-    parts = [f"{progress.files_done}/{progress.files} files"]
+    parts = [f"{progress.files_done:,}/{progress.files:,} files"]
+    if progress.left_s is not None:
+        parts.append(f"{duration(progress.left_s)} left")
     if progress.windows_seen:
         parts += [
             f"{progress.windows_seen / seconds:,.0f} windows/s",
             f"{progress.bytes_decoded / seconds / 1e6:,.0f} MB/s",
             f"{100 * progress.windows_kept / progress.windows_seen:.2f} % kept",
         ]
-    if progress.left_s is not None:
-        parts.append(f"{duration(progress.left_s)} left")
     return ", ".join(parts)
 
 

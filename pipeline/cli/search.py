@@ -3,64 +3,76 @@
 from __future__ import annotations
 
 import csv
-import json
-import sys
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import shown
 from pipeline.cli.options import corpus_option, json_option
+from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import QueryError
-from pipeline.search import SearchResult, open_corpus
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.search import SearchResult
+
+COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s",
+           "mjd", "snr", "merged")
+"""Of the CSV: the keys of a hit in JSON."""
 
 
 @click.command()
 @corpus_option
-@click.option("--file", metavar="NAME_OR_PATH", help="Query a range of a file, in the corpus or not; with --f-start and --f-stop.")
+@click.option("--file", metavar="NAME_OR_PATH",
+              help="Query a range of a file, in the corpus or not; with --f-start and --f-stop.")
 @click.option("--f-start", type=float, metavar="MHZ", help="Lower end of the range.")
 @click.option("--f-stop", type=float, metavar="MHZ", help="Upper end of the range.")
-@click.option("--window", metavar="SOURCE/NUMBER", help="Query a window of the corpus; the source by id, its beginning, or file name.")
-@click.option("--npy", type=click.Path(path_type=Path), metavar="FILE", help="Query an array of linear power (spectra, channels).")
-@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="How many hits.")
+@click.option("--window", metavar="SOURCE/NUMBER",
+              help="Query a window of the corpus; the source by id, its beginning, or file name.")
+@click.option("--npy", type=click.Path(path_type=Path), metavar="FILE",
+              help="Query an array of linear power (spectra, channels).")
+@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
 @click.option("--encoder", metavar="NAME", help="Compare vectors of this encoder; default: the corpus' own.")
 @click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png", help="Draw the query and its best ten hits.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
+              help="Draw the query and its best ten hits.")
 def search(
     corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
     k: int, exact: bool, encoder: str | None, all_resolutions: bool, as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, or an array. The query itself is not among its hits; windows of
-    one signal that touch are one hit. The score is cosine similarity.
+    The pattern is a range of a file, a window of the corpus, or an array. The
+    query itself is not among its hits; windows of one signal that touch are one
+    hit. The score is cosine similarity.
     """
     _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
+    from pipeline.search import open_corpus
+
+    power = None if npy is None else read_array(npy)
     opened = open_corpus(corpus)
-    result = opened.search(
-        file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=None if npy is None else read_array(npy), k=k,
-        exact=exact, encoder=encoder, all_resolutions=all_resolutions,
-    )
+    result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
+                           exact=exact, encoder=encoder, all_resolutions=all_resolutions)
     if plot is not None:
         from pipeline.plot import plot_gallery
 
         plot_gallery(plot, result, opened.power_of(result[:10]))
+        remark(f"picture: {shown(plot)}")
     if as_json:
-        click.echo(json.dumps(result.to_json(), indent=1))
+        put_json(result.to_json())
     elif as_csv:
-        print_csv(result)
+        put(csv_of(result), newline=False)
     else:
-        click.echo("\n".join(table(result)))
-        if plot is not None:
-            click.echo(f"picture: {plot}", err=True)
+        put("\n".join(table(result)))
 
 
 def _check_usage(
-    file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None, two_formats: bool
+    file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
+    two_formats: bool,
 ) -> None:
     if sum(query is not None for query in (file, window, npy)) != 1:
         raise click.UsageError("say what to search for: one of --file, --window and --npy")
@@ -73,19 +85,23 @@ def _check_usage(
 
 
 def read_array(path: Path) -> Any:
-    """Read a ``.npy`` file; one that needs unpickling is refused."""
-    import numpy as np
+    """Read a ``.npy`` file; :class:`QueryError` where it is none, or would have to be unpickled."""
+    from numpy.lib.format import read_array as read_npy
 
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise QueryError(f"{path}: not a readable .npy array ({error})") from error
+        with path.open("rb") as stream:
+            return read_npy(stream, allow_pickle=False)
+    except OSError as error:
+        raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # whatever numpy's parser meets
+        raise QueryError(f"{path}: not an array as numpy.save writes it ({error})") from error
 
 
 def table(result: SearchResult) -> list[str]:
     """Return hits as aligned lines, best first, headed by what was searched."""
     corpus = result.corpus
-    lines = [f"{len(result)} hits among {corpus['vectors']:,} signals ({corpus['windows']:,} windows, {corpus['sources']} sources)"]
+    lines = [f"{len(result)} hits among {corpus['vectors']:,} signals ({corpus['windows']:,} windows, "
+             f"{corpus['sources']:,} sources)"]
     if not result:
         return lines
     lines.append(f"{'':>3} {'score':>6} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}  window")
@@ -100,12 +116,11 @@ def table(result: SearchResult) -> list[str]:
     return [shown(line) for line in lines]
 
 
-def print_csv(result: SearchResult) -> None:
-    """Write hits as CSV with a header line."""
-    rows = [{**hit.to_json(), "merged": " ".join(map(str, hit.merged))} for hit in result]
-    names = ["rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "mjd",
-             "snr", "merged"]
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+def csv_of(result: SearchResult) -> str:
+    """Return hits as CSV (RFC 4180) with a header line."""
+    text = StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    for row in rows:
-        writer.writerow({name: shown(str(value)) for name, value in row.items()})
+    for hit in result:
+        writer.writerow({**hit.to_json(), "merged": " ".join(map(str, hit.merged))})
+    return text.getvalue()

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.options import json_option
+from pipeline.cli.output import put, put_json, writing
+
+if TYPE_CHECKING:
+    from pipeline.simulate import Truth
+
+SUFFIXES = (".h5", ".hdf5", ".fil")
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.h5|OUT.fil")
-@click.option("--signals", type=click.IntRange(0), default=96, show_default=True, help="How many signals.")
-@click.option("--family", "families", multiple=True, metavar="NAME", help="Only these families of signals; may be repeated.")
-@click.option("--snr", nargs=2, type=float, default=(6.0, 60.0), show_default=True, metavar="LOW HIGH", help="Range of SNR per bin.")
-@click.option("--coarse-channels", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--coarse-width", type=click.IntRange(4096), default=2**20, show_default=True, help="Fine channels a coarse channel.")
-@click.option("--spectra", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--signals", type=click.IntRange(0), default=96, show_default=True, metavar="N", help="How many signals.")
+@click.option("--family", "families", multiple=True, metavar="NAME",
+              help="Only this kind of signals; may be repeated. Default: all, in turn.")
+@click.option("--snr", nargs=2, type=float, default=(6.0, 60.0), show_default=True, metavar="LOW HIGH",
+              help="Range of SNR per bin.")
+@click.option("--coarse-channels", type=click.IntRange(1), default=1, show_default=True, metavar="N",
+              help="How many coarse channels.")
+@click.option("--coarse-width", type=click.IntRange(4096), default=2**20, show_default=True, metavar="CHANNELS",
+              help="Fine channels a coarse channel, at least 4096.")
+@click.option("--spectra", type=click.IntRange(1), default=16, show_default=True, metavar="N",
+              help="How many spectra of 18.25 s.")
 @click.option("--f-min", type=float, default=1530.0, show_default=True, metavar="MHZ", help="Lower edge of the band.")
 @click.option("--ascending", is_flag=True, help="foff > 0; default: descending, as Breakthrough Listen records.")
-@click.option("--target", default="SIMULATED", show_default=True, help="source_name of the header.")
-@click.option("--mjd", type=int, default=59_000, show_default=True)
-@click.option("--second", type=click.IntRange(0, 86_399), default=10_000, show_default=True, help="UTC second of the start.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--target", default="SIMULATED", show_default=True, metavar="NAME", help="source_name of the header.")
+@click.option("--mjd", type=click.IntRange(1), default=59_000, show_default=True, metavar="DAY",
+              help="UTC day of the start.")
+@click.option("--second", type=click.IntRange(0, 86_399), default=10_000, show_default=True, metavar="S",
+              help="UTC second of the start.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
+              help="Another seed, other noise and signals.")
 @json_option
 def simulate(
-    out: Path, signals: int, families: tuple[str, ...], snr: tuple[float, float], coarse_channels: int, coarse_width: int,
-    spectra: int, f_min: float, ascending: bool, target: str, mjd: int, second: int, seed: int, as_json: bool,
+    out: Path, signals: int, families: tuple[str, ...], snr: tuple[float, float], coarse_channels: int,
+    coarse_width: int, spectra: int, f_min: float, ascending: bool, target: str, mjd: int, second: int, seed: int,
+    as_json: bool,
 ) -> None:
-    """Write a filterbank file of noise, instrument and known signals; print where each signal is."""
+    """Write a filterbank file with known signals.
+
+    They lie in noise, seen through an instrument like Green Bank's. Prints
+    where each of them is.
+    """
+    _check_usage(out, snr, f_min)
     import numpy as np
 
     from pipeline.simulate import FAMILIES, fine_header, scatter, simulate_file
@@ -39,11 +59,42 @@ def simulate(
                          ascending=ascending, source_name=target, mjd=mjd, second=second)
     placed = scatter(np.random.default_rng(seed), header, count=signals, families=families or tuple(FAMILIES), snr=snr,
                      coarse_width=coarse_width)
-    truth = simulate_file(out, header, placed, coarse_width=coarse_width, seed=seed)
+    with writing(out):
+        truth = simulate_file(out, header, placed, coarse_width=coarse_width, seed=seed)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in truth], indent=1))
-        return
-    for one in truth:
-        signal = one.placed.signal
-        click.echo(f"{one.f_start_mhz:.6f}–{one.f_stop_mhz:.6f} MHz  {one.t_start_s:6.1f}–{one.t_stop_s:6.1f} s  "
-                   f"SNR {signal.snr:5.1f}  drift {signal.drift_hz_per_s:+.3f} Hz/s  {signal.name}")
+        put_json({"file": str(out), "signals": [_record(one) for one in truth]})
+    elif truth:
+        put("\n".join(map(_line, truth)))
+
+
+def _check_usage(out: Path, snr: tuple[float, float], f_min: float) -> None:
+    if out.suffix.lower() not in SUFFIXES:
+        raise click.UsageError(f"OUT must end in one of {', '.join(SUFFIXES)}, got {out}")
+    if not 0 < snr[0] <= snr[1] < math.inf:
+        raise click.UsageError(f"--snr takes two numbers above 0, the lower first, got {snr[0]:g} {snr[1]:g}")
+    if not 0 <= f_min < math.inf:
+        raise click.UsageError(f"--f-min must be 0 or more, got {f_min:g}")
+
+
+def _record(truth: Truth) -> dict[str, Any]:
+    signal = truth.placed.signal
+    return {
+        "family": signal.name,
+        "snr": round(signal.snr, 3),
+        "width_hz": round(signal.width_hz, 3),
+        "drift_hz_per_s": round(signal.drift_hz_per_s, 6),
+        "f_start_mhz": round(truth.f_start_mhz, 9),
+        "f_stop_mhz": round(truth.f_stop_mhz, 9),
+        "t_start_s": round(truth.t_start_s, 6),
+        "t_stop_s": round(truth.t_stop_s, 6),
+        "channel_start": truth.channel_start,
+        "channel_stop": truth.channel_stop,
+        "spectrum_start": truth.spectrum_start,
+        "spectrum_stop": truth.spectrum_stop,
+    }
+
+
+def _line(truth: Truth) -> str:
+    signal = truth.placed.signal
+    return (f"{truth.f_start_mhz:.6f}–{truth.f_stop_mhz:.6f} MHz  {truth.t_start_s:6.1f}–{truth.t_stop_s:6.1f} s  "
+            f"SNR {signal.snr:5.1f}  drift {signal.drift_hz_per_s:+.3f} Hz/s  {signal.name}")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli import shown
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.search import CorpusStatus, open_corpus
+from pipeline.cli.output import put, put_json
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.search import CorpusStatus
 
 
 @click.command()
@@ -17,20 +20,27 @@ from pipeline.search import CorpusStatus, open_corpus
 @json_option
 def status(corpus: Path, as_json: bool) -> None:
     """Tell what a corpus holds."""
+    from pipeline.search import open_corpus
+
     counted = open_corpus(corpus).status()
-    click.echo(json.dumps(counted.to_json(), indent=1) if as_json else "\n".join(map(shown, lines(counted))))
+    if as_json:
+        put_json(counted.to_json())
+    else:
+        put("\n".join(map(shown, lines(counted))))
 
 
 def lines(status: CorpusStatus) -> list[str]:
     """Return the status as a person reads it."""
     kept = 100 * status.windows_kept / status.windows_seen if status.windows_seen else 0.0
     classes = ", ".join(f"{count} of {name}" for name, count in status.resolutions.items())
+    files = ", ".join(f"{count} {name}" for name, count in status.files.items())
     return [
         f"{status.corpus}, generation {status.generation}, {status.size_bytes / 1e6:,.1f} MB",
-        f"sources   {status.sources}" + (f" ({classes})" if classes else ""),
-        "files     " + (", ".join(f"{count} {name}" for name, count in status.files.items()) or "none"),
-        *(f"          {count} {reason}" for reason, count in status.reasons.items()),
+        f"sources   {status.sources:,}" + (f" ({classes})" if classes else ""),
+        f"files     {files or 'none'}",
+        *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
         *(f"vectors   {count:,} of {key}" for key, count in status.vectors.items()),
-        f"index     {status.vectors_indexed:,} vectors in {status.segments} segments, {status.vectors_unindexed:,} scanned exactly",
+        f"index     {status.vectors_indexed:,} vectors in {status.segments} segments, "
+        f"{status.vectors_unindexed:,} scanned exactly",
     ]

@@ -8,12 +8,7 @@ import stat
 from pathlib import Path
 
 from pipeline.errors import Reason, SourceError
-
-
-def shown(path: str | Path) -> str:
-    """Return a path as printable text: line breaks, controls and bytes that are no UTF-8 appear escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+from pipeline.text import shown
 
 
 def refusal(reason: Reason, path: str | Path, fault: str) -> SourceError:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ConfigError, Reason, SourceError
-from pipeline.filterbank.access import access_error, refusal, shown
+from pipeline.filterbank.access import access_error, refusal
 from pipeline.model import SourceReport, Status
+from pipeline.text import shown
 
 SUFFIXES = (".h5", ".hdf5", ".fil")
 

@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank.access import refusal, shown
+from pipeline.filterbank.access import refusal
 from pipeline.filterbank.chunks import ChunkChecker
+from pipeline.text import shown
 
 MOST_LINKS = 8
 

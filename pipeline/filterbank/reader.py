@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, Reason
-from pipeline.filterbank.access import open_regular, refusal, shown
+from pipeline.filterbank.access import open_regular, refusal
 from pipeline.filterbank.hdf5 import Hdf5File, is_hdf5
 from pipeline.filterbank.identity import scan_id
 from pipeline.filterbank.sigproc import SigprocFile
 from pipeline.model import CoarseLayout, Header, Source
+from pipeline.text import shown
 
 
 class Storage(Protocol):

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.filterbank.access import shown
 from pipeline.filterbank.sigproc import SAMPLE_TYPES, build_header, keywords_of
 from pipeline.model import Header
+from pipeline.text import shown
 
 CHUNK = (1, 1 << 20)
 

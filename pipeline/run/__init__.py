@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from pipeline.encoders import load_encoder
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import EncoderSpec, SourceReport
+from pipeline.plan import split_known
 from pipeline.run.engine import Engine, SerialEngine, dask_engine
 from pipeline.run.index import index_corpus
-from pipeline.plan import split_known
-from pipeline.run.ingest import Driver, file_entry, make_plan, note_files, stat_of, works_of
+from pipeline.run.ingest import Driver, Stat, disk_errors, file_entry, make_plan, note_files, stat_of, works_of
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.store import CorpusStore, Manifest, SegmentEntry, write_atomic
 
@@ -72,35 +71,44 @@ def ingest(
     if not found and not reports:
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
     spec = load_encoder(config.encoder.name, grid=config.scan.grid, weights=config.encoder.weights).spec
+    stats = {str(file.path): stat_of(file.path) for file in found}
     tracker = Tracker(listener, files=len(found))
     if dry_run:
-        unknown, known = split_known(found, map(stat_of, found), _manifest_if_any(root, config))
+        unknown, known = split_known(found, stats.values(), _manifest_if_any(root, config))
         plan = make_plan(SerialEngine(), unknown, _manifest_if_any(root, config), config, tracker)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
         everything = (*reports, *known, *plan.reports, *todo)
         return RunReport(everything, time.perf_counter() - began, tracker.tasks, dry_run=True)
 
-    store = open_or_create(root, config)
-    with store.lock():
-        store.clean_staging()
-        _refuse_other_encoder(store.manifest(), spec, root)
-        _adopt(store, spec)
-        unknown, known = split_known(found, map(stat_of, found), store.manifest())
-        reports += known
-        if unknown:
-            with _engine(config, client, serial) as engine:
-                reports += _ingest(engine, unknown, store, spec, config, tracker)
-        note_files(store, reports)
-        store.clean_staging()
+    with disk_errors(root):
+        store = open_or_create(root, config)
+        with store.lock():
+            store.clean_staging()
+            _refuse_other_encoder(store.manifest(), spec, root)
+            _adopt(store, spec)
+            unknown, known = split_known(found, stats.values(), store.manifest())
+            reports += known
+            if unknown:
+                try:
+                    with _engine(config, client, serial) as engine:
+                        reports += _ingest(engine, unknown, stats, store, spec, config, tracker)
+                finally:
+                    store.clean_staging()
     return RunReport(tuple(reports), time.perf_counter() - began, tracker.tasks)
 
 
 def _ingest(
-    engine: Engine, files: Sequence[FoundFile], store: CorpusStore, spec: EncoderSpec, config: Config, tracker: Tracker
+    engine: Engine,
+    files: Sequence[FoundFile],
+    stats: Mapping[str, Stat | None],
+    store: CorpusStore,
+    spec: EncoderSpec,
+    config: Config,
+    tracker: Tracker,
 ) -> list[SourceReport]:
     try:
         plan = make_plan(engine, files, store.manifest(), config, tracker)
-        note_files(store, plan.reports)
+        note_files(store, plan.reports, stats)
         if not plan.todo:
             return list(plan.reports)
         on_gpu = config.run.embed_on == "gpu" or (config.run.embed_on == "auto" and engine.offers_gpu)
@@ -132,7 +140,8 @@ def index(
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
     config = config or Config.load(root)
-    with store.lock(), _engine(config, client, serial=client is None and not config.run.scheduler) as engine:
+    is_serial = client is None and not config.run.scheduler
+    with disk_errors(root), store.lock(), _engine(config, client, is_serial) as engine:
         return index_corpus(engine, store, config.index)
 
 
@@ -160,8 +169,8 @@ def _manifest_if_any(root: Path, config: Config) -> Manifest:
 def _refuse_other_encoder(manifest: Manifest, spec: EncoderSpec, root: Path) -> None:
     if manifest.encoders and spec.key not in manifest.encoders:
         held = ", ".join(sorted(manifest.encoders))
-        raise CorpusMismatch(f"{root}: its vectors were made by {held}, this run asks for {spec.key}; ask for the same encoder "
-                             "and weights, or name another corpus")
+        raise CorpusMismatch(f"{root}: its vectors were made by {held}, this run asks for {spec.key}; ask for the same "
+                             "encoder and weights, or name another corpus")
 
 
 def _adopt(store: CorpusStore, spec: EncoderSpec) -> None:

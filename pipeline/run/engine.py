@@ -1,13 +1,14 @@
 """Where tasks run: here and now, or on a Dask cluster. The only importer of dask and distributed.
 
-A driver submits as many tasks as ``capacity`` allows and waits for some to end; what they return is small, because everything
-large goes through the corpus folder, which all workers see.
+A driver submits as many tasks as ``capacity`` allows and waits for some to end; what they return is small, because
+everything large goes through the corpus folder, which all workers see.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections import deque
@@ -15,7 +16,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.config import RunConfig
@@ -97,8 +97,8 @@ class _Call:
 class DaskEngine:
     """Runs tasks on the cluster of a ``distributed.Client``.
 
-    Dask blames the death of a worker on every task that was there. A task so blamed is run once more, alone, when nothing else
-    is in flight: so one that kills its worker takes no other with it.
+    Dask blames the death of a worker on every task that was there. A task so blamed is run once more, alone, when
+    nothing else is in flight: so one that kills its worker takes no other with it.
     """
 
     def __init__(self, client: Any, config: RunConfig) -> None:
@@ -112,8 +112,8 @@ class DaskEngine:
         self._await(lambda: bool(self._look(fresh=True)), "no worker has joined the cluster; start workers, "
                     "or raise resource_wait_s")
         if config.embed_on == "gpu":
-            self._await(lambda: self._gpu_workers(fresh=True) > 0, "embed_on is gpu, but no worker offers the resource GPU; "
-                        "start workers with --resources GPU=1, or use embed_on = auto")
+            self._await(lambda: self._gpu_workers(fresh=True) > 0, "embed_on is gpu, but no worker offers the resource "
+                        "GPU; start workers with --resources GPU=1, or use embed_on = auto")
 
     @property
     def capacity(self) -> int:
@@ -135,16 +135,20 @@ class DaskEngine:
     def wait(self) -> list[Outcome]:
         """Wait for at least one task, as long as the cluster has workers that can run one of them."""
         outcomes: list[Outcome] = []
+        stuck_since = time.monotonic()
         while not outcomes:
             if not self._calls:
                 self._start(replace(self._suspects.popleft(), is_alone=True))
-            for future in self._ended():
-                call = self._calls.pop(future)
-                result = self._result(future)
+            for call, result in self._ended():
                 if isinstance(result, WorkersDied) and not call.is_alone:
                     self._suspects.append(call)
                 else:
                     outcomes.append((call.ticket, result))
+            if self._can_go_on():
+                stuck_since = time.monotonic()
+            elif not outcomes and time.monotonic() - stuck_since > self._config.resource_wait_s:
+                raise RunError(f"for {self._config.resource_wait_s:g} s no worker could run what is left to do "
+                               f"({len(self._calls)} tasks); start workers and run again")
         return outcomes
 
     def cancel(self) -> None:
@@ -156,42 +160,40 @@ class DaskEngine:
 
     def _start(self, call: _Call) -> None:
         resources = {"GPU": 1} if call.on_gpu else None
-        future = self._client.submit(call.task, *call.arguments, pure=False, retries=self._config.retries, resources=resources)
+        future = self._client.submit(call.task, *call.arguments, pure=False, retries=self._config.retries,
+                                     resources=resources)
         self._calls[future] = call
 
-    def _ended(self) -> Any:
-        """Wait for some futures to be done and return these."""
+    def _ended(self) -> list[tuple[_Call, Any]]:
+        """Wait a moment for tasks to end; return those that have, and what they returned or raised."""
         from distributed import wait
 
-        stuck_since = time.monotonic()
-        while True:
-            try:
-                with self._client.as_current():
-                    return wait(list(self._calls), timeout=POLL_S, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
-                if self._can_go_on():
-                    stuck_since = time.monotonic()
-                elif time.monotonic() - stuck_since > self._config.resource_wait_s:
-                    raise RunError(f"for {self._config.resource_wait_s:g} s no worker could run what is left to do "
-                                   f"({len(self._calls)} tasks); start workers and run again") from None
-            except CancelledError as error:
-                raise _lost_scheduler(error) from error
+        ended = []
+        try:
+            with self._client.as_current():
+                done = wait(list(self._calls), timeout=POLL_S, return_when="FIRST_COMPLETED").done
+            for future in done:
+                result = self._result(future)
+                ended.append((self._calls.pop(future), result))
+        except TimeoutError:  # nothing has ended, or a worker died with what a task had returned: it runs again
+            pass
+        except CancelledError as error:
+            raise RunError(f"the scheduler has gone, or has dropped this run's tasks ({error}); start it and run "
+                           "again") from error
+        return ended
 
     def _result(self, future: Any) -> Any:
-        """Return what a task returned, or the exception it raised."""
         from distributed import KilledWorker
 
-        try:
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                return WorkersDied("every worker that ran it died: it needs more memory than worker_memory_gb, or crashes a library")
-            return future.result() if error is None else error
-        except CancelledError as cancelled:
-            raise _lost_scheduler(cancelled) from cancelled
+        error = future.exception(timeout=POLL_S)
+        if isinstance(error, KilledWorker):
+            return WorkersDied("every worker that ran it died: it needs more memory than worker_memory_gb, or "
+                               "crashes a library")
+        return future.result(timeout=POLL_S) if error is None else error
 
     def _can_go_on(self) -> bool:
         """Tell whether some worker can run one of the tasks in flight."""
-        workers = self._look(fresh=True)
+        workers = self._look()
         gpu_only = all(call.on_gpu for call in self._calls.values())
         return bool(workers) and (not gpu_only or self._gpu_workers() > 0)
 
@@ -216,10 +218,6 @@ class DaskEngine:
             time.sleep(min(POLL_S, self._config.resource_wait_s))
 
 
-def _lost_scheduler(error: CancelledError) -> RunError:
-    return RunError(f"the scheduler has gone, or has dropped this run's tasks ({error}); start it and run again")
-
-
 @contextmanager
 def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
     """Give an engine on ``client``, else on the running cluster of ``config.scheduler``, else on an embedded one."""
@@ -237,6 +235,7 @@ def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
             yield DaskEngine(client, config)
         return
     with embedded_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
+        _ignore_interrupts(client)
         yield DaskEngine(client, config)
 
 
@@ -263,17 +262,10 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
 
 def _settings() -> dict[str, Any]:
     """Dask's settings for the embedded cluster."""
-    one_thread = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    # workers start in the caller's folder, but import the package from where it is
-    package = str(Path(__file__).resolve().parents[2])
-    environment = {
-        **dict.fromkeys(one_thread, "1"),
-        "MALLOC_TRIM_THRESHOLD_": "65536",
-        "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH", "")])),
-        "DASK_LOGGING__DISTRIBUTED": "critical",
-    }
+    one_thread = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     return {
-        "distributed.nanny.pre-spawn-environ": environment,
+        # not pre-spawn-environ, which Dask sets in this process, too: numba would take offence
+        "distributed.nanny.environ": dict.fromkeys(one_thread, "1"),
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
@@ -281,11 +273,25 @@ def _settings() -> dict[str, Any]:
     }
 
 
+def _ignore_interrupts(client: Any) -> None:
+    """Let a terminal's Ctrl-C, which all processes get, end only the run, which then ends its workers."""
+    from distributed import WorkerPlugin
+
+    class IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
+        """Set up in each worker process as it starts."""
+
+        def setup(self, worker: Any) -> None:
+            """Ignore SIGINT."""
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    client.register_plugin(IgnoreInterrupts())
+
+
 @contextmanager
 def _script_hidden() -> Iterator[None]:
-    """Keep workers from running the user's script once more as they start: it may lack ``if __name__ == "__main__"``."""
+    """Keep workers from running the user's script as they start: it may lack ``if __name__ == "__main__"``."""
     main = vars(sys.modules["__main__"])
-    kept = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    kept: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
     main["__spec__"] = None
     main.pop("__file__", None)
     try:

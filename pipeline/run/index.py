@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from pipeline import tasks
 from pipeline.config import IndexConfig
-from pipeline.errors import RunError
+from pipeline.errors import PipelineError, RunError
 from pipeline.run.engine import Engine
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
@@ -28,9 +28,10 @@ def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tup
                 in_flight += 1
             for entry, outcome in engine.wait():
                 in_flight -= 1
+                if isinstance(outcome, PipelineError):
+                    raise outcome
                 if isinstance(outcome, BaseException):
-                    raise outcome if not isinstance(outcome, OSError) else RunError(
-                        f"segment {entry.id} cannot be written ({outcome}); make room and run again") from outcome
+                    raise RunError(f"segment {entry.id} cannot be built: {outcome}; mend it, run again") from outcome
                 store.publish(lambda manifest, entry=entry: manifest.with_segment(entry))  # type: ignore[misc]
                 built.append(entry)
     finally:
@@ -54,7 +55,7 @@ def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEn
         total = 0
         for source_id in source_ids:
             count = manifest.sources[source_id].vectors[key]
-            if batch and total + count > config.segment_vectors:
+            if total >= config.exact_below and batch and total + count > config.segment_vectors:
                 yield _entry(key, resolution, batch, total)
                 batch, total = [], 0
             batch.append(source_id)

@@ -7,7 +7,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,10 @@ from pipeline.config import Config, fingerprint
 from pipeline.errors import ConfigError, EncoderError, Reason, RunError
 from pipeline.filterbank import FoundFile
 from pipeline.model import EncoderSpec, SourceReport, Timing
-from pipeline.plan import Plan, Probed, choose_sources, parts_of, split_known
+from pipeline.plan import Plan, Probed, choose_sources, parts_of
 from pipeline.run.engine import Engine
 from pipeline.run.progress import Tracker
-from pipeline.store import CorpusStore, FileEntry, Manifest
+from pipeline.store import CorpusStore, FileEntry, Manifest, remove_parts
 from pipeline.windows import Tiling
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,11 @@ logger = logging.getLogger(__name__)
 PROBES_PER_TASK = 16
 PUBLISH_S = 2.0
 """The manifest moves on at most this often: a generation names every source."""
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Errors of the corpus' disk. The same of a source are reported as the source's."""
+
+Stat = tuple[int, int]
+"""(size in bytes, time of change in ns) of a file."""
 
 
 def make_plan(
@@ -60,27 +65,41 @@ def make_plan(
     return choose_sources([probed[file] for file in files], manifest)
 
 
-def stat_of(file: FoundFile) -> tuple[int, int] | None:
-    """(size in bytes, time of change in ns) of a file, None where it has gone."""
+@contextmanager
+def disk_errors(root: Path) -> Iterator[None]:
+    """Say what to do about a full or read-only disk, wherever in a run it shows."""
     try:
-        stat = os.stat(file.path)
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions, and run again: "
+                       "what is committed stays") from error
+
+
+def stat_of(path: str | Path) -> Stat | None:
+    """Size and time of change of a file, None where it has gone."""
+    try:
+        stat = os.stat(path)
     except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns
 
 
-def note_files(store: CorpusStore, reports: Sequence[SourceReport]) -> None:
-    """Record what was found out about files that were not ingested, so that the next run need not look again."""
+def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None]) -> None:
+    """Record what was found out about files that are not to be ingested, so that the next run need not look again.
+
+    ``stats`` are those from *before* the files were looked at: one that has changed since is looked at again.
+    """
 
     def change(manifest: Manifest) -> Manifest:
         entries = {}
         for report in reports:
-            try:
-                stat = os.stat(report.path)
-            except OSError:
+            stat = stats.get(report.path)
+            if stat is None:
                 continue
-            entry = file_entry(report, (stat.st_size, stat.st_mtime_ns), manifest)
-            if report.status != "done" and _differs(entry, manifest.files.get(report.path)):
+            entry = file_entry(report, stat, manifest)
+            if _differs(entry, manifest.files.get(report.path)):
                 entries[report.path] = entry
             held = manifest.sources.get(report.source_id)
             if report.reason is Reason.DUPLICATE and held and report.path not in {held.path, *held.also_at}:
@@ -97,7 +116,9 @@ def _differs(entry: FileEntry, before: FileEntry | None) -> bool:
     return True
 
 
-def works_of(plan: Plan, found: Iterable[FoundFile], store: CorpusStore, staging: Path, config: Config) -> list[tasks.Work]:
+def works_of(
+    plan: Plan, found: Iterable[FoundFile], store: CorpusStore, staging: Path, config: Config
+) -> list[tasks.Work]:
     """Spell out the tasks of every source to do."""
     roots = {str(file.path): file.root for file in found}
     works = []
@@ -174,6 +195,7 @@ class Driver:
     def run(self, works: Sequence[tasks.Work]) -> list[SourceReport]:
         """Ingest every source and return a report for each."""
         self._tracker.parts = sum(len(work.parts) for work in works)
+        self._tracker.files_done = self._tracker.files - len(works)
         self._tracker.enter("scan")
         waiting = deque(works)
         while waiting or self._queue or self._in_flight:
@@ -210,11 +232,12 @@ class Driver:
     def _ended(self, job: Job, outcome: Any) -> None:
         kind, source_id, part_no = job
         source = self._open[source_id]
+        path = source.work.source.path
         source.in_flight -= 1
         if isinstance(outcome, BaseException):
-            self._fail(source, _crashed(source.work.source.path, source_id, outcome))
+            self._fail(source, _crashed(path, source_id, outcome))
         elif isinstance(outcome, tasks.PartReport) and outcome.reason is not None:
-            self._fail(source, tasks.report_of_error(source.work.source.path, outcome.reason, outcome.message, source_id))
+            self._fail(source, tasks.report_of_error(path, outcome.reason, outcome.message, source_id))
         elif source.failed:
             pass
         elif kind == "commit":
@@ -233,6 +256,8 @@ class Driver:
             if source.left == 0:
                 self._queue.appendleft(("commit", source_id, 0))
         if source.in_flight == 0 and (source.failed or kind == "commit"):
+            if source.failed:
+                remove_parts(source.work.staging, source_id)
             del self._open[source_id]
             self._tracker.files_done += 1
 
@@ -259,14 +284,15 @@ class Driver:
                 if report.status == "done":
                     manifest = manifest.with_source(source, report)
                     manifest = manifest.with_vectors(source.id, self._spec, report.windows_kept)
-                manifest = manifest.with_file(source.path, file_entry(report, (source.size_bytes, source.mtime_ns), manifest))
+                stat = source.size_bytes, source.mtime_ns
+                manifest = manifest.with_file(source.path, file_entry(report, stat, manifest))
             return manifest
 
         self._store.publish(change)
         self.reports += [item.report for item in ended]
 
 
-def file_entry(report: SourceReport, stat: tuple[int, int], manifest: Manifest) -> FileEntry:
+def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntry:
     """What the manifest is to say of a file."""
     before = manifest.files.get(report.path)
     same = before is not None and (before.size_bytes, before.mtime_ns) == stat
@@ -279,10 +305,9 @@ def file_entry(report: SourceReport, stat: tuple[int, int], manifest: Manifest) 
 
 def _crashed(path: str, source_id: str, error: BaseException) -> SourceReport:
     """Report a task that failed for no reason of its source that we know; an error of the whole run is raised."""
-    if isinstance(error, ConfigError | EncoderError | RunError):
+    is_unwritable = isinstance(error, OSError) and error.errno in UNWRITABLE
+    if is_unwritable or isinstance(error, ConfigError | EncoderError | RunError):
         raise error
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        raise RunError(f"the corpus cannot be written ({error}); make room and run again: what is committed stays") from error
     logger.warning("%s: task failed: %r", path, error)
     return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {type(error).__name__}: {error}",
                         timing=Timing())

@@ -6,6 +6,7 @@ Any number of processes may commit the same group, after any crash: one wins, th
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from pipeline.errors import CorpusMismatch
+from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
 from pipeline.store.arrays import Array
@@ -161,13 +162,29 @@ def _at_least_one(source_id: str, n_parts: int) -> None:
 
 
 @contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Raise :class:`CorpusDamaged` if ``folder`` is another at the end: Zarr makes anew what was removed under it.
+
+    That happens to a task that outlives its run, whose staging folder goes with it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # while open, no other folder is given its inode
+    try:
+        yield
+        if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+            raise CorpusDamaged(f"{folder}: was removed while it was filled; run again")
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def _build(parts: Path, final: Path) -> Iterator[Path]:
     """Give an empty folder to fill; seal and publish it as ``final``, unless another process was faster."""
     folder = parts / f"group-{uuid4().hex}"
     try:
         folder.mkdir(parents=True)
-        yield folder
-        Seal.of(folder).write()
+        with _held(folder):
+            yield folder
+            Seal.of(folder).write()
         make_folder(final.parent)
         publish_folder(folder, final)
     except Exception:

@@ -176,7 +176,10 @@ class CorpusStore:
         """Remove every staging folder, those of dead runs and one's own: call it before and after a run's work."""
         with self.lock():
             for folder in (self.root / STAGING).iterdir():
-                shutil.rmtree(folder, ignore_errors=True)
+                # moved away first: a task that outlived its run must not find half of what it wrote
+                doomed = folder.with_name(f".{uuid4().hex}")
+                folder.rename(doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
 
     def recover(self) -> Recovered:
         """Find the complete groups on disk that the manifest does not name, for the run to adopt.

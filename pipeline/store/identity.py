@@ -48,9 +48,8 @@ def compare_identity(root: Path, stored: Mapping[str, Any], asked: Mapping[str, 
     """Raise :class:`CorpusMismatch` that lists every key in which the two differ."""
     differences = list(_differences(stored, json.loads(json.dumps(asked))))
     if differences:
-        lines = "".join(f"\n  {line}" for line in differences)
-        advice = "ask the same, or name another folder"
-        raise CorpusMismatch(f"{root}: this corpus was made otherwise:{lines}\n{advice}")
+        raise CorpusMismatch(f"{root}: this corpus was made otherwise: {'; '.join(differences)}; ask the same by flags "
+                             "and corpus.toml, or name another folder")
 
 
 def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

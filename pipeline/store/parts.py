@@ -103,7 +103,9 @@ def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key:
     path = vectors_path(staging, source_id, part_no, encoder_key)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, flush=False) as file:
-        np.save(file, halves, allow_pickle=False)
+        # not np.save, whose error on a full disk does not say that it is full
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(halves))
+        file.write(np.ascontiguousarray(halves).data)
 
 
 def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str) -> NDArray[np.float16]:

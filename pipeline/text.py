@@ -1,0 +1,19 @@
+"""How names are shown to people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def shown(text: str | Path) -> str:
+    """Return a path, or text that names paths, as one printable line.
+
+    Line breaks, controls and bytes that are no UTF-8 appear escaped: ``a\\nb``, ``\\xff``.
+    """
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in str(text))
+
+
+def _escaped(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":  # how Python spells a byte of a name that is no UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode("ascii")

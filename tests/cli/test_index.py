@@ -1,0 +1,67 @@
+"""``lookalike index``. The segments here are too small to hold a graph, which takes long to compile."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import pipeline.run
+from pipeline.config import Config, IndexConfig, RunConfig
+from pipeline.store import CorpusStore
+from tests.cli.conftest import Lookalike
+
+
+def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
+    before = CorpusStore.open(corpus).manifest()
+    ran = lookalike("index", "--corpus", corpus)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == ("nothing to index: fewer than 20,000 vectors are in no segment yet; "
+                       "searches scan them exactly\n")
+    assert "fewer than 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
+    assert lookalike("index", "--corpus", corpus, "--json").json == {"segments": []}
+    assert CorpusStore.open(corpus).manifest() == before
+
+
+def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path, kept: str, tmp_path: Path) -> None:
+    root = shutil.copytree(corpus, tmp_path / "corpus")
+    asked = ("search", "--corpus", root, "--window", kept, "--json")
+    unindexed = lookalike(*asked).json["hits"]
+
+    ran = lookalike("index", "--corpus", root, "--exact-below", "2")
+
+    (segment,) = CorpusStore.open(root).manifest().segments
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources\n"
+    assert f"index     {segment.count} vectors in 1 segments, 0 scanned" in lookalike("status", "--corpus", root).out
+    indexed = lookalike(*asked).json["hits"]
+    assert [(one["source"], one["window"]) for one in indexed] == [(one["source"], one["window"]) for one in unindexed]
+    assert lookalike("index", "--corpus", root, "--exact-below", "2").out.startswith("nothing to index: fewer than 2 ")
+
+
+def test_json_lists_the_new_segments(lookalike: Lookalike, corpus: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(corpus, tmp_path / "corpus")
+    ran = lookalike("index", "--corpus", root, "--exact-below", "2", "--json")
+    (segment,) = ran.json["segments"]
+    (entry,) = CorpusStore.open(root).manifest().segments
+    assert (ran.err, segment["id"], segment["count"]) == ("", entry.id, entry.count)
+    assert segment["source_ids"] == list(entry.source_ids)
+
+
+def test_flags_beat_the_corpus_file(lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "corpus.toml").write_text("[index]\nexact_below = 7\n[run]\nscheduler = 'tcp://old:1'\n")
+    calls: list[Config] = []
+
+    def index(corpus: Path, *, config: Config) -> tuple[()]:
+        assert corpus == tmp_path
+        calls.append(config)
+        return ()
+
+    monkeypatch.setattr(pipeline.run, "index", index)
+    assert "fewer than 7 vectors" in lookalike("index", "--corpus", tmp_path).out
+    lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1")
+    assert [(call.index, call.run) for call in calls] == [
+        (IndexConfig(exact_below=7), RunConfig(scheduler="tcp://old:1")),
+        (IndexConfig(exact_below=5), RunConfig(scheduler="tcp://new:1")),
+    ]

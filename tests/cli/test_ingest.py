@@ -1,0 +1,307 @@
+"""``lookalike ingest``: flags, summary, dry run, progress, and names of every kind."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pipeline.run
+from pipeline.cli import progress
+from pipeline.config import CONFIG_FILE, Config, RunConfig, ScanConfig
+from pipeline.errors import Reason
+from pipeline.model import SourceReport, Timing
+from pipeline.run import RunReport
+from tests.cli.conftest import Lookalike, Ran, on_a_terminal
+from tests.run.small import COARSE, write_scan
+
+SERIAL = ("--serial", "--coarse-width", str(COARSE))
+
+
+def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
+    """What lies under a folder, and when it was written."""
+    return {path: (path.lstat().st_size, path.lstat().st_mtime_ns) for path in root.rglob("*")}
+
+
+# --- the summary ---------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_tells_what_was_done_and_what_is_wrong_with_which_file(
+    lookalike: Lookalike, data: Path, tmp_path: Path
+) -> None:
+    mixed = shutil.copytree(data, tmp_path / "data")
+    shutil.copy(mixed / "scan0.h5", mixed / "twin.h5")
+    (mixed / "cut.fil").write_bytes((mixed / "scan1.fil").read_bytes()[:-1000])
+    (mixed / "empty.fil").touch()
+    (mixed / "readme.h5").write_text("no filterbank")
+
+    ran = lookalike("ingest", mixed, "--corpus", tmp_path / "corpus", *SERIAL)
+
+    assert (ran.code, ran.err) == (3, "")
+    first, windows, speed, seconds, *files = ran.out.splitlines()
+    assert first == ("7 files: 3 done, 2 skipped (1 DUPLICATE, 1 NOT_FILTERBANK), 2 failed (1 EMPTY, 1 TRUNCATED), "
+                     "0 busy")
+    assert windows.startswith("192 windows seen, ")
+    assert " kept (" in windows
+    assert "windows/s" in speed
+    assert "MB/s" in speed
+    assert seconds.startswith("seconds in tasks: read ")
+    assert len(files) == 4
+    for status, code, name in (("failed", "EMPTY", "empty.fil"), ("failed", "TRUNCATED", "cut.fil"),
+                               ("skipped", "NOT_FILTERBANK", "readme.h5"), ("skipped", "DUPLICATE", "twin.h5")):
+        assert any(line.split()[:2] == [status, code] and str(mixed / name) in line for line in files), (code, files)
+
+
+def test_a_finished_ingest_has_nothing_to_do(lookalike: Lookalike, data: Path, corpus: Path) -> None:
+    before = snapshot(corpus)
+    ran = lookalike("ingest", data, "--corpus", corpus)  # and starts no cluster for it
+    assert (ran.code, ran.out) == (0, "3 files: 0 done, 3 skipped, 0 failed, 0 busy\n")
+    assert {p for p, stat in snapshot(corpus).items() if before.get(p) != stat} <= {corpus, corpus / "lock"}
+
+
+def test_json_is_one_object_and_all_there_is(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    ran = lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json["windows_seen"] == 192
+    assert ran.json["dry_run"] is False
+    assert [(source["path"], source["status"]) for source in ran.json["sources"]] == [
+        (str(data / name), "done") for name in ("scan0.h5", "scan1.fil", "scan2.h5")]
+
+
+def test_numbers_of_the_summary_add_up(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = SourceReport("a.h5", "done", "A", windows_seen=1_000_000, windows_kept=20_000, windows_masked=1234,
+                        bytes_decoded=3_000_000_000, timing=Timing(1.0, 2.0, 3.0, 4.0))
+    also = SourceReport("b\n.h5", "skipped", "A", Reason.DUPLICATE, "the same scan as a.h5", also_at=("a.h5", "c.h5"))
+    monkeypatch.setattr(pipeline.run, "ingest", lambda *_, **__: RunReport((done, done, also), 100.0, 7))
+    assert lookalike("ingest", "x").out.splitlines() == [
+        "3 files: 2 done, 1 skipped (1 DUPLICATE), 0 failed, 0 busy",
+        "2,000,000 windows seen, 40,000 kept (2.00 %), 2,468 masked",
+        "6.00 GB decoded in 1 min 40 s: 20,000 windows/s, 60 MB/s",
+        "seconds in tasks: read 2.0, scan 4.0, embed 6.0, write 8.0",
+        r"skipped DUPLICATE            b\n.h5: the same scan as a.h5 (also c.h5)",
+    ]
+
+
+# --- flags ---------------------------------------------------------------------------------------------------------
+
+
+def called_with(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> dict[str, Any]:
+    """Return what the run is asked to do."""
+    calls: list[dict[str, Any]] = []
+
+    def ingest(paths: Any, corpus: Any, **named: Any) -> RunReport:
+        calls.append({"paths": paths, "corpus": corpus, **named})
+        return RunReport((), 0.0, 0)
+
+    monkeypatch.setattr(pipeline.run, "ingest", ingest)
+    assert lookalike("ingest", *arguments).code == 0
+    return calls[0]
+
+
+def test_defaults(
+    lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = called_with(lookalike, monkeypatch, "a", "b.h5")
+    assert isinstance(call.pop("listener"), progress.Show)
+    assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(), "serial": False,
+                    "dry_run": False}
+
+
+def test_every_flag_arrives(lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = called_with(
+        lookalike, monkeypatch, "a", "--corpus", "c", "--workers", "3", "--encoder", "resnet50", "--weights", "w.h5",
+        "--embed-on", "gpu", "--window", "128", "--step", "64", "--false-alarm", "0.01", "--f-start", "1400",
+        "--f-stop", "1500.5", "--coarse-width", "4096", "--polarisation", "1", "--dry-run")
+    assert call["corpus"] == Path("c")
+    assert call["dry_run"] is True
+    config = call["config"]
+    assert config.scan == ScanConfig(window=128, step=64, window_is_given=True, false_alarm=0.01, f_start_mhz=1400.0,
+                                     f_stop_mhz=1500.5, coarse_width=4096, polarisation=1)
+    assert (config.encoder.name, config.encoder.weights) == ("resnet50", str(tmp_path / "w.h5"))
+    assert config.run == RunConfig(workers=3, embed_on="gpu")
+
+    call = called_with(lookalike, monkeypatch, "a", "--scheduler", "tcp://head:8786", "--keep-all")
+    assert call["config"].run.scheduler == "tcp://head:8786"
+    assert call["config"].scan.keep_all is True
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--keep-all", "--false-alarm", "0.1"], ["--serial", "--workers", "2"], ["--serial", "--scheduler", "tcp://a:1"],
+    ["--workers", "2", "--scheduler", "tcp://a:1"],
+])
+def test_contradictions_are_refused(lookalike: Lookalike, arguments: list[str]) -> None:
+    lookalike("ingest", "x", *arguments).assert_misused("Error: choose one of", arguments[0], arguments[-2])
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--false-alarm", "0"], ["false_alarm must lie between 0 and 0.5, got 0.0"]),
+    (["--f-start", "2", "--f-stop", "1"], ["f_start_mhz 2.0 must be below f_stop_mhz 1.0"]),
+    (["--f-start", "nan"], ["f_start_mhz", "nan"]),
+    (["--encoder", "resnet"], ["resnet", "power-spectrum"]),
+])
+def test_impossible_settings_are_refused(
+    lookalike: Lookalike, data: Path, tmp_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    lookalike("ingest", data, "--corpus", tmp_path / "c", "--serial", *arguments).assert_refused(2, *words)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_corpus_keeps_what_its_first_ingest_was_told(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    first = lookalike("ingest", data / "scan0.h5", "--corpus", root, *SERIAL, "--window", "128")
+    assert "128 windows seen" in first.out
+    again = lookalike("ingest", data / "scan1.fil", "--corpus", root, "--serial")
+    assert "128 windows seen" in again.out
+    assert lookalike("ingest", data, "--corpus", root, "--serial", "--window", "128").code == 0
+
+    before = snapshot(root)
+    for flags, difference in (
+        (["--window", "256"], "scan.window: corpus has 128, this run asks 256"),
+        (["--step", "64"], "scan.step: corpus has 128, this run asks 64"),
+        (["--f-start", "8419.46"], "scan.f_start_mhz: corpus has null, this run asks 8419.46"),
+        (["--keep-all"], "scan.keep_all: corpus has false, this run asks true"),
+    ):
+        for dry in ([], ["--dry-run"]):
+            ran = lookalike("ingest", data, "--corpus", root, "--serial", *flags, *dry)
+            ran.assert_refused(2, f"lookalike: {root}: ", difference)
+    assert snapshot(root) == before
+
+
+def test_a_file_placed_by_the_user_beats_the_defaults_and_flags_beat_it(
+    lookalike: Lookalike, data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "corpus"
+    root.mkdir()
+    (root / CONFIG_FILE).write_text(f"[scan]\nwindow = 64\nkeep_all = true\ncoarse_width = {COARSE}\n")
+    ran = lookalike("ingest", data / "scan0.h5", "--corpus", root, "--serial", "--window", "512")
+    assert ran.code == 0
+    assert "32 windows seen, 32 kept" in ran.out
+
+    (root / CONFIG_FILE).write_text("[scan]\nwidow = 64\n")
+    lookalike("ingest", data, "--corpus", root).assert_refused(2, str(root / CONFIG_FILE), "unknown key 'widow'")
+
+
+# --- nothing to read -----------------------------------------------------------------------------------------------
+
+
+def test_data_that_is_not_there_is_named(lookalike: Lookalike, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.txt").write_text("none")
+    root = tmp_path / "corpus"
+    for name, words in (("missing", "no such file or folder"), ("empty", "no filterbank files (.h5, .hdf5, .fil)"),
+                        ("text", "no filterbank files (.h5, .hdf5, .fil)")):
+        lookalike("ingest", tmp_path / name, "--corpus", root).assert_refused(2, str(tmp_path / name), words)
+    assert not root.exists()
+
+
+def test_a_corpus_cannot_be_a_file(lookalike: Lookalike, data: Path) -> None:
+    file = data / "scan0.h5"
+    lookalike("ingest", data, "--corpus", file, "--serial").assert_refused(2, str(file), "not")
+
+
+# --- dry run -------------------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(
+    lookalike: Lookalike, data: Path, tmp_path: Path
+) -> None:
+    mixed = shutil.copytree(data, tmp_path / "data")
+    shutil.copy(mixed / "scan1.fil", mixed / "twin.fil")
+    before = snapshot(tmp_path)
+
+    ran = lookalike("ingest", mixed, "--corpus", tmp_path / "corpus", "--dry-run", *SERIAL)
+
+    assert (ran.code, ran.err) == (0, "")
+    first, *files = ran.out.splitlines()
+    assert first == "4 files: 3 would be ingested, 1 skipped (DUPLICATE); nothing was written"
+    assert sum(line.startswith("would be ingested ") for line in files) == 3
+    assert snapshot(tmp_path) == before
+
+
+def test_a_dry_run_on_a_corpus_tells_what_is_in_it(lookalike: Lookalike, data: Path, corpus: Path) -> None:
+    before = snapshot(corpus)
+    ran = lookalike("ingest", data, "--corpus", corpus, "--dry-run")
+    assert ran.out.splitlines()[0] == "3 files: 3 already in the corpus; nothing was written"
+    record = lookalike("ingest", data, "--corpus", corpus, "--dry-run", "--json").json
+    assert (record["dry_run"], record["tasks"]) == (True, 0)
+    assert snapshot(corpus) == before
+
+
+# --- progress ------------------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(
+    lookalike: Lookalike, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[Ran] = []
+    shown = on_a_terminal(
+        monkeypatch, lambda: runs.append(lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL)))
+    (ran,) = runs
+    assert ran.code == 0
+    assert "\x1b" not in ran.out
+    assert "scan [############] 3/3 files" in shown
+    assert "kept" in shown
+    assert "\n" not in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_elsewhere_there_is_a_line_now_and_then(
+    lookalike: Lookalike, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    ran = lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL, "--json")
+    assert ran.json["windows_seen"] == 192
+    lines = ran.err.splitlines()
+    assert lines[0] == "probe: 0/3 files"
+    assert lines[-1].startswith("scan: 3/3 files, 0 s left, ")
+    assert "\r" not in ran.err
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_every_kind_are_ingested_and_shown_on_one_line(lookalike: Lookalike, tmp_path: Path) -> None:
+    data = tmp_path / "da ta"
+    data.mkdir()
+    names = [b"with space.h5", b"new\nline.fil", "µHz 🛰.h5".encode(), b"raw\xff.fil"]
+    for scan_no, name in enumerate(names):
+        write_scan(data / os.fsdecode(name), scan_no)
+    for name in (b"bad\n\xff.fil", "schlecht ü.h5".encode()):
+        (data / os.fsdecode(name)).touch()
+    root = tmp_path / os.fsdecode(b"cor\npus \xff")
+
+    ran = lookalike("ingest", data, "--corpus", root, *SERIAL, "--json")
+    assert ran.code == 3
+    assert {os.fsencode(source["path"]) for source in ran.json["sources"] if source["status"] == "done"} == {
+        os.fsencode(data) + b"/" + name for name in names}
+
+    again = lookalike("ingest", data, "--corpus", root, *SERIAL)
+    assert again.out.splitlines()[0] == "6 files: 0 done, 4 skipped, 2 failed (2 EMPTY), 0 busy"
+    assert f"{data}/bad\\n\\xff.fil: zero bytes" in again.out
+    assert f"{data}/schlecht ü.h5: zero bytes" in again.out
+    assert lookalike("status", "--corpus", root).out.startswith(f"{tmp_path}/cor\\npus \\xff, generation")
+    missing = tmp_path / os.fsdecode(b"not\n\xffhere")
+    lookalike("ingest", missing, "--corpus", root).assert_refused(2, r"not\n\xffhere: no such file")
+    lookalike("status", "--corpus", missing).assert_refused(2, r"not\n\xffhere: there is no corpus here")
+
+
+def test_a_run_is_not_ended_by_a_terminal_that_goes_away(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    class Gone(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", Gone())
+        assert lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL).code == 0

@@ -1,0 +1,267 @@
+"""What all commands share: help, exit codes, where things are written, and what is loaded for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import pipeline
+import pipeline.search
+from pipeline.cli import COMMANDS, main
+from pipeline.cli import lookalike as group
+from pipeline.errors import RunError
+from pipeline.store import CorpusStore
+from tests.cli.conftest import Lookalike, environment
+
+HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynndescent", "matplotlib", "scipy"}
+OPTIONS = {
+    "ingest": {"--corpus", "--scheduler", "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
+               "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
+               "--polarisation"},
+    "index": {"--corpus", "--json", "--exact-below", "--scheduler"},
+    "search": {"--corpus", "--file", "--f-start", "--f-stop", "--window", "--npy", "-k", "--exact", "--json", "--csv",
+               "--plot", "--encoder", "--all-resolutions"},
+    "status": {"--corpus", "--json"},
+    "simulate": {"--signals", "--family", "--snr", "--coarse-channels", "--coarse-width", "--spectra", "--f-min",
+                 "--ascending", "--target", "--mjd", "--second", "--seed", "--json"},
+    "demo": {"--serial"},
+    "warm-up": set(),
+}
+
+
+def command(name: str) -> click.Command:
+    found = group.get_command(click.Context(group), name)
+    assert found is not None
+    return found
+
+
+# --- help ----------------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands(lookalike: Lookalike) -> None:
+    ran = lookalike("--help")
+    assert (ran.code, ran.err) == (0, "")
+    for name, what in COMMANDS.items():
+        assert f"  {name:<9} {what}\n" in ran.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_has_its_options_and_tells_of_each(lookalike: Lookalike, name: str) -> None:
+    options = {flag for parameter in command(name).params if isinstance(parameter, click.Option)
+               for flag in parameter.opts}
+    assert options == OPTIONS[name]
+
+    for help_flag in ("--help", "-h"):
+        ran = lookalike(name, help_flag)
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out.startswith(f"Usage: lookalike {name} [OPTIONS]")
+        assert options <= set(ran.out.replace(",", " ").split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_eighty_columns_and_every_option_is_described(lookalike: Lookalike, name: str) -> None:
+    assert max(map(len, lookalike(name, "--help").out.splitlines())) <= 80
+    for parameter in command(name).params:
+        assert not isinstance(parameter, click.Option) or parameter.help
+
+
+def test_the_list_of_commands_says_what_their_help_says() -> None:
+    for name, what in COMMANDS.items():
+        described = command(name).help
+        assert described is not None
+        assert described.splitlines()[0] == what
+
+
+def test_the_version_is_that_of_the_package(lookalike: Lookalike) -> None:
+    ran = lookalike("--version")
+    assert (ran.code, ran.out) == (0, f"lookalike {pipeline.__version__}\n")
+
+
+def loaded_by(*command_lines: list[str]) -> set[str]:
+    """Top-level modules in memory after some command lines, in a fresh interpreter."""
+    script = """
+import json, sys
+from pipeline.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit as error:
+        assert not error.code, (arguments, error.code)
+print("loaded", *{name.partition(".")[0] for name in sys.modules})
+"""
+    done = subprocess.run([sys.executable, "-c", script, json.dumps(command_lines)], env=environment(),
+                          capture_output=True, text=True, check=True)
+    word, *modules = done.stdout.splitlines()[-1].split()
+    assert word == "loaded"
+    return set(modules)
+
+
+def test_help_loads_no_scientific_library() -> None:
+    loaded = loaded_by(["--help"], *([name, "--help"] for name in COMMANDS))
+    assert not loaded & (HEAVY | {"numpy", "h5py", "zarr"})
+
+
+def test_searching_a_stored_window_loads_no_heavy_library(corpus: Path, kept: str) -> None:
+    loaded = loaded_by(["search", "--corpus", str(corpus), "--window", kept], ["status", "--corpus", str(corpus)])
+    assert "numpy" in loaded
+    assert not loaded & HEAVY
+
+
+# --- exit codes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [
+    ["serch"], ["ingest"], ["ingest", "x", "--window", "many"], ["ingest", "x", "--window", "1"],
+    ["ingest", "x", "--embed-on", "tpu"], ["ingest", "x", "--workers", "0"], ["ingest", "--no-such"],
+    ["search", "-k", "0", "--window", "a/1"], ["index", "--exact-below", "0"], ["status", "here"], ["simulate"],
+])
+def test_wrong_usage_shows_the_usage(lookalike: Lookalike, arguments: list[str]) -> None:
+    lookalike(*arguments).assert_misused("Error: ")
+
+
+def test_no_command_shows_the_help() -> None:
+    done = subprocess.run([sys.executable, "-m", "pipeline"], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Commands:" in done.stdout + done.stderr  # click has changed its mind about where
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["index"], ["search", "--window", "a/1"]])
+def test_a_missing_corpus_is_no_corpus(lookalike: Lookalike, tmp_path: Path, arguments: list[str]) -> None:
+    absent = tmp_path / "absent"
+    lookalike(*arguments, "--corpus", absent).assert_refused(
+        2, f"{absent}: there is no corpus here", f"lookalike ingest DATA --corpus {absent}")
+    assert not absent.exists()
+
+
+def test_the_corpus_is_by_default_here(
+    lookalike: Lookalike, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(corpus.parent)
+    assert corpus.name == "corpus"
+    assert lookalike("status").code == 0
+    monkeypatch.chdir(tmp_path)
+    lookalike("status").assert_refused(2, "corpus: there is no corpus here")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["status"], ["index"], ["search", "--window", "a/1"], ["ingest", ".", "--serial"],
+])
+def test_a_damaged_corpus_is_damaged(
+    lookalike: Lookalike, corpus: Path, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(data)
+    root = shutil.copytree(corpus, tmp_path / "corpus")
+    manifest = max((root / "manifest").iterdir())
+    manifest.write_bytes(manifest.read_bytes()[:-100])
+
+    lookalike(*arguments, "--corpus", root).assert_refused(5, str(manifest))
+
+
+def test_a_locked_corpus_is_named_with_its_holder_and_can_be_read(
+    lookalike: Lookalike, corpus: Path, data: Path, kept: str
+) -> None:
+    with CorpusStore.open(corpus).lock():
+        for arguments in (["ingest", data, "--serial"], ["index"]):
+            lookalike(*arguments, "--corpus", corpus).assert_refused(4, f"{corpus}: locked by process {os.getpid()} on")
+        assert lookalike("status", "--corpus", corpus).code == 0
+        assert lookalike("search", "--corpus", corpus, "--window", kept).code == 0
+    assert lookalike("ingest", data, "--serial", "--corpus", corpus).code == 0
+
+
+def test_what_goes_wrong_on_purpose_is_one_line(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(corpus: Path) -> None:
+        raise RunError(f"{corpus}: a\tname\udcff\n")
+
+    monkeypatch.setattr(pipeline.search, "open_corpus", fail)
+    ran = lookalike("status")
+    assert (ran.code, ran.out, ran.err) == (1, "", "lookalike: corpus: a\\tname\\xff\\n\n")
+
+
+def test_the_unexpected_has_a_traceback() -> None:
+    script = "import pipeline.search; pipeline.search.open_corpus = None; from pipeline.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", script, "status"], env=environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Traceback")
+    assert "TypeError" in done.stderr
+
+
+def test_control_c_ends_a_run_with_what_it_has_committed(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    script = """
+import time
+from pipeline import tasks
+from pipeline.cli import main
+
+scan = tasks.scan_part
+
+def slow(work, part_no):
+    if work.source.path.endswith("scan1.fil"):
+        print("now", flush=True)
+        time.sleep(60)
+    return scan(work, part_no)
+
+tasks.scan_part = slow
+main()
+"""
+    ingest = ["ingest", str(data), "--corpus", str(tmp_path / "corpus"), "--serial", "--coarse-width", "4096"]
+    with subprocess.Popen([sys.executable, "-c", script, *ingest], env=environment(), stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert out == ""
+    assert err.strip() == "lookalike: interrupted; what is committed stays, run again to go on"
+    assert "sources   0" in lookalike("status", "--corpus", tmp_path / "corpus").out
+    again = lookalike(*ingest)
+    assert again.code == 0
+    assert "1 skipped" in again.out or "3 done" in again.out
+    assert "sources   3" in lookalike("status", "--corpus", tmp_path / "corpus").out
+
+
+# --- where things are written --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
+def test_nobody_needs_to_read_to_the_end(corpus: Path, kept: str, form: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-m", "pipeline", "search", "--corpus", corpus, "--window", kept, *form],
+                          env=environment(), stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_dashes_gets_escapes(corpus: Path, kept: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "pipeline", "search", "--corpus", corpus, "--window", kept],
+                          env={**environment(), "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=True)
+    assert rb"\u2013" in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_verbose_logs_to_standard_error(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
+    def log(corpus: Path) -> None:
+        logging.getLogger("pipeline.search").info("looking")
+        raise RunError("enough")
+
+    monkeypatch.setattr(pipeline.search, "open_corpus", log)
+    assert lookalike("-v", "status").err == "INFO pipeline.search: looking\nlookalike: enough\n"
+    assert lookalike("status").err == "lookalike: enough\n"
+
+
+def test_main_reads_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["lookalike", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().out.startswith("lookalike ")

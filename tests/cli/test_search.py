@@ -1,0 +1,212 @@
+"""``lookalike search``: three kinds of query, three forms of answer, and everything that cannot be answered."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli.search import COLUMNS, csv_of, table
+from pipeline.model import Hit, Window
+from pipeline.search import SearchResult, open_corpus
+from tests.cli.conftest import Lookalike
+from tests.run.small import archive, noisy_power
+
+PROMISED = {"rank", "score", "source", "file", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "mjd",
+            "snr"}
+"""Keys of a hit that others rely on; there may be more."""
+RANGE = ("--f-start", "8419.46", "--f-stop", "8419.4605")
+
+
+def hit(rank: int, source: str = "GBT_59000_0_A", file: str = "/d/a.h5", merged: tuple[int, ...] = ()) -> Hit:
+    window = Window(source, 40 + rank, 0, 256, 0, 16, 1400.123456789, 1400.124172, 0.0, 292.057776, 59_000.25)
+    return Hit(rank, 0.987654321, window, source, file, "A", 6, 123.456, merged)
+
+
+def result(*hits: Hit) -> SearchResult:
+    corpus = {"windows": 12_345, "vectors": 1234, "sources": 3, "generation": 2}
+    return SearchResult({"kind": "window"}, corpus, hits, None, lambda: np.zeros((16, 256)))
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+def test_the_table_has_a_line_a_hit() -> None:
+    assert table(result(hit(1), hit(2, merged=(4, 5)))) == [
+        "2 hits among 1,234 signals (12,345 windows, 3 sources)",
+        "     score                      MHz             s          MJD     SNR  window",
+        "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
+        "  2  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/42 and 2 touching",
+    ]
+    assert table(result()) == ["0 hits among 1,234 signals (12,345 windows, 3 sources)"]
+
+
+def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
+    names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
+    text = csv_of(result(*(hit(rank, file=name, merged=(7, 8)) for rank, name in enumerate(names))))
+    assert text.startswith(",".join(COLUMNS) + "\r\n")
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    assert [row["file"] for row in rows] == names
+    assert {tuple(row) for row in rows} == {tuple(hit(1).to_json())} == {COLUMNS}
+    assert rows[1] == {"rank": "1", "score": "0.987654", "source": "GBT_59000_0_A", "file": names[1], "target": "A",
+                       "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
+                       "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
+                       "merged": "7 8"}
+
+
+def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:
+    asked = ("search", "--corpus", corpus, "--window", kept, "-k", "5")
+    answer, as_csv, as_table = (lookalike(*asked, *form) for form in (["--json"], ["--csv"], []))
+    for ran in (answer, as_csv, as_table):
+        assert (ran.code, ran.err) == (0, "")
+    record = answer.json
+    assert set(record) == {"query", "corpus", "hits"}
+    assert {"windows", "vectors"} <= set(record["corpus"])
+    assert record["corpus"]["windows"] == 192
+    hits = record["hits"]
+    assert [one["rank"] for one in hits] == [1, 2, 3, 4, 5]
+    for one in hits:
+        assert set(one) >= PROMISED
+        assert f"{one['source']}/{one['window']}" != kept
+        assert -1 <= one["score"] <= 1
+    rows = list(csv.DictReader(io.StringIO(as_csv.out, newline="")))
+    assert [(row["source"], int(row["window"]), float(row["score"])) for row in rows] == [
+        (one["source"], one["window"], one["score"]) for one in hits]
+    for line, one in zip(as_table.out.splitlines()[2:], hits, strict=True):
+        assert line.split()[:2] == [str(one["rank"]), f"{one['score']:.3f}"]
+        assert f"{one['source']}/{one['window']}" in line
+
+
+def test_the_answer_is_that_of_the_python_api(lookalike: Lookalike, corpus: Path, kept: str) -> None:
+    for flags, named in (([], {"k": 10}), (["--exact", "-k", "3"], {"k": 3, "exact": True}),
+                         (["--all-resolutions", "--encoder", "power-spectrum"], {"all_resolutions": True})):
+        ran = lookalike("search", "--corpus", corpus, "--window", kept, *flags, "--json")
+        assert ran.json == open_corpus(corpus).search(window=kept, **named).to_json()
+
+
+def test_queries_by_range_and_by_array(
+    lookalike: Lookalike, corpus: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_name, by_path = (lookalike("search", "--corpus", corpus, "--file", name, *RANGE, "--json").json
+                        for name in ("scan1.fil", data / "scan1.fil"))
+    assert by_name["hits"] == by_path["hits"] != []
+    assert by_name["query"]["f_start_mhz"] == 8419.46
+
+    other = archive(tmp_path / "elsewhere", 4) / "scan3.h5"  # not in the corpus
+    assert len(lookalike("search", "--corpus", corpus, "--file", other, *RANGE, "--json").json["hits"]) == 10
+
+    np.save(tmp_path / "power.npy", noisy_power(9)[:, 5000:5256])
+    monkeypatch.chdir(tmp_path)
+    ran = lookalike("search", "--corpus", corpus, "--npy", "power.npy", "--json")
+    assert ran.json["query"]["shape"] == [16, 256]
+    assert len(ran.json["hits"]) == 10
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_a_picture_is_drawn(lookalike: Lookalike, corpus: Path, kept: str, tmp_path: Path, form: list[str]) -> None:
+    picture = tmp_path / os.fsdecode(b"hits \xff.png")
+    without = lookalike("search", "--corpus", corpus, "--window", kept, "-k", "2", *form)
+    ran = lookalike("search", "--corpus", corpus, "--window", kept, "-k", "2", "--plot", picture, *form)
+    assert (ran.code, ran.out) == (0, without.out)
+    assert ran.err == f"picture: {tmp_path}/hits \\xff.png\n"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    names = [b"with space.h5", b"new\nline.fil", b"raw\xff \xc3\xbc.h5"]
+    for name, scan in zip(names, sorted(data.iterdir()), strict=True):
+        shutil.copy(scan, tmp_path / os.fsdecode(name))
+    root = tmp_path / "corpus"
+    assert lookalike("ingest", tmp_path, "--corpus", root, "--serial", "--coarse-width", "4096").code == 0
+    paths = {os.fsencode(tmp_path) + b"/" + name for name in names}
+    for name in names:
+        asked = ("search", "--corpus", root, "--file", os.fsdecode(name), *RANGE, "-k", "99")
+        ran = lookalike(*asked, "--json")
+        assert os.fsencode(ran.json["query"]["file"]) == os.fsencode(tmp_path) + b"/" + name
+        assert {os.fsencode(one["file"]) for one in ran.json["hits"]} == paths
+        rows = csv.DictReader(io.StringIO(lookalike(*asked, "--csv").out, newline=""))
+        spelled = {os.fsdecode(path).encode("utf-8", "backslashreplace").decode() for path in paths}
+        assert {row["file"] for row in rows} == spelled
+        assert len(lookalike(*asked).out.splitlines()) == 2 + len(ran.json["hits"])
+
+
+# --- questions that have none --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ([], "one of --file, --window and --npy"),
+    (["--window", "a/1", "--npy", "x.npy"], "one of --file, --window and --npy"),
+    (["--window", "a/1", "--file", "x.h5", *RANGE], "one of --file, --window and --npy"),
+    (["--file", "x.h5"], "--file needs --f-start and --f-stop"),
+    (["--file", "x.h5", "--f-start", "1"], "--file needs --f-start and --f-stop"),
+    (["--file", "x.h5", "--f-stop", "1"], "--file needs --f-start and --f-stop"),
+    (["--window", "a/1", "--f-stop", "1"], "--f-start and --f-stop go with --file"),
+    (["--npy", "x.npy", *RANGE], "--f-start and --f-stop go with --file"),
+    (RANGE, "one of --file, --window and --npy"),
+    (["--window", "a/1", "--json", "--csv"], "choose one of --json and --csv"),
+])
+def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str], words: str) -> None:
+    lookalike("search", *arguments).assert_misused("Error: ", words)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--file", "gone.h5", *RANGE], ["gone.h5: no such file", "GBT_57436_43200_HIP77257_"]),
+    (["--file", "scan1.fil", "--f-start", "1400", "--f-stop", "1401"],
+     ["1400.0–1401.0 MHz is not within the band of ", "scan1.fil: 8419.454225–8419.500001 MHz"]),
+    (["--file", "scan1.fil", "--f-start", "8419.48", "--f-stop", "8419.47"], ["give the lower frequency first"]),
+    (["--file", "scan1.fil", "--f-start", "nan", "--f-stop", "nan"], ["nan–nan MHz is no range"]),
+    (["--file", "notes.txt", *RANGE], ["notes.txt: ", "NOT_FILTERBANK"]),
+    (["--window", "scan1.fil/64"], ["scan1.fil/64: ", "has 64 windows, numbered from 0"]),
+    (["--window", "scan1.fil"], ["'scan1.fil' names no window: give SOURCE/NUMBER"]),
+    (["--window", "scan1.fil/-1"], ["'scan1.fil/-1' names no window"]),
+    (["--window", "GBT/1"], ["GBT: could be any of GBT_57436_43200", "say which"]),
+    (["--window", "scan1.fil/1", "--encoder", "resnet50"], ["no vectors of encoder resnet50, but of power-spectrum"]),
+    (["--window", "scan1.fil/1", "--plot", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),
+    (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot draw a .txt; use one of", "png"]),
+])
+def test_what_is_not_there_is_named(
+    lookalike: Lookalike, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str], words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("none")
+    lookalike("search", "--corpus", corpus, *arguments).assert_refused(2, *words)
+
+
+def write_npy(path: Path) -> None:
+    np.save(path, np.ones((16, 256), np.float32))
+
+
+@pytest.mark.parametrize(("write", "words"), [
+    (lambda path: None, ["cannot be read (No such file or directory)"]),
+    (lambda path: path.mkdir(), ["cannot be read (Is a directory)"]),
+    (lambda path: path.touch(), ["not an array as numpy.save writes it"]),
+    (lambda path: path.write_text("1 2 3\n4 5 6\n"), ["not an array as numpy.save writes it"]),
+    (lambda path: np.save(path, np.array([{}, 1], object)), ["not an array", "allow_pickle=False"]),
+    (lambda path: (write_npy(path), os.truncate(path, 500)), ["not an array", "could only read"]),
+    (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00{{{'descr': '<f4\n"), ["not an array"]),
+    (lambda path: path.write_bytes(b"PK\x03\x04zip and so on"), ["not an array"]),
+], ids=["missing", "folder", "empty", "text", "pickle", "cut", "header", "npz"])
+def test_what_is_no_array_is_refused(
+    lookalike: Lookalike, corpus: Path, tmp_path: Path, write: object, words: list[str]
+) -> None:
+    path = tmp_path / "power.npy"
+    write(path)  # type: ignore[operator]
+    lookalike("search", "--corpus", corpus, "--npy", path).assert_refused(2, str(path), *words)
+
+
+@pytest.mark.parametrize(("array", "words"), [
+    (np.ones(5), "shape (5,)"), (np.ones((2, 2), complex), "complex128"), (np.ones((0, 256)), "above zero"),
+    (np.full((16, 256), -3.0), "give linear power, not dB"), (np.full((16, 256), np.nan), "above zero"),
+    (np.ones((16, 256)), "nothing to search for"),
+])
+def test_an_array_that_shows_nothing_is_refused(
+    lookalike: Lookalike, corpus: Path, tmp_path: Path, array: np.ndarray, words: str
+) -> None:
+    np.save(tmp_path / "power.npy", array)
+    lookalike("search", "--corpus", corpus, "--npy", tmp_path / "power.npy").assert_refused(2, words)

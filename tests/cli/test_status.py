@@ -1,0 +1,50 @@
+"""``lookalike status``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.cli.status import lines
+from pipeline.search import CorpusStatus, open_corpus
+from tests.cli.conftest import Lookalike
+
+
+def test_a_corpus_is_described(lookalike: Lookalike, corpus: Path) -> None:
+    ran = lookalike("status", "--corpus", corpus)
+    counted = open_corpus(corpus).status()
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines() == [
+        f"{corpus}, generation {counted.generation}, {counted.size_bytes / 1e6:,.1f} MB",
+        "sources   3 (3 of 2.794Hz-18.25s)",
+        "files     3 done",
+        f"windows   192 seen, {counted.windows_kept} kept ({counted.windows_kept / 1.92:.2f} %)",
+        f"vectors   {counted.windows_kept} of power-spectrum-v1",
+        f"index     0 vectors in 0 segments, {counted.windows_kept} scanned exactly",
+    ]
+
+
+def test_json_is_one_object_and_all_there_is(lookalike: Lookalike, corpus: Path) -> None:
+    ran = lookalike("status", "--corpus", corpus, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json == open_corpus(corpus).status().to_json()
+
+
+def test_reasons_classes_and_large_numbers_are_readable() -> None:
+    status = CorpusStatus("/c", 12, 1234, {"2.794Hz-18.25s": 1230, "2861Hz-1.074s": 4}, {"busy": 1, "done": 9400},
+                          {"BUSY": 1}, 12_500_000_000, 250_000_000, {"power-spectrum-v1": 250_000_000}, 249_000_000,
+                          1_000_000, 249, 5_000_000_000)
+    assert lines(status) == [
+        "/c, generation 12, 5,000.0 MB",
+        "sources   1,234 (1230 of 2.794Hz-18.25s, 4 of 2861Hz-1.074s)",
+        "files     1 busy, 9400 done",
+        "          1 BUSY",
+        "windows   12,500,000,000 seen, 250,000,000 kept (2.00 %)",
+        "vectors   250,000,000 of power-spectrum-v1",
+        "index     249,000,000 vectors in 249 segments, 1,000,000 scanned exactly",
+    ]
+
+
+def test_an_empty_corpus_has_no_shares() -> None:
+    said = lines(CorpusStatus("/c", 0, 0, {}, {}, {}, 0, 0, {}, 0, 0, 0, 0))
+    assert said[1:] == ["sources   0", "files     none", "windows   0 seen, 0 kept (0.00 %)",
+                        "index     0 vectors in 0 segments, 0 scanned exactly"]

@@ -1,0 +1,44 @@
+"""Tasks for engine tests: workers import them by name."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def worker_pid() -> int:
+    return os.getpid()
+
+
+def environment_of_worker(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def attempt(counter: Path, failures: int) -> int:
+    """Fail the first ``failures`` times; attempts are counted in a file, in whatever process they happen."""
+    with open(counter, "a") as file:
+        file.write("x")
+    attempts = counter.stat().st_size
+    if attempts <= failures:
+        raise OSError(f"attempt {attempts}")
+    return attempts
+
+
+def die(counter: Path, deaths: int) -> int:
+    """End the worker process the first ``deaths`` times, as a crash in a library would."""
+    with open(counter, "a") as file:
+        file.write("x")
+    attempts = counter.stat().st_size
+    if attempts <= deaths:
+        os._exit(11)
+    return attempts

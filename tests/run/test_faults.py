@@ -1,0 +1,291 @@
+"""Ingest where something dies: workers, runs, the disk. Moments are random, their seeds are not."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline import plan
+from pipeline.errors import Reason, RunError
+from pipeline.model import SourceReport
+from pipeline.run import Progress, RunReport, ingest
+from pipeline.store import CorpusStore
+from tests.run.small import COARSE, archive, assert_same_corpus, config, contents, write_scan
+from tests.run.workers import (
+    are_gone,
+    environment,
+    gpu_worker,
+    ingest_command,
+    preload,
+    preloaded,
+    slowly,
+    started,
+    wait_until,
+    worker_processes,
+)
+
+PRELOAD = "DASK_DISTRIBUTED__WORKER__PRELOAD"
+
+
+def by_name(report: RunReport) -> dict[str, SourceReport]:
+    return {Path(r.path).name: r for r in report.reports}
+
+
+# --- workers -------------------------------------------------------------------------------------------------------
+
+
+class Killer:
+    """A listener that kills a worker of the embedded cluster whenever so many windows have been seen."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._moments = sorted(self._random.sample(range(0, 6 * 64, 16), 3))
+        self._others = worker_processes(psutil.Process())
+        self.killed = 0
+
+    def __call__(self, progress: Progress) -> None:
+        mine = sorted(worker_processes(psutil.Process()) - self._others, key=lambda worker: worker.pid)
+        if progress.stage == "scan" and self._moments and progress.windows_seen >= self._moments[0] and mine:
+            self._moments.pop(0)
+            self._random.choice(mine).kill()
+            self.killed += 1
+
+
+def test_killed_workers_are_survived(
+    good: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)
+    killer = Killer(seed=1)
+    with preloaded(slowly(tmp_path, 0.1)):
+        report = ingest([good], tmp_path / "corpus", config=config(), listener=killer)
+    assert killer.killed == 3
+    assert [r.status for r in report.reports] == ["done"] * 6
+    assert_same_corpus(tmp_path / "corpus", undisturbed)
+
+
+def test_a_source_that_crashes_its_worker_each_time_fails_alone(
+    tmp_path: Path, undisturbed: Path, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Path(shutil.copytree(good, tmp_path / "data"))
+    write_scan(data / "crashes.h5", 50)
+    crashing = preload(tmp_path, "scan_part", "if a[0].source.path.endswith('crashes.h5'): os._exit(11)")
+    with preloaded(crashing):
+        report = ingest([data], tmp_path / "corpus", config=config())
+    found = by_name(report)
+    crashed = found.pop("crashes.h5")
+    assert (crashed.status, crashed.reason, report.exit_code) == ("failed", Reason.CRASHED, 3)
+    assert "every worker that ran it died" in crashed.message
+    assert crashed.message.startswith(str(data / "crashes.h5"))
+    assert {r.status for r in found.values()} == {"done"}
+    # with a library that is mended it heals
+    report = ingest([data], tmp_path / "corpus", config=config(), serial=True)
+    assert by_name(report)["crashes.h5"].status == "done"
+    assert len(CorpusStore.open(tmp_path / "corpus").manifest().sources) == 7
+
+
+def test_a_file_that_crashes_whoever_probes_it_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = archive(tmp_path / "data", 2)
+    (data / "scan0.h5").rename(data / "crashes.h5")
+    crashing = preload(tmp_path, "open_filterbank", "if str(a[0]).endswith('crashes.h5'): os._exit(11)")
+    with preloaded(crashing):
+        report = ingest([data], tmp_path / "corpus", config=config())
+    assert {name: (r.status, r.reason) for name, r in by_name(report).items()} == {
+        "crashes.h5": ("failed", Reason.CRASHED), "scan1.fil": ("done", None)}
+
+
+def test_a_gpu_worker_embeds_and_where_it_vanishes_the_run_stops_and_the_next_goes_on(
+    cluster: Any, client: Any, good: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    root, embedded = tmp_path / "corpus", tmp_path / "embedded"
+    embedded.mkdir()
+    with gpu_worker(cluster) as worker:
+        client.run(count_embeds, str(embedded))
+        ingest([good / "scan0.h5"], root, client, config=config(embed_on="gpu"))
+        assert [path.name for path in embedded.iterdir()] == [str(worker.pid)]
+
+        def vanish(progress: Progress) -> None:
+            if progress.windows_seen and worker.poll() is None:
+                worker.kill()
+
+        with pytest.raises(RunError, match="for 1 s no worker could run what is left to do"):
+            ingest([good], root, client, config=config(embed_on="gpu", resource_wait_s=1.0), listener=vanish)
+    assert not list((root / "staging").iterdir())
+    client.run(count_embeds, "")
+    report = ingest([good], root, client, config=config())
+    assert {(r.status, r.reason) for r in report.reports} == {("done", None), ("skipped", None)}
+    assert_same_corpus(root, undisturbed)
+
+
+def count_embeds(folder: str) -> None:
+    """Have a worker leave its process id in ``folder`` when it embeds; without a folder, no longer."""
+    from pipeline import tasks
+
+    really = getattr(tasks.embed_part, "really", tasks.embed_part)
+
+    def embed_part(work: tasks.Work, part_no: int) -> tasks.PartReport:
+        Path(folder, str(os.getpid())).touch()
+        return really(work, part_no)
+
+    embed_part.really = really  # type: ignore[attr-defined]
+    tasks.embed_part = embed_part if folder else really
+
+
+# --- whole runs ----------------------------------------------------------------------------------------------------
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+def complete_on_disk(root: Path) -> set[str]:
+    sources = {path.name for path in (root / "sources").glob("*")}
+    return sources & {path.name for path in (root / "vectors").glob("*/*")}
+
+
+def count(root: Path, pattern: str) -> int:
+    return sum(1 for _ in root.glob(pattern))
+
+
+def run_to_the_end(data: Path, root: Path, folder: Path) -> dict[str, Any]:
+    done = run(ingest_command(data, root), folder)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+MOMENTS = ["staging/*", "staging/*/*/part-*.npz", "sources/*", "vectors/*/*"]
+"""What appears while a run goes on; the run is killed a moment after one of these."""
+
+
+def test_a_run_killed_at_any_moment_leaves_a_corpus_that_the_next_completes(
+    good: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    root, chance = tmp_path / "corpus", random.Random(1)
+    inodes: dict[str, int] = {}
+    killed = 0
+    for pattern in chance.sample(MOMENTS, len(MOMENTS)):
+        before = set(root.glob(pattern))
+        with started(ingest_command(good, root), tmp_path, **{PRELOAD: slowly(tmp_path, 0.2)}) as process:
+            while before.issuperset(root.glob(pattern)) and process.poll() is None:
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.1))
+            with suppress(ProcessLookupError):  # it was faster
+                os.killpg(process.pid, signal.SIGKILL)
+            killed += process.wait() == -signal.SIGKILL
+        held = contents(root)  # it opens, and all it names is whole
+        assert held.keys() - {"files"} <= complete_on_disk(root)
+        inodes = {source_id: (root / "sources" / source_id).stat().st_ino for source_id in complete_on_disk(root)}
+
+    assert killed >= 3, "else the moments come too late"
+
+    report = run_to_the_end(good, root, tmp_path)
+    assert {r["source"] for r in report["sources"] if r["status"] == "skipped"} == inodes.keys()
+    assert {r["message"] for r in report["sources"] if r["status"] == "skipped"} <= {"already in the corpus"}
+    assert report["tasks"] == (1 + 3 * (6 - len(inodes)) if len(inodes) < 6 else 0)
+    assert {source_id: (root / "sources" / source_id).stat().st_ino for source_id in inodes} == inodes
+    assert not list((root / "staging").iterdir())
+    assert_same_corpus(root, undisturbed)
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "kill-INT"])
+def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on_later(
+    to_all: bool, good: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "corpus"
+    with started(ingest_command(good, root), tmp_path, **{PRELOAD: slowly(tmp_path, 0.3)}) as process:
+        wait_until(lambda: count(root, "sources/*") > 0)
+        family = worker_processes(psutil.Process(process.pid))
+        assert len(family) >= 2
+        if to_all:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        else:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (130, "")
+        assert err.strip() == "lookalike: interrupted; what is committed stays, run again to go on"
+        wait_until(lambda: are_gone(family), seconds=5)
+    assert not list((root / "staging").iterdir())
+    ingest([good], root, config=config(), serial=True)
+    assert_same_corpus(root, undisturbed)
+
+
+def test_workers_do_not_outlive_a_run_that_is_killed(good: Path, tmp_path: Path) -> None:
+    with started(ingest_command(good, tmp_path / "corpus"), tmp_path, **{PRELOAD: slowly(tmp_path, 0.2)}) as process:
+        wait_until(lambda: count(tmp_path, "corpus/staging/*") > 0)
+        family = worker_processes(psutil.Process(process.pid))
+        process.kill()
+        process.wait()
+        wait_until(lambda: are_gone(family), seconds=10)
+
+
+def test_two_runs_at_once_are_one_too_many(good: Path, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    with started(ingest_command(good, root), tmp_path, **{PRELOAD: slowly(tmp_path, 0.5)}) as first:
+        wait_until(lambda: count(root, "staging/*") > 0)
+        second = run(ingest_command(good, root, serial=True), tmp_path)
+        assert (second.returncode, second.stdout) == (4, "")
+        assert f"locked by process {first.pid} on {socket.gethostname()} since " in second.stderr
+        out, err = first.communicate(timeout=60)
+        assert (first.returncode, err) == (0, "")
+        assert {r["status"] for r in json.loads(out)["sources"]} == {"done"}
+
+
+# --- the disk ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """A file system that takes next to nothing, and a way to give it more."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(*options: str) -> subprocess.CompletedProcess[str]:
+        return run(["mount", "-t", "tmpfs", "-o", *options, "tmpfs", str(disk)], tmp_path)
+
+    done = mount("size=200k")
+    if done.returncode != 0:
+        pytest.skip(f"needs a small file system, and none may be mounted here: {done.stderr.strip()}")
+    yield disk, lambda size: mount(f"remount,size={size}").check_returncode()
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_the_run_with_a_message_and_with_room_the_next_completes(
+    small_disk: tuple[Path, Callable[[str], None]], good: Path, undisturbed: Path, client: Any, tmp_path: Path
+) -> None:
+    disk, resize = small_disk
+    root = disk / "corpus"
+    held: list[int] = []
+    for size in ("200k", "400k", "600k", "800k"):
+        resize(size)
+        with pytest.raises(RunError, match=r"corpus: cannot be written \(.*No space left on device.*\); make room"):
+            ingest([good], root, client, config=config())
+        held.append(len(contents(root)) - 1)  # it opens, and what it names is whole
+    assert held == sorted(held)
+    assert 0 < held[-1] < 6, "some, not all: the sizes above are to be chosen so"
+    resize("50m")
+    report = ingest([good], root, client, config=config())
+    assert report.exit_code == 0
+    assert not list((root / "staging").iterdir())
+    assert_same_corpus(root, undisturbed)
+
+
+def test_the_command_says_that_the_disk_is_full(
+    small_disk: tuple[Path, Callable[[str], None]], good: Path, tmp_path: Path
+) -> None:
+    done = run(ingest_command(good, small_disk[0] / "corpus", serial=True), tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"lookalike: {small_disk[0] / 'corpus'}: cannot be written")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,120 @@
+"""Real processes for the tests: workers, the command, and what is left of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.run.small import COARSE
+
+LOOPBACK = "127.0.0.1"
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Environment in which a process finds this package and these tests from any folder."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **changes}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@contextmanager
+def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A further worker that says it has a GPU, started as an operator starts it."""
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
+               "--no-dashboard", "--no-nanny", "--nthreads", "1", "--resources", "GPU=1"]
+    workers = cluster.scheduler.workers
+    before = len(workers)
+    process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
+    try:
+        wait_until(lambda: len(workers) == before + 1)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        wait_until(lambda: len(workers) == before)
+
+
+def worker_processes(parent: psutil.Process) -> set[psutil.Process]:
+    """Processes of an embedded cluster."""
+    return {child for child in parent.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())}
+
+
+def preload(folder: Path, name: str, *body: str) -> str:
+    """Write a module that workers load as they start, and return its path.
+
+    It gives ``pipeline.tasks.<name>`` a new body, in which ``really(*a, **k)`` is the old one.
+    """
+    path = folder / "preload.py"
+    path.write_text("\n".join([
+        "import os, time",
+        "from pipeline import tasks",
+        f"really = getattr(tasks.{name}, 'really', tasks.{name})",  # Dask loads it more than once
+        f"def {name}(*a, **k):",
+        *(f"    {line}" for line in body),
+        "    return really(*a, **k)",
+        f"{name}.really = really",
+        f"tasks.{name} = {name}",
+        "",
+    ]))
+    return str(path)
+
+
+@contextmanager
+def preloaded(path: str) -> Iterator[None]:
+    """Have the workers of clusters that start meanwhile load a module."""
+    import distributed  # noqa: F401 - its settings must be there before one is changed
+    from dask import config
+
+    with config.set({"distributed.worker.preload": [path]}):
+        yield
+
+
+def slowly(folder: Path, seconds: float) -> str:
+    """Give each scan task some time in which something can happen to it."""
+    return preload(folder, "scan_part", f"time.sleep({seconds})")
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "pipeline", *map(str, arguments)]
+
+
+def ingest_command(data: Path, root: Path, *, serial: bool = False) -> list[str]:
+    where = ["--serial"] if serial else ["--workers", "2"]
+    return command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--json", *where)
+
+
+@contextmanager
+def started(arguments: list[str], folder: Path, **changes: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in a process group of its own, as a shell does; none of it survives the block."""
+    process = subprocess.Popen(arguments, cwd=folder, env=environment(**changes), text=True, start_new_session=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    family = [psutil.Process(process.pid)]
+    try:
+        yield process
+    finally:
+        family += family[0].children(recursive=True) if family[0].is_running() else []
+        for one in family:
+            if one.is_running():
+                one.kill()
+        process.wait()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stderr.close()
+
+
+def are_gone(processes: set[psutil.Process]) -> bool:
+    return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
