@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,11 +147,24 @@ def index(
 
 
 def open_or_create(root: Path, config: Config) -> CorpusStore:
-    """Open the corpus, refusing one of another identity, or make it and write its ``corpus.toml``."""
-    store = CorpusStore.open_or_create(root, config.identity())
-    if not (root / CONFIG_FILE).exists():
-        write_atomic(root / CONFIG_FILE, config.to_toml().encode())
+    """Open the corpus, refusing one of another identity; or make it, its identity spelt out in ``corpus.toml``."""
+    try:
+        store = CorpusStore.open(root)
+    except CorpusNotFound:
+        _write_config(root, config)  # first: a crash in between leaves what was asked for, as if the user had written it
+        return CorpusStore.create(root, config.identity())
+    store.require_identity(config.identity())
     return store
+
+
+def _write_config(root: Path, config: Config) -> None:
+    """Write ``corpus.toml``. [index] and [run] stay as the user's own file has them: flags are for one run."""
+    own = Config.load(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"{root}: is not a folder; name another one for the corpus") from error
+    write_atomic(root / CONFIG_FILE, replace(config, index=own.index, run=own.run).to_toml().encode())
 
 
 def _engine(config: Config, client: Any, serial: bool) -> AbstractContextManager[Engine]:

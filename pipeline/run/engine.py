@@ -144,9 +144,9 @@ class DaskEngine:
                     self._suspects.append(call)
                 else:
                     outcomes.append((call.ticket, result))
-            if self._can_go_on():
+            if outcomes or self._can_go_on():
                 stuck_since = time.monotonic()
-            elif not outcomes and time.monotonic() - stuck_since > self._config.resource_wait_s:
+            elif time.monotonic() - stuck_since > self._config.resource_wait_s:
                 raise RunError(f"for {self._config.resource_wait_s:g} s no worker could run what is left to do "
                                f"({len(self._calls)} tasks); start workers and run again")
         return outcomes
@@ -193,7 +193,7 @@ class DaskEngine:
 
     def _can_go_on(self) -> bool:
         """Tell whether some worker can run one of the tasks in flight."""
-        workers = self._look()
+        workers = self._look(fresh=True)
         gpu_only = all(call.on_gpu for call in self._calls.values())
         return bool(workers) and (not gpu_only or self._gpu_workers() > 0)
 

@@ -305,3 +305,13 @@ def test_a_run_is_not_ended_by_a_terminal_that_goes_away(lookalike: Lookalike, d
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", Gone())
         assert lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL).code == 0
+
+
+def test_flags_of_a_run_are_for_that_run_alone(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    """A scheduler named once may be gone the next night."""
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / CONFIG_FILE).write_text("[run]\nin_flight = 2\n")
+    assert lookalike("ingest", data, "--corpus", corpus, *SERIAL, "--embed-on", "cpu", "--step", "512").code == 0
+    written = Config.load(corpus)
+    assert (written.scan.step, written.run.in_flight, written.run.embed_on) == (512, 2, "auto")

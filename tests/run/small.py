@@ -10,7 +10,8 @@ import numpy as np
 
 from pipeline.config import Config, RunConfig, ScanConfig
 from pipeline.filterbank import write_filterbank
-from pipeline.model import Header
+from pipeline.model import Header, SourceReport
+from pipeline.run import RunReport
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup
 
 COARSE = 4096
@@ -57,6 +58,11 @@ def archive(folder: Path, count: int = 3) -> Path:
 def config(scan: ScanConfig = SCAN, **run: Any) -> Config:
     """Configuration for these archives."""
     return Config(scan=scan, run=RunConfig(**{"workers": 2, "resource_wait_s": 10.0, **run}))
+
+
+def by_name(report: RunReport) -> dict[str, SourceReport]:
+    """Reports by file name."""
+    return {Path(r.path).name: r for r in report.reports}
 
 
 def contents(root: Path) -> dict[str, Any]:

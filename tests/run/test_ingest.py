@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import subprocess
-import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
@@ -23,27 +19,22 @@ from pipeline import plan, run
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderError, Reason
 from pipeline.filterbank import write_filterbank
-from pipeline.model import SourceReport
-from pipeline.run import Progress, RunReport, engine, ingest
+from pipeline.run import Progress, engine, ingest
 from pipeline.run.engine import SerialEngine
-from pipeline.store import CorpusStore, SourceGroup, VectorGroup
+from pipeline.store import CorpusStore
+from tests.run.bad import corrupt
 from tests.run.small import (
     COARSE,
     N_COARSE,
     SCAN,
     archive,
     assert_same_corpus,
+    by_name,
     config,
-    contents,
     header,
     noisy_power,
     write_scan,
 )
-from tests.run.workers import environment
-
-
-def by_name(report: RunReport) -> dict[str, SourceReport]:
-    return {Path(r.path).name: r for r in report.reports}
 
 
 def generation(root: Path) -> int:
@@ -294,231 +285,3 @@ def test_progress_grows_to_the_end(good: Path, tmp_path: Path, monkeypatch: pyte
     seen = [p.windows_seen for p in told]
     assert seen == sorted(seen)
     assert seen[-1] == report.windows_seen == 384
-
-
-# --- bad input, every kind, in both formats ------------------------------------------------------------------------
-
-
-def corrupt(path: Path) -> None:
-    """Damage the frame of one compressed chunk."""
-    with h5py.File(path, "r") as file:
-        info = file["data"].id.get_chunk_info_by_coord((3, 0, 0))
-    with open(path, "r+b") as raw:
-        raw.seek(info.byte_offset)
-        raw.write(b"\xff" * 16)
-
-
-def patch_keyword(path: Path, keyword: str, value: bytes) -> None:
-    """Overwrite a keyword's value in a sigproc header."""
-    raw = bytearray(path.read_bytes())
-    at = raw.index(keyword.encode()) + len(keyword)
-    raw[at : at + len(value)] = value
-    path.write_bytes(raw)
-
-
-def rename_keyword(path: Path, keyword: str, other: str) -> None:
-    path.write_bytes(path.read_bytes().replace(keyword.encode(), other.encode(), 1))
-
-
-def set_attribute(path: Path, name: str, value: Any) -> None:
-    with h5py.File(path, "r+") as file:
-        if value is None:
-            del file["data"].attrs[name]
-        else:
-            file["data"].attrs[name] = value
-
-
-def bad_archive(data: Path) -> dict[str, Reason]:
-    """One file of each kind of bad input, in each format that can have it."""
-    data.mkdir()
-    expected: dict[str, Reason] = {}
-    numbers = iter(range(100, 200))
-
-    def fil(name: str, reason: Reason, **changes: Any) -> Path:
-        expected[f"{name}.fil"] = reason
-        return write_scan(data / f"{name}.fil", next(numbers), **changes)
-
-    def h5(name: str, reason: Reason, **changes: Any) -> Path:
-        expected[f"{name}.h5"] = reason
-        return write_scan(data / f"{name}.h5", next(numbers), **changes)
-
-    for suffix in ("fil", "h5"):
-        (data / f"empty.{suffix}").write_bytes(b"")
-        expected[f"empty.{suffix}"] = Reason.EMPTY
-        (data / f"notes.{suffix}").write_text("this is no filterbank\n" * 1000)
-        expected[f"notes.{suffix}"] = Reason.NOT_FILTERBANK
-    with h5py.File(data / "other.h5", "w") as file:
-        file["table"] = np.arange(5)
-    expected["other.h5"] = Reason.NOT_FILTERBANK
-
-    size = 4 * N_COARSE * COARSE * 16
-    path = fil("header-only", Reason.NO_DATA)
-    os.truncate(path, path.stat().st_size - size)
-    with h5py.File(h5("header-only", Reason.NO_DATA), "r+") as file:
-        attributes = dict(file["data"].attrs)
-        del file["data"]
-        row = (1, N_COARSE * COARSE)
-        file.create_dataset("data", (0, *row), "f4", maxshape=(None, *row)).attrs.update(attributes)
-
-    patch_keyword(fil("huge", Reason.HEADER_INCONSISTENT), "nchans", (2**30).to_bytes(4, "little"))
-    set_attribute(h5("huge", Reason.HEADER_INCONSISTENT), "nchans", 2**30)
-    path = fil("truncated", Reason.TRUNCATED)
-    os.truncate(path, path.stat().st_size - size // 3)
-    path = h5("truncated", Reason.TRUNCATED)
-    os.truncate(path, path.stat().st_size // 2)
-
-    os.truncate(fil("cut-header", Reason.BAD_HEADER), 100)
-    rename_keyword(fil("lacking", Reason.BAD_HEADER), "tstart", "period")
-    rename_keyword(fil("unknown", Reason.BAD_HEADER), "source_name", "source_nama")
-    set_attribute(h5("lacking", Reason.BAD_HEADER), "fch1", None)
-    axes = (("foff-zero", "foff", 0.0), ("foff-nan", "foff", np.nan), ("tsamp-negative", "tsamp", -1.0))
-    for name, keyword, value in axes:
-        patch_keyword(fil(name, Reason.BAD_AXIS), keyword, np.float64(value).tobytes())
-        set_attribute(h5(name, Reason.BAD_AXIS), keyword, value)
-    patch_keyword(fil("nbits", Reason.UNSUPPORTED_NBITS), "nbits", (4).to_bytes(4, "little"))
-    with h5py.File(h5("nbits", Reason.UNSUPPORTED_NBITS), "r+") as file:
-        attributes = dict(file["data"].attrs)
-        del file["data"]
-        data_set = file.create_dataset("data", data=np.ones((16, 1, N_COARSE * COARSE), "i8"))
-        data_set.attrs.update(attributes | {"nbits": 64})
-    for make in (fil, h5):
-        make("short", Reason.TOO_FEW_SAMPLES, nsamples=15)
-        make("narrow", Reason.TOO_FEW_CHANNELS, nchans=200)
-    corrupt(h5("corrupt", Reason.CORRUPT_CHUNK))
-    (data / "dangling.fil").symlink_to("nowhere.fil")
-    (data / "loop.h5").symlink_to("loop.h5")
-    expected |= {"dangling.fil": Reason.BAD_LINK, "loop.h5": Reason.BAD_LINK}
-    (data / "up").symlink_to(data)
-    expected["up"] = Reason.BAD_LINK
-    outside = write_scan(data.parent / "outside.h5", next(numbers))
-    with h5py.File(data / "external.h5", "w") as file:
-        file["data"] = h5py.ExternalLink(str(outside), "/data")
-        file.attrs["CLASS"] = "FILTERBANK"
-    expected["external.h5"] = Reason.REFUSED_LINK
-    return expected
-
-
-def good_but_odd(data: Path) -> set[str]:
-    """Files that must simply work."""
-    like = header(90)
-    power = noisy_power(90)
-    power[:, :300], power[2, 5000:6000], power[4, 7000:8000], power[:, 9000:9100], power[7] = 0, np.nan, np.inf, -3, 5e8
-    names = {"dead pixels.h5", "dead pixels.fil", "zwei Wörter ☆\nund Zeile.h5", os.fsdecode(b"latin-\xe9.fil"),
-             "CAPITALS.FIL", "eight-bit.fil", "rising.h5", "two-products.h5", "good.hdf5"}
-    write_filterbank(data / "dead pixels.h5", power, like)
-    write_filterbank(data / "dead pixels.fil", power[:, ::-1], header(91))
-    write_scan(data / "zwei Wörter ☆\nund Zeile.h5", 92)
-    write_scan(data / os.fsdecode(b"latin-\xe9.fil"), 93)
-    write_scan(data / "CAPITALS.FIL", 94)
-    write_filterbank(data / "eight-bit.fil", noisy_power(95) / 1e8, header(95, nbits=8))
-    write_scan(data / "rising.h5", 96, foff_mhz=-header().foff_mhz)
-    write_scan(data / "good.hdf5", 97)
-    path = write_scan(data / "two-products.h5", 98)
-    with h5py.File(path, "r+") as file:
-        samples, attributes = file["data"][:], dict(file["data"].attrs)
-        del file["data"]
-        both = file.create_dataset("data", data=np.concatenate([samples, 0 * samples], axis=1))
-        both.attrs.update(attributes | {"nifs": 2})
-    return names
-
-
-@pytest.fixture
-def restless(tmp_path: Path) -> Iterator[Callable[[Path], threading.Event]]:
-    """Keep touching a file, as one that is still being written is; the event stops it."""
-    stop = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def touch(path: Path) -> None:
-        moment = 10**18
-        while not stop.wait(0.002):
-            moment += 1
-            os.utime(path, ns=(moment, moment))
-
-    def start(path: Path) -> threading.Event:
-        threads.append(threading.Thread(target=touch, args=(path,)))
-        threads[-1].start()
-        return stop
-
-    yield start
-    stop.set()
-    for thread in threads:
-        thread.join()
-
-
-def test_every_kind_of_bad_input_is_told_apart_and_harms_nobody_else(
-    tmp_path: Path, client: Any, restless: Callable[[Path], threading.Event]
-) -> None:
-    data, root = tmp_path / "data", tmp_path / "corpus"
-    expected: dict[str, Reason | None] = dict(bad_archive(data))
-    names = good_but_odd(data)
-    write_scan(data / "busy.h5", 99)
-    expected |= dict.fromkeys(names) | {"busy.h5": Reason.BUSY}
-    stop = restless(data / "busy.h5")
-    pids = set(client.run(os.getpid).values())
-
-    report = ingest([data], root, client, config=config())
-    found = by_name(report)
-    assert {name: r.reason for name, r in found.items()} == expected
-    assert {name for name, r in found.items() if r.status == "done"} == names
-    assert (found["busy.h5"].status, report.exit_code) == ("busy", 3)
-    assert set(client.run(os.getpid).values()) == pids, "a worker died"
-    for name, r in found.items():
-        if r.reason is not None:
-            assert r.message.startswith(str(data)), "says which file"
-            assert r.status == ("skipped" if r.reason.is_information else "busy" if name == "busy.h5" else "failed")
-    manifest = CorpusStore.open(root).manifest()
-    for source_id in manifest.sources:
-        assert np.isfinite(VectorGroup.open(root, "power-spectrum-v1", source_id).vectors()).all()
-    dead = SourceGroup.open(root, found["dead pixels.h5"].source_id)
-    assert dead.exposure("windows_masked").sum() == found["dead pixels.h5"].windows_masked > 0
-
-    # again: what may heal is tried again, all else is known
-    stop.set()
-    write_scan(data / "truncated.fil", 77)
-    report = ingest([data], root, client, config=config())
-    again = by_name(report)
-    names |= {"busy.h5", "truncated.fil"}
-    assert {name for name, r in again.items() if r.status == "done"} == {"busy.h5", "truncated.fil"}
-    assert {name: r.reason for name, r in again.items()} == expected | {"busy.h5": None, "truncated.fil": None}
-    files = CorpusStore.open(root).manifest().files
-    tries = {Path(path).name: entry.tries for path, entry in files.items()}
-    assert {name for name, count in tries.items() if count > 1} == {"truncated.h5"}
-    assert tries["truncated.h5"] == 2
-
-    # and once more: one probe, of the one file that may still heal
-    report = ingest([data], root, client, config=config())
-    assert (report.tasks, report.exit_code) == (1, 3)
-    assert by_name(report)["truncated.h5"].reason is Reason.TRUNCATED
-    (data / "truncated.h5").unlink()
-    before = generation(root)
-    assert ingest([data], root, client, config=config()).tasks == 0
-    assert generation(root) == before
-    assert len(contents(root)["files"]) == len(expected) - 3, "links that lead nowhere are no files"
-
-
-DROP_PRIVILEGES = """
-import ctypes, sys
-libc = ctypes.CDLL(None)
-for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: root would read what nobody may
-    libc.prctl(24, capability, 0, 0, 0)
-import os
-os.execv(sys.executable, [sys.executable, "-m", "pipeline", *sys.argv[1:]])
-"""
-
-
-def test_what_may_not_be_read_is_reported_by_the_command_and_taken_when_it_may(tmp_path: Path) -> None:
-    data = archive(tmp_path / "data", 2)
-    (data / "closed").mkdir()
-    (data / "scan0.h5").chmod(0)
-    (data / "closed").chmod(0)
-    command = [sys.executable, "-c", DROP_PRIVILEGES, "ingest", str(data), "--corpus", str(tmp_path / "corpus"),
-               "--coarse-width", str(COARSE), "--serial"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment())
-    assert done.returncode == 3, done.stderr
-    assert "3 files: 1 done, 0 skipped, 2 failed" in done.stdout
-    assert "2 PERMISSION" in done.stdout
-    (data / "scan0.h5").chmod(0o644)
-    (data / "closed").chmod(0o755)
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment())
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 files: 1 done, 1 skipped, 0 failed" in done.stdout
