@@ -171,7 +171,7 @@ NARROW = [(1024, 6123), (2**14, 102), (2**16, 102), (2**16, 4)]
 
 @pytest.mark.parametrize(("width", "n"), NARROW)
 def test_the_shape_of_narrow_coarse_channels_is_flattened(width: int, n: float) -> None:
-    """Mid-resolution products have 1,024 channels a coarse channel, and noise of a hundredth: any shape left is a storm."""
+    """Mid-resolution products have 1,024 channels a coarse channel, and noise of 1 %: any shape left is a storm."""
     flat = flatten(noise(n, width) * band_shape(width).astype(np.float32), nominal=n, coarse_width=width)
     block, smoothing = smoothing_of(width)
     inside = slice(block * smoothing, -block * smoothing)

@@ -20,7 +20,7 @@ SPACING = 16_384
 
 
 def pasted(power: np.ndarray, cutout: np.ndarray, channel: int) -> None:
-    """Paste real power into mean-1 noise: level and spread matched, edges tapered, so that only the signal can match."""
+    """Paste real power into mean-1 noise, level and spread matched, edges tapered: only the signal can match."""
     rows, width = cutout.shape
     relative = cutout / np.median(cutout, axis=1, keepdims=True) - 1
     below = relative[relative < 0]

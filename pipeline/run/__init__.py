@@ -151,7 +151,7 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
     try:
         store = CorpusStore.open(root)
     except CorpusNotFound:
-        _write_config(root, config)  # first: a crash in between leaves what was asked for, as if the user had written it
+        _write_config(root, config)  # first: a crash in between leaves it as if the user had written it
         return CorpusStore.create(root, config.identity())
     store.require_identity(config.identity())
     return store

@@ -23,7 +23,7 @@ from pipeline.windows import Tiling
 
 logger = logging.getLogger(__name__)
 
-# scan loads numba, noise scipy: imported only where something must be cut, so that a stored window is found without them
+# scan loads numba, noise scipy: imported where something must be cut, so that a stored window is found without them
 
 MOST_WINDOWS = 65_536
 """Most windows of one query: sixteen coarse channels of the fine product."""

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_scan.py [--coarse-channels 64] [--folder DIR] [--workers 2] [--notebook-windows 16]
 
-Writes a file of 16 × coarse channels × 2^20 float32 (64: 4.3 GB decoded) with signals in about 2 % of its windows, once, and
-prints a markdown table. Everything is timed in the same run, so the ratios hold whatever the machine.
+Writes a file of 16 × coarse channels × 2^20 float32 (64: 4.3 GB decoded) with signals in about 2 % of its windows,
+once, and prints a markdown table. Everything is timed in the same run, so the ratios hold whatever the machine.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def main() -> None:
     rows.append(("the notebook's loop", windows / rate, rate, f"extrapolated from {options.notebook_windows} windows"))
 
     print(f"16 × {options.coarse_channels} × 2^20 float32, {decoded / 1e9:.1f} GB decoded, "
-          f"{path.stat().st_size / 1e9:.2f} GB on disk; {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+          f"{path.stat().st_size / 1e9:.2f} GB on disk; {platform.machine()}, {os.cpu_count()} cores, "
           f"Python {platform.python_version()}\n")
     print("| what | seconds | windows/s | MB/s decoded | × bare read | × notebook | |")
     print("|---|---:|---:|---:|---:|---:|---|")
