@@ -13,10 +13,11 @@ _HOMES = {
     "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
     "open_corpus": ("pipeline.search", "open_corpus"),
     "encode": ("pipeline.encoders", "encode"),
+    "read_waterfall": ("pipeline.filterbank", "read_waterfall"),
     "Config": ("pipeline.config", "Config"),
     "PipelineError": ("pipeline.errors", "PipelineError"),
 }
-__all__ = ["Config", "PipelineError", "build_index", "encode", "ingest", "open_corpus"]
+__all__ = ["Config", "PipelineError", "build_index", "encode", "ingest", "open_corpus", "read_waterfall"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.durable import make_folder, publish_folder
 from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch
 
 RECORD_FILE = "segment.json"
@@ -46,6 +47,8 @@ GRAPH_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
 def new_folder(folder: Path) -> Iterator[Path]:
     """Give a temporary sibling to write into; on leaving, flush and rename it to ``folder``, or delete it.
 
+    Where another process has put the same segment there meanwhile, that one stays.
+
     Raises
     ------
     CorpusError
@@ -53,33 +56,28 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     if folder.exists():
         raise CorpusError(f"{folder}: exists, and segments are never written over; choose another name")
-    partial = folder.with_name(folder.name + PARTIAL_SUFFIX)
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial = folder.with_name(f"{folder.name}.{uuid4().hex}{PARTIAL_SUFFIX}")
+    make_folder(partial)
     try:
         yield partial
-        _flush_folder(partial)
-        partial.rename(folder)
-    except BaseException:
+        with suppress(FileExistsError):
+            publish_folder(partial, folder)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    _flush_folder(folder.parent)
 
 
 def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``, each flushed to disk."""
+    """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``."""
     types = {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES}
     entries = {}
     for name, array in arrays.items():
         path = folder / f"{name}.npy"
         with path.open("wb") as file:
             np.save(file, np.ascontiguousarray(array, dtype=types[name][0]), allow_pickle=False)
-            _flush_file(file)
         entries[name] = {"shape": list(array.shape), "bytes": path.stat().st_size, "sha256": _sha256(path)}
     record = {"format": FORMAT, "format_version": FORMAT_VERSION, **facts, "arrays": entries}
     with (folder / RECORD_FILE).open("wb") as file:
         file.write(json.dumps({**record, "sha256": _record_digest(record)}, indent=1).encode())
-        _flush_file(file)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -152,16 +150,3 @@ def _record_digest(record: Mapping[str, Any]) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush_file(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import CONFIG_FILE, Config
+from pipeline.durable import write_atomic
 from pipeline.encoders import load_encoder
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.plan import split_known
-from pipeline.run.engine import Engine, SerialEngine, dask_engine
+from pipeline.run.cluster import dask_engine
+from pipeline.run.engine import Engine, SerialEngine
 from pipeline.run.index import index_corpus
 from pipeline.run.ingest import Driver, Stat, disk_errors, file_entry, make_plan, note_files, stat_of, works_of
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
-from pipeline.store import CorpusStore, Manifest, SegmentEntry, write_atomic
+from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
 __all__ = ["Progress", "RunReport", "index", "ingest", "open_or_create"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 
 from pipeline import tasks
 from pipeline.config import IndexConfig
 from pipeline.errors import PipelineError, RunError
-from pipeline.run.engine import Engine
+from pipeline.run.engine import Engine, pump
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
 logger = logging.getLogger(__name__)
@@ -18,22 +18,25 @@ logger = logging.getLogger(__name__)
 
 def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tuple[SegmentEntry, ...]:
     """Build segments of all vectors that have none, publishing each as it is finished."""
-    planned = list(plan_segments(store.manifest(), config))
-    waiting, in_flight, built = list(reversed(planned)), 0, []
+    waiting = deque(plan_segments(store.manifest(), config))
+    store.clean_segments([entry.id for entry in waiting])
+    built = []
+
+    def submit_next() -> bool:
+        if not waiting:
+            return False
+        entry = waiting.popleft()
+        engine.submit(entry, tasks.index_sources, store.root, entry)
+        return True
+
     try:
-        while waiting or in_flight:
-            while waiting and in_flight < engine.capacity:
-                entry = waiting.pop()
-                engine.submit(entry, tasks.index_sources, store.root, entry)
-                in_flight += 1
-            for entry, outcome in engine.wait():
-                in_flight -= 1
-                if isinstance(outcome, PipelineError):
-                    raise outcome
-                if isinstance(outcome, BaseException):
-                    raise RunError(f"segment {entry.id} cannot be built: {outcome}; mend it, run again") from outcome
-                store.publish(lambda manifest, entry=entry: manifest.with_segment(entry))  # type: ignore[misc]
-                built.append(entry)
+        for entry, outcome in pump(engine, submit_next):
+            if isinstance(outcome, PipelineError):
+                raise outcome
+            if isinstance(outcome, BaseException):
+                raise RunError(f"segment {entry.id} cannot be built: {outcome}; mend it, run again") from outcome
+            store.publish(lambda manifest, entry=entry: manifest.with_segment(entry))  # type: ignore[misc]
+            built.append(entry)
     finally:
         engine.cancel()
     return tuple(built)

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigError, EncoderError, Reason, RunError
 from pipeline.filterbank import FoundFile
 from pipeline.model import EncoderSpec, SourceReport, Timing
 from pipeline.plan import Plan, Probed, choose_sources, parts_of
-from pipeline.run.engine import Engine
+from pipeline.run.engine import Engine, pump
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore, FileEntry, Manifest, remove_parts
 from pipeline.windows import Tiling
@@ -44,23 +44,24 @@ def make_plan(
     tracker.enter("probe")
     batches = deque(tuple(files[first : first + PROBES_PER_TASK]) for first in range(0, len(files), PROBES_PER_TASK))
     probed: dict[FoundFile, Probed | SourceReport] = {}
-    in_flight = 0
-    while batches or in_flight:
-        while batches and in_flight < engine.capacity:
-            batch = batches.popleft()
-            engine.submit(batch, tasks.probe_batch, batch, config.scan)
-            in_flight += 1
-        for batch, outcome in engine.wait():
-            in_flight -= 1
-            tracker.tasks += 1
-            if isinstance(outcome, BaseException) and len(batch) > 1:  # find out which of them it was
-                batches.extend((file,) for file in batch)
-                continue
-            if isinstance(outcome, BaseException):
-                outcome = [_crashed(str(batch[0].path), "", outcome)]
-            probed.update(zip(batch, outcome, strict=True))
-            tracker.files_done += len(batch)
-            tracker.tell()
+
+    def submit_next() -> bool:
+        if not batches:
+            return False
+        batch = batches.popleft()
+        engine.submit(batch, tasks.probe_batch, batch, config.scan)
+        return True
+
+    for batch, outcome in pump(engine, submit_next):
+        tracker.tasks += 1
+        if isinstance(outcome, BaseException) and len(batch) > 1:  # find out which of them it was
+            batches.extend((file,) for file in batch)
+            continue
+        if isinstance(outcome, BaseException):
+            outcome = [_crashed(str(batch[0].path), "", outcome)]
+        probed.update(zip(batch, outcome, strict=True))
+        tracker.files_done += len(batch)
+        tracker.tell()
     # in the order found, not of arrival: the first of several copies is the one that is read
     return choose_sources([probed[file] for file in files], manifest)
 
@@ -185,9 +186,9 @@ class Driver:
         self._spec = spec
         self._embed_on_gpu = embed_on_gpu
         self._tracker = tracker
+        self._waiting: deque[tasks.Work] = deque()
         self._queue: deque[Job] = deque()
         self._open: dict[str, _Open] = {}
-        self._in_flight = 0
         self._unpublished: list[_Open] = []
         self._published = time.monotonic()
         self.reports: list[SourceReport] = []
@@ -197,37 +198,33 @@ class Driver:
         self._tracker.parts = sum(len(work.parts) for work in works)
         self._tracker.files_done = self._tracker.files - len(works)
         self._tracker.enter("scan")
-        waiting = deque(works)
-        while waiting or self._queue or self._in_flight:
-            while self._in_flight < self._engine.capacity and (self._queue or waiting):
-                if not self._queue:
-                    self._begin(waiting.popleft())
-                self._submit(self._queue.popleft())
-            for job, outcome in self._engine.wait():
-                self._in_flight -= 1
-                self._tracker.tasks += 1
-                self._ended(job, outcome)
+        self._waiting.extend(works)
+        for job, outcome in pump(self._engine, self._submit_next):
+            self._tracker.tasks += 1
+            self._ended(job, outcome)
             self._tracker.tell()
             if time.monotonic() - self._published > PUBLISH_S:
                 self._publish()
         self._publish()
         return self.reports
 
-    def _begin(self, work: tasks.Work) -> None:
-        self._open[work.source.id] = _Open(work, left=len(work.parts))
-        self._queue.extend(("scan", work.source.id, part_no) for part_no in range(len(work.parts)))
-
-    def _submit(self, job: Job) -> None:
-        kind, source_id, part_no = job
+    def _submit_next(self) -> bool:
+        if not self._queue and not self._waiting:
+            return False
+        if not self._queue:
+            work = self._waiting.popleft()
+            self._open[work.source.id] = _Open(work, left=len(work.parts))
+            self._queue.extend(("scan", work.source.id, part_no) for part_no in range(len(work.parts)))
+        kind, source_id, part_no = job = self._queue.popleft()
         source = self._open[source_id]
         source.in_flight += 1
-        self._in_flight += 1
         if kind == "scan":
             self._engine.submit(job, tasks.scan_part, source.work, part_no)
         elif kind == "embed":
             self._engine.submit(job, tasks.embed_part, source.work, part_no, on_gpu=self._embed_on_gpu)
         else:
             self._engine.submit(job, tasks.commit, source.work, self._spec, source.report)
+        return True
 
     def _ended(self, job: Job, outcome: Any) -> None:
         kind, source_id, part_no = job

@@ -2,7 +2,6 @@
 
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
-from pipeline.store.durable import publish_folder, write_atomic
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.layout import segment_folder, source_folder, vector_folder
 from pipeline.store.manifest import FileEntry, Manifest, SegmentEntry, SourceEntry
@@ -27,14 +26,12 @@ __all__ = [
     "VectorGroup",
     "commit_source_group",
     "commit_vector_group",
-    "publish_folder",
     "read_part",
     "read_part_vectors",
     "remove_parts",
     "segment_folder",
     "source_folder",
     "vector_folder",
-    "write_atomic",
     "write_part",
     "write_part_vectors",
 ]

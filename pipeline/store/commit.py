@@ -15,11 +15,11 @@ from uuid import uuid4
 
 import numpy as np
 
+from pipeline.durable import make_folder, publish_folder
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
 from pipeline.store.arrays import Array
-from pipeline.store.durable import make_folder, publish_folder
 from pipeline.store.groups import (
     EXPOSURE,
     VECTOR,

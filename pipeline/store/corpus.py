@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+from pipeline.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
-from pipeline.store.durable import make_folder
 from pipeline.store.generations import read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
@@ -180,6 +180,14 @@ class CorpusStore:
                 doomed = folder.with_name(f".{uuid4().hex}")
                 folder.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
+
+    def clean_segments(self, planned: Collection[str]) -> None:
+        """Remove segments that neither the manifest nor ``planned`` names: what is left of builds that were killed."""
+        with self.lock():
+            named = {*planned, *(segment.id for segment in self.manifest().segments)}
+            for folder in (self.root / SEGMENTS).iterdir():
+                if folder.name not in named:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def recover(self) -> Recovered:
         """Find the complete groups on disk that the manifest does not name, for the run to adopt.

@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from pipeline.durable import TEMPORARY_SUFFIX, write_atomic
 from pipeline.errors import CorpusDamaged
-from pipeline.store.durable import TEMPORARY_SUFFIX, write_atomic
 from pipeline.store.layout import CURRENT, MANIFESTS
 from pipeline.store.manifest import Manifest
 

@@ -14,9 +14,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.durable import atomic_file
 from pipeline.errors import CorpusDamaged
 from pipeline.store.arrays import Array
-from pipeline.store.durable import atomic_file
 from pipeline.store.layout import parts_folder
 
 

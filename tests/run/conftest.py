@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.run import ingest
-from pipeline.run.engine import embedded_cluster
+from pipeline.run.cluster import embedded_cluster
 from tests.run.small import archive, config
 
 

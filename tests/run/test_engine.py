@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
-from pipeline.run.engine import DaskEngine, Engine, SerialEngine, WorkersDied, dask_engine, embedded_cluster
+from pipeline.run.cluster import dask_engine, embedded_cluster
+from pipeline.run.engine import DaskEngine, Engine, SerialEngine, WorkersDied, pump
 from tests.run import jobs
-from tests.run.workers import LOOPBACK, environment, gpu_worker, wait_until
+from tests.run.workers import LOOPBACK, drain, environment, gpu_worker, wait_until
 
 
 @pytest.fixture(params=["serial", "dask"])
@@ -29,16 +28,30 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     made.cancel()
 
 
-def drain(engine: Engine, count: int) -> dict[Any, Any]:
-    outcomes: dict[Any, Any] = {}
-    while len(outcomes) < count:
-        ended = engine.wait()
-        assert ended, "wait returns at least one"
-        outcomes.update(ended)
-    return outcomes
-
-
 # --- any engine ----------------------------------------------------------------------------------------------------
+
+
+def test_a_pumped_engine_is_kept_busy_within_its_capacity_and_outcomes_lead_to_more(engine: Engine) -> None:
+    waiting, in_flight, most = list(range(30)), 0, 0
+
+    def submit_next() -> bool:
+        nonlocal in_flight, most
+        if not waiting:
+            return False
+        number = waiting.pop()
+        engine.submit(number, jobs.double, number)
+        in_flight += 1
+        most = max(most, in_flight)
+        return True
+
+    done = {}
+    for number, outcome in pump(engine, submit_next):
+        in_flight -= 1
+        done[number] = outcome
+        if number < 10:
+            waiting.append(100 + number)
+    assert done == {n: 2 * n for n in (*range(30), *range(100, 110))}
+    assert most == engine.capacity
 
 
 def test_each_ticket_comes_back_once_with_its_result(engine: Engine) -> None:
@@ -162,24 +175,6 @@ def test_a_gpu_that_comes_back_in_time_finishes_the_work(client: Any, cluster: A
         assert drain(engine, 1) == {"pid": other.pid}
 
 
-def test_a_scheduler_nobody_answers_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as listening:
-        listening.bind((LOOPBACK, 0))
-        address = f"tcp://{LOOPBACK}:{listening.getsockname()[1]}"
-    for scheduler in (address, "nonsense://nowhere"):
-        config = RunConfig(scheduler=scheduler, resource_wait_s=0.5)
-        with pytest.raises(ConfigError, match=f"no Dask scheduler answers at {scheduler}"), dask_engine(config):
-            pass
-
-
-def test_a_running_scheduler_is_used_by_its_address(cluster: Any, client: Any) -> None:
-    with dask_engine(RunConfig(scheduler=cluster.scheduler_address)) as engine:
-        engine.submit("pid", jobs.worker_pid)
-        (pid,) = drain(engine, 1).values()
-    assert pid in client.run(os.getpid).values()
-    assert client.submit(jobs.double, 4, pure=False).result() == 8, "leaving the engine leaves the cluster"
-
-
 def test_a_scheduler_without_workers_is_an_error_after_a_bounded_wait() -> None:
     from distributed import Client, LocalCluster
 
@@ -218,25 +213,6 @@ if __name__ == "__main__":
 """
 
 
-# --- the embedded cluster ------------------------------------------------------------------------------------------
-
-
-def listening_addresses(process: psutil.Process) -> set[str]:
-    everyone = [process, *process.children(recursive=True)]
-    return {c.laddr.ip for one in everyone for c in one.net_connections() if c.status == psutil.CONN_LISTEN}
-
-
-def test_nothing_of_the_embedded_cluster_listens_beyond_this_machine(cluster: Any) -> None:
-    assert listening_addresses(psutil.Process()) == {LOOPBACK}
-
-
-def test_embedded_workers_take_one_core_and_a_bounded_memory_each(client: Any) -> None:
-    (one, two) = client.scheduler_info(n_workers=-1)["workers"].values()
-    assert (one["nthreads"], one["memory_limit"]) == (two["nthreads"], two["memory_limit"]) == (1, 2_000_000_000)
-    for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
-        assert set(client.run(jobs.environment_of_worker, name).values()) == {"1"}, name
-
-
 def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_it(tmp_path: Path) -> None:
     with embedded_cluster(RunConfig(workers=2)) as cluster:
         from distributed import Client
@@ -253,21 +229,3 @@ def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_i
     assert outcomes.pop("unlucky") == 2
     assert set(outcomes.values()) == {0.1}
     assert 2 <= (tmp_path / "killer").stat().st_size <= 4
-
-
-def test_a_script_without_a_main_guard_may_use_the_embedded_cluster(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from pipeline.config import RunConfig\n"
-        "from pipeline.run.engine import dask_engine\n"
-        "from tests.run import jobs\n"
-        "print('script runs', flush=True)\n"
-        "with dask_engine(RunConfig(workers=1)) as engine:\n"
-        "    engine.submit('one', jobs.double, 21)\n"
-        "    print(engine.wait())\n"
-        "print(__file__)\n"
-    )
-    command = [sys.executable, str(script)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == ["script runs", "[('one', 42)]", str(script)], done.stderr
-    assert done.stderr == ""

@@ -226,6 +226,14 @@ def test_a_build_that_fails_keeps_the_segments_that_are_finished(
     assert len(index(corpus, config=with_index(exact_below=50))) == 1
 
 
+def test_what_killed_builds_left_is_removed(corpus: Path) -> None:
+    half = corpus / "index" / "power-spectrum-v1-half.0123.partial"
+    half.mkdir()
+    (half / "vectors.npy").write_bytes(b"half")
+    index(corpus)
+    assert not half.exists()
+
+
 def test_segments_are_built_on_a_cluster_where_one_is_given(corpus: Path, client: Any) -> None:
     # 64 distinct vectors are too few for a graph
     (entry,) = index(corpus, client, config=with_index(exact_below=60, segment_vectors=64))[-1:]

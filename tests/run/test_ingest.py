@@ -19,7 +19,7 @@ from pipeline import plan, run
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderError, Reason
 from pipeline.filterbank import write_filterbank
-from pipeline.run import Progress, engine, ingest
+from pipeline.run import Progress, cluster, ingest
 from pipeline.run.engine import SerialEngine
 from pipeline.store import CorpusStore
 from tests.run.bad import corrupt
@@ -66,7 +66,7 @@ def test_a_finished_ingest_starts_no_cluster_runs_no_task_and_writes_nothing(
     root = tmp_path / "corpus"
     ingest([good], root, config=config(), serial=True)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path.name != "lock"}
-    monkeypatch.setattr(engine, "embedded_cluster", None)
+    monkeypatch.setattr(cluster, "embedded_cluster", None)
     report = ingest([good], root)  # the configuration is the corpus' own
     assert (report.tasks, report.exit_code) == (0, 0)
     assert {(r.status, r.reason, r.message) for r in report.reports} == {("skipped", None, "already in the corpus")}

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from pipeline.run.engine import Engine
 from tests.run.small import COARSE
 
 LOOPBACK = "127.0.0.1"
@@ -118,3 +119,12 @@ def started(arguments: list[str], folder: Path, **changes: str) -> Iterator[subp
 
 def are_gone(processes: set[psutil.Process]) -> bool:
     return not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes)
+
+
+def drain(engine: Engine, count: int) -> dict[Any, Any]:
+    outcomes: dict[Any, Any] = {}
+    while len(outcomes) < count:
+        ended = engine.wait()
+        assert ended, "wait returns at least one"
+        outcomes.update(ended)
+    return outcomes

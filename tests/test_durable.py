@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store.durable import atomic_file, flush_tree, make_folder, publish_folder, write_atomic
+from pipeline.durable import atomic_file, flush_tree, make_folder, publish_folder, write_atomic
 
 
 @pytest.fixture
