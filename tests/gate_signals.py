@@ -1,4 +1,4 @@
-"""Shapes of signals that a gate has to see: which bins of a window they fill. For tests and benchmarks."""
+"""Noise and signals for a gate: which bins of a window a signal fills. For tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,26 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.gate import Statistics, measure
+from pipeline.model import WindowGrid
+
 SPECTRA, CHANNELS = 16, 256
 
+FALSE_ALARM = 1e-3
+
+Power = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Family = Callable[[np.random.Generator], Mask]
+
+
+def noise(n: float, spectra: int, channels: int, seed: int = 0) -> Power:
+    rng = np.random.default_rng(seed)
+    return rng.standard_gamma(n, (spectra, channels), dtype=np.float32) / np.float32(n)
+
+
+def measured(power: Power, grid: WindowGrid, n: float = 102, false_alarm: float = FALSE_ALARM) -> Statistics:
+    starts = np.arange(0, power.shape[1] - grid.channels + 1, grid.step, dtype=np.int64)
+    return measure(power, starts, grid, n, false_alarm)
 
 
 def track(channels: NDArray[np.float64], width: int = 1) -> Mask:

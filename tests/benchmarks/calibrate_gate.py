@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import gammaincc
 
 from pipeline import gate
+from pipeline.boxes import measure_windows
 from pipeline.model import WindowGrid
 
 SPECTRA_AVERAGED = (4.0, 102.0, 255.0)
@@ -29,8 +30,8 @@ def noise_statistics(noise_spectra: float, windows: int, grid: WindowGrid, rng: 
         power = rng.standard_gamma(noise_spectra, shape, dtype=np.float32) / np.float32(noise_spectra)
         best = np.zeros((BATCH, *limits.sigmas.shape), np.float32)
         excess, masked = np.zeros(BATCH, np.float32), np.zeros(BATCH, np.uint32)
-        gate._measure(power, starts, grid.channels, np.float32(noise_spectra**0.5), np.float32(limits.pixel),
-                      limits.table_power, limits.table_excess, best, excess, masked)
+        measure_windows(power, starts, grid.channels, np.float32(noise_spectra**0.5), np.float32(limits.pixel),
+                        limits.table_power, limits.table_excess, best, excess, masked)
         yield best, excess
 
 
