@@ -21,6 +21,7 @@ from pipeline.filterbank import Filterbank, require_spectra
 from pipeline.gate import measure
 from pipeline.model import Timing, WindowGrid
 from pipeline.noise import nominal_noise_spectra
+from pipeline.text import shown
 from pipeline.windows import Tiling, coarse_layout, product_width
 
 Columns = Mapping[str, NDArray[np.generic]]
@@ -60,6 +61,8 @@ EXPOSURE_TYPES: Mapping[str, type[np.generic]] = {
 
 READ_CHANNELS = 2**20
 """Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
+READ_PIXELS = 2**24
+"""Spectra × channels of a read at the most, unless one block of one coarse channel is more: 64 MB."""
 SPIKE_CHANNELS = 2**23
 """Search this much of a band of unknown make for DC spikes."""
 SPIKE_RATIO = 1.5
@@ -110,7 +113,7 @@ def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
             window_is_given=config.window_is_given,
         )
     except SourceError as error:
-        raise SourceError(error.reason, f"{filterbank.path}: {error.message}") from None
+        raise SourceError(error.reason, f"{shown(filterbank.path)}: {error.message}") from None
     return Tiling(header, config.grid, layout, config.f_start_mhz, config.f_stop_mhz)
 
 
@@ -135,24 +138,39 @@ def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConf
     read, and what is kept of it.
     """
     for group in read_groups(tiling, coarse):
-        blocks = [_scan_group(filterbank, tiling, group, block, config) for block in range(tiling.n_blocks)]
+        reads = _block_runs(filterbank, tiling, group)
+        blocks = [pieces for run in reads for pieces in _scan_group(filterbank, tiling, group, run, config)]
         for of_one_channel in zip(*blocks, strict=True):
             yield from of_one_channel
 
 
-def _scan_group(filterbank: Filterbank, tiling: Tiling, group: range, block: int, config: ScanConfig) -> list[Scanned]:
-    """Scan the coarse channels of one read."""
+def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:
+    """Cut the time blocks into runs that are read at once: as many as a storage chunk spans, if memory allows it."""
+    spectra = filterbank.chunk_shape[0] if filterbank.chunk_shape else 1
+    channels = tiling.coarse_span(group[-1])[1] - tiling.coarse_span(group[0])[0]
+    integrations = tiling.grid.integrations
+    size = max(1, min(-(-spectra // integrations), READ_PIXELS // (channels * integrations)))
+    return [range(first, min(first + size, tiling.n_blocks)) for first in range(0, tiling.n_blocks, size)]
+
+
+def _scan_group(
+    filterbank: Filterbank, tiling: Tiling, group: range, blocks: range, config: ScanConfig
+) -> list[list[Scanned]]:
+    """Scan the coarse channels of one read: a list a time block, of an entry a coarse channel."""
     began = time.perf_counter()
     start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
-    first = block * tiling.grid.integrations
-    power = filterbank.read(first, first + tiling.grid.integrations, start, stop)
-    read_s = (time.perf_counter() - began) / len(group)
-    pieces = []
-    for i in group:
-        low, high = tiling.coarse_span(i)
-        piece = np.ascontiguousarray(power[:, low - start : high - start])
-        pieces.append(scan_channel(piece, tiling, i, block, config, read_s))
-    return pieces
+    rows = tiling.grid.integrations
+    power = filterbank.read(blocks.start * rows, blocks.stop * rows, start, stop)
+    read_s = (time.perf_counter() - began) / (len(group) * len(blocks))
+    found = []
+    for n, block in enumerate(blocks):
+        pieces = []
+        for i in group:
+            low, high = tiling.coarse_span(i)
+            piece = np.ascontiguousarray(power[n * rows : (n + 1) * rows, low - start : high - start])
+            pieces.append(scan_channel(piece, tiling, i, block, config, read_s))
+        found.append(pieces)
+    return found
 
 
 def read_groups(tiling: Tiling, coarse: range) -> Iterator[range]:

@@ -15,7 +15,7 @@ from pipeline.baseline import flatten
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import open_filterbank, write_filterbank
+from pipeline.filterbank import Filterbank, FilterbankWriter, open_filterbank, write_filterbank
 from pipeline.gate import measure
 from pipeline.model import Header
 from pipeline.noise import nominal_noise_spectra
@@ -212,6 +212,25 @@ def test_nothing_has_the_columns_that_a_scan_has(path: Path) -> None:
             assert (column.dtype, column.shape[1:]) == (other[name].dtype, other[name].shape[1:]), name
             assert (len(column), len(other[name])) != (0, 0)
     assert empty.bytes_decoded == 0
+
+
+@pytest.mark.parametrize("pixels", [1, 2 * 16 * COARSE, 2**24])
+def test_how_many_blocks_are_read_at_once_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: int
+) -> None:
+    """Storage chunks of many spectra are decoded once, not once for every time block."""
+    like = header(nsamples=70)
+    power = noisy_power(7, like)
+    deep = tmp_path / "deep.h5"
+    with FilterbankWriter(deep, like, chunk=(64, 512)) as writer:
+        writer.write(0, 0, power)
+    flat = write_filterbank(tmp_path / "flat.fil", power, like)
+    monkeypatch.setattr(scan_module, "READ_PIXELS", pixels)
+    reads = []
+    read = Filterbank.read
+    monkeypatch.setattr(Filterbank, "read", lambda *given: (reads.append(given[1:3]), read(*given))[1])
+    assert_equal(scanned(deep), scanned(flat))
+    assert ((0, 64) in reads) == (pixels == 2**24)
 
 
 def test_cut_windows_equals_what_a_scan_stores(path: Path) -> None:
