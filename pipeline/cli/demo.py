@@ -77,7 +77,7 @@ def _index(corpus: Path) -> None:
     from pipeline.run import index
 
     _step("index", "--corpus", corpus, "--exact-below", str(GRAPH_FROM))
-    put("(compiling the graph builder takes most of a minute)")
+    put("(compiling the graph builder takes about half a minute)")
     for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": GRAPH_FROM}})):
         put(f"{segment.id}: {segment.count:,} vectors of {len(segment.source_ids)} sources")
 
