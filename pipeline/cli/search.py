@@ -56,12 +56,14 @@ def search(
     power = None if npy is None else read_array(npy)
     opened = open_corpus(corpus)
     result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
-                           exact=exact, encoder=encoder, all_resolutions=all_resolutions)
+                           exact=exact, encoder=encoder, all_resolutions=all_resolutions, one_shot=True)
     if plot is not None:
         from pipeline.plot import plot_gallery
 
         plot_gallery(plot, result, opened.power_of(result[:10]))
         remark(f"picture: {shown(plot)}")
+    if note := result.query.get("note"):
+        remark(f"note: {shown(note)}")
     if as_json:
         put_json(result.to_json())
     elif as_csv:

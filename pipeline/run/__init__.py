@@ -88,6 +88,8 @@ def ingest(
         with store.lock():
             store.clean_staging()
             _refuse_other_encoder(store.manifest(), spec, root)
+            if gone := store.forget_missing():
+                logger.warning("%d sources whose folders have gone are ingested anew: %s …", len(gone), gone[0])
             _adopt(store, spec)
             unknown, known = split_known(found, stats.values(), store.manifest())
             reports += known
@@ -153,6 +155,7 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
     try:
         store = CorpusStore.open(root)
     except CorpusNotFound:
+        CorpusStore.refuse_foreign(root)
         _write_config(root, config)  # first: a crash in between leaves it as if the user had written it
         return CorpusStore.create(root, config.identity())
     store.require_identity(config.identity())
@@ -161,11 +164,11 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
 
 def _write_config(root: Path, config: Config) -> None:
     """Write ``corpus.toml``. [index] and [run] stay as the user's own file has them: flags are for one run."""
-    own = Config.load(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"{root}: is not a folder; name another one for the corpus") from error
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise ConfigError(f"{root}: cannot be a folder ({error.strerror}); name another one for the corpus") from error
+    own = Config.load(root)
     write_atomic(root / CONFIG_FILE, replace(config, index=own.index, run=own.run).to_toml().encode())
 
 

@@ -22,9 +22,11 @@ def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
         yield DaskEngine(client, config)
         return
     from distributed import Client
+    from distributed.comm import get_address_host_port
 
     if config.scheduler:
         try:
+            get_address_host_port(config.scheduler)  # a client of what is no address would not let go for a minute
             client = Client(config.scheduler, timeout=config.resource_wait_s, set_as_default=False)
         except (OSError, ValueError) as error:
             raise ConfigError(f"no Dask scheduler answers at {config.scheduler} ({error})") from error

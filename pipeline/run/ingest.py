@@ -8,7 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -199,12 +199,17 @@ class Driver:
         self._tracker.files_done = self._tracker.files - len(works)
         self._tracker.enter("scan")
         self._waiting.extend(works)
-        for job, outcome in pump(self._engine, self._submit_next):
-            self._tracker.tasks += 1
-            self._ended(job, outcome)
-            self._tracker.tell()
-            if time.monotonic() - self._published > PUBLISH_S:
+        try:
+            for job, outcome in pump(self._engine, self._submit_next):
+                self._tracker.tasks += 1
+                self._ended(job, outcome)
+                self._tracker.tell()
+                if time.monotonic() - self._published > PUBLISH_S:
+                    self._publish()
+        except BaseException:
+            with suppress(Exception):  # what ended the run is what is told; the next run would adopt these all the same
                 self._publish()
+            raise
         self._publish()
         return self.reports
 

@@ -24,6 +24,9 @@ from pipeline.search.query import Query, relative_power
 from pipeline.search.result import SearchResult
 from pipeline.search.status import CorpusStatus, status_of
 
+ONE_SHOT_SCANS = 1_000_000
+"""Vectors that are scanned within the second or two that loading pynndescent takes."""
+
 
 def open_corpus(corpus: str | PathLike[str] = "corpus") -> Corpus:
     """Open a corpus for reading, as it is now: what a run adds later is not seen.
@@ -71,6 +74,7 @@ class Corpus:
         encoder: str | None = None,
         polarisation: int | None = None,
         all_resolutions: bool = False,
+        one_shot: bool = False,
     ) -> SearchResult:
         """Find the windows of the corpus that look like a pattern, which is one of:
 
@@ -94,6 +98,9 @@ class Corpus:
             Product of ``file`` to look at; by default the one the corpus was made of.
         all_resolutions : bool
             Search all resolution classes, not only that of the query (of an array: the largest).
+        one_shot : bool
+            The process ends after this search: up to a million vectors are rather scanned than the graph's library
+            loaded, which takes longer.
 
         Raises
         ------
@@ -119,6 +126,7 @@ class Corpus:
         else:
             query = query_of_power(self._corpus, encoder_key, power)
         scope = self._scope(encoder_key, query, all_resolutions)
+        exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
         merged = best_hits(self._corpus, query, scope, k, exact=exact)
         best_query = merged[0].best.query if merged else 0
         left_out = sorted(set(self._resolutions(encoder_key)) - scope.resolutions)

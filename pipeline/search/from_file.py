@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,6 @@ from pipeline.search.opened import OpenCorpus
 from pipeline.search.places import check_range, first_channels, number_at, window_starts
 from pipeline.search.query import Query, Region, embed, relative_power, usable, with_signal
 from pipeline.windows import Tiling
-
-logger = logging.getLogger(__name__)
 
 # scan loads numba, noise scipy: imported where something must be cut, so that a stored window is found without them
 
@@ -114,7 +111,6 @@ def query_of_range(
             raise
         windows = _kept_windows(corpus, origin, low, high, error)
         note = f"{error}: searched for the {len(windows)} windows in range that the corpus has kept"
-        logger.warning("%s", note)
         return _query(corpus, encoder_key, origin, windows, region, {**record, "note": note})
 
 
@@ -197,7 +193,9 @@ def _query(
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
     found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
-    found = with_signal(corpus, cutouts, spreads, found)
+    found, note = with_signal(corpus, cutouts, spreads, found, rows >= 0)
+    if note:
+        record = {**record, "note": "; ".join(filter(None, [record.get("note"), note]))}
     fresh = found[rows[found] < 0]
     if len(fresh):
         vectors[fresh] = embed(corpus, encoder_key, cutouts[fresh])

@@ -38,7 +38,8 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     pieces = cut_array(np.where(valid, wide, np.nan), corpus.config.scan.grid)
     flat, spreads = flatten_windows(pieces)
     cutouts = quantise_windows(flat, spreads)
-    found = with_signal(corpus, cutouts, spreads, usable(cutouts, f"the array of shape {array.shape}"))
+    found = usable(cutouts, f"the array of shape {array.shape}")
+    found, note = with_signal(corpus, cutouts, spreads, found, np.zeros(len(cutouts), np.bool_))
 
     def power_of(i: int) -> NDArray[np.float64]:
         piece: NDArray[np.float64] = pieces[found[i]]
@@ -50,7 +51,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
         power_of=power_of,
         region=None,
         resolution="",
-        record={"kind": "array", "shape": list(array.shape), "windows": len(found)},
+        record={"kind": "array", "shape": list(array.shape), "windows": len(found), **({"note": note} if note else {})},
     )
 
 

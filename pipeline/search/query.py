@@ -74,24 +74,33 @@ def usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
 
 
 def with_signal(
-    corpus: OpenCorpus, cutouts: NDArray[np.uint8], spreads: NDArray[np.float64], found: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return those of several windows that the gate would keep, or all where it would keep none.
+    corpus: OpenCorpus,
+    cutouts: NDArray[np.uint8],
+    spreads: NDArray[np.float64],
+    found: NDArray[np.int64],
+    is_stored: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], str]:
+    """Return those of some windows in which the gate sees a signal; or all, and a note, where it sees none.
 
-    A wide range is mostly noise, and one window of noise looks much like another: it must not speak for the range.
+    A wide range is mostly noise, and one window of noise looks much like another: it must not speak for the range. Of
+    windows that the corpus has stored the gate has kept each, unless it was told to keep all.
     """
-    if len(found) < 2:
-        return found
+    known = is_stored[found] & (not corpus.config.scan.keep_all or len(found) == 1)
+    passes = known.copy()
+    for k in np.flatnonzero(~known):
+        passes[k] = _passes_gate(corpus, cutouts[found[k]], float(spreads[found[k]]))
+    if passes.any():
+        return found[passes], ""
+    return found, "the gate sees no signal in the query: what is found may be mere noise"
+
+
+def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
     from pipeline.cutouts import power_of_cutouts
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan
-    passes = np.zeros(len(found), np.bool_)
-    for k, i in enumerate(found):
-        power = np.where(cutouts[i] == 0, 0, power_of_cutouts(cutouts[i][None], 1.0, spreads[i])[0])
-        start = np.zeros(1, np.int64)
-        passes[k] = measure(power.astype(np.float32), start, scan.grid, spreads[i] ** -2, scan.false_alarm).keep[0]
-    return found[passes] if passes.any() else found
+    power = np.where(cutout == 0, 0, power_of_cutouts(cutout[None], 1.0, spread)[0]).astype(np.float32)
+    return bool(measure(power, np.zeros(1, np.int64), scan.grid, spread**-2, scan.false_alarm).keep[0])
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:

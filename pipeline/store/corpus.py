@@ -13,14 +13,27 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+from pipeline.config import CONFIG_FILE
 from pipeline.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
 from pipeline.store.generations import read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
-from pipeline.store.layout import CURRENT, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS
+from pipeline.store.layout import (
+    CURRENT,
+    IDENTITY,
+    LOCK,
+    MANIFESTS,
+    SEGMENTS,
+    SOURCES,
+    STAGING,
+    VECTORS,
+    source_folder,
+    vector_folder,
+)
 from pipeline.store.lock import acquire, release
-from pipeline.store.manifest import Manifest
+from pipeline.store.manifest import Manifest, SourceEntry
+from pipeline.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,16 @@ class CorpusStore:
         self._lock_depth = 0
         self._lock_file = -1
         self._current: tuple[str, Manifest] | None = None
+
+    @staticmethod
+    def refuse_foreign(root: Path) -> None:
+        """Raise :class:`ConfigError` if ``root`` is a folder with anything in it that is not a corpus' own."""
+        own = {CONFIG_FILE, CURRENT, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS}
+        foreign = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+        foreign = [name for name in foreign if name not in own and not name.startswith(".")]
+        if foreign:
+            raise ConfigError(f"{root}: is no corpus, and holds other things ({shown(foreign[0])}); name an empty "
+                              "folder for the corpus, or one that does not exist")
 
     @classmethod
     def create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
@@ -181,6 +204,18 @@ class CorpusStore:
                 folder.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
 
+    def forget_missing(self) -> tuple[str, ...]:
+        """Drop from the manifest the sources whose folders have been removed, so that they can be ingested anew."""
+        def is_there(source_id: str, entry: SourceEntry) -> bool:
+            folders = [source_folder(self.root, source_id)]
+            folders += [vector_folder(self.root, key, source_id) for key in entry.vectors]
+            return all(folder.is_dir() for folder in folders)
+
+        missing = tuple(i for i, entry in self.manifest().sources.items() if not is_there(i, entry))
+        if missing:
+            self.publish(lambda manifest: manifest.without_sources(missing))
+        return missing
+
     def clean_segments(self, planned: Collection[str]) -> None:
         """Remove segments that neither the manifest nor ``planned`` names: what is left of builds that were killed."""
         with self.lock():
@@ -203,6 +238,7 @@ class CorpusStore:
         vectors = [VectorGroup.open(self.root, key, source_id)
                    for key in _folders(self.root / VECTORS)
                    for source_id in _folders(self.root / VECTORS / key)
+                   if source_folder(self.root, source_id).is_dir()  # else the windows are to be made anew first
                    if source_id not in named or key not in named[source_id].vectors]
         return Recovered(tuple(sources), tuple(vectors))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -110,6 +110,15 @@ class Manifest:
             also_at=report.also_at,
         )
         return replace(self, sources={**self.sources, source.id: entry})
+
+    def without_sources(self, source_ids: Collection[str]) -> Self:
+        """Drop sources, what is known of their files, and the segments that hold vectors of theirs."""
+        return replace(
+            self,
+            sources={source_id: entry for source_id, entry in self.sources.items() if source_id not in source_ids},
+            files={path: entry for path, entry in self.files.items() if entry.source_id not in source_ids},
+            segments=tuple(s for s in self.segments if not set(source_ids) & set(s.source_ids)),
+        )
 
     def with_also_at(self, source_id: str, paths: Iterable[str]) -> Self:
         """Add further paths at which a source was found."""

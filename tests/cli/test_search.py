@@ -86,7 +86,7 @@ def test_the_answer_is_that_of_the_python_api(lookalike: Lookalike, corpus: Path
     for flags, named in (([], {"k": 10}), (["--exact", "-k", "3"], {"k": 3, "exact": True}),
                          (["--all-resolutions", "--encoder", "power-spectrum"], {"all_resolutions": True})):
         ran = lookalike("search", "--corpus", corpus, "--window", kept, *flags, "--json")
-        assert ran.json == open_corpus(corpus).search(window=kept, **named).to_json()
+        assert ran.json == open_corpus(corpus).search(window=kept, one_shot=True, **named).to_json()
 
 
 def test_queries_by_range_and_by_array(

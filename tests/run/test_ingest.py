@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import plan, run
+from pipeline import plan, run, tasks
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderError, Reason
 from pipeline.filterbank import write_filterbank
 from pipeline.run import Progress, cluster, ingest
 from pipeline.run.engine import SerialEngine
-from pipeline.store import CorpusStore
+from pipeline.search import open_corpus
+from pipeline.store import CorpusStore, VectorGroup, source_folder, vector_folder
 from tests.run.bad import corrupt
 from tests.run.small import (
     COARSE,
@@ -35,6 +36,8 @@ from tests.run.small import (
     noisy_power,
     write_scan,
 )
+
+SPEC_KEY = "power-spectrum-v1"
 
 
 def generation(root: Path) -> int:
@@ -285,3 +288,48 @@ def test_progress_grows_to_the_end(good: Path, tmp_path: Path, monkeypatch: pyte
     seen = [p.windows_seen for p in told]
     assert seen == sorted(seen)
     assert seen[-1] == report.windows_seen == 384
+
+
+@pytest.mark.parametrize("gone", ["sources", "vectors", "both"])
+def test_a_source_whose_folder_was_removed_is_ingested_anew(tmp_path: Path, gone: str) -> None:
+    data, root = archive(tmp_path / "data"), tmp_path / "corpus"
+    ingest([data], root, config=config(), serial=True)
+    before = open_corpus(root)
+    source_id = sorted(CorpusStore.open(root).manifest().sources)[0]
+    if gone != "vectors":
+        shutil.rmtree(source_folder(root, source_id))
+    if gone != "sources":
+        shutil.rmtree(vector_folder(root, SPEC_KEY, source_id))
+    again = ingest([data], root, config=config(), serial=True)
+    assert [report.source_id for report in again.by_status("done")] == [source_id]
+    assert len(again.by_status("skipped")) == 2
+    assert open_corpus(root).status().vectors == before.status().vectors
+    VectorGroup.open(root, SPEC_KEY, source_id).verify()
+
+
+def test_what_was_committed_is_published_before_an_interrupt_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, root = archive(tmp_path / "data"), tmp_path / "corpus"
+    scan_part, seen = tasks.scan_part, []
+
+    def third_time_interrupted(*arguments: Any) -> Any:
+        seen.append(arguments)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return scan_part(*arguments)
+
+    monkeypatch.setattr(tasks, "scan_part", third_time_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ingest([data], root, config=config(), serial=True)
+    assert len(CorpusStore.open(root).manifest().sources) == 2
+
+
+def test_a_corpus_is_not_made_among_other_things(tmp_path: Path) -> None:
+    data = archive(tmp_path / "data", 1)
+    before = sorted(data.iterdir())
+    with pytest.raises(ConfigError, match=r"holds other things \(scan0\.h5\)"):
+        ingest([data], data, config=config(), serial=True)
+    assert sorted(data.iterdir()) == before
+    with pytest.raises(ConfigError, match="cannot be a folder"):
+        ingest([data], before[0], config=config(), serial=True)

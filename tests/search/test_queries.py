@@ -347,3 +347,14 @@ def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:
         difference = 10 * np.log10(image / power)
         assert abs(np.median(difference)) < 0.1
         assert np.percentile(np.abs(difference), 95) < 0.3
+
+
+def test_a_query_of_mere_noise_says_so(archive: Archive) -> None:
+    header = read_header(archive.outside)
+    quiet = header.channel_edge_mhz(max(t.channel_stop for t in archive.truth[archive.outside]) + 600)
+    corpus = archive.open()
+    noise = corpus.search(file=archive.outside, f_start_mhz=quiet, f_stop_mhz=quiet + 1e-4, k=1)
+    assert "no signal in the query" in noise.query["note"]
+    assert "no signal" in corpus.search(power=np.random.default_rng(0).gamma(102, size=(16, 256))).query["note"]
+    signal = archive.truth[archive.outside][0]
+    assert "note" not in corpus.search(file=archive.outside, **places(signal), k=1).query

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CorpusMismatch, CorpusNotFound, QueryError
+from pipeline.index import Segment
 from pipeline.model import CoarseLayout, EncoderSpec, Hit, Window
 from pipeline.search import SearchResult, open_corpus
+from pipeline.search import corpus as corpus_module
 from pipeline.search.merge import Candidate, merge
 
 from .conftest import CONFIG, FINE, SPEC, Made, unit
@@ -70,6 +72,21 @@ def test_indexing_changes_no_answer(fill: Callable[..., Made]) -> None:
         for exact in (False, True):
             answers = [made.open().search(window=f"{A}/{number}", k=12, exact=exact) for made in (before, after)]
             assert list(answers[0]) == list(answers[1])
+
+
+def test_a_process_that_ends_after_one_search_scans_what_is_not_too_much(
+    fill: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = fill(count=60)
+    made.index(A, B, C)
+    asked = []
+    search = Segment.search
+    monkeypatch.setattr(Segment, "search", lambda *a, **k: (asked.append(k["exact"]), search(*a, **k))[1])
+    number = made.numbers[A][0]
+    for most, is_exact in ((1000, True), (10, False)):
+        monkeypatch.setattr(corpus_module, "ONE_SHOT_SCANS", most)
+        result = made.open().search(window=f"{A}/{number}", k=3, one_shot=True)
+        assert (result.query["exact"], asked.pop()) == (is_exact, is_exact)
 
 
 @pytest.mark.timeout(400)  # building a graph compiles for up to two minutes, once a session
