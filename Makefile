@@ -49,7 +49,7 @@ status: setup  ## Tell what CORPUS=corpus holds
 	$(RUN) status --corpus "$(CORPUS)"
 
 test: check  ## Check style, types and layers, then run the tests (a few minutes)
-	$(BIN)/python -m pytest -q -m "not slow and not bench"
+	$(BIN)/python -m pytest -q -m "not slow"
 
 check: setup  ## Style, types and import layers only
 	$(BIN)/ruff check .
