@@ -35,6 +35,7 @@ from pipeline.store import (
     write_part,
     write_part_vectors,
 )
+from pipeline.text import shown
 from pipeline.windows import Tiling
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     try:
         with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation) as filterbank:
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
-                raise SourceError(Reason.BUSY, f"{work.source.path}: changed since it was found; run again")
+                raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed since it was found; run again")
             scanned = [nothing(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]
             filterbank.check_unchanged()
     except SourceError as error:

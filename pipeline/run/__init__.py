@@ -89,7 +89,7 @@ def ingest(
             store.clean_staging()
             _refuse_other_encoder(store.manifest(), spec, root)
             if gone := store.forget_missing():
-                logger.warning("%d sources whose folders have gone are ingested anew: %s …", len(gone), gone[0])
+                logger.warning("%d sources without their folders are dropped, ingest them anew: %s", len(gone), gone[0])
             _adopt(store, spec)
             unknown, known = split_known(found, stats.values(), store.manifest())
             reports += known

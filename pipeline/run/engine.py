@@ -189,8 +189,12 @@ class DaskEngine:
             with self._client.as_current():
                 done = wait(list(self._calls), timeout=POLL_S, return_when="FIRST_COMPLETED").done
             for future in done:
+                if future.status == "lost":  # with the worker that had its result: it runs again
+                    continue
                 result = self._result(future)
                 ended.append((self._calls.pop(future), result))
+            if not ended:
+                time.sleep(POLL_S / 10)
         except TimeoutError:  # nothing has ended, or a worker died with what a task had returned: it runs again
             pass
         except CancelledError as error:
@@ -208,13 +212,22 @@ class DaskEngine:
         return future.result(timeout=POLL_S) if error is None else error
 
     def _can_go_on(self) -> bool:
-        """Tell whether some worker can run one of the tasks in flight."""
+        """Tell whether a worker is at one of the tasks in flight, or will be when it is done with other people's."""
         workers = self._look(fresh=True)
         gpu_only = all(call.on_gpu for call in self._calls.values())
-        return bool(workers) and (not gpu_only or self._gpu_workers() > 0)
+        able = [address for address in workers if not gpu_only or _offers_gpu(workers[address])]
+        if not able:
+            return False
+        try:
+            processing = self._client.processing()
+        except OSError:
+            return False
+        ours = {future.key for future in self._calls}
+        # where a worker is idle and yet none is at ours, they wait for what nobody will bring
+        return any(ours & set(keys) for keys in processing.values()) or all(processing.get(one) for one in able)
 
     def _gpu_workers(self, *, fresh: bool = False) -> int:
-        return sum(1 for worker in self._look(fresh=fresh).values() if worker.get("resources", {}).get("GPU", 0) >= 1)
+        return sum(map(_offers_gpu, self._look(fresh=fresh).values()))
 
     def _look(self, *, fresh: bool = False) -> dict[str, Any]:
         """Return the workers, asked for anew when what is known has become old."""
@@ -232,3 +245,7 @@ class DaskEngine:
             if time.monotonic() > deadline:
                 raise ConfigError(f"after {self._config.resource_wait_s:g} s {otherwise}")
             time.sleep(min(POLL_S, self._config.resource_wait_s))
+
+
+def _offers_gpu(worker: dict[str, Any]) -> bool:
+    return bool(worker.get("resources", {}).get("GPU", 0) >= 1)
