@@ -77,8 +77,9 @@ def ingest(
     stats = {str(file.path): stat_of(file.path) for file in found}
     tracker = Tracker(listener, files=len(found))
     if dry_run:
-        unknown, known = split_known(found, stats.values(), _manifest_if_any(root, config))
-        plan = make_plan(SerialEngine(), unknown, _manifest_if_any(root, config), config, tracker)
+        manifest = _manifest_if_any(root, config)
+        unknown, known = split_known(found, stats.values(), manifest)
+        plan = make_plan(SerialEngine(), unknown, manifest, config, tracker)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
         everything = (*reports, *known, *plan.reports, *todo)
         return RunReport(everything, time.perf_counter() - began, tracker.tasks, dry_run=True)

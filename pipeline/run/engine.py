@@ -193,7 +193,7 @@ class DaskEngine:
                     continue
                 result = self._result(future)
                 ended.append((self._calls.pop(future), result))
-            if not ended:
+            if not ended:  # lost results count as done: without a rest, the next call would come at once
                 time.sleep(POLL_S / 10)
         except TimeoutError:  # nothing has ended, or a worker died with what a task had returned: it runs again
             pass

@@ -95,12 +95,11 @@ def with_signal(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
-    from pipeline.cutouts import power_of_cutouts
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan
-    power = np.where(cutout == 0, 0, power_of_cutouts(cutout[None], 1.0, spread)[0]).astype(np.float32)
-    return bool(measure(power, np.zeros(1, np.int64), scan.grid, spread**-2, scan.false_alarm).keep[0])
+    power = np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf)  # the gate has masked pixels at 0
+    return bool(measure(power.astype(np.float32), np.zeros(1, np.int64), scan.grid, spread**-2, scan.false_alarm).keep[0])
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
