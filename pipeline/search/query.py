@@ -99,7 +99,8 @@ def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -
 
     scan = corpus.config.scan
     power = np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf)  # the gate has masked pixels at 0
-    return bool(measure(power.astype(np.float32), np.zeros(1, np.int64), scan.grid, spread**-2, scan.false_alarm).keep[0])
+    start = np.zeros(1, np.int64)
+    return bool(measure(power.astype(np.float32), start, scan.grid, spread**-2, scan.false_alarm).keep[0])
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
