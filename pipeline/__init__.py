@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ingest": ("pipeline.run", "ingest"),
+    "embed": ("pipeline.run", "embed"),
     "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
     "open_corpus": ("pipeline.search", "open_corpus"),
     "encode": ("pipeline.encoders", "encode"),
@@ -17,7 +18,7 @@ _HOMES = {
     "Config": ("pipeline.config", "Config"),
     "PipelineError": ("pipeline.errors", "PipelineError"),
 }
-__all__ = ["Config", "PipelineError", "build_index", "encode", "ingest", "open_corpus", "read_waterfall"]
+__all__ = ["Config", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus", "read_waterfall"]
 
 
 def __getattr__(name: str) -> Any:

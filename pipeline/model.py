@@ -216,12 +216,30 @@ class SourceReport:
     windows_kept: int = 0
     windows_masked: int = 0
     """Windows left out because most of their pixels are dead."""
+    windows_embedded: int = 0
+    """Windows of which this run made vectors."""
     channels_skipped: int = 0
     """Fine channels in no window: the remainder of each coarse channel, and gaps of a step over the width."""
     bytes_decoded: int = 0
     timing: Timing = field(default_factory=Timing)
     also_at: tuple[str, ...] = ()
     """Other paths that hold the same scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a hit's window lies over the query's where the two have most in common."""
+
+    correlation: float
+    """From 0, nothing in common, to 1."""
+    shift_hz: float
+    """The pattern lies so much higher in its window than the query's in its own."""
+    shift_s: float
+    """And so much later."""
+    extra_drift_hz_per_s: float
+    """It drifts by so much more; 0 unless asked for."""
+    mirrored: bool
+    """It resembles the query with frequency reversed; False unless asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +258,12 @@ class Hit:
     """The gate's best statistic, in sigmas of the radiometer noise."""
     merged: tuple[int, ...] = ()
     """Numbers of other windows of the same source, overlapping or touching, merged into this hit."""
+    match: Match | None = None
+    """Of a search that compared hits again, pixel by pixel."""
 
     def to_json(self) -> dict[str, Any]:
         """Flat record, as ``search --json`` prints it."""
-        window = self.window
+        window, match = self.window, self.match
         return {
             "rank": self.rank,
             "score": round(self.score, 6),
@@ -258,4 +278,9 @@ class Hit:
             "mjd": round(window.mjd, 9),
             "snr": round(self.snr, 2),
             "merged": list(self.merged),
+            "correlation": match and round(match.correlation, 6),
+            "shift_hz": match and round(match.shift_hz, 3),
+            "shift_s": match and round(match.shift_s, 3),
+            "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
+            "mirrored": match and match.mirrored,
         }

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
-from pipeline.model import Source, SourceReport
+from pipeline.model import Source, SourceReport, WindowGrid
 from pipeline.store import Manifest
 from pipeline.windows import Tiling
 
 PART_CHANNELS = 2**24
 """Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
+EMBED_BYTES = 2**24
+"""Bytes of cutouts an embed task: 4,096 windows of 16 × 256, all held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +113,32 @@ def parts_of(tiling: Tiling) -> list[range]:
     work = tiling.coarse.width * max(1, tiling.n_blocks)
     size = max(1, PART_CHANNELS // work)
     return [range(first, min(first + size, tiling.n_coarse)) for first in range(0, tiling.n_coarse, size)]
+
+
+def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
+    """Cut a source's stored windows into rows [start, stop), one slice an embed task; one of no rows for no windows."""
+    size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
+    return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
+
+
+def sample_keys(source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Give each window of a source a number as good as random: the windows of a corpus with the smallest are a sample.
+
+    It depends on nothing else, so neither on the order in which sources came nor on the machine. Mixed by the
+    finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+
+    Parameters
+    ----------
+    numbers : (n,) int64
+        Window numbers.
+
+    Returns
+    -------
+    (n,) uint64
+    """
+    seed = int.from_bytes(hashlib.sha256(source_id.encode()).digest()[:8], "little")
+    keys = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)  # wraps, as it should
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    mixed: NDArray[np.uint64] = keys ^ (keys >> np.uint64(31))
+    return mixed

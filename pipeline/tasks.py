@@ -1,4 +1,4 @@
-"""What runs on a worker: probe, scan, embed, commit, index.
+"""What runs on a worker: probe, scan, embed, commit, fit, index.
 
 Every task is idempotent and writes one whole thing under its own name, so it may be run again, or twice at once. A bad
 source comes back as a report, never as an exception. No Dask here.
@@ -13,24 +13,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.encoders import load_encoder
-from pipeline.errors import Reason, SourceError
+from pipeline.errors import EncoderError, Reason, SourceError
 from pipeline.filterbank import FoundFile, open_filterbank, source_of
 from pipeline.index import Segment, build_segment
-from pipeline.model import EncoderSpec, Source, SourceReport, Status, Timing
-from pipeline.plan import Probed
+from pipeline.model import EncoderSpec, Source, SourceReport, Status, Timing, WindowGrid
+from pipeline.plan import Probed, sample_keys
 from pipeline.scan import COLUMNS, Columns, Scanned, nothing, scan, tiling_of
 from pipeline.store import (
+    CorpusStore,
     Part,
     SegmentEntry,
     SourceGroup,
     VectorGroup,
     commit_source_group,
     commit_vector_group,
-    read_part,
+    corpus_encoder,
     remove_parts,
+    remove_windows,
     segment_folder,
     write_part,
     write_part_vectors,
@@ -40,8 +42,8 @@ from pipeline.windows import Tiling
 
 logger = logging.getLogger(__name__)
 
-EMBED_BATCH = 4096
-"""Cutouts handed to the encoder at once: 16 MB."""
+SAMPLE = 4096
+"""Windows a projection is fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ class Work:
     identity: str
     """Fingerprint of what decides a source group's content."""
     parts: tuple[tuple[int, int], ...]
-    """Coarse channels [start, stop) of each part."""
+    """Coarse channels [start, stop) of each scan task; rows of each embed task where the source is stored already."""
+    is_stored: bool = False
+    """True where the corpus has the source's windows: they are only embedded."""
 
     @property
     def tiling(self) -> Tiling:
@@ -76,6 +80,7 @@ class PartReport:
     windows_seen: int = 0
     windows_kept: int = 0
     windows_masked: int = 0
+    windows_embedded: int = 0
     bytes_decoded: int = 0
     timing: Timing = field(default_factory=Timing)
     reason: Reason | None = None
@@ -136,27 +141,60 @@ def _joined(scanned: list[Scanned]) -> Part:
     return Part(joined([s.windows for s in scanned]), joined([s.exposure for s in scanned]))
 
 
-def embed_part(work: Work, part_no: int) -> PartReport:
-    """Encode a part's cutouts and write its vectors."""
-    began = time.perf_counter()
-    encoder = load_encoder(work.encoder.name, grid=work.scan.grid, weights=work.encoder.weights)
-    cutouts = read_part(work.staging, work.source.id, part_no).windows["cutout"]
-    vectors = np.zeros((len(cutouts), encoder.spec.dimension), np.float16)  # as they are stored
-    for first in range(0, len(cutouts), EMBED_BATCH):
-        batch = slice(first, first + EMBED_BATCH)
-        vectors[batch] = encoder.encode(cutouts[batch])
-    write_part_vectors(work.staging, work.source.id, part_no, encoder.spec.key, vectors)
-    return PartReport(part_no, timing=Timing(embed_s=time.perf_counter() - began))
-
-
-def commit(work: Work, spec: EncoderSpec, report: SourceReport) -> SourceReport:
-    """Make a source's parts its two immutable groups. The manifest is moved on by the driver, not here."""
+def commit_windows(work: Work, report: SourceReport) -> SourceReport:
+    """Make a source's parts its immutable group of windows. The manifest is moved on by the driver, not here."""
     began = time.perf_counter()
     commit_source_group(work.corpus, work.staging, work.source, len(work.parts), report=report,
                         fingerprint=work.identity, columns=COLUMNS)
-    commit_vector_group(work.corpus, work.staging, work.source.id, len(work.parts), spec=spec)
+    remove_windows(work.staging, work.source.id)
+    return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+
+
+def embed_part(work: Work, spec: EncoderSpec, part_no: int, rows: tuple[int, int]) -> PartReport:
+    """Encode some of a source's stored cutouts, rows [start, stop), and write their vectors as one part."""
+    began = time.perf_counter()
+    encoder = corpus_encoder(work.corpus, work.encoder, work.scan.grid, spec.precision)
+    if encoder.spec != spec:
+        raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
+                           "program and the same weights")
+    cutouts = SourceGroup.open(work.corpus, work.source.id).cutouts(slice(*rows))
+    write_part_vectors(work.staging, work.source.id, part_no, spec.key, encoder.encode(cutouts))
+    return PartReport(part_no, windows_embedded=len(cutouts), timing=Timing(embed_s=time.perf_counter() - began))
+
+
+def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
+    """Make the vectors of a source's ``n_parts`` parts their immutable group."""
+    began = time.perf_counter()
+    commit_vector_group(work.corpus, work.staging, work.source.id, n_parts, spec=spec)
     remove_parts(work.staging, work.source.id)
     return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+
+
+def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, staged: Path) -> None:
+    """Fit an encoder's projection on a sample of the corpus' windows and write it to ``staged``."""
+    from pipeline.encoders import fit
+
+    projection = fit(encoder.name, sample(corpus, SAMPLE), grid=grid, weights=encoder.weights)
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    projection.save(staged)
+
+
+def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
+    """Read the cutouts (n ≤ count, T, F) of a corpus' windows with the smallest :func:`pipeline.plan.sample_keys`."""
+    source_ids = sorted(CorpusStore.open(corpus).manifest().sources)
+    keys, sources, rows = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
+    for i, source_id in enumerate(source_ids):
+        numbers = SourceGroup.open(corpus, source_id).numbers
+        keys = np.concatenate([keys, sample_keys(source_id, numbers)])
+        sources = np.concatenate([sources, np.full(len(numbers), i)])
+        rows = np.concatenate([rows, np.arange(len(numbers))])
+        chosen = np.argsort(keys, kind="stable")[:count]
+        keys, sources, rows = keys[chosen], sources[chosen], rows[chosen]
+    pieces = [SourceGroup.open(corpus, source_ids[i]).cutouts(rows[sources == i]) for i in np.unique(sources)]
+    cutouts = np.concatenate(pieces)
+    in_place = np.empty_like(cutouts)
+    in_place[np.argsort(sources, kind="stable")] = cutouts
+    return in_place
 
 
 def probe_batch(files: Sequence[FoundFile], config: ScanConfig) -> list[Probed | SourceReport]:

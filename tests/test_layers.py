@@ -49,7 +49,7 @@ OFFENCES = {
     "scan.py": ("HDF5 and blimpy are known to pipeline.filterbank alone", "import h5py"),
     "config.py": ("Keras and TensorFlow are known to pipeline.encoders alone", "import tensorflow"),
     "cli/__init__.py": ("matplotlib is known to pipeline.plot alone", "import matplotlib.pyplot"),
-    "cutouts.py": ("numba compiles in the baseline and the boxes alone", "import numba"),
+    "cutouts.py": ("numba compiles where pixels are touched one by one", "import numba"),
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason
-from pipeline.model import EncoderSpec, Header, Hit, SourceReport, Timing, Window, WindowGrid
+from pipeline.model import EncoderSpec, Header, Hit, Match, SourceReport, Timing, Window, WindowGrid
 
 HEADER = Header(
     fch1_mhz=8421.386717353016, foff_mhz=-2.7939677238464355e-06, nchans=1000, nifs=1, nbits=32,
@@ -109,6 +109,14 @@ def test_report_is_json() -> None:
     assert SourceReport(**{**record, "timing": Timing(**record["timing"])}) == report
 
 
+def test_a_hit_compared_again_tells_how_it_lies_over_the_query() -> None:
+    window = Window("A", 7, 1792, 2048, 0, 16, 8419.2, 8419.3, 0.0, 292.0577761, 57650.78)
+    match = Match(0.7654321, -27.939677238, 18.253611008, 0.1530638, False)
+    record = json.loads(json.dumps(Hit(1, 0.9, window, "A", "/a.h5", "A", 6, 24.5, match=match).to_json()))
+    assert [record[name] for name in ("correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")] == [
+        0.765432, -27.94, 18.254, 0.153064, False]
+
+
 def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
     window = Window("GBT_57650", 7, 1792, 2048, 0, 16, 8419.274412345678, 8419.275127654321, 0.0, 292.0577761, 57650.78)
     hit = Hit(1, 0.87654321, window, "GBT_57650", "/data/a.h5", "Voyager1", 6, 24.512, merged=(8, 9))
@@ -119,4 +127,5 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "rank": 1, "score": 0.876543, "source": "GBT_57650", "file": "/data/a.h5", "target": "Voyager1", "window": 7,
         "f_start_mhz": 8419.274412346, "f_stop_mhz": 8419.275127654, "t_start_s": 0.0, "t_stop_s": 292.057776,
         "mjd": 57650.78, "snr": 24.51, "merged": [8, 9],
+        "correlation": None, "shift_hz": None, "shift_s": None, "extra_drift_hz_per_s": None, "mirrored": None,
     }

@@ -1,25 +1,27 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline import tasks
-from pipeline.config import EncoderConfig, ScanConfig
+from pipeline.config import ScanConfig
 from pipeline.encoders import load_encoder
-from pipeline.errors import CorpusDamaged, Reason
+from pipeline.errors import CorpusDamaged, EncoderError, Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import EncoderSpec, Source, SourceReport
-from pipeline.plan import Probed
-from pipeline.store import CorpusStore, SourceGroup, VectorGroup, arrays, read_part, source_folder, vector_folder
-from pipeline.store.parts import part_path, read_part_vectors
-from tests.run.small import N_COARSE, SCAN, write_scan
+from pipeline.plan import Probed, sample_keys
+from pipeline.store import CorpusStore, SourceGroup, VectorGroup, arrays, source_folder, vector_folder
+from pipeline.store.parts import part_path
+from tests.run.small import ENCODER, N_COARSE, SCAN, write_scan
 
 Make = Callable[..., tasks.Work]
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
@@ -40,21 +42,34 @@ def make_work(tmp_path: Path, path: Path) -> Make:
         assert isinstance(probed, Probed)
         parts = tuple((i, i + 1) for i in range(N_COARSE))
         return tasks.Work(
-            store.root, store.new_staging(), probed.source, (), path.parent, scan, EncoderConfig(), "f00d", parts
+            store.root, store.new_staging(), probed.source, (), path.parent, scan, ENCODER, "f00d", parts
         )
 
     return make
 
 
 def run_all(work: tasks.Work) -> SourceReport:
+    return embed_all(work, scan_all(work))
+
+
+def scan_all(work: tasks.Work) -> SourceReport:
     report = SourceReport(work.source.path, "done", work.source.id)
     for part_no in range(len(work.parts)):
         part = tasks.scan_part(work, part_no)
         assert part.reason is None, part.message
         kept, seen = report.windows_kept + part.windows_kept, report.windows_seen + part.windows_seen
         report = replace(report, windows_kept=kept, windows_seen=seen, timing=report.timing + part.timing)
-        tasks.embed_part(work, part_no)
-    return tasks.commit(work, SPEC, report)
+    return tasks.commit_windows(work, report)
+
+
+def embed_all(work: tasks.Work, report: SourceReport) -> SourceReport:
+    """Embed in three tasks."""
+    rows = [round(i * report.windows_kept / 3) for i in range(4)]
+    for part_no, (start, stop) in enumerate(itertools.pairwise(rows)):
+        part = tasks.embed_part(work, SPEC, part_no, (start, stop))
+        assert part.windows_embedded == stop - start
+        report = replace(report, timing=report.timing + part.timing)
+    return tasks.commit_vectors(work, SPEC, 3, report)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -102,7 +117,8 @@ def test_a_source_through_all_tasks(make_work: Make) -> None:
     assert group.exposure("windows_searched").sum() == 64
     expected = load_encoder("power-spectrum").encode(group.cutouts())
     np.testing.assert_array_equal(vectors, expected.astype(np.float16).astype(np.float32))
-    assert min(report.timing.read_s, report.timing.scan_s, report.timing.write_s) > 0
+    timing = report.timing
+    assert min(timing.read_s, timing.scan_s, timing.embed_s, timing.write_s) > 0
     assert not list(work.staging.iterdir()), "parts go when they are committed"
 
 
@@ -120,24 +136,28 @@ def test_every_task_may_run_again_at_any_moment(make_work: Make) -> None:
     for part_no in reversed(range(N_COARSE)):
         first, second = tasks.scan_part(again, part_no), tasks.scan_part(again, part_no)
         assert replace(first, timing=second.timing) == second
-        tasks.embed_part(again, part_no)
-        tasks.embed_part(again, part_no)
-    kept = shutil.copytree(again.staging, again.staging.with_name("kept"))
-    assert tasks.commit(again, SPEC, expected).windows_kept == expected.windows_kept
-    assert tasks.commit(again, SPEC, expected).windows_kept == expected.windows_kept  # parts are gone, groups are there
-    late = replace(again, staging=kept)  # a worker thought dead
-    assert tasks.commit(late, SPEC, expected).windows_kept == expected.windows_kept
+    scanned = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("scanned")))
+    count = tasks.commit_windows(again, expected).windows_kept
+    assert tasks.commit_windows(again, expected).windows_kept == count  # parts are gone, the group is there
+    for _ in range(2):
+        tasks.embed_part(again, SPEC, 0, (0, count))
+        tasks.commit_windows(again, expected)  # by a worker thought dead: vectors are not its own to clear away
+    embedded = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("embedded")))
+    for work in (again, again, embedded):
+        assert tasks.commit_vectors(work, SPEC, 1, expected).windows_kept == count
+    assert tasks.commit_windows(scanned, expected).windows_kept == count
     assert {path: files_of(source)[path] for path in rows} == rows
     assert files_of(vectors) == vector_files
 
 
-def test_a_commit_goes_on_where_it_was_killed_between_the_two_groups(make_work: Make) -> None:
+def test_vectors_are_made_of_what_is_stored_without_the_file(make_work: Make, path: Path) -> None:
     work = make_work()
     report = run_all(work)
     expected = VectorGroup.open(work.corpus, SPEC.key, work.source.id).vectors()
     shutil.rmtree(vector_folder(work.corpus, SPEC.key, work.source.id))
-    again = make_work()
-    assert run_all(again).windows_kept == report.windows_kept
+    shutil.rmtree(work.staging)
+    path.unlink()
+    assert embed_all(replace(work, is_stored=True), report).windows_kept == report.windows_kept
     np.testing.assert_array_equal(VectorGroup.open(work.corpus, SPEC.key, work.source.id).vectors(), expected)
 
 
@@ -201,23 +221,36 @@ def test_what_is_no_fault_of_the_source_is_raised_for_a_retry(
         tasks.scan_part(work, 0)
 
 
-def test_embedding_happens_in_batches_and_does_not_depend_on_them(
-    make_work: Make, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_with_another_encoder_than_the_run_is_refused(make_work: Make) -> None:
+    work = make_work()
+    report = scan_all(work)
+    other = replace(SPEC, weights_sha256="0" * 64)
+    with pytest.raises(EncoderError, match=r"a worker has EncoderSpec.*the run EncoderSpec.*00000"):
+        tasks.embed_part(work, other, 0, (0, report.windows_kept))
+    assert not list(work.staging.rglob("*.npy"))
+
+
+def test_embedding_a_source_that_is_not_there_says_which(make_work: Make) -> None:
+    work = make_work()
+    with pytest.raises(CorpusDamaged, match=work.source.id):
+        tasks.embed_part(work, SPEC, 0, (0, 1))
+
+
+def test_a_sample_is_of_the_windows_with_the_smallest_keys_whatever_source_they_are_of(
+    make_work: Make, path: Path
 ) -> None:
-    work = make_work(replace(SCAN, keep_all=True))
-    tasks.scan_part(work, 1)
-    tasks.embed_part(work, 1)
-    expected = read_part_vectors(work.staging, work.source.id, 1, SPEC.key)
-    assert len(expected) == 16 == read_part(work.staging, work.source.id, 1).n_windows
-    monkeypatch.setattr(tasks, "EMBED_BATCH", 5)
-    tasks.embed_part(work, 1)
-    vectors = read_part_vectors(work.staging, work.source.id, 1, SPEC.key)
-    np.testing.assert_allclose(vectors, expected, atol=1e-3)
-
-
-def test_embedding_a_part_that_is_not_there_says_which(make_work: Make) -> None:
-    with pytest.raises(CorpusDamaged, match=r"part-00003\.npz"):
-        tasks.embed_part(make_work(), 3)
+    cutouts: dict[int, np.ndarray] = {}
+    for scan_no in range(2):
+        write_scan(path, scan_no)
+        work = make_work()
+        report = scan_all(work)
+        CorpusStore.open(work.corpus).publish(lambda m, w=work, r=report: m.with_source(w.source, r))
+        group = SourceGroup.open(work.corpus, work.source.id)
+        keys = sample_keys(work.source.id, group.numbers).tolist()
+        cutouts.update(zip(keys, group.cutouts(), strict=True))
+    in_order = [cutouts[key] for key in sorted(cutouts)]
+    for count in (1, 7, len(cutouts), 10_000):
+        np.testing.assert_array_equal(tasks.sample(work.corpus, count), in_order[:count], strict=True)
 
 
 @pytest.mark.parametrize("kind", ["source", "vector"])
@@ -232,7 +265,8 @@ def test_a_commit_that_outlives_its_run_publishes_nothing_of_what_was_cleaned_aw
     again = make_work()
     for part_no in range(N_COARSE):
         tasks.scan_part(again, part_no)
-        tasks.embed_part(again, part_no)
+    if kind == "vector":
+        tasks.embed_part(again, SPEC, 0, (0, report.windows_kept))
     really = arrays.write_array
     last, written = {"source": "windows/spread", "vector": "vector"}[kind], []
 
@@ -244,8 +278,9 @@ def test_a_commit_that_outlives_its_run_publishes_nothing_of_what_was_cleaned_aw
         really(folder, name, pieces, n_rows)
 
     monkeypatch.setattr(arrays, "write_array", and_then_the_next_run_cleans)
+    commit = tasks.commit_windows if kind == "source" else partial(tasks.commit_vectors, spec=SPEC, n_parts=1)
     with pytest.raises((CorpusDamaged, OSError)):
-        tasks.commit(again, SPEC, report)
+        commit(again, report=report)
     assert written[-1] == last
     assert source_folder(work.corpus, work.source.id).exists() == (kind == "vector")
     assert not vector_folder(work.corpus, SPEC.key, work.source.id).exists()

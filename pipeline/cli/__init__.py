@@ -19,10 +19,13 @@ from pipeline.text import shown
 
 COMMANDS = {
     "ingest": "Read filterbank files and add what they hold to a corpus.",
+    "embed": "Make another encoder's vectors of what a corpus holds.",
     "index": "Build the search graph of what has been ingested.",
     "search": "Find where else a pattern occurs.",
     "status": "Tell what a corpus holds.",
     "simulate": "Write a filterbank file with known signals.",
+    "train": "Teach an encoder on simulated windows.",
+    "evaluate": "Measure how well look-alikes are found.",
     "demo": "Simulate a small archive, ingest, index and search it.",
     "warm-up": "Compile what is compiled once a machine.",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import put, put_json
+from pipeline.cli.output import counted, put, put_json
 
 
 @click.command()
@@ -33,7 +33,7 @@ def index(corpus: Path, scheduler: str | None, exact_below: int | None, as_json:
         put_json({"segments": [asdict(segment) for segment in built]})
         return
     for segment in built:
-        put(f"{segment.id}: {segment.count:,} vectors of {len(segment.source_ids)} sources")
+        put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
     if not built:
         put(f"nothing to index: fewer than {config.index.exact_below:,} vectors are in no segment yet; "
             "searches scan them exactly")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import put, put_json
+from pipeline.cli.options import check_places, corpus_option, json_option, run_options
+from pipeline.cli.output import counted, put, put_json
 from pipeline.cli.progress import Show, duration
 from pipeline.text import shown
 
@@ -22,15 +22,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @corpus_option
-@click.option("--scheduler", metavar="ADDR",
-              help="Address of a running Dask scheduler; default: workers on this machine.")
-@click.option("--workers", type=click.IntRange(1), metavar="N",
-              help="Worker processes on this machine; default: one a core.")
-@click.option("--serial", is_flag=True, help="Run every task in this process, without Dask.")
-@click.option("--encoder", metavar="NAME", help="Encoder of the vectors: power-spectrum (default) or resnet50.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Local weights file of the encoder.")
-@click.option("--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
-              help="Workers that embed; auto: those with a GPU, if any.")
+@run_options
+@click.option("--encoder", metavar="NAME", help="Encoder of a new corpus, such as power-spectrum.")
 @click.option("--window", type=click.IntRange(2), metavar="CHANNELS", help="Fine channels a window (default 256).")
 @click.option("--step", type=click.IntRange(1), metavar="CHANNELS",
               help="Fine channels from window to window (default: the window).")
@@ -42,7 +35,6 @@ if TYPE_CHECKING:
               help="Fine channels a coarse channel (default: found out from each file).")
 @click.option("--polarisation", type=click.IntRange(0), metavar="I",
               help="Product of files with several (default 0, total power).")
-@click.option("--dry-run", is_flag=True, help="Look at the files, tell what would be done, write nothing.")
 @json_option
 def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dry_run: bool, **flags: Any) -> None:
     """Read filterbank files and add what they hold to a corpus.
@@ -51,7 +43,7 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
     corpus holds already is not read again; an interrupted ingest goes on where
     it was. What decides which windows a corpus holds (encoder, window, step,
     false alarm, range, coarse width, polarisation) stays as the first ingest
-    set it.
+    set it; vectors of other encoders are added by lookalike embed.
     """
     _check_usage(serial, flags)
     from pipeline.config import Config
@@ -73,10 +65,7 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
 def _check_usage(serial: bool, flags: dict[str, Any]) -> None:
     if flags["keep_all"] and flags["false_alarm"] is not None:
         raise click.UsageError("choose one of --keep-all and --false-alarm")
-    places = [name for name, given in (("--serial", serial), ("--workers", flags["workers"]),
-                                       ("--scheduler", flags["scheduler"])) if given]
-    if len(places) > 1:
-        raise click.UsageError(f"choose one of {' and '.join(places)}")
+    check_places(serial, flags["workers"], flags["scheduler"])
 
 
 def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -93,18 +82,24 @@ def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def summary(report: RunReport) -> list[str]:
     """Tell in a few lines what a run did, and what is wrong with which file."""
-    lines = [f"{len(report.reports):,} files: {_outcomes(report)}"]
+    lines = [f"{counted(len(report.reports), 'file')}: {outcomes(report)}"]
     if report.windows_seen:
         timing, seconds = report.timing, max(report.elapsed_s, 1e-9)
         masked = sum(r.windows_masked for r in report.reports)
         lines += [
-            f"{report.windows_seen:,} windows seen, {report.windows_kept:,} kept "
+            f"{counted(report.windows_seen, 'window')} seen, {report.windows_kept:,} kept "
             f"({100 * report.windows_kept / report.windows_seen:.2f} %), {masked:,} masked",
             f"{report.bytes_decoded / 1e9:.2f} GB decoded in {duration(seconds)}: "
             f"{report.windows_seen / seconds:,.0f} windows/s, {report.bytes_decoded / seconds / 1e6:,.0f} MB/s",
             f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
             f"write {timing.write_s:.1f}",
         ]
+    return [*lines, *each(report)]
+
+
+def each(report: RunReport) -> list[str]:
+    """Tell what is wrong with which file; of a dry run, what would be done with each."""
+    lines = []
     for r in report.reports:
         if r.reason is not None:
             lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
@@ -113,7 +108,7 @@ def summary(report: RunReport) -> list[str]:
     return lines
 
 
-def _outcomes(report: RunReport) -> str:
+def outcomes(report: RunReport) -> str:
     """Count files by what became, or would become, of them; those with a reason code by that, too."""
     if report.dry_run:
         counts = Counter(_plan_of(r) for r in sorted(report.reports, key=lambda r: r.reason is not None))

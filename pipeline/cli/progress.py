@@ -18,7 +18,7 @@ BAR = 12
 
 
 class Show:
-    """A listener for :func:`pipeline.run.ingest`."""
+    """A listener for :func:`pipeline.run.ingest` and :func:`pipeline.run.embed`."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -59,10 +59,13 @@ def _bar(progress: Progress) -> str:
 
 def _line(progress: Progress) -> str:
     seconds = max(progress.elapsed_s, 1e-9)
-    parts = [f"{progress.files_done:,}/{progress.files:,} files"]
+    things = "sources" if progress.stage in ("fit", "embed") else "files"
+    parts = [f"{progress.files_done:,}/{progress.files:,} {things}"]
     if progress.left_s is not None:
         parts.append(f"{duration(progress.left_s)} left")
-    if progress.windows_seen:
+    if progress.stage == "embed":
+        parts.append(f"{progress.windows_embedded / seconds:,.0f} windows/s")
+    elif progress.windows_seen:
         parts += [
             f"{progress.windows_seen / seconds:,.0f} windows/s",
             f"{progress.bytes_decoded / seconds / 1e6:,.0f} MB/s",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.output import counted, put, put_json, remark
 from pipeline.errors import QueryError
 from pipeline.text import shown
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.search import SearchResult
 
 COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s",
-           "mjd", "snr", "merged")
+           "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
 """Of the CSV: the keys of a hit in JSON."""
 
 
@@ -34,29 +34,40 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
               help="Query an array of linear power (spectra, channels).")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
-@click.option("--encoder", metavar="NAME", help="Compare vectors of this encoder; default: the corpus' own.")
+@click.option("--encoder", metavar="NAME",
+              help="Compare vectors of this encoder, by name or key; default: the corpus' own.")
 @click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
+@click.option("--rerank", is_flag=True,
+              help="Compare the best 200 hits with the query again, pixel by pixel; order them by both scores.")
+@click.option("--rerank-drift", is_flag=True, help="Then allow for slightly more or less drift.")
+@click.option("--rerank-mirror", is_flag=True, help="Then allow for frequency reversed.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
               help="Draw the query and its best ten hits.")
 def search(
     corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
-    k: int, exact: bool, encoder: str | None, all_resolutions: bool, as_json: bool, as_csv: bool, plot: Path | None,
+    k: int, exact: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
+    rerank_mirror: bool, as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
     """Find where else a pattern occurs.
 
     The pattern is a range of a file, a window of the corpus, or an array. The
     query itself is not among its hits; windows of one signal that touch are one
-    hit. The score is cosine similarity.
+    hit. The score is cosine similarity. With --rerank there is a second one, the
+    correlation of the images where they lie best over each other, from 0 to 1;
+    hits are ordered by both.
     """
     _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
+    if (rerank_drift or rerank_mirror) and not rerank:
+        raise click.UsageError("--rerank-drift and --rerank-mirror go with --rerank")
     from pipeline.search import open_corpus
 
     power = None if npy is None else read_array(npy)
     opened = open_corpus(corpus)
     result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
-                           exact=exact, encoder=encoder, all_resolutions=all_resolutions, one_shot=True)
+                           exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
+                           rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, one_shot=True)
     if plot is not None:
         from pipeline.plot import plot_gallery
 
@@ -102,16 +113,18 @@ def read_array(path: Path) -> Any:
 def table(result: SearchResult) -> list[str]:
     """Return hits as aligned lines, best first, headed by what was searched."""
     corpus = result.corpus
-    lines = [f"{len(result)} hits among {corpus['vectors']:,} signals ({corpus['windows']:,} windows, "
-             f"{corpus['sources']:,} sources)"]
+    lines = [f"{counted(len(result), 'hit')} among {counted(corpus['vectors'], 'signal')} "
+             f"({counted(corpus['windows'], 'window')}, {counted(corpus['sources'], 'source')})"]
     if not result:
         return lines
-    lines.append(f"{'':>3} {'score':>6} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}  window")
+    second = f" {'match':>6}" if result[0].match else ""
+    lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}  window")
     for hit in result:
         window = hit.window
         merged = f" and {len(hit.merged)} touching" if hit.merged else ""
+        second = f" {hit.match.correlation:6.3f}" if hit.match else ""
         lines.append(
-            f"{hit.rank:>3} {hit.score:6.3f} {window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
+            f"{hit.rank:>3} {hit.score:6.3f}{second} {window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
             f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f} {window.mjd:12.5f} {hit.snr:7.1f}  "
             f"{hit.source_id}/{window.number}{merged}"
         )

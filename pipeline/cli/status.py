@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import put, put_json
+from pipeline.cli.output import counted, put, put_json
 from pipeline.text import shown
 
 if TYPE_CHECKING:
@@ -40,7 +40,15 @@ def lines(status: CorpusStatus) -> list[str]:
         f"files     {files or 'none'}",
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
-        *(f"vectors   {count:,} of {key}" for key, count in status.vectors.items()),
-        f"index     {status.vectors_indexed:,} vectors in {status.segments} segments, "
+        *(f"vectors   {count:,} of {key}{_lacking(status, key)}" for key, count in status.vectors.items()),
+        f"index     {counted(status.vectors_indexed, 'vector')} in {counted(status.segments, 'segment')}, "
         f"{status.vectors_unindexed:,} scanned exactly",
     ]
+
+
+def _lacking(status: CorpusStatus, key: str) -> str:
+    """Say how much of the corpus has no vectors of an encoder, if any."""
+    lacking = status.sources - status.sources_embedded[key]
+    if not lacking:
+        return ""
+    return f"; {counted(lacking, 'source')} with {counted(status.windows_lacking[key], 'window')} yet to embed"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cutouts import cutouts_of_power
-from pipeline.encoders import power_spectrum, resnet50
+from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
+from pipeline.encoders.backend import digest_of, fastest_precision
 from pipeline.encoders.base import Encoder
+from pipeline.encoders.projection import Projection, fit_projection
 from pipeline.errors import ConfigError
 from pipeline.model import WindowGrid
 
-__all__ = ["ENCODERS", "Encoder", "encode", "load_encoder"]
+__all__ = ["ENCODERS", "Encoder", "Projection", "encode", "fit", "load_encoder", "needs_projection"]
 
 
 def _power_spectrum(grid: WindowGrid, weights: str) -> Encoder:
@@ -30,14 +33,29 @@ def _power_spectrum(grid: WindowGrid, weights: str) -> Encoder:
 
 
 ENCODERS: Mapping[str, Callable[[WindowGrid, str], Encoder]] = MappingProxyType(
-    {power_spectrum.NAME: _power_spectrum, resnet50.NAME: resnet50.ResNet50}
+    {
+        spectral.NAME: spectral.Spectral,
+        power_spectrum.NAME: _power_spectrum,
+        resnet50.NAME: resnet50.ResNet50,
+        beta_vae.NAME: beta_vae.BetaVae,
+    }
 )
 """Name → maker of an encoder for a window grid and a weights file."""
+
+_PROJECTED = frozenset({resnet50.NAME})
+_OF_SEVERAL_PRECISIONS = frozenset({resnet50.NAME})
 
 _GRID = WindowGrid()
 
 
-def load_encoder(name: str, *, grid: WindowGrid = _GRID, weights: str = "") -> Encoder:
+def load_encoder(
+    name: str,
+    *,
+    grid: WindowGrid = _GRID,
+    weights: str = "",
+    projection: Path | str = "",
+    precision: str = "float32",
+) -> Encoder:
     """Return an encoder, made once per process.
 
     Parameters
@@ -48,17 +66,60 @@ def load_encoder(name: str, *, grid: WindowGrid = _GRID, weights: str = "") -> E
         Shape of the windows it is to encode.
     weights : str
         A local weights file, for encoders that have weights; empty for their own.
+    projection : Path or str
+        The corpus' projection, for an encoder that needs one; empty for the features that :func:`fit` fits it to.
+    precision : str
+        What the encoder computes with: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the fastest here. Its
+        spec says which; vectors of one corpus have one, so give that spec's again. Encoders that know float32 alone
+        have that for ``auto``.
 
     Raises
     ------
     ConfigError
-        Where no encoder has this name, or weights are given to one that has none.
+        Where no encoder has this name, or it is given weights, a projection or a precision that it cannot have.
     EncoderError
-        Where the weights cannot be had, or do not fit.
+        Where the weights or the projection cannot be had, or do not fit.
     """
     if name not in ENCODERS:
         raise ConfigError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
-    return _load(name, grid, weights)
+    if projection and not needs_projection(name):
+        raise ConfigError(f"encoder {name} takes no projection, got {str(projection)!r}")
+    if precision == "auto":
+        precision = fastest_precision() if name in _OF_SEVERAL_PRECISIONS else "float32"
+    elif precision != "float32" and name not in _OF_SEVERAL_PRECISIONS:
+        raise ConfigError(f"encoder {name} computes in float32 alone, not {precision!r}")
+    # by content: another corpus may come to lie where this one lay
+    digest = digest_of(Path(projection), name) if projection else ""
+    return _load(name, grid, weights, str(projection), digest, precision)
+
+
+def needs_projection(name: str) -> bool:
+    """Say whether vectors of this encoder are projected by what :func:`fit` finds in a corpus; False for no encoder."""
+    return name in _PROJECTED
+
+
+def fit(
+    name: str, cutouts: NDArray[np.uint8], *, grid: WindowGrid = _GRID, weights: str = "", precision: str = "float32"
+) -> Projection:
+    """Fit the projection of an encoder that needs one to a sample of a corpus.
+
+    Parameters
+    ----------
+    name, grid, weights, precision
+        As :func:`load_encoder` takes them.
+    cutouts : (n, T, F) uint8
+        At least 32 windows; a few thousand are better, and take minutes without a GPU.
+
+    Raises
+    ------
+    ConfigError
+        Where the encoder needs no projection, or as :func:`load_encoder` does.
+    EncoderError
+        For too few windows or windows all alike, or as :func:`load_encoder` does.
+    """
+    if not needs_projection(name):
+        raise ConfigError(f"encoder {name} takes no projection")
+    return fit_projection(load_encoder(name, grid=grid, weights=weights, precision=precision).encode(cutouts))
 
 
 def encode(
@@ -94,5 +155,9 @@ def encode(
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, grid: WindowGrid, weights: str) -> Encoder:
+def _load(
+    name: str, grid: WindowGrid, weights: str, projection: str, projection_digest: str, precision: str
+) -> Encoder:
+    if name == resnet50.NAME:
+        return resnet50.ResNet50(grid, weights, Path(projection) if projection else None, precision)
     return ENCODERS[name](grid, weights)

@@ -6,30 +6,105 @@ Networks are written with Keras layers and ``keras.ops`` alone, so TensorFlow, J
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import re
+import tempfile
+import threading
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.durable import atomic_file
-from pipeline.errors import EncoderError
+from pipeline.errors import ConfigError, EncoderError
 from pipeline.text import shown
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""What a network computes with; its variables are float32 in any case."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+_NOTICES = re.compile(rb"I\d{4} |WARNING: All log messages before absl::|E\d{4} .*cuInit: UNKNOWN ERROR \(303\)")
+"""How lines begin by which TensorFlow tells of itself; the last one is said wherever there is no NVIDIA driver."""
+_loading = threading.Lock()
 
 
 def keras() -> Any:
-    """Import Keras at first use: it takes seconds, and most commands do without."""
+    """Import Keras at first use: it takes seconds, and most commands do without.
+
+    Its library's notices are left out of standard error, unless ``TF_CPP_MIN_LOG_LEVEL`` is set in the environment.
+    """
+    with _loading:
+        return _keras()
+
+
+@functools.cache
+def _keras() -> Any:
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with warnings.catch_warnings():
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first process takes all of a GPU's memory
+    with warnings.catch_warnings(), _without_notices() if quiet else nullcontext():
         warnings.simplefilter("ignore", DeprecationWarning)  # of what Keras itself imports
         import keras
 
+        keras.ops.zeros(1)  # devices are looked for at the first use, with more notices
     return keras
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Hold what is written to standard error back until the block ends, then write it but for :data:`_NOTICES`.
+
+    The library writes them to the file descriptor before it heeds its own log level.
+    """
+    try:
+        error = os.dup(2)
+    except OSError:  # closed: nothing will be written
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(error, 2)
+            os.close(error)
+            held.seek(0)
+            os.write(2, b"".join(line for line in held if not _NOTICES.match(line)))
+
+
+def fastest_precision() -> Precision:
+    """Return the precision in which this machine computes fastest; it gains by less than 32 bits or has float32.
+
+    GPUs gain by float16 (tensor cores), processors by bfloat16 where they have instructions for it (AMX, AVX-512).
+    """
+    if keras().distribution.list_devices("gpu"):
+        return "float16"
+    with suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text().split()
+        if not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags):
+            return "bfloat16"
+    return "float32"
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Make what is built within the block compute in ``precision``; :class:`ConfigError` for none of the three."""
+    if precision not in PRECISIONS:
+        raise ConfigError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}")
+    config = keras().config
+    before = config.dtype_policy()
+    config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        config.set_dtype_policy(before)
 
 
 def digest_of(path: Path, name: str) -> str:
@@ -48,7 +123,7 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
-    """Read a .npz of plain arrays, never a pickle; :class:`EncoderError` where ``path`` is none for encoder ``name``."""
+    """Read a .npz of plain arrays, never a pickle; :class:`EncoderError` where ``path`` is none for ``name``."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
@@ -58,8 +133,7 @@ def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
 
 def save_weights(path: Path, model: Any) -> None:
     """Write a Keras model's weights as plain arrays: ``000 path/of/variable``, in the model's order."""
-    save_arrays(path, {key: np.asarray(keras().ops.convert_to_numpy(variable), np.float32)
-                       for key, variable in zip(_keys(model), model.weights, strict=True)})
+    save_arrays(path, dict(zip(_keys(model), model.get_weights(), strict=True)))
 
 
 def load_weights(path: Path, model: Any, name: str) -> None:

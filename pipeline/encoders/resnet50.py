@@ -1,12 +1,17 @@
-"""ResNet50 as trained on ImageNet: the window as a picture, its pooled features as the vector."""
+"""ResNet50 as trained on ImageNet: the window as a picture, its pooled features as the vector.
+
+The features of spectrograms have most of their length in common, whatever the window holds. So they are projected: the
+mean of a sample of the corpus is subtracted and the 256 axes of largest variance are kept. That subtraction raised mean
+average precision from .610 to .653 for another ImageNet network (EfficientNet-Lite0) on simulated signals. ResNet50's
+own figure was not measured: its weights are not to be had from any package registry.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import sys
-import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +20,24 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
+from pipeline.encoders.backend import computing_in, digest_of, keras
 from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.projection import Projection
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
+from pipeline.text import shown
 
 NAME = "resnet50"
-VERSION = 1
+VERSION = 2
 SIDE = 224
 """Pixels of the square picture that the network was trained on."""
-DIMENSION = 2048
+FEATURES = 2048
 RANGE_PERCENTILES = (1.0, 99.9)
 """Of a window's pixels: what becomes black and white."""
 BATCH = 16
 """Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
+TOLERANCE = {"float32": 1e-3, "bfloat16": 0.02, "float16": 0.005}
+"""By precision: components of one window's vector differ by less, whatever the batch and the hardware."""
 
 _WEIGHTS_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _WEIGHTS_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{_WEIGHTS_FILE}"
@@ -35,7 +45,7 @@ _WEIGHTS_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 
 
 class ResNet50:
-    """Encoder by Keras' ``ResNet50(include_top=False, pooling="avg")``.
+    """Encoder by Keras' ``ResNet50(include_top=False)``, averaged over the picture and projected.
 
     Parameters
     ----------
@@ -43,41 +53,61 @@ class ResNet50:
         Shape of the windows.
     weights : str
         A weights file without the classifier, ``.h5`` or ``.weights.h5``; empty for Keras' own download.
+    projection : Path, optional
+        The corpus' own, fitted to vectors that this class makes without one: those are the plain features.
+    precision : str
+        ``float32``, ``bfloat16`` or ``float16``: other vectors each, so it is part of the spec.
     batch : int
         Windows at once.
 
     Raises
     ------
+    ConfigError
+        For another precision.
     EncoderError
-        Where the weights cannot be had, or do not fit.
+        Where the weights or the projection cannot be had, or do not fit.
     """
 
-    def __init__(self, grid: WindowGrid, weights: str = "", batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        grid: WindowGrid,
+        weights: str = "",
+        projection: Path | None = None,
+        precision: str = "float32",
+        batch: int = BATCH,
+    ) -> None:
         self._grid = grid
         self._batch = batch
+        self._projection = None if projection is None else _projection(projection)
         path = Path(weights).expanduser() if weights else _imagenet_weights()
-        digest = _digest(path)
-        self._model = _model(path)
+        digest = digest_of(path, NAME)
+        if projection is not None:
+            digest = hashlib.sha256(f"{digest} {digest_of(projection, NAME)}".encode()).hexdigest()
+        with computing_in(precision):
+            self._model = _model(path)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
-            dimension=DIMENSION,
+            dimension=FEATURES if self._projection is None else len(self._projection.axes),
             input=f"cutout-v{CUTOUT_VERSION} {grid.integrations}x{grid.channels}",
             weights_sha256=digest,
+            precision=precision,
+            tolerance=TOLERANCE[precision],
         )
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
-        preprocess = _keras().applications.resnet50.preprocess_input
-        vectors = np.empty((len(cutouts), DIMENSION), np.float32)
+        preprocess = keras().applications.resnet50.preprocess_input
+        features = np.empty((len(cutouts), FEATURES), np.float32)
         for start in range(0, len(cutouts), self._batch):
             part = cutouts[start : start + self._batch]
             filled = np.zeros((self._batch, *part.shape[1:]), np.uint8)
             filled[: len(part)] = part
-            features = self._model.predict_on_batch(preprocess(pictures(filled)))
-            vectors[start : start + len(part)] = features[: len(part)]
-        return unit_rows(NAME, vectors)
+            made = self._model.predict_on_batch(preprocess(pictures(filled)))
+            features[start : start + len(part)] = made[: len(part)]
+        unit = unit_rows(NAME, features)
+        return unit if self._projection is None else unit_rows(NAME, self._projection.apply(unit))
 
 
 def pictures(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -85,7 +115,7 @@ def pictures(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     A window's asinh image is scaled by its own range (:data:`RANGE_PERCENTILES` of its pixels become 0 and
     255, what lies beyond is clipped; a constant window is black), then stretched along *both* axes by
-    bilinear interpolation.
+    bilinear interpolation: scikit-image's ``resize(order=1, mode="edge", anti_aliasing=False)``.
 
     Parameters
     ----------
@@ -96,32 +126,36 @@ def pictures(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     (n, 224, 224, 3) float32
         Between 0 and 255, three equal colours.
     """
-    ops = _keras().ops
     image = image_of_cutouts(cutouts)
     low, high = np.percentile(image, RANGE_PERCENTILES, axis=(1, 2))[:, :, None, None].astype(np.float32)
     scale = np.divide(255, high - low, out=np.zeros_like(low), where=high > low)
     grey = np.clip((image - low) * scale, 0, 255)
-    resized = ops.image.resize(
-        grey[..., None], (SIDE, SIDE), interpolation="bilinear", antialias=False, data_format="channels_last"
-    )
-    return np.repeat(ops.convert_to_numpy(resized), 3, axis=-1)
+    resized = _stretching(image.shape[1]) @ (grey @ _stretching(image.shape[2]).T)
+    return np.repeat(resized[..., None], 3, axis=-1)
 
 
-def _keras() -> Any:
-    """Import Keras at first use: it takes seconds, and most commands do without."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what Keras itself imports
-        import keras
+@lru_cache(maxsize=4)
+def _stretching(pixels: int) -> NDArray[np.float32]:
+    """Weights (224, pixels) of linear interpolation between pixel centres; beyond the outermost, these are repeated."""
+    places = np.clip((np.arange(SIDE) + 0.5) * pixels / SIDE - 0.5, 0, pixels - 1)
+    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(pixels)), 0).astype(np.float32)
+    weights.flags.writeable = False  # it is kept
+    return weights
 
-    return keras
+
+def _projection(path: Path) -> Projection:
+    projection = Projection.load(path, NAME)
+    if len(projection.mean) != FEATURES:
+        raise EncoderError(f"{shown(path)}: is no projection for {NAME}: made for {len(projection.mean)} features, not "
+                           f"{FEATURES}")
+    return projection
 
 
 def _imagenet_weights() -> Path:
     """Return Keras' file of ImageNet weights, from its cache or from the network."""
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras reports a download where results go
-            path = _keras().utils.get_file(
+            path = keras().utils.get_file(
                 _WEIGHTS_FILE, _WEIGHTS_URL, cache_subdir="models", file_hash=_WEIGHTS_MD5
             )
     except Exception as error:  # Keras raises a bare Exception
@@ -132,21 +166,13 @@ def _imagenet_weights() -> Path:
     return Path(path)
 
 
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EncoderError(f"{path}: cannot read the weights of {NAME}: {error.strerror}") from error
-
-
 def _model(path: Path) -> Any:
+    """Load the network; it averages in float32, whatever it computes in."""
     try:
-        return _keras().applications.ResNet50(
-            weights=str(path), include_top=False, pooling="avg", input_shape=(SIDE, SIDE, 3)
-        )
+        network = keras().applications.ResNet50(weights=str(path), include_top=False, input_shape=(SIDE, SIDE, 3))
     except Exception as error:  # h5py and Keras raise whatever comes
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise EncoderError(
-            f"{path}: no weights of Keras' ResNet50 without its classifier (.h5 or .weights.h5): {reason}"
+            f"{shown(path)}: no weights of Keras' ResNet50 without its classifier (.h5 or .weights.h5): {reason}"
         ) from error
+    return keras().Model(network.input, keras().layers.GlobalAveragePooling2D(dtype="float32")(network.output))

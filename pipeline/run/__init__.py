@@ -1,32 +1,37 @@
-"""The runs a user starts: ingest and index. Progress comes as snapshots; nothing is printed below the command line."""
+"""The runs a user starts: ingest, embed and index. Progress comes as snapshots; nothing is printed below the command
+line."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import CONFIG_FILE, Config
-from pipeline.durable import write_atomic
-from pipeline.encoders import load_encoder
-from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
+from pipeline.config import Config, EncoderConfig
+from pipeline.errors import ConfigError
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.plan import split_known
 from pipeline.run.cluster import dask_engine
+from pipeline.run.corpus import (
+    manifest_if_any,
+    open_or_create,
+    put_in_order,
+    require_own_encoder,
+    require_same_encoder,
+    spec_of,
+)
+from pipeline.run.driver import Driver
+from pipeline.run.embed import embed_stored, embeds_on_gpu, note_encoder, together, unembedded
 from pipeline.run.engine import Engine, SerialEngine
 from pipeline.run.index import index_corpus
-from pipeline.run.ingest import Driver, Stat, disk_errors, file_entry, make_plan, note_files, stat_of, works_of
+from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, stat_of, works_of
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
-from pipeline.store import CorpusStore, Manifest, SegmentEntry
+from pipeline.store import CorpusStore, SegmentEntry
 
-__all__ = ["Progress", "RunReport", "index", "ingest", "open_or_create"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["Progress", "RunReport", "embed", "index", "ingest"]
 
 
 def ingest(
@@ -73,56 +78,93 @@ def ingest(
     found, reports = find_files([Path(path).absolute() for path in paths])
     if not found and not reports:
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
-    spec = load_encoder(config.encoder.name, grid=config.scan.grid, weights=config.encoder.weights).spec
+    spec = spec_of(root, config.encoder, config)  # before anything is made: it may not be had
     stats = {str(file.path): stat_of(file.path) for file in found}
     tracker = Tracker(listener, files=len(found))
     if dry_run:
-        manifest = _manifest_if_any(root, config)
+        manifest = manifest_if_any(root, config)
         unknown, known = split_known(found, stats.values(), manifest)
         plan = make_plan(SerialEngine(), unknown, manifest, config, tracker)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
-        everything = (*reports, *known, *plan.reports, *todo)
-        return RunReport(everything, time.perf_counter() - began, tracker.tasks, dry_run=True)
-
-    with disk_errors(root):
-        store = open_or_create(root, config)
-        with store.lock():
-            store.clean_staging()
-            _refuse_other_encoder(store.manifest(), spec, root)
-            if gone := store.forget_missing():
-                logger.warning("%d sources without their folders are dropped, ingest them anew: %s", len(gone), gone[0])
-            _adopt(store, spec)
-            unknown, known = split_known(found, stats.values(), store.manifest())
-            reports += known
-            if unknown:
-                try:
-                    with _engine(config, client, serial) as engine:
-                        reports += _ingest(engine, unknown, stats, store, spec, config, tracker)
-                finally:
-                    store.clean_staging()
-    return RunReport(tuple(reports), time.perf_counter() - began, tracker.tasks)
+        reports = [*reports, *known, *plan.reports, *todo]
+    else:
+        with disk_errors(root):
+            store = open_or_create(root, config)
+            with store.lock():
+                put_in_order(store)
+                require_own_encoder(store, config.encoder, spec)
+                note_encoder(store, spec, config.encoder)
+                unknown, known = split_known(found, stats.values(), store.manifest())
+                reports += known
+                if unknown or unembedded(store.manifest(), spec):
+                    with _working(store, config, client, serial, tracker) as engine:
+                        reports += _scan(engine, unknown, stats, store, spec, config, tracker)
+                        reports = together(reports, embed_stored(engine, store, config.encoder, config, tracker))
+                spec = spec_of(root, config.encoder, config)
+    return _report(reports, began, tracker, dry_run, spec)
 
 
-def _ingest(
-    engine: Engine,
-    files: Sequence[FoundFile],
-    stats: Mapping[str, Stat | None],
-    store: CorpusStore,
-    spec: EncoderSpec,
-    config: Config,
-    tracker: Tracker,
-) -> list[SourceReport]:
-    try:
-        plan = make_plan(engine, files, store.manifest(), config, tracker)
-        note_files(store, plan.reports, stats)
-        if not plan.todo:
-            return list(plan.reports)
-        on_gpu = config.run.embed_on == "gpu" or (config.run.embed_on == "auto" and engine.offers_gpu)
-        works = works_of(plan, files, store, store.new_staging(), config)
-        return [*plan.reports, *Driver(engine, store, spec, on_gpu, tracker).run(works)]
-    finally:
-        engine.cancel()
-        tracker.tell(force=True)
+def embed(
+    corpus: str | Path = "corpus",
+    client: Any = None,
+    *,
+    encoder: str | None = None,
+    weights: str | Path = "",
+    config: Config | None = None,
+    serial: bool = False,
+    dry_run: bool = False,
+    listener: Listener | None = None,
+) -> RunReport:
+    """Make vectors of an encoder for every source of a corpus that has none, from the stored windows alone.
+
+    The files the windows came from need not be there. Vectors of other encoders stay as they are.
+
+    Parameters
+    ----------
+    corpus : path
+    client : distributed.Client, optional
+        As :func:`ingest` takes it.
+    encoder : str, optional
+        Name of the encoder; by default the corpus' own.
+    weights : path, optional
+        Its weights file; by default that of ``corpus.toml`` for the corpus' own encoder, else the encoder's own.
+    config, serial, dry_run, listener
+        As :func:`ingest` takes them.
+
+    Returns
+    -------
+    RunReport
+        One report a source.
+
+    Raises
+    ------
+    ConfigError, EncoderError, CorpusNotFound, CorpusMismatch, CorpusLocked, RunError
+        Nothing that is committed is lost by any of them; run again to go on.
+    """
+    began = time.perf_counter()
+    root = Path(corpus).absolute()
+    store = CorpusStore.open(root)
+    config = config or Config.load(root)
+    store.require_identity(config.identity())
+    chosen = _chosen(config.encoder, encoder, weights)
+    spec = spec_of(root, chosen, config)
+    tracker = Tracker(listener)
+    made: list[SourceReport] = []
+    if not dry_run:
+        with disk_errors(root), store.lock():
+            put_in_order(store)
+            require_same_encoder(store, spec)
+            note_encoder(store, spec, chosen)
+            if unembedded(store.manifest(), spec):
+                with _working(store, config, client, serial, tracker) as engine:
+                    made = embed_stored(engine, store, chosen, config, tracker)
+            spec = spec_of(root, chosen, config)
+    manifest = store.manifest()
+    lacking, reported = set(unembedded(manifest, spec)), {report.source_id for report in made}
+    others = [SourceReport(entry.path, "skipped", source_id,
+                           message="would be embedded" if source_id in lacking else "has its vectors already")
+              for source_id, entry in manifest.sources.items() if source_id not in reported]
+    return _report([*others, *made], began, tracker, dry_run, spec)
 
 
 def index(
@@ -151,63 +193,58 @@ def index(
         return index_corpus(engine, store, config.index)
 
 
-def open_or_create(root: Path, config: Config) -> CorpusStore:
-    """Open the corpus, refusing one of another identity; or make it, its identity spelt out in ``corpus.toml``."""
-    try:
-        store = CorpusStore.open(root)
-    except CorpusNotFound:
-        CorpusStore.refuse_foreign(root)
-        _write_config(root, config)  # first: a crash in between leaves it as if the user had written it
-        return CorpusStore.create(root, config.identity())
-    store.require_identity(config.identity())
-    return store
+def _scan(
+    engine: Engine,
+    files: Sequence[FoundFile],
+    stats: Mapping[str, Stat | None],
+    store: CorpusStore,
+    spec: EncoderSpec | None,
+    config: Config,
+    tracker: Tracker,
+) -> list[SourceReport]:
+    """Add what files hold to the corpus: windows, and vectors where there is a ``spec`` of what makes them."""
+    if not files:
+        return []
+    plan = make_plan(engine, files, store.manifest(), config, tracker)
+    note_files(store, plan.reports, stats)
+    if not plan.todo:
+        return list(plan.reports)
+    works = works_of(plan, files, store, store.new_staging(), config)
+    tracker.enter("scan", tracker.files, tracker.files - len(works))
+    driver = Driver(engine, store, spec, embeds_on_gpu(engine, config), tracker)
+    return [*plan.reports, *driver.run(works)]
 
 
-def _write_config(root: Path, config: Config) -> None:
-    """Write ``corpus.toml``. [index] and [run] stay as the user's own file has them: flags are for one run."""
+def _chosen(own: EncoderConfig, name: str | None, weights: str | Path) -> EncoderConfig:
+    """Return the encoder asked for; the weights of the corpus' own encoder are no other's."""
+    given = str(Path(weights).absolute()) if weights else ""
+    if name is None or name == own.name:
+        return EncoderConfig(own.name, given or own.weights)
+    return EncoderConfig(name, given)
+
+
+@contextmanager
+def _working(
+    store: CorpusStore, config: Config, client: Any, serial: bool, tracker: Tracker
+) -> Iterator[Engine]:
+    """Give an engine; leave nothing in flight and nothing in staging."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
-        raise ConfigError(f"{root}: cannot be a folder ({error.strerror}); name another one for the corpus") from error
-    own = Config.load(root)
-    write_atomic(root / CONFIG_FILE, replace(config, index=own.index, run=own.run).to_toml().encode())
+        with _engine(config, client, serial) as engine:
+            try:
+                yield engine
+            finally:
+                engine.cancel()
+                tracker.tell(force=True)
+    finally:
+        store.clean_staging()
 
 
 def _engine(config: Config, client: Any, serial: bool) -> AbstractContextManager[Engine]:
     return nullcontext(SerialEngine()) if serial else dask_engine(config.run, client)
 
 
-def _manifest_if_any(root: Path, config: Config) -> Manifest:
-    try:
-        store = CorpusStore.open(root)
-    except CorpusNotFound:
-        return Manifest()
-    store.require_identity(config.identity())
-    return store.manifest()
-
-
-def _refuse_other_encoder(manifest: Manifest, spec: EncoderSpec, root: Path) -> None:
-    if manifest.encoders and spec.key not in manifest.encoders:
-        held = ", ".join(sorted(manifest.encoders))
-        raise CorpusMismatch(f"{root}: its vectors were made by {held}, this run asks for {spec.key}; ask for the same "
-                             "encoder and weights, or name another corpus")
-
-
-def _adopt(store: CorpusStore, spec: EncoderSpec) -> None:
-    """Put into the manifest what a killed run had committed but not yet published."""
-    recovered = store.recover()
-    groups = {group.source_id: group for group in recovered.sources}
-    complete = [groups[v.source_id] for v in recovered.vectors if v.source_id in groups and v.spec == spec]
-    if not complete:
-        return
-
-    def change(manifest: Manifest) -> Manifest:
-        for group in complete:
-            source, report = group.source, group.report
-            manifest = manifest.with_source(source, report).with_vectors(source.id, spec, group.n_windows)
-            entry = file_entry(report, (source.size_bytes, source.mtime_ns), manifest)
-            manifest = manifest.with_file(source.path, entry)
-        return manifest
-
-    store.publish(change)
-    logger.info("adopted %d sources that an interrupted run had committed", len(complete))
+def _report(
+    reports: Sequence[SourceReport], began: float, tracker: Tracker, dry_run: bool, spec: EncoderSpec | None
+) -> RunReport:
+    key = "" if spec is None else spec.key
+    return RunReport(tuple(reports), time.perf_counter() - began, tracker.tasks, dry_run, key)

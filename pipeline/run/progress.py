@@ -8,29 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.model import SourceReport, Timing
+from pipeline.tasks import PartReport
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of a running ingest."""
+    """A snapshot of a running ingest or embed."""
 
     stage: str
-    """``probe`` or ``scan``."""
+    """``probe``, ``scan`` (which embeds what it has scanned), ``fit`` or ``embed``."""
     files: int
-    """Files found."""
+    """Files found; when windows that are stored are embedded, their sources."""
     files_done: int
     parts: int
-    """Scan tasks of the sources to do."""
+    """Scan and embed tasks of the sources to do, as far as they are known."""
     parts_done: int
     windows_seen: int
     windows_kept: int
     bytes_decoded: int
     elapsed_s: float
     """Since the stage began."""
+    windows_embedded: int = 0
 
     @property
     def done(self) -> tuple[int, int]:
-        """(done, of how many) in this stage: files probed, or parts scanned and embedded."""
+        """(done, of how many) in this stage: files probed, or parts scanned or embedded."""
         return (self.files_done, self.files) if self.stage == "probe" else (self.parts_done, self.parts)
 
     @property
@@ -52,6 +54,8 @@ class RunReport:
     tasks: int
     """Tasks that ran; 0 when there was nothing to do."""
     dry_run: bool = False
+    encoder: str = ""
+    """Key of the encoder; empty where it is not known before its projection is fitted."""
 
     def by_status(self, status: str) -> list[SourceReport]:
         """Reports of one status."""
@@ -73,6 +77,11 @@ class RunReport:
         return sum(report.windows_kept for report in self.by_status("done"))
 
     @property
+    def windows_embedded(self) -> int:
+        """Windows of which this run made vectors."""
+        return sum(report.windows_embedded for report in self.by_status("done"))
+
+    @property
     def bytes_decoded(self) -> int:
         """Bytes of decoded samples read by this run."""
         return sum(report.bytes_decoded for report in self.by_status("done"))
@@ -83,7 +92,7 @@ class RunReport:
         return 3 if self.by_status("failed") or self.by_status("busy") else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``ingest --json``."""
+        """Record for ``ingest --json`` and ``embed --json``."""
         timing = self.timing
         return {
             "dry_run": self.dry_run,
@@ -91,6 +100,8 @@ class RunReport:
             "tasks": self.tasks,
             "windows_seen": self.windows_seen,
             "windows_kept": self.windows_kept,
+            "encoder": self.encoder,
+            "windows_embedded": self.windows_embedded,
             "bytes_decoded": self.bytes_decoded,
             "read_s": round(timing.read_s, 3),
             "scan_s": round(timing.scan_s, 3),
@@ -98,7 +109,8 @@ class RunReport:
             "write_s": round(timing.write_s, 3),
             "sources": [
                 {"path": r.path, "status": r.status, "reason": r.reason, "message": r.message, "source": r.source_id,
-                 "windows_seen": r.windows_seen, "windows_kept": r.windows_kept, "also_at": list(r.also_at)}
+                 "windows_seen": r.windows_seen, "windows_kept": r.windows_kept,
+                 "windows_embedded": r.windows_embedded, "also_at": list(r.also_at)}
                 for r in self.reports
             ],
         }
@@ -116,15 +128,26 @@ class Tracker:
     parts_done: int = 0
     windows_seen: int = 0
     windows_kept: int = 0
+    windows_embedded: int = 0
     bytes_decoded: int = 0
     tasks: int = 0
     began: float = field(default_factory=time.perf_counter)
     _told: float = 0.0
 
-    def enter(self, stage: str) -> None:
-        """Begin a stage."""
+    def enter(self, stage: str, files: int, files_done: int = 0) -> None:
+        """Begin a stage, in which so many of the files are done already."""
         self.stage, self.began = stage, time.perf_counter()
+        self.files, self.files_done = files, files_done
+        self.parts = self.parts_done = self.windows_embedded = 0
         self.tell(force=True)
+
+    def add(self, part: PartReport) -> None:
+        """Add what one scan or embed task did."""
+        self.parts_done += 1
+        self.windows_seen += part.windows_seen
+        self.windows_kept += part.windows_kept
+        self.windows_embedded += part.windows_embedded
+        self.bytes_decoded += part.bytes_decoded
 
     def tell(self, *, force: bool = False) -> None:
         """Call the listener with a snapshot."""
@@ -133,4 +156,4 @@ class Tracker:
             return
         self._told = now
         self.listener(Progress(self.stage, self.files, self.files_done, self.parts, self.parts_done, self.windows_seen,
-                               self.windows_kept, self.bytes_decoded, now - self.began))
+                               self.windows_kept, self.bytes_decoded, now - self.began, self.windows_embedded))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.model import Hit
+from pipeline.model import Hit, Match
 from pipeline.search.from_file import query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
 from pipeline.search.hits import best_hits
@@ -28,24 +28,34 @@ ONE_SHOT_SCANS = 1_000_000
 """Vectors that are scanned within the second or two that loading pynndescent takes."""
 
 
-def open_corpus(corpus: str | PathLike[str] = "corpus") -> Corpus:
+def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
     """Open a corpus for reading, as it is now: what a run adds later is not seen.
+
+    Parameters
+    ----------
+    corpus : path
+    encoder : str, optional
+        Name or key of the encoder whose vectors are compared where a search names none; default: that of
+        ``corpus.toml``.
 
     Raises
     ------
+    QueryError
+        The corpus has no vectors of ``encoder``.
     CorpusNotFound
         There is none in this folder; the message says how to make one.
     CorpusDamaged, CorpusMismatch
         It is not what was written, or a newer version of the program wrote it.
     """
-    return Corpus(OpenCorpus(Path(corpus)))
+    return Corpus(OpenCorpus(Path(corpus)), encoder)
 
 
 class Corpus:
     """One generation of a corpus. Threads may share it."""
 
-    def __init__(self, opened: OpenCorpus) -> None:
+    def __init__(self, opened: OpenCorpus, encoder: str | None = None) -> None:
         self._corpus = opened
+        self._encoder = self._encoder_key(encoder) if encoder else opened.config.encoder.name
 
     @property
     def root(self) -> Path:
@@ -74,6 +84,9 @@ class Corpus:
         encoder: str | None = None,
         polarisation: int | None = None,
         all_resolutions: bool = False,
+        rerank: bool = False,
+        rerank_drift: bool = False,
+        rerank_mirror: bool = False,
         one_shot: bool = False,
     ) -> SearchResult:
         """Find the windows of the corpus that look like a pattern, which is one of:
@@ -93,11 +106,16 @@ class Corpus:
         exact : bool
             Compare with every vector, instead of following the index.
         encoder : str, optional
-            Name or key of the encoder whose vectors are compared; by default that of ``corpus.toml``.
+            Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with.
         polarisation : int, optional
             Product of ``file`` to look at; by default the one the corpus was made of.
         all_resolutions : bool
             Search all resolution classes, not only that of the query (of an array: the largest).
+        rerank : bool
+            Compare the best hits with the query once more, cutout with cutout, and order them by both scores
+            (:mod:`pipeline.search.rerank`); each hit then has a ``match``.
+        rerank_drift, rerank_mirror : bool
+            Let hits drift up to a channel a spectrum more or less than the query, or be its mirror image in frequency.
         one_shot : bool
             The process ends after this search: up to a million vectors are rather scanned than the graph's library
             loaded, which takes longer.
@@ -113,6 +131,8 @@ class Corpus:
         """
         if k < 1:
             raise QueryError(f"k must be at least 1, got {k}")
+        if (rerank_drift or rerank_mirror) and not rerank:
+            raise QueryError("rerank_drift and rerank_mirror go with rerank")
         encoder_key = self._encoder_key(encoder)
         given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
         if len(given) != 1:
@@ -127,14 +147,18 @@ class Corpus:
             query = query_of_power(self._corpus, encoder_key, power)
         scope = self._scope(encoder_key, query, all_resolutions)
         exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
-        merged = best_hits(self._corpus, query, scope, k, exact=exact)
-        best_query = merged[0].best.query if merged else 0
+        if rerank:
+            found = self._reranked(query, scope, k, exact, rerank_drift, rerank_mirror)
+        else:
+            found = [(merged, None) for merged in best_hits(self._corpus, query, scope, k, exact=exact)]
+        best_query = found[0][0].best.query if found else 0
         left_out = sorted(set(self._resolutions(encoder_key)) - scope.resolutions)
         return SearchResult(
             query={**query.record, "encoder": encoder_key, "resolutions": sorted(scope.resolutions),
-                   "resolutions_left_out": left_out, "k": k, "exact": exact},
+                   "resolutions_left_out": left_out, "k": k, "exact": exact, "rerank": rerank,
+                   "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror},
             corpus=self._counts(encoder_key),
-            hits=tuple(self._hit(rank, one) for rank, one in enumerate(merged, start=1)),
+            hits=tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1)),
             query_window=query.windows[best_query] if query.windows else None,
             query_power=partial(query.power_of, best_query),
         )
@@ -150,13 +174,14 @@ class Corpus:
 
     def _encoder_key(self, name: str | None) -> str:
         """Key of the encoder asked for, which must have made vectors."""
-        wanted = name or self._corpus.config.encoder.name
-        specs = self._corpus.manifest.encoders
-        keys = [key for key, spec in specs.items() if wanted in (key, spec.name) and self._resolutions(key)]
+        wanted, manifest = name or self._encoder, self._corpus.manifest
+        held = {key: spec for key, spec in manifest.encoders.items() if self._resolutions(key)}
+        keys = [key for key, spec in held.items() if wanted in (key, spec.name)]
         if not keys:
-            known = ", ".join(sorted(specs)) or "no encoder"
-            raise QueryError(f"{self.root}: has no vectors of encoder {wanted}, but of {known}; make some with: "
-                             f"lookalike ingest DATA --corpus {self.root}")
+            make = f"embed --encoder {wanted}" if manifest.sources else "ingest DATA"
+            raise QueryError(f"{self.root}: has no vectors of encoder {wanted}, but of "
+                             f"{', '.join(sorted(held)) or 'no encoder'}; make some with: lookalike {make} "
+                             f"--corpus {self.root}")
         if len(keys) > 1:
             raise QueryError(f"{self.root}: has vectors of several encoders {wanted}; give one of "
                              f"{', '.join(sorted(keys))}")
@@ -177,7 +202,16 @@ class Corpus:
                              f"{', '.join(sorted(held))}; to compare them all the same, ask for all resolutions")
         return Scope.of(self._corpus.manifest, encoder_key, frozenset(held if all_resolutions else {wanted}))
 
-    def _hit(self, rank: int, merged: Merged) -> Hit:
+    def _reranked(
+        self, query: Query, scope: Scope, k: int, exact: bool, drift: bool, mirror: bool
+    ) -> list[tuple[Merged, Match | None]]:
+        """Return the ``k`` best of the hits that are looked at again."""
+        from pipeline.search.second_look import POOL, look_again  # loads scipy
+
+        hits = best_hits(self._corpus, query, scope, max(k, POOL), exact=exact)
+        return [*look_again(self._corpus, query, hits, drift=drift, mirror=mirror)[:k]]
+
+    def _hit(self, rank: int, merged: Merged, match: Match | None) -> Hit:
         window = merged.best.window
         entry = self._corpus.manifest.sources[window.source_id]
         row = self._corpus.rows(window.source_id, np.array([window.number]))
@@ -192,6 +226,7 @@ class Corpus:
             telescope_id=entry.header.telescope_id,
             snr=float(snr[0]),
             merged=merged.others,
+            match=match,
         )
 
     def _counts(self, encoder_key: str) -> dict[str, int]:

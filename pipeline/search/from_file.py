@@ -180,8 +180,10 @@ def _query(
     beside others that do, those without a signal."""
     grid, source_id = origin.tiling.grid, origin.source_id
     rows = np.full(len(windows), -1, np.int64)
-    if origin.is_stored and corpus.manifest.sources[source_id].vectors.get(encoder_key):
+    has_vectors = np.zeros(len(windows), np.bool_)
+    if origin.is_stored:
         rows = corpus.rows(source_id, np.array([window.number for window in windows]))
+        has_vectors = (rows >= 0) & (encoder_key in corpus.manifest.sources[source_id].vectors)
     kept, missing = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
     cutouts = np.zeros((len(windows), grid.integrations, grid.channels), np.uint8)
     vectors = np.zeros((len(windows), corpus.manifest.encoders[encoder_key].dimension), np.float32)
@@ -189,18 +191,20 @@ def _query(
     if len(kept):
         group = corpus.windows(source_id)
         cutouts[kept], spreads[kept] = group.cutouts(rows[kept]), group.column("spread", rows[kept])
-        vectors[kept] = corpus.vectors_of(source_id, encoder_key, rows[kept])
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
     found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
     found, note = with_signal(corpus, cutouts, spreads, found, rows >= 0)
     if note:
         record = {**record, "note": "; ".join(filter(None, [record.get("note"), note]))}
-    fresh = found[rows[found] < 0]
+    if has_vectors.any():
+        vectors[has_vectors] = corpus.vectors_of(source_id, encoder_key, rows[has_vectors])
+    fresh = found[~has_vectors[found]]
     if len(fresh):
         vectors[fresh] = embed(corpus, encoder_key, cutouts[fresh])
     return Query(
         vectors=vectors[found],
+        cutouts=cutouts[found],
         windows=tuple(windows[int(i)] for i in found),
         power_of=lambda i: relative_power(cutouts[found[i]], spreads[found[i]]),
         region=region,

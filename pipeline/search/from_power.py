@@ -47,6 +47,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
 
     return Query(
         vectors=embed(corpus, encoder_key, cutouts[found]),
+        cutouts=cutouts[found],
         windows=(),
         power_of=power_of,
         region=None,

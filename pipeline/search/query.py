@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.config import EncoderConfig
 from pipeline.errors import EncoderError, QueryError
 from pipeline.model import Window
 from pipeline.search.opened import OpenCorpus
+from pipeline.store import corpus_encoder
 
 EMBED_BATCH = 4096
 """Cutouts handed to an encoder at once."""
@@ -44,6 +46,8 @@ class Query:
 
     vectors: NDArray[np.float32]
     """(q, d), one a window of the query."""
+    cutouts: NDArray[np.uint8]
+    """(q, T, F) what they were made of."""
     windows: tuple[Window, ...]
     """(q,) where they lie; empty for an array."""
     power_of: Callable[[int], NDArray[np.float64]]
@@ -111,11 +115,10 @@ def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> N
     EncoderError
         The encoder is not to be had as it was when the corpus was made.
     """
-    from pipeline.encoders import load_encoder  # may load TensorFlow
-
     spec, own = corpus.manifest.encoders[encoder_key], corpus.config.encoder
-    weights = own.weights if own.name == spec.name else ""
-    encoder = load_encoder(spec.name, grid=corpus.config.scan.grid, weights=weights)
+    weights = corpus.manifest.weights.get(encoder_key, own.weights if own.name == spec.name else "")
+    chosen = EncoderConfig(spec.name, weights)
+    encoder = corpus_encoder(corpus.root, chosen, corpus.config.scan.grid, spec.precision)
     if encoder.spec != spec:
         raise EncoderError(f"{corpus.root}: its vectors were made by {spec}, the encoder here is {encoder.spec}; use "
                            "the program and the weights that made the corpus")

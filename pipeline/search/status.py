@@ -31,6 +31,10 @@ class CorpusStatus:
     windows_kept: int
     vectors: Mapping[str, int]
     """Encoder key → vectors."""
+    sources_embedded: Mapping[str, int]
+    """Encoder key → sources that have vectors of it, if only none of no windows."""
+    windows_lacking: Mapping[str, int]
+    """Encoder key → windows kept of which it has no vectors yet."""
     vectors_indexed: int
     """Vectors in index segments."""
     vectors_unindexed: int
@@ -47,9 +51,8 @@ class CorpusStatus:
 def status_of(root: Path, manifest: Manifest) -> CorpusStatus:
     """Count what a generation holds, and what the folder takes on disk."""
     sources, files = manifest.sources.values(), manifest.files.values()
-    vectors: Counter[str] = Counter()
-    for source in sources:
-        vectors.update(source.vectors)
+    keys = sorted({*manifest.encoders, *(key for source in sources for key in source.vectors)})
+    vectors = {key: sum(source.vectors.get(key, 0) for source in sources) for key in keys}
     indexed = sum(segment.count for segment in manifest.segments)
     return CorpusStatus(
         corpus=str(root),
@@ -60,9 +63,11 @@ def status_of(root: Path, manifest: Manifest) -> CorpusStatus:
         reasons=_counted(str(file.reason) for file in files if file.reason is not None),
         windows_seen=sum(source.windows_seen for source in sources),
         windows_kept=sum(source.windows_kept for source in sources),
-        vectors=dict(sorted(vectors.items())),
+        vectors=vectors,
+        sources_embedded={key: sum(key in source.vectors for source in sources) for key in keys},
+        windows_lacking={key: sum(s.windows_kept for s in sources if key not in s.vectors) for key in keys},
         vectors_indexed=indexed,
-        vectors_unindexed=vectors.total() - indexed,
+        vectors_unindexed=sum(vectors.values()) - indexed,
         segments=len(manifest.segments),
         size_bytes=sum(_size(Path(folder, name)) for folder, _, names in os.walk(root) for name in names),
     )

@@ -1,27 +1,36 @@
 """Simulated data: noise, instrument, signals, windows, files, and the demo's small archive."""
 
 from pipeline.simulate.demo import demo_corpus
-from pipeline.simulate.families import (
-    FAMILIES,
-    NOISE,
-    family,
-    place_in_window,
-    simulate_families,
-    simulate_windows,
-    vary,
-)
+from pipeline.simulate.draw import Footprint, add_signal
+from pipeline.simulate.families import FAMILIES, UNSEEN, family, vary
 from pipeline.simulate.files import Placed, Truth, fine_header, scatter, simulate_file
 from pipeline.simulate.instrument import Instrument, noise
-from pipeline.simulate.signals import Axes, Envelope, Footprint, Signal, add_signal
+from pipeline.simulate.population import random_signal, sibling
+from pipeline.simulate.signals import Axes, Envelope, Path, Signal
+from pipeline.simulate.windows import (
+    CLEAN,
+    NOISE,
+    SKY,
+    Scene,
+    place_in_window,
+    simulate_cutouts,
+    simulate_families,
+    simulate_windows,
+)
 
 __all__ = [
+    "CLEAN",
     "FAMILIES",
     "NOISE",
+    "SKY",
+    "UNSEEN",
     "Axes",
     "Envelope",
     "Footprint",
     "Instrument",
+    "Path",
     "Placed",
+    "Scene",
     "Signal",
     "Truth",
     "add_signal",
@@ -30,7 +39,10 @@ __all__ = [
     "fine_header",
     "noise",
     "place_in_window",
+    "random_signal",
     "scatter",
+    "sibling",
+    "simulate_cutouts",
     "simulate_families",
     "simulate_file",
     "simulate_windows",

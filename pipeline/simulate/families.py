@@ -1,22 +1,15 @@
-"""Kinds of signals as they occur in the field, and windows that hold one."""
+"""Kinds of signals as they occur in the field, by name, and their brothers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.model import WindowGrid
-from pipeline.simulate.instrument import noise
-from pipeline.simulate.signals import FINE, Axes, Envelope, Signal, add_signal
-
-FINE_GRID = WindowGrid()
-NOISE = "noise"
-"""Label of a window without a signal."""
+from pipeline.simulate.signals import Envelope, Path, Signal
 
 _KINDS = (
     Signal("steady", width_hz=3),
@@ -43,99 +36,54 @@ FAMILIES: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signa
 """Clearly different kinds, each small enough to lie whole in a window of the fine product."""
 
 
+UNSEEN: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in (
+    Signal("zigzag", width_hz=4, path=Path("zigzag", 70, 146)),
+    Signal("sawtooth", width_hz=4, path=Path("sawtooth", 160, 97)),
+    Signal("stairs", width_hz=4, path=Path("stairs", 60, 73)),
+    Signal("kink", width_hz=4, drift_hz_per_s=2.0, path=Path("kink", period_s=150)),
+    Signal("cross", width_hz=4, spacing_hz=240, amplitudes=(1, 1), fan_hz_per_s=-1.6, drift_hz_per_s=0.8),
+    Signal("fan", width_hz=3, spacing_hz=20, amplitudes=(1, 1, 1, 1), fan_hz_per_s=0.45, drift_hz_per_s=-0.7),
+    Signal("flare", width_hz=6, broadening_hz_per_s=0.8),
+    Signal("dashes", width_hz=4, envelope=Envelope("dashes", 18.3, dashes=(1, 0, 1, 1, 1, 0, 0))),
+    Signal("decay", width_hz=60, envelope=Envelope("decay", 60)),
+    Signal("bell", width_hz=60, profile="lorentzian"),
+    Signal("overtones", width_hz=3, spacing_hz=18, stretch=0.6, amplitudes=(1, 0.9, 0.8, 0.7, 0.6)),
+    Signal("two-bursts", width_hz=40, envelope=Envelope("dashes", 36.6, dashes=(1, 0, 0, 0, 1, 1, 0, 0))),
+)})
+"""Kinds made of what :func:`~pipeline.simulate.random_signal` never draws: training does not see them."""
+
+
 def family(name: str) -> Signal:
-    """Look up a family; :class:`ConfigError` lists the names where there is none of that name."""
-    try:
-        return FAMILIES[name]
-    except KeyError:
-        raise ConfigError(f"no signal family {name!r}; there are {', '.join(FAMILIES)}") from None
+    """Look up a family of either kind; :class:`ConfigError` lists the names where there is none of that name."""
+    for known in (FAMILIES, UNSEEN):
+        if name in known:
+            return known[name]
+    raise ConfigError(f"no signal family {name!r}; there are {', '.join([*FAMILIES, *UNSEEN])}")
 
 
-def vary(rng: np.random.Generator, signal: Signal, snr: tuple[float, float] = (6.0, 60.0)) -> Signal:
-    """Draw a brother: strength log-uniform within ``snr``; drift, curvature and width within 10 %."""
-    low, high = np.log(snr)
-    drift, curvature, width = rng.uniform(0.9, 1.1, 3)
+def vary(rng: np.random.Generator, signal: Signal, snr: tuple[float, float] = (6.0, 60.0), by: float = 0.1) -> Signal:
+    """Draw a brother: strength log-uniform within ``snr``; drift, curvature, width within ``by``; any phase."""
+    drift, curvature, width = rng.uniform(1 - by, 1 + by, 3)
     return replace(
-        signal,
-        snr=float(np.exp(rng.uniform(low, high))),
+        any_phase(rng, signal),
+        snr=log_uniform(rng, *snr),
         width_hz=signal.width_hz * width,
         drift_hz_per_s=signal.drift_hz_per_s * drift,
         curvature_hz_per_s2=signal.curvature_hz_per_s2 * curvature,
     )
 
 
-def place_in_window(
-    rng: np.random.Generator, signal: Signal, axes: Axes, grid: WindowGrid = FINE_GRID
-) -> tuple[float, float]:
-    """Draw where in a window a signal lies: anywhere that keeps it whole, or centred where it is larger.
-
-    Returns
-    -------
-    channel, t_s : float
-        As :func:`add_signal` takes them, relative to the window.
-    """
-    duration_s = grid.integrations * axes.tsamp_s
-    t_s = 0.0
-    if signal.envelope.kind == "burst":
-        t_s = rng.uniform(0, max(duration_s - signal.envelope.on_s, 0))
-    elif signal.envelope.kind == "pulsed":
-        t_s = rng.uniform(-signal.envelope.period_s, 0)
-    low_hz, high_hz = signal.extent_hz(-t_s, duration_s - t_s)
-    spare_hz = grid.channels * axes.channel_width_hz - (high_hz - low_hz)
-    offset_hz = rng.uniform(0, spare_hz) if spare_hz > 0 else spare_hz / 2
-    return (offset_hz - low_hz) / axes.channel_width_hz, float(t_s)
+def any_phase(rng: np.random.Generator, signal: Signal) -> Signal:
+    """Draw how far into their periods the envelope and the path are."""
+    envelope, path = signal.envelope, signal.path
+    if envelope.is_periodic:
+        whole_s = envelope.period_s * max(len(envelope.dashes), 1)
+        envelope = replace(envelope, phase_s=rng.uniform(0, whole_s))
+    if path.is_periodic:
+        path = replace(path, phase_s=rng.uniform(0, path.period_s * max(len(path.hops), 1)))
+    return replace(signal, envelope=envelope, path=path)
 
 
-def simulate_windows(
-    rng: np.random.Generator,
-    signals: Sequence[Signal | None],
-    *,
-    axes: Axes = FINE,
-    grid: WindowGrid = FINE_GRID,
-    level: float = 1e9,
-    gain_spread: float = 0.0,
-) -> NDArray[np.float32]:
-    """Simulate one window for each signal, at a random place in it; None gives noise alone.
-
-    Parameters
-    ----------
-    level : float
-        Counts of the noise.
-    gain_spread : float
-        Relative spread of whole-row gain changes.
-
-    Returns
-    -------
-    (n, integrations, channels) float32
-        Linear power, ascending frequency.
-    """
-    power = noise(rng, (len(signals), grid.integrations, grid.channels), axes)
-    for window, signal in zip(power, signals, strict=True):
-        if signal is not None:
-            channel, t_s = place_in_window(rng, signal, axes, grid)
-            add_signal(window, signal, axes=axes, channel=channel, t_s=t_s, rng=rng)
-    gains = level * np.maximum(1 + gain_spread * rng.standard_normal(power.shape[:2]), 0.2)
-    power *= gains[:, :, None].astype(np.float32)
-    return power
-
-
-def simulate_families(
-    rng: np.random.Generator,
-    per_family: int,
-    *,
-    noise_windows: int = 0,
-    families: Sequence[str] = tuple(FAMILIES),
-    snr: tuple[float, float] = (6.0, 60.0),
-) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Simulate a labelled set: ``per_family`` brothers of each family, then windows of noise.
-
-    Returns
-    -------
-    power : (n, 16, 256) float32
-    labels : (n,) str
-        Family names; :data:`NOISE` for noise.
-    """
-    names = [name for name in families for _ in range(per_family)]
-    signals: list[Signal | None] = [vary(rng, family(name), snr) for name in names]
-    power = simulate_windows(rng, signals + [None] * noise_windows)
-    return power, np.array(names + [NOISE] * noise_windows)
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number whose logarithm is uniform."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.filterbank import FilterbankWriter
 from pipeline.model import SECONDS_PER_DAY, Header, WindowGrid
-from pipeline.simulate.families import FAMILIES, FINE_GRID, family, place_in_window, vary
+from pipeline.simulate.draw import Footprint, add_signal
+from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import GREEN_BANK, Instrument, keep_mantissa, noise
-from pipeline.simulate.signals import FINE, Axes, Footprint, Signal, add_signal
+from pipeline.simulate.signals import FINE, Axes, Signal
+from pipeline.simulate.windows import FINE_GRID, place_in_window
 
 COARSE_WIDTH = 2**20
 """Fine channels a coarse channel of the fine product."""

@@ -1,8 +1,7 @@
-"""Signals, and how one is added to the power of a filterbank.
+"""Signals: what one is, in Hz and seconds, wherever it is put.
 
-Everything here is in units of the noise: a bin of pure noise has mean 1 and the radiometer's spread, and a
-signal's strength is counted in sigmas of it. The instrument (:mod:`pipeline.simulate.instrument`) comes on
-top.
+A signal's strength is counted in sigmas of the noise of one bin. How it is added to the power of a filterbank is
+:mod:`pipeline.simulate.draw`'s; the instrument (:mod:`pipeline.simulate.instrument`) comes on top.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from pipeline.model import Header
 
-EnvelopeKind = Literal["steady", "pulsed", "burst", "ramp"]
-Profile = Literal["gaussian", "box"]
+EnvelopeKind = Literal["steady", "pulsed", "burst", "ramp", "fade", "scintillating", "decay", "dashes"]
+PathKind = Literal["straight", "sinusoid", "hops", "zigzag", "sawtooth", "stairs", "kink"]
+Profile = Literal["gaussian", "box", "lorentzian"]
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
-_REACH_SIGMAS = 3.0
-_VISIBLE = 0.1  # share of its brightest bin from which on a signal counts as present, for the truth table
+_GAUSSIAN_REACH = 3.0 / FWHM_PER_SIGMA
+_LORENTZIAN_REACH = 4.0  # 8 % of its power lies further out
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +53,104 @@ FINE = Axes()
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Brightness against time, between 0 and 1, counted from the signal's own zero of time."""
+    """Brightness against time, at least 0, counted from the signal's own zero of time."""
 
     kind: EnvelopeKind = "steady"
     period_s: float = math.inf
-    """From pulse to pulse; of a ramp, the time from nothing to full brightness."""
+    """From pulse to pulse; of a ramp or fade, the time between nothing and full brightness; the time in which a
+    scintillating signal changes, or a decaying one falls to 1/e; the length of one dash."""
     duty: float = 1.0
     """Share of the period in which it is on."""
+    phase_s: float = 0.0
+    """How far into its period a pulsed signal is at time 0."""
+    dashes: tuple[int, ...] = ()
+    """On (1) or off (0), dash after dash, from the beginning again after the last."""
 
     @property
     def on_s(self) -> float:
         """Length of one pulse."""
         return self.period_s * self.duty
 
-    def at(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Brightness at ``times_s``. A burst is the first pulse alone, a ramp stays at 1 once it is there."""
-        if self.kind == "pulsed":
-            return (np.mod(times_s, self.period_s) < self.on_s).astype(np.float64)
-        if self.kind == "burst":
-            return ((times_s >= 0) & (times_s < self.on_s)).astype(np.float64)
-        if self.kind == "ramp":
-            return np.clip(times_s / self.period_s, 0, 1)
+    @property
+    def is_periodic(self) -> bool:
+        """True where a shift by less than the period gives the same kind of signal."""
+        return self.kind in ("pulsed", "dashes")
+
+    def at(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+        """Brightness at ``times_s``.
+
+        A burst is the first pulse alone, a ramp stays at 1 once it is there, a fade at 0. Scintillation is strong: its
+        brightness is exponentially distributed, drawn anew with each call from ``rng``.
+        """
+        match self.kind:
+            case "pulsed":
+                return (np.mod(times_s + self.phase_s, self.period_s) < self.on_s).astype(np.float64)
+            case "burst":
+                return ((times_s >= 0) & (times_s < self.on_s)).astype(np.float64)
+            case "ramp":
+                return np.clip(times_s / self.period_s, 0, 1)
+            case "fade":
+                return np.clip(1 - times_s / self.period_s, 0, 1)
+            case "decay":
+                return np.where(times_s >= 0, np.exp(-np.maximum(times_s, 0) / self.period_s), 0)
+            case "dashes":
+                which = np.floor((times_s + self.phase_s) / self.period_s).astype(np.int64)
+                return np.array(self.dashes, np.float64)[which % len(self.dashes)]
+            case "scintillating":
+                if rng is None:
+                    raise ValueError("a scintillating envelope is drawn from a generator")
+                knots = np.arange(times_s.min(), times_s.max() + 2 * self.period_s, self.period_s)
+                return np.interp(times_s, knots, rng.standard_exponential(len(knots)))
         return np.ones_like(times_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What a line does in frequency besides drifting, counted from the signal's own zero of time."""
+
+    kind: PathKind = "straight"
+    reach_hz: float = 0.0
+    """Furthest from the drifting line: amplitude of a sinusoid or zigzag, height of a sawtooth, of one stair, of the
+    furthest hop."""
+    period_s: float = math.inf
+    """Of a sinusoid, zigzag or sawtooth; the time spent at one hop or stair; when a kinked line stops drifting."""
+    phase_s: float = 0.0
+    """How far into its period a periodic path is at time 0."""
+    hops: tuple[float, ...] = ()
+    """Where it hops to, in units of ``reach_hz``, from the beginning again after the last; empty for random hops."""
+
+    @property
+    def is_periodic(self) -> bool:
+        """True where a shift by less than the period gives the same kind of signal."""
+        return self.kind in ("sinusoid", "hops", "zigzag", "sawtooth")
+
+    @property
+    def fastest_hz_per_s(self) -> float:
+        """Steepest slope between its jumps."""
+        per_period = {"sinusoid": 2 * math.pi, "zigzag": 4.0, "sawtooth": 1.0}.get(self.kind, 0.0)
+        return per_period * abs(self.reach_hz) / self.period_s
+
+    def at(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+        """Frequency besides the drift at ``times_s``; random hops are drawn anew with each call from ``rng``."""
+        turns = (times_s + self.phase_s) / self.period_s
+        match self.kind:
+            case "sinusoid":
+                return self.reach_hz * np.sin(2 * math.pi * turns)
+            case "zigzag":
+                return self.reach_hz * (4 * np.abs(np.mod(turns, 1) - 0.5) - 1)
+            case "sawtooth":
+                return self.reach_hz * np.mod(turns, 1)
+            case "stairs":
+                return self.reach_hz * np.floor(turns)
+            case "hops":
+                which = np.floor(turns).astype(np.int64)
+                hops = np.array(self.hops)
+                if not self.hops:
+                    if rng is None:
+                        raise ValueError("random hops are drawn from a generator")
+                    hops = rng.uniform(-1, 1, which.max() - which.min() + 1)
+                return self.reach_hz * hops[(which - which.min() if not self.hops else which) % len(hops)]
+        return np.zeros_like(times_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,150 +161,58 @@ class Signal:
     snr: float = 20.0
     """Excess of its brightest bin, in sigmas of one bin's noise, after drift has smeared it over channels."""
     width_hz: float = 3.0
-    """Full width at half maximum (gaussian) or full width (box)."""
+    """Full width at half maximum (gaussian, lorentzian) or full width (box), at time 0."""
     drift_hz_per_s: float = 0.0
     curvature_hz_per_s2: float = 0.0
     """Rate of change of the drift."""
+    path: Path = Path()
     envelope: Envelope = Envelope()
     profile: Profile = "gaussian"
+    broadening_hz_per_s: float = 0.0
+    """Growth of the width; it never falls below a tenth of what it is at time 0."""
     spacing_hz: float = 0.0
-    """From line to line of a comb."""
+    """From line to line of a comb, or from carrier to sideband."""
     amplitudes: tuple[float, ...] = (1.0,)
     """Relative strength of the lines, from low frequency up; one for a single line."""
+    stretch: float = 0.0
+    """Line k of a comb lies at spacing × (k + stretch × k²)."""
+    fan_hz_per_s: float = 0.0
+    """Line k drifts k times this faster than line 0."""
+    stagger_s: float = 0.0
+    """Line k comes and goes k times this later than line 0: 0 for all together."""
 
-    def track_hz(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Frequency of the lowest line at ``times_s``, relative to where it is at time 0."""
-        return times_s * (self.drift_hz_per_s + 0.5 * self.curvature_hz_per_s2 * times_s)
+    def track_hz(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
+        """Frequency of the lowest line at ``times_s``, relative to where it is at time 0 but for its path."""
+        drifting_s = np.minimum(times_s, self.path.period_s) if self.path.kind == "kink" else times_s
+        track: NDArray[np.float64] = drifting_s * (self.drift_hz_per_s + 0.5 * self.curvature_hz_per_s2 * drifting_s)
+        return track if self.path.kind in ("straight", "kink") else track + self.path.at(times_s, rng)
+
+    def offsets_hz(self) -> NDArray[np.float64]:
+        """Frequency of each line at time 0, relative to line 0."""
+        line = np.arange(len(self.amplitudes))
+        return self.spacing_hz * (line + self.stretch * line**2)
+
+    def widths_hz(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Width of its lines at ``times_s``."""
+        return np.maximum(self.width_hz + self.broadening_hz_per_s * times_s, 0.1 * self.width_hz)
 
     @property
-    def reach_hz(self) -> float:
-        """How far a line extends to either side of its centre."""
-        return self.width_hz * (0.5 if self.profile == "box" else _REACH_SIGMAS / FWHM_PER_SIGMA)
+    def reach_per_width(self) -> float:
+        """How far a line extends to either side of its centre, in widths."""
+        return {"box": 0.5, "gaussian": _GAUSSIAN_REACH, "lorentzian": _LORENTZIAN_REACH}[self.profile]
 
     def extent_hz(self, start_s: float, stop_s: float) -> tuple[float, float]:
-        """Lowest and highest frequency it touches between two times, relative to its lowest line at 0."""
-        track = self.track_hz(np.linspace(start_s, stop_s, 257))
-        comb = self.spacing_hz * (len(self.amplitudes) - 1)
-        return float(track.min()) - self.reach_hz, float(track.max()) + self.reach_hz + comb
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """The bins of an array in which a signal reaches a tenth of its brightest one."""
-
-    spectrum_start: int
-    spectrum_stop: int
-    channel_start: int
-    channel_stop: int
-
-    def __or__(self, other: Footprint) -> Footprint:
-        """Smallest footprint that holds both."""
-        return Footprint(
-            min(self.spectrum_start, other.spectrum_start),
-            max(self.spectrum_stop, other.spectrum_stop),
-            min(self.channel_start, other.channel_start),
-            max(self.channel_stop, other.channel_stop),
-        )
-
-    def shifted(self, channels: int) -> Footprint:
-        """Footprint as seen from ``channels`` further down."""
-        start, stop = self.channel_start + channels, self.channel_stop + channels
-        return Footprint(self.spectrum_start, self.spectrum_stop, start, stop)
-
-
-def add_signal(
-    power: NDArray[np.float32],
-    signal: Signal,
-    *,
-    axes: Axes,
-    channel: float,
-    rng: np.random.Generator,
-    t_s: float = 0.0,
-) -> Footprint | None:
-    """Add a signal in place, touching only the channels it reaches.
-
-    Parameters
-    ----------
-    power : (spectra, channels) float32
-        Noise of mean 1 (see :func:`~pipeline.simulate.noise`), ascending frequency.
-    channel : float
-        Where the lowest line is at ``t_s``: bin k covers k to k + 1. What falls outside is cut off.
-    t_s : float
-        The signal's zero of time, in seconds after the array's first spectrum.
-    rng : Generator
-        A coherent signal beats against the noise: an excess e adds 2e/N to a bin's variance.
-
-    Returns
-    -------
-    Footprint or None
-        What the signal covers of the array; None where it misses it.
-    """
-    spectra, channels = power.shape
-    low_hz, high_hz = signal.extent_hz(-t_s, spectra * axes.tsamp_s - t_s)
-    if channel + high_hz / axes.channel_width_hz < 0 or channel + low_hz / axes.channel_width_hz > channels:
-        return None
-    lines = _lines(signal, axes, spectra, channel, t_s)
-    peak = max(float(image.max()) for _, image in lines)
-    if peak <= 0:
-        return None
-    rows, columns = [], []
-    for first, image in lines:
-        excess = image * (signal.snr * axes.sigma / peak)
-        for row in range(spectra):
-            _add_row(power[row], excess[row], int(first[row]), axes, rng)
-        seen_rows, seen_columns = np.nonzero(image >= _VISIBLE * peak)
-        seen_columns = seen_columns + first[seen_rows]
-        inside = (seen_columns >= 0) & (seen_columns < channels)
-        rows.append(seen_rows[inside])
-        columns.append(seen_columns[inside])
-    return _footprint(np.concatenate(rows), np.concatenate(columns))
-
-
-def _lines(
-    signal: Signal, axes: Axes, spectra: int, channel: float, t_s: float
-) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Draw each line by itself: (first channel of each row, brightness (rows, channels from it on))."""
-    ends_s = np.array([-t_s, spectra * axes.tsamp_s - t_s])
-    slope = np.abs(signal.drift_hz_per_s + signal.curvature_hz_per_s2 * ends_s).max()
-    # moments closer than half a channel, lest a fast line fall apart into dots
-    moments = max(16, math.ceil(2 * slope * axes.tsamp_s / axes.channel_width_hz))
-    times_s = (np.arange(spectra)[:, None] + (np.arange(moments) + 0.5) / moments) * axes.tsamp_s - t_s
-    brightness = signal.envelope.at(times_s)[:, :, None]
-    track = channel + signal.track_hz(times_s) / axes.channel_width_hz
-    reach = signal.reach_hz / axes.channel_width_hz
-    lines = []
-    for line, amplitude in enumerate(signal.amplitudes):
-        centre = track + line * signal.spacing_hz / axes.channel_width_hz
-        first = np.floor(centre.min(axis=1) - reach).astype(np.int64)
-        width = int((np.ceil(centre.max(axis=1) + reach) - first).max())
-        edges = first[:, None, None] + np.arange(width + 1) - centre[:, :, None]
-        share = np.diff(_cumulative(signal, edges * axes.channel_width_hz), axis=2)
-        lines.append((first, amplitude * (share * brightness).mean(axis=1)))
-    return lines
-
-
-def _cumulative(signal: Signal, offset_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power of a line below ``offset_hz`` from its centre, up to a constant factor."""
-    if signal.profile == "box":
-        return np.clip(offset_hz, -signal.width_hz / 2, signal.width_hz / 2)
-    below: NDArray[np.float64] = erf(offset_hz * (FWHM_PER_SIGMA / (signal.width_hz * math.sqrt(2))))
-    return below
-
-
-def _add_row(
-    power: NDArray[np.float32], excess: NDArray[np.float64], first: int, axes: Axes, rng: np.random.Generator
-) -> None:
-    """Add one row of a line, which begins at channel ``first``, to one row of power."""
-    start, stop = max(first, 0), min(first + excess.size, power.size)
-    if start >= stop:
-        return
-    part = excess[start - first : stop - first]
-    beat = np.sqrt(2 * part / axes.noise_spectra) * rng.standard_normal(part.size)
-    target = power[start:stop]
-    target[:] = np.maximum(target + part + beat, 0.01 * target)  # power stays positive
-
-
-def _footprint(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Footprint | None:
-    if rows.size == 0:
-        return None
-    return Footprint(int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1)
+        """Lowest and highest frequency it can touch between two times, relative to its lowest line at 0."""
+        times_s = np.linspace(start_s, stop_s, 129)
+        if self.path.kind == "hops":
+            track = times_s * (self.drift_hz_per_s + 0.5 * self.curvature_hz_per_s2 * times_s)
+            low, high = track.min() - abs(self.path.reach_hz), track.max() + abs(self.path.reach_hz)
+        else:
+            track = self.track_hz(times_s)
+            low, high = track.min(), track.max()
+        if len(self.amplitudes) > 1:
+            lines = self.offsets_hz()[:, None] + self.fan_hz_per_s * np.outer(
+                np.arange(len(self.amplitudes)), (start_s, stop_s))
+            low, high = low + min(lines.min(), 0), high + max(lines.max(), 0)
+        reach = self.reach_per_width * float(self.widths_hz(times_s).max())
+        return float(low) - reach, float(high) + reach

@@ -2,6 +2,7 @@
 
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
+from pipeline.store.encoder import corpus_encoder, freeze_projection, is_fitted
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.layout import segment_folder, source_folder, vector_folder
 from pipeline.store.manifest import FileEntry, Manifest, SegmentEntry, SourceEntry
@@ -10,6 +11,7 @@ from pipeline.store.parts import (
     read_part,
     read_part_vectors,
     remove_parts,
+    remove_windows,
     write_part,
     write_part_vectors,
 )
@@ -26,9 +28,13 @@ __all__ = [
     "VectorGroup",
     "commit_source_group",
     "commit_vector_group",
+    "corpus_encoder",
+    "freeze_projection",
+    "is_fitted",
     "read_part",
     "read_part_vectors",
     "remove_parts",
+    "remove_windows",
     "segment_folder",
     "source_folder",
     "vector_folder",

@@ -21,6 +21,7 @@ from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
 from pipeline.store.layout import (
     CURRENT,
+    ENCODERS,
     IDENTITY,
     LOCK,
     MANIFESTS,
@@ -32,7 +33,7 @@ from pipeline.store.layout import (
     vector_folder,
 )
 from pipeline.store.lock import acquire, release
-from pipeline.store.manifest import Manifest, SourceEntry
+from pipeline.store.manifest import Manifest
 from pipeline.text import shown
 
 
@@ -60,7 +61,7 @@ class CorpusStore:
     @staticmethod
     def refuse_foreign(root: Path) -> None:
         """Raise :class:`ConfigError` if ``root`` is a folder with anything in it that is not a corpus' own."""
-        own = {CONFIG_FILE, CURRENT, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS}
+        own = {CONFIG_FILE, CURRENT, ENCODERS, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS}
         foreign = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
         foreign = [name for name in foreign if name not in own and not name.startswith(".")]
         if foreign:
@@ -205,15 +206,16 @@ class CorpusStore:
                 shutil.rmtree(doomed, ignore_errors=True)
 
     def forget_missing(self) -> tuple[str, ...]:
-        """Drop from the manifest the sources whose folders have been removed, so that they can be ingested anew."""
-        def is_there(source_id: str, entry: SourceEntry) -> bool:
-            folders = [source_folder(self.root, source_id)]
-            folders += [vector_folder(self.root, key, source_id) for key in entry.vectors]
-            return all(folder.is_dir() for folder in folders)
-
-        missing = tuple(i for i, entry in self.manifest().sources.items() if not is_there(i, entry))
+        """Drop from the manifest what is no longer on disk, so that it can be made anew: sources, which are returned,
+        and vectors of sources that are still there."""
+        sources = self.manifest().sources
+        missing = tuple(i for i in sources if not source_folder(self.root, i).is_dir())
         if missing:
             self.publish(lambda manifest: manifest.without_sources(missing))
+        vectors = {(i, key) for i, entry in self.manifest().sources.items() for key in entry.vectors
+                   if not vector_folder(self.root, key, i).is_dir()}
+        if vectors:
+            self.publish(lambda manifest: manifest.without_vectors(vectors))
         return missing
 
     def clean_segments(self, planned: Collection[str]) -> None:

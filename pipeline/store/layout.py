@@ -11,6 +11,7 @@ MANIFESTS = "manifest"
 SOURCES = "sources"
 VECTORS = "vectors"
 SEGMENTS = "index"
+ENCODERS = "encoders"
 STAGING = "staging"
 
 
@@ -27,6 +28,11 @@ def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:
 def segment_folder(root: Path, segment_id: str) -> Path:
     """Folder of one index segment."""
     return root / SEGMENTS / _name(segment_id)
+
+
+def projection_file(root: Path, encoder: str) -> Path:
+    """File of the projection fitted on this corpus for the encoder of that name, for encoders that need one."""
+    return root / ENCODERS / _name(encoder) / "projection.npz"
 
 
 def parts_folder(staging: Path, source_id: str) -> Path:

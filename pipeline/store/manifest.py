@@ -93,6 +93,8 @@ class Manifest:
     segments: tuple[SegmentEntry, ...] = ()
     encoders: Mapping[str, EncoderSpec] = field(default_factory=dict)
     """By encoder key."""
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Encoder key → the local weights file it was last made with; empty for its own."""
 
     def with_source(self, source: Source, report: SourceReport) -> Self:
         """Add a committed source, as yet without vectors; one that is there already is a ``ValueError``."""
@@ -125,6 +127,26 @@ class Manifest:
         entry = self.sources[source_id]
         also_at = tuple(sorted({*entry.also_at, *paths} - {entry.path}))
         return replace(self, sources={**self.sources, source_id: replace(entry, also_at=also_at)})
+
+    def without_vectors(self, gone: Collection[tuple[str, str]]) -> Self:
+        """Drop (source id, encoder key)'s vectors, and the segments that hold them."""
+        sources = dict(self.sources)
+        for source_id, key in gone:
+            entry = sources[source_id]
+            left = {other: count for other, count in entry.vectors.items() if other != key}
+            sources[source_id] = replace(entry, vectors=left)
+        segments = tuple(s for s in self.segments if not any((i, s.encoder_key) in gone for i in s.source_ids))
+        return replace(self, sources=sources, segments=segments)
+
+    def with_encoder(self, spec: EncoderSpec, weights: str) -> Self:
+        """Add an encoder, and the weights file it is made with; itself where it has both already."""
+        if self.encoders.get(spec.key) == spec and self.weights.get(spec.key) == weights:
+            return self
+        return replace(self, encoders={**self.encoders, spec.key: spec}, weights={**self.weights, spec.key: weights})
+
+    def lacking(self, encoder_key: str) -> list[str]:
+        """Ids of the sources that have no vectors of an encoder."""
+        return [source_id for source_id, entry in self.sources.items() if encoder_key not in entry.vectors]
 
     def with_vectors(self, source_id: str, spec: EncoderSpec, count: int) -> Self:
         """Add a source's committed vectors, and the encoder that made them."""
@@ -194,6 +216,7 @@ class Manifest:
             files={path: FileEntry.from_json(entry) for path, entry in record["files"].items()},
             segments=tuple(SegmentEntry.from_json(entry) for entry in record["segments"]),
             encoders={key: EncoderSpec(**spec) for key, spec in record["encoders"].items()},
+            weights=record.get("weights", {}),  # manifests did not always say
         )
 
 

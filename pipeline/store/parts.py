@@ -118,6 +118,12 @@ def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: 
         return np.asarray(vectors, dtype=np.float16)
 
 
+def remove_windows(staging: Path, source_id: str) -> None:
+    """Drop a source's windows, once they are committed. Vectors stay: the commit may be a late one."""
+    for path in parts_folder(staging, source_id).glob("part-*.npz"):
+        path.unlink(missing_ok=True)
+
+
 def remove_parts(staging: Path, source_id: str) -> None:
     """Drop a source's parts, once they are committed or given up."""
     shutil.rmtree(parts_folder(staging, source_id), ignore_errors=True)

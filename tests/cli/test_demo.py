@@ -12,6 +12,8 @@ import pytest
 import pipeline.run
 import pipeline.simulate
 from pipeline.cli.demo import FAMILY
+from pipeline.config import Config, EncoderConfig
+from pipeline.run import ingest
 from pipeline.simulate import FAMILIES, Truth, fine_header, scatter, simulate_file
 from tests.cli.conftest import Lookalike, Ran
 
@@ -65,6 +67,8 @@ def test_the_demo_says_what_it_does(
 
     monkeypatch.setattr(pipeline.simulate, "demo_corpus", demo_corpus)
     monkeypatch.setattr(pipeline.run, "index", lambda *_, **__: ())  # building a graph takes long
+    config = Config(encoder=EncoderConfig("power-spectrum"))  # so does loading the default encoder
+    monkeypatch.setattr(pipeline.run, "ingest", lambda *a, **k: ingest(*a, **{"config": config, **k}))
     ran = lookalike("demo", tmp_path / "my demo", "--serial")
     check(lookalike, ran, tmp_path / "my demo", made[0])
 

@@ -21,7 +21,9 @@ from pipeline.run import RunReport
 from tests.cli.conftest import Lookalike, Ran, on_a_terminal
 from tests.run.small import COARSE, write_scan
 
-SERIAL = ("--serial", "--coarse-width", str(COARSE))
+ENCODER = ("--encoder", "power-spectrum")
+"""Named: the default one takes long to load."""
+SERIAL = ("--serial", "--coarse-width", str(COARSE), *ENCODER)
 
 
 def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
@@ -150,7 +152,7 @@ def test_contradictions_are_refused(lookalike: Lookalike, arguments: list[str]) 
 def test_impossible_settings_are_refused(
     lookalike: Lookalike, data: Path, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
-    lookalike("ingest", data, "--corpus", tmp_path / "c", "--serial", *arguments).assert_refused(2, *words)
+    lookalike("ingest", data, "--corpus", tmp_path / "c", "--serial", *ENCODER, *arguments).assert_refused(2, *words)
     assert not (tmp_path / "c").exists()
 
 
@@ -181,7 +183,7 @@ def test_a_file_placed_by_the_user_beats_the_defaults_and_flags_beat_it(
     root = tmp_path / "corpus"
     root.mkdir()
     (root / CONFIG_FILE).write_text(f"[scan]\nwindow = 64\nkeep_all = true\ncoarse_width = {COARSE}\n")
-    ran = lookalike("ingest", data / "scan0.h5", "--corpus", root, "--serial", "--window", "512")
+    ran = lookalike("ingest", data / "scan0.h5", "--corpus", root, "--serial", *ENCODER, "--window", "512")
     assert ran.code == 0
     assert "32 windows seen, 32 kept" in ran.out
 
@@ -205,7 +207,7 @@ def test_data_that_is_not_there_is_named(lookalike: Lookalike, tmp_path: Path) -
 
 def test_a_corpus_cannot_be_a_file(lookalike: Lookalike, data: Path) -> None:
     file = data / "scan0.h5"
-    lookalike("ingest", data, "--corpus", file, "--serial").assert_refused(2, str(file), "not")
+    lookalike("ingest", data, "--corpus", file, "--serial", *ENCODER).assert_refused(2, str(file), "not")
 
 
 # --- dry run -------------------------------------------------------------------------------------------------------

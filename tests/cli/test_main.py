@@ -27,6 +27,8 @@ OPTIONS = {
     "ingest": {"--corpus", "--scheduler", "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
                "--polarisation"},
+    "embed": {"--corpus", "--encoder", "--weights", "--scheduler", "--workers", "--serial", "--embed-on", "--dry-run",
+              "--json"},
     "index": {"--corpus", "--json", "--exact-below", "--scheduler"},
     "search": {"--corpus", "--file", "--f-start", "--f-stop", "--window", "--npy", "-k", "--exact", "--json", "--csv",
                "--plot", "--encoder", "--all-resolutions"},
@@ -122,7 +124,8 @@ def test_searching_a_stored_window_loads_no_heavy_library(corpus: Path, kept: st
 @pytest.mark.parametrize("arguments", [
     ["serch"], ["ingest"], ["ingest", "x", "--window", "many"], ["ingest", "x", "--window", "1"],
     ["ingest", "x", "--embed-on", "tpu"], ["ingest", "x", "--workers", "0"], ["ingest", "--no-such"],
-    ["search", "-k", "0", "--window", "a/1"], ["index", "--exact-below", "0"], ["status", "here"], ["simulate"],
+    ["search", "-k", "0", "--window", "a/1"], ["index", "--exact-below", "0"], ["status", "here"],
+    ["embed", "--workers", "0"], ["simulate"],
 ])
 def test_wrong_usage_shows_the_usage(lookalike: Lookalike, arguments: list[str]) -> None:
     lookalike(*arguments).assert_misused("Error: ")
@@ -134,7 +137,7 @@ def test_no_command_shows_the_help() -> None:
     assert "Commands:" in done.stdout + done.stderr  # click has changed its mind about where
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["index"], ["search", "--window", "a/1"]])
+@pytest.mark.parametrize("arguments", [["status"], ["index"], ["embed"], ["search", "--window", "a/1"]])
 def test_a_missing_corpus_is_no_corpus(lookalike: Lookalike, tmp_path: Path, arguments: list[str]) -> None:
     absent = tmp_path / "absent"
     lookalike(*arguments, "--corpus", absent).assert_refused(
@@ -153,7 +156,7 @@ def test_the_corpus_is_by_default_here(
 
 
 @pytest.mark.parametrize("arguments", [
-    ["status"], ["index"], ["search", "--window", "a/1"], ["ingest", ".", "--serial"],
+    ["status"], ["index"], ["search", "--window", "a/1"], ["ingest", ".", "--serial"], ["embed", "--serial"],
 ])
 def test_a_damaged_corpus_is_damaged(
     lookalike: Lookalike, corpus: Path, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch,
@@ -171,7 +174,7 @@ def test_a_locked_corpus_is_named_with_its_holder_and_can_be_read(
     lookalike: Lookalike, corpus: Path, data: Path, kept: str
 ) -> None:
     with CorpusStore.open(corpus).lock():
-        for arguments in (["ingest", data, "--serial"], ["index"]):
+        for arguments in (["ingest", data, "--serial"], ["embed", "--serial"], ["index"]):
             lookalike(*arguments, "--corpus", corpus).assert_refused(4, f"{corpus}: locked by process {os.getpid()} on")
         assert lookalike("status", "--corpus", corpus).code == 0
         assert lookalike("search", "--corpus", corpus, "--window", kept).code == 0
@@ -212,7 +215,8 @@ def slow(work, part_no):
 tasks.scan_part = slow
 main()
 """
-    ingest = ["ingest", str(data), "--corpus", str(tmp_path / "corpus"), "--serial", "--coarse-width", "4096"]
+    ingest = ["ingest", str(data), "--corpus", str(tmp_path / "corpus"), "--serial", "--coarse-width", "4096",
+              "--encoder", "power-spectrum"]
     with subprocess.Popen([sys.executable, "-c", script, *ingest], env=environment(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

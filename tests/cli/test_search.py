@@ -14,6 +14,7 @@ import pytest
 from pipeline.cli.search import COLUMNS, csv_of, table
 from pipeline.model import Hit, Window
 from pipeline.search import SearchResult, open_corpus
+from pipeline.search.rerank import WEIGHT
 from tests.cli.conftest import Lookalike
 from tests.run.small import archive, noisy_power
 
@@ -56,7 +57,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     assert rows[1] == {"rank": "1", "score": "0.987654", "source": "GBT_59000_0_A", "file": names[1], "target": "A",
                        "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
-                       "merged": "7 8"}
+                       "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
+                       "extra_drift_hz_per_s": "", "mirrored": ""}
 
 
 def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:
@@ -107,6 +109,24 @@ def test_queries_by_range_and_by_array(
     assert len(ran.json["hits"]) == 10
 
 
+def test_both_scores_are_told_of_hits_that_were_compared_again(lookalike: Lookalike, corpus: Path, kept: str) -> None:
+    asked = ("search", "--corpus", corpus, "--window", kept, "-k", "5", "--rerank", "--rerank-mirror")
+    answer, as_csv, as_table = (lookalike(*asked, *form) for form in (["--json"], ["--csv"], []))
+    hits = answer.json["hits"]
+    assert answer.json == open_corpus(corpus).search(
+        window=kept, k=5, rerank=True, rerank_mirror=True, one_shot=True).to_json()
+    both = [(1 - WEIGHT) * one["score"] + WEIGHT * one["correlation"] for one in hits]
+    assert both == sorted(both, reverse=True)
+    rows = csv.DictReader(io.StringIO(as_csv.out, newline=""))
+    told = ("correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
+    assert [tuple(row[name] for name in told) for row in rows] == [
+        tuple(str(one[name]) for name in told) for one in hits]
+    head, *lines = as_table.out.splitlines()[1:]
+    assert head.split()[:2] == ["score", "match"]
+    for line, one in zip(lines, hits, strict=True):
+        assert line.split()[:3] == [str(one["rank"]), f"{one['score']:.3f}", f"{one['correlation']:.3f}"]
+
+
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
 def test_a_picture_is_drawn(lookalike: Lookalike, corpus: Path, kept: str, tmp_path: Path, form: list[str]) -> None:
     picture = tmp_path / os.fsdecode(b"hits \xff.png")
@@ -122,7 +142,8 @@ def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None
     for name, scan in zip(names, sorted(data.iterdir()), strict=True):
         shutil.copy(scan, tmp_path / os.fsdecode(name))
     root = tmp_path / "corpus"
-    assert lookalike("ingest", tmp_path, "--corpus", root, "--serial", "--coarse-width", "4096").code == 0
+    assert lookalike("ingest", tmp_path, "--corpus", root, "--serial", "--coarse-width", "4096",
+                     "--encoder", "power-spectrum").code == 0
     paths = {os.fsencode(tmp_path) + b"/" + name for name in names}
     for name in names:
         asked = ("search", "--corpus", root, "--file", os.fsdecode(name), *RANGE, "-k", "99")
@@ -149,6 +170,7 @@ def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None
     (["--npy", "x.npy", *RANGE], "--f-start and --f-stop go with --file"),
     (RANGE, "one of --file, --window and --npy"),
     (["--window", "a/1", "--json", "--csv"], "choose one of --json and --csv"),
+    (["--window", "a/1", "--rerank-drift"], "--rerank-drift and --rerank-mirror go with --rerank"),
 ])
 def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str], words: str) -> None:
     lookalike("search", *arguments).assert_misused("Error: ", words)

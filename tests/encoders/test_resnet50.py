@@ -11,9 +11,10 @@ import pytest
 from skimage.transform import resize
 
 from pipeline.cutouts import cutouts_of_power, image_of_cutouts
-from pipeline.encoders import load_encoder
+from pipeline.encoders import backend, fit, load_encoder, needs_projection
+from pipeline.encoders.projection import Projection
 from pipeline.encoders.resnet50 import ResNet50, pictures
-from pipeline.errors import EncoderError
+from pipeline.errors import ConfigError, EncoderError
 from pipeline.model import WindowGrid
 from pipeline.simulate import simulate_families
 
@@ -28,10 +29,7 @@ def cutouts():
 
 @pytest.fixture(scope="module")
 def keras():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import keras
-    return keras
+    return backend.keras()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +62,7 @@ def test_pictures_are_stretched_along_both_axes(cutouts, keras):
     assert seen.shape == (4, 224, 224, 3)
     for picture, cutout in zip(seen, cutouts, strict=True):
         for colour in range(3):
-            np.testing.assert_allclose(picture[:, :, colour], drawn(cutout), atol=0.255)
+            np.testing.assert_allclose(picture[:, :, colour], drawn(cutout), atol=1e-3)  # of 255
     # time survives: the rising line stands elsewhere at the end
     assert seen[0, 20, :, 0].argmax() + 10 < seen[0, 200, :, 0].argmax()
     assert not seen[3].any()
@@ -95,7 +93,7 @@ def test_vectors_are_finite_and_independent_of_the_batch(encoder, cutouts):
 def test_spec_holds_the_digest_of_the_weights(encoder, weights):
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     assert encoder.spec.weights_sha256 == digest
-    assert encoder.spec.key == f"resnet50-v1-{digest[:8]}"
+    assert encoder.spec.key == f"resnet50-v2-{digest[:8]}"
     assert (encoder.spec.dimension, encoder.spec.input) == (2048, "cutout-v1 16x256")
 
 
@@ -172,3 +170,73 @@ def test_damaged_weights_are_found_out(encoder, cutouts, monkeypatch):
 def test_other_shapes_are_refused(encoder):
     with pytest.raises(EncoderError, match=r"\(n, 16, 256\)"):
         encoder.encode(np.zeros((1, 256, 16), np.uint8))
+
+
+@pytest.fixture(scope="module")
+def sample():
+    power, _ = simulate_families(np.random.default_rng(2), 2, noise_windows=8)
+    return cutouts_of_power(power)[:32]
+
+
+@pytest.fixture(scope="module")
+def projection(weights, sample, tmp_path_factory):
+    path = tmp_path_factory.mktemp("projection") / "projection.npz"
+    fit("resnet50", sample, weights=str(weights)).save(path)
+    return path
+
+
+def test_projected_features_have_lost_the_mean_of_the_sample(weights, projection, sample):
+    assert needs_projection("resnet50")
+    features = load_encoder("resnet50", weights=str(weights)).encode(sample[:16]).astype(np.float64)
+    vectors = load_encoder("resnet50", weights=str(weights), projection=projection).encode(sample[:16])
+    # 32 windows span 31 axes, so that nothing but the mean is lost: angles are those of the centred features
+    assert vectors.shape == (16, 31)
+    centred = features - Projection.load(projection, "resnet50").mean
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors @ vectors.T, centred @ centred.T, atol=1e-3)
+    assert (features @ features.T).min() > 0.9
+    assert (vectors @ vectors.T).min() < 0
+
+
+def test_projection_is_part_of_the_identity(weights, encoder, projection, tmp_path):
+    projected = load_encoder("resnet50", weights=str(weights), projection=projection)
+    spec = projected.spec
+    assert (spec.dimension, spec.key) == (31, f"resnet50-v2-{spec.weights_sha256[:8]}")
+    assert spec.weights_sha256 != encoder.spec.weights_sha256
+    assert load_encoder("resnet50", weights=str(weights), projection=str(projection)) is projected
+    # another corpus in the same place
+    moved, other = tmp_path / "projection.npz", Projection.load(projection, "resnet50")
+    moved.write_bytes(projection.read_bytes())
+    first = load_encoder("resnet50", weights=str(weights), projection=moved)
+    assert first.spec == spec
+    Projection(other.mean, other.axes[:9]).save(moved)
+    second = load_encoder("resnet50", weights=str(weights), projection=moved)
+    assert second.spec.dimension == 9
+    assert second.spec.key != spec.key
+
+
+def test_projection_for_something_else_is_named(weights, tmp_path):
+    path = tmp_path / "projection.npz"
+    with pytest.raises(EncoderError, match=r"projection\.npz: .*No such file"):
+        load_encoder("resnet50", weights=str(weights), projection=path)
+    Projection(np.zeros(4, np.float32), np.eye(4, dtype=np.float32)).save(path)
+    with pytest.raises(EncoderError, match=r"projection\.npz: .*made for 4 features, not 2048"):
+        load_encoder("resnet50", weights=str(weights), projection=path)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_is_another_spec_near_the_first(weights, projection, cutouts, precision):
+    full = load_encoder("resnet50", weights=str(weights), projection=projection)
+    reduced = ResNet50(GRID, str(weights), projection, precision, batch=4)
+    assert reduced.spec.precision == precision
+    assert reduced.spec.key == f"{full.spec.key}-{precision}"
+    assert reduced.spec.tolerance > full.spec.tolerance
+    expected, vectors = full.encode(cutouts[:3]), reduced.encode(cutouts[:3])
+    np.testing.assert_allclose(vectors, expected, atol=reduced.spec.tolerance, rtol=0)
+    assert np.abs(vectors - expected).max() > 1e-4  # it does compute in other numbers
+    np.testing.assert_allclose(reduced.encode(cutouts[1:2]), vectors[1:2], atol=reduced.spec.tolerance, rtol=0)
+
+
+def test_unknown_precision_is_refused(weights):
+    with pytest.raises(ConfigError, match=r"'float8'.*float32, bfloat16, float16"):
+        load_encoder("resnet50", weights=str(weights), precision="float8")

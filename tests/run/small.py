@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Config, RunConfig, ScanConfig
+from pipeline.config import Config, EncoderConfig, RunConfig, ScanConfig
 from pipeline.filterbank import write_filterbank
 from pipeline.model import Header, SourceReport
 from pipeline.run import RunReport
@@ -17,6 +17,8 @@ from pipeline.store import CorpusStore, SourceGroup, VectorGroup
 COARSE = 4096
 N_COARSE = 4
 SCAN = ScanConfig(coarse_width=COARSE)
+ENCODER = EncoderConfig("power-spectrum")
+"""Named: the default one takes long to load."""
 HEADER = Header(
     fch1_mhz=8419.5, foff_mhz=-2.7939677238464355e-06, nchans=COARSE * N_COARSE, nifs=1, nbits=32,
     tsamp_s=18.253611008, nsamples=16, tstart_mjd=57_436.5, source_name="HIP77257", telescope_id=6,
@@ -57,7 +59,7 @@ def archive(folder: Path, count: int = 3) -> Path:
 
 def config(scan: ScanConfig = SCAN, **run: Any) -> Config:
     """Configuration for these archives."""
-    return Config(scan=scan, run=RunConfig(**{"workers": 2, "resource_wait_s": 10.0, **run}))
+    return Config(scan=scan, encoder=ENCODER, run=RunConfig(**{"workers": 2, "resource_wait_s": 10.0, **run}))
 
 
 def by_name(report: RunReport) -> dict[str, SourceReport]:

@@ -53,7 +53,7 @@ def test_both_engines_make_the_same_corpus(
     monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)  # as many parts as there are coarse channels
     serial = ingest([good], tmp_path / "serial", config=config(), serial=True)
     cluster = ingest([good], tmp_path / "dask", client, config=config())
-    assert serial.tasks == cluster.tasks == 1 + 6 * (2 * N_COARSE + 1)
+    assert serial.tasks == cluster.tasks == 1 + 6 * (N_COARSE + 3)
     for report in (serial, cluster):
         assert (report.windows_seen, report.exit_code) == (6 * 64, 0)
         assert report.windows_kept == sum(r.windows_kept for r in report.reports) > 0
@@ -84,7 +84,7 @@ def test_what_is_added_later_is_all_that_is_read(tmp_path: Path) -> None:
     report = ingest([data], root, serial=True)
     assert {name: r.status for name, r in by_name(report).items()} == {
         "scan0.h5": "skipped", "scan1.fil": "skipped", "later.h5": "done"}
-    assert report.tasks == 1 + 3
+    assert report.tasks == 1 + 4
     ingest([data], tmp_path / "at-once", config=config(), serial=True)
     assert_same_corpus(root, tmp_path / "at-once")
 
@@ -177,7 +177,7 @@ def test_another_encoder_is_refused(undisturbed: Path, good: Path, monkeypatch: 
 
     encoders._load.cache_clear()
     try:
-        with pytest.raises(CorpusMismatch, match="made by power-spectrum-v1, this run asks for power-spectrum-v99"):
+        with pytest.raises(CorpusMismatch, match=r"by power-spectrum-v1, this run asks for .*-v99;.* embed"):
             ingest([good], undisturbed, config=config(), serial=True)
     finally:
         encoders._load.cache_clear()
@@ -258,9 +258,9 @@ def test_work_in_flight_and_what_goes_through_the_client_are_bounded(
     assert recorder.most == recorder.capacity
     assert recorder.largest < 10_000, "bytes; the cutouts of one part are 65,536"
     # sources are finished one after the other, not all begun first
-    commits = [n for n, (task, _) in enumerate(recorder.calls) if task == "commit"]
+    commits = [n for n, (task, _) in enumerate(recorder.calls) if task == "commit_vectors"]
     scans = [n for n, (task, _) in enumerate(recorder.calls) if task == "scan_part"]
-    assert commits[0] < scans[12]
+    assert commits[0] < scans[16]
 
 
 @pytest.mark.parametrize(("embed_on", "offers", "expected"), [
@@ -274,7 +274,8 @@ def test_where_embedding_happens(
     monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
     ingest([good / "scan0.h5"], tmp_path / "corpus", config=config(embed_on=embed_on))
     assert set(recorder.calls) == {
-        ("probe_batch", False), ("scan_part", False), ("embed_part", expected), ("commit", False)}
+        ("probe_batch", False), ("scan_part", False), ("commit_windows", False), ("embed_part", expected),
+        ("commit_vectors", False)}
 
 
 def test_progress_grows_to_the_end(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +285,7 @@ def test_progress_grows_to_the_end(good: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(progress.time, "perf_counter", iter(np.arange(1e6)).__next__)  # every snapshot is due
     report = ingest([good], tmp_path / "corpus", config=config(), serial=True, listener=told.append)
     assert [p.stage for p in told if p.stage == "probe"]
-    assert (told[-1].stage, told[-1].done, told[-1].files_done) == ("scan", (6, 6), 6)
+    assert (told[-1].stage, told[-1].done, told[-1].files_done) == ("scan", (12, 12), 6)
     seen = [p.windows_seen for p in told]
     assert seen == sorted(seen)
     assert seen[-1] == report.windows_seen == 384

@@ -94,7 +94,8 @@ def command(*arguments: str | Path) -> list[str]:
 
 def ingest_command(data: Path, root: Path, *, serial: bool = False) -> list[str]:
     where = ["--serial"] if serial else ["--workers", "2"]
-    return command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--json", *where)
+    return command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--json", *where,
+                   "--encoder", "power-spectrum")
 
 
 @contextmanager

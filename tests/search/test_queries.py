@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import Config, ScanConfig
+from pipeline.config import Config, EncoderConfig, ScanConfig
 from pipeline.cutouts import cutouts_of_power
 from pipeline.encoders import load_encoder
 from pipeline.errors import QueryError
@@ -24,6 +24,7 @@ from pipeline.simulate import Instrument, Truth, fine_header, scatter, simulate_
 
 WIDTH = 8192
 SCAN = ScanConfig(coarse_width=WIDTH)
+CONFIG = Config(SCAN, EncoderConfig("power-spectrum"))
 INSTRUMENT = Instrument(edge_depth=0.0, ripple=0.0)
 
 
@@ -66,8 +67,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
         simulated(root / "data" / "two.fil", 2, nsamples=35, ascending=True),
         simulated(root / "outside.h5", 3),
     ])
-    config = Config().override({"scan": {"coarse_width": WIDTH}})
-    ingest([root / "data"], root / "corpus", config=config, serial=True)
+    ingest([root / "data"], root / "corpus", config=CONFIG, serial=True)
     return Archive(root, *made, truth=made)
 
 
@@ -236,7 +236,7 @@ def test_a_file_that_has_gone_or_was_replaced(archive: Archive, tmp_path: Path) 
     root, data = tmp_path / "corpus", tmp_path / "data"
     data.mkdir()
     shutil.copy(archive.one, data / "one.h5")
-    ingest([data], root, config=Config().override({"scan": {"coarse_width": WIDTH}}), serial=True)
+    ingest([data], root, config=CONFIG, serial=True)
     truth = archive.truth[archive.one][0]
     corpus = open_corpus(root)
     source_id = corpus._corpus.find_source("one.h5")

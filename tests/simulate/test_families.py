@@ -6,12 +6,9 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.simulate import (
     FAMILIES,
-    NOISE,
     Axes,
     family,
     place_in_window,
-    simulate_families,
-    simulate_windows,
     vary,
 )
 
@@ -46,31 +43,6 @@ def test_brothers_differ_in_strength_and_little_else():
         ratio = np.array([getattr(one, name) for one in brothers]) / getattr(original, name)
         assert 0.9 <= ratio.min() < ratio.max() <= 1.1
     assert {one.name for one in brothers} == {"curved"}
-
-
-def test_windows_have_level_and_signal():
-    rng = np.random.default_rng(8)
-    power = simulate_windows(rng, [None, family("hump")], level=5e8)
-    assert power.shape == (2, 16, 256)
-    assert power.dtype == np.float32
-    assert power[0].mean() == pytest.approx(5e8, rel=0.01)
-    assert power[0].std() == pytest.approx(5e8 / np.sqrt(102), rel=0.05)
-    assert power[1].max() > 5e8 * (1 + 15 * Axes().sigma)
-
-
-def test_row_gains_move_whole_rows():
-    power = simulate_windows(np.random.default_rng(9), [None] * 50, gain_spread=0.2, level=1.0)
-    assert power.mean(axis=2).std() == pytest.approx(0.2, rel=0.1)
-    assert (power.std(axis=2) / power.mean(axis=2)).mean() == pytest.approx(102**-0.5, rel=0.02)
-
-
-def test_families_come_with_labels_and_a_seed_decides_all():
-    names = ("comb", "ramp")
-    power, labels = simulate_families(np.random.default_rng(10), 2, noise_windows=3, families=names)
-    again, _ = simulate_families(np.random.default_rng(10), 2, noise_windows=3, families=names)
-    assert labels.tolist() == ["comb", "comb", "ramp", "ramp", NOISE, NOISE, NOISE]
-    np.testing.assert_array_equal(power, again)
-    assert not np.array_equal(power[0], power[1])
 
 
 def test_unknown_family_is_named_with_those_there_are():

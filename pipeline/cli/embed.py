@@ -1,0 +1,65 @@
+"""``lookalike embed``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.ingest import each, outcomes
+from pipeline.cli.options import check_places, corpus_option, json_option, run_options
+from pipeline.cli.output import counted, put, put_json
+from pipeline.cli.progress import Show, duration
+
+if TYPE_CHECKING:
+    from pipeline.run import RunReport
+
+
+@click.command()
+@corpus_option
+@click.option("--encoder", metavar="NAME", help="Encoder of the vectors; default: the corpus' own.")
+@run_options
+@json_option
+def embed(
+    corpus: Path, encoder: str | None, weights: Path | None, scheduler: str | None, workers: int | None, serial: bool,
+    embed_on: str | None, dry_run: bool, as_json: bool,
+) -> None:
+    """Make another encoder's vectors of what a corpus holds.
+
+    They are made from the stored windows: the files these came from need not
+    be there. Vectors of other encoders stay, and search --encoder chooses among
+    them. What has its vectors already is left alone; an interrupted run goes on
+    where it was. After later ingests, run it again.
+    """
+    check_places(serial, workers, scheduler)
+    from pipeline.config import Config
+    from pipeline.run import embed as run_embed
+
+    config = Config.load(corpus, {"run": {"scheduler": scheduler, "workers": workers, "embed_on": embed_on}})
+    progress = Show()
+    try:
+        report = run_embed(corpus, encoder=encoder, weights=weights or "", config=config, serial=serial,
+                           dry_run=dry_run, listener=progress)
+    finally:
+        progress.close()
+    if as_json:
+        put_json(report.to_json())
+    else:
+        put("\n".join(summary(report)))
+    sys.exit(report.exit_code)
+
+
+def summary(report: RunReport) -> list[str]:
+    """Tell in a few lines what a run did, and what is wrong with which source."""
+    of = f", {report.encoder}" if report.encoder else ""
+    lines = [f"{counted(len(report.reports), 'source')}{of}: {outcomes(report)}"]
+    if report.windows_embedded:
+        seconds = max(report.elapsed_s, 1e-9)
+        lines += [
+            f"{counted(report.windows_embedded, 'window')} embedded in {duration(seconds)}: "
+            f"{report.windows_embedded / seconds:,.0f} windows/s",
+            f"seconds in tasks: embed {report.timing.embed_s:.1f}, write {report.timing.write_s:.1f}",
+        ]
+    return [*lines, *each(report)]

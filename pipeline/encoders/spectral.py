@@ -1,0 +1,115 @@
+"""The default encoder: a small residual network, taught by contrast on simulated signals.
+
+Two windows that hold the same signal at another place, strength, phase and gain attract each other, all others repel
+(SimCLR, arXiv 2002.05709). How it is taught is :mod:`pipeline.train.spectral`'s; what it was taught, and how well it
+does, its model card's (``pipeline/encoders/weights/spectral.md``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import CUTOUT_VERSION
+from pipeline.cutouts import image_of_cutouts
+from pipeline.encoders.backend import digest_of, keras, load_weights
+from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.errors import EncoderError
+from pipeline.model import EncoderSpec, WindowGrid
+
+NAME = "spectral"
+VERSION = 1
+DIMENSION = 128
+INTEGRATIONS, CHANNELS = 16, 256
+"""The windows it was taught on, the only ones it takes."""
+SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
+TOLERANCE = 2e-3
+"""Components of one window's vector differ by less, whatever the batch and the hardware, in float32."""
+BATCH = 128
+"""Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
+
+_WIDTHS = (48, 96, 128)
+_PIXEL_SCALE = 0.5  # asinh images span -3 to 7
+
+
+class Spectral:
+    """Encoder by the network of :func:`build`.
+
+    Parameters
+    ----------
+    grid : WindowGrid
+        Shape of the windows; only 16 × 256 will do.
+    weights : str
+        A file made by ``lookalike train spectral``; empty for the shipped one.
+
+    Raises
+    ------
+    EncoderError
+        For windows of another shape, or where the weights are missing or do not fit.
+    """
+
+    def __init__(self, grid: WindowGrid, weights: str = "", batch: int = BATCH) -> None:
+        if (grid.integrations, grid.channels) != (INTEGRATIONS, CHANNELS):
+            raise EncoderError(
+                f"encoder {NAME} takes windows of {INTEGRATIONS} spectra × {CHANNELS} channels, not "
+                f"{grid.integrations} × {grid.channels}; use --encoder power-spectrum, or train one of your own"
+            )
+        self._grid = grid
+        self._batch = batch
+        path = Path(weights).expanduser() if weights else SHIPPED
+        digest = digest_of(path, NAME)
+        self._model = build()
+        load_weights(path, self._model, NAME)
+        self.spec = EncoderSpec(
+            name=NAME,
+            version=VERSION,
+            dimension=DIMENSION,
+            input=f"cutout-v{CUTOUT_VERSION} {INTEGRATIONS}x{CHANNELS}",
+            weights_sha256=digest,
+            tolerance=TOLERANCE,
+        )
+
+    def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
+        check_cutouts(NAME, cutouts, self._grid)
+        vectors = np.empty((len(cutouts), DIMENSION), np.float32)
+        for start in range(0, len(cutouts), self._batch):
+            part = cutouts[start : start + self._batch]
+            filled = np.zeros((self._batch, *part.shape[1:]), np.uint8)
+            filled[: len(part)] = part
+            vectors[start : start + len(part)] = self._model.predict_on_batch(inputs(filled))[: len(part)]
+        return unit_rows(NAME, vectors)
+
+
+def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Turn cutouts (n, T, F) into what the network takes: scaled asinh images (n, T, F, 1)."""
+    image = image_of_cutouts(cutouts)
+    image *= np.float32(_PIXEL_SCALE)
+    return image[..., None]
+
+
+def build() -> Any:
+    """Build the network: (n, 16, 256, 1) scaled asinh image → (n, 128), not yet of unit length.
+
+    A stem that sees 3 spectra × 7 channels at every fourth channel, three residual blocks that halve both axes, and
+    each feature's mean and maximum over what is left of the window: where a signal lies does not matter.
+    """
+    layers = keras().layers
+    pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
+    x = layers.ReLU()(_convolved(pixels, "stem", 32, (3, 7), strides=(1, 4)))
+    for width in _WIDTHS:
+        y = layers.ReLU()(_convolved(x, f"down{width}", width, 3, strides=2))
+        y = _convolved(y, f"same{width}", width, 3)
+        x = layers.ReLU()(layers.Add()([y, _convolved(x, f"skip{width}", width, 1, strides=2)]))
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    vector = layers.Dense(DIMENSION, dtype="float32", name="vector")(x)
+    return keras().Model(pixels, vector, name=NAME)
+
+
+def _convolved(x: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    layers = keras().layers
+    x = layers.Conv2D(*args, padding="same", use_bias=False, name=name, **kwargs)(x)
+    return layers.BatchNormalization(name=f"{name}_norm")(x)

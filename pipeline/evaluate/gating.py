@@ -1,0 +1,79 @@
+"""The gate's operating curve: what it lets pass, by kind of signal and strength, and what of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluate.sets import HELD_OUT
+from pipeline.gate import measure
+from pipeline.simulate import FAMILIES, UNSEEN, noise, vary
+from pipeline.simulate.signals import FINE
+from pipeline.simulate.windows import FINE_GRID, simulate_power
+
+SNRS = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
+"""Of the brightest bin, in sigmas."""
+FALSE_ALARMS = (1e-4, 1e-3, 1e-2)
+"""Shares of pure noise that the gate is asked to let pass."""
+
+_NOISE_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The gate at one setting."""
+
+    false_alarm: float
+    """As asked for."""
+    false_alarm_measured: float
+    overall: tuple[float, ...]
+    """Share of windows kept at each of :data:`SNRS`, mean of all families."""
+    by_family: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingCurve:
+    """The gate at several settings."""
+
+    snrs: tuple[float, ...]
+    per_cell: int
+    """Windows a family and strength."""
+    noise_windows: int
+    points: tuple[OperatingPoint, ...]
+
+
+def operating_curve(per_cell: int = 100, noise_windows: int = 65_536, *, seed: int = 0) -> OperatingCurve:
+    """Measure the gate on the catalogue's and the unseen families, and on noise."""
+    rng = np.random.default_rng([HELD_OUT, seed, 4])
+    families = {**FAMILIES, **UNSEEN}
+    kept = np.empty((len(SNRS), len(FALSE_ALARMS), len(families)))
+    for k, snr in enumerate(SNRS):
+        power = simulate_power(rng, [vary(rng, one, (snr, snr)) for one in families.values() for _ in range(per_cell)])
+        passed = _passed(power.transpose(1, 0, 2).reshape(FINE_GRID.integrations, -1))
+        kept[k] = passed.reshape(len(FALSE_ALARMS), len(families), per_cell).mean(axis=2)
+    alarms = _false_alarms(rng, noise_windows)
+    points = [
+        OperatingPoint(asked, float(alarms[i]), tuple(kept[:, i].mean(axis=1).tolist()),
+                       {name: tuple(kept[:, i, j].tolist()) for j, name in enumerate(families)})
+        for i, asked in enumerate(FALSE_ALARMS)
+    ]
+    return OperatingCurve(SNRS, per_cell, noise_windows, tuple(points))
+
+
+def _false_alarms(rng: np.random.Generator, windows: int) -> NDArray[np.float64]:
+    """Return the share of ``windows`` of noise that pass, one for each of :data:`FALSE_ALARMS`."""
+    passed = np.zeros(len(FALSE_ALARMS))
+    for start in range(0, windows, _NOISE_AT_ONCE):
+        count = min(_NOISE_AT_ONCE, windows - start)
+        passed += _passed(noise(rng, (FINE_GRID.integrations, count * FINE_GRID.channels), FINE)).sum(axis=1)
+    return np.asarray(passed / windows)
+
+
+def _passed(band: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Gate the windows of a flat band (16, n × 256); return (settings, n)."""
+    starts = np.arange(0, band.shape[1], FINE_GRID.channels, dtype=np.int64)
+    band = np.ascontiguousarray(band)
+    return np.array([measure(band, starts, FINE_GRID, FINE.noise_spectra, alarm).keep for alarm in FALSE_ALARMS])

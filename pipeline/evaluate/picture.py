@@ -1,0 +1,105 @@
+"""An evaluation as a picture: retrieval by strength, the gate's operating curve, the step, the depth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.errors import ConfigError
+from pipeline.evaluate.depth import BITS
+from pipeline.evaluate.report import Report
+from pipeline.evaluate.steps import ENOUGH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PANEL_IN = (5.6, 4.0)
+DOTS_PER_INCH = 120
+
+
+def draw(path: Path, report: Report) -> Path:
+    """Draw what was measured, two panels a row.
+
+    Raises
+    ------
+    ConfigError
+        Nothing that could be drawn was measured, the file cannot be written, or its suffix is none of a picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [panel for panel, is_there in _panels(report) if is_there]
+    if not panels:
+        raise ConfigError(f"{path}: nothing to draw: pictures show retrieval, gate, step and depth; add one by --part")
+    columns, rows = min(len(panels), 2), -(-len(panels) // 2)
+    figure = Figure(figsize=(PANEL_IN[0] * columns, PANEL_IN[1] * rows), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    formats = canvas.get_supported_filetypes()
+    if path.suffix.lower().removeprefix(".") not in formats:
+        raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
+                          f"{', '.join(sorted(formats))}")
+    for k, panel in enumerate(panels):
+        panel(figure.add_subplot(rows, columns, k + 1), report)
+    try:
+        figure.savefig(path, dpi=DOTS_PER_INCH)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _panels(report: Report) -> list[tuple[Callable[[Axes, Report], None], bool]]:
+    return [(_draw_retrieval, bool(report.retrieval)), (_draw_gate, report.gate is not None),
+            (_draw_step, bool(report.step)), (_draw_depth, bool(report.depth))]
+
+
+def _draw_retrieval(axes: Axes, report: Report) -> None:
+    """Bars of mean average precision: a group a set, a bar an encoder."""
+    sets = [one.spec for one in next(iter(report.retrieval.values()))]
+    width = 0.8 / len(report.retrieval)
+    for k, (name, results) in enumerate(report.retrieval.items()):
+        heights = [one.overall.mean_average_precision for one in results]
+        axes.bar(np.arange(len(sets)) + (k + 0.5) * width - 0.4, heights, width, label=name)
+    labels = [f"{spec.name}\n{spec.snr[0]:g}–{spec.snr[1]:g}" for spec in sets]
+    axes.set_xticks(np.arange(len(sets)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+    axes.set(ylim=(0, 1), ylabel="mean average precision", title="Retrieval by kind and SNR per bin")
+    axes.legend(fontsize=7, loc="lower left")
+
+
+def _draw_gate(axes: Axes, report: Report) -> None:
+    """Share kept against strength: the mean of all families by setting, and faintly each family at the middle one."""
+    curve = report.gate
+    assert curve is not None
+    for shares in curve.points[len(curve.points) // 2].by_family.values():
+        axes.plot(curve.snrs, shares, color="0.8", linewidth=0.8)
+    for one in curve.points:
+        axes.plot(curve.snrs, one.overall, marker="o", markersize=3, label=f"false alarms {one.false_alarm:g}")
+    axes.set(xscale="log", ylim=(0, 1.02), xlabel="SNR per bin", ylabel="share kept", title="Gate: operating curve")
+    axes.set_xticks(curve.snrs, [f"{snr:g}" for snr in curve.snrs], minor=False)
+    axes.minorticks_off()
+    axes.legend(fontsize=7, loc="lower right")
+
+
+def _draw_step(axes: Axes, report: Report) -> None:
+    """Share of the signals on a boundary that are found (solid) and recalled (dashed), against the step."""
+    for name, curve in report.step.items():
+        at = [one.step for one in curve.steps]
+        [line] = axes.plot(at, [one.found_on_boundary for one in curve.steps], marker="o", markersize=3, label=name)
+        axes.plot(at, [one.recalled_on_boundary for one in curve.steps], linestyle="--", color=line.get_color())
+    axes.axhline(ENOUGH, color="0.6", linewidth=0.8)
+    axes.set(ylim=(0, 1.02), xticks=at, xlabel="step [channels]", ylabel="share of signals on a boundary",
+             title="Found (solid), recalled (dashed), by step")
+    axes.legend(fontsize=7, loc="lower left")
+
+
+def _draw_depth(axes: Axes, report: Report) -> None:
+    """Mean average precision against bits a pixel."""
+    for name, depths in report.depth.items():
+        stored = [one for one in depths if one.bits != 32]
+        axes.plot([one.bits for one in stored], [one.scores.mean_average_precision for one in stored], marker="o",
+                  markersize=3, label=name)
+    axes.set(ylim=(0, 1.02), xticks=BITS, xlabel="bits a pixel", ylabel="mean average precision",
+             title="Depth of cutouts")
+    axes.legend(fontsize=7, loc="lower left")

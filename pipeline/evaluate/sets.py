@@ -1,0 +1,161 @@
+"""Labelled sets of simulated windows that no training has seen.
+
+Everything is drawn from generators whose seeds begin with :data:`HELD_OUT`; training's begin with 0. Random families
+come from the distribution that training draws from; mixed ones are more like one another, which is harder; unseen ones
+are of kinds that training never draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
+from types import MappingProxyType
+from typing import Literal
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cutouts import quantise
+from pipeline.evaluate.metrics import NOISE
+from pipeline.simulate import CLEAN, FAMILIES, UNSEEN, Envelope, Path, Scene, Signal, random_signal, vary
+from pipeline.simulate.signals import FINE
+from pipeline.simulate.windows import simulate_power
+
+HELD_OUT = 7331
+"""First word of every seed of this package."""
+SNR_BANDS = ((2.0, 6.0), (6.0, 60.0), (60.0, 300.0))
+"""Of the brightest bin: barely visible, usual, saturating."""
+RANDOM_FAMILIES = 40
+
+DISTURBED = Scene(cut=0.25, distractors=0.25, gained=0.5, sloped=0.5, slope=0.2, regained=0.1)
+"""More of everything that similarity should ignore than training has seen."""
+
+FamilyKind = Literal["mixed", "random", "catalogue", "unseen"]
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpec:
+    """What a set is made of."""
+
+    name: str
+    families: FamilyKind = "mixed"
+    snr: tuple[float, float] = (6.0, 60.0)
+    signals: int = 512
+    noise: int = 1536
+    unrelated: int = 0
+    """Other signals, each the only one of its kind: no query looks for them."""
+    kinds: int = RANDOM_FAMILIES
+    """How many families there are at most."""
+    scene: Scene = CLEAN
+    """What else is in the windows, and what the scan left of the instrument."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSet:
+    """Windows and what is in them."""
+
+    spec: SetSpec
+    cutouts: NDArray[np.uint8]
+    """(n, 16, 256)."""
+    labels: NDArray[np.str_]
+    """(n,) family names; ``noise`` where there is no signal."""
+
+
+SETS = (
+    *(SetSpec("mixed kinds", "mixed", snr) for snr in SNR_BANDS),
+    *(SetSpec("trained kinds", "random", snr) for snr in SNR_BANDS),
+    *(SetSpec("unseen kinds", "unseen", snr, noise=1024, unrelated=512) for snr in SNR_BANDS),
+    SetSpec("catalogue", "catalogue", noise=1024, unrelated=512),
+    SetSpec("disturbed", "mixed", scene=DISTURBED),
+)
+"""Held-out retrieval sets, 2,048 windows each."""
+
+
+def families_of(kind: FamilyKind, rng: np.random.Generator) -> Mapping[str, Signal]:
+    """Return the families of a kind by name; mixed and random ones are drawn from ``rng``."""
+    if kind == "catalogue":
+        return FAMILIES
+    if kind == "unseen":
+        return UNSEEN
+    draw = mixed_signal if kind == "mixed" else random_signal
+    names = [f"{kind}-{i:02d}" for i in range(RANDOM_FAMILIES)]
+    return MappingProxyType({name: draw(rng, name) for name in names})
+
+
+def mixed_signal(rng: np.random.Generator, name: str) -> Signal:
+    """Draw one of the usual paths, one of the usual envelopes, narrow or wide, one line or up to five."""
+    is_wide = rng.random() < 0.35
+    lines = 1 if is_wide or rng.random() < 0.4 else int(rng.integers(2, 6))
+    signal = Signal(
+        name,
+        width_hz=rng.uniform(25, 150) if is_wide else rng.uniform(2, 9),
+        spacing_hz=rng.uniform(20, 110) if lines > 1 else 0.0,
+        amplitudes=tuple(rng.uniform(0.4, 1, lines)),
+        envelope=_mixed_envelope(rng),
+    )
+    sign = 1 if rng.random() < 0.5 else -1
+    match rng.choice(["constant", "drifting", "curved", "sinusoidal", "hopping"]):
+        case "drifting":
+            return replace(signal, drift_hz_per_s=sign * float(np.exp(rng.uniform(np.log(0.1), np.log(1.6)))))
+        case "curved":
+            curvature = sign * rng.uniform(0.006, 0.02)
+            return replace(signal, curvature_hz_per_s2=curvature, drift_hz_per_s=-curvature * rng.uniform(60, 230))
+        case "sinusoidal":
+            return replace(signal, path=Path("sinusoid", rng.uniform(20, 90), rng.uniform(80, 290)))
+        case "hopping":
+            return replace(signal, path=Path("hops", rng.uniform(50, 150), rng.uniform(20, 70),
+                                             hops=tuple(rng.uniform(-1, 1, 5))))
+    return signal
+
+
+def _mixed_envelope(rng: np.random.Generator) -> Envelope:
+    match rng.choice(["steady", "pulsed", "burst", "ramp", "flickering"]):
+        case "pulsed":
+            return Envelope("pulsed", rng.uniform(45, 140), rng.uniform(0.3, 0.7))
+        case "burst":
+            return Envelope("burst", 292.0, rng.uniform(0.1, 0.5))
+        case "ramp":
+            return Envelope("ramp", 292.0)
+        case "flickering":
+            return Envelope("scintillating", rng.uniform(20, 60))
+    return Envelope()
+
+
+def simulate_set(spec: SetSpec, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Simulate a set: brothers of each family in turn, then noise.
+
+    The families of a kind depend on ``seed`` alone: sets that differ in strength hold the same ones.
+
+    Returns
+    -------
+    power : (n, 16, 256) float32
+        Over baseline, as the scan hands it to the cutouts.
+    labels : (n,) str
+    """
+    rng = np.random.default_rng([HELD_OUT, seed, 1, crc32(f"{spec.name} {spec.snr}".encode())])
+    signals, labels = draw_signals(spec, seed, rng)
+    return simulate_power(rng, signals, scene=spec.scene), labels
+
+
+def draw_signals(
+    spec: SetSpec, seed: int, rng: np.random.Generator
+) -> tuple[list[Signal | None], NDArray[np.str_]]:
+    """Draw the signals of a set, None for noise, and their families."""
+    families = families_of(spec.families, np.random.default_rng([HELD_OUT, seed, 0]))
+    names = list(islice(cycle(islice(families, spec.kinds)), spec.signals))
+    others = [random_signal(rng, f"unrelated-{i}") for i in range(spec.unrelated)]
+    signals: list[Signal | None] = [vary(rng, one, spec.snr) for one in (*map(families.__getitem__, names), *others)]
+    return signals + [None] * spec.noise, np.array([*names, *(one.name for one in others), *[NOISE] * spec.noise])
+
+
+def labelled_set(spec: SetSpec, seed: int = 0) -> LabelledSet:
+    """Simulate a set and store it as the scan would."""
+    power, labels = simulate_set(spec, seed)
+    return LabelledSet(spec, quantise(power, FINE.sigma), labels)
+
+
+def labelled_sets(specs: Sequence[SetSpec] = SETS, seed: int = 0) -> list[LabelledSet]:
+    """Simulate several sets."""
+    return [labelled_set(spec, seed) for spec in specs]

@@ -1,0 +1,213 @@
+"""One evaluation from end to end: every part, every encoder whose weights are at hand."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from pipeline.config import EncoderConfig
+from pipeline.encoders import ENCODERS, Encoder, fit, load_encoder, needs_projection
+from pipeline.errors import ConfigError, EncoderError
+from pipeline.evaluate import depth, gating, metrics, notebook, published, real, steps
+from pipeline.evaluate.report import RANDOM, Report
+from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
+from pipeline.evaluate.retrieval import evaluate_retrieval
+from pipeline.evaluate.sets import SetSpec, labelled_set, labelled_sets
+from pipeline.evaluate.speed import Speed, measure_speed, resnet50_of_random_weights
+from pipeline.model import WindowGrid
+from pipeline.store import corpus_encoder, is_fitted
+
+Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "gate", "notebook", "real"]
+PARTS: tuple[Part, ...] = get_args(Part)
+Tell = Callable[[str], None]
+
+STEP_SIGNALS = 512
+SPEED_SET = SetSpec("speed", signals=256, noise=768)
+_SAMPLE = SetSpec("sample", "random", signals=512, noise=512)
+
+
+def evaluate(
+    names: Sequence[str] = (),
+    *,
+    weights: Mapping[str, str] | None = None,
+    corpus: Path | None = None,
+    parts: Sequence[Part] = (),
+    full: bool = False,
+    seed: int = 0,
+    resnet50_weights: str = "",
+    real_data: Path | None = None,
+    tell: Tell = lambda _: None,
+) -> Report:
+    """Evaluate encoders.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Encoders that must be measured; by default all whose weights are at hand, the others being listed in the report.
+    weights : mapping
+        Encoder → weights file, for others than the encoder's own.
+    corpus : path, optional
+        Whose projections to use, for encoders that need one; by default they are fitted to simulated windows.
+    parts : sequence
+        Those of :data:`PARTS` that must be measured; by default all that can be, the others being listed in the report.
+    full : bool
+        The published numbers of windows instead of what takes minutes.
+    resnet50_weights : str
+        For the notebook; empty for Keras' own download.
+    real_data : path, optional
+        Folder of the small pieces of real data.
+    tell : callable
+        Is told what is done next.
+
+    Raises
+    ------
+    ConfigError
+        An encoder is unknown, or a part that is named lacks setigen or the real data.
+    EncoderError
+        An encoder that is named cannot be loaded, or the notebook is named and has no weights.
+    """
+    began = time.perf_counter()
+    report = Report(seed, full)
+    encoders = _load(names, weights or {}, corpus, report, tell)
+    run = _Run(report, encoders, full, seed, resnet50_weights, real_data, tell)
+    for part in parts or PARTS:
+        try:
+            _MEASURE[part](run)
+        except (ConfigError, EncoderError) as error:
+            if parts:
+                raise
+            report.not_measured[part] = str(error)
+    report.elapsed_s = time.perf_counter() - began
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What every part needs."""
+
+    report: Report
+    encoders: Mapping[str, Encoder]
+    full: bool
+    seed: int
+    resnet50_weights: str
+    real_data: Path | None
+    tell: Tell
+
+    def each(self, part: Part) -> Iterator[tuple[str, Encoder]]:
+        """Go through the encoders and tell about it."""
+        for name, encoder in self.encoders.items():
+            self.tell(f"{part}: {name}")
+            yield name, encoder
+
+
+def _load(
+    names: Sequence[str], weights: Mapping[str, str], corpus: Path | None, report: Report, tell: Tell
+) -> dict[str, Encoder]:
+    """Load the encoders named, or all that can be; list the others as not measured."""
+    unknown = [name for name in weights if name not in ENCODERS]
+    if unknown:
+        raise ConfigError(f"weights for {', '.join(unknown)}, but the encoders are {', '.join(ENCODERS)}")
+    encoders = {}
+    for name in names or ENCODERS:
+        tell(f"loading {name}")
+        try:
+            encoders[name] = _encoder(name, weights.get(name, ""), corpus, report.seed, tell)
+        except EncoderError as error:
+            if name in names:
+                raise
+            report.not_measured[name] = str(error)
+    report.encoders = {name: encoder.spec.key for name, encoder in encoders.items()}
+    return encoders
+
+
+def _encoder(name: str, weights: str, corpus: Path | None, seed: int, tell: Tell) -> Encoder:
+    """Load an encoder; one that needs a projection has the corpus', or one fitted to windows of no other use."""
+    if not needs_projection(name):
+        return load_encoder(name, weights=weights)
+    if corpus is not None and is_fitted(corpus, name):
+        return corpus_encoder(corpus, EncoderConfig(name, weights), WindowGrid())
+    tell(f"fitting the projection of {name}")
+    sample = labelled_set(_SAMPLE, seed).cutouts
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "projection.npz"
+        fit(name, sample, weights=weights).save(path)
+        return load_encoder(name, weights=weights, projection=path)
+
+
+def _measure_speed(run: _Run) -> None:
+    cutouts = labelled_set(SPEED_SET, run.seed).cutouts
+    for name, encoder in run.each("speed"):
+        run.report.speed[name] = Speed(measure_speed(encoder.encode, cutouts))
+    if "resnet50" not in run.encoders:
+        run.tell("speed: resnet50, random weights")
+        encode = resnet50_of_random_weights().encode
+        run.report.speed["resnet50"] = Speed(measure_speed(encode, cutouts), "random")
+
+
+def _measure_retrieval(run: _Run) -> None:
+    run.tell("retrieval: simulating")
+    sets = labelled_sets(seed=run.seed)
+    for name, encoder in run.each("retrieval"):
+        run.report.retrieval[name] = evaluate_retrieval(encoder.encode, sets)
+
+
+def _measure_rerank(run: _Run) -> None:
+    run.tell("rerank: simulating")
+    sets = labelled_sets(RERANK_SETS, run.seed)
+    for name, encoder in run.each("rerank"):
+        run.report.rerank[name] = evaluate_rerank(encoder.encode, sets)
+
+
+def _measure_published(run: _Run) -> None:
+    run.tell("published: injecting")
+    sets = published.published_sets(published.FULL if run.full else published.QUICK, run.seed)
+    for name, encoder in run.each("published"):
+        run.report.published[name] = published.evaluate_published(encoder.encode, sets, seed=run.seed)
+    run.report.published[RANDOM] = published.evaluate_published(published.random_vectors, sets, seed=run.seed)
+
+
+def _measure_step(run: _Run) -> None:
+    cut, library = steps.step_sets(STEP_SIGNALS * (4 if run.full else 1), seed=run.seed)
+    for name, encoder in run.each("step"):
+        run.report.step[name] = steps.evaluate_steps(encoder.encode, cut, library)
+
+
+def _measure_depth(run: _Run) -> None:
+    power, labels = depth.depth_set(run.seed)
+    for name, encoder in run.each("depth"):
+        run.report.depth[name] = depth.evaluate_depth(encoder, power, labels)
+
+
+def _measure_gate(run: _Run) -> None:
+    run.tell("gate")
+    times = 8 if run.full else 1
+    run.report.gate = gating.operating_curve(100 * times, 65_536 * times, seed=run.seed)
+
+
+def _measure_notebook(run: _Run) -> None:
+    run.tell("notebook")
+    with tempfile.TemporaryDirectory() as folder:
+        one = notebook.notebook_set(Path(folder), notebook.FULL if run.full else notebook.QUICK, seed=run.seed)
+        found = notebook.evaluate_notebook(one, run.resnet50_weights)
+    run.report.notebook = {f"notebook, {metric}": scores for metric, scores in found.items()}
+    for name, encoder in run.each("notebook"):
+        run.report.notebook[name] = metrics.scores(metrics.rank(encoder.encode(one.cutouts), one.labels))
+
+
+def _measure_real(run: _Run) -> None:
+    if run.real_data is None:
+        raise ConfigError("the folder of the small pieces of real data is not named; name it with --real DIR")
+    one = real.real_set(run.real_data, seed=run.seed)
+    for name, encoder in run.each("real"):
+        run.report.real[name] = real.evaluate_real(encoder.encode, one)
+
+
+_MEASURE: Mapping[Part, Callable[[_Run], None]] = {
+    "speed": _measure_speed, "retrieval": _measure_retrieval, "rerank": _measure_rerank,
+    "published": _measure_published, "step": _measure_step, "depth": _measure_depth, "gate": _measure_gate,
+    "notebook": _measure_notebook, "real": _measure_real,
+}

@@ -1,0 +1,176 @@
+"""An evaluation as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipeline.evaluate.gating import OperatingCurve
+from pipeline.evaluate.metrics import Scores
+from pipeline.evaluate.published import FIGURES, PublishedScores
+from pipeline.evaluate.report import Report
+from pipeline.evaluate.retrieval import Retrieval
+from pipeline.evaluate.sets import SetSpec
+from pipeline.evaluate.steps import ENOUGH, StepCurve
+
+Rows = Sequence[Sequence[str]]
+
+
+def lines(report: Report) -> list[str]:
+    """Return all tables of what was measured, and what was not."""
+    out: list[str] = []
+    for section in (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _gate, _notebook, _real):
+        made = list(section(report))
+        out += made if not made or not made[-1] else [*made, ""]
+    out += [f"not measured: {name}: {reason}" for name, reason in report.not_measured.items()]
+    return out if report.not_measured else out[:-1]
+
+
+def table(head: Sequence[str], rows: Rows) -> list[str]:
+    """Align columns: the first to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *rest = zip(cells, widths, strict=True)
+        return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]).rstrip()
+
+    return [line(head), *(line(row) for row in rows)]
+
+
+def _speed(report: Report) -> Iterator[str]:
+    if not report.speed:
+        return
+    slowest = report.speed.get("resnet50")
+    rows = []
+    for name, one in report.speed.items():
+        ratio = f"{one.windows_per_s / slowest.windows_per_s:,.0f}" if slowest else "–"
+        label = name if one.weights == "its own" else f"{name} ({one.weights} weights: its speed alone is right)"
+        rows.append([label, f"{one.windows_per_s:,.0f}", ratio])
+    yield "Speed, in batches"
+    yield from table(["encoder", "windows/s", "× resnet50"], rows)
+
+
+def _retrieval(report: Report) -> Iterator[str]:
+    for name, results in report.retrieval.items():
+        yield f"Retrieval: {name}"
+        yield from table(_SCORES_HEAD, [[_set_name(one.spec), *_scores(one.overall)] for one in results])
+        yield ""
+
+
+def _families(report: Report) -> Iterator[str]:
+    """One table for the families that have names: mAP at the usual strength, an encoder a column."""
+    by_encoder = {name: _by_family(results) for name, results in report.retrieval.items()}
+    families = list(dict.fromkeys(family for found in by_encoder.values() for family in found))
+    if families:
+        yield "mAP by family, SNR 6–60: the catalogue's, then kinds unseen in training"
+        rows = [[family, *(_share(found.get(family)) for found in by_encoder.values())] for family in families]
+        yield from table(["family", *by_encoder], rows)
+
+
+def _by_family(results: Sequence[Retrieval]) -> dict[str, float]:
+    named = [one for kind in ("catalogue", "unseen") for one in results
+             if one.spec.families == kind and one.spec.snr == (6.0, 60.0)]
+    return {family: found.mean_average_precision for one in named for family, found in one.by_family.items()}
+
+
+def _rerank(report: Report) -> Iterator[str]:
+    for name, results in report.rerank.items():
+        yield f"Second look (search --rerank): {name}; mAP and P@5 of the vectors' order, the correlation's, and both"
+        rows = [[_set_name(one.spec), *(_share(value) for found in (one.vectors, one.correlation, one.both)
+                                        for value in (found.mean_average_precision, found.precision_at_5))]
+                for one in results]
+        yield from table(["", *("vectors", "P@5", "correlation", "P@5", "both", "P@5")], rows)
+        yield ""
+
+
+def _published(report: Report) -> Iterator[str]:
+    if not report.published:
+        return
+    yield "Published protocol: 100 injected classes; background noise alone, or with interference"
+    rows = [[name, *_published_cells(one)] for name, one in report.published.items()]
+    for one in FIGURES:
+        spread = "" if one.spread is None else f"{one.spread:.2f}"
+        accuracy = "" if one.disentanglement is None else f"{one.disentanglement:.3f}"
+        rows.append([f"{one.name} (published)", "", "", "", one.silhouette, "", spread, accuracy])
+    head = ["silhouette", "cosine", "spread", "interf.: silhouette", "cosine", "spread", "4-way accuracy"]
+    yield from table(["", *head], rows)
+
+
+def _published_cells(one: PublishedScores) -> list[str]:
+    clusters = [f"{value:.3f}" if i < 2 else f"{value:.2f}" for c in (one.clean, one.busy)
+                for i, value in enumerate((c.silhouette, c.silhouette_cosine, c.spread))]
+    return [*clusters, f"{one.disentanglement:.3f}"]
+
+
+def _steps(report: Report) -> Iterator[str]:
+    for name, curve in report.step.items():
+        yield f"Step: {name}; {curve.on_boundary} of {curve.signals} signals lie on a boundary of the 256-channel grid"
+        rows = [[str(one.step), f"{one.cost:.2f}", *map(_share, (one.found, one.found_on_boundary, one.recalled,
+                                                                one.recalled_on_boundary))] for one in curve.steps]
+        yield from table(["step", "cost", "found", "on boundary", "recalled", "on boundary"], rows)
+        yield _recommended(curve)
+        yield ""
+
+
+def _recommended(curve: StepCurve) -> str:
+    asked = f"{100 * ENOUGH:.0f} % of those on a boundary"
+    if curve.recommended is None:
+        return f"no step finds {asked}"
+    return f"cheapest step that finds {asked}: {curve.recommended}"
+
+
+def _depth(report: Report) -> Iterator[str]:
+    if not report.depth:
+        return
+    yield "Depth of cutouts, mixed kinds, SNR 6–60"
+    rows = [[f"{name}, {'float32' if one.bits == 32 else f'{one.bits} bits'}", *_scores(one.scores)]
+            for name, depths in report.depth.items() for one in depths]
+    yield from table(_SCORES_HEAD, rows)
+
+
+def _gate(report: Report) -> Iterator[str]:
+    if report.gate is None:
+        return
+    curve: OperatingCurve = report.gate
+    yield f"Gate: share of windows kept, by SNR per bin; {curve.per_cell} windows a family and strength"
+    head = ["false alarms asked", "measured", *(f"{snr:g}" for snr in curve.snrs)]
+    yield from table(head, [[f"{one.false_alarm:g}", f"{one.false_alarm_measured:.2e}", *map(_share, one.overall)]
+                            for one in curve.points])
+    usual = min(curve.points, key=lambda one: abs(one.false_alarm - 1e-3))
+    yield ""
+    yield from table([f"at {usual.false_alarm:g}", *head[2:]],
+                     [[family, *map(_share, shares)] for family, shares in usual.by_family.items()])
+
+
+def _notebook(report: Report) -> Iterator[str]:
+    if report.notebook:
+        yield "The notebook to the letter, and encoders on the same windows"
+        yield from table(_SCORES_HEAD, [[name, *_scores(one)] for name, one in report.notebook.items()])
+
+
+def _real(report: Report) -> Iterator[str]:
+    for name, checks in report.real.items():
+        yield f"Real signals among noise and unrelated ones: {name}"
+        for one in checks:
+            yield f"{'yes' if one.passed else 'NO '}  {one.question}"
+            yield f"     first: {', '.join(one.first)}; ranks: {_ranks(one.ranks)}"
+        yield ""
+
+
+def _ranks(ranks: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {rank}" for name, rank in ranks.items())
+
+
+_SCORES_HEAD = ["", "queries", "mAP", "R-prec.", "P@5", "noise@5"]
+
+
+def _scores(one: Scores) -> list[str]:
+    shares = (one.mean_average_precision, one.r_precision, one.precision_at_5, one.noise_at_5)
+    return [f"{one.queries}", *map(_share, shares)]
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _set_name(spec: SetSpec) -> str:
+    return f"{spec.name}, SNR {spec.snr[0]:g}–{spec.snr[1]:g}"

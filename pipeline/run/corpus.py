@@ -1,0 +1,107 @@
+"""The corpus at the beginning of a run: made or opened, its identity compared, in order after whatever came before."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.config import CONFIG_FILE, Config, EncoderConfig
+from pipeline.durable import write_atomic
+from pipeline.encoders import needs_projection
+from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
+from pipeline.model import EncoderSpec
+from pipeline.run.ingest import file_entry
+from pipeline.store import CorpusStore, Manifest, corpus_encoder, is_fitted
+
+logger = logging.getLogger(__name__)
+
+
+def open_or_create(root: Path, config: Config) -> CorpusStore:
+    """Open the corpus, refusing one of another identity; or make it, its identity spelt out in ``corpus.toml``."""
+    try:
+        store = CorpusStore.open(root)
+    except CorpusNotFound:
+        CorpusStore.refuse_foreign(root)
+        _write_config(root, config)  # first: a crash in between leaves it as if the user had written it
+        return CorpusStore.create(root, config.identity())
+    store.require_identity(config.identity())
+    return store
+
+
+def _write_config(root: Path, config: Config) -> None:
+    """Write ``corpus.toml``. [index] and [run] stay as the user's own file has them: flags are for one run."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise ConfigError(f"{root}: cannot be a folder ({error.strerror}); name another one for the corpus") from error
+    own = Config.load(root)
+    write_atomic(root / CONFIG_FILE, replace(config, index=own.index, run=own.run).to_toml().encode())
+
+
+def manifest_if_any(root: Path, config: Config) -> Manifest:
+    """Read the manifest of the corpus, an empty one where there is no corpus yet."""
+    try:
+        store = CorpusStore.open(root)
+    except CorpusNotFound:
+        return Manifest()
+    store.require_identity(config.identity())
+    return store.manifest()
+
+
+def spec_of(root: Path, encoder: EncoderConfig, config: Config) -> EncoderSpec | None:
+    """Load an encoder and return its spec; None where it cannot be known before its projection is fitted."""
+    loaded = corpus_encoder(root, encoder, config.scan.grid)
+    return loaded.spec if is_fitted(root, encoder.name) else None
+
+
+def put_in_order(store: CorpusStore) -> None:
+    """Clear away what dead runs left, drop from the manifest what was removed, adopt what was committed."""
+    store.clean_staging()
+    if gone := store.forget_missing():
+        logger.warning("%d sources without their folders are dropped, ingest them anew: %s", len(gone), gone[0])
+    recovered = store.recover()
+    if not recovered.sources and not recovered.vectors:
+        return
+
+    def change(manifest: Manifest) -> Manifest:
+        for group in recovered.sources:
+            source = group.source
+            manifest = manifest.with_source(source, group.report)
+            entry = file_entry(group.report, (source.size_bytes, source.mtime_ns), manifest)
+            manifest = manifest.with_file(source.path, entry)
+        for vectors in recovered.vectors:
+            manifest = manifest.with_vectors(vectors.source_id, vectors.spec, vectors.count)
+        return manifest
+
+    store.publish(change)
+    logger.info("adopted windows of %d sources and %d groups of vectors that an interrupted run had committed",
+                len(recovered.sources), len(recovered.vectors))
+
+
+def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderSpec | None) -> None:
+    """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder, as it is there."""
+    root, held = store.root, store.manifest().encoders
+    own = Config.load(root).encoder.name
+    if asked.name != own:
+        raise CorpusMismatch(f"{root}: its encoder is {own}, this run asks for {asked.name}; ingest without --encoder, "
+                             f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}")
+    if spec is not None and held and spec.key not in held:
+        raise CorpusMismatch(f"{root}: its vectors were made by {', '.join(sorted(held))}, this run asks for "
+                             f"{spec.key}; ask for the same encoder and weights, or first add vectors of this one "
+                             f"with: lookalike embed --corpus {root} --encoder {asked.name}")
+    require_same_encoder(store, spec)
+
+
+def require_same_encoder(store: CorpusStore, spec: EncoderSpec | None) -> None:
+    """Raise :class:`CorpusMismatch` where the corpus knows another encoder by this one's key, or by its projection."""
+    if spec is None:
+        return
+    held = store.manifest().encoders
+    if held.get(spec.key, spec) != spec:
+        raise CorpusMismatch(f"{store.root}: its vectors {spec.key} were made by {held[spec.key]}, this run has "
+                             f"{spec}; use the program and the weights that made them")
+    others = sorted(key for key, other in held.items() if other.name == spec.name and key != spec.key)
+    if needs_projection(spec.name) and others:
+        raise CorpusMismatch(f"{store.root}: its projection of {spec.name} was fitted with {others[0]}, this run has "
+                             f"{spec.key}; use the weights it was fitted with, or name another corpus")

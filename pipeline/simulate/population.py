@@ -1,0 +1,134 @@
+"""The sky as the encoder is taught it: random signals, and others that differ from one in a single respect.
+
+The parameters are those of signals that fit a window of the fine product (715 Hz × 292 s).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.simulate.families import log_uniform
+from pipeline.simulate.signals import Envelope, EnvelopeKind, Path, Signal
+
+_WINDOW_HZ, _WINDOW_S = 715.0, 292.0
+_ENVELOPES: dict[EnvelopeKind, float] = {
+    "steady": 0.40, "pulsed": 0.24, "burst": 0.12, "scintillating": 0.12, "ramp": 0.06, "fade": 0.06,
+}
+_LOWEST_SNR, _HIGHEST_SNR = 2.0, 300.0
+
+
+def random_signal(rng: np.random.Generator, name: str = "random") -> Signal:
+    """Draw a signal: how it moves, how it comes and goes, how wide it is, how many lines it has, how strong it is."""
+    width_hz = log_uniform(rng, 60, 400) if rng.random() < 0.12 else log_uniform(rng, 2, 60)
+    spacing_hz, amplitudes = _random_lines(rng, width_hz)
+    signal = Signal(
+        name,
+        snr=log_uniform(rng, _LOWEST_SNR, _HIGHEST_SNR),
+        width_hz=width_hz,
+        profile="box" if rng.random() < 0.2 else "gaussian",
+        spacing_hz=spacing_hz,
+        amplitudes=amplitudes,
+        envelope=_random_envelope(rng),
+    )
+    signal = _with_random_motion(rng, signal)
+    if len(amplitudes) > 1 and signal.envelope.kind in ("pulsed", "burst") and rng.random() < 0.3:
+        whole_s = signal.envelope.period_s if signal.envelope.kind == "pulsed" else _WINDOW_S - signal.envelope.on_s
+        return replace(signal, stagger_s=whole_s / len(amplitudes))
+    return signal
+
+
+def sibling(rng: np.random.Generator, signal: Signal) -> Signal:
+    """Draw a signal that differs from ``signal`` in one respect that an astronomer would see."""
+    while True:
+        match rng.integers(6):
+            case 0 if signal.drift_hz_per_s and rng.random() < 0.3:
+                return replace(signal, drift_hz_per_s=-signal.drift_hz_per_s)
+            case 0 | 1:
+                step = log_uniform(rng, 0.08, 1.2) * (1 if rng.random() < 0.5 else -1)
+                return replace(signal, drift_hz_per_s=signal.drift_hz_per_s + step)
+            case 2:
+                factor = log_uniform(rng, 1.6, 4)
+                wider = signal.width_hz * factor < 300 and (rng.random() < 0.5 or signal.width_hz < 2 * factor)
+                return replace(signal, width_hz=signal.width_hz * (factor if wider else 1 / factor))
+            case 3:
+                envelope = _random_envelope(rng)
+                if envelope.kind != signal.envelope.kind or envelope.kind == "pulsed":
+                    return replace(signal, envelope=envelope, stagger_s=0.0)
+            case 4:
+                spacing_hz, amplitudes = _random_lines(rng, signal.width_hz)
+                if len(amplitudes) != len(signal.amplitudes):
+                    return replace(signal, spacing_hz=spacing_hz, amplitudes=amplitudes, stagger_s=0.0)
+            case 5 if len(signal.amplitudes) > 1:
+                factor = log_uniform(rng, 1.15, 2)
+                total_hz = signal.spacing_hz * (len(signal.amplitudes) - 1)
+                factor = factor if factor * total_hz < 600 else 1 / factor
+                return replace(signal, spacing_hz=signal.spacing_hz * factor)
+            case 5:
+                moved = _with_random_motion(rng, replace(signal, path=Path(), curvature_hz_per_s2=0.0))
+                if moved.path.kind != signal.path.kind:
+                    return replace(moved, drift_hz_per_s=signal.drift_hz_per_s)
+
+
+def _random_envelope(rng: np.random.Generator) -> Envelope:
+    kind = rng.choice(list(_ENVELOPES), p=list(_ENVELOPES.values()))
+    match kind:
+        case "pulsed":
+            return Envelope("pulsed", log_uniform(rng, 38, 200), rng.uniform(0.2, 0.7))
+        case "burst":
+            return Envelope("burst", _WINDOW_S, log_uniform(rng, 0.05, 0.6))
+        case "scintillating":
+            return Envelope("scintillating", log_uniform(rng, 20, 120))
+        case "ramp" | "fade":
+            return Envelope(kind, _WINDOW_S * rng.uniform(0.6, 1))
+    return Envelope()
+
+
+def _random_lines(rng: np.random.Generator, width_hz: float) -> tuple[float, tuple[float, ...]]:
+    """Draw spacing and amplitudes: one line (half of the time), a comb, or a carrier between sidebands."""
+    closest_hz = max(2.0 * width_hz, 12.0)
+    most = int(min(_WINDOW_HZ * 0.85 / closest_hz, 11)) + 1
+    if most < 2 or rng.random() < 0.5:
+        return 0.0, (1.0,)
+    if most >= 3 and rng.random() < 0.25:
+        pairs = int(rng.integers(1, min((most - 1) // 2, 3) + 1))
+        ratio = rng.uniform(0.3, 0.9)
+        amplitudes = tuple(ratio ** abs(k) for k in range(-pairs, pairs + 1))
+    else:
+        lines = int(rng.integers(2, most + 1))
+        amplitudes = tuple(rng.uniform(0.3, 1.0, lines).tolist()) if rng.random() < 0.5 else (1.0,) * lines
+    widest_hz = _WINDOW_HZ * 0.85 / (len(amplitudes) - 1)
+    return log_uniform(rng, closest_hz, max(widest_hz, closest_hz * 1.01)), amplitudes
+
+
+def _with_random_motion(rng: np.random.Generator, signal: Signal) -> Signal:
+    """Give a signal its drift, and perhaps a curvature, a sinusoidal path or hops, as far as the window has room."""
+    room_hz = max(_WINDOW_HZ - signal.spacing_hz * (len(signal.amplitudes) - 1) - signal.width_hz, 80)
+    kind = rng.choice(["straight", "curved", "sinusoid", "hops"], p=[0.66, 0.12, 0.12, 0.10])
+    drift = _random_drift(rng, room_hz)
+    if kind == "curved":
+        curvature = log_uniform(rng, 0.002, 0.03) * (1 if rng.random() < 0.5 else -1)
+        # half of them turn within the window
+        drift = -curvature * rng.uniform(0, _WINDOW_S) if rng.random() < 0.5 else drift
+        return replace(signal, curvature_hz_per_s2=curvature, drift_hz_per_s=drift)
+    drift = drift if rng.random() < 0.5 or kind == "straight" else 0.0
+    if kind == "sinusoid":
+        path = Path("sinusoid", log_uniform(rng, 8, min(room_hz / 2, 160)), log_uniform(rng, 60, _WINDOW_S))
+        return replace(signal, path=path, drift_hz_per_s=0.5 * drift)
+    if kind == "hops":
+        hops = tuple(rng.uniform(-1, 1, int(rng.integers(2, 7))).tolist()) if rng.random() < 0.6 else ()
+        path = Path("hops", log_uniform(rng, 25, min(room_hz / 2, 220)), log_uniform(rng, 18, 100), hops=hops)
+        return replace(signal, path=path, drift_hz_per_s=0.3 * drift)
+    return replace(signal, drift_hz_per_s=drift)
+
+
+def _random_drift(rng: np.random.Generator, room_hz: float) -> float:
+    """None (a quarter), gentle, or up to what crosses the room there is and a little more."""
+    which = rng.random()
+    if which < 0.25:
+        return 0.0
+    steepest = min(1.1 * room_hz / _WINDOW_S, 3.0)
+    if which < 0.5:
+        return float(rng.uniform(-0.5, 0.5))
+    return float(rng.uniform(-steepest, steepest))

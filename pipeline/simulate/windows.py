@@ -1,0 +1,193 @@
+"""Windows that hold a signal, or noise alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cutouts import quantise
+from pipeline.model import WindowGrid
+from pipeline.simulate.draw import add_signal
+from pipeline.simulate.families import FAMILIES, any_phase, family, log_uniform, vary
+from pipeline.simulate.instrument import noise
+from pipeline.simulate.population import random_signal
+from pipeline.simulate.signals import FINE, Axes, Signal
+
+FINE_GRID = WindowGrid()
+NOISE = "noise"
+"""Label of a window without a signal."""
+
+_AT_ONCE = 512  # windows of noise drawn together, to bound memory
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What windows hold besides their signal: everything that similarity must not depend on.
+
+    Each is the share of windows it happens to, or a spread; the default is nothing at all.
+    """
+
+    cut: float = 0.0
+    """Share of signals that the window's edge cuts: up to half of their extent lies outside."""
+    circular: float = 0.0
+    """Share of signals that lie anywhere and come in again at the other end."""
+    distractors: float = 0.0
+    """Share of windows with a second, unrelated signal of at most the same strength."""
+    gained: float = 0.0
+    """Share of windows whose rows keep changes of gain."""
+    gain_spread: float = 0.08
+    """Relative spread of those changes."""
+    sloped: float = 0.0
+    """Share of windows that keep a slope of the band."""
+    slope: float = 0.1
+    """Largest relative change of the band from the window's middle to its end."""
+    regained: float = 0.0
+    """Share of windows whose rows have been divided by their own medians, as those that come without a band."""
+
+
+CLEAN = Scene()
+SKY = Scene(cut=0.12, circular=0.2, distractors=0.12, gained=0.33, sloped=0.33, regained=0.1)
+"""What windows from real files show; training sees this."""
+
+
+def place_in_window(
+    rng: np.random.Generator, signal: Signal, axes: Axes, grid: WindowGrid = FINE_GRID, *, cut: bool = False
+) -> tuple[float, float]:
+    """Draw where in a window a signal lies: anywhere that keeps it whole, or centred where it is larger.
+
+    Parameters
+    ----------
+    cut : bool
+        Let an edge of the window cut it instead, with at most half of its extent outside.
+
+    Returns
+    -------
+    channel, t_s : float
+        As :func:`add_signal` takes them, relative to the window.
+    """
+    duration_s = grid.integrations * axes.tsamp_s
+    t_s = 0.0
+    if signal.envelope.kind in ("burst", "decay"):
+        on_s = signal.envelope.on_s
+        t_s = rng.uniform(0, max(duration_s - on_s, 0))
+    low_hz, high_hz = signal.extent_hz(-t_s, duration_s - t_s)
+    spare_hz = grid.channels * axes.channel_width_hz - (high_hz - low_hz)
+    if cut:
+        outside = rng.uniform(0, 0.5) * (high_hz - low_hz)
+        offset_hz = -outside if rng.random() < 0.5 else spare_hz + outside
+    else:
+        offset_hz = rng.uniform(0, spare_hz) if spare_hz > 0 else spare_hz / 2
+    return (offset_hz - low_hz) / axes.channel_width_hz, float(t_s)
+
+
+def simulate_power(
+    rng: np.random.Generator,
+    signals: Sequence[Signal | None],
+    *,
+    axes: Axes = FINE,
+    grid: WindowGrid = FINE_GRID,
+    scene: Scene = CLEAN,
+) -> NDArray[np.float32]:
+    """Simulate one window for each signal, at a random place and phase; None gives noise alone.
+
+    Returns
+    -------
+    (n, integrations, channels) float32
+        Power over baseline, ascending frequency.
+    """
+    power = np.empty((len(signals), grid.integrations, grid.channels), np.float32)
+    for start in range(0, len(signals), _AT_ONCE):
+        part = power[start : start + _AT_ONCE]
+        part[:] = noise(rng, part.shape, axes)
+    for window, signal in zip(power, signals, strict=True):
+        if signal is None:
+            continue
+        signal = any_phase(rng, signal)
+        cut, circular, second = rng.random(3) < (scene.cut, scene.circular, scene.distractors)
+        channel, t_s = place_in_window(rng, signal, axes, grid, cut=bool(cut and not circular))
+        if circular:
+            channel += rng.uniform(0, grid.channels)
+        add_signal(window, signal, axes=axes, channel=channel, t_s=t_s, rng=rng, circular=bool(circular))
+        if second:
+            other = random_signal(rng)
+            other = replace(other, snr=signal.snr * log_uniform(rng, 0.2, 1))
+            channel, t_s = place_in_window(rng, other, axes, grid)
+            add_signal(window, other, axes=axes, channel=channel, t_s=t_s, rng=rng)
+    _see_through(rng, power, scene)
+    return power
+
+
+def _see_through(rng: np.random.Generator, power: NDArray[np.float32], scene: Scene) -> None:
+    """Leave in windows what flattening a file leaves: gains of rows, a slope; or divide rows by their medians."""
+    n, rows, channels = power.shape
+    gained, sloped, regained = (rng.random((3, n)) < [[scene.gained], [scene.sloped], [scene.regained]])
+    if gained.any():
+        gains = 1 + scene.gain_spread * rng.standard_normal((int(gained.sum()), rows))
+        power[gained] *= np.maximum(gains, 0.2)[:, :, None].astype(np.float32)
+    if sloped.any():
+        slopes = rng.uniform(-scene.slope, scene.slope, (int(sloped.sum()), 1))
+        power[sloped] *= (1 + slopes * np.linspace(-1, 1, channels))[:, None].astype(np.float32)
+    if regained.any():
+        power[regained] /= np.median(power[regained], axis=2, keepdims=True)
+
+
+def simulate_windows(
+    rng: np.random.Generator,
+    signals: Sequence[Signal | None],
+    *,
+    axes: Axes = FINE,
+    grid: WindowGrid = FINE_GRID,
+    level: float = 1e9,
+    gain_spread: float = 0.0,
+    scene: Scene = CLEAN,
+) -> NDArray[np.float32]:
+    """Simulate one window for each signal in a file's units; as :func:`simulate_power`.
+
+    Parameters
+    ----------
+    level : float
+        Counts of the noise.
+    gain_spread : float
+        Relative spread of whole-row gain changes, in every window.
+    """
+    power = simulate_power(rng, signals, axes=axes, grid=grid, scene=scene)
+    gains = level * np.maximum(1 + gain_spread * rng.standard_normal(power.shape[:2]), 0.2)
+    power *= gains[:, :, None].astype(np.float32)
+    return power
+
+
+def simulate_cutouts(
+    rng: np.random.Generator,
+    signals: Sequence[Signal | None],
+    *,
+    axes: Axes = FINE,
+    grid: WindowGrid = FINE_GRID,
+    scene: Scene = CLEAN,
+) -> NDArray[np.uint8]:
+    """Simulate the cutouts (n, integrations, channels) that a scan stores, its baseline and spread being right."""
+    return quantise(simulate_power(rng, signals, axes=axes, grid=grid, scene=scene), axes.sigma)
+
+
+def simulate_families(
+    rng: np.random.Generator,
+    per_family: int,
+    *,
+    noise_windows: int = 0,
+    families: Sequence[str] = tuple(FAMILIES),
+    snr: tuple[float, float] = (6.0, 60.0),
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Simulate a labelled set: ``per_family`` brothers of each family, then windows of noise.
+
+    Returns
+    -------
+    power : (n, 16, 256) float32
+    labels : (n,) str
+        Family names; :data:`NOISE` for noise.
+    """
+    names = [name for name in families for _ in range(per_family)]
+    signals: list[Signal | None] = [vary(rng, family(name), snr) for name in names]
+    power = simulate_windows(rng, signals + [None] * noise_windows)
+    return power, np.array(names + [NOISE] * noise_windows)

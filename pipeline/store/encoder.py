@@ -1,0 +1,53 @@
+"""Encoders as a corpus has them: one that needs a projection has that of the corpus, fitted once and never again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config import EncoderConfig
+from pipeline.durable import make_folder, publish_folder
+from pipeline.model import WindowGrid
+from pipeline.store.layout import projection_file
+
+if TYPE_CHECKING:
+    from pipeline.encoders import Encoder
+
+# encoders load scipy, some TensorFlow: imported where one is made, so that a stored window is found without them
+
+
+def is_fitted(root: Path, name: str) -> bool:
+    """Tell whether the encoder ``name`` can make vectors for the corpus: it has its projection, or needs none."""
+    from pipeline.encoders import needs_projection
+
+    return not needs_projection(name) or projection_file(root, name).exists()
+
+
+def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid, precision: str = "float32") -> Encoder:
+    """Load an encoder with the corpus' projection; one whose projection is yet to be fitted gives bare features.
+
+    Raises
+    ------
+    ConfigError, EncoderError
+        As :func:`pipeline.encoders.load_encoder` does.
+    """
+    from pipeline.encoders import load_encoder, needs_projection
+
+    has_one = needs_projection(config.name) and is_fitted(root, config.name)
+    projection = projection_file(root, config.name) if has_one else ""
+    return load_encoder(config.name, grid=grid, weights=config.weights, projection=projection, precision=precision)
+
+
+def freeze_projection(root: Path, name: str, staged: Path) -> None:
+    """Make the file ``staged``, alone in its folder, the projection of the encoder ``name`` for good.
+
+    Call it under the corpus' lock.
+
+    Raises
+    ------
+    FileExistsError
+        There is one already.
+    """
+    final = projection_file(root, name)
+    make_folder(final.parent.parent)
+    publish_folder(staged.parent, final.parent)

@@ -1,0 +1,61 @@
+"""The windows that training sees: drawn from a seed, one batch ahead of their use, never twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.simulate import SKY, random_signal, sibling, simulate_cutouts, vary
+
+PAIRS = 256
+"""Signals a step. Half of them are siblings of the other half, so that fine differences count."""
+NOISE_WINDOWS = 32
+"""Windows of noise among them: they repel every signal."""
+BATCH = 64
+"""Windows a step of those that need no pairs, an eighth of them noise."""
+SNR = (2.0, 300.0)
+"""Of the brightest bin: from barely visible to saturating."""
+
+_TRAINING = 0  # first word of every seed: nobody else begins so
+_AHEAD = 2
+_JITTER = 0.03  # how much drift, curvature and width of half of the pairs differ
+
+
+def views(seed: int, step: int, pairs: int = PAIRS, noise_windows: int = NOISE_WINDOWS) -> NDArray[np.uint8]:
+    """Simulate one step's windows: first views, second views in the same order, then noise.
+
+    Two views share their signal and nothing else: strength, place, phase, noise, gains, slope, what else is in the
+    window and what its edge cuts off are drawn for each.
+
+    Returns
+    -------
+    (2 × pairs + noise_windows, 16, 256) uint8
+        Cutouts.
+    """
+    rng = np.random.default_rng([_TRAINING, seed, step])
+    originals = [random_signal(rng) for _ in range((pairs + 1) // 2)]
+    signals = [*originals, *(sibling(rng, one) for one in originals)][:pairs]
+    jitter = [_JITTER * (rng.random() < 0.5) for _ in signals]
+    both = [vary(rng, one, SNR, by) for _ in range(2) for one, by in zip(signals, jitter, strict=True)]
+    return simulate_cutouts(rng, both + [None] * noise_windows, scene=SKY)
+
+
+def singles(seed: int, step: int, batch: int = BATCH) -> NDArray[np.uint8]:
+    """Simulate one step's windows (batch, 16, 256) where no pairs are needed: signals, then an eighth of noise."""
+    rng = np.random.default_rng([_TRAINING, seed, step])
+    signals = [vary(rng, random_signal(rng), SNR) for _ in range(batch - batch // 8)]
+    return simulate_cutouts(rng, signals + [None] * (batch // 8), scene=SKY)
+
+
+def ahead(batch_of: Callable[[int], NDArray[np.uint8]], steps: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield ``batch_of(step)`` of each step from 0, made in a thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(batch_of, step) for step in range(min(_AHEAD, steps))]
+        for step in range(steps):
+            ready = waiting.pop(0).result()
+            if step + _AHEAD < steps:
+                waiting.append(pool.submit(batch_of, step + _AHEAD))
+            yield ready

@@ -1,0 +1,118 @@
+"""Results as JSON, tables and picture."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+from pipeline.errors import ConfigError
+from pipeline.evaluate.depth import Depth
+from pipeline.evaluate.gating import OperatingCurve, OperatingPoint
+from pipeline.evaluate.metrics import Scores
+from pipeline.evaluate.picture import draw
+from pipeline.evaluate.published import Clusters, PublishedScores
+from pipeline.evaluate.real import Check
+from pipeline.evaluate.report import RANDOM, Report
+from pipeline.evaluate.rerank import Reranked
+from pipeline.evaluate.retrieval import Retrieval
+from pipeline.evaluate.sets import SetSpec
+from pipeline.evaluate.speed import Speed
+from pipeline.evaluate.steps import Found, StepCurve
+from pipeline.evaluate.tables import lines, table
+
+
+def scored(value: float, queries: int = 10) -> Scores:
+    return Scores(queries, value, 0.5, 0.25, 0.125)
+
+
+def full_report() -> Report:
+    clusters = Clusters(0.25, 0.375, 1.5)
+    unseen = SetSpec("unseen kinds", "unseen")
+    return Report(
+        seed=3, full=False, encoders={"one": "one-v1", "two": "two-v1"}, not_measured={"notebook": "no weights"},
+        speed={"one": Speed(5000.0), "resnet50": Speed(10.0, "random")},
+        retrieval={name: [Retrieval(SetSpec("mixed kinds", snr=(2.0, 6.0)), scored(value), {"mixed-00": scored(value)}),
+                          Retrieval(unseen, scored(value), {"zigzag": scored(value - 0.5)})]
+                   for name, value in (("one", 0.75), ("two", 0.625))},
+        rerank={"one": [Reranked(unseen, scored(0.5), scored(0.375), scored(0.875))]},
+        published={"one": PublishedScores(clusters, clusters, 0.9375),
+                   RANDOM: PublishedScores(clusters, Clusters(-0.02, float("nan"), 1.0), 0.25)},
+        step={"one": StepCurve(8, 4, tuple(Found(step, 0.75, 0.5, 0.25, 0.125, 256 / step) for step in (64, 256)), None)},
+        depth={"one": [Depth(32, scored(0.5)), Depth(8, scored(0.4375)), Depth(4, scored(0.375))]},
+        notebook={"notebook, cosine": scored(0.0625)},
+        real={"one": [Check("a finds b", False, ("noise", "b"), {"b": 7})]},
+        gate=OperatingCurve((2.0, 6.0), 100, 1000, (OperatingPoint(1e-3, 9.5e-4, (0.5, 1.0), {"steady": (0.25, 1.0)}),)),
+        elapsed_s=12.0,
+    )
+
+
+def test_json_holds_every_figure_and_nothing_that_json_cannot() -> None:
+    record = json.loads(json.dumps(full_report().to_json(), allow_nan=False))
+    assert record["encoders"] == {"one": "one-v1", "two": "two-v1"}
+    assert record["retrieval"]["two"][0]["overall"]["mean_average_precision"] == 0.625
+    assert record["retrieval"]["one"][0]["spec"]["snr"] == [2, 6]
+    assert record["published"][RANDOM]["busy"]["silhouette_cosine"] is None
+    assert record["published_figures"][0] == {"name": "β-VAE", "silhouette": "-0.123", "spread": 2.16,
+                                              "disentanglement": 0.877}
+    assert record["step"]["one"]["steps"][1]["found_on_boundary"] == 0.5
+    assert record["gate"]["points"][0]["by_family"]["steady"] == [0.25, 1]
+    assert record["real"]["one"][0]["ranks"] == {"b": 7}
+    assert "published_figures" not in Report(0, False).to_json()
+
+
+def test_tables_show_every_part() -> None:
+    made = lines(full_report())
+    said = "\n".join(" ".join(line.split()) for line in made)
+    for words in (
+        "one 5,000 500",
+        "resnet50 (random weights: its speed alone is right) 10 1",
+        "mixed kinds, SNR 2–6 10 0.750 0.500 0.250 0.125",
+        "zigzag 0.250 0.125",
+        "unseen kinds, SNR 6–60 0.500 0.250 0.375 0.250 0.875 0.250",
+        "one 0.250 0.375 1.50 0.250 0.375 1.50 0.938",
+        "random vectors 0.250 0.375 1.50 -0.020 nan 1.00 0.250",
+        "β-VAE (published)",
+        "4 of 8 signals lie on a boundary",
+        "no step finds 95 % of those on a boundary",
+        "one, float32 10 0.500",
+        "one, 4 bits 10 0.375",
+        "0.001 9.50e-04 0.500 1.000",
+        "steady 0.250 1.000",
+        "notebook, cosine 10 0.062",
+        "NO a finds b",
+        "first: noise, b; ranks: b 7",
+        "not measured: notebook: no weights",
+    ):
+        assert words in said, said
+    assert all(a or b for a, b in itertools.pairwise(made))  # no two blank lines
+
+
+def test_tables_of_nothing_are_empty() -> None:
+    assert lines(Report(0, False)) == []
+
+
+def test_columns_are_aligned() -> None:
+    assert table(["", "b"], [["long name", "1"], ["x", "22,222"]]) == ["                b", "long name       1",
+                                                                      "x          22,222"]
+
+
+def test_picture_shows_what_was_measured(tmp_path: Path) -> None:
+    whole = imread(draw(tmp_path / "whole.png", full_report()))
+    one = imread(draw(tmp_path / "one.png", Report(0, False, depth=full_report().depth)))
+    assert whole.shape[0] == 2 * one.shape[0]
+    assert whole.shape[1] == 2 * one.shape[1]
+    assert one.std() > 0.05
+
+
+@pytest.mark.parametrize(("name", "report", "words"), [
+    ("a.xyz", full_report(), "cannot draw a .xyz"),
+    ("a.png", Report(0, False), "nothing to draw"),
+    ("no/folder/a.png", full_report(), "cannot be written"),
+])
+def test_a_picture_that_cannot_be_drawn_is_refused(tmp_path: Path, name: str, report: Report, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        draw(tmp_path / name, report)

@@ -1,0 +1,23 @@
+"""Windows a second."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from pipeline.evaluate.speed import measure_speed
+
+
+def test_speed_is_that_of_the_encoder_without_its_start() -> None:
+    calls = []
+
+    def encode(cutouts: np.ndarray) -> np.ndarray:
+        calls.append(len(cutouts))
+        time.sleep((0.5 if len(calls) == 1 else 0) + len(cutouts) * 2e-4)
+        return np.ones((len(cutouts), 1), np.float32)
+
+    found = measure_speed(encode, np.zeros((100, 16, 256), np.uint8), least_s=0.2)
+    assert found == pytest.approx(5000, rel=0.3)
+    assert calls[-1] * 2e-4 >= 0.2 * 0.7

@@ -1,0 +1,113 @@
+"""What is measured by default, what must be measured when named, and what is said about the rest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.encoders import ENCODERS, fit_projection
+from pipeline.errors import ConfigError, EncoderError
+from pipeline.evaluate import PARTS, depth, evaluate, published, steps, suite
+from pipeline.evaluate.report import RANDOM, Report
+from pipeline.evaluate.sets import SetSpec, labelled_set, simulate_set
+
+TINY = SetSpec("tiny", signals=18, noise=18, kinds=6)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every set small."""
+    sets = [labelled_set(TINY), labelled_set(replace(TINY, name="also tiny", families="unseen"))]
+    monkeypatch.setattr(suite, "labelled_sets", lambda *_, **__: sets)
+    monkeypatch.setattr(suite, "SPEED_SET", TINY)
+    monkeypatch.setattr("pipeline.evaluate.speed.LEAST_S", 0.01)
+    monkeypatch.setattr(published, "QUICK", published.PublishedSize(3, 20))
+    monkeypatch.setattr(depth, "depth_set", lambda seed: simulate_set(TINY, seed))
+    cut = steps.step_sets
+    monkeypatch.setattr(steps, "step_sets", lambda count, *, seed: cut(12, seed=seed))
+
+
+def test_parts_that_are_named_are_measured_alone(tiny: None) -> None:
+    told: list[str] = []
+    report = evaluate(["power-spectrum"], parts=("retrieval", "rerank", "published", "step", "depth"), tell=told.append)
+    assert report.encoders == {"power-spectrum": "power-spectrum-v1"}
+    assert [one.spec.name for one in report.retrieval["power-spectrum"]] == ["tiny", "also tiny"]
+    assert [one.spec.name for one in report.rerank["power-spectrum"]] == ["tiny", "also tiny"]
+    assert list(report.published) == ["power-spectrum", RANDOM]
+    assert report.step["power-spectrum"].signals == 12
+    assert len(report.depth["power-spectrum"]) >= 4
+    assert (report.gate, report.speed, report.notebook, report.real, report.not_measured) == (None, {}, {}, {}, {})
+    assert "retrieval: power-spectrum" in told
+    assert report.elapsed_s > 0
+
+
+def test_by_default_all_that_can_be_measured_is_and_the_rest_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def measure(part: str) -> object:
+        def one(run: suite._Run) -> None:
+            if part == "published":
+                raise ConfigError("needs setigen")
+            measured.append((part, list(run.encoders)))
+        return one
+
+    def load(name: str, *_: object) -> object:
+        if name != "power-spectrum":
+            raise EncoderError(f"no weights of {name}")
+        return ENCODERS[name](suite.WindowGrid(), "")
+
+    monkeypatch.setattr(suite, "_MEASURE", {part: measure(part) for part in PARTS})
+    monkeypatch.setattr(suite, "_encoder", load)
+    report = evaluate()
+    others = [name for name in ENCODERS if name != "power-spectrum"]
+    assert measured == [(part, ["power-spectrum"]) for part in PARTS if part != "published"]
+    assert report.not_measured == {**{name: f"no weights of {name}" for name in others}, "published": "needs setigen"}
+    with pytest.raises(ConfigError, match="needs setigen"):
+        evaluate(parts=["published"])
+    with pytest.raises(EncoderError, match="no weights of resnet50"):
+        evaluate(["power-spectrum", "resnet50"])
+
+
+def test_real_data_must_be_named() -> None:
+    with pytest.raises(ConfigError, match="--real DIR"):
+        evaluate(["power-spectrum"], parts=["real"])
+
+
+def test_weights_of_no_encoder_are_refused() -> None:
+    with pytest.raises(ConfigError, match="weights for nothing, but the encoders are"):
+        evaluate(["power-spectrum"], weights={"nothing": "file"})
+
+
+def test_an_encoder_that_needs_a_projection_has_the_corpus_or_one_fitted_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded = []
+    features = np.random.default_rng(0).standard_normal((200, 12)).astype(np.float32)
+    monkeypatch.setattr(suite, "load_encoder", lambda name, **how: loaded.append((name, how)))
+    monkeypatch.setattr(suite, "fit", lambda name, cutouts, *, weights: fit_projection(features, 4))
+    monkeypatch.setattr(suite, "_SAMPLE", TINY)
+    suite._encoder("power-spectrum", "", None, 0, lambda _: None)
+    suite._encoder("resnet50", "w.h5", None, 0, lambda _: None)
+    assert loaded[0] == ("power-spectrum", {"weights": ""})
+    assert loaded[1][1]["weights"] == "w.h5"
+    assert Path(loaded[1][1]["projection"]).name == "projection.npz"
+    monkeypatch.setattr(suite, "is_fitted", lambda root, name: root == tmp_path)
+    monkeypatch.setattr(suite, "corpus_encoder", lambda root, config, grid: (root, config.name, config.weights))
+    assert suite._encoder("resnet50", "w.h5", tmp_path, 0, lambda _: None) == (tmp_path, "resnet50", "w.h5")
+
+
+def test_resnet50_without_weights_is_timed_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fake:
+        def encode(self, cutouts: np.ndarray) -> np.ndarray:
+            return np.ones((len(cutouts), 1), np.float32)
+
+    monkeypatch.setattr(suite, "SPEED_SET", TINY)
+    monkeypatch.setattr(suite, "measure_speed", lambda encode, cutouts: 7.0)
+    monkeypatch.setattr(suite, "resnet50_of_random_weights", Fake)
+    run = suite._Run(Report(0, False), {"power-spectrum": Fake()}, False, 0, "", None, lambda _: None)
+    suite._measure_speed(run)
+    assert {name: one.weights for name, one in run.report.speed.items()} == {"power-spectrum": "its own",
+                                                                            "resnet50": "random"}

@@ -1,0 +1,61 @@
+"""Encoders that take no time to load: pooled pixels turned by a random matrix, which is all their weights say."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from pipeline import encoders
+from pipeline.cutouts import image_of_cutouts
+from pipeline.encoders import Projection
+from pipeline.model import EncoderSpec, WindowGrid
+
+PLAIN, PROJECTED = "fake", "fake-projected"
+
+
+class Fake:
+    """24 numbers a window; with a projection, what that leaves of them."""
+
+    def __init__(self, grid: WindowGrid, weights: str = "", projection: str = "", name: str = PLAIN) -> None:
+        content = Path(weights).read_bytes() if weights else b""
+        digest = hashlib.sha256(content)
+        self._matrix = np.random.default_rng(digest.digest()[0]).normal(size=(grid.integrations * 16, 24))
+        self._projection = Projection.load(Path(projection), name) if projection else None
+        self.spec = EncoderSpec(name, 1, 24, f"cutout-v1 {grid.integrations}x{grid.channels}", digest.hexdigest())
+        if self._projection is not None:
+            digest.update(Path(projection).read_bytes())
+            self.spec = replace(self.spec, dimension=len(self._projection.axes), weights_sha256=digest.hexdigest())
+
+    def encode(self, cutouts: np.ndarray) -> np.ndarray:
+        n, times, channels = cutouts.shape
+        image = image_of_cutouts(cutouts).reshape(n, times, 16, channels // 16).max(axis=3).reshape(n, times * 16)
+        vectors = image @ self._matrix
+        if self._projection is not None:
+            vectors = self._projection.apply(vectors.astype(np.float32))
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def register(patch: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Have the encoders' door know both; ``patch`` sets an attribute."""
+    really = getattr(encoders._load, "really", encoders._load)
+
+    def load(name: str, grid: WindowGrid, weights: str, projection: str, *rest: str) -> Any:
+        if name in (PLAIN, PROJECTED):
+            return Fake(grid, weights, projection, name)
+        return really(name, grid, weights, projection, *rest)
+
+    load.really = really  # type: ignore[attr-defined]
+    load.cache_clear = really.cache_clear  # type: ignore[attr-defined]
+    patch(encoders, "_load", load)
+    patch(encoders, "ENCODERS", MappingProxyType({**encoders.ENCODERS, PLAIN: Fake, PROJECTED: Fake}))
+    patch(encoders, "_PROJECTED", encoders._PROJECTED | {PROJECTED})
+
+
+COMMAND = "from tests.run import fake; fake.register(); from pipeline.cli import main; main()"
+"""For ``python -c``: the command line, with these encoders."""

@@ -1,0 +1,421 @@
+"""Embed: other encoders' vectors of stored windows, on both engines, after any death, with and without projections."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from pipeline import encoders, plan, run, tasks
+from pipeline.config import CONFIG_FILE, Config, EncoderConfig
+from pipeline.encoders import load_encoder
+from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, CorpusNotFound, EncoderError, Reason
+from pipeline.index import Segment
+from pipeline.run import cluster as clusters
+from pipeline.run import embed, index, ingest
+from pipeline.search import open_corpus
+from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder, source_folder, vector_folder
+from pipeline.store.layout import projection_file
+from tests.run import fake
+from tests.run.small import SCAN, archive, by_name, config, noisy_power, write_scan
+from tests.run.test_index import no_graph
+from tests.run.test_ingest import Recorder, given, newer
+from tests.run.workers import are_gone, preload, started, wait_until, worker_processes
+
+FAKE = "fake-v1-e3b0c442"
+"""Key of the fake encoder without weights."""
+
+
+@pytest.fixture(autouse=True)
+def _fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake.register(monkeypatch.setattr)
+
+
+@pytest.fixture
+def root(undisturbed: Path, tmp_path: Path) -> Path:
+    """A corpus of six sources with vectors of one encoder, whose files are not there."""
+    root = Path(shutil.copytree(undisturbed, tmp_path / "corpus"))
+    store = CorpusStore.open(root)
+    gone = {i: replace(entry, path=f"/gone/{Path(entry.path).name}") for i, entry in store.manifest().sources.items()}
+    store.publish(lambda manifest: replace(manifest, sources=gone))
+    return root
+
+
+def manifest(root: Path) -> Any:
+    return CorpusStore.open(root).manifest()
+
+
+def check_vectors(root: Path, key: str, encode: Callable[[np.ndarray], np.ndarray], tolerance: float = 1e-3) -> int:
+    """Every source has what the encoder makes of its windows all at once; return how many vectors that are."""
+    entries = manifest(root).sources
+    for source_id, entry in entries.items():
+        group = VectorGroup.open(root, key, source_id)
+        group.verify()
+        assert entry.vectors[key] == group.count
+        expected = encode(SourceGroup.open(root, source_id).cutouts())
+        np.testing.assert_allclose(group.vectors(), expected, atol=tolerance)  # 1e-4, stored as float16
+    return sum(entry.vectors[key] for entry in entries.values())
+
+
+def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
+    """Files of a corpus but for the lock, and when they were written."""
+    paths = (path for path in root.rglob("*") if path.is_file() and path.name != "lock")
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
+
+
+# --- the vectors ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["serial", "cluster"])
+def test_vectors_are_those_of_an_ingest_and_need_no_file(
+    root: Path, good: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(plan, "EMBED_BYTES", 3 * 16 * 256)  # three windows a task
+    client.run(fake.register)
+    before = snapshot(root / "sources") | snapshot(root / "vectors")
+    report = embed(root, client, encoder="fake", config=config(), serial=where == "serial")
+    assert {r.status for r in report.reports} == {"done"}
+    entries = manifest(root).sources
+    assert report.tasks == sum(max(1, -(-entry.windows_kept // 3)) + 1 for entry in entries.values()) > 12
+    assert (report.encoder, report.exit_code) == (FAKE, 0)
+    assert report.windows_embedded == check_vectors(root, FAKE, load_encoder("fake").encode) > 0
+    assert (report.windows_seen, report.windows_kept) == (0, 0)
+    assert report.timing.embed_s > 0
+    after = snapshot(root)
+    assert {path: after[path] for path in before} == before, "what was there stays as it was"
+    assert not list((root / "staging").iterdir())
+
+    other = tmp_path / "other"
+    ingest([good], other, config=replace(config(), encoder=EncoderConfig("fake")), serial=True)
+    for source_id in entries:
+        ours, theirs = (VectorGroup.open(each, FAKE, source_id) for each in (root, other))
+        assert ours.spec == theirs.spec
+        np.testing.assert_allclose(ours.vectors(), theirs.vectors(), atol=1e-3)
+
+
+def test_a_second_run_starts_no_cluster_and_writes_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed(root, encoder="fake", serial=True)
+    before = snapshot(root)
+    monkeypatch.setattr(clusters, "embedded_cluster", None)
+    report = embed(root, encoder="fake")
+    assert (report.tasks, report.exit_code, report.encoder) == (0, 0, FAKE)
+    assert {(r.status, r.message) for r in report.reports} == {("skipped", "has its vectors already")}
+    assert snapshot(root) == before
+
+
+def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(root: Path) -> None:
+    before = snapshot(root)
+    report = embed(root, encoder="fake", dry_run=True)
+    assert [(r.status, r.message) for r in report.reports] == [("skipped", "would be embedded")] * 6
+    assert (report.dry_run, report.tasks, report.encoder) == (True, 0, FAKE)
+    assert {r.message for r in embed(root, dry_run=True).reports} == {"has its vectors already"}
+    assert snapshot(root) == before
+
+
+def test_tasks_are_bounded_and_ask_for_a_gpu_where_there_is_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    recorder.offers_gpu = True
+    monkeypatch.setattr(plan, "EMBED_BYTES", 2 * 16 * 256)
+    monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
+    report = embed(root, encoder="fake", config=config())
+    assert set(recorder.calls) == {("embed_part", True), ("commit_vectors", False)}
+    assert report.windows_embedded > 2 * recorder.capacity == 2 * recorder.most
+    assert recorder.largest < 10_000
+
+
+def test_progress_counts_sources_and_windows(root: Path) -> None:
+    told: list[run.Progress] = []
+    report = embed(root, encoder="fake", serial=True, listener=told.append)
+    assert {p.stage for p in told} == {"embed"}
+    assert (told[-1].done, told[-1].files_done, told[-1].files) == ((6, 6), 6, 6)
+    assert told[-1].windows_embedded == report.windows_embedded
+
+
+# --- side by side --------------------------------------------------------------------------------------------------
+
+
+def test_new_sources_get_vectors_of_the_corpus_own_encoder_and_of_others_by_embed(root: Path, tmp_path: Path) -> None:
+    embed(root, encoder="fake", serial=True)
+    later = ingest([write_scan(tmp_path / "later.h5", 11)], root, serial=True)
+    (new,) = [r.source_id for r in later.by_status("done")]
+    assert later.windows_embedded == later.windows_kept == manifest(root).sources[new].vectors["power-spectrum-v1"]
+    assert manifest(root).lacking(FAKE) == [new]
+    status = open_corpus(root).status()
+    assert status.sources_embedded == {FAKE: 6, "power-spectrum-v1": 7}
+    assert status.windows_lacking == {FAKE: later.windows_kept, "power-spectrum-v1": 0}
+    report = embed(root, encoder="fake", serial=True)
+    assert [r.source_id for r in report.by_status("done")] == [new]
+    assert len(report.by_status("skipped")) == 6
+    check_vectors(root, FAKE, load_encoder("fake").encode)
+    check_vectors(root, "power-spectrum-v1", load_encoder("power-spectrum").encode)
+
+
+def test_segments_are_built_for_each_encoder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_graph(monkeypatch)
+    embed(root, encoder="fake", serial=True)
+    limits = config().override({"index": {"exact_below": 2}})
+    built = index(root, config=limits)
+    assert sorted(entry.encoder_key for entry in built) == [FAKE, "power-spectrum-v1"]
+    for entry in built:
+        segment = Segment.open(segment_folder(root, entry.id))
+        assert segment.rows == entry.count == sum(e.vectors[entry.encoder_key] for e in manifest(root).sources.values())
+    source_id = next(iter(manifest(root).sources))
+    query = f"{source_id}/{SourceGroup.open(root, source_id).numbers[0]}"
+    for name in ("fake", "power-spectrum"):
+        indexed = open_corpus(root).search(window=query, encoder=name)
+        assert indexed.query["encoder"].startswith(f"{name}-v1")
+        assert list(indexed) == list(open_corpus(root, encoder=name).search(window=query, exact=True))
+
+
+def test_other_weights_under_one_name_are_another_encoder_and_remembered(root: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.npz"
+    weights.write_bytes(b"taught")
+    keys = [embed(root, encoder="fake", serial=True).encoder,
+            embed(root, encoder="fake", weights=weights, serial=True).encoder]
+    assert len({*keys}) == 2
+    assert manifest(root).weights == {"power-spectrum-v1": "", keys[0]: "", keys[1]: str(weights)}
+    check_vectors(root, keys[1], load_encoder("fake", weights=str(weights)).encode)
+    power = noisy_power(9)[:, 5000:5256]
+    answers = [open_corpus(root).search(power=power, encoder=key) for key in keys]  # embedded on the fly
+    assert [hit.score for hit in answers[0]] != [hit.score for hit in answers[1]]
+
+    moved = weights.rename(tmp_path / "moved.npz")
+    with pytest.raises(FileNotFoundError):
+        open_corpus(root).search(power=power, encoder=keys[1])
+    assert embed(root, encoder="fake", weights=moved, serial=True).tasks == 0
+    assert list(open_corpus(root).search(power=power, encoder=keys[1])) == list(answers[1])
+
+
+def test_vectors_whose_folder_was_removed_are_made_anew(root: Path) -> None:
+    embed(root, encoder="fake", serial=True)
+    source_id = next(iter(manifest(root).sources))
+    shutil.rmtree(vector_folder(root, FAKE, source_id))
+    report = embed(root, serial=True)  # the corpus' own encoder lacks nothing …
+    assert {r.status for r in report.reports} == {"skipped"}
+    assert manifest(root).lacking(FAKE) == [source_id]  # … but the other does
+    assert [r.source_id for r in embed(root, encoder="fake", serial=True).by_status("done")] == [source_id]
+    check_vectors(root, FAKE, load_encoder("fake").encode)
+
+
+# --- what is refused -----------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_embedded_is_said_and_nothing_is_written(root: Path, tmp_path: Path) -> None:
+    before = snapshot(root)
+    with pytest.raises(CorpusNotFound, match="there is no corpus here"):
+        embed(tmp_path / "nowhere", encoder="fake", serial=True)
+    with pytest.raises(ConfigError, match=r"no encoder '\.\./\.\.'; there are .*power-spectrum"):
+        embed(root, encoder="../..", serial=True)
+    with pytest.raises(EncoderError, match=r"absent\.h5"):
+        embed(root, encoder="resnet50", weights=tmp_path / "absent.h5", serial=True)
+    with CorpusStore.open(root).lock(), pytest.raises(CorpusLocked, match=f"process {os.getpid()} on "):
+        embed(root, encoder="fake", serial=True)
+    assert snapshot(root) == before
+
+
+def test_an_ingest_with_another_encoder_is_sent_to_embed(root: Path, good: Path) -> None:
+    asked = replace(config(), encoder=EncoderConfig("fake"))
+    message = f"its encoder is power-spectrum, this run asks for fake; .*lookalike embed --corpus {root} --encoder fake"
+    for _ in range(2):
+        with pytest.raises(CorpusMismatch, match=message):
+            ingest([good], root, config=asked, serial=True)
+        embed(root, encoder="fake", serial=True)  # it stays a guest
+
+
+def test_a_newer_version_of_the_own_encoder_takes_over_by_embed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.encoders import power_spectrum
+
+    path = write_scan(tmp_path / "later.h5", 11)
+    monkeypatch.setattr(power_spectrum.PowerSpectrum, "__init__", newer(power_spectrum.PowerSpectrum.__init__))
+    encoders._load.cache_clear()
+    try:
+        with pytest.raises(CorpusMismatch, match=f"add vectors of this one with: lookalike embed --corpus {root}"):
+            ingest([path], root, serial=True)
+        assert embed(root, serial=True).encoder == "power-spectrum-v99"
+        assert ingest([path], root, serial=True).encoder == "power-spectrum-v99"
+    finally:
+        encoders._load.cache_clear()
+    assert len(manifest(root).lacking("power-spectrum-v1")) == 1
+    assert not manifest(root).lacking("power-spectrum-v99")
+
+
+def test_another_encoder_under_the_same_key_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embed(root, encoder="fake", serial=True)
+    really = fake.Fake.__init__
+
+    def init(self: Any, *arguments: Any) -> None:
+        really(self, *arguments)
+        self.spec = replace(self.spec, input="pictures")
+
+    monkeypatch.setattr(fake.Fake, "__init__", init)
+    with pytest.raises(CorpusMismatch, match=r"its vectors fake-v1-e3b0c442 were made by EncoderSpec.*pictures"):
+        embed(root, encoder="fake", serial=True)
+
+
+# --- what dies -----------------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_is_damaged_fails_alone(root: Path) -> None:
+    source_id = sorted(manifest(root).sources)[2]
+    shard = source_folder(root, source_id) / "windows/cutout/c/0/0/0"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 3] ^= 1
+    shard.write_bytes(content)
+    report = embed(root, encoder="fake", serial=True)
+    (failed,) = report.by_status("failed")
+    assert (failed.source_id, failed.reason, report.exit_code) == (source_id, Reason.CRASHED, 3)
+    assert source_id in failed.message
+    assert len(report.by_status("done")) == 5
+    assert manifest(root).lacking(FAKE) == [source_id]
+    assert {entry.status for entry in manifest(root).files.values()} == {"done"}, "nothing is wrong with the files"
+
+
+def test_a_run_killed_in_the_middle_is_completed_by_the_next(root: Path, tmp_path: Path) -> None:
+    slow = preload(tmp_path, "embed_part", "time.sleep(0.3)")
+    with open(slow, "a") as file:
+        file.write("from tests.run import fake\nfake.register()\n")
+    command = [sys.executable, "-c", fake.COMMAND, "embed", "--corpus", str(root), "--encoder", "fake", "--workers",
+               "2", "--json"]
+    made: dict[Path, int] = {}
+    for count in (1, 3):
+        with started(command, tmp_path, DASK_DISTRIBUTED__WORKER__PRELOAD=slow) as process:
+            wait_until(lambda count=count: len(list(root.glob(f"vectors/{FAKE}/*"))) >= count)  # type: ignore[misc]
+            family = worker_processes(psutil.Process(process.pid))
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+            wait_until(lambda family=family: are_gone(family))  # type: ignore[misc]
+        now = {path: path.stat().st_ino for path in root.glob(f"vectors/{FAKE}/*")}
+        assert made.items() <= now.items(), "what is committed is adopted, not made again"
+        made = now
+    with started(command, tmp_path, DASK_DISTRIBUTED__WORKER__PRELOAD=slow) as process:
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    record = json.loads(out)
+    assert {r["source"] for r in record["sources"] if r["status"] == "skipped"} == {path.name for path in made}
+    assert record["tasks"] == 2 * (6 - len(made)) > 0
+    assert {path: path.stat().st_ino for path in made} == made
+    assert not list((root / "staging").iterdir())
+    check_vectors(root, FAKE, load_encoder("fake").encode)
+
+
+def test_an_ingest_killed_between_windows_and_vectors_scans_nothing_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = archive(tmp_path / "data", 2)
+    really, told = tasks.embed_part, []
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tasks, "embed_part", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ingest([data], tmp_path / "new", config=config(), serial=True)
+    assert manifest(tmp_path / "new").sources == {}
+    monkeypatch.setattr(tasks, "embed_part", really)
+    report = ingest([data], tmp_path / "new", serial=True, listener=told.append)
+    scanned = [name for name, r in by_name(report).items() if r.windows_seen]
+    assert len(scanned) == 1, "the other was scanned by the first run"
+    assert {r.status for r in report.reports} == {"done"}
+    assert all(r.windows_embedded for r in report.reports)
+    check_vectors(tmp_path / "new", "power-spectrum-v1", load_encoder("power-spectrum").encode)
+    assert ingest([data], tmp_path / "new", serial=True).tasks == 0
+
+
+# --- projections ---------------------------------------------------------------------------------------------------
+
+KEEP_ALL = replace(SCAN, keep_all=True)
+WITH_PROJECTION = replace(config(KEEP_ALL), encoder=EncoderConfig(fake.PROJECTED))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return archive(tmp_path_factory.mktemp("two"), 2)
+
+
+def projected(root: Path) -> Any:
+    return load_encoder(fake.PROJECTED, projection=projection_file(root, fake.PROJECTED))
+
+
+@pytest.mark.parametrize("where", ["serial", "cluster"])
+def test_an_encoder_with_a_projection_is_fitted_after_the_first_scan_and_never_again(
+    data: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    client.run(fake.register)
+    told: list[run.Progress] = []
+    root = tmp_path / "corpus"
+    report = ingest([data], root, client, config=WITH_PROJECTION, serial=where == "serial", listener=told.append)
+    assert list(dict.fromkeys(p.stage for p in told)) == ["probe", "scan", "fit", "embed"]
+    assert [(r.status, r.windows_seen, r.windows_embedded) for r in report.reports] == [("done", 64, 64)] * 2
+    assert report.tasks == 1 + 2 * 2 + 1 + 2 * 2
+    path = projection_file(root, fake.PROJECTED)
+    frozen = path.read_bytes()
+    encoder = projected(root)
+    assert report.encoder == encoder.spec.key
+    assert check_vectors(root, report.encoder, encoder.encode) == 128
+    # what it was fitted on, by hand
+    sample = np.concatenate([SourceGroup.open(root, source_id).cutouts() for source_id in manifest(root).sources])
+    expected = encoders.fit_projection(fake.Fake(SCAN.grid, name=fake.PROJECTED).encode(sample))
+    np.testing.assert_allclose(abs(encoder._projection.axes @ expected.axes.T), np.eye(24), atol=0.01)
+
+    later = ingest([write_scan(tmp_path / "later.h5", 5)], root, serial=True)
+    assert (later.encoder, later.tasks) == (report.encoder, 5)
+    assert path.read_bytes() == frozen
+    check_vectors(root, report.encoder, encoder.encode)
+    found = open_corpus(root).search(power=noisy_power(9)[:, 5000:5256], k=3)  # embedded with the projection
+    assert len(found) == 3
+
+
+def test_embed_fits_a_projection_too_and_its_weights_cannot_change(root: Path, tmp_path: Path) -> None:
+    report = embed(root, encoder=fake.PROJECTED, serial=True)
+    assert {r.status for r in report.reports} == {"done"}
+    check_vectors(root, report.encoder, projected(root).encode)
+    assert embed(root, encoder=fake.PROJECTED, serial=True).tasks == 0
+    (tmp_path / "w").write_bytes(b"other")
+    with pytest.raises(CorpusMismatch, match="projection of fake-projected was fitted with fake-projected-v1-"):
+        embed(root, encoder=fake.PROJECTED, weights=tmp_path / "w", serial=True)
+
+
+def test_a_projection_is_fitted_on_a_bounded_sample(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    really = encoders.fit_projection
+    monkeypatch.setattr(tasks, "SAMPLE", 32)
+    monkeypatch.setattr(encoders, "fit_projection", lambda features: sizes.append(len(features)) or really(features))
+    embed(root, encoder=fake.PROJECTED, serial=True)
+    assert sizes == [32]
+
+
+def test_where_there_is_too_little_to_fit_the_windows_stay_and_the_next_ingest_goes_on(tmp_path: Path) -> None:
+    root, asked = tmp_path / "corpus", replace(config(), encoder=EncoderConfig(fake.PROJECTED))
+    data = archive(tmp_path / "data", 1)
+    with pytest.raises(EncoderError, match="fitted to 32 windows or more, there are"):
+        ingest([data], root, config=asked, serial=True)
+    (entry,) = manifest(root).sources.values()
+    assert 0 < entry.windows_kept < 32
+    assert (dict(entry.vectors), projection_file(root, fake.PROJECTED).exists()) == ({}, False)
+    archive(data, 4)
+    report = ingest([data], root, serial=True)
+    assert sum(bool(r.windows_seen) for r in report.reports) == 3
+    assert {r.status for r in report.reports} == {"done"}
+    check_vectors(root, report.encoder, projected(root).encode)
+
+
+def test_a_source_of_no_windows_waits_for_a_projection_without_a_task(tmp_path: Path) -> None:
+    elsewhere = replace(SCAN, f_start_mhz=1.0, f_stop_mhz=2.0)
+    asked = replace(config(elsewhere), encoder=EncoderConfig(fake.PROJECTED))
+    data, root = archive(tmp_path / "data", 1), tmp_path / "corpus"
+    assert ingest([data], root, config=asked, serial=True).encoder == ""
+    assert ingest([data], root, serial=True).tasks == 0
+    assert "fake-projected" in (root / CONFIG_FILE).read_text()
+    assert Config.load(root).encoder.name == fake.PROJECTED
