@@ -1,13 +1,25 @@
+import hashlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status, WindowGrid
-from pipeline.plan import PART_CHANNELS, Probed, choose_sources, parts_of, split_known
+from pipeline.plan import (
+    EMBED_BYTES,
+    PART_CHANNELS,
+    Probed,
+    choose_sources,
+    parts_of,
+    sample_keys,
+    slices_of,
+    split_known,
+)
 from pipeline.store import FileEntry, Manifest
 from pipeline.windows import Tiling
 
@@ -165,3 +177,34 @@ def test_parts_of_an_l_band_file_are_some_dozens_of_coarse_channels() -> None:
     parts = parts_of(Tiling(header, WindowGrid(), CoarseLayout(2**20, "product")))
     assert {len(part) for part in parts[:-1]} == {PART_CHANNELS // 2**20}
     assert 8 <= len(parts) <= 40
+
+
+# --- slices_of, sample_keys ----------------------------------------------------------------------------------------
+
+
+@given(count=st.integers(0, 10**6), channels=st.integers(2, 2**21), integrations=st.integers(1, 300))
+def test_slices_cover_every_window_once_and_are_a_bounded_piece_of_memory(
+    count: int, channels: int, integrations: int
+) -> None:
+    count = min(count, 10**9 // (channels * integrations))  # not too many slices to look at
+    slices = slices_of(count, WindowGrid(channels, channels, integrations))
+    assert slices[0][0] == 0
+    assert slices[-1][1] == count
+    assert all(stop == start for (_, stop), (start, _) in itertools.pairwise(slices))
+    assert all(start < stop for start, stop in slices) or slices == [(0, 0)]
+    assert all(stop - start <= 1 or (stop - start) * channels * integrations <= EMBED_BYTES for start, stop in slices)
+
+
+def test_sample_keys_are_as_good_as_random_and_always_the_same() -> None:
+    numbers = np.arange(100_000)
+    one, other = sample_keys("GBT_1", numbers), sample_keys("GBT_2", numbers)
+    assert one.dtype == np.uint64
+    np.testing.assert_array_equal(sample_keys("GBT_1", numbers[::-7]), one[::-7])
+    for keys in (one, other, one ^ other, one[:-1] ^ one[1:]):
+        bits = (keys[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+        assert abs(bits.mean(axis=0) - 0.5).max() < 0.01  # six standard deviations
+    # SplitMix64 in Python's own integers
+    state = (3 * 0x9E3779B97F4A7C15 + int.from_bytes(hashlib.sha256(b"GBT_1").digest()[:8], "little")) % 2**64
+    state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
+    assert int(one[3]) == state ^ (state >> 31)

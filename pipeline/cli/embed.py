@@ -30,7 +30,7 @@ def embed(
 
     They are made from the stored windows: the files these came from need not
     be there. Vectors of other encoders stay, and search --encoder chooses among
-    them. What has its vectors already is left alone; an interrupted run goes on
+    them. What already embedded is left alone; an interrupted run goes on
     where it was. After later ingests, run it again.
     """
     check_places(serial, workers, scheduler)

@@ -44,22 +44,26 @@ def evaluate(
     the gate lets pass; and windows a second.
     """
     given = dict(map(_name_and_file, weights))
+    json_path = None if json_file in (None, "-") else Path(str(json_file))
+    for path in (json_path, picture):
+        if path is not None and not path.parent.is_dir():  # said before the work, not after it
+            raise click.UsageError(f"{path}: there is no folder {path.parent}")
     from pipeline.evaluate.suite import evaluate as run
     from pipeline.evaluate.tables import lines
 
     report = run(encoders, weights=given, corpus=corpus, parts=parts, full=full, seed=seed,
                  resnet50_weights=resnet50_weights, real_data=real, tell=remark)
+    if json_file == "-":
+        put_json(report.to_json())
+    else:
+        put("\n".join(lines(report)))
+    if json_path is not None:
+        with writing(json_path):
+            json_path.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
     if picture is not None:
         from pipeline.evaluate.picture import draw
 
         draw(picture, report)
-    if json_file == "-":
-        put_json(report.to_json())
-        return
-    if json_file is not None:
-        with writing(Path(json_file)):
-            Path(json_file).write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
-    put("\n".join(lines(report)))
 
 
 def _name_and_file(text: str) -> tuple[str, str]:

@@ -52,7 +52,8 @@ def frequency_embedding(
     scales = longest_mhz ** (np.arange(0, dimension, 2) / dimension)
     angles = np.asarray(f_mhz, np.float64)[..., None] / scales
     pairs = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
-    return (pairs.reshape(*angles.shape[:-1], dimension) / np.sqrt(dimension / 2)).astype(np.float32)
+    embedded = pairs.reshape(*angles.shape[:-1], dimension) / np.sqrt(dimension / 2)
+    return np.asarray(embedded, np.float32)
 
 
 def nearness(f_mhz: NDArray[np.floating[Any]], of_mhz: float) -> NDArray[np.float64]:

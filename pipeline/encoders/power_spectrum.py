@@ -9,6 +9,7 @@ still has on average is subtracted after it.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class PowerSpectrum:
         edges = np.unique(np.concatenate([below, [0], above]))
         # an FFT lists the rates from zero up and then the negative ones: bands are summed in that order
         self._time_starts = np.concatenate([edges[edges >= 0][:-1], times + edges[edges < 0]])
-        self._channel_starts = np.concatenate([[0], _bands(channels // 2, CHANNEL_BANDS)])[:-1]
+        self._channel_starts = channel_bands(channels, CHANNEL_BANDS)
         self._per_noise = self._noise_scale()
         self.spec = EncoderSpec(
             name=NAME,
@@ -70,7 +71,7 @@ class PowerSpectrum:
         return unit_rows(NAME, vectors)
 
     def _encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-        image = np.maximum(image_of_cutouts(cutouts) - _THRESHOLD, 0)
+        image = np.maximum(image_of_cutouts(cutouts) - THRESHOLD, 0)
         transform = np.fft.fft(np.fft.rfft(image, axis=2), axis=1)
         power = transform.real**2 + transform.imag**2
         bands = np.add.reduceat(power, self._channel_starts, axis=2)
@@ -88,19 +89,26 @@ class PowerSpectrum:
         in_band = np.diff(self._time_starts, append=times)[:, None] * np.diff(
             self._channel_starts, append=frequencies
         )
-        return (1 / (in_band * times * channels * _noise_variance())).astype(np.float32)
+        return (1 / (in_band * times * channels * noise_variance())).astype(np.float32)
 
 
-_THRESHOLD = np.float32(math.asinh(THRESHOLD_SIGMAS))
+THRESHOLD = np.float32(math.asinh(THRESHOLD_SIGMAS))
+"""The same in an asinh image."""
 
 
-def _noise_variance() -> float:
-    """Variance of a pixel of normal noise after compression and threshold."""
+@lru_cache(maxsize=1)
+def noise_variance() -> float:
+    """Return the variance of a pixel of normal noise after compression and threshold."""
     sigmas = np.linspace(-8, 8, 16_001)
     weight = np.exp(-(sigmas**2) / 2)
     weight /= weight.sum()
-    value = np.maximum(np.arcsinh(sigmas) - _THRESHOLD, 0)
+    value = np.maximum(np.arcsinh(sigmas) - THRESHOLD, 0)
     return float(weight @ value**2 - (weight @ value) ** 2)
+
+
+def channel_bands(channels: int, most: int) -> NDArray[np.int64]:
+    """Return where frequency zero and then at most ``most`` bands of frequency along the channels begin."""
+    return np.concatenate([[0], _bands(channels // 2, most)])[:-1]
 
 
 def _bands(top: int, most: int) -> NDArray[np.int64]:

@@ -138,7 +138,7 @@ def pictures(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _stretching(pixels: int) -> NDArray[np.float32]:
     """Weights (224, pixels) of linear interpolation between pixel centres; beyond the outermost, these are repeated."""
     places = np.clip((np.arange(SIDE) + 0.5) * pixels / SIDE - 0.5, 0, pixels - 1)
-    weights = np.maximum(1 - np.abs(places[:, None] - np.arange(pixels)), 0).astype(np.float32)
+    weights = np.asarray(np.maximum(1 - np.abs(places[:, None] - np.arange(pixels)), 0), np.float32)
     weights.flags.writeable = False  # it is kept
     return weights
 

@@ -7,6 +7,8 @@ does, its model card's (``pipeline/encoders/weights/spectral.md``).
 
 from __future__ import annotations
 
+import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.backend import digest_of, keras, load_weights
+from pipeline.encoders.backend import digest_of, has_gpu_device, keras, load_arrays, load_weights
 from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.plain import PlainNetwork
+from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
+from pipeline.text import shown
 
 NAME = "spectral"
 VERSION = 1
@@ -30,9 +35,14 @@ TOLERANCE = 2e-3
 """Components of one window's vector differ by less, whatever the batch and the hardware, in float32."""
 BATCH = 128
 """Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
+PLAIN_BELOW = 4096
+"""Fewer windows than this do not wait for Keras to load, unless it is loaded or there is a GPU for it to use."""
 
 _WIDTHS = (48, 96, 128)
-_PIXEL_SCALE = 0.5  # asinh images span -3 to 7
+SPECTRUM_UNITS = 192
+"""Units that see the power spectrum, beside the 256 that see the picture."""
+PIXEL_SCALE = 0.5
+"""Of asinh images, which span -3 to 7, as the network takes them."""
 
 
 class Spectral:
@@ -59,10 +69,9 @@ class Spectral:
             )
         self._grid = grid
         self._batch = batch
-        path = Path(weights).expanduser() if weights else SHIPPED
-        digest = digest_of(path, NAME)
-        self._model = build()
-        load_weights(path, self._model, NAME)
+        self._path = Path(weights).expanduser() if weights else SHIPPED
+        digest = digest_of(self._path, NAME)
+        self._plain = _plain(self._path)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
@@ -75,27 +84,56 @@ class Spectral:
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
+        is_plain = self._is_plain_enough(len(cutouts))
         vectors = np.empty((len(cutouts), DIMENSION), np.float32)
         for start in range(0, len(cutouts), self._batch):
             part = cutouts[start : start + self._batch]
-            filled = np.zeros((self._batch, *part.shape[1:]), np.uint8)
-            filled[: len(part)] = part
-            vectors[start : start + len(part)] = self._model.predict_on_batch(inputs(filled))[: len(part)]
+            images = inputs(part)
+            if is_plain:
+                vectors[start : start + len(part)] = self._plain.predict_on_batch(images)
+                continue
+            filled = np.zeros((self._batch, *images.shape[1:]), np.float32)
+            filled[: len(part)] = images
+            vectors[start : start + len(part)] = self._keras.predict_on_batch(filled)[: len(part)]
         return unit_rows(NAME, vectors)
+
+    @staticmethod
+    def _is_plain_enough(windows: int) -> bool:
+        return windows < PLAIN_BELOW and "keras" not in sys.modules and not has_gpu_device()
+
+    @cached_property
+    def _keras(self) -> Any:
+        model = build()
+        load_weights(self._path, model, NAME)
+        return model
 
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn cutouts (n, T, F) into what the network takes: scaled asinh images (n, T, F, 1)."""
     image = image_of_cutouts(cutouts)
-    image *= np.float32(_PIXEL_SCALE)
+    image *= np.float32(PIXEL_SCALE)
     return image[..., None]
+
+
+def _plain(path: Path) -> PlainNetwork:
+    """Load the network without Keras, and see that it works."""
+    try:
+        network = PlainNetwork(load_arrays(path, NAME), PIXEL_SCALE)
+        fits = network.predict_on_batch(np.zeros((1, INTEGRATIONS, CHANNELS, 1), np.float32)).shape == (1, DIMENSION)
+    except (KeyError, ValueError, IndexError):
+        fits = False
+    if not fits:
+        raise EncoderError(f"{shown(path)}: is not of this version's {NAME}: its arrays have other names or shapes; "
+                           f"make it anew with: lookalike train {NAME}")
+    return network
 
 
 def build() -> Any:
     """Build the network: (n, 16, 256, 1) scaled asinh image → (n, 128), not yet of unit length.
 
     A stem that sees 3 spectra × 7 channels at every fourth channel, three residual blocks that halve both axes, and
-    each feature's mean and maximum over what is left of the window: where a signal lies does not matter.
+    each feature's mean and maximum over what is left of the window; beside them, units that see the whole window's
+    power spectrum. Where a signal lies does not matter.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
@@ -104,9 +142,20 @@ def build() -> Any:
         y = layers.ReLU()(_convolved(x, f"down{width}", width, 3, strides=2))
         y = _convolved(y, f"same{width}", width, 3)
         x = layers.ReLU()(layers.Add()([y, _convolved(x, f"skip{width}", width, 1, strides=2)]))
-    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x), layers.GlobalMaxPooling2D(dtype="float32")(x)]
+    scales = layers.Dense(SPECTRUM_UNITS, activation="relu", dtype="float32", name="scales")(_spectrum_layer()(pixels))
+    x = layers.Concatenate(dtype="float32")([*pooled, scales])
     vector = layers.Dense(DIMENSION, dtype="float32", name="vector")(x)
     return keras().Model(pixels, vector, name=NAME)
+
+
+def _spectrum_layer() -> Any:
+
+    class Spectrum(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def call(self, images: Any) -> Any:
+            return spectrum_features(images[..., 0] * (1 / PIXEL_SCALE), keras().ops)
+
+    return Spectrum(dtype="float32", name="spectrum")
 
 
 def _convolved(x: Any, name: str, *args: Any, **kwargs: Any) -> Any:

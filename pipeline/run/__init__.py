@@ -162,7 +162,7 @@ def embed(
     manifest = store.manifest()
     lacking, reported = set(unembedded(manifest, spec)), {report.source_id for report in made}
     others = [SourceReport(entry.path, "skipped", source_id,
-                           message="would be embedded" if source_id in lacking else "has its vectors already")
+                           message="would be embedded" if source_id in lacking else "already embedded")
               for source_id, entry in manifest.sources.items() if source_id not in reported]
     return _report([*others, *made], began, tracker, dry_run, spec)
 

@@ -1,8 +1,9 @@
 """A second look at the best hits: their cutouts laid over the query's, in every position. Pure.
 
 Vectors say what kind of pattern a window holds; where two patterns lie over each other pixel by pixel, they are of one
-kind indeed. Cutouts are smoothed and what does not rise above the smoothed noise is set to zero; the correlation of two
-such images a and b, at a shift of s channels and r spectra, is ::
+kind indeed. From each cutout the gain of rows and a slope of the band are taken, it is smoothed, and what does not rise
+above the smoothed noise is set to zero; the correlation of two such images a and b, at a shift of s channels and r
+spectra, is ::
 
     Σ a(t, f) · b(t + r, f + s) / (|a| |b|)
 
@@ -23,13 +24,14 @@ from numpy.typing import NDArray
 
 from pipeline.cutouts import image_of_cutouts
 
-WEIGHT = 0.5
+WEIGHT = 0.4
 """Of the correlation in the order of hits, against the cosine of their vectors."""
 DRIFTS = tuple(sorted((k / 4 for k in range(-4, 5)), key=abs))
 """Extra drifts to try, in channels a spectrum: finer steps than a line of two channels can tell apart."""
 THRESHOLD = 0.53
 """Of the smoothed image; noise alone has a spread of 0.29 there."""
 
+_QUIET = 1.0  # clipped there, noise still tells its level and a signal hardly moves it
 _ALONG_CHANNELS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 _ALONG_SPECTRA = (1 / 6, 4 / 6, 1 / 6)
 _BETTER = 1 + 1e-4  # by less a later pattern wins by rounding alone
@@ -109,9 +111,18 @@ def fused(
 
 def _image(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What rises above the noise, (n, T, F)."""
-    image = _smooth(_smooth(image_of_cutouts(cutouts), _ALONG_CHANNELS, axis=2), _ALONG_SPECTRA, axis=1)
+    image = _smooth(_smooth(_flat(image_of_cutouts(cutouts)), _ALONG_CHANNELS, axis=2), _ALONG_SPECTRA, axis=1)
     out: NDArray[np.float32] = np.maximum(image - np.float32(THRESHOLD), 0)
     return out
+
+
+def _flat(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Subtract each row's mean and each window's slope along the channels, bright and dark pixels counting little."""
+    along = np.linspace(-1, 1, image.shape[2], dtype=np.float32)
+    quiet = np.clip(image, -_QUIET, _QUIET)
+    slope = (quiet @ along).mean(axis=1) / (along @ along)
+    flat: NDArray[np.float32] = image - quiet.mean(axis=2, keepdims=True) - slope[:, None, None] * along
+    return flat
 
 
 def _smooth(image: NDArray[np.float32], kernel: Sequence[float], axis: int) -> NDArray[np.float32]:

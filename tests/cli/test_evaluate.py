@@ -40,8 +40,9 @@ def test_tables_go_to_standard_output_and_progress_to_standard_error(lookalike: 
 
 
 def test_flags_reach_the_evaluation(lookalike: Lookalike, asked: dict, tmp_path: Path) -> None:
-    ran = lookalike("evaluate", "--encoder", "a", "--encoder", "b", "--weights", "a=x=y.npz", "--part", "depth", "--part",
-                    "gate", "--full", "--seed", "7", "--real", tmp_path, "--resnet50-weights", "w.h5", "--corpus", tmp_path)
+    ran = lookalike("evaluate", "--encoder", "a", "--encoder", "b", "--weights", "a=x=y.npz", "--part", "depth",
+                    "--part", "gate", "--full", "--seed", "7", "--real", tmp_path, "--resnet50-weights", "w.h5",
+                    "--corpus", tmp_path)
     assert ran.code == 0
     assert asked == {"names": ("a", "b"), "weights": {"a": "x=y.npz"}, "corpus": tmp_path, "parts": ("depth", "gate"),
                      "full": True, "seed": 7, "resnet50_weights": "w.h5", "real_data": tmp_path}
@@ -54,7 +55,16 @@ def test_json_to_a_file_beside_the_tables_or_instead_of_them(lookalike: Lookalik
     assert alone.json == json.loads((tmp_path / "all.json").read_text())
     assert alone.json["depth"]["fake"][0] == {"bits": 8, "scores": {
         "queries": 9, "mean_average_precision": 0.75, "r_precision": 0.5, "precision_at_5": 0.25, "noise_at_5": 0.0}}
-    lookalike("evaluate", "--json", tmp_path / "no" / "folder.json").assert_refused(2, "cannot be written")
+
+
+def test_where_results_cannot_go_is_said_before_the_work(lookalike: Lookalike, asked: dict, tmp_path: Path) -> None:
+    for flag in ("--json", "--picture"):
+        lookalike("evaluate", flag, tmp_path / "no" / "file.png").assert_misused("there is no folder")
+    assert not asked
+    ran = lookalike("evaluate", "--json", tmp_path)
+    assert ran.code == 2
+    assert "fake, 8 bits" in ran.out  # not lost
+    assert "cannot be written" in ran.err
 
 
 def test_a_picture_is_drawn(lookalike: Lookalike, asked: dict, tmp_path: Path) -> None:

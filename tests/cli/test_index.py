@@ -34,7 +34,7 @@ def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path
     (segment,) = CorpusStore.open(root).manifest().segments
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources\n"
-    assert f"index     {segment.count} vectors in 1 segments, 0 scanned" in lookalike("status", "--corpus", root).out
+    assert f"index     {segment.count} vectors in 1 segment, 0 scanned" in lookalike("status", "--corpus", root).out
     indexed = lookalike(*asked).json["hits"]
     assert [(one["source"], one["window"]) for one in indexed] == [(one["source"], one["window"]) for one in unindexed]
     assert lookalike("index", "--corpus", root, "--exact-below", "2").out.startswith("nothing to index: fewer than 2 ")

@@ -67,6 +67,10 @@ def test_a_finished_ingest_has_nothing_to_do(lookalike: Lookalike, data: Path, c
     assert {p for p, stat in snapshot(corpus).items() if before.get(p) != stat} <= {corpus, corpus / "lock"}
 
 
+def test_one_file_is_no_files(lookalike: Lookalike, data: Path, corpus: Path) -> None:
+    assert lookalike("ingest", data / "scan0.h5", "--corpus", corpus).out.startswith("1 file: 0 done, 1 skipped")
+
+
 def test_json_is_one_object_and_all_there_is(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
     ran = lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL, "--json")
     assert (ran.code, ran.err) == (0, "")

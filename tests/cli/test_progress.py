@@ -13,6 +13,7 @@ from tests.cli.conftest import on_a_terminal
 
 SCAN = Progress(stage="scan", files=9400, files_done=1234, parts=188_000, parts_done=47_000, windows_seen=3_000_000_000,
                 windows_kept=60_000_000, bytes_decoded=48_000_000_000_000, elapsed_s=40_000.0)
+EMBED = Progress("embed", 9400, 1234, 60_000, 15_000, 0, 0, 0, 1000.0, windows_embedded=2_000_000)
 TEXT = "1,234/9,400 files, 33 h 20 min left, 75,000 windows/s, 1,200 MB/s, 2.00 % kept"
 
 
@@ -44,6 +45,11 @@ def test_a_line_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
     for columns, expected in ((40, 39), (80, 79), (0, 79)):
         _, line, last = shown_on_a_terminal(monkeypatch, columns, SCAN).split(CLEAR)
         assert (len(line), last) == (expected, "")
+
+
+def test_embedding_counts_sources_and_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown_on_a_terminal(monkeypatch, 200, EMBED) == (
+        f"{CLEAR}embed [###.........] 1,234/9,400 sources, 50 min 0 s left, 2,000 windows/s{CLEAR}")
 
 
 def test_elsewhere_lines_are_rare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,7 @@ def test_the_table_has_a_line_a_hit() -> None:
         "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
         "  2  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/42 and 2 touching",
     ]
+    assert table(result(hit(1)))[0].startswith("1 hit among 1,234 signals")
     assert table(result()) == ["0 hits among 1,234 signals (12,345 windows, 3 sources)"]
 
 

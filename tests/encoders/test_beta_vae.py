@@ -105,7 +105,7 @@ def test_vectors_are_finite_and_independent_of_the_batch(encoder, cutouts):
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     apart = np.concatenate([encoder.encode(cutouts[:1]), encoder.encode(cutouts[1:])])
     np.testing.assert_allclose(apart, together, atol=1e-5, rtol=0)
-    assert np.abs(together[0] - together[1]).max() > 10 * encoder.spec.tolerance
+    assert np.abs(together[0] - together[1]).max() > 1e-3
     assert encoder.encode(cutouts[:0]).shape == (0, 10)
 
 

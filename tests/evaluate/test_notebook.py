@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,8 +96,39 @@ def test_neighbours_are_brute_force(metric: str) -> None:
         assert scores(rank_order(order, labels)) == scores(rank(unit, labels))
 
 
-def test_weights_that_are_none_are_refused(band: NotebookSet, tmp_path: Path) -> None:
-    wrong = tmp_path / "weights.h5"
-    wrong.write_bytes(b"no weights")
-    with pytest.raises(EncoderError, match=r"weights\.h5: no weights.*--resnet50-weights FILE"):
-        evaluate_notebook(band, str(wrong))
+class Keras:
+    """Stands in for Keras: a network of a few pixels, or none."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.applications = self
+        self.asked: dict[str, Any] = {}
+        self.error = error
+
+    def ResNet50(self, **how: Any) -> Keras:
+        sys.stdout.write("Downloading")  # as Keras does
+        self.asked = how
+        if self.error:
+            raise self.error
+        return self
+
+    def predict_on_batch(self, pictures: np.ndarray) -> np.ndarray:
+        return pictures[:, ::8]
+
+
+def test_both_metrics_rank_what_the_network_makes(
+    band: NotebookSet, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keras = Keras()
+    monkeypatch.setattr("pipeline.evaluate.notebook.keras", lambda: keras)
+    found = evaluate_notebook(band)
+    assert keras.asked == {"weights": "imagenet", "include_top": False, "input_shape": (224, 224, 3)}
+    assert set(found) == {"cosine", "euclidean"}
+    assert found["cosine"].queries == 16
+    assert found["cosine"].mean_average_precision == pytest.approx(found["euclidean"].mean_average_precision, abs=0.02)
+    assert capsys.readouterr().out == ""
+
+
+def test_weights_that_cannot_be_had_are_an_error(band: NotebookSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.evaluate.notebook.keras", lambda: Keras(ValueError("no such file\nand more")))
+    with pytest.raises(EncoderError, match=r"w\.h5: no weights.*\(no such file\); name a file with --resnet50-weights"):
+        evaluate_notebook(band, "w.h5")

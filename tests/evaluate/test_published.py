@@ -65,7 +65,7 @@ def test_classes_share_a_line_and_busy_ones_have_interference(monkeypatch: pytes
     for lines, backgrounds in seen:
         assert len({(one.drift_hz_per_s, one.snr, one.width_hz) for one in lines}) == 1
         assert len({one.place for one in lines}) > 1
-        assert 50 <= min(one.place for one in lines)
+        assert min(one.place for one in lines) >= 50
         assert max(one.place for one in lines) <= 180
         assert 100 <= lines[0].snr <= 150
         assert 20 <= lines[0].width_hz <= 50

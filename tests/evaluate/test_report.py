@@ -41,11 +41,12 @@ def full_report() -> Report:
         rerank={"one": [Reranked(unseen, scored(0.5), scored(0.375), scored(0.875))]},
         published={"one": PublishedScores(clusters, clusters, 0.9375),
                    RANDOM: PublishedScores(clusters, Clusters(-0.02, float("nan"), 1.0), 0.25)},
-        step={"one": StepCurve(8, 4, tuple(Found(step, 0.75, 0.5, 0.25, 0.125, 256 / step) for step in (64, 256)), None)},
+        step={"one": StepCurve(8, 4, tuple(Found(one, 0.75, 0.5, 0.25, 0.125, 256 / one) for one in (64, 256)), None)},
         depth={"one": [Depth(32, scored(0.5)), Depth(8, scored(0.4375)), Depth(4, scored(0.375))]},
         notebook={"notebook, cosine": scored(0.0625)},
         real={"one": [Check("a finds b", False, ("noise", "b"), {"b": 7})]},
-        gate=OperatingCurve((2.0, 6.0), 100, 1000, (OperatingPoint(1e-3, 9.5e-4, (0.5, 1.0), {"steady": (0.25, 1.0)}),)),
+        gate=OperatingCurve((2.0, 6.0), 100, 1000,
+                            (OperatingPoint(1e-3, 9.5e-4, (0.5, 1.0), {"steady": (0.25, 1.0)}),)),
         elapsed_s=12.0,
     )
 

@@ -46,7 +46,7 @@ def test_no_step_is_recommended_where_none_finds_enough() -> None:
 
 
 def test_noise_in_between_keeps_a_signal_from_being_recalled() -> None:
-    """Three answers are looked at for a family of one: two windows of noise before it are too few, two more too many."""
+    """Two answers are looked at for a family of one: one window of noise may come before it, not two."""
     vectors = {1: [1, 0], 2: [0.8, 0.6], 3: [0.9, 0.43589]}
 
     def encode(cutouts: np.ndarray) -> np.ndarray:

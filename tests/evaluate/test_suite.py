@@ -24,10 +24,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "labelled_sets", lambda *_, **__: sets)
     monkeypatch.setattr(suite, "SPEED_SET", TINY)
     monkeypatch.setattr("pipeline.evaluate.speed.LEAST_S", 0.01)
-    monkeypatch.setattr(published, "QUICK", published.PublishedSize(3, 20))
+    rng = np.random.default_rng(0)
+    clean, busy = (published.class_injections(rng, 3, busy=is_busy, classes=5) for is_busy in (False, True))
+    injected = published.PublishedSets(clean, busy, published.property_injections(rng, 20))
+    monkeypatch.setattr(published, "published_sets", lambda size, seed: injected)
     monkeypatch.setattr(depth, "depth_set", lambda seed: simulate_set(TINY, seed))
-    cut = steps.step_sets
-    monkeypatch.setattr(steps, "step_sets", lambda count, *, seed: cut(12, seed=seed))
+    monkeypatch.setattr(steps, "labelled_set", lambda spec, seed: labelled_set(TINY, seed))
+    monkeypatch.setattr(suite, "STEP_SIGNALS", 12)
 
 
 def test_parts_that_are_named_are_measured_alone(tiny: None) -> None:

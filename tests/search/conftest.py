@@ -80,6 +80,12 @@ class Made:
         self.vectors[source_id] = vectors.astype(np.float16).astype(np.float64)
         self.snr[source_id] = windows["snr"]
 
+    def add_vectors(self, source_id: str, vectors: np.ndarray, spec: EncoderSpec) -> None:
+        """Commit vectors of another encoder of a source that is there."""
+        write_part_vectors(self.staging, source_id, 0, spec.key, vectors)
+        commit_vector_group(self.root, self.staging, source_id, 1, spec=spec)
+        self.store.publish(lambda m: m.with_vectors(source_id, spec, len(vectors)))
+
     def index(self, *source_ids: str, spec: EncoderSpec = SPEC) -> None:
         """Build one segment of some sources."""
         counts = [len(self.numbers[source_id]) for source_id in source_ids]

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.errors import CorpusMismatch, CorpusNotFound, QueryError
 from pipeline.index import Segment
-from pipeline.model import CoarseLayout, EncoderSpec, Hit, Window
+from pipeline.model import CoarseLayout, Hit, Window
 from pipeline.search import SearchResult, open_corpus
 from pipeline.search import corpus as corpus_module
 from pipeline.search.merge import Candidate, merge
@@ -293,16 +293,6 @@ def test_without_its_file_a_range_is_searched_for_by_what_the_corpus_has_kept(ma
     assert shown == {3, 62, 20}
     with pytest.raises(QueryError, match="has kept no window there; give the path of a copy"):
         corpus.search(file=A, f_start_mhz=f(600), f_stop_mhz=f(610))
-
-
-def test_one_of_several_encoders_must_be_named(fill: Callable[..., Made]) -> None:
-    made = fill(sources="A", count=10)
-    other = EncoderSpec("random", 2, 12, "none")
-    made.add(B, range(10), unit(np.ones((10, 12))), spec=other)
-    corpus = made.open()
-    with pytest.raises(QueryError, match="several encoders random; give one of random-v1, random-v2"):
-        corpus.search(window=f"{B}/0")
-    assert {hit.source_id for hit in corpus.search(window=f"{B}/0", encoder="random-v2")} == {B}
 
 
 def test_an_empty_corpus_says_to_ingest(make: Callable[..., Made]) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,6 +95,24 @@ def test_recover_finds_what_is_committed_but_not_named(
     assert {key: dict(entry.vectors) for key, entry in manifest.sources.items()} == {
         "a": {spec.key: 3}, "b": {}, "c": {spec.key: 3}}
     assert store.recover().sources == store.recover().vectors == ()
+
+
+def test_what_was_removed_from_the_disk_is_dropped_from_the_manifest(
+    store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec
+):
+    for source_id in ("a", "b", "c"):
+        staged = stage(3, source_id=source_id)
+        commit_source_group(store.root, staged.staging, staged.source, 1, report=staged.report, fingerprint="f00d")
+        commit_vector_group(store.root, staged.staging, source_id, 1, spec=spec)
+        store.publish(lambda m, s=staged: m.with_source(s.source, s.report).with_vectors(s.source.id, spec, 3))
+    before = store.manifest()
+    assert store.forget_missing() == ()
+    assert store.manifest() is before
+    shutil.rmtree(store.root / "sources" / "a")
+    shutil.rmtree(store.root / "vectors" / spec.key / "b")
+    assert store.forget_missing() == ("a",)
+    assert {key: dict(entry.vectors) for key, entry in store.manifest().sources.items()} == {
+        "b": {}, "c": {spec.key: 3}}
 
 
 def test_recover_names_what_it_cannot_adopt(store: CorpusStore):

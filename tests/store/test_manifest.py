@@ -66,6 +66,27 @@ def test_vectors_bring_their_encoder(full: Manifest, spec: EncoderSpec):
         full.with_vectors("unknown", spec, 3)
 
 
+def test_an_encoder_is_noted_with_the_weights_it_was_last_made_with(full: Manifest, spec: EncoderSpec):
+    noted = full.with_encoder(spec, "/w.npz")
+    assert (noted.encoders, noted.weights) == ({spec.key: spec}, {spec.key: "/w.npz"})
+    assert noted.with_encoder(spec, "/w.npz") is noted
+    assert noted.with_encoder(spec, "").weights == {spec.key: ""}
+    assert Manifest.from_json(noted.to_json()) == noted
+    before = json.loads(full.to_json())
+    del before["weights"]  # as older manifests are
+    assert Manifest.from_json(json.dumps(before)) == full
+
+
+def test_vectors_are_dropped_with_the_segments_that_hold_them_and_no_others(full: Manifest, spec: EncoderSpec):
+    other = replace(spec, version=2)
+    both = full.with_vectors("s1", other, 3).with_segment(SegmentEntry("seg2", other.key, "2.794Hz-18.25s", 3, ("s1",)))
+    assert (both.lacking(spec.key), both.lacking("nobody's")) == ([], ["s1"])
+    left = both.without_vectors({("s1", spec.key)})
+    assert dict(left.sources["s1"].vectors) == {other.key: 3}
+    assert [segment.id for segment in left.segments] == ["seg2"]
+    assert (left.lacking(spec.key), left.lacking(other.key)) == (["s1"], [])
+
+
 def test_further_paths_are_listed_once_and_never_the_first(full: Manifest):
     entry = full.with_also_at("s1", ["/c.h5", "/b.fil", "/data/s1.h5"]).sources["s1"]
     assert entry.also_at == ("/b.fil", "/c.h5")

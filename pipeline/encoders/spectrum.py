@@ -1,0 +1,63 @@
+"""The two-dimensional power spectrum as a network's layer: linear algebra that numpy and ``keras.ops`` both know.
+
+Like the encoder :mod:`pipeline.encoders.power_spectrum`, in more bands: where in the window a signal lies does not
+matter, while spacings and drifts are seen sharply.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encoders.power_spectrum import THRESHOLD, channel_bands, noise_variance
+
+BANDS = 32
+"""Bands of frequency along the channels, frequency zero included."""
+
+Array = NDArray[np.float32]
+
+
+def spectrum_features(image: Any, xp: Any) -> Any:
+    """Describe images by their power spectra, in units of what noise has on average.
+
+    Parameters
+    ----------
+    image : (n, T, F) float32
+        asinh images.
+    xp : module
+        ``numpy`` or ``keras.ops``, whichever the array is of.
+
+    Returns
+    -------
+    (n, 2 × T × BANDS) float32
+        Amplitudes above noise, scaled to a mean square of 1; then log powers less their mean: strength is in neither.
+    """
+    _, times, channels = image.shape
+    cosine, sine, turn, swing, bands = _constants(times, channels)
+    bright = xp.maximum(image - np.float32(THRESHOLD), 0)
+    real, imaginary = xp.matmul(bright, cosine), xp.matmul(bright, sine)
+    a = xp.matmul(turn, real) - xp.matmul(swing, imaginary)
+    b = xp.matmul(turn, imaginary) + xp.matmul(swing, real)
+    power = xp.reshape(xp.matmul(a * a + b * b, bands), (-1, times * BANDS))
+    amplitude = xp.sqrt(xp.maximum(power - 1, 0) + np.float32(1e-6))
+    amplitude = amplitude / xp.sqrt(xp.mean(amplitude * amplitude, axis=1, keepdims=True))
+    level = xp.log1p(power)
+    return xp.concatenate([amplitude, level - xp.mean(level, axis=1, keepdims=True)], axis=1)
+
+
+@lru_cache(maxsize=2)
+def _constants(times: int, channels: int) -> tuple[Array, ...]:
+    """Matrices of the transform along channels (cosine, sine) and along time (turn, swing), and of the bands."""
+    frequencies = channels // 2 + 1
+    phase = 2 * np.pi / channels * np.outer(np.arange(channels), np.arange(frequencies))
+    turning = 2 * np.pi / times * np.outer(np.arange(times), np.arange(times))
+    starts = channel_bands(channels, BANDS - 1)
+    in_band = np.diff(starts, append=frequencies)
+    bands = np.zeros((frequencies, len(starts)))
+    for band, (start, count) in enumerate(zip(starts, in_band, strict=True)):
+        bands[start : start + count, band] = 1 / (count * times * channels * noise_variance())
+    constants = (np.cos(phase), np.sin(phase), np.cos(turning), np.sin(turning), bands)
+    return tuple(one.astype(np.float32) for one in constants)

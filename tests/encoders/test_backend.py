@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pipeline.encoders.backend import _without_notices, computing_in, fastest_precision, keras
+from pipeline.errors import ConfigError
+
+NOTICES = (
+    b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+    b"I0000 00:00:1795460021.499156   22393 port.cc:153] oneDNN custom operations are on.\n"
+)
+ERRORS = (
+    b"E0000 00:00:1795460021.499156   22393 device.cc:1] out of memory\n"
+    b"F0000 00:00:1795460021.499156   22393 cpu.cc:2] compiled for other processors\n"
+    b"I am no notice, nor complete"
+)
+
+
+def test_notices_are_left_out_and_all_else_comes_through(capfd):
+    with _without_notices():
+        os.write(2, NOTICES + ERRORS)
+        assert not capfd.readouterr().err
+    assert capfd.readouterr().err.encode() == ERRORS
+    os.write(2, NOTICES)
+    assert capfd.readouterr().err.encode() == NOTICES
+
+
+def test_errors_are_shown_where_loading_fails(capfd):
+    with pytest.raises(ImportError), _without_notices():
+        os.write(2, NOTICES + ERRORS)
+        raise ImportError
+    assert capfd.readouterr().err.encode() == ERRORS
+
+
+def test_precision_holds_within_its_block_alone():
+    before = keras().config.dtype_policy().name
+    with pytest.raises(RuntimeError), computing_in("bfloat16"):
+        layer = keras().layers.Dense(2)
+        raise RuntimeError
+    assert (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
+    assert keras().config.dtype_policy().name == before
+    with pytest.raises(ConfigError, match=r"'float64'.*float32, bfloat16, float16"), computing_in("float64"):
+        pass
+
+
+@pytest.mark.parametrize(("devices", "flags", "expected"), [
+    (["gpu:0"], "fpu amx_bf16", "float16"),
+    ([], "fpu amx_bf16", "bfloat16"),
+    ([], "fpu avx512_bf16", "bfloat16"),
+    ([], "fpu avx512f", "float32"),
+    ([], None, "float32"),
+])
+def test_precision_goes_by_the_hardware(monkeypatch, devices, flags, expected):
+    def read_text(path):
+        if flags is None:
+            raise OSError
+        return f"processor : 0\nflags : {flags}\n"
+
+    monkeypatch.setattr(keras().distribution, "list_devices", lambda kind: devices)
+    monkeypatch.setattr("pathlib.Path.read_text", read_text)
+    assert fastest_precision() == expected

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.encoders import backend, load_encoder, spectral
+from pipeline.encoders.plain import PlainNetwork
+from pipeline.encoders.spectral import PIXEL_SCALE, SHIPPED, Spectral, build, inputs
+from pipeline.errors import EncoderError
+from pipeline.model import WindowGrid
+from pipeline.simulate import SKY, random_signal, simulate_cutouts, simulate_families
+
+GRID = WindowGrid()
+GOLDEN = Path(__file__).with_name("golden_spectral.npz")
+"""Windows, and what Keras on TensorFlow made of them with the shipped weights on the day they were made."""
+
+
+@pytest.fixture(scope="module")
+def cutouts():
+    rng = np.random.default_rng(1)
+    windows = simulate_cutouts(rng, [*(random_signal(rng) for _ in range(20)), None], scene=SKY)
+    return np.concatenate([windows, np.zeros((1, 16, 256), np.uint8), np.full((1, 16, 256), 255, np.uint8)])
+
+
+@pytest.fixture(scope="module")
+def with_keras(cutouts):
+    """What Keras makes of the windows, of unit length."""
+    model = build()
+    backend.load_weights(SHIPPED, model, "spectral")
+    vectors = np.concatenate([model.predict_on_batch(inputs(cutouts[i : i + 1])) for i in range(len(cutouts))])
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_numpy_and_keras_agree(cutouts, with_keras):
+    vectors = PlainNetwork(backend.load_arrays(SHIPPED, "spectral"), PIXEL_SCALE).predict_on_batch(inputs(cutouts))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
+
+
+def test_large_batches_take_keras_and_small_ones_do_not_load_it(cutouts, with_keras, tmp_path):
+    encoder = Spectral(GRID, batch=8)
+    np.testing.assert_allclose(encoder.encode(cutouts), with_keras, atol=1e-4, rtol=0)  # Keras is loaded by now
+    assert "_keras" in vars(encoder)
+    program = (
+        "import sys, numpy as np\n"
+        "from pipeline.encoders import load_encoder, spectral\n"
+        "spectral.has_gpu_device = lambda: False\n"
+        "vectors = load_encoder('spectral').encode(np.load(sys.argv[1]))\n"
+        "np.save(sys.argv[1], vectors)\n"
+        "heavy = {'tensorflow', 'keras', 'torch', 'jax', 'numba'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
+    )
+    handed = tmp_path / "windows.npy"
+    np.save(handed, cutouts)
+    done = subprocess.run([sys.executable, "-c", program, str(handed)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(handed), with_keras, atol=1e-4, rtol=0)
+
+
+def test_vectors_are_unit_finite_and_independent_of_the_batch(cutouts):
+    encoder = Spectral(GRID, batch=8)
+    together = encoder.encode(cutouts)
+    assert together.shape == (len(cutouts), 128)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    apart = np.concatenate([encoder.encode(cutouts[:1]), encoder.encode(cutouts[1:12]), encoder.encode(cutouts[12:])])
+    np.testing.assert_allclose(apart, together, atol=1e-5, rtol=0)
+    assert encoder.encode(cutouts[:0]).shape == (0, 128)
+
+
+def test_spec_says_which_weights():
+    digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    spec = load_encoder("spectral").spec
+    assert (spec.name, spec.dimension, spec.weights_sha256, spec.precision) == ("spectral", 128, digest, "float32")
+    assert SHIPPED.stat().st_size < 4_000_000
+
+
+def test_shipped_weights_give_the_golden_vectors():
+    with np.load(GOLDEN) as golden:
+        assert str(golden["weights_sha256"]) == load_encoder("spectral").spec.weights_sha256
+        vectors = load_encoder("spectral").encode(golden["cutouts"])
+        np.testing.assert_allclose(vectors, golden["vectors"], atol=1e-4, rtol=0)
+
+
+def test_families_are_told_apart_wherever_they_lie():
+    from pipeline.cutouts import cutouts_of_power
+
+    power, labels = simulate_families(np.random.default_rng(5), 6, noise_windows=20)
+    vectors = load_encoder("spectral").encode(cutouts_of_power(power))
+    likeness = vectors[:72] @ vectors.T
+    np.fill_diagonal(likeness, -1)
+    assert (labels[likeness.argmax(axis=1)] == labels[:72]).mean() > 0.95
+
+
+@pytest.mark.parametrize("grid", [WindowGrid(128), WindowGrid(256, 256, 8)])
+def test_windows_of_another_shape_are_refused(grid):
+    with pytest.raises(EncoderError, match=r"16 spectra × 256 channels, not .*power-spectrum"):
+        load_encoder("spectral", grid=grid)
+
+
+def test_other_cutouts_are_refused(cutouts):
+    with pytest.raises(EncoderError, match="uint8"):
+        load_encoder("spectral").encode(cutouts.astype(np.float32))
+
+
+def damaged(arrays, **changed):
+    kernel = next(key for key in arrays if key.endswith("stem/kernel"))
+    return {key: changed.get("kernel", value) if key == kernel else value for key, value in arrays.items()}
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    arrays = backend.load_arrays(SHIPPED, "spectral")
+    path = tmp_path / "other.npz"
+    for wrong in ({}, {"000 x/kernel": np.ones(3)}, damaged(arrays, kernel=np.ones((3, 7, 2, 32), np.float32))):
+        backend.save_arrays(path, wrong)
+        with pytest.raises(EncoderError, match=r"other\.npz: .*lookalike train spectral"):
+            Spectral(GRID, str(path))
+    path.write_bytes(b"no archive")
+    with pytest.raises(EncoderError, match=r"other\.npz"):
+        Spectral(GRID, str(path))
+    with pytest.raises(EncoderError, match=r"none\.npz: cannot read the weights"):
+        Spectral(GRID, str(tmp_path / "none.npz"))
+    backend.save_arrays(path, damaged(arrays, kernel=np.full((3, 7, 1, 32), np.nan, np.float32)))
+    with pytest.raises(EncoderError, match="not finite"):
+        Spectral(GRID, str(path)).encode(np.ones((1, 16, 256), np.uint8))
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_path):
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+    np.save(tmp_path / "cutouts.npy", cutouts)
+    program = (
+        "import sys, numpy as np\n"
+        "from pipeline.encoders import spectral\n"
+        "from pipeline.encoders.backend import keras, load_weights\n"
+        "model = spectral.build()\n"
+        "load_weights(spectral.SHIPPED, model, 'spectral')\n"
+        "images = spectral.inputs(np.load(sys.argv[1] + '/cutouts.npy'))\n"
+        "np.save(sys.argv[1] + '/vectors.npy', model.predict_on_batch(images))\n"
+        "sys.exit(keras().backend.backend())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=100,
+                          env={**os.environ, "KERAS_BACKEND": name})
+    assert done.stderr.strip().splitlines()[-1] == name
+    vectors = np.load(tmp_path / "vectors.npy")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
+
+
+def test_the_network_has_the_stated_size():
+    assert build().count_params() == 472_416
+    assert spectral.DIMENSION == 128

@@ -1,0 +1,128 @@
+"""Several encoders' vectors in one corpus: which of them a search compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config import EncoderConfig
+from pipeline.encoders import load_encoder
+from pipeline.errors import EncoderError, QueryError
+from pipeline.model import EncoderSpec
+from pipeline.search import open_corpus
+from pipeline.store import VectorGroup
+from tests.search.conftest import CONFIG, SPEC, Made, unit
+
+A, B, C = "GBT_59000_0_A", "GBT_59000_1_B", "GBT_59000_2_C"
+OTHER = EncoderSpec("other", 3, 20, "none", weights_sha256="ab" * 32)
+
+
+@pytest.fixture
+def made(fill: Callable[..., Made]) -> Made:
+    """Vectors of two encoders; the second has none of C yet."""
+    made = fill()
+    for i, source_id in enumerate((A, B)):
+        rng = np.random.default_rng(100 + i)
+        made.add_vectors(source_id, unit(1 + rng.normal(size=(len(made.numbers[source_id]), OTHER.dimension))), OTHER)
+    return made
+
+
+def brute_force(made: Made, spec: EncoderSpec, source_ids: tuple[str, ...], query: tuple[str, int]) -> np.ndarray:
+    """Scores of all windows but the query, best first, in float64."""
+    rows = {source_id: VectorGroup.open(made.root, spec.key, source_id).vectors().astype(np.float64)
+            for source_id in source_ids}
+    wanted = rows[query[0]][made.numbers[query[0]].tolist().index(query[1])]
+    scores = [vectors @ wanted / np.linalg.norm(vectors, axis=1) / np.linalg.norm(wanted) for vectors in rows.values()]
+    here = [made.numbers[source_id] for source_id in source_ids]
+    others = np.concatenate([(numbers != query[1]) | (source_id != query[0])
+                             for source_id, numbers in zip(source_ids, here, strict=True)])
+    return np.sort(np.concatenate(scores)[others])[::-1]
+
+
+@pytest.mark.parametrize(("spec", "sources"), [(SPEC, (A, B, C)), (OTHER, (A, B))])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_each_encoder_answers_as_brute_force_does(
+    made: Made, spec: EncoderSpec, sources: tuple[str, ...], indexed: bool
+) -> None:
+    if indexed:
+        made.index(A, B)  # a segment of the own encoder, which the other must not use
+    query = (A, int(made.numbers[A][3]))
+    asked = {"window": f"{A}/{query[1]}", "k": 100}
+    expected = brute_force(made, spec, sources, query)
+    answers = [made.open().search(**asked, encoder=spec.name), made.open().search(**asked, encoder=spec.key),
+               open_corpus(made.root, encoder=spec.name).search(**asked)]
+    if spec is SPEC:
+        answers.append(made.open().search(**asked))
+    for answer in answers:
+        assert answer.query["encoder"] == spec.key
+        assert {hit.source_id for hit in answer} <= set(sources)
+        assert answer.corpus["vectors"] == 40 * len(sources)
+        merged = sum(len(hit.merged) for hit in answer)
+        assert len(answer) + merged <= len(expected)
+        assert answer[0].score == pytest.approx(expected[0], abs=1e-6)
+        best = {hit.window.number: hit.score for hit in answer if hit.source_id == B}
+        vectors = VectorGroup.open(made.root, spec.key, B).vectors().astype(np.float64)
+        wanted = VectorGroup.open(made.root, spec.key, A).vectors().astype(np.float64)[3]
+        for number, score in best.items():
+            row = vectors[made.numbers[B].tolist().index(number)]
+            assert score == pytest.approx(row @ wanted / np.linalg.norm(row) / np.linalg.norm(wanted), abs=1e-6)
+
+
+def test_what_a_corpus_is_opened_with_is_what_searches_compare_unless_they_say(made: Made) -> None:
+    corpus = open_corpus(made.root, encoder="other")
+    window = f"{A}/{made.numbers[A][0]}"
+    assert corpus.search(window=window).query["encoder"] == OTHER.key
+    assert corpus.search(window=window, encoder="random").query["encoder"] == SPEC.key
+
+
+def test_an_encoder_without_vectors_is_refused_with_those_that_have_some(made: Made) -> None:
+    message = rf"no vectors of encoder spectral, but of {OTHER.key}, random-v1; .* embed --encoder spectral --corpus"
+    with pytest.raises(QueryError, match=message):
+        made.open().search(window=f"{A}/0", encoder="spectral")
+    with pytest.raises(QueryError, match=message):
+        open_corpus(made.root, encoder="spectral")
+    made.store.publish(lambda m: m.with_encoder(EncoderSpec("spectral", 1, 4, "none"), ""))  # a run that just began
+    with pytest.raises(QueryError, match=message):
+        open_corpus(made.root, encoder="spectral")
+
+
+def test_one_of_several_versions_must_be_named(made: Made) -> None:
+    newer = replace(SPEC, version=2)
+    made.add_vectors(B, unit(np.ones((40, SPEC.dimension))), newer)
+    corpus = made.open()
+    with pytest.raises(QueryError, match="several encoders random; give one of random-v1, random-v2"):
+        corpus.search(window=f"{B}/0")
+    number = made.numbers[B][0]
+    assert {hit.source_id for hit in corpus.search(window=f"{B}/{number}", encoder="random-v2")} == {B}
+
+
+def test_a_stored_window_without_a_vector_is_embedded_from_its_cutout(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, encoder=EncoderConfig("power-spectrum"))
+    made = make(config=config)
+    encoder = load_encoder("power-spectrum", grid=config.scan.grid)
+    rng = np.random.default_rng(1)
+    for source_id in (A, B):
+        made.add(source_id, range(30), unit(rng.normal(size=(30, 12))))
+    cutouts = made.open()._corpus.windows(A).cutouts()
+    made.add_vectors(A, encoder.encode(cutouts), encoder.spec)
+    found = made.open().search(window=f"{B}/7", k=99)  # its file is gone, too
+    query = encoder.encode(made.open()._corpus.windows(B).cutouts([7])).astype(np.float64)[0]
+    stored = VectorGroup.open(made.root, encoder.spec.key, A).vectors().astype(np.float64)
+    scores = stored @ query / np.linalg.norm(stored, axis=1)
+    assert found[0].window.number == scores.argmax()
+    assert found[0].score == pytest.approx(scores.max(), abs=1e-5)
+    assert {hit.source_id for hit in found} == {A}
+
+
+def test_weights_are_looked_for_where_they_were_when_the_vectors_were_made(made: Made, tmp_path: Path) -> None:
+    lost = EncoderSpec("resnet50", 2, 12, "none", weights_sha256="cd" * 32)
+    made.add_vectors(A, unit(np.ones((40, 12))), lost)
+    made.store.publish(lambda m: m.with_encoder(lost, str(tmp_path / "lost.h5")))
+    with pytest.raises(EncoderError, match=r"lost\.h5"):
+        made.open().search(power=np.ones((4, 16)) + np.eye(4, 16), encoder="resnet50")
