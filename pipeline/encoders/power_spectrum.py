@@ -65,19 +65,22 @@ class PowerSpectrum:
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
-        vectors = np.empty((len(cutouts), self.spec.dimension), np.float32)
-        for start in range(0, len(cutouts), _AT_ONCE):
-            vectors[start : start + _AT_ONCE] = self._encode(cutouts[start : start + _AT_ONCE])
-        return unit_rows(NAME, vectors)
+        parts = (cutouts[start : start + _AT_ONCE] for start in range(0, len(cutouts), _AT_ONCE))
+        empty = np.empty((0, self.spec.dimension), np.float32)
+        return unit_rows(NAME, np.concatenate([empty, *(self._encode(image_of_cutouts(part)) for part in parts)]))
 
-    def _encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-        image = np.maximum(image_of_cutouts(cutouts) - THRESHOLD, 0)
+    def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Encode asinh images (n, T, F) that were never rounded to 8 bits: what cutouts cost is measured by this."""
+        return unit_rows(NAME, self._encode(images))
+
+    def _encode(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        image = np.maximum(images - THRESHOLD, 0)
         transform = np.fft.fft(np.fft.rfft(image, axis=2), axis=1)
         power = transform.real**2 + transform.imag**2
         bands = np.add.reduceat(power, self._channel_starts, axis=2)
         bands = np.add.reduceat(bands, self._time_starts, axis=1)
         bands *= self._per_noise
-        vectors: NDArray[np.float32] = np.sqrt(np.maximum(bands - 1, 0)).reshape(len(cutouts), -1)
+        vectors: NDArray[np.float32] = np.sqrt(np.maximum(bands - 1, 0)).reshape(len(images), -1)
         vectors[:, 0] = 0
         vectors[~vectors.any(axis=1), 0] = 1
         return vectors

@@ -8,6 +8,7 @@ does, its model card's (``pipeline/encoders/weights/spectral.md``).
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Spectral:
         if (grid.integrations, grid.channels) != (INTEGRATIONS, CHANNELS):
             raise EncoderError(
                 f"encoder {NAME} takes windows of {INTEGRATIONS} spectra × {CHANNELS} channels, not "
-                f"{grid.integrations} × {grid.channels}; use --encoder power-spectrum, or train one of your own"
+                f"{grid.integrations} × {grid.channels}; use --encoder power-spectrum"
             )
         self._grid = grid
         self._batch = batch
@@ -84,18 +85,24 @@ class Spectral:
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
-        is_plain = self._is_plain_enough(len(cutouts))
-        vectors = np.empty((len(cutouts), DIMENSION), np.float32)
-        for start in range(0, len(cutouts), self._batch):
-            part = cutouts[start : start + self._batch]
-            images = inputs(part)
-            if is_plain:
-                vectors[start : start + len(part)] = self._plain.predict_on_batch(images)
-                continue
-            filled = np.zeros((self._batch, *images.shape[1:]), np.float32)
-            filled[: len(part)] = images
-            vectors[start : start + len(part)] = self._keras.predict_on_batch(filled)[: len(part)]
-        return unit_rows(NAME, vectors)
+        parts = (cutouts[start : start + self._batch] for start in range(0, len(cutouts), self._batch))
+        return self._encode(map(inputs, parts), len(cutouts))
+
+    def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Encode asinh images (n, 16, 256) that were never rounded to 8 bits: what cutouts cost is measured by this."""
+        parts = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
+        return self._encode((part[..., None] * np.float32(PIXEL_SCALE) for part in parts), len(images))
+
+    def _encode(self, batches: Iterable[NDArray[np.float32]], windows: int) -> NDArray[np.float32]:
+        predict = self._plain.predict_on_batch if self._is_plain_enough(windows) else self._predict_filled
+        made = [predict(batch) for batch in batches]
+        return unit_rows(NAME, np.concatenate(made) if made else np.empty((0, DIMENSION), np.float32))
+
+    def _predict_filled(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        filled = np.zeros((self._batch, *images.shape[1:]), np.float32)
+        filled[: len(images)] = images
+        vectors: NDArray[np.float32] = self._keras.predict_on_batch(filled)[: len(images)]
+        return vectors
 
     @staticmethod
     def _is_plain_enough(windows: int) -> bool:

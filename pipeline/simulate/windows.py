@@ -49,7 +49,7 @@ class Scene:
 
 
 CLEAN = Scene()
-SKY = Scene(cut=0.12, circular=0.2, distractors=0.12, gained=0.33, sloped=0.33, regained=0.1)
+SKY = Scene(cut=0.12, circular=0.15, distractors=0.15, gained=0.4, sloped=0.33, regained=0.15)
 """What windows from real files show; training sees this."""
 
 

@@ -18,6 +18,8 @@ BATCH = 64
 """Windows a step of those that need no pairs, an eighth of them noise."""
 SNR = (2.0, 300.0)
 """Of the brightest bin: from barely visible to saturating."""
+WEAK, WEAK_SNR = 0.35, (2.0, 8.0)
+"""Share of pairs in which both views are weak, and how weak."""
 
 _TRAINING = 0  # first word of every seed: nobody else begins so
 _AHEAD = 2
@@ -39,7 +41,8 @@ def views(seed: int, step: int, pairs: int = PAIRS, noise_windows: int = NOISE_W
     originals = [random_signal(rng) for _ in range((pairs + 1) // 2)]
     signals = [*originals, *(sibling(rng, one) for one in originals)][:pairs]
     jitter = [_JITTER * (rng.random() < 0.5) for _ in signals]
-    both = [vary(rng, one, SNR, by) for _ in range(2) for one, by in zip(signals, jitter, strict=True)]
+    snr = [WEAK_SNR if rng.random() < WEAK else SNR for _ in signals]
+    both = [vary(rng, *one) for _ in range(2) for one in zip(signals, snr, jitter, strict=True)]
     return simulate_cutouts(rng, both + [None] * noise_windows, scene=SKY)
 
 

@@ -28,17 +28,24 @@ def test_notices_are_left_out_and_all_else_comes_through(capfd):
 
 
 def test_errors_are_shown_where_loading_fails(capfd):
-    with pytest.raises(ImportError), _without_notices():
+    def load():
         os.write(2, NOTICES + ERRORS)
         raise ImportError
+
+    with pytest.raises(ImportError), _without_notices():
+        load()
     assert capfd.readouterr().err.encode() == ERRORS
 
 
 def test_precision_holds_within_its_block_alone():
-    before = keras().config.dtype_policy().name
-    with pytest.raises(RuntimeError), computing_in("bfloat16"):
-        layer = keras().layers.Dense(2)
+    def fail():
         raise RuntimeError
+
+    before = keras().config.dtype_policy().name
+    with computing_in("bfloat16"):
+        layer = keras().layers.Dense(2)
+    with pytest.raises(RuntimeError), computing_in("float16"):
+        fail()
     assert (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
     assert keras().config.dtype_policy().name == before
     with pytest.raises(ConfigError, match=r"'float64'.*float32, bfloat16, float16"), computing_in("float64"):

@@ -199,3 +199,10 @@ def test_finds_brothers_among_noise_and_other_kinds():
     assert our_p5 > 0.9
     assert our_p5 > 3 * raw_p5
     assert our_map > 3 * raw_map
+
+
+def test_images_that_were_never_rounded_give_nearly_the_same_vectors():
+    power, _ = simulate_families(np.random.default_rng(11), 2)
+    cutouts = cutouts_of_power(power)
+    encoder = load_encoder("power-spectrum")
+    np.testing.assert_array_equal(encoder.encode_images(image_of_cutouts(cutouts)), encoder.encode(cutouts))

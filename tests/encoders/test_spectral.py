@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, load_encoder, spectral
 from pipeline.encoders.plain import PlainNetwork
 from pipeline.encoders.spectral import PIXEL_SCALE, SHIPPED, Spectral, build, inputs
@@ -90,8 +91,6 @@ def test_shipped_weights_give_the_golden_vectors():
 
 
 def test_families_are_told_apart_wherever_they_lie():
-    from pipeline.cutouts import cutouts_of_power
-
     power, labels = simulate_families(np.random.default_rng(5), 6, noise_windows=20)
     vectors = load_encoder("spectral").encode(cutouts_of_power(power))
     likeness = vectors[:72] @ vectors.T
@@ -158,3 +157,9 @@ def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_pat
 def test_the_network_has_the_stated_size():
     assert build().count_params() == 472_416
     assert spectral.DIMENSION == 128
+
+
+def test_images_that_were_never_rounded_give_nearly_the_same_vectors(cutouts):
+    encoder = Spectral(GRID, batch=8)
+    vectors = encoder.encode_images(image_of_cutouts(cutouts))
+    np.testing.assert_allclose(vectors, encoder.encode(cutouts), atol=1e-5, rtol=0)

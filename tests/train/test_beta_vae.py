@@ -64,6 +64,7 @@ def test_seed_decides_the_beginning_and_what_breaks_off_leaves_no_file(trained, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_reduced_precision_learns_too_and_writes_float32(windows, tmp_path):
     losses = []
     train(batches(windows), 6, tmp_path / "w.npz", 3, lambda _, loss: losses.append(loss), precision="bfloat16")
