@@ -12,7 +12,7 @@ BIN  := $(VENV)/bin
 RUN  := $(BIN)/lookalike
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest index needs-args search status test check test-slow bench clean
+.PHONY: help setup demo needs-data ingest index needs-args search embed evaluate train status test check test-slow bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,15 @@ needs-args:
 
 search: needs-args setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER" or ARGS="--file F --f-start MHZ --f-stop MHZ"
 	$(RUN) search --corpus "$(CORPUS)" $(ARGS)
+
+embed: setup  ## Make vectors of ENCODER=name of what CORPUS=corpus holds
+	$(RUN) embed --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(ENCODER),--encoder $(ENCODER))
+
+evaluate: setup  ## Measure how well look-alikes are found (ARGS="--part retrieval --encoder spectral …")
+	$(RUN) evaluate $(ARGS)
+
+train: setup  ## Make the weights of ENCODER=spectral anew, into spectral.npz (an hour or two)
+	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
 
 status: setup  ## Tell what CORPUS=corpus holds
 	$(RUN) status --corpus "$(CORPUS)"

@@ -71,7 +71,7 @@ class ScanConfig:
 class EncoderConfig:
     """Which encoder makes the corpus' vectors. Identity (by the weights' digest, not by their path)."""
 
-    name: str = "power-spectrum"
+    name: str = "spectral"
     weights: str = ""
     """A local weights file, for encoders that have weights."""
 

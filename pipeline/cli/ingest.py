@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @corpus_option
 @run_options
-@click.option("--encoder", metavar="NAME", help="Encoder of a new corpus, such as power-spectrum.")
+@click.option("--encoder", metavar="NAME", help="Encoder of a new corpus; default: spectral.")
 @click.option("--window", type=click.IntRange(2), metavar="CHANNELS", help="Fine channels a window (default 256).")
 @click.option("--step", type=click.IntRange(1), metavar="CHANNELS",
               help="Fine channels from window to window (default: the window).")

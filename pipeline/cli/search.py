@@ -41,6 +41,8 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
               help="Compare the best 200 hits with the query again, pixel by pixel; order them by both scores.")
 @click.option("--rerank-drift", is_flag=True, help="Then allow for slightly more or less drift.")
 @click.option("--rerank-mirror", is_flag=True, help="Then allow for frequency reversed.")
+@click.option("--near-frequency", type=float, default=0.0, metavar="WEIGHT",
+              help="Order hits by nearness to the query's frequency, too: 1 lets it count as much as the pattern.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
@@ -48,7 +50,7 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 def search(
     corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
     k: int, exact: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
-    rerank_mirror: bool, as_json: bool, as_csv: bool, plot: Path | None,
+    rerank_mirror: bool, near_frequency: float, as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
     """Find where else a pattern occurs.
 
@@ -67,7 +69,7 @@ def search(
     opened = open_corpus(corpus)
     result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
                            exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
-                           rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, one_shot=True)
+                           rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency, one_shot=True)
     if plot is not None:
         from pipeline.plot import plot_gallery
 

@@ -123,7 +123,7 @@ def fit(
 
 
 def encode(
-    power: NDArray[Any], *, encoder: str = power_spectrum.NAME, weights: str = ""
+    power: NDArray[Any], *, encoder: str = spectral.NAME, weights: str = ""
 ) -> NDArray[np.float32]:
     """Encode windows that come as arrays, without a file around them.
 

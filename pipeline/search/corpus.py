@@ -87,6 +87,7 @@ class Corpus:
         rerank: bool = False,
         rerank_drift: bool = False,
         rerank_mirror: bool = False,
+        near_frequency: float = 0.0,
         one_shot: bool = False,
     ) -> SearchResult:
         """Find the windows of the corpus that look like a pattern, which is one of:
@@ -116,6 +117,9 @@ class Corpus:
             (:mod:`pipeline.search.rerank`); each hit then has a ``match``.
         rerank_drift, rerank_mirror : bool
             Let hits drift up to a channel a spectrum more or less than the query, or be its mirror image in frequency.
+        near_frequency : float
+            How much nearness to the query's frequency counts beside the pattern in the order of hits, after the
+            published frequency embedding: 0 for nothing, 1 for as much. Not with ``rerank``, nor for an array.
         one_shot : bool
             The process ends after this search: up to a million vectors are rather scanned than the graph's library
             loaded, which takes longer.
@@ -133,6 +137,9 @@ class Corpus:
             raise QueryError(f"k must be at least 1, got {k}")
         if (rerank_drift or rerank_mirror) and not rerank:
             raise QueryError("rerank_drift and rerank_mirror go with rerank")
+        if not 0 <= near_frequency < float("inf") or (near_frequency and (rerank or power is not None)):
+            raise QueryError(f"near_frequency must be 0 or more, and goes neither with rerank nor with an array, got "
+                             f"{near_frequency}")
         encoder_key = self._encoder_key(encoder)
         given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
         if len(given) != 1:
@@ -150,13 +157,14 @@ class Corpus:
         if rerank:
             found = self._reranked(query, scope, k, exact, rerank_drift, rerank_mirror)
         else:
-            found = [(merged, None) for merged in best_hits(self._corpus, query, scope, k, exact=exact)]
+            found = [(merged, None) for merged in self._found(query, scope, k, exact, near_frequency)]
         best_query = found[0][0].best.query if found else 0
         left_out = sorted(set(self._resolutions(encoder_key)) - scope.resolutions)
         return SearchResult(
             query={**query.record, "encoder": encoder_key, "resolutions": sorted(scope.resolutions),
                    "resolutions_left_out": left_out, "k": k, "exact": exact, "rerank": rerank,
-                   "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror},
+                   "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
+                   "near_frequency": near_frequency},
             corpus=self._counts(encoder_key),
             hits=tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1)),
             query_window=query.windows[best_query] if query.windows else None,
@@ -201,6 +209,15 @@ class Corpus:
             raise QueryError(f"{query.record['file']} has resolution {wanted}, the corpus only "
                              f"{', '.join(sorted(held))}; to compare them all the same, ask for all resolutions")
         return Scope.of(self._corpus.manifest, encoder_key, frozenset(held if all_resolutions else {wanted}))
+
+    def _found(self, query: Query, scope: Scope, k: int, exact: bool, near_frequency: float) -> list[Merged]:
+        """Return the ``k`` best hits by cosine, or by cosine and frequency."""
+        if not near_frequency:
+            return best_hits(self._corpus, query, scope, k, exact=exact)
+        from pipeline.search.second_look import POOL, nearby_first  # loads scipy
+
+        hits = best_hits(self._corpus, query, scope, max(k, POOL), exact=exact)
+        return nearby_first(query, hits, near_frequency)[:k]
 
     def _reranked(
         self, query: Query, scope: Scope, k: int, exact: bool, drift: bool, mirror: bool

@@ -1,4 +1,4 @@
-"""The best hits compared with the query once more, pixel by pixel, and put into a new order."""
+"""The best hits put into a new order: compared with the query once more, pixel by pixel, or by their frequency."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.encoders.frequency import near_scores
 from pipeline.model import Match, Window
 from pipeline.search.merge import Merged
 from pipeline.search.opened import OpenCorpus
@@ -14,7 +15,23 @@ from pipeline.search.query import Query
 from pipeline.search.rerank import DRIFTS, correlate, fused
 
 POOL = 200
-"""Hits that are compared again, unless more are asked for."""
+"""Hits that are put into a new order, unless more are asked for."""
+
+
+def nearby_first(query: Query, hits: Sequence[Merged], weight: float) -> list[Merged]:
+    """Order hits by cosine and nearness in frequency together (:mod:`pipeline.encoders.frequency`).
+
+    Parameters
+    ----------
+    weight : float
+        Of nearness; 0 keeps the order, 1 lets it count as much as the pattern.
+    """
+    scores = np.array([
+        near_scores(np.array([hit.best.score]), np.array([_middle_mhz(hit.best.window)]),
+                    _middle_mhz(query.windows[hit.best.query]), weight)[0]
+        for hit in hits
+    ])
+    return [hits[i] for i in np.argsort(-scores, kind="stable").tolist()]
 
 
 def look_again(
@@ -53,6 +70,10 @@ def look_again(
     scores = fused(np.array([hit.best.score for hit in hits]),
                    np.array([matches[i].correlation for i in range(len(hits))]))
     return [(hits[i], matches[i]) for i in np.argsort(-scores, kind="stable").tolist()]
+
+
+def _middle_mhz(window: Window) -> float:
+    return (window.f_start_mhz + window.f_stop_mhz) / 2
 
 
 def _cutouts(corpus: OpenCorpus, windows: Sequence[Window]) -> NDArray[np.uint8]:
