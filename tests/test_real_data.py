@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.config import Config
+from pipeline.encoders import load_encoder
 from pipeline.errors import QueryError
+from pipeline.evaluate.real import evaluate_real, real_set
 from pipeline.filterbank import write_filterbank
 from pipeline.run import ingest
 from pipeline.search import open_corpus
@@ -110,6 +112,11 @@ def test_the_users_comb_finds_its_own_neighbours_before_noise(tmp_path: Path) ->
     ingest([path], tmp_path / "corpus", serial=True, config=Config().override({"scan": {"keep_all": True}}))
     start = header.channel_edge_mhz(channels[0])
     result = open_corpus(tmp_path / "corpus").search(
-        file=path, f_start_mhz=start, f_stop_mhz=header.channel_edge_mhz(channels[0] + 256), k=4)
-    found = {hit.window.channel_start for hit in result}
-    assert {channels[1], channels[2]} <= found
+        file=path, f_start_mhz=start, f_stop_mhz=header.channel_edge_mhz(channels[0] + 256), k=3)
+    assert {hit.window.channel_start for hit in result} == {channels[1], channels[2], channels[3]}
+
+
+def test_real_signals_find_their_kin_before_noise_and_simulated_ones() -> None:
+    folder = real_file("voyager1_2020_crop.h5").parent
+    failed = [check for check in evaluate_real(load_encoder("spectral").encode, real_set(folder)) if not check.passed]
+    assert not failed

@@ -69,7 +69,8 @@ def search(
     opened = open_corpus(corpus)
     result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
                            exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
-                           rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency, one_shot=True)
+                           rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency,
+                           one_shot=True)
     if plot is not None:
         from pipeline.plot import plot_gallery
 

@@ -78,7 +78,7 @@ def _folded(named: Mapping[str, NDArray[Any]], layer: str) -> tuple[Array, Array
     gamma, beta, mean, variance = (named[f"{layer}_norm/{part}"]
                                    for part in ("gamma", "beta", "moving_mean", "moving_variance"))
     scale = gamma / np.sqrt(variance + _EPSILON)
-    return kernel * scale, beta - mean * scale
+    return np.asarray(kernel * scale, np.float32), np.asarray(beta - mean * scale, np.float32)
 
 
 def _padding(length: int, kernel: int, step: int) -> tuple[int, int]:

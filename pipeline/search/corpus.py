@@ -36,7 +36,7 @@ def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None =
     corpus : path
     encoder : str, optional
         Name or key of the encoder whose vectors are compared where a search names none; default: that of
-        ``corpus.toml``.
+        ``corpus.toml``, in the version that has most vectors here.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class Corpus:
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None) -> None:
         self._corpus = opened
-        self._encoder = self._encoder_key(encoder) if encoder else opened.config.encoder.name
+        self._encoder = self._encoder_key(encoder) if encoder else None
 
     @property
     def root(self) -> Path:
@@ -107,7 +107,8 @@ class Corpus:
         exact : bool
             Compare with every vector, instead of following the index.
         encoder : str, optional
-            Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with.
+            Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with. A name
+            will do where there are vectors of one version alone.
         polarisation : int, optional
             Product of ``file`` to look at; by default the one the corpus was made of.
         all_resolutions : bool
@@ -182,7 +183,8 @@ class Corpus:
 
     def _encoder_key(self, name: str | None) -> str:
         """Key of the encoder asked for, which must have made vectors."""
-        wanted, manifest = name or self._encoder, self._corpus.manifest
+        manifest, asked = self._corpus.manifest, name or self._encoder
+        wanted = asked or self._corpus.config.encoder.name
         held = {key: spec for key, spec in manifest.encoders.items() if self._resolutions(key)}
         keys = [key for key, spec in held.items() if wanted in (key, spec.name)]
         if not keys:
@@ -190,6 +192,8 @@ class Corpus:
             raise QueryError(f"{self.root}: has no vectors of encoder {wanted}, but of "
                              f"{', '.join(sorted(held)) or 'no encoder'}; make some with: lookalike {make} "
                              f"--corpus {self.root}")
+        if asked is None:  # of its versions, the one with most vectors; of equals, the newest
+            return max(reversed(keys), key=lambda key: self._resolutions(key).total())
         if len(keys) > 1:
             raise QueryError(f"{self.root}: has vectors of several encoders {wanted}; give one of "
                              f"{', '.join(sorted(keys))}")

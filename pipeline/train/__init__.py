@@ -15,7 +15,10 @@ from pipeline.train.batches import ahead, singles
 __all__ = ["STEPS", "train"]
 
 STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 2600, _beta_vae.NAME: 4000})
-"""Encoders that can be trained, and the steps that made the shipped weights of each."""
+"""Encoders that can be trained, and how many batches each learns from unless told otherwise.
+
+Those of ``spectral`` made the shipped weights; ``beta-vae`` comes without any.
+"""
 
 
 def train(
@@ -36,7 +39,7 @@ def train(
     out : Path
         A ``.npz``, which ``--weights`` takes.
     steps : int, optional
-        Batches to learn from; as many as made the shipped weights unless given.
+        Batches to learn from; :data:`STEPS` unless given.
     seed : int
         Decides the first weights and every window; threads still move the last bits of sums.
     precision : str

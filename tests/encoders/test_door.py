@@ -30,12 +30,13 @@ def test_weights_for_an_encoder_without_are_refused():
 
 def test_arrays_of_any_shape_are_encoded():
     power, _ = simulate_families(np.random.default_rng(1), 1)
-    vectors = encode(power)
+    vectors = encode(power, encoder="power-spectrum")
     assert vectors.shape == (12, 256)
-    assert encode(power[:, :8, :100]).shape[0] == 12
+    assert encode(power[:, :8, :100], encoder="power-spectrum").shape[0] == 12
     # neither level nor the gain of rows matters
     gains = np.random.default_rng(2).uniform(0.5, 2, (12, 16, 1)) * 1e-6
-    np.testing.assert_allclose((encode(power * gains) * vectors).sum(axis=1), 1, atol=0.01)
+    np.testing.assert_allclose((encode(power * gains, encoder="power-spectrum") * vectors).sum(axis=1), 1, atol=0.01)
+    assert encode(power).shape == (12, 128)
 
 
 @pytest.mark.parametrize("shape", [(16, 256), (2, 0, 256), (1, 1, 16, 256)])

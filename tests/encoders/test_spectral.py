@@ -155,7 +155,7 @@ def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_pat
 
 
 def test_the_network_has_the_stated_size():
-    assert build().count_params() == 472_416
+    assert build().count_params() == 693_792
     assert spectral.DIMENSION == 128
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from pipeline.encoders.power_spectrum import THRESHOLD, noise_variance
+from pipeline.encoders.power_spectrum import THRESHOLD, channel_bands, noise_variance
 from pipeline.encoders.spectrum import BANDS, spectrum_features
 
 
@@ -12,11 +14,9 @@ def expected(image):
     bright = np.maximum(image.astype(np.float64) - float(THRESHOLD), 0)
     power = np.abs(np.fft.fft2(bright)) ** 2 / (image.size * noise_variance())
     power = power[:, : image.shape[1] // 2 + 1]
-    from pipeline.encoders.power_spectrum import channel_bands
-
     starts = [*channel_bands(image.shape[1], BANDS - 1), power.shape[1]]
     assert starts[:6] == [0, 1, 2, 3, 4, 5]
-    banded = np.array([power[:, a:b].mean(axis=1) for a, b in zip(starts, starts[1:], strict=False)]).T.ravel()
+    banded = np.array([power[:, a:b].mean(axis=1) for a, b in pairwise(starts)]).T.ravel()
     amplitude = np.sqrt(np.maximum(banded - 1, 0))
     level = np.log1p(banded)
     return np.concatenate([amplitude / np.sqrt((amplitude**2).mean()), level - level.mean()])

@@ -93,11 +93,14 @@ def test_an_encoder_without_vectors_is_refused_with_those_that_have_some(made: M
 def test_one_of_several_versions_must_be_named(made: Made) -> None:
     newer = replace(SPEC, version=2)
     made.add_vectors(B, unit(np.ones((40, SPEC.dimension))), newer)
-    corpus = made.open()
+    window = f"{B}/{made.numbers[B][0]}"
     with pytest.raises(QueryError, match="several encoders random; give one of random-v1, random-v2"):
-        corpus.search(window=f"{B}/0")
-    number = made.numbers[B][0]
-    assert {hit.source_id for hit in corpus.search(window=f"{B}/{number}", encoder="random-v2")} == {B}
+        made.open().search(window=window, encoder="random")
+    assert {hit.source_id for hit in made.open().search(window=window, encoder="random-v2")} == {B}
+    assert made.open().search(window=window).query["encoder"] == "random-v1", "the newer is not complete yet"
+    for source_id in (A, C):
+        made.add_vectors(source_id, unit(np.ones((40, SPEC.dimension))), newer)
+    assert made.open().search(window=window).query["encoder"] == "random-v2"
 
 
 def test_a_stored_window_without_a_vector_is_embedded_from_its_cutout(
