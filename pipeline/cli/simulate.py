@@ -21,7 +21,9 @@ SUFFIXES = (".h5", ".hdf5", ".fil")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.h5|OUT.fil")
 @click.option("--signals", type=click.IntRange(0), default=96, show_default=True, metavar="N", help="How many signals.")
 @click.option("--family", "families", multiple=True, metavar="NAME",
-              help="Only this kind of signals; may be repeated. Default: all, in turn.")
+              help="Only this kind of signals, or random ones; may be repeated. Default: the twelve usual ones.")
+@click.option("--gain-spread", type=click.FloatRange(0, 1), default=0.01, show_default=True, metavar="SHARE",
+              help="Spread of the gain of whole rows; strong interference makes it 0.08.")
 @click.option("--snr", nargs=2, type=float, default=(6.0, 60.0), show_default=True, metavar="LOW HIGH",
               help="Range of SNR per bin.")
 @click.option("--coarse-channels", type=click.IntRange(1), default=1, show_default=True, metavar="N",
@@ -42,8 +44,8 @@ SUFFIXES = (".h5", ".hdf5", ".fil")
 @json_option
 def simulate(
     out: Path, signals: int, families: tuple[str, ...], snr: tuple[float, float], coarse_channels: int,
-    coarse_width: int, spectra: int, f_min: float, ascending: bool, target: str, mjd: int, second: int, seed: int,
-    as_json: bool,
+    gain_spread: float, coarse_width: int, spectra: int, f_min: float, ascending: bool, target: str, mjd: int,
+    second: int, seed: int, as_json: bool,
 ) -> None:
     """Write a filterbank file with known signals.
 
@@ -53,14 +55,15 @@ def simulate(
     _check_usage(out, snr, f_min)
     import numpy as np
 
-    from pipeline.simulate import FAMILIES, fine_header, scatter, simulate_file
+    from pipeline.simulate import FAMILIES, Instrument, fine_header, scatter, simulate_file
 
     header = fine_header(coarse_channels=coarse_channels, coarse_width=coarse_width, nsamples=spectra, f_min_mhz=f_min,
                          ascending=ascending, source_name=target, mjd=mjd, second=second)
     placed = scatter(np.random.default_rng(seed), header, count=signals, families=families or tuple(FAMILIES), snr=snr,
                      coarse_width=coarse_width)
     with writing(out):
-        truth = simulate_file(out, header, placed, coarse_width=coarse_width, seed=seed)
+        truth = simulate_file(out, header, placed, coarse_width=coarse_width, seed=seed,
+                              instrument=Instrument(gain_spread=gain_spread))
     if as_json:
         put_json({"file": str(out), "signals": [_record(one) for one in truth]})
     elif truth:

@@ -15,12 +15,14 @@ from pipeline.model import SECONDS_PER_DAY, Header, WindowGrid
 from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import GREEN_BANK, Instrument, keep_mantissa, noise
+from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 from pipeline.simulate.windows import FINE_GRID, place_in_window
 
 COARSE_WIDTH = 2**20
 """Fine channels a coarse channel of the fine product."""
 
+RANDOM = "random"
 _SLOT_WINDOWS = 4  # a scattered signal keeps this many windows for itself
 
 
@@ -108,7 +110,9 @@ def scatter(
     coarse_width: int = COARSE_WIDTH,
     grid: WindowGrid = FINE_GRID,
 ) -> list[Placed]:
-    """Draw ``count`` signals over a file, the families in turn, each whole within one window of the grid.
+    """Draw ``count`` signals over a file, the families in turn, each within one window of the grid.
+
+    The family :data:`RANDOM` is another random signal each time, as training sees them.
 
     They keep three windows' distance from one another, and clear of coarse-channel edges and DC bins. In a
     file of several time blocks all but bursts go on before and after their window.
@@ -119,14 +123,14 @@ def scatter(
         Where the file has no room for so many.
     """
     axes = Axes.of(header)
-    kinds = [family(name) for name in families]
+    kinds = [None if name == RANDOM else family(name) for name in families]
     slots = _free_slots(header, coarse_width, grid)
     if count > len(slots):
         raise ConfigError(f"{count} signals do not fit a file that has room for {len(slots)}; ask for fewer")
     placed = []
     for i, slot in enumerate(rng.choice(len(slots), count, replace=False)):
         block, channel = slots[slot]
-        signal = vary(rng, kinds[i % len(kinds)], snr)
+        signal = vary(rng, kinds[i % len(kinds)] or random_signal(rng, RANDOM), snr)
         offset, t_s = place_in_window(rng, signal, axes, grid)
         placed.append(
             Placed(

@@ -31,11 +31,15 @@ OPTIONS = {
               "--json"},
     "index": {"--corpus", "--json", "--exact-below", "--scheduler"},
     "search": {"--corpus", "--file", "--f-start", "--f-stop", "--window", "--npy", "-k", "--exact", "--json", "--csv",
-               "--plot", "--encoder", "--all-resolutions"},
+               "--plot", "--encoder", "--all-resolutions", "--rerank", "--rerank-drift", "--rerank-mirror",
+               "--near-frequency"},
     "status": {"--corpus", "--json"},
     "simulate": {"--signals", "--family", "--snr", "--coarse-channels", "--coarse-width", "--spectra", "--f-min",
                  "--ascending", "--target", "--mjd", "--second", "--seed", "--json"},
     "demo": {"--serial"},
+    "train": {"--out", "--steps", "--seed", "--precision"},
+    "evaluate": {"--encoder", "--weights", "--corpus", "--part", "--full", "--seed", "--real", "--resnet50-weights",
+                 "--json", "--picture"},
     "warm-up": set(),
 }
 

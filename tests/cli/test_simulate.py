@@ -99,3 +99,19 @@ def test_what_cannot_be_written_is_named(
 ])
 def test_impossible_options_show_the_usage(lookalike: Lookalike, arguments: list[str], words: str) -> None:
     lookalike("simulate", *arguments).assert_misused(words)
+
+
+def test_random_signals_and_gains_may_be_asked_for(lookalike: Lookalike, tmp_path: Path) -> None:
+    size = ("--coarse-width", "65536", "--signals", "6", "--json")
+    record = lookalike("simulate", tmp_path / "random.h5", *size, "--family", "random", "--snr", "50", "50").json
+    assert {one["family"] for one in record["signals"]} == {"random"}
+    assert len({one["drift_hz_per_s"] for one in record["signals"]}) > 1
+    spreads = {}
+    for spread in ("0", "0.2"):
+        path = tmp_path / f"gain{spread}.h5"
+        assert lookalike("simulate", path, *size[:2], "--signals", "0", "--gain-spread", spread).code == 0
+        with open_filterbank(path) as filterbank:
+            rows = filterbank.read(0, 16, 0, 65_536).mean(axis=1)
+        spreads[spread] = rows.std() / rows.mean()
+    assert spreads["0"] < 0.01
+    assert 0.1 < spreads["0.2"] < 0.3

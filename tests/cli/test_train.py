@@ -35,5 +35,4 @@ def test_what_cannot_be_trained_is_refused(lookalike: Lookalike) -> None:
 
 def test_help_names_the_default_steps(lookalike: Lookalike) -> None:
     text = " ".join(lookalike("train", "--help").out.split())
-    for name, steps in STEPS.items():
-        assert f"{name} {steps}" in text
+    assert text.count(f"{STEPS['spectral']} of spectral") == text.count(f"{STEPS['beta-vae']} of beta-") == 1
