@@ -296,7 +296,7 @@ def test_a_run_killed_in_the_middle_is_completed_by_the_next(root: Path, tmp_pat
         wait_until(lambda: are_gone(family))
     made = {path: path.stat().st_ino for path in root.glob(f"vectors/{FAKE}/*")}
     with started(command, tmp_path, DASK_DISTRIBUTED__WORKER__PRELOAD=slow) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=100)
     assert (process.returncode, err) == (0, "")
     record = json.loads(out)
     assert {r["source"] for r in record["sources"] if r["status"] == "skipped"} == {path.name for path in made}
