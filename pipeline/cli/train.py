@@ -25,8 +25,9 @@ TELL_EVERY_S = 10.0
 def train(name: str, out: Path | None, steps: int | None, seed: int, precision: str) -> None:
     """Teach an encoder on simulated windows.
 
-    ENCODER is spectral or beta-vae. Takes up to two hours on two cores; a GPU is
-    used where Keras sees one. Search with what it made by --weights FILE.
+    ENCODER is spectral or beta-vae. Takes half an hour to two hours on two cores;
+    a GPU is used where Keras sees one. To try what it made on a corpus:
+    lookalike embed --encoder ENCODER --weights FILE.
     """
     from pipeline.train import STEPS
     from pipeline.train import train as teach

@@ -138,9 +138,10 @@ class Corpus:
             raise QueryError(f"k must be at least 1, got {k}")
         if (rerank_drift or rerank_mirror) and not rerank:
             raise QueryError("rerank_drift and rerank_mirror go with rerank")
-        if not 0 <= near_frequency < float("inf") or (near_frequency and (rerank or power is not None)):
-            raise QueryError(f"near_frequency must be 0 or more, and goes neither with rerank nor with an array, got "
-                             f"{near_frequency}")
+        if not 0 <= near_frequency < float("inf"):
+            raise QueryError(f"near_frequency must be 0 or more, got {near_frequency}")
+        if near_frequency and (rerank or power is not None):
+            raise QueryError(f"near_frequency does not go with {'rerank' if rerank else 'an array, which has none'}")
         encoder_key = self._encoder_key(encoder)
         given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
         if len(given) != 1:
@@ -192,12 +193,14 @@ class Corpus:
             raise QueryError(f"{self.root}: has no vectors of encoder {wanted}, but of "
                              f"{', '.join(sorted(held)) or 'no encoder'}; make some with: lookalike {make} "
                              f"--corpus {self.root}")
-        if asked is None:  # of its versions, the one with most vectors; of equals, the newest
-            return max(reversed(keys), key=lambda key: self._resolutions(key).total())
-        if len(keys) > 1:
-            raise QueryError(f"{self.root}: has vectors of several encoders {wanted}; give one of "
+        # vectors of weights that somebody tries out never take the place of those that an ingest makes
+        config = self._corpus.config.encoder
+        own = [key for key in keys if (held[key].name, manifest.weights.get(key, "")) == (config.name, config.weights)]
+        if asked is not None and len(keys) > 1 and len(own) != 1:
+            raise QueryError(f"{self.root}: has vectors of several encoders named {wanted}; give the key of one: "
                              f"{', '.join(sorted(keys))}")
-        return keys[0]
+        # of the versions of one encoder, the one with most vectors; of equals, the newest
+        return max(reversed(own or keys), key=lambda key: self._resolutions(key).total())
 
     def _resolutions(self, encoder_key: str) -> Counter[str]:
         """Resolution class → vectors of an encoder."""

@@ -94,7 +94,7 @@ def test_one_of_several_versions_must_be_named(made: Made) -> None:
     newer = replace(SPEC, version=2)
     made.add_vectors(B, unit(np.ones((40, SPEC.dimension))), newer)
     window = f"{B}/{made.numbers[B][0]}"
-    with pytest.raises(QueryError, match="several encoders random; give one of random-v1, random-v2"):
+    with pytest.raises(QueryError, match="several encoders named random; give the key of one: random-v1, random-v2"):
         made.open().search(window=window, encoder="random")
     assert {hit.source_id for hit in made.open().search(window=window, encoder="random-v2")} == {B}
     assert made.open().search(window=window).query["encoder"] == "random-v1", "the newer is not complete yet"
@@ -129,3 +129,14 @@ def test_weights_are_looked_for_where_they_were_when_the_vectors_were_made(made:
     made.store.publish(lambda m: m.with_encoder(lost, str(tmp_path / "lost.h5")))
     with pytest.raises(EncoderError, match=r"lost\.h5"):
         made.open().search(power=np.ones((4, 16)) + np.eye(4, 16), encoder="resnet50")
+
+
+def test_vectors_of_weights_on_trial_never_answer_unasked(made: Made) -> None:
+    trial = replace(SPEC, version=2)
+    for source_id, numbers in made.numbers.items():
+        made.add_vectors(source_id, unit(np.ones((len(numbers), SPEC.dimension))), trial)
+    made.store.publish(lambda manifest: manifest.with_encoder(trial, "/somewhere/trial.npz"))
+    window = f"{B}/{made.numbers[B][0]}"
+    for asked in (None, SPEC.name, SPEC.key):
+        assert made.open().search(window=window, encoder=asked).query["encoder"] == SPEC.key
+    assert made.open().search(window=window, encoder=trial.key).query["encoder"] == trial.key

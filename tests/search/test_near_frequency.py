@@ -48,8 +48,11 @@ def test_it_counts_as_much_as_it_is_told(made: Made) -> None:
     assert [hit.window for hit in again] == [hit.window for hit in plain]
 
 
-@pytest.mark.parametrize("wrong", [{"near_frequency": -1.0}, {"near_frequency": float("nan")},
-                                   {"near_frequency": 0.5, "rerank": True}])
-def test_what_makes_no_sense_is_refused(made: Made, wrong: dict[str, float]) -> None:
-    with pytest.raises(QueryError, match="near_frequency must be 0 or more"):
+@pytest.mark.parametrize(("wrong", "said"), [
+    ({"near_frequency": -1.0}, "must be 0 or more, got -1"),
+    ({"near_frequency": float("nan")}, "must be 0 or more, got nan"),
+    ({"near_frequency": 0.5, "rerank": True}, "does not go with rerank"),
+])
+def test_what_makes_no_sense_is_refused(made: Made, wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(QueryError, match=f"near_frequency {said}"):
         made.open().search(window="GBT_59000_0_A/8", **wrong)
