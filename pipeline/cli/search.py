@@ -42,7 +42,7 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 @click.option("--rerank-drift", is_flag=True, help="Then allow for slightly more or less drift.")
 @click.option("--rerank-mirror", is_flag=True, help="Then allow for frequency reversed.")
 @click.option("--near-frequency", type=float, default=0.0, metavar="WEIGHT",
-              help="Order hits by nearness in frequency, too: 1 lets it count as much as the pattern. Without --rerank.")
+              help="Order hits by nearness in frequency, too: at 1 it counts as much as the pattern. Without --rerank.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
