@@ -14,7 +14,7 @@ import tempfile
 import threading
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -121,6 +121,41 @@ def digest_of(path: Path, name: str) -> str:
         raise EncoderError(f"{shown(path)}: cannot read the weights of {name}: {error.strerror}") from error
 
 
+def in_batches(
+    model: Any, prepare: Callable[[NDArray[Any]], NDArray[np.float32]], windows: NDArray[Any], batch: int,
+    dimension: int,
+) -> NDArray[np.float32]:
+    """Compute what a model makes of windows, so many at once.
+
+    Parameters
+    ----------
+    model : object
+        Has ``predict_on_batch``, as Keras' models have.
+    prepare : callable
+        Windows to the model's input.
+    windows : (n, T, F) array
+    batch : int
+        The last batch is filled up with zeros, so that a network is compiled for one shape.
+
+    Returns
+    -------
+    (n, dimension) float32
+    """
+    made = np.empty((len(windows), dimension), np.float32)
+    for start in range(0, len(windows), batch):
+        part = windows[start : start + batch]
+        filled = np.zeros((batch, *part.shape[1:]), part.dtype)
+        filled[: len(part)] = part
+        made[start : start + len(part)] = model.predict_on_batch(prepare(filled))[: len(part)]
+    return made
+
+
+def misfit(path: Path, name: str) -> EncoderError:
+    """Return the error of a weights file that was made for another network."""
+    return EncoderError(f"{shown(path)}: is not of this version's {name}: its arrays have other names or shapes; "
+                        f"make it anew with: lookalike train {name}")
+
+
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays as an uncompressed .npz, whole or not at all."""
     with atomic_file(path) as file:
@@ -153,8 +188,7 @@ def load_weights(path: Path, model: Any, name: str) -> None:
     if list(arrays) != _keys(model) or any(
         arrays[key].shape != tuple(variable.shape) for key, variable in zip(arrays, model.weights, strict=True)
     ):
-        raise EncoderError(f"{shown(path)}: is not of this version's {name}: its arrays have other names or shapes; "
-                           f"make it anew with: lookalike train {name}")
+        raise misfit(path, name)
     model.set_weights(list(arrays.values()))
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.backend import digest_of, keras, load_weights
+from pipeline.encoders.backend import digest_of, in_batches, keras, load_weights
 from pipeline.encoders.base import check_cutouts, unit_rows
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
@@ -81,13 +81,7 @@ class BetaVae:
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
-        vectors = np.empty((len(cutouts), DIMENSION), np.float32)
-        for start in range(0, len(cutouts), self._batch):
-            part = cutouts[start : start + self._batch]
-            filled = np.zeros((self._batch, *part.shape[1:]), np.uint8)
-            filled[: len(part)] = part
-            vectors[start : start + len(part)] = self._model.predict_on_batch(inputs(filled))[: len(part)]
-        return unit_rows(NAME, vectors)
+        return unit_rows(NAME, in_batches(self._model, inputs, cutouts, self._batch, DIMENSION))
 
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from pipeline.encoders.spectrum import spectrum_features
 
 _EPSILON = 1e-3  # Keras' own, of batch normalisation
-_AT_ONCE = 16  # windows whose patches stay in a core's cache
+BATCH = 16
+"""Windows at once whose patches stay in a core's cache."""
 
 Array = NDArray[np.float32]
 
@@ -40,10 +41,7 @@ class PlainNetwork:
 
     def predict_on_batch(self, images: Array) -> Array:
         """Compute vectors (n, d) of images (n, T, F, 1), not yet of unit length."""
-        parts = [self._forward(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE)]
-        return np.concatenate(parts)
-
-    def _forward(self, x: Array) -> Array:
+        x = images
         kernel, bias = self._layers["scales"]
         scales = _rectified(spectrum_features(x[..., 0] * np.float32(1 / self._pixel_scale), np) @ kernel + bias)
         x = _rectified(self._convolved(x, "stem", (1, 4)))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.backend import computing_in, digest_of, keras
+from pipeline.encoders.backend import computing_in, digest_of, in_batches, keras
 from pipeline.encoders.base import check_cutouts, unit_rows
 from pipeline.encoders.projection import Projection
 from pipeline.errors import EncoderError
@@ -99,13 +99,8 @@ class ResNet50:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
         preprocess = keras().applications.resnet50.preprocess_input
-        features = np.empty((len(cutouts), FEATURES), np.float32)
-        for start in range(0, len(cutouts), self._batch):
-            part = cutouts[start : start + self._batch]
-            filled = np.zeros((self._batch, *part.shape[1:]), np.uint8)
-            filled[: len(part)] = part
-            made = self._model.predict_on_batch(preprocess(pictures(filled)))
-            features[start : start + len(part)] = made[: len(part)]
+        features = in_batches(
+            self._model, lambda part: preprocess(pictures(part)), cutouts, self._batch, FEATURES)
         unit = unit_rows(NAME, features)
         return unit if self._projection is None else unit_rows(NAME, self._projection.apply(unit))
 

@@ -8,7 +8,7 @@ does, its model card's (``pipeline/encoders/weights/spectral.md``).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,21 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.backend import digest_of, has_gpu_device, keras, load_arrays, load_weights
+from pipeline.encoders.backend import (
+    digest_of,
+    has_gpu_device,
+    in_batches,
+    keras,
+    load_arrays,
+    load_weights,
+    misfit,
+)
 from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.plain import BATCH as PLAIN_BATCH
 from pipeline.encoders.plain import PlainNetwork
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
-from pipeline.text import shown
 
 NAME = "spectral"
 VERSION = 1
@@ -85,24 +93,19 @@ class Spectral:
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
         check_cutouts(NAME, cutouts, self._grid)
-        parts = (cutouts[start : start + self._batch] for start in range(0, len(cutouts), self._batch))
-        return self._encode(map(inputs, parts), len(cutouts))
+        return self._encode(inputs, cutouts)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode asinh images (n, 16, 256) that were never rounded to 8 bits: what cutouts cost is measured by this."""
-        parts = (images[start : start + self._batch] for start in range(0, len(images), self._batch))
-        return self._encode((part[..., None] * np.float32(PIXEL_SCALE) for part in parts), len(images))
+        return self._encode(_scaled, images)
 
-    def _encode(self, batches: Iterable[NDArray[np.float32]], windows: int) -> NDArray[np.float32]:
-        predict = self._plain.predict_on_batch if self._is_plain_enough(windows) else self._predict_filled
-        made = [predict(batch) for batch in batches]
-        return unit_rows(NAME, np.concatenate(made) if made else np.empty((0, DIMENSION), np.float32))
-
-    def _predict_filled(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        filled = np.zeros((self._batch, *images.shape[1:]), np.float32)
-        filled[: len(images)] = images
-        vectors: NDArray[np.float32] = self._keras.predict_on_batch(filled)[: len(images)]
-        return vectors
+    def _encode(
+        self, prepare: Callable[[NDArray[Any]], NDArray[np.float32]], windows: NDArray[Any]
+    ) -> NDArray[np.float32]:
+        if self._is_plain_enough(len(windows)):
+            batch = min(len(windows), PLAIN_BATCH) or 1  # nothing is compiled for a shape: one window is a batch of one
+            return unit_rows(NAME, in_batches(self._plain, prepare, windows, batch, DIMENSION))
+        return unit_rows(NAME, in_batches(self._keras, prepare, windows, self._batch, DIMENSION))
 
     @staticmethod
     def _is_plain_enough(windows: int) -> bool:
@@ -117,9 +120,11 @@ class Spectral:
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn cutouts (n, T, F) into what the network takes: scaled asinh images (n, T, F, 1)."""
-    image = image_of_cutouts(cutouts)
-    image *= np.float32(PIXEL_SCALE)
-    return image[..., None]
+    return _scaled(image_of_cutouts(cutouts))
+
+
+def _scaled(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (images * np.float32(PIXEL_SCALE))[..., None]
 
 
 def _plain(path: Path) -> PlainNetwork:
@@ -130,8 +135,7 @@ def _plain(path: Path) -> PlainNetwork:
     except (KeyError, ValueError, IndexError):
         fits = False
     if not fits:
-        raise EncoderError(f"{shown(path)}: is not of this version's {NAME}: its arrays have other names or shapes; "
-                           f"make it anew with: lookalike train {NAME}")
+        raise misfit(path, NAME)
     return network
 
 

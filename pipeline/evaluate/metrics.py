@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NOISE = "noise"
-"""Label of windows that no query looks for."""
+from pipeline.simulate import NOISE
+
 TOP = 5
 """How far down a person looks."""
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluate.metrics import NOISE, Scores, rank, rank_order, scores
+from pipeline.evaluate.metrics import Scores, rank, rank_order, scores
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import SETS, LabelledSet, SetSpec, labelled_sets
 from pipeline.search.rerank import DRIFTS, WEIGHT, correlate, fused
 from pipeline.search.second_look import POOL
+from pipeline.simulate import NOISE
 
 RERANK_SETS = tuple(replace(spec, signals=160, kinds=20, noise=1024) for spec in SETS)
 """The retrieval sets made smaller: a second look takes its time."""

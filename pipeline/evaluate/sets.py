@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cutouts import quantise
-from pipeline.evaluate.metrics import NOISE
-from pipeline.simulate import CLEAN, FAMILIES, UNSEEN, Envelope, Path, Scene, Signal, random_signal, vary
+from pipeline.simulate import CLEAN, FAMILIES, NOISE, UNSEEN, Envelope, Path, Scene, Signal, random_signal, vary
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import simulate_power
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
-from pipeline.evaluate.metrics import NOISE, TOP
+from pipeline.evaluate.metrics import TOP
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT, SetSpec, families_of, labelled_set
 from pipeline.gate import measure
-from pipeline.simulate import Footprint, Signal, add_signal, noise, vary
+from pipeline.simulate import NOISE, Footprint, Signal, add_signal, noise, vary
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID
 

@@ -16,7 +16,8 @@ _WINDOW_HZ, _WINDOW_S = 715.0, 292.0
 _ENVELOPES: dict[EnvelopeKind, float] = {
     "steady": 0.40, "pulsed": 0.24, "burst": 0.12, "scintillating": 0.12, "ramp": 0.06, "fade": 0.06,
 }
-_LOWEST_SNR, _HIGHEST_SNR = 2.0, 300.0
+SNR = (2.0, 300.0)
+"""Of the brightest bin: from barely visible to saturating."""
 
 
 def random_signal(rng: np.random.Generator, name: str = "random") -> Signal:
@@ -25,7 +26,7 @@ def random_signal(rng: np.random.Generator, name: str = "random") -> Signal:
     spacing_hz, amplitudes = _random_lines(rng, width_hz)
     signal = Signal(
         name,
-        snr=log_uniform(rng, _LOWEST_SNR, _HIGHEST_SNR),
+        snr=log_uniform(rng, *SNR),
         width_hz=width_hz,
         profile="box" if rng.random() < 0.2 else "gaussian",
         spacing_hz=spacing_hz,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.simulate import SKY, random_signal, sibling, simulate_cutouts, vary
+from pipeline.simulate.population import SNR
 
 PAIRS = 256
 """Signals a step. Half of them are siblings of the other half, so that fine differences count."""
@@ -16,8 +17,6 @@ NOISE_WINDOWS = 32
 """Windows of noise among them: they repel every signal."""
 BATCH = 64
 """Windows a step of those that need no pairs, an eighth of them noise."""
-SNR = (2.0, 300.0)
-"""Of the brightest bin: from barely visible to saturating."""
 WEAK, WEAK_SNR = 0.35, (2.0, 8.0)
 """Share of pairs in which both views are weak, and how weak."""
 

@@ -11,7 +11,7 @@ from skimage.transform import resize
 
 from pipeline.encoders import load_encoder
 from pipeline.errors import EncoderError
-from pipeline.evaluate.metrics import NOISE, rank, rank_order, scores
+from pipeline.evaluate.metrics import rank, rank_order, scores
 from pipeline.evaluate.notebook import (
     INTERVAL_MHZ,
     NotebookSet,
@@ -24,6 +24,7 @@ from pipeline.evaluate.notebook import (
 )
 from pipeline.evaluate.sets import SetSpec
 from pipeline.filterbank import read_waterfall
+from pipeline.simulate import NOISE
 from pipeline.simulate.signals import FINE
 
 SPEC = SetSpec("notebook", signals=16, noise=16, kinds=4, snr=(20.0, 60.0))

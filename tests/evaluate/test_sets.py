@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pipeline.cutouts import quantise
-from pipeline.evaluate.metrics import NOISE
 from pipeline.evaluate.retrieval import evaluate_retrieval, retrieval_of
 from pipeline.evaluate.sets import (
     DISTURBED,
@@ -22,7 +21,7 @@ from pipeline.evaluate.sets import (
     mixed_signal,
     simulate_set,
 )
-from pipeline.simulate import FAMILIES, UNSEEN
+from pipeline.simulate import FAMILIES, NOISE, UNSEEN
 from pipeline.simulate.signals import FINE
 
 SMALL = SetSpec("small", signals=24, noise=16, unrelated=5, kinds=6)
