@@ -1,8 +1,9 @@
 """What a corpus is made with, and how a run is carried out.
 
 ``corpus.toml`` in the corpus folder has two halves. ``[scan]`` and ``[encoder]`` are *identity*: they decide what is
-in the corpus, are compared on every reopening and cannot change. ``[index]`` and ``[run]`` are *circumstance*: any run
-may set them anew. Flags beat the file, the file beats the defaults.
+in the corpus and are compared on every reopening. ``[scan]`` cannot change; another ``[encoder]`` can be named once
+``lookalike embed`` has made its vectors. ``[index]`` and ``[run]`` are *circumstance*: any run may set them anew. Flags
+beat the file, the file beats the defaults.
 """
 
 from __future__ import annotations
