@@ -17,7 +17,7 @@ TELL_EVERY_S = 10.0
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE.npz",
               help="Where the weights go. Default: ENCODER.npz.")
 @click.option("--steps", type=click.IntRange(1), default=None, metavar="N",
-              help="Batches to learn from. Default: 2600 of spectral, as the shipped weights had, 4000 of beta-vae.")
+              help="Batches to learn from. Default: 4800 of spectral, as the shipped weights had, 4000 of beta-vae.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Decides first weights and windows.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto",

@@ -47,8 +47,9 @@ def sibling(rng: np.random.Generator, signal: Signal) -> Signal:
             case 0 if signal.drift_hz_per_s and rng.random() < 0.3:
                 return replace(signal, drift_hz_per_s=-signal.drift_hz_per_s)
             case 0 | 1:
-                step = log_uniform(rng, 0.08, 1.2) * (1 if rng.random() < 0.5 else -1)
-                return replace(signal, drift_hz_per_s=signal.drift_hz_per_s + step)
+                # brothers of a fast drifter differ by a tenth of its drift: a sibling differs by more than two of them
+                step = max(log_uniform(rng, 0.08, 1.2), 0.25 * abs(signal.drift_hz_per_s))
+                return replace(signal, drift_hz_per_s=signal.drift_hz_per_s + step * (1 if rng.random() < 0.5 else -1))
             case 2:
                 factor = log_uniform(rng, 1.6, 4)
                 wider = signal.width_hz * factor < 300 and (rng.random() < 0.5 or signal.width_hz < 2 * factor)

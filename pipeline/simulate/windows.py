@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.cutouts import quantise
 from pipeline.model import WindowGrid
 from pipeline.simulate.draw import add_signal
-from pipeline.simulate.families import FAMILIES, any_phase, family, log_uniform, vary
+from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import noise
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
@@ -91,7 +91,7 @@ def simulate_power(
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.float32]:
-    """Simulate one window for each signal, at a random place and phase; None gives noise alone.
+    """Simulate one window for each signal, at a random place; None gives noise alone.
 
     Returns
     -------
@@ -105,15 +105,13 @@ def simulate_power(
     for window, signal in zip(power, signals, strict=True):
         if signal is None:
             continue
-        signal = any_phase(rng, signal)
         cut, circular, second = rng.random(3) < (scene.cut, scene.circular, scene.distractors)
         channel, t_s = place_in_window(rng, signal, axes, grid, cut=bool(cut and not circular))
         if circular:
             channel += rng.uniform(0, grid.channels)
         add_signal(window, signal, axes=axes, channel=channel, t_s=t_s, rng=rng, circular=bool(circular))
         if second:
-            other = random_signal(rng)
-            other = replace(other, snr=signal.snr * log_uniform(rng, 0.2, 1))
+            other = vary(rng, random_signal(rng), (0.2 * signal.snr, signal.snr))
             channel, t_s = place_in_window(rng, other, axes, grid)
             add_signal(window, other, axes=axes, channel=channel, t_s=t_s, rng=rng)
     _see_through(rng, power, scene)

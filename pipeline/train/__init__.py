@@ -14,7 +14,7 @@ from pipeline.train.batches import ahead, singles
 
 __all__ = ["STEPS", "train"]
 
-STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 2600, _beta_vae.NAME: 4000})
+STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 4800, _beta_vae.NAME: 4000})
 """Encoders that can be trained, and how many batches each learns from unless told otherwise.
 
 Those of ``spectral`` made the shipped weights; ``beta-vae`` comes without any.

@@ -13,16 +13,16 @@ from pipeline.simulate.population import SNR
 
 PAIRS = 256
 """Signals a step. Half of them are siblings of the other half, so that fine differences count."""
-NOISE_WINDOWS = 32
+NOISE_WINDOWS = 96
 """Windows of noise among them: they repel every signal."""
 BATCH = 64
 """Windows a step of those that need no pairs, an eighth of them noise."""
-WEAK, WEAK_SNR = 0.35, (2.0, 8.0)
+WEAK, WEAK_SNR = 0.4, (2.0, 8.0)
 """Share of pairs in which both views are weak, and how weak."""
 
 _TRAINING = 0  # first word of every seed: nobody else begins so
 _AHEAD = 2
-_JITTER = 0.03  # how much drift, curvature and width of half of the pairs differ
+_JITTER = 0.1  # how much drift, curvature and width of half of the pairs differ
 
 
 def views(seed: int, step: int, pairs: int = PAIRS, noise_windows: int = NOISE_WINDOWS) -> NDArray[np.uint8]:
