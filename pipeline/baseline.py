@@ -30,6 +30,10 @@ FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
 SAMPLES = 32_768
 """Channels sampled for a row's gain: its error, 0.007 of a pixel's spread, is far below any statistic's."""
+RUN = 64
+"""Of so many side by side: memory is read in lines, not in numbers."""
+STRETCH = 2048
+"""Channels whose sums over time stay in a core's nearest cache."""
 NOMINAL_TOLERANCE = 0.01
 """The header's N stands while the measured spread agrees within this (5 % more spread than thought is six times the
 false alarms) or within its error; else the measured one is used."""
@@ -76,45 +80,37 @@ def flatten(
         Whose ``power`` is the array given.
     """
     channels = power.shape[1]
-    _mask_dead(power)
+    gain = _row_gains(_sampled(power, SAMPLES))
+    spectrum = _time_mean(power, gain)
     if has_dc_spike:
-        power[:, channels // 2 - 1 : channels // 2 + 1] = 0
-    gain = _row_gains(power)
-    baseline = _band_shape(_time_mean(power, gain), len(power) * nominal, coarse_width)
+        spectrum[channels // 2 - 1 : channels // 2 + 1] = 0
+    baseline = _band_shape(spectrum, len(power) * nominal, coarse_width)
     faintest = np.float32(FAINTEST) * np.median(baseline[::BLOCK])
-    if baseline.min() < faintest:
-        power[:, baseline < faintest] = 0
-        np.maximum(baseline, faintest, out=baseline)
-    _divide(power, gain, baseline)
+    is_dead = (spectrum == 0) | (baseline < faintest)
+    np.maximum(baseline, faintest, out=baseline)
+    _divide(power, gain, np.where(is_dead, np.float32(0), np.float32(1) / baseline))
     n, is_measured = _noise_spectra(power, nominal)
     return Flat(power, gain, baseline, n, is_measured)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _mask_dead(power: NDArray[np.float32]) -> None:
-    """Set pixels to 0 that are not finite or not positive, and channels whose value never changes."""
-    spectra, channels = power.shape
-    first = power[0].copy()
-    constant = np.ones(channels, np.bool_)
-    for t in range(spectra):
-        row = power[t]
-        for c in range(channels):
-            value = row[c]
-            constant[c] = constant[c] and value == first[c]
-            row[c] = value if (value > 0) and (value < np.inf) else np.float32(0)
-    if spectra > 1:
-        for c in range(channels):
-            if constant[c]:
-                for t in range(spectra):
-                    power[t, c] = 0
+def _sampled(power: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """Copy at least ``samples`` channels, if there are so many: runs of a cache line or more, all over the band."""
+    channels = power.shape[1]
+    stride = max(1, channels // samples)
+    runs = channels // (RUN * stride)
+    if stride == 1 or not runs:
+        return power.copy()
+    return power[:, : runs * RUN * stride].reshape(len(power), runs, RUN * stride)[:, :, :RUN].reshape(len(power), -1)
 
 
-def _row_gains(power: NDArray[np.float32]) -> NDArray[np.float32]:
+def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return each row's middle, relative to that of the median row; 0 where at least half of a row is dead."""
-    stride = max(1, power.shape[1] // SAMPLES)
-    gains = np.zeros(len(power), np.float32)
-    for t, row in enumerate(power[:, ::stride]):
-        valid = row[row > 0]
+    gains = np.zeros(len(sample), np.float32)
+    is_live = (sample > 0) & (sample < np.inf)
+    if len(sample) > 1:
+        is_live &= (sample != sample[0]).any(axis=0)
+    for t, (row, live) in enumerate(zip(sample, is_live, strict=True)):
+        valid = row if live.all() else row[live]
         if 2 * len(valid) > len(row):
             gains[t] = middle_of(valid)
     alive = gains > 0
@@ -125,20 +121,30 @@ def _row_gains(power: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _time_mean(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean over valid pixels of each channel, row gains divided out; 0 where none is valid."""
+    """Return the mean over valid pixels of each channel, row gains divided out; 0 where none is, or all are equal."""
     spectra, channels = power.shape
-    total = np.zeros(channels, np.float32)
-    count = np.zeros(channels, np.float32)
-    for t in range(spectra):
-        if gain[t] > 0:
-            scale = np.float32(1) / gain[t]
-            row = power[t]
-            for c in range(channels):
-                total[c] += row[c] * scale
-                count[c] += np.float32(1) if row[c] > 0 else np.float32(0)
-    for c in range(channels):
-        total[c] = total[c] / count[c] if count[c] > 0 else np.float32(0)
-    return total
+    mean = np.zeros(channels, np.float32)
+    count = np.empty(STRETCH, np.float32)
+    differs = np.empty(STRETCH, np.float32)
+    for start in range(0, channels, STRETCH):
+        total = mean[start : start + STRETCH]
+        count[:] = 0
+        differs[:] = 1 if spectra == 1 else 0
+        first = power[0, start : start + STRETCH]
+        for t in range(spectra):
+            row = power[t, start : start + STRETCH]
+            scale = np.float32(1) / gain[t] if gain[t] > 0 else np.float32(0)
+            counted = np.float32(1) if gain[t] > 0 else np.float32(0)
+            for c in range(len(total)):
+                value = row[c]
+                is_valid = (value > 0) & (value < np.inf)
+                total[c] += value * scale if is_valid else np.float32(0)
+                count[c] += counted if is_valid else np.float32(0)
+                differs[c] = np.float32(1) if value != first[c] else differs[c]
+        for c in range(len(total)):
+            is_alive = (count[c] > 0) & (differs[c] > 0)
+            total[c] = total[c] / count[c] if is_alive else np.float32(0)
+    return mean
 
 
 def smoothing_of(coarse_width: int | None) -> tuple[int, int]:
@@ -165,12 +171,23 @@ def _band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int |
         spectrum = spectrum.copy()
         spectrum[dead] = np.interp(dead, at[valid], spectrum[valid])
     width = channels // n_blocks
-    level = np.median(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1).astype(np.float64)
-    centres = width * np.arange(-1, n_blocks + 1) + (width - 1) / 2
+    blocks = np.sort(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1)  # faster than a selection
+    level = blocks[:, (width - 1) // 2 : width // 2 + 1].mean(axis=1, dtype=np.float64)
     smooth = _running_median(level, smoothing)
     smooth = np.concatenate([2 * smooth[:1] - smooth[1:2], smooth, 2 * smooth[-1:] - smooth[-2:-1]])
-    band: NDArray[np.float64] = np.interp(at, centres, smooth) / median_over_mean
-    return band.astype(np.float32)
+    return _between_blocks((smooth / median_over_mean).astype(np.float32), width, channels)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _between_blocks(level: NDArray[np.float32], width: int, channels: int) -> NDArray[np.float32]:
+    """Interpolate from the middles of blocks to channels. The first and the last level lie outside the band."""
+    band = np.empty(channels, np.float32)
+    offset = width - (width - 1) / 2  # of channel 0 from the middle of the block before it
+    for c in range(channels):
+        place = (c + offset) / width
+        i = min(int(place), len(level) - 2)
+        band[c] = level[i] + np.float32(min(place - i, 1.0)) * (level[i + 1] - level[i])
+    return band
 
 
 def _running_median(level: NDArray[np.float64], smoothing: int) -> NDArray[np.float64]:
@@ -192,20 +209,20 @@ def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _divide(power: NDArray[np.float32], gain: NDArray[np.float32], baseline: NDArray[np.float32]) -> None:
+def _divide(power: NDArray[np.float32], gain: NDArray[np.float32], inverse: NDArray[np.float32]) -> None:
+    """Divide by gains and baseline, in place; what is not finite or not positive becomes 0."""
     spectra, channels = power.shape
-    inverse = np.float32(1) / baseline
     for t in range(spectra):
         scale = np.float32(1) / gain[t] if gain[t] > 0 else np.float32(0)
         row = power[t]
         for c in range(channels):
-            row[c] *= scale * inverse[c]
+            value = row[c]
+            row[c] = value * (scale * inverse[c]) if (value > 0) & (value < np.inf) else np.float32(0)
 
 
 def _noise_spectra(power: NDArray[np.float32], nominal: float) -> tuple[float, bool]:
     """Return N in use and whether it had to be measured."""
-    stride = max(1, power.shape[1] // (SAMPLES // 2))
-    sample = power[:, ::stride]
+    sample = _sampled(power, SAMPLES // 2)
     sample = sample[sample > 0]
     if len(sample) < MEASURABLE:
         return nominal, False

@@ -1,6 +1,7 @@
 """Sums over drifting boxes: the compiled part of the gate.
 
 A tree after Taylor (1974): sums of 2^level spectra are pairs of sums of half as many, at every drift of whole columns.
+Two levels are computed at once (:func:`_add_fours`): the lower of each two is looked at, never stored.
 """
 
 from __future__ import annotations
@@ -19,74 +20,62 @@ _compiled = njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz"})
 def measure_windows(  # type: ignore[no-untyped-def]
     power, starts, channels, root_n, pixel, table_power, table_excess, best, excess, masked
 ):
-    """Fill ``best`` (n, widths, levels) in sigmas, ``excess`` (n,) and ``masked`` (n,).
+    """Fill ``best`` (n, widths, levels) in sigmas; add up ``excess`` (n,) and ``masked`` (n,), which come as zeros.
 
-    Windows lie side by side in rows of boxes, with as many empty boxes between them as there are rows: no drift reaches
+    Windows lie side by side in rows of boxes, with as many empty boxes around them as there are rows: no drift reaches
     from one window into the next.
     """
     spectra, levels = power.shape[0], best.shape[2]
-    rows = 1 << (levels - 1)  # spectra, padded to a power of two with empty rows
+    rows, computed = 1, 1
+    while rows < spectra:  # padded to a power of four with empty rows
+        rows, computed = rows * 4, computed + 2
     full = rows + SIDE_BY_SIDE * (channels + rows)
     boxes = np.zeros((rows, full), np.float32)
     one, two = np.zeros_like(boxes), np.zeros_like(boxes)
-    peak = np.zeros(full, np.float32)
+    peaks = np.zeros((computed, full), np.float32)
+    scratch = np.zeros(channels, np.float32)
+    widened = rows + SIDE_BY_SIDE * (channels // 4 + rows)
     for first in range(0, len(starts), SIDE_BY_SIDE):
         count = min(SIDE_BY_SIDE, len(starts) - first)
-        boxes[:] = 0
-        for k in range(first, first + count):
-            window = power[:, starts[k] : starts[k] + channels]
-            masked[k] = _subtract_baseline(window, boxes[:, rows + (k - first) * (channels + rows) :])
-            excess[k] = _excess(window, pixel, table_power, table_excess)
+        boxes[:, :widened] = 0  # where wider boxes lay; beyond, nothing but windows was ever written
+        for t in range(spectra):
+            for k in range(first, first + count):
+                at = rows + (k - first) * (channels + rows)
+                row, out = power[t, starts[k] : starts[k] + channels], boxes[t, at : at + channels]
+                _take(row, out, scratch)
+                if _largest(scratch) > pixel:
+                    masked[k], excess[k] = _account(row, pixel, table_power, table_excess, masked[k], excess[k])
         columns, width = channels, 1
         for i in range(best.shape[1]):
-            length = rows + count * (columns + rows)
-            for falling in (False, True):
-                below, above = boxes, one
-                for level in range(levels):
-                    peak[:length] = 0
-                    if level == 0:
-                        _raise_peak(boxes, peak, length)
-                    else:
-                        _add_pairs(below, above, peak, length, level, falling)
-                        below, above = (one, two) if level % 2 else (two, one)
-                    sigmas = root_n / np.sqrt(np.float32(width * min(1 << level, spectra)))
-                    for k in range(count):
-                        start = rows + k * (columns + rows)
-                        largest = _largest(peak[start : start + columns]) * sigmas
-                        best[first + k, i, level] = max(best[first + k, i, level], largest)
+            _raise_peaks(boxes, one, two, peaks, count * (columns + rows) - rows)
+            for level in range(levels):
+                sigmas = root_n / np.sqrt(np.float32(width * min(1 << level, spectra)))
+                for k in range(count):
+                    start = k * (columns + rows)
+                    best[first + k, i, level] = _largest(peaks[level, start : start + columns]) * sigmas
             if i + 1 < best.shape[1]:
                 _widen(boxes, columns, columns // 4, count)
                 columns, width = columns // 4, width * 4
 
 
 @_compiled
-def _subtract_baseline(window, boxes):  # type: ignore[no-untyped-def]
-    """Write power − 1 into boxes, 0 for masked pixels; return how many are masked."""
-    masked = 0
-    for t in range(window.shape[0]):
-        row, out = window[t], boxes[t]
-        for c in range(len(row)):
-            value = row[c]
-            out[c] = value - np.float32(1) if value > 0 else np.float32(0)
-        for c in range(len(row)):
-            masked += not row[c] > 0
-    return masked
+def _take(row, out, scratch):  # type: ignore[no-untyped-def]
+    """Write power − 1 of a row into boxes, 0 for masked pixels; into scratch, the power, without end for these."""
+    for c in range(len(row)):
+        value = row[c]
+        out[c] = value - np.float32(1) if value > 0 else np.float32(0)
+        scratch[c] = value if value > 0 else np.float32(3e38)
 
 
 @_compiled
-def _excess(window, pixel, table_power, table_excess):  # type: ignore[no-untyped-def]
-    """Add up the excess of all pixels above ``pixel``."""
-    total = np.float32(0)
-    for t in range(window.shape[0]):
-        row = window[t]
-        rare = 0
-        for c in range(len(row)):
-            rare += row[c] > pixel
-        if rare:  # few rows have any: the count above is vectorised, this is not
-            for c in range(len(row)):
-                if row[c] > pixel:
-                    total += _excess_of(row[c], table_power, table_excess)
-    return total
+def _account(row, pixel, table_power, table_excess, masked, excess):  # type: ignore[no-untyped-def]
+    """Add a row's masked pixels, and the excess of others above ``pixel``: few rows have any."""
+    for c in range(len(row)):
+        if row[c] > pixel:
+            excess += _excess_of(row[c], table_power, table_excess)
+        elif not row[c] > 0:
+            masked += 1
+    return masked, excess
 
 
 @_compiled
@@ -101,34 +90,63 @@ def _excess_of(value, table_power, table_excess):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _raise_peak(boxes, peak, length):  # type: ignore[no-untyped-def]
-    for t in range(boxes.shape[0]):
-        row = boxes[t]
+def _raise_peaks(boxes, one, two, peaks, length):  # type: ignore[no-untyped-def]
+    """Set ``peaks`` (levels, columns) to the largest of all sums that begin in each of ``length`` columns, at least 0.
+
+    In a group of ``size`` rows, row d of ``above`` holds sums that drift by d columns from the group's first spectrum
+    to its last: upwards, then, in a tree of its own, downwards.
+    """
+    rows = boxes.shape[0]
+    peaks[:, :length] = 0
+    one[:, rows + length : 2 * rows + length] = 0  # wider boxes left their sums there
+    two[:, rows + length : 2 * rows + length] = 0
+    for t in range(rows):
+        row, peak = boxes[t, rows : rows + length], peaks[0, :length]
         for c in range(length):
             peak[c] = max(peak[c], row[c])
+    for sign in (1, -1):
+        below, above, level, size = boxes, one, 2, 4
+        while size <= rows:
+            quarter = size // 4
+            for group in range(0, rows, size):
+                for d in range(quarter):
+                    at = group + d
+                    _add_fours(below[at], below[at + quarter], below[at + 2 * quarter], below[at + 3 * quarter],
+                               above[group + 4 * d : group + 4 * d + 4], d * sign, sign, rows, length, size < rows,
+                               peaks[level - 1], peaks[level])
+            below, above = (one, two) if level % 4 else (two, one)
+            level, size = level + 2, size * 4
 
 
 @_compiled
-def _add_pairs(below, above, peak, length, level, falling):  # type: ignore[no-untyped-def]
-    """Add drifting sums of 2^(level−1) rows to sums of 2^level rows, and raise ``peak`` to the largest in each column.
+def _add_fours(a, b, c, d, above, drift, sign, start, length, is_stored, low, high):  # type: ignore[no-untyped-def]
+    """Add sums of four successive groups, each of the same ``drift``, as two levels of the tree do.
 
-    In a group of 2^level rows, row d holds sums that drift by d columns from the group's first spectrum to its last.
+    One level up there are two sums of two groups each, of twice the drift or a column more: they raise ``low``. Two
+    levels up there are four of all groups: they raise ``high`` and, if they ``is_stored``, become the rows of
+    ``above``.
     """
-    size = 1 << level
-    for group in range(0, below.shape[0], size):
-        for d in range(size):
-            shift = (d + 1) // 2
-            early, late = below[group + d // 2], below[group + size // 2 + d // 2]
-            if falling:
-                early, late = early[shift:length], late[: length - shift]
-                out, top = above[group + d, shift:length], peak[shift:length]
-            else:
-                early, late = early[: length - shift], late[shift:length]
-                out, top = above[group + d, : length - shift], peak[: length - shift]
-            for c in range(length - shift):
-                total = early[c] + late[c]
-                out[c] = total
-                top[c] = max(top[c], total)
+    a0, c0 = a[start : start + length], c[start : start + length]
+    at = start + drift
+    b0, b1 = b[at : at + length], b[at + sign : at + sign + length]
+    d0, d1 = d[at : at + length], d[at + sign : at + sign + length]
+    # the later two groups as the four sums meet them: 2 × drift and 0, 1 or 2 columns on
+    at += drift
+    c2, c3, c4 = c[at : at + length], c[at + sign : at + sign + length], c[at + 2 * sign : at + 2 * sign + length]
+    at += drift
+    d3, d4 = d[at : at + length], d[at + sign : at + sign + length]
+    d5, d6 = d[at + 2 * sign : at + 2 * sign + length], d[at + 3 * sign : at + 3 * sign + length]
+    out0, out1 = above[0, start : start + length], above[1, start : start + length]
+    out2, out3 = above[2, start : start + length], above[3, start : start + length]
+    low, high = low[:length], high[:length]
+    for x in range(length):
+        early, early_drifted = a0[x] + b0[x], a0[x] + b1[x]
+        low[x] = max(low[x], max(max(early, early_drifted), max(c0[x] + d0[x], c0[x] + d1[x])))
+        sum0, sum1 = early + (c2[x] + d3[x]), early + (c3[x] + d4[x])
+        sum2, sum3 = early_drifted + (c3[x] + d5[x]), early_drifted + (c4[x] + d6[x])
+        high[x] = max(high[x], max(max(sum0, sum1), max(sum2, sum3)))
+        if is_stored:
+            out0[x], out1[x], out2[x], out3[x] = sum0, sum1, sum2, sum3
 
 
 @_compiled
