@@ -7,6 +7,7 @@ against signals, and nothing here looks at one window alone: a wide signal must 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numba import njit
@@ -43,10 +44,19 @@ MEASURABLE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Flat:
-    """A flattened coarse channel."""
+    """A flattened coarse channel: the power as it was read, and by what each row and channel is to be multiplied.
 
-    power: NDArray[np.float32]
-    """(spectra, channels): power over baseline, noise at 1; masked pixels are 0."""
+    Most pixels are looked at once, by the gate: it multiplies as it goes, and nobody writes them back.
+    """
+
+    stored: NDArray[np.float32]
+    """(spectra, channels), C-contiguous: power in the file's unit and order."""
+    is_mirrored: bool
+    """True where ``stored`` runs from high frequency to low; everything else here ascends."""
+    row_scale: NDArray[np.float32]
+    """(spectra,): 1 / gain; 0 for a dead row."""
+    channel_scale: NDArray[np.float32]
+    """(channels,): 1 / baseline; 0 for a dead channel."""
     row_gain: NDArray[np.float32]
     """(spectra,): gain of each row relative to the median row; 0 for a dead row."""
     baseline: NDArray[np.float32]
@@ -56,16 +66,48 @@ class Flat:
     noise_is_measured: bool
     """True where the data contradicted the header's N."""
 
+    @classmethod
+    def of_level(cls, power: NDArray[np.float32], noise_spectra: float) -> Self:
+        """Take power (spectra, channels) whose noise is at 1 already, masked pixels 0."""
+        stored, is_mirrored = _in_order_of_memory(power)
+        rows, band = np.ones(len(power), np.float32), np.ones(power.shape[1], np.float32)
+        return cls(stored, is_mirrored, rows, band, rows, band, noise_spectra, False)
+
+    @property
+    def power(self) -> NDArray[np.float32]:
+        """Power over baseline (spectra, channels), noise at 1; masked pixels are 0. A new array."""
+        ascending = self.stored[:, ::-1] if self.is_mirrored else self.stored
+        return _flattened(ascending, self.row_scale[:, None], self.channel_scale)
+
+    def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
+        """Cut windows (n, spectra, channels) out of :attr:`power`."""
+        at = starts[:, None] + np.arange(channels)
+        where = self.stored.shape[1] - 1 - at if self.is_mirrored else at
+        pixels = np.moveaxis(self.stored[:, where], 1, 0)
+        return _flattened(pixels, self.row_scale[:, None], self.channel_scale[at][:, None])
+
+
+def _in_order_of_memory(power: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """Return the array as it lies in memory, which is what compiled loops are fast on, and whether that is mirrored."""
+    is_mirrored = power.strides[1] < 0
+    return np.ascontiguousarray(power[:, ::-1] if is_mirrored else power), is_mirrored
+
+
+def _flattened(power: NDArray[np.float32], *scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    is_valid = (power > 0) & (power < np.inf)
+    flat: NDArray[np.float32] = np.where(is_valid, power, np.float32(0)) * (scales[0] * scales[1])
+    return flat
+
 
 def flatten(
     power: NDArray[np.float32], *, nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None
 ) -> Flat:
-    """Flatten one coarse channel, **in place**.
+    """Flatten one coarse channel.
 
     Parameters
     ----------
     power : (spectra, channels) float32
-        Linear power, ascending; overwritten.
+        Linear power, ascending. A view of a mirrored array, as the reader gives it, costs nothing.
     nominal : float
         N by the header (:func:`pipeline.noise.nominal_noise_spectra`).
     has_dc_spike : bool
@@ -73,24 +115,25 @@ def flatten(
         in a mirrored file, so both go.
     coarse_width : int, optional
         Channels of a whole coarse channel, of which this is one or a piece; None for a piece of a band without any.
-
-    Returns
-    -------
-    Flat
-        Whose ``power`` is the array given.
     """
+    stored, is_mirrored = _in_order_of_memory(power)
     channels = power.shape[1]
-    gain = _row_gains(_sampled(power, SAMPLES))
-    spectrum = _time_mean(power, gain)
+    gain = _row_gains(_sampled(stored, SAMPLES))
+    row_scale = np.divide(np.float32(1), gain, out=np.zeros_like(gain), where=gain > 0)
+    spectrum = _time_mean(stored, row_scale)
     if has_dc_spike:
         spectrum[channels // 2 - 1 : channels // 2 + 1] = 0
+    if is_mirrored:
+        spectrum = spectrum[::-1].copy()
     baseline = _band_shape(spectrum, len(power) * nominal, coarse_width)
     faintest = np.float32(FAINTEST) * np.median(baseline[::BLOCK])
-    is_dead = (spectrum == 0) | (baseline < faintest)
+    is_live = (spectrum > 0) & (baseline >= faintest)
     np.maximum(baseline, faintest, out=baseline)
-    _divide(power, gain, np.where(is_dead, np.float32(0), np.float32(1) / baseline))
-    n, is_measured = _noise_spectra(power, nominal)
-    return Flat(power, gain, baseline, n, is_measured)
+    channel_scale = np.divide(np.float32(1), baseline, out=np.zeros_like(baseline), where=is_live)
+    stored_scale = channel_scale[None, ::-1] if is_mirrored else channel_scale[None]
+    sample = _flattened(*(_sampled(array, SAMPLES // 2) for array in (stored, row_scale[:, None], stored_scale)))
+    n, is_measured = _noise_spectra(sample, nominal)
+    return Flat(stored, is_mirrored, row_scale, channel_scale, gain, baseline, n, is_measured)
 
 
 def _sampled(power: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
@@ -120,7 +163,7 @@ def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _time_mean(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray[np.float32]:
+def _time_mean(power: NDArray[np.float32], row_scale: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mean over valid pixels of each channel, row gains divided out; 0 where none is, or all are equal."""
     spectra, channels = power.shape
     mean = np.zeros(channels, np.float32)
@@ -133,8 +176,8 @@ def _time_mean(power: NDArray[np.float32], gain: NDArray[np.float32]) -> NDArray
         first = power[0, start : start + STRETCH]
         for t in range(spectra):
             row = power[t, start : start + STRETCH]
-            scale = np.float32(1) / gain[t] if gain[t] > 0 else np.float32(0)
-            counted = np.float32(1) if gain[t] > 0 else np.float32(0)
+            scale = row_scale[t]
+            counted = np.float32(1) if scale > 0 else np.float32(0)
             for c in range(len(total)):
                 value = row[c]
                 is_valid = (value > 0) & (value < np.inf)
@@ -165,17 +208,30 @@ def _band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int |
     n_blocks = channels // block
     if n_blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing):
         return np.full(channels, np.median(spectrum[valid]) / median_over_mean, np.float32)
-    at = np.arange(channels)
-    dead = np.flatnonzero(~valid)
-    if len(dead):
-        spectrum = spectrum.copy()
-        spectrum[dead] = np.interp(dead, at[valid], spectrum[valid])
+    spectrum = _bridged(spectrum)
     width = channels // n_blocks
     blocks = np.sort(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1)  # faster than a selection
     level = blocks[:, (width - 1) // 2 : width // 2 + 1].mean(axis=1, dtype=np.float64)
     smooth = _running_median(level, smoothing)
     smooth = np.concatenate([2 * smooth[:1] - smooth[1:2], smooth, 2 * smooth[-1:] - smooth[-2:-1]])
-    return _between_blocks((smooth / median_over_mean).astype(np.float32), width, channels)
+    band: NDArray[np.float32] = _between_blocks((smooth / median_over_mean).astype(np.float32), width, channels)
+    return band
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _bridged(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the spectrum with straight lines over its dead channels, level ones at its ends."""
+    bridged = spectrum.copy()
+    last = -1
+    for c in range(len(spectrum)):
+        if spectrum[c] > 0:
+            if last < c - 1:
+                left = spectrum[last] if last >= 0 else spectrum[c]
+                for gap in range(last + 1, c):
+                    bridged[gap] = left + (spectrum[c] - left) * np.float32((gap - last) / (c - last))
+            last = c
+    bridged[last + 1 :] = spectrum[last]
+    return bridged
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -208,21 +264,8 @@ def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return line
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _divide(power: NDArray[np.float32], gain: NDArray[np.float32], inverse: NDArray[np.float32]) -> None:
-    """Divide by gains and baseline, in place; what is not finite or not positive becomes 0."""
-    spectra, channels = power.shape
-    for t in range(spectra):
-        scale = np.float32(1) / gain[t] if gain[t] > 0 else np.float32(0)
-        row = power[t]
-        for c in range(channels):
-            value = row[c]
-            row[c] = value * (scale * inverse[c]) if (value > 0) & (value < np.inf) else np.float32(0)
-
-
-def _noise_spectra(power: NDArray[np.float32], nominal: float) -> tuple[float, bool]:
-    """Return N in use and whether it had to be measured."""
-    sample = _sampled(power, SAMPLES // 2)
+def _noise_spectra(sample: NDArray[np.float32], nominal: float) -> tuple[float, bool]:
+    """Return N in use and whether it had to be measured, given some flattened power."""
     sample = sample[sample > 0]
     if len(sample) < MEASURABLE:
         return nominal, False

@@ -18,7 +18,8 @@ _compiled = njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz"})
 
 @_compiled
 def measure_windows(  # type: ignore[no-untyped-def]
-    power, starts, channels, root_n, pixel, table_power, table_excess, best, excess, masked
+    power, is_mirrored, row_scale, channel_scale, starts, channels, root_n, pixel, table_power, table_excess, best,
+    excess, masked
 ):
     """Fill ``best`` (n, widths, levels) in sigmas; add up ``excess`` (n,) and ``masked`` (n,), which come as zeros.
 
@@ -33,7 +34,7 @@ def measure_windows(  # type: ignore[no-untyped-def]
     boxes = np.zeros((rows, full), np.float32)
     one, two = np.zeros_like(boxes), np.zeros_like(boxes)
     peaks = np.zeros((computed, full), np.float32)
-    scratch = np.zeros(channels, np.float32)
+    row, scratch = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     widened = rows + SIDE_BY_SIDE * (channels // 4 + rows)
     for first in range(0, len(starts), SIDE_BY_SIDE):
         count = min(SIDE_BY_SIDE, len(starts) - first)
@@ -41,8 +42,9 @@ def measure_windows(  # type: ignore[no-untyped-def]
         for t in range(spectra):
             for k in range(first, first + count):
                 at = rows + (k - first) * (channels + rows)
-                row, out = power[t, starts[k] : starts[k] + channels], boxes[t, at : at + channels]
-                _take(row, out, scratch)
+                first_stored = power.shape[1] - channels - starts[k] if is_mirrored else starts[k]
+                _take(power[t, first_stored : first_stored + channels], is_mirrored, row_scale[t],
+                      channel_scale[starts[k] : starts[k] + channels], boxes[t, at : at + channels], row, scratch)
                 if _largest(scratch) > pixel:
                     masked[k], excess[k] = _account(row, pixel, table_power, table_excess, masked[k], excess[k])
         columns, width = channels, 1
@@ -58,11 +60,15 @@ def measure_windows(  # type: ignore[no-untyped-def]
                 columns, width = columns // 4, width * 4
 
 
-@_compiled
-def _take(row, out, scratch):  # type: ignore[no-untyped-def]
-    """Write power − 1 of a row into boxes, 0 for masked pixels; into scratch, the power, without end for these."""
-    for c in range(len(row)):
-        value = row[c]
+@njit(cache=True, nogil=True)  # what comes from a file may be neither finite nor a number
+def _take(stored, is_mirrored, row_scale, channel_scale, out, row, scratch):  # type: ignore[no-untyped-def]
+    """Write a row's power over baseline, masked pixels 0; into boxes, that less 1; into scratch, masked ones huge."""
+    last = len(stored) - 1
+    for c in range(len(stored)):
+        value = stored[last - c] if is_mirrored else stored[c]
+        scale = row_scale * channel_scale[c]
+        value = value * scale if (value > 0) & (value < np.float32(np.inf)) & (scale > 0) else np.float32(0)
+        row[c] = value
         out[c] = value - np.float32(1) if value > 0 else np.float32(0)
         scratch[c] = value if value > 0 else np.float32(3e38)
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, gammainccinv, gammaln
 
+from pipeline.baseline import Flat
 from pipeline.boxes import measure_windows
 from pipeline.model import WindowGrid
 
@@ -77,24 +78,16 @@ class Statistics:
     """False where most pixels are masked: neither kept nor counted as exposure."""
 
 
-def measure(
-    power: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    grid: WindowGrid,
-    noise_spectra: float,
-    false_alarm: float,
-) -> Statistics:
+def measure(flat: Flat, starts: NDArray[np.int64], grid: WindowGrid, false_alarm: float) -> Statistics:
     """Measure windows of one time block of a flattened coarse channel.
 
     Parameters
     ----------
-    power : (integrations, channels) float32
-        Power over baseline, masked pixels 0 (:func:`pipeline.baseline.flatten`).
+    flat : Flat
+        Of as many spectra as the grid has.
     starts : (n,) int64
         First channel of each window.
     grid : WindowGrid
-    noise_spectra : float
-        N of the noise.
     false_alarm : float
         Share of pure-noise windows to let pass, all statistics together.
 
@@ -103,20 +96,21 @@ def measure(
     Statistics
         With n entries each.
     """
-    limits = thresholds(round(noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
+    limits = thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
     n = len(starts)
     best = np.zeros((n, len(limits.sigmas), limits.sigmas.shape[1]), np.float32)
     excess, masked = np.zeros(n, np.float32), np.zeros(n, np.uint32)
-    measure_windows(power, starts, grid.channels, np.float32(noise_spectra**0.5), np.float32(limits.pixel),
-                    limits.table_power, limits.table_excess, best, excess, masked)
+    measure_windows(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, starts, grid.channels,
+                    np.float32(flat.noise_spectra**0.5), np.float32(limits.pixel), limits.table_power,
+                    limits.table_excess, best, excess, masked)
     searchable = masked <= MOST_MASKED * grid.channels * grid.integrations
-    flat = best.reshape(n, limits.sigmas.size)
-    where = flat.argmax(axis=1)
+    sigmas = best.reshape(n, limits.sigmas.size)
+    where = sigmas.argmax(axis=1)
     width, level = np.divmod(where, limits.sigmas.shape[1])
-    passes = (flat >= limits.sigmas.ravel()).any(axis=1) | (excess >= limits.excess)
+    passes = (sigmas >= limits.sigmas.ravel()).any(axis=1) | (excess >= limits.excess)
     return Statistics(
         keep=passes & searchable,
-        snr=flat[np.arange(n), where],
+        snr=sigmas[np.arange(n), where],
         best_width=np.asarray(WIDTHS, np.uint16)[width],
         best_duration=np.minimum(2**level, grid.integrations).astype(np.uint16),
         excess=excess,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,13 +136,42 @@ def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConf
     """Scan whole coarse channels, all time blocks, in order of (coarse channel, time block).
 
     The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by one
-    read, and what is kept of it.
+    two reads, and what is kept of them: while one is scanned, the next is decoded in a thread.
     """
-    for group in read_groups(tiling, coarse):
-        reads = _block_runs(filterbank, tiling, group)
-        blocks = [pieces for run in reads for pieces in _scan_group(filterbank, tiling, group, run, config)]
-        for of_one_channel in zip(*blocks, strict=True):
-            yield from of_one_channel
+    wanted = [(group, run) for group in read_groups(tiling, coarse) for run in _block_runs(filterbank, tiling, group)]
+    blocks: list[list[Scanned]] = []
+    for (group, run), (power, read_s) in zip(wanted, _read_ahead(filterbank, tiling, wanted), strict=True):
+        blocks += _scan_group(power, tiling, group, run, config, read_s)
+        if run.stop == tiling.n_blocks:
+            for of_one_channel in zip(*blocks, strict=True):
+                yield from of_one_channel
+            blocks = []
+
+
+def _read_ahead(
+    filterbank: Filterbank, tiling: Tiling, wanted: Sequence[tuple[range, range]]
+) -> Iterator[tuple[NDArray[np.float32], float]]:
+    """Read coarse channels × time blocks in turn; give each, and the seconds it took, until the next is asked for."""
+    rows = tiling.grid.integrations
+    memories = [np.empty(0, np.float32), np.empty(0, np.float32)]
+
+    def read(number: int) -> tuple[NDArray[np.float32], float]:
+        began = time.perf_counter()
+        group, run = wanted[number]
+        start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
+        size = (stop - start) * rows * len(run)
+        if memories[number % 2].size < size:
+            memories[number % 2] = np.empty(size, np.float32)
+        power = filterbank.read(run.start * rows, run.stop * rows, start, stop, memories[number % 2])
+        return power, time.perf_counter() - began
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(read, number) for number in range(min(1, len(wanted)))]
+        for number in range(len(wanted)):
+            ready = coming.pop().result()
+            if number + 1 < len(wanted):
+                coming.append(pool.submit(read, number + 1))
+            yield ready
 
 
 def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:
@@ -154,20 +184,17 @@ def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[ra
 
 
 def _scan_group(
-    filterbank: Filterbank, tiling: Tiling, group: range, blocks: range, config: ScanConfig
+    power: NDArray[np.float32], tiling: Tiling, group: range, blocks: range, config: ScanConfig, read_s: float
 ) -> list[list[Scanned]]:
     """Scan the coarse channels of one read: a list a time block, of an entry a coarse channel."""
-    began = time.perf_counter()
-    start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
-    rows = tiling.grid.integrations
-    power = filterbank.read(blocks.start * rows, blocks.stop * rows, start, stop)
-    read_s = (time.perf_counter() - began) / (len(group) * len(blocks))
+    start, rows = tiling.coarse_span(group[0])[0], tiling.grid.integrations
+    read_s /= len(group) * len(blocks)
     found = []
     for n, block in enumerate(blocks):
         pieces = []
         for i in group:
             low, high = tiling.coarse_span(i)
-            piece = np.ascontiguousarray(power[n * rows : (n + 1) * rows, low - start : high - start])
+            piece = power[n * rows : (n + 1) * rows, low - start : high - start]
             pieces.append(scan_channel(piece, tiling, i, block, config, read_s))
         found.append(pieces)
     return found
@@ -192,14 +219,14 @@ def scan_channel(
     Parameters
     ----------
     power : (integrations, channels) float32
-        Linear power of the whole coarse channel, ascending; overwritten.
+        Linear power of the whole coarse channel, ascending.
     """
     began = time.perf_counter()
     decoded = power.nbytes
     flat = flatten_channel(power, tiling, i)
     positions = np.arange(tiling.positions(i).start, tiling.positions(i).stop, dtype=np.int64)
     starts = positions * tiling.grid.step
-    stats = measure(flat.power, starts, tiling.grid, flat.noise_spectra, config.false_alarm)
+    stats = measure(flat, starts, tiling.grid, config.false_alarm)
     keep = stats.searchable if config.keep_all else stats.keep
     spread = flat.noise_spectra**-0.5
     kept = np.flatnonzero(keep)
@@ -231,7 +258,7 @@ def scan_channel(
 
 
 def flatten_channel(power: NDArray[np.float32], tiling: Tiling, i: int) -> Flat:
-    """Flatten coarse channel ``i`` (:func:`pipeline.baseline.flatten`), in place."""
+    """Flatten coarse channel ``i`` (:func:`pipeline.baseline.flatten`)."""
     is_coarse = tiling.coarse.has_dc_spike
     return flatten(
         power,
@@ -243,9 +270,7 @@ def flatten_channel(power: NDArray[np.float32], tiling: Tiling, i: int) -> Flat:
 
 def cut(flat: Flat, starts: NDArray[np.int64], channels: int) -> NDArray[np.uint8]:
     """Cut windows out of a flattened coarse channel as (n, integrations, channels) uint8 cutouts."""
-    columns = starts[:, None] + np.arange(channels)
-    windows = np.moveaxis(flat.power[:, columns], 1, 0)
-    return quantise(windows, flat.noise_spectra**-0.5)
+    return quantise(flat.windows(starts, channels), flat.noise_spectra**-0.5)
 
 
 def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.baseline import Flat
 from pipeline.gate import Statistics, measure
 from pipeline.model import WindowGrid
 
@@ -26,7 +27,7 @@ def noise(n: float, spectra: int, channels: int, seed: int = 0) -> Power:
 
 def measured(power: Power, grid: WindowGrid, n: float = 102, false_alarm: float = FALSE_ALARM) -> Statistics:
     starts = np.arange(0, power.shape[1] - grid.channels + 1, grid.step, dtype=np.int64)
-    return measure(power, starts, grid, n, false_alarm)
+    return measure(Flat.of_level(power, n), starts, grid, false_alarm)
 
 
 def track(channels: NDArray[np.float64], width: int = 1) -> Mask:

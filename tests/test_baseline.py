@@ -63,9 +63,31 @@ def test_noise_has_mean_one_and_the_radiometer_spread(n: float) -> None:
     assert (flat.noise_spectra, flat.noise_is_measured) == (n, False)
 
 
-def test_power_is_overwritten() -> None:
+def test_power_is_left_as_it_was_read() -> None:
     power = noise(102, 4096)
-    assert flatten(power, nominal=102, has_dc_spike=False).power is power
+    power[3, 7] = np.nan
+    before = power.copy()
+    flat = flatten(power, nominal=102, has_dc_spike=True)
+
+    assert flat.stored is power or flat.stored.base is power
+    np.testing.assert_array_equal(power, before)
+
+
+@pytest.mark.parametrize("dc", [False, True])
+def test_a_mirrored_view_is_flattened_like_an_ascending_copy(dc: bool) -> None:
+    power = noise(102, 2**15) * band_shape(2**15).astype(np.float32)
+    power[:, 9000:9010] = np.nan
+    starts = np.array([0, 300, 8900, 2**15 - 256])
+    mirrored = flatten(power[:, ::-1].copy()[:, ::-1], nominal=102, has_dc_spike=dc)
+    ascending = flatten(power, nominal=102, has_dc_spike=dc)
+
+    assert (mirrored.is_mirrored, ascending.is_mirrored) == (True, False)
+    assert_allclose(mirrored.power, ascending.power, rtol=0.002)
+    np.testing.assert_array_equal(mirrored.power == 0, ascending.power == 0)
+    assert_allclose(mirrored.baseline, ascending.baseline, rtol=0.002)
+    for flat in (mirrored, ascending):
+        cut = np.stack([flat.power[:, start : start + 256] for start in starts])
+        np.testing.assert_array_equal(flat.windows(starts, 256), cut)
 
 
 # --------------------------------------------------------------------------------------------------------- row gains

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from pipeline.baseline import Flat
 from pipeline.gate import Statistics, measure
 from pipeline.model import WindowGrid
 from tests.gate_signals import FALSE_ALARM, Power, measured, noise
@@ -77,7 +78,7 @@ def test_windows_do_not_see_their_neighbours() -> None:
 def test_order_and_overlap_of_windows_do_not_matter() -> None:
     power, grid = noise(102, 16, 8192), WindowGrid()
     starts = np.random.default_rng(2).permutation(np.arange(0, 8192 - 256, 100))
-    there, back = (measure(power, s, grid, 102, FALSE_ALARM) for s in (starts, starts[::-1].copy()))
+    there, back = (measure(Flat.of_level(power, 102), s, grid, FALSE_ALARM) for s in (starts, starts[::-1].copy()))
 
     assert_array_equal(there.snr, back.snr[::-1])
     assert_array_equal(there.excess, back.excess[::-1])

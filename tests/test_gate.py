@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy.stats import gamma, poisson
 
-from pipeline.baseline import flatten
+from pipeline.baseline import Flat, flatten
 from pipeline.gate import EXCESS_PROBABILITY, MOST_MASKED, Statistics, measure, thresholds
 from pipeline.model import WindowGrid
 from tests.gate_signals import FALSE_ALARM, FAMILIES, Family, measured, noise, windows_with
@@ -91,7 +91,7 @@ def test_an_enormous_pixel() -> None:
 
 
 def test_no_windows() -> None:
-    stats = measure(empty(), np.zeros(0, np.int64), WindowGrid(), 102, FALSE_ALARM)
+    stats = measure(Flat.of_level(empty(), 102), np.zeros(0, np.int64), WindowGrid(), FALSE_ALARM)
     assert all(len(getattr(stats, name)) == 0 for name in Statistics.__dataclass_fields__)
 
 

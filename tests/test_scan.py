@@ -86,7 +86,7 @@ def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dic
             searched = kept = 0
             for k, start in enumerate(starts):
                 at = np.array([start - low])
-                stats = measure(flat.power, at, config.grid, flat.noise_spectra, config.false_alarm)
+                stats = measure(flat, at, config.grid, config.false_alarm)
                 searched += int(stats.searchable[0])
                 if not (stats.searchable[0] if config.keep_all else stats.keep[0]):
                     continue

@@ -30,7 +30,7 @@ def warm_up() -> None:
     rng = np.random.default_rng(0)
     grid = WindowGrid()
     flat = flatten(rng.standard_gamma(102, (grid.integrations, 2**14), dtype=np.float32), nominal=102)
-    measure(flat.power, np.arange(0, 2**14, grid.step), grid, flat.noise_spectra, 1e-3)
+    measure(flat, np.arange(0, 2**14, grid.step), grid, 1e-3)
     simulate_windows(rng, [*FAMILIES.values()])
     vectors = rng.standard_normal((1000, 256))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.baseline import Flat
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.evaluate.metrics import TOP
@@ -83,7 +84,7 @@ def cut_signals(families: Sequence[Signal], count: int, *, seed: int = 0) -> Cut
         band = noise(rng, (FINE_GRID.integrations, _BAND), FINE)
         seen = _add_anywhere(rng, band, vary(rng, kind))
         at = _overlapping(seen)
-        at = at[measure(band, at, FINE_GRID, FINE.noise_spectra, ScanConfig().false_alarm).keep]
+        at = at[measure(Flat.of_level(band, FINE.noise_spectra), at, FINE_GRID, ScanConfig().false_alarm).keep]
         windows = band[:, at[:, None] + np.arange(FINE_GRID.channels)]
         cutouts.append(quantise(np.moveaxis(windows, 1, 0), FINE.sigma))
         owners.append(np.full(len(at), i))

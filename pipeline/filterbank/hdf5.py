@@ -49,13 +49,13 @@ class Hdf5File:
             self.chunk_shape = (data.chunks[0], data.chunks[2]) if data.chunks else None
             self._files = files.pop_all()
 
-    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int
-             ) -> NDArray[np.float32]:
-        """Read float32 (spectra, channels), channels counted as in the file."""
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32]) -> None:
+        """Read float32 (spectra, channels), channels counted as in the file, into C-contiguous ``memory``."""
         first = (spectrum_start, self._polarisation, channel_start)
         end = (spectrum_stop, self._polarisation + 1, channel_stop)
         # Three axes on both sides: HDF5 copies between unlike shapes twenty times slower
-        power = np.empty(np.subtract(end, first), np.float32)
+        power = memory[:, None]
         for piece in self._pieces:
             start, stop = np.maximum(first, piece.start), np.minimum(end, piece.stop)
             if np.any(start >= stop):
@@ -68,7 +68,6 @@ class Hdf5File:
             except (OSError, RuntimeError) as error:
                 raise refusal(Reason.CORRUPT_CHUNK, self._path, f"spectra {start[0]}–{stop[0]}, "
                               f"channels {start[2]}–{stop[2]} cannot be decoded ({error})") from error
-        return power[:, 0]
 
     def close(self) -> None:
         """Close the file and those it leads to."""

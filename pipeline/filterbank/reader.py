@@ -30,9 +30,9 @@ class Storage(Protocol):
     def chunk_shape(self) -> tuple[int, int] | None:
         """(spectra, channels) stored together."""
 
-    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int
-             ) -> NDArray[np.float32]:
-        """Read float32 (spectra, channels) of one polarisation."""
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32]) -> None:
+        """Read float32 (spectra, channels) of one polarisation into C-contiguous ``memory``."""
 
     def close(self) -> None:
         """Close the file."""
@@ -52,11 +52,13 @@ class Filterbank:
         self.chunk_shape = storage.chunk_shape
         """(spectra, channels) stored, and so decoded, together; ``None`` where any range is as cheap."""
 
-    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int
-             ) -> NDArray[np.float32]:
-        """Read linear power as C-contiguous float32 (spectra, channels), channels in ascending frequency.
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Read linear power as float32 (spectra, channels), channels in ascending frequency.
 
-        Memory is that of the result and of one chunk. What is cheap is whole chunks: see :attr:`chunk_shape`.
+        The result lies in ``memory``, one-dimensional, if that is large enough: memory that has been used before is
+        faster by a quarter of the time. Of a file of descending frequency it is a mirrored view. Beside it, a read
+        takes the memory of one chunk. What is cheap is whole chunks: see :attr:`chunk_shape`.
 
         Raises ``IndexError`` for a range outside the file, :class:`SourceError` TRUNCATED or CORRUPT_CHUNK.
         """
@@ -65,12 +67,16 @@ class Filterbank:
                 and 0 <= channel_start <= channel_stop <= header.nchans):
             raise IndexError(f"{shown(self.path)}: {spectrum_start}–{spectrum_stop} × {channel_start}–"
                              f"{channel_stop} is no part of its {header.nsamples} spectra × {header.nchans}")
+        shape = (spectrum_stop - spectrum_start, channel_stop - channel_start)
+        if memory is None or memory.size < shape[0] * shape[1]:
+            memory = np.empty(shape[0] * shape[1], np.float32)
+        power = memory[: shape[0] * shape[1]].reshape(shape)
         if header.foff_mhz > 0:
-            return self._storage.read(spectrum_start, spectrum_stop, channel_start, channel_stop)
-        power = self._storage.read(spectrum_start, spectrum_stop,
-                                   header.nchans - channel_stop, header.nchans - channel_start)
-        _reverse_rows(power)
-        return power
+            self._storage.read(spectrum_start, spectrum_stop, channel_start, channel_stop, power)
+            return power
+        first, last = header.nchans - channel_stop, header.nchans - channel_start
+        self._storage.read(spectrum_start, spectrum_stop, first, last, power)
+        return power[:, ::-1]
 
     def source_id(self) -> str:
         """Name the scan: equal for copies, for the ``.fil`` and the ``.h5``, and for the mirrored file."""
@@ -135,14 +141,3 @@ def source_of(filterbank: Filterbank, coarse: CoarseLayout) -> Source:
     """Describe an open file as a source; reads a few samples for its identity."""
     return Source(filterbank.source_id(), filterbank.header, coarse, str(filterbank.path),
                   filterbank.size_bytes, filterbank.mtime_ns)
-
-
-def _reverse_rows(power: NDArray[np.float32]) -> None:
-    """Turn each row round in place, with half a row of scratch."""
-    half = power.shape[1] // 2
-    if half == 0:
-        return
-    for row in power:
-        low = row[:half].copy()
-        row[:half] = row[:-half - 1:-1]
-        row[-half:] = low[::-1]

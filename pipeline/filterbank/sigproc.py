@@ -66,19 +66,17 @@ class SigprocFile:
                           "promises; try again when it is complete")
         return nsamples
 
-    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int
-             ) -> NDArray[np.float32]:
-        """Read float32 (spectra, channels), channels counted as in the file."""
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32]) -> None:
+        """Read float32 (spectra, channels), channels counted as in the file, into C-contiguous ``memory``."""
         header = self.header
-        power = np.empty((spectrum_stop - spectrum_start, channel_stop - channel_start), np.float32)
-        direct = self._sample == power.dtype
-        stored = np.empty(0 if direct else power.shape[1], self._sample)
-        for row, spectrum in zip(power, range(spectrum_start, spectrum_stop), strict=True):
+        direct = self._sample == memory.dtype
+        stored = np.empty(0 if direct else memory.shape[1], self._sample)
+        for row, spectrum in zip(memory, range(spectrum_start, spectrum_stop), strict=True):
             sample = (spectrum * header.nifs + self._polarisation) * header.nchans + channel_start
             self._fill(row if direct else stored, self._data_start + sample * self._sample.itemsize)
             if not direct:
                 row[:] = stored
-        return power
 
     def _fill(self, target: NDArray[Any], offset: int) -> None:
         view = memoryview(target.view(np.uint8).data)

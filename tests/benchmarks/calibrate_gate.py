@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import gammaincc
 
 from pipeline import gate
+from pipeline.baseline import Flat
 from pipeline.boxes import measure_windows
 from pipeline.model import WindowGrid
 
@@ -30,8 +31,10 @@ def noise_statistics(noise_spectra: float, windows: int, grid: WindowGrid, rng: 
         power = rng.standard_gamma(noise_spectra, shape, dtype=np.float32) / np.float32(noise_spectra)
         best = np.zeros((BATCH, *limits.sigmas.shape), np.float32)
         excess, masked = np.zeros(BATCH, np.float32), np.zeros(BATCH, np.uint32)
-        measure_windows(power, starts, grid.channels, np.float32(noise_spectra**0.5), np.float32(limits.pixel),
-                        limits.table_power, limits.table_excess, best, excess, masked)
+        flat = Flat.of_level(power, noise_spectra)
+        measure_windows(flat.stored, False, flat.row_scale, flat.channel_scale, starts, grid.channels,
+                        np.float32(noise_spectra**0.5), np.float32(limits.pixel), limits.table_power,
+                        limits.table_excess, best, excess, masked)
         yield best, excess
 
 
