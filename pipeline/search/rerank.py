@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.cutouts import image_of_cutouts
 
-WEIGHT = 0.4
+WEIGHT = 0.25
 """Of the correlation in the order of hits, against the cosine of their vectors."""
 DRIFTS = tuple(sorted((k / 4 for k in range(-4, 5)), key=abs))
 """Extra drifts to try, in channels a spectrum: finer steps than a line of two channels can tell apart."""
