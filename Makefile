@@ -12,10 +12,10 @@ BIN  := $(VENV)/bin
 RUN  := $(BIN)/lookalike
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest index needs-args search embed evaluate train status test check test-slow bench clean
+.PHONY: help setup demo needs-data ingest index needs-args search embed evaluate train status test check test-slow bench bench-large bench-setup clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## Make .venv with everything in it (once; about 3 GB)
 
@@ -68,10 +68,21 @@ check: setup  ## Style, types and import layers only
 test-slow: setup  ## The tests that take minutes each
 	$(BIN)/python -m pytest -q -m slow
 
-bench: setup  ## Measure: scan against bare read and notebook, gate, index; prints the tables of BENCHMARKS.md
+bench: bench-setup  ## Measure scan, gate, index, search and driver as BENCHMARKS.md has them (about an hour)
 	$(BIN)/python tests/benchmarks/bench_scan.py
 	$(BIN)/python -m tests.benchmarks.bench_gate
-	$(BIN)/python tests/benchmarks/bench_index.py
+	$(BIN)/python -m tests.benchmarks.bench_index
+	$(BIN)/python -m tests.benchmarks.bench_search
+	$(BIN)/python -m tests.benchmarks.bench_driver --sources 10000
+
+bench-large: bench-setup  ## The same of a million vectors and of 100,000 sources (some hours, 12 GB of memory)
+	$(BIN)/python -m tests.benchmarks.bench_index --sizes 1000000
+	$(BIN)/python -m tests.benchmarks.bench_index --sizes 100000 --dimension 256
+	$(BIN)/python -m tests.benchmarks.bench_search --sizes 10000 100000 1000000 --segments-of 1000000
+	$(BIN)/python -m tests.benchmarks.bench_driver --sources 100000
+
+bench-setup: setup
+	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "not all peers can be installed: those are left out"
 
 clean:  ## Remove .venv, caches and the demo
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

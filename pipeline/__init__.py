@@ -13,12 +13,15 @@ _HOMES = {
     "embed": ("pipeline.run", "embed"),
     "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
     "open_corpus": ("pipeline.search", "open_corpus"),
+    "Filters": ("pipeline.search", "Filters"),
+    "remove": ("pipeline.run", "remove"),
     "encode": ("pipeline.encoders", "encode"),
     "read_waterfall": ("pipeline.filterbank", "read_waterfall"),
     "Config": ("pipeline.config", "Config"),
     "PipelineError": ("pipeline.errors", "PipelineError"),
 }
-__all__ = ["Config", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus", "read_waterfall"]
+__all__ = ["Config", "Filters", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus",
+           "read_waterfall", "remove"]
 
 
 def __getattr__(name: str) -> Any:

@@ -68,6 +68,10 @@ class ScanConfig:
         return WindowGrid(self.window, self.step, self.integrations)
 
 
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+"""What a network may be told to compute with."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
     """Which encoder makes the corpus' vectors. Identity (by the weights' digest, not by their path)."""
@@ -75,8 +79,13 @@ class EncoderConfig:
     name: str = "spectral"
     weights: str = ""
     """A local weights file, for encoders that have weights."""
+    precision: str = "float32"
+    """One of :data:`PRECISIONS`. Each makes other vectors, with a key and a tolerance of their own. ``auto`` is the
+    fastest on the machine that starts a run; a run settles it once, and nothing it writes says ``auto``."""
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if any("\ud800" <= letter <= "\udfff" for letter in self.name + self.weights):
             raise ConfigError(f"weights {self.weights!r} is no UTF-8 path and cannot be written down; rename the file")
 
@@ -89,6 +98,8 @@ class IndexConfig:
     """Fewer vectors than this are scanned exactly: a graph would not be faster."""
     segment_vectors: int = 1_000_000
     """Most vectors a segment."""
+    compact: bool = True
+    """Join segments of about one size, and build anew those of which much was removed."""
 
     def __post_init__(self) -> None:
         if self.exact_below < 0 or self.segment_vectors < 1:
@@ -176,7 +187,9 @@ class Config:
 
     def to_toml(self) -> str:
         """The file that :meth:`load` reads back to an equal configuration."""
-        lines = ["# Written when the corpus was made. [scan] and [encoder] are its identity and cannot change;",
+        lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change.",
+                 "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
+                 "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
                  "# [index] and [run] may be edited at any time."]
         for table, keys in asdict(self).items():
             lines += ["", f"[{table}]"]

@@ -40,11 +40,12 @@ class Reason(StrEnum):
     DUPLICATE = "DUPLICATE"
     REFUSED_LINK = "REFUSED_LINK"
     CRASHED = "CRASHED"
+    REMOVED = "REMOVED"
 
     @property
     def is_information(self) -> bool:
-        """True where nothing is wrong: the file is simply not another source."""
-        return self in {Reason.NOT_FILTERBANK, Reason.DUPLICATE}
+        """True where nothing is wrong: the file is simply not another source, or one that is not wanted."""
+        return self in {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
 
     @property
     def may_heal(self) -> bool:

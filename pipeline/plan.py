@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import Source, SourceReport, WindowGrid
-from pipeline.store import Manifest
+from pipeline.store import Manifest, removed_message
 from pipeline.windows import Tiling
 
 PART_CHANNELS = 2**24
@@ -76,7 +76,7 @@ def split_known(
 def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) -> Plan:
     """Keep one file of every scan that the corpus does not hold yet; the others are duplicates, all paths listed.
 
-    The one kept is the first that has not failed before.
+    The one kept is the first that has not failed before. None is kept of a scan that was removed.
     """
     reports = [item for item in probed if isinstance(item, SourceReport)]
     by_id: dict[str, list[Probed]] = {}
@@ -85,6 +85,10 @@ def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) 
             by_id.setdefault(item.source.id, []).append(item)
     todo: list[Probed] = []
     for source_id, copies in by_id.items():
+        if source_id in manifest.removed:
+            reports += [SourceReport(path, "skipped", source_id, Reason.REMOVED, removed_message(path, source_id))
+                        for path in (copy.source.path for copy in copies)]
+            continue
         held = manifest.sources.get(source_id)
         chosen = min(copies, key=lambda copy: _has_failed(manifest, copy.source))
         first = held.path if held else chosen.source.path

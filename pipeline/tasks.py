@@ -58,6 +58,7 @@ class Work:
     """The DATA argument the file was found under: links must not lead out of it."""
     scan: ScanConfig
     encoder: EncoderConfig
+    """With the precision that the whole run settled on: what is fastest on a worker does not count."""
     identity: str
     """Fingerprint of what decides a source group's content."""
     parts: tuple[tuple[int, int], ...]
@@ -153,7 +154,7 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
 def embed_part(work: Work, spec: EncoderSpec, part_no: int, rows: tuple[int, int]) -> PartReport:
     """Encode some of a source's stored cutouts, rows [start, stop), and write their vectors as one part."""
     began = time.perf_counter()
-    encoder = corpus_encoder(work.corpus, work.encoder, work.scan.grid, spec.precision)
+    encoder = corpus_encoder(work.corpus, work.encoder, work.scan.grid)
     if encoder.spec != spec:
         raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
                            "program and the same weights")
@@ -174,7 +175,8 @@ def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, stage
     """Fit an encoder's projection on a sample of the corpus' windows and write it to ``staged``."""
     from pipeline.encoders import fit
 
-    projection = fit(encoder.name, sample(corpus, SAMPLE), grid=grid, weights=encoder.weights)
+    cutouts = sample(corpus, SAMPLE)
+    projection = fit(encoder.name, cutouts, grid=grid, weights=encoder.weights, precision=encoder.precision)
     staged.parent.mkdir(parents=True, exist_ok=True)
     projection.save(staged)
 

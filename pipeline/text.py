@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -11,6 +12,12 @@ def shown(text: str | Path) -> str:
     Line breaks, controls and bytes that are no UTF-8 appear escaped: ``a\\nb``, ``\\xff``.
     """
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in str(text))
+
+
+def listed(names: Iterable[str], most: int = 10) -> str:
+    """Join names for a message: so many of them as a person reads, and how many more there are."""
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 def _escaped(letter: str) -> str:

@@ -13,7 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import CONFIG_FILE, Config, EncoderConfig, IndexConfig, RunConfig, ScanConfig, fingerprint
+from pipeline.config import (
+    CONFIG_FILE,
+    PRECISIONS,
+    Config,
+    EncoderConfig,
+    IndexConfig,
+    RunConfig,
+    ScanConfig,
+    fingerprint,
+)
 from pipeline.errors import ConfigError
 from pipeline.model import WindowGrid
 
@@ -27,7 +36,7 @@ configs = st.builds(
         false_alarm=st.floats(1e-300, 0.4999), keep_all=st.booleans(), f_start_mhz=st.none() | st.floats(-1e290, 1e9),
         f_stop_mhz=st.none() | st.floats(1.1e9, 1e290), coarse_width=st.none() | COUNT, polarisation=st.integers(0, 9),
     ),
-    encoder=st.builds(EncoderConfig, name=TEXT, weights=TEXT),
+    encoder=st.builds(EncoderConfig, name=TEXT, weights=TEXT, precision=st.sampled_from(PRECISIONS)),
     index=st.builds(IndexConfig, exact_below=st.integers(0, 2**40), segment_vectors=COUNT),
     run=st.builds(
         RunConfig, scheduler=TEXT, workers=st.integers(0, 999), worker_memory_gb=st.floats(1e-300, 1e290),
@@ -52,6 +61,14 @@ def test_quotes_and_control_characters_survive(tmp_path: Path) -> None:
     config = Config(encoder=EncoderConfig("a\"b\\c\x7f\x00\n", "/w/ü 🛰\r\t.npz"))
 
     assert Config.load(corpus_with(tmp_path, config.to_toml())) == config
+
+
+def test_the_file_says_what_of_it_may_change() -> None:
+    said = [line for line in Config().to_toml().splitlines() if line.startswith("#")]
+    assert [re.findall(r"\[\w+\]", line) for line in said] == [["[scan]"], ["[encoder]"], [], ["[index]", "[run]"]]
+    assert "cannot change" in said[0]
+    assert "may be named here once `lookalike embed` has made its vectors" in said[2]
+    assert 'precision = "float32"' in Config().to_toml()
 
 
 def test_no_file_means_defaults(tmp_path: Path) -> None:
@@ -123,6 +140,9 @@ def test_flags_are_checked_against_the_file(tmp_path: Path) -> None:
     ("[run]\nworker_memory_gb = 1" + "0" * 400 + "\n", r"worker_memory_gb = 10+ is not a finite number"),
     ("[run]\nworkers = 1" + "0" * 5000 + "\n", r"not valid TOML"),
     ("[encoder]\nname = 7\n", r"\[encoder\] name = 7 is not of type str"),
+    ("[encoder]\nprecision = 16\n", r"\[encoder\] precision = 16 is not of type str"),
+    ("[encoder]\nprecision = 'half'\n",
+     r"\[encoder\]: precision must be one of auto, float32, bfloat16, float16, got 'half'"),
     ("[run]\nembed_on = 'tpu'\n", r"\[run\]: embed_on must be auto, gpu or cpu, got 'tpu'"),
     ("[run]\nembed_on = 3\n", r"\[run\] embed_on = 3 is not of type"),
     ("[scan\n", r"corpus.toml: not valid TOML"),

@@ -59,5 +59,5 @@ def test_errors_are_also_the_builtin_one_would_expect(cls: type[PipelineError], 
 
 def test_reasons_are_stable_codes() -> None:
     assert all(reason.name == reason.value for reason in Reason)
-    assert {r for r in Reason if r.is_information} == {Reason.NOT_FILTERBANK, Reason.DUPLICATE}
+    assert {r for r in Reason if r.is_information} == {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
     assert {r for r in Reason if r.may_heal} == {Reason.TRUNCATED, Reason.BUSY, Reason.PERMISSION, Reason.CRASHED}

@@ -120,6 +120,17 @@ def test_a_touched_file_that_still_holds_the_same_scan_is_no_duplicate_of_itself
     assert [(r.path, r.status, r.reason) for r in plan.reports] == [(A, "skipped", None)]
 
 
+def test_no_copy_of_a_scan_that_was_removed_is_read() -> None:
+    manifest = holding(A).with_removed(["GBT_1"])
+    plan = choose_sources([Probed(source(B)), Probed(source(C, "GBT_2"))], manifest)
+    assert [item.source.path for item in plan.todo] == [C]
+    (report,) = plan.reports
+    assert (report.path, report.status, report.source_id, report.reason) == (B, "skipped", "GBT_1", Reason.REMOVED)
+    assert report.message == f"{B}: was removed; to take it in again: lookalike remove --undo GBT_1"
+    unknown, (known,) = split_known(found(A), [STAT], manifest)
+    assert (unknown, known.path, known.reason) == ([], A, Reason.REMOVED)
+
+
 def test_a_copy_that_has_not_failed_before_is_preferred() -> None:
     copies = [Probed(source(A)), Probed(source(B))]
     plan = choose_sources(copies, noted(A, Reason.CRASHED))

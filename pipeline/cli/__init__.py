@@ -22,6 +22,7 @@ COMMANDS = {
     "embed": "Make another encoder's vectors of what a corpus holds.",
     "index": "Build the search graph of what has been ingested.",
     "search": "Find where else a pattern occurs.",
+    "remove": "Take sources out of a corpus.",
     "status": "Tell what a corpus holds.",
     "simulate": "Write a filterbank file with known signals.",
     "train": "Teach an encoder on simulated windows.",

@@ -7,14 +7,16 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.ingest import summary
-from pipeline.cli.output import put, writing
-from pipeline.cli.progress import Show, duration
+from pipeline.cli.output import counted, put, writing
+from pipeline.cli.progress import duration
+from pipeline.cli.report import shown_run
 from pipeline.cli.search import table
 from pipeline.text import shown
 
@@ -62,11 +64,7 @@ def _ingest(data: Path, corpus: Path, serial: bool) -> None:
     from pipeline.run import ingest
 
     _step("ingest", data, "--corpus", corpus, *(["--serial"] if serial else []))
-    progress = Show()
-    try:
-        report = ingest([data], corpus, serial=serial, listener=progress)
-    finally:
-        progress.close()
+    report = shown_run(partial(ingest, [data], corpus, serial=serial))
     put("\n".join(summary(report)))
     if report.exit_code:
         sys.exit(report.exit_code)
@@ -79,7 +77,7 @@ def _index(corpus: Path) -> None:
     _step("index", "--corpus", corpus, "--exact-below", str(GRAPH_FROM))
     put("(compiling the graph builder takes about half a minute)")
     for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": GRAPH_FROM}})):
-        put(f"{segment.id}: {segment.count:,} vectors of {len(segment.source_ids)} sources")
+        put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
 
 
 def _query(truth: Mapping[Path, Sequence[Truth]]) -> tuple[Path, Truth]:

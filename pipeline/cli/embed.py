@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.ingest import each, outcomes
 from pipeline.cli.options import check_places, corpus_option, json_option, run_options
-from pipeline.cli.output import counted, put, put_json
-from pipeline.cli.progress import Show, duration
+from pipeline.cli.output import counted
+from pipeline.cli.progress import duration
+from pipeline.cli.report import conclude, each, outcomes, shown_run
 
 if TYPE_CHECKING:
     from pipeline.run import RunReport
@@ -23,32 +23,24 @@ if TYPE_CHECKING:
 @run_options
 @json_option
 def embed(
-    corpus: Path, encoder: str | None, weights: Path | None, scheduler: str | None, workers: int | None, serial: bool,
-    embed_on: str | None, dry_run: bool, as_json: bool,
+    corpus: Path, encoder: str | None, weights: Path | None, precision: str | None, scheduler: str | None,
+    workers: int | None, serial: bool, embed_on: str | None, dry_run: bool, as_json: bool,
 ) -> None:
     """Make another encoder's vectors of what a corpus holds.
 
     They are made from the stored windows: the files these came from need not
-    be there. Vectors of other encoders stay, and search --encoder chooses among
-    them. What already embedded is left alone; an interrupted run goes on
-    where it was. After later ingests, run it again.
+    be there. Vectors of other encoders, weights and precisions stay, and search
+    --encoder chooses among them. What is already embedded is left alone; an
+    interrupted run goes on where it was. After later ingests, run it again.
     """
     check_places(serial, workers, scheduler)
     from pipeline.config import Config
     from pipeline.run import embed as run_embed
 
     config = Config.load(corpus, {"run": {"scheduler": scheduler, "workers": workers, "embed_on": embed_on}})
-    progress = Show()
-    try:
-        report = run_embed(corpus, encoder=encoder, weights=weights or "", config=config, serial=serial,
-                           dry_run=dry_run, listener=progress)
-    finally:
-        progress.close()
-    if as_json:
-        put_json(report.to_json())
-    else:
-        put("\n".join(summary(report)))
-    sys.exit(report.exit_code)
+    report = shown_run(partial(run_embed, corpus, encoder=encoder, weights=weights or "", precision=precision,
+                               config=config, serial=serial, dry_run=dry_run))
+    conclude(report, summary, as_json)
 
 
 def summary(report: RunReport) -> list[str]:

@@ -16,18 +16,25 @@ from pipeline.cli.output import counted, put, put_json
 @click.option("--scheduler", metavar="ADDR", help="Address of a running Dask scheduler; default: this process.")
 @click.option("--exact-below", type=click.IntRange(1), metavar="N",
               help="Scan fewer vectors than this exactly, without a graph (default 20000).")
+@click.option("--compact/--no-compact", default=None,
+              help="Join small segments and build anew those of which much was removed (default: compact).")
 @json_option
-def index(corpus: Path, scheduler: str | None, exact_below: int | None, as_json: bool) -> None:
+def index(
+    corpus: Path, scheduler: str | None, exact_below: int | None, compact: bool | None, as_json: bool
+) -> None:
     """Build the search graph of what has been ingested.
 
     Searches need no index: what is in none is scanned exactly. From some ten
     thousand signals on, a graph is faster. Building one takes a minute, and
-    more from a million signals on.
+    more from a million signals on. Run it after every ingest: what has been
+    added becomes a graph of its own, and small graphs are joined to larger ones
+    now and then, so that there are never many.
     """
     from pipeline.config import Config
     from pipeline.run import index as run_index
 
-    config = Config.load(corpus, {"run": {"scheduler": scheduler}, "index": {"exact_below": exact_below}})
+    config = Config.load(corpus, {"run": {"scheduler": scheduler},
+                                  "index": {"exact_below": exact_below, "compact": compact}})
     built = run_index(corpus, config=config)
     if as_json:
         put_json({"segments": [asdict(segment) for segment in built]})

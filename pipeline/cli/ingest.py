@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.options import check_places, corpus_option, json_option, run_options
-from pipeline.cli.output import counted, put, put_json
-from pipeline.cli.progress import Show, duration
-from pipeline.text import shown
+from pipeline.cli.output import counted
+from pipeline.cli.progress import duration
+from pipeline.cli.report import conclude, each, outcomes, shown_run
 
 if TYPE_CHECKING:
-    from pipeline.model import SourceReport
     from pipeline.run import RunReport
 
 
@@ -41,25 +39,18 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
 
     DATA are files (.h5, .hdf5, .fil) and folders, which are walked. What the
     corpus holds already is not read again; an interrupted ingest goes on where
-    it was. What decides which windows a corpus holds (encoder, window, step,
-    false alarm, range, coarse width, polarisation) stays as the first ingest
-    set it; vectors of other encoders are added by lookalike embed.
+    it was. What decides which windows a corpus holds (window, step, false
+    alarm, range, coarse width, polarisation), and its encoder and precision,
+    stay as the first ingest set them; vectors of other encoders, or in other
+    precisions, are added by lookalike embed.
     """
     _check_usage(serial, flags)
     from pipeline.config import Config
     from pipeline.run import ingest as run_ingest
 
     config = Config.load(corpus, overrides(flags))
-    progress = Show()
-    try:
-        report = run_ingest(data, corpus, config=config, serial=serial, dry_run=dry_run, listener=progress)
-    finally:
-        progress.close()
-    if as_json:
-        put_json(report.to_json())
-    else:
-        put("\n".join(summary(report)))
-    sys.exit(report.exit_code)
+    report = shown_run(partial(run_ingest, data, corpus, config=config, serial=serial, dry_run=dry_run))
+    conclude(report, summary, as_json)
 
 
 def _check_usage(serial: bool, flags: dict[str, Any]) -> None:
@@ -75,7 +66,8 @@ def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         "scan": {key: flags[key] for key in scan} | {"f_start_mhz": flags["f_start"], "f_stop_mhz": flags["f_stop"]},
         # absolute: later runs and searches look for it from other folders
-        "encoder": {"name": flags["encoder"], "weights": None if weights is None else str(weights.absolute())},
+        "encoder": {"name": flags["encoder"], "weights": None if weights is None else str(weights.absolute()),
+                    "precision": flags["precision"]},
         "run": {key: flags[key] for key in ("scheduler", "workers", "embed_on")},
     }
 
@@ -95,40 +87,3 @@ def summary(report: RunReport) -> list[str]:
             f"write {timing.write_s:.1f}",
         ]
     return [*lines, *each(report)]
-
-
-def each(report: RunReport) -> list[str]:
-    """Tell what is wrong with which file; of a dry run, what would be done with each."""
-    lines = []
-    for r in report.reports:
-        if r.reason is not None:
-            lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
-        elif report.dry_run:
-            lines.append(f"{r.message:<23} {shown(r.path)}")
-    return lines
-
-
-def outcomes(report: RunReport) -> str:
-    """Count files by what became, or would become, of them; those with a reason code by that, too."""
-    if report.dry_run:
-        counts = Counter(_plan_of(r) for r in sorted(report.reports, key=lambda r: r.reason is not None))
-        return ", ".join(f"{count:,} {plan}" for plan, count in counts.items()) + "; nothing was written"
-    parts = []
-    for status in ("done", "skipped", "failed", "busy"):
-        reports = report.by_status(status)
-        reasons = Counter(str(r.reason) for r in reports if r.reason is not None)
-        codes = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
-        parts.append(f"{len(reports):,} {status}" + (f" ({codes})" if codes else ""))
-    return ", ".join(parts)
-
-
-def _plan_of(report: SourceReport) -> str:
-    return report.message if report.reason is None else f"{report.status} ({report.reason})"
-
-
-def _fault(report: SourceReport) -> str:
-    """Say what is wrong with a file, and which one it is."""
-    path, message = shown(report.path), shown(report.message)
-    others = [shown(other) for other in report.also_at if shown(other) not in message]
-    text = message if message.startswith(path) else f"{path}: {message}"
-    return text + (f" (also {', '.join(others)})" if others else "")

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from pipeline.config import PRECISIONS
+
 corpus_option = click.option(
     "--corpus", type=click.Path(path_type=Path), default=Path("corpus"), show_default=True, metavar="DIR",
     help="Folder of the corpus.",
@@ -23,6 +25,10 @@ _RUN_OPTIONS = (
     click.option("--serial", is_flag=True, help="Run every task in this process, without Dask."),
     click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
                  help="Local weights file of the encoder."),
+    click.option("--precision", type=click.Choice(PRECISIONS),
+                 help="What the encoder computes with; less than float32 makes vectors of its own kind, and needs "
+                      "hardware for it to be faster. auto: the fastest on this machine. Default: the corpus' own, else "
+                      "float32."),
     click.option("--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
                  help="Workers that embed; auto: those with a GPU, if any."),
     click.option("--dry-run", is_flag=True, help="Tell what would be done, write nothing."),

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.filters import filter_options
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import counted, put, put_json, remark
 from pipeline.errors import QueryError
 from pipeline.text import shown
 
 if TYPE_CHECKING:
-    from pipeline.search import SearchResult
+    from pipeline.search import Filters, SearchResult
 
 COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s",
            "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
@@ -43,6 +44,9 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 @click.option("--rerank-mirror", is_flag=True, help="Then allow for frequency reversed.")
 @click.option("--near-frequency", type=float, default=0.0, metavar="WEIGHT",
               help="Order hits by nearness in frequency, too: at 1 it counts as much as the pattern. Without --rerank.")
+@filter_options
+@click.option("--per-file", type=click.IntRange(1), metavar="N", help="At most N hits in one file.")
+@click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="At most N hits that begin in one MHz.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
@@ -50,7 +54,8 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 def search(
     corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
     k: int, exact: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
-    rerank_mirror: bool, near_frequency: float, as_json: bool, as_csv: bool, plot: Path | None,
+    rerank_mirror: bool, near_frequency: float, filters: Filters, per_file: int | None, per_mhz: int | None,
+    as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
     """Find where else a pattern occurs.
 
@@ -59,6 +64,10 @@ def search(
     hit. The score is cosine similarity. With --rerank there is a second one, the
     correlation of the images where they lie best over each other, from 0 to 1;
     hits are ordered by both.
+
+    --only-… and --not-… say where hits may lie: it is as if the corpus held
+    nothing else. --per-file and --per-mhz keep one transmitter from filling
+    the list: hits at other places come instead.
     """
     _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
     if (rerank_drift or rerank_mirror) and not rerank:
@@ -70,7 +79,7 @@ def search(
     result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
                            exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
                            rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency,
-                           one_shot=True)
+                           filters=filters, per_file=per_file, per_mhz=per_mhz, one_shot=True)
     if plot is not None:
         from pipeline.plot import plot_gallery
 
@@ -114,24 +123,39 @@ def read_array(path: Path) -> Any:
 
 
 def table(result: SearchResult) -> list[str]:
-    """Return hits as aligned lines, best first, headed by what was searched."""
+    """Return hits as aligned lines, best first, headed by what was searched and by what they are ordered."""
     corpus = result.corpus
-    lines = [f"{counted(len(result), 'hit')} among {counted(corpus['vectors'], 'signal')} "
-             f"({counted(corpus['windows'], 'window')}, {counted(corpus['sources'], 'source')})"]
+    signals = counted(corpus["vectors"], "signal")
+    if corpus["searched"] < corpus["vectors"]:
+        signals = f"{corpus['searched']:,} of {signals}"
+    lines = [f"{counted(len(result), 'hit')} among {signals} ({counted(corpus['windows'], 'window')}, "
+             f"{counted(corpus['sources'], 'source')}), by {result.query['encoder']}"]
     if not result:
-        return lines
-    second = f" {'match':>6}" if result[0].match else ""
+        return [shown(line) for line in lines]
+    lines += _order(result)
+    second = f" {'correlation':>11}" if result[0].match else ""
     lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}  window")
     for hit in result:
         window = hit.window
         merged = f" and {len(hit.merged)} touching" if hit.merged else ""
-        second = f" {hit.match.correlation:6.3f}" if hit.match else ""
+        second = f" {hit.match.correlation:11.3f}" if hit.match else ""
         lines.append(
             f"{hit.rank:>3} {hit.score:6.3f}{second} {window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
             f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f} {window.mjd:12.5f} {hit.snr:7.1f}  "
             f"{hit.source_id}/{window.number}{merged}"
         )
     return [shown(line) for line in lines]
+
+
+def _order(result: SearchResult) -> list[str]:
+    """Say in a line what hits are ordered by where it is not the score alone."""
+    if result.query["rerank"]:
+        from pipeline.search.rerank import WEIGHT
+
+        return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
+    if weight := result.query["near_frequency"]:
+        return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
+    return []
 
 
 def csv_of(result: SearchResult) -> str:

@@ -40,15 +40,17 @@ def lines(status: CorpusStatus) -> list[str]:
         f"files     {files or 'none'}",
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
-        *(f"vectors   {count:,} of {key}{_lacking(status, key)}" for key, count in status.vectors.items()),
+        *(f"vectors   {count:,} of {key}{_remarks(status, key)}" for key, count in status.vectors.items()),
         f"index     {counted(status.vectors_indexed, 'vector')} in {counted(status.segments, 'segment')}, "
         f"{status.vectors_unindexed:,} scanned exactly",
     ]
 
 
-def _lacking(status: CorpusStatus, key: str) -> str:
-    """Say how much of the corpus has no vectors of an encoder, if any."""
+def _remarks(status: CorpusStatus, key: str) -> str:
+    """Say whether searches compare an encoder's vectors unasked, and how much of the corpus has none of it."""
+    default = ", the default of searches" if key == status.encoder else ""
     lacking = status.sources - status.sources_embedded[key]
     if not lacking:
-        return ""
-    return f"; {counted(lacking, 'source')} with {counted(status.windows_lacking[key], 'window')} yet to embed"
+        return default
+    windows = counted(status.windows_lacking[key], "window")
+    return f"{default}; {counted(lacking, 'source')} with {windows} yet to embed"

@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 
 from pipeline.cutouts import cutouts_of_power
 from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
-from pipeline.encoders.backend import digest_of, fastest_precision
+from pipeline.encoders.backend import check_precision, digest_of, fastest_precision
 from pipeline.encoders.base import Encoder
 from pipeline.encoders.projection import Projection, fit_projection
 from pipeline.errors import ConfigError
 from pipeline.model import WindowGrid
 
-__all__ = ["ENCODERS", "Encoder", "Projection", "encode", "fit", "load_encoder", "needs_projection"]
+__all__ = [
+    "ENCODERS", "Encoder", "Projection", "encode", "fit", "load_encoder", "needs_projection", "settled_precision",
+]
 
 
 def _power_spectrum(grid: WindowGrid, weights: str) -> Encoder:
@@ -32,7 +34,7 @@ def _power_spectrum(grid: WindowGrid, weights: str) -> Encoder:
     return power_spectrum.PowerSpectrum(grid)
 
 
-ENCODERS: Mapping[str, Callable[[WindowGrid, str], Encoder]] = MappingProxyType(
+ENCODERS: Mapping[str, Callable[..., Encoder]] = MappingProxyType(
     {
         spectral.NAME: spectral.Spectral,
         power_spectrum.NAME: _power_spectrum,
@@ -40,10 +42,10 @@ ENCODERS: Mapping[str, Callable[[WindowGrid, str], Encoder]] = MappingProxyType(
         beta_vae.NAME: beta_vae.BetaVae,
     }
 )
-"""Name → maker of an encoder for a window grid and a weights file."""
+"""Name → maker of an encoder for a window grid and a weights file; for some also a projection, or a precision."""
 
 _PROJECTED = frozenset({resnet50.NAME})
-_OF_SEVERAL_PRECISIONS = frozenset({resnet50.NAME})
+_OF_SEVERAL_PRECISIONS = frozenset({spectral.NAME, resnet50.NAME})
 
 _GRID = WindowGrid()
 
@@ -69,9 +71,8 @@ def load_encoder(
     projection : Path or str
         The corpus' projection, for an encoder that needs one; empty for the features that :func:`fit` fits it to.
     precision : str
-        What the encoder computes with: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the fastest here. Its
-        spec says which; vectors of one corpus have one, so give that spec's again. Encoders that know float32 alone
-        have that for ``auto``.
+        What the encoder computes with, as :func:`settled_precision` takes it. Its spec says which; each makes vectors
+        of its own, so give the spec's again for more of them.
 
     Raises
     ------
@@ -84,13 +85,35 @@ def load_encoder(
         raise ConfigError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
     if projection and not needs_projection(name):
         raise ConfigError(f"encoder {name} takes no projection, got {str(projection)!r}")
-    if precision == "auto":
-        precision = fastest_precision() if name in _OF_SEVERAL_PRECISIONS else "float32"
-    elif precision != "float32" and name not in _OF_SEVERAL_PRECISIONS:
-        raise ConfigError(f"encoder {name} computes in float32 alone, not {precision!r}")
+    settled = settled_precision(name, precision)
     # by content: another corpus may come to lie where this one lay
     digest = digest_of(Path(projection), name) if projection else ""
-    return _load(name, grid, weights, str(projection), digest, precision)
+    return _load(name, grid, weights, str(projection), digest, settled)
+
+
+def settled_precision(name: str, precision: str) -> str:
+    """Return what an encoder computes with on this machine.
+
+    Parameters
+    ----------
+    name : str
+        Of the encoder.
+    precision : str
+        ``float32``, ``bfloat16``, ``float16``, or ``auto``: the fastest here of those that the encoder knows, which is
+        float32 for one that knows no other.
+
+    Raises
+    ------
+    ConfigError
+        Where there is no such precision, or the encoder does not know it.
+    """
+    if precision == "auto":
+        return fastest_precision() if name in _OF_SEVERAL_PRECISIONS else "float32"
+    check_precision(precision)
+    if precision != "float32" and name not in _OF_SEVERAL_PRECISIONS:
+        raise ConfigError(f"encoder {name} computes in float32 alone, not in {precision}; others are known to "
+                          f"{' and '.join(sorted(_OF_SEVERAL_PRECISIONS))}")
+    return precision
 
 
 def needs_projection(name: str) -> bool:
@@ -158,6 +181,9 @@ def encode(
 def _load(
     name: str, grid: WindowGrid, weights: str, projection: str, projection_digest: str, precision: str
 ) -> Encoder:
-    if name == resnet50.NAME:
-        return resnet50.ResNet50(grid, weights, Path(projection) if projection else None, precision)
-    return ENCODERS[name](grid, weights)
+    more: dict[str, Any] = {}
+    if name in _PROJECTED:
+        more["projection"] = Path(projection) if projection else None
+    if name in _OF_SEVERAL_PRECISIONS:
+        more["precision"] = precision
+    return ENCODERS[name](grid, weights, **more)

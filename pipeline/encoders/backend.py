@@ -98,11 +98,16 @@ def fastest_precision() -> Precision:
     return "float32"
 
 
-@contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-    """Make what is built within the block compute in ``precision``; :class:`ConfigError` for none of the three."""
+def check_precision(precision: str) -> None:
+    """Raise :class:`ConfigError` unless ``precision`` is one of :data:`PRECISIONS`."""
     if precision not in PRECISIONS:
         raise ConfigError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}")
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Make what this thread builds within the block compute in ``precision``; see :func:`check_precision`."""
+    check_precision(precision)
     config = keras().config
     before = config.dtype_policy()
     config.set_dtype_policy(precision if precision == "float32" else f"mixed_{precision}")

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
 from pipeline.encoders.backend import (
+    check_precision,
+    computing_in,
     digest_of,
     has_gpu_device,
     in_batches,
@@ -40,12 +42,13 @@ DIMENSION = 128
 INTEGRATIONS, CHANNELS = 16, 256
 """The windows it was taught on, the only ones it takes."""
 SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
-TOLERANCE = 2e-3
-"""Components of one window's vector differ by less, whatever the batch and the hardware, in float32."""
+TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
+"""By precision: components of one window's vector differ by less, whatever the batch and the hardware."""
 BATCH = 128
 """Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
 PLAIN_BELOW = 4096
-"""Fewer windows than this do not wait for Keras to load, unless it is loaded or there is a GPU for it to use."""
+"""Fewer windows than this do not wait for Keras to load, unless it is loaded or there is a GPU for it to use; numpy has
+float32 alone, so in less precision every window does."""
 
 _WIDTHS = (48, 96, 128)
 SPECTRUM_UNITS = 192
@@ -63,14 +66,23 @@ class Spectral:
         Shape of the windows; only 16 × 256 will do.
     weights : str
         A file made by ``lookalike train spectral``; empty for the shipped one.
+    precision : str
+        ``float32``, ``bfloat16`` or ``float16``: other vectors each, so it is part of the spec.
+    batch : int
+        Windows at once.
 
     Raises
     ------
+    ConfigError
+        For another precision.
     EncoderError
         For windows of another shape, or where the weights are missing or do not fit.
     """
 
-    def __init__(self, grid: WindowGrid, weights: str = "", batch: int = BATCH) -> None:
+    def __init__(
+        self, grid: WindowGrid, weights: str = "", precision: str = "float32", batch: int = BATCH
+    ) -> None:
+        check_precision(precision)
         if (grid.integrations, grid.channels) != (INTEGRATIONS, CHANNELS):
             raise EncoderError(
                 f"encoder {NAME} takes windows of {INTEGRATIONS} spectra × {CHANNELS} channels, not "
@@ -87,7 +99,8 @@ class Spectral:
             dimension=DIMENSION,
             input=f"cutout-v{CUTOUT_VERSION} {INTEGRATIONS}x{CHANNELS}",
             weights_sha256=digest,
-            tolerance=TOLERANCE,
+            precision=precision,
+            tolerance=TOLERANCE[precision],
         )
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -107,13 +120,15 @@ class Spectral:
             return unit_rows(NAME, in_batches(self._plain, prepare, windows, batch, DIMENSION))
         return unit_rows(NAME, in_batches(self._keras, prepare, windows, self._batch, DIMENSION))
 
-    @staticmethod
-    def _is_plain_enough(windows: int) -> bool:
+    def _is_plain_enough(self, windows: int) -> bool:
+        if self.spec.precision != "float32":
+            return False
         return windows < PLAIN_BELOW and "keras" not in sys.modules and not has_gpu_device()
 
     @cached_property
     def _keras(self) -> Any:
-        model = build()
+        with computing_in(self.spec.precision):
+            model = build()
         load_weights(self._path, model, NAME)
         return model
 

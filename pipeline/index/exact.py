@@ -113,7 +113,8 @@ def _merge_block(
     """Let the vectors of ``block``, rows ``start`` and on, into the (q, k) best so far, in place."""
     _check_dimension(queries.shape[1], block.shape[1])
     k = rows.shape[1]
-    rough = queries @ block.T
+    with np.errstate(invalid="ignore"):  # of vectors that are not finite: named below
+        rough = queries @ block.T
     if not unit_length:
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
         if (bad := np.flatnonzero(~((lengths > 0) & np.isfinite(lengths)))).size:

@@ -1,11 +1,14 @@
-"""The runs a user starts: ingest, embed and index. Progress comes as snapshots; nothing is printed below the command
-line."""
+"""The runs a user starts: ingest, embed, index and remove.
+
+Progress comes as snapshots; nothing is printed below the command line.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ from pipeline.run.corpus import (
     manifest_if_any,
     open_or_create,
     put_in_order,
+    require_ingestable,
     require_own_encoder,
     require_same_encoder,
+    settled,
     spec_of,
 )
 from pipeline.run.driver import Driver
@@ -29,9 +34,10 @@ from pipeline.run.engine import Engine, SerialEngine
 from pipeline.run.index import index_corpus
 from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, stat_of, works_of
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
+from pipeline.run.remove import Removal, remove
 from pipeline.store import CorpusStore, SegmentEntry
 
-__all__ = ["Progress", "RunReport", "embed", "index", "ingest"]
+__all__ = ["Progress", "Removal", "RunReport", "embed", "index", "ingest", "remove"]
 
 
 def ingest(
@@ -78,11 +84,13 @@ def ingest(
     found, reports = find_files([Path(path).absolute() for path in paths])
     if not found and not reports:
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
+    require_ingestable(root, config)
+    config = replace(config, encoder=settled(config.encoder))
     spec = spec_of(root, config.encoder, config)  # before anything is made: it may not be had
     stats = {str(file.path): stat_of(file.path) for file in found}
     tracker = Tracker(listener, files=len(found))
     if dry_run:
-        manifest = manifest_if_any(root, config)
+        manifest = manifest_if_any(root)
         unknown, known = split_known(found, stats.values(), manifest)
         plan = make_plan(SerialEngine(), unknown, manifest, config, tracker)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
@@ -110,6 +118,7 @@ def embed(
     *,
     encoder: str | None = None,
     weights: str | Path = "",
+    precision: str | None = None,
     config: Config | None = None,
     serial: bool = False,
     dry_run: bool = False,
@@ -128,6 +137,9 @@ def embed(
         Name of the encoder; by default the corpus' own.
     weights : path, optional
         Its weights file; by default that of ``corpus.toml`` for the corpus' own encoder, else the encoder's own.
+    precision : str, optional
+        What it computes with: one of :data:`pipeline.config.PRECISIONS`, each an encoder of its own; by default that of
+        ``corpus.toml`` for the corpus' own encoder, else float32.
     config, serial, dry_run, listener
         As :func:`ingest` takes them.
 
@@ -146,7 +158,7 @@ def embed(
     store = CorpusStore.open(root)
     config = config or Config.load(root)
     store.require_identity(config.identity())
-    chosen = _chosen(config.encoder, encoder, weights)
+    chosen = settled(_chosen(config.encoder, encoder, weights, precision))
     spec = spec_of(root, chosen, config)
     tracker = Tracker(listener)
     made: list[SourceReport] = []
@@ -170,7 +182,7 @@ def embed(
 def index(
     corpus: str | Path = "corpus", client: Any = None, *, config: Config | None = None
 ) -> tuple[SegmentEntry, ...]:
-    """Build index segments of the vectors that have none yet.
+    """Build index segments of the vectors that have none yet, and join small ones (:mod:`pipeline.run.index`).
 
     Parameters
     ----------
@@ -183,13 +195,15 @@ def index(
     Returns
     -------
     tuple of SegmentEntry
-        The new segments: none where fewer than ``index.exact_below`` vectors are left, which are scanned exactly.
+        The new segments, joined ones among them. Fewer than ``index.exact_below`` vectors are left without: searches
+        scan them exactly.
     """
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
     config = config or Config.load(root)
     is_serial = client is None and not config.run.scheduler
     with disk_errors(root), store.lock(), _engine(config, client, is_serial) as engine:
+        put_in_order(store)
         return index_corpus(engine, store, config.index)
 
 
@@ -215,12 +229,11 @@ def _scan(
     return [*plan.reports, *driver.run(works)]
 
 
-def _chosen(own: EncoderConfig, name: str | None, weights: str | Path) -> EncoderConfig:
-    """Return the encoder asked for; the weights of the corpus' own encoder are no other's."""
-    given = str(Path(weights).absolute()) if weights else ""
-    if name is None or name == own.name:
-        return EncoderConfig(own.name, given or own.weights)
-    return EncoderConfig(name, given)
+def _chosen(own: EncoderConfig, name: str | None, weights: str | Path, precision: str | None) -> EncoderConfig:
+    """Return the encoder asked for; the weights and the precision of the corpus' own encoder are no other's."""
+    default = own if name in (None, own.name) else EncoderConfig(name)
+    return replace(default, weights=str(Path(weights).absolute()) if weights else default.weights,
+                   precision=precision or default.precision)
 
 
 @contextmanager

@@ -8,13 +8,28 @@ from pathlib import Path
 
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
 from pipeline.durable import write_atomic
-from pipeline.encoders import needs_projection
+from pipeline.encoders import needs_projection, settled_precision
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
 from pipeline.run.ingest import file_entry
 from pipeline.store import CorpusStore, Manifest, corpus_encoder, is_fitted
 
 logger = logging.getLogger(__name__)
+
+
+def settled(encoder: EncoderConfig) -> EncoderConfig:
+    """Return an encoder with its precision settled: what is fastest here, where it says ``auto``."""
+    return replace(encoder, precision=settled_precision(encoder.name, encoder.precision))
+
+
+def require_ingestable(root: Path, config: Config) -> None:
+    """Raise :class:`CorpusMismatch` where there is a corpus that holds other windows, or has another encoder."""
+    try:
+        store = CorpusStore.open(root)
+    except CorpusNotFound:
+        return
+    store.require_identity(config.identity())
+    _require_own_name(root, config.encoder)
 
 
 def open_or_create(root: Path, config: Config) -> CorpusStore:
@@ -39,14 +54,12 @@ def _write_config(root: Path, config: Config) -> None:
     write_atomic(root / CONFIG_FILE, replace(config, index=own.index, run=own.run).to_toml().encode())
 
 
-def manifest_if_any(root: Path, config: Config) -> Manifest:
+def manifest_if_any(root: Path) -> Manifest:
     """Read the manifest of the corpus, an empty one where there is no corpus yet."""
     try:
-        store = CorpusStore.open(root)
+        return CorpusStore.open(root).manifest()
     except CorpusNotFound:
         return Manifest()
-    store.require_identity(config.identity())
-    return store.manifest()
 
 
 def spec_of(root: Path, encoder: EncoderConfig, config: Config) -> EncoderSpec | None:
@@ -56,8 +69,9 @@ def spec_of(root: Path, encoder: EncoderConfig, config: Config) -> EncoderSpec |
 
 
 def put_in_order(store: CorpusStore) -> None:
-    """Clear away what dead runs left, drop from the manifest what was removed, adopt what was committed."""
+    """Clear away what dead runs left and what has left the corpus, drop what is gone, adopt what was committed."""
     store.clean_staging()
+    store.clean_retired()
     if gone := store.forget_missing():
         logger.warning("%d sources without their folders are dropped, ingest them anew: %s", len(gone), gone[0])
     recovered = store.recover()
@@ -79,13 +93,23 @@ def put_in_order(store: CorpusStore) -> None:
                 len(recovered.sources), len(recovered.vectors))
 
 
+def _require_own_name(root: Path, asked: EncoderConfig) -> None:
+    """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder, in its own precision."""
+    own = Config.load(root).encoder
+    add = f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}"
+    if asked.name != own.name:
+        raise CorpusMismatch(f"{root}: its encoder is {own.name}, this run asks for {asked.name}; ingest without "
+                             f"--encoder, {add}")
+    precision, own_precision = settled(asked).precision, settled(own).precision
+    if precision != own_precision:
+        raise CorpusMismatch(f"{root}: its encoder {own.name} computes in {own_precision}, this run asks for "
+                             f"{precision}; ingest without --precision, {add} --precision {precision}")
+
+
 def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderSpec | None) -> None:
     """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder, as it is there."""
     root, held = store.root, store.manifest().encoders
-    own = Config.load(root).encoder.name
-    if asked.name != own:
-        raise CorpusMismatch(f"{root}: its encoder is {own}, this run asks for {asked.name}; ingest without --encoder, "
-                             f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}")
+    _require_own_name(root, asked)
     if spec is not None and held and spec.key not in held:
         raise CorpusMismatch(f"{root}: its vectors were made by {', '.join(sorted(held))}, this run asks for "
                              f"{spec.key}; ask for the same encoder and weights, or first add vectors of this one "
@@ -101,7 +125,9 @@ def require_same_encoder(store: CorpusStore, spec: EncoderSpec | None) -> None:
     if held.get(spec.key, spec) != spec:
         raise CorpusMismatch(f"{store.root}: its vectors {spec.key} were made by {held[spec.key]}, this run has "
                              f"{spec}; use the program and the weights that made them")
-    others = sorted(key for key, other in held.items() if other.name == spec.name and key != spec.key)
+    mine = (spec.version, spec.weights_sha256)  # precisions share the projection
+    others = sorted(key for key, other in held.items()
+                    if other.name == spec.name and (other.version, other.weights_sha256) != mine)
     if needs_projection(spec.name) and others:
         raise CorpusMismatch(f"{store.root}: its projection of {spec.name} was fitted with {others[0]}, this run has "
                              f"{spec.key}; use the weights it was fitted with, or name another corpus")

@@ -20,7 +20,8 @@ from pipeline.plan import Plan, Probed, choose_sources, parts_of
 from pipeline.run.engine import Engine, pump
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore, FileEntry, Manifest
-from pipeline.windows import Tiling
+from pipeline.text import shown
+from pipeline.windows import Tiling, product_width
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,23 @@ def make_plan(
         tracker.files_done += len(batch)
         tracker.tell()
     # in the order found, not of arrival: the first of several copies is the one that is read
-    return choose_sources([probed[file] for file in files], manifest)
+    plan = choose_sources([probed[file] for file in files], manifest)
+    _warn_of_unknown_coarse_channels(plan, config)
+    return plan
+
+
+def _warn_of_unknown_coarse_channels(plan: Plan, config: Config) -> None:
+    """Say once whose band is taken as one for want of anything better: a DC spike that stays in it is kept as a signal.
+
+    Where the coarse channels are known but narrower than a window, there is nothing to be done.
+    """
+    guessed = [item.source.path for item in plan.todo if item.source.coarse.origin == "whole-band"
+               and config.scan.coarse_width is None and product_width(item.source.header) is None]
+    if guessed:
+        more = f" and {len(guessed) - 1:,} more" if len(guessed) > 1 else ""
+        logger.warning("%s%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
+                       "one and no DC spike is masked; if there are any, name the width with --coarse-width in a new "
+                       "corpus", shown(guessed[0]), more)
 
 
 @contextmanager

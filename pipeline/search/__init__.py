@@ -1,7 +1,8 @@
 """Search: from a pattern to the windows of a corpus that look like it."""
 
 from pipeline.search.corpus import Corpus, open_corpus
+from pipeline.search.filters import Filters
 from pipeline.search.result import SearchResult
 from pipeline.search.status import CorpusStatus
 
-__all__ = ["Corpus", "CorpusStatus", "SearchResult", "open_corpus"]
+__all__ = ["Corpus", "CorpusStatus", "Filters", "SearchResult", "open_corpus"]

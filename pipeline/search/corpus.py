@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,18 +13,24 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.model import Hit, Match
+from pipeline.search.at_most import AtMost
+from pipeline.search.encoder import encoder_key, vectors_held
+from pipeline.search.filters import Filters
 from pipeline.search.from_file import query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
-from pipeline.search.hits import best_hits
+from pipeline.search.hits import best_hits, window_of
 from pipeline.search.merge import Merged
-from pipeline.search.nearest import Scope
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.query import Query, relative_power
 from pipeline.search.result import SearchResult
+from pipeline.search.scope import Scope
+from pipeline.search.searched import Searched
 from pipeline.search.status import CorpusStatus, status_of
 
 ONE_SHOT_SCANS = 1_000_000
 """Vectors that are scanned within the second or two that loading pynndescent takes."""
+
+_SecondLook = Callable[[Sequence[Merged]], "Sequence[tuple[Merged, Match | None]]"]
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
@@ -55,7 +60,7 @@ class Corpus:
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None) -> None:
         self._corpus = opened
-        self._encoder = self._encoder_key(encoder) if encoder else None
+        self._encoder = encoder_key(opened, encoder) if encoder else None
 
     @property
     def root(self) -> Path:
@@ -69,7 +74,11 @@ class Corpus:
 
     def status(self) -> CorpusStatus:
         """Count what is in the corpus."""
-        return status_of(self.root, self._corpus.manifest)
+        try:
+            default = encoder_key(self._corpus, self._encoder)
+        except QueryError:  # there are no vectors that a search would compare
+            default = ""
+        return status_of(self.root, self._corpus.manifest, default)
 
     def search(
         self,
@@ -88,6 +97,9 @@ class Corpus:
         rerank_drift: bool = False,
         rerank_mirror: bool = False,
         near_frequency: float = 0.0,
+        filters: Filters | None = None,
+        per_file: int | None = None,
+        per_mhz: int | None = None,
         one_shot: bool = False,
     ) -> SearchResult:
         """Find the windows of the corpus that look like a pattern, which is one of:
@@ -121,6 +133,11 @@ class Corpus:
         near_frequency : float
             How much nearness to the query's frequency counts beside the pattern in the order of hits, after the
             published frequency embedding: 0 for nothing, 1 for as much. Not with ``rerank``, nor for an array.
+        filters : Filters, optional
+            What hits must be: of some frequencies, files, targets, telescopes or times. It is as if the corpus held no
+            other windows.
+        per_file, per_mhz : int, optional
+            Most hits that one source may give, or one MHz: those that begin, say, from 1532 MHz on and below 1533.
         one_shot : bool
             The process ends after this search: up to a million vectors are rather scanned than the graph's library
             loaded, which takes longer.
@@ -128,7 +145,7 @@ class Corpus:
         Raises
         ------
         QueryError
-            The query names something that is not there, or shows nothing.
+            The query names something that is not there, or shows nothing; or a filter leaves nothing to find.
         EncoderError
             The query must be embedded, and the encoder cannot be had.
         CorpusDamaged
@@ -142,32 +159,23 @@ class Corpus:
             raise QueryError(f"near_frequency must be 0 or more, got {near_frequency}")
         if near_frequency and (rerank or power is not None):
             raise QueryError(f"near_frequency does not go with {'rerank' if rerank else 'an array, which has none'}")
-        encoder_key = self._encoder_key(encoder)
-        given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
-        if len(given) != 1:
-            raise QueryError(f"give one of file, window and power, got {' and '.join(given) or 'none'}")
-        if file is not None:
-            if f_start_mhz is None or f_stop_mhz is None:
-                raise QueryError(f"{fspath(file)}: give f_start_mhz and f_stop_mhz, the range to look for")
-            query = query_of_range(self._corpus, encoder_key, fspath(file), f_start_mhz, f_stop_mhz, polarisation)
-        elif window is not None:
-            query = query_of_window(self._corpus, encoder_key, window)
-        else:
-            query = query_of_power(self._corpus, encoder_key, power)
-        scope = self._scope(encoder_key, query, all_resolutions)
+        at_most = AtMost(per_file, per_mhz)
+        key = encoder_key(self._corpus, encoder or self._encoder)
+        query = self._query(key, file, f_start_mhz, f_stop_mhz, polarisation, window, power)
+        searched = Searched(self._corpus, self._scope(key, query, all_resolutions, filters or Filters()))
+        scope, findable = searched.scope, searched.count()
         exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
-        if rerank:
-            found = self._reranked(query, scope, k, exact, rerank_drift, rerank_mirror)
-        else:
-            found = [(merged, None) for merged in self._found(query, scope, k, exact, near_frequency)]
+        second_look = self._second_look(query, rerank, rerank_drift, rerank_mirror, near_frequency)
+        found = self._found(query, searched, k, exact, at_most, second_look)
         best_query = found[0][0].best.query if found else 0
-        left_out = sorted(set(self._resolutions(encoder_key)) - scope.resolutions)
+        left_out = sorted(set(vectors_held(self._corpus.manifest, key)) - scope.resolutions)
         return SearchResult(
-            query={**query.record, "encoder": encoder_key, "resolutions": sorted(scope.resolutions),
+            query={**query.record, "encoder": key, "resolutions": sorted(scope.resolutions),
                    "resolutions_left_out": left_out, "k": k, "exact": exact, "rerank": rerank,
                    "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
-                   "near_frequency": near_frequency},
-            corpus=self._counts(encoder_key),
+                   "near_frequency": near_frequency, "filters": scope.filters.to_json(), "per_file": per_file,
+                   "per_mhz": per_mhz},
+            corpus=self._counts(key, findable),
             hits=tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1)),
             query_window=query.windows[best_query] if query.windows else None,
             query_power=partial(query.power_of, best_query),
@@ -182,58 +190,59 @@ class Corpus:
             images.append(relative_power(group.cutouts(row)[0], float(group.column("spread", row)[0])))
         return images
 
-    def _encoder_key(self, name: str | None) -> str:
-        """Key of the encoder asked for, which must have made vectors."""
-        manifest, asked = self._corpus.manifest, name or self._encoder
-        wanted = asked or self._corpus.config.encoder.name
-        held = {key: spec for key, spec in manifest.encoders.items() if self._resolutions(key)}
-        keys = [key for key, spec in held.items() if wanted in (key, spec.name)]
-        if not keys:
-            make = f"embed --encoder {wanted}" if manifest.sources else "ingest DATA"
-            raise QueryError(f"{self.root}: has no vectors of encoder {wanted}, but of "
-                             f"{', '.join(sorted(held)) or 'no encoder'}; make some with: lookalike {make} "
-                             f"--corpus {self.root}")
-        # vectors of weights that somebody tries out never take the place of those that an ingest makes
-        config = self._corpus.config.encoder
-        own = [key for key in keys if (held[key].name, manifest.weights.get(key, "")) == (config.name, config.weights)]
-        if asked is not None and len(keys) > 1 and len(own) != 1:
-            raise QueryError(f"{self.root}: has vectors of several encoders named {wanted}; give the key of one: "
-                             f"{', '.join(sorted(keys))}")
-        # of the versions of one encoder, the one with most vectors; of equals, the newest
-        return max(reversed(own or keys), key=lambda key: self._resolutions(key).total())
+    def _query(
+        self, key: str, file: str | PathLike[str] | None, f_start_mhz: float | None, f_stop_mhz: float | None,
+        polarisation: int | None, window: str | None, power: Any,
+    ) -> Query:
+        given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
+        if len(given) != 1:
+            raise QueryError(f"give one of file, window and power, got {' and '.join(given) or 'none'}")
+        if file is not None:
+            if f_start_mhz is None or f_stop_mhz is None:
+                raise QueryError(f"{fspath(file)}: give f_start_mhz and f_stop_mhz, the range to look for")
+            return query_of_range(self._corpus, key, fspath(file), f_start_mhz, f_stop_mhz, polarisation)
+        if window is not None:
+            return query_of_window(self._corpus, key, window)
+        return query_of_power(self._corpus, key, power)
 
-    def _resolutions(self, encoder_key: str) -> Counter[str]:
-        """Resolution class → vectors of an encoder."""
-        counts: Counter[str] = Counter()
-        for entry in self._corpus.manifest.sources.values():
-            counts[entry.resolution] += entry.vectors.get(encoder_key, 0)
-        return +counts
-
-    def _scope(self, encoder_key: str, query: Query, all_resolutions: bool) -> Scope:
-        held = self._resolutions(encoder_key)
+    def _scope(self, encoder_key: str, query: Query, all_resolutions: bool, filters: Filters) -> Scope:
+        held = vectors_held(self._corpus.manifest, encoder_key)
         wanted = query.resolution or max(sorted(held), key=lambda resolution: held[resolution])
         if wanted not in held and not all_resolutions:
             raise QueryError(f"{query.record['file']} has resolution {wanted}, the corpus only "
                              f"{', '.join(sorted(held))}; to compare them all the same, ask for all resolutions")
-        return Scope.of(self._corpus.manifest, encoder_key, frozenset(held if all_resolutions else {wanted}))
+        resolutions = frozenset(held if all_resolutions else {wanted})
+        return Scope.of(self._corpus.manifest, encoder_key, resolutions, filters)
 
-    def _found(self, query: Query, scope: Scope, k: int, exact: bool, near_frequency: float) -> list[Merged]:
-        """Return the ``k`` best hits by cosine, or by cosine and frequency."""
-        if not near_frequency:
-            return best_hits(self._corpus, query, scope, k, exact=exact)
-        from pipeline.search.second_look import POOL, nearby_first  # loads scipy
+    def _second_look(
+        self, query: Query, rerank: bool, drift: bool, mirror: bool, near_frequency: float
+    ) -> _SecondLook | None:
+        """Return what puts hits into a new order, if anything is to; both ways load scipy."""
+        if rerank:
+            from pipeline.search.second_look import look_again
 
-        hits = best_hits(self._corpus, query, scope, max(k, POOL), exact=exact)
-        return nearby_first(query, hits, near_frequency)[:k]
+            return partial(look_again, self._corpus, query, drift=drift, mirror=mirror)
+        if near_frequency:
+            from pipeline.search.second_look import nearby_first
 
-    def _reranked(
-        self, query: Query, scope: Scope, k: int, exact: bool, drift: bool, mirror: bool
+            return lambda hits: [(hit, None) for hit in nearby_first(query, hits, near_frequency)]
+        return None
+
+    def _found(
+        self, query: Query, searched: Searched, k: int, exact: bool, at_most: AtMost, second_look: _SecondLook | None
     ) -> list[tuple[Merged, Match | None]]:
-        """Return the ``k`` best of the hits that are looked at again."""
-        from pipeline.search.second_look import POOL, look_again  # loads scipy
+        """Return the ``k`` best hits by cosine, or of the best by cosine those that a second look prefers."""
+        if second_look is None:
+            return [(hit, None) for hit in best_hits(searched, query, k, exact=exact, at_most=at_most)]
+        from pipeline.search.second_look import POOL
 
-        hits = best_hits(self._corpus, query, scope, max(k, POOL), exact=exact)
-        return [*look_again(self._corpus, query, hits, drift=drift, mirror=mirror)[:k]]
+        pool = best_hits(searched, query, max(k, POOL), exact=exact)
+        if at_most:
+            # of twice as many that differ enough, any order leaves k
+            others = best_hits(searched, query, 2 * k, exact=exact, at_most=at_most)
+            pool = list({(hit.best.window.source_id, hit.best.window.number): hit for hit in (*others, *pool)}.values())
+            pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
+        return at_most.pick(second_look(pool), k, lambda found: window_of(found[0]))[0]
 
     def _hit(self, rank: int, merged: Merged, match: Match | None) -> Hit:
         window = merged.best.window
@@ -253,11 +262,12 @@ class Corpus:
             match=match,
         )
 
-    def _counts(self, encoder_key: str) -> dict[str, int]:
+    def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
         manifest = self._corpus.manifest
         return {
             "windows": sum(entry.windows_seen for entry in manifest.sources.values()),
-            "vectors": self._resolutions(encoder_key).total(),
+            "vectors": vectors_held(manifest, encoder_key).total(),
+            "searched": findable,
             "sources": len(manifest.sources),
             "generation": manifest.generation,
         }

@@ -12,6 +12,9 @@ from pipeline.model import WindowGrid
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.query import Query, embed, usable, with_signal
 
+MOST_NEGATIVE = 0.1
+"""Share of an array. Of power in dB, or less its mean, about half is; of power only what is broken, and masked."""
+
 
 def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     """Make a query of linear power (spectra, channels), channels in ascending frequency.
@@ -23,7 +26,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     Raises
     ------
     QueryError
-        It is no such array, or shows nothing.
+        It is no such array, shows nothing, lies on its side, or holds decibels or differences from a mean.
     """
     from pipeline.cutouts import flatten_windows, quantise_windows  # loads scipy
 
@@ -35,11 +38,14 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     valid = np.isfinite(wide) & (wide > 0)
     if not valid.any():
         raise QueryError(f"the array of shape {array.shape} holds no number above zero: give linear power, not dB")
+    _check_power(wide)
+    note = _check_axes(array.shape, corpus.config.scan.grid)
     pieces = cut_array(np.where(valid, wide, np.nan), corpus.config.scan.grid)
     flat, spreads = flatten_windows(pieces)
     cutouts = quantise_windows(flat, spreads)
     found = usable(cutouts, f"the array of shape {array.shape}")
-    found, note = with_signal(corpus, cutouts, spreads, found, np.zeros(len(cutouts), np.bool_))
+    found, is_noise = with_signal(corpus, cutouts, spreads, found, np.zeros(len(cutouts), np.bool_))
+    note = "; ".join(filter(None, [note, is_noise]))
 
     def power_of(i: int) -> NDArray[np.float64]:
         piece: NDArray[np.float64] = pieces[found[i]]
@@ -54,6 +60,27 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
         resolution="",
         record={"kind": "array", "shape": list(array.shape), "windows": len(found), **({"note": note} if note else {})},
     )
+
+
+def _check_power(array: NDArray[np.float64]) -> None:
+    """Raise :class:`QueryError` where so much of an array is negative that it cannot be power."""
+    finite = np.isfinite(array)
+    share = np.count_nonzero(array[finite] < 0) / np.count_nonzero(finite)
+    if share > MOST_NEGATIVE:
+        raise QueryError(f"{share:.0%} of the array of shape {array.shape} is negative: that is dB, or power less its "
+                         "mean; give linear power, such as 10**(dB/10), with nothing subtracted")
+
+
+def _check_axes(shape: tuple[int, ...], grid: WindowGrid) -> str:
+    """Return a note where an array may lie on its side; :class:`QueryError` where it plainly does."""
+    spectra, channels = shape
+    if not channels < grid.channels or spectra <= channels or grid.integrations >= grid.channels:
+        return ""
+    said = (f"the array has {spectra} spectra of {channels} channels, windows have {grid.integrations} of "
+            f"{grid.channels}")
+    if channels <= grid.integrations and spectra >= grid.channels:
+        raise QueryError(f"{said}: it lies on its side; give array.T")
+    return f"{said}: if it lies on its side, give array.T"
 
 
 def cut_array(array: NDArray[np.float64], grid: WindowGrid) -> NDArray[np.float64]:

@@ -6,13 +6,17 @@ in the corpus: what is a hit, and what is merged into it, depends neither on how
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.model import Window
+from pipeline.search.at_most import AtMost, Full
 from pipeline.search.merge import Candidate, Merged, merge
-from pipeline.search.nearest import Nearest, Scope, nearest, scores_of
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.nearest import Nearest, nearest, scores_of
 from pipeline.search.query import Query
+from pipeline.search.searched import Searched
 from pipeline.windows import Tiling
 
 FEWEST = 50
@@ -24,55 +28,69 @@ MOST_MERGED = 1000
 """A hit of so many windows is not followed any further: where everything looks alike, there is no end to it."""
 
 
-def best_hits(corpus: OpenCorpus, query: Query, scope: Scope, k: int, *, exact: bool = False) -> list[Merged]:
-    """Return the ``k`` best hits, fewer where there are not so many."""
+def best_hits(
+    searched: Searched, query: Query, k: int, *, exact: bool = False, at_most: AtMost | None = None
+) -> list[Merged]:
+    """Return the ``k`` best hits, fewer only where there are not so many.
+
+    Parameters
+    ----------
+    at_most : AtMost, optional
+        Hits that one place may give. Where some have given theirs, deeper rounds look in the others alone.
+    """
+    at_most, full = at_most or AtMost(), Full()
+    candidates = _Candidates(searched, query)
     fetch = max(FEWEST, A_HIT * k)
     while True:
-        fetch = min(fetch, scope.count)
-        found = nearest(corpus, scope, query.vectors, fetch, exact=exact)
-        candidates = _Candidates(corpus, query, scope)
+        fetch = min(fetch, searched.scope.count)
+        found = nearest(searched, query.vectors, fetch, exact=exact, full=full)
         candidates.add(found)
-        if fetch == scope.count:
-            return merge(candidates.all)[:k]
+        is_all = len(found.score) < fetch or fetch == searched.scope.count
         # what scores below the last one fetched may have betters that were not
-        sure = [hit for hit in candidates.merged(k) if hit.best.score >= found.score[-1]]
-        if len(sure) >= k:
-            return sure[:k]
+        floor = -np.inf if is_all else found.score[-1]
+        sure = [hit for hit in candidates.merged(k, at_most) if hit.best.score >= floor]
+        picked, _, full = at_most.pick(sure, k, window_of)
+        if is_all or len(picked) == k:
+            return picked
         fetch *= 2
+
+
+def window_of(hit: Merged) -> Window:
+    """Return where a hit is."""
+    return hit.best.window
 
 
 class _Candidates:
     """Windows that may become hits, those of the query itself left out."""
 
-    def __init__(self, corpus: OpenCorpus, query: Query, scope: Scope) -> None:
-        self._corpus, self._query, self._scope = corpus, query, scope
-        self._position = {source_id: i for i, source_id in enumerate(scope.source_ids)}
+    def __init__(self, searched: Searched, query: Query) -> None:
+        self._searched, self._query = searched, query
         self._known: dict[tuple[str, int], Candidate] = {}
         self._surveyed: set[tuple[str, int]] = set()
-
-    @property
-    def all(self) -> list[Candidate]:
-        """All of them."""
-        return list(self._known.values())
 
     def add(self, found: Nearest) -> bool:
         """Add windows; tell whether any is new."""
         before = len(self._known)
         for source, number, score, query in zip(found.source, found.number, found.score, found.query, strict=True):
-            source_id = self._scope.source_ids[source]
+            source_id = self._searched.scope.source_ids[source]
             if (source_id, int(number)) not in self._known:
-                window = self._corpus.window(source_id, int(number))
+                window = self._searched.corpus.window(source_id, int(number))
                 if self._query.region is None or not self._query.region.overlaps(window):
                     self._known[source_id, int(number)] = Candidate(float(score), window, int(query))
         return len(self._known) > before
 
-    def merged(self, k: int) -> list[Merged]:
-        """Merge, having looked up all stored windows that could belong to the ``k`` best hits."""
+    def merged(self, k: int, at_most: AtMost) -> list[Merged]:
+        """Merge, having looked up all stored windows that could belong to the ``k`` hits to be picked.
+
+        A hit that is passed over is followed only where it may take windows from another: over the edge of a full MHz.
+        """
         while True:
-            merged = merge(self.all)
+            merged = merge(list(self._known.values()))
+            picked, seen, _ = at_most.pick(merged, k, window_of)
+            is_picked = {id(hit) for hit in picked}
             unsurveyed: dict[str, list[int]] = {}
-            for hit in merged[:k]:
-                if len(hit.others) < MOST_MERGED:
+            for hit in merged[:seen]:
+                if len(hit.others) < MOST_MERGED and (id(hit) in is_picked or self._crosses_mhz(hit)):
                     names = {(hit.best.window.source_id, number) for number in (hit.best.window.number, *hit.others)}
                     for source_id, number in names - self._surveyed:
                         unsurveyed.setdefault(source_id, []).append(number)
@@ -81,12 +99,18 @@ class _Candidates:
             if not any([self._survey(source_id, np.array(numbers)) for source_id, numbers in unsurveyed.items()]):
                 return merged
 
+    def _crosses_mhz(self, hit: Merged) -> bool:
+        """Tell whether the windows of a hit begin in more than one MHz."""
+        source_id = hit.best.window.source_id
+        begins = (self._known[source_id, number].window.f_start_mhz for number in (hit.best.window.number, *hit.others))
+        return len({math.floor(f_mhz) for f_mhz in begins}) > 1
+
     def _survey(self, source_id: str, numbers: NDArray[np.int64]) -> bool:
         """Add the stored windows around some of a source; tell whether any is new."""
-        around = _around(numbers, self._corpus.tiling(source_id)).tolist()
+        around = _around(numbers, self._searched.corpus.tiling(source_id)).tolist()
         fresh = np.array([number for number in around if (source_id, number) not in self._known], np.int64)
-        position = self._position[source_id]
-        return self.add(scores_of(self._corpus, self._scope, position, fresh, self._query.vectors))
+        position = self._searched.position[source_id]
+        return self.add(scores_of(self._searched, position, fresh, self._query.vectors))
 
 
 def _around(numbers: NDArray[np.int64], tiling: Tiling) -> NDArray[np.int64]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
 from pipeline.index import exact_neighbors
-from pipeline.search.opened import OpenCorpus
-from pipeline.store import Manifest, SegmentEntry
+from pipeline.search.at_most import Full
+from pipeline.search.searched import Searched
 
 BATCH = 256
 """Query vectors searched at once."""
@@ -19,33 +20,6 @@ SCAN_NUMBERS = 1 << 20
 """Numbers of a block of vectors that is scanned: 4 MB in float32."""
 DEEP = 1000
 """Asked for at least so many windows, a graph is slower than a scan, and misses more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What is searched: vectors of one encoder, of some resolution classes."""
-
-    encoder_key: str
-    resolutions: frozenset[str]
-    source_ids: tuple[str, ...]
-    segments: tuple[SegmentEntry, ...]
-    unindexed: tuple[str, ...]
-    """Sources whose vectors are in no segment."""
-    count: int
-    """Vectors in all."""
-
-    @classmethod
-    def of(cls, manifest: Manifest, encoder_key: str, resolutions: frozenset[str]) -> Scope:
-        """Everything of one encoder and some resolution classes."""
-        counts = {
-            source_id: entry.vectors[encoder_key]
-            for source_id, entry in sorted(manifest.sources.items())
-            if entry.resolution in resolutions and entry.vectors.get(encoder_key)
-        }
-        segments = tuple(s for s in manifest.segments if s.encoder_key == encoder_key and s.resolution in resolutions)
-        indexed = {source_id for segment in segments for source_id in segment.source_ids}
-        unindexed = tuple(source_id for source_id in counts if source_id not in indexed)
-        return cls(encoder_key, resolutions, tuple(counts), segments, unindexed, sum(counts.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +56,9 @@ class Nearest:
 
 
 def nearest(
-    corpus: OpenCorpus, scope: Scope, vectors: NDArray[np.float32], k: int, *, exact: bool = False
+    searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, full: Full | None = None
 ) -> Nearest:
-    """Find the ``k`` windows that resemble any of the query's vectors most.
+    """Find the ``k`` windows that resemble any of the query's vectors most, fewer only where there are fewer.
 
     A pair of vectors has one score, whichever way it was found.
 
@@ -93,25 +67,25 @@ def nearest(
     vectors : (q, d) float32
     exact : bool
         Scan segments too, instead of walking their graphs.
+    full : Full, optional
+        Places not to look in.
     """
     best = Nearest.none()
-    position = {source_id: i for i, source_id in enumerate(scope.source_ids)}
     for first in range(0, len(vectors), BATCH):
         queries = vectors[first : first + BATCH]
-        for entry in scope.segments:
-            segment = corpus.segment(entry.id)
-            found = segment.search(queries, k, exact=exact or k >= DEEP)
-            positions = np.array([position[source_id] for source_id in segment.source_ids])
+        for entry in searched.scope.segments:
+            positions, among = searched.rows_of_segment(entry, full)
+            found = searched.corpus.segment(entry.id).search(queries, k, exact=exact or k >= DEEP, among=among)
             best = best.best_with(_flat(positions[found.row_source], found.row_number, found.score, first), k)
-        if scope.unindexed:
-            best = best.best_with(_scan(corpus, scope, position, queries, k, first), k)
+        if searched.scope.unindexed:
+            best = best.best_with(_scan(searched, queries, k, first, full), k)
     return best
 
 
 def scores_of(
-    corpus: OpenCorpus, scope: Scope, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
+    searched: Searched, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
 ) -> Nearest:
-    """Score some windows of one source, those that the corpus has, as :func:`nearest` would.
+    """Score some windows of one source, those that the corpus has and that pass, as :func:`nearest` would.
 
     Parameters
     ----------
@@ -120,12 +94,13 @@ def scores_of(
     numbers : (n,) int64
         Distinct window numbers, stored or not.
     """
-    source_id = scope.source_ids[source]
+    corpus, source_id = searched.corpus, searched.scope.source_ids[source]
+    numbers = numbers[searched.passes(source_id, numbers)]
     rows = corpus.rows(source_id, numbers)
     numbers, rows = numbers[rows >= 0], rows[rows >= 0]
     best = Nearest.none()
     if len(rows):
-        stored = _unit(corpus.vectors_of(source_id, scope.encoder_key, rows), source_id)
+        stored = _unit(corpus.vectors_of(source_id, searched.scope.encoder_key, rows), source_id)
         for first in range(0, len(vectors), BATCH):
             at, score = exact_neighbors(stored, vectors[first : first + BATCH], len(stored), unit_length=True)
             best = best.best_with(_flat(np.full(at.shape, source), numbers[at], score, first), len(stored))
@@ -142,36 +117,52 @@ def _flat(
 
 
 def _scan(
-    corpus: OpenCorpus,
-    scope: Scope,
-    position: dict[str, int],
-    queries: NDArray[np.float32],
-    k: int,
-    first_query: int,
+    searched: Searched, queries: NDArray[np.float32], k: int, first_query: int, full: Full | None
 ) -> Nearest:
-    """Answer from the sources that are in no segment, all vectors in order making one list of rows."""
-    counts = [corpus.manifest.sources[source_id].vectors[scope.encoder_key] for source_id in scope.unindexed]
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    rows, score = exact_neighbors(_unindexed_vectors(corpus, scope), queries, k, unit_length=True)
-    part = np.maximum(np.searchsorted(starts, rows, side="right") - 1, 0)
-    number = np.full(rows.shape, -1, np.int64)
-    for i in np.unique(part[rows >= 0]):
-        here = (part == i) & (rows >= 0)
-        number[here] = corpus.windows(scope.unindexed[i]).numbers[rows[here] - starts[i]]
-    positions = np.array([position[source_id] for source_id in scope.unindexed])
-    return _flat(positions[part], number, score, first_query)
+    """Answer from the sources that are in no segment, the vectors that may be found making one list of rows."""
+    source: list[NDArray[np.int64]] = []
+    row: list[NDArray[np.int64]] = []
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for source_id in searched.scope.unindexed:
+            for rows, vectors in _stored_vectors(searched, source_id, searched.rows_of_source(source_id, full)):
+                source.append(np.full(len(rows), searched.position[source_id]))
+                row.append(rows)
+                yield vectors
+
+    at, score = exact_neighbors(blocks(), queries, k, unit_length=True)
+    if not row:
+        return Nearest.none()
+    sources, rows = np.concatenate(source)[at], np.concatenate(row)[at]
+    number = np.full(at.shape, -1, np.int64)
+    for position in np.unique(sources[at >= 0]):
+        here = (sources == position) & (at >= 0)
+        number[here] = searched.corpus.numbers(searched.scope.source_ids[position])[rows[here]]
+    return _flat(sources, number, score, first_query)
 
 
-def _unindexed_vectors(corpus: OpenCorpus, scope: Scope) -> Iterator[NDArray[np.float32]]:
-    for source_id in scope.unindexed:
-        group = corpus.vectors(source_id, scope.encoder_key)
-        expected = corpus.manifest.sources[source_id].vectors[scope.encoder_key]
+def _stored_vectors(
+    searched: Searched, source_id: str, wanted: NDArray[np.bool_] | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Read a source's vectors, or those of some of its rows, block by block: rows and unit vectors."""
+    if wanted is not None and not wanted.any():
+        return
+    corpus, key = searched.corpus, searched.scope.encoder_key
+    expected = corpus.manifest.sources[source_id].vectors[key]
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        group = corpus.vectors(source_id, key)
         if group.count != expected:
             raise CorpusDamaged(f"{group.folder}: holds {group.count} vectors, the manifest says {expected}; remove "
                                 "the folder and ingest the source anew")
-        block = max(1, SCAN_NUMBERS // group.dimension)
-        for start in range(0, group.count, block):
-            yield _unit(group.vectors(start, min(start + block, group.count)), source_id)
+        return _unit(group.vectors(start, stop), source_id)
+
+    block = max(1, SCAN_NUMBERS // corpus.manifest.encoders[key].dimension)
+    for start in range(0, expected, block):
+        stop = min(start + block, expected)
+        rows = np.arange(start, stop) if wanted is None else start + np.flatnonzero(wanted[start:stop])
+        if len(rows):
+            yield rows, corpus.keep_array((source_id, key, start), partial(read, start, stop))[rows - start]
 
 
 def _unit(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.float32]:

@@ -6,20 +6,22 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
-from pipeline.errors import QueryError
 from pipeline.index import Segment
 from pipeline.model import Window
-from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder
+from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder, source_named
 from pipeline.windows import Tiling
 
 KEPT_OPEN = 256
 """Groups that are kept open: their window numbers and what the file system said of them."""
+KEPT_BYTES = 1 << 28
+"""Window numbers and vectors of sources that are in no segment, kept in memory between searches: opening thousands of
+small groups takes seconds, comparing what is in them milliseconds."""
 READ_ROWS = 4096
 """Rows that are so close are read at once."""
 
@@ -37,6 +39,8 @@ class OpenCorpus:
         self.config = Config.load(self.root)
         store.require_identity(self.config.identity())  # corpus.toml may have been edited
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
+        self._arrays: dict[Hashable, NDArray[Any]] = {}
+        self._room = KEPT_BYTES
         self._lock = threading.Lock()
         self._segments: dict[str, Segment] = {}
 
@@ -55,9 +59,13 @@ class OpenCorpus:
         """Open a source's vectors."""
         return self._keep((source_id, encoder_key), lambda: VectorGroup.open(self.root, encoder_key, source_id))
 
+    def numbers(self, source_id: str) -> NDArray[np.int64]:
+        """Return the numbers of a source's windows, one a row."""
+        return self.keep_array(source_id, lambda: self.windows(source_id).numbers)
+
     def rows(self, source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of windows in their source's group; −1 for one that was not kept."""
-        stored = self.windows(source_id).numbers
+        stored = self.numbers(source_id)
         order = self._keep((source_id, "order"), lambda: np.argsort(stored))
         if not len(stored):
             return np.full(len(numbers), -1, np.int64)
@@ -92,18 +100,23 @@ class OpenCorpus:
         QueryError
             There is none, or several: these are listed.
         """
-        sources = self.manifest.sources
-        if text in sources:
-            return text
-        found = {source_id for source_id, entry in sources.items()
-                 if text in {Path(path).name for path in (entry.path, *entry.also_at)}}
-        found = found or {source_id for source_id in sources if text and source_id.startswith(text)}
-        if not found:
-            raise QueryError(f"{text}: no such file, and no source of {self.root} has this id or file name; "
-                             f"it has {_listed(sorted(sources))}")
-        if len(found) > 1:
-            raise QueryError(f"{text}: could be any of {_listed(sorted(found))}; say which, by more of its id")
-        return found.pop()
+        paths = {source_id: (entry.path, *entry.also_at) for source_id, entry in self.manifest.sources.items()}
+        return source_named(text, paths, f"such file, and no source of {self.root}")
+
+    def keep_array(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return what was made of this key before, else make it, and keep it while there is room.
+
+        What no longer fits is made anew each time: of arrays that are read in turn, the first are as good as any.
+        """
+        with self._lock:
+            if key in self._arrays:
+                return self._arrays[key]
+        made = make()
+        with self._lock:
+            if key not in self._arrays and made.nbytes <= self._room:
+                self._arrays[key] = made
+                self._room -= made.nbytes
+        return made
 
     def _keep(self, key: Hashable, make: Callable[[], _T]) -> _T:
         with self._lock:
@@ -116,9 +129,3 @@ class OpenCorpus:
             while len(self._kept) > KEPT_OPEN:
                 self._kept.popitem(last=False)
         return made
-
-
-def _listed(names: list[str], most: int = 10) -> str:
-    """Join names for an error message, so many of them as a person reads."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "no sources"

@@ -12,7 +12,8 @@ from pipeline.windows import Tiling
 
 ONE_WINDOW = 1.5
 """A range of up to this many windows is looked at through one window."""
-_SLACK = 1e-3  # channels: frequencies given with nine decimals meet the edges they mean
+SLACK = 1e-3
+"""Channels: frequencies given with nine decimals meet the edges they mean."""
 
 
 def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str) -> None:
@@ -53,7 +54,7 @@ def window_starts(tiling: Tiling, f_start_mhz: float, f_stop_mhz: float) -> list
     """
     nchans, channels = tiling.header.nchans, tiling.grid.channels
     low, high = (min(max(tiling.header.channel_at(f), 0.0), float(nchans)) for f in (f_start_mhz, f_stop_mhz))
-    if high - low <= ONE_WINDOW * channels + _SLACK:
+    if high - low <= ONE_WINDOW * channels + SLACK:
         return [_centred(tiling, low, high)]
     shares = []
     for i in range(_coarse_at(tiling, low), _coarse_at(tiling, high) + 1):
@@ -80,7 +81,7 @@ def _centred(tiling: Tiling, low: float, high: float) -> int:
 
 def _side_by_side(low: float, high: float, channels: int) -> list[int]:
     """First channels of the whole windows that fit between two channels, in the middle."""
-    count = math.floor((high - low + _SLACK) / channels)
+    count = math.floor((high - low + SLACK) / channels)
     first = round((low + high - count * channels) / 2)
     return [first + k * channels for k in range(count)]
 

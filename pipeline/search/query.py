@@ -17,6 +17,8 @@ from pipeline.store import corpus_encoder
 
 EMBED_BATCH = 4096
 """Cutouts handed to an encoder at once."""
+HIGHEST_POWER = 1e30
+"""Over baseline. The brightest code of very noisy data stands for more than float32 can sum up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,14 @@ def with_signal(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
+    from pipeline.baseline import Flat
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan
-    power = np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf)  # the gate has masked pixels at 0
+    power = np.minimum(np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf), HIGHEST_POWER)
     start = np.zeros(1, np.int64)
-    return bool(measure(power.astype(np.float32), start, scan.grid, spread**-2, scan.false_alarm).keep[0])
+    flat = Flat.of_level(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
+    return bool(measure(flat, start, scan.grid, scan.false_alarm).keep[0])
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -117,8 +121,8 @@ def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> N
     """
     spec, own = corpus.manifest.encoders[encoder_key], corpus.config.encoder
     weights = corpus.manifest.weights.get(encoder_key, own.weights if own.name == spec.name else "")
-    chosen = EncoderConfig(spec.name, weights)
-    encoder = corpus_encoder(corpus.root, chosen, corpus.config.scan.grid, spec.precision)
+    chosen = EncoderConfig(spec.name, weights, spec.precision)
+    encoder = corpus_encoder(corpus.root, chosen, corpus.config.scan.grid)
     if encoder.spec != spec:
         raise EncoderError(f"{corpus.root}: its vectors were made by {spec}, the encoder here is {encoder.spec}; use "
                            "the program and the weights that made the corpus")

@@ -19,7 +19,8 @@ class SearchResult(Sequence[Hit]):
     query: Mapping[str, Any]
     """The query, the encoder and the resolution classes searched."""
     corpus: Mapping[str, int]
-    """Windows (seen by the ingest), vectors, sources and generation of the corpus that was searched."""
+    """Of the corpus: windows (seen by the ingest), vectors of the encoder, how many of these were searched (of the
+    right resolution, passing the filters), sources and generation."""
     hits: tuple[Hit, ...]
     query_window: Window | None
     """The window of the query that found the best hit; None where the query is an array."""

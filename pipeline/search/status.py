@@ -31,6 +31,8 @@ class CorpusStatus:
     windows_kept: int
     vectors: Mapping[str, int]
     """Encoder key → vectors."""
+    encoder: str
+    """Key of the encoder whose vectors a search compares unless it names another; empty where it must."""
     sources_embedded: Mapping[str, int]
     """Encoder key → sources that have vectors of it, if only none of no windows."""
     windows_lacking: Mapping[str, int]
@@ -48,12 +50,12 @@ class CorpusStatus:
         return asdict(self)
 
 
-def status_of(root: Path, manifest: Manifest) -> CorpusStatus:
-    """Count what a generation holds, and what the folder takes on disk."""
+def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
+    """Count what a generation holds, and what the folder takes on disk; ``encoder`` is what a search compares by."""
     sources, files = manifest.sources.values(), manifest.files.values()
     keys = sorted({*manifest.encoders, *(key for source in sources for key in source.vectors)})
     vectors = {key: sum(source.vectors.get(key, 0) for source in sources) for key in keys}
-    indexed = sum(segment.count for segment in manifest.segments)
+    indexed = sum(segment.live_count for segment in manifest.segments)
     return CorpusStatus(
         corpus=str(root),
         generation=manifest.generation,
@@ -64,6 +66,7 @@ def status_of(root: Path, manifest: Manifest) -> CorpusStatus:
         windows_seen=sum(source.windows_seen for source in sources),
         windows_kept=sum(source.windows_kept for source in sources),
         vectors=vectors,
+        encoder=encoder,
         sources_embedded={key: sum(key in source.vectors for source in sources) for key in keys},
         windows_lacking={key: sum(s.windows_kept for s in sources if key not in s.vectors) for key in keys},
         vectors_indexed=indexed,

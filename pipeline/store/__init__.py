@@ -3,9 +3,11 @@
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
 from pipeline.store.encoder import corpus_encoder, freeze_projection, is_fitted
+from pipeline.store.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.layout import segment_folder, source_folder, vector_folder
-from pipeline.store.manifest import FileEntry, Manifest, SegmentEntry, SourceEntry
+from pipeline.store.manifest import Manifest, removed_message
+from pipeline.store.names import source_named
 from pipeline.store.parts import (
     Part,
     read_part,
@@ -35,8 +37,10 @@ __all__ = [
     "read_part_vectors",
     "remove_parts",
     "remove_windows",
+    "removed_message",
     "segment_folder",
     "source_folder",
+    "source_named",
     "vector_folder",
     "write_part",
     "write_part_vectors",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from uuid import uuid4
 from pipeline.config import CONFIG_FILE
 from pipeline.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
-from pipeline.store.generations import read_generation, read_pointer, write_generation
+from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
 from pipeline.store.layout import (
@@ -34,6 +35,7 @@ from pipeline.store.layout import (
 )
 from pipeline.store.lock import acquire, release
 from pipeline.store.manifest import Manifest
+from pipeline.store.retired import due, is_retired, retired_by
 from pipeline.text import shown
 
 
@@ -186,7 +188,8 @@ class CorpusStore:
             changed = change(current)
             if changed is current:
                 return current
-            changed = replace(changed, generation=current.generation + 1)
+            retired = retired_by(self.root, current, changed, time.time())
+            changed = replace(changed, generation=current.generation + 1, retired=retired)
             self._current = write_generation(self.root, changed), changed
             return changed
 
@@ -200,14 +203,16 @@ class CorpusStore:
         """Remove every staging folder, those of dead runs and one's own: call it before and after a run's work."""
         with self.lock():
             for folder in (self.root / STAGING).iterdir():
-                # moved away first: a task that outlived its run must not find half of what it wrote
-                doomed = folder.with_name(f".{uuid4().hex}")
-                folder.rename(doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+                self._remove(folder)
 
     def forget_missing(self) -> tuple[str, ...]:
-        """Drop from the manifest what is no longer on disk, so that it can be made anew: sources, which are returned,
-        and vectors of sources that are still there."""
+        """Drop from the manifest what is no longer on disk, so that it can be made anew.
+
+        Returns
+        -------
+        tuple of str
+            The sources. Vectors of sources that are still there are dropped, too.
+        """
         sources = self.manifest().sources
         missing = tuple(i for i in sources if not source_folder(self.root, i).is_dir())
         if missing:
@@ -219,28 +224,52 @@ class CorpusStore:
         return missing
 
     def clean_segments(self, planned: Collection[str]) -> None:
-        """Remove segments that neither the manifest nor ``planned`` names: what is left of builds that were killed."""
+        """Remove segments that are not named, planned or retired: what is left of builds that were killed."""
         with self.lock():
-            named = {*planned, *(segment.id for segment in self.manifest().segments)}
+            manifest = self.manifest()
+            named = {*planned, *(segment.id for segment in manifest.segments)}
             for folder in (self.root / SEGMENTS).iterdir():
-                if folder.name not in named:
-                    shutil.rmtree(folder, ignore_errors=True)
+                if folder.name not in named and not is_retired(manifest, folder.relative_to(self.root)):
+                    self._remove(folder)
+
+    def clean_retired(self) -> None:
+        """Delete the folders that left the corpus a day ago or earlier (:mod:`pipeline.store.retired`)."""
+        with self.lock():
+            manifest = self.manifest()
+            doomed = due(manifest, time.time())
+            if not doomed:
+                return
+            prune(self.root, manifest.generation, keep=1)  # older ones may name them
+            for folder in doomed:
+                with suppress(FileNotFoundError):
+                    self._remove(self.root / folder)
+            self.publish(lambda m: replace(m, retired={f: since for f, since in m.retired.items() if f not in doomed}))
+
+    def _remove(self, folder: Path) -> None:
+        """Delete a folder. It is moved away first: nobody, a killed run's successor included, must find half of it."""
+        doomed = self.root / STAGING / f".{uuid4().hex}"
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def recover(self) -> Recovered:
-        """Find the complete groups on disk that the manifest does not name, for the run to adopt.
+        """Find the complete groups on disk that the manifest does not name, for the run to adopt; none it has retired.
 
         Raises
         ------
         CorpusDamaged, CorpusMismatch
             Such a group is missing files, or holds vectors of other windows: it can be removed.
         """
-        named = self.manifest().sources
+        manifest, here = self.manifest(), Path()
+        named = manifest.sources
         sources = [SourceGroup.open(self.root, source_id)
-                   for source_id in _folders(self.root / SOURCES) if source_id not in named]
+                   for source_id in _folders(self.root / SOURCES)
+                   if source_id not in named and source_id not in manifest.removed
+                   if not is_retired(manifest, source_folder(here, source_id))]
+        adopted = {*named, *(group.source_id for group in sources)}  # of others, the windows are to be made anew first
         vectors = [VectorGroup.open(self.root, key, source_id)
                    for key in _folders(self.root / VECTORS)
                    for source_id in _folders(self.root / VECTORS / key)
-                   if source_folder(self.root, source_id).is_dir()  # else the windows are to be made anew first
+                   if source_id in adopted and source_folder(self.root, source_id).is_dir()
                    if source_id not in named or key not in named[source_id].vectors]
         return Recovered(tuple(sources), tuple(vectors))
 

@@ -23,7 +23,7 @@ def is_fitted(root: Path, name: str) -> bool:
     return not needs_projection(name) or projection_file(root, name).exists()
 
 
-def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid, precision: str = "float32") -> Encoder:
+def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encoder:
     """Load an encoder with the corpus' projection; one whose projection is yet to be fitted gives bare features.
 
     Raises
@@ -35,7 +35,8 @@ def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid, precisio
 
     has_one = needs_projection(config.name) and is_fitted(root, config.name)
     projection = projection_file(root, config.name) if has_one else ""
-    return load_encoder(config.name, grid=grid, weights=config.weights, projection=projection, precision=precision)
+    return load_encoder(
+        config.name, grid=grid, weights=config.weights, projection=projection, precision=config.precision)
 
 
 def freeze_projection(root: Path, name: str, staged: Path) -> None:

@@ -53,13 +53,13 @@ def write_generation(root: Path, manifest: Manifest) -> str:
     write_atomic(_path(root, manifest.generation), content)
     pointer = f"{manifest.generation} {hashlib.sha256(content).hexdigest()}\n"
     write_atomic(root / CURRENT, pointer.encode("ascii"))
-    _prune(root, manifest.generation)
+    prune(root, manifest.generation)
     return pointer
 
 
-def _prune(root: Path, newest: int) -> None:
-    """Drop old generations and what writers that were killed left behind."""
-    kept = {_path(root, number) for number in range(newest - KEPT + 1, newest + 1)}
+def prune(root: Path, newest: int, keep: int = KEPT) -> None:
+    """Drop all but the last ``keep`` generations, and what writers that were killed left behind."""
+    kept = {_path(root, number) for number in range(newest - keep + 1, newest + 1)}
     for path in (root / MANIFESTS).iterdir():
         if path not in kept:
             path.unlink(missing_ok=True)

@@ -6,79 +6,20 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any, Self
 
 import numpy as np
 
 from pipeline.errors import CorpusMismatch, Reason
-from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status
+from pipeline.model import EncoderSpec, Header, Source, SourceReport
+from pipeline.store.entries import FileEntry, SegmentEntry, SourceEntry
+from pipeline.text import shown
 
-FORMAT = 1
+FORMAT = 2
+"""2 added what has been removed: a program that does not know of it would find it again."""
 CLASS_TOLERANCE = 0.01
 """Channel widths and sampling times that differ by less, relatively, are one resolution class."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceEntry:
-    """One source whose windows are in the corpus."""
-
-    header: Header
-    coarse: CoarseLayout
-    path: str
-    """The file it was read from."""
-    size_bytes: int
-    mtime_ns: int
-    windows_seen: int
-    windows_kept: int
-    resolution: str
-    """Resolution class, see :meth:`Manifest.resolution_of`."""
-    also_at: tuple[str, ...] = ()
-    """Other paths that hold the same scan."""
-    vectors: Mapping[str, int] = field(default_factory=dict)
-    """Encoder key → number of vectors."""
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Entry from its dictionary."""
-        header, coarse = Header.from_json(record["header"]), CoarseLayout(**record["coarse"])
-        return cls(**{**record, "header": header, "coarse": coarse, "also_at": tuple(record["also_at"])})
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """What became of one file when it was last looked at."""
-
-    size_bytes: int
-    mtime_ns: int
-    status: Status
-    reason: Reason | None = None
-    message: str = ""
-    source_id: str = ""
-    tries: int = 1
-    """Runs that have tried it, at this size and time of change."""
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Entry from its dictionary."""
-        return cls(**{**record, "reason": Reason(record["reason"]) if record["reason"] else None})
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentEntry:
-    """One index segment."""
-
-    id: str
-    encoder_key: str
-    resolution: str
-    count: int
-    """Vectors in it."""
-    source_ids: tuple[str, ...]
-    """Sources whose vectors it holds."""
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Entry from its dictionary."""
-        return cls(**{**record, "source_ids": tuple(record["source_ids"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,31 +36,70 @@ class Manifest:
     """By encoder key."""
     weights: Mapping[str, str] = field(default_factory=dict)
     """Encoder key → the local weights file it was last made with; empty for its own."""
+    removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Id of a source that was removed and is not to come back → the files it was found in."""
+    retired: Mapping[str, float] = field(default_factory=dict)
+    """Folder that is no longer part of the corpus → since when, in Unix seconds. ``publish`` keeps the account."""
+    losses: int = 0
+    """How often sources or vectors have gone. It is in the names of segments: one built of what there was before is
+    never taken for one of what has come in its place."""
 
     def with_source(self, source: Source, report: SourceReport) -> Self:
         """Add a committed source, as yet without vectors; one that is there already is a ``ValueError``."""
-        if source.id in self.sources:
-            raise ValueError(f"{source.id} is in the manifest already")
-        entry = SourceEntry(
-            header=source.header,
-            coarse=source.coarse,
-            path=source.path,
-            size_bytes=source.size_bytes,
-            mtime_ns=source.mtime_ns,
-            windows_seen=report.windows_seen,
-            windows_kept=report.windows_kept,
-            resolution=self.resolution_of(source.header),
-            also_at=report.also_at,
-        )
-        return replace(self, sources={**self.sources, source.id: entry})
+        return self.with_sources([(source, report)])
+
+    def with_sources(self, committed: Iterable[tuple[Source, SourceReport]]) -> Self:
+        """Add several sources at once: a copy of this takes as long as there are sources in it."""
+        sources = dict(self.sources)
+        classes = self._classes()
+        for source, report in committed:
+            if source.id in sources:
+                raise ValueError(f"{source.id} is in the manifest already")
+            resolution = _class_of(source.header, classes)
+            classes.add(resolution)
+            sources[source.id] = SourceEntry(
+                header=source.header,
+                coarse=source.coarse,
+                path=source.path,
+                size_bytes=source.size_bytes,
+                mtime_ns=source.mtime_ns,
+                windows_seen=report.windows_seen,
+                windows_kept=report.windows_kept,
+                resolution=resolution,
+                also_at=report.also_at,
+            )
+        return replace(self, sources=sources)
 
     def without_sources(self, source_ids: Collection[str]) -> Self:
-        """Drop sources, what is known of their files, and the segments that hold vectors of theirs."""
+        """Drop sources and what is known of their files, so that they can be made anew; segments serve the others."""
+        gone = {(source_id, key) for source_id in source_ids for key in self.sources[source_id].vectors}
         return replace(
             self,
             sources={source_id: entry for source_id, entry in self.sources.items() if source_id not in source_ids},
             files={path: entry for path, entry in self.files.items() if entry.source_id not in source_ids},
-            segments=tuple(s for s in self.segments if not set(source_ids) & set(s.source_ids)),
+            segments=self._segments_without(gone),
+            losses=self.losses + 1,
+        )
+
+    def with_removed(self, source_ids: Collection[str]) -> Self:
+        """Drop sources for good: no run takes them in again before :meth:`with_taken_back`."""
+        paths = {source_id: (self.sources[source_id].path, *self.sources[source_id].also_at)
+                 for source_id in source_ids}
+        files = {path: replace(entry, status="skipped", reason=Reason.REMOVED,
+                               message=removed_message(path, entry.source_id))
+                 for path, entry in self.files.items() if entry.source_id in paths}
+        return replace(self.without_sources(source_ids).with_files(files), removed={**self.removed, **paths})
+
+    def with_taken_back(self, source_ids: Collection[str]) -> Self:
+        """Let removed sources in again: those whose folders are still there, and the next time their files are read."""
+        left = {folder: since for folder, since in self.retired.items()
+                if PurePosixPath(folder).name not in source_ids}
+        return replace(
+            self,
+            files={path: entry for path, entry in self.files.items()
+                   if entry.reason is not Reason.REMOVED or entry.source_id not in source_ids},
+            removed={source_id: paths for source_id, paths in self.removed.items() if source_id not in source_ids},
+            retired=left,
         )
 
     def with_also_at(self, source_id: str, paths: Iterable[str]) -> Self:
@@ -129,14 +109,13 @@ class Manifest:
         return replace(self, sources={**self.sources, source_id: replace(entry, also_at=also_at)})
 
     def without_vectors(self, gone: Collection[tuple[str, str]]) -> Self:
-        """Drop (source id, encoder key)'s vectors, and the segments that hold them."""
+        """Drop (source id, encoder key)'s vectors; segments serve those of the other sources."""
         sources = dict(self.sources)
         for source_id, key in gone:
             entry = sources[source_id]
             left = {other: count for other, count in entry.vectors.items() if other != key}
             sources[source_id] = replace(entry, vectors=left)
-        segments = tuple(s for s in self.segments if not any((i, s.encoder_key) in gone for i in s.source_ids))
-        return replace(self, sources=sources, segments=segments)
+        return replace(self, sources=sources, segments=self._segments_without(gone), losses=self.losses + 1)
 
     def with_encoder(self, spec: EncoderSpec, weights: str) -> Self:
         """Add an encoder, and the weights file it is made with; itself where it has both already."""
@@ -150,10 +129,15 @@ class Manifest:
 
     def with_vectors(self, source_id: str, spec: EncoderSpec, count: int) -> Self:
         """Add a source's committed vectors, and the encoder that made them."""
-        entry = self.sources[source_id]
-        entry = replace(entry, vectors={**entry.vectors, spec.key: count})
-        encoders = {**self.encoders, spec.key: spec}
-        return replace(self, sources={**self.sources, source_id: entry}, encoders=encoders)
+        return self.with_vectors_of(spec, {source_id: count})
+
+    def with_vectors_of(self, spec: EncoderSpec, counts: Mapping[str, int]) -> Self:
+        """Add the committed vectors of several sources: source id → how many."""
+        sources = dict(self.sources)
+        for source_id, count in counts.items():
+            entry = sources[source_id]
+            sources[source_id] = replace(entry, vectors={**entry.vectors, spec.key: count})
+        return replace(self, sources=sources, encoders={**self.encoders, spec.key: spec})
 
     def with_file(self, path: str, entry: FileEntry) -> Self:
         """Note what became of one file."""
@@ -164,12 +148,29 @@ class Manifest:
         return replace(self, files={**self.files, **entries})
 
     def with_segment(self, entry: SegmentEntry) -> Self:
-        """Add a segment."""
-        return replace(self, segments=(*self.segments, entry))
+        """Add a segment; its sources are found through it from now on, and no longer through older ones."""
+        taken = {(source_id, entry.encoder_key) for source_id in entry.source_ids}
+        return replace(self, segments=(*self._segments_without(taken), entry))
+
+    def _segments_without(self, gone: Collection[tuple[str, str]]) -> tuple[SegmentEntry, ...]:
+        """Return the segments, the rows of (source id, encoder key) dead; those of which nothing is left are dropped.
+
+        The sources must still be in the manifest, for their counts.
+        """
+        segments = []
+        for segment in self.segments:
+            key = segment.encoder_key
+            dead = {i: self.sources[i].vectors[key] for i in segment.live_ids if (i, key) in gone}
+            left = replace(segment, dead={**segment.dead, **dead}) if dead else segment
+            if left.live_ids:
+                segments.append(left)
+        return tuple(segments)
 
     def without_segments(self, segment_ids: Iterable[str]) -> Self:
-        """Drop segments; an unknown id is a ``KeyError``."""
+        """Drop segments, itself where there are none to drop; an unknown id is a ``KeyError``."""
         dropped = set(segment_ids)
+        if not dropped:
+            return self
         if unknown := dropped - {segment.id for segment in self.segments}:
             raise KeyError(f"no segment {sorted(unknown)[0]!r}")
         return replace(self, segments=tuple(s for s in self.segments if s.id not in dropped))
@@ -179,17 +180,11 @@ class Manifest:
 
         A class is its id, such as ``2.794Hz-18.25s``: what the two numbers in it say.
         """
-        width_hz, tsamp_s = header.channel_width_mhz * 1e6, header.tsamp_s
+        return _class_of(header, self._classes())
 
-        def difference(known: str) -> float:
-            known_hz, known_s = _class_numbers(known)
-            return max(abs(width_hz / known_hz - 1), abs(tsamp_s / known_s - 1))
-
-        known = {entry.resolution for entry in self.sources.values()}
-        nearest = min(sorted(known), key=difference, default=None)
-        if nearest is not None and difference(nearest) < CLASS_TOLERANCE:
-            return nearest
-        return f"{_four_digits(width_hz)}Hz-{_four_digits(tsamp_s)}s"
+    def _classes(self) -> set[str]:
+        """The resolution classes there are."""
+        return {entry.resolution for entry in self.sources.values()}
 
     def to_json(self) -> str:
         """Compact ASCII text, the inverse of :meth:`from_json`."""
@@ -217,13 +212,35 @@ class Manifest:
             segments=tuple(SegmentEntry.from_json(entry) for entry in record["segments"]),
             encoders={key: EncoderSpec(**spec) for key, spec in record["encoders"].items()},
             weights=record.get("weights", {}),  # manifests did not always say
+            removed={key: tuple(paths) for key, paths in record.get("removed", {}).items()},
+            retired=record.get("retired", {}),
+            losses=record.get("losses", 0),
         )
+
+
+def removed_message(path: str, source_id: str) -> str:
+    """What is said of the file of a source that was removed."""
+    return f"{shown(path)}: was removed; to take it in again: lookalike remove --undo {source_id}"
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
     """Give :func:`json.dumps` what a dataclass holds, and say which format a manifest has."""
     record = {name: getattr(value, name) for name in value.__slots__}
     return {"format": FORMAT, **record} if isinstance(value, Manifest) else record
+
+
+def _class_of(header: Header, classes: Collection[str]) -> str:
+    """The nearest of some classes, else a new one: see :meth:`Manifest.resolution_of`."""
+    width_hz, tsamp_s = header.channel_width_mhz * 1e6, header.tsamp_s
+
+    def difference(known: str) -> float:
+        known_hz, known_s = _class_numbers(known)
+        return max(abs(width_hz / known_hz - 1), abs(tsamp_s / known_s - 1))
+
+    nearest = min(sorted(classes), key=difference, default=None)
+    if nearest is not None and difference(nearest) < CLASS_TOLERANCE:
+        return nearest
+    return f"{_four_digits(width_hz)}Hz-{_four_digits(tsamp_s)}s"
 
 
 def _four_digits(value: float) -> str:

@@ -12,9 +12,10 @@ import pytest
 import pipeline.run
 import pipeline.simulate
 from pipeline.cli.demo import FAMILY
-from pipeline.config import Config, EncoderConfig
+from pipeline.config import Config, EncoderConfig, ScanConfig
 from pipeline.run import ingest
 from pipeline.simulate import FAMILIES, Truth, fine_header, scatter, simulate_file
+from pipeline.store import SegmentEntry
 from tests.cli.conftest import Lookalike, Ran
 
 WIDTH = 2**17
@@ -66,11 +67,14 @@ def test_the_demo_says_what_it_does(
         return made[0]
 
     monkeypatch.setattr(pipeline.simulate, "demo_corpus", demo_corpus)
-    monkeypatch.setattr(pipeline.run, "index", lambda *_, **__: ())  # building a graph takes long
-    config = Config(encoder=EncoderConfig("power-spectrum"))  # so does loading the default encoder
+    built = (SegmentEntry("S1", "power-spectrum-v1", "", 1, ("A",)), SegmentEntry("S2", "", "", 1234, ("A", "B")))
+    monkeypatch.setattr(pipeline.run, "index", lambda *_, **__: built)  # building a graph takes long
+    # so does loading the default encoder; one coarse channel alone does not say that it is one
+    config = Config(ScanConfig(coarse_width=WIDTH), EncoderConfig("power-spectrum"))
     monkeypatch.setattr(pipeline.run, "ingest", lambda *a, **k: ingest(*a, **{"config": config, **k}))
     ran = lookalike("demo", tmp_path / "my demo", "--serial")
     check(lookalike, ran, tmp_path / "my demo", made[0])
+    assert "\nS1: 1 vector of 1 source\nS2: 1,234 vectors of 2 sources\n" in ran.out
 
 
 def test_a_folder_that_cannot_be_written_is_named(lookalike: Lookalike, tmp_path: Path) -> None:

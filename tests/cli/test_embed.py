@@ -42,7 +42,8 @@ def test_a_second_encoder_from_the_stored_windows_to_hits(lookalike: Lookalike, 
 
     status = lookalike("status", "--corpus", root).out
     vectors = [line.split() for line in status.splitlines() if line.startswith("vectors")]
-    assert [key for _, _, _, key in vectors] == [FAKE, "power-spectrum-v1"]
+    assert [words[3:] for words in vectors] == [
+        [FAKE], ["power-spectrum-v1,", "the", "default", "of", "searches"]]
     assert vectors[0][1] == vectors[1][1] == speed.split()[0]
     for name, key in (("fake", FAKE), (FAKE, FAKE), ("power-spectrum", "power-spectrum-v1")):
         asked = ("search", "--corpus", root, "--window", kept, "--encoder", name, "--json")
@@ -99,16 +100,16 @@ def test_every_flag_arrives(lookalike: Lookalike, tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     lookalike("embed")
     lookalike("embed", "--corpus", "c", "--encoder", "resnet50", "--weights", "w.h5", "--workers", "3", "--embed-on",
-              "gpu", "--dry-run")
+              "gpu", "--dry-run", "--precision", "bfloat16")
     lookalike("embed", "--scheduler", "tcp://head:8786")
     lookalike("embed", "--serial")
     assert all(isinstance(call.pop("listener"), progress.Show) for call in calls)
-    plain = {"corpus": Path("corpus"), "encoder": None, "weights": "", "config": Config(), "serial": False,
-             "dry_run": False}
+    plain = {"corpus": Path("corpus"), "encoder": None, "weights": "", "precision": None, "config": Config(),
+             "serial": False, "dry_run": False}
     assert calls == [
         plain,
-        {"corpus": Path("c"), "encoder": "resnet50", "weights": Path("w.h5"), "serial": False, "dry_run": True,
-         "config": Config(run=RunConfig(workers=3, embed_on="gpu"))},
+        {"corpus": Path("c"), "encoder": "resnet50", "weights": Path("w.h5"), "precision": "bfloat16", "serial": False,
+         "dry_run": True, "config": Config(run=RunConfig(workers=3, embed_on="gpu"))},
         {**plain, "config": Config(run=RunConfig(scheduler="tcp://head:8786"))},
         {**plain, "serial": True},
     ]

@@ -60,8 +60,9 @@ def test_flags_beat_the_corpus_file(lookalike: Lookalike, tmp_path: Path, monkey
 
     monkeypatch.setattr(pipeline.run, "index", index)
     assert "fewer than 7 vectors" in lookalike("index", "--corpus", tmp_path).out
-    lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1")
+    lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1",
+              "--no-compact")
     assert [(call.index, call.run) for call in calls] == [
         (IndexConfig(exact_below=7), RunConfig(scheduler="tcp://old:1")),
-        (IndexConfig(exact_below=5), RunConfig(scheduler="tcp://new:1")),
+        (IndexConfig(exact_below=5, compact=False), RunConfig(scheduler="tcp://new:1")),
     ]

@@ -14,7 +14,7 @@ import pytest
 
 import pipeline.run
 from pipeline.cli import progress
-from pipeline.config import CONFIG_FILE, Config, RunConfig, ScanConfig
+from pipeline.config import CONFIG_FILE, Config, EncoderConfig, RunConfig, ScanConfig
 from pipeline.errors import Reason
 from pipeline.model import SourceReport, Timing
 from pipeline.run import RunReport
@@ -125,13 +125,14 @@ def test_every_flag_arrives(lookalike: Lookalike, tmp_path: Path, monkeypatch: p
     call = called_with(
         lookalike, monkeypatch, "a", "--corpus", "c", "--workers", "3", "--encoder", "resnet50", "--weights", "w.h5",
         "--embed-on", "gpu", "--window", "128", "--step", "64", "--false-alarm", "0.01", "--f-start", "1400",
-        "--f-stop", "1500.5", "--coarse-width", "4096", "--polarisation", "1", "--dry-run")
+        "--f-stop", "1500.5", "--coarse-width", "4096", "--polarisation", "1", "--dry-run",
+        "--precision", "auto")
     assert call["corpus"] == Path("c")
     assert call["dry_run"] is True
     config = call["config"]
     assert config.scan == ScanConfig(window=128, step=64, window_is_given=True, false_alarm=0.01, f_start_mhz=1400.0,
                                      f_stop_mhz=1500.5, coarse_width=4096, polarisation=1)
-    assert (config.encoder.name, config.encoder.weights) == ("resnet50", str(tmp_path / "w.h5"))
+    assert config.encoder == EncoderConfig("resnet50", str(tmp_path / "w.h5"), "auto")
     assert config.run == RunConfig(workers=3, embed_on="gpu")
 
     call = called_with(lookalike, monkeypatch, "a", "--scheduler", "tcp://head:8786", "--keep-all")
@@ -152,6 +153,7 @@ def test_contradictions_are_refused(lookalike: Lookalike, arguments: list[str]) 
     (["--f-start", "2", "--f-stop", "1"], ["f_start_mhz 2.0 must be below f_stop_mhz 1.0"]),
     (["--f-start", "nan"], ["f_start_mhz", "nan"]),
     (["--encoder", "resnet"], ["resnet", "power-spectrum"]),
+    (["--precision", "bfloat16"], ["power-spectrum computes in float32 alone, not in bfloat16"]),
 ])
 def test_impossible_settings_are_refused(
     lookalike: Lookalike, data: Path, tmp_path: Path, arguments: list[str], words: list[str]
@@ -181,6 +183,19 @@ def test_a_corpus_keeps_what_its_first_ingest_was_told(lookalike: Lookalike, dat
     assert snapshot(root) == before
 
 
+def test_a_corpus_is_compared_before_its_encoder_is_loaded(
+    lookalike: Lookalike, data: Path, corpus: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    toml = (root / CONFIG_FILE).read_text()
+    (root / CONFIG_FILE).write_text(toml.replace('"power-spectrum"', '"spectral"'))  # takes windows of 256 alone
+    for dry in ([], ["--dry-run"]):
+        ran = lookalike("ingest", data, "--corpus", root, "--serial", "--window", "128", *dry)
+        ran.assert_refused(2, "scan.window: corpus has 256, this run asks 128")
+        ran = lookalike("ingest", data, "--corpus", root, "--encoder", "resnet50", "--weights", "absent.h5", *dry)
+        ran.assert_refused(2, "its encoder is spectral, this run asks for resnet50")
+
+
 def test_a_file_placed_by_the_user_beats_the_defaults_and_flags_beat_it(
     lookalike: Lookalike, data: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +208,26 @@ def test_a_file_placed_by_the_user_beats_the_defaults_and_flags_beat_it(
 
     (root / CONFIG_FILE).write_text("[scan]\nwidow = 64\n")
     lookalike("ingest", data, "--corpus", root).assert_refused(2, str(root / CONFIG_FILE), "unknown key 'widow'")
+
+
+def test_a_band_whose_coarse_channels_are_unknown_is_named_once(lookalike: Lookalike, tmp_path: Path) -> None:
+    """One coarse channel alone: its DC spike says nothing of a width. Of four, they do."""
+    folder, asked = tmp_path / "data", ("ingest", tmp_path / "data", "--serial", *ENCODER, "--corpus")
+    folder.mkdir()
+    write_scan(folder / "four.h5", 0)
+    assert lookalike(*asked, tmp_path / "four").err == ""
+    first = write_scan(folder / "one.h5", 1, nchans=COARSE)
+    write_scan(folder / "other one.fil", 2, nchans=COARSE)
+    for dry in (["--dry-run"], []):
+        warned = lookalike(*asked, tmp_path / "new", *dry).err
+        assert warned.count("\n") == 1
+        assert f"{first} and 1 more: neither header nor data tell how wide the coarse channels are" in warned
+        assert "--coarse-width" in warned
+    assert lookalike(*asked, tmp_path / "new").err == "", "the files are known by now"
+    assert lookalike(*asked, tmp_path / "told", "--coarse-width", str(COARSE)).err == ""
+    # a window over several coarse channels that are known: nothing to be done
+    wide = ("--encoder", "power-spectrum", "--coarse-width", "512", "--window", "1024")
+    assert lookalike(*asked, tmp_path / "wide", *wide).err == ""
 
 
 # --- nothing to read -----------------------------------------------------------------------------------------------

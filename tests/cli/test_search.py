@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from pipeline.cli.search import COLUMNS, csv_of, table
 from pipeline.model import Hit, Window
-from pipeline.search import SearchResult, open_corpus
+from pipeline.search import Filters, SearchResult, open_corpus
 from pipeline.search.rerank import WEIGHT
 from tests.cli.conftest import Lookalike
 from tests.run.small import archive, noisy_power
@@ -30,8 +31,9 @@ def hit(rank: int, source: str = "GBT_59000_0_A", file: str = "/d/a.h5", merged:
 
 
 def result(*hits: Hit) -> SearchResult:
-    corpus = {"windows": 12_345, "vectors": 1234, "sources": 3, "generation": 2}
-    return SearchResult({"kind": "window"}, corpus, hits, None, lambda: np.zeros((16, 256)))
+    corpus = {"windows": 12_345, "vectors": 1234, "searched": 1234, "sources": 3, "generation": 2}
+    query = {"kind": "window", "encoder": "spectral-v1-ab", "rerank": False, "near_frequency": 0.0}
+    return SearchResult(query, corpus, hits, None, lambda: np.zeros((16, 256)))
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
@@ -39,13 +41,22 @@ def result(*hits: Hit) -> SearchResult:
 
 def test_the_table_has_a_line_a_hit() -> None:
     assert table(result(hit(1), hit(2, merged=(4, 5)))) == [
-        "2 hits among 1,234 signals (12,345 windows, 3 sources)",
+        "2 hits among 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab",
         "     score                      MHz             s          MJD     SNR  window",
         "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
         "  2  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/42 and 2 touching",
     ]
     assert table(result(hit(1)))[0].startswith("1 hit among 1,234 signals")
-    assert table(result()) == ["0 hits among 1,234 signals (12,345 windows, 3 sources)"]
+    assert table(result()) == ["0 hits among 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab"]
+
+
+def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits() -> None:
+    plain = result(hit(1))
+    few = replace(plain, corpus={**plain.corpus, "searched": 56})
+    assert table(few)[0] == "1 hit among 56 of 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab"
+    near = replace(plain, query={**plain.query, "near_frequency": 0.5})
+    assert table(near)[1] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
+    assert len(table(near)) == len(table(plain)) + 1
 
 
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
@@ -122,10 +133,29 @@ def test_both_scores_are_told_of_hits_that_were_compared_again(lookalike: Lookal
     told = ("correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
     assert [tuple(row[name] for name in told) for row in rows] == [
         tuple(str(one[name]) for name in told) for one in hits]
-    head, *lines = as_table.out.splitlines()[1:]
-    assert head.split()[:2] == ["score", "match"]
+    order, head, *lines = as_table.out.splitlines()[1:]
+    assert order == f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"
+    assert head.split()[:2] == ["score", "correlation"]
     for line, one in zip(lines, hits, strict=True):
         assert line.split()[:3] == [str(one["rank"]), f"{one['score']:.3f}", f"{one['correlation']:.3f}"]
+
+
+def test_filters_and_limits_are_those_of_the_python_api(lookalike: Lookalike, corpus: Path, kept: str) -> None:
+    middle = 8419.477113
+    flags = ("--only-mhz", f"8419.46:{middle}", "--not-mhz", ":1300",
+             "--only-file", "scan0.h5", "--only-file", "GBT_57436_43800_H*", "--not-file", "*.fil",
+             "--only-target", "hip*", "--only-telescope", "gbt", "--after", "2016-02-18T00:00", "--before", "60000",
+             "--per-file", "3", "--per-mhz", "5")
+    filters = Filters(only_mhz=((8419.46, middle),), not_mhz=((-np.inf, 1300.0),),
+                      only_file=("scan0.h5", "GBT_57436_43800_H*"), not_file=("*.fil",), only_target=("hip*",),
+                      only_telescope=("gbt",), after_mjd=57436.0, before_mjd=60000.0)
+    ran = lookalike("search", "--corpus", corpus, "--window", kept, *flags, "--json")
+    expected = open_corpus(corpus).search(window=kept, filters=filters, per_file=3, per_mhz=5, one_shot=True)
+    assert ran.json == expected.to_json()
+    assert len(expected) == 5
+    assert ran.json["query"]["filters"]["only_mhz"] == [[8419.46, middle]]
+    assert ran.json["query"]["filters"]["not_mhz"] == [[None, 1300.0]]
+    assert {Path(hit["file"]).name for hit in ran.json["hits"]} == {"scan0.h5", "scan2.h5"}
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
@@ -171,6 +201,11 @@ def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None
     (["--npy", "x.npy", *RANGE], "--f-start and --f-stop go with --file"),
     (RANGE, "one of --file, --window and --npy"),
     (["--window", "a/1", "--json", "--csv"], "choose one of --json and --csv"),
+    (["--window", "a/1", "--only-mhz", "1420"], "'1420' is no range in MHz: give LOW:HIGH, such as 1420:1421"),
+    (["--window", "a/1", "--not-mhz", "1421:1420"], "'1421:1420' is no range in MHz"),
+    (["--window", "a/1", "--only-mhz", "a:b"], "'a:b' is no range in MHz"),
+    (["--window", "a/1", "--after", "yesterday"], "'yesterday' is no date: give one such as 2016-02-18"),
+    (["--window", "a/1", "--per-mhz", "0"], "--per-mhz"),
     (["--window", "a/1", "--rerank-drift"], "--rerank-drift and --rerank-mirror go with --rerank"),
 ])
 def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str], words: str) -> None:
@@ -189,6 +224,10 @@ def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str
     (["--window", "scan1.fil/-1"], ["'scan1.fil/-1' names no window"]),
     (["--window", "GBT/1"], ["GBT: could be any of GBT_57436_43200", "say which"]),
     (["--window", "scan1.fil/1", "--encoder", "resnet50"], ["no vectors of encoder resnet50, but of power-spectrum"]),
+    (["--window", "scan1.fil/1", "--encoder", "typo"],
+     ["no vectors of encoder typo, but of power-spectrum", "typo is the name of none; vectors of spectral, power-"]),
+    (["--window", "scan1.fil/1", "--only-file", "typo"], ["only-file typo: no source has this", "GBT_57436_43200_"]),
+    (["--window", "scan1.fil/1", "--after", "2018-01-01"], ["after MJD 58119.0: nothing was observed then"]),
     (["--window", "scan1.fil/1", "--plot", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),
     (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot draw a .txt; use one of", "png"]),
 ])

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import encoders
 from pipeline.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, load_encoder, spectral
 from pipeline.encoders.plain import PlainNetwork
 from pipeline.encoders.spectral import PIXEL_SCALE, SHIPPED, Spectral, build, inputs
-from pipeline.errors import EncoderError
+from pipeline.errors import ConfigError, EncoderError
 from pipeline.model import WindowGrid
 from pipeline.simulate import SKY, random_signal, simulate_cutouts, simulate_families
 
@@ -152,6 +153,34 @@ def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_pat
     vectors = np.load(tmp_path / "vectors.npy")
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("precision", "at_least"), [("bfloat16", 1e-4), ("float16", 1e-5)])
+def test_reduced_precision_is_another_spec_near_the_first(precision, at_least, cutouts, with_keras):
+    encoder = Spectral(GRID, precision=precision, batch=8)
+    full = load_encoder("spectral").spec
+    assert (encoder.spec.key, encoder.spec.precision) == (f"{full.key}-{precision}", precision)
+    assert encoder.spec.tolerance > full.tolerance
+    vectors = encoder.encode(cutouts)
+    assert {layer.compute_dtype for layer in encoder._keras.layers if "Conv" in type(layer).__name__} == {precision}
+    np.testing.assert_allclose(vectors, with_keras, atol=encoder.spec.tolerance, rtol=0)
+    assert np.abs(vectors - with_keras).max() > at_least  # it does compute in other numbers, and not in numpy
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(cutouts[3:4]), vectors[3:4], atol=encoder.spec.tolerance, rtol=0)
+    # the tolerance is nothing beside what tells windows apart
+    likeness, expected = vectors @ vectors.T, with_keras @ with_keras.T
+    np.testing.assert_allclose(likeness, expected, atol=0.02, rtol=0)
+    assert expected.std() > 0.1
+
+
+def test_auto_is_settled_by_the_hardware_and_an_unknown_precision_is_refused(monkeypatch):
+    for fastest in ("float32", "bfloat16", "float16"):
+        monkeypatch.setattr(encoders, "fastest_precision", lambda fastest=fastest: fastest)
+        assert load_encoder("spectral", precision="auto") is load_encoder("spectral", precision=fastest)
+        assert load_encoder("spectral", precision="auto").spec.precision == fastest
+    for make in (lambda: Spectral(GRID, precision="float8"), lambda: load_encoder("spectral", precision="float8")):
+        with pytest.raises(ConfigError, match=r"'float8'.*float32, bfloat16, float16"):
+            make()
 
 
 def test_the_network_has_the_stated_size():

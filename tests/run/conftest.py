@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.run import ingest
 from pipeline.run.cluster import embedded_cluster
+from pipeline.store import CorpusStore
+from tests.run import fake
 from tests.run.small import archive, config
 
 
@@ -41,3 +45,19 @@ def undisturbed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = ingest([good], root, config=config(), serial=True)
     assert [r.status for r in report.reports] == ["done"] * 6
     return root
+
+
+@pytest.fixture
+def root(undisturbed: Path, tmp_path: Path) -> Path:
+    """A corpus of six sources with vectors of one encoder, whose files are not there."""
+    root = Path(shutil.copytree(undisturbed, tmp_path / "corpus"))
+    store = CorpusStore.open(root)
+    gone = {i: replace(entry, path=f"/gone/{Path(entry.path).name}") for i, entry in store.manifest().sources.items()}
+    store.publish(lambda manifest: replace(manifest, sources=gone))
+    return root
+
+
+@pytest.fixture
+def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the encoders of :mod:`tests.run.fake` known."""
+    fake.register(monkeypatch.setattr)

@@ -1,4 +1,7 @@
-"""Encoders that take no time to load: pooled pixels turned by a random matrix, which is all their weights say."""
+"""Encoders that take no time to load: pooled pixels turned by a random matrix, which is all their weights say.
+
+In less precision than float32 their pixels are rounded to half precision, whatever they are told.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,16 @@ PLAIN, PROJECTED = "fake", "fake-projected"
 class Fake:
     """24 numbers a window; with a projection, what that leaves of them."""
 
-    def __init__(self, grid: WindowGrid, weights: str = "", projection: str = "", name: str = PLAIN) -> None:
+    def __init__(
+        self, grid: WindowGrid, weights: str = "", projection: str = "", name: str = PLAIN, precision: str = "float32"
+    ) -> None:
         content = Path(weights).read_bytes() if weights else b""
         digest = hashlib.sha256(content)
         self._matrix = np.random.default_rng(digest.digest()[0]).normal(size=(grid.integrations * 16, 24))
         self._projection = Projection.load(Path(projection), name) if projection else None
-        self.spec = EncoderSpec(name, 1, 24, f"cutout-v1 {grid.integrations}x{grid.channels}", digest.hexdigest())
+        tolerance = 1e-4 if precision == "float32" else 0.01
+        self.spec = EncoderSpec(name, 1, 24, f"cutout-v1 {grid.integrations}x{grid.channels}", digest.hexdigest(),
+                                precision, tolerance=tolerance)
         if self._projection is not None:
             digest.update(Path(projection).read_bytes())
             self.spec = replace(self.spec, dimension=len(self._projection.axes), weights_sha256=digest.hexdigest())
@@ -35,6 +42,8 @@ class Fake:
     def encode(self, cutouts: np.ndarray) -> np.ndarray:
         n, times, channels = cutouts.shape
         image = image_of_cutouts(cutouts).reshape(n, times, 16, channels // 16).max(axis=3).reshape(n, times * 16)
+        if self.spec.precision != "float32":
+            image = image.astype(np.float16)
         vectors = image @ self._matrix
         if self._projection is not None:
             vectors = self._projection.apply(vectors.astype(np.float32))
@@ -45,16 +54,17 @@ def register(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Have the encoders' door know both; ``patch`` sets an attribute."""
     really = getattr(encoders._load, "really", encoders._load)
 
-    def load(name: str, grid: WindowGrid, weights: str, projection: str, *rest: str) -> Any:
+    def load(name: str, grid: WindowGrid, weights: str, projection: str, digest: str, precision: str) -> Any:
         if name in (PLAIN, PROJECTED):
-            return Fake(grid, weights, projection, name)
-        return really(name, grid, weights, projection, *rest)
+            return Fake(grid, weights, projection, name, precision)
+        return really(name, grid, weights, projection, digest, precision)
 
     load.really = really  # type: ignore[attr-defined]
     load.cache_clear = really.cache_clear  # type: ignore[attr-defined]
     patch(encoders, "_load", load)
     patch(encoders, "ENCODERS", MappingProxyType({**encoders.ENCODERS, PLAIN: Fake, PROJECTED: Fake}))
     patch(encoders, "_PROJECTED", encoders._PROJECTED | {PROJECTED})
+    patch(encoders, "_OF_SEVERAL_PRECISIONS", encoders._OF_SEVERAL_PRECISIONS | {PLAIN, PROJECTED})
 
 
 COMMAND = "from tests.run import fake; fake.register(); from pipeline.cli import main; main()"

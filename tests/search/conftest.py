@@ -23,6 +23,7 @@ from pipeline.store import (
     write_part_vectors,
 )
 from pipeline.windows import Tiling
+from tests.search.archive import Archive, ingested
 
 CHANNELS, INTEGRATIONS = 16, 4
 SPEC = EncoderSpec("random", 1, 12, "none")
@@ -126,3 +127,9 @@ def fill(make: Callable[..., Made]) -> Callable[..., Made]:
         return made
 
     return filled
+
+
+@pytest.fixture(scope="package")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Not to be changed."""
+    return ingested(tmp_path_factory.mktemp("archive"))

@@ -1,108 +1,32 @@
-"""Queries from real files and from arrays, in a corpus that was ingested."""
+"""Queries from real files, in a corpus that was ingested."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.config import Config, EncoderConfig, ScanConfig
-from pipeline.cutouts import cutouts_of_power
-from pipeline.encoders import load_encoder
 from pipeline.errors import QueryError
 from pipeline.filterbank import open_filterbank
 from pipeline.model import Header
 from pipeline.run import ingest
-from pipeline.scan import cut_windows, scan, tiling_of
-from pipeline.search import Corpus, open_corpus
-from pipeline.search.from_power import cut_array
-from pipeline.simulate import Instrument, Truth, fine_header, scatter, simulate_file
-
-WIDTH = 8192
-SCAN = ScanConfig(coarse_width=WIDTH)
-CONFIG = Config(SCAN, EncoderConfig("power-spectrum"))
-INSTRUMENT = Instrument(edge_depth=0.0, ripple=0.0)
-
-
-@dataclass
-class Archive:
-    root: Path
-    one: Path
-    """One time block, in the corpus."""
-    two: Path
-    """Two time blocks, a .fil of ascending frequency, in the corpus."""
-    outside: Path
-    truth: dict[Path, list[Truth]]
-
-    def open(self) -> Corpus:
-        return open_corpus(self.root / "corpus")
-
-    def vectors(self) -> dict[tuple[str, int], np.ndarray]:
-        """All stored vectors, by source and window number."""
-        corpus = self.open()._corpus
-        return {(source_id, int(number)): vector.astype(np.float64)
-                for source_id in corpus.manifest.sources
-                for number, vector in zip(corpus.windows(source_id).numbers,
-                                          corpus.vectors(source_id, "power-spectrum-v1").vectors(), strict=True)}
-
-
-def simulated(path: Path, seed: int, *, nsamples: int = 16, ascending: bool = False) -> tuple[Path, list[Truth]]:
-    header = fine_header(coarse_channels=2, coarse_width=WIDTH, nsamples=nsamples, source_name=path.stem,
-                         second=10_000 + seed, ascending=ascending)
-    placed = scatter(np.random.default_rng(seed), header, count=8, coarse_width=WIDTH, snr=(20, 60),
-                     families=("rising", "comb", "pulsed", "hump"))
-    return path, simulate_file(path, header, placed, coarse_width=WIDTH, instrument=INSTRUMENT, seed=seed)
-
-
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    root = tmp_path_factory.mktemp("archive")
-    (root / "data").mkdir()
-    made = dict([
-        simulated(root / "data" / "one.h5", 1),
-        simulated(root / "data" / "two.fil", 2, nsamples=35, ascending=True),
-        simulated(root / "outside.h5", 3),
-    ])
-    ingest([root / "data"], root / "corpus", config=CONFIG, serial=True)
-    return Archive(root, *made, truth=made)
-
-
-def places(truth: Truth) -> dict[str, float]:
-    return {"f_start_mhz": truth.f_start_mhz, "f_stop_mhz": truth.f_stop_mhz}
-
-
-def names_at(archive: Archive, hit_file: str, start: int, stop: int) -> set[str]:
-    there = [t for t in archive.truth[Path(hit_file)] if t.channel_start < stop and start < t.channel_stop]
-    return {t.placed.signal.name for t in there}
-
-
-def best_scores(archive: Archive, cutouts: np.ndarray) -> dict[tuple[str, int], float]:
-    """Best cosine of each stored window with any of the cutouts, in float64."""
-    queries = load_encoder("power-spectrum").encode(cutouts).astype(np.float64)
-    return {key: float((queries @ vector).max() / np.linalg.norm(vector)) for key, vector in archive.vectors().items()}
-
-
-def check_scores(archive: Archive, hits: Sequence, cutouts: np.ndarray, without: set[tuple[str, int]]) -> None:
-    """The best hit is the best by brute force, and every score is right."""
-    truth = best_scores(archive, cutouts)
-    for hit in hits:
-        assert hit.score == pytest.approx(truth[hit.source_id, hit.window.number], abs=1e-5)
-        assert (hit.source_id, hit.window.number) not in without
-    assert hits[0].score == pytest.approx(max(score for key, score in truth.items() if key not in without), abs=1e-5)
-
-
-def every_cutout(path: Path) -> dict[int, np.ndarray]:
-    """Cutouts of all windows of a file, kept or not, by window number."""
-    with open_filterbank(path) as filterbank:
-        tiling = tiling_of(filterbank, SCAN)
-        config = ScanConfig(coarse_width=WIDTH, keep_all=True)
-        pieces = list(scan(filterbank, tiling, range(tiling.n_coarse), config))
-    columns = [(piece.windows["number"], piece.windows["cutout"]) for piece in pieces]
-    return {int(number): cutout for pair in columns for number, cutout in zip(*pair, strict=True)}
+from pipeline.scan import cut_windows, tiling_of
+from pipeline.search import open_corpus
+from pipeline.simulate import fine_header, simulate_file
+from tests.search.archive import (
+    CONFIG,
+    INSTRUMENT,
+    SCAN,
+    WIDTH,
+    Archive,
+    check_scores,
+    every_cutout,
+    names_at,
+    places,
+    read_header,
+)
 
 
 @pytest.mark.parametrize("family", ["rising", "comb", "pulsed", "hump"])
@@ -252,84 +176,6 @@ def test_a_file_that_has_gone_or_was_replaced(archive: Archive, tmp_path: Path) 
     assert list(gone) == list(replaced)
     assert gone.query_window is not None
     assert gone.query_window.number in corpus._corpus.windows(source_id).numbers
-
-
-def read_header(path: Path) -> Header:
-    with open_filterbank(path) as filterbank:
-        return filterbank.header
-
-
-def array_of(archive: Archive, channel_start: int, channel_stop: int) -> np.ndarray:
-    with open_filterbank(archive.outside) as filterbank:
-        return filterbank.read(0, 16, channel_start, channel_stop)
-
-
-def test_an_array_of_one_window(archive: Archive) -> None:
-    truth = archive.truth[archive.outside][1]
-    middle = (truth.channel_start + truth.channel_stop) // 2
-    power = array_of(archive, middle - 128, middle + 128)
-    result = archive.open().search(power=power, k=4)
-    check_scores(archive, result, cutouts_of_power(power[None]), without=set())
-    assert truth.placed.signal.name in names_at(archive, result[0].file, result[0].window.channel_start,
-                                                result[0].window.channel_stop)
-    assert result.query["shape"] == [16, 256]
-    assert result.query_window is None
-    np.testing.assert_allclose(result.query_power(), power / np.median(power), rtol=1e-6)
-
-
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int32, np.uint16])
-def test_an_array_of_any_kind_of_number(archive: Archive, kind: type) -> None:
-    power = (array_of(archive, 512, 768) * 1e-5).astype(kind)
-    hits = archive.open().search(power=power)
-    assert list(hits) == list(archive.open().search(power=power.astype(np.float64)))
-
-
-@pytest.mark.parametrize(("rows", "columns", "windows"), [(16, 256, 1), (32, 256, 2), (40, 700, 4), (16, 511, 1),
-                                                          (7, 256, 1), (16, 100, 1), (3, 20, 1), (5, 600, 2)])
-def test_arrays_of_any_size(archive: Archive, rows: int, columns: int, windows: int) -> None:
-    power = np.random.default_rng(0).gamma(102, size=(rows, columns))
-    power[:, [columns // 4, 3 * columns // 4]] *= 5  # a line in each window
-    result = archive.open().search(power=power, k=2)
-    assert result.query["windows"] == windows
-    assert len(result) == 2
-
-
-def test_arrays_are_cut_from_the_first_row_and_the_middle_column() -> None:
-    array = np.arange(40 * 700, dtype=float).reshape(40, 700) + 1
-    pieces = cut_array(array, SCAN.grid)
-    expected = [array[row : row + 16, column : column + 256] for row in (0, 16) for column in (94, 350)]
-    np.testing.assert_array_equal(pieces, expected)
-
-
-def test_small_arrays_are_put_in_the_middle() -> None:
-    piece = cut_array(np.ones((7, 101)), SCAN.grid)[0]
-    assert (np.isfinite(piece[4:11, 77:178])).all()
-    assert np.isfinite(piece).sum() == 7 * 101
-
-
-@pytest.mark.parametrize(("power", "message"), [
-    (np.ones(256), r"two-dimensional.*\(256,\)"),
-    (np.ones((1, 16, 256)), r"two-dimensional.*\(1, 16, 256\)"),
-    (np.full((16, 256), "1"), "array of numbers"),
-    (np.ones((16, 256), complex), "array of numbers.*complex128"),
-    (np.full((16, 256), np.nan), "no number above zero"),
-    (-np.ones((16, 256)), "no number above zero: give linear power, not dB"),
-    (np.ones((0, 256)), "no number above zero"),
-    (np.ones((16, 256)), "only dead or constant pixels"),
-    (np.ma.masked_all((16, 256)), "no number above zero"),
-])
-def test_arrays_that_show_nothing_are_refused(archive: Archive, power: np.ndarray, message: str) -> None:
-    with pytest.raises(QueryError, match=message):
-        archive.open().search(power=power)
-
-
-def test_masked_pixels_of_an_array_are_left_out(archive: Archive) -> None:
-    power = array_of(archive, 512, 768).astype(np.float64)
-    with_nan = power.copy()
-    with_nan[3:5, 10:40] = np.nan
-    masked = np.ma.masked_array(power, mask=np.isnan(with_nan))
-    corpus = archive.open()
-    assert list(corpus.search(power=masked)) == list(corpus.search(power=with_nan))
 
 
 def test_pictures_of_hits_show_the_power_of_the_file(archive: Archive) -> None:

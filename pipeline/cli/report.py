@@ -1,0 +1,69 @@
+"""How a run that makes vectors is carried out and told: what ``ingest`` and ``embed`` have in common."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from pipeline.cli.output import put, put_json
+from pipeline.cli.progress import Show
+from pipeline.text import shown
+
+if TYPE_CHECKING:
+    from pipeline.model import SourceReport
+    from pipeline.run import RunReport
+
+
+def shown_run(run: Callable[..., RunReport]) -> RunReport:
+    """Carry out a run that takes a ``listener``, its progress shown."""
+    with closing(Show()) as progress:
+        return run(listener=progress)
+
+
+def conclude(report: RunReport, summary: Callable[[RunReport], list[str]], as_json: bool) -> None:
+    """Tell what a run did, and exit with its code."""
+    if as_json:
+        put_json(report.to_json())
+    else:
+        put("\n".join(summary(report)))
+    sys.exit(report.exit_code)
+
+
+def each(report: RunReport) -> list[str]:
+    """Tell what is wrong with which file; of a dry run, what would be done with each."""
+    lines = []
+    for r in report.reports:
+        if r.reason is not None:
+            lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
+        elif report.dry_run:
+            lines.append(f"{r.message:<23} {shown(r.path)}")
+    return lines
+
+
+def outcomes(report: RunReport) -> str:
+    """Count files by what became, or would become, of them; those with a reason code by that, too."""
+    if report.dry_run:
+        counts = Counter(_plan_of(r) for r in sorted(report.reports, key=lambda r: r.reason is not None))
+        return ", ".join(f"{count:,} {plan}" for plan, count in counts.items()) + "; nothing was written"
+    parts = []
+    for status in ("done", "skipped", "failed", "busy"):
+        reports = report.by_status(status)
+        reasons = Counter(str(r.reason) for r in reports if r.reason is not None)
+        codes = ", ".join(f"{count:,} {reason}" for reason, count in sorted(reasons.items()))
+        parts.append(f"{len(reports):,} {status}" + (f" ({codes})" if codes else ""))
+    return ", ".join(parts)
+
+
+def _plan_of(report: SourceReport) -> str:
+    return report.message if report.reason is None else f"{report.status} ({report.reason})"
+
+
+def _fault(report: SourceReport) -> str:
+    """Say what is wrong with a file, and which one it is."""
+    path, message = shown(report.path), shown(report.message)
+    others = [shown(other) for other in report.also_at if shown(other) not in message]
+    text = message if message.startswith(path) else f"{path}: {message}"
+    return text + (f" (also {', '.join(others)})" if others else "")

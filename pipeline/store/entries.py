@@ -1,0 +1,85 @@
+"""What a manifest says of one source, one file, one segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pipeline.errors import Reason
+from pipeline.model import CoarseLayout, Header, Status
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """One source whose windows are in the corpus."""
+
+    header: Header
+    coarse: CoarseLayout
+    path: str
+    """The file it was read from."""
+    size_bytes: int
+    mtime_ns: int
+    windows_seen: int
+    windows_kept: int
+    resolution: str
+    """Resolution class, see :meth:`Manifest.resolution_of`."""
+    also_at: tuple[str, ...] = ()
+    """Other paths that hold the same scan."""
+    vectors: Mapping[str, int] = field(default_factory=dict)
+    """Encoder key → number of vectors."""
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Entry from its dictionary."""
+        header, coarse = Header.from_json(record["header"]), CoarseLayout(**record["coarse"])
+        return cls(**{**record, "header": header, "coarse": coarse, "also_at": tuple(record["also_at"])})
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """What became of one file when it was last looked at."""
+
+    size_bytes: int
+    mtime_ns: int
+    status: Status
+    reason: Reason | None = None
+    message: str = ""
+    source_id: str = ""
+    tries: int = 1
+    """Runs that have tried it, at this size and time of change."""
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Entry from its dictionary."""
+        return cls(**{**record, "reason": Reason(record["reason"]) if record["reason"] else None})
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """One index segment."""
+
+    id: str
+    encoder_key: str
+    resolution: str
+    count: int
+    """Vectors in it, dead ones included."""
+    source_ids: tuple[str, ...]
+    """Sources whose vectors it holds, dead ones included."""
+    dead: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """Source id → vectors of it that no longer count: the source is gone, or is in a newer segment."""
+
+    @property
+    def live_ids(self) -> tuple[str, ...]:
+        """Sources that are found through this segment."""
+        return tuple(source_id for source_id in self.source_ids if source_id not in self.dead)
+
+    @property
+    def live_count(self) -> int:
+        """Vectors that are found through this segment."""
+        return self.count - sum(self.dead.values())
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Entry from its dictionary."""
+        return cls(**{**record, "source_ids": tuple(record["source_ids"])})

@@ -1,0 +1,49 @@
+"""A fresh process that opens a corpus and searches it; prints as JSON how long that took. For ``bench_search``.
+
+    python -m tests.benchmarks.ask CORPUS THREADS EXACT SOURCE/NUMBER…
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from pipeline.search import Corpus, open_corpus
+
+
+def seconds_of(corpus: Corpus, window: str, exact: bool) -> float:
+    began = time.perf_counter()
+    if not corpus.search(window=window, exact=exact).hits:
+        raise SystemExit(f"{window}: no hits")
+    return time.perf_counter() - began
+
+
+def peak_mb() -> float:
+    """Most memory this process has held; not getrusage, which on Linux counts the parent's in."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
+def main() -> None:
+    root, threads, exact, first, *windows = sys.argv[1:]
+    began = time.perf_counter()
+    corpus = open_corpus(root)
+    opened_s = time.perf_counter() - began
+    first_s = seconds_of(corpus, first, exact == "exact")
+    for window in windows[: len(windows) // 5]:  # what is opened at the first query of a source stays open
+        seconds_of(corpus, window, exact == "exact")
+    asked = windows[len(windows) // 5 :]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(int(threads)) as pool:
+        taken = list(pool.map(lambda window: seconds_of(corpus, window, exact == "exact"), asked))
+    elapsed_s = time.perf_counter() - began
+    print(json.dumps({"opened_s": opened_s, "first_s": first_s, "taken_s": sorted(taken),
+                      "per_s": len(asked) / elapsed_s if asked else 0.0,
+                      "peak_mb": peak_mb()}))
+
+
+if __name__ == "__main__":
+    main()
