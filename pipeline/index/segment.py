@@ -193,7 +193,8 @@ class Segment:
         reach = k * len(self._vectors) // max(1, len(wanted))
         while reach * SCANNED_MEANWHILE < len(wanted):
             vertices, scores = self._walk(query, reach, epsilon)
-            kept = np.flatnonzero(np.isin(vertices, wanted, assume_unique=True))
+            place = np.minimum(np.searchsorted(wanted, vertices), len(wanted) - 1)
+            kept = np.flatnonzero(wanted[place] == vertices)
             if len(kept) >= k:
                 return vertices[kept], scores[kept]
             reach *= 2

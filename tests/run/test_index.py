@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,186 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline import durable, tasks
 from pipeline.config import Config, IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, CorpusLocked, CorpusNotFound, RunError
 from pipeline.index import Segment
-from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
+from pipeline.model import EncoderSpec
 from pipeline.run import index, ingest, remove
 from pipeline.run.engine import SerialEngine
-from pipeline.run.index import index_corpus, is_worn, plan_segments
+from pipeline.run.index import index_corpus, plan_segments
 from pipeline.search.nearest import nearest
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
-from pipeline.store import CorpusStore, FileEntry, Manifest, SegmentEntry, SourceGroup, VectorGroup, segment_folder
-from tests.run.small import SCAN, archive, config, header, write_scan
+from pipeline.store import CorpusStore, FileEntry, SourceGroup, VectorGroup, segment_folder
+from tests.run.small import SCAN, archive, config, write_scan
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
 KEEP_ALL = replace(SCAN, keep_all=True)
-
-
-# --- planning ------------------------------------------------------------------------------------------------------
-
-
-def manifest_of(counts: list[int], tsamp_s: float = 18.0, manifest: Manifest | None = None) -> Manifest:
-    manifest = manifest or Manifest()
-    for count in counts:
-        name = f"GBT_{len(manifest.sources):03d}"
-        source = Source(name, header(tsamp_s=tsamp_s), CoarseLayout(1, "flag"), f"/{name}", 1, 1)
-        manifest = manifest.with_source(source, SourceReport(f"/{name}", "done", name, windows_kept=count))
-        manifest = manifest.with_vectors(name, SPEC, count)
-    return manifest
-
-
-@given(st.lists(st.integers(0, 50), max_size=20), st.lists(st.integers(0, 50), max_size=20),
-       st.integers(0, 40), st.integers(1, 100))
-def test_planned_segments_hold_each_vector_once_and_are_neither_too_small_nor_too_large(
-    counts: list[int], others: list[int], exact_below: int, segment_vectors: int
-) -> None:
-    manifest = manifest_of(others, tsamp_s=1.0, manifest=manifest_of(counts))
-    limits = IndexConfig(exact_below, segment_vectors)
-    planned = list(plan_segments(manifest, limits))
-    held = [source_id for entry in planned for source_id in entry.source_ids]
-    assert len(held) == len(set(held))
-    left = {source_id for source_id in manifest.sources if source_id not in held}
-    for resolution in {entry.resolution for entry in manifest.sources.values()}:
-        waiting = [e.windows_kept for i, e in manifest.sources.items() if i in left and e.resolution == resolution]
-        assert sum(waiting) < max(exact_below, 1)
-    for entry in planned:
-        sizes = [manifest.sources[source_id].windows_kept for source_id in entry.source_ids]
-        assert entry.count == sum(sizes) >= exact_below
-        assert 0 not in sizes
-        assert {manifest.sources[source_id].resolution for source_id in entry.source_ids} == {entry.resolution}
-        # one more source than fits only where without it the segment would be too small
-        assert sum(sizes) <= segment_vectors or sum(sizes[:-1]) < max(exact_below, 1)
-
-
-def test_what_is_indexed_is_not_planned_again() -> None:
-    limits = IndexConfig(exact_below=10, segment_vectors=25)
-    manifest = manifest_of([10, 10, 10, 10])
-    planned = list(plan_segments(manifest, limits))
-    assert [entry.source_ids for entry in planned] == [("GBT_000", "GBT_001"), ("GBT_002", "GBT_003")]
-    for entry in planned:
-        manifest = manifest.with_segment(entry)
-    assert list(plan_segments(manifest, limits)) == []
-    (added,) = plan_segments(manifest_of([9, 12], manifest=manifest), limits)
-    assert (added.source_ids, added.count) == (("GBT_004", "GBT_005"), 21)
-
-
-def test_a_segment_is_named_by_what_is_in_it() -> None:
-    limits = IndexConfig(exact_below=1)
-    (one,) = plan_segments(manifest_of([5, 6]), limits)
-    (same,) = plan_segments(manifest_of([5, 6]), limits)
-    (other,) = plan_segments(manifest_of([5, 6, 7]), limits)
-    assert one.id == same.id != other.id
-    assert one.id.startswith("power-spectrum-v1-2.794Hz-18s-")
-
-
-def night(manifest: Manifest, counts: list[int], limits: IndexConfig) -> tuple[Manifest, list[SegmentEntry]]:
-    """Add sources, index them; return also what was built."""
-    manifest = manifest_of(counts, manifest=manifest)
-    built = list(plan_segments(manifest, limits))
-    for entry in built:
-        manifest = manifest.with_segment(entry)
-    assert list(plan_segments(manifest, limits)) == [], "all that is worth it was done at once"
-    return manifest, built
-
-
-def test_equal_nights_are_joined_four_by_four_and_full_segments_are_left_alone() -> None:
-    limits = IndexConfig(exact_below=10, segment_vectors=1000)
-    manifest, sizes = Manifest(), []
-    for _ in range(24):
-        manifest, _ = night(manifest, [10], limits)
-        sizes.append(sorted(segment.live_count for segment in manifest.segments))
-    assert sizes[:5] == [[10], [10, 10], [10, 10, 10], [40], [10, 40]]
-    assert sizes[14:17] == [[10, 10, 10, 40, 40, 40], [160], [10, 160]]
-    # two thirds of a full segment are as good as one, and the next nights leave it alone
-    tiny = IndexConfig(exact_below=10, segment_vectors=100)
-    manifest, sizes = Manifest(), []
-    for _ in range(14):
-        manifest, _ = night(manifest, [10], tiny)
-        sizes.append(sorted(segment.live_count for segment in manifest.segments))
-    assert sizes[5:8] == [[10, 10, 40], [70], [10, 70]]
-    assert sizes[13] == [70, 70]
-
-
-@given(st.lists(st.integers(0, 300), max_size=60), st.sampled_from([1, 5, 40]))
-def test_nights_leave_few_segments_and_each_vector_is_built_a_few_times(counts: list[int], exact_below: int) -> None:
-    limits = IndexConfig(exact_below=exact_below, segment_vectors=1000)
-    manifest, work = Manifest(), 0
-    for count in counts:
-        manifest, built = night(manifest, [count], limits)
-        work += sum(entry.count for entry in built)
-        assert all(entry.count <= 1000 for entry in built)
-    indexed = [source_id for segment in manifest.segments for source_id in segment.live_ids]
-    assert len(indexed) == len(set(indexed))
-    assert sum(count for count in counts) - sum(s.live_count for s in manifest.segments) < exact_below
-    # a vector is built once, once more for each fourfold growth, and once for the last two thirds
-    smallest = min((count for count in counts if count), default=1)
-    total = sum(counts)
-    assert work <= total * (2 + math.log(1000 / smallest, 4))
-    # sums of the smallest grow by 4/3 from one segment to the next, up to two thirds of a full one; one may be over
-    growing = 2 + math.log(max(1, 1000 * 2 / 3 / max(smallest, exact_below)), 4 / 3)
-    full = [segment for segment in manifest.segments if segment.live_count > 500]
-    assert len(manifest.segments) - len(full) <= growing + 1
-
-
-def test_without_compaction_old_segments_stay() -> None:
-    limits = IndexConfig(exact_below=10, segment_vectors=1000, compact=False)
-    manifest = Manifest()
-    for _ in range(6):
-        manifest, built = night(manifest, [10], limits)
-        assert [entry.count for entry in built] == [10]
-    manifest = manifest.without_sources(["GBT_000", "GBT_001"])
-    assert list(plan_segments(manifest, limits)) == []
-
-
-def test_segments_are_joined_within_one_encoder_and_resolution() -> None:
-    limits = IndexConfig(exact_below=10, segment_vectors=1000)
-    manifest = Manifest()
-    for tsamp_s in (18.0, 1.0) * 3:
-        manifest = manifest_of([10], tsamp_s=tsamp_s, manifest=manifest)
-        for entry in plan_segments(manifest, limits):
-            manifest = manifest.with_segment(entry)
-    assert sorted(segment.live_count for segment in manifest.segments) == [10] * 6
-    (joined,) = plan_segments(manifest_of([10], manifest=manifest), limits)
-    assert {manifest.sources[i].resolution for i in joined.source_ids[:3]} == {joined.resolution} == {"2.794Hz-18s"}
-    assert joined.source_ids == ("GBT_000", "GBT_002", "GBT_004", "GBT_006")
-
-
-@pytest.mark.parametrize(("removed", "built", "left"), [
-    (["GBT_000"], [], [40]),                                 # 10 of 50
-    (["GBT_000", "GBT_001"], [30], [30]),                    # 20 of 50
-    (["GBT_000", "GBT_001", "GBT_002", "GBT_003"], [], []),  # too little is left
-])
-def test_a_segment_is_built_anew_once_a_quarter_is_dead(removed: list[str], built: list[int], left: list[int]) -> None:
-    limits = IndexConfig(exact_below=20, segment_vectors=1000)
-    manifest, _ = night(Manifest(), [10] * 5, limits)
-    manifest = manifest.without_sources(removed)
-    planned = list(plan_segments(manifest, limits))
-    assert [entry.count for entry in planned] == built
-    for entry in planned:
-        assert not set(entry.source_ids) & set(removed)
-        manifest = manifest.with_segment(entry)
-    worn = [s.id for s in manifest.segments if is_worn(s) and s.live_count < 20]
-    assert [s.live_count for s in manifest.without_segments(worn).segments] == left
-
-
-def test_a_segment_of_what_came_anew_bears_another_name() -> None:
-    limits = IndexConfig(exact_below=10)
-    manifest, (first,) = night(Manifest(), [10, 10], limits)
-    manifest = manifest.without_vectors({("GBT_000", SPEC.key)}).with_vectors("GBT_000", SPEC, 10)
-    (again,) = plan_segments(manifest, limits)
-    assert again.source_ids == first.source_ids
-    assert again.id != first.id
-
-
-# --- building ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
