@@ -42,5 +42,5 @@ def index(
     for segment in built:
         put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
     if not built:
-        put(f"nothing to index: fewer than {config.index.exact_below:,} vectors are in no segment yet; "
+        put(f"nothing to index: fewer than {config.index.exact_below:,} vectors are in no segment, if any; "
             "searches scan them exactly")

@@ -32,7 +32,8 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 @click.option("--window", metavar="SOURCE/NUMBER",
               help="Query a window of the corpus; the source by id, its beginning, or file name.")
 @click.option("--npy", type=click.Path(path_type=Path), metavar="FILE",
-              help="Query an array of linear power (spectra, channels).")
+              help="Query an array of linear power (spectra, channels), frequency ascending: "
+                   "reversed where foff < 0, as blimpy gives it.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
 @click.option("--encoder", metavar="NAME",

@@ -17,7 +17,7 @@ def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
     before = CorpusStore.open(corpus).manifest()
     ran = lookalike("index", "--corpus", corpus)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == ("nothing to index: fewer than 20,000 vectors are in no segment yet; "
+    assert ran.out == ("nothing to index: fewer than 20,000 vectors are in no segment, if any; "
                        "searches scan them exactly\n")
     assert "fewer than 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
     assert lookalike("index", "--corpus", corpus, "--json").json == {"segments": []}
