@@ -93,9 +93,14 @@ def _in_order_of_memory(power: NDArray[np.float32]) -> tuple[NDArray[np.float32]
     return np.ascontiguousarray(power[:, ::-1] if is_mirrored else power), is_mirrored
 
 
-def _flattened(power: NDArray[np.float32], *scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    is_valid = (power > 0) & (power < np.inf)
-    flat: NDArray[np.float32] = np.where(is_valid, power, np.float32(0)) * (scales[0] * scales[1])
+def _is_valid(power: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return (power > 0) & (power < np.inf)
+
+
+def _flattened(
+    power: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    flat: NDArray[np.float32] = np.where(_is_valid(power), power, np.float32(0)) * (row_scale * channel_scale)
     return flat
 
 
@@ -131,7 +136,7 @@ def flatten(
     np.maximum(baseline, faintest, out=baseline)
     channel_scale = np.divide(np.float32(1), baseline, out=np.zeros_like(baseline), where=is_live)
     stored_scale = channel_scale[None, ::-1] if is_mirrored else channel_scale[None]
-    sample = _flattened(*(_sampled(array, SAMPLES // 2) for array in (stored, row_scale[:, None], stored_scale)))
+    sample = _flattened(_sampled(stored, SAMPLES // 2), row_scale[:, None], _sampled(stored_scale, SAMPLES // 2))
     n, is_measured = _noise_spectra(sample, nominal)
     return Flat(stored, is_mirrored, row_scale, channel_scale, gain, baseline, n, is_measured)
 
@@ -149,7 +154,7 @@ def _sampled(power: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
 def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return each row's middle, relative to that of the median row; 0 where at least half of a row is dead."""
     gains = np.zeros(len(sample), np.float32)
-    is_live = (sample > 0) & (sample < np.inf)
+    is_live = _is_valid(sample)
     if len(sample) > 1:
         is_live &= (sample != sample[0]).any(axis=0)
     for t, (row, live) in enumerate(zip(sample, is_live, strict=True)):

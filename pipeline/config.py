@@ -14,10 +14,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pipeline.errors import ConfigError
-from pipeline.model import WindowGrid
+from pipeline.model import Precision, WindowGrid
 
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
@@ -68,7 +68,7 @@ class ScanConfig:
         return WindowGrid(self.window, self.step, self.integrations)
 
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+PRECISIONS = ("auto", *get_args(Precision))
 """What a network may be told to compute with."""
 
 

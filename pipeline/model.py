@@ -157,6 +157,10 @@ class Window:
     """UTC of the window's first spectrum."""
 
 
+Precision = Literal["float32", "bfloat16", "float16"]
+"""What a network computes with; its variables are float32 in any case."""
+
+
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
     """Identity of an encoder: equal specs give equal vectors within ``tolerance``."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.ahead import ahead
 from pipeline.baseline import Flat, flatten
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
@@ -165,13 +165,7 @@ def _read_ahead(
         power = filterbank.read(run.start * rows, run.stop * rows, start, stop, memories[number % 2])
         return power, time.perf_counter() - began
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(read, number) for number in range(min(1, len(wanted)))]
-        for number in range(len(wanted)):
-            ready = coming.pop().result()
-            if number + 1 < len(wanted):
-                coming.append(pool.submit(read, number + 1))
-            yield ready
+    return ahead(read, len(wanted))  # by one, as there are two memories
 
 
 def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:

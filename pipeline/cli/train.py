@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.output import put, remark
+from pipeline.config import PRECISIONS
 
 TELL_EVERY_S = 10.0
 
@@ -20,7 +21,7 @@ TELL_EVERY_S = 10.0
               help="Batches to learn from. Default: 4800 of spectral, as the shipped weights had, 4000 of beta-vae.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Decides first weights and windows.")
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto",
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto",
               show_default=True, help="What to compute in; auto: the fastest here. Weights are float32.")
 def train(name: str, out: Path | None, steps: int | None, seed: int, precision: str) -> None:
     """Teach an encoder on simulated windows.

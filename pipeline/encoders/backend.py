@@ -17,17 +17,16 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.durable import atomic_file
 from pipeline.errors import ConfigError, EncoderError
+from pipeline.model import Precision
 from pipeline.text import shown
 
-Precision = Literal["float32", "bfloat16", "float16"]
-"""What a network computes with; its variables are float32 in any case."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _NOTICES = re.compile(rb"I\d{4} |WARNING: All log messages before absl::|E\d{4} .*cuInit: UNKNOWN ERROR \(303\)")

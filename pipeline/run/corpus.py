@@ -79,13 +79,13 @@ def put_in_order(store: CorpusStore) -> None:
         return
 
     def change(manifest: Manifest) -> Manifest:
-        for group in recovered.sources:
-            source = group.source
-            manifest = manifest.with_source(source, group.report)
-            entry = file_entry(group.report, (source.size_bytes, source.mtime_ns), manifest)
-            manifest = manifest.with_file(source.path, entry)
-        for vectors in recovered.vectors:
-            manifest = manifest.with_vectors(vectors.source_id, vectors.spec, vectors.count)
+        manifest = manifest.with_sources((group.source, group.report) for group in recovered.sources)
+        manifest = manifest.with_files({
+            group.source.path: file_entry(group.report, (group.source.size_bytes, group.source.mtime_ns), manifest)
+            for group in recovered.sources})
+        for spec in dict.fromkeys(vectors.spec for vectors in recovered.vectors):
+            manifest = manifest.with_vectors_of(spec, {vectors.source_id: vectors.count for vectors in recovered.vectors
+                                                       if vectors.spec == spec})
         return manifest
 
     store.publish(change)

@@ -119,8 +119,8 @@ class Corpus:
         exact : bool
             Compare with every vector, instead of following the index.
         encoder : str, optional
-            Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with. A name
-            will do where there are vectors of one version alone.
+            Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with. Of
+            several versions of one name, that of ``corpus.toml``; for another, or if it is none of them, give the key.
         polarisation : int, optional
             Product of ``file`` to look at; by default the one the corpus was made of.
         all_resolutions : bool

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from pipeline.ahead import ahead
 from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError
-from pipeline.train.batches import ahead, singles
+from pipeline.train.batches import BATCHES_AHEAD, singles
 
 __all__ = ["STEPS", "train"]
 
@@ -69,4 +70,4 @@ def train(
     else:
         from pipeline.train import beta_vae
 
-        beta_vae.train(ahead(partial(singles, seed), steps), steps, out, seed, on_step, precision)
+        beta_vae.train(ahead(partial(singles, seed), steps, BATCHES_AHEAD), steps, out, seed, on_step, precision)

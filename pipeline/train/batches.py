@@ -1,9 +1,6 @@
-"""The windows that training sees: drawn from a seed, one batch ahead of their use, never twice."""
+"""The windows that training sees: drawn from a seed, never twice."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +14,12 @@ NOISE_WINDOWS = 96
 """Windows of noise among them: they repel every signal."""
 BATCH = 64
 """Windows a step of those that need no pairs, an eighth of them noise."""
+BATCHES_AHEAD = 2
+"""Batches that are drawn while one is learned from."""
 WEAK, WEAK_SNR = 0.4, (2.0, 8.0)
 """Share of pairs in which both views are weak, and how weak."""
 
 _TRAINING = 0  # first word of every seed: nobody else begins so
-_AHEAD = 2
 _JITTER = 0.1  # how much drift, curvature and width of half of the pairs differ
 
 
@@ -50,14 +48,3 @@ def singles(seed: int, step: int, batch: int = BATCH) -> NDArray[np.uint8]:
     rng = np.random.default_rng([_TRAINING, seed, step])
     signals = [vary(rng, random_signal(rng), SNR) for _ in range(batch - batch // 8)]
     return simulate_cutouts(rng, signals + [None] * (batch // 8), scene=SKY)
-
-
-def ahead(batch_of: Callable[[int], NDArray[np.uint8]], steps: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield ``batch_of(step)`` of each step from 0, made in a thread while the one before is used."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(batch_of, step) for step in range(min(_AHEAD, steps))]
-        for step in range(steps):
-            ready = waiting.pop(0).result()
-            if step + _AHEAD < steps:
-                waiting.append(pool.submit(batch_of, step + _AHEAD))
-            yield ready

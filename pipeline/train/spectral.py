@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.ahead import ahead
 from pipeline.encoders import spectral
 from pipeline.encoders.backend import computing_in, keras, save_weights
-from pipeline.train.batches import PAIRS, ahead, views
+from pipeline.train.batches import BATCHES_AHEAD, PAIRS, views
 
 TEMPERATURE = 0.07
 LEARNING_RATE = 1e-3
@@ -73,7 +74,7 @@ def train(
         0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
     learner.compile(optimizer=keras().optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY))
     unfinished = out.with_suffix(".partial.npz")
-    for step, cutouts in enumerate(ahead(partial(views, seed, pairs=pairs), steps), 1):
+    for step, cutouts in enumerate(ahead(partial(views, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
         nothing = np.zeros(len(cutouts), np.float32)  # Keras asks for labels; the windows' order says all
         on_step(step, float(learner.train_on_batch(spectral.inputs(cutouts), nothing)))
         if step % SAVE_EVERY == 0:

@@ -7,7 +7,7 @@ from pipeline.encoders import load_encoder, spectral
 from pipeline.encoders.backend import load_weights, save_weights
 from pipeline.errors import ConfigError
 from pipeline.train import train
-from pipeline.train.batches import ahead, singles, views
+from pipeline.train.batches import singles, views
 from pipeline.train.spectral import TEMPERATURE, contrast
 from pipeline.train.spectral import train as teach
 
@@ -32,11 +32,6 @@ def test_windows_without_partners_are_signals_and_an_eighth_of_noise():
     assert windows.shape == (16, 16, 256)
     bright = np.sort(windows.reshape(16, -1), axis=1)[:, -3]
     assert np.median(bright[:14]) > bright[14:].max()
-
-
-def test_batches_come_in_order_and_ahead_of_their_use():
-    assert [int(batch[0]) for batch in ahead(lambda step: np.array([step]), 7)] == list(range(7))
-    assert list(ahead(lambda step: np.array([step]), 0)) == []
 
 
 def test_contrast_is_the_loss_of_a_naive_loop():
