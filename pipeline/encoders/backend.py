@@ -88,7 +88,7 @@ def fastest_precision() -> Precision:
 
     GPUs gain by float16 (tensor cores), processors by bfloat16 where they have instructions for it (AMX, AVX-512).
     """
-    if keras().distribution.list_devices("gpu"):
+    if has_gpu_device() and keras().distribution.list_devices("gpu"):  # in this order: Keras takes seconds to load
         return "float16"
     with suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text().split()
@@ -170,9 +170,13 @@ def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
     """Read a .npz of plain arrays, never a pickle; :class:`EncoderError` where ``path`` is none for ``name``."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, AttributeError, KeyError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{shown(path)}: no weights of {name} (.npz of plain arrays): {error}") from error
+    if bad := [key for key, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
+        raise EncoderError(f"{shown(path)}: weights of {name} are not finite ({bad[0]}); the file is damaged, or its "
+                           "training went astray")
+    return arrays
 
 
 def save_weights(path: Path, model: Any) -> None:

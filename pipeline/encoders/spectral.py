@@ -7,7 +7,6 @@ does, its model card's (``pipeline/encoders/weights/spectral.md``).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -30,8 +29,9 @@ from pipeline.encoders.backend import (
     misfit,
 )
 from pipeline.encoders.base import check_cutouts, unit_rows
-from pipeline.encoders.plain import BATCH as PLAIN_BATCH
-from pipeline.encoders.plain import PlainNetwork
+from pipeline.encoders.light import BATCH as LIGHT_BATCH
+from pipeline.encoders.light import PRECISIONS as LIGHT_PRECISIONS
+from pipeline.encoders.light import LightNetwork
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
@@ -45,10 +45,7 @@ SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
 """By precision: components of one window's vector differ by less, whatever the batch and the hardware."""
 BATCH = 128
-"""Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
-PLAIN_BELOW = 4096
-"""Fewer windows than this do not wait for Keras to load, unless it is loaded or there is a GPU for it to use; numpy has
-float32 alone, so in less precision every window does."""
+"""Windows at once on a GPU: the last batch is filled up, so that the network is compiled for one shape."""
 
 _WIDTHS = (48, 96, 128)
 SPECTRUM_UNITS = 192
@@ -58,7 +55,7 @@ PIXEL_SCALE = 0.5
 
 
 class Spectral:
-    """Encoder by the network of :func:`build`.
+    """Encoder by the network of :func:`build`: Keras runs it on a GPU, OpenVINO on processors.
 
     Parameters
     ----------
@@ -69,7 +66,7 @@ class Spectral:
     precision : str
         ``float32``, ``bfloat16`` or ``float16``: other vectors each, so it is part of the spec.
     batch : int
-        Windows at once.
+        Windows at once on a GPU.
 
     Raises
     ------
@@ -92,7 +89,7 @@ class Spectral:
         self._batch = batch
         self._path = Path(weights).expanduser() if weights else SHIPPED
         digest = digest_of(self._path, NAME)
-        self._plain = _plain(self._path)
+        self._light = None if has_gpu_device() or precision not in LIGHT_PRECISIONS else _light(self._path, precision)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
@@ -115,15 +112,8 @@ class Spectral:
     def _encode(
         self, prepare: Callable[[NDArray[Any]], NDArray[np.float32]], windows: NDArray[Any]
     ) -> NDArray[np.float32]:
-        if self._is_plain_enough(len(windows)):
-            batch = min(len(windows), PLAIN_BATCH) or 1  # nothing is compiled for a shape: one window is a batch of one
-            return unit_rows(NAME, in_batches(self._plain, prepare, windows, batch, DIMENSION))
-        return unit_rows(NAME, in_batches(self._keras, prepare, windows, self._batch, DIMENSION))
-
-    def _is_plain_enough(self, windows: int) -> bool:
-        if self.spec.precision != "float32":
-            return False
-        return windows < PLAIN_BELOW and "keras" not in sys.modules and not has_gpu_device()
+        model, batch = (self._light, LIGHT_BATCH) if self._light else (self._keras, self._batch)
+        return unit_rows(NAME, in_batches(model, prepare, windows, batch, DIMENSION))
 
     @cached_property
     def _keras(self) -> Any:
@@ -142,12 +132,14 @@ def _scaled(images: NDArray[np.float32]) -> NDArray[np.float32]:
     return (images * np.float32(PIXEL_SCALE))[..., None]
 
 
-def _plain(path: Path) -> PlainNetwork:
+def _light(path: Path, precision: str) -> LightNetwork:
     """Load the network without Keras, and see that it works."""
+    arrays = load_arrays(path, NAME)
     try:
-        network = PlainNetwork(load_arrays(path, NAME), PIXEL_SCALE)
-        fits = network.predict_on_batch(np.zeros((1, INTEGRATIONS, CHANNELS, 1), np.float32)).shape == (1, DIMENSION)
-    except (KeyError, ValueError, IndexError):
+        network = LightNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
+        made = network.predict_on_batch(np.zeros((LIGHT_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))
+        fits = made.shape == (LIGHT_BATCH, DIMENSION)
+    except (KeyError, ValueError, IndexError, RuntimeError):
         fits = False
     if not fits:
         raise misfit(path, NAME)

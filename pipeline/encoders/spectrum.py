@@ -1,4 +1,4 @@
-"""The two-dimensional power spectrum as a network's layer: linear algebra that numpy and ``keras.ops`` both know.
+"""The two-dimensional power spectrum as a network's layer: linear algebra by names that many libraries know.
 
 Like the encoder :mod:`pipeline.encoders.power_spectrum`, in more bands: where in the window a signal lies does not
 matter, while spacings and drifts are seen sharply.
@@ -28,7 +28,7 @@ def spectrum_features(image: Any, xp: Any) -> Any:
     image : (n, T, F) float32
         asinh images.
     xp : module
-        ``numpy`` or ``keras.ops``, whichever the array is of.
+        ``numpy``, ``keras.ops`` or what has their functions, whichever the array is of.
 
     Returns
     -------
@@ -37,12 +37,12 @@ def spectrum_features(image: Any, xp: Any) -> Any:
     """
     _, times, channels = image.shape
     cosine, sine, turn, swing, bands = _constants(times, channels)
-    bright = xp.maximum(image - np.float32(THRESHOLD), 0)
+    bright = xp.maximum(xp.add(image, np.float32(-THRESHOLD)), 0)
     real, imaginary = xp.matmul(bright, cosine), xp.matmul(bright, sine)
     a = xp.matmul(turn, real) - xp.matmul(swing, imaginary)
     b = xp.matmul(turn, imaginary) + xp.matmul(swing, real)
     power = xp.reshape(xp.matmul(a * a + b * b, bands), (-1, times * BANDS))
-    amplitude = xp.sqrt(xp.maximum(power - 1, 0) + np.float32(1e-6))
+    amplitude = xp.sqrt(xp.add(xp.maximum(xp.add(power, np.float32(-1)), 0), np.float32(1e-6)))
     amplitude = amplitude / xp.sqrt(xp.mean(amplitude * amplitude, axis=1, keepdims=True))
     level = xp.log1p(power)
     return xp.concatenate([amplitude, level - xp.mean(level, axis=1, keepdims=True)], axis=1)

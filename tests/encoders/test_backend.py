@@ -65,6 +65,7 @@ def test_precision_goes_by_the_hardware(monkeypatch, devices, flags, expected):
             raise OSError
         return f"processor : 0\nflags : {flags}\n"
 
+    monkeypatch.setattr("pipeline.encoders.backend.has_gpu_device", lambda: bool(devices))
     monkeypatch.setattr(keras().distribution, "list_devices", lambda kind: devices)
     monkeypatch.setattr("pathlib.Path.read_text", read_text)
     assert fastest_precision() == expected

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,7 @@ import pytest
 from pipeline import encoders
 from pipeline.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, load_encoder, spectral
-from pipeline.encoders.plain import PlainNetwork
-from pipeline.encoders.spectral import PIXEL_SCALE, SHIPPED, Spectral, build, inputs
+from pipeline.encoders.spectral import SHIPPED, Spectral, build, inputs
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.model import WindowGrid
 from pipeline.simulate import SKY, random_signal, simulate_cutouts, simulate_families
@@ -40,30 +40,39 @@ def with_keras(cutouts):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_numpy_and_keras_agree(cutouts, with_keras):
-    vectors = PlainNetwork(backend.load_arrays(SHIPPED, "spectral"), PIXEL_SCALE).predict_on_batch(inputs(cutouts))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
+def test_openvino_and_keras_agree(cutouts, with_keras):
+    encoder = Spectral(GRID)
+    assert "_keras" not in vars(encoder)
+    np.testing.assert_allclose(encoder.encode(cutouts), with_keras, atol=1e-4, rtol=0)
 
 
-def test_large_batches_take_keras_and_small_ones_do_not_load_it(cutouts, with_keras, tmp_path):
+def test_a_gpu_gets_keras(cutouts, with_keras, monkeypatch):
+    monkeypatch.setattr(spectral, "has_gpu_device", lambda: True)
     encoder = Spectral(GRID, batch=8)
-    np.testing.assert_allclose(encoder.encode(cutouts), with_keras, atol=1e-4, rtol=0)  # Keras is loaded by now
+    np.testing.assert_allclose(encoder.encode(cutouts), with_keras, atol=1e-4, rtol=0)
     assert "_keras" in vars(encoder)
+
+
+def test_processors_need_neither_keras_nor_a_compiler():
     program = (
         "import sys, numpy as np\n"
         "from pipeline.encoders import load_encoder, spectral\n"
         "spectral.has_gpu_device = lambda: False\n"
-        "vectors = load_encoder('spectral').encode(np.load(sys.argv[1]))\n"
-        "np.save(sys.argv[1], vectors)\n"
+        "load_encoder('spectral', precision='auto').encode(np.ones((5000, 16, 256), np.uint8))\n"
         "heavy = {'tensorflow', 'keras', 'torch', 'jax', 'numba'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)\n"
     )
-    handed = tmp_path / "windows.npy"
-    np.save(handed, cutouts)
-    done = subprocess.run([sys.executable, "-c", program, str(handed)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.load(handed), with_keras, atol=1e-4, rtol=0)
+
+
+def test_threads_do_not_mix_up_their_windows(cutouts):
+    encoder = Spectral(GRID)
+    windows = [cutouts[i : i + 3] for i in range(0, 21, 3)] * 8
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(encoder.encode, windows))
+    for made, alone in zip(together, map(encoder.encode, windows), strict=True):
+        np.testing.assert_array_equal(made, alone)
 
 
 def test_vectors_are_unit_finite_and_independent_of_the_batch(cutouts):
@@ -129,7 +138,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         Spectral(GRID, str(tmp_path / "none.npz"))
     backend.save_arrays(path, damaged(arrays, kernel=np.full((3, 7, 1, 32), np.nan, np.float32)))
     with pytest.raises(EncoderError, match="not finite"):
-        Spectral(GRID, str(path)).encode(np.ones((1, 16, 256), np.uint8))
+        Spectral(GRID, str(path))
 
 
 @pytest.mark.parametrize("name", ["jax", "torch"])
@@ -155,16 +164,19 @@ def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_pat
     np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("precision", "at_least"), [("bfloat16", 1e-4), ("float16", 1e-5)])
-def test_reduced_precision_is_another_spec_near_the_first(precision, at_least, cutouts, with_keras):
+@pytest.mark.parametrize(("precision", "has_gpu", "at_least"),
+                         [("bfloat16", False, 0), ("bfloat16", True, 1e-4), ("float16", False, 1e-5)])
+def test_reduced_precision_is_another_spec_near_the_first(
+    precision, has_gpu, at_least, cutouts, with_keras, monkeypatch
+):
+    monkeypatch.setattr(spectral, "has_gpu_device", lambda: has_gpu)
     encoder = Spectral(GRID, precision=precision, batch=8)
     full = load_encoder("spectral").spec
     assert (encoder.spec.key, encoder.spec.precision) == (f"{full.key}-{precision}", precision)
     assert encoder.spec.tolerance > full.tolerance
     vectors = encoder.encode(cutouts)
-    assert {layer.compute_dtype for layer in encoder._keras.layers if "Conv" in type(layer).__name__} == {precision}
     np.testing.assert_allclose(vectors, with_keras, atol=encoder.spec.tolerance, rtol=0)
-    assert np.abs(vectors - with_keras).max() > at_least  # it does compute in other numbers, and not in numpy
+    assert np.abs(vectors - with_keras).max() >= at_least  # Keras does compute in other numbers; a processor may not
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(encoder.encode(cutouts[3:4]), vectors[3:4], atol=encoder.spec.tolerance, rtol=0)
     # the tolerance is nothing beside what tells windows apart
