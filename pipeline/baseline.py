@@ -12,21 +12,10 @@ from typing import Self
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
-from scipy.special import gammaincinv
 
+from pipeline.band import BLOCK, band_shape
 from pipeline.noise import middle_of, noise_spectra_of
 
-BLOCK = 256
-"""Channels a block of the band-shape estimate."""
-SMOOTHING = 33
-"""Blocks in the running median: a signal up to 16 blocks (4,096 channels, 11 kHz at 2.79 Hz) wide stays in the data
-where the band is level; on its slopes it stays in part. The band itself has to be smooth over this width."""
-BAND_FEATURE = 64
-"""The shape of a coarse channel is smooth over one part in so many of its width: in narrow ones the running median is
-no wider, and what stays in the data is as much narrower."""
-FEWEST_BLOCKS = 8
-"""A piece of a band without coarse channels that is shorter than this many blocks is taken to be flat."""
 FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
 SAMPLES = 32_768
@@ -57,6 +46,8 @@ class Flat:
     """(spectra,): 1 / gain; 0 for a dead row."""
     channel_scale: NDArray[np.float32]
     """(channels,): 1 / baseline; 0 for a dead channel."""
+    is_whole: NDArray[np.bool_]
+    """(channels,): True where no pixel is masked."""
     row_gain: NDArray[np.float32]
     """(spectra,): gain of each row relative to the median row; 0 for a dead row."""
     baseline: NDArray[np.float32]
@@ -71,7 +62,8 @@ class Flat:
         """Take power (spectra, channels) whose noise is at 1 already, masked pixels 0."""
         stored, is_mirrored = _in_order_of_memory(power)
         rows, band = np.ones(len(power), np.float32), np.ones(power.shape[1], np.float32)
-        return cls(stored, is_mirrored, rows, band, rows, band, noise_spectra, False)
+        is_whole = np.asarray(_is_valid(power).all(axis=0))
+        return cls(stored, is_mirrored, rows, band, is_whole, rows, band, noise_spectra, False)
 
     @property
     def power(self) -> NDArray[np.float32]:
@@ -125,20 +117,31 @@ def flatten(
     channels = power.shape[1]
     gain = _row_gains(_sampled(stored, SAMPLES))
     row_scale = np.divide(np.float32(1), gain, out=np.zeros_like(gain), where=gain > 0)
-    spectrum = _time_mean(stored, row_scale)
+    spectrum, is_whole = _time_mean(stored, row_scale)
     if has_dc_spike:
         spectrum[channels // 2 - 1 : channels // 2 + 1] = 0
     if is_mirrored:
-        spectrum = spectrum[::-1].copy()
-    baseline = _band_shape(spectrum, len(power) * nominal, coarse_width)
-    faintest = np.float32(FAINTEST) * np.median(baseline[::BLOCK])
-    is_live = (spectrum > 0) & (baseline >= faintest)
-    np.maximum(baseline, faintest, out=baseline)
-    channel_scale = np.divide(np.float32(1), baseline, out=np.zeros_like(baseline), where=is_live)
+        spectrum, is_whole = spectrum[::-1].copy(), is_whole[::-1].copy()
+    baseline = band_shape(spectrum, len(power) * nominal, coarse_width)
+    channel_scale = _channel_scale(spectrum, baseline, np.float32(FAINTEST * np.median(baseline[::BLOCK])), is_whole)
     stored_scale = channel_scale[None, ::-1] if is_mirrored else channel_scale[None]
     sample = _flattened(_sampled(stored, SAMPLES // 2), row_scale[:, None], _sampled(stored_scale, SAMPLES // 2))
     n, is_measured = _noise_spectra(sample, nominal)
-    return Flat(stored, is_mirrored, row_scale, channel_scale, gain, baseline, n, is_measured)
+    return Flat(stored, is_mirrored, row_scale, channel_scale, is_whole, gain, baseline, n, is_measured)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _channel_scale(
+    spectrum: NDArray[np.float32], baseline: NDArray[np.float32], faintest: np.float32, is_whole: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return 1 / baseline, 0 for dead and faint channels, which are not whole; raise the baseline to ``faintest``."""
+    scale = np.zeros_like(baseline)
+    for c in range(len(baseline)):
+        is_live = (spectrum[c] > 0) & (baseline[c] >= faintest)
+        baseline[c] = max(baseline[c], faintest)
+        scale[c] = np.float32(1) / baseline[c] if is_live else np.float32(0)
+        is_whole[c] &= is_live
+    return scale
 
 
 def _sampled(power: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
@@ -168,105 +171,82 @@ def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _time_mean(power: NDArray[np.float32], row_scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean over valid pixels of each channel, row gains divided out; 0 where none is, or all are equal."""
+def _time_mean(
+    power: NDArray[np.float32], row_scale: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Average over time, row gains divided out.
+
+    Returns
+    -------
+    (channels,) float32
+        Mean of the valid pixels of each channel; 0 where none is, or all are equal.
+    (channels,) bool
+        True where every pixel is valid.
+    """
     spectra, channels = power.shape
-    mean = np.zeros(channels, np.float32)
-    count = np.empty(STRETCH, np.float32)
-    differs = np.empty(STRETCH, np.float32)
+    mean, is_whole = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
+    low, high = np.empty(STRETCH, np.float32), np.empty(STRETCH, np.float32)
     for start in range(0, channels, STRETCH):
         total = mean[start : start + STRETCH]
-        count[:] = 0
-        differs[:] = 1 if spectra == 1 else 0
-        first = power[0, start : start + STRETCH]
-        for t in range(spectra):
-            row = power[t, start : start + STRETCH]
-            scale = row_scale[t]
-            counted = np.float32(1) if scale > 0 else np.float32(0)
-            for c in range(len(total)):
-                value = row[c]
-                is_valid = (value > 0) & (value < np.inf)
-                total[c] += value * scale if is_valid else np.float32(0)
-                count[c] += counted if is_valid else np.float32(0)
-                differs[c] = np.float32(1) if value != first[c] else differs[c]
-        for c in range(len(total)):
-            is_alive = (count[c] > 0) & (differs[c] > 0)
-            total[c] = total[c] / count[c] if is_alive else np.float32(0)
-    return mean
-
-
-def smoothing_of(coarse_width: int | None) -> tuple[int, int]:
-    """Return channels a block, and blocks in the running median (an odd number), for coarse channels of a width."""
-    reach = BLOCK * SMOOTHING if coarse_width is None else min(BLOCK * SMOOTHING, coarse_width // BAND_FEATURE)
-    block = max(1, reach // SMOOTHING)
-    return block, max(3, min(SMOOTHING, reach) | 1)
-
-
-def _band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | None) -> NDArray[np.float32]:
-    """Return the smooth band under a time-averaged spectrum whose noise is Gamma of ``shape``."""
-    channels = len(spectrum)
-    block, smoothing = smoothing_of(coarse_width)
-    valid = spectrum > 0
-    if not valid.any():
-        return np.ones(channels, np.float32)
-    median_over_mean = gammaincinv(shape, 0.5) / shape
-    n_blocks = channels // block
-    if n_blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing):
-        return np.full(channels, np.median(spectrum[valid]) / median_over_mean, np.float32)
-    spectrum = _bridged(spectrum)
-    width = channels // n_blocks
-    blocks = np.sort(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1)  # faster than a selection
-    level = blocks[:, (width - 1) // 2 : width // 2 + 1].mean(axis=1, dtype=np.float64)
-    smooth = _running_median(level, smoothing)
-    smooth = np.concatenate([2 * smooth[:1] - smooth[1:2], smooth, 2 * smooth[-1:] - smooth[-2:-1]])
-    band: NDArray[np.float32] = _between_blocks((smooth / median_over_mean).astype(np.float32), width, channels)
-    return band
+        if spectra % 4 == 0 and _add_up_valid(power, start, row_scale, total, low[: len(total)], high[: len(total)]):
+            is_whole[start : start + STRETCH] = True
+        else:
+            _average_valid(power, start, row_scale, total, is_whole[start : start + STRETCH])
+    return mean, is_whole
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _bridged(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the spectrum with straight lines over its dead channels, level ones at its ends."""
-    bridged = spectrum.copy()
-    last = -1
-    for c in range(len(spectrum)):
-        if spectrum[c] > 0:
-            if last < c - 1:
-                left = spectrum[last] if last >= 0 else spectrum[c]
-                for gap in range(last + 1, c):
-                    bridged[gap] = left + (spectrum[c] - left) * np.float32((gap - last) / (c - last))
-            last = c
-    bridged[last + 1 :] = spectrum[last]
-    return bridged
+def _add_up_valid(
+    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
+    low: NDArray[np.float32], high: NDArray[np.float32],
+) -> bool:
+    """Average a stretch as if every pixel were valid, and tell whether that is so: it nearly always is.
+
+    What is not valid shows afterwards, by a minimum that is not positive or a sum that is not finite.
+    """
+    stop = start + len(mean)
+    low[:], high[:], mean[:] = power[0, start:stop], power[0, start:stop], 0
+    for t in range(0, len(power), 4):  # four rows at once: most of the time goes into loads and stores
+        row_a, row_b = power[t, start:stop], power[t + 1, start:stop]
+        row_c, row_d = power[t + 2, start:stop], power[t + 3, start:stop]
+        scale_a, scale_b, scale_c, scale_d = row_scale[t], row_scale[t + 1], row_scale[t + 2], row_scale[t + 3]
+        for i in range(len(mean)):
+            a, b, c, d = row_a[i], row_b[i], row_c[i], row_d[i]
+            mean[i] = (((mean[i] + a * scale_a) + b * scale_b) + c * scale_c) + d * scale_d
+            less, also_less = a if a < b else b, c if c < d else d
+            less = less if less < also_less else also_less
+            low[i] = less if less < low[i] else low[i]
+            more, also_more = a if a > b else b, c if c > d else d
+            more = more if more > also_more else also_more
+            high[i] = more if more > high[i] else high[i]
+    are_valid = (row_scale > 0).all()
+    for i in range(len(mean)):
+        are_valid &= (low[i] > 0) & (high[i] < np.inf) & (mean[i] < np.inf)
+        mean[i] = mean[i] / np.float32(len(power)) if (high[i] > low[i]) | (len(power) == 1) else np.float32(0)
+    return bool(are_valid)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _between_blocks(level: NDArray[np.float32], width: int, channels: int) -> NDArray[np.float32]:
-    """Interpolate from the middles of blocks to channels. The first and the last level lie outside the band."""
-    band = np.empty(channels, np.float32)
-    offset = width - (width - 1) / 2  # of channel 0 from the middle of the block before it
-    for c in range(channels):
-        place = (c + offset) / width
-        i = min(int(place), len(level) - 2)
-        band[c] = level[i] + np.float32(min(place - i, 1.0)) * (level[i + 1] - level[i])
-    return band
-
-
-def _running_median(level: NDArray[np.float64], smoothing: int) -> NDArray[np.float64]:
-    """Return the running median, continued in a straight line beyond both ends so that slopes survive there."""
-    half = min(smoothing, len(level) - (1 - len(level) % 2)) // 2
-    padded = np.concatenate([_line_before(level, half), level, _line_before(level[::-1], half)[::-1]])
-    smooth: NDArray[np.float64] = median_filter(padded, 2 * half + 1, mode="nearest")[half:-half]
-    return smooth
-
-
-def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Continue a sequence ``count`` places before its start, by the median slope (Theil-Sen) of as many after it."""
-    at = np.arange(count + 1)
-    first, second = np.triu_indices(count + 1, 1)
-    slope = np.median((level[second] - level[first]) / (second - first))
-    start = np.median(level[: count + 1] - slope * at)
-    line: NDArray[np.float64] = start + slope * (at[:-1] - count)
-    return line
+def _average_valid(
+    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
+    is_whole: NDArray[np.bool_],
+) -> None:
+    """Average a stretch over its valid pixels."""
+    spectra, stop = len(power), start + len(mean)
+    count, differs = np.zeros(len(mean), np.float32), np.full(len(mean), np.float32(spectra == 1))
+    mean[:] = 0
+    for t in range(spectra):
+        row, first, scale = power[t, start:stop], power[0, start:stop], row_scale[t]
+        counted = np.float32(scale > 0)
+        for c in range(len(mean)):
+            is_valid = (row[c] > 0) & (row[c] < np.inf)
+            mean[c] += row[c] * scale if is_valid else np.float32(0)
+            count[c] += counted if is_valid else np.float32(0)
+            differs[c] = np.float32(1) if row[c] != first[c] else differs[c]
+    for c in range(len(mean)):
+        is_alive = (count[c] > 0) & (differs[c] > 0)
+        mean[c] = mean[c] / count[c] if is_alive else np.float32(0)
+        is_whole[c] = count[c] == spectra
 
 
 def _noise_spectra(sample: NDArray[np.float32], nominal: float) -> tuple[float, bool]:

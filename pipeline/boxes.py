@@ -27,13 +27,8 @@ def measure_windows(  # type: ignore[no-untyped-def]
     from one window into the next.
     """
     spectra, levels = power.shape[0], best.shape[2]
-    rows, computed = 1, 1
-    while rows < spectra:  # padded to a power of four with empty rows
-        rows, computed = rows * 4, computed + 2
-    full = rows + SIDE_BY_SIDE * (channels + rows)
-    boxes = np.zeros((rows, full), np.float32)
-    one, two = np.zeros_like(boxes), np.zeros_like(boxes)
-    peaks = np.zeros((computed, full), np.float32)
+    boxes, one, two, peaks = empty_boxes(spectra, SIDE_BY_SIDE, channels, np.float32)
+    rows = len(boxes)
     row, scratch = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     widened = rows + SIDE_BY_SIDE * (channels // 4 + rows)
     for first in range(0, len(starts), SIDE_BY_SIDE):
@@ -49,7 +44,7 @@ def measure_windows(  # type: ignore[no-untyped-def]
                     masked[k], excess[k] = _account(row, pixel, table_power, table_excess, masked[k], excess[k])
         columns, width = channels, 1
         for i in range(best.shape[1]):
-            _raise_peaks(boxes, one, two, peaks, count * (columns + rows) - rows)
+            raise_peaks(boxes, one, two, peaks, count * (columns + rows) - rows)
             for level in range(levels):
                 sigmas = root_n / np.sqrt(np.float32(width * min(1 << level, spectra)))
                 for k in range(count):
@@ -96,7 +91,18 @@ def _excess_of(value, table_power, table_excess):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def _raise_peaks(boxes, one, two, peaks, length):  # type: ignore[no-untyped-def]
+def empty_boxes(spectra, windows, channels, kind):  # type: ignore[no-untyped-def]
+    """Make room for windows side by side, for two levels of their sums and for what is largest of each level."""
+    rows, levels = 1, 1
+    while rows < spectra:  # padded to a power of four with empty rows
+        rows, levels = rows * 4, levels + 2
+    full = rows + windows * (channels + rows)
+    boxes, one, two = np.zeros((rows, full), kind), np.zeros((rows, full), kind), np.zeros((rows, full), kind)
+    return boxes, one, two, np.zeros((levels, full), kind)
+
+
+@_compiled
+def raise_peaks(boxes, one, two, peaks, length):  # type: ignore[no-untyped-def]
     """Set ``peaks`` (levels, columns) to the largest of all sums that begin in each of ``length`` columns, at least 0.
 
     In a group of ``size`` rows, row d of ``above`` holds sums that drift by d columns from the group's first spectrum
@@ -145,11 +151,13 @@ def _add_fours(a, b, c, d, above, drift, sign, start, length, is_stored, low, hi
     out0, out1 = above[0, start : start + length], above[1, start : start + length]
     out2, out3 = above[2, start : start + length], above[3, start : start + length]
     low, high = low[:length], high[:length]
+    kind = a.dtype.type  # sums of 16 bits stay such: more of them are added at once
     for x in range(length):
-        early, early_drifted = a0[x] + b0[x], a0[x] + b1[x]
-        low[x] = max(low[x], max(max(early, early_drifted), max(c0[x] + d0[x], c0[x] + d1[x])))
-        sum0, sum1 = early + (c2[x] + d3[x]), early + (c3[x] + d4[x])
-        sum2, sum3 = early_drifted + (c3[x] + d5[x]), early_drifted + (c4[x] + d6[x])
+        early, early_drifted = kind(a0[x] + b0[x]), kind(a0[x] + b1[x])
+        late, late_drifted = kind(c0[x] + d0[x]), kind(c0[x] + d1[x])
+        low[x] = max(low[x], max(max(early, early_drifted), max(late, late_drifted)))
+        sum0, sum1 = kind(early + kind(c2[x] + d3[x])), kind(early + kind(c3[x] + d4[x]))
+        sum2, sum3 = kind(early_drifted + kind(c3[x] + d5[x])), kind(early_drifted + kind(c4[x] + d6[x]))
         high[x] = max(high[x], max(max(sum0, sum1), max(sum2, sum3)))
         if is_stored:
             out0[x], out1[x], out2[x], out3[x] = sum0, sum1, sum2, sum3

@@ -19,7 +19,7 @@ from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import SourceError
 from pipeline.filterbank import Filterbank, require_spectra
-from pipeline.gate import measure
+from pipeline.gate import may_pass, measure
 from pipeline.model import Timing, WindowGrid
 from pipeline.noise import nominal_noise_spectra
 from pipeline.text import shown
@@ -220,18 +220,21 @@ def scan_channel(
     flat = flatten_channel(power, tiling, i)
     positions = np.arange(tiling.positions(i).start, tiling.positions(i).stop, dtype=np.int64)
     starts = positions * tiling.grid.step
-    stats = measure(flat, starts, tiling.grid, config.false_alarm)
-    keep = stats.searchable if config.keep_all else stats.keep
+    everything = np.arange(len(starts))
+    looked = everything if config.keep_all else everything[may_pass(flat, starts, tiling.grid, config.false_alarm)]
+    stats = measure(flat, starts[looked], tiling.grid, config.false_alarm)
+    stats_kept = np.flatnonzero(stats.searchable if config.keep_all else stats.keep)
+    kept = looked[stats_kept]
+    masked = int((~stats.searchable).sum())  # others have no masked pixel
     spread = flat.noise_spectra**-0.5
-    kept = np.flatnonzero(keep)
     windows: Columns = {
         "number": tiling.number(block, i, 0) + positions[kept],
         "cutout": cut(flat, starts[kept], tiling.grid.channels),
-        "snr": stats.snr[kept],
-        "best_width": stats.best_width[kept],
-        "best_duration": stats.best_duration[kept],
-        "excess": stats.excess[kept],
-        "masked": stats.masked[kept],
+        "snr": stats.snr[stats_kept],
+        "best_width": stats.best_width[stats_kept],
+        "best_duration": stats.best_duration[stats_kept],
+        "excess": stats.excess[stats_kept],
+        "masked": stats.masked[stats_kept],
         "level": flat.baseline[starts[kept] + tiling.grid.channels // 2],
         "spread": np.full(len(kept), spread, np.float32),
     }
@@ -241,9 +244,9 @@ def scan_channel(
         "time_block": np.array([block], np.int32),
         "f_start_mhz": np.array([tiling.header.channel_edge_mhz(float(first))]),
         "f_stop_mhz": np.array([tiling.header.channel_edge_mhz(float(last))]),
-        "windows_searched": np.array([stats.searchable.sum()], np.int32),
+        "windows_searched": np.array([len(starts) - masked], np.int32),
         "windows_kept": np.array([len(kept)], np.int32),
-        "windows_masked": np.array([(~stats.searchable).sum()], np.int32),
+        "windows_masked": np.array([masked], np.int32),
         "noise_spectra": np.array([flat.noise_spectra], np.float32),
         "noise_is_measured": np.array([flat.noise_is_measured], np.bool_),
         "row_gain": flat.row_gain[None, :],

@@ -10,16 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from pipeline.baseline import (
-    BLOCK,
-    FEWEST_BLOCKS,
-    MEASURABLE,
-    NOMINAL_TOLERANCE,
-    SAMPLES,
-    Flat,
-    flatten,
-    smoothing_of,
-)
+from pipeline.band import BLOCK, FEWEST_BLOCKS, smoothing_of
+from pipeline.baseline import MEASURABLE, NOMINAL_TOLERANCE, SAMPLES, Flat, flatten
 
 Power = NDArray[np.float32]
 CHANNELS = 2**18
