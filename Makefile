@@ -2,6 +2,9 @@
 DATA      ?=
 CORPUS    ?= corpus
 SCHEDULER ?=
+CLUSTER   ?=
+CLUSTER_CONFIG ?=
+TLS       ?=
 WORKERS   ?=
 ENCODER   ?=
 PYTHON    ?= python3.11
@@ -11,11 +14,15 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/lookalike
 
+PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(CLUSTER)) \
+	$(if $(CLUSTER_CONFIG),--cluster-config "$(CLUSTER_CONFIG)") \
+	$(if $(TLS),--tls-ca "$(TLS)/ca.pem" --tls-cert "$(TLS)/cert.pem" --tls-key "$(TLS)/key.pem")
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest index needs-args search embed evaluate train status test check test-slow bench bench-large bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster certs bench bench-large bench-setup clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## Make .venv with everything in it (once; about 3 GB)
 
@@ -31,13 +38,16 @@ demo: setup  ## Simulate a small archive in ./demo, ingest, index and search it
 	$(RUN) demo "$(DEMO)"
 
 needs-data:
-	@$(if $(strip $(DATA)),true,echo "make ingest: say where the files are, as in: make ingest DATA=/mnt/blpd7"; exit 2)
+	@$(if $(strip $(DATA)),true,echo "make $(firstword $(MAKECMDGOALS)): say where the files are, as in: make $(firstword $(MAKECMDGOALS)) DATA=/mnt/blpd7"; exit 2)
 
-ingest: needs-data setup  ## Read DATA=… into CORPUS=corpus (SCHEDULER=tcp://…, WORKERS=n, ENCODER=name)
-	$(RUN) ingest $(DATA) --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
+ingest: needs-data setup  ## Read DATA=… into CORPUS=corpus (WORKERS=n, ENCODER=name, SCHEDULER=… or CLUSTER=… CLUSTER_CONFIG=…, TLS=tls)
+	$(RUN) ingest $(DATA) --corpus "$(CORPUS)" $(PLACE) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
+
+nightly: needs-data setup  ## Take in what is new in DATA=… and write a report beside CORPUS=corpus (ARGS="--retry …")
+	$(RUN) nightly $(DATA) --corpus "$(CORPUS)" $(PLACE) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 index: setup  ## Build the search graph of CORPUS=corpus
-	$(RUN) index --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler $(SCHEDULER))
+	$(RUN) index --corpus "$(CORPUS)" $(PLACE)
 
 needs-args:
 	@$(if $(strip $(ARGS)),true,echo 'make search: say what for, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2)
@@ -46,7 +56,7 @@ search: needs-args setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER"
 	$(RUN) search --corpus "$(CORPUS)" $(ARGS)
 
 embed: setup  ## Make vectors of ENCODER=name of what CORPUS=corpus holds
-	$(RUN) embed --corpus "$(CORPUS)" $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(ENCODER),--encoder $(ENCODER))
+	$(RUN) embed --corpus "$(CORPUS)" $(PLACE) $(if $(ENCODER),--encoder $(ENCODER))
 
 evaluate: setup  ## Measure how well look-alikes are found (ARGS="--part retrieval --encoder spectral …")
 	$(RUN) evaluate $(ARGS)
@@ -58,7 +68,7 @@ status: setup  ## Tell what CORPUS=corpus holds
 	$(RUN) status --corpus "$(CORPUS)"
 
 test: check  ## Check style, types and layers, then run the tests (a few minutes)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow and not cluster"
 
 check: setup  ## Style, types and import layers only
 	$(BIN)/ruff check .
@@ -67,6 +77,16 @@ check: setup  ## Style, types and import layers only
 
 test-slow: setup  ## The tests that take minutes each
 	$(BIN)/python -m pytest -q -m slow
+
+soak: setup  ## Kill every process fifty times and a run at every write; the result goes to soak.md (some hours)
+	$(BIN)/python -m tests.cluster.soak
+
+test-cluster: setup  ## The tests with real schedulers, ssh, SLURM and kills (what is missing is skipped, and said)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,test-cluster]'
+	$(BIN)/python -m pytest -q -m "not slow" tests/cluster
+
+certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
+	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
 bench: bench-setup  ## Measure scan, gate, index, search and driver as BENCHMARKS.md has them (about an hour)
 	$(BIN)/python tests/benchmarks/bench_scan.py

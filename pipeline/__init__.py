@@ -13,15 +13,18 @@ _HOMES = {
     "embed": ("pipeline.run", "embed"),
     "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
     "open_corpus": ("pipeline.search", "open_corpus"),
+    "open_on_cluster": ("pipeline.run.search", "open_on_cluster"),
     "Filters": ("pipeline.search", "Filters"),
     "remove": ("pipeline.run", "remove"),
+    "verify": ("pipeline.run", "verify"),
+    "run_nightly": ("pipeline.nightly", "nightly"),  # pipeline.nightly is the package of that name
     "encode": ("pipeline.encoders", "encode"),
     "read_waterfall": ("pipeline.filterbank", "read_waterfall"),
     "Config": ("pipeline.config", "Config"),
     "PipelineError": ("pipeline.errors", "PipelineError"),
 }
 __all__ = ["Config", "Filters", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus",
-           "read_waterfall", "remove"]
+           "open_on_cluster", "read_waterfall", "remove", "run_nightly", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,8 @@
 
 ``corpus.toml`` in the corpus folder has two halves. ``[scan]`` and ``[encoder]`` are *identity*: they decide what is
 in the corpus and are compared on every reopening. ``[scan]`` cannot change; another ``[encoder]`` can be named once
-``lookalike embed`` has made its vectors. ``[index]`` and ``[run]`` are *circumstance*: any run may set them anew. Flags
-beat the file, the file beats the defaults.
+``lookalike embed`` has made its vectors. ``[index]``, ``[run]`` and ``[nightly]`` are *circumstance*: any run may set
+them anew. Flags beat the file, the file beats the defaults.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ class IndexConfig:
 
 
 EmbedOn = Literal["auto", "gpu", "cpu"]
+ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,19 @@ class RunConfig:
     """How a run is carried out. Circumstance."""
 
     scheduler: str = ""
-    """Address of a running Dask scheduler; empty for an embedded cluster."""
+    """Address of a running Dask scheduler; empty for a cluster of the run's own."""
+    cluster: ClusterKind = "local"
+    """Where a run without ``scheduler`` starts its own cluster."""
+    cluster_config: str = ""
+    """File that says what to start, for all but ``local``."""
+    tls_ca: str = ""
+    """Authority whose certificates are trusted; where all three are empty, Dask's own configuration says so."""
+    tls_cert: str = ""
+    """This machine's certificate."""
+    tls_key: str = ""
+    """Its key."""
+    insecure: bool = False
+    """Allow a scheduler on the network without TLS: who reaches it can run code on its workers."""
     workers: int = 0
     """Worker processes of the embedded cluster; 0 for one a core."""
     worker_memory_gb: float = 2.0
@@ -124,6 +137,10 @@ class RunConfig:
     """``gpu``: only workers that offer the resource GPU; ``auto``: those, where there are any."""
     resource_wait_s: float = 30.0
     """How long to wait for workers, or for a resource, that nobody offers."""
+    scheduler_wait_s: float = 300.0
+    """How long to wait for a scheduler that has gone to come back."""
+    task_timeout_s: float = 1800.0
+    """A worker is ended that has been at one task for longer; 0 for no limit. Graphs may take as long as they take."""
     in_flight: int = 3
     """Tasks submitted a worker thread: enough to keep it busy, few enough to keep the scheduler small."""
     retries: int = 2
@@ -132,20 +149,49 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.embed_on not in ("auto", "gpu", "cpu"):
             raise ConfigError(f"embed_on must be auto, gpu or cpu, got {self.embed_on!r}")
+        if self.cluster not in get_args(ClusterKind):
+            raise ConfigError(f"cluster must be one of {', '.join(get_args(ClusterKind))}, got {self.cluster!r}")
+        if len({bool(path) for path in (self.tls_ca, self.tls_cert, self.tls_key)}) > 1:
+            raise ConfigError("tls_ca, tls_cert and tls_key are given together or not at all")
         if self.workers < 0 or self.in_flight < 1 or self.retries < 0:
             raise ConfigError("workers and retries must be 0 or more, in_flight at least 1")
-        if self.worker_memory_gb <= 0 or self.resource_wait_s < 0:
-            raise ConfigError("worker_memory_gb must be positive and resource_wait_s 0 or more")
+        if self.worker_memory_gb <= 0:
+            raise ConfigError("worker_memory_gb must be positive")
+        if min(self.resource_wait_s, self.scheduler_wait_s, self.task_timeout_s) < 0:
+            raise ConfigError("resource_wait_s, scheduler_wait_s and task_timeout_s must be 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class NightlyConfig:
+    """What a nightly run tries again, and what it calls new. Circumstance."""
+
+    tries: int = 6
+    """A file that failed so often is left alone until it changes. Between tries it rests 1, 2, 4, 8 … nights."""
+    verify: float = 0.03
+    """Share of the corpus that is compared with its digests, another one each night; 0 for nothing."""
+    novel_share: float = 0.01
+    """A window is novel whose nearest earlier one scores less than this share of earlier windows' nearest others do."""
+    least_earlier: int = 500
+    """With fewer earlier windows of a resolution, nothing is said about what is new."""
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or not 0 <= self.verify <= 1:
+            raise ConfigError(f"tries must be at least 1 and verify a share from 0 to 1, got {self.tries}, "
+                              f"{self.verify}")
+        if not 0 < self.novel_share < 0.5 or self.least_earlier < 2:
+            raise ConfigError(f"novel_share must lie between 0 and 0.5 and least_earlier be at least 2, got "
+                              f"{self.novel_share}, {self.least_earlier}")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All four tables of ``corpus.toml``."""
+    """All five tables of ``corpus.toml``."""
 
     scan: ScanConfig = field(default_factory=ScanConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     index: IndexConfig = field(default_factory=IndexConfig)
     run: RunConfig = field(default_factory=RunConfig)
+    nightly: NightlyConfig = field(default_factory=NightlyConfig)
 
     @classmethod
     def load(cls, corpus: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
@@ -190,7 +236,7 @@ class Config:
         lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change.",
                  "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
                  "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
-                 "# [index] and [run] may be edited at any time."]
+                 "# [index], [run] and [nightly] may be edited at any time."]
         for table, keys in asdict(self).items():
             lines += ["", f"[{table}]"]
             lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]

@@ -264,6 +264,8 @@ class Hit:
     """Numbers of other windows of the same source, overlapping or touching, merged into this hit."""
     match: Match | None = None
     """Of a search that compared hits again, pixel by pixel."""
+    nearness: float | None = None
+    """Of a search in which it counts: how near the query's frequency the window is, from −1 to 1."""
 
     def to_json(self) -> dict[str, Any]:
         """Flat record, as ``search --json`` prints it."""
@@ -287,4 +289,5 @@ class Hit:
             "shift_s": match and round(match.shift_s, 3),
             "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
             "mirrored": match and match.mirrored,
+            "nearness": None if self.nearness is None else round(self.nearness, 6),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import Source, SourceReport, WindowGrid
-from pipeline.store import Manifest, removed_message
+from pipeline.store import FileEntry, Manifest, removed_message
 from pipeline.windows import Tiling
 
 PART_CHANNELS = 2**24
 """Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
 EMBED_BYTES = 2**24
-"""Bytes of cutouts an embed task: 4,096 windows of 16 × 256, all held at once."""
+"""Bytes of cutouts an embed task, of however many sources: 4,096 windows of 16 × 256. That fills a GPU's batches many
+times over, and is still a task of seconds or minutes on a processor."""
+EMBED_PIECES = 64
+"""Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for each other.
+On processors each source has its own: nothing is gained by waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,16 @@ class Plan:
     reports: tuple[SourceReport, ...]
 
 
+def may_heal(entry: FileEntry) -> bool:
+    """Tell whether a file that could not be used may be by now, though it has not changed."""
+    return entry.reason is not None and entry.reason.may_heal
+
+
 def split_known(
-    found: Iterable[FoundFile], stats: Iterable[tuple[int, int] | None], manifest: Manifest
+    found: Iterable[FoundFile],
+    stats: Iterable[tuple[int, int] | None],
+    manifest: Manifest,
+    is_due: Callable[[FileEntry], bool] = may_heal,
 ) -> tuple[list[FoundFile], list[SourceReport]]:
     """Separate files that must be probed from those of which the manifest knows enough.
 
@@ -49,12 +61,14 @@ def split_known(
     stats : iterable of (size_bytes, mtime_ns) or None, one a file
         None where the file has gone.
     manifest : Manifest
+    is_due : callable
+        Tells of a file that could not be used, and has not changed, whether it is to be tried again.
 
     Returns
     -------
     list of FoundFile, list of SourceReport
-        A file is known while its size and time are those recorded, unless what was wrong with it may heal, or it is
-        a copy of a file that could not be used.
+        A file is known while its size and time are those recorded, unless it is to be tried again, or is a copy of a
+        file that could not be used.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
@@ -66,7 +80,7 @@ def split_known(
             reports.append(SourceReport(str(file.path), "skipped", entry.source_id, message="already in the corpus"))
         elif entry.reason is Reason.DUPLICATE and entry.source_id not in manifest.sources:
             unknown.append(file)
-        elif entry.reason is not None and not entry.reason.may_heal:
+        elif entry.reason is not None and not is_due(entry):
             reports.append(SourceReport(str(file.path), entry.status, entry.source_id, entry.reason, entry.message))
         else:
             unknown.append(file)
@@ -123,6 +137,32 @@ def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
     """Cut a source's stored windows into rows [start, stop), one slice an embed task; one of no rows for no windows."""
     size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
     return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
+
+
+def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) -> tuple[int, bool]:
+    """Tell how many of the pieces that wait, in this order, make one embed task.
+
+    Parameters
+    ----------
+    counts : iterable of int
+        Windows of each piece, as :func:`slices_of` cut them.
+    most : int
+        Pieces a task.
+
+    Returns
+    -------
+    int, bool
+        The first so many, at least one where there is any; and whether a task should take no more than these.
+    """
+    room = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
+    taken = 0
+    for count in counts:
+        if taken and count > room:
+            return taken, True
+        taken, room = taken + 1, room - count
+        if room <= 0 or taken == most:
+            return taken, True
+    return taken, False
 
 
 def sample_keys(source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -88,6 +89,31 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.f
     return path
 
 
+def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
+    """Draw windows side by side, as a search draws its hits.
+
+    Parameters
+    ----------
+    hits : sequence of Hit
+    powers : sequence of (T, F) arrays
+        As :meth:`pipeline.search.Corpus.power_of` gives them.
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(CELL_IN[0] * len(hits) + 0.2, CELL_IN[1]))
+    for column, (hit, power) in enumerate(zip(hits, powers, strict=True)):
+        _hit(figure, column, 0, hit, power, is_first=column == 0, is_last=column == len(hits) - 1)
+    drawn = BytesIO()
+    FigureCanvasAgg(figure).print_png(drawn)
+    return drawn.getvalue()
+
+
 def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     """Draw the query to the left of the hits, all panels of one size so that slopes compare."""
     from matplotlib.figure import Figure
@@ -104,13 +130,20 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
         spine.set(edgecolor="tab:red", linewidth=2)
     for i, (hit, power) in enumerate(pairs):
         row, column = divmod(i, COLUMNS)
-        axes, bar = _panel(figure, column + 1, rows - 1 - row)
         is_last = column == columns - 1 or i == len(pairs) - 1
-        _waterfall(axes, bar, power, hit.window, is_first=column == 0, is_last=is_last)
-        _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.3g}",
-               [f"{_printable(hit.target, LONGEST_TARGET)}  MJD {hit.window.mjd:.5f}",
-                _printable(Path(hit.file).name, LONGEST_FILE)])
+        _hit(figure, column + 1, rows - 1 - row, hit, power, is_first=column == 0, is_last=is_last)
     return figure
+
+
+def _hit(
+    figure: Figure, column: int, row: int, hit: Hit, power: NDArray[np.floating], *, is_first: bool, is_last: bool
+) -> None:
+    """Draw a hit in its cell, and what is known of it above."""
+    axes, bar = _panel(figure, column, row)
+    _waterfall(axes, bar, power, hit.window, is_first=is_first, is_last=is_last)
+    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.3g}",
+           [f"{_printable(hit.target, LONGEST_TARGET)}  MJD {hit.window.mjd:.5f}",
+            _printable(Path(hit.file).name, LONGEST_FILE)])
 
 
 def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:

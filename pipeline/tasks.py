@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.ahead import ahead
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.errors import EncoderError, Reason, SourceError
+from pipeline.errors import CorpusDamaged, EncoderError, Reason, SourceError
 from pipeline.filterbank import FoundFile, open_filterbank, source_of
 from pipeline.index import Segment, build_segment
 from pipeline.model import EncoderSpec, Source, SourceReport, Status, Timing, WindowGrid
@@ -44,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 SAMPLE = 4096
 """Windows a projection is fitted on."""
+READ_AHEAD = 1024
+"""Windows that are read while as many are encoded: 4 MiB, a multiple of every encoder's batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,16 +154,89 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
     return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
 
 
-def embed_part(work: Work, spec: EncoderSpec, part_no: int, rows: tuple[int, int]) -> PartReport:
-    """Encode some of a source's stored cutouts, rows [start, stop), and write their vectors as one part."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some of a stored source's windows, of which one embed task makes vectors."""
+
+    source_id: str
+    part_no: int
+    rows: tuple[int, int]
+    """[start, stop)."""
+
+
+def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> list[PartReport]:
+    """Encode stored cutouts of some sources together, and write the vectors of each piece as one part of its source.
+
+    A device is starved by what one small source keeps, so the windows of all pieces are encoded as one sequence. While
+    some are, the next are read.
+
+    Parameters
+    ----------
+    work : Work
+        Of any of the sources: corpus, staging folder and encoder are the same for all.
+
+    Returns
+    -------
+    list of PartReport
+        One a piece. A source that cannot be read, or whose vectors are refused, fails alone.
+    """
     began = time.perf_counter()
     encoder = corpus_encoder(work.corpus, work.encoder, work.scan.grid)
     if encoder.spec != spec:
         raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
                            "program and the same weights")
-    cutouts = SourceGroup.open(work.corpus, work.source.id).cutouts(slice(*rows))
-    write_part_vectors(work.staging, work.source.id, part_no, spec.key, encoder.encode(cutouts))
-    return PartReport(part_no, windows_embedded=len(cutouts), timing=Timing(embed_s=time.perf_counter() - began))
+    runs = _runs([piece.rows[1] - piece.rows[0] for piece in pieces])
+    made: list[list[NDArray[np.float32]]] = [[] for _ in pieces]
+    failed: dict[int, CorpusDamaged] = {}
+
+    def read(run_no: int) -> list[tuple[int, NDArray[np.uint8]]]:
+        there = []
+        for i, first, last in runs[run_no]:
+            start = pieces[i].rows[0]
+            try:
+                group = SourceGroup.open(work.corpus, pieces[i].source_id)
+                there.append((i, group.cutouts(slice(start + first, start + last))))
+            except CorpusDamaged as error:
+                failed[i] = error
+        return there
+
+    for there in ahead(read, len(runs)):
+        if not there:
+            continue
+        vectors = encoder.encode(np.concatenate([cutouts for _, cutouts in there]))
+        ends = np.cumsum([len(cutouts) for _, cutouts in there])
+        for (i, _), own in zip(there, np.split(vectors, ends[:-1]), strict=True):
+            made[i].append(own)
+    for i, piece in enumerate(pieces):
+        if i not in failed:
+            write_part_vectors(work.staging, piece.source_id, piece.part_no, spec.key, np.concatenate(made[i]))
+    each = Timing(embed_s=(time.perf_counter() - began) / len(pieces))
+    return [_embedded(piece, failed.get(i), each) for i, piece in enumerate(pieces)]
+
+
+def _runs(counts: Sequence[int]) -> list[list[tuple[int, int, int]]]:
+    """Divide pieces of so many windows into runs of up to ``READ_AHEAD``, as (piece, first window, last + 1)."""
+    runs: list[list[tuple[int, int, int]]] = [[]]
+    room = READ_AHEAD
+    for i, count in enumerate(counts):
+        first = 0
+        while True:
+            if room == 0:
+                runs.append([])
+                room = READ_AHEAD
+            last = min(count, first + room)
+            runs[-1].append((i, first, last))  # of no windows, too: their vectors are an empty part
+            room -= last - first
+            first = last
+            if first == count:
+                break
+    return runs
+
+
+def _embedded(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartReport:
+    if error is not None:
+        return PartReport(piece.part_no, reason=Reason.CRASHED, message=f"{piece.source_id}: {error}")
+    return PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0], timing=timing)
 
 
 def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:

@@ -1,4 +1,4 @@
-"""How names are shown to people."""
+"""How names and numbers are shown to people."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def listed(names: Iterable[str], most: int = 10) -> str:
     """Join names for a message: so many of them as a person reads, and how many more there are."""
     every = list(names)
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return so many of something: 1 file, 1,234 files."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _escaped(letter: str) -> str:

@@ -65,7 +65,8 @@ def test_quotes_and_control_characters_survive(tmp_path: Path) -> None:
 
 def test_the_file_says_what_of_it_may_change() -> None:
     said = [line for line in Config().to_toml().splitlines() if line.startswith("#")]
-    assert [re.findall(r"\[\w+\]", line) for line in said] == [["[scan]"], ["[encoder]"], [], ["[index]", "[run]"]]
+    assert [re.findall(r"\[\w+\]", line) for line in said] == [["[scan]"], ["[encoder]"], [],
+                                                                ["[index]", "[run]", "[nightly]"]]
     assert "cannot change" in said[0]
     assert "may be named here once `lookalike embed` has made its vectors" in said[2]
     assert 'precision = "float32"' in Config().to_toml()

@@ -66,7 +66,7 @@ def embed_all(work: tasks.Work, report: SourceReport) -> SourceReport:
     """Embed in three tasks."""
     rows = [round(i * report.windows_kept / 3) for i in range(4)]
     for part_no, (start, stop) in enumerate(itertools.pairwise(rows)):
-        part = tasks.embed_part(work, SPEC, part_no, (start, stop))
+        (part,) = tasks.embed_parts(work, SPEC, (tasks.Piece(work.source.id, part_no, (start, stop)),))
         assert part.windows_embedded == stop - start
         report = replace(report, timing=report.timing + part.timing)
     return tasks.commit_vectors(work, SPEC, 3, report)
@@ -140,7 +140,7 @@ def test_every_task_may_run_again_at_any_moment(make_work: Make) -> None:
     count = tasks.commit_windows(again, expected).windows_kept
     assert tasks.commit_windows(again, expected).windows_kept == count  # parts are gone, the group is there
     for _ in range(2):
-        tasks.embed_part(again, SPEC, 0, (0, count))
+        tasks.embed_parts(again, SPEC, (tasks.Piece(again.source.id, 0, (0, count)),))
         tasks.commit_windows(again, expected)  # by a worker thought dead: vectors are not its own to clear away
     embedded = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("embedded")))
     for work in (again, again, embedded):
@@ -226,14 +226,15 @@ def test_a_worker_with_another_encoder_than_the_run_is_refused(make_work: Make) 
     report = scan_all(work)
     other = replace(SPEC, weights_sha256="0" * 64)
     with pytest.raises(EncoderError, match=r"a worker has EncoderSpec.*the run EncoderSpec.*00000"):
-        tasks.embed_part(work, other, 0, (0, report.windows_kept))
+        tasks.embed_parts(work, other, (tasks.Piece(work.source.id, 0, (0, report.windows_kept)),))
     assert not list(work.staging.rglob("*.npy"))
 
 
 def test_embedding_a_source_that_is_not_there_says_which(make_work: Make) -> None:
     work = make_work()
-    with pytest.raises(CorpusDamaged, match=work.source.id):
-        tasks.embed_part(work, SPEC, 0, (0, 1))
+    (part,) = tasks.embed_parts(work, SPEC, (tasks.Piece(work.source.id, 0, (0, 1)),))
+    assert part.reason is Reason.CRASHED
+    assert work.source.id in part.message
 
 
 def test_a_sample_is_of_the_windows_with_the_smallest_keys_whatever_source_they_are_of(
@@ -266,7 +267,7 @@ def test_a_commit_that_outlives_its_run_publishes_nothing_of_what_was_cleaned_aw
     for part_no in range(N_COARSE):
         tasks.scan_part(again, part_no)
     if kind == "vector":
-        tasks.embed_part(again, SPEC, 0, (0, report.windows_kept))
+        tasks.embed_parts(again, SPEC, (tasks.Piece(again.source.id, 0, (0, report.windows_kept)),))
     really = arrays.write_array
     last, written = {"source": "windows/spread", "vector": "vector"}[kind], []
 

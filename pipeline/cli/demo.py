@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.ingest import summary
-from pipeline.cli.output import counted, put, writing
+from pipeline.cli.output import put, writing
 from pipeline.cli.progress import duration
 from pipeline.cli.report import shown_run
 from pipeline.cli.search import table
-from pipeline.text import shown
+from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.model import Hit

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import check_places, corpus_option, json_option, run_options
-from pipeline.cli.output import counted
+from pipeline.cli.options import corpus_option, json_option, run_options
 from pipeline.cli.progress import duration
 from pipeline.cli.report import conclude, each, outcomes, shown_run
+from pipeline.text import counted
 
 if TYPE_CHECKING:
     from pipeline.run import RunReport
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 @run_options
 @json_option
 def embed(
-    corpus: Path, encoder: str | None, weights: Path | None, precision: str | None, scheduler: str | None,
-    workers: int | None, serial: bool, embed_on: str | None, dry_run: bool, as_json: bool,
+    corpus: Path, encoder: str | None, weights: Path | None, precision: str | None, place: Mapping[str, Any],
+    serial: bool, embed_on: str | None, dry_run: bool, as_json: bool,
 ) -> None:
     """Make another encoder's vectors of what a corpus holds.
 
@@ -33,11 +34,10 @@ def embed(
     --encoder chooses among them. What is already embedded is left alone; an
     interrupted run goes on where it was. After later ingests, run it again.
     """
-    check_places(serial, workers, scheduler)
     from pipeline.config import Config
     from pipeline.run import embed as run_embed
 
-    config = Config.load(corpus, {"run": {"scheduler": scheduler, "workers": workers, "embed_on": embed_on}})
+    config = Config.load(corpus, {"run": {**place, "embed_on": embed_on}})
     report = shown_run(partial(run_embed, corpus, encoder=encoder, weights=weights or "", precision=precision,
                                config=config, serial=serial, dry_run=dry_run))
     conclude(report, summary, as_json)

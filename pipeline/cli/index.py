@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import counted, put, put_json
+from pipeline.cli.output import put, put_json
+from pipeline.text import counted
 
 
 @click.command()
 @corpus_option
-@click.option("--scheduler", metavar="ADDR", help="Address of a running Dask scheduler; default: this process.")
+@cluster_options
 @click.option("--exact-below", type=click.IntRange(1), metavar="N",
               help="Scan fewer vectors than this exactly, without a graph (default 20000).")
 @click.option("--compact/--no-compact", default=None,
               help="Join small segments and build anew those of which much was removed (default: compact).")
 @json_option
 def index(
-    corpus: Path, scheduler: str | None, exact_below: int | None, compact: bool | None, as_json: bool
+    corpus: Path, place: Mapping[str, Any], exact_below: int | None, compact: bool | None, as_json: bool
 ) -> None:
     """Build the search graph of what has been ingested.
 
@@ -28,12 +32,13 @@ def index(
     thousand signals on, a graph is faster. Building one takes a minute, and
     more from a million signals on. Run it after every ingest: what has been
     added becomes a graph of its own, and small graphs are joined to larger ones
-    now and then, so that there are never many.
+    now and then, so that there are never many. It is built in this process,
+    or on the cluster that is named.
     """
     from pipeline.config import Config
     from pipeline.run import index as run_index
 
-    config = Config.load(corpus, {"run": {"scheduler": scheduler},
+    config = Config.load(corpus, {"run": place,
                                   "index": {"exact_below": exact_below, "compact": compact}})
     built = run_index(corpus, config=config)
     if as_json:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import check_places, corpus_option, json_option, run_options
-from pipeline.cli.output import counted
+from pipeline.cli.options import corpus_option, json_option, run_options
 from pipeline.cli.progress import duration
 from pipeline.cli.report import conclude, each, outcomes, shown_run
+from pipeline.text import counted
 
 if TYPE_CHECKING:
     from pipeline.run import RunReport
@@ -44,19 +44,14 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
     stay as the first ingest set them; vectors of other encoders, or in other
     precisions, are added by lookalike embed.
     """
-    _check_usage(serial, flags)
+    if flags["keep_all"] and flags["false_alarm"] is not None:
+        raise click.UsageError("choose one of --keep-all and --false-alarm")
     from pipeline.config import Config
     from pipeline.run import ingest as run_ingest
 
     config = Config.load(corpus, overrides(flags))
     report = shown_run(partial(run_ingest, data, corpus, config=config, serial=serial, dry_run=dry_run))
     conclude(report, summary, as_json)
-
-
-def _check_usage(serial: bool, flags: dict[str, Any]) -> None:
-    if flags["keep_all"] and flags["false_alarm"] is not None:
-        raise click.UsageError("choose one of --keep-all and --false-alarm")
-    check_places(serial, flags["workers"], flags["scheduler"])
 
 
 def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -68,7 +63,7 @@ def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
         # absolute: later runs and searches look for it from other folders
         "encoder": {"name": flags["encoder"], "weights": None if weights is None else str(weights.absolute()),
                     "precision": flags["precision"]},
-        "run": {key: flags[key] for key in ("scheduler", "workers", "embed_on")},
+        "run": {**flags["place"], "embed_on": flags["embed_on"]},
     }
 
 

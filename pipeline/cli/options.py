@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from pipeline.cli.cluster_options import place_options
 from pipeline.config import PRECISIONS
 
 corpus_option = click.option(
@@ -18,11 +19,6 @@ corpus_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 _RUN_OPTIONS = (
-    click.option("--scheduler", metavar="ADDR",
-                 help="Address of a running Dask scheduler; default: workers on this machine."),
-    click.option("--workers", type=click.IntRange(1), metavar="N",
-                 help="Worker processes on this machine; default: one a core."),
-    click.option("--serial", is_flag=True, help="Run every task in this process, without Dask."),
     click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
                  help="Local weights file of the encoder."),
     click.option("--precision", type=click.Choice(PRECISIONS),
@@ -36,13 +32,5 @@ _RUN_OPTIONS = (
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every command that makes vectors: where it runs, and with which weights."""
-    return reduce(lambda function, option: option(function), reversed(_RUN_OPTIONS), command)
-
-
-def check_places(serial: bool, workers: int | None, scheduler: str | None) -> None:
-    """Refuse a run in several places at once."""
-    places = {"--serial": serial, "--workers": workers, "--scheduler": scheduler}
-    given = [name for name, value in places.items() if value]
-    if len(given) > 1:
-        raise click.UsageError(f"choose one of {' and '.join(given)}")
+    """Add the options of every command that makes vectors: with which weights, and :func:`place_options`."""
+    return place_options(reduce(lambda function, option: option(function), reversed(_RUN_OPTIONS), command))

@@ -29,11 +29,6 @@ def put_json(record: Mapping[str, Any]) -> None:
     put(json.dumps(record, indent=1, allow_nan=False))
 
 
-def counted(count: int, noun: str) -> str:
-    """Return so many of something: 1 file, 1,234 files."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def remark(text: str) -> None:
     """Write a line to standard error, if anybody listens."""
     with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ BAR = 12
 
 
 class Show:
-    """A listener for :func:`pipeline.run.ingest` and :func:`pipeline.run.embed`."""
+    """A listener for :func:`pipeline.run.ingest`, ``embed`` and ``verify``."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -58,13 +58,15 @@ def _bar(progress: Progress) -> str:
 
 
 def _line(progress: Progress) -> str:
-    seconds = max(progress.elapsed_s, 1e-9)
-    things = "sources" if progress.stage in ("fit", "embed") else "files"
+    seconds, stage = max(progress.elapsed_s, 1e-9), progress.stage
+    things = {"fit": "sources", "embed": "sources", "verify": "objects", "repair": "objects"}.get(stage, "files")
     parts = [f"{progress.files_done:,}/{progress.files:,} {things}"]
     if progress.left_s is not None:
         parts.append(f"{duration(progress.left_s)} left")
     if progress.stage == "embed":
         parts.append(f"{progress.windows_embedded / seconds:,.0f} windows/s")
+    elif progress.stage == "verify":
+        parts.append(f"{progress.bytes_decoded / seconds / 1e6:,.0f} MB/s")
     elif progress.windows_seen:
         parts += [
             f"{progress.windows_seen / seconds:,.0f} windows/s",

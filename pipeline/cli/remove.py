@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import counted, put, put_json
-from pipeline.text import shown
+from pipeline.cli.output import put, put_json
+from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.run import Removal

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import counted, put, put_json, remark
+from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import QueryError
-from pipeline.text import shown
+from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
-    from pipeline.search import Filters, SearchResult
+    from pipeline.search import Corpus, Filters, SearchResult
 
 COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s",
-           "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
+           "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored",
+           "nearness")
 """Of the CSV: the keys of a hit in JSON."""
 
 
@@ -37,7 +41,8 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
 @click.option("--encoder", metavar="NAME",
-              help="Compare vectors of this encoder, by name or key; default: the corpus' own.")
+              help="Compare vectors of this encoder, by key, or by name: of several versions the corpus' own. "
+                   "Default: that of the corpus.")
 @click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
 @click.option("--rerank", is_flag=True,
               help="Compare the best 200 hits with the query again, pixel by pixel; order them by both scores.")
@@ -48,6 +53,7 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 @filter_options
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="At most N hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="At most N hits that begin in one MHz.")
+@cluster_options
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
@@ -56,7 +62,7 @@ def search(
     corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
     k: int, exact: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
     rerank_mirror: bool, near_frequency: float, filters: Filters, per_file: int | None, per_mhz: int | None,
-    as_json: bool, as_csv: bool, plot: Path | None,
+    place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
     """Find where else a pattern occurs.
 
@@ -69,18 +75,20 @@ def search(
     --only-… and --not-… say where hits may lie: it is as if the corpus held
     nothing else. --per-file and --per-mhz keep one transmitter from filling
     the list: hits at other places come instead.
+
+    With --scheduler or --cluster, the workers of a Dask cluster search, which must
+    see the corpus under the same path; without, this process does.
     """
     _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
     if (rerank_drift or rerank_mirror) and not rerank:
         raise click.UsageError("--rerank-drift and --rerank-mirror go with --rerank")
-    from pipeline.search import open_corpus
-
     power = None if npy is None else read_array(npy)
-    opened = open_corpus(corpus)
-    result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
-                           exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
-                           rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency,
-                           filters=filters, per_file=per_file, per_mhz=per_mhz, one_shot=True)
+    on_cluster = bool(place["scheduler"] or place["cluster"])
+    with _opened(corpus, place) if on_cluster else nullcontext(_open_here(corpus)) as opened:
+        result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
+                               exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
+                               rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency,
+                               filters=filters, per_file=per_file, per_mhz=per_mhz, one_shot=not on_cluster)
     if plot is not None:
         from pipeline.plot import plot_gallery
 
@@ -94,6 +102,23 @@ def search(
         put(csv_of(result), newline=False)
     else:
         put("\n".join(table(result)))
+
+
+def _open_here(corpus: Path) -> Corpus:
+    from pipeline.search import open_corpus
+
+    return open_corpus(corpus)
+
+
+@contextmanager
+def _opened(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
+    """Open a corpus on the cluster that the options name, for as long as that is there."""
+    from pipeline.config import Config
+    from pipeline.run.cluster import connected
+    from pipeline.run.search import open_on_cluster
+
+    with connected(Config.load(corpus, {"run": place}).run) as client:
+        yield open_on_cluster(corpus, client)
 
 
 def _check_usage(

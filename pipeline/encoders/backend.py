@@ -83,12 +83,17 @@ def has_gpu_device() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
 
 
+def gpu_devices() -> list[str]:
+    """List the GPUs that Keras can compute on. Takes seconds."""
+    return [str(device) for device in keras().distribution.list_devices("gpu")]
+
+
 def fastest_precision() -> Precision:
     """Return the precision in which this machine computes fastest; it gains by less than 32 bits or has float32.
 
     GPUs gain by float16 (tensor cores), processors by bfloat16 where they have instructions for it (AMX, AVX-512).
     """
-    if has_gpu_device() and keras().distribution.list_devices("gpu"):  # in this order: Keras takes seconds to load
+    if has_gpu_device() and gpu_devices():  # in this order: Keras takes seconds to load
         return "float16"
     with suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text().split()

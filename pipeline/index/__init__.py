@@ -2,15 +2,16 @@
 
 from pipeline.index.build import build_segment
 from pipeline.index.exact import exact_neighbors
-from pipeline.index.folder import PARTIAL_SUFFIX
-from pipeline.index.segment import CAREFUL_EPSILON, DEFAULT_EPSILON, Neighbors, Segment
+from pipeline.index.folder import PARTIAL_SUFFIX, segment_faults
+from pipeline.index.segment import CAREFUL_BEAM, DEFAULT_BEAM, Neighbors, Segment
 
 __all__ = [
-    "CAREFUL_EPSILON",
-    "DEFAULT_EPSILON",
+    "CAREFUL_BEAM",
+    "DEFAULT_BEAM",
     "PARTIAL_SUFFIX",
     "Neighbors",
     "Segment",
     "build_segment",
     "exact_neighbors",
+    "segment_faults",
 ]

@@ -66,12 +66,19 @@ def exact_neighbors(
 def cosine(vectors: NDArray[np.floating], query: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the cosine of each row of ``vectors`` (n, d) with ``query`` (d,): (n,) float32.
 
-    Summed in float64 one row at a time, so a pair has one score, in whatever company it is computed.
+    Summed in float64 from the first number to the last, so a pair has one score, in whatever company and by whatever
+    program it is computed: the products of float32 are exact.
     """
     wide, direction = vectors.astype(np.float64), query.astype(np.float64)
-    lengths = np.sqrt((wide * wide).sum(axis=1) * (direction * direction).sum())
-    scores: NDArray[np.float32] = ((wide * direction).sum(axis=1) / lengths).astype(np.float32)
+    lengths = np.sqrt(_sums(wide * wide) * _sums((direction * direction)[None]))
+    scores: NDArray[np.float32] = (_sums(wide * direction) / lengths).astype(np.float32)
     return scores
+
+
+def _sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum each row (n, d) in order; ``sum`` adds in an order of its own."""
+    sums: NDArray[np.float64] = np.cumsum(rows, axis=1)[:, -1]
+    return sums
 
 
 def checked_queries(queries: ArrayLike, k: int, dimension: int | None = None) -> NDArray[np.float32]:
@@ -83,12 +90,13 @@ def checked_queries(queries: ArrayLike, k: int, dimension: int | None = None) ->
         raise QueryError(f"queries must be an array of shape (queries, numbers), got {wide.shape}")
     if dimension is not None:
         _check_dimension(wide.shape[1], dimension)
-    if (bad := np.flatnonzero(~np.isfinite(wide).all(axis=1))).size:
-        raise QueryError(f"query {bad[0]} holds NaN or infinity")
-    lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    if (bad := np.flatnonzero(~((lengths > 0) & np.isfinite(lengths)))).size:
-        raise QueryError(f"query {bad[0]} has length {lengths[bad[0], 0]}: it has no direction to compare")
-    unit: NDArray[np.float32] = (wide / lengths).astype(np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", wide, wide))
+    if not ((lengths > 0) & (lengths < np.inf)).all():
+        if (bad := np.flatnonzero(~np.isfinite(wide).all(axis=1))).size:
+            raise QueryError(f"query {bad[0]} holds NaN or infinity")
+        bad = np.flatnonzero(~((lengths > 0) & (lengths < np.inf)))
+        raise QueryError(f"query {bad[0]} has length {lengths[bad[0]]}: it has no direction to compare")
+    unit: NDArray[np.float32] = (wide / lengths[:, None]).astype(np.float32)
     return unit
 
 

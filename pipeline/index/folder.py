@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -133,14 +133,47 @@ def map_arrays(
 
 def verify_arrays(folder: Path, record: Mapping[str, Any]) -> None:
     """Read every array and compare its sha256, else raise :class:`CorpusDamaged` naming the file."""
+    for path, message in array_faults(folder, record):
+        raise CorpusDamaged(f"{path}: {message}; rebuild the index")
+
+
+def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield each file of a segment that is not what was written, and how: reads everything."""
     for name, entry in record["arrays"].items():
         path = folder / f"{name}.npy"
         try:
-            digest = _sha256(path)
+            if _sha256(path) != entry["sha256"]:
+                yield path, "altered since it was written"
         except OSError as error:
-            raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); rebuild the index") from error
-        if digest != entry["sha256"]:
-            raise CorpusDamaged(f"{path}: altered since it was written; rebuild the index")
+            yield path, f"cannot be read ({error.strerror})"
+
+
+def segment_faults(
+    folder: Path, expected: tuple[Sequence[str], int] | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Yield each file of a segment that is damaged, and how: reads everything.
+
+    Parameters
+    ----------
+    expected : (source ids, rows), optional
+        What it must hold.
+    """
+    path = folder / RECORD_FILE
+    if not folder.is_dir():
+        yield folder, "is missing"
+        return
+    try:
+        record = read_record(folder)
+    except (CorpusDamaged, CorpusMismatch) as error:
+        yield path, str(error).removeprefix(f"{path}: ").removesuffix("; rebuild the index")
+        return
+    if expected is not None and (record["source_ids"], record["rows"]) != ([*expected[0]], expected[1]):
+        yield path, f"holds {record['rows']} rows of {len(record['source_ids'])} sources, not what the manifest says"
+    yield from array_faults(folder, record)
+    known = {path, *(folder / f"{name}.npy" for name in record["arrays"])}
+    for other in sorted(folder.glob("[!.]*")):
+        if other not in known:
+            yield other, f"is not in {RECORD_FILE}"
 
 
 def _record_digest(record: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """The neighbour graph of a segment: pynndescent's search graph and tree as plain arrays. Its only importer.
 
-Vertices are numbered in the order of the search tree's leaves, and vectors and rows are stored in that order;
-the library's own vertex order and tree indices are then both 0, 1, 2 … and need no file.
+The library builds; searches walk along the arrays without it. Vertices are numbered in the order of the search tree's
+leaves, and vectors and rows are stored in that order: a leaf is then a run of vertices and needs no file.
 
-The graph is searched by Euclidean distance, which orders unit vectors as cosine does. The library's "dot" and
-"cosine" take every vector at 90° or more to be infinitely far, and return arbitrary ones of those.
+Distance is Euclidean, which orders unit vectors as cosine does. The library's "dot" and "cosine" take every vector at
+90° or more to be infinitely far.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ class Graph:
     arrays: dict[str, NDArray[Any]]
     """The arrays of :data:`pipeline.index.folder.GRAPH_ARRAY_TYPES`."""
     state: dict[str, Any]
-    """The rest of what a search needs, fit for JSON."""
+    """How it was built, fit for JSON."""
 
 
 def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_size: int, seed: int) -> Graph:
@@ -89,55 +88,43 @@ def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_siz
         state={
             "n_neighbors": n_neighbors,
             "tree_leaf_size": int(tree.leaf_size),
-            "min_distance": float(index._min_distance),
-            "search_rng_state": [int(word) for word in index.search_rng_state],
         },
     )
 
 
 class GraphSearch:
-    """pynndescent's search over stored arrays. Not thread-safe: it has one scratch space."""
+    """Walks along stored arrays, which :func:`check_graph` has checked. Threads may share it."""
 
-    def __init__(
-        self, vectors: NDArray[np.float32], arrays: Mapping[str, NDArray[Any]], state: Mapping[str, Any]
-    ) -> None:
-        require_pynndescent()
-        from pynndescent import NNDescent
+    def __init__(self, vectors: NDArray[np.float32], arrays: Mapping[str, NDArray[Any]]) -> None:
+        children, indptr = arrays["tree_children"], arrays["graph_indptr"]
+        internal = children[:, 0] > 0
+        leaves = children[~internal]
+        self._count = len(vectors)
+        self._arrays = (
+            vectors.reshape(-1), indptr, arrays["graph_indices"], arrays["tree_hyperplanes"].reshape(-1),
+            arrays["tree_offsets"], children, np.cumsum(internal, dtype=np.int32) - np.int32(1),
+            max(int(np.diff(indptr).max()), int((leaves[:, 0] - leaves[:, 1]).max())),
+        )
+        self._marks: list[NDArray[np.uint8]] = []  # as many as threads have walked at once
 
-        identity = np.arange(len(vectors), dtype=np.int32)
-        children = arrays["tree_children"]
-        hyperplanes = np.zeros((len(children), vectors.shape[1]), dtype=np.float32)
-        hyperplanes[children[:, 0] > 0] = arrays["tree_hyperplanes"]
-        tree = (hyperplanes, arrays["tree_offsets"], children, identity, state["tree_leaf_size"])
-        graph = SimpleNamespace(indptr=arrays["graph_indptr"], indices=arrays["graph_indices"])
-        self._index = NNDescent.__new__(NNDescent)
-        self._index.__setstate__({
-            "metric": METRIC,
-            "n_neighbors": state["n_neighbors"],
-            "quantization": None,
-            "search_tree_leaf_budget": 1,
-            "parallel_batch_queries": False,
-            "tree_init": True,
-            "verbose": False,
-            "search_rng_state": np.array(state["search_rng_state"], dtype=np.int64),
-            "_bit_trees": False,
-            "_dist_args": (),
-            "_distance_correction": None,
-            "_is_sparse": False,
-            "_min_distance": np.float32(state["min_distance"]),
-            "_normalized_data": False,
-            "_raw_data": vectors,
-            "_search_forest": [tree],
-            "_search_graph": graph,
-            "_vertex_order": identity,
-            "_visited": np.zeros(len(vectors) // 8 + 1, dtype=np.uint8),
-        })
+    def nearest(
+        self, queries: NDArray[np.float32], k: int, beam: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
+        """Return ``k`` vertices near each unit query (q, d), best first, and their scores.
 
-    def nearest(self, query: NDArray[np.float32], k: int, epsilon: float) -> NDArray[np.int32]:
-        """Return up to ``k`` vertices near the unit ``query`` (d,), in no promised order."""
-        vertices, distances = self._index.query(query[None], k=k, epsilon=epsilon)
-        # a slot the search did not fill has infinite distance, and names some vertex all the same
-        return np.asarray(vertices[0][np.isfinite(distances[0])])
+        A query that is stranded in a small piece of the graph finds fewer: −1. Last, the number of these queries.
+        """
+        from pipeline.index.walk import walk
+
+        vertices = np.empty((len(queries), k), np.int32)
+        scores = np.empty((len(queries), k), np.float32)
+        try:
+            marks = self._marks.pop()
+        except IndexError:
+            marks = np.zeros(self._count + 1, np.uint8)
+        short = walk(queries, beam, *self._arrays, marks, vertices, scores)
+        self._marks.append(marks)
+        return vertices, scores, short
 
 
 def require_pynndescent() -> None:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.errors import CorpusDamaged, CorpusMismatch
-from pipeline.index.exact import checked_queries, cosine, exact_neighbors
+from pipeline.errors import CorpusDamaged
+from pipeline.index.exact import checked_queries, exact_neighbors
 from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, map_arrays, read_record, verify_arrays
 from pipeline.index.graph import (
-    PYNNDESCENT_VERSION,
     GraphSearch,
     check_graph,
     is_indptr,
     within,
 )
 
-DEFAULT_EPSILON = 0.1
-"""How much farther than the worst neighbour found so far the search still looks: a share of its distance."""
-CAREFUL_EPSILON = 0.2
-"""For searches that would rather take one and a half times as long than miss a neighbour in a hundred."""
-MIN_BEAM = 32
-"""Neighbours the graph search keeps at least: with as few as ten it gets stuck too early."""
-MAX_BEAM = 1 << 14
-"""… and at most; for more, scanning is as fast. Beyond 32,767 the library's 16-bit heap never returns."""
+DEFAULT_BEAM = 96
+"""Nearest vectors that a walk along the graph keeps: it looks around from each of them."""
+CAREFUL_BEAM = 192
+"""For searches that would rather take twice as long than miss a neighbour in a hundred."""
+BEAM_A_ROW = 3
+"""… and at least so many for each row asked for."""
+MAX_BEAM = 1 << 12
+"""… and at most; for more, scanning is as fast."""
 SCANNED_MEANWHILE = 30
 """Vectors that are scanned in the time in which the graph finds one neighbour more (100,000 × 128: 0.1 and 3 µs)."""
 _GATHERED = 1 << 13  # vectors copied at once to be scanned
@@ -64,8 +63,6 @@ class Segment:
         self._posting_indptr = arrays["posting_indptr"]
         self._row_source = arrays["row_source"]
         self._row_number = arrays["row_number"]
-        self._graph: GraphSearch | None = None
-        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -114,6 +111,11 @@ class Segment:
         """Vectors that are left when equal ones count once."""
         return len(self._vectors)
 
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the unit vectors (n, d) of rows, in any order."""
+        of_one_type = rows.astype(self._posting_indptr.dtype)  # else all the other array is made of this one's
+        return self._vectors[np.searchsorted(self._posting_indptr, of_one_type, side="right") - 1]
+
     def verify(self) -> None:
         """Read all files and compare their digests, else raise :class:`CorpusDamaged` naming the file."""
         verify_arrays(self.folder, self._record)
@@ -124,14 +126,14 @@ class Segment:
         k: int,
         *,
         exact: bool = False,
-        epsilon: float = DEFAULT_EPSILON,
+        beam: int | None = None,
         among: NDArray[np.bool_] | None = None,
     ) -> Neighbors:
         """Find the ``k`` rows nearest to each query by cosine.
 
         Scores are computed from the stored vectors: by the graph or by a scan, a row has the same score, and
-        a query gets the same answer in any company. The first search by the graph loads pynndescent, which
-        takes seconds; a scan never does.
+        a query gets the same answer in any company. The first search by the graph loads numba, which takes a
+        moment; a scan never does.
 
         Parameters
         ----------
@@ -141,8 +143,8 @@ class Segment:
             Rows a query. Equal scores: in the order of the stored vectors, rows of one by source and number.
         exact
             Scan every vector.
-        epsilon
-            Reach of the graph search: ``DEFAULT_EPSILON``, ``CAREFUL_EPSILON`` or what you like.
+        beam
+            Effort of the graph search, such as ``CAREFUL_BEAM``; default: ``DEFAULT_BEAM``, and ``BEAM_A_ROW`` a row.
         among
             (rows,) True for the rows that may be found; by default all. Where they are few, they are scanned.
 
@@ -152,17 +154,18 @@ class Segment:
             A query is zero, not finite or of another dimension, or ``k`` is below 1; nothing was searched.
         CorpusDamaged
             The graph's arrays are not what was written.
-        CorpusMismatch
-            The graph was built with another pynndescent.
         """
         checked = checked_queries(queries, k, self.dimension)
         wanted = None if among is None else self._vertices_of(among)
-        if exact or not self.has_graph or k > MAX_BEAM:
+        if exact or not self.has_graph or BEAM_A_ROW * k > MAX_BEAM:
             found = self._scan(checked, k, wanted)
         elif wanted is None:
-            found = [self._walk(query, k, epsilon) for query in checked]
+            vertices, scores = self._walk(checked, k, beam)
+            if self.rows == len(self._vectors) and vertices.shape[1] == k:  # a row each: what follows, at once
+                return Neighbors(self._row_source[vertices], self._row_number[vertices], scores)
+            found = list(zip(vertices, scores, strict=True))
         else:
-            found = [self._walk_among(query, k, epsilon, wanted) for query in checked]
+            found = [self._walk_among(query, k, beam, wanted) for query in checked]
         answer = Neighbors(
             row_source=np.full((len(checked), k), -1, dtype=np.int32),
             row_number=np.full((len(checked), k), -1, dtype=np.int64),
@@ -187,12 +190,12 @@ class Segment:
             vertices = wanted[places]
         return list(zip(vertices, scores, strict=True))
 
-    def _walk_among(self, query: NDArray[np.float32], k: int, epsilon: float, wanted: NDArray[np.int64]) -> _Found:
+    def _walk_among(self, query: NDArray[np.float32], k: int, beam: int | None, wanted: NDArray[np.int64]) -> _Found:
         """Return what :meth:`_scan` does, for one query: by the graph, asked for more until ``k`` are wanted ones."""
         k = min(k, len(wanted))
         reach = k * len(self._vectors) // max(1, len(wanted))
-        while reach * SCANNED_MEANWHILE < len(wanted):
-            vertices, scores = self._walk(query, reach, epsilon)
+        while reach * SCANNED_MEANWHILE < len(wanted) and BEAM_A_ROW * reach <= MAX_BEAM:
+            vertices, scores = (found[0] for found in self._walk(query[None], reach, beam))
             place = np.minimum(np.searchsorted(wanted, vertices), len(wanted) - 1)
             kept = np.flatnonzero(wanted[place] == vertices)
             if len(kept) >= k:
@@ -200,28 +203,24 @@ class Segment:
             reach *= 2
         return self._scan(query[None], k, wanted)[0]
 
-    def _walk(self, query: NDArray[np.float32], k: int, epsilon: float) -> _Found:
-        """Return what :meth:`_scan` does, for one query, as far as the graph leads to it."""
-        wanted = min(k, len(self._vectors))
-        with self._lock:  # the library's search writes into scratch space of its own
-            if self._graph is None:
-                self._graph = self._load_graph()
-            found = self._graph.nearest(query, min(max(k, MIN_BEAM), len(self._vectors)), epsilon)
-        if len(found) < wanted:  # stranded in a small piece of the graph
-            return self._scan(query[None], k)[0]
-        vertices = np.sort(found).astype(np.int64)
-        scores = cosine(self._vectors[vertices], query)
-        best = np.argsort(-scores, kind="stable")[:wanted]
-        return vertices[best], scores[best]
+    def _walk(
+        self, queries: NDArray[np.float32], k: int, beam: int | None
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """Return ``k`` vertices (q, k) near each query, of all, best first, and their scores."""
+        k = min(k, len(self._vectors))
+        beam = max(DEFAULT_BEAM, BEAM_A_ROW * k) if beam is None else max(beam, k)
+        vertices, scores, short = self._graph.nearest(queries, k, min(beam, len(self._vectors)))
+        if short:
+            for i in np.flatnonzero(vertices[:, -1] < 0):
+                vertices[i], scores[i] = self._scan(queries[i : i + 1], k)[0]
+        return vertices, scores
 
-    def _load_graph(self) -> GraphSearch:
-        state = self._record["graph"]
-        if state["pynndescent"] != PYNNDESCENT_VERSION:
-            raise CorpusMismatch(f"{self.folder}: built with pynndescent {state['pynndescent']}, not "
-                                 f"{PYNNDESCENT_VERSION}; rebuild the index or search with exact=True")
+    @cached_property
+    def _graph(self) -> GraphSearch:
+        """Open the graph; two threads may open the same: both are good."""
         arrays = map_arrays(self.folder, self._record, GRAPH_ARRAY_TYPES)
         check_graph(arrays, len(self._vectors), self.dimension, self.folder)
-        return GraphSearch(self._vectors, arrays, state)
+        return GraphSearch(self._vectors, arrays)
 
     def _vertices_of(self, among: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the vertices that have a row among some, ascending."""

@@ -1,4 +1,4 @@
-"""The runs a user starts: ingest, embed, index and remove.
+"""The runs a user starts: ingest, embed, index, remove and verify.
 
 Progress comes as snapshots; nothing is printed below the command line.
 """
@@ -6,7 +6,7 @@ Progress comes as snapshots; nothing is printed below the command line.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -28,16 +28,24 @@ from pipeline.run.corpus import (
     settled,
     spec_of,
 )
+from pipeline.run.doctor import Diagnosis, doctor
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, note_encoder, together, unembedded
 from pipeline.run.engine import Engine, SerialEngine
 from pipeline.run.index import index_corpus
 from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, stat_of, works_of
+from pipeline.run.judge import Check
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
-from pipeline.store import CorpusStore, SegmentEntry
+from pipeline.run.verify import Damage, Verification, verify
+from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
-__all__ = ["Progress", "Removal", "RunReport", "embed", "index", "ingest", "remove"]
+Split = Callable[[Sequence[FoundFile], Iterable[Stat | None], Manifest], tuple[list[FoundFile], list[SourceReport]]]
+
+__all__ = [
+    "Check", "Damage", "Diagnosis", "Progress", "Removal", "RunReport", "Verification", "doctor", "embed", "index",
+    "ingest", "remove", "verify",
+]
 
 
 def ingest(
@@ -49,6 +57,7 @@ def ingest(
     serial: bool = False,
     dry_run: bool = False,
     listener: Listener | None = None,
+    split: Split = split_known,
 ) -> RunReport:
     """Read filterbank files and add what they hold to a corpus.
 
@@ -68,6 +77,8 @@ def ingest(
         Find and probe only; write nothing.
     listener : callable, optional
         Called with :class:`Progress` snapshots.
+    split : callable
+        Says which of the files found are looked at, and what is reported of the others.
 
     Returns
     -------
@@ -91,7 +102,7 @@ def ingest(
     tracker = Tracker(listener, files=len(found))
     if dry_run:
         manifest = manifest_if_any(root)
-        unknown, known = split_known(found, stats.values(), manifest)
+        unknown, known = split(found, stats.values(), manifest)
         plan = make_plan(SerialEngine(), unknown, manifest, config, tracker)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
         reports = [*reports, *known, *plan.reports, *todo]
@@ -102,7 +113,7 @@ def ingest(
                 put_in_order(store)
                 require_own_encoder(store, config.encoder, spec)
                 note_encoder(store, spec, config.encoder)
-                unknown, known = split_known(found, stats.values(), store.manifest())
+                unknown, known = split(found, stats.values(), store.manifest())
                 reports += known
                 if unknown or unembedded(store.manifest(), spec):
                     with _working(store, config, client, serial, tracker) as engine:
@@ -201,8 +212,9 @@ def index(
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
     config = config or Config.load(root)
-    is_serial = client is None and not config.run.scheduler
-    with disk_errors(root), store.lock(), _engine(config, client, is_serial) as engine:
+    run = replace(config.run, task_timeout_s=0.0)  # of a million vectors, a graph takes as long as it takes
+    is_serial = client is None and not config.run.scheduler and config.run.cluster == "local"
+    with disk_errors(root), store.lock(), _engine(replace(config, run=run), client, is_serial) as engine:
         put_in_order(store)
         return index_corpus(engine, store, config.index)
 

@@ -1,41 +1,98 @@
-"""Clusters for an engine: the user's own, or worker processes on this machine for the length of a run."""
+"""The cluster a run uses: the user's own, or one it starts for its own length, here or elsewhere."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.run.engine import DaskEngine
+from pipeline.run.clusters.security import check_address, tls_settings
+from pipeline.run.clusters.settings import cluster_settings
+from pipeline.run.on_dask import DaskEngine
+
+SILENT_S = 60.0
+"""A worker of an embedded cluster that gives no sign of life for so long is started anew."""
 
 
 @contextmanager
 def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
-    """Give an engine on ``client``, else on the running cluster of ``config.scheduler``, else on an embedded one."""
-    if client is not None:
-        yield DaskEngine(client, config)
+    """Give an engine on ``client``, or on the cluster that ``config`` says (:func:`connected`).
+
+    Where the scheduler goes, the engine connects again in the same way: to the same address, or to a cluster started
+    anew where the run had started its own.
+    """
+    with ExitStack() as held:
+        address, security = (client.scheduler.address, client.security) if client is not None else ("", None)
+
+        def connect() -> Any:
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the engine says what there is to say
+            with suppress(Exception):  # what has gone need not say goodbye
+                held.close()
+            return held.enter_context(connected(config) if client is None else _client(address, config, security))
+
+        yield DaskEngine(client or connect(), config, connect)
+
+
+@contextmanager
+def connected(config: RunConfig) -> Iterator[Any]:
+    """Give a client of the running cluster of ``config.scheduler``, else of one started for the length of the block.
+
+    Raises
+    ------
+    ConfigError
+        Nobody answers, the cluster cannot be started, or it would be open to anybody.
+    """
+    import dask
+    from distributed import Client
+
+    if not config.scheduler and config.cluster == "local":
+        with embedded_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
+            yield client
         return
+    with dask.config.set(tls_settings(config)):
+        if config.scheduler:
+            with _client(config.scheduler, config) as client:
+                yield client
+            return
+        with dask.config.set(cluster_settings()), _started(config) as cluster, _client(cluster, config) as client:
+            yield client
+
+
+def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
+    """Return a client of an address, or of a cluster."""
     from distributed import Client
     from distributed.comm import get_address_host_port
 
-    if config.scheduler:
-        try:
-            get_address_host_port(config.scheduler)  # a client of what is no address would not let go for a minute
-            client = Client(config.scheduler, timeout=config.resource_wait_s, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"no Dask scheduler answers at {config.scheduler} ({error})") from error
-        with client:
-            yield DaskEngine(client, config)
-        return
-    with embedded_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
-        _ignore_interrupts(client)
-        yield DaskEngine(client, config)
+    try:
+        if isinstance(address, str):
+            get_address_host_port(address)  # a client of what is no address would not let go for a minute
+            if security is None:  # else it is the user's own client, made anew
+                check_address(address, config)
+        return Client(address, timeout=config.resource_wait_s, security=security, set_as_default=False)
+    except ConfigError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"no Dask scheduler answers at {address} ({error})") from error
+
+
+def _started(config: RunConfig) -> Any:
+    """Start a cluster elsewhere; a context manager of it, or of its address."""
+    if config.cluster == "ssh":
+        from pipeline.run.clusters.ssh import ssh_cluster
+
+        return ssh_cluster(config)
+    if config.cluster == "slurm":
+        from pipeline.run.clusters.slurm import slurm_cluster
+
+        return slurm_cluster(config)
+    from pipeline.run.clusters.kubernetes import kubernetes_cluster
+
+    return kubernetes_cluster(config)
 
 
 @contextmanager
@@ -46,10 +103,13 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
 
     # what dies here comes back as a report; distributed's own account of it is for its developers
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with dask.config.set(_settings()), _script_hidden(), LocalCluster(
+    own = {"distributed.comm.require-encryption": False,  # nobody else reaches loopback, so no certificates
+           "distributed.scheduler.worker-ttl": SILENT_S}
+    with dask.config.set({**cluster_settings(), **own}), _script_hidden(), LocalCluster(
         n_workers=config.workers or os.cpu_count() or 1,
         threads_per_worker=1,
         memory_limit=f"{config.worker_memory_gb}GB",
+        protocol="tcp://",
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",  # a port is opened even where there is no dashboard: any free one
         scheduler_kwargs={"dashboard": False},
@@ -57,33 +117,6 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
         silence_logs=logging.CRITICAL,
     ) as cluster:
         yield cluster
-
-
-def _settings() -> dict[str, Any]:
-    """Dask's settings for the embedded cluster."""
-    one_thread = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-    return {
-        # not pre-spawn-environ, which Dask sets in this process, too: numba would take offence
-        "distributed.nanny.environ": dict.fromkeys(one_thread, "1"),
-        "distributed.worker.profile.enabled": False,
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-        "distributed.scheduler.allowed-failures": 1,  # a task blamed twice is tried alone
-    }
-
-
-def _ignore_interrupts(client: Any) -> None:
-    """Let a terminal's Ctrl-C, which all processes get, end only the run, which then ends its workers."""
-    from distributed import WorkerPlugin
-
-    class IgnoreInterrupts(WorkerPlugin):  # type: ignore[misc]
-        """Set up in each worker process as it starts."""
-
-        def setup(self, worker: Any) -> None:
-            """Ignore SIGINT."""
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    client.register_plugin(IgnoreInterrupts())
 
 
 @contextmanager

@@ -74,6 +74,11 @@ def put_in_order(store: CorpusStore) -> None:
     store.clean_retired()
     if gone := store.forget_missing():
         logger.warning("%d sources without their folders are dropped, ingest them anew: %s", len(gone), gone[0])
+    adopt_committed(store)
+
+
+def adopt_committed(store: CorpusStore) -> None:
+    """Put into the manifest what was committed but, as its run died, is not in it."""
     recovered = store.recover()
     if not recovered.sources and not recovered.vectors:
         return

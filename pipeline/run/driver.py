@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pipeline import tasks
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.plan import slices_of
+from pipeline.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.engine import Engine, pump
 from pipeline.run.ingest import crashed, file_entry
 from pipeline.run.progress import Tracker
@@ -55,8 +56,10 @@ class _Open:
         )
 
 
-Job = tuple[str, str, int]
-"""(step, source id, part number)."""
+Parts = tuple[tuple[str, int], ...]
+"""(source id, part number) of what a task does: of one part, but for an embed task."""
+Job = tuple[str, Parts]
+"""Step, and what it is done to."""
 
 
 class Driver:
@@ -65,6 +68,9 @@ class Driver:
     The steps of a source: ``scan`` its parts, commit its ``windows``, ``embed`` slices of these, commit its
     ``vectors``. One that is stored already begins with the third; without a ``spec`` the second is the last. Follow-ups
     go before new sources, so that few are open at once and a killed run loses little.
+
+    An embed task on a GPU takes slices of several sources, as small ones starve it: they wait until they fill one, or
+    until there is nothing else to start.
     """
 
     def __init__(
@@ -77,6 +83,8 @@ class Driver:
         self._tracker = tracker
         self._waiting: deque[tasks.Work] = deque()
         self._queue: deque[Job] = deque()
+        self._to_embed: deque[tuple[str, int]] = deque()
+        """Slices that wait for others to make a task with."""
         self._open: dict[str, _Open] = {}
         self._unpublished: list[_Open] = []
         self._publish_at = time.monotonic() + PUBLISH_S
@@ -101,24 +109,47 @@ class Driver:
         return self.reports
 
     def _submit_next(self) -> bool:
-        if not self._queue and not self._waiting:
-            return False
-        if not self._queue:
+        batch, is_full = self._next_batch()
+        while not is_full and not self._queue and self._waiting:
             self._begin(self._waiting.popleft())
-        step, source_id, part_no = job = self._queue.popleft()
+            batch, is_full = self._next_batch()
+        if is_full or (batch and not self._queue):
+            for _ in batch:
+                self._to_embed.popleft()
+            job: Job = ("embed", batch)
+        elif self._queue:
+            job = self._queue.popleft()
+        else:
+            return False
+        self._submit(job)
+        return True
+
+    def _next_batch(self) -> tuple[Parts, bool]:
+        """Return the slices that the next embed task would take now, and whether it should wait for no more."""
+        if not self._to_embed:
+            return (), False
+        slices = (self._open[source_id].slices[part_no] for source_id, part_no in self._to_embed)
+        grid = self._open[self._to_embed[0][0]].work.scan.grid
+        most = EMBED_PIECES if self._embed_on_gpu else 1
+        count, is_full = batch_of((stop - start for start, stop in slices), grid, most)
+        return tuple(islice(self._to_embed, count)), is_full
+
+    def _submit(self, job: Job) -> None:
+        step, parts = job
+        for source_id, _ in parts:
+            self._open[source_id].in_flight += 1
+        source_id, part_no = parts[0]
         source = self._open[source_id]
-        source.in_flight += 1
         work, report, spec = source.work, source.report, self._spec
         if step == "scan":
             self._engine.submit(job, tasks.scan_part, work, part_no)
         elif step == "windows":
             self._engine.submit(job, tasks.commit_windows, work, report)
         elif step == "embed":
-            rows = source.slices[part_no]
-            self._engine.submit(job, tasks.embed_part, work, spec, part_no, rows, on_gpu=self._embed_on_gpu)
+            pieces = tuple(tasks.Piece(one, no, self._open[one].slices[no]) for one, no in parts)
+            self._engine.submit(job, tasks.embed_parts, work, spec, pieces, on_gpu=self._embed_on_gpu)
         else:
             self._engine.submit(job, tasks.commit_vectors, work, spec, len(source.slices), report)
-        return True
 
     def _begin(self, work: tasks.Work) -> None:
         source = self._open[work.source.id] = _Open(work)
@@ -128,26 +159,45 @@ class Driver:
     def _queue_next(self, step: str, source: _Open, count: int = 1) -> None:
         """Put a source's next step before everything else."""
         source.left = count
-        self._queue.extendleft((step, source.work.source.id, part_no) for part_no in reversed(range(count)))
+        parts = [(source.work.source.id, part_no) for part_no in range(count)]
+        if step == "embed":
+            self._to_embed.extend(parts)
+        else:
+            self._queue.extendleft((step, (part,)) for part in reversed(parts))
 
     def _ended(self, job: Job, outcome: Any) -> None:
-        step, source_id, _ = job
-        source = self._open[source_id]
-        path = source.work.source.path
-        source.in_flight -= 1
-        if source.is_over:
-            pass
-        elif isinstance(outcome, BaseException):
+        step, parts = job
+        if isinstance(outcome, BaseException) and len(parts) > 1:  # find out which of them it was
+            self._queue.extend((step, (part,)) for part in parts if not self._open[part[0]].is_over)
+            outcomes: Sequence[Any] = [None] * len(parts)
+        else:
+            outcomes = outcome if isinstance(outcome, list) else [outcome]
+        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # what follows goes in front
+            source = self._open[source_id]
+            source.in_flight -= 1
+            if own is not None and not source.is_over:
+                self._part_ended(step, source, own)
+        for source_id in dict.fromkeys(source_id for source_id, _ in parts):
+            self._close(self._open[source_id])
+
+    def _part_ended(self, step: str, source: _Open, outcome: Any) -> None:
+        path, source_id = source.work.source.path, source.work.source.id
+        if isinstance(outcome, BaseException):
             self._fail(step, source, crashed(path, source_id, outcome))
         elif isinstance(outcome, tasks.PartReport) and outcome.reason is not None:
             self._fail(step, source, tasks.report_of_error(path, outcome.reason, outcome.message, source_id))
         else:
             self._advance(step, source, outcome)
-        if source.is_over and source.in_flight == 0:
-            if source.report.status != "done":
-                remove_parts(source.work.staging, source_id)
-            del self._open[source_id]
-            self._tracker.files_done += 1
+
+    def _close(self, source: _Open) -> None:
+        """Forget a source of which no task is left."""
+        if not source.is_over or source.in_flight:
+            return
+        source_id = source.work.source.id
+        if source.report.status != "done":
+            remove_parts(source.work.staging, source_id)
+        del self._open[source_id]
+        self._tracker.files_done += 1
 
     def _advance(self, step: str, source: _Open, outcome: Any) -> None:
         """Take in what a task has done, and queue what follows from it."""
@@ -168,7 +218,9 @@ class Driver:
 
     def _fail(self, step: str, source: _Open, report: SourceReport) -> None:
         """Give a source up: its other parts are not started, those in flight are not waited for."""
-        self._queue = deque(job for job in self._queue if job[1] != source.work.source.id)
+        own = source.work.source.id
+        self._queue = deque(job for job in self._queue if job[1][0][0] != own)  # of one part each
+        self._to_embed = deque(part for part in self._to_embed if part[0] != own)
         self._tracker.parts_done += source.left if step in ("scan", "embed") else 0
         source.report = report
         self._end(source)

@@ -146,6 +146,13 @@ def _worth_joining(counts: Sequence[int], most: int) -> slice | None:
     return None
 
 
+def heir_of(manifest: Manifest, segment: SegmentEntry) -> SegmentEntry:
+    """Return the segment that is to take the place of one that is damaged: itself, or one of what counts of it."""
+    if not segment.dead:
+        return segment
+    return _entry(manifest, segment.encoder_key, segment.resolution, _Part(segment.live_count, segment.live_ids))
+
+
 def _entry(manifest: Manifest, key: str, resolution: str, part: _Part) -> SegmentEntry:
     """Name a segment by its content, so that a segment built twice is one."""
     digest = hashlib.sha256("\n".join([key, str(manifest.losses), *part.source_ids]).encode()).hexdigest()[:12]

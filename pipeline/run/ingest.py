@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,10 +85,10 @@ def disk_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno not in {*UNWRITABLE, errno.EIO}:
             raise
-        raise RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions, and run again: "
-                       "what is committed stays") from error
+        raise RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
+                       "disk, and run again: what is committed stays") from error
 
 
 def stat_of(path: str | Path) -> Stat | None:
@@ -125,7 +126,7 @@ def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mappi
 def _differs(entry: FileEntry, before: FileEntry | None) -> bool:
     """Tell whether an entry says something new; that a file was tried once more is new only where it may heal."""
     if before is not None and (entry.reason is None or not entry.reason.may_heal):
-        return replace(entry, tries=before.tries) != before
+        return replace(entry, tries=before.tries, tried_s=before.tried_s, since_s=before.since_s) != before
     return True
 
 
@@ -157,9 +158,13 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
     same = before is not None and (before.size_bytes, before.mtime_ns) == stat
     # skipped without a reason: what it holds is in the corpus already
     is_held = report.status == "done" or (report.status == "skipped" and report.reason is None)
-    return FileEntry(*stat, status="done" if is_held else report.status, reason=report.reason,
-                     message="" if is_held else report.message, source_id=report.source_id,
-                     tries=before.tries + 1 if before is not None and same else 1)
+    entry = FileEntry(*stat, status="done" if is_held else report.status, reason=report.reason,
+                      message="" if is_held else report.message, source_id=report.source_id,
+                      tries=before.tries + 1 if before is not None and same else 1)
+    if not entry.is_wrong:
+        return entry
+    now = time.time()
+    return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
 
 
 def crashed(path: str, source_id: str, error: BaseException) -> SourceReport:

@@ -13,12 +13,12 @@ from pipeline.tasks import PartReport
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of a running ingest or embed."""
+    """A snapshot of a running ingest, embed or verify."""
 
     stage: str
-    """``probe``, ``scan`` (which embeds what it has scanned), ``fit`` or ``embed``."""
+    """``probe``, ``scan`` (which embeds what it has scanned), ``fit`` or ``embed``; ``verify``, ``repair``."""
     files: int
-    """Files found; when windows that are stored are embedded, their sources."""
+    """Files found; when windows that are stored are embedded, their sources; of verify and repair, objects."""
     files_done: int
     parts: int
     """Scan and embed tasks of the sources to do, as far as they are known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.model import Header, Window
+from pipeline.model import Header, Hit, Window
 from pipeline.search.places import first_channels
+from pipeline.text import counted
 from pipeline.windows import Tiling
 
 _T = TypeVar("_T")
@@ -93,6 +94,13 @@ class AtMost:
         return picked, seen, Full(
             frozenset(name for name, count in files.items() if _is_full(count, self.per_file)),
             frozenset(number for number, count in mhz.items() if _is_full(count, self.per_mhz)))
+
+    def said_of(self, hits: Sequence[Hit], k: int) -> str:
+        """Say that there are fewer than ``k`` hits because places have given their number; nothing if it is not so."""
+        if len(hits) >= k or not self.pick(hits, k, lambda hit: hit.window)[2]:
+            return ""
+        most = [f"{number} {words}" for number, words in ((self.per_file, "a file"), (self.per_mhz, "a MHz")) if number]
+        return f"{counted(len(hits), 'hit')}, not {k}: at most {' and '.join(most)} leave no more"
 
 
 def _is_full(count: int, most: int | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.search.from_file import query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
 from pipeline.search.hits import best_hits, window_of
 from pipeline.search.merge import Merged
+from pipeline.search.nearest import Finder, nearest
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.query import Query, relative_power
 from pipeline.search.result import SearchResult
@@ -28,7 +30,7 @@ from pipeline.search.searched import Searched
 from pipeline.search.status import CorpusStatus, status_of
 
 ONE_SHOT_SCANS = 1_000_000
-"""Vectors that are scanned within the second or two that loading pynndescent takes."""
+"""Vectors that are scanned within about the second that loading what follows a graph takes."""
 
 _SecondLook = Callable[[Sequence[Merged]], "Sequence[tuple[Merged, Match | None]]"]
 
@@ -58,8 +60,9 @@ def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None =
 class Corpus:
     """One generation of a corpus. Threads may share it."""
 
-    def __init__(self, opened: OpenCorpus, encoder: str | None = None) -> None:
+    def __init__(self, opened: OpenCorpus, encoder: str | None = None, find: Finder = nearest) -> None:
         self._corpus = opened
+        self._best_hits = partial(best_hits, find=find)
         self._encoder = encoder_key(opened, encoder) if encoder else None
 
     @property
@@ -160,23 +163,30 @@ class Corpus:
         if near_frequency and (rerank or power is not None):
             raise QueryError(f"near_frequency does not go with {'rerank' if rerank else 'an array, which has none'}")
         at_most = AtMost(per_file, per_mhz)
-        key = encoder_key(self._corpus, encoder or self._encoder)
-        query = self._query(key, file, f_start_mhz, f_stop_mhz, polarisation, window, power)
-        searched = Searched(self._corpus, self._scope(key, query, all_resolutions, filters or Filters()))
-        scope, findable = searched.scope, searched.count()
-        exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
-        second_look = self._second_look(query, rerank, rerank_drift, rerank_mirror, near_frequency)
-        found = self._found(query, searched, k, exact, at_most, second_look)
+        with self._corpus.outlived():
+            key = encoder_key(self._corpus, encoder or self._encoder)
+            query = self._query(key, file, f_start_mhz, f_stop_mhz, polarisation, window, power)
+            searched = Searched(self._corpus, self._scope(key, query, all_resolutions, filters or Filters()))
+            scope, findable = searched.scope, searched.count()
+            exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
+            second_look = self._second_look(query, rerank, rerank_drift, rerank_mirror, near_frequency)
+            found = self._found(query, searched, k, exact, at_most, second_look)
+            hits = tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1))
+        if near_frequency:
+            from pipeline.search.second_look import nearness_of
+
+            hits = tuple(replace(hit, nearness=nearness_of(query, merged))
+                         for hit, (merged, _) in zip(hits, found, strict=True))
         best_query = found[0][0].best.query if found else 0
         left_out = sorted(set(vectors_held(self._corpus.manifest, key)) - scope.resolutions)
         return SearchResult(
-            query={**query.record, "encoder": key, "resolutions": sorted(scope.resolutions),
-                   "resolutions_left_out": left_out, "k": k, "exact": exact, "rerank": rerank,
-                   "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
+            query={**query.record, **_note(query, at_most.said_of(hits, k)), "encoder": key,
+                   "resolutions": sorted(scope.resolutions), "resolutions_left_out": left_out, "k": k, "exact": exact,
+                   "rerank": rerank, "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
                    "near_frequency": near_frequency, "filters": scope.filters.to_json(), "per_file": per_file,
                    "per_mhz": per_mhz},
             corpus=self._counts(key, findable),
-            hits=tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1)),
+            hits=hits,
             query_window=query.windows[best_query] if query.windows else None,
             query_power=partial(query.power_of, best_query),
         )
@@ -184,10 +194,11 @@ class Corpus:
     def power_of(self, hits: Iterable[Hit]) -> list[NDArray[np.float64]]:
         """Recover the power of hits from their cutouts: (T, F) each, noise at 1, masked pixels NaN. Needs no file."""
         images = []
-        for hit in hits:
-            row = self._corpus.rows(hit.source_id, np.array([hit.window.number]))
-            group = self._corpus.windows(hit.source_id)
-            images.append(relative_power(group.cutouts(row)[0], float(group.column("spread", row)[0])))
+        with self._corpus.outlived():
+            for hit in hits:
+                row = self._corpus.rows(hit.source_id, np.array([hit.window.number]))
+                cutout = self._corpus.windows(hit.source_id).cutouts(row)[0]
+                images.append(relative_power(cutout, float(self._corpus.column(hit.source_id, "spread", row)[0])))
         return images
 
     def _query(
@@ -233,13 +244,13 @@ class Corpus:
     ) -> list[tuple[Merged, Match | None]]:
         """Return the ``k`` best hits by cosine, or of the best by cosine those that a second look prefers."""
         if second_look is None:
-            return [(hit, None) for hit in best_hits(searched, query, k, exact=exact, at_most=at_most)]
+            return [(hit, None) for hit in self._best_hits(searched, query, k, exact=exact, at_most=at_most)]
         from pipeline.search.second_look import POOL
 
-        pool = best_hits(searched, query, max(k, POOL), exact=exact)
+        pool = self._best_hits(searched, query, max(k, POOL), exact=exact)
         if at_most:
             # of twice as many that differ enough, any order leaves k
-            others = best_hits(searched, query, 2 * k, exact=exact, at_most=at_most)
+            others = self._best_hits(searched, query, 2 * k, exact=exact, at_most=at_most)
             pool = list({(hit.best.window.source_id, hit.best.window.number): hit for hit in (*others, *pool)}.values())
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
         return at_most.pick(second_look(pool), k, lambda found: window_of(found[0]))[0]
@@ -248,7 +259,7 @@ class Corpus:
         window = merged.best.window
         entry = self._corpus.manifest.sources[window.source_id]
         row = self._corpus.rows(window.source_id, np.array([window.number]))
-        snr = self._corpus.windows(window.source_id).column("snr", row)
+        snr = self._corpus.column(window.source_id, "snr", row)
         return Hit(
             rank=rank,
             score=merged.best.score,
@@ -271,3 +282,9 @@ class Corpus:
             "sources": len(manifest.sources),
             "generation": manifest.generation,
         }
+
+
+def _note(query: Query, more: str) -> dict[str, str]:
+    """Return the query's note with more said in it; nothing where there is nothing to say."""
+    note = "; ".join(filter(None, [query.record.get("note"), more]))
+    return {"note": note} if note else {}

@@ -21,10 +21,12 @@ def vectors_held(manifest: Manifest, encoder_key: str) -> Counter[str]:
 def encoder_key(corpus: OpenCorpus, asked: str | None) -> str:
     """Return the key of the encoder asked for by name or key; by default that of ``corpus.toml``.
 
+    Of several of the name, that which ingests make: of the weights and the precision of ``corpus.toml``.
+
     Raises
     ------
     QueryError
-        The corpus has no vectors of it, or of several of the name.
+        The corpus has no vectors of it; or of several of the name, of which not just one is that of ``corpus.toml``.
     """
     manifest, config = corpus.manifest, corpus.config.encoder
     wanted = asked or config.name

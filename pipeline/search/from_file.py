@@ -18,6 +18,7 @@ from pipeline.model import Window
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.places import check_range, first_channels, number_at, window_starts
 from pipeline.search.query import Query, Region, embed, relative_power, usable, with_signal
+from pipeline.text import counted
 from pipeline.windows import Tiling
 
 # scan loads numba, noise scipy: imported where something must be cut, so that a stored window is found without them
@@ -55,7 +56,7 @@ def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
     source_id, number = corpus.find_source(source_text), int(digits)
     origin = _origin_of_source(corpus, source_id, corpus.config.scan.polarisation)
     if number >= origin.tiling.n_windows:
-        raise QueryError(f"{text}: {source_id} has {origin.tiling.n_windows} windows, numbered from 0")
+        raise QueryError(f"{text}: {source_id} has {counted(origin.tiling.n_windows, 'window')}, numbered from 0")
     window = origin.tiling.window(source_id, number)
     record = {"kind": "window", "source": source_id, "file": origin.name, "window": number,
               "f_start_mhz": round(window.f_start_mhz, 9), "f_stop_mhz": round(window.f_stop_mhz, 9),
@@ -110,7 +111,7 @@ def query_of_range(
         if by_path or not origin.is_stored:
             raise
         windows = _kept_windows(corpus, origin, low, high, error)
-        note = f"{error}: searched for the {len(windows)} windows in range that the corpus has kept"
+        note = f"{error}: searched for {counted(len(windows), 'window')} in range that the corpus has kept"
         return _query(corpus, encoder_key, origin, windows, region, {**record, "note": note})
 
 
@@ -189,8 +190,8 @@ def _query(
     vectors = np.zeros((len(windows), corpus.manifest.encoders[encoder_key].dimension), np.float32)
     spreads = np.zeros(len(windows))
     if len(kept):
-        group = corpus.windows(source_id)
-        cutouts[kept], spreads[kept] = group.cutouts(rows[kept]), group.column("spread", rows[kept])
+        cutouts[kept] = corpus.windows(source_id).cutouts(rows[kept])
+        spreads[kept] = corpus.column(source_id, "spread", rows[kept])
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
     found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")

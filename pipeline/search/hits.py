@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.model import Window
 from pipeline.search.at_most import AtMost, Full
 from pipeline.search.merge import Candidate, Merged, merge
-from pipeline.search.nearest import Nearest, nearest, scores_of
+from pipeline.search.nearest import Finder, Nearest, nearest, scores_of
 from pipeline.search.query import Query
 from pipeline.search.searched import Searched
 from pipeline.windows import Tiling
@@ -29,7 +29,8 @@ MOST_MERGED = 1000
 
 
 def best_hits(
-    searched: Searched, query: Query, k: int, *, exact: bool = False, at_most: AtMost | None = None
+    searched: Searched, query: Query, k: int, *, exact: bool = False, at_most: AtMost | None = None,
+    find: Finder = nearest,
 ) -> list[Merged]:
     """Return the ``k`` best hits, fewer only where there are not so many.
 
@@ -37,13 +38,15 @@ def best_hits(
     ----------
     at_most : AtMost, optional
         Hits that one place may give. Where some have given theirs, deeper rounds look in the others alone.
+    find : Finder
+        Finds the nearest windows, here or elsewhere.
     """
     at_most, full = at_most or AtMost(), Full()
     candidates = _Candidates(searched, query)
     fetch = max(FEWEST, A_HIT * k)
     while True:
         fetch = min(fetch, searched.scope.count)
-        found = nearest(searched, query.vectors, fetch, exact=exact, full=full)
+        found = find(searched, query.vectors, fetch, exact=exact, full=full)
         candidates.add(found)
         is_all = len(found.score) < fetch or fetch == searched.scope.count
         # what scores below the last one fetched may have betters that were not

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,6 @@ BATCH = 256
 """Query vectors searched at once."""
 SCAN_NUMBERS = 1 << 20
 """Numbers of a block of vectors that is scanned: 4 MB in float32."""
-DEEP = 1000
-"""Asked for at least so many windows, a graph is slower than a scan, and misses more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,15 @@ class Nearest:
         return Nearest(source[kept], number[kept], score[kept], query[kept])
 
 
+class Finder(Protocol):
+    """How the nearest windows are found: :func:`nearest`, or it elsewhere."""
+
+    def __call__(
+        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, full: Full | None = None
+    ) -> Nearest:
+        """Do what :func:`nearest` does."""
+
+
 def nearest(
     searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, full: Full | None = None
 ) -> Nearest:
@@ -75,7 +83,7 @@ def nearest(
         queries = vectors[first : first + BATCH]
         for entry in searched.scope.segments:
             positions, among = searched.rows_of_segment(entry, full)
-            found = searched.corpus.segment(entry.id).search(queries, k, exact=exact or k >= DEEP, among=among)
+            found = searched.corpus.segment(entry.id).search(queries, k, exact=exact, among=among)
             best = best.best_with(_flat(positions[found.row_source], found.row_number, found.score, first), k)
         if searched.scope.unindexed:
             best = best.best_with(_scan(searched, queries, k, first, full), k)
@@ -94,17 +102,30 @@ def scores_of(
     numbers : (n,) int64
         Distinct window numbers, stored or not.
     """
-    corpus, source_id = searched.corpus, searched.scope.source_ids[source]
-    numbers = numbers[searched.passes(source_id, numbers)]
-    rows = corpus.rows(source_id, numbers)
-    numbers, rows = numbers[rows >= 0], rows[rows >= 0]
+    source_id = searched.scope.source_ids[source]
+    numbers, stored = _stored_among(searched, source_id, numbers[searched.passes(source_id, numbers)])
     best = Nearest.none()
-    if len(rows):
-        stored = _unit(corpus.vectors_of(source_id, searched.scope.encoder_key, rows), source_id)
+    if len(stored):
         for first in range(0, len(vectors), BATCH):
             at, score = exact_neighbors(stored, vectors[first : first + BATCH], len(stored), unit_length=True)
             best = best.best_with(_flat(np.full(at.shape, source), numbers[at], score, first), len(stored))
     return best
+
+
+def _stored_among(
+    searched: Searched, source_id: str, numbers: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return those of a source's windows that the corpus has, and their unit vectors: from a segment, if in one."""
+    corpus = searched.corpus
+    if source_id in searched.segment_of:
+        segment_id = searched.segment_of[source_id]
+        held, rows = corpus.rows_in_segment(segment_id, source_id)
+        at = np.minimum(np.searchsorted(held, numbers), len(held) - 1)
+        stored = held[at] == numbers
+        return numbers[stored], corpus.segment(segment_id).vectors_of(rows[at[stored]])
+    rows = corpus.rows(source_id, numbers)
+    numbers, rows = numbers[rows >= 0], rows[rows >= 0]
+    return numbers, _unit(corpus.vectors_of(source_id, searched.scope.encoder_key, rows), source_id)
 
 
 def _flat(

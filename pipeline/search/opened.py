@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
+from pipeline.errors import CorpusDamaged, CorpusError
 from pipeline.index import Segment
 from pipeline.model import Window
 from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder, source_named
@@ -29,12 +31,12 @@ _T = TypeVar("_T")
 
 
 class OpenCorpus:
-    """One generation of a corpus. Threads may share it."""
+    """One generation of a corpus, the current one or that of a given manifest. Threads may share it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, manifest: Manifest | None = None) -> None:
         store = CorpusStore.open(root)
         self.root = store.root
-        self.manifest: Manifest = store.manifest()
+        self.manifest = manifest or store.manifest()
         """Pinned: what a run adds meanwhile is not seen."""
         self.config = Config.load(self.root)
         store.require_identity(self.config.identity())  # corpus.toml may have been edited
@@ -43,6 +45,25 @@ class OpenCorpus:
         self._room = KEPT_BYTES
         self._lock = threading.Lock()
         self._segments: dict[str, Segment] = {}
+
+    @contextmanager
+    def outlived(self) -> Iterator[None]:
+        """Say to open the corpus again where something is missing that was removed since: it stays for a day only.
+
+        Raises
+        ------
+        CorpusError
+            In place of :class:`CorpusDamaged`, if the corpus as it is now lacks sources or segments of this generation.
+        """
+        try:
+            yield
+        except CorpusDamaged as error:
+            newer = CorpusStore.open(self.root).manifest()
+            if _held(self.manifest) <= _held(newer):
+                raise
+            raise CorpusError(f"{self.root}: was opened at generation {self.manifest.generation} and is at "
+                              f"{newer.generation} now, which lacks some of it; open the corpus again ({error})"
+                              ) from error
 
     def segment(self, segment_id: str) -> Segment:
         """Open a segment, once."""
@@ -62,6 +83,20 @@ class OpenCorpus:
     def numbers(self, source_id: str) -> NDArray[np.int64]:
         """Return the numbers of a source's windows, one a row."""
         return self.keep_array(source_id, lambda: self.windows(source_id).numbers)
+
+    def column(self, source_id: str, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return some rows of a column of a source's windows: the whole column is read, once, as it is no slower."""
+        return self.keep_array((source_id, name), lambda: self.windows(source_id).column(name))[rows]
+
+    def rows_in_segment(self, segment_id: str, source_id: str) -> NDArray[np.int64]:
+        """Return the numbers of a source's windows in a segment, ascending, and the segment's rows of them: (2, n)."""
+        def found() -> NDArray[np.int64]:
+            segment = self.segment(segment_id)
+            rows = np.flatnonzero(segment.row_source == segment.source_ids.index(source_id))
+            rows = rows[np.argsort(segment.row_number[rows])]
+            return np.stack([segment.row_number[rows], rows])
+
+        return self.keep_array((segment_id, source_id), found)
 
     def rows(self, source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of windows in their source's group; −1 for one that was not kept."""
@@ -129,3 +164,7 @@ class OpenCorpus:
             while len(self._kept) > KEPT_OPEN:
                 self._kept.popitem(last=False)
         return made
+
+
+def _held(manifest: Manifest) -> set[str]:
+    return {*manifest.sources, *(entry.id for entry in manifest.segments)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ class Searched:
         self._takes_all = np.array([scope.filters.takes_all_windows(sources[source_id].header)
                                     for source_id in scope.source_ids], np.bool_)
         self._of_segment: dict[str, tuple[NDArray[np.int64], Mask | None]] = {}
+
+    @cached_property
+    def segment_of(self) -> Mapping[str, str]:
+        """Source id → id of the segment its vectors are in, for those that are in one."""
+        return {source_id: entry.id for entry in self.scope.segments for source_id in entry.live_ids}
 
     def count(self) -> int:
         """Count the stored windows that may be found.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encoders.frequency import near_scores
+from pipeline.encoders.frequency import near_scores, nearness
 from pipeline.model import Match, Window
 from pipeline.search.merge import Merged
 from pipeline.search.opened import OpenCorpus
@@ -32,6 +32,11 @@ def nearby_first(query: Query, hits: Sequence[Merged], weight: float) -> list[Me
         for hit in hits
     ])
     return [hits[i] for i in np.argsort(-scores, kind="stable").tolist()]
+
+
+def nearness_of(query: Query, hit: Merged) -> float:
+    """Return how near the query's frequency a hit is, as :func:`nearby_first` counts it."""
+    return float(nearness(np.array(_middle_mhz(hit.best.window)), _middle_mhz(query.windows[hit.best.query])))
 
 
 def look_again(

@@ -22,6 +22,7 @@ from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
 from pipeline.store.layout import (
     CURRENT,
+    DAMAGED,
     ENCODERS,
     IDENTITY,
     LOCK,
@@ -33,7 +34,7 @@ from pipeline.store.layout import (
     source_folder,
     vector_folder,
 )
-from pipeline.store.lock import acquire, release
+from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest
 from pipeline.store.retired import due, is_retired, retired_by
 from pipeline.text import shown
@@ -57,13 +58,13 @@ class CorpusStore:
         """What the corpus was made with, without the folder's own format number."""
         self._mutex = threading.RLock()
         self._lock_depth = 0
-        self._lock_file = -1
+        self._lease: Lease | None = None
         self._current: tuple[str, Manifest] | None = None
 
     @staticmethod
     def refuse_foreign(root: Path) -> None:
         """Raise :class:`ConfigError` if ``root`` is a folder with anything in it that is not a corpus' own."""
-        own = {CONFIG_FILE, CURRENT, ENCODERS, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS}
+        own = {CONFIG_FILE, CURRENT, DAMAGED, ENCODERS, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS}
         foreign = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
         foreign = [name for name in foreign if name not in own and not name.startswith(".")]
         if foreign:
@@ -139,19 +140,23 @@ class CorpusStore:
         Raises
         ------
         CorpusLocked
-            A live process holds the corpus.
+            A live process holds the corpus; or, entering a nested block, another process has taken the lock over, as
+            this one had not stirred for long (:mod:`pipeline.store.lease`).
         """
         with self._mutex:
-            if self._lock_depth == 0:
-                self._lock_file = acquire(self.root / LOCK)
+            if self._lease is None:
+                self._lease = Lease.acquire(self.root / LOCK)
+            else:
+                self._lease.require()
             self._lock_depth += 1
         try:
             yield
         finally:
             with self._mutex:
                 self._lock_depth -= 1
-                if self._lock_depth == 0:
-                    release(self._lock_file)
+                if self._lock_depth == 0 and self._lease is not None:
+                    lease, self._lease = self._lease, None
+                    lease.release()
 
     def manifest(self) -> Manifest:
         """Read the current generation; what is returned never changes.
@@ -190,8 +195,12 @@ class CorpusStore:
                 return current
             retired = retired_by(self.root, current, changed, time.time())
             changed = replace(changed, generation=current.generation + 1, retired=retired)
-            self._current = write_generation(self.root, changed), changed
+            self._current = write_generation(self.root, changed, self._require_lease), changed
             return changed
+
+    def _require_lease(self) -> None:
+        if self._lease is not None:
+            self._lease.require()
 
     def new_staging(self) -> Path:
         """Make an empty folder for this run's parts, on the corpus' file system."""
@@ -244,6 +253,11 @@ class CorpusStore:
                 with suppress(FileNotFoundError):
                     self._remove(self.root / folder)
             self.publish(lambda m: replace(m, retired={f: since for f, since in m.retired.items() if f not in doomed}))
+
+    def discard(self, folder: Path) -> None:
+        """Delete a folder that no generation names."""
+        with self.lock():
+            self._remove(folder)
 
     def _remove(self, folder: Path) -> None:
         """Delete a folder. It is moved away first: nobody, a killed run's successor included, must find half of it."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import EncoderConfig
 from pipeline.durable import make_folder, publish_folder
 from pipeline.model import WindowGrid
-from pipeline.store.layout import projection_file
+from pipeline.store.layout import PROJECTION_COPY, projection_file
+from pipeline.store.seal import Seal
 
 if TYPE_CHECKING:
     from pipeline.encoders import Encoder
@@ -40,7 +42,9 @@ def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encod
 
 
 def freeze_projection(root: Path, name: str, staged: Path) -> None:
-    """Make the file ``staged``, alone in its folder, the projection of the encoder ``name`` for good.
+    """Make the file ``staged``, alone in its folder, the projection of the encoder ``name`` for good; and a copy of it.
+
+    It is there twice because it could not be made anew: the corpus it was fitted to has grown since.
 
     Call it under the corpus' lock.
 
@@ -51,4 +55,6 @@ def freeze_projection(root: Path, name: str, staged: Path) -> None:
     """
     final = projection_file(root, name)
     make_folder(final.parent.parent)
+    shutil.copyfile(staged, staged.with_name(PROJECTION_COPY))
+    Seal.of(staged.parent).write()
     publish_folder(staged.parent, final.parent)

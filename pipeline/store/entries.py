@@ -48,6 +48,15 @@ class FileEntry:
     source_id: str = ""
     tries: int = 1
     """Runs that have tried it, at this size and time of change."""
+    tried_s: float = 0.0
+    """Of a file that failed or was busy: when it was last tried, in Unix seconds; 0 where that is not known."""
+    since_s: float = 0.0
+    """Of such a file: when it was first tried at this size and time of change."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """True where it failed or was busy: something may have to be done about it."""
+        return self.status in ("failed", "busy")
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

@@ -1,9 +1,14 @@
-"""The manifest on disk: complete snapshots, and a pointer that is moved last."""
+"""The manifest on disk: complete snapshots, and a pointer that is moved last.
+
+A snapshot ends with its own digest, and there are two of the current one: so the pointer, or either of them, can be
+made anew from what is left (:mod:`pipeline.store.head`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.durable import TEMPORARY_SUFFIX, write_atomic
@@ -37,7 +42,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     match = re.fullmatch(r"(\d+) ([0-9a-f]{64})\n", pointer)
     if match is None:
         raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {_advice(root)}")
-    path = _path(root, int(match[1]))
+    path = generation_file(root, int(match[1]))
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -47,11 +52,17 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     return Manifest.from_json(content)
 
 
-def write_generation(root: Path, manifest: Manifest) -> str:
-    """Write a snapshot, move ``CURRENT`` to it, drop all but the last ``KEPT``; return the new pointer."""
-    content = manifest.to_json().encode("ascii")
-    write_atomic(_path(root, manifest.generation), content)
+def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], None] = lambda: None) -> str:
+    """Write a snapshot, move ``CURRENT`` to it, drop all but the last ``KEPT``; return the new pointer.
+
+    ``require_lock`` is called right before each of the two and raises where another process has become the writer.
+    """
+    content = _sealed(manifest.to_json().encode("ascii"))
+    require_lock()
+    write_atomic(generation_file(root, manifest.generation), content)
+    write_atomic(copy_file(root, manifest.generation), content)
     pointer = f"{manifest.generation} {hashlib.sha256(content).hexdigest()}\n"
+    require_lock()
     write_atomic(root / CURRENT, pointer.encode("ascii"))
     prune(root, manifest.generation)
     return pointer
@@ -59,7 +70,8 @@ def write_generation(root: Path, manifest: Manifest) -> str:
 
 def prune(root: Path, newest: int, keep: int = KEPT) -> None:
     """Drop all but the last ``keep`` generations, and what writers that were killed left behind."""
-    kept = {_path(root, number) for number in range(newest - keep + 1, newest + 1)}
+    kept = {generation_file(root, number) for number in range(newest - keep + 1, newest + 1)}
+    kept.add(copy_file(root, newest))
     for path in (root / MANIFESTS).iterdir():
         if path not in kept:
             path.unlink(missing_ok=True)
@@ -67,9 +79,30 @@ def prune(root: Path, newest: int, keep: int = KEPT) -> None:
         path.unlink(missing_ok=True)
 
 
-def _path(root: Path, generation: int) -> Path:
+def generation_file(root: Path, generation: int) -> Path:
+    """File of a generation."""
     return root / MANIFESTS / f"{generation:08d}.json"
 
 
+def copy_file(root: Path, generation: int) -> Path:
+    """Second file of the current generation, of the same content."""
+    return root / MANIFESTS / f"{generation:08d}.copy"
+
+
+_DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"}')
+_DIGEST_BYTES = len(',"sha256":""}') + 64
+
+
+def _sealed(content: bytes) -> bytes:
+    """Add its own digest to a JSON object, as its last key: who does not know of it reads past it."""
+    return content[:-1] + b',"sha256":"%s"}' % hashlib.sha256(content).hexdigest().encode()
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether a snapshot is as it was written, by the digest at its end."""
+    match = _DIGEST.fullmatch(content[-_DIGEST_BYTES:])
+    return match is not None and hashlib.sha256(content[:-_DIGEST_BYTES] + b"}").hexdigest().encode() == match[1]
+
+
 def _advice(root: Path) -> str:
-    return f"restore {root} from a copy, or ingest into another folder"
+    return f"mend it with: lookalike verify --repair --corpus {root}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,15 +12,22 @@ from pipeline.durable import write_atomic
 from pipeline.errors import CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.store.layout import IDENTITY
 
-FORMAT = 1
+FORMAT = 2
+"""2 added the digest."""
+_DIGEST = "sha256"
 
 
 def write_identity(root: Path, identity: Mapping[str, Any]) -> None:
-    """Write ``identity``, any JSON mapping without the key ``format``, which is the folder's own."""
-    if "format" in identity:
-        raise ValueError("the key 'format' of an identity is the store's own")
-    record = {"format": FORMAT, **identity}
-    write_atomic(root / IDENTITY, json.dumps(record, indent=1, allow_nan=False).encode())
+    """Write ``identity``, any JSON mapping without the keys ``format`` and ``sha256``, which are the folder's own."""
+    if own := {"format", _DIGEST} & set(identity):
+        raise ValueError(f"the key {min(own)!r} of an identity is the store's own")
+    write_atomic(root / IDENTITY, identity_bytes(identity))
+
+
+def identity_bytes(identity: Mapping[str, Any], format_number: int = FORMAT) -> bytes:
+    """Return what is written of an identity, byte for byte; the first format had no digest."""
+    digest = {_DIGEST: _digest(identity)} if format_number > 1 else {}
+    return json.dumps({"format": format_number, **identity, **digest}, indent=1, allow_nan=False).encode()
 
 
 def read_identity(root: Path) -> dict[str, Any]:
@@ -28,20 +36,28 @@ def read_identity(root: Path) -> dict[str, Any]:
     Raises
     ------
     CorpusNotFound, CorpusDamaged, CorpusMismatch
-        There is none; it is not readable; a newer version of the program made it.
+        There is none; it is not what was written; a newer version of the program made it.
     """
     path = root / IDENTITY
+    advice = f"mend it with: lookalike verify --repair --corpus {root}"
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         format_number = record.pop("format")
+        digest = record.pop(_DIGEST, None)
     except (FileNotFoundError, NotADirectoryError) as error:
-        advice = f"make one with: lookalike ingest DATA --corpus {root}"
-        raise CorpusNotFound(f"{root}: there is no corpus here; {advice}") from error
+        make = f"make one with: lookalike ingest DATA --corpus {root}"
+        raise CorpusNotFound(f"{root}: there is no corpus here; {make}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusDamaged(f"{path}: no identity of a corpus ({error}); restore it from a copy") from error
+        raise CorpusDamaged(f"{path}: no identity of a corpus ({error}); {advice}") from error
     if not isinstance(format_number, int) or format_number > FORMAT:
         raise CorpusMismatch(f"{root}: corpus of format {format_number}, this program reads {FORMAT}: update")
+    if digest != _digest(record) and (format_number, digest) != (1, None):
+        raise CorpusDamaged(f"{path}: does not match its digest; {advice}")
     return record
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def compare_identity(root: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:

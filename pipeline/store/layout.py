@@ -12,7 +12,11 @@ SOURCES = "sources"
 VECTORS = "vectors"
 SEGMENTS = "index"
 ENCODERS = "encoders"
+PROJECTION_COPY = "copy.npz"
+"""Beside each projection."""
 STAGING = "staging"
+DAMAGED = "damaged"
+"""What a repair has put aside, as it was called in the corpus, until what replaces it is in place."""
 
 
 def source_folder(root: Path, source_id: str) -> Path:

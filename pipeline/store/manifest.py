@@ -16,8 +16,8 @@ from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.store.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.text import shown
 
-FORMAT = 2
-"""2 added what has been removed: a program that does not know of it would find it again."""
+FORMAT = 3
+"""2 added what has been removed: a program that does not know of it would find it again. 3 added when files failed."""
 CLASS_TOLERANCE = 0.01
 """Channel widths and sampling times that differ by less, relatively, are one resolution class."""
 

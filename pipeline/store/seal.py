@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,6 +16,8 @@ from typing import Self
 from pipeline.errors import CorpusDamaged
 
 SEAL = "digests.json"
+Fault = tuple[Path, str]
+"""A file or folder that is damaged, and what is wrong with it."""
 _METADATA = "zarr.json"
 
 
@@ -39,6 +41,16 @@ class Seal:
         (self.folder / SEAL).write_text(json.dumps(self.files, indent=0), encoding="ascii")
 
     @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read a folder's seal, and nothing else of it; :class:`CorpusDamaged` where it is missing or unreadable."""
+        try:
+            record = json.loads((folder / SEAL).read_bytes())
+            files = {path: (int(size), str(digest)) for path, (size, digest) in record.items()}
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {ADVICE}") from error
+        return cls(folder, files)
+
+    @classmethod
     def open(cls, folder: Path) -> Self:
         """Read a folder's seal and check it: every file is there, of its size; metadata byte for byte.
 
@@ -47,14 +59,9 @@ class Seal:
         CorpusDamaged
             Seal or file are missing or differ; the message names folder and file.
         """
-        try:
-            record = json.loads((folder / SEAL).read_bytes())
-            files = {path: (int(size), str(digest)) for path, (size, digest) in record.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {ADVICE}") from error
-        seal = cls(folder, files)
+        seal = cls.read(folder)
         seal.check()
-        for path, (_, digest) in files.items():
+        for path, (_, digest) in seal.files.items():
             if path.endswith(_METADATA) and _sha256(folder / path) != digest:
                 raise CorpusDamaged(f"{folder}: {path} does not match its digest; {ADVICE}")
         return seal
@@ -70,12 +77,27 @@ class Seal:
                 if found != size:
                     raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {size}; {ADVICE}")
 
+    def faults(self) -> Iterator[Fault]:
+        """Yield each file that differs from its digest, or has none, and how: reads everything."""
+        for name, (size, digest) in self.files.items():
+            path = self.folder / name
+            try:
+                found = path.stat().st_size
+                if found != size:
+                    yield path, f"has {found:,} bytes, not {size:,}"
+                elif _sha256(path) != digest:
+                    yield path, "does not match its digest"
+            except OSError as error:
+                yield path, f"cannot be read ({error.strerror})"
+        known = {self.folder / name for name in self.files} | {self.folder / SEAL}
+        for path in sorted(self.folder.rglob("[!.]*")):
+            if path not in known and path.is_file():
+                yield path, f"is not in {SEAL}"
+
     def verify(self) -> None:
         """Raise :class:`CorpusDamaged` if any file differs from its digest: reads everything."""
-        self.check()
-        for path, (_, digest) in self.files.items():
-            if _sha256(self.folder / path) != digest:
-                raise CorpusDamaged(f"{self.folder}: {path} does not match its digest; {ADVICE}")
+        for path, message in self.faults():
+            raise CorpusDamaged(f"{self.folder}: {path.relative_to(self.folder)} {message}; {ADVICE}")
 
     def digest(self, prefix: str) -> str:
         """Return one sha256 for all files whose path starts with ``prefix``."""
@@ -83,7 +105,7 @@ class Seal:
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode("ascii")).hexdigest()
 
 
-ADVICE = "restore the folder from a copy, or remove it and ingest the source anew"
+ADVICE = "mend it with: lookalike verify --repair"
 
 
 def _sha256(path: Path) -> str:

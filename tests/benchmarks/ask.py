@@ -10,7 +10,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
+from typing import Any
 
+from pipeline.index import Neighbors, Segment
 from pipeline.search import Corpus, open_corpus
 
 
@@ -19,6 +22,19 @@ def seconds_of(corpus: Corpus, window: str, exact: bool) -> float:
     if not corpus.search(window=window, exact=exact).hits:
         raise SystemExit(f"{window}: no hits")
     return time.perf_counter() - began
+
+
+def timed_segments(taken: list[float]) -> None:
+    """Note how long each search of a segment takes."""
+    search = Segment.search
+
+    def timed(*arguments: Any, **named: Any) -> Neighbors:
+        began = time.perf_counter()
+        found = search(*arguments, **named)
+        taken.append(time.perf_counter() - began)
+        return found
+
+    Segment.search = timed  # type: ignore[method-assign]
 
 
 def peak_mb() -> float:
@@ -36,11 +52,14 @@ def main() -> None:
     for window in windows[: len(windows) // 5]:  # what is opened at the first query of a source stays open
         seconds_of(corpus, window, exact == "exact")
     asked = windows[len(windows) // 5 :]
+    of_segments: list[float] = []
+    timed_segments(of_segments)
     began = time.perf_counter()
     with ThreadPoolExecutor(int(threads)) as pool:
         taken = list(pool.map(lambda window: seconds_of(corpus, window, exact == "exact"), asked))
     elapsed_s = time.perf_counter() - began
     print(json.dumps({"opened_s": opened_s, "first_s": first_s, "taken_s": sorted(taken),
+                      "segment_s": median(of_segments) if of_segments else 0.0,
                       "per_s": len(asked) / elapsed_s if asked else 0.0,
                       "peak_mb": peak_mb()}))
 

@@ -27,7 +27,8 @@ import psutil
 from pipeline.config import Config, RunConfig
 from pipeline.model import SourceReport
 from pipeline.run.driver import Driver
-from pipeline.run.engine import DaskEngine, Outcome
+from pipeline.run.engine import Outcome
+from pipeline.run.on_dask import DaskEngine
 from pipeline.run.progress import Progress, Tracker
 from pipeline.store import CorpusStore, Manifest
 from tests.benchmarks import stub

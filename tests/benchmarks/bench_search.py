@@ -46,6 +46,8 @@ class Asked:
     opened_s: float
     first_s: float
     taken_s: list[float]
+    segment_s: float
+    """Of these, what a segment takes once it is asked."""
     per_s: float
     peak_mb: float
 
@@ -61,6 +63,7 @@ class Size:
     count: int
     segments: int
     warm_ms: float
+    segment_ms: float
     shell_s: float
     segment_bytes: int
     vector_bytes: int
@@ -124,21 +127,22 @@ def shell_rows(corpus: Synthetic, outside: Sequence[str]) -> tuple[list[Sequence
     return rows, warm_s
 
 
-def python_rows(corpus: Synthetic, exact: bool) -> tuple[list[Sequence[object]], float]:
-    """Rows for a process that stays, and the median of its warm queries in ms."""
+def python_rows(corpus: Synthetic, exact: bool) -> tuple[list[Sequence[object]], float, float]:
+    """Rows for a process that stays, and the medians of its warm queries and of what a segment takes, in ms."""
     problem = drop_caches()
     cold = None if problem else ask(corpus, 1, exact, 0)
     rows: list[Sequence[object]] = []
-    medians = []
+    medians, of_segments = [], []
     for threads in THREADS:
         warm = ask(corpus, threads, exact, WARM * min(threads, 4))
         medians.append(warm.quantile_ms(0.5))
+        of_segments.append(1e3 * warm.segment_s)
         first = f"{cold.opened_s:.2f} + {cold.first_s:.2f}" if cold and threads == 1 else "–"
         rows.append((f"Python, {threads} thread(s), {'exact' if exact else 'as indexed'}", first,
                      f"{warm.opened_s:.2f} + {warm.first_s:.2f}",
                      f"{warm.quantile_ms(0.5):.1f} / {warm.quantile_ms(0.95):.1f}", f"{warm.per_s:,.0f}",
                      f"{warm.peak_mb:,.0f}"))
-    return rows, medians[0]
+    return rows, medians[0], of_segments[0]
 
 
 def measure_size(count: int, folder: Path, outside: Sequence[str]) -> Size:
@@ -152,12 +156,12 @@ def measure_size(count: int, folder: Path, outside: Sequence[str]) -> Size:
     if problem := drop_caches():
         print(f"Nothing is cold: {problem}.\n")
     rows, shell_s = shell_rows(corpus, outside)
-    graph, warm_ms = python_rows(corpus, exact=False)
-    exact, _ = python_rows(corpus, exact=True) if segments else ([], 0.0)
+    graph, warm_ms, segment_ms = python_rows(corpus, exact=False)
+    exact = python_rows(corpus, exact=True)[0] if segments else []
     table(("", "cold, s (open + first query)", "files warm, s (open + first query)", "p50 / p95 of later queries, ms",
            "queries/s", "peak memory, MB"), [*rows, *graph, *exact])
     newest = max((corpus.root / "manifest").iterdir())
-    return Size(count, segments, warm_ms, shell_s, corpus.bytes_of(["index"]), corpus.bytes_of(["vectors"]),
+    return Size(count, segments, warm_ms, segment_ms, shell_s, corpus.bytes_of(["index"]), corpus.bytes_of(["vectors"]),
                 corpus.bytes_of(["sources"]), newest.stat().st_size, len(corpus.store.manifest().sources))
 
 
@@ -185,17 +189,17 @@ def show_growth(sizes: Sequence[Size]) -> None:
                                      _gb(s.segment_bytes), _gb(s.segment_bytes + s.vector_bytes + s.source_bytes),
                                      f"{s.sources:,}", f"{s.manifest_bytes / 1e6:,.1f}") for s in sizes]
     in_ram, on_disk = last.segment_bytes / last.count, (last.vector_bytes + last.source_bytes) / last.count
-    each_ms = last.warm_ms / last.segments
+    beside_ms = last.warm_ms - last.segments * last.segment_ms
     for count in (10**7, 10**8, 10**9, 10**10):
         segments, sources = count // SEGMENT, max(1, count // KEPT)
-        rows.append((f"{count:,}", "computed", f"{segments:,}", f"{segments * each_ms:,.0f}", "–", _gb(count * in_ram),
-                     _gb(count * (in_ram + on_disk)), f"{sources:,}",
+        rows.append((f"{count:,}", "computed", f"{segments:,}", f"{beside_ms + segments * last.segment_ms:,.0f}", "–",
+                     _gb(count * in_ram), _gb(count * (in_ram + on_disk)), f"{sources:,}",
                      f"{sources * last.manifest_bytes / last.sources / 1e6:,.0f}"))
     heading("Search: growth", "pynndescent")
     table(("vectors", "", "segments", "p50 of warm queries, ms", "from the shell, s", "segments, GB",
            "whole corpus, GB", "sources", "manifest, MB"), rows)
-    print(f"\nComputed: segments of {SEGMENT:,} vectors, one after the other, each {each_ms:.2f} ms (those of "
-          f"{last.count:,}: {last.warm_ms:.1f} ms / {last.segments}, with what a query takes beside its segments); "
+    print(f"\nComputed: {beside_ms:.1f} ms beside the segments, and {last.segment_ms:.2f} ms for each segment of "
+          f"{SEGMENT:,} vectors, one after the other, as measured with {last.count:,} vectors in {last.segments}; "
           f"{in_ram:,.0f} bytes a vector in segments, which are mapped and must lie in memory to be so fast, and "
           f"{on_disk:,.0f} beside them (cutouts that cannot be compressed); a source for each {KEPT:,} vectors "
           f"(2 % of {WINDOWS_A_SOURCE:,} windows), {last.manifest_bytes / last.sources:,.0f} bytes of manifest each.")

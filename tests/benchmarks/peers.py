@@ -13,16 +13,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.index import CAREFUL_EPSILON, DEFAULT_EPSILON, Segment, build_segment
+from pipeline.index import CAREFUL_BEAM, DEFAULT_BEAM, Segment, build_segment
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 M, EF_CONSTRUCTION = 16, 200
 EFS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512)
-EPSILONS = (0.0, 0.02, 0.05, 0.075, DEFAULT_EPSILON, 0.15, CAREFUL_EPSILON, 0.3, 0.4)
+BEAMS = (10, 16, 24, 32, 48, 64, DEFAULT_BEAM, 128, CAREFUL_BEAM, 256, 512)
 NPROBES = (1, 4, 16, 64)
-_EPSILON_NAMES = {DEFAULT_EPSILON: " (default)", CAREFUL_EPSILON: " (careful)"}
+_BEAM_NAMES = {DEFAULT_BEAM: " (default)", CAREFUL_BEAM: " (careful)"}
 
 
 class Index(Protocol):
@@ -50,10 +50,10 @@ class Ours:
         self.file = folder / f"segment{count}"
         self._segment = build_segment(self.file, vectors, np.zeros(count, int), np.arange(count), ["source"])
         self.bytes_beyond_vectors = (sum(path.stat().st_size for path in self.file.iterdir()) - 4 * vectors.size)
-        self.efforts = {f"ε {epsilon:g}{_EPSILON_NAMES.get(epsilon, '')}": epsilon for epsilon in EPSILONS}
+        self.efforts = {f"beam {beam}{_BEAM_NAMES.get(beam, '')}": beam for beam in BEAMS}
 
     def search(self, queries: Vectors, k: int, effort: Any) -> Rows:
-        return self._segment.search(queries, k, epsilon=effort).row_number
+        return self._segment.search(queries, k, beam=effort).row_number
 
 
 class OursExact(Ours):

@@ -16,8 +16,8 @@ from pipeline.simulate import fine_header
 
 SPEC = EncoderSpec("stub", 1, 128, "cutout-v1 16x256")
 SEEN, KEPT = 4096, 80
-TASKS_A_SOURCE = 3
-"""Beside its scan tasks: windows, embed, vectors."""
+TASKS_A_SOURCE = 2
+"""Beside its scan tasks, and the embed tasks that it shares with others: windows, vectors."""
 
 
 def works(count: int, corpus: Path, parts: int = 1) -> list[tasks.Work]:
@@ -44,8 +44,8 @@ def commit_windows(work: tasks.Work, report: SourceReport) -> SourceReport:
     return report
 
 
-def embed_part(work: tasks.Work, spec: EncoderSpec, part_no: int, rows: tuple[int, int]) -> tasks.PartReport:
-    return tasks.PartReport(part_no, windows_embedded=rows[1] - rows[0])
+def embed_parts(work: tasks.Work, spec: EncoderSpec, pieces: tuple[tasks.Piece, ...]) -> list[tasks.PartReport]:
+    return [tasks.PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0]) for piece in pieces]
 
 
 def commit_vectors(work: tasks.Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
@@ -55,10 +55,11 @@ def commit_vectors(work: tasks.Work, spec: EncoderSpec, n_parts: int, report: So
 @contextmanager
 def stubbed(seconds: float = 0.0) -> Iterator[None]:
     """Have a driver of this process submit these tasks; workers find them by name. A scan task takes ``seconds``."""
-    stubs = (commit_windows, embed_part, commit_vectors)
+    stubs = (commit_windows, embed_parts, commit_vectors)
     really = {name: getattr(tasks, name) for name in ("scan_part", *(stub.__name__ for stub in stubs))}
     try:
         tasks.scan_part = partial(scan_part, seconds=seconds)
+        tasks.scan_part.__name__ = scan_part.__name__
         for stub in stubs:
             setattr(tasks, stub.__name__, stub)
         yield

@@ -23,19 +23,24 @@ from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike, environment
 
 HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynndescent", "matplotlib", "scipy"}
+CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
 OPTIONS = {
-    "ingest": {"--corpus", "--scheduler", "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
+    "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
                "--polarisation", "--precision"},
-    "embed": {"--corpus", "--encoder", "--weights", "--scheduler", "--workers", "--serial", "--embed-on", "--dry-run",
+    "embed": {"--corpus", "--encoder", "--weights", *CLUSTER, "--workers", "--serial", "--embed-on", "--dry-run",
               "--json", "--precision"},
-    "index": {"--corpus", "--json", "--exact-below", "--scheduler", "--compact"},
+    "index": {"--corpus", "--json", "--exact-below", *CLUSTER, "--compact"},
     "remove": {"--corpus", "--undo", "--dry-run", "--json"},
     "search": {"--corpus", "--file", "--f-start", "--f-stop", "--window", "--npy", "-k", "--exact", "--json", "--csv",
                "--plot", "--encoder", "--all-resolutions", "--rerank", "--rerank-drift", "--rerank-mirror",
                "--near-frequency", "--only-mhz", "--not-mhz", "--only-file", "--not-file", "--only-target",
-               "--only-telescope", "--after", "--before", "--per-file", "--per-mhz"},
+               "--only-telescope", "--after", "--before", "--per-file", "--per-mhz", *CLUSTER},
+    "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", *CLUSTER, "--workers", "--serial", "--embed-on",
+                "--json"},
+    "verify": {"--corpus", "--repair", "--sample", *CLUSTER, "--workers", "--serial", "--json"},
     "status": {"--corpus", "--json"},
+    "doctor": {"--corpus", "--data", *CLUSTER, "--json"},
     "simulate": {"--signals", "--family", "--snr", "--coarse-channels", "--coarse-width", "--spectra", "--f-min",
                  "--ascending", "--target", "--mjd", "--second", "--seed", "--json",
                  "--gain-spread"},

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from pipeline.cli.search import COLUMNS, csv_of, table
+from pipeline.config import RunConfig
 from pipeline.model import Hit, Window
+from pipeline.run.cluster import embedded_cluster
 from pipeline.search import Filters, SearchResult, open_corpus
 from pipeline.search.rerank import WEIGHT
 from tests.cli.conftest import Lookalike
@@ -70,7 +72,7 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
-                       "extra_drift_hz_per_s": "", "mirrored": ""}
+                       "extra_drift_hz_per_s": "", "mirrored": "", "nearness": ""}
 
 
 def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:
@@ -101,6 +103,18 @@ def test_the_answer_is_that_of_the_python_api(lookalike: Lookalike, corpus: Path
                          (["--all-resolutions", "--encoder", "power-spectrum"], {"all_resolutions": True})):
         ran = lookalike("search", "--corpus", corpus, "--window", kept, *flags, "--json")
         assert ran.json == open_corpus(corpus).search(window=kept, one_shot=True, **named).to_json()
+
+
+def test_a_cluster_gives_the_same_answer(lookalike: Lookalike, corpus: Path, kept: str) -> None:
+    asked = ("search", "--corpus", corpus, "--window", kept, "--json")
+    with embedded_cluster(RunConfig(workers=1)) as cluster:
+        ran = lookalike(*asked, "--scheduler", cluster.scheduler_address)
+        assert ran.code == 0, ran.err
+        here = lookalike(*asked).json
+        assert (ran.json["hits"], ran.json["corpus"]) == (here["hits"], here["corpus"])
+    ran = lookalike(*asked, "--scheduler", "nonsense")
+    assert ran.code == 2
+    assert "no Dask scheduler answers at nonsense" in ran.err
 
 
 def test_queries_by_range_and_by_array(

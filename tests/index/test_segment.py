@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 import pipeline.index.graph
 from pipeline.errors import ConfigError, QueryError
-from pipeline.index import CAREFUL_EPSILON, DEFAULT_EPSILON, Neighbors, Segment
-from pipeline.index.segment import MAX_BEAM
-from tests.index.heavy_tailed import Built, recall_by_distance
+from pipeline.index import CAREFUL_BEAM, DEFAULT_BEAM, Neighbors, Segment, build_segment
+from pipeline.index.folder import GRAPH_ARRAY_TYPES, map_arrays
+from pipeline.index.graph import GraphSearch
+from pipeline.index.segment import BEAM_A_ROW, MAX_BEAM
+from tests.index.heavy_tailed import SOURCES, Built, recall_by_distance
 
 pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
 
@@ -23,10 +26,10 @@ def same(one: Neighbors, other: Neighbors) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in Neighbors.__slots__)
 
 
-@pytest.mark.parametrize(("epsilon", "least"), [(DEFAULT_EPSILON, 0.95), (CAREFUL_EPSILON, 0.98)])
+@pytest.mark.parametrize(("beam", "least"), [(DEFAULT_BEAM, 0.95), (CAREFUL_BEAM, 0.98)])
 @pytest.mark.parametrize("which", [slice(0, 300), slice(300, 600)], ids=["new", "stored"])
-def test_recall_on_heavy_tailed_vectors(heavy: Built, which: slice, epsilon: float, least: float) -> None:
-    found = heavy.segment.search(heavy.queries[which], 10, epsilon=epsilon)
+def test_recall_on_heavy_tailed_vectors(heavy: Built, which: slice, beam: int, least: float) -> None:
+    found = heavy.segment.search(heavy.queries[which], 10, beam=beam)
     exact = heavy.segment.search(heavy.queries[which], 10, exact=True)
     assert recall_by_distance(found.score, exact.score) >= least
 
@@ -40,12 +43,23 @@ def test_recall_where_every_vector_occurs_ten_times(tenfold: Built, which: slice
     assert recall_by_distance(found.score, exact.score) >= 0.95
 
 
+def test_recall_of_many(heavy: Built) -> None:
+    found = heavy.segment.search(heavy.queries[:200], 100)
+    assert recall_by_distance(found.score, heavy.segment.search(heavy.queries[:200], 100, exact=True).score) >= 0.95
+
+
 def test_ten_copies_are_ten_answers(tenfold: Built) -> None:
     found = tenfold.segment.search(tenfold.vectors[:200], 10)
     for i in range(200):
         copies = np.flatnonzero((tenfold.vectors == tenfold.vectors[i]).all(axis=1))
         np.testing.assert_array_equal(np.sort(found.row_number[i]), copies)
     np.testing.assert_allclose(found.score, 1.0, rtol=0, atol=1e-6)
+
+
+def test_the_vector_of_a_row_is_that_it_was_built_of(tenfold: Built) -> None:
+    rows = np.random.default_rng(2).permutation(tenfold.segment.rows)[:500]
+    given = tenfold.vectors[tenfold.segment.row_number[rows]]  # numbered as they were given
+    np.testing.assert_allclose(tenfold.segment.vectors_of(rows), given, rtol=0, atol=5e-4)
 
 
 def test_a_scan_agrees_with_float64_arithmetic(heavy: Built) -> None:
@@ -72,18 +86,29 @@ def test_graph_and_scan_give_a_row_the_same_score(heavy: Built) -> None:
     assert (np.diff(found.score) <= 0).all()
 
 
-def test_eight_threads_get_the_serial_answers(heavy: Built) -> None:
+@pytest.mark.parametrize("at_once", [1, 37])
+def test_eight_threads_get_the_serial_answers(heavy: Built, at_once: int) -> None:
     segment = Segment.open(heavy.segment.folder)
-    serial = [heavy.segment.search(query[None], 10) for query in heavy.queries]
-    many = np.tile(heavy.queries, (4, 1))
+    calls = [heavy.queries[i : i + at_once] for i in range(0, len(heavy.queries), at_once)] * 8
+    serial = [heavy.segment.search(queries, 10) for queries in calls]
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # without a lock this makes hundreds of answers wrong
+    sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:  # the first of them load the graph
-            threaded = list(pool.map(lambda query: segment.search(query[None], 10), many))
+            threaded = list(pool.map(lambda queries: segment.search(queries, 10), calls))
     finally:
         sys.setswitchinterval(interval)
-    assert sum(not same(one, other) for one, other in zip(serial * 4, threaded, strict=True)) == 0
+    assert sum(not same(one, other) for one, other in zip(serial, threaded, strict=True)) == 0
+
+
+def test_more_queries_than_marks_can_tell_apart(heavy: Built) -> None:
+    segment = Segment.open(heavy.segment.folder)
+    many = np.tile(heavy.queries[:100], (6, 1))  # a byte marks what a query has seen
+    found = segment.search(many, 10)
+    for i in range(6):
+        np.testing.assert_array_equal(found.row_number[100 * i : 100 * i + 100], found.row_number[:100])
+    assert same(segment.search(heavy.queries[:100], 10), Neighbors(*(getattr(found, name)[:100] for name in (
+        "row_source", "row_number", "score"))))
 
 
 def test_answers_do_not_depend_on_company(heavy: Built) -> None:
@@ -107,16 +132,22 @@ def test_asking_for_more_than_there_is(tenfold: Built) -> None:
 
 
 def test_asking_for_very_many_scans(heavy: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heavy.segment, "_walk", None)  # would not come back from 32,768 on
-    found = heavy.segment.search(heavy.queries[:1], MAX_BEAM + 1)
-    assert same(found, heavy.segment.search(heavy.queries[:1], MAX_BEAM + 1, exact=True))
+    monkeypatch.setattr(heavy.segment, "_walk", None)
+    found = heavy.segment.search(heavy.queries[:1], MAX_BEAM // BEAM_A_ROW + 1)
+    assert same(found, heavy.segment.search(heavy.queries[:1], MAX_BEAM // BEAM_A_ROW + 1, exact=True))
 
 
-def test_a_query_the_graph_strands_is_scanned(heavy: Built, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = heavy.segment.search(heavy.queries[:3], 10, exact=True)
-    few = np.array([5, 6, 7], dtype=np.int32)
-    monkeypatch.setattr(pipeline.index.graph.GraphSearch, "nearest", lambda *_: few)
-    assert same(heavy.segment.search(heavy.queries[:3], 10), expected)
+def test_a_query_the_graph_strands_is_scanned(heavy: Built, tmp_path: Path) -> None:
+    """Where no vertex has neighbours, a walk sees no more than a leaf."""
+    folder = shutil.copytree(heavy.segment.folder, tmp_path / "cut")
+    segment = Segment.open(folder)
+    arrays = map_arrays(folder, segment._record, GRAPH_ARRAY_TYPES)
+    arrays["graph_indptr"] = np.zeros_like(arrays["graph_indptr"])
+    arrays["graph_indices"] = arrays["graph_indices"][:0]
+    segment._graph = GraphSearch(segment._vectors, arrays)
+    k = 500  # more than a leaf has
+    assert same(segment.search(heavy.queries[:3], k), heavy.segment.search(heavy.queries[:3], k, exact=True))
+    assert (segment._graph.nearest(heavy.queries[:3], k, k)[0][:, -1] == -1).all()
 
 
 def _spoilt(value: float) -> NDArray[np.float32]:
@@ -160,12 +191,14 @@ def test_the_graph_is_small(heavy: Built) -> None:
     assert sum(path.stat().st_size for path in files if path.name != "vectors.npy") <= 90 * heavy.segment.rows
 
 
-def test_another_release_of_the_library_is_refused(heavy: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_release_of_the_library_searches_but_does_not_build(
+    heavy: Built, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(pipeline.index.graph, "version", lambda _: "0.8.0")
-    segment = Segment.open(heavy.segment.folder)
+    found = Segment.open(heavy.segment.folder).search(heavy.queries, 10)
+    assert same(found, heavy.segment.search(heavy.queries, 10))
     with pytest.raises(ConfigError, match=r"0\.8\.0 is installed.* 0\.7\.0"):
-        segment.search(heavy.queries, 10)
-    assert segment.search(heavy.queries, 10, exact=True).row_number.shape == (600, 10)
+        build_segment(tmp_path / "s", heavy.vectors, heavy.row_source, heavy.row_number, SOURCES)
 
 
 FRESH = """
@@ -176,10 +209,10 @@ from pipeline.index import Segment
 segment, queries = Segment.open(Path(sys.argv[1])), np.load(sys.argv[2])
 segment.search(queries, 10, exact=True)
 assert not {"pynndescent", "numba", "scipy", "sklearn"} & set(sys.modules), "a scan needs numpy alone"
-import pynndescent
 from numba.core import event
 with event.install_recorder("numba:compile") as recorder:
     found = segment.search(queries, 10)
+assert not {"pynndescent", "sklearn"} & set(sys.modules), "a walk needs numba, too"
 np.save(sys.argv[3], found.row_number)
 print(len(recorder.buffer))
 """

@@ -32,5 +32,5 @@ def check_vectors(root: Path, key: str, encode: Callable[[np.ndarray], np.ndarra
 
 def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
     """Files of a corpus but for the lock, and when they were written."""
-    paths = (path for path in root.rglob("*") if path.is_file() and path.name != "lock")
+    paths = (path for path in root.rglob("*") if path.is_file() and path.parent.name != "lock")
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}

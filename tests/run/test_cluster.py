@@ -14,7 +14,9 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.run.cluster import dask_engine
+from pipeline.run.cluster import connected, dask_engine
+from pipeline.run.clusters.security import is_loopback
+from pipeline.run.preload import check_pinned
 from tests.run import jobs
 from tests.run.workers import LOOPBACK, drain, environment
 
@@ -69,3 +71,122 @@ def test_a_script_without_a_main_guard_may_use_the_embedded_cluster(tmp_path: Pa
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["script runs", "[('one', 42)]", str(script)], done.stderr
     assert done.stderr == ""
+
+
+# --- who may talk to it --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["tcp://192.0.2.1:8786", "192.0.2.1:8786", "tcp://scheduler.invalid:8786"])
+def test_a_scheduler_on_the_network_without_tls_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"without TLS lets whoever reaches it .*--tls-ca.*--insecure"), \
+            connected(RunConfig(scheduler=address, resource_wait_s=0.2)):
+        pass
+
+
+def test_insecure_lets_it_be_tried() -> None:
+    config = RunConfig(scheduler="tcp://scheduler.invalid:8786", insecure=True, resource_wait_s=0.2)
+    with pytest.raises(ConfigError, match="no Dask scheduler answers"), connected(config):
+        pass
+
+
+def test_tls_takes_certificates(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="with which certificates"), \
+            connected(RunConfig(scheduler=f"tls://{LOOPBACK}:1")):
+        pass
+    files = {name: str(tmp_path / name) for name in ("tls_ca", "tls_cert", "tls_key")}
+    with pytest.raises(ConfigError, match=r"tls_ca: cannot be read; `make certs` makes"), \
+            connected(RunConfig(scheduler=f"tls://{LOOPBACK}:1", **files)):
+        pass
+    with pytest.raises(ConfigError, match="together or not at all"):
+        RunConfig(tls_ca="ca.pem")
+
+
+@pytest.mark.parametrize(("host", "is_here"), [
+    ("127.0.0.1", True), ("127.8.9.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False),
+    ("192.0.2.1", False), ("::", False), ("nowhere.invalid", False)])
+def test_what_is_loopback(host: str, is_here: bool) -> None:
+    assert is_loopback(host) is is_here
+
+
+def test_the_embedded_cluster_needs_no_certificates_where_dask_is_told_to_encrypt() -> None:
+    from dask import config
+
+    with config.set({"distributed.comm.require-encryption": True}), connected(RunConfig(workers=1)) as client:
+        assert client.submit(jobs.double, 21).result() == 42
+
+
+# --- the file that says what to start ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("cluster", "text", "message"), [
+    ("ssh", "", "expected one table"),
+    ("ssh", "- a", "expected one table"),
+    ("ssh", "hosts: [a]", "unknown key 'hosts'; known: scheduler, workers"),
+    ("ssh", "scheduler: 3", "scheduler = 3 is not of type str"),
+    ("ssh", "scheduler: a", "name a scheduler and at least one of workers"),
+    ("ssh", "scheduler: 192.0.2.1\nworkers: [192.0.2.2]", "a scheduler at 192.0.2.1 without TLS"),
+    ("ssh", "a: [", "not valid YAML"),
+    ("slurm", "scheduler: 127.0.0.1", "name a scheduler, .*, and readers"),
+    ("slurm", "scheduler: 192.0.2.1\nreaders: {jobs: 1}", "a scheduler at 192.0.2.1 without TLS"),
+    ("kubernetes", "kind: Pod", "expected one DaskCluster"),
+])
+def test_a_file_that_says_nothing_useful_is_refused(tmp_path: Path, cluster: Any, text: str, message: str) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message), \
+            connected(RunConfig(cluster=cluster, cluster_config=str(path))):
+        pass
+
+
+@pytest.mark.parametrize("cluster", ["ssh", "slurm", "kubernetes"])
+def test_a_cluster_elsewhere_needs_a_file(tmp_path: Path, cluster: Any) -> None:
+    message = rf"needs --cluster-config FILE; begin with a copy of cluster/{cluster}\.yaml"
+    with pytest.raises(ConfigError, match=message), connected(RunConfig(cluster=cluster)):
+        pass
+    with pytest.raises(ConfigError, match=r"nothing.yaml: cannot be read \(No such file"), \
+            connected(RunConfig(cluster=cluster, cluster_config=str(tmp_path / "nothing.yaml"))):
+        pass
+
+
+@pytest.mark.parametrize(("cluster", "package", "text"), [
+    ("ssh", "asyncssh", "scheduler: 127.0.0.1\nworkers: [127.0.0.1]"),
+    ("slurm", "dask_jobqueue", "scheduler: 127.0.0.1\nreaders: {cores: 1}")])
+def test_a_missing_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: Any, package: str, text: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    path = tmp_path / "cluster.yaml"
+    path.write_text(text)
+    message = rf"needs {package.replace('_', '-')}: pip install 'lookalike\[{cluster}\]'"
+    with pytest.raises(ConfigError, match=message), \
+            connected(RunConfig(cluster=cluster, cluster_config=str(path))):
+        pass
+
+
+# --- what a worker does as it starts -------------------------------------------------------------------------------
+
+
+def test_a_worker_that_offers_a_gpu_sees_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for visible in ("0", "", "GPU-8932f937"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        check_pinned()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    with pytest.raises(SystemExit, match="sees 2 GPUs; start one worker for each"):
+        check_pinned()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr(os, "listdir", lambda path: ["nvidia0", "nvidiactl", "null"])
+    check_pinned()
+    monkeypatch.setattr(os, "listdir", lambda path: ["nvidia0", "nvidia11"])
+    with pytest.raises(SystemExit, match="sees 2 GPUs"):
+        check_pinned()
+
+
+def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> None:
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
+               "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--no-nanny", "--nthreads", "1",
+               "--resources", "GPU=1", "--preload", "pipeline.run.preload"]
+    done = subprocess.run(command, env=environment(CUDA_VISIBLE_DEVICES="0,1"), capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode != 0
+    assert "sees 2 GPUs" in done.stderr
+    assert len(cluster.scheduler.workers) == 2

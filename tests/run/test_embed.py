@@ -89,7 +89,7 @@ def test_tasks_are_bounded_and_ask_for_a_gpu_where_there_is_one(root: Path, monk
     monkeypatch.setattr(plan, "EMBED_BYTES", 2 * 16 * 256)
     monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
     report = embed(root, encoder="fake", config=config())
-    assert set(recorder.calls) == {("embed_part", True), ("commit_vectors", False)}
+    assert set(recorder.calls) == {("embed_parts", True), ("commit_vectors", False)}
     assert report.windows_embedded > 2 * recorder.capacity == 2 * recorder.most
     assert recorder.largest < 10_000
 
@@ -244,7 +244,7 @@ def test_a_source_that_is_damaged_fails_alone(root: Path) -> None:
 
 
 def test_a_run_killed_in_the_middle_is_completed_by_the_next(root: Path, tmp_path: Path) -> None:
-    slow = preload(tmp_path, "embed_part", "time.sleep(0.3)")
+    slow = preload(tmp_path, "embed_parts", "time.sleep(0.3)")
     with open(slow, "a") as file:
         file.write("from tests.run import fake\nfake.register()\n")
     command = [sys.executable, "-c", fake.COMMAND, "embed", "--corpus", str(root), "--encoder", "fake", "--workers",
@@ -271,16 +271,16 @@ def test_an_ingest_killed_between_windows_and_vectors_scans_nothing_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = archive(tmp_path / "data", 2)
-    really, told = tasks.embed_part, []
+    really, told = tasks.embed_parts, []
 
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tasks, "embed_part", interrupted)
+    monkeypatch.setattr(tasks, "embed_parts", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ingest([data], tmp_path / "new", config=config(), serial=True)
     assert manifest(tmp_path / "new").sources == {}
-    monkeypatch.setattr(tasks, "embed_part", really)
+    monkeypatch.setattr(tasks, "embed_parts", really)
     report = ingest([data], tmp_path / "new", serial=True, listener=told.append)
     scanned = [name for name, r in by_name(report).items() if r.windows_seen]
     assert len(scanned) == 1, "the other was scanned by the first run"

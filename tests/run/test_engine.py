@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
+from pipeline.run.bounded import bounded
 from pipeline.run.cluster import dask_engine, embedded_cluster
-from pipeline.run.engine import DaskEngine, Engine, SerialEngine, WorkersDied, pump
+from pipeline.run.engine import Engine, SerialEngine, pump
+from pipeline.run.on_dask import DaskEngine, WorkersDied
 from tests.run import jobs
 from tests.run.workers import LOOPBACK, drain, environment, gpu_worker, wait_until
 
@@ -190,11 +193,11 @@ def test_a_scheduler_that_dies_is_an_error_not_silence() -> None:
                                env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
     assert process.stdout is not None
     try:
-        config = RunConfig(scheduler=process.stdout.readline().strip(), resource_wait_s=5.0)
+        config = RunConfig(scheduler=process.stdout.readline().strip(), resource_wait_s=2.0, scheduler_wait_s=3.0)
         with dask_engine(config) as engine:
             engine.submit("long", jobs.sleep, 600.0)
             os.killpg(process.pid, signal.SIGKILL)
-            with pytest.raises(RunError, match=r"start .* and run again"):
+            with pytest.raises(RunError, match=r"has not come back for 3 s; start it and run again"):
                 engine.wait()
     finally:
         process.kill()
@@ -229,3 +232,23 @@ def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_i
     assert outcomes.pop("unlucky") == 2
     assert set(outcomes.values()) == {0.1}
     assert 2 <= (tmp_path / "killer").stat().st_size <= 4
+
+
+def test_where_a_worker_that_cannot_be_ended_hangs_the_wait_is_bounded() -> None:
+    """In the process of the scheduler, the user's own, a task that takes too long goes on."""
+    from distributed import Client, LocalCluster
+
+    local = {"protocol": "tcp", "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "n_workers": 1,
+             "processes": False}
+    with LocalCluster(**local) as cluster, Client(cluster, set_as_default=False) as client:
+        engine = DaskEngine(client, RunConfig(task_timeout_s=0.2))
+        engine.submit("hangs", jobs.sleep, 5.0)
+        with pytest.raises(RunError, match=r"for 1 s none of 1 tasks has ended, though task_timeout_s is 0\.2 s"):
+            engine.wait()
+        engine.cancel()
+
+
+def test_a_task_within_its_time_is_left_alone() -> None:
+    assert bounded(60.0, jobs.double, 4) == 8
+    assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer) and thread.is_alive()
+                and not thread.finished.is_set()]

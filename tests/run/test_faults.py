@@ -128,14 +128,14 @@ def count_embeds(folder: str) -> None:
     """Have a worker leave its process id in ``folder`` when it embeds; without a folder, no longer."""
     from pipeline import tasks
 
-    really = getattr(tasks.embed_part, "really", tasks.embed_part)
+    really = getattr(tasks.embed_parts, "really", tasks.embed_parts)
 
-    def embed_part(*arguments: Any) -> tasks.PartReport:
+    def embed_parts(*arguments: Any) -> list[tasks.PartReport]:
         Path(folder, str(os.getpid())).touch()
         return really(*arguments)
 
-    embed_part.really = really  # type: ignore[attr-defined]
-    tasks.embed_part = embed_part if folder else really
+    embed_parts.really = really  # type: ignore[attr-defined]
+    tasks.embed_parts = embed_parts if folder else really
 
 
 # --- whole runs ----------------------------------------------------------------------------------------------------

@@ -68,12 +68,14 @@ def test_a_finished_ingest_starts_no_cluster_runs_no_task_and_writes_nothing(
 ) -> None:
     root = tmp_path / "corpus"
     ingest([good], root, config=config(), serial=True)
-    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path.name != "lock"}
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")
+              if path.is_file() and path.parent.name != "lock"}
     monkeypatch.setattr(cluster, "embedded_cluster", None)
     report = ingest([good], root)  # the configuration is the corpus' own
     assert (report.tasks, report.exit_code) == (0, 0)
     assert {(r.status, r.reason, r.message) for r in report.reports} == {("skipped", None, "already in the corpus")}
-    after = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file() and path.name != "lock"}
+    after = {path: path.stat().st_mtime_ns for path in root.rglob("*")
+             if path.is_file() and path.parent.name != "lock"}
     assert after == before
 
 
@@ -274,7 +276,7 @@ def test_where_embedding_happens(
     monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
     ingest([good / "scan0.h5"], tmp_path / "corpus", config=config(embed_on=embed_on))
     assert set(recorder.calls) == {
-        ("probe_batch", False), ("scan_part", False), ("commit_windows", False), ("embed_part", expected),
+        ("probe_batch", False), ("scan_part", False), ("commit_windows", False), ("embed_parts", expected),
         ("commit_vectors", False)}
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipeline.errors import CorpusMismatch, CorpusNotFound, QueryError
+from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch, CorpusNotFound, QueryError
 from pipeline.search import open_corpus
 from pipeline.search.nearest import nearest
 from pipeline.search.scope import Scope
@@ -50,6 +52,21 @@ def test_a_corpus_stays_as_it_was_opened(fill: Callable[..., Made]) -> None:
     assert list(corpus.search(window=f"{A}/{number}")) == before
     assert corpus.generation == 1
     assert B in {hit.source_id for hit in made.open().search(window=f"{A}/{number}")}
+
+
+def test_what_is_gone_a_day_after_it_was_removed_says_to_open_again(fill: Callable[..., Made]) -> None:
+    made = fill()
+    corpus = made.open()
+    made.store.publish(lambda manifest: replace(
+        manifest, sources={name: entry for name, entry in manifest.sources.items() if name != B}))
+    shutil.rmtree(made.root / "vectors" / SPEC.key / B)
+    with pytest.raises(CorpusError, match=rf"generation 3 and is at 4 now.*open the corpus again \(.*{B}") as caught:
+        corpus.search(window=f"{A}/{made.numbers[A][0]}")
+    assert not isinstance(caught.value, CorpusDamaged)
+    assert {hit.source_id for hit in made.open().search(window=f"{A}/{made.numbers[A][0]}", k=99)} == {A, C}
+    shutil.rmtree(made.root / "vectors" / SPEC.key / C)
+    with pytest.raises(CorpusDamaged, match=C):  # not removed: damaged
+        made.open().search(window=f"{A}/{made.numbers[A][0]}")
 
 
 def test_threads_get_the_answers_one_would(fill: Callable[..., Made]) -> None:

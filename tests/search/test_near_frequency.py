@@ -39,6 +39,8 @@ def test_it_counts_as_much_as_it_is_told(made: Made) -> None:
     both = [(hit.score + 0.5 * float(frequency_embedding(np.array(middle_mhz(hit))) @ asked)) / 1.5
             for hit in weighted]
     assert both == sorted(both, reverse=True)
+    assert both == pytest.approx([(hit.score + 0.5 * hit.nearness) / 1.5 for hit in weighted], abs=1e-6)
+    assert all(hit.nearness is None for hit in plain)
     assert np.mean([hit.source_id.endswith("A") for hit in weighted[:20]]) > np.mean(
         [hit.source_id.endswith("A") for hit in plain[:20]])
     scores = {(hit.source_id, hit.window.number): hit.score for hit in corpus.search(window=window, k=200)}

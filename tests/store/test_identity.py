@@ -11,7 +11,17 @@ def test_what_is_written_is_read(tmp_path: Path):
     identity = {"scan": {"false_alarm": 0.001, "f_start_mhz": None}, "cutout_version": 1}
     write_identity(tmp_path, identity)
     assert read_identity(tmp_path) == identity
-    assert json.loads((tmp_path / "identity.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "identity.json").read_text())["format"] == 2
+
+
+def test_an_altered_value_is_damage_and_one_written_before_there_were_digests_is_read(tmp_path: Path):
+    path = tmp_path / "identity.json"
+    write_identity(tmp_path, {"scan": {"window": 256}})
+    path.write_text(path.read_text().replace("256", "257", 1))
+    with pytest.raises(CorpusDamaged, match=r"identity\.json: does not match its digest; mend it with"):
+        read_identity(tmp_path)
+    path.write_text('{"format": 1, "scan": {"window": 256}}')
+    assert read_identity(tmp_path) == {"scan": {"window": 256}}
 
 
 def test_every_differing_key_is_listed_with_both_values(tmp_path: Path):
@@ -41,8 +51,8 @@ def test_no_folder_no_file_and_a_file_in_its_place_are_no_corpus(tmp_path: Path)
 
 def test_a_newer_format_is_a_mismatch_and_rubbish_is_damage(tmp_path: Path):
     path = tmp_path / "identity.json"
-    path.write_text('{"format": 2, "scan": {}}')
-    with pytest.raises(CorpusMismatch, match=r"format 2.*update"):
+    path.write_text('{"format": 3, "scan": {}, "sha256": ""}')
+    with pytest.raises(CorpusMismatch, match=r"format 3.*update"):
         read_identity(tmp_path)
     for rubbish in ("", "[1]", "{}", '"text"', "\x00"):
         path.write_text(rubbish)

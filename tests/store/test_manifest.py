@@ -111,8 +111,8 @@ def test_file_names_that_are_not_utf_8_and_awkward_ones_round_trip(full: Manifes
 
 
 def test_a_newer_format_says_so(full: Manifest):
-    text = json.dumps({**json.loads(full.to_json()), "format": 3})
-    with pytest.raises(CorpusMismatch, match=r"format 3.*update"):
+    text = json.dumps({**json.loads(full.to_json()), "format": 4})
+    with pytest.raises(CorpusMismatch, match=r"format 4.*update"):
         Manifest.from_json(text)
 
 

@@ -79,7 +79,7 @@ def test_what_is_removed_stays_for_a_day_and_then_goes_with_the_generations_that
     filled.clean_retired()
     assert on_disk(filled) == everything - of_a
     assert filled.manifest().retired == dict.fromkeys(of_b, clock.now - 1)
-    generations = sorted(int(path.stem) for path in (filled.root / "manifest").iterdir())
+    generations = sorted(int(path.stem) for path in (filled.root / "manifest").glob("*.json"))
     assert generations == [filled.manifest().generation - 1, filled.manifest().generation]
     clock.now += DAY
     filled.clean_retired()

@@ -75,3 +75,18 @@ def test_a_digest_covers_the_files_under_its_prefix(folder: Path):
     assert after.digest("") != before.digest("")
     (folder / "windows/x/c/0").write_bytes(bytes(256))
     assert Seal.of(folder).digest("windows/") != before.digest("windows/")
+
+
+def test_every_fault_is_listed_and_what_is_not_sealed_is_one(folder: Path):
+    assert list(Seal.read(folder).faults()) == []
+    (folder / "zarr.json").write_bytes(b'{"attributes": []}')
+    (folder / "windows/x/c/0").write_bytes(b"short")
+    (folder / "windows/xy/c/0").unlink()
+    (folder / "windows/more").write_bytes(b"")
+    (folder / ".nfs01").write_bytes(b"")
+    assert {str(path.relative_to(folder)): message for path, message in Seal.read(folder).faults()} == {
+        "zarr.json": "does not match its digest",
+        "windows/x/c/0": "has 5 bytes, not 256",
+        "windows/xy/c/0": "cannot be read (No such file or directory)",
+        "windows/more": "is not in digests.json",
+    }

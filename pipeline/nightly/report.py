@@ -1,0 +1,194 @@
+"""A night's report: what was done, what is wrong, what is new; as one JSON object and as a page that needs no other."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.durable import make_folder, write_atomic
+from pipeline.model import WindowGrid
+from pipeline.nightly.artefacts import ARTEFACTS
+from pipeline.nightly.novelty import Novelty
+from pipeline.store import Manifest, SourceEntry
+from pipeline.text import counted, shown
+
+REPORTED = "reported.json"
+"""Which sources have been in a report: what has not, is tonight's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a night."""
+
+    name: str
+    status: Literal["done", "failed"]
+    elapsed_s: float
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A file that could not be used."""
+
+    path: str
+    status: str
+    reason: str
+    message: str
+    tonight: bool
+    """It was tried tonight."""
+    tries: int = 1
+    since: str = ""
+    """When it was first tried as it is now; empty where that is not known."""
+    next_try: str = ""
+    """Not before then; empty for not before it changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a corpus holds."""
+
+    sources: int
+    windows_seen: int
+    windows_kept: int
+    segments: int
+    exposure_mhz_h: float
+    """Bandwidth × time searched."""
+
+    @classmethod
+    def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
+        """Count what a manifest names."""
+        entries = manifest.sources.values()
+        return cls(len(entries), sum(entry.windows_seen for entry in entries),
+                   sum(entry.windows_kept for entry in entries), len(manifest.segments),
+                   sum(exposure_mhz_h(entry, grid) for entry in entries))
+
+
+def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:
+    """Bandwidth × time of a source that was searched; where windows overlap, each channel once."""
+    channels = entry.windows_seen * min(grid.step, grid.channels)
+    return channels * entry.header.channel_width_mhz * grid.integrations * entry.header.tsamp_s / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class NightReport:
+    """What a nightly run did."""
+
+    corpus: Path
+    data: tuple[str, ...]
+    host: str
+    began: datetime
+    ended: datetime
+    exit_code: int
+    steps: tuple[Step, ...]
+    done: tuple[str, ...]
+    """Files that were ingested tonight."""
+    counts: Mapping[str, int]
+    """Files by what became of them."""
+    wrong: tuple[Wrong, ...]
+    """Files that could not be used, tonight or before."""
+    left: tuple[str, ...]
+    """What is said of files that were still changing."""
+    ingest: Mapping[str, Any]
+    """What ingest says of the run as a whole; empty where it failed."""
+    before: Size
+    after: Size
+    new_sources: tuple[str, ...]
+    """Sources that no earlier report has."""
+    verified: Mapping[str, Any]
+    novelty: tuple[Novelty, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """``html`` and ``json``: where it was written."""
+
+    @property
+    def headline(self) -> str:
+        """The night in one line."""
+        failed = [step.name for step in self.steps if step.status == "failed"]
+        tonight = sum(wrong.tonight for wrong in self.wrong)
+        damaged = len(self.verified.get("damages", ()))
+        clusters = sum(len(novelty.clusters) for novelty in self.novelty)
+        parts = [f"{counted(len(self.done), 'file')} ingested" if self.done else "nothing new"]
+        if any(not novelty.not_judged for novelty in self.novelty):
+            parts.append(counted(clusters, "novel cluster"))
+        for count, noun, what in ((len(self.left), "file", "still changing"), (tonight, "file", "failed"),
+                                  (len(self.wrong) - tonight, "file", "failed before"), (damaged, "object", "damaged")):
+            parts += [f"{counted(count, noun)} {what}"] if count else []
+        return "; ".join([*parts, *(f"{name} failed" for name in failed)])
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Windows and bytes a second of tonight's ingest, and the bandwidth × time it has searched."""
+        seconds = max(float(self.ingest.get("elapsed_s", 0.0)), 1e-3)
+        return {"windows_per_s": round(self.ingest.get("windows_seen", 0) / seconds, 1),
+                "bytes_per_s": round(self.ingest.get("bytes_decoded", 0) / seconds, 1),
+                "exposure_mhz_h": round(self.after.exposure_mhz_h - self.before.exposure_mhz_h, 9)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Record for scripts."""
+        return {
+            "headline": self.headline, "exit_code": self.exit_code, "corpus": str(self.corpus),
+            "data": list(self.data), "host": self.host, "began": _utc(self.began), "ended": _utc(self.ended),
+            "steps": [asdict(step) for step in self.steps], "files": dict(self.counts), "done": list(self.done),
+            "wrong": [asdict(wrong) for wrong in self.wrong], "left": list(self.left), "ingest": dict(self.ingest),
+            "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
+            "new_sources": list(self.new_sources), "verified": dict(self.verified),
+            "novelty": [novelty.to_json() for novelty in self.novelty],
+            "written": {kind: str(path) for kind, path in self.files.items()},
+        }
+
+    def to_html(self) -> str:
+        """Page with its pictures in it."""
+        from jinja2 import Environment, StrictUndefined
+
+        environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+        environment.filters.update(shown=shown, utc=_utc, number=_number, counted=counted,
+                                   png=lambda picture: base64.b64encode(picture).decode("ascii"))
+        template = resources.files("pipeline.nightly").joinpath("report.html.j2").read_text(encoding="utf-8")
+        return environment.from_string(template).render(night=self, artefacts=ARTEFACTS)
+
+
+def read_reported(folder: Path) -> set[str] | None:
+    """Return the sources that have been in a report, None before the first."""
+    try:
+        return set(json.loads((folder / REPORTED).read_bytes()))
+    except FileNotFoundError:
+        return None
+
+
+def write_reported(folder: Path, source_ids: Sequence[str]) -> None:
+    """Note which sources have been in a report."""
+    make_folder(folder)
+    write_atomic(folder / REPORTED, json.dumps(sorted(source_ids)).encode())
+
+
+def free_name(folder: Path, began: datetime) -> str:
+    """Return the date of a night, and a number behind it where that night has a report already."""
+    name = date = f"{began:%Y-%m-%d}"
+    count = 1
+    while (folder / f"{name}.json").exists():
+        count += 1
+        name = f"{date}-{count}"
+    return name
+
+
+def write_report(folder: Path, report: NightReport) -> None:
+    """Write a report under its names, and again as ``latest``."""
+    make_folder(folder)
+    contents = {"html": report.to_html().encode("utf-8", "backslashreplace"),
+                "json": json.dumps(report.to_json(), indent=1, allow_nan=False).encode("ascii")}
+    for kind, content in contents.items():  # the JSON last: by it the night has a report
+        write_atomic(report.files[kind], content)
+        write_atomic(folder / f"latest.{kind}", content)
+
+
+def _utc(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"

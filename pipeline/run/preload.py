@@ -1,0 +1,46 @@
+"""What a worker does as it starts: ``dask worker … --preload pipeline.run.preload``.
+
+The HDF5 plugins are registered by what is imported here, and files are opened without HDF5's locks, which network file
+systems often lack: nothing else is needed for these.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pipeline.tasks  # noqa: F401 - before the first task, so that a worker that lacks a library says so at once
+
+_THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+"""These libraries take every core otherwise; Dask sees to OpenMP's and BLAS' alone."""
+
+
+def dask_setup(worker: Any) -> None:
+    """Bound the threads of libraries, see to the GPU, and leave a terminal's Ctrl-C to the run, which ends its workers.
+
+    Raises
+    ------
+    SystemExit
+        The worker offers a GPU, yet sees several: with memory and queues shared, they would be in each other's way.
+    """
+    for name in _THREADS:
+        os.environ.setdefault(name, str(worker.state.nthreads))
+    if worker.nanny:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if worker.state.total_resources.get("GPU"):
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        check_pinned()
+
+
+def check_pinned() -> None:
+    """Raise :class:`SystemExit` unless this process sees one GPU at most."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = _devices() if visible is None else [one for one in visible.split(",") if one.strip()]
+    if len(seen) > 1:
+        raise SystemExit(f"a worker that offers GPU=1 sees {len(seen)} GPUs; start one worker for each, with "
+                         f"CUDA_VISIBLE_DEVICES=0, =1 … in its environment")
+
+
+def _devices() -> list[str]:
+    return [name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdecimal()]

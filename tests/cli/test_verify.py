@@ -1,0 +1,72 @@
+"""``lookalike verify``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.store import CorpusStore, source_folder
+from tests.cli.conftest import Lookalike, on_a_terminal
+
+
+@pytest.fixture
+def root(corpus: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(corpus, tmp_path / "corpus"))
+
+
+@pytest.fixture
+def damaged(root: Path) -> Path:
+    """A file with a byte too few."""
+    path = source_folder(root, min(CorpusStore.open(root).manifest().sources)) / "windows/number/c/0"
+    path.write_bytes(path.read_bytes()[:-1])
+    return path
+
+
+def test_a_corpus_without_damage(lookalike: Lookalike, root: Path) -> None:
+    ran = lookalike("verify", "--corpus", root)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("6 objects, ")
+    assert ran.out.endswith(": all as written\n")
+    assert ran.out.count("\n") == 1
+
+
+def test_what_is_damaged_is_named_with_what_to_do_and_mended(lookalike: Lookalike, root: Path, damaged: Path) -> None:
+    source_id = damaged.parents[3].name
+    size = damaged.stat().st_size
+    ran = lookalike("verify", "--corpus", root)
+    assert (ran.code, ran.err) == (5, "")
+    first, second, third = ran.out.splitlines()
+    assert first.endswith(": 1 file damaged")
+    assert second == f"damaged  source     {source_id}: {damaged}: has {size} bytes, not {size + 1}"
+    assert third.startswith("         read ")
+    assert third.endswith(" again with --repair")
+    ran = lookalike("verify", "--corpus", root, "--repair", "--serial")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[1] == second.replace("damaged", "mended ", 1)
+    assert lookalike("verify", "--corpus", root).code == 0
+
+
+def test_json_says_the_same(lookalike: Lookalike, root: Path, damaged: Path) -> None:
+    ran = lookalike("verify", "--corpus", root, "--json")
+    (one,) = ran.json["damages"]
+    assert (ran.code, ran.json["objects"], one["kind"], one["path"]) == (5, 6, "source", str(damaged))
+    ran = lookalike("verify", "--corpus", root, "--json", "--repair", "--serial")
+    assert (ran.code, ran.json["damages"], ran.json["mended"]) == (0, [], [one])
+
+
+def test_a_sample_is_said_to_be_one(lookalike: Lookalike, root: Path) -> None:
+    assert " of 6 objects, " in lookalike("verify", "--corpus", root, "--sample", "0.01").out
+    lookalike("verify", "--corpus", root, "--sample", "0").assert_misused("--sample")
+
+
+def test_what_cannot_be_read_as_a_corpus_is_refused(lookalike: Lookalike, tmp_path: Path) -> None:
+    lookalike("verify", "--corpus", tmp_path).assert_refused(2, "there is no corpus here")
+    lookalike("verify", "--serial", "--workers", "2").assert_misused("choose one of --serial and --workers")
+
+
+def test_on_a_terminal_progress_is_shown(lookalike: Lookalike, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = on_a_terminal(monkeypatch, lambda: lookalike("verify", "--corpus", root))
+    assert "verify [############] 6/6 objects" in said
+    assert " MB/s" in said

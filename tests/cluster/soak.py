@@ -1,0 +1,68 @@
+"""Faults, fifty times each: ``make soak``. Prints a table of what happened and writes it beside the records.
+
+Tests ask :data:`TIMES` how often to do what they do, and :func:`note` what came of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SWITCH, RESULT = "LOOKALIKE_SOAK", "LOOKALIKE_SOAK_RESULT"
+IS_SOAK = SWITCH in os.environ
+TIMES = int(os.environ.get(SWITCH, 5))
+"""How often each kind of process is killed."""
+FILES = ("test_kills.py", "test_losses.py", "test_disk.py")
+
+
+def note(what: str, times: int, **facts: Any) -> None:
+    """Record that something was done so many times, and all was well each time."""
+    if RESULT in os.environ:
+        with open(os.environ[RESULT], "a") as file:
+            file.write(json.dumps({"what": what, "times": times, **facts}) + "\n")
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """Records as Markdown."""
+    lines = ["| fault | times | survived | longest recovery (s) |", "|---|---|---|---|"]
+    for record in records:
+        slowest = record.get("slowest_s")
+        lines.append(f"| {record['what']} | {record['times']} | {record.get('survived', record['times'])} | "
+                     f"{'' if slowest is None else format(slowest, '.0f')} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tests of faults and say what came of it; 0 if all is well."""
+    import pytest
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=50, help="kills of each kind of process")
+    parser.add_argument("--out", type=Path, default=Path("soak"), help="records go to OUT.jsonl, the table to OUT.md")
+    parser.add_argument("-k", default="", help="only tests of such names")
+    given = parser.parse_args(arguments)
+    records = given.out.with_suffix(".jsonl")
+    records.unlink(missing_ok=True)
+    os.environ |= {SWITCH: str(given.times), RESULT: str(records.absolute())}
+    began = time.monotonic()
+    here = Path(__file__).parent
+    files = [str(here / name) for name in FILES]
+    status = int(pytest.main(["-q", "-o", "faulthandler_timeout=0", "-k", given.k, *files]))
+    lines = records.read_text().splitlines() if records.exists() else []
+    said = (f"{table([json.loads(line) for line in lines])}\n\n"
+            f"{os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}; "
+            f"{(time.monotonic() - began) / 60:.0f} minutes; {'all passed' if status == 0 else 'NOT all passed'}\n")
+    given.out.with_suffix(".md").write_text(said)
+    sys.stdout.write(said)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

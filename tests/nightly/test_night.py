@@ -1,0 +1,327 @@
+"""Nights as they go: what is done, left, tried again, lost and found, and what the reports say of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.config import Config
+from pipeline.errors import ConfigError, CorpusLocked, RunError
+from pipeline.nightly import NightReport, choice, nightly
+from pipeline.nightly import night as night_module
+from pipeline.nightly.choice import DAY_S
+from pipeline.run import ingest
+from pipeline.run.driver import Driver
+from pipeline.store import CorpusStore, FileEntry
+from tests.nightly.sky import CONFIG, header, placed, write_scan
+from tests.run import small
+
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced, and gathers text and what is referred to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.references: list[str] = []
+        self.words = ""
+        self.tags: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def run(root: Path, config: Config | None = None, **options: Any) -> NightReport:
+    return nightly([root / "data"], root / "corpus", config=config or small.config(), serial=True,
+                   **{"min_age_s": 0.0, **options})
+
+
+def written(root: Path, name: str = "latest") -> dict[str, Any]:
+    record = json.loads((root / "corpus-reports" / f"{name}.json").read_bytes())
+    assert isinstance(record, dict)
+    return record
+
+
+def page(root: Path, name: str = "latest") -> Page:
+    return Page((root / "corpus-reports" / f"{name}.html").read_text())
+
+
+def test_three_nights_and_what_is_new_in_the_third(tmp_path: Path):
+    for night in (0, 1):
+        for scan in (0, 1):
+            write_scan(tmp_path / "data", night, scan)
+        report = run(tmp_path, CONFIG)
+        assert (report.exit_code, len(report.done), len(report.new_sources)) == (0, 2, 2)
+        assert [one.not_judged != "" for one in report.novelty] == [True]
+    new = placed(np.random.default_rng(1), header(2, 0), "comb", [42, 90, 137])
+    path = write_scan(tmp_path / "data", 2, 0, new, count=10)
+
+    report = run(tmp_path, CONFIG)
+
+    assert report.done == (str(path),)
+    assert (report.before.sources, report.after.sources) == (4, 5)
+    [found] = report.novelty
+    assert {hit.window.number for hit in found.clusters[0].windows} >= {42, 90, 137}
+    record = written(tmp_path)
+    assert record == report.to_json()
+    assert record["rates"]["windows_per_s"] > 0
+    # 8 × 32 windows of 256 channels of 2.794 Hz and 16 spectra of 18.25 s
+    assert record["rates"]["exposure_mhz_h"] == pytest.approx(256 * 256 * 187.5 / 2**26 * 16 * 18.253611008 / 3600)
+    seen = page(tmp_path)
+    pictures = [one for one in seen.references if one.startswith("data:image/png;base64,")]
+    assert len(pictures) == len(found.clusters)
+    assert seen.references == pictures, "it stands alone"
+    assert found.clusters[0].windows[0].source_id in seen.words
+
+    quiet = run(tmp_path, CONFIG)
+
+    assert quiet.headline == "nothing new"
+    assert (quiet.exit_code, quiet.done, quiet.new_sources, quiet.novelty) == (0, (), (), ())
+    names = sorted(path.name for path in (tmp_path / "corpus-reports").glob("2*.json"))
+    assert [re.sub(r"\d{4}-\d\d-\d\d", "DATE", name) for name in names] == [
+        "DATE-2.json", "DATE-3.json", "DATE-4.json", "DATE.json"]
+
+
+def test_a_corpus_that_was_there_before_is_the_past(tmp_path: Path):
+    small.archive(tmp_path / "data", 2)
+    ingest([tmp_path / "data"], tmp_path / "corpus", config=small.config(), serial=True)
+    small.write_scan(tmp_path / "data" / "late.h5", 5)
+    report = run(tmp_path)
+    assert len(report.new_sources) == 1
+    assert report.after.sources == 3
+
+
+class Nights:
+    """A clock that all that is dated by the program goes by."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 4e9  # beyond all files' times
+        self.time = lambda: self.now_s
+        monkeypatch.setattr(night_module, "time", self)
+        monkeypatch.setattr(sys.modules["pipeline.run.ingest"], "time", self)
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def nights(monkeypatch: pytest.MonkeyPatch) -> Nights:
+    return Nights(monkeypatch)
+
+
+def test_what_fails_is_tried_again_ever_later_then_left_alone_and_always_listed(tmp_path: Path, nights: Nights):
+    small.archive(tmp_path / "data", 2)
+    cut = tmp_path / "data" / "scan1.fil"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:-1000])
+    empty = tmp_path / "data" / "a<b>&.h5"
+    empty.touch()
+    tried = []
+    for night in range(45):
+        report = run(tmp_path)
+        by_path = {one.path: one for one in report.wrong}
+        assert by_path.keys() == {str(cut), str(empty)}, "listed each night"
+        assert (by_path[str(cut)].reason, by_path[str(empty)].reason) == ("TRUNCATED", "EMPTY")
+        assert report.exit_code == (3 if any(one.tonight for one in report.wrong) else 0)
+        if by_path[str(cut)].tonight:
+            tried.append(night)
+        assert by_path[str(empty)].tonight == (night == 0)
+        assert by_path[str(cut)].since == by_path[str(empty)].since == "2096-10-02 07:06"
+        nights.now_s += DAY_S
+        if night >= 4:
+            shutil.rmtree(tmp_path / "corpus-reports")  # of no account here, and so many to read
+    assert tried == [0, 1, 3, 7, 15, 31]
+    assert by_path[str(cut)].tries == 6
+    assert by_path[str(cut)].next_try == by_path[str(empty)].next_try == ""
+    assert "a<b>&.h5" in page_of(report).words
+
+    assert {one.path for one in run(tmp_path, retry=True).wrong if one.tonight} == {str(cut), str(empty)}
+    cut.write_bytes(whole)
+    report = run(tmp_path)
+    assert report.done == (str(cut),)
+    assert [one.path for one in report.wrong] == [str(empty)]
+
+
+def page_of(report: NightReport) -> Page:
+    return Page(report.to_html())
+
+
+def test_an_ingest_by_hand_tries_what_may_heal_each_time(tmp_path: Path, nights: Nights):
+    small.archive(tmp_path / "data", 2)
+    cut = tmp_path / "data" / "scan1.fil"
+    cut.write_bytes(cut.read_bytes()[:-1000])
+    for tries in (1, 2, 3):
+        ingest([tmp_path / "data"], tmp_path / "corpus", config=small.config(), serial=True)
+        entry = CorpusStore.open(tmp_path / "corpus").manifest().files[str(cut)]
+        assert (entry.tries, entry.since_s, entry.tried_s) == (tries, 4e9, nights.now_s)
+        nights.now_s += 60
+
+
+def test_a_file_that_is_still_written_is_left_and_taken_the_next_night(tmp_path: Path):
+    small.archive(tmp_path / "data", 2)
+    report = run(tmp_path, min_age_s=3600.0)
+    assert (report.done, report.exit_code, len(report.left)) == ((), 0, 2)
+    assert report.headline == "nothing new; 2 files still changing"
+    assert "changed" in page(tmp_path).words
+    assert len(run(tmp_path).done) == 2
+
+
+def test_a_file_that_grows_while_it_is_read_is_left_and_taken_the_next_night(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    small.archive(tmp_path / "data", 2)
+    growing = tmp_path / "data" / "scan1.fil"
+    whole = growing.read_bytes()
+    growing.write_bytes(whole[: -small.COARSE * small.N_COARSE * 4 * 4])
+    undisturbed = Driver.run
+
+    def grown(*arguments: Any) -> Any:
+        growing.write_bytes(whole)
+        return undisturbed(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Driver, "run", grown)
+        report = run(tmp_path)
+    assert report.done == (str(tmp_path / "data" / "scan0.h5"),)
+    report = run(tmp_path)
+    assert report.done == (str(growing),)
+    assert report.wrong == ()
+
+
+@pytest.mark.parametrize("name", ["plan_segments", "verify", "judge"])
+def test_what_fails_after_the_ingest_is_said_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    small.archive(tmp_path / "data", 2)
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        raise RunError(f"{name} is <broken>")
+
+    if name == "plan_segments":
+        monkeypatch.setattr(night_module, "index", broken)
+        monkeypatch.setattr(night_module, name, lambda *arguments: iter(["a segment"]))
+    else:
+        monkeypatch.setattr(night_module, name, broken)
+    report = run(tmp_path)
+    step = {"plan_segments": "index", "judge": "novelty"}.get(name, name)
+    assert [(one.name, one.message) for one in report.steps if one.status == "failed"] == [
+        (step, f"{name} is <broken>")]
+    assert (report.exit_code, len(report.done)) == (3, 2)
+    assert f"{name} is <broken>" in page(tmp_path).words
+    monkeypatch.undo()
+    assert len(run(tmp_path).new_sources) == (2 if name == "judge" else 0), "what was not judged is judged now"
+
+
+def test_an_ingest_that_fails_is_reported_with_what_is_known_from_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    small.archive(tmp_path / "data", 2)
+    (tmp_path / "data" / "empty.h5").touch()
+    run(tmp_path)
+
+    def broken(*arguments: Any, **options: Any) -> Any:
+        raise RunError("the cluster has gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(night_module, "ingest", broken)
+        report = run(tmp_path)
+        assert (report.exit_code, report.headline) == (3, "nothing new; 1 file failed before; ingest failed")
+        shutil.rmtree(tmp_path / "corpus")
+        with pytest.raises(RunError, match="the cluster has gone"):
+            run(tmp_path)
+    with pytest.raises(ConfigError, match="no such file or folder"):
+        nightly([tmp_path / "nowhere"], tmp_path / "corpus", config=small.config(), serial=True)
+
+
+def test_damage_is_found_and_reported(tmp_path: Path):
+    small.archive(tmp_path / "data", 1)
+    config = small.config()
+    config = replace(config, nightly=replace(config.nightly, verify=1.0))
+    assert run(tmp_path, config).exit_code == 0
+    chunk = max((tmp_path / "corpus" / "sources").rglob("c/*"), key=lambda path: path.is_file() and path.stat().st_size)
+    content = bytearray(chunk.read_bytes())
+    content[len(content) // 2] ^= 1
+    chunk.write_bytes(content)
+    report = run(tmp_path, config)
+    assert report.exit_code == 3
+    assert "1 object damaged" in report.headline
+    assert chunk.parent.parent.parent.name in page(tmp_path).words
+
+
+def test_two_nights_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    small.archive(tmp_path / "data", 1)
+    seen = []
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        with pytest.raises(CorpusLocked, match=f"locked by process {os.getpid()} on "):
+            run(tmp_path)
+        seen.append(1)
+        return ingest(*arguments, **options)
+
+    monkeypatch.setattr(night_module, "ingest", meanwhile)
+    assert run(tmp_path).exit_code == 0
+    assert seen == [1]
+    with CorpusStore.open(tmp_path / "corpus").lock(), pytest.raises(CorpusLocked):
+        run(tmp_path, report_dir=tmp_path / "others")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import pipeline.nightly.night as night
+from tests.nightly.test_night import run
+at = sys.argv[2]
+setattr(night, at, lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL))
+run(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("at", ["verify", "write_report", "write_reported"])
+def test_a_night_that_is_killed_is_completed_by_the_next(tmp_path: Path, at: str):
+    small.archive(tmp_path / "data", 2)
+    run(tmp_path)
+    small.write_scan(tmp_path / "data" / "late.h5", 7)
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), at], check=False,
+                            cwd=Path(__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL
+    report = run(tmp_path)
+    assert (report.exit_code, len(report.new_sources), report.after.sources) == (0, 1, 3)
+    assert [one.name for one in report.steps if one.status != "done"] == []
+    assert run(tmp_path).new_sources == ()
+
+
+def test_next_tries_are_dated(tmp_path: Path, nights: Nights):
+    small.archive(tmp_path / "data", 1)
+    cut = small.write_scan(tmp_path / "data" / "bad.fil", 3)
+    cut.write_bytes(cut.read_bytes()[:-1000])
+    [one] = [one for one in run(tmp_path).wrong if one.path == str(cut)]
+    assert (one.since, one.next_try) == ("2096-10-02 07:06", "2096-10-02 19:06")
+    entry = CorpusStore.open(tmp_path / "corpus").manifest().files[str(cut)]
+    assert isinstance(entry, FileEntry)
+    assert choice.next_try_s(entry, 6) == nights.now_s + DAY_S / 2
