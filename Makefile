@@ -88,18 +88,12 @@ test-cluster: setup  ## The tests with real schedulers, ssh, SLURM and kills (wh
 certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
-bench: bench-setup  ## Measure scan, gate, index, search and driver as BENCHMARKS.md has them (about an hour)
-	$(BIN)/python tests/benchmarks/bench_scan.py
-	$(BIN)/python -m tests.benchmarks.bench_gate
-	$(BIN)/python -m tests.benchmarks.bench_index
-	$(BIN)/python -m tests.benchmarks.bench_search
-	$(BIN)/python -m tests.benchmarks.bench_driver --sources 10000
+bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into BENCHMARKS.md, say what moved (about an hour)
+	$(BIN)/python -m tests.benchmarks.record scan gate index cells search "driver --sources 10000"
 
 bench-large: bench-setup  ## The same of a million vectors and of 100,000 sources (some hours, 12 GB of memory)
-	$(BIN)/python -m tests.benchmarks.bench_index --sizes 1000000
-	$(BIN)/python -m tests.benchmarks.bench_index --sizes 100000 --dimension 256
-	$(BIN)/python -m tests.benchmarks.bench_search --sizes 10000 100000 1000000 --segments-of 1000000
-	$(BIN)/python -m tests.benchmarks.bench_driver --sources 100000
+	$(BIN)/python -m tests.benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
+	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000"
 
 bench-setup: setup
 	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "not all peers can be installed: those are left out"

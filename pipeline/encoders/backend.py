@@ -179,7 +179,7 @@ def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, AttributeError, KeyError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{shown(path)}: no weights of {name} (.npz of plain arrays): {error}") from error
     if bad := [key for key, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
-        raise EncoderError(f"{shown(path)}: weights of {name} are not finite ({bad[0]}); the file is damaged, or its "
+        raise EncoderError(f"{shown(path)}: arrays of {name} are not finite ({bad[0]}); the file is damaged, or its "
                            "training went astray")
     return arrays
 

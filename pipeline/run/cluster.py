@@ -102,7 +102,8 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
     from distributed import LocalCluster
 
     # what dies here comes back as a report; distributed's own account of it is for its developers
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for library in ("distributed", "tornado.application"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     own = {"distributed.comm.require-encryption": False,  # nobody else reaches loopback, so no certificates
            "distributed.scheduler.worker-ttl": SILENT_S}
     with dask.config.set({**cluster_settings(), **own}), _script_hidden(), LocalCluster(
