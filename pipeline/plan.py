@@ -21,7 +21,7 @@ EMBED_BYTES = 2**24
 """Bytes of cutouts an embed task, of however many sources: 4,096 windows of 16 × 256. That fills a GPU's batches many
 times over, and is still a task of seconds or minutes on a processor."""
 EMBED_PIECES = 64
-"""Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for each other.
+"""Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for others.
 On processors each source has its own: nothing is gained by waiting."""
 
 
