@@ -75,6 +75,11 @@ class Work:
         scan = self.scan
         return Tiling(self.source.header, scan.grid, self.source.coarse, scan.f_start_mhz, scan.f_stop_mhz)
 
+    def new_report(self) -> SourceReport:
+        """Return the report of the source before any of its parts is done."""
+        skipped = 0 if self.is_stored else self.tiling.channels_skipped
+        return SourceReport(self.source.path, "done", self.source.id, channels_skipped=skipped, also_at=self.also_at)
+
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
@@ -90,6 +95,19 @@ class PartReport:
     reason: Reason | None = None
     """Why the source cannot be ingested, where that came out."""
     message: str = ""
+
+
+def added(report: SourceReport, part: PartReport) -> SourceReport:
+    """Add what one task did to its source's report."""
+    return replace(
+        report,
+        windows_seen=report.windows_seen + part.windows_seen,
+        windows_kept=report.windows_kept + part.windows_kept,
+        windows_masked=report.windows_masked + part.windows_masked,
+        windows_embedded=report.windows_embedded + part.windows_embedded,
+        bytes_decoded=report.bytes_decoded + part.bytes_decoded,
+        timing=report.timing + part.timing,
+    )
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:

@@ -175,11 +175,16 @@ def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
     """Read a .npz of plain arrays, never a pickle; :class:`EncoderError` where ``path`` is none for ``name``."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+            return {key: file[key] for key in file.files}
     except (OSError, ValueError, AttributeError, KeyError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{shown(path)}: no weights of {name} (.npz of plain arrays): {error}") from error
+
+
+def load_network(path: Path, name: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a network; :class:`EncoderError`, also where one is not finite: layers may hide that."""
+    arrays = load_arrays(path, name)
     if bad := [key for key, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
-        raise EncoderError(f"{shown(path)}: arrays of {name} are not finite ({bad[0]}); the file is damaged, or its "
+        raise EncoderError(f"{shown(path)}: weights of {name} are not finite ({bad[0]}); the file is damaged, or its "
                            "training went astray")
     return arrays
 
@@ -197,7 +202,7 @@ def load_weights(path: Path, model: Any, name: str) -> None:
     EncoderError
         Where the file cannot be read, or was made for another network.
     """
-    arrays = load_arrays(path, name)
+    arrays = load_network(path, name)
     if list(arrays) != _keys(model) or any(
         arrays[key].shape != tuple(variable.shape) for key, variable in zip(arrays, model.weights, strict=True)
     ):

@@ -35,7 +35,7 @@ class LightNetwork:
     Parameters
     ----------
     arrays : mapping
-        As :func:`pipeline.encoders.backend.load_arrays` gives them for its weights.
+        As :func:`pipeline.encoders.backend.load_network` gives them for its weights.
     shape : (T, F)
         Of the windows.
     pixel_scale : float

@@ -24,7 +24,7 @@ from pipeline.encoders.backend import (
     has_gpu_device,
     in_batches,
     keras,
-    load_arrays,
+    load_network,
     load_weights,
     misfit,
 )
@@ -134,7 +134,7 @@ def _scaled(images: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _light(path: Path, precision: str) -> LightNetwork:
     """Load the network without Keras, and see that it works."""
-    arrays = load_arrays(path, NAME)
+    arrays = load_network(path, NAME)
     try:
         network = LightNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
         made = network.predict_on_batch(np.zeros((LIGHT_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -38,22 +38,7 @@ class _Open:
     is_over: bool = False
 
     def __post_init__(self) -> None:
-        source = self.work.source
-        skipped = 0 if self.work.is_stored else self.work.tiling.channels_skipped
-        self.report = SourceReport(source.path, "done", source.id, channels_skipped=skipped, also_at=self.work.also_at)
-
-    def add(self, part: tasks.PartReport) -> None:
-        """Add what one task did to the source's report."""
-        old = self.report
-        self.report = replace(
-            old,
-            windows_seen=old.windows_seen + part.windows_seen,
-            windows_kept=old.windows_kept + part.windows_kept,
-            windows_masked=old.windows_masked + part.windows_masked,
-            windows_embedded=old.windows_embedded + part.windows_embedded,
-            bytes_decoded=old.bytes_decoded + part.bytes_decoded,
-            timing=old.timing + part.timing,
-        )
+        self.report = self.work.new_report()
 
 
 Parts = tuple[tuple[str, int], ...]
@@ -203,7 +188,7 @@ class Driver:
         """Take in what a task has done, and queue what follows from it."""
         source.left -= 1
         if isinstance(outcome, tasks.PartReport):
-            source.add(outcome)
+            source.report = tasks.added(source.report, outcome)
             self._tracker.add(outcome)
             if source.left == 0:
                 self._queue_next("windows" if step == "scan" else "vectors", source)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline import tasks
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import PipelineError, RunError
-from pipeline.model import EncoderSpec, Source, SourceReport
+from pipeline.model import EncoderSpec, SourceReport
 from pipeline.plan import slices_of
 from pipeline.run.corpus import require_same_encoder, spec_of
 from pipeline.run.driver import Driver
@@ -107,7 +107,7 @@ def _works_of(
         works.append(tasks.Work(
             corpus=store.root,
             staging=staging,
-            source=Source(source_id, entry.header, entry.coarse, entry.path, entry.size_bytes, entry.mtime_ns),
+            source=entry.source(source_id),
             also_at=entry.also_at,
             root=Path(entry.path).parent,
             scan=config.scan,

@@ -79,6 +79,11 @@ def _warn_of_unknown_coarse_channels(plan: Plan, config: Config) -> None:
                        "corpus", shown(guessed[0]), more)
 
 
+def is_unwritable(error: BaseException) -> bool:
+    """Tell whether an error is one of the corpus' disk, which ends the run."""
+    return isinstance(error, OSError) and error.errno in UNWRITABLE
+
+
 @contextmanager
 def disk_errors(root: Path) -> Iterator[None]:
     """Say what to do about a full or read-only disk, wherever in a run it shows."""
@@ -169,8 +174,7 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
 
 def crashed(path: str, source_id: str, error: BaseException) -> SourceReport:
     """Report a task that failed for no reason of its source that we know; an error of the whole run is raised."""
-    is_unwritable = isinstance(error, OSError) and error.errno in UNWRITABLE
-    if is_unwritable or isinstance(error, ConfigError | EncoderError | RunError):
+    if is_unwritable(error) or isinstance(error, ConfigError | EncoderError | RunError):
         raise error
     logger.warning("%s: task failed: %r", path, error)
     return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {type(error).__name__}: {error}",

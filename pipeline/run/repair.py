@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ from pipeline import tasks
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, EncoderError, PipelineError, Reason, SourceError
 from pipeline.filterbank import FoundFile
-from pipeline.model import Source, SourceReport, Timing
+from pipeline.model import Source, SourceReport
 from pipeline.plan import Probed, parts_of, slices_of
 from pipeline.run.cluster import dask_engine
 from pipeline.run.corpus import adopt_committed
 from pipeline.run.embed import embeds_on_gpu
 from pipeline.run.engine import Engine, SerialEngine, pump
 from pipeline.run.index import heir_of
-from pipeline.run.ingest import UNWRITABLE, disk_errors
+from pipeline.run.ingest import disk_errors, is_unwritable
 from pipeline.run.progress import Tracker
 from pipeline.run.verify import (
     FOLDERS,
@@ -90,19 +91,19 @@ def repaired(
 def _mend_head(root: Path) -> tuple[list[Damage], tuple[str, ...]]:
     """Mend what can be mended of pointer, manifests, identity and configuration; return what was damaged, and notes."""
     notes = []
-    damages = list(head_damages(root))
+    head = read_head(root)
+    damages = list(head_damages(root, head))
     for name in FOLDERS:
         (root / name).mkdir(exist_ok=True)
-    head = read_head(root)
     if head.faults:
         mend_head(root)
         if head.is_lost:
             notes.append(f"generation {head.number} was lost and the last one before it taken: what was removed since "
                          "is to be removed again, and the index to be built")
-    if any(one.kind in ("identity", "config") for one in head_damages(root)):
-        manifest = read_head(root).manifest
+    mended = read_head(root)
+    if any(one.kind in ("identity", "config") for one in head_damages(root, mended)):
         try:
-            mend_identity(root, manifest, fingerprints(root, manifest))
+            mend_identity(root, mended.manifest, fingerprints(root, mended.manifest))
         except CorpusDamaged as error:
             notes.append(str(error))
     return damages, tuple(notes)
@@ -175,16 +176,7 @@ class _Repair:
         parts = self._all([(tasks.scan_part, work, i) for i in range(len(work.parts))])
         if bad := next((part for part in parts if part.reason is not None), None):
             raise SourceError(bad.reason or Reason.CRASHED, bad.message)
-        report = SourceReport(
-            path, "done", source_id,
-            windows_seen=sum(part.windows_seen for part in parts),
-            windows_kept=sum(part.windows_kept for part in parts),
-            windows_masked=sum(part.windows_masked for part in parts),
-            channels_skipped=work.tiling.channels_skipped,
-            bytes_decoded=sum(part.bytes_decoded for part in parts),
-            timing=sum((part.timing for part in parts), Timing()),
-            also_at=entry.also_at,
-        )
+        report = reduce(tasks.added, parts, work.new_report())
         if (report.windows_seen, report.windows_kept) != (entry.windows_seen, entry.windows_kept):
             raise _Failed(f"{path} gives {report.windows_kept} of {report.windows_seen} windows, there were "
                           f"{entry.windows_kept} of {entry.windows_seen}")
@@ -200,8 +192,7 @@ class _Repair:
         entry, spec = manifest.sources[source_id], manifest.encoders[key]
         encoder = EncoderConfig(spec.name, manifest.weights.get(key, ""), spec.precision)
         rows = slices_of(entry.windows_kept, self._config.scan.grid)
-        source = Source(source_id, entry.header, entry.coarse, entry.path, entry.size_bytes, entry.mtime_ns)
-        work = replace(self._work(source, encoder, rows), is_stored=True)
+        work = replace(self._work(entry.source(source_id), encoder, rows), is_stored=True)
         pieces = [tasks.Piece(source_id, i, some) for i, some in enumerate(rows)]
         ended = self._all([(tasks.embed_parts, work, spec, (piece,)) for piece in pieces],
                           on_gpu=embeds_on_gpu(self._engine, self._config))
@@ -242,8 +233,7 @@ class _Repair:
         for number, outcome in pump(self._engine, submit_next):
             if isinstance(outcome, BaseException):
                 self._engine.cancel()
-                is_unwritable = isinstance(outcome, OSError) and outcome.errno in UNWRITABLE
-                if isinstance(outcome, PipelineError) or is_unwritable:
+                if isinstance(outcome, PipelineError) or is_unwritable(outcome):
                     raise outcome
                 raise _Failed(f"{type(outcome).__name__}: {outcome}") from outcome
             results[number] = outcome

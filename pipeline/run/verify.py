@@ -23,7 +23,7 @@ from pipeline.run.ingest import stat_of
 from pipeline.run.progress import Listener, Tracker
 from pipeline.store import Manifest, SourceGroup, segment_folder, source_folder, vector_folder
 from pipeline.store.checks import identity_faults, projection_faults, source_faults, vector_faults
-from pipeline.store.head import read_head
+from pipeline.store.head import Head, read_head
 from pipeline.store.layout import (
     CURRENT,
     ENCODERS,
@@ -162,7 +162,7 @@ def read_through(root: Path, sample: float, day: int, tracker: Tracker) -> Verif
     """Check everything, or a sample, and change nothing."""
     began = time.perf_counter()
     head = read_head(root)
-    damages = list(head_damages(root))
+    damages = list(head_damages(root, head))
     items = items_of(root, head.manifest)
     chosen = [item for item in items if _is_sampled(item, sample, day)]
     bytes_read, found = check(chosen, head.manifest, tracker)
@@ -172,9 +172,8 @@ def read_through(root: Path, sample: float, day: int, tracker: Tracker) -> Verif
     return Verification(len(chosen), len(items), bytes_read, time.perf_counter() - began, (*damages, *found))
 
 
-def head_damages(root: Path) -> Iterator[Damage]:
+def head_damages(root: Path, head: Head) -> Iterator[Damage]:
     """Check pointer, manifests, identity and configuration."""
-    head = read_head(root)
     again = "write it anew with --repair"
     for name in FOLDERS:
         if not (root / name).is_dir():

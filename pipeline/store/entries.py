@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pipeline.errors import Reason
-from pipeline.model import CoarseLayout, Header, Status
+from pipeline.model import CoarseLayout, Header, Source, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class SourceEntry:
     """Other paths that hold the same scan."""
     vectors: Mapping[str, int] = field(default_factory=dict)
     """Encoder key → number of vectors."""
+
+    def source(self, source_id: str) -> Source:
+        """Return the source that this entry is about."""
+        return Source(source_id, self.header, self.coarse, self.path, self.size_bytes, self.mtime_ns)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:

@@ -86,7 +86,7 @@ def test_file_gives_the_same_projection_and_the_same_bytes(features, tmp_path):
 ], ids=["empty", "no axes", "other width", "no rows", "float64", "not a number"])
 def test_arrays_that_are_no_projection_are_named(tmp_path, arrays):
     np.savez(tmp_path / "p.npz", **arrays)
-    with pytest.raises(EncoderError, match=r"p\.npz: (is no projection for|arrays of) resnet50"):
+    with pytest.raises(EncoderError, match=r"p\.npz: is no projection for resnet50"):
         Projection.load(tmp_path / "p.npz", "resnet50")
 
 
