@@ -6,6 +6,7 @@ scores that decide, and are returned, come from :func:`cosine`, which sees one v
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -15,6 +16,10 @@ from pipeline.errors import CorpusDamaged, QueryError
 
 BLOCK_NUMBERS = 1 << 22
 """Numbers a block and its scores may take together: 16 MB in float32."""
+
+_PRODUCTS = threading.Lock()
+"""Products are formed one at a time: each has all cores anyway, and threads that want them at once wait on one another
+inside BLAS for ten times as long."""
 
 Vectors = NDArray[np.floating] | Iterable[NDArray[np.floating]]
 
@@ -121,7 +126,7 @@ def _merge_block(
     """Let the vectors of ``block``, rows ``start`` and on, into the (q, k) best so far, in place."""
     _check_dimension(queries.shape[1], block.shape[1])
     k = rows.shape[1]
-    with np.errstate(invalid="ignore"):  # of vectors that are not finite: named below
+    with _PRODUCTS, np.errstate(invalid="ignore"):  # of vectors that are not finite: named below
         rough = queries @ block.T
     if not unit_length:
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))

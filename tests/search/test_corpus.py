@@ -69,14 +69,15 @@ def test_what_is_gone_a_day_after_it_was_removed_says_to_open_again(fill: Callab
         made.open().search(window=f"{A}/{made.numbers[A][0]}")
 
 
-def test_threads_get_the_answers_one_would(fill: Callable[..., Made]) -> None:
+@pytest.mark.parametrize("exact", [False, True])
+def test_threads_get_the_answers_one_would(fill: Callable[..., Made], exact: bool) -> None:
     made = fill(count=60)
     made.index(A, B)
     windows = [f"{source}/{number}" for source in (A, B, C) for number in made.numbers[source][:8]]
-    alone = [list(made.open().search(window=window)) for window in windows]
+    alone = [list(made.open().search(window=window, exact=exact)) for window in windows]
     corpus = made.open()
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda window: list(corpus.search(window=window)), windows * 4))
+        together = list(pool.map(lambda window: list(corpus.search(window=window, exact=exact)), windows * 4))
     assert together == alone * 4
 
 
