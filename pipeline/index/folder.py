@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.durable import make_folder, publish_folder
+from pipeline.durable import make_folder, publish_folder, write_npy
 from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch
 
 RECORD_FILE = "segment.json"
@@ -73,7 +73,7 @@ def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, N
     for name, array in arrays.items():
         path = folder / f"{name}.npy"
         with path.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array, dtype=types[name][0]), allow_pickle=False)
+            write_npy(file, np.asarray(array, dtype=types[name][0]))
         entries[name] = {"shape": list(array.shape), "bytes": path.stat().st_size, "sha256": _sha256(path)}
     record = {"format": FORMAT, "format_version": FORMAT_VERSION, **facts, "arrays": entries}
     with (folder / RECORD_FILE).open("wb") as file:

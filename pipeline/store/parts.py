@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.durable import atomic_file
+from pipeline.durable import atomic_file, write_npy
 from pipeline.errors import CorpusDamaged
 from pipeline.store.arrays import Array
 from pipeline.store.layout import parts_folder
@@ -103,9 +103,7 @@ def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key:
     path = vectors_path(staging, source_id, part_no, encoder_key)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, flush=False) as file:
-        # not np.save, whose error on a full disk does not say that it is full
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(halves))
-        file.write(np.ascontiguousarray(halves).data)
+        write_npy(file, halves)
 
 
 def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str) -> NDArray[np.float16]:
