@@ -1,0 +1,108 @@
+"""Measure what memory an ingest takes on the largest product: 16 spectra × 1664 coarse channels × 2^20 channels.
+
+    python -m tests.benchmarks.bench_memory [--coarse-channels 1664] [--workers 1] [--folder DIR]
+
+Two coarse channels of noise, with signals in about 2 % of their windows, are compressed once; the file repeats their
+chunks. Power is rounded to half of the noise's spread or less, so that 1664 of them take about 20 GB of ``--folder``. Prints
+the largest resident memory of a worker process against its bound, and fails if that is exceeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from pipeline.config import Config
+from pipeline.filterbank.sigproc import keywords_of
+from pipeline.run import ingest
+from pipeline.simulate import fine_header, scatter, simulate_file
+from tests.benchmarks.bench_scan import SIGNALS, peak_memory_of_children
+from tests.benchmarks.report import heading, table
+
+DISTINCT = 2
+"""Coarse channels that differ."""
+WIDTH = 1 << 20
+"""Channels of a coarse channel, and of a chunk."""
+
+
+def make_file(folder: Path, coarse_channels: int) -> Path:
+    """Write a file of so many coarse channels, chunk by chunk, compressed before."""
+    path = folder / f"memory_{coarse_channels}.h5"
+    header = fine_header(coarse_channels=coarse_channels, source_name="MEMORY")
+    chunks = [(t, channel) for t in range(header.nsamples) for channel in range(DISTINCT)]
+    with h5py.File(folder / "distinct.h5", "w") as file:
+        distinct = _dataset(file, header.nsamples, DISTINCT)
+        distinct[:, 0] = _coarse(_power(folder))
+        raw = {at: distinct.id.read_direct_chunk((at[0], 0, at[1] * WIDTH))[1] for at in chunks}
+    with h5py.File(path, "w") as file:
+        file.attrs["CLASS"], file.attrs["VERSION"] = "FILTERBANK", "1.0"
+        data = _dataset(file, header.nsamples, coarse_channels)
+        data.attrs.update(keywords_of(header))
+        for channel in range(coarse_channels):
+            for t in range(header.nsamples):
+                data.id.write_direct_chunk((t, 0, channel * WIDTH), raw[t, channel % DISTINCT])
+    return path
+
+
+def _dataset(file: h5py.File, spectra: int, coarse_channels: int) -> h5py.Dataset:
+    return file.create_dataset("data", (spectra, 1, coarse_channels * WIDTH), np.float32, chunks=(1, 1, WIDTH),
+                               compression=hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
+
+
+def _power(folder: Path) -> np.ndarray:
+    """Simulate the coarse channels that differ: (spectra, channels) in the file's order."""
+    header = fine_header(coarse_channels=DISTINCT, source_name="MEMORY")
+    path = folder / "simulated.h5"
+    simulate_file(path, header, scatter(np.random.default_rng(0), header, count=SIGNALS * DISTINCT))
+    with h5py.File(path) as file:
+        power: np.ndarray = file["data"][:, 0]
+    path.unlink()
+    return power
+
+
+def _coarse(power: np.ndarray) -> np.ndarray:
+    """Round power to the power of two next below half its spread: fewer bits differ."""
+    low, high = np.percentile(power, (16, 84))
+    unit = np.float32(2.0 ** np.floor(np.log2((high - low) / 4)))
+    return np.rint(power / unit) * unit
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--coarse-channels", type=int, default=1664)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--folder", type=Path)
+    options = parser.parse_args()
+    config = Config().override({"run": {"workers": options.workers}})
+    scratch = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        path = make_file(scratch, options.coarse_channels)
+        size_gb = path.stat().st_size / 1e9
+        with peak_memory_of_children() as peak:
+            report = ingest([path], scratch / "corpus", config=config)
+    finally:
+        shutil.rmtree(scratch)
+    if report.exit_code:
+        raise SystemExit(f"ingest failed: {report.reports}")
+    (source,) = report.reports
+    bound_gb = config.run.worker_memory_gb
+    heading(f"Memory: 16 × {options.coarse_channels} × 2^20 float32, {64e-9 * options.coarse_channels * WIDTH:.1f} GB "
+            f"decoded, {size_gb:.1f} GB on disk", "distributed", "h5py", "hdf5plugin")
+    table(("what", "measured", "bound"), [
+        (f"largest of {options.workers} worker(s), GB", f"{peak[0]:.2f}", f"{bound_gb:g}"),
+        ("windows", f"{source.windows_seen:,}", ""),
+        ("of them kept", f"{source.windows_kept:,}", ""),
+        ("seconds, start-up included", f"{report.elapsed_s:,.0f}", ""),
+    ])
+    if peak[0] > bound_gb:
+        raise SystemExit(f"a worker took {peak[0]:.2f} GB, {bound_gb:g} GB are its bound")
+
+
+if __name__ == "__main__":
+    main()
