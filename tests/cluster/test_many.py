@@ -1,0 +1,44 @@
+"""One source among two hundred crashes whatever reads it: the others are done, and little is done twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import Reason
+from pipeline.run import ingest, verify
+from tests.cluster.supervised import supervised
+from tests.run.small import COARSE, by_name, config, write_scan
+from tests.run.workers import preload
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+GOOD = 200
+
+
+def test_one_of_many_sources_that_aborts_its_reader_fails_alone(tmp_path: Path) -> None:
+    data, tries, folder = tmp_path / "data", tmp_path / "tries", tmp_path / "services"
+    data.mkdir()
+    folder.mkdir()
+    for scan_no in range(GOOD):
+        write_scan(data / f"scan{scan_no}.h5", scan_no, nchans=COARSE)
+    write_scan(data / "crashes.h5", GOOD, nchans=COARSE)
+    crashing = preload(
+        folder, "scan_part",
+        f"with open({str(tries)!r}, 'a') as file: file.write(os.path.basename(a[0].source.path) + '\\n')",
+        "if a[0].source.path.endswith('crashes.h5'): os.abort()",
+    )
+    with supervised(folder, crashing) as services:
+        report = ingest([data], tmp_path / "corpus", config=config(scheduler=services.address))
+    found = by_name(report)
+    crashed = found.pop("crashes.h5")
+    assert (crashed.status, crashed.reason, report.exit_code) == ("failed", Reason.CRASHED, 3)
+    assert len(found) == GOOD
+    assert {(one.status, one.message) for one in found.values()} == {("done", "")}
+    begun = Counter(tries.read_text().split())
+    assert begun.pop("crashes.h5") <= 4, "two tries beside others and a round of two alone"
+    assert begun.keys() == found.keys()
+    assert sum(begun.values()) - GOOD <= 4, "what lay with it on a worker that died is done again, and nothing else"
+    assert verify(tmp_path / "corpus").damages == ()
