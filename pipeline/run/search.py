@@ -123,14 +123,14 @@ def find_in_part(
 ) -> Nearest | None:
     """Answer from a part of a corpus, in a worker; None where its manifest is not known here and not given."""
     key = f"{root} {token}"
-    if key not in _held:
+    held = _held.get(key)
+    if held is None:
         if manifest is None:
             return None
-        _held[key] = _opened(root, manifest)
+        held = _held[key] = _opened(root, manifest)
         for oldest in list(_held)[:-KEPT_CORPORA]:
-            _held.pop(oldest, None)  # another thread may have
-    searched = _held[key](part)
-    return nearest(searched, vectors, k, exact=exact, full=full)
+            _held.pop(oldest, None)  # another thread may have, as this one may what another is about to ask
+    return nearest(held(part), vectors, k, exact=exact, full=full)
 
 
 def _opened(root: Path, manifest: Manifest) -> Callable[[_Part], Searched]:
