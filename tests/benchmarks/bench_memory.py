@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_memory [--coarse-channels 1664] [--workers 1] [--folder DIR]
 
 Two coarse channels of noise, with signals in about 2 % of their windows, are compressed once; the file repeats their
-chunks. Power is rounded to half of the noise's spread or less, so that 1664 of them take about 20 GB of ``--folder``. Prints
+chunks. Power is rounded to half of the noise's spread or less, so that 1664 of them take 21 GB of ``--folder``. Prints
 the largest resident memory of a worker process against its bound, and fails if that is exceeded.
 """
 
