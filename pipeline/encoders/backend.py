@@ -31,6 +31,8 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 _NOTICES = re.compile(rb"I\d{4} |WARNING: All log messages before absl::|E\d{4} .*cuInit: UNKNOWN ERROR \(303\)")
 """How lines begin by which TensorFlow tells of itself; the last one is said wherever there is no NVIDIA driver."""
+_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+"""By which TensorFlow and JAX take a GPU's memory as they need it: else the first process takes (nearly) all of it."""
 _loading = threading.Lock()
 
 
@@ -47,7 +49,8 @@ def keras() -> Any:
 def _keras() -> Any:
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else the first process takes all of a GPU's memory
+    for name, value in _GROWTH.items():
+        os.environ.setdefault(name, value)
     with warnings.catch_warnings(), _without_notices() if quiet else nullcontext():
         warnings.simplefilter("ignore", DeprecationWarning)  # of what Keras itself imports
         import keras

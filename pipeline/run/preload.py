@@ -29,7 +29,6 @@ def dask_setup(worker: Any) -> None:
     if worker.nanny:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if worker.state.total_resources.get("GPU"):
-        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
         check_pinned()
 
 

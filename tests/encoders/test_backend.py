@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -35,6 +37,17 @@ def test_errors_are_shown_where_loading_fails(capfd):
     with pytest.raises(ImportError), _without_notices():
         load()
     assert capfd.readouterr().err.encode() == ERRORS
+
+
+def test_a_gpus_memory_is_taken_as_it_is_needed():
+    """In a process of its own: libraries read these as they are loaded."""
+    names = ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE")
+    script = ("import os, sys; from pipeline.encoders.backend import keras; assert 'keras' not in sys.modules; "
+              f"keras(); print(*(os.environ[name] for name in {names}))")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    said = subprocess.run([sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True)
+    assert said.stdout.split() == ["true", "false"]
 
 
 def test_precision_holds_within_its_block_alone():
