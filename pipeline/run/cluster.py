@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -17,6 +18,9 @@ from pipeline.run.on_dask import DaskEngine
 
 SILENT_S = 60.0
 """A worker of an embedded cluster that gives no sign of life for so long is started anew."""
+
+GREETING_S = 0.2
+"""So long after a scheduler went as it was greeted, it is greeted again."""
 
 
 @contextmanager
@@ -66,14 +70,21 @@ def connected(config: RunConfig) -> Iterator[Any]:
 def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
     """Return a client of an address, or of a cluster."""
     from distributed import Client
-    from distributed.comm import get_address_host_port
+    from distributed.comm import CommClosedError, get_address_host_port
 
+    deadline = time.monotonic() + config.resource_wait_s
     try:
         if isinstance(address, str):
             get_address_host_port(address)  # a client of what is no address would not let go for a minute
             if security is None:  # else it is the user's own client, made anew
                 check_address(address, config)
-        return Client(address, timeout=config.resource_wait_s, security=security, set_as_default=False)
+        while True:
+            try:
+                return Client(address, timeout=config.resource_wait_s, security=security, set_as_default=False)
+            except CommClosedError:  # it went as it was greeted, and may be back soon
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(GREETING_S)
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError) as error:

@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from distributed.comm import CommClosedError
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
@@ -190,3 +192,23 @@ def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> 
     assert done.returncode != 0
     assert "sees 2 GPUs" in done.stderr
     assert len(cluster.scheduler.workers) == 2
+
+
+@pytest.mark.parametrize(("failures", "is_reached"), [(2, True), (10**6, False)])
+def test_a_scheduler_that_goes_as_it_is_greeted_is_greeted_again(
+    monkeypatch: pytest.MonkeyPatch, failures: int, is_reached: bool
+) -> None:
+    tries = []
+
+    def client(*arguments: Any, **options: Any) -> Any:
+        tries.append(arguments)
+        if len(tries) <= failures:
+            raise CommClosedError("Stream is closed")
+        return nullcontext("a client")
+
+    monkeypatch.setattr("distributed.Client", client)
+    monkeypatch.setattr("pipeline.run.cluster.GREETING_S", 0.01)
+    outcome = nullcontext() if is_reached else pytest.raises(ConfigError, match="no Dask scheduler answers")
+    with outcome, connected(RunConfig(scheduler=f"tcp://{LOOPBACK}:1", resource_wait_s=0.3)) as given:
+        assert given == "a client"
+    assert len(tries) == 3 if is_reached else len(tries) > 3
