@@ -48,6 +48,13 @@ def write_atomic(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_npy(file: BinaryIO, array: NDArray[Any]) -> None:
+    """Write an array as ``numpy.save`` does, whose error on a full disk does not say that it is full."""
+    array = np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.data)
+
+
 def make_folder(folder: Path) -> None:
     """Make ``folder`` and its missing parents, durably; one that exists is left alone."""
     if folder.is_dir():
@@ -94,10 +101,3 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def write_npy(file: BinaryIO, array: NDArray[Any]) -> None:
-    """Write an array as ``numpy.save`` does, whose error on a full disk does not say that it is full."""
-    array = np.ascontiguousarray(array)
-    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-    file.write(array.data)

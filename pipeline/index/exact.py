@@ -18,8 +18,8 @@ BLOCK_NUMBERS = 1 << 22
 """Numbers a block and its scores may take together: 16 MB in float32."""
 
 _PRODUCTS = threading.Lock()
-"""Products are formed one at a time: each has all cores anyway, and threads that want them at once wait on one another
-inside BLAS for ten times as long."""
+"""Products are formed one at a time: each has all cores that BLAS may use, and threads that want them at once wait on
+one another inside it for ten times as long."""
 
 Vectors = NDArray[np.floating] | Iterable[NDArray[np.floating]]
 

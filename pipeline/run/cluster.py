@@ -69,26 +69,33 @@ def connected(config: RunConfig) -> Iterator[Any]:
 
 def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
     """Return a client of an address, or of a cluster."""
-    from distributed import Client
-    from distributed.comm import CommClosedError, get_address_host_port
+    from distributed.comm import get_address_host_port
 
-    deadline = time.monotonic() + config.resource_wait_s
     try:
         if isinstance(address, str):
             get_address_host_port(address)  # a client of what is no address would not let go for a minute
             if security is None:  # else it is the user's own client, made anew
                 check_address(address, config)
-        while True:
-            try:
-                return Client(address, timeout=config.resource_wait_s, security=security, set_as_default=False)
-            except CommClosedError:  # it went as it was greeted, and may be back soon
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(GREETING_S)
+        return _greeted(address, config.resource_wait_s, security)
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no Dask scheduler answers at {address} ({error})") from error
+
+
+def _greeted(address: Any, wait_s: float, security: Any) -> Any:
+    """Return a client; a scheduler that went as it was greeted may be back soon, and is greeted again."""
+    from distributed import Client
+    from distributed.comm import CommClosedError
+
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return Client(address, timeout=wait_s, security=security, set_as_default=False)
+        except CommClosedError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(GREETING_S)
 
 
 def _started(config: RunConfig) -> Any:

@@ -19,7 +19,7 @@ from pipeline import tasks
 from pipeline.config import IndexConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.run.engine import Engine, pump
-from pipeline.run.ingest import disk_errors, is_unwritable
+from pipeline.run.ingest import is_unwritable, unwritable
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
 logger = logging.getLogger(__name__)
@@ -55,9 +55,8 @@ def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tup
             if isinstance(outcome, PipelineError):
                 raise outcome
             if isinstance(outcome, BaseException):
-                with disk_errors(store.root):
-                    if is_unwritable(outcome):
-                        raise outcome
+                if is_unwritable(outcome):
+                    raise unwritable(store.root, outcome) from outcome
                 raise RunError(f"segment {entry.id} cannot be built: {outcome}; mend it, run again") from outcome
             store.publish(lambda manifest, entry=entry: manifest.with_segment(entry))  # type: ignore[misc]
             built.append(entry)

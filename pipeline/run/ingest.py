@@ -84,6 +84,12 @@ def is_unwritable(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in UNWRITABLE
 
 
+def unwritable(root: Path, error: BaseException) -> RunError:
+    """Return the error that says what to do about a corpus' disk."""
+    return RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
+                    "disk, and run again: what is committed stays")
+
+
 @contextmanager
 def disk_errors(root: Path) -> Iterator[None]:
     """Say what to do about a full or read-only disk, wherever in a run it shows."""
@@ -92,8 +98,7 @@ def disk_errors(root: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in {*UNWRITABLE, errno.EIO}:
             raise
-        raise RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
-                       "disk, and run again: what is committed stays") from error
+        raise unwritable(root, error) from error
 
 
 def stat_of(path: str | Path) -> Stat | None:

@@ -27,43 +27,29 @@ from tests.benchmarks.report import heading, table
 
 DISTINCT = 2
 """Coarse channels that differ."""
-WIDTH = 1 << 20
-"""Channels of a coarse channel, and of a chunk."""
 
 
 def make_file(folder: Path, coarse_channels: int) -> Path:
     """Write a file of so many coarse channels, chunk by chunk, compressed before."""
-    path = folder / f"memory_{coarse_channels}.h5"
-    header = fine_header(coarse_channels=coarse_channels, source_name="MEMORY")
-    chunks = [(t, channel) for t in range(header.nsamples) for channel in range(DISTINCT)]
-    with h5py.File(folder / "distinct.h5", "w") as file:
-        distinct = _dataset(file, header.nsamples, DISTINCT)
-        distinct[:, 0] = _coarse(_power(folder))
-        raw = {at: distinct.id.read_direct_chunk((at[0], 0, at[1] * WIDTH))[1] for at in chunks}
-    with h5py.File(path, "w") as file:
-        file.attrs["CLASS"], file.attrs["VERSION"] = "FILTERBANK", "1.0"
-        data = _dataset(file, header.nsamples, coarse_channels)
-        data.attrs.update(keywords_of(header))
-        for channel in range(coarse_channels):
-            for t in range(header.nsamples):
-                data.id.write_direct_chunk((t, 0, channel * WIDTH), raw[t, channel % DISTINCT])
-    return path
-
-
-def _dataset(file: h5py.File, spectra: int, coarse_channels: int) -> h5py.Dataset:
-    return file.create_dataset("data", (spectra, 1, coarse_channels * WIDTH), np.float32, chunks=(1, 1, WIDTH),
-                               compression=hdf5plugin.Bitshuffle(nelems=0, cname="lz4"))
-
-
-def _power(folder: Path) -> np.ndarray:
-    """Simulate the coarse channels that differ: (spectra, channels) in the file's order."""
+    path, of_distinct = folder / f"memory_{coarse_channels}.h5", folder / "distinct.h5"
     header = fine_header(coarse_channels=DISTINCT, source_name="MEMORY")
-    path = folder / "simulated.h5"
-    simulate_file(path, header, scatter(np.random.default_rng(0), header, count=SIGNALS * DISTINCT))
-    with h5py.File(path) as file:
-        power: np.ndarray = file["data"][:, 0]
-    path.unlink()
-    return power
+    simulate_file(of_distinct, header, scatter(np.random.default_rng(0), header, count=SIGNALS * DISTINCT))
+    header = fine_header(coarse_channels=coarse_channels, source_name="MEMORY")
+    width = header.nchans // coarse_channels
+    with h5py.File(of_distinct, "r+") as few, h5py.File(path, "w") as many:
+        distinct = few["data"]
+        distinct[:, 0] = _coarse(distinct[:, 0])
+        many.attrs.update(few.attrs)
+        data = many.create_dataset(
+            "data", (header.nsamples, 1, header.nchans), distinct.dtype, chunks=distinct.chunks,
+            compression=hdf5plugin.Bitshuffle(nelems=0, cname="lz4"),
+        )
+        data.attrs.update(keywords_of(header))
+        for t in range(header.nsamples):
+            raw = [distinct.id.read_direct_chunk((t, 0, channel * width))[1] for channel in range(DISTINCT)]
+            for channel in range(coarse_channels):
+                data.id.write_direct_chunk((t, 0, channel * width), raw[channel % DISTINCT])
+    return path
 
 
 def _coarse(power: np.ndarray) -> np.ndarray:
@@ -84,6 +70,8 @@ def main() -> None:
     try:
         path = make_file(scratch, options.coarse_channels)
         size_gb = path.stat().st_size / 1e9
+        with h5py.File(path) as file:
+            decoded_gb = file["data"].nbytes / 1e9
         with peak_memory_of_children() as peak:
             report = ingest([path], scratch / "corpus", config=config)
     finally:
@@ -92,8 +80,8 @@ def main() -> None:
         raise SystemExit(f"ingest failed: {report.reports}")
     (source,) = report.reports
     bound_gb = config.run.worker_memory_gb
-    heading(f"Memory: 16 × {options.coarse_channels} × 2^20 float32, {64e-9 * options.coarse_channels * WIDTH:.1f} GB "
-            f"decoded, {size_gb:.1f} GB on disk", "distributed", "h5py", "hdf5plugin")
+    heading(f"Memory: 16 × {options.coarse_channels} × 2^20 float32, {decoded_gb:.1f} GB decoded, "
+            f"{size_gb:.1f} GB on disk", "distributed", "h5py", "hdf5plugin")
     table(("what", "measured", "bound"), [
         (f"largest of {options.workers} worker(s), GB", f"{peak[0]:.2f}", f"{bound_gb:g}"),
         ("windows", f"{source.windows_seen:,}", ""),
