@@ -5,6 +5,7 @@ Any number of processes may commit the same group, after any crash: one wins, th
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from pipeline.durable import make_folder, publish_folder
+from pipeline.durable import make_folder, publish_folder, sync_folder
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
@@ -34,6 +35,9 @@ from pipeline.store.parts import part_columns, read_part_column, read_part_vecto
 from pipeline.store.seal import Seal
 
 logger = logging.getLogger(__name__)
+
+REMOVED = {errno.ENOENT, errno.EEXIST, errno.ESTALE}
+"""What a writer meets whose work another one has done; any other error of a disk is not taken for that."""
 
 
 def commit_source_group(
@@ -76,7 +80,9 @@ def commit_source_group(
         Parts do not fit together, repeat windows, or are not what ``report`` says.
     """
     final = source_folder(root, source.id)
-    if not final.exists():
+    if final.exists():
+        sync_folder(final.parent)  # its maker may have ended before the name was on disk
+    else:
         with _build(parts_folder(staging, source.id), final) as folder:
             names, counts = _survey(staging, source.id, n_parts, report)
             arrays.create_group(folder, source_attributes(source, report, fingerprint, columns or {}))
@@ -109,7 +115,9 @@ def commit_vector_group(
     """
     final = vector_folder(root, spec.key, source_id)
     source = SourceGroup.open(root, source_id)
-    if not final.exists():
+    if final.exists():
+        sync_folder(final.parent)  # its maker may have ended before the name was on disk
+    else:
         with _build(parts_folder(staging, source_id), final) as folder:
             arrays.create_group(folder, vector_attributes(source, spec))
             pieces = _vector_pieces(staging, source_id, n_parts, spec)
@@ -187,9 +195,9 @@ def _build(parts: Path, final: Path) -> Iterator[Path]:
             Seal.of(folder).write()
         make_folder(final.parent)
         publish_folder(folder, final)
-    except Exception:
+    except Exception as error:
         # the faster one may have removed the parts under our hands, too
-        if not final.is_dir():
+        if not final.is_dir() or (isinstance(error, OSError) and error.errno not in REMOVED):
             raise
         logger.info("%s: committed by another process meanwhile", final)
     finally:

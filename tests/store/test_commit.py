@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +62,33 @@ def test_a_second_commit_finds_it_done(store: CorpusStore, stage: Stage, spec: E
     commit_vector_group(store.root, staged.staging, staged.source.id, 2, spec=spec)
     commit_vector_group(store.root, again.staging, staged.source.id, 2, spec=spec)
     assert {path: path.stat().st_mtime_ns for path in first.folder.rglob("*")} == before
+
+
+def test_a_name_that_was_not_flushed_fails_the_commit_and_the_next_one_flushes_it(
+    store: CorpusStore, stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    staged = stage(3, 4)
+    rename, fsync = os.rename, os.fsync
+    flushed: list[int] = []
+
+    def renamed(*arguments: Any) -> None:
+        rename(*arguments)
+        monkeypatch.setattr(os, "fsync", failing)
+
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def recorded(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "rename", renamed)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        commit(store, staged)
+    monkeypatch.setattr(os, "fsync", recorded)
+    group = commit(store, staged)
+    assert group.folder.parent.stat().st_ino in flushed
+    group.verify()
 
 
 def test_nothing_is_left_in_staging_but_the_parts(store: CorpusStore, stage: Stage):
