@@ -19,7 +19,8 @@ SWITCH, RESULT = "LOOKALIKE_SOAK", "LOOKALIKE_SOAK_RESULT"
 IS_SOAK = SWITCH in os.environ
 TIMES = int(os.environ.get(SWITCH, 5))
 """How often each kind of process is killed."""
-FILES = ("test_kills.py", "test_losses.py", "test_disk.py")
+FILES = ("test_kills.py", "test_losses.py", "test_disk.py", "test_mutations.py", "test_many.py",
+         "../run/test_verify.py::test_random_damage_is_found_each_time_and_mended")
 
 
 def note(what: str, times: int, **facts: Any) -> None:

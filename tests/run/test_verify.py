@@ -23,10 +23,12 @@ from pipeline.run import Verification, embed, index, ingest, remove, verify
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, generations, segment_folder, source_folder, vector_folder
 from pipeline.store.layout import projection_file
+from tests.cluster.soak import IS_SOAK, note
 from tests.run import fake
 from tests.run.small import SCAN, archive, assert_same_corpus, config
 from tests.run.workers import command, started, wait_until
 
+RANDOM_DAMAGES = 1000 if IS_SOAK else 50
 KEY = "power-spectrum-v1"
 CONFIG = replace(config(replace(SCAN, keep_all=True)), index=IndexConfig(exact_below=50))
 
@@ -499,22 +501,25 @@ def test_a_segment_with_a_graph_is_built_again(data: Path, tmp_path: Path) -> No
     assert hits(root) == before
 
 
-@pytest.mark.parametrize("count", [50, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
-def test_random_damage_is_found_each_time_and_mended(made: Made, root: Path, count: int) -> None:
-    chance = random.Random(count)
-    for _ in range(count // 5):
+@pytest.mark.timeout(3600 if IS_SOAK else 300)
+def test_random_damage_is_found_each_time_and_mended(made: Made, root: Path) -> None:
+    chance = random.Random(RANDOM_DAMAGES)
+    done = 0
+    for _ in range(RANDOM_DAMAGES // 5):
         named: set[tuple[str, str]] = set()
-        for number in range(5):
-            # one of the manifest's two files must be left
-            files = [file for file in files_of(made.root) if file[1] != "manifest" or file[1] not in dict(named)]
+        for _ in range(5):
+            # one of the manifest's two files must be left, and a file of which there is something to damage
+            files = [(root / path.relative_to(made.root), kind, name) for path, kind, name in files_of(made.root)
+                     if kind != "manifest" or kind not in dict(named)]
+            files = [file for file in files if file[0].exists() and file[0].stat().st_size > 1]
             path, kind, name = chance.choice(files)
-            path = root / path.relative_to(made.root)
-            if not path.exists() or path.stat().st_size < 2:
-                continue
             how = chance.choice(list(DAMAGES))
             flip(path, chance.getrandbits(32)) if how == "flip" else DAMAGES[how](path)
+            done += 1
             named.add((kind, name))
-            assert {(one.kind, one.id) for one in verify(root).damages} == named, (number, how, path)
+            assert {(one.kind, one.id) for one in verify(root).damages} == named, (done, how, path)
         assert mend(root).damages == (), named
+    assert done == RANDOM_DAMAGES
     assert_same_corpus(root, made.root)
     assert hits(root) == made.hits
+    note("files of a corpus altered, cut or deleted, named and mended", done)

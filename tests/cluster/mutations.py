@@ -1,0 +1,261 @@
+"""Filterbank files damaged by chance, and what the reader says of them: ``python -m tests.cluster.mutations``.
+
+``FOLDER FIRST STOP`` are its words. Of each number from FIRST to STOP one damaged file is made, always the same, and
+read; a line of JSON is written before that and one after it, so that whoever started this knows which file it died or
+hung at.
+
+What is expected is found out without the reader: a file that is cut, or a keyword that is impossible, must be refused;
+so must one that zlib cannot decode or that HDF5 itself cannot read. Where numbers alone were altered the reader must
+give just these, and where one chunk was damaged, the others as they were.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import SourceError
+from pipeline.filterbank import open_filterbank
+from pipeline.filterbank.sigproc import build_header
+from tests.filterbank.files import GBT, attributes, in_file_order, power_of, write_h5
+
+CHUNKS = (6, 1, 37)
+MEMORY_BYTES = 8 << 30
+"""A reader that takes a damaged length for granted meets this bound."""
+MOST_SPECTRA = 64
+"""So many are read where damage makes a file seem longer."""
+IMPOSSIBLE: dict[str, tuple[float, ...]] = {
+    "nchans": (0, -1, 2**30, 7), "nifs": (0, -3, 2**20), "nbits": (0, -8, 7, 128),
+    "foff": (0.0, float("nan"), float("inf")), "fch1": (float("nan"), float("-inf")),
+    "tsamp": (0.0, -1.0, float("nan"), float("inf")), "tstart": (float("nan"), -1.0, 1e9),
+}
+"""Values with which no file can be read."""
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Base:
+    """An undamaged file."""
+
+    name: str
+    raw: bytes
+    data: tuple[tuple[int, int], ...]
+    """Where its samples lie: start and stop, one chunk each."""
+    corners: tuple[tuple[int, int], ...] = ()
+    """Spectrum and channel at which those begin."""
+    sample: str = "<f4"
+
+    @property
+    def is_sigproc(self) -> bool:
+        return self.name.endswith(".fil")
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """What was done to a file, and what is known of it."""
+
+    base: Base
+    how: str
+    raw: bytes
+    is_hopeless: bool = False
+    """It must be refused."""
+    chunk: int | None = None
+    """The only chunk that was altered."""
+
+
+def bases(folder: Path) -> list[Base]:
+    """Files of both formats, and HDF5 ones stored in several ways."""
+    stored = in_file_order(power_of(GBT), GBT)
+    found = []
+    for bits, kind in ((8, "<u1"), (16, "<u2"), (32, "<f4")):
+        head = build_header(replace(GBT, nbits=bits))
+        payload = stored.astype(kind).tobytes()
+        found.append(Base(f"{bits}.fil", head + payload, ((len(head), len(head) + len(payload)),), ((0, 0),),
+                          kind))
+    ways: dict[str, dict[str, Any]] = {
+        "lz4": {"chunks": CHUNKS}, "whole": {"chunks": None, "filters": None},
+        "gzip": {"chunks": CHUNKS, "filters": {"compression": "gzip"}},
+        "zstd": {"chunks": CHUNKS, "filters": {"compression": hdf5plugin.Bitshuffle(cname="zstd")}},
+    }
+    for name, options in ways.items():
+        path = write_h5(folder / f"base-{name}.h5", stored, attributes(), **options)
+        with h5py.File(path) as file:
+            data = file["data"]
+            if data.chunks is None:
+                start = data.id.get_offset()
+                where, corners = [(start, start + stored.nbytes)], [(0, 0)]
+            else:
+                infos = [data.id.get_chunk_info(i) for i in range(data.id.get_num_chunks())]
+                where = [(info.byte_offset, info.byte_offset + info.size) for info in infos]
+                corners = [(info.chunk_offset[0], info.chunk_offset[2]) for info in infos]
+        found.append(Base(f"{name}.h5", path.read_bytes(), tuple(where), tuple(corners)))
+    return found
+
+
+def damage(base: Base, chance: random.Random, folder: Path) -> Damaged:
+    """Do one of many things to a file."""
+    how = chance.choice((_cut, _keyword, _headers, _headers, _headers, _chunk, _chunk, _anywhere))
+    return how(base, chance, folder)
+
+
+def _cut(base: Base, chance: random.Random, folder: Path) -> Damaged:
+    return Damaged(base, "cut", base.raw[: chance.randrange(len(base.raw))], is_hopeless=True)
+
+
+def _keyword(base: Base, chance: random.Random, folder: Path) -> Damaged:
+    name = chance.choice(sorted(IMPOSSIBLE))
+    value = chance.choice(IMPOSSIBLE[name])
+    how = f"{name} = {value}"
+    if base.is_sigproc:
+        packed = struct.pack("<i", int(value)) if name in ("nchans", "nifs", "nbits") else struct.pack("<d", value)
+        at = base.raw.index(name.encode()) + len(name)
+        return Damaged(base, how, base.raw[:at] + packed + base.raw[at + len(packed) :], is_hopeless=True)
+    path = folder / "keyword.h5"
+    path.write_bytes(base.raw)
+    with h5py.File(path, "r+") as file:
+        file["data"].attrs[name] = value
+    return Damaged(base, how, path.read_bytes(), is_hopeless=True)
+
+
+def _headers(base: Base, chance: random.Random, folder: Path) -> Damaged:
+    """Alter what is not samples."""
+    inside = [False] * len(base.raw)
+    for start, stop in base.data:
+        inside[start:stop] = [True] * (stop - start)
+    places = [at for at, is_data in enumerate(inside) if not is_data]
+    return Damaged(base, "header", _altered(base.raw, lambda: chance.choice(places), chance))
+
+
+def _chunk(base: Base, chance: random.Random, folder: Path) -> Damaged:
+    """Alter the samples of one chunk, its first bytes as often as all others."""
+    number = chance.randrange(len(base.data))
+    start, stop = base.data[number]
+    some = chance.choice((min(stop, start + 24), stop))
+    raw = bytearray(base.raw)
+    altered = _altered(base.raw, lambda: chance.randrange(start, some), chance)
+    raw[start:stop] = altered[start:stop]  # what was written over its end is left as it was
+    is_hopeless = False
+    if base.name == "gzip.h5":
+        try:
+            is_hopeless = len(zlib.decompress(bytes(raw[start:stop]))) != 4 * CHUNKS[0] * CHUNKS[2]
+        except zlib.error:
+            is_hopeless = True
+    return Damaged(base, f"chunk {number}", bytes(raw), is_hopeless, number)
+
+
+def _anywhere(base: Base, chance: random.Random, folder: Path) -> Damaged:
+    """Insert, delete or repeat bytes anywhere: all that follows is displaced."""
+    at, length = chance.randrange(len(base.raw)), chance.choice((1, 4, 8, 512))
+    pieces = {"inserted": chance.randbytes(length) + base.raw[at:], "deleted": base.raw[at + length :],
+              "repeated": base.raw[max(0, at - length) :]}
+    how = chance.choice(sorted(pieces))
+    return Damaged(base, how, base.raw[:at] + pieces[how])
+
+
+def _altered(raw: bytes, place: Callable[[], int], chance: random.Random) -> bytes:
+    changed = bytearray(raw)
+    for _ in range(chance.choice((1, 1, 2, 8))):
+        at = place()
+        if chance.random() < 0.5:
+            changed[at] ^= 1 << chance.randrange(8)
+        else:
+            value = chance.choice((b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\xff" * 8, bytes(8),
+                                   struct.pack("<d", float("nan")), struct.pack("<d", float("inf")),
+                                   chance.randbytes(chance.randrange(1, 16))))
+            changed[at : at + len(value)] = value
+    return bytes(changed[: len(raw)])
+
+
+def read(path: Path) -> Pixels:
+    """Read a file as runs do: its identity, then blocks of spectra."""
+    with open_filterbank(path) as filterbank:
+        filterbank.source_id()
+        header = filterbank.header
+        spectra = min(header.nsamples, MOST_SPECTRA)
+        blocks = [filterbank.read(first, min(first + 6, spectra), 0, header.nchans) for first in range(0, spectra, 6)]
+        power = np.concatenate(blocks) if blocks else np.empty((0, header.nchans), np.float32)
+        return power if header.foff_mhz > 0 else power[:, ::-1]
+
+
+def verdict(damaged: Damaged, path: Path) -> dict[str, str]:
+    """Read a damaged file: the reason given, empty for none, and what is wrong about that, empty for nothing."""
+    path.write_bytes(damaged.raw)
+    try:
+        power = read(path)
+    except SourceError as error:
+        named = str(path) in error.message
+        return {"reason": str(error.reason), "wrong": "" if named else f"{error.message} names no file"}
+    if damaged.is_hopeless:
+        return {"reason": "", "wrong": f"{damaged.how} was not noticed"}
+    if damaged.chunk is not None:
+        return {"reason": "", "wrong": _difference(damaged, damaged.chunk, power)}
+    return {"reason": "", "wrong": _missed(damaged.base, path)}
+
+
+def _difference(damaged: Damaged, chunk: int, power: Pixels) -> str:
+    """Say what is wrong with pixels where only those of one chunk were altered."""
+    base = damaged.base
+    if base.is_sigproc or base.name == "whole.h5":
+        start, stop = base.data[0]
+        expected = np.frombuffer(damaged.raw[start:stop], base.sample).astype(np.float32).reshape(power.shape)
+        return "" if np.array_equal(expected, power, equal_nan=True) else "other numbers than stored"
+    expected, others = in_file_order(power_of(GBT), GBT)[:, 0], np.ones(power.shape, bool)
+    spectrum, channel = base.corners[chunk]
+    others[spectrum : spectrum + CHUNKS[0], channel : channel + CHUNKS[2]] = False
+    return "" if np.array_equal(expected[others], power[others]) else "other chunks have changed"
+
+
+def _missed(base: Base, path: Path) -> str:
+    """Say whether HDF5 itself, asked without bitshuffle, whose decoder may crash, cannot read a file that was read."""
+    if base.name not in ("gzip.h5", "whole.h5"):
+        return ""
+    try:
+        with h5py.File(path) as file:
+            file["data"][...]
+    except (MemoryError, np.exceptions.AxisError):
+        return ""
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        return f"HDF5 cannot read it: {error}"
+    return ""
+
+
+def main() -> None:
+    """Damage and read the files of a range of numbers."""
+    folder, first, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    known = bases(folder)
+    for number in range(first, stop):
+        chance = random.Random(number)
+        damaged = damage(chance.choice(known), chance, folder)
+        what = {"number": number, "file": damaged.base.name, "how": damaged.how}
+        _say(what)
+        path = folder / damaged.base.name
+        try:
+            said = verdict(damaged, path)
+        except BaseException as error:
+            said = {"reason": "", "wrong": f"{type(error).__name__}: {error}"}
+        _say(what | said)
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Damaged headers and chunks: the reader neither dies nor hangs, and gives a reason wherever damage can be detected."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.soak import IS_SOAK, note
+from tests.run.workers import environment
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600 if IS_SOAK else 300)]
+
+COUNT = 10_000 if IS_SOAK else 500
+LONGEST_S = 60.0
+"""A reader that takes longer over a file of some kilobytes hangs."""
+
+
+def test_damaged_files_neither_kill_nor_stop_the_reader(tmp_path: Path) -> None:
+    read = list(_read(tmp_path, COUNT))
+    assert [one["number"] for one in read] == list(range(COUNT))
+    wrong = [one for one in read if one["wrong"]]
+    assert not wrong, f"{len(wrong)} of {COUNT}: {json.dumps(wrong[:20], indent=1)}"
+    reasons = Counter(one["reason"] or "read" for one in read)
+    assert {"TRUNCATED", "BAD_HEADER", "CORRUPT_CHUNK", "BAD_AXIS", "HEADER_INCONSISTENT", "read"} <= reasons.keys()
+    note(f"damaged headers and chunks read ({', '.join(f'{why} {n}' for why, n in reasons.most_common())})", COUNT)
+
+
+def _read(folder: Path, count: int) -> Iterator[dict[str, Any]]:
+    """Have damaged files read by a process; by another one where it dies or hangs, which is told of the file."""
+    number = 0
+    while number < count:
+        words = [sys.executable, "-X", "faulthandler", "-m", "tests.cluster.mutations", folder, number, count]
+        begun: dict[str, Any] = {}
+        with open(folder / "log", "w") as log, subprocess.Popen(
+            list(map(str, words)), env=environment(), bufsize=0, stdout=subprocess.PIPE, stderr=log
+        ) as process:
+            while line := _line(process):
+                said = json.loads(line)
+                if "wrong" in said:
+                    yield said
+                    number, begun = said["number"] + 1, {}
+                else:
+                    begun = said
+            process.kill()
+        if number < count:
+            told = (folder / "log").read_text()
+            assert begun, f"it never began: {told}"
+            yield begun | {"reason": "", "wrong": f"died or hung ({process.returncode}): {told[-600:]}"}
+            number = begun["number"] + 1
+
+
+def _line(process: subprocess.Popen[bytes]) -> bytes:
+    """Wait for a line; empty where the process has ended or none comes."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], LONGEST_S)
+    return process.stdout.readline() if ready else b""
