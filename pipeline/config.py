@@ -100,11 +100,14 @@ class IndexConfig:
     """Most vectors a segment."""
     compact: bool = True
     """Join segments of about one size, and build anew those of which much was removed."""
+    routed_from: int = 100_000_000
+    """So many vectors together become one routed segment: they are divided into cells of what is alike, about half as
+    large as a segment, and a search asks those near its query. Fewer are asked sooner than routed."""
 
     def __post_init__(self) -> None:
-        if self.exact_below < 0 or self.segment_vectors < 1:
-            raise ConfigError(f"exact_below must be 0 or more and segment_vectors at least 1, got {self.exact_below}, "
-                              f"{self.segment_vectors}")
+        if self.exact_below < 0 or min(self.segment_vectors, self.routed_from) < 1:
+            raise ConfigError(f"exact_below must be 0 or more, segment_vectors and routed_from at least 1, got "
+                              f"{self.exact_below}, {self.segment_vectors}, {self.routed_from}")
 
 
 EmbedOn = Literal["auto", "gpu", "cpu"]

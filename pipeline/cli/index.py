@@ -22,9 +22,12 @@ from pipeline.text import counted
               help="Scan fewer vectors than this exactly, without a graph (default 20000).")
 @click.option("--compact/--no-compact", default=None,
               help="Join small segments and build anew those of which much was removed (default: compact).")
+@click.option("--routed-from", type=click.IntRange(1), metavar="N",
+              help="Divide so many vectors into cells, of which a search asks those near its query (default 10^8).")
 @json_option
 def index(
-    corpus: Path, place: Mapping[str, Any], exact_below: int | None, compact: bool | None, as_json: bool
+    corpus: Path, place: Mapping[str, Any], exact_below: int | None, compact: bool | None, routed_from: int | None,
+    as_json: bool
 ) -> None:
     """Build the search graph of what has been ingested.
 
@@ -32,20 +35,23 @@ def index(
     thousand signals on, a graph is faster. Building one takes a minute, and
     more from a million signals on. Run it after every ingest: what has been
     added becomes a graph of its own, and small graphs are joined to larger ones
-    now and then, so that there are never many. It is built in this process,
+    now and then, so that there are never many; from a hundred million signals
+    on, they become one that is divided into cells. It is built in this process,
     or on the cluster that is named.
     """
     from pipeline.config import Config
     from pipeline.run import index as run_index
 
     config = Config.load(corpus, {"run": place,
-                                  "index": {"exact_below": exact_below, "compact": compact}})
+                                  "index": {"exact_below": exact_below, "compact": compact,
+                                            "routed_from": routed_from}})
     built = run_index(corpus, config=config)
     if as_json:
         put_json({"segments": [asdict(segment) for segment in built]})
         return
     for segment in built:
-        put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
+        cells = f" in {counted(len(segment.pieces), 'cell')}" if segment.cells else ""
+        put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}{cells}")
     if not built:
         put(f"nothing to index: fewer than {config.index.exact_below:,} vectors are in no segment, if any; "
             "searches scan them exactly")

@@ -40,6 +40,7 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
                    "reversed where foff < 0, as blimpy gives it.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
 @click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
+@click.option("--careful", is_flag=True, help="Follow the graph farther: slower, and less is missed.")
 @click.option("--encoder", metavar="NAME",
               help="Compare vectors of this encoder, by key, or by name: of several versions the corpus' own. "
                    "Default: that of the corpus.")
@@ -60,7 +61,7 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
               help="Draw the query and its best ten hits.")
 def search(
     corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
-    k: int, exact: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
+    k: int, exact: bool, careful: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
     rerank_mirror: bool, near_frequency: float, filters: Filters, per_file: int | None, per_mhz: int | None,
     place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
@@ -86,8 +87,9 @@ def search(
     on_cluster = bool(place["scheduler"] or place["cluster"])
     with _opened(corpus, place) if on_cluster else nullcontext(_open_here(corpus)) as opened:
         result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
-                               exact=exact, encoder=encoder, all_resolutions=all_resolutions, rerank=rerank,
-                               rerank_drift=rerank_drift, rerank_mirror=rerank_mirror, near_frequency=near_frequency,
+                               exact=exact, careful=careful, encoder=encoder, all_resolutions=all_resolutions,
+                               rerank=rerank, rerank_drift=rerank_drift, rerank_mirror=rerank_mirror,
+                               near_frequency=near_frequency,
                                filters=filters, per_file=per_file, per_mhz=per_mhz, one_shot=not on_cluster)
     if plot is not None:
         from pipeline.plot import plot_gallery

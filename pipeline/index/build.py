@@ -35,6 +35,7 @@ def build_segment(
     n_neighbors: int = 30,
     tree_leaf_size: int = 200,
     seed: int = 0,
+    is_cell: bool = False,
 ) -> Segment:
     """Write a segment and open it.
 
@@ -53,6 +54,8 @@ def build_segment(
         Distinct names of the sources.
     n_neighbors, tree_leaf_size, seed
         How the graph is built. Equal input, seed and number of numba threads give an equal graph.
+    is_cell
+        True for a cell of a routed segment, which names the sources for all of its cells.
 
     Raises
     ------
@@ -88,13 +91,13 @@ def build_segment(
         "rows": len(sources),
         "vectors": len(distinct),
         "graph": graph_facts,
-        "source_ids": list(source_ids),
+        "source_ids": None if is_cell else list(source_ids),
     }
     with new_folder(folder) as partial:
         write_segment(partial, facts, arrays)
     logger.info("segment %s: %d rows, %d distinct vectors, %s", folder.name, len(sources), len(distinct),
                 "graph" if graph_facts else "scanned exactly")
-    return Segment.open(folder)
+    return Segment.open(folder, tuple(source_ids))
 
 
 def _checked_rows(count: int, row_source: ArrayLike, row_number: ArrayLike,

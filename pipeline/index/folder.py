@@ -41,6 +41,8 @@ GRAPH_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
     "tree_children": ("<i4", 2),
 }
 """… and of those that a segment with a graph has besides."""
+ROUTED_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {"centroids": ("<f4", 2)}
+"""… and of the one that a routed segment has: the others are in its cells (:mod:`pipeline.index.routed`)."""
 
 
 @contextmanager
@@ -68,7 +70,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``."""
-    types = {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES}
+    types = {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES, **ROUTED_ARRAY_TYPES}
     entries = {}
     for name, array in arrays.items():
         path = folder / f"{name}.npy"
@@ -149,14 +151,16 @@ def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path
 
 
 def segment_faults(
-    folder: Path, expected: tuple[Sequence[str], int] | None = None
+    folder: Path, expected: tuple[Sequence[str] | None, int] | None = None, *, cells: bool = True
 ) -> Iterator[tuple[Path, str]]:
     """Yield each file of a segment that is damaged, and how: reads everything.
 
     Parameters
     ----------
     expected : (source ids, rows), optional
-        What it must hold.
+        What it must hold; a cell names no sources.
+    cells : bool
+        Of a routed segment, read its cells, too.
     """
     path = folder / RECORD_FILE
     if not folder.is_dir():
@@ -167,13 +171,23 @@ def segment_faults(
     except (CorpusDamaged, CorpusMismatch) as error:
         yield path, str(error).removeprefix(f"{path}: ").removesuffix("; rebuild the index")
         return
-    if expected is not None and (record["source_ids"], record["rows"]) != ([*expected[0]], expected[1]):
-        yield path, f"holds {record['rows']} rows of {len(record['source_ids'])} sources, not what the manifest says"
+    if expected is not None and (_tuple(record["source_ids"]), record["rows"]) != (_tuple(expected[0]), expected[1]):
+        sources = "" if record["source_ids"] is None else f" of {len(record['source_ids'])} sources"
+        yield path, f"holds {record['rows']} rows{sources}, not what the manifest says"
     yield from array_faults(folder, record)
-    known = {path, *(folder / f"{name}.npy" for name in record["arrays"])}
+    own_cells = record.get("cells", {})
+    if cells:
+        for name, rows in own_cells.items():
+            if rows:
+                yield from segment_faults(folder / name, (None, rows))
+    known = {path, *(folder / f"{name}.npy" for name in record["arrays"]), *(folder / name for name in own_cells)}
     for other in sorted(folder.glob("[!.]*")):
         if other not in known:
             yield other, f"is not in {RECORD_FILE}"
+
+
+def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _record_digest(record: Mapping[str, Any]) -> str:

@@ -51,9 +51,11 @@ class Neighbors:
 class Segment:
     """Vectors of some sources and, unless they are few, a graph over them. Threads may share it."""
 
-    def __init__(self, folder: Path, record: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(
+        self, folder: Path, record: dict[str, Any], arrays: dict[str, NDArray[Any]], source_ids: tuple[str, ...]
+    ) -> None:
         self.folder = folder
-        self.source_ids: tuple[str, ...] = tuple(record["source_ids"])
+        self.source_ids = source_ids
         """Sources whose windows are here; ``row_source`` counts in this order."""
         self.rows: int = record["rows"]
         """Windows in the segment."""
@@ -65,8 +67,13 @@ class Segment:
         self._row_number = arrays["row_number"]
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, source_ids: tuple[str, ...] | None = None) -> Self:
         """Map a segment's arrays into memory, having checked their sizes, types, shapes and rows.
+
+        Parameters
+        ----------
+        source_ids
+            Of a cell, which does not name its sources itself: those of its routed segment.
 
         Raises
         ------
@@ -79,17 +86,19 @@ class Segment:
         arrays = map_arrays(folder, record, ARRAY_TYPES)
         rows, count = record["rows"], record["vectors"]
         sources = arrays["row_source"]
+        if source_ids is None:
+            source_ids = tuple(record["source_ids"])
         checks = {
             "vectors": arrays["vectors"].shape == (count, record["dimension"]),
             "posting_indptr": is_indptr(arrays["posting_indptr"], count, rows),
-            "row_source": len(sources) == rows and within(sources, len(record["source_ids"])),
+            "row_source": len(sources) == rows and within(sources, len(source_ids)),
             "row_number": len(arrays["row_number"]) == rows,
         }
         for name, is_sound in checks.items():
             if not is_sound:
                 raise CorpusDamaged(f"{folder / name}.npy: does not fit a segment of {count} vectors and "
                                     f"{rows} rows; rebuild the index")
-        return cls(folder, record, arrays)
+        return cls(folder, record, arrays, source_ids)
 
     @property
     def has_graph(self) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.index import exact_neighbors
 from pipeline.search.filters import Filters
 from pipeline.search.opened import OpenCorpus
+from pipeline.search.routes import asked_of, routes_of
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
 
@@ -29,9 +30,10 @@ class Earlier:
 
     def __init__(self, corpus: OpenCorpus, key: str, source_ids: Sequence[str]) -> None:
         wanted, sources = set(source_ids), corpus.manifest.sources
-        segments = tuple(segment for segment in corpus.manifest.segments
-                         if segment.encoder_key == key and not wanted.isdisjoint(segment.live_ids))
-        indexed = {source_id for segment in segments for source_id in segment.live_ids}
+        chosen = [segment for segment in corpus.manifest.segments
+                  if segment.encoder_key == key and not wanted.isdisjoint(segment.live_ids)]
+        segments = tuple(piece for segment in chosen for piece in segment.pieces)
+        indexed = {source_id for segment in chosen for source_id in segment.live_ids}
         self.corpus, self.key = corpus, key
         self.count = sum(sources[source_id].vectors[key] for source_id in source_ids)
         self._searched = Searched(corpus, Scope(
@@ -47,10 +49,13 @@ class Earlier:
         for first in range(0, len(vectors), BATCH):
             queries = vectors[first : first + BATCH]
             best = out[first : first + BATCH]  # a view
+            routes = None if exact else routes_of(self._searched, queries, 1)
             for entry in self._searched.scope.segments:
-                _, among = self._searched.rows_of_segment(entry)
-                found = self.corpus.segment(entry.id).search(queries, 1, exact=exact, among=among)
-                np.maximum(best, found.score[:, 0], out=best)
+                asked = asked_of(entry, routes, 0, len(queries))
+                if len(asked):
+                    _, among = self._searched.rows_of_segment(entry)
+                    found = self.corpus.segment(entry.id).search(queries[asked], 1, exact=exact, among=among)
+                    best[asked] = np.maximum(best[asked], found.score[:, 0])
             if self._searched.scope.unindexed:
                 _, scores = exact_neighbors(self._unindexed(), queries, 1)
                 np.maximum(best, scores[:, 0], out=best)
@@ -58,8 +63,9 @@ class Earlier:
 
     @property
     def is_approximate(self) -> bool:
-        """True where some are found by a graph."""
-        return any(self.corpus.segment(entry.id).has_graph for entry in self._searched.scope.segments)
+        """True where some are found by a graph, or in some cells only."""
+        return any(entry.routed_id or self.corpus.segment(entry.id).has_graph
+                   for entry in self._searched.scope.segments)
 
     def _unindexed(self) -> Iterator[NDArray[np.float32]]:
         for source_id in self._searched.scope.unindexed:

@@ -1,6 +1,7 @@
 """Index: vectors that are in no segment yet become new segments, small segments become larger ones, one task each.
 
-A search asks every segment, so there must not be many. Whatever is built holds the sources of whole segments and new
+A search asks every segment, so there must not be many; and where there would be, all become one routed segment, of
+which it asks some cells (:mod:`pipeline.run.routed`). Whatever is built holds the sources of whole segments and new
 ones; publishing it takes them out of the segments they were in (:meth:`pipeline.store.Manifest.with_segment`). So every
 step is one segment that nobody knows, then one generation: a run that is killed anywhere leaves a corpus that finds
 everything, and the next run plans what is left.
@@ -12,14 +13,17 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 from pipeline import tasks
 from pipeline.config import IndexConfig
 from pipeline.errors import PipelineError, RunError
+from pipeline.index import PARTIAL_SUFFIX
 from pipeline.run.engine import Engine, pump
 from pipeline.run.ingest import is_unwritable, unwritable
+from pipeline.run.routed import build_routed
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
 logger = logging.getLogger(__name__)
@@ -39,27 +43,25 @@ then a search looks at no more than a third of vectors in vain."""
 
 def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tuple[SegmentEntry, ...]:
     """Build what :func:`plan_segments` says, publishing each segment as it is finished."""
-    waiting = deque(plan_segments(store.manifest(), config))
-    store.clean_segments([entry.id for entry in waiting])
+    planned = list(plan_segments(store.manifest(), config))
+    routed = [entry for entry in planned if entry.cells]
+    store.clean_segments([*(entry.id for entry in planned), *(f"{entry.id}{PARTIAL_SUFFIX}" for entry in routed)])
     built = []
 
-    def submit_next() -> bool:
-        if not waiting:
-            return False
-        entry = waiting.popleft()
-        engine.submit(entry, tasks.index_sources, store.root, entry)
-        return True
+    def publish(entry: SegmentEntry) -> None:
+        store.publish(lambda manifest: manifest.with_segment(entry))
+        built.append(entry)
 
     try:
-        for entry, outcome in pump(engine, submit_next):
-            if isinstance(outcome, PipelineError):
-                raise outcome
-            if isinstance(outcome, BaseException):
-                if is_unwritable(outcome):
-                    raise unwritable(store.root, outcome) from outcome
-                raise RunError(f"segment {entry.id} cannot be built: {outcome}; mend it, run again") from outcome
-            store.publish(lambda manifest, entry=entry: manifest.with_segment(entry))  # type: ignore[misc]
-            built.append(entry)
+        for entry, _ in _outcomes(engine, store, [(entry.id, entry, (tasks.index_sources, store.root, entry))
+                                                  for entry in planned if not entry.cells]):
+            publish(entry)
+        for entry in routed:
+            def run_all(calls: Sequence[tuple[Any, ...]], name: str = entry.id) -> list[Any]:
+                ended = dict(_outcomes(engine, store, [(name, i, call) for i, call in enumerate(calls)]))
+                return [ended[i] for i in range(len(calls))]
+
+            publish(build_routed(store.root, entry, config.segment_vectors, run_all))
     finally:
         engine.cancel()
     if config.compact:  # too little is left of these for a segment: it is scanned
@@ -67,6 +69,29 @@ def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tup
             segment.id for segment in manifest.segments
             if is_worn(segment) and segment.live_count < config.exact_below))
     return tuple(built)
+
+
+def _outcomes(
+    engine: Engine, store: CorpusStore, calls: Sequence[tuple[str, Any, tuple[Any, ...]]]
+) -> Iterator[tuple[Any, Any]]:
+    """Run tasks, given as (segment id, ticket, (task, argument, …)); yield tickets and what they return as they end."""
+    waiting = deque(calls)
+
+    def submit_next() -> bool:
+        if not waiting:
+            return False
+        name, ticket, (task, *arguments) = waiting.popleft()
+        engine.submit((name, ticket), task, *arguments)
+        return True
+
+    for (name, ticket), outcome in pump(engine, submit_next):
+        if isinstance(outcome, PipelineError):
+            raise outcome
+        if isinstance(outcome, BaseException):
+            if is_unwritable(outcome):
+                raise unwritable(store.root, outcome) from outcome
+            raise RunError(f"segment {name} cannot be built: {outcome}; mend it, run again") from outcome
+        yield ticket, outcome
 
 
 def is_worn(segment: SegmentEntry) -> bool:
@@ -89,6 +114,10 @@ def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEn
     What is in no segment, and what is in a worn one, becomes new segments; but fewer than ``exact_below`` vectors are
     left as they are: searches scan them exactly. Then segments of about one size, new or old, become one. Without
     ``config.compact``, old segments stay as they are.
+
+    But what is in no routed segment becomes one once there are ``routed_from`` vectors of it, together with routed
+    segments that are at most twice as large: so each of these is more than twice as large as the next, and every time
+    a vector is built again it is in one half as large again, at least.
     """
     kinds = {(key, source.resolution) for source in manifest.sources.values() for key in source.vectors}
     for key, resolution in sorted(kinds):
@@ -99,8 +128,13 @@ def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEn
         waiting = {source_id: source.vectors[key] for source_id, source in sorted(manifest.sources.items())
                    if source.resolution == resolution and source.vectors.get(key) and source_id not in held}
         parts = list(_cut(waiting, config))
+        old = [_Part(s.live_count, s.live_ids, is_built=True) for s in kept if config.compact and not s.cells]
+        routed = [_Part(s.live_count, s.live_ids, is_built=True) for s in kept if config.compact and s.cells]
+        all_waiting = _Part(sum(waiting.values()), tuple(waiting))
+        if sum(part.count for part in (all_waiting, *old)) >= config.routed_from:
+            yield _entry(manifest, key, resolution, _routed([all_waiting, *old], routed), config.segment_vectors)
+            continue
         if config.compact:
-            old = [_Part(segment.live_count, segment.live_ids, is_built=True) for segment in kept]
             parts = _joined([*old, *parts], config.segment_vectors)
         for part in parts:
             if not part.is_built:
@@ -134,6 +168,16 @@ def _joined(parts: Sequence[_Part], most: int) -> list[_Part]:
     return [*full, *rest]
 
 
+def _routed(parts: Sequence[_Part], routed: Sequence[_Part]) -> _Part:
+    """Join all parts, and the routed ones that are at most twice as large as what they join."""
+    total, source_ids = sum(part.count for part in parts), [i for part in parts for i in part.source_ids]
+    for part in sorted(routed, key=lambda part: (part.count, part.source_ids)):
+        if part.count <= 2 * total:
+            total += part.count
+            source_ids += part.source_ids
+    return _Part(total, tuple(sorted(source_ids)))
+
+
 def _worth_joining(counts: Sequence[int], most: int) -> slice | None:
     """Find the longest run of ascending sizes, from the smallest on, that makes one of ``FACTOR`` times its largest.
 
@@ -149,14 +193,24 @@ def _worth_joining(counts: Sequence[int], most: int) -> slice | None:
     return None
 
 
-def heir_of(manifest: Manifest, segment: SegmentEntry) -> SegmentEntry:
+def heir_of(manifest: Manifest, segment: SegmentEntry, config: IndexConfig) -> SegmentEntry:
     """Return the segment that is to take the place of one that is damaged: itself, or one of what counts of it."""
     if not segment.dead:
-        return segment
-    return _entry(manifest, segment.encoder_key, segment.resolution, _Part(segment.live_count, segment.live_ids))
+        return replace(segment, cells=_planned_cells(segment.count, config.segment_vectors) if segment.cells else ())
+    return _entry(manifest, segment.encoder_key, segment.resolution, _Part(segment.live_count, segment.live_ids),
+                  config.segment_vectors if segment.cells else 0)
 
 
-def _entry(manifest: Manifest, key: str, resolution: str, part: _Part) -> SegmentEntry:
-    """Name a segment by its content, so that a segment built twice is one."""
-    digest = hashlib.sha256("\n".join([key, str(manifest.losses), *part.source_ids]).encode()).hexdigest()[:12]
-    return SegmentEntry(f"{key}-{resolution}-{digest}", key, resolution, part.count, part.source_ids)
+def _planned_cells(count: int, segment_vectors: int) -> tuple[int, ...]:
+    return (0,) * -(-2 * count // segment_vectors)
+
+
+def _entry(manifest: Manifest, key: str, resolution: str, part: _Part, segment_vectors: int = 0) -> SegmentEntry:
+    """Name a segment by its content, so that a segment built twice is one; a routed one, of cells half as large as a
+    segment of so many vectors.
+    """
+    kind = ["routed"] if segment_vectors else []
+    content = "\n".join([key, str(manifest.losses), *kind, *part.source_ids])
+    cells = _planned_cells(part.count, segment_vectors) if segment_vectors else ()
+    return SegmentEntry(f"{key}-{resolution}-{hashlib.sha256(content.encode()).hexdigest()[:12]}", key, resolution,
+                        part.count, part.source_ids, cells=cells)

@@ -30,6 +30,7 @@ from pipeline.run.engine import Engine, SerialEngine, pump
 from pipeline.run.index import heir_of
 from pipeline.run.ingest import disk_errors, is_unwritable
 from pipeline.run.progress import Tracker
+from pipeline.run.routed import build_routed, rebuild_cell
 from pipeline.run.verify import (
     FOLDERS,
     Damage,
@@ -204,11 +205,21 @@ class _Repair:
 
     def _segment(self, name: str) -> None:
         """Build a segment again, of those of its sources that count."""
-        manifest = self._store.manifest()
-        segment = next(one for one in manifest.segments if one.id == name)
-        heir = heir_of(manifest, segment)
+        manifest, limits = self._store.manifest(), self._config.index
+        segment = next((one for one in manifest.segments if one.id == name.partition("/")[0]), None)
+        if segment is None:  # of a cell: its segment has been built anew
+            return
+        cell = next((piece for piece in segment.pieces if piece.routed_id and piece.id == name), None)
+        if cell is not None and not segment.dead:
+            with set_aside(self._root, segment_folder(self._root, name)):
+                rebuild_cell(self._root, segment, cell, limits.segment_vectors, self._all)
+            return
+        heir = heir_of(manifest, segment, limits)
         with set_aside(self._root, segment_folder(self._root, heir.id)):
-            self._all([(tasks.index_sources, self._root, heir)])
+            if heir.cells:
+                heir = build_routed(self._root, heir, limits.segment_vectors, self._all)
+            else:
+                self._all([(tasks.index_sources, self._root, heir)])
         if heir != segment:
             self._store.publish(lambda manifest: manifest.with_segment(heir))
 

@@ -22,6 +22,7 @@ from pipeline.search import Corpus, Filters
 from pipeline.search.at_most import Full
 from pipeline.search.nearest import Nearest, nearest
 from pipeline.search.opened import OpenCorpus
+from pipeline.search.routes import Routes, routes_of
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
 from pipeline.store import Manifest
@@ -67,7 +68,8 @@ class _Spread:
         self._token = hashlib.sha256(manifest.to_json().encode()).hexdigest()
 
     def __call__(
-        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, full: Full | None = None
+        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
+        full: Full | None = None
     ) -> Nearest:
         """Find the ``k`` nearest windows, each worker in its part of the corpus."""
         from distributed import KilledWorker
@@ -76,12 +78,13 @@ class _Spread:
         if not workers:
             raise RunError(f"{self._client.scheduler.address}: the cluster has no workers to search on")
         parts = _parts(searched, len(workers))
+        routes = None if exact else routes_of(searched, vectors, k, careful=careful, full=full)
 
         def asked(which: Sequence[int], manifest: Manifest | None) -> list[Nearest | None]:
             # another worker may take over: all can search every part
             futures = [self._client.submit(
-                find_in_part, searched.corpus.root, self._token, manifest, parts[i], vectors, k, exact, full,
-                workers=[workers[i]], allow_other_workers=True, pure=False) for i in which]
+                find_in_part, searched.corpus.root, self._token, manifest, parts[i], vectors, k, exact, careful, full,
+                _of_part(routes, parts[i]), workers=[workers[i]], allow_other_workers=True, pure=False) for i in which]
             return list(self._client.gather(futures))
 
         try:
@@ -113,13 +116,18 @@ def _parts(searched: Searched, count: int) -> list[_Part]:
             for segments, unindexed in held if segments or unindexed]
 
 
+def _of_part(routes: Routes | None, part: _Part) -> Routes | None:
+    """Return what is asked of the cells that a part has."""
+    return None if routes is None else {cell: asked for cell, asked in routes.items() if cell in part.segment_ids}
+
+
 _held: dict[str, Callable[[_Part], Searched]] = {}
 """In a worker process: digest of a manifest → its corpus, open."""
 
 
 def find_in_part(
     root: Path, token: str, manifest: Manifest | None, part: _Part, vectors: NDArray[np.float32], k: int, exact: bool,
-    full: Full | None,
+    careful: bool, full: Full | None, routes: Routes | None,
 ) -> Nearest | None:
     """Answer from a part of a corpus, in a worker; None where its manifest is not known here and not given."""
     key = f"{root} {token}"
@@ -130,7 +138,7 @@ def find_in_part(
         held = _held[key] = _opened(root, manifest)
         for oldest in list(_held)[:-KEPT_CORPORA]:
             _held.pop(oldest, None)  # another thread may have, as this one may what another is about to ask
-    return nearest(held(part), vectors, k, exact=exact, full=full)
+    return nearest(held(part), vectors, k, exact=exact, careful=careful, full=full, routes=routes)
 
 
 def _opened(root: Path, manifest: Manifest) -> Callable[[_Part], Searched]:

@@ -212,7 +212,10 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
     for segment in manifest.segments:
         folder = segment_folder(root, segment.id)
         items.append(Item("segment", segment.id, folder,
-                          partial(segment_faults, folder, (segment.source_ids, segment.count))))
+                          partial(segment_faults, folder, (segment.source_ids, segment.count), cells=False)))
+        cells = [(piece, segment_folder(root, piece.id)) for piece in segment.pieces if piece.routed_id]
+        items += [Item("segment", piece.id, cell, partial(segment_faults, cell, (None, piece.count)))
+                  for piece, cell in cells]
     known = {item.folder for item in items}
     return [*items, *(item for item in _orphans(root, expected)
                       if item.folder not in known and not is_retired(manifest, item.folder.relative_to(root)))]
@@ -265,7 +268,8 @@ def unchanged_file(manifest: Manifest, source_id: str) -> str:
 def _checked(item: Item) -> tuple[int, list[Fault]]:
     faults = list(item.check())
     with suppress(OSError):
-        return sum(path.stat().st_size for path in item.folder.rglob("*") if path.is_file()), faults
+        files = item.folder.glob("*") if item.kind == "segment" else item.folder.rglob("*")  # cells are items, too
+        return sum(path.stat().st_size for path in files if path.is_file()), faults
     return 0, faults
 
 

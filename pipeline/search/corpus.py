@@ -93,6 +93,7 @@ class Corpus:
         power: Any = None,
         k: int = 10,
         exact: bool = False,
+        careful: bool = False,
         encoder: str | None = None,
         polarisation: int | None = None,
         all_resolutions: bool = False,
@@ -121,6 +122,8 @@ class Corpus:
             Hits to return; fewer where there are not so many.
         exact : bool
             Compare with every vector, instead of following the index.
+        careful : bool
+            Follow the index farther: it takes longer, and less is missed.
         encoder : str, optional
             Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with. Of
             several versions of one name, that of ``corpus.toml``; for another, or if it is none of them, give the key.
@@ -170,7 +173,7 @@ class Corpus:
             scope, findable = searched.scope, searched.count()
             exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
             second_look = self._second_look(query, rerank, rerank_drift, rerank_mirror, near_frequency)
-            found = self._found(query, searched, k, exact, at_most, second_look)
+            found = self._found(query, searched, k, exact, careful, at_most, second_look)
             hits = tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1))
         if near_frequency:
             from pipeline.search.second_look import nearness_of
@@ -182,6 +185,7 @@ class Corpus:
         return SearchResult(
             query={**query.record, **_note(query, at_most.said_of(hits, k)), "encoder": key,
                    "resolutions": sorted(scope.resolutions), "resolutions_left_out": left_out, "k": k, "exact": exact,
+                   "careful": careful,
                    "rerank": rerank, "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
                    "near_frequency": near_frequency, "filters": scope.filters.to_json(), "per_file": per_file,
                    "per_mhz": per_mhz},
@@ -240,17 +244,19 @@ class Corpus:
         return None
 
     def _found(
-        self, query: Query, searched: Searched, k: int, exact: bool, at_most: AtMost, second_look: _SecondLook | None
+        self, query: Query, searched: Searched, k: int, exact: bool, careful: bool, at_most: AtMost,
+        second_look: _SecondLook | None,
     ) -> list[tuple[Merged, Match | None]]:
         """Return the ``k`` best hits by cosine, or of the best by cosine those that a second look prefers."""
+        best_hits = partial(self._best_hits, searched, query, exact=exact, careful=careful)
         if second_look is None:
-            return [(hit, None) for hit in self._best_hits(searched, query, k, exact=exact, at_most=at_most)]
+            return [(hit, None) for hit in best_hits(k, at_most=at_most)]
         from pipeline.search.second_look import POOL
 
-        pool = self._best_hits(searched, query, max(k, POOL), exact=exact)
+        pool = best_hits(max(k, POOL))
         if at_most:
             # of twice as many that differ enough, any order leaves k
-            others = self._best_hits(searched, query, 2 * k, exact=exact, at_most=at_most)
+            others = best_hits(2 * k, at_most=at_most)
             pool = list({(hit.best.window.source_id, hit.best.window.number): hit for hit in (*others, *pool)}.values())
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
         return at_most.pick(second_look(pool), k, lambda found: window_of(found[0]))[0]

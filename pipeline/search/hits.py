@@ -29,8 +29,8 @@ MOST_MERGED = 1000
 
 
 def best_hits(
-    searched: Searched, query: Query, k: int, *, exact: bool = False, at_most: AtMost | None = None,
-    find: Finder = nearest,
+    searched: Searched, query: Query, k: int, *, exact: bool = False, careful: bool = False,
+    at_most: AtMost | None = None, find: Finder = nearest,
 ) -> list[Merged]:
     """Return the ``k`` best hits, fewer only where there are not so many.
 
@@ -46,7 +46,7 @@ def best_hits(
     fetch = max(FEWEST, A_HIT * k)
     while True:
         fetch = min(fetch, searched.scope.count)
-        found = find(searched, query.vectors, fetch, exact=exact, full=full)
+        found = find(searched, query.vectors, fetch, exact=exact, careful=careful, full=full)
         candidates.add(found)
         is_all = len(found.score) < fetch or fetch == searched.scope.count
         # what scores below the last one fetched may have betters that were not

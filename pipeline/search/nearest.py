@@ -1,4 +1,7 @@
-"""The stored windows nearest to some vectors: every segment is asked, and what is in no segment yet is scanned."""
+"""The stored windows nearest to some vectors: segments are asked, and what is in no segment yet is scanned.
+
+Every segment is; of a routed one, the cells that :mod:`pipeline.search.routes` says.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.index import exact_neighbors
+from pipeline.index import BEAM_A_ROW, CAREFUL_BEAM, exact_neighbors
 from pipeline.search.at_most import Full
+from pipeline.search.routes import Routes, asked_of, routes_of
 from pipeline.search.searched import Searched
 
 BATCH = 256
@@ -58,13 +62,15 @@ class Finder(Protocol):
     """How the nearest windows are found: :func:`nearest`, or it elsewhere."""
 
     def __call__(
-        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, full: Full | None = None
+        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
+        full: Full | None = None
     ) -> Nearest:
         """Do what :func:`nearest` does."""
 
 
 def nearest(
-    searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, full: Full | None = None
+    searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
+    full: Full | None = None, routes: Routes | None = None
 ) -> Nearest:
     """Find the ``k`` windows that resemble any of the query's vectors most, fewer only where there are fewer.
 
@@ -74,17 +80,27 @@ def nearest(
     ----------
     vectors : (q, d) float32
     exact : bool
-        Scan segments too, instead of walking their graphs.
+        Scan segments too, instead of walking their graphs, and all cells.
+    careful : bool
+        Walk farther, and ask more cells.
     full : Full, optional
         Places not to look in.
+    routes : Routes, optional
+        Which cells to ask, where that is known already.
     """
+    if routes is None and not exact:
+        routes = routes_of(searched, vectors, k, careful=careful, full=full)
+    beam = max(CAREFUL_BEAM, 2 * BEAM_A_ROW * k) if careful else None
     best = Nearest.none()
     for first in range(0, len(vectors), BATCH):
         queries = vectors[first : first + BATCH]
         for entry in searched.scope.segments:
+            asked = asked_of(entry, routes, first, first + len(queries))
+            if not len(asked):
+                continue
             positions, among = searched.rows_of_segment(entry, full)
-            found = searched.corpus.segment(entry.id).search(queries, k, exact=exact, among=among)
-            best = best.best_with(_flat(positions[found.row_source], found.row_number, found.score, first), k)
+            found = searched.corpus.segment(entry.id).search(vectors[asked], k, exact=exact, beam=beam, among=among)
+            best = best.best_with(_flat(positions[found.row_source], found.row_number, found.score, asked), k)
         if searched.scope.unindexed:
             best = best.best_with(_scan(searched, queries, k, first, full), k)
     return best
@@ -108,7 +124,8 @@ def scores_of(
     if len(stored):
         for first in range(0, len(vectors), BATCH):
             at, score = exact_neighbors(stored, vectors[first : first + BATCH], len(stored), unit_length=True)
-            best = best.best_with(_flat(np.full(at.shape, source), numbers[at], score, first), len(stored))
+            asked = np.arange(first, first + len(at))
+            best = best.best_with(_flat(np.full(at.shape, source), numbers[at], score, asked), len(stored))
     return best
 
 
@@ -129,11 +146,11 @@ def _stored_among(
 
 
 def _flat(
-    source: NDArray[np.int64], number: NDArray[np.int64], score: NDArray[np.float32], first_query: int
+    source: NDArray[np.int64], number: NDArray[np.int64], score: NDArray[np.float32], asked: NDArray[np.int64]
 ) -> Nearest:
-    """Turn answers (q, k) into one list; places that no window fills score −inf."""
+    """Turn answers (q, k) to some queries (q,) into one list; places that no window fills score −inf."""
     filled = np.isfinite(score)
-    query = np.broadcast_to(first_query + np.arange(len(score))[:, None], score.shape)
+    query = np.broadcast_to(asked[:, None], score.shape)
     return Nearest(source[filled], number[filled], score[filled], query[filled])
 
 
@@ -159,7 +176,7 @@ def _scan(
     for position in np.unique(sources[at >= 0]):
         here = (sources == position) & (at >= 0)
         number[here] = searched.corpus.numbers(searched.scope.source_ids[position])[rows[here]]
-    return _flat(sources, number, score, first_query)
+    return _flat(sources, number, score, np.arange(first_query, first_query + len(queries)))
 
 
 def _stored_vectors(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import Config
 from pipeline.errors import CorpusDamaged, CorpusError
-from pipeline.index import Segment
+from pipeline.index import Routing, Segment
 from pipeline.model import Window
 from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder, source_named
 from pipeline.windows import Tiling
@@ -45,6 +45,7 @@ class OpenCorpus:
         self._room = KEPT_BYTES
         self._lock = threading.Lock()
         self._segments: dict[str, Segment] = {}
+        self._routed = {segment.id: segment for segment in self.manifest.segments if segment.cells}
 
     @contextmanager
     def outlived(self) -> Iterator[None]:
@@ -66,11 +67,20 @@ class OpenCorpus:
                               ) from error
 
     def segment(self, segment_id: str) -> Segment:
-        """Open a segment, once."""
+        """Open a segment or a cell of one, once."""
         with self._lock:
             if segment_id not in self._segments:
-                self._segments[segment_id] = Segment.open(segment_folder(self.root, segment_id))
+                routed = self._routed.get(segment_id.partition("/")[0])
+                self._segments[segment_id] = Segment.open(segment_folder(self.root, segment_id),
+                                                          routed.source_ids if routed else None)
             return self._segments[segment_id]
+
+    def routing(self, routed_id: str) -> tuple[Routing, NDArray[np.int64]]:
+        """Read the centroids of a routed segment; tell which of them its cells are, in the order of its pieces."""
+        cells = self._routed[routed_id].cells
+        routing = self._keep((routed_id, "routing"), lambda: Routing.open(
+            segment_folder(self.root, routed_id), len(cells)))
+        return routing, np.flatnonzero(cells)
 
     def windows(self, source_id: str) -> SourceGroup:
         """Open a source's windows."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.errors import QueryError
 from pipeline.search.filters import Filters
 from pipeline.store import Manifest, SegmentEntry
+
+FEW = 100_000
+"""Vectors of some sources that are read and compared in the time in which their rows are looked up in 10^8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +22,9 @@ class Scope:
     filters: Filters
     source_ids: tuple[str, ...]
     segments: tuple[SegmentEntry, ...]
-    """Those with vectors of any of these sources; they may hold others', too."""
+    """Those with vectors of any of these sources; they may hold others', too. Of a routed one, its cells."""
     unindexed: tuple[str, ...]
-    """Sources whose vectors are in no segment."""
+    """Sources whose vectors are in no segment, or so few of a routed one that they are sooner scanned."""
     count: int
     """Vectors of these sources, whether their windows pass the filters or not."""
 
@@ -46,11 +50,18 @@ class Scope:
         if filters and not counts:
             raise QueryError(f"no source with vectors of {encoder_key} and resolution "
                              f"{' or '.join(sorted(resolutions))} has all of: {filters}")
-        segments = tuple(
+        chosen = [
             segment for segment in manifest.segments
             if segment.encoder_key == encoder_key and segment.resolution in resolutions
-            and not counts.keys().isdisjoint(segment.live_ids)
-        )
-        indexed = {source_id for segment in segments for source_id in segment.live_ids}
+            and not counts.keys().isdisjoint(segment.live_ids) and not _is_sooner_scanned(segment, counts)
+        ]
+        indexed = {source_id for segment in chosen for source_id in segment.live_ids}
         unindexed = tuple(source_id for source_id in counts if source_id not in indexed)
-        return cls(encoder_key, resolutions, filters, tuple(counts), segments, unindexed, sum(counts.values()))
+        pieces = tuple(piece for segment in chosen for piece in segment.pieces)
+        return cls(encoder_key, resolutions, filters, tuple(counts), pieces, unindexed, sum(counts.values()))
+
+
+def _is_sooner_scanned(segment: SegmentEntry, counts: Mapping[str, int]) -> bool:
+    """Tell whether filters take so little of a routed segment that looking for it in every cell takes longer."""
+    taken = [counts[source_id] for source_id in segment.live_ids if source_id in counts]
+    return bool(segment.cells) and len(taken) < len(segment.live_ids) and sum(taken) <= FEW

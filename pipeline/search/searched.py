@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -28,11 +28,13 @@ class Searched:
         self._takes_all = np.array([scope.filters.takes_all_windows(sources[source_id].header)
                                     for source_id in scope.source_ids], np.bool_)
         self._of_segment: dict[str, tuple[NDArray[np.int64], Mask | None]] = {}
+        self._positions: dict[str, NDArray[np.int64]] = {}
 
     @cached_property
     def segment_of(self) -> Mapping[str, str]:
-        """Source id → id of the segment its vectors are in, for those that are in one."""
-        return {source_id: entry.id for entry in self.scope.segments for source_id in entry.live_ids}
+        """Source id → id of the segment its vectors are in, for those that are in one and not spread over cells."""
+        return {source_id: entry.id for entry in self.scope.segments if not entry.routed_id
+                for source_id in entry.live_ids}
 
     def count(self) -> int:
         """Count the stored windows that may be found.
@@ -100,16 +102,25 @@ class Searched:
 
     def _passing_rows(self, entry: SegmentEntry) -> tuple[NDArray[np.int64], Mask | None]:
         segment = self.corpus.segment(entry.id)
-        here = {source_id: self.position[source_id] for source_id in entry.live_ids if source_id in self.position}
-        positions = np.array([here.get(source_id, -1) for source_id in segment.source_ids], np.int64)
+        positions = self._positions_of(entry, segment.source_ids)
         takes_all = self._takes_all[positions] & (positions >= 0)
         if takes_all.all():
             return positions, None
         passes = (positions >= 0)[segment.row_source]
+        if (takes_all | (positions < 0)).all():
+            return positions, passes
         partly = passes & ~takes_all[segment.row_source]
         _narrow(partly, segment.row_source, segment.row_number,
                 lambda i, numbers: self.passes(segment.source_ids[i], numbers))
         return positions, passes & (takes_all[segment.row_source] | partly)
+
+    def _positions_of(self, entry: SegmentEntry, source_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Tell where a segment's sources stand in the scope, −1 for those it lacks: once for all cells of one."""
+        key = entry.routed_id or entry.id
+        if key not in self._positions:
+            here = {source_id: self.position[source_id] for source_id in entry.live_ids if source_id in self.position}
+            self._positions[key] = np.array([here.get(source_id, -1) for source_id in source_ids], np.int64)
+        return self._positions[key]
 
 
 def _narrow(

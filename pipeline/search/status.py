@@ -44,6 +44,8 @@ class CorpusStatus:
     segments: int
     size_bytes: int
     """Of all files in the folder."""
+    cells: int = 0
+    """Cells of the routed segments, each asked by the queries near it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary, as ``status --json`` prints it."""
@@ -72,6 +74,7 @@ def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
         vectors_indexed=indexed,
         vectors_unindexed=sum(vectors.values()) - indexed,
         segments=len(manifest.segments),
+        cells=sum(len(segment.pieces) for segment in manifest.segments if segment.cells),
         size_bytes=sum(_size(Path(folder, name)) for folder, _, names in os.walk(root) for name in names),
     )
 

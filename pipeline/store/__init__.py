@@ -5,7 +5,7 @@ from pipeline.store.corpus import CorpusStore, Recovered
 from pipeline.store.encoder import corpus_encoder, freeze_projection, is_fitted
 from pipeline.store.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.store.groups import SourceGroup, VectorGroup
-from pipeline.store.layout import segment_folder, source_folder, vector_folder
+from pipeline.store.layout import cell_id, segment_folder, source_folder, vector_folder
 from pipeline.store.manifest import Manifest, removed_message
 from pipeline.store.names import source_named
 from pipeline.store.parts import (
@@ -28,6 +28,7 @@ __all__ = [
     "SourceEntry",
     "SourceGroup",
     "VectorGroup",
+    "cell_id",
     "commit_source_group",
     "commit_vector_group",
     "corpus_encoder",

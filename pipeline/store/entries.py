@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from pipeline.errors import Reason
 from pipeline.model import CoarseLayout, Header, Source, Status
+from pipeline.store.layout import cell_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,22 @@ class SegmentEntry:
     """Sources whose vectors it holds, dead ones included."""
     dead: Mapping[str, int] = field(default_factory=dict, hash=False)
     """Source id → vectors of it that no longer count: the source is gone, or is in a newer segment."""
+    cells: tuple[int, ...] = ()
+    """Of a routed segment: vectors in each of its cells, zeros until it is built. Each is a segment of its own, and a
+    search asks those near its query (:mod:`pipeline.index.routed`)."""
+
+    @property
+    def pieces(self) -> tuple[SegmentEntry, ...]:
+        """The segments that can be opened: itself, or its cells, each with all of its sources."""
+        if not self.cells:
+            return (self,)
+        return tuple(replace(self, id=cell_id(self.id, cell), count=count, cells=())
+                     for cell, count in enumerate(self.cells) if count)
+
+    @property
+    def routed_id(self) -> str:
+        """Of a cell, the id of the routed segment that it is part of; else empty."""
+        return self.id.partition("/")[0] if "/" in self.id else ""
 
     @property
     def live_ids(self) -> tuple[str, ...]:
@@ -95,4 +112,4 @@ class SegmentEntry:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Entry from its dictionary."""
-        return cls(**{**record, "source_ids": tuple(record["source_ids"])})
+        return cls(**{**record, "source_ids": tuple(record["source_ids"]), "cells": tuple(record.get("cells", ()))})

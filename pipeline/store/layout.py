@@ -12,6 +12,8 @@ SOURCES = "sources"
 VECTORS = "vectors"
 SEGMENTS = "index"
 ENCODERS = "encoders"
+CELL = "cell-"
+"""Begins the name of a cell, in the folder of its routed segment."""
 PROJECTION_COPY = "copy.npz"
 """Beside each projection."""
 STAGING = "staging"
@@ -30,8 +32,16 @@ def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:
 
 
 def segment_folder(root: Path, segment_id: str) -> Path:
-    """Folder of one index segment."""
+    """Folder of one index segment; a cell's (:func:`cell_id`) is in that of its routed segment."""
+    routed_id, _, cell = segment_id.partition("/")
+    if cell.startswith(CELL):
+        return root / SEGMENTS / _name(routed_id) / _name(cell)
     return root / SEGMENTS / _name(segment_id)
+
+
+def cell_id(routed_id: str, cell: int) -> str:
+    """Id of one cell of a routed segment."""
+    return f"{routed_id}/{CELL}{cell:04d}"
 
 
 def projection_file(root: Path, encoder: str) -> Path:

@@ -16,8 +16,9 @@ from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.store.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.text import shown
 
-FORMAT = 3
-"""2 added what has been removed: a program that does not know of it would find it again. 3 added when files failed."""
+FORMAT = 4
+"""2 added what has been removed: a program that does not know of it would find it again. 3 added when files failed.
+4 added routed segments; a manifest without any is written as 3, so that programs that know of none still read it."""
 CLASS_TOLERANCE = 0.01
 """Channel widths and sampling times that differ by less, relatively, are one resolution class."""
 
@@ -226,7 +227,11 @@ def removed_message(path: str, source_id: str) -> str:
 def _fields_of(value: Any) -> dict[str, Any]:
     """Give :func:`json.dumps` what a dataclass holds, and say which format a manifest has."""
     record = {name: getattr(value, name) for name in value.__slots__}
-    return {"format": FORMAT, **record} if isinstance(value, Manifest) else record
+    if isinstance(value, SegmentEntry) and not value.cells:
+        del record["cells"]
+    if isinstance(value, Manifest):
+        return {"format": FORMAT if any(segment.cells for segment in value.segments) else 3, **record}
+    return record
 
 
 def _class_of(header: Header, classes: Collection[str]) -> str:

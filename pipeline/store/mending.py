@@ -18,6 +18,7 @@ from pipeline.durable import make_folder, publish_folder, sync_folder, write_ato
 from pipeline.errors import ConfigError, CorpusDamaged
 from pipeline.store.identity import identity_bytes, read_identity, write_identity
 from pipeline.store.layout import (
+    CELL,
     DAMAGED,
     ENCODERS,
     IDENTITY,
@@ -30,7 +31,7 @@ from pipeline.store.layout import (
 from pipeline.store.manifest import Manifest
 from pipeline.store.seal import Seal
 
-_PLACES = (f"{SOURCES}/*", f"{VECTORS}/*/*", f"{SEGMENTS}/*", f"{ENCODERS}/*")
+_PLACES = (f"{SOURCES}/*", f"{VECTORS}/*/*", f"{SEGMENTS}/*/{CELL}*", f"{SEGMENTS}/*", f"{ENCODERS}/*")
 
 
 @contextmanager

@@ -1,85 +1,102 @@
-"""Measure what routing by k-means cells would find: a query asks only the segments of its nearest cells.
+"""Measure routed segments: what a search finds of the true nearest, how much it looks at, and how long it takes.
 
-    python -m tests.benchmarks.bench_cells [--count 100000] [--cells 20] [--queries 500]
+    python -m tests.benchmarks.bench_cells [--size 100000] [--segment 10000] [--queries 500] [--folder DIR]
 
-A study for corpora of 10^8 vectors and more; the index has no cells. Heavy-tailed vectors are spread over cells, each
-into its nearest or its two nearest; within the cells asked the search is exact, so what is missed is missed by routing
-alone. Recall is by distance: an answer counts if it is no farther than the true tenth neighbour.
+One corpus of heavy-tailed vectors of the default encoder's size, as an ingest leaves it, is indexed twice by the
+product: as plain segments, each of which a search asks, and as one routed segment. Segments are as small as --segment,
+so that there are so many as a large corpus has of the size they are there: cells are half as large. Queries are new
+vectors, one after the other, in one thread. Recall is by distance: an answer counts if it is no farther than the true
+tenth neighbour.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
+import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+# before numpy and numba load: one thread
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tests.benchmarks.bench_index import K, prepared, truth
+from pipeline.config import IndexConfig
+from pipeline.run.engine import SerialEngine
+from pipeline.run.index import index_corpus
+from pipeline.search.nearest import nearest
+from pipeline.search.opened import OpenCorpus
+from pipeline.search.routes import routes_of
+from pipeline.search.scope import Scope
+from pipeline.search.searched import Searched
+from tests.benchmarks.bench_index import K, truth
 from tests.benchmarks.peers import Vectors
 from tests.benchmarks.report import heading, table
+from tests.benchmarks.synthetic import Synthetic
 from tests.index.heavy_tailed import recall_by_distance
 
-ASKED = (1, 2, 3, 4, 6)
-COPIES = (1, 2)
-"""Cells that hold a vector."""
-SAMPLE = 256
-"""Vectors a cell that k-means looks at."""
+FETCHED = (K, 50)
+"""Windows asked for: the true ten nearest, and what a search for ten hits fetches."""
 
 
-def centres_of(vectors: Vectors, cells: int) -> Vectors:
-    """Return unit centres (cells, d), by k-means of a sample."""
-    from sklearn.cluster import KMeans
-
-    sample = np.random.default_rng(0).choice(len(vectors), min(len(vectors), SAMPLE * cells), replace=False)
-    found = KMeans(cells, n_init=1, random_state=0).fit(vectors[sample]).cluster_centers_
-    unit: Vectors = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+def opened(corpus: Synthetic) -> tuple[OpenCorpus, Scope]:
+    """Open what there is now."""
+    manifest = corpus.store.manifest()
+    resolutions = frozenset(entry.resolution for entry in manifest.sources.values())
+    return OpenCorpus(corpus.root), Scope.of(manifest, corpus.spec.key, resolutions)
 
 
-def nearest_cells(vectors: Vectors, centres: Vectors, count: int) -> NDArray[np.int64]:
-    """Return the ``count`` cells (n, count) nearest to each vector, best first."""
-    return np.argsort(-(vectors @ centres.T), axis=1, kind="stable")[:, :count]
+def asked_share(where: Searched, query: Vectors, k: int, careful: bool) -> tuple[int, float]:
+    """Count the segments and cells a query is asked of, and the share of vectors in them."""
+    routes = routes_of(where, query, k, careful=careful)
+    chosen = [entry for entry in where.scope.segments if not entry.routed_id or entry.id in routes]
+    return len(chosen), sum(entry.count for entry in chosen) / where.scope.count
 
 
-def found_scores(vectors: Vectors, queries: Vectors, held: NDArray[np.int64], asked: NDArray[np.int64]
-                 ) -> tuple[NDArray[np.float32], float]:
-    """Return the cosines (q, K) of the best vectors in the cells asked, and the share of vectors looked at."""
-    scores = np.full((len(queries), K), -1, np.float32)
-    looked_at = 0
-    for i, cells in enumerate(asked):
-        there = np.isin(held, cells)
-        looked_at += int(there.sum())
-        found = vectors[there.any(axis=1)] @ queries[i]
-        best = -np.sort(-found)[:K]
-        scores[i, : len(best)] = best
-    return scores, looked_at / len(queries) / len(vectors)
-
-
-def measured(vectors: Vectors, queries: Vectors, cells: int) -> Iterator[Sequence[object]]:
-    """Rows of the table."""
-    exact, centres = truth(vectors, queries), centres_of(vectors, cells)
-    for copies in COPIES:
-        held = nearest_cells(vectors, centres, copies)
-        largest = np.bincount(held.ravel(), minlength=cells).max() / len(vectors)
-        for count in ASKED:
-            scores, share = found_scores(vectors, queries, held, nearest_cells(queries, centres, count))
-            yield (copies, f"{largest:.1%}", f"{count} of {cells}", f"{share:.1%}",
-                   f"{recall_by_distance(scores, exact):.4f}")
+def measured(name: str, corpus: Synthetic, queries: Vectors, exact: Vectors) -> Iterator[Sequence[object]]:
+    """Rows of the table for one way of indexing."""
+    held, scope = opened(corpus)
+    for k in FETCHED:
+        for careful in (False, True):
+            where = Searched(held, scope)
+            for query in queries[:50]:
+                nearest(where, query[None], k, careful=careful)  # whatever is loaded and opened by the first
+            taken, found, shares = [], [], []
+            for query in queries:
+                began = time.perf_counter()
+                best = nearest(where, query[None], k, careful=careful)
+                taken.append(1e3 * (time.perf_counter() - began))
+                found.append(best.score[:K])
+                shares.append(asked_share(where, query[None], k, careful))
+            asked, share = np.mean(shares, axis=0)
+            yield (f"{name}{', careful' if careful else ''}, {k} fetched", len(scope.segments), f"{asked:.1f}",
+                   f"{share:.1%}", f"{recall_by_distance(np.array(found), exact):.4f}",
+                   f"{np.quantile(taken, 0.5):.2f}", f"{np.quantile(taken, 0.95):.2f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100_000)
-    parser.add_argument("--cells", type=int, default=20)
+    parser.add_argument("--size", type=int, default=100_000, help="vectors")
+    parser.add_argument("--segment", type=int, help="vectors a segment; default: a tenth of them")
     parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--folder", type=Path, help="where the corpus is made; default: a temporary folder")
     options = parser.parse_args()
-    drawn = prepared(options.count + options.queries, 128, seed=1)
-    vectors = drawn[: options.count]
-    for kind, queries in (("new", drawn[options.count :]), ("stored", drawn[: options.queries])):
-        heading(f"Cells: {options.count:,} vectors, {kind} queries", "scikit-learn", "numpy")
-        table(("cells a vector is in", "largest cell", "cells asked", "vectors looked at", f"recall@{K}"),
-              measured(vectors, queries, options.cells))
+    segment = options.segment or options.size // 10
+    rows: list[Sequence[object]] = []
+    with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
+        corpus = Synthetic(Path(scratch) / "corpus", options.size, sources=40, held_out=options.queries)
+        exact = truth(corpus.vectors, corpus.queries)
+        for name, routed_from in (("segments", options.size + 1), ("routed", 1)):
+            limits = IndexConfig(exact_below=1, segment_vectors=segment, routed_from=routed_from)
+            began = time.process_time()
+            index_corpus(SerialEngine(), corpus.store, limits)
+            built_s = time.process_time() - began
+            rows += [(*row, f"{built_s:,.0f}") for row in measured(name, corpus, corpus.queries, exact)]
+    heading(f"Cells: {options.size:,} vectors, segments of {segment:,}, new queries", "pynndescent", "numpy")
+    table(("", "segments or cells", "asked", "vectors in them", f"recall@{K}", "p50, ms", "p95, ms",
+           "processor time to build, s"), rows)
 
 
 if __name__ == "__main__":

@@ -37,14 +37,17 @@ PART_ROWS = 8192
 class Synthetic:
     """A corpus of sources with heavy-tailed vectors of the default encoder, and cutouts of noise."""
 
-    def __init__(self, root: Path, count: int, sources: int, seed: int = 1) -> None:
+    def __init__(self, root: Path, count: int, sources: int, seed: int = 1, held_out: int = 0) -> None:
         config = Config()
         self.root, self.count = root, count
         self.store = CorpusStore.create(root, config.identity())
         (root / CONFIG_FILE).write_text(config.to_toml())
         self.spec: EncoderSpec = corpus_encoder(root, config.encoder, config.scan.grid).spec
         rng = np.random.default_rng(seed)
-        vectors = heavy_tailed(count, self.spec.dimension, seed)
+        vectors = heavy_tailed(count + held_out, self.spec.dimension, seed)
+        vectors, self.queries = vectors[:count], vectors[count:]
+        """Of the latter, no source has any."""
+        self.vectors = vectors
         cutouts = rng.integers(1, 256, (PART_ROWS, config.scan.integrations, config.scan.window), dtype=np.uint8)
         self.windows: list[str] = []
         """Some of them, as a search names them."""

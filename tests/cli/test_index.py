@@ -40,6 +40,21 @@ def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path
     assert lookalike("index", "--corpus", root, "--exact-below", "2").out.startswith("nothing to index: fewer than 2 ")
 
 
+def test_a_routed_segment_is_built_told_and_searched(
+    lookalike: Lookalike, corpus: Path, kept: str, tmp_path: Path
+) -> None:
+    root = shutil.copytree(corpus, tmp_path / "corpus")
+    asked = ("search", "--corpus", root, "--window", kept, "--json", "--careful")
+    unindexed = lookalike(*asked).json
+    ran = lookalike("index", "--corpus", root, "--routed-from", "2")
+    (segment,) = CorpusStore.open(root).manifest().segments
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources in 1 cell\n"
+    assert f"{segment.count} vectors in 1 segment of 1 cell, 0 scanned" in lookalike("status", "--corpus", root).out
+    assert lookalike(*asked).json["hits"] == unindexed["hits"]
+    assert unindexed["query"]["careful"] is True
+
+
 def test_json_lists_the_new_segments(lookalike: Lookalike, corpus: Path, tmp_path: Path) -> None:
     root = shutil.copytree(corpus, tmp_path / "corpus")
     ran = lookalike("index", "--corpus", root, "--exact-below", "2", "--json")
@@ -61,8 +76,8 @@ def test_flags_beat_the_corpus_file(lookalike: Lookalike, tmp_path: Path, monkey
     monkeypatch.setattr(pipeline.run, "index", index)
     assert "fewer than 7 vectors" in lookalike("index", "--corpus", tmp_path).out
     lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1",
-              "--no-compact")
+              "--no-compact", "--routed-from", "900")
     assert [(call.index, call.run) for call in calls] == [
         (IndexConfig(exact_below=7), RunConfig(scheduler="tcp://old:1")),
-        (IndexConfig(exact_below=5, compact=False), RunConfig(scheduler="tcp://new:1")),
+        (IndexConfig(exact_below=5, compact=False, routed_from=900), RunConfig(scheduler="tcp://new:1")),
     ]

@@ -33,7 +33,8 @@ def test_reasons_classes_and_large_numbers_are_readable() -> None:
     own, other = "power-spectrum-v1", "resnet50-v2"
     status = CorpusStatus("/c", 12, 1234, {"2.794Hz-18.25s": 1230, "2861Hz-1.074s": 4}, {"busy": 1, "done": 9400},
                           {"BUSY": 1}, 12_500_000_000, 250_000_000, {own: 250_000_000, other: 1},
-                          own, {own: 1234, other: 34}, {own: 0, other: 1000}, 249_000_000, 1_000_001, 1, 5_000_000_000)
+                          own, {own: 1234, other: 34}, {own: 0, other: 1000}, 249_000_000, 1_000_001, 1, 5_000_000_000,
+                          cells=1200)
     assert lines(status) == [
         "/c, generation 12, 5,000.0 MB",
         "sources   1,234 (1230 of 2.794Hz-18.25s, 4 of 2861Hz-1.074s)",
@@ -42,7 +43,7 @@ def test_reasons_classes_and_large_numbers_are_readable() -> None:
         "windows   12,500,000,000 seen, 250,000,000 kept (2.00 %)",
         "vectors   250,000,000 of power-spectrum-v1, the default of searches",
         "vectors   1 of resnet50-v2; 1,200 sources with 1,000 windows yet to embed",
-        "index     249,000,000 vectors in 1 segment, 1,000,001 scanned exactly",
+        "index     249,000,000 vectors in 1 segment of 1,200 cells, 1,000,001 scanned exactly",
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -160,6 +162,50 @@ def test_a_segment_is_built_anew_once_a_quarter_is_dead(removed: list[str], buil
         manifest = manifest.with_segment(entry)
     worn = [s.id for s in manifest.segments if is_worn(s) and s.live_count < 20]
     assert [s.live_count for s in manifest.without_segments(worn).segments] == left
+
+
+@given(st.lists(st.integers(0, 300), max_size=40), st.sampled_from([300, 1000]))
+def test_routed_segments_are_few_and_leave_less_than_one_begins_with(counts: list[int], routed_from: int) -> None:
+    limits = IndexConfig(exact_below=20, segment_vectors=200, routed_from=routed_from)
+    manifest, work = Manifest(), 0
+    for count in counts:
+        manifest, built = night(manifest, [count], limits)
+        for entry in built:
+            assert len(entry.cells) in (0, math.ceil(2 * entry.count / 200))
+            assert not entry.cells or entry.count >= routed_from
+            work += entry.count if entry.cells else 0
+    indexed = [source_id for segment in manifest.segments for source_id in segment.live_ids]
+    assert len(indexed) == len(set(indexed))
+    routed = sorted(segment.live_count for segment in manifest.segments if segment.cells)
+    total = sum(counts)
+    assert total - sum(routed) < routed_from
+    assert all(larger > 2 * smaller for smaller, larger in itertools.pairwise(routed))
+    assert work <= total * (1 + math.log(max(1, total / routed_from), 1.5))
+
+
+def test_a_routed_segment_takes_in_routed_ones_that_are_not_much_larger() -> None:
+    limits = IndexConfig(exact_below=10, segment_vectors=50, routed_from=100)
+    manifest, sizes = Manifest(), []
+    for _ in range(16):
+        manifest, _ = night(manifest, [50], limits)
+        sizes.append(sorted((segment.live_count, bool(segment.cells)) for segment in manifest.segments))
+    assert sizes[:3] == [[(50, False)], [(100, True)], [(50, False), (100, True)]]
+    assert [[count for count, _ in sizes[i]] for i in (3, 5, 7, 9, 11, 13, 15)] == [
+        [200], [300], [100, 300], [500], [100, 500], [200, 500], [800]]
+    unjoined = replace(limits, compact=False)
+    manifest, _ = night(manifest, [50, 60], unjoined)
+    assert sorted(segment.live_count for segment in manifest.segments) == [110, 800]
+    manifest = manifest.without_sources([f"GBT_{i:03d}" for i in range(4)])
+    (again,) = plan_segments(manifest, limits)
+    assert (again.count, bool(again.cells)) == (600 + 110, True), "a quarter was dead"
+
+
+def test_a_routed_segment_bears_another_name_than_one_of_the_same_sources() -> None:
+    manifest = manifest_of([10, 10])
+    (plain,) = plan_segments(manifest, IndexConfig(exact_below=10))
+    (routed,) = plan_segments(manifest, IndexConfig(exact_below=10, routed_from=20))
+    assert plain.source_ids == routed.source_ids
+    assert plain.id != routed.id
 
 
 def test_a_segment_of_what_came_anew_bears_another_name() -> None:

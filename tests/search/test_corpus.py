@@ -133,7 +133,7 @@ def test_status(fill: Callable[..., Made]) -> None:
         "generation": 4, "sources": 3, "resolutions": {"2.794Hz-18.25s": 3}, "files": {}, "reasons": {},
         "windows_seen": 300, "windows_kept": 90, "vectors": {"random-v1": 90}, "encoder": "random-v1",
         "sources_embedded": {"random-v1": 3}, "windows_lacking": {"random-v1": 0}, "vectors_indexed": 60,
-        "vectors_unindexed": 30, "segments": 1, "size_bytes": on_disk,
+        "vectors_unindexed": 30, "segments": 1, "cells": 0, "size_bytes": on_disk,
     }
     json.dumps(status.to_json())
 

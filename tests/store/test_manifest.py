@@ -111,9 +111,30 @@ def test_file_names_that_are_not_utf_8_and_awkward_ones_round_trip(full: Manifes
 
 
 def test_a_newer_format_says_so(full: Manifest):
-    text = json.dumps({**json.loads(full.to_json()), "format": 4})
-    with pytest.raises(CorpusMismatch, match=r"format 4.*update"):
+    text = json.dumps({**json.loads(full.to_json()), "format": 5})
+    with pytest.raises(CorpusMismatch, match=r"format 5.*update"):
         Manifest.from_json(text)
+
+
+def test_only_a_manifest_with_a_routed_segment_is_kept_from_programs_that_know_of_none(full: Manifest):
+    record = json.loads(full.to_json())
+    assert record["format"] == 3
+    assert set(record["segments"][0]) == {"id", "encoder_key", "resolution", "count", "source_ids", "dead"}
+    routed = replace(full, segments=(*full.segments, replace(full.segments[0], id="seg2", cells=(1, 0, 2))))
+    assert json.loads(routed.to_json())["format"] == 4
+    back = Manifest.from_json(routed.to_json())
+    assert back == routed
+    assert back.segments[1].cells == (1, 0, 2)
+
+
+def test_a_routed_segment_is_opened_cell_by_cell_but_for_the_empty_ones(full: Manifest):
+    (plain,) = full.segments
+    assert plain.pieces == (plain,)
+    assert plain.routed_id == ""
+    pieces = replace(plain, cells=(1, 0, 2), dead={"s0": 1}).pieces
+    assert [(piece.id, piece.count) for piece in pieces] == [("seg1/cell-0000", 1), ("seg1/cell-0002", 2)]
+    assert {piece.routed_id for piece in pieces} == {"seg1"}
+    assert all((piece.source_ids, piece.dead, piece.cells) == (("s1",), {"s0": 1}, ()) for piece in pieces)
 
 
 def test_an_older_format_has_nothing_removed(full: Manifest):
