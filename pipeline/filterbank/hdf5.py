@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
 from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
-from pipeline.filterbank.links import Links
+from pipeline.filterbank.heaps import guarded
+from pipeline.filterbank.links import Links, Piece
 from pipeline.model import Header
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -39,11 +40,11 @@ class Hdf5File:
         self._path = path
         self._polarisation = polarisation
         with ExitStack() as files:
-            links = Links(root, files)
             try:
-                data, holder = _find_data(links.open_file(path), path, links)
-                self.header = _read_header(data, path)
-                self._pieces = links.pieces(data, holder)
+                _opened_plainly(path).close()  # tells whether it is still being written
+                with ExitStack() as guarded_files:  # safe, then fast
+                    _opened(path, Links(root, guarded_files, guarded))
+                data, self.header, self._pieces = _opened(path, Links(root, files, _opened_plainly))
             except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
                 raise _open_error(error, path) from error
             self.chunk_shape = (data.chunks[0], data.chunks[2]) if data.chunks else None
@@ -74,6 +75,21 @@ class Hdf5File:
         self._files.close()
 
 
+def _opened(path: Path, links: Links) -> tuple[h5py.Dataset, Header, list[Piece]]:
+    data, holder = _find_data(links.open_file(path), path, links)
+    return data, _read_header(data, path), links.pieces(data, holder)
+
+
+def _opened_plainly(path: Path) -> h5py.File:
+    """Open one file, without locks: network file systems often have none."""
+    try:
+        return h5py.File(os.fsencode(path), "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(os.fsencode(path), "r")  # already open in this process, by blimpy say, with the default
+
+
 def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
     """Return dataset ``data`` and the file it lies in; without it or the class the file is something else."""
     of_class = file.attrs.get("CLASS") in ("FILTERBANK", b"FILTERBANK")
@@ -96,7 +112,7 @@ def _read_header(data: h5py.Dataset, path: Path) -> Header:
     if (header.nifs, header.nchans) != data.shape[1:]:
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
                       f"{header.nifs} products, 'data' has {data.shape[2]} × {data.shape[1]}")
-    if data.shape[0] == 0 or (data.id.get_storage_size() == 0 and not data.is_virtual):
+    if data.shape[0] == 0 or (not data.is_virtual and data.id.get_storage_size() == 0):
         raise refusal(Reason.NO_DATA, path, "a header without data")
     return replace(header, nbits=8 * data.dtype.itemsize)
 

@@ -7,7 +7,8 @@ and reads zeros where a file is missing. Here every target must exist and lie be
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,19 +42,16 @@ class Piece:
 class Links:
     """Resolves names within and between files; opens them on a stack that the caller closes."""
 
-    def __init__(self, root: Path, files: ExitStack) -> None:
+    def __init__(
+        self, root: Path, files: ExitStack, opened: Callable[[Path], AbstractContextManager[h5py.File]]
+    ) -> None:
         self._root = Path(os.path.realpath(root))
         self._files = files
+        self._opened = opened
 
     def open_file(self, path: Path) -> h5py.File:
-        """Open one file, without locks: network file systems often have none."""
-        try:
-            file = h5py.File(os.fsencode(path), "r", locking=False)
-        except OSError as error:
-            if "locking flag" not in str(error):
-                raise
-            file = h5py.File(os.fsencode(path), "r")  # already open in this process, by blimpy say, with the default
-        return self._files.enter_context(file)
+        """Open one file, in the way that was given."""
+        return self._files.enter_context(self._opened(path))
 
     def find(self, file: h5py.File, path: Path, name: str) -> tuple[h5py.HLObject | None, Path]:
         """Return the object called ``name`` in the file at ``path``, ``None`` if there is none, and its file.
@@ -105,8 +103,7 @@ class Links:
         return pieces
 
     def _virtual_piece(self, dataset: h5py.Dataset, path: Path, mapping: h5py._hl.vds.VDSmap) -> Piece:
-        start, stop = _box(mapping.vspace, path)
-        source_start, source_stop = _box(mapping.src_space, path)
+        start, stop = _box(mapping.vspace, dataset.shape, path)
         file, source_path = dataset.file, path
         if mapping.file_name != ".":
             source_path = self.target(mapping.file_name, path)
@@ -115,6 +112,7 @@ class Links:
         if not isinstance(source, h5py.Dataset) or source.is_virtual or source.ndim != dataset.ndim:
             raise refusal(Reason.BAD_HEADER, path, f"virtual over {mapping.dset_name!r} in "
                           f"{shown(source_path)}, which is no plain dataset of {dataset.ndim} axes")
+        source_start, source_stop = _box(mapping.src_space, source.shape, path)
         if any(d - c != b - a for a, b, c, d in zip(start, stop, source_start, source_stop, strict=True)):
             raise _irregular(path)
         if any(end > size for end, size in zip(source_stop, source.shape, strict=True)):
@@ -129,8 +127,10 @@ def _piece(dataset: h5py.Dataset, path: Path, start: Corner, stop: Corner, sourc
     return Piece(dataset, ChunkChecker(dataset, path), start, stop, source_start)
 
 
-def _box(space: h5py.h5s.SpaceID, path: Path) -> tuple[Corner, Corner]:
-    """Corners of a selection that is one solid box."""
+def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Corner]:
+    """Corners of a selection that is one solid box, of a dataset of this shape."""
+    if space.get_select_type() == h5py.h5s.SEL_ALL:  # of a size that it does not know
+        return (0,) * len(shape), shape
     first, last = space.get_select_bounds()
     start, stop = tuple(map(int, first)), tuple(int(index) + 1 for index in last)
     if np.prod(np.subtract(stop, start)) != space.get_select_npoints():
