@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -75,9 +75,12 @@ class Driver:
         self._publish_at = time.monotonic() + PUBLISH_S
         self.reports: list[SourceReport] = []
 
-    def run(self, works: Sequence[tasks.Work]) -> list[SourceReport]:
-        """See every source through its steps and return a report for each."""
-        self._waiting.extend(works)
+    def run(self, works: deque[tasks.Work]) -> list[SourceReport]:
+        """See every source through its steps and return a report for each.
+
+        ``works`` is emptied as sources begin: what an archive's take in memory makes room for what is told of them.
+        """
+        self._waiting = works
         self._tracker.parts = sum(len(work.parts) for work in works)
         try:
             for job, outcome in pump(self._engine, self._submit_next):
@@ -193,7 +196,9 @@ class Driver:
             if source.left == 0:
                 self._queue_next("windows" if step == "scan" else "vectors", source)
             return
-        source.report = outcome
+        # with the strings that are here already, not the worker's copies of them
+        source.report = replace(outcome, path=source.report.path, source_id=source.report.source_id,
+                                also_at=source.report.also_at)
         if step == "windows" and self._spec is not None:
             source.slices = slices_of(outcome.windows_kept, source.work.scan.grid)
             self._tracker.parts += len(source.slices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,9 +100,9 @@ def _fit(
 
 def _works_of(
     source_ids: Sequence[str], store: CorpusStore, staging: Path, encoder: EncoderConfig, config: Config
-) -> list[tasks.Work]:
+) -> deque[tasks.Work]:
     """Spell out the tasks of sources that are stored."""
-    works = []
+    works: deque[tasks.Work] = deque()
     for source_id in source_ids:
         entry = store.manifest().sources[source_id]
         works.append(tasks.Work(

@@ -142,10 +142,10 @@ def _differs(entry: FileEntry, before: FileEntry | None) -> bool:
 
 def works_of(
     plan: Plan, found: Iterable[FoundFile], store: CorpusStore, staging: Path, config: Config
-) -> list[tasks.Work]:
+) -> deque[tasks.Work]:
     """Spell out the tasks of every source to do."""
     roots = {str(file.path): file.root for file in found}
-    works = []
+    works: deque[tasks.Work] = deque()
     for item in plan.todo:
         tiling = Tiling(item.source.header, config.scan.grid, item.source.coarse)
         works.append(tasks.Work(

@@ -22,10 +22,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 
 from pipeline.config import Config, RunConfig
 from pipeline.model import SourceReport
+from pipeline.run.clusters.settings import cluster_settings
 from pipeline.run.driver import Driver
 from pipeline.run.engine import Outcome
 from pipeline.run.on_dask import DaskEngine
@@ -77,9 +79,9 @@ class Measured:
         return overhead_s / (overhead_s + TASK_S)
 
     def growth(self, name: str) -> float:
-        """Largest memory after the first tenth, over that at its end; less 1."""
+        """By what share memory differs most, at the end of a later tenth, from what it was at that of the first."""
         first, *later = [getattr(mark, name) for mark in self.marks]
-        return max(later) / first - 1
+        return max((value / first - 1 for value in later), key=abs)
 
 
 class Counting(DaskEngine):
@@ -113,8 +115,12 @@ class Store(CorpusStore):
 @contextmanager
 def cluster(workers: int) -> Iterator[tuple[str, psutil.Process]]:
     """Start a scheduler and workers of one thread each; give its address and its process."""
+    settings = {**cluster_settings(), "logging.distributed": "critical"}
+    del settings["distributed.worker.preload"]  # libraries that no task here wants
+    with dask.config.set(settings):
+        handed_on = dask.config.serialize(dask.config.global_config)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),
-                   "DASK_LOGGING__DISTRIBUTED": "critical"}
+                   "DASK_INTERNAL_INHERIT_CONFIG": handed_on}
     with ExitStack() as stack, tempfile.TemporaryDirectory() as scratch:
         def start(module: str, *options: str) -> psutil.Process:
             process = subprocess.Popen([sys.executable, "-m", f"distributed.cli.{module}", "--host", "127.0.0.1",
@@ -150,6 +156,7 @@ def measure(sources: int, workers: int, parts: int, folder: Path) -> Measured:
                 known = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
                 marks.append(Mark(done, time.perf_counter() - began, _mb(psutil.Process()), _mb(scheduler),
                                   store.spent_s, known))
+                print(marks[-1], file=sys.stderr, flush=True)
 
         tracker = Tracker(look)
         with stub.stubbed():
@@ -188,10 +195,10 @@ def show(measured: Measured) -> None:
     table(("what", "measured", "bound"), [
         ("most tasks in flight, a worker thread", f"{measured.most_in_flight / measured.slots:g}",
          measured.in_flight),
-        ("client memory, largest after the first tenth against that", f"{measured.growth('client_mb'):+.1%}", "±10 %"),
+        ("client memory, what differs most from the first tenth's", f"{measured.growth('client_mb'):+.1%}", "±10 %"),
         ("… KB a source (its lines of the manifest, its report)", f"{client_kb:.2f}", ""),
         ("scheduler memory, likewise", f"{measured.growth('scheduler_mb'):+.1%}", "±10 %"),
-        ("… KB a source (Dask's spans keep every task group that has been empty and begun anew)",
+        ("… KB a source",
          f"{scheduler_kb:.2f}", ""),
         ("ms a task that does nothing (client, scheduler and workers on these cores)",
          f"{1e3 * measured.task_s:.2f}", ""),

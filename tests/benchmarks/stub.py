@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,10 +21,10 @@ TASKS_A_SOURCE = 2
 """Beside its scan tasks, and the embed tasks that it shares with others: windows, vectors."""
 
 
-def works(count: int, corpus: Path, parts: int = 1) -> list[tasks.Work]:
+def works(count: int, corpus: Path, parts: int = 1) -> deque[tasks.Work]:
     """Sources of a session, one coarse channel each, as an ingest spells them out."""
     config, header = Config(), fine_header()
-    made = []
+    made: deque[tasks.Work] = deque()
     for number in range(count):
         name = f"HIP{number}"
         own = replace(header, tstart_mjd=header.tstart_mjd + number * 300 / 86_400, source_name=name)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-PRELOAD = "pipeline.run.preload"
+WORKER_PRELOAD, SCHEDULER_PRELOAD = "pipeline.run.preload", "pipeline.run.preload_scheduler"
 
 
 def cluster_settings() -> dict[str, Any]:
     """What scheduler and workers of a run are set to, whatever this machine's own configuration says."""
     from dask import config
 
-    preload = config.get("distributed.worker.preload", [])
+    def preloads(of: str, own: str) -> list[str]:
+        others = config.get(f"distributed.{of}.preload", [])
+        return [*([others] if isinstance(others, str) else others), own]
+
     return {
-        "distributed.worker.preload": [*([preload] if isinstance(preload, str) else preload), PRELOAD],
+        "distributed.worker.preload": preloads("worker", WORKER_PRELOAD),
+        "distributed.scheduler.preload": preloads("scheduler", SCHEDULER_PRELOAD),
         "distributed.worker.profile.enabled": False,
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
+        # logs of every step and event, for Dask's developers
+        "distributed.admin.low-level-log-length": 100,
+        "distributed.admin.log-length": 1000,
+        "distributed.admin.system-monitor.log-length": 60,
         "distributed.scheduler.allowed-failures": 1,  # a task blamed twice is tried alone
     }
