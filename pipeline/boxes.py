@@ -1,16 +1,22 @@
 """Sums over drifting boxes: the compiled part of the gate.
 
 A tree after Taylor (1974): sums of 2^level spectra are pairs of sums of half as many, at every drift of whole columns.
-Two levels are computed at once (:func:`_add_fours`): the lower of each two is looked at, never stored.
+Two levels are computed at once: the lower of each two is looked at, never stored.
+
+Boxes of one window lie in rows, one a spectrum: those of a channel, then those of four, of sixteen …, with as many
+empty columns around each width as there are rows, so that no drift reaches from one into the next. All of it fits into
+a core's nearest cache. Rows lie behind one another in flat arrays: a view of a row, counted as a reference, would cost
+more than what is done with it.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
-SIDE_BY_SIDE = 8
-"""Windows summed at once: enough for long inner loops, few enough to stay in a core's cache."""
+from pipeline.lanes import COUNT, add, larger, load, spread, store
 
 # no reassociation of sums: statistics come out bit for bit the same on every machine
 _compiled = njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz"})
@@ -21,38 +27,32 @@ def measure_windows(  # type: ignore[no-untyped-def]
     power, is_mirrored, row_scale, channel_scale, starts, channels, root_n, pixel, table_power, table_excess, best,
     excess, masked
 ):
-    """Fill ``best`` (n, widths, levels) in sigmas; add up ``excess`` (n,) and ``masked`` (n,), which come as zeros.
-
-    Windows lie side by side in rows of boxes, with as many empty boxes around them as there are rows: no drift reaches
-    from one window into the next.
-    """
-    spectra, levels = power.shape[0], best.shape[2]
-    boxes, one, two, peaks = empty_boxes(spectra, SIDE_BY_SIDE, channels, np.float32)
-    rows = len(boxes)
+    """Fill ``best`` (n, widths, levels) in sigmas; add up ``excess`` (n,) and ``masked`` (n,), which come as zeros."""
+    spectra, widths, levels = power.shape[0], best.shape[1], best.shape[2]
+    places = places_of(spectra, channels, widths)
+    boxes, one, two, peaks = empty_boxes(spectra, places, np.float32)
+    full = row_length(spectra, places)
     row, scratch = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
-    widened = rows + SIDE_BY_SIDE * (channels // 4 + rows)
-    for first in range(0, len(starts), SIDE_BY_SIDE):
-        count = min(SIDE_BY_SIDE, len(starts) - first)
-        boxes[:, :widened] = 0  # where wider boxes lay; beyond, nothing but windows was ever written
+    for k in range(len(starts)):
+        first_stored = power.shape[1] - channels - starts[k] if is_mirrored else starts[k]
         for t in range(spectra):
-            for k in range(first, first + count):
-                at = rows + (k - first) * (channels + rows)
-                first_stored = power.shape[1] - channels - starts[k] if is_mirrored else starts[k]
-                _take(power[t, first_stored : first_stored + channels], is_mirrored, row_scale[t],
-                      channel_scale[starts[k] : starts[k] + channels], boxes[t, at : at + channels], row, scratch)
-                if _largest(scratch) > pixel:
-                    masked[k], excess[k] = _account(row, pixel, table_power, table_excess, masked[k], excess[k])
+            at = t * full + places[0]
+            _take(power[t, first_stored : first_stored + channels], is_mirrored, row_scale[t],
+                  channel_scale[starts[k] : starts[k] + channels], boxes[at : at + channels], row, scratch)
+            if _largest(scratch) > pixel:
+                masked[k], excess[k] = _account(row, pixel, table_power, table_excess, masked[k], excess[k])
+            columns = channels
+            for i in range(1, widths):
+                columns //= 4
+                _widen(boxes, t * full + places[i - 1], t * full + places[i], columns)
+        raise_peaks(boxes, one, two, peaks, spectra, places)
         columns, width = channels, 1
-        for i in range(best.shape[1]):
-            raise_peaks(boxes, one, two, peaks, count * (columns + rows) - rows)
+        for i in range(widths):
             for level in range(levels):
                 sigmas = root_n / np.sqrt(np.float32(width * min(1 << level, spectra)))
-                for k in range(count):
-                    start = k * (columns + rows)
-                    best[first + k, i, level] = _largest(peaks[level, start : start + columns]) * sigmas
-            if i + 1 < best.shape[1]:
-                _widen(boxes, columns, columns // 4, count)
-                columns, width = columns // 4, width * 4
+                at = level * full + places[i]
+                best[k, i, level] = _largest(peaks[at : at + columns]) * sigmas
+            columns, width = columns // 4, width * 4
 
 
 @njit(cache=True, nogil=True)  # what comes from a file may be neither finite nor a number
@@ -91,76 +91,119 @@ def _excess_of(value, table_power, table_excess):  # type: ignore[no-untyped-def
 
 
 @_compiled
-def empty_boxes(spectra, windows, channels, kind):  # type: ignore[no-untyped-def]
-    """Make room for windows side by side, for two levels of their sums and for what is largest of each level."""
-    rows, levels = 1, 1
-    while rows < spectra:  # padded to a power of four with empty rows
-        rows, levels = rows * 4, levels + 2
-    full = rows + windows * (channels + rows)
-    boxes, one, two = np.zeros((rows, full), kind), np.zeros((rows, full), kind), np.zeros((rows, full), kind)
-    return boxes, one, two, np.zeros((levels, full), kind)
+def rows_of(spectra):  # type: ignore[no-untyped-def]
+    """Return the rows of boxes: so many spectra, padded to a power of four with empty ones."""
+    rows = 1
+    while rows < spectra:
+        rows *= 4
+    return rows
 
 
 @_compiled
-def raise_peaks(boxes, one, two, peaks, length):  # type: ignore[no-untyped-def]
-    """Set ``peaks`` (levels, columns) to the largest of all sums that begin in each of ``length`` columns, at least 0.
+def places_of(spectra, channels, widths):  # type: ignore[no-untyped-def]
+    """Return (widths + 1,): the column where boxes of each width begin in a row, and where all end."""
+    places = np.empty(widths + 1, np.int64)
+    places[0] = rows_of(spectra)
+    for i in range(widths):
+        places[i + 1] = places[i] + channels + rows_of(spectra)
+        channels //= 4
+    return places
+
+
+@_compiled
+def row_length(spectra, places):  # type: ignore[no-untyped-def]
+    """Return the columns of a row: behind the last boxes is as much room as drifts and lanes reach."""
+    return places[-1] + 2 * rows_of(spectra) + COUNT
+
+
+@_compiled
+def empty_boxes(spectra, places, kind):  # type: ignore[no-untyped-def]
+    """Make room for the boxes of a window, for two levels of their sums and for what is largest of each level."""
+    rows, levels = rows_of(spectra), 1
+    while 1 << levels <= rows:
+        levels += 1
+    full = row_length(spectra, places)
+    size = rows * full
+    return np.zeros(size, kind), np.zeros(size, kind), np.zeros(size, kind), np.zeros(levels * full, kind)
+
+
+@_compiled
+def raise_peaks(boxes, one, two, peaks, spectra, places):  # type: ignore[no-untyped-def]
+    """Set ``peaks`` (levels, columns) to the largest of all sums that begin in each column, at least 0.
 
     In a group of ``size`` rows, row d of ``above`` holds sums that drift by d columns from the group's first spectrum
     to its last: upwards, then, in a tree of its own, downwards.
     """
-    rows = boxes.shape[0]
-    peaks[:, :length] = 0
-    one[:, rows + length : 2 * rows + length] = 0  # wider boxes left their sums there
-    two[:, rows + length : 2 * rows + length] = 0
-    for t in range(rows):
-        row, peak = boxes[t, rows : rows + length], peaks[0, :length]
-        for c in range(length):
-            peak[c] = max(peak[c], row[c])
-    for sign in (1, -1):
+    rows, full = rows_of(spectra), row_length(spectra, places)
+    start, stop = places[0], places[-1] - rows
+    nothing = spread(boxes.dtype.type(0))
+    for x in range(start, stop, COUNT):
+        largest = nothing
+        for at in range(x, x + rows * full, full):
+            largest = larger(largest, load(boxes, at))
+        store(peaks, x, largest)
+        for at in range(x + full, len(peaks), full):
+            store(peaks, at, nothing)
+    _climb_upwards(boxes, one, two, peaks, rows, full, start, stop)
+    _climb_downwards(boxes, one, two, peaks, rows, full, start, stop)
+
+
+def _climbing(sign: int) -> Any:
+    """Return the climb of a tree of one sign of drift: where signs are known, addresses are cheap."""
+
+    @_compiled
+    def climb(boxes, one, two, peaks, rows, full, start, stop):  # type: ignore[no-untyped-def]
         below, above, level, size = boxes, one, 2, 4
         while size <= rows:
-            quarter = size // 4
+            apart, low = size // 4 * full, (level - 1) * full
             for group in range(0, rows, size):
-                for d in range(quarter):
-                    at = group + d
-                    _add_fours(below[at], below[at + quarter], below[at + 2 * quarter], below[at + 3 * quarter],
-                               above[group + 4 * d : group + 4 * d + 4], d * sign, sign, rows, length, size < rows,
-                               peaks[level - 1], peaks[level])
+                for d in range(size // 4):
+                    first, to = (group + d) * full, (group + 4 * d) * full
+                    if size < rows:
+                        add_fours(below, first, apart, d * sign, start, stop, peaks, low, full, above, to)
+                    else:
+                        add_fours(below, first, apart, d * sign, start, stop, peaks, low, full, None, to)
             below, above = (one, two) if level % 4 else (two, one)
             level, size = level + 2, size * 4
 
+    @_compiled
+    def add_fours(  # type: ignore[no-untyped-def]
+        below, first, apart, drift, start, stop, peaks, low, full, above, to
+    ):
+        """Add sums of four successive groups, each of the same ``drift``: rows ``apart`` from the ``first`` on.
 
-@_compiled
-def _add_fours(a, b, c, d, above, drift, sign, start, length, is_stored, low, high):  # type: ignore[no-untyped-def]
-    """Add sums of four successive groups, each of the same ``drift``, as two levels of the tree do.
+        One level up there are two sums of two groups each, of twice the drift or a column more: they raise the peaks
+        at ``low``. Two levels up there are four of all groups: they raise the next peaks and, if wanted, become four
+        rows ``above``.
+        """
+        a, b, c, d = first, first + apart, first + 2 * apart, first + 3 * apart
+        for x in range(start, stop, COUNT):
+            at = x + drift
+            of_a, of_c = load(below, a + x), load(below, c + x)
+            early, early_drifted = add(of_a, load(below, b + at)), add(of_a, load(below, b + at + sign))
+            late, late_drifted = add(of_c, load(below, d + at)), add(of_c, load(below, d + at + sign))
+            lows = larger(larger(early, early_drifted), larger(late, late_drifted))
+            store(peaks, low + x, larger(load(peaks, low + x), lows))
+            # the later two groups as the four sums meet them: 2 × drift and 0, 1 or 2 columns on
+            at += c + drift
+            c0, c1, c2 = load(below, at), load(below, at + sign), load(below, at + 2 * sign)
+            at += d - c + drift
+            d0, d1 = load(below, at), load(below, at + sign)
+            d2, d3 = load(below, at + 2 * sign), load(below, at + 3 * sign)
+            sum0, sum1 = add(early, add(c0, d0)), add(early, add(c1, d1))
+            sum2, sum3 = add(early_drifted, add(c1, d2)), add(early_drifted, add(c2, d3))
+            highs = larger(larger(sum0, sum1), larger(sum2, sum3))
+            store(peaks, low + full + x, larger(load(peaks, low + full + x), highs))
+            if above is not None:
+                store(above, to + x, sum0)
+                store(above, to + full + x, sum1)
+                store(above, to + 2 * full + x, sum2)
+                store(above, to + 3 * full + x, sum3)
 
-    One level up there are two sums of two groups each, of twice the drift or a column more: they raise ``low``. Two
-    levels up there are four of all groups: they raise ``high`` and, if they ``is_stored``, become the rows of
-    ``above``.
-    """
-    a0, c0 = a[start : start + length], c[start : start + length]
-    at = start + drift
-    b0, b1 = b[at : at + length], b[at + sign : at + sign + length]
-    d0, d1 = d[at : at + length], d[at + sign : at + sign + length]
-    # the later two groups as the four sums meet them: 2 × drift and 0, 1 or 2 columns on
-    at += drift
-    c2, c3, c4 = c[at : at + length], c[at + sign : at + sign + length], c[at + 2 * sign : at + 2 * sign + length]
-    at += drift
-    d3, d4 = d[at : at + length], d[at + sign : at + sign + length]
-    d5, d6 = d[at + 2 * sign : at + 2 * sign + length], d[at + 3 * sign : at + 3 * sign + length]
-    out0, out1 = above[0, start : start + length], above[1, start : start + length]
-    out2, out3 = above[2, start : start + length], above[3, start : start + length]
-    low, high = low[:length], high[:length]
-    kind = a.dtype.type  # sums of 16 bits stay such: more of them are added at once
-    for x in range(length):
-        early, early_drifted = kind(a0[x] + b0[x]), kind(a0[x] + b1[x])
-        late, late_drifted = kind(c0[x] + d0[x]), kind(c0[x] + d1[x])
-        low[x] = max(low[x], max(max(early, early_drifted), max(late, late_drifted)))
-        sum0, sum1 = kind(early + kind(c2[x] + d3[x])), kind(early + kind(c3[x] + d4[x]))
-        sum2, sum3 = kind(early_drifted + kind(c3[x] + d5[x])), kind(early_drifted + kind(c4[x] + d6[x]))
-        high[x] = max(high[x], max(max(sum0, sum1), max(sum2, sum3)))
-        if is_stored:
-            out0[x], out1[x], out2[x], out3[x] = sum0, sum1, sum2, sum3
+    return climb
+
+
+_climb_upwards, _climb_downwards = _climbing(1), _climbing(-1)
 
 
 @_compiled
@@ -176,13 +219,8 @@ def _largest(values):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _widen(boxes, columns, wider, count):  # type: ignore[no-untyped-def]
-    """Make boxes four times as wide, in place: windows move together, and between them all is empty again."""
-    rows = boxes.shape[0]
-    for t in range(rows):
-        for k in range(count):
-            old = boxes[t, rows + k * (columns + rows) :]
-            new = boxes[t, rows + k * (wider + rows) :]
-            for c in range(wider):
-                new[c] = (old[4 * c] + old[4 * c + 1]) + (old[4 * c + 2] + old[4 * c + 3])
-            new[wider : wider + rows] = 0
+def _widen(boxes, narrow, wide, columns):  # type: ignore[no-untyped-def]
+    """Add up each four boxes."""
+    for c in range(columns):
+        at = narrow + 4 * c
+        boxes[wide + c] = (boxes[at] + boxes[at + 1]) + (boxes[at + 2] + boxes[at + 3])

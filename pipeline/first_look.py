@@ -15,10 +15,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.boxes import empty_boxes, raise_peaks
+from pipeline.boxes import empty_boxes, places_of, raise_peaks, row_length, rows_of
+from pipeline.lanes import COUNT, counted, larger, load, multiply, smaller, spread, store, store_quarters, subtract
+from pipeline.lanes import truncated as towards_zero
 
-NARROW, WIDE = 8, 64
-"""Windows side by side in boxes of a channel, and in wider ones: enough for long loops, few enough for the caches."""
+MOST = 2**15 - 1
 HEADROOM = 1.01
 """Pixels are clipped so much above the threshold of a single one: what is clipped passes."""
 
@@ -33,8 +34,11 @@ class Limits:
     """A power of 1."""
     most: np.float32
     """Where pixels are clipped: no sum overflows."""
-    sums: NDArray[np.int32]
-    """(widths, durations): what rounded sums reach wherever exact ones reach their threshold."""
+    places: NDArray[np.int64]
+    """Where boxes of each width lie (:func:`pipeline.boxes.places_of`)."""
+    sums: NDArray[np.int16]
+    """(durations × columns,): what rounded sums of that duration, beginning in that column, reach wherever exact ones
+    reach their threshold; elsewhere what none reaches."""
     pixel: int
     """Pixels below this add nothing to the excess."""
     share_of_excess: NDArray[np.float32]
@@ -45,6 +49,7 @@ def rounded(
     sigmas: NDArray[np.float32],
     noise_spectra: float,
     spectra: int,
+    channels: int,
     pixel: float,
     share_of_excess: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Limits:
@@ -53,21 +58,26 @@ def rounded(
     A pixel is rounded towards zero, by less than a unit; boxes four times as wide hold a quarter of the sum of four,
     rounded down. So a sum of m boxes of 4^i channels falls short by less than m (i + 1) units.
     """
-    rows = len(empty_boxes(spectra, 1, 1, np.int16)[0])
-    most = (2**15 - 1) // rows
+    most = MOST // rows_of(spectra)
     units = noise_spectra**0.5 * most / (HEADROOM * float(sigmas[0, 0]))
     i, level = np.indices(sigmas.shape)
     boxes = np.minimum(2**level, spectra)
     exact = sigmas.astype(np.float64) * (boxes / noise_spectra / 4.0**i) ** 0.5 * units
-    sums = np.floor(exact * (1 - 1e-6) - boxes * (i + 1.0) - 1).astype(np.int32)
+    limits = np.clip(np.floor(exact * (1 - 1e-6) - boxes * (i + 1.0) - 1), 0, MOST).astype(np.int16)
+    places = places_of(spectra, channels, len(sigmas))
+    sums = np.full_like(empty_boxes(spectra, places, np.int16)[3], MOST)  # more than any sum between the widths
+    of_level = sums.reshape(-1, row_length(spectra, places))
+    for width, start in enumerate(places[:-1]):
+        of_level[: limits.shape[1], start : start + channels // 4**width] = limits[width][:, None]
     above = (np.arange(most + 1) + 2) / units + 1  # no pixel of so many units is stronger
     share = share_of_excess(above).astype(np.float32)
-    return Limits(np.float32(units), np.float32(most), sums, int((pixel - 1) * units) - 1, share)
+    return Limits(np.float32(units), np.float32(most), places, sums, int((pixel - 1) * units) - 1, share)
 
 
 @_compiled
 def mark_possible(  # type: ignore[no-untyped-def]
-    power, row_scale, channel_scale, is_whole, starts, channels, units, most, limits, pixel, share_of_excess, passes
+    power, row_scale, channel_scale, is_whole, starts, channels, units, most, places, limits, pixel, share_of_excess,
+    passes
 ):
     """Set ``passes`` (n,) True for windows that may pass the gate, False for those that cannot.
 
@@ -80,99 +90,90 @@ def mark_possible(  # type: ignore[no-untyped-def]
         False where a pixel is masked: windows with any are not looked at here.
     starts : (n,) int64
         First channel of each window.
-    units, most, limits, pixel, share_of_excess
+    units, most, places, limits, pixel, share_of_excess
         As :class:`Limits` has them.
     """
-    spectra, columns = power.shape[0], channels
-    boxes, one, two, peaks = empty_boxes(spectra, NARROW, channels, np.int16)
-    rows = len(boxes)
-    # boxes of all other widths lie behind one another in the same rows
-    offsets = np.zeros(len(limits), np.int64)
-    for i in range(1, len(limits)):
-        columns //= 4
-        offsets[i] = offsets[i - 1] + (WIDE * (4 * columns + rows) if i > 1 else rows)
-    wide, wide_one, wide_two, wide_peaks = empty_boxes(spectra, 1, offsets[-1] + WIDE * (columns + rows), np.int16)
-    for first in range(0, len(starts), WIDE):
-        count = min(WIDE, len(starts) - first)
-        for near in range(0, count, NARROW):
-            some = min(NARROW, count - near)
-            for k in range(some):
-                start, at = starts[first + near + k], rows + k * (channels + rows)
-                scale = channel_scale[start : start + channels]
-                improbable, top = 0, np.int16(0)
-                for t in range(spectra):
-                    row = boxes[t, at : at + channels]
-                    _round(power[t, start : start + channels], row_scale[t] * units, scale, units, most, row)
-                    row_top = _top(row)
-                    if row_top >= pixel:
-                        improbable, top = improbable + _count(row, pixel), max(top, row_top)
-                    for i in range(1, len(limits)):
-                        columns = len(row) // 4
-                        at_wide = offsets[i] + (near + k) * (columns + rows)
-                        _widen(row, wide[t, at_wide : at_wide + columns])
-                        row = wide[t, at_wide : at_wide + columns]
-                passes[first + near + k] = not is_whole[start : start + channels].all() or (
-                    improbable * share_of_excess[top] >= 1
-                    and _share_of_excess(boxes[:spectra, at : at + channels], pixel, share_of_excess) >= 1
-                )
-            raise_peaks(boxes, one, two, peaks, some * (channels + rows) - rows)
-            _compare(peaks, limits[0], channels, rows, passes[first + near : first + near + some])
-        if len(limits) > 1:
-            raise_peaks(wide, wide_one, wide_two, wide_peaks, wide.shape[1] - 2 * rows)
+    spectra, stride = power.shape
+    power = power.reshape(-1)
+    boxes, one, two, peaks = empty_boxes(spectra, places, np.int16)
+    full = row_length(spectra, places)
+    lanes = np.empty(COUNT, np.int16)
+    for k in range(len(starts)):
+        start = starts[k]
+        passes[k] = not is_whole[start : start + channels].all()
+        if passes[k]:
+            continue
+        lanes[:] = 0
+        for t in range(spectra):
+            _round(power, t * stride + start, row_scale[t] * units, channel_scale, start, channels, units, most,
+                   boxes, t * full + places[0], np.int16(pixel), lanes)
+        improbable = lanes.sum()
         columns = channels
-        for i in range(1, len(limits)):
+        for i in range(1, len(places) - 1):
             columns //= 4
-            _compare(wide_peaks[:, offsets[i] - rows :], limits[i], columns, rows, passes[first : first + count])
+            for at in range(0, spectra * full, full):  # row after row: what was written last is not read at once
+                _widen(boxes, at + places[i - 1], at + places[i], columns)
+        raise_peaks(boxes, one, two, peaks, spectra, places)
+        _compare(peaks, limits, full, places, lanes)
+        passes[k] = lanes.max() >= 0 or (
+            improbable * share_of_excess[_top(peaks, places[0], channels)] >= 1
+            and _share_of_excess(boxes, full, spectra, places[0], channels, pixel, share_of_excess) >= 1
+        )
 
 
 @_compiled
-def _round(row, row_units, scale, one, most, out):  # type: ignore[no-untyped-def]
-    """Write a row's power over baseline, less 1, in whole units."""
-    for c in range(len(out)):
-        value = row[c] * (row_units * scale[c])
-        value = min(value, most + one) - one
-        value = max(value, -most)
-        out[c] = np.int32(value)
+def _round(row, at, row_units, scale, start, channels, one, most, out, to, pixel, improbable):  # type: ignore[no-untyped-def]
+    """Write a row's power over baseline, less 1, in whole units; count those from ``pixel`` on, lane by lane."""
+    whole = channels - channels % COUNT
+    count, least = load(improbable, 0), spread(pixel)
+    for c in range(0, whole, COUNT):
+        value = multiply(load(row, at + c), multiply(load(scale, start + c), spread(row_units)))
+        value = larger(subtract(smaller(value, spread(most + one)), spread(one)), spread(-most))
+        units = towards_zero(value)
+        count = counted(count, units, least)
+        store(out, to + c, units)
+    store(improbable, 0, count)
+    for c in range(whole, channels):
+        value = np.int16(max(min(row[at + c] * (scale[start + c] * row_units), most + one) - one, -most))
+        improbable[0] += np.int16(value >= pixel)
+        out[to + c] = value
 
 
 @_compiled
-def _top(values):  # type: ignore[no-untyped-def]
+def _widen(boxes, narrow, wide, columns):  # type: ignore[no-untyped-def]
+    """Write a quarter of the sum of each four boxes, rounded down."""
+    whole = columns - columns % (COUNT // 4)
+    for c in range(0, whole, COUNT // 4):
+        store_quarters(boxes, wide + c, load(boxes, narrow + 4 * c))
+    for c in range(whole, columns):
+        at = narrow + 4 * c
+        boxes[wide + c] = np.int16((boxes[at] + boxes[at + 1] + boxes[at + 2] + boxes[at + 3]) >> 2)
+
+
+@_compiled
+def _compare(peaks, limits, full, places, lanes):  # type: ignore[no-untyped-def]
+    """Write into ``lanes`` by how much peaks are beyond their limits at the most: below zero where none reaches it."""
+    beyond = spread(np.int16(-MOST))
+    for level in range(0, len(peaks), full):
+        for at in range(level + places[0], level + places[-1] - places[0], COUNT):
+            beyond = larger(beyond, subtract(load(peaks, at), load(limits, at)))
+    store(lanes, 0, beyond)
+
+
+@_compiled
+def _top(peaks, start, channels):  # type: ignore[no-untyped-def]
     top = np.int16(0)
-    for c in range(len(values)):
-        top = max(top, values[c])
+    for c in range(start, start + channels):
+        top = max(top, peaks[c])
     return top
 
 
 @_compiled
-def _count(values, least):  # type: ignore[no-untyped-def]
-    count = np.int16(0)
-    for c in range(len(values)):
-        count = np.int16(count + np.int16(values[c] >= least))
-    return count
-
-
-@_compiled
-def _share_of_excess(window, pixel, share_of_excess):  # type: ignore[no-untyped-def]
+def _share_of_excess(boxes, full, spectra, start, channels, pixel, share_of_excess):  # type: ignore[no-untyped-def]
     """Add up what the pixels of a window add to the excess at most: only where a rougher bound does not do."""
     total = np.float32(0)
-    for t in range(len(window)):
-        for value in window[t]:
-            if value >= pixel:
-                total += share_of_excess[value]
+    for row in range(start, start + spectra * full, full):
+        for at in range(row, row + channels):
+            if boxes[at] >= pixel:
+                total += share_of_excess[boxes[at]]
     return total
-
-
-@_compiled
-def _compare(peaks, limits, columns, rows, passes):  # type: ignore[no-untyped-def]
-    """Let windows pass whose largest sum, of any duration, reaches its limit."""
-    for level in range(len(limits)):
-        for k in range(len(passes)):
-            start = k * (columns + rows)
-            passes[k] |= _top(peaks[level, start : start + columns]) >= limits[level]
-
-
-@_compiled
-def _widen(narrow, wide):  # type: ignore[no-untyped-def]
-    """Write a quarter of the sum of each four boxes, rounded down."""
-    for c in range(len(wide)):
-        wide[c] = np.int16((narrow[4 * c] + narrow[4 * c + 1] + narrow[4 * c + 2] + narrow[4 * c + 3]) >> 2)

@@ -136,21 +136,21 @@ def may_pass(
     """
     limits = _rounded_thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
     scale, is_whole = flat.channel_scale, flat.is_whole
-    if flat.is_mirrored and grid.channels % WIDTHS[len(limits.sums) - 1]:  # boxes would be cut from the wrong end
+    if flat.is_mirrored and grid.channels % WIDTHS[len(limits.places) - 2]:  # boxes would be cut from the wrong end
         return np.ones(len(starts), np.bool_)
     if flat.is_mirrored:  # sums, of all drifts, are the same from either end
         starts = (flat.stored.shape[1] - grid.channels - starts)[::-1]  # memory is read upwards
         scale, is_whole = np.ascontiguousarray(scale[::-1]), np.ascontiguousarray(is_whole[::-1])
     passes = np.zeros(len(starts), np.bool_)
     mark_possible(flat.stored, flat.row_scale, scale, is_whole, starts, grid.channels, limits.units, limits.most,
-                  limits.sums, limits.pixel, limits.share_of_excess, passes)
+                  limits.places, limits.sums, limits.pixel, limits.share_of_excess, passes)
     return passes[::-1] if flat.is_mirrored else passes
 
 
 @lru_cache(maxsize=256)
 def _rounded_thresholds(noise_spectra: float, channels: int, integrations: int, false_alarm: float) -> Limits:
     exact = thresholds(noise_spectra, channels, integrations, false_alarm)
-    return rounded(exact.sigmas, noise_spectra, integrations, exact.pixel, exact.share_of_excess)
+    return rounded(exact.sigmas, noise_spectra, integrations, channels, exact.pixel, exact.share_of_excess)
 
 
 @lru_cache(maxsize=256)

@@ -1,12 +1,8 @@
-"""Check the stored chunks of an HDF5 dataset before HDF5 decodes them.
+"""The stored chunks of an HDF5 dataset: the usual ones are decoded here, others checked before HDF5 decodes them.
 
-The decoder of bitshuffle + LZ4 trusts the lengths it finds in a chunk, so one flipped bit there can crash the
-process. All numbers are big-endian; a chunk is::
-
-    u64 decoded bytes │ u32 block bytes │ (u32 length, compressed block) … │ left-over elements, raw
-
-Blocks hold a multiple of eight elements, the last perhaps fewer than the others, and up to seven elements are
-left over. A bit flipped *within* a compressed block mostly decodes silently: the format has no checksum.
+HDF5's decoder of bitshuffle trusts the lengths it finds in a chunk (drawn in :mod:`pipeline.filterbank.bitshuffle`), so
+one flipped bit there can crash the process. A bit flipped *within* a compressed block mostly decodes silently: the
+format has no checksum.
 """
 
 from __future__ import annotations
@@ -14,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,20 +22,20 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
+from pipeline.filterbank.bitshuffle import GROUP, HEAD_BYTES, decode
 
 BITSHUFFLE = 32008
 FLETCHER32 = 3
-COMPRESSIONS = (2, 3)
-"""Bitshuffle's numbers for LZ4 and Zstandard, which frame their blocks alike."""
-GROUP = 8
-"""Elements that bitshuffle handles together."""
-HEAD_BYTES = 12
+LZ4, ZSTANDARD = 2, 3
+"""Bitshuffle's numbers for compressions, which frame their blocks alike."""
 MOST_LISTED = 1 << 16
 """Chunks up to which a file's list of them is read (1 µs each)."""
 
-Form = Literal["frames", "whole", "other"]
-"""How chunks are stored: compressed by bitshuffle, at their full length, or by filters that guard themselves."""
+Form = Literal["usual", "frames", "whole", "other"]
+"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, at their full length, or by
+filters that guard themselves."""
 
+Corner = tuple[int, ...]
 ReadAt = Callable[[int, int], bytes]
 """Returns a number of bytes from a position on; fewer where they end."""
 
@@ -76,8 +72,8 @@ def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
     return "" if at == end else f"its blocks end at byte {at - chunk.start} of {chunk.size}"
 
 
-class ChunkChecker:
-    """Checks the chunks that a selection touches. A dataset without chunks has nothing to check."""
+class Chunks:
+    """The samples of a dataset, chunk by chunk. One without chunks has nothing to check."""
 
     def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
         self._dataset = dataset
@@ -103,25 +99,64 @@ class ChunkChecker:
                           f"safely for samples of {itemsize} bytes; rewrite it with h5repack")
         if FLETCHER32 in numbers:
             return "other"
-        return "frames" if values[4] in COMPRESSIONS else "whole"
+        if values[4] == LZ4 and self._dataset.dtype == np.dtype("<f4"):
+            return "usual"
+        return "frames" if values[4] in (LZ4, ZSTANDARD) else "whole"
 
-    def check(self, start: tuple[int, ...], stop: tuple[int, ...]) -> None:
-        """Raise CORRUPT_CHUNK or TRUNCATED, naming the chunk, if one between two corners cannot be decoded."""
-        sizes = self._dataset.chunks
-        if sizes is None:
-            return
-        firsts = (range(a - a % size, b, size) for a, b, size in zip(start, stop, sizes, strict=True))
-        for corner in itertools.product(*firsts):
+    def read(self, start: Corner, stop: Corner, memory: NDArray[np.float32], row: int, column: int) -> None:
+        """Read what lies between two corners, of one product, into ``memory`` (spectra, channels) from a place on.
+
+        Raises CORRUPT_CHUNK or TRUNCATED, naming the chunk, where one cannot be decoded.
+        """
+        is_decoded = True
+        for corner in self._corners(start, stop):
             chunk = self._locate(corner)
-            fault = ""
-            if self._form == "frames" and not chunk.is_unfiltered:
-                fault = frame_fault(chunk, self._dataset.dtype.itemsize, self._decoded_bytes)
-            elif (self._form == "whole" or chunk.is_unfiltered) and chunk.size != self._decoded_bytes:
-                fault = f"{chunk.size} bytes are stored, {self._decoded_bytes} are needed"
-            if fault:
-                raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {fault}; fetch the file again")
+            if self._form == "usual" and not chunk.is_unfiltered:
+                self._decode(corner, chunk, start, stop, memory, row, column)
+            else:
+                self._check(corner, chunk)
+                is_decoded = False
+        if not is_decoded or self._dataset.chunks is None:
+            self._read_by_hdf5(start, stop, memory, row, column)
 
-    def _listed(self, corner: tuple[int, ...]) -> StoredChunk:
+    def _corners(self, start: Corner, stop: Corner) -> Iterable[Corner]:
+        sizes = self._dataset.chunks or ()
+        firsts = (range(a - a % size, b, size) for a, b, size in zip(start, stop, sizes, strict=False))
+        return itertools.product(*firsts) if sizes else ()
+
+    def _decode(self, corner: Corner, chunk: StoredChunk, start: Corner, stop: Corner, memory: NDArray[np.float32],
+                row: int, column: int) -> None:
+        """Decode one chunk's share of what lies between two corners."""
+        sizes = self._dataset.chunks
+        first = tuple(max(a - c, 0) for a, c in zip(start, corner, strict=True))
+        last = tuple(min(b - c, size) for b, c, size in zip(stop, corner, sizes, strict=True))
+        row, column = row + max(corner[0] - start[0], 0), column + max(corner[2] - start[2], 0)
+        stored = np.frombuffer(chunk.read_at(chunk.size, chunk.start), np.uint8)
+        if not decode(stored, sizes, first, last, memory.view(np.uint32), row, column):
+            self._check(corner, chunk)  # says more
+            raise self._refusal(Reason.CORRUPT_CHUNK, corner, "is damaged: a block does not expand to its length; "
+                                "fetch the file again")
+
+    def _check(self, corner: Corner, chunk: StoredChunk) -> None:
+        fault = ""
+        if self._form in ("usual", "frames") and not chunk.is_unfiltered:
+            fault = frame_fault(chunk, self._dataset.dtype.itemsize, self._decoded_bytes)
+        elif (self._form == "whole" or chunk.is_unfiltered) and chunk.size != self._decoded_bytes:
+            fault = f"{chunk.size} bytes are stored, {self._decoded_bytes} are needed"
+        if fault:
+            raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {fault}; fetch the file again")
+
+    def _read_by_hdf5(self, start: Corner, stop: Corner, memory: NDArray[np.float32], row: int, column: int) -> None:
+        # three axes on both sides: HDF5 copies between unlike shapes twenty times slower
+        source = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        to = (slice(row, row + stop[0] - start[0]), slice(0, 1), slice(column, column + stop[2] - start[2]))
+        try:
+            self._dataset.read_direct(memory[:, None], source, to)
+        except (OSError, RuntimeError) as error:
+            raise refusal(Reason.CORRUPT_CHUNK, self._path, f"spectra {start[0]}–{stop[0]}, channels {start[2]}–"
+                          f"{stop[2]} cannot be decoded ({error})") from error
+
+    def _listed(self, corner: Corner) -> StoredChunk:
         """Find a chunk in the file, to read a few bytes here and there."""
         info = self._list.get(corner)
         if info is None:
@@ -135,15 +170,15 @@ class ChunkChecker:
         return StoredChunk(partial(os.pread, descriptor), info.byte_offset, info.size, info.filter_mask != 0)
 
     @cached_property
-    def _list(self) -> dict[tuple[int, ...], h5py.h5d.StoreInfo]:
-        chunks: dict[tuple[int, ...], h5py.h5d.StoreInfo] = {}
+    def _list(self) -> dict[Corner, h5py.h5d.StoreInfo]:
+        chunks: dict[Corner, h5py.h5d.StoreInfo] = {}
         try:
             self._dataset.id.chunk_iter(lambda info: chunks.__setitem__(info.chunk_offset, info))
         except (OSError, RuntimeError) as error:
             raise refusal(Reason.CORRUPT_CHUNK, self._path, f"its list of chunks is damaged ({error})") from error
         return chunks
 
-    def _fetched(self, corner: tuple[int, ...]) -> StoredChunk:
+    def _fetched(self, corner: Corner) -> StoredChunk:
         """Do as :meth:`_listed`, by a copy of the chunk: slower, but without the list."""
         try:
             mask, chunk = self._dataset.id.read_direct_chunk(corner, out=self._buffer)
@@ -158,5 +193,5 @@ class ChunkChecker:
         """More than any sound chunk takes: a longer one is damaged. Memory is used only as far as it is filled."""
         return np.empty(2 * self._decoded_bytes + 4096, np.uint8)
 
-    def _refusal(self, reason: Reason, corner: tuple[int, ...], fault: str) -> SourceError:
+    def _refusal(self, reason: Reason, corner: Corner, fault: str) -> SourceError:
         return refusal(reason, self._path, f"the chunk at spectrum {corner[0]}, channel {corner[-1]} {fault}")

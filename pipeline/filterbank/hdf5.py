@@ -6,7 +6,6 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
@@ -55,20 +54,13 @@ class Hdf5File:
         """Read float32 (spectra, channels), channels counted as in the file, into C-contiguous ``memory``."""
         first = (spectrum_start, self._polarisation, channel_start)
         end = (spectrum_stop, self._polarisation + 1, channel_stop)
-        # Three axes on both sides: HDF5 copies between unlike shapes twenty times slower
-        power = memory[:, None]
         for piece in self._pieces:
             start, stop = np.maximum(first, piece.start), np.minimum(end, piece.stop)
             if np.any(start >= stop):
                 continue
             shift = np.subtract(piece.source_start, piece.start)
-            source = _slices(start + shift, stop + shift)
-            piece.checker.check(tuple(s.start for s in source), tuple(s.stop for s in source))
-            try:
-                piece.dataset.read_direct(power, source, _slices(start - first, stop - first))
-            except (OSError, RuntimeError) as error:
-                raise refusal(Reason.CORRUPT_CHUNK, self._path, f"spectra {start[0]}–{stop[0]}, "
-                              f"channels {start[2]}–{stop[2]} cannot be decoded ({error})") from error
+            row, _, column = (start - first).tolist()
+            piece.chunks.read(tuple((start + shift).tolist()), tuple((stop + shift).tolist()), memory, row, column)
 
     def close(self) -> None:
         """Close the file and those it leads to."""
@@ -128,6 +120,3 @@ def _open_error(error: Exception, path: Path) -> SourceError:
         return refusal(Reason.BUSY, path, "another process is writing it; try again later")
     return refusal(Reason.BAD_HEADER, path, f"HDF5 cannot open it ({said}); fetch the file again")
 
-
-def _slices(start: NDArray[Any], stop: NDArray[Any]) -> tuple[slice, ...]:
-    return tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))

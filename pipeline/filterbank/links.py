@@ -17,7 +17,7 @@ import numpy as np
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
-from pipeline.filterbank.chunks import ChunkChecker
+from pipeline.filterbank.chunks import Chunks
 from pipeline.text import shown
 
 MOST_LINKS = 8
@@ -28,15 +28,14 @@ Corner = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A box of samples and the dataset that stores it."""
+    """A box of samples and what stores it."""
 
-    dataset: h5py.Dataset
-    checker: ChunkChecker
+    chunks: Chunks
     start: Corner
     """First sample of the box, as the file's own dataset counts."""
     stop: Corner
     source_start: Corner
-    """The same sample as ``dataset`` counts."""
+    """The same sample as that counts."""
 
 
 class Links:
@@ -124,7 +123,7 @@ def _piece(dataset: h5py.Dataset, path: Path, start: Corner, stop: Corner, sourc
     if dataset.external:
         raise refusal(Reason.REFUSED_LINK, path, "its samples lie in raw files beside it, which cannot be "
                       "checked; make it one file with h5repack")
-    return Piece(dataset, ChunkChecker(dataset, path), start, stop, source_start)
+    return Piece(Chunks(dataset, path), start, stop, source_start)
 
 
 def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Corner]:
