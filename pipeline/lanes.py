@@ -20,7 +20,7 @@ COUNT = 32
 """Numbers side by side."""
 
 
-class Lanes(types.Type):
+class Lanes(types.Type):  # type: ignore[misc]
     """The type of :data:`COUNT` numbers of a kind."""
 
     def __init__(self, of: Any) -> None:
@@ -28,7 +28,7 @@ class Lanes(types.Type):
         super().__init__(name=f"Lanes({of})")
 
 
-@register_model(Lanes)  # type: ignore[untyped-decorator]
+@register_model(Lanes)
 class _Model(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, lanes: Lanes) -> None:
         super().__init__(manager, lanes, ir.VectorType(manager.lookup(lanes.of).get_value_type(), COUNT))

@@ -3,16 +3,19 @@
 Ascending frequency and float32 leave this package, whatever the file holds. The only home of h5py and blimpy.
 """
 
+from pipeline.filterbank.fetched import Room
 from pipeline.filterbank.find import FoundFile, find_files
 from pipeline.filterbank.header import require_spectra
-from pipeline.filterbank.reader import Filterbank, open_filterbank, source_of
+from pipeline.filterbank.reader import Ascending, Filterbank, open_filterbank, source_of
 from pipeline.filterbank.waterfall import read_waterfall
 from pipeline.filterbank.writer import FilterbankWriter, write_filterbank
 
 __all__ = [
+    "Ascending",
     "Filterbank",
     "FilterbankWriter",
     "FoundFile",
+    "Room",
     "find_files",
     "open_filterbank",
     "read_waterfall",

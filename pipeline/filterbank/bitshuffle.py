@@ -42,13 +42,51 @@ def _copy(typing: Any, target: Any, to: Any, source: Any, start: Any, count: Any
 
 
 @_compiled
-def decode(stored, shape, start, stop, out, row, column):  # type: ignore[no-untyped-def]
+def blocks_of(stored, samples):  # type: ignore[no-untyped-def]
+    """Find the blocks of a chunk of so many float32 samples.
+
+    Returns
+    -------
+    (blocks, 2) int64
+        Where each begins and ends, the last perhaps what is left over; none where lengths do not fit together.
+    int
+        Samples a block.
+    """
+    damaged = np.empty((0, 2), np.int64)
+    if len(stored) < HEAD_BYTES or _number(stored, 0, 8) != SAMPLE_BYTES * samples:
+        return damaged, 0
+    size = _number(stored, 8, 4)
+    if size == 0 or size % (SAMPLE_BYTES * GROUP):
+        return damaged, 0
+    block = size // SAMPLE_BYTES
+    whole, last = samples // block, samples % block
+    compressed = whole + (last >= GROUP)
+    blocks = np.empty((compressed + (last % GROUP > 0), 2), np.int64)
+    at = HEAD_BYTES
+    for i in range(compressed):
+        if at + 4 > len(stored):
+            return damaged, 0
+        size, at = _number(stored, at, 4), at + 4
+        blocks[i] = at, at + size
+        at += size
+    if last % GROUP:
+        blocks[-1] = at, at + SAMPLE_BYTES * (last % GROUP)
+        at = blocks[-1, 1]
+    return (blocks, block) if at == len(stored) else (damaged, 0)
+
+
+@_compiled
+def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type: ignore[no-untyped-def]
     """Decode a part of a chunk of float32 samples.
 
     Parameters
     ----------
     stored : (n,) uint8
-        The chunk as it is stored.
+        Where the chunk lies.
+    blocks : (blocks, 2) int64
+        Where each block begins and ends in it.
+    block : int
+        Samples a block.
     shape : (spectra, products, channels)
         Of the chunk.
     start, stop : (spectrum, product, channel)
@@ -61,47 +99,76 @@ def decode(stored, shape, start, stop, out, row, column):  # type: ignore[no-unt
     Returns
     -------
     bool
-        False where the chunk is damaged, as far as that can be told; ``out`` then holds anything.
+        False where a block does not expand to its length; ``out`` then holds anything.
     """
-    samples, of_a_spectrum = shape[0] * shape[1] * shape[2], shape[1] * shape[2]
-    if len(stored) < HEAD_BYTES or _number(stored, 0, 8) != SAMPLE_BYTES * samples:
-        return False
-    block = _number(stored, 8, 4) // SAMPLE_BYTES
-    if block == 0 or _number(stored, 8, 4) % (SAMPLE_BYTES * GROUP):
-        return False
+    samples = shape[0] * shape[1] * shape[2]
     room = min(block, samples)
     planes, scratch = np.empty(SAMPLE_BYTES * room, np.uint8), np.empty((SAMPLE_BYTES, room // GROUP), np.uint64)
     decoded = np.empty(room, np.uint32)
-    at, first = HEAD_BYTES, 0
-    while first < samples:
-        count = min(block, samples - first)
-        is_left_over = count < GROUP
-        count -= 0 if is_left_over else count % GROUP
-        size = SAMPLE_BYTES * count
-        if not is_left_over:
-            if at + 4 > len(stored):
-                return False
-            size, at = _number(stored, at, 4), at + 4
-        if size > len(stored) - at:
-            return False
-        is_decoded = False
-        for t in range(max(start[0], first // of_a_spectrum), min(stop[0], (first + count - 1) // of_a_spectrum + 1)):
-            begin = (t * shape[1] + start[1]) * shape[2]  # of this spectrum and product
-            low, high = max(first, begin + start[2]), min(first + count, begin + stop[2])
-            if low < high:
-                if not is_decoded:
-                    if is_left_over:
-                        _copy(decoded.view(np.uint8), 0, stored, at, size)
-                    elif not _expand(stored, at, at + size, planes, SAMPLE_BYTES * count):
-                        return False
-                    else:
-                        _unshuffle(planes, scratch, decoded, count)
-                    is_decoded = True
-                to = out[row + t - start[0]].view(np.uint8)
-                _copy(to, SAMPLE_BYTES * (column + low - begin - start[2]), decoded.view(np.uint8),
-                      SAMPLE_BYTES * (low - first), SAMPLE_BYTES * (high - low))
-        at, first = at + size, first + count
-    return at == len(stored)
+    of_bytes, to = decoded.view(np.uint8), out.reshape(-1).view(np.uint8)
+    done = -1
+    for t in range(start[0], stop[0]):
+        begin = (t * shape[1] + start[1]) * shape[2]  # of this spectrum and product
+        first = begin + start[2]
+        while first < begin + stop[2]:
+            i = first // block
+            count = min(block, samples - i * block)
+            count = count if count < GROUP else count - count % GROUP
+            if first >= i * block + count:  # what is left over lies behind the last block
+                i, count = i + 1, samples % GROUP
+            at = i * block if count >= GROUP else samples - count
+            if i != done:
+                if count < GROUP:
+                    _copy(of_bytes, 0, stored, blocks[i, 0], SAMPLE_BYTES * count)
+                elif _expand(stored, blocks[i, 0], blocks[i, 1], planes, SAMPLE_BYTES * count):
+                    _unshuffle(planes, scratch, decoded, count)
+                else:
+                    return False
+                done = i
+            stop_here = min(at + count, begin + stop[2])
+            target = (row + t - start[0]) * out.shape[1] + column + first - begin - start[2]
+            _copy(to, SAMPLE_BYTES * target, of_bytes, SAMPLE_BYTES * (first - at), SAMPLE_BYTES * (stop_here - first))
+            first = stop_here
+    return True
+
+
+@_compiled
+def decode_chunks(  # type: ignore[no-untyped-def]
+    stored, blocks, block, corners, shape, start, stop, out, row, column
+):
+    """Decode what lies between two corners of a dataset, of one product, out of chunks behind one another.
+
+    Parameters
+    ----------
+    stored : (n,) uint8
+    blocks : (chunks, blocks, 2) int64
+        Where each block of each chunk begins and ends in it.
+    block : int
+        Samples a block.
+    corners : (chunks, 3) int64
+        First sample of each chunk.
+    shape : (spectra, products, channels)
+        Of a chunk.
+    out : (spectra, channels) uint32, C-contiguous
+        The bits of the samples go here …
+    row, column : int
+        … from this place on.
+
+    Returns
+    -------
+    int
+        Which chunk is damaged; -1 if none is.
+    """
+    for k in range(len(corners)):
+        corner = corners[k]
+        first = (max(start[0] - corner[0], 0), start[1] - corner[1], max(start[2] - corner[2], 0))
+        last = (min(stop[0] - corner[0], shape[0]), stop[1] - corner[1], min(stop[2] - corner[2], shape[2]))
+        if first[0] >= last[0] or first[2] >= last[2]:
+            continue
+        to_row, to_column = row + max(corner[0] - start[0], 0), column + max(corner[2] - start[2], 0)
+        if not decode(stored, blocks[k], block, shape, first, last, out, to_row, to_column):
+            return k
+    return -1
 
 
 @_compiled

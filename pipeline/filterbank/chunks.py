@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
-from pipeline.filterbank.bitshuffle import GROUP, HEAD_BYTES, decode
+from pipeline.filterbank.bitshuffle import GROUP, HEAD_BYTES, blocks_of, decode_chunks
+from pipeline.filterbank.fetched import Corner, Room, Undecoded
 
 BITSHUFFLE = 32008
 FLETCHER32 = 3
@@ -35,7 +36,6 @@ Form = Literal["usual", "frames", "whole", "other"]
 """How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, at their full length, or by
 filters that guard themselves."""
 
-Corner = tuple[int, ...]
 ReadAt = Callable[[int, int], bytes]
 """Returns a number of bytes from a position on; fewer where they end."""
 
@@ -50,6 +50,8 @@ class StoredChunk:
     size: int
     is_unfiltered: bool = False
     """True where the dataset's filters were left out for this chunk."""
+    whole: NDArray[np.uint8] | None = None
+    """All of them, where they are in memory already."""
 
 
 def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
@@ -78,6 +80,7 @@ class Chunks:
     def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
         self._dataset = dataset
         self._path = path
+        self._room = Room()
         sizes = dataset.chunks or dataset.shape
         self._decoded_bytes = math.prod(sizes) * dataset.dtype.itemsize
         chunks = math.prod(-(-length // size) for length, size in zip(dataset.shape, sizes, strict=True))
@@ -108,15 +111,19 @@ class Chunks:
 
         Raises CORRUPT_CHUNK or TRUNCATED, naming the chunk, where one cannot be decoded.
         """
-        is_decoded = True
+        is_decoded = self._dataset.chunks is not None
         for corner in self._corners(start, stop):
             chunk = self._locate(corner)
-            if self._form == "usual" and not chunk.is_unfiltered:
-                self._decode(corner, chunk, start, stop, memory, row, column)
-            else:
+            if self._form != "usual" or chunk.is_unfiltered:
                 self._check(corner, chunk)
                 is_decoded = False
-        if not is_decoded or self._dataset.chunks is None:
+                continue
+            stored, blocks, block = self._load(corner, chunk, self._room.take(chunk.size))
+            corners = np.array([corner], np.int64)
+            if decode_chunks(stored, blocks[None], block, corners, self._dataset.chunks, start, stop,
+                             memory.view(np.uint32), row, column) >= 0:
+                raise self.refuse(corner)
+        if not is_decoded:
             self._read_by_hdf5(start, stop, memory, row, column)
 
     def _corners(self, start: Corner, stop: Corner) -> Iterable[Corner]:
@@ -124,18 +131,47 @@ class Chunks:
         firsts = (range(a - a % size, b, size) for a, b, size in zip(start, stop, sizes, strict=False))
         return itertools.product(*firsts) if sizes else ()
 
-    def _decode(self, corner: Corner, chunk: StoredChunk, start: Corner, stop: Corner, memory: NDArray[np.float32],
-                row: int, column: int) -> None:
-        """Decode one chunk's share of what lies between two corners."""
-        sizes = self._dataset.chunks
-        first = tuple(max(a - c, 0) for a, c in zip(start, corner, strict=True))
-        last = tuple(min(b - c, size) for b, c, size in zip(stop, corner, sizes, strict=True))
-        row, column = row + max(corner[0] - start[0], 0), column + max(corner[2] - start[2], 0)
-        stored = np.frombuffer(chunk.read_at(chunk.size, chunk.start), np.uint8)
-        if not decode(stored, sizes, first, last, memory.view(np.uint32), row, column):
+    def fetch(self, start: Corner, stop: Corner, room: Room) -> Undecoded | None:
+        """Read the chunks between two corners as they are stored; None where that is not in the usual way.
+
+        Raises as :meth:`read` does.
+        """
+        corners = list(self._corners(start, stop))
+        if self._form != "usual" or self._locate != self._listed:
+            return None
+        chunks = [self._listed(corner) for corner in corners]
+        if any(chunk.is_unfiltered for chunk in chunks):
+            return None
+        ends = np.cumsum([chunk.size for chunk in chunks])
+        stored, found = room.take(int(ends[-1])), []
+        for corner, chunk, end in zip(corners, chunks, ends.tolist(), strict=True):
+            _, blocks, block = self._load(corner, chunk, stored[end - chunk.size : end])
+            found.append((blocks + (end - chunk.size), block))
+        if len({(len(blocks), block) for blocks, block in found}) > 1:
+            return None
+        table = np.stack([blocks for blocks, _ in found])
+        return Undecoded(stored, table, found[0][1], np.array(corners, np.int64), self._dataset.chunks, self.refuse)
+
+    def refuse(self, corner: Corner) -> SourceError:
+        """Return the error of a chunk of sound lengths that cannot be expanded."""
+        return self._refusal(Reason.CORRUPT_CHUNK, corner, "is damaged: a block does not expand to its length; "
+                             "fetch the file again")
+
+    def _load(
+        self, corner: Corner, chunk: StoredChunk, room: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], int]:
+        """Return a chunk's bytes, read into ``room`` if need be, where its blocks lie in them, and samples a block."""
+        stored = chunk.whole
+        if stored is None:
+            stored, at = room, 0
+            while at < chunk.size and (count := os.preadv(self._descriptor, [stored[at:].data], chunk.start + at)):
+                at += count
+            stored = stored[:at]
+        blocks, block = blocks_of(stored, self._decoded_bytes // self._dataset.dtype.itemsize)
+        if block == 0:
             self._check(corner, chunk)  # says more
-            raise self._refusal(Reason.CORRUPT_CHUNK, corner, "is damaged: a block does not expand to its length; "
-                                "fetch the file again")
+            raise self.refuse(corner)
+        return stored, blocks, block
 
     def _check(self, corner: Corner, chunk: StoredChunk) -> None:
         fault = ""
@@ -161,13 +197,17 @@ class Chunks:
         info = self._list.get(corner)
         if info is None:
             raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is there")
-        descriptor = self._dataset.file.id.get_vfd_handle()
+        descriptor = self._descriptor
         if info.byte_offset + info.size > os.fstat(descriptor).st_size:
             raise self._refusal(Reason.TRUNCATED, corner, "reaches past the end of the file; try again when all "
                                 "is there")
         # The whole chunk is wanted in a moment: let it come in one piece
         os.posix_fadvise(descriptor, info.byte_offset, info.size, os.POSIX_FADV_WILLNEED)
         return StoredChunk(partial(os.pread, descriptor), info.byte_offset, info.size, info.filter_mask != 0)
+
+    @cached_property
+    def _descriptor(self) -> int:
+        return int(self._dataset.file.id.get_vfd_handle())
 
     @cached_property
     def _list(self) -> dict[Corner, h5py.h5d.StoreInfo]:
@@ -186,7 +226,8 @@ class Chunks:
             raise self._refusal(Reason.TRUNCATED, corner, f"was never written ({error})") from error
         except (OSError, ValueError) as error:
             raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"cannot be read ({error})") from error
-        return StoredChunk(lambda n, at: bytes(chunk[at:at + n]), 0, len(chunk), mask != 0)
+        whole = self._buffer[:len(chunk)]
+        return StoredChunk(lambda n, at: bytes(whole[at:at + n]), 0, len(whole), mask != 0, whole)
 
     @cached_property
     def _buffer(self) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
+from pipeline.filterbank.fetched import Room, Undecoded
 from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
 from pipeline.filterbank.heaps import guarded
 from pipeline.filterbank.links import Links, Piece
@@ -61,6 +62,15 @@ class Hdf5File:
             shift = np.subtract(piece.source_start, piece.start)
             row, _, column = (start - first).tolist()
             piece.chunks.read(tuple((start + shift).tolist()), tuple((stop + shift).tolist()), memory, row, column)
+
+    def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+              room: Room) -> Undecoded | None:
+        """Read what is stored of a range, channels counted as in the file; None where it is to be read decoded."""
+        if len(self._pieces) > 1 or self._pieces[0].start != self._pieces[0].source_start:
+            return None
+        start = (spectrum_start, self._polarisation, channel_start)
+        fetched = self._pieces[0].chunks.fetch(start, (spectrum_stop, self._polarisation + 1, channel_stop), room)
+        return fetched and replace(fetched, product=self._polarisation)
 
     def close(self) -> None:
         """Close the file and those it leads to."""

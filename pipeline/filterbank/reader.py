@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, Reason
 from pipeline.filterbank.access import open_regular, refusal
+from pipeline.filterbank.fetched import Held, Room
 from pipeline.filterbank.hdf5 import Hdf5File, is_hdf5
 from pipeline.filterbank.identity import scan_id
 from pipeline.filterbank.sigproc import SigprocFile
@@ -19,8 +20,16 @@ from pipeline.model import CoarseLayout, Header, Source
 from pipeline.text import shown
 
 
-class Storage(Protocol):
-    """What a file format must offer; channels counted as in the file."""
+class Samples(Protocol):
+    """What can be read; channels counted as in the file."""
+
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32]) -> None:
+        """Read float32 (spectra, channels) of one polarisation into C-contiguous ``memory``."""
+
+
+class Storage(Samples, Protocol):
+    """What a file format must offer."""
 
     @property
     def header(self) -> Header:
@@ -30,27 +39,21 @@ class Storage(Protocol):
     def chunk_shape(self) -> tuple[int, int] | None:
         """(spectra, channels) stored together."""
 
-    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
-             memory: NDArray[np.float32]) -> None:
-        """Read float32 (spectra, channels) of one polarisation into C-contiguous ``memory``."""
+    def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+              room: Room) -> Samples | None:
+        """Read what is stored of a range, to decode it later; None where nothing is gained by that."""
 
     def close(self) -> None:
         """Close the file."""
 
 
-class Filterbank:
-    """An open filterbank file: a context manager, made by :func:`open_filterbank`."""
+class Ascending:
+    """Samples in ascending frequency."""
 
-    def __init__(self, storage: Storage, path: Path, size_bytes: int, mtime_ns: int) -> None:
-        self._storage = storage
+    def __init__(self, samples: Samples, header: Header, path: Path) -> None:
+        self._samples = samples
+        self.header = header
         self.path = path
-        self.size_bytes = size_bytes
-        """Size when it was opened."""
-        self.mtime_ns = mtime_ns
-        """Time of its last change when it was opened."""
-        self.header = storage.header
-        self.chunk_shape = storage.chunk_shape
-        """(spectra, channels) stored, and so decoded, together; ``None`` where any range is as cheap."""
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -58,7 +61,7 @@ class Filterbank:
 
         The result lies in ``memory``, one-dimensional, if that is large enough: memory that has been used before is
         faster by a quarter of the time. Of a file of descending frequency it is a mirrored view. Beside it, a read
-        takes the memory of one chunk. What is cheap is whole chunks: see :attr:`chunk_shape`.
+        takes the memory of one chunk. What is cheap is whole chunks: see :attr:`Filterbank.chunk_shape`.
 
         Raises ``IndexError`` for a range outside the file, :class:`SourceError` TRUNCATED or CORRUPT_CHUNK.
         """
@@ -71,12 +74,43 @@ class Filterbank:
         if memory is None or memory.size < shape[0] * shape[1]:
             memory = np.empty(shape[0] * shape[1], np.float32)
         power = memory[: shape[0] * shape[1]].reshape(shape)
-        if header.foff_mhz > 0:
-            self._storage.read(spectrum_start, spectrum_stop, channel_start, channel_stop, power)
-            return power
-        first, last = header.nchans - channel_stop, header.nchans - channel_start
-        self._storage.read(spectrum_start, spectrum_stop, first, last, power)
-        return power[:, ::-1]
+        self._samples.read(spectrum_start, spectrum_stop, *self._in_file(channel_start, channel_stop), power)
+        return power if header.foff_mhz > 0 else power[:, ::-1]
+
+    def _in_file(self, channel_start: int, channel_stop: int) -> tuple[int, int]:
+        """Return ascending channels as the file counts them."""
+        nchans = self.header.nchans
+        return (channel_start, channel_stop) if self.header.foff_mhz > 0 else (
+            nchans - channel_stop, nchans - channel_start)
+
+
+class Filterbank(Ascending):
+    """An open filterbank file: a context manager, made by :func:`open_filterbank`."""
+
+    def __init__(self, storage: Storage, path: Path, size_bytes: int, mtime_ns: int) -> None:
+        super().__init__(storage, storage.header, path)
+        self._storage = storage
+        self.size_bytes = size_bytes
+        """Size when it was opened."""
+        self.mtime_ns = mtime_ns
+        """Time of its last change when it was opened."""
+        self.chunk_shape = storage.chunk_shape
+        """(spectra, channels) stored, and so decoded, together; ``None`` where any range is as cheap."""
+
+    def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+              room: Room) -> Ascending:
+        """Read what is stored of a range into ``room``, until that is used again: what comes back decodes parts of it.
+
+        So pixels are looked at while they are in a core's caches. Raises as :meth:`Ascending.read` does.
+        """
+        first, last = self._in_file(channel_start, channel_stop)
+        samples = self._storage.fetch(spectrum_start, spectrum_stop, first, last, room)
+        if samples is None:
+            power = room.take(4 * (spectrum_stop - spectrum_start) * (last - first)).view(np.float32)
+            power = power.reshape(spectrum_stop - spectrum_start, last - first)
+            self._storage.read(spectrum_start, spectrum_stop, first, last, power)
+            samples = Held(power, spectrum_start, first)
+        return Ascending(samples, self.header, self.path)
 
     def source_id(self) -> str:
         """Name the scan: equal for copies, for the ``.fil`` and the ``.h5``, and for the mirrored file."""

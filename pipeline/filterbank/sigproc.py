@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason
 from pipeline.filterbank.access import refusal
+from pipeline.filterbank.fetched import Room
 from pipeline.filterbank.header import header_from_keywords
 from pipeline.model import Header
 
@@ -77,6 +78,10 @@ class SigprocFile:
             self._fill(row if direct else stored, self._data_start + sample * self._sample.itemsize)
             if not direct:
                 row[:] = stored
+
+    def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+              room: Room) -> None:
+        """There is nothing to decode: samples are stored as they are."""
 
     def _fill(self, target: NDArray[Any], offset: int) -> None:
         view = memoryview(target.view(np.uint8).data)
