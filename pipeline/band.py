@@ -29,65 +29,145 @@ def smoothing_of(coarse_width: int | None) -> tuple[int, int]:
     return block, max(3, min(SMOOTHING, reach) | 1)
 
 
+def median_over_mean(shape: float) -> np.float64:
+    """Return the median of noise that is Gamma of ``shape``, mean 1."""
+    return np.float64(gammaincinv(shape, 0.5) / shape)
+
+
+def middles(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the median of each row."""
+    width = blocks.shape[1]
+    middle = np.sort(blocks, axis=1)[:, (width - 1) // 2 : width // 2 + 1]  # faster than a selection
+    medians: NDArray[np.float64] = middle.mean(axis=1, dtype=np.float64)
+    return medians
+
+
+class BandShape:
+    """The smooth band under a time-averaged spectrum, which is added piece by piece, from low frequency.
+
+    Parameters
+    ----------
+    channels : int
+        Of the whole spectrum.
+    shape : float
+        Noise is Gamma of this shape.
+    coarse_width : int, optional
+        Channels of a whole coarse channel; None for a piece of a band without any.
+    """
+
+    def __init__(self, channels: int, shape: float, coarse_width: int | None) -> None:
+        block, smoothing = smoothing_of(coarse_width)
+        blocks = channels // block
+        self._channels, self._median_over_mean = channels, median_over_mean(shape)
+        self._is_level = blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing)
+        self._width = channels // max(1, blocks)
+        self._half = max(0, min(smoothing, blocks - (1 - blocks % 2)) // 2)
+        self._blocks = blocks
+        self._spectrum = np.empty(channels, np.float32)
+        self._added, self._last_alive = 0, -1
+        self._levels = self._smoothed = 0
+        self._level = np.empty(blocks + 2 * self._half)
+        """Of each block, as far as they are known; before and after them, lines that continue them."""
+        self._smooth = np.empty(blocks + 2, np.float32)
+        """Running medians of them, one more before and one after."""
+
+    def add(self, spectrum: NDArray[np.float32]) -> None:
+        """Add the next channels; 0 where they are dead."""
+        first, self._added = self._added, self._added + len(spectrum)
+        self._spectrum[first : self._added] = spectrum
+        if self._is_level:
+            return
+        self._last_alive = _bridge(self._spectrum[: self._added], first, self._last_alive)
+        if self._added == self._channels and self._last_alive >= 0:
+            self._spectrum[self._last_alive + 1 :] = self._spectrum[self._last_alive]
+            self._last_alive = self._channels - 1
+        self._find_levels((self._last_alive + 1) // self._width)
+        self._smooth_levels()
+
+    @property
+    def known(self) -> int:
+        """Channels, from low frequency, whose band no further piece will change."""
+        if self._added == self._channels:
+            return self._channels
+        return max(0, int(_middle_before(self._smoothed, self._width))) if self._smoothed else 0
+
+    def between(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the band of channels that are :attr:`known`."""
+        if self._is_level:
+            alive = self._spectrum[self._spectrum > 0]
+            level = np.median(alive) / self._median_over_mean if len(alive) else 1
+            return np.full(stop - start, level, np.float32)
+        if self._last_alive < 0:
+            return np.ones(stop - start, np.float32)
+        band: NDArray[np.float32] = _between_blocks(self._smooth, self._width, start, stop)
+        return band
+
+    def _find_levels(self, count: int) -> None:
+        first, self._levels = self._levels, min(count, self._blocks)
+        blocks = self._spectrum[first * self._width : self._levels * self._width].reshape(-1, self._width)
+        self._level[self._half + first : self._half + self._levels] = middles(blocks)
+
+    def _smooth_levels(self) -> None:
+        """Take running medians, continued in a straight line beyond both ends so that slopes survive there."""
+        half, level, is_whole = self._half, self._level, self._levels == self._blocks
+        first, stop = self._smoothed, self._blocks if is_whole else self._levels - half
+        if stop < max(first + 1, 2):
+            return
+        if first == 0:
+            level[:half] = _line_before(level[half:], half)
+        if is_whole:
+            level[half + stop :] = _line_before(level[half : half + stop][::-1], half)[::-1]
+        smooth = median_filter(level[first : stop + 2 * half], 2 * half + 1, mode="nearest")[half : half + stop - first]
+        self._smooth[first + 1 : stop + 1] = smooth / self._median_over_mean
+        if first == 0:
+            self._smooth[0] = (2 * smooth[0] - smooth[1]) / self._median_over_mean
+        if is_whole:
+            self._smooth[-1] = (2 * smooth[-1] - smooth[-2]) / self._median_over_mean
+        self._smoothed = stop
+
+
 def band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | None) -> NDArray[np.float32]:
-    """Return the smooth band under a time-averaged spectrum whose noise is Gamma of ``shape``."""
-    channels = len(spectrum)
-    block, smoothing = smoothing_of(coarse_width)
-    valid = spectrum > 0
-    if not valid.any():
-        return np.ones(channels, np.float32)
-    median_over_mean = gammaincinv(shape, 0.5) / shape
-    n_blocks = channels // block
-    if n_blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing):
-        return np.full(channels, np.median(spectrum[valid]) / median_over_mean, np.float32)
-    spectrum = _bridged(spectrum)
-    width = channels // n_blocks
-    blocks = np.sort(spectrum[: n_blocks * width].reshape(n_blocks, width), axis=1)  # faster than a selection
-    level = blocks[:, (width - 1) // 2 : width // 2 + 1].mean(axis=1, dtype=np.float64)
-    smooth = _running_median(level, smoothing)
-    smooth = np.concatenate([2 * smooth[:1] - smooth[1:2], smooth, 2 * smooth[-1:] - smooth[-2:-1]])
-    band: NDArray[np.float32] = _between_blocks((smooth / median_over_mean).astype(np.float32), width, channels)
-    return band
+    """Return the smooth band under a whole time-averaged spectrum (:class:`BandShape`)."""
+    band = BandShape(len(spectrum), shape, coarse_width)
+    band.add(spectrum)
+    return band.between(0, len(spectrum))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _bridged(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the spectrum with straight lines over its dead channels, level ones at its ends."""
-    bridged = spectrum.copy()
-    last = -1
-    for c in range(len(spectrum)):
+def _bridge(spectrum: NDArray[np.float32], start: int, last: int) -> int:
+    """Draw straight lines over dead channels, level ones before the first that is alive; return the last alive.
+
+    What lies before ``start`` is done, up to its ``last`` one alive.
+    """
+    for c in range(start, len(spectrum)):
         if spectrum[c] > 0:
             if last < c - 1:
                 left = spectrum[last] if last >= 0 else spectrum[c]
                 for gap in range(last + 1, c):
-                    bridged[gap] = left + (spectrum[c] - left) * np.float32((gap - last) / (c - last))
+                    spectrum[gap] = left + (spectrum[c] - left) * np.float32((gap - last) / (c - last))
             last = c
-    bridged[last + 1 :] = spectrum[last]
-    return bridged
+    return last
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _between_blocks(level: NDArray[np.float32], width: int, channels: int) -> NDArray[np.float32]:
+def _middle_before(block: int, width: int) -> int:
+    """Return the first channel beyond the middle of the block before ``block``; of the first one, below the band."""
+    return math.ceil(block * width - (width - (width - 1) / 2))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _between_blocks(level: NDArray[np.float32], width: int, start: int, stop: int) -> NDArray[np.float32]:
     """Interpolate from the middles of blocks to channels. The first and the last level lie outside the band."""
-    band = np.empty(channels, np.float32)
+    band = np.empty(stop - start, np.float32)
     offset = width - (width - 1) / 2  # of channel 0 from the middle of the block before it
-    start = 0
-    for i in range(len(level) - 1):
-        is_last = i == len(level) - 2
-        stop = channels if is_last else min(channels, math.ceil((i + 1) * width - offset))
+    i, at = max(0, start // width - 1), start
+    while at < stop:
+        end = stop if i == len(level) - 2 else min(stop, _middle_before(i + 1, width))
         rise = level[i + 1] - level[i]
-        for c in range(start, stop):
-            band[c] = level[i] + np.float32(min((c + offset) / width - i, 1.0)) * rise
-        start = stop
+        for c in range(at, end):
+            band[c - start] = level[i] + np.float32(min((c + offset) / width - i, 1.0)) * rise
+        i, at = i + 1, max(at, end)
     return band
-
-
-def _running_median(level: NDArray[np.float64], smoothing: int) -> NDArray[np.float64]:
-    """Return the running median, continued in a straight line beyond both ends so that slopes survive there."""
-    half = min(smoothing, len(level) - (1 - len(level) % 2)) // 2
-    padded = np.concatenate([_line_before(level, half), level, _line_before(level[::-1], half)[::-1]])
-    smooth: NDArray[np.float64] = median_filter(padded, 2 * half + 1, mode="nearest")[half:-half]
-    return smooth
 
 
 def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:

@@ -6,23 +6,25 @@ against signals, and nothing here looks at one window alone: a wide signal must 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.band import BLOCK, band_shape
+from pipeline.band import BLOCK, BandShape, band_shape, median_over_mean, middles
 from pipeline.noise import middle_of, noise_spectra_of
 
 FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
 SAMPLES = 32_768
 """Channels sampled for a row's gain: its error, 0.007 of a pixel's spread, is far below any statistic's."""
-RUN = 64
-"""Of so many side by side: memory is read in lines, not in numbers."""
-STRETCH = 2048
+RUN = 2048
+"""Of so many side by side: as many are stored together."""
+STRIP = 2048
 """Channels whose sums over time stay in a core's nearest cache."""
 NOMINAL_TOLERANCE = 0.01
 """The header's N stands while the measured spread agrees within this (5 % more spread than thought is six times the
@@ -78,6 +80,21 @@ class Flat:
         pixels = np.moveaxis(self.stored[:, where], 1, 0)
         return _flattened(pixels, self.row_scale[:, None], self.channel_scale[at][:, None])
 
+    def taken(self, starts: NDArray[np.int64], channels: int) -> Self:
+        """Return windows alone, ascending and side by side, in memory of their own."""
+        at = (starts[:, None] + np.arange(channels)).ravel()
+        where = self.stored.shape[1] - 1 - at if self.is_mirrored else at
+        return replace(self, stored=self.stored[:, where], is_mirrored=False, channel_scale=self.channel_scale[at],
+                       is_whole=self.is_whole[at], baseline=self.baseline[at])
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Self]) -> Self:
+        """Put ascending pieces of one coarse channel side by side."""
+        names = ("stored", "channel_scale", "is_whole", "baseline")
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(piece, name) for piece in pieces], axis=-1) for name in names}
+        return replace(pieces[0], **joined)
+
 
 def _in_order_of_memory(power: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
     """Return the array as it lies in memory, which is what compiled loops are fast on, and whether that is mirrored."""
@@ -94,6 +111,11 @@ def _flattened(
 ) -> NDArray[np.float32]:
     flat: NDArray[np.float32] = np.where(_is_valid(power), power, np.float32(0)) * (row_scale * channel_scale)
     return flat
+
+
+Memory = NDArray[np.float32]
+Read = Callable[[int, int, Memory], NDArray[np.float32]]
+"""Returns power (spectra, channels), ascending, of channels [start, stop) of a coarse channel: in a memory or not."""
 
 
 def flatten(
@@ -113,21 +135,150 @@ def flatten(
     coarse_width : int, optional
         Channels of a whole coarse channel, of which this is one or a piece; None for a piece of a band without any.
     """
-    stored, is_mirrored = _in_order_of_memory(power)
+    ((_, _, flat),) = flatten_stretches(
+        lambda start, stop, _: power[:, start:stop], power.shape, stretch=power.shape[1], nominal=nominal,
+        has_dc_spike=has_dc_spike, coarse_width=coarse_width,
+    )
+    return flat
+
+
+def flatten_stretches(
+    read: Read, shape: tuple[int, int], *, stretch: int, beyond: int = 0, spare: list[Memory] | None = None,
+    nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None,
+) -> Iterator[tuple[int, int, Flat]]:
+    """Flatten one coarse channel stretch by stretch, so that pixels are looked at while they are in a core's caches.
+
+    Gains and noise are found from a sample beforehand. The band of a stretch is known when the next one has been read;
+    over dead channels it takes longer. Whether a coarse channel is flattened at once or so changes nothing.
+
+    Parameters
+    ----------
+    read : callable
+    shape : (spectra, channels)
+        Of the coarse channel.
+    stretch : int
+        Channels a stretch, a multiple of :data:`STRIP`. A coarse channel of few channels is one stretch.
+    beyond : int
+        Channels of the next stretch that each shows, too, for windows that begin in one and end in the other.
+    spare : list of (spectra × channels,) float32, optional
+        Memories to read into. They are handed back, with those that were made.
+
+    Other parameters as :func:`flatten` has them.
+
+    Yields
+    ------
+    int, int, Flat
+        First channel of each stretch and of the next, and the stretch, until the next is asked for.
+    """
+    spectra, channels = shape
+    spare = [] if spare is None else spare
+
+    def memory() -> Memory:
+        return spare.pop() if spare else np.empty(spectra * (stretch + beyond), np.float32)
+
+    runs = _runs(channels)
+    if not runs:
+        room = memory()
+        yield 0, channels, _flatten_whole(read(0, channels, room), nominal, has_dc_spike, coarse_width)
+        spare.append(room)
+        return
+    room = memory()
+    sample = np.empty((spectra, RUN * len(runs)), np.float32)
+    for k, (start, stop) in enumerate(runs):
+        sample[:, k * RUN : (k + 1) * RUN] = read(start, stop, room)
+    spare.append(room)
+    gain = _row_gains(sample)
+    row_scale = _inverse(gain)
+    faintest, n, is_measured = _known_from(sample, row_scale, nominal)
+    band, waiting = BandShape(channels, spectra * nominal, coarse_width), deque[tuple[int, Memory, _Seen]]()
+    for start in range(0, channels, stretch):
+        stop, room = min(start + stretch, channels), memory()
+        seen = _Seen.of(read(start, min(stop + beyond, channels), room), start, row_scale)
+        if has_dc_spike:
+            seen.mask(channels // 2 - 1, channels // 2 + 1)
+        band.add(seen.spectrum[: stop - start])
+        waiting.append((stop, room, seen))
+        while waiting and waiting[0][2].end <= band.known:
+            stop, room, seen = waiting.popleft()
+            baseline = band.between(seen.start, seen.end)
+            channel_scale = _channel_scale(seen.spectrum, baseline, faintest, seen.is_whole)
+            yield seen.start, stop, Flat(seen.stored, seen.is_mirrored, row_scale, channel_scale, seen.is_whole, gain,
+                                         baseline, n, is_measured)
+            spare.append(room)
+
+
+def _runs(channels: int) -> list[tuple[int, int]]:
+    """Return runs of channels, alike from either end, that hold :data:`SAMPLES` or more; none where most would."""
+    apart = RUN * (channels // SAMPLES)
+    count = channels // max(1, apart)
+    first = (channels - count * apart + apart - RUN) // 2
+    return [(first + k * apart, first + k * apart + RUN) for k in range(count)] if apart > RUN else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Some channels that have been read, whose band is not known yet."""
+
+    start: int
+    stored: NDArray[np.float32]
+    is_mirrored: bool
+    spectrum: NDArray[np.float32]
+    """Averaged over time, ascending; 0 where dead."""
+    is_whole: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32]) -> Self:
+        stored, is_mirrored = _in_order_of_memory(power)
+        spectrum, is_whole = _time_mean(stored, row_scale)
+        if is_mirrored:
+            spectrum, is_whole = spectrum[::-1].copy(), is_whole[::-1].copy()
+        return cls(start, stored, is_mirrored, spectrum, is_whole)
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.spectrum)
+
+    def mask(self, start: int, stop: int) -> None:
+        """Take channels for dead, those of them that are here."""
+        self.spectrum[max(0, start - self.start) : max(0, stop - self.start)] = 0
+
+
+def _known_from(
+    sample: NDArray[np.float32], row_scale: NDArray[np.float32], nominal: float
+) -> tuple[np.float32, float, bool]:
+    """Return below what a band is faint, N in use and whether that had to be measured, from runs of channels."""
+    spectrum, _ = _time_mean(sample, row_scale)
+    alive = spectrum[spectrum > 0]
+    faintest = np.float32(FAINTEST * np.median(alive)) if len(alive) else np.float32(0)
+    # within a block a coarse channel of so many channels is level
+    level = np.repeat(middles(spectrum.reshape(-1, BLOCK)), BLOCK) / median_over_mean(len(row_scale) * nominal)
+    scale = np.divide(spectrum > 0, level, out=np.zeros_like(spectrum), where=level > 0)
+    every_other = [slice(start, start + RUN) for start in range(0, len(spectrum), 2 * RUN)]
+    pixels = [_flattened(sample[:, run], row_scale[:, None], scale[run]).ravel() for run in every_other]
+    return faintest, *_noise_spectra(np.concatenate(pixels), nominal)
+
+
+def _inverse(gain: NDArray[np.float32]) -> NDArray[np.float32]:
+    inverse: NDArray[np.float32] = np.divide(np.float32(1), gain, out=np.zeros_like(gain), where=gain > 0)
+    return inverse
+
+
+def _flatten_whole(power: NDArray[np.float32], nominal: float, has_dc_spike: bool, coarse_width: int | None) -> Flat:
+    """Flatten a coarse channel of few channels: all of them are sampled."""
     channels = power.shape[1]
-    gain = _row_gains(_sampled(stored, SAMPLES))
-    row_scale = np.divide(np.float32(1), gain, out=np.zeros_like(gain), where=gain > 0)
-    spectrum, is_whole = _time_mean(stored, row_scale)
+    gain = _row_gains(power)
+    row_scale = _inverse(gain)
+    seen = _Seen.of(power, 0, row_scale)
     if has_dc_spike:
-        spectrum[channels // 2 - 1 : channels // 2 + 1] = 0
-    if is_mirrored:
-        spectrum, is_whole = spectrum[::-1].copy(), is_whole[::-1].copy()
-    baseline = band_shape(spectrum, len(power) * nominal, coarse_width)
-    channel_scale = _channel_scale(spectrum, baseline, np.float32(FAINTEST * np.median(baseline[::BLOCK])), is_whole)
-    stored_scale = channel_scale[None, ::-1] if is_mirrored else channel_scale[None]
-    sample = _flattened(_sampled(stored, SAMPLES // 2), row_scale[:, None], _sampled(stored_scale, SAMPLES // 2))
-    n, is_measured = _noise_spectra(sample, nominal)
-    return Flat(stored, is_mirrored, row_scale, channel_scale, is_whole, gain, baseline, n, is_measured)
+        seen.mask(channels // 2 - 1, channels // 2 + 1)
+    baseline = band_shape(seen.spectrum, len(power) * nominal, coarse_width)
+    faintest = np.float32(FAINTEST * np.median(baseline[::BLOCK]))
+    channel_scale = _channel_scale(seen.spectrum, baseline, faintest, seen.is_whole)
+    stored_scale = channel_scale[::-1] if seen.is_mirrored else channel_scale
+    few = slice(0, None, max(1, channels // (SAMPLES // 2)))
+    pixels = _flattened(seen.stored[:, few], row_scale[:, None], stored_scale[few])
+    n, is_measured = _noise_spectra(pixels, nominal)
+    return Flat(seen.stored, seen.is_mirrored, row_scale, channel_scale, seen.is_whole, gain, baseline, n, is_measured)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -142,16 +293,6 @@ def _channel_scale(
         scale[c] = np.float32(1) / baseline[c] if is_live else np.float32(0)
         is_whole[c] &= is_live
     return scale
-
-
-def _sampled(power: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-    """Copy at least ``samples`` channels, if there are so many: runs of a cache line or more, all over the band."""
-    channels = power.shape[1]
-    stride = max(1, channels // samples)
-    runs = channels // (RUN * stride)
-    if stride == 1 or not runs:
-        return power.copy()
-    return power[:, : runs * RUN * stride].reshape(len(power), runs, RUN * stride)[:, :, :RUN].reshape(len(power), -1)
 
 
 def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -185,13 +326,13 @@ def _time_mean(
     """
     spectra, channels = power.shape
     mean, is_whole = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
-    low, high = np.empty(STRETCH, np.float32), np.empty(STRETCH, np.float32)
-    for start in range(0, channels, STRETCH):
-        total = mean[start : start + STRETCH]
+    low, high = np.empty(STRIP, np.float32), np.empty(STRIP, np.float32)
+    for start in range(0, channels, STRIP):
+        total = mean[start : start + STRIP]
         if spectra % 4 == 0 and _add_up_valid(power, start, row_scale, total, low[: len(total)], high[: len(total)]):
-            is_whole[start : start + STRETCH] = True
+            is_whole[start : start + STRIP] = True
         else:
-            _average_valid(power, start, row_scale, total, is_whole[start : start + STRETCH])
+            _average_valid(power, start, row_scale, total, is_whole[start : start + STRIP])
     return mean, is_whole
 
 

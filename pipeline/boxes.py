@@ -103,7 +103,7 @@ def rows_of(spectra):  # type: ignore[no-untyped-def]
 def places_of(spectra, channels, widths):  # type: ignore[no-untyped-def]
     """Return (widths + 1,): the column where boxes of each width begin in a row, and where all end."""
     places = np.empty(widths + 1, np.int64)
-    places[0] = rows_of(spectra)
+    places[0] = -(-rows_of(spectra) // COUNT) * COUNT
     for i in range(widths):
         places[i + 1] = places[i] + channels + rows_of(spectra)
         channels //= 4
@@ -113,7 +113,7 @@ def places_of(spectra, channels, widths):  # type: ignore[no-untyped-def]
 @_compiled
 def row_length(spectra, places):  # type: ignore[no-untyped-def]
     """Return the columns of a row: behind the last boxes is as much room as drifts and lanes reach."""
-    return places[-1] + 2 * rows_of(spectra) + COUNT
+    return -(-(places[-1] + 2 * rows_of(spectra) + COUNT) // COUNT) * COUNT  # rows begin where lanes do
 
 
 @_compiled

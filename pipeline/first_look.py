@@ -100,7 +100,10 @@ def mark_possible(  # type: ignore[no-untyped-def]
     lanes = np.empty(COUNT, np.int16)
     for k in range(len(starts)):
         start = starts[k]
-        passes[k] = not is_whole[start : start + channels].all()
+        dead = np.uint8(0)
+        for c in range(start, start + channels):
+            dead |= np.uint8(not is_whole[c])
+        passes[k] = dead > 0
         if passes[k]:
             continue
         lanes[:] = 0
@@ -155,7 +158,7 @@ def _compare(peaks, limits, full, places, lanes):  # type: ignore[no-untyped-def
     """Write into ``lanes`` by how much peaks are beyond their limits at the most: below zero where none reaches it."""
     beyond = spread(np.int16(-MOST))
     for level in range(0, len(peaks), full):
-        for at in range(level + places[0], level + places[-1] - places[0], COUNT):
+        for at in range(level + places[0], level + places[-1], COUNT):
             beyond = larger(beyond, subtract(load(peaks, at), load(limits, at)))
     store(lanes, 0, beyond)
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.ahead import ahead
-from pipeline.baseline import Flat, flatten
+from pipeline.baseline import STRIP, Flat, flatten_stretches
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import SourceError
-from pipeline.filterbank import Filterbank, require_spectra
+from pipeline.filterbank import Ascending, Filterbank, Room, require_spectra
 from pipeline.gate import may_pass, measure
 from pipeline.model import Timing, WindowGrid
 from pipeline.noise import nominal_noise_spectra
@@ -64,6 +65,8 @@ READ_CHANNELS = 2**20
 """Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
 READ_PIXELS = 2**24
 """Spectra × channels of a read at the most, unless one block of one coarse channel is more: 64 MB."""
+STRETCH = 32 * STRIP
+"""Channels of a coarse channel that are decoded and looked at together: few enough to stay in a core's caches."""
 SPIKE_CHANNELS = 2**23
 """Search this much of a band of unknown make for DC spikes."""
 SPIKE_RATIO = 1.5
@@ -135,37 +138,36 @@ def _spikes(filterbank: Filterbank) -> list[int]:
 def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[Scanned]:
     """Scan whole coarse channels, all time blocks, in order of (coarse channel, time block).
 
-    The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by one
-    two reads, and what is kept of them: while one is scanned, the next is decoded in a thread.
+    The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by two
+    reads, and what is kept of them: while one is scanned, the next is fetched in a thread.
     """
     wanted = [(group, run) for group in read_groups(tiling, coarse) for run in _block_runs(filterbank, tiling, group)]
     blocks: list[list[Scanned]] = []
-    for (group, run), (power, read_s) in zip(wanted, _read_ahead(filterbank, tiling, wanted), strict=True):
-        blocks += _scan_group(power, tiling, group, run, config, read_s)
+    spare: list[NDArray[np.float32]] = []
+    for (group, run), (fetched, read_s) in zip(wanted, _fetch_ahead(filterbank, tiling, wanted), strict=True):
+        each_s = read_s / (len(group) * len(run))
+        blocks += [[scan_channel(fetched, tiling, i, block, config, spare, each_s) for i in group] for block in run]
         if run.stop == tiling.n_blocks:
             for of_one_channel in zip(*blocks, strict=True):
                 yield from of_one_channel
             blocks = []
 
 
-def _read_ahead(
+def _fetch_ahead(
     filterbank: Filterbank, tiling: Tiling, wanted: Sequence[tuple[range, range]]
-) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """Read coarse channels × time blocks in turn; give each, and the seconds it took, until the next is asked for."""
+) -> Iterator[tuple[Ascending, float]]:
+    """Fetch coarse channels × time blocks in turn; give each, and the seconds it took, until the next is asked for."""
     rows = tiling.grid.integrations
-    memories = [np.empty(0, np.float32), np.empty(0, np.float32)]
+    rooms = [Room(), Room()]
 
-    def read(number: int) -> tuple[NDArray[np.float32], float]:
+    def fetch(number: int) -> tuple[Ascending, float]:
         began = time.perf_counter()
         group, run = wanted[number]
         start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
-        size = (stop - start) * rows * len(run)
-        if memories[number % 2].size < size:
-            memories[number % 2] = np.empty(size, np.float32)
-        power = filterbank.read(run.start * rows, run.stop * rows, start, stop, memories[number % 2])
-        return power, time.perf_counter() - began
+        fetched = filterbank.fetch(run.start * rows, run.stop * rows, start, stop, rooms[number % 2])
+        return fetched, time.perf_counter() - began
 
-    return ahead(read, len(wanted))  # by one, as there are two memories
+    return ahead(fetch, len(wanted))  # by one, as there are two rooms
 
 
 def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:
@@ -175,23 +177,6 @@ def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[ra
     integrations = tiling.grid.integrations
     size = max(1, min(-(-spectra // integrations), READ_PIXELS // (channels * integrations)))
     return [range(first, min(first + size, tiling.n_blocks)) for first in range(0, tiling.n_blocks, size)]
-
-
-def _scan_group(
-    power: NDArray[np.float32], tiling: Tiling, group: range, blocks: range, config: ScanConfig, read_s: float
-) -> list[list[Scanned]]:
-    """Scan the coarse channels of one read: a list a time block, of an entry a coarse channel."""
-    start, rows = tiling.coarse_span(group[0])[0], tiling.grid.integrations
-    read_s /= len(group) * len(blocks)
-    found = []
-    for n, block in enumerate(blocks):
-        pieces = []
-        for i in group:
-            low, high = tiling.coarse_span(i)
-            piece = power[n * rows : (n + 1) * rows, low - start : high - start]
-            pieces.append(scan_channel(piece, tiling, i, block, config, read_s))
-        found.append(pieces)
-    return found
 
 
 def read_groups(tiling: Tiling, coarse: range) -> Iterator[range]:
@@ -206,36 +191,53 @@ def read_groups(tiling: Tiling, coarse: range) -> Iterator[range]:
 
 
 def scan_channel(
-    power: NDArray[np.float32], tiling: Tiling, i: int, block: int, config: ScanConfig, read_s: float = 0.0
+    samples: Ascending,
+    tiling: Tiling,
+    i: int,
+    block: int,
+    config: ScanConfig,
+    spare: list[NDArray[np.float32]],
+    read_s: float = 0.0,
 ) -> Scanned:
     """Scan coarse channel ``i`` in time ``block``.
 
     Parameters
     ----------
-    power : (integrations, channels) float32
-        Linear power of the whole coarse channel, ascending.
+    samples : Ascending
+        Where power is read from, as often as it is wanted.
+    spare : list of arrays
+        Memory to decode into, handed on from call to call.
+    read_s : float
+        Seconds it took to fetch them.
     """
     began = time.perf_counter()
-    decoded = power.nbytes
-    flat = flatten_channel(power, tiling, i)
     positions = np.arange(tiling.positions(i).start, tiling.positions(i).stop, dtype=np.int64)
     starts = positions * tiling.grid.step
-    everything = np.arange(len(starts))
-    looked = everything if config.keep_all else everything[may_pass(flat, starts, tiling.grid, config.false_alarm)]
-    stats = measure(flat, starts[looked], tiling.grid, config.false_alarm)
+    looked, pieces = [], []
+    reading = _Timed(samples)
+    beyond = 0 if tiling.grid.step == tiling.grid.channels and STRETCH % tiling.grid.step == 0 else tiling.grid.channels
+    for first, stop, flat in _flattened(reading, tiling, i, block, beyond, spare):
+        here = np.flatnonzero((starts >= first) & (starts < stop))
+        if not config.keep_all:
+            here = here[may_pass(flat, starts[here] - first, tiling.grid, config.false_alarm)]
+        looked.append(here)
+        pieces.append(flat.taken(starts[here] - first, tiling.grid.channels))
+    windows = Flat.joined(pieces)  # those that may pass, side by side
+    at = np.arange(windows.stored.shape[1] // tiling.grid.channels) * tiling.grid.channels
+    stats = measure(windows, at, tiling.grid, config.false_alarm)
     stats_kept = np.flatnonzero(stats.searchable if config.keep_all else stats.keep)
-    kept = looked[stats_kept]
+    kept = np.concatenate(looked)[stats_kept]
     masked = int((~stats.searchable).sum())  # others have no masked pixel
-    spread = flat.noise_spectra**-0.5
-    windows: Columns = {
+    spread = windows.noise_spectra**-0.5
+    columns: Columns = {
         "number": tiling.number(block, i, 0) + positions[kept],
-        "cutout": cut(flat, starts[kept], tiling.grid.channels),
+        "cutout": cut(windows, at[stats_kept], tiling.grid.channels),
         "snr": stats.snr[stats_kept],
         "best_width": stats.best_width[stats_kept],
         "best_duration": stats.best_duration[stats_kept],
         "excess": stats.excess[stats_kept],
         "masked": stats.masked[stats_kept],
-        "level": flat.baseline[starts[kept] + tiling.grid.channels // 2],
+        "level": windows.baseline[at[stats_kept] + tiling.grid.channels // 2],
         "spread": np.full(len(kept), spread, np.float32),
     }
     first, last = tiling.coarse_span(i)[0] + starts[0], tiling.coarse_span(i)[0] + starts[-1] + tiling.grid.channels
@@ -247,18 +249,42 @@ def scan_channel(
         "windows_searched": np.array([len(starts) - masked], np.int32),
         "windows_kept": np.array([len(kept)], np.int32),
         "windows_masked": np.array([masked], np.int32),
-        "noise_spectra": np.array([flat.noise_spectra], np.float32),
-        "noise_is_measured": np.array([flat.noise_is_measured], np.bool_),
-        "row_gain": flat.row_gain[None, :],
+        "noise_spectra": np.array([windows.noise_spectra], np.float32),
+        "noise_is_measured": np.array([windows.noise_is_measured], np.bool_),
+        "row_gain": windows.row_gain[None, :],
     }
-    return Scanned(windows, exposure, Timing(read_s=read_s, scan_s=time.perf_counter() - began), decoded)
+    timing = Timing(read_s=read_s + reading.took_s, scan_s=time.perf_counter() - began - reading.took_s)
+    decoded = 4 * tiling.grid.integrations * (tiling.coarse_span(i)[1] - tiling.coarse_span(i)[0])
+    return Scanned(columns, exposure, timing, decoded)
 
 
-def flatten_channel(power: NDArray[np.float32], tiling: Tiling, i: int) -> Flat:
-    """Flatten coarse channel ``i`` (:func:`pipeline.baseline.flatten`)."""
+class _Timed:
+    """Counts the seconds that reading takes."""
+
+    def __init__(self, samples: Ascending) -> None:
+        self._samples = samples
+        self.took_s = 0.0
+
+    def read(self, *arguments: Any) -> NDArray[np.float32]:
+        began = time.perf_counter()
+        power = self._samples.read(*arguments)
+        self.took_s += time.perf_counter() - began
+        return power
+
+
+def _flattened(
+    samples: Ascending | _Timed, tiling: Tiling, i: int, block: int, beyond: int, spare: list[NDArray[np.float32]]
+) -> Iterator[tuple[int, int, Flat]]:
+    """Flatten coarse channel ``i`` in time ``block`` (:func:`pipeline.baseline.flatten_stretches`)."""
+    low, high = tiling.coarse_span(i)
+    first, last = block * tiling.grid.integrations, (block + 1) * tiling.grid.integrations
     is_coarse = tiling.coarse.has_dc_spike
-    return flatten(
-        power,
+    return flatten_stretches(
+        lambda start, stop, memory: samples.read(first, last, low + start, low + stop, memory),
+        (last - first, high - low),
+        stretch=STRETCH,
+        beyond=beyond,
+        spare=spare,
         nominal=nominal_noise_spectra(tiling.header),
         has_dc_spike=is_coarse and tiling.is_whole(i),
         coarse_width=tiling.coarse.width if is_coarse else None,
@@ -287,9 +313,12 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     by_piece: dict[tuple[int, int], list[int]] = {}
     for k, (block, channel) in enumerate(places):
         by_piece.setdefault((block, tiling.coarse_at(channel)), []).append(k)
+    room, spare = Room(), list[NDArray[np.float32]]()
     for (block, i), members in by_piece.items():
         low, high = tiling.coarse_span(i)
-        first = block * grid.integrations
-        flat = flatten_channel(filterbank.read(first, first + grid.integrations, low, high), tiling, i)
-        out[members] = cut(flat, np.array([places[k][1] - low for k in members], np.int64), grid.channels)
+        fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
+        where, starts = np.array(members), np.array([places[k][1] - low for k in members], np.int64)
+        for first, stop, flat in _flattened(fetched, tiling, i, block, grid.channels, spare):
+            here = (starts >= first) & (starts < stop)
+            out[where[here]] = cut(flat, starts[here] - first, grid.channels)
     return out

@@ -197,6 +197,7 @@ def test_a_range_outside_the_band_gives_nothing_and_reads_nothing(path: Path, mo
         config = replace(CONFIG, f_start_mhz=filterbank.header.f_max_mhz + 1)
         tiling = tiling_of(filterbank, config)
         monkeypatch.setattr(type(filterbank), "read", None)
+        monkeypatch.setattr(type(filterbank), "fetch", None)
         assert list(scan(filterbank, tiling, range(tiling.n_coarse), config)) == []
 
 
@@ -227,8 +228,8 @@ def test_how_many_blocks_are_read_at_once_changes_nothing(
     flat = write_filterbank(tmp_path / "flat.fil", power, like)
     monkeypatch.setattr(scan_module, "READ_PIXELS", pixels)
     reads = []
-    read = Filterbank.read
-    monkeypatch.setattr(Filterbank, "read", lambda *given: (reads.append(given[1:3]), read(*given))[1])
+    fetch = Filterbank.fetch
+    monkeypatch.setattr(Filterbank, "fetch", lambda *given: (reads.append(given[1:3]), fetch(*given))[1])
     assert_equal(scanned(deep), scanned(flat))
     assert ((0, 64) in reads) == (pixels == 2**24)
 
