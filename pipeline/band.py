@@ -77,7 +77,10 @@ class BandShape:
         self._spectrum[first : self._added] = spectrum
         if self._is_level:
             return
-        self._last_alive = _bridge(self._spectrum[: self._added], first, self._last_alive)
+        if self._last_alive == first - 1 and spectrum.min() > 0:  # nearly always
+            self._last_alive = self._added - 1
+        else:
+            self._last_alive = _bridge(self._spectrum[: self._added], first, self._last_alive)
         if self._added == self._channels and self._last_alive >= 0:
             self._spectrum[self._last_alive + 1 :] = self._spectrum[self._last_alive]
             self._last_alive = self._channels - 1
@@ -133,7 +136,7 @@ def band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | 
     return band.between(0, len(spectrum))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _bridge(spectrum: NDArray[np.float32], start: int, last: int) -> int:
     """Draw straight lines over dead channels, level ones before the first that is alive; return the last alive.
 
@@ -149,13 +152,13 @@ def _bridge(spectrum: NDArray[np.float32], start: int, last: int) -> int:
     return last
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _middle_before(block: int, width: int) -> int:
     """Return the first channel beyond the middle of the block before ``block``; of the first one, below the band."""
     return math.ceil(block * width - (width - (width - 1) / 2))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _between_blocks(level: NDArray[np.float32], width: int, start: int, stop: int) -> NDArray[np.float32]:
     """Interpolate from the middles of blocks to channels. The first and the last level lie outside the band."""
     band = np.empty(stop - start, np.float32)

@@ -281,17 +281,19 @@ def _flatten_whole(power: NDArray[np.float32], nominal: float, has_dc_spike: boo
     return Flat(seen.stored, seen.is_mirrored, row_scale, channel_scale, seen.is_whole, gain, baseline, n, is_measured)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _channel_scale(
     spectrum: NDArray[np.float32], baseline: NDArray[np.float32], faintest: np.float32, is_whole: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Return 1 / baseline, 0 for dead and faint channels, which are not whole; raise the baseline to ``faintest``."""
-    scale = np.zeros_like(baseline)
+    scale = np.empty_like(baseline)
     for c in range(len(baseline)):
         is_live = (spectrum[c] > 0) & (baseline[c] >= faintest)
-        baseline[c] = max(baseline[c], faintest)
-        scale[c] = np.float32(1) / baseline[c] if is_live else np.float32(0)
-        is_whole[c] &= is_live
+        level = max(baseline[c], faintest)
+        baseline[c] = level
+        scale[c] = np.float32(is_live) / level
+    for c in range(len(baseline)):
+        is_whole[c] &= scale[c] > 0
     return scale
 
 
@@ -311,7 +313,7 @@ def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     return gains
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _time_mean(
     power: NDArray[np.float32], row_scale: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -336,7 +338,7 @@ def _time_mean(
     return mean, is_whole
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_up_valid(
     power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
     low: NDArray[np.float32], high: NDArray[np.float32],
@@ -367,7 +369,7 @@ def _add_up_valid(
     return bool(are_valid)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _average_valid(
     power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
     is_whole: NDArray[np.bool_],

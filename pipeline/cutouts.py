@@ -43,9 +43,15 @@ def quantise(power: NDArray[np.floating[Any]], spread: float) -> NDArray[np.uint
     (...) uint8
         Codes, 0 for masked pixels.
     """
-    compressed = np.arcsinh(np.log(np.maximum(power, np.float32(_UNCLIPPED_MIN))) * np.float32(1 / spread))
-    codes: NDArray[np.float32] = np.rint((compressed - np.float32(LOW)) * np.float32(1 / _STEP)) + np.float32(1)
-    codes = np.clip(codes, 1, 255)
+    codes: NDArray[Any] = np.maximum(power, np.float32(_UNCLIPPED_MIN))
+    np.log(codes, out=codes)
+    codes *= np.float32(1 / spread)
+    np.arcsinh(codes, out=codes)
+    codes -= np.float32(LOW)
+    codes *= np.float32(1 / _STEP)
+    np.rint(codes, out=codes)
+    codes += np.float32(1)
+    np.clip(codes, 1, 255, out=codes)
     codes[power <= 0] = 0
     return codes.astype(np.uint8)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -103,9 +104,8 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
     """
     samples = shape[0] * shape[1] * shape[2]
     room = min(block, samples)
-    planes, scratch = np.empty(SAMPLE_BYTES * room, np.uint8), np.empty((SAMPLE_BYTES, room // GROUP), np.uint64)
-    decoded = np.empty(room, np.uint32)
-    of_bytes, to = decoded.view(np.uint8), out.reshape(-1).view(np.uint8)
+    planes, decoded = np.empty(SAMPLE_BYTES * room, np.uint8), np.empty(SAMPLE_BYTES * room, np.uint8)
+    to = out.reshape(-1).view(np.uint8)
     done = -1
     for t in range(start[0], stop[0]):
         begin = (t * shape[1] + start[1]) * shape[2]  # of this spectrum and product
@@ -119,15 +119,15 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
             at = i * block if count >= GROUP else samples - count
             if i != done:
                 if count < GROUP:
-                    _copy(of_bytes, 0, stored, blocks[i, 0], SAMPLE_BYTES * count)
+                    _copy(decoded, 0, stored, blocks[i, 0], SAMPLE_BYTES * count)
                 elif _expand(stored, blocks[i, 0], blocks[i, 1], planes, SAMPLE_BYTES * count):
-                    _unshuffle(planes, scratch, decoded, count)
+                    _unshuffle(planes, decoded, count)
                 else:
                     return False
                 done = i
             stop_here = min(at + count, begin + stop[2])
             target = (row + t - start[0]) * out.shape[1] + column + first - begin - start[2]
-            _copy(to, SAMPLE_BYTES * target, of_bytes, SAMPLE_BYTES * (first - at), SAMPLE_BYTES * (stop_here - first))
+            _copy(to, SAMPLE_BYTES * target, decoded, SAMPLE_BYTES * (first - at), SAMPLE_BYTES * (stop_here - first))
             first = stop_here
     return True
 
@@ -219,28 +219,50 @@ def _length(stored, at, end, count):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _unshuffle(planes, scratch, out, count):  # type: ignore[no-untyped-def]
-    """Gather the bits of ``count`` samples: eight planes at a time are turned in squares of 8 × 8 bits."""
+def _unshuffle(planes, out, count):  # type: ignore[no-untyped-def]
+    """Gather the bits of ``count`` samples."""
     width = count // GROUP
-    bits = planes[: SAMPLE_BYTES * count].reshape(SAMPLE_BYTES * 8, width)
-    for k in range(SAMPLE_BYTES):
-        p0, p1, p2, p3 = bits[8 * k], bits[8 * k + 1], bits[8 * k + 2], bits[8 * k + 3]
-        p4, p5, p6, p7 = bits[8 * k + 4], bits[8 * k + 5], bits[8 * k + 6], bits[8 * k + 7]
-        turned = scratch[k][:width]
-        for j in range(len(turned)):
-            x = np.uint64(p0[j]) | np.uint64(p1[j]) << np.uint64(8) | np.uint64(p2[j]) << np.uint64(16)
-            x |= np.uint64(p3[j]) << np.uint64(24) | np.uint64(p4[j]) << np.uint64(32)
-            x |= np.uint64(p5[j]) << np.uint64(40) | np.uint64(p6[j]) << np.uint64(48)
-            x |= np.uint64(p7[j]) << np.uint64(56)
-            swapped = (x ^ (x >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
-            x = x ^ swapped ^ (swapped << np.uint64(7))
-            swapped = (x ^ (x >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
-            x = x ^ swapped ^ (swapped << np.uint64(14))
-            swapped = (x ^ (x >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
-            turned[j] = x ^ swapped ^ (swapped << np.uint64(28))
-    b0, b1, b2, b3 = (scratch[0].view(np.uint8), scratch[1].view(np.uint8), scratch[2].view(np.uint8),
-                      scratch[3].view(np.uint8))
-    out = out[:count]
-    for i in range(len(out)):
-        low = np.uint32(b0[i]) | np.uint32(b1[i]) << np.uint32(8)
-        out[i] = low | np.uint32(b2[i]) << np.uint32(16) | np.uint32(b3[i]) << np.uint32(24)
+    whole = width - width % GROUP
+    for byte in range(0, whole, GROUP):
+        _gather(planes, byte, width, out, SAMPLE_BYTES * GROUP * byte)
+    samples = out.view(np.uint32)
+    for i in range(GROUP * whole, count):
+        sample = np.uint32(0)
+        for bit in range(8 * SAMPLE_BYTES):
+            sample |= np.uint32((planes[bit * width + i // GROUP] >> np.uint8(i % GROUP)) & 1) << np.uint32(bit)
+        samples[i] = sample
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _gather(typing: Any, planes: Any, at: Any, apart: Any, out: Any, to: Any) -> Any:
+    """Gather the bits of 64 samples, eight bytes of each plane, which are so far ``apart``, into bytes of ``out``.
+
+    The bits of a plane choose which of 64 bytes get that bit: processors have instructions for just that.
+    """
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source, target = (context.make_array(signature.args[i])(context, builder, values[i]).data for i in (0, 3))
+        _, at, apart, _, to = values
+        byte, bits = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(1), 64)
+        nothing, parts = ir.Constant(byte, [0] * 64), []
+        for k in range(SAMPLE_BYTES):
+            of_byte = []
+            for bit in range(8):
+                place = builder.add(at, builder.mul(apart, ir.Constant(apart.type, 8 * k + bit)))
+                plane = builder.bitcast(builder.gep(source, [place]), ir.IntType(64).as_pointer())
+                chosen = builder.bitcast(builder.load(plane, align=1), bits)
+                of_byte.append(builder.select(chosen, ir.Constant(byte, [1 << bit] * 64), nothing))
+            while len(of_byte) > 1:
+                of_byte = [builder.or_(*of_byte[i : i + 2]) for i in range(0, len(of_byte), 2)]
+            parts += of_byte
+        halves = [builder.bitcast(_interleaved(builder, *pair), ir.VectorType(ir.IntType(16), 64))
+                  for pair in (parts[:2], parts[2:])]
+        samples = _interleaved(builder, *halves)
+        builder.store(samples, builder.bitcast(builder.gep(target, [to]), samples.type.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(planes, types.intp, types.intp, out, types.intp), generate
+
+
+def _interleaved(builder: Any, a: Any, b: Any) -> Any:
+    order = [i + j * a.type.count for i in range(a.type.count) for j in (0, 1)]
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))

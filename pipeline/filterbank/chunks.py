@@ -201,8 +201,8 @@ class Chunks:
         if info.byte_offset + info.size > os.fstat(descriptor).st_size:
             raise self._refusal(Reason.TRUNCATED, corner, "reaches past the end of the file; try again when all "
                                 "is there")
-        # The whole chunk is wanted in a moment: let it come in one piece
-        os.posix_fadvise(descriptor, info.byte_offset, info.size, os.POSIX_FADV_WILLNEED)
+        if self._form != "usual":  # others are wanted whole in a moment, after a few bytes here and there
+            os.posix_fadvise(descriptor, info.byte_offset, info.size, os.POSIX_FADV_WILLNEED)
         return StoredChunk(partial(os.pread, descriptor), info.byte_offset, info.size, info.filter_mask != 0)
 
     @cached_property
