@@ -250,12 +250,21 @@ def _known_from(
     spectrum, _ = _time_mean(sample, row_scale)
     alive = spectrum[spectrum > 0]
     faintest = np.float32(FAINTEST * np.median(alive)) if len(alive) else np.float32(0)
-    # within a block a coarse channel of so many channels is level
-    level = np.repeat(middles(spectrum.reshape(-1, BLOCK)), BLOCK) / median_over_mean(len(row_scale) * nominal)
+    level = _lines(middles(spectrum.reshape(-1, BLOCK))) / median_over_mean(len(row_scale) * nominal)
     scale = np.divide(spectrum > 0, level, out=np.zeros_like(spectrum), where=level > 0)
     every_other = [slice(start, start + RUN) for start in range(0, len(spectrum), 2 * RUN)]
     pixels = [_flattened(sample[:, run], row_scale[:, None], scale[run]).ravel() for run in every_other]
     return faintest, *_noise_spectra(np.concatenate(pixels), nominal)
+
+
+def _lines(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Draw straight lines through the middles of blocks, run by run."""
+    at, middle = np.arange(RUN), np.arange(BLOCK // 2, RUN, BLOCK)
+    i = np.clip((at - BLOCK // 2) // BLOCK, 0, RUN // BLOCK - 2)
+    of_run = levels.reshape(-1, RUN // BLOCK)
+    rise = np.diff(of_run, axis=1)[:, i] * ((at - middle[i]) / BLOCK)
+    lines: NDArray[np.float64] = (of_run[:, i] + rise).ravel()
+    return lines
 
 
 def _inverse(gain: NDArray[np.float32]) -> NDArray[np.float32]:
