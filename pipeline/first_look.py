@@ -16,9 +16,26 @@ from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.boxes import empty_boxes, places_of, raise_peaks, row_length, rows_of
-from pipeline.lanes import COUNT, counted, larger, load, multiply, smaller, spread, store, store_quarters, subtract
-from pipeline.lanes import truncated as towards_zero
+from pipeline.lanes import (
+    COUNT,
+    backwards,
+    counted,
+    larger,
+    load,
+    multiply,
+    prefetch,
+    smaller,
+    spread,
+    store,
+    store_quarters,
+    subtract,
+    truncated,
+)
 
+AHEAD = 2
+"""Windows until one is looked at whose pixels are asked for now."""
+LINE = 16
+"""Pixels that come together."""
 MOST = 2**15 - 1
 HEADROOM = 1.01
 """Pixels are clipped so much above the threshold of a single one: what is clipped passes."""
@@ -76,20 +93,21 @@ def rounded(
 
 @_compiled
 def mark_possible(  # type: ignore[no-untyped-def]
-    power, row_scale, channel_scale, is_whole, starts, channels, units, most, places, limits, pixel, share_of_excess,
-    passes
+    power, is_mirrored, row_scale, channel_scale, is_whole, starts, channels, units, most, places, limits, pixel,
+    share_of_excess, passes
 ):
     """Set ``passes`` (n,) True for windows that may pass the gate, False for those that cannot.
 
     Parameters
     ----------
     power : (spectra, channels) float32
+        Ascending, or descending where it ``is_mirrored``: sums, of all drifts, are the same from either end.
     row_scale, channel_scale : float32
-        By what it is to be multiplied to be 1 on average.
+        By what it is to be multiplied to be 1 on average; channels ascend.
     is_whole : (channels,) bool
         False where a pixel is masked: windows with any are not looked at here.
     starts : (n,) int64
-        First channel of each window.
+        First channel of each window, ascending.
     units, most, places, limits, pixel, share_of_excess
         As :class:`Limits` has them.
     """
@@ -107,9 +125,14 @@ def mark_possible(  # type: ignore[no-untyped-def]
         if passes[k]:
             continue
         lanes[:] = 0
+        at, ahead = start, starts[min(k + AHEAD, len(starts) - 1)]
+        if is_mirrored:
+            at, ahead = stride - channels - at, stride - channels - ahead
         for t in range(spectra):
-            _round(power, t * stride + start, row_scale[t] * units, channel_scale, start, channels, units, most,
-                   boxes, t * full + places[0], np.int16(pixel), lanes)
+            for c in range(0, channels, LINE):
+                prefetch(power, t * stride + ahead + c)
+            _round(power, t * stride + at, is_mirrored, row_scale[t] * units, channel_scale, start, channels, units,
+                   most, boxes, t * full + places[0], np.int16(pixel), lanes)
         improbable = lanes.sum()
         columns = channels
         for i in range(1, len(places) - 1):
@@ -125,21 +148,25 @@ def mark_possible(  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _round(row, at, row_units, scale, start, channels, one, most, out, to, pixel, improbable):  # type: ignore[no-untyped-def]
+def _round(  # type: ignore[no-untyped-def]
+    power, at, is_mirrored, row_units, scale, start, channels, one, most, out, to, pixel, improbable
+):
     """Write a row's power over baseline, less 1, in whole units; count those from ``pixel`` on, lane by lane."""
-    whole = channels - channels % COUNT
+    whole, last = channels - channels % COUNT, start + channels - 1
     count, least = load(improbable, 0), spread(pixel)
     for c in range(0, whole, COUNT):
-        value = multiply(load(row, at + c), multiply(load(scale, start + c), spread(row_units)))
+        of_channel = backwards(load(scale, last - c - COUNT + 1)) if is_mirrored else load(scale, start + c)
+        value = multiply(load(power, at + c), multiply(of_channel, spread(row_units)))
         value = larger(subtract(smaller(value, spread(most + one)), spread(one)), spread(-most))
-        units = towards_zero(value)
+        units = truncated(value)
         count = counted(count, units, least)
         store(out, to + c, units)
     store(improbable, 0, count)
     for c in range(whole, channels):
-        value = np.int16(max(min(row[at + c] * (scale[start + c] * row_units), most + one) - one, -most))
-        improbable[0] += np.int16(value >= pixel)
-        out[to + c] = value
+        value = power[at + c] * (scale[last - c if is_mirrored else start + c] * row_units)
+        units = np.int16(max(min(value, most + one) - one, -most))
+        improbable[0] += np.int16(units >= pixel)
+        out[to + c] = units
 
 
 @_compiled

@@ -135,16 +135,13 @@ def may_pass(
     Parameters and order as :func:`measure` has them. Windows with masked pixels always may pass.
     """
     limits = _rounded_thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
-    scale, is_whole = flat.channel_scale, flat.is_whole
+    passes = np.ones(len(starts), np.bool_)
     if flat.is_mirrored and grid.channels % WIDTHS[len(limits.places) - 2]:  # boxes would be cut from the wrong end
-        return np.ones(len(starts), np.bool_)
-    if flat.is_mirrored:  # sums, of all drifts, are the same from either end
-        starts = (flat.stored.shape[1] - grid.channels - starts)[::-1]  # memory is read upwards
-        scale, is_whole = np.ascontiguousarray(scale[::-1]), np.ascontiguousarray(is_whole[::-1])
-    passes = np.zeros(len(starts), np.bool_)
-    mark_possible(flat.stored, flat.row_scale, scale, is_whole, starts, grid.channels, limits.units, limits.most,
-                  limits.places, limits.sums, limits.pixel, limits.share_of_excess, passes)
-    return passes[::-1] if flat.is_mirrored else passes
+        return passes
+    mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_whole, starts,
+                  grid.channels, limits.units, limits.most, limits.places, limits.sums, limits.pixel,
+                  limits.share_of_excess, passes)
+    return passes
 
 
 @lru_cache(maxsize=256)

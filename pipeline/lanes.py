@@ -13,6 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import models, register_model
 
@@ -69,6 +70,22 @@ def _pointer(context: Any, builder: Any, signature: Any, values: Any, to: Any) -
 
 
 @intrinsic
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for a number of an array to be brought near, wherever it is; nothing happens where there is none."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, values[0]).data
+        pointer = builder.bitcast(builder.gep(data, [values[1]]), ir.IntType(8).as_pointer())
+        whole = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, whole, whole, whole])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, *(ir.Constant(whole, value) for value in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@intrinsic
 def spread(typing: Any, number: Any) -> Any:
     """Return a number in all lanes."""
     lanes = Lanes(number)
@@ -80,6 +97,17 @@ def spread(typing: Any, number: Any) -> Any:
         return builder.shuffle_vector(first, ir.Constant(of, ir.Undefined), everywhere)
 
     return lanes(number), generate
+
+
+@intrinsic
+def backwards(typing: Any, a: Any) -> Any:
+    """Return the numbers in the opposite order."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        order = ir.Constant(ir.VectorType(ir.IntType(32), COUNT), [*range(COUNT)][::-1])
+        return builder.shuffle_vector(values[0], ir.Constant(values[0].type, ir.Undefined), order)
+
+    return a(a), generate
 
 
 def _of_two(whole: str, floating: str) -> Any:
