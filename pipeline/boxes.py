@@ -28,18 +28,18 @@ def measure_windows(  # type: ignore[no-untyped-def]
     excess, masked
 ):
     """Fill ``best`` (n, widths, levels) in sigmas; add up ``excess`` (n,) and ``masked`` (n,), which come as zeros."""
-    spectra, widths, levels = power.shape[0], best.shape[1], best.shape[2]
+    (spectra, stride), widths, levels = power.shape, best.shape[1], best.shape[2]
+    power = power.reshape(-1)
     places = places_of(spectra, channels, widths)
     boxes, one, two, peaks = empty_boxes(spectra, places, np.float32)
     full = row_length(spectra, places)
     row, scratch = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
     for k in range(len(starts)):
-        first_stored = power.shape[1] - channels - starts[k] if is_mirrored else starts[k]
+        first = stride - channels - starts[k] if is_mirrored else starts[k]
         for t in range(spectra):
-            at = t * full + places[0]
-            _take(power[t, first_stored : first_stored + channels], is_mirrored, row_scale[t],
-                  channel_scale[starts[k] : starts[k] + channels], boxes[at : at + channels], row, scratch)
-            if _largest(scratch) > pixel:
+            _take(power, t * stride + first, is_mirrored, row_scale[t], channel_scale, starts[k], boxes,
+                  t * full + places[0], row, scratch)
+            if _largest(scratch, 0, channels) > pixel:
                 masked[k], excess[k] = _account(row, pixel, table_power, table_excess, masked[k], excess[k])
             columns = channels
             for i in range(1, widths):
@@ -50,21 +50,22 @@ def measure_windows(  # type: ignore[no-untyped-def]
         for i in range(widths):
             for level in range(levels):
                 sigmas = root_n / np.sqrt(np.float32(width * min(1 << level, spectra)))
-                at = level * full + places[i]
-                best[k, i, level] = _largest(peaks[at : at + columns]) * sigmas
+                best[k, i, level] = _largest(peaks, level * full + places[i], columns) * sigmas
             columns, width = columns // 4, width * 4
 
 
 @njit(cache=True, nogil=True)  # what comes from a file may be neither finite nor a number
-def _take(stored, is_mirrored, row_scale, channel_scale, out, row, scratch):  # type: ignore[no-untyped-def]
+def _take(  # type: ignore[no-untyped-def]
+    power, at, is_mirrored, row_scale, channel_scale, start, boxes, to, row, scratch
+):
     """Write a row's power over baseline, masked pixels 0; into boxes, that less 1; into scratch, masked ones huge."""
-    last = len(stored) - 1
-    for c in range(len(stored)):
-        value = stored[last - c] if is_mirrored else stored[c]
-        scale = row_scale * channel_scale[c]
+    last = len(row) - 1
+    for c in range(len(row)):
+        value = power[at + last - c] if is_mirrored else power[at + c]
+        scale = row_scale * channel_scale[start + c]
         value = value * scale if (value > 0) & (value < np.float32(np.inf)) & (scale > 0) else np.float32(0)
         row[c] = value
-        out[c] = value - np.float32(1) if value > 0 else np.float32(0)
+        boxes[to + c] = value - np.float32(1) if value > 0 else np.float32(0)
         scratch[c] = value if value > 0 else np.float32(3e38)
 
 
@@ -207,15 +208,14 @@ _climb_upwards, _climb_downwards = _climbing(1), _climbing(-1)
 
 
 @_compiled
-def _largest(values):  # type: ignore[no-untyped-def]
-    """Return the largest of ``values`` by folding them in halves, which overwrites them."""
-    n = len(values)
-    while n > 1:
-        half = (n + 1) // 2
-        for c in range(n - half):
+def _largest(values, start, count):  # type: ignore[no-untyped-def]
+    """Return the largest of some ``values`` by folding them in halves, which overwrites them."""
+    while count > 1:
+        half = (count + 1) // 2
+        for c in range(start, start + count - half):
             values[c] = max(values[c], values[half + c])
-        n = half
-    return values[0]
+        count = half
+    return values[start]
 
 
 @_compiled
