@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from pipeline.config import RunConfig
+from pipeline.encoders import gpu_names
 from pipeline.errors import ConfigError
 from pipeline.run.clusters.security import check_address, tls_settings
 from pipeline.run.clusters.settings import cluster_settings
@@ -18,6 +19,9 @@ from pipeline.run.on_dask import DaskEngine
 
 SILENT_S = 60.0
 """A worker of an embedded cluster that gives no sign of life for so long is started anew."""
+
+GPU_WORKER_MEMORY = "8GB"
+"""Of an embedded cluster's: the libraries of a GPU alone take some of the 2 GB that others have."""
 
 GREETING_S = 0.2
 """So long after a scheduler went as it was greeted, it is greeted again."""
@@ -115,7 +119,10 @@ def _started(config: RunConfig) -> Any:
 
 @contextmanager
 def embedded_cluster(config: RunConfig) -> Iterator[Any]:
-    """Start one worker process a core (or ``config.workers``) on this machine, listening on loopback only."""
+    """Start one worker process a core (or ``config.workers``) on this machine, listening on loopback only.
+
+    Of a machine with GPUs each has a worker besides, which alone sees it; with ``embed_on`` ``cpu`` nobody does.
+    """
     import dask
     from distributed import LocalCluster
 
@@ -124,6 +131,8 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
         logging.getLogger(library).setLevel(logging.CRITICAL)
     own = {"distributed.comm.require-encryption": False,  # nobody else reaches loopback, so no certificates
            "distributed.scheduler.worker-ttl": SILENT_S}
+    gpus = gpu_names()
+    unseen = {"env": {"CUDA_VISIBLE_DEVICES": ""}} if gpus else {}
     with dask.config.set({**cluster_settings(), **own}), _script_hidden(), LocalCluster(
         n_workers=config.workers or os.cpu_count() or 1,
         threads_per_worker=1,
@@ -134,8 +143,21 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
         scheduler_kwargs={"dashboard": False},
         worker_dashboard_address=None,
         silence_logs=logging.CRITICAL,
+        **unseen,
     ) as cluster:
+        if gpus and config.embed_on != "cpu":
+            _add_gpu_workers(cluster, gpus)
         yield cluster
+
+
+def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
+    """Start a worker for each GPU: a process of its own, by which no other's memory or queue is in the way."""
+    plain = cluster.new_spec
+    for name in gpus:
+        own = {"env": {"CUDA_VISIBLE_DEVICES": name}, "resources": {"GPU": 1}, "memory_limit": GPU_WORKER_MEMORY}
+        cluster.worker_spec[f"gpu-{name}"] = {**plain, "options": {**plain["options"], **own}}
+    cluster.scale(len(cluster.worker_spec))
+    cluster.wait_for_workers(len(cluster.worker_spec))
 
 
 @contextmanager
