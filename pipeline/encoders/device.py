@@ -138,10 +138,11 @@ def _by_tensorflow(model: Any) -> Begin:
 
 
 def _by_torch(model: Any) -> Begin:
+    import keras
     import torch
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    device = model.variables[0].value.device
+    device = keras.ops.zeros(1).device
     if device.type != "cuda":
         def begin(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
             with torch.inference_mode():
