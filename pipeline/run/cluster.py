@@ -11,11 +11,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from pipeline.config import RunConfig
-from pipeline.encoders import gpu_names
+from pipeline.encoders import gpu_devices, gpu_names
 from pipeline.errors import ConfigError
 from pipeline.run.clusters.security import check_address, tls_settings
 from pipeline.run.clusters.settings import cluster_settings
 from pipeline.run.on_dask import DaskEngine
+
+logger = logging.getLogger(__name__)
 
 SILENT_S = 60.0
 """A worker of an embedded cluster that gives no sign of life for so long is started anew."""
@@ -151,13 +153,29 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
 
 
 def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
-    """Start a worker for each GPU: a process of its own, by which no other's memory or queue is in the way."""
+    """Start a worker for each GPU, in whose way no other's memory or queue is; end those on which Keras sees none."""
+    from distributed import Client
+
     plain = cluster.new_spec
     for name in gpus:
         own = {"env": {"CUDA_VISIBLE_DEVICES": name}, "resources": {"GPU": 1}, "memory_limit": GPU_WORKER_MEMORY}
         cluster.worker_spec[f"gpu-{name}"] = {**plain, "options": {**plain["options"], **own}}
     cluster.scale(len(cluster.worker_spec))
     cluster.wait_for_workers(len(cluster.worker_spec))
+    with Client(cluster, set_as_default=False) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        names = {address: worker["name"] for address, worker in workers.items() if worker["resources"]}
+        seen = client.run(gpu_devices, workers=list(names), on_error="return")  # by which Keras is loaded, too
+        unusable = [address for address, devices in seen.items() if not isinstance(devices, list) or not devices]
+        if not unusable:
+            return
+        why = next((f" ({one!r})" for one in seen.values() if isinstance(one, BaseException)), "")
+        logger.warning("Keras can use %d of the %d GPUs of this machine%s; without any, processors make vectors. "
+                       "Install lookalike[gpu], or say --embed-on cpu", len(gpus) - len(unusable), len(gpus), why)
+        for address in unusable:
+            del cluster.worker_spec[names[address]]
+        client.retire_workers(unusable)  # and waits: no task is to count on them
+    cluster.scale(len(cluster.worker_spec))
 
 
 @contextmanager

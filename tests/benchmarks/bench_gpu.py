@@ -153,7 +153,7 @@ def measure_ingest(options: argparse.Namespace) -> None:
     from distributed import Client
 
     if options.on_cpu:
-        clusters.gpu_names = lambda: ["0"]
+        clusters.gpu_names, clusters.gpu_devices = lambda: ["0"], card.pretended
     folder = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     path, small = make_file(folder, options.coarse_channels), make_file(folder, 1)

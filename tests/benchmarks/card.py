@@ -43,6 +43,11 @@ def names() -> str:
     return gpu_devices()[0]
 
 
+def pretended() -> list[str]:
+    """Take the processor for a GPU, to try what is done with one."""
+    return ["cpu:0"]
+
+
 def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
     """Measure all three; matrices are (size, size), and as much memory as 16 of them is read."""
     flops = {}

@@ -193,6 +193,7 @@ def test_each_gpu_of_this_machine_has_one_worker_of_an_embedded_cluster(
     good: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_of_a_run, "gpu_names", lambda: ["0", "GPU-3f"])
+    monkeypatch.setattr(cluster_of_a_run, "gpu_devices", jobs.one_gpu)
     with connected(RunConfig(workers=1)) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         seen = client.run(jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES")
@@ -205,6 +206,19 @@ def test_each_gpu_of_this_machine_has_one_worker_of_an_embedded_cluster(
     assert_same_corpus(tmp_path / "corpus", undisturbed)
     with connected(RunConfig(workers=1, embed_on="cpu")) as client:
         assert list(client.run(jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES").values()) == [""]
+
+
+@pytest.mark.parametrize("gpu_devices", [jobs.no_gpu, jobs.no_library])
+def test_a_gpu_that_keras_cannot_use_gets_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, gpu_devices: Any
+) -> None:
+    monkeypatch.setattr(cluster_of_a_run, "gpu_names", lambda: ["0"])
+    monkeypatch.setattr(cluster_of_a_run, "gpu_devices", gpu_devices)
+    with dask_engine(RunConfig(workers=1)) as engine:
+        assert not engine.offers_gpu
+        engine.submit("one", jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES")
+        assert drain(engine, 1) == {"one": ""}
+    assert "Keras can use 0 of the 1 GPUs of this machine" in caplog.text
 
 
 def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> None:
