@@ -119,11 +119,15 @@ class Spectral:
         """Encode asinh images (n, 16, 256) that were never rounded to 8 bits: what cutouts cost is measured by this."""
         if self._light:
             return _vectors(_lightly(self._light, _scaled), [images], LIGHT_BATCH)
-        return _vectors(computed(self._keras), [_scaled(images)], self._keras_batch)
+        return _vectors(self._of_images, [_scaled(images)], self._keras_batch)
 
     @cached_property
     def _of_cutouts(self) -> Begin:
         return of_cutouts(self._keras, (INTEGRATIONS, CHANNELS), _scaled)
+
+    @cached_property
+    def _of_images(self) -> Begin:
+        return computed(self._keras)
 
     @cached_property
     def _keras_batch(self) -> int:
