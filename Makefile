@@ -19,7 +19,7 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 	$(if $(TLS),--tls-ca "$(TLS)/ca.pem" --tls-cert "$(TLS)/cert.pem" --tls-key "$(TLS)/key.pem")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster certs bench bench-large bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster certs bench bench-large bench-gpu bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -94,6 +94,10 @@ bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tab
 bench-large: bench-setup  ## The same of a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
 	$(BIN)/python -m tests.benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
 	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" memory
+
+bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU, put the tables into BENCHMARKS.md (KERAS_BACKEND=jax: by JAX)
+	@$(BIN)/python -m pip install --quiet --editable '.[gpu]'
+	$(BIN)/python -m tests.benchmarks.record gpu
 
 bench-setup: setup
 	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "not all peers can be installed: those are left out"

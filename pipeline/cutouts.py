@@ -24,7 +24,8 @@ LOW, HIGH = -3.0, 7.0
 """Range of asinh(u): from u = −10 to u = 548, which at N = 102 is 10²³ times the baseline."""
 
 _STEP = (HIGH - LOW) / 254
-_IMAGE = np.concatenate([[0.0], LOW + _STEP * np.arange(255)]).astype(np.float32)
+IMAGE_OF_CODE = np.concatenate([[0.0], LOW + _STEP * np.arange(255)]).astype(np.float32)
+"""asinh(u) of each of the 256 codes."""
 _UNCLIPPED_MIN = 1e-30
 
 
@@ -58,7 +59,7 @@ def quantise(power: NDArray[np.floating[Any]], spread: float) -> NDArray[np.uint
 
 def image_of_cutouts(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return asinh(u) of codes, float32 of the same shape: what encoders see. Masked pixels are 0."""
-    return _IMAGE[cutouts]
+    return IMAGE_OF_CODE[cutouts]
 
 
 def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDArray[np.float64]:
@@ -75,7 +76,7 @@ def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDA
     (n, T, F) float64
         In the file's unit. Masked pixels lie at the baseline.
     """
-    u = np.sinh(_IMAGE.astype(np.float64)[cutouts])
+    u = np.sinh(IMAGE_OF_CODE.astype(np.float64)[cutouts])
     power: NDArray[np.float64] = np.asarray(level)[..., None, None] * np.exp(u * np.asarray(spread)[..., None, None])
     return power
 

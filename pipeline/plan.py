@@ -18,8 +18,11 @@ from pipeline.windows import Tiling
 PART_CHANNELS = 2**24
 """Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
 EMBED_BYTES = 2**24
-"""Bytes of cutouts an embed task, of however many sources: 4,096 windows of 16 × 256. That fills a GPU's batches many
-times over, and is still a task of seconds or minutes on a processor."""
+"""Bytes of cutouts that a slice of a source has at most: 4,096 windows of 16 × 256. On a processor that is an embed
+task, of seconds or minutes."""
+GPU_EMBED_BYTES = 2**26
+"""Likewise an embed task on a GPU, of however many sources: several of its batches, so that it need not wait for each
+to come and go."""
 EMBED_PIECES = 64
 """Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for others.
 On processors each source has its own: nothing is gained by waiting."""
@@ -140,7 +143,7 @@ def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
 
 
 def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) -> tuple[int, bool]:
-    """Tell how many of the pieces that wait, in this order, make one embed task.
+    """Tell how many of the pieces that wait, in this order, make one embed task on a GPU.
 
     Parameters
     ----------
@@ -154,7 +157,7 @@ def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) 
     int, bool
         The first so many, at least one where there is any; and whether a task should take no more than these.
     """
-    room = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
+    room = max(1, GPU_EMBED_BYTES // (grid.integrations * grid.channels))
     taken = 0
     for count in counts:
         if taken and count > room:

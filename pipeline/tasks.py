@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,7 +46,8 @@ logger = logging.getLogger(__name__)
 SAMPLE = 4096
 """Windows a projection is fitted on."""
 READ_AHEAD = 1024
-"""Windows that are read while as many are encoded: 4 MiB, a multiple of every encoder's batch."""
+"""Windows that are read at once, while those before are encoded: 4 MiB. Batches are formed of several where they are
+larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +186,8 @@ class Piece:
 def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> list[PartReport]:
     """Encode stored cutouts of some sources together, and write the vectors of each piece as one part of its source.
 
-    A device is starved by what one small source keeps, so the windows of all pieces are encoded as one sequence. While
-    some are, the next are read.
+    A device is starved by what one small source keeps, so the windows of all pieces are encoded as one sequence, in
+    batches that know no bounds of sources. While some are, the next are read.
 
     Parameters
     ----------
@@ -204,7 +205,8 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
         raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
                            "program and the same weights")
     runs = _runs([piece.rows[1] - piece.rows[0] for piece in pieces])
-    made: list[list[NDArray[np.float32]]] = [[] for _ in pieces]
+    of_piece: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    """Which piece each window that goes to the encoder is of."""
     failed: dict[int, CorpusDamaged] = {}
 
     def read(run_no: int) -> list[tuple[int, NDArray[np.uint8]]]:
@@ -218,16 +220,17 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
                 failed[i] = error
         return there
 
-    for there in ahead(read, len(runs)):
-        if not there:
-            continue
-        vectors = encoder.encode(np.concatenate([cutouts for _, cutouts in there]))
-        ends = np.cumsum([len(cutouts) for _, cutouts in there])
-        for (i, _), own in zip(there, np.split(vectors, ends[:-1]), strict=True):
-            made[i].append(own)
+    def blocks() -> Iterator[NDArray[np.uint8]]:
+        for there in ahead(read, len(runs)):
+            for i, cutouts in there:
+                of_piece.append(np.full(len(cutouts), i))
+                yield cutouts
+
+    vectors = encoder.encode_all(blocks())
+    owners = np.concatenate(of_piece)
     for i, piece in enumerate(pieces):
         if i not in failed:
-            write_part_vectors(work.staging, piece.source_id, piece.part_no, spec.key, np.concatenate(made[i]))
+            write_part_vectors(work.staging, piece.source_id, piece.part_no, spec.key, vectors[owners == i])
     each = Timing(embed_s=(time.perf_counter() - began) / len(pieces))
     return [_embedded(piece, failed.get(i), each) for i, piece in enumerate(pieces)]
 

@@ -47,7 +47,8 @@ OFFENCES = {
     "run/__init__.py": ("Zarr is known to pipeline.store alone", "import zarr"),
     "store/__init__.py": ("pynndescent is known to pipeline.index alone", "import pynndescent"),
     "scan.py": ("HDF5 and blimpy are known to pipeline.filterbank alone", "import h5py"),
-    "config.py": ("Keras and TensorFlow are known to pipeline.encoders alone", "import tensorflow"),
+    "config.py": ("Keras is known to pipeline.encoders alone", "import tensorflow"),
+    "encoders/spectral.py": ("Keras is known to pipeline.encoders alone", "import jax"),
     "cli/__init__.py": ("matplotlib is known to pipeline.plot alone", "import matplotlib.pyplot"),
     "cutouts.py": ("numba compiles where pixels are touched one by one", "import numba"),
 }

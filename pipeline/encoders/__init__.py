@@ -17,15 +17,22 @@ from numpy.typing import NDArray
 
 from pipeline.cutouts import cutouts_of_power
 from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
-from pipeline.encoders.backend import check_precision, digest_of, fastest_precision, gpu_devices, has_gpu_device
+from pipeline.encoders.backend import (
+    check_precision,
+    digest_of,
+    fastest_precision,
+    gpu_devices,
+    gpu_names,
+    has_gpu_device,
+)
 from pipeline.encoders.base import Encoder
 from pipeline.encoders.projection import Projection, fit_projection
 from pipeline.errors import ConfigError
 from pipeline.model import WindowGrid
 
 __all__ = [
-    "ENCODERS", "Encoder", "Projection", "encode", "fit", "gpu_devices", "has_gpu_device", "load_encoder",
-    "needs_projection", "settled_precision",
+    "ENCODERS", "Encoder", "Projection", "encode", "fit", "gpu_devices", "gpu_names", "has_gpu_device",
+    "load_encoder", "needs_projection", "settled_precision",
 ]
 
 

@@ -16,13 +16,16 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cutouts import IMAGE_OF_CODE
 from pipeline.durable import atomic_file
+from pipeline.encoders.device import Begin, gpus_of, on_device
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.model import Precision
 from pipeline.text import shown
@@ -33,6 +36,7 @@ _NOTICES = re.compile(rb"I\d{4} |WARNING: All log messages before absl::|E\d{4} 
 """How lines begin by which TensorFlow tells of itself; the last one is said wherever there is no NVIDIA driver."""
 _GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 """By which TensorFlow and JAX take a GPU's memory as they need it: else the first process takes (nearly) all of it."""
+_DEVICES = Path("/dev")
 _loading = threading.Lock()
 
 
@@ -81,14 +85,31 @@ def _without_notices() -> Iterator[None]:
             os.write(2, b"".join(line for line in held if not _NOTICES.match(line)))
 
 
+def gpu_names() -> list[str]:
+    """List NVIDIA's GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them: all, where it is not set.
+
+    As in CUDA, what comes after a name that is none (``-1``) does not count.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return sorted((path.name[6:] for path in _DEVICES.glob("nvidia[0-9]*")), key=int)
+    names = [name.strip() for name in visible.split(",")]
+    return list(takewhile(lambda name: bool(name) and not name.startswith("-"), names))
+
+
 def has_gpu_device() -> bool:
-    """Say whether the machine shows a GPU, without the seconds that asking Keras takes."""
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+    """Say whether this process is shown a GPU, without the seconds that asking Keras takes."""
+    return bool(gpu_names()) or (_DEVICES / "kfd").exists()
 
 
 def gpu_devices() -> list[str]:
     """List the GPUs that Keras can compute on. Takes seconds."""
-    return [str(device) for device in keras().distribution.list_devices("gpu")]
+    return gpus_of(keras().backend.backend(), keras())
+
+
+def batch_of_device(on_gpu: int, on_processors: int) -> int:
+    """Return how many windows a network is given at once where it is to compute. Takes seconds."""
+    return on_gpu if gpu_devices() else on_processors
 
 
 def fastest_precision() -> Precision:
@@ -133,33 +154,31 @@ def digest_of(path: Path, name: str) -> str:
         raise EncoderError(f"{shown(path)}: cannot read the weights of {name}: {error.strerror}") from error
 
 
-def in_batches(
-    model: Any, prepare: Callable[[NDArray[Any]], NDArray[np.float32]], windows: NDArray[Any], batch: int,
-    dimension: int,
-) -> NDArray[np.float32]:
-    """Compute what a model makes of windows, so many at once.
+def computed(model: Any) -> Begin:
+    """Put a Keras model on the device: see :func:`pipeline.encoders.device.on_device`."""
+    return on_device(model, keras().backend.backend())
+
+
+def of_cutouts(model: Any, shape: tuple[int, int], prepare: Callable[[Any, Any], Any]) -> Begin:
+    """Put a Keras model on the device, to which cutouts go as they are stored: 8 bits a pixel.
 
     Parameters
     ----------
-    model : object
-        Has ``predict_on_batch``, as Keras' models have.
+    model : keras.Model
+        Its weights are set already.
+    shape : (T, F)
+        Of the cutouts.
     prepare : callable
-        Windows to the model's input.
-    windows : (n, T, F) array
-    batch : int
-        The last batch is filled up with zeros, so that a network is compiled for one shape.
-
-    Returns
-    -------
-    (n, dimension) float32
+        asinh images (n, T, F) to the model's input, by functions of the second argument: ``keras.ops``.
     """
-    made = np.empty((len(windows), dimension), np.float32)
-    for start in range(0, len(windows), batch):
-        part = windows[start : start + batch]
-        filled = np.zeros((batch, *part.shape[1:]), part.dtype)
-        filled[: len(part)] = part
-        made[start : start + len(part)] = model.predict_on_batch(prepare(filled))[: len(part)]
-    return made
+    ops = keras().ops
+
+    class Prepared(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def call(self, codes: Any) -> Any:
+            return prepare(ops.take(IMAGE_OF_CODE, ops.cast(codes, "int32"), axis=0), ops)
+
+    codes = keras().Input(shape, dtype="uint8", name="cutout")
+    return computed(keras().Model(codes, model(Prepared(dtype="float32")(codes))))
 
 
 def misfit(path: Path, name: str) -> EncoderError:

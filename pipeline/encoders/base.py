@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import numpy as np
@@ -41,15 +42,25 @@ class Encoder(Protocol):
         """
         ...
 
+    def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode cutouts that come block by block, as if they were one array; the next block is asked for meanwhile."""
+        ...
 
-def check_cutouts(name: str, cutouts: NDArray[np.uint8], grid: WindowGrid) -> None:
-    """Raise :class:`EncoderError` unless ``cutouts`` are uint8 of the grid's window shape."""
+
+def checked(name: str, cutouts: NDArray[np.uint8], grid: WindowGrid) -> NDArray[np.uint8]:
+    """Return ``cutouts``; :class:`EncoderError` unless they are uint8 of the grid's window shape."""
     expected = (grid.integrations, grid.channels)
     if cutouts.ndim != 3 or cutouts.shape[1:] != expected or cutouts.dtype != np.uint8:
         raise EncoderError(
             f"encoder {name} was made for uint8 cutouts of shape (n, {expected[0]}, {expected[1]}), "
             f"got {cutouts.dtype} of shape {cutouts.shape}"
         )
+    return cutouts
+
+
+def joined(vectors: Iterable[NDArray[np.float32]], dimension: int) -> NDArray[np.float32]:
+    """Join vectors (n, dimension), also where there are none."""
+    return np.concatenate([np.empty((0, dimension), np.float32), *vectors])
 
 
 def unit_rows(name: str, vectors: NDArray[np.float32]) -> NDArray[np.float32]:

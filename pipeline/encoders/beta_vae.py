@@ -12,6 +12,7 @@ view: the decoder widens channels alone (theirs widens both axes and pools time 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.backend import digest_of, in_batches, keras, load_weights
-from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.backend import batch_of_device, digest_of, keras, load_weights, of_cutouts
+from pipeline.encoders.base import checked, joined, unit_rows
+from pipeline.encoders.device import in_batches
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
 
@@ -34,8 +36,8 @@ BETA = 9.0
 SHIPPED = Path(__file__).with_name("weights") / "beta-vae.npz"
 TOLERANCE = 2e-3
 """Components of one window's vector differ by less, whatever the batch and the hardware."""
-BATCH = 128
-"""Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
+BATCH, GPU_BATCH = 128, 1024
+"""Windows at once on processors, and on a GPU: the last batch is filled up, so that a network is compiled once."""
 
 _FILTERS = (32, 64, 64, 128, 128)
 _DENSE = (256, 32)
@@ -51,7 +53,7 @@ class BetaVae:
     weights : str
         A file made by ``lookalike train beta-vae``; empty for the shipped one.
     batch : int
-        Windows at once.
+        Windows at once; 0 for what suits the device.
 
     Raises
     ------
@@ -59,16 +61,17 @@ class BetaVae:
         Where there are no weights, or they do not fit.
     """
 
-    def __init__(self, grid: WindowGrid, weights: str = "", batch: int = BATCH) -> None:
+    def __init__(self, grid: WindowGrid, weights: str = "", batch: int = 0) -> None:
         path = Path(weights).expanduser() if weights else SHIPPED
         if not weights and not path.exists():
             raise EncoderError(f"encoder {NAME} comes without weights; train with: lookalike train {NAME}, and name "
                                "the file that makes with --weights FILE")
         self._grid = grid
-        self._batch = batch
         digest = digest_of(path, NAME)
-        self._model, _ = build(grid)
-        load_weights(path, self._model, NAME)
+        model, _ = build(grid)
+        load_weights(path, model, NAME)
+        self._begin = of_cutouts(model, (grid.integrations, grid.channels), _scaled)
+        self._batch = batch or batch_of_device(GPU_BATCH, BATCH)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
@@ -80,8 +83,13 @@ class BetaVae:
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
-        check_cutouts(NAME, cutouts, self._grid)
-        return unit_rows(NAME, in_batches(self._model, inputs, cutouts, self._batch, DIMENSION))
+        return self.encode_all([cutouts])
+
+    def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
+        windows = (checked(NAME, block, self._grid) for block in blocks)
+        made = in_batches(self._begin, windows, self._batch)
+        return joined((unit_rows(NAME, vectors) for vectors in made), DIMENSION)
 
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,11 +97,14 @@ def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Each asinh image is scaled by its own range to 0…1; a constant one is 0 throughout.
     """
-    image = image_of_cutouts(cutouts)
-    low, high = image.min(axis=(1, 2), keepdims=True), image.max(axis=(1, 2), keepdims=True)
+    scaled: NDArray[np.float32] = _scaled(image_of_cutouts(cutouts), np)
+    return scaled
+
+
+def _scaled(image: Any, xp: Any) -> Any:
+    low, high = (of(image, axis=(1, 2), keepdims=True) for of in (xp.min, xp.max))
     span = high - low
-    scaled: NDArray[np.float32] = np.divide(image - low, span, out=np.zeros_like(image), where=span > 0)
-    return scaled[..., None]
+    return xp.where(span > 0, (image - low) / xp.where(span > 0, span, 1), 0)[..., None]
 
 
 def build(grid: WindowGrid, seed: int = 0) -> tuple[Any, Any]:

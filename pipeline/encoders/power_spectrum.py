@@ -9,6 +9,7 @@ still has on average is subtracted after it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.base import checked, joined, unit_rows
 from pipeline.model import EncoderSpec, WindowGrid
 
 NAME = "power-spectrum"
@@ -64,10 +65,13 @@ class PowerSpectrum:
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
-        check_cutouts(NAME, cutouts, self._grid)
-        parts = (cutouts[start : start + _AT_ONCE] for start in range(0, len(cutouts), _AT_ONCE))
-        empty = np.empty((0, self.spec.dimension), np.float32)
-        return unit_rows(NAME, np.concatenate([empty, *(self._encode(image_of_cutouts(part)) for part in parts)]))
+        return self.encode_all([cutouts])
+
+    def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
+        parts = (cutouts[start : start + _AT_ONCE] for cutouts in (checked(NAME, block, self._grid) for block in blocks)
+                 for start in range(0, len(cutouts), _AT_ONCE))
+        return joined((self.encode_images(image_of_cutouts(part)) for part in parts), self.spec.dimension)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode asinh images (n, T, F) that were never rounded to 8 bits: what cutouts cost is measured by this."""

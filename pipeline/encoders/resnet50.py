@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
-from pipeline.cutouts import image_of_cutouts
-from pipeline.encoders.backend import computing_in, digest_of, in_batches, keras
-from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.backend import batch_of_device, computing_in, digest_of, keras, of_cutouts
+from pipeline.encoders.base import checked, joined, unit_rows
+from pipeline.encoders.device import in_batches
 from pipeline.encoders.projection import Projection
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
@@ -34,8 +35,8 @@ SIDE = 224
 FEATURES = 2048
 RANGE_PERCENTILES = (1.0, 99.9)
 """Of a window's pixels: what becomes black and white."""
-BATCH = 16
-"""Windows at once: the last batch is filled up, so that the network is compiled for one shape."""
+BATCH, GPU_BATCH = 16, 256
+"""Windows at once on processors, and on a GPU: the last batch is filled up, so that a network is compiled once."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.02, "float16": 0.005}
 """By precision: components of one window's vector differ by less, whatever the batch and the hardware."""
 
@@ -58,7 +59,7 @@ class ResNet50:
     precision : str
         ``float32``, ``bfloat16`` or ``float16``: other vectors each, so it is part of the spec.
     batch : int
-        Windows at once.
+        Windows at once; 0 for what suits the device.
 
     Raises
     ------
@@ -74,10 +75,9 @@ class ResNet50:
         weights: str = "",
         projection: Path | None = None,
         precision: str = "float32",
-        batch: int = BATCH,
+        batch: int = 0,
     ) -> None:
         self._grid = grid
-        self._batch = batch
         self._projection = None if projection is None else _projection(projection)
         path = Path(weights).expanduser() if weights else _imagenet_weights()
         digest = digest_of(path, NAME)
@@ -85,6 +85,8 @@ class ResNet50:
             digest = hashlib.sha256(f"{digest} {digest_of(projection, NAME)}".encode()).hexdigest()
         with computing_in(precision):
             self._model = _model(path)
+        self._begin = of_cutouts(self._model, (grid.integrations, grid.channels), _input)
+        self._batch = batch or batch_of_device(GPU_BATCH, BATCH)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
@@ -97,16 +99,21 @@ class ResNet50:
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
-        check_cutouts(NAME, cutouts, self._grid)
-        preprocess = keras().applications.resnet50.preprocess_input
-        features = in_batches(
-            self._model, lambda part: preprocess(pictures(part)), cutouts, self._batch, FEATURES)
+        return self.encode_all([cutouts])
+
+    def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
+        windows = (checked(NAME, block, self._grid) for block in blocks)
+        made = in_batches(self._begin, windows, self._batch)
+        return joined(map(self._vectors, made), self.spec.dimension)
+
+    def _vectors(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         unit = unit_rows(NAME, features)
         return unit if self._projection is None else unit_rows(NAME, self._projection.apply(unit))
 
 
-def pictures(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Draw cutouts as the pictures the network sees.
+def pictures(image: Any, xp: Any) -> Any:
+    """Draw windows as the pictures the network sees.
 
     A window's asinh image is scaled by its own range (:data:`RANGE_PERCENTILES` of its pixels become 0 and
     255, what lies beyond is clipped; a constant window is black), then stretched along *both* axes by
@@ -114,19 +121,35 @@ def pictures(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     Parameters
     ----------
-    cutouts : (n, T, F) uint8
+    image : (n, T, F) float32
+        asinh images.
+    xp : module
+        ``numpy`` or ``keras.ops``, whichever the array is of.
 
     Returns
     -------
     (n, 224, 224, 3) float32
         Between 0 and 255, three equal colours.
     """
-    image = image_of_cutouts(cutouts)
-    low, high = np.percentile(image, RANGE_PERCENTILES, axis=(1, 2))[:, :, None, None].astype(np.float32)
-    scale = np.divide(255, high - low, out=np.zeros_like(low), where=high > low)
-    grey = np.clip((image - low) * scale, 0, 255)
-    resized = _stretching(image.shape[1]) @ (grey @ _stretching(image.shape[2]).T)
-    return np.repeat(resized[..., None], 3, axis=-1)
+    _, times, channels = image.shape
+    ordered = xp.sort(xp.reshape(image, (-1, 1, times * channels)), axis=2)
+    low, high = (_percentile(ordered, percent) for percent in RANGE_PERCENTILES)
+    scale = xp.where(high > low, 255 / xp.where(high > low, high - low, 1), 0)
+    grey = xp.clip((image - low) * scale, 0, 255)
+    resized = xp.matmul(_stretching(times), xp.matmul(grey, _stretching(channels).T))
+    return xp.repeat(resized[..., None], 3, axis=-1)
+
+
+def _percentile(ordered: Any, percent: float) -> Any:
+    """Interpolate a percentile (n, 1, 1) of numbers (n, 1, m) in rising order, as numpy does."""
+    place = percent / 100 * (ordered.shape[2] - 1)
+    below, beyond = int(place), np.float32(place % 1)
+    above = min(below + 1, ordered.shape[2] - 1)
+    return ordered[:, :, below : below + 1] * (1 - beyond) + ordered[:, :, above : above + 1] * beyond
+
+
+def _input(image: Any, xp: Any) -> Any:
+    return keras().applications.resnet50.preprocess_input(pictures(image, xp))
 
 
 @lru_cache(maxsize=4)

@@ -7,7 +7,7 @@ does, its model card's (``pipeline/encoders/weights/spectral.md``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,20 @@ from numpy.typing import NDArray
 from pipeline.config import CUTOUT_VERSION
 from pipeline.cutouts import image_of_cutouts
 from pipeline.encoders.backend import (
+    batch_of_device,
     check_precision,
+    computed,
     computing_in,
     digest_of,
     has_gpu_device,
-    in_batches,
     keras,
     load_network,
     load_weights,
     misfit,
+    of_cutouts,
 )
-from pipeline.encoders.base import check_cutouts, unit_rows
+from pipeline.encoders.base import checked, joined, unit_rows
+from pipeline.encoders.device import Begin, in_batches
 from pipeline.encoders.light import BATCH as LIGHT_BATCH
 from pipeline.encoders.light import PRECISIONS as LIGHT_PRECISIONS
 from pipeline.encoders.light import LightNetwork
@@ -44,8 +47,9 @@ INTEGRATIONS, CHANNELS = 16, 256
 SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
 """By precision: components of one window's vector differ by less, whatever the batch and the hardware."""
-BATCH = 128
-"""Windows at once on a GPU: the last batch is filled up, so that the network is compiled for one shape."""
+BATCH, GPU_BATCH = 128, 4096
+"""Windows at once where Keras runs it, on processors and on a GPU: the last batch is filled up, so that the network is
+compiled for one shape."""
 
 _WIDTHS = (48, 96, 128)
 SPECTRUM_UNITS = 192
@@ -66,7 +70,7 @@ class Spectral:
     precision : str
         ``float32``, ``bfloat16`` or ``float16``: other vectors each, so it is part of the spec.
     batch : int
-        Windows at once on a GPU.
+        Windows at once where Keras runs it; 0 for what suits the device.
 
     Raises
     ------
@@ -77,7 +81,7 @@ class Spectral:
     """
 
     def __init__(
-        self, grid: WindowGrid, weights: str = "", precision: str = "float32", batch: int = BATCH
+        self, grid: WindowGrid, weights: str = "", precision: str = "float32", batch: int = 0
     ) -> None:
         check_precision(precision)
         if (grid.integrations, grid.channels) != (INTEGRATIONS, CHANNELS):
@@ -102,18 +106,32 @@ class Spectral:
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode cutouts; see :meth:`pipeline.encoders.Encoder.encode`."""
-        check_cutouts(NAME, cutouts, self._grid)
-        return self._encode(inputs, cutouts)
+        return self.encode_all([cutouts])
+
+    def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
+        windows = (checked(NAME, block, self._grid) for block in blocks)
+        if self._light:
+            return _vectors(_lightly(self._light, inputs), windows, LIGHT_BATCH)
+        return _vectors(self._of_cutouts, windows, self._keras_batch)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode asinh images (n, 16, 256) that were never rounded to 8 bits: what cutouts cost is measured by this."""
-        return self._encode(_scaled, images)
+        if self._light:
+            return _vectors(_lightly(self._light, _scaled), [images], LIGHT_BATCH)
+        return _vectors(self._of_images, [_scaled(images)], self._keras_batch)
 
-    def _encode(
-        self, prepare: Callable[[NDArray[Any]], NDArray[np.float32]], windows: NDArray[Any]
-    ) -> NDArray[np.float32]:
-        model, batch = (self._light, LIGHT_BATCH) if self._light else (self._keras, self._batch)
-        return unit_rows(NAME, in_batches(model, prepare, windows, batch, DIMENSION))
+    @cached_property
+    def _of_cutouts(self) -> Begin:
+        return of_cutouts(self._keras, (INTEGRATIONS, CHANNELS), _scaled)
+
+    @cached_property
+    def _of_images(self) -> Begin:
+        return computed(self._keras)
+
+    @cached_property
+    def _keras_batch(self) -> int:
+        return self._batch or batch_of_device(GPU_BATCH, BATCH)
 
     @cached_property
     def _keras(self) -> Any:
@@ -125,11 +143,21 @@ class Spectral:
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn cutouts (n, T, F) into what the network takes: scaled asinh images (n, T, F, 1)."""
-    return _scaled(image_of_cutouts(cutouts))
+    scaled: NDArray[np.float32] = _scaled(image_of_cutouts(cutouts))
+    return scaled
 
 
-def _scaled(images: NDArray[np.float32]) -> NDArray[np.float32]:
+def _scaled(images: Any, _: Any = np) -> Any:
     return (images * np.float32(PIXEL_SCALE))[..., None]
+
+
+def _vectors(begin: Begin, windows: Iterable[NDArray[Any]], batch: int) -> NDArray[np.float32]:
+    return joined((unit_rows(NAME, made) for made in in_batches(begin, windows, batch)), DIMENSION)
+
+
+def _lightly(network: LightNetwork, prepare: Callable[[NDArray[Any]], NDArray[np.float32]]) -> Begin:
+    """Compute when the vectors are asked for: a processor has nothing to do meanwhile."""
+    return lambda windows: lambda: network.predict_on_batch(prepare(windows))
 
 
 def _light(path: Path, precision: str) -> LightNetwork:

@@ -11,13 +11,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from pipeline.config import RunConfig
+from pipeline.encoders import gpu_devices, gpu_names
 from pipeline.errors import ConfigError
 from pipeline.run.clusters.security import check_address, tls_settings
 from pipeline.run.clusters.settings import cluster_settings
 from pipeline.run.on_dask import DaskEngine
 
+logger = logging.getLogger(__name__)
+
 SILENT_S = 60.0
 """A worker of an embedded cluster that gives no sign of life for so long is started anew."""
+
+GPU_WORKER_MEMORY = "8GB"
+"""Of an embedded cluster's: the libraries of a GPU alone take some of the 2 GB that others have."""
 
 GREETING_S = 0.2
 """So long after a scheduler went as it was greeted, it is greeted again."""
@@ -115,7 +121,10 @@ def _started(config: RunConfig) -> Any:
 
 @contextmanager
 def embedded_cluster(config: RunConfig) -> Iterator[Any]:
-    """Start one worker process a core (or ``config.workers``) on this machine, listening on loopback only."""
+    """Start one worker process a core (or ``config.workers``) on this machine, listening on loopback only.
+
+    Of a machine with GPUs each has a worker besides, which alone sees it; with ``embed_on`` ``cpu`` nobody does.
+    """
     import dask
     from distributed import LocalCluster
 
@@ -124,6 +133,8 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
         logging.getLogger(library).setLevel(logging.CRITICAL)
     own = {"distributed.comm.require-encryption": False,  # nobody else reaches loopback, so no certificates
            "distributed.scheduler.worker-ttl": SILENT_S}
+    gpus = gpu_names()
+    unseen = {"env": {"CUDA_VISIBLE_DEVICES": ""}} if gpus else {}
     with dask.config.set({**cluster_settings(), **own}), _script_hidden(), LocalCluster(
         n_workers=config.workers or os.cpu_count() or 1,
         threads_per_worker=1,
@@ -134,8 +145,37 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
         scheduler_kwargs={"dashboard": False},
         worker_dashboard_address=None,
         silence_logs=logging.CRITICAL,
+        **unseen,
     ) as cluster:
+        if gpus and config.embed_on != "cpu":
+            _add_gpu_workers(cluster, gpus)
         yield cluster
+
+
+def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
+    """Start a worker for each GPU, in whose way no other's memory or queue is; end those on which Keras sees none."""
+    from distributed import Client
+
+    plain = cluster.new_spec
+    for name in gpus:
+        own = {"env": {"CUDA_VISIBLE_DEVICES": name}, "resources": {"GPU": 1}, "memory_limit": GPU_WORKER_MEMORY}
+        cluster.worker_spec[f"gpu-{name}"] = {**plain, "options": {**plain["options"], **own}}
+    cluster.scale(len(cluster.worker_spec))
+    cluster.wait_for_workers(len(cluster.worker_spec))
+    with Client(cluster, set_as_default=False) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        names = {address: worker["name"] for address, worker in workers.items() if worker["resources"]}
+        seen = client.run(gpu_devices, workers=list(names), on_error="return")  # by which Keras is loaded, too
+        unusable = [address for address, devices in seen.items() if not isinstance(devices, list) or not devices]
+        if not unusable:
+            return
+        why = next((f" ({one!r})" for one in seen.values() if isinstance(one, BaseException)), "")
+        logger.warning("Keras can use %d of the %d GPUs of this machine%s; without any, processors make vectors. "
+                       "Install lookalike[gpu], or say --embed-on cpu", len(gpus) - len(unusable), len(gpus), why)
+        for address in unusable:
+            del cluster.worker_spec[names[address]]
+        client.retire_workers(unusable)  # and waits: no task is to count on them
+    cluster.scale(len(cluster.worker_spec))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import signal
 from typing import Any
 
 import pipeline.tasks  # noqa: F401 - before the first task, so that a worker that lacks a library says so at once
+from pipeline.encoders import gpu_names
 
 _THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """These libraries take every core otherwise; Dask sees to OpenMP's and BLAS' alone."""
@@ -34,12 +35,7 @@ def dask_setup(worker: Any) -> None:
 
 def check_pinned() -> None:
     """Raise :class:`SystemExit` unless this process sees one GPU at most."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    seen = _devices() if visible is None else [one for one in visible.split(",") if one.strip()]
-    if len(seen) > 1:
-        raise SystemExit(f"a worker that offers GPU=1 sees {len(seen)} GPUs; start one worker for each, with "
-                         f"CUDA_VISIBLE_DEVICES=0, =1 … in its environment")
-
-
-def _devices() -> list[str]:
-    return [name for name in os.listdir("/dev") if name.startswith("nvidia") and name[6:].isdecimal()]
+    seen = len(gpu_names())
+    if seen > 1:
+        raise SystemExit(f"a worker that offers GPU=1 sees {seen} GPUs; start one worker for each, with "
+                         "CUDA_VISIBLE_DEVICES=0, =1 … in its environment")

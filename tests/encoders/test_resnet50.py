@@ -58,7 +58,7 @@ def drawn(cutout):
 
 
 def test_pictures_are_stretched_along_both_axes(cutouts, keras):
-    seen = pictures(cutouts)
+    seen = pictures(image_of_cutouts(cutouts), np)
     assert seen.shape == (4, 224, 224, 3)
     for picture, cutout in zip(seen, cutouts, strict=True):
         for colour in range(3):
@@ -158,11 +158,7 @@ def test_file_of_something_else_is_named(tmp_path, keras, name):
 
 
 def test_damaged_weights_are_found_out(encoder, cutouts, monkeypatch):
-    class Broken:
-        def predict_on_batch(self, images):
-            return np.full((len(images), 2048), np.nan, np.float32)
-
-    monkeypatch.setattr(encoder, "_model", Broken())
+    monkeypatch.setattr(encoder, "_begin", lambda codes: lambda: np.full((len(codes), 2048), np.nan, np.float32))
     with pytest.raises(EncoderError, match=r"3 of 3 vectors.*damaged"):
         encoder.encode(cutouts[:3])
 

@@ -200,7 +200,9 @@ def test_the_network_has_the_stated_size():
     assert spectral.DIMENSION == 128
 
 
-def test_images_that_were_never_rounded_give_nearly_the_same_vectors(cutouts):
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_images_that_were_never_rounded_give_nearly_the_same_vectors(cutouts, has_gpu, monkeypatch):
+    monkeypatch.setattr(spectral, "has_gpu_device", lambda: has_gpu)
     encoder = Spectral(GRID, batch=8)
     vectors = encoder.encode_images(image_of_cutouts(cutouts))
     np.testing.assert_allclose(vectors, encoder.encode(cutouts), atol=1e-5, rtol=0)

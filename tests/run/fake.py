@@ -6,7 +6,7 @@ In less precision than float32 their pixels are rounded to half precision, whate
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +38,9 @@ class Fake:
         if self._projection is not None:
             digest.update(Path(projection).read_bytes())
             self.spec = replace(self.spec, dimension=len(self._projection.axes), weights_sha256=digest.hexdigest())
+
+    def encode_all(self, blocks: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.empty((0, self.spec.dimension), np.float32), *map(self.encode, blocks)])
 
     def encode(self, cutouts: np.ndarray) -> np.ndarray:
         n, times, channels = cutouts.shape

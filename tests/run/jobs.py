@@ -15,6 +15,18 @@ def worker_pid() -> int:
     return os.getpid()
 
 
+def one_gpu() -> list[str]:
+    return ["gpu:0"]
+
+
+def no_gpu() -> list[str]:
+    return []
+
+
+def no_library() -> list[str]:
+    raise ModuleNotFoundError("No module named 'tensorflow'")
+
+
 def environment_of_worker(name: str) -> str | None:
     return os.environ.get(name)
 

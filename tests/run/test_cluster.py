@@ -15,11 +15,15 @@ import pytest
 from distributed.comm import CommClosedError
 
 from pipeline.config import RunConfig
+from pipeline.encoders import backend
 from pipeline.errors import ConfigError
+from pipeline.run import cluster as cluster_of_a_run
+from pipeline.run import ingest
 from pipeline.run.cluster import connected, dask_engine
 from pipeline.run.clusters.security import is_loopback
 from pipeline.run.preload import check_pinned
 from tests.run import jobs
+from tests.run.small import assert_same_corpus, config
 from tests.run.workers import LOOPBACK, drain, environment
 
 
@@ -168,7 +172,7 @@ def test_a_missing_package_is_named(
 # --- what a worker does as it starts -------------------------------------------------------------------------------
 
 
-def test_a_worker_that_offers_a_gpu_sees_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_offers_a_gpu_sees_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for visible in ("0", "", "GPU-8932f937"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         check_pinned()
@@ -176,11 +180,45 @@ def test_a_worker_that_offers_a_gpu_sees_one(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(SystemExit, match="sees 2 GPUs; start one worker for each"):
         check_pinned()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(os, "listdir", lambda path: ["nvidia0", "nvidiactl", "null"])
+    monkeypatch.setattr(backend, "_DEVICES", tmp_path)
+    for name in ("nvidia0", "nvidiactl", "null"):
+        (tmp_path / name).touch()
     check_pinned()
-    monkeypatch.setattr(os, "listdir", lambda path: ["nvidia0", "nvidia11"])
+    (tmp_path / "nvidia11").touch()
     with pytest.raises(SystemExit, match="sees 2 GPUs"):
         check_pinned()
+
+
+def test_each_gpu_of_this_machine_has_one_worker_of_an_embedded_cluster(
+    good: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_of_a_run, "gpu_names", lambda: ["0", "GPU-3f"])
+    monkeypatch.setattr(cluster_of_a_run, "gpu_devices", jobs.one_gpu)
+    with connected(RunConfig(workers=1)) as client:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        seen = client.run(jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES")
+        offered = {seen[address]: worker["resources"] for address, worker in workers.items()}
+        assert offered == {"": {}, "0": {"GPU": 1}, "GPU-3f": {"GPU": 1}}
+        assert {seen[address]: worker["memory_limit"] for address, worker in workers.items()} == {
+            "": 2e9, "0": 8e9, "GPU-3f": 8e9}
+        report = ingest([good], tmp_path / "corpus", client=client, config=config())
+    assert report.exit_code == 0
+    assert_same_corpus(tmp_path / "corpus", undisturbed)
+    with connected(RunConfig(workers=1, embed_on="cpu")) as client:
+        assert list(client.run(jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES").values()) == [""]
+
+
+@pytest.mark.parametrize("gpu_devices", [jobs.no_gpu, jobs.no_library])
+def test_a_gpu_that_keras_cannot_use_gets_no_worker(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, gpu_devices: Any
+) -> None:
+    monkeypatch.setattr(cluster_of_a_run, "gpu_names", lambda: ["0"])
+    monkeypatch.setattr(cluster_of_a_run, "gpu_devices", gpu_devices)
+    with dask_engine(RunConfig(workers=1)) as engine:
+        assert not engine.offers_gpu
+        engine.submit("one", jobs.environment_of_worker, "CUDA_VISIBLE_DEVICES")
+        assert drain(engine, 1) == {"one": ""}
+    assert "Keras can use 0 of the 1 GPUs of this machine" in caplog.text
 
 
 def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> None:

@@ -86,7 +86,8 @@ def test_a_dry_run_tells_what_would_be_done_and_writes_nothing(root: Path) -> No
 def test_tasks_are_bounded_and_ask_for_a_gpu_where_there_is_one(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     recorder.offers_gpu = True
-    monkeypatch.setattr(plan, "EMBED_BYTES", 2 * 16 * 256)
+    for bound in ("EMBED_BYTES", "GPU_EMBED_BYTES"):
+        monkeypatch.setattr(plan, bound, 2 * 16 * 256)
     monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
     report = embed(root, encoder="fake", config=config())
     assert set(recorder.calls) == {("embed_parts", True), ("commit_vectors", False)}

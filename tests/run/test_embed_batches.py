@@ -23,7 +23,7 @@ from tests.benchmarks import stub
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.stored import manifest
 
-ROOM = plan.EMBED_BYTES // (16 * 256)
+ROOM = plan.GPU_EMBED_BYTES // (16 * 256)
 
 
 @given(st.lists(st.integers(0, 2 * ROOM), max_size=100), st.integers(1, EMBED_PIECES))
@@ -59,8 +59,8 @@ def test_small_sources_share_tasks(tmp_path: Path) -> None:
     with stub.stubbed():
         engine, reports = see_through(tmp_path / "corpus", 120)
     assert [report.status for report in reports] == ["done"] * 120
-    together = ROOM // stub.KEPT
-    assert engine.sizes == [together, together, 120 - 2 * together]
+    assert ROOM > EMBED_PIECES * stub.KEPT
+    assert engine.sizes == [EMBED_PIECES, 120 - EMBED_PIECES]
 
 
 def test_a_batch_that_dies_whole_is_tried_source_by_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,113 @@
+"""What a device can do at most, measured through the same queue as encoders are: products, memory, bus."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encoders.backend import computed, computing_in, gpu_devices, keras
+from pipeline.encoders.device import Begin, in_batches
+
+PRODUCTS = 16
+"""Matrix products in one call."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Rates a second."""
+
+    flops: dict[str, float]
+    """Of products of large matrices, by precision."""
+    memory_bytes: float
+    """Read from the device's memory."""
+    bus_bytes: float
+    """Of cutouts, from where they lie in the host's memory to the device."""
+
+
+def names() -> str:
+    """What computes: the card as its driver names it, else as Keras does; or that it is a processor."""
+    if not gpu_devices():
+        return "a processor, no GPU"
+    if shutil.which("nvidia-smi"):
+        asked = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+        said = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if said.returncode == 0 and said.stdout.strip():
+            return said.stdout.strip().splitlines()[0]
+    return gpu_devices()[0]
+
+
+def pretended() -> list[str]:
+    """Take the processor for a GPU, to try what is done with one."""
+    return ["cpu:0"]
+
+
+def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
+    """Measure all three; matrices are (size, size), and as much memory as 16 of them is read."""
+    flops = {}
+    for precision in precisions:
+        calls = calls_a_second(_products(size, precision), np.ones((1, 1), np.float32), seconds)
+        flops[precision] = calls * PRODUCTS * 2 * size**3
+    reading = calls_a_second(_reading(16 * size * size), np.ones((1, 1), np.float32), seconds)
+    cutouts = np.ones((4096, 4096), np.uint8)
+    return Limits(flops, reading * 64 * size * size, calls_a_second(_receiving(), cutouts, seconds) * cutouts.nbytes)
+
+
+def calls_a_second(begin: Begin, batch: NDArray[Any], seconds: float) -> float:
+    """Begin on a batch again and again, as an encoder does; the first call, which compiles, does not count."""
+    begin(batch)()
+    began, calls = time.perf_counter(), 0
+
+    def blocks() -> Iterator[NDArray[Any]]:
+        nonlocal calls
+        while calls < 2 or time.perf_counter() - began < seconds:
+            calls += 1
+            yield batch
+
+    for _ in in_batches(begin, blocks(), len(batch)):
+        pass
+    return calls / (time.perf_counter() - began)
+
+
+def _products(size: int, precision: str) -> Begin:
+    scale, ops = size**-0.5, keras().ops
+    return _layer((size, size), scale, precision, lambda matrix, one: ops.mean(
+        _repeatedly(lambda product: ops.matmul(product, matrix), matrix * ops.mean(one)), axis=0, keepdims=True))
+
+
+def _repeatedly(step: Callable[[Any], Any], value: Any) -> Any:
+    for _ in range(PRODUCTS):
+        value = step(value)
+    return value
+
+
+def _reading(count: int) -> Begin:
+    ops = keras().ops
+    return _layer((count // 1024, 1024), 1.0, "float32", lambda held, one: one + ops.sum(held))
+
+
+def _receiving() -> Begin:
+    codes = keras().Input((4096,), dtype="uint8")
+    return computed(keras().Model(codes, keras().ops.cast(codes[:, :1], "float32")))
+
+
+def _layer(shape: tuple[int, int], scale: float, precision: str, function: Callable[[Any, Any], Any]) -> Begin:
+    """A function of numbers that lie on the device, and of a 1."""
+
+    class Held(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def build(self, _: Any) -> None:
+            normal = keras().initializers.RandomNormal(stddev=scale, seed=1)
+            self.held = self.add_weight(shape=shape, initializer=normal)
+
+        def call(self, one: Any) -> Any:
+            return keras().ops.cast(function(keras().ops.convert_to_tensor(self.held), one), "float32")
+
+    with computing_in(precision):
+        one = keras().Input((1,))
+        return computed(keras().Model(one, Held()(one)))
