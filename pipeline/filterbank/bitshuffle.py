@@ -22,9 +22,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-HEAD_BYTES = 12
-GROUP = 8
-"""Samples that bitshuffle handles together."""
+from pipeline.filterbank.chunks import GROUP, HEAD_BYTES
+
 SAMPLE_BYTES = 4
 
 _compiled = njit(cache=True, nogil=True)

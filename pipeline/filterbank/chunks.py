@@ -22,11 +22,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
-from pipeline.filterbank.bitshuffle import GROUP, HEAD_BYTES, blocks_of, decode_chunks
 from pipeline.filterbank.fetched import Corner, Room, Undecoded
 
 BITSHUFFLE = 32008
 FLETCHER32 = 3
+HEAD_BYTES = 12
+GROUP = 8
+"""Elements that bitshuffle handles together."""
 LZ4, ZSTANDARD = 2, 3
 """Bitshuffle's numbers for compressions, which frame their blocks alike."""
 MOST_LISTED = 1 << 16
@@ -111,6 +113,8 @@ class Chunks:
 
         Raises CORRUPT_CHUNK or TRUNCATED, naming the chunk, where one cannot be decoded.
         """
+        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which a search does without
+
         is_decoded = self._dataset.chunks is not None
         for corner in self._corners(start, stop):
             chunk = self._locate(corner)
@@ -161,6 +165,8 @@ class Chunks:
         self, corner: Corner, chunk: StoredChunk, room: NDArray[np.uint8]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], int]:
         """Return a chunk's bytes, read into ``room`` if need be, where its blocks lie in them, and samples a block."""
+        from pipeline.filterbank.bitshuffle import blocks_of
+
         stored = chunk.whole
         if stored is None:
             stored, at = room, 0

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SourceError
-from pipeline.filterbank.bitshuffle import decode_chunks
 
 Corner = tuple[int, ...]
 """(spectrum, product, channel) in the order of a dataset's axes."""
@@ -65,6 +64,8 @@ class Undecoded:
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:
         """Decode float32 (spectra, channels), counted as in the dataset, into C-contiguous ``memory``."""
+        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which a search does without
+
         damaged = decode_chunks(
             self.stored, self.blocks, self.block, self.corners, self.shape,
             (spectrum_start, self.product, channel_start), (spectrum_stop, self.product + 1, channel_stop),
