@@ -6,7 +6,7 @@ Progress comes as snapshots; nothing is printed below the command line.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -172,7 +172,7 @@ def embed(
     chosen = settled(_chosen(config.encoder, encoder, weights, precision))
     spec = spec_of(root, chosen, config)
     tracker = Tracker(listener)
-    made: list[SourceReport] = []
+    made: Collection[SourceReport] = ()
     if not dry_run:
         with disk_errors(root), store.lock():
             put_in_order(store)

@@ -15,7 +15,9 @@ from pipeline.model import EncoderSpec, SourceReport
 from pipeline.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.engine import Engine, pump
 from pipeline.run.ingest import crashed, file_entry
+from pipeline.run.memory import give_back
 from pipeline.run.progress import Tracker
+from pipeline.run.reports import Reports
 from pipeline.store import CorpusStore, Manifest, remove_parts
 
 PUBLISH_S = 2.0
@@ -73,14 +75,14 @@ class Driver:
         self._open: dict[str, _Open] = {}
         self._unpublished: list[_Open] = []
         self._publish_at = time.monotonic() + PUBLISH_S
-        self.reports: list[SourceReport] = []
+        self._reports = Reports(0)
 
-    def run(self, works: deque[tasks.Work]) -> list[SourceReport]:
+    def run(self, works: deque[tasks.Work]) -> Reports:
         """See every source through its steps and return a report for each.
 
         ``works`` is emptied as sources begin: what an archive's take in memory makes room for what is told of them.
         """
-        self._waiting = works
+        self._waiting, self._reports = works, Reports(len(works))
         self._tracker.parts = sum(len(work.parts) for work in works)
         try:
             for job, outcome in pump(self._engine, self._submit_next):
@@ -94,7 +96,7 @@ class Driver:
                 self._publish()
             raise
         self._publish()
-        return self.reports
+        return self._reports
 
     def _submit_next(self) -> bool:
         batch, is_full = self._next_batch()
@@ -196,9 +198,7 @@ class Driver:
             if source.left == 0:
                 self._queue_next("windows" if step == "scan" else "vectors", source)
             return
-        # with the strings that are here already, not the worker's copies of them
-        source.report = replace(outcome, path=source.report.path, source_id=source.report.source_id,
-                                also_at=source.report.also_at)
+        source.report = replace(source.report, timing=outcome.timing)  # all that a commit adds
         if step == "windows" and self._spec is not None:
             source.slices = slices_of(outcome.windows_kept, source.work.scan.grid)
             self._tracker.parts += len(source.slices)
@@ -225,7 +225,10 @@ class Driver:
         ended, self._unpublished = self._unpublished, []
         if ended:
             self._store.publish(lambda manifest: self._published_in(manifest, ended))
-            self.reports += [item.report for item in ended]
+            for item in ended:
+                self._reports.append(item.report)
+            ended.clear()
+            give_back()
         now = time.monotonic()
         self._publish_at = now + max(PUBLISH_S, (now - began) / PUBLISH_SHARE)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,17 +28,17 @@ def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:
 
 def embed_stored(
     engine: Engine, store: CorpusStore, encoder: EncoderConfig, config: Config, tracker: Tracker
-) -> list[SourceReport]:
+) -> Collection[SourceReport]:
     """Make the vectors that an encoder has not made yet, its projection first where it needs one.
 
     Returns
     -------
-    list of SourceReport
+    collection of SourceReport
         Of the sources that had none.
     """
     spec = spec_of(store.root, encoder, config)
     if not unembedded(store.manifest(), spec):
-        return []
+        return ()
     on_gpu = embeds_on_gpu(engine, config)
     if spec is None:
         _fit(engine, store, encoder, config, on_gpu, tracker)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.durable import TEMPORARY_SUFFIX, write_atomic
+from pipeline.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
 from pipeline.errors import CorpusDamaged
 from pipeline.store.layout import CURRENT, MANIFESTS
 from pipeline.store.manifest import Manifest
@@ -57,11 +57,14 @@ def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], 
 
     ``require_lock`` is called right before each of the two and raises where another process has become the writer.
     """
-    content = _sealed(manifest.to_json().encode("ascii"))
+    digest, number = hashlib.sha256(), manifest.generation
     require_lock()
-    write_atomic(generation_file(root, manifest.generation), content)
-    write_atomic(copy_file(root, manifest.generation), content)
-    pointer = f"{manifest.generation} {hashlib.sha256(content).hexdigest()}\n"
+    with atomic_file(copy_file(root, number)) as copy, atomic_file(generation_file(root, number)) as file:
+        for piece in _sealed(manifest.json_pieces()):  # all at once would take more than the manifest
+            digest.update(piece)
+            file.write(piece)
+            copy.write(piece)
+    pointer = f"{number} {digest.hexdigest()}\n"
     require_lock()
     write_atomic(root / CURRENT, pointer.encode("ascii"))
     prune(root, manifest.generation)
@@ -93,9 +96,14 @@ _DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"}')
 _DIGEST_BYTES = len(',"sha256":""}') + 64
 
 
-def _sealed(content: bytes) -> bytes:
+def _sealed(pieces: Iterable[str]) -> Iterator[bytes]:
     """Add its own digest to a JSON object, as its last key: who does not know of it reads past it."""
-    return content[:-1] + b',"sha256":"%s"}' % hashlib.sha256(content).hexdigest().encode()
+    digest, before = hashlib.sha256(), b""
+    for piece in pieces:
+        yield before
+        before = piece.encode("ascii")
+        digest.update(before)
+    yield before[:-1] + b',"sha256":"%s"}' % digest.hexdigest().encode()
 
 
 def is_whole(content: bytes) -> bool:

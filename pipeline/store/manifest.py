@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ from pipeline.text import shown
 FORMAT = 4
 """2 added what has been removed: a program that does not know of it would find it again. 3 added when files failed.
 4 added routed segments; a manifest without any is written as 3, so that programs that know of none still read it."""
+PIECE = 100
+"""Entries that are put into words at a time."""
 CLASS_TOLERANCE = 0.01
 """Channel widths and sampling times that differ by less, relatively, are one resolution class."""
 
@@ -134,11 +137,11 @@ class Manifest:
 
     def with_vectors_of(self, spec: EncoderSpec, counts: Mapping[str, int]) -> Self:
         """Add the committed vectors of several sources: source id → how many."""
-        sources = dict(self.sources)
+        sources, key = dict(self.sources), spec.key
         for source_id, count in counts.items():
             entry = sources[source_id]
-            sources[source_id] = replace(entry, vectors={**entry.vectors, spec.key: count})
-        return replace(self, sources=sources, encoders={**self.encoders, spec.key: spec})
+            sources[source_id] = replace(entry, vectors={**entry.vectors, key: count})
+        return replace(self, sources=sources, encoders={**self.encoders, key: spec})
 
     def with_file(self, path: str, entry: FileEntry) -> Self:
         """Note what became of one file."""
@@ -189,9 +192,19 @@ class Manifest:
 
     def to_json(self) -> str:
         """Compact ASCII text, the inverse of :meth:`from_json`."""
-        # not asdict, which copies everything first and takes twice as long; ASCII escapes carry the lone
-        # surrogates of file names that are not UTF-8
-        return json.dumps(self, default=_fields_of, ensure_ascii=True, separators=(",", ":"))
+        return "".join(self.json_pieces())
+
+    def json_pieces(self) -> Iterator[str]:
+        """Yield the text of :meth:`to_json`, some entries at a time: all of an archive's take a hundred megabytes."""
+        before = "{"
+        for name, value in _fields_of(self).items():
+            yield f'{before}"{name}":'
+            if isinstance(value, Mapping):
+                yield from _pieces_of(value)
+            else:
+                yield _json(value)
+            before = ","
+        yield "}"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -222,6 +235,20 @@ class Manifest:
 def removed_message(path: str, source_id: str) -> str:
     """What is said of the file of a source that was removed."""
     return f"{shown(path)}: was removed; to take it in again: lookalike remove --undo {source_id}"
+
+
+def _json(value: Any) -> str:
+    # not asdict, which copies everything first and takes twice as long; ASCII escapes carry the lone
+    # surrogates of file names that are not UTF-8
+    return json.dumps(value, default=_fields_of, ensure_ascii=True, separators=(",", ":"))
+
+
+def _pieces_of(entries: Mapping[str, Any]) -> Iterator[str]:
+    left, before = iter(entries.items()), "{"
+    while piece := dict(islice(left, PIECE)):
+        yield before + _json(piece)[1:-1]
+        before = ","
+    yield "}" if entries else "{}"
 
 
 def _fields_of(value: Any) -> dict[str, Any]:

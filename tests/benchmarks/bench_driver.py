@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -167,7 +167,7 @@ def measure(sources: int, workers: int, parts: int, folder: Path) -> Measured:
                         marks)
 
 
-def _check(reports: list[SourceReport], sources: int, store: CorpusStore) -> None:
+def _check(reports: Iterable[SourceReport], sources: int, store: CorpusStore) -> None:
     if [report.status for report in reports] != ["done"] * sources or len(store.manifest().sources) != sources:
         raise SystemExit("not every source came through")
 

@@ -23,7 +23,7 @@ TASKS_A_SOURCE = 2
 
 def works(count: int, corpus: Path, parts: int = 1) -> deque[tasks.Work]:
     """Sources of a session, one coarse channel each, as an ingest spells them out."""
-    config, header = Config(), fine_header()
+    config, header, root = Config(), fine_header(), Path("/mnt/blpd7")
     made: deque[tasks.Work] = deque()
     for number in range(count):
         name = f"HIP{number}"
@@ -31,7 +31,7 @@ def works(count: int, corpus: Path, parts: int = 1) -> deque[tasks.Work]:
         path = f"/mnt/blpd7/session/blc00_guppi_59000_{number:06d}_{name}_0001.rawspec.0000.h5"
         source = Source(f"GBT_59000_{number:06d}_{name}_{number:012x}", own, CoarseLayout(2**20, "product"), path,
                         number, number)
-        made.append(tasks.Work(corpus, corpus, source, (), Path("/mnt/blpd7"), config.scan, config.encoder, "f",
+        made.append(tasks.Work(corpus, corpus, source, (), root, config.scan, config.encoder, "f",
                                tuple((part, part + 1) for part in range(parts))))
     return made
 

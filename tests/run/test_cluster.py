@@ -121,6 +121,17 @@ def test_the_embedded_cluster_needs_no_certificates_where_dask_is_told_to_encryp
         assert client.submit(jobs.double, 21).result() == 42
 
 
+def test_its_scheduler_remembers_nothing_of_what_collections_tasks_were_of() -> None:
+    def remembered(dask_scheduler: Any) -> list[Any]:
+        return [span.metadata for span in dask_scheduler.extensions["spans"].spans.values()]
+
+    with connected(RunConfig(workers=1)) as client:
+        assert client.gather(client.map(jobs.double, range(20))) == [2 * number for number in range(20)]
+        spans = client.run_on_scheduler(remembered)
+    assert spans
+    assert set(spans) == {None}
+
+
 # --- the file that says what to start ------------------------------------------------------------------------------
 
 

@@ -27,5 +27,5 @@ def test_memory_stays_flat_and_the_scheduler_is_never_filled(tmp_path: Path) -> 
     known = [mark["scheduler_tasks"] for mark in measured["marks"]]
     assert len(known) == 10
     assert max(known) <= 3 * measured["most_in_flight"], "what has ended is forgotten, with a delay of a message or two"
-    assert measured["client_growth"] <= 0.1
-    assert measured["scheduler_growth"] <= 0.1
+    assert abs(measured["client_growth"]) <= 0.1
+    assert abs(measured["scheduler_growth"]) <= 0.1

@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
 from pipeline.store import FileEntry, Manifest, SegmentEntry, SourceEntry
+from pipeline.store.manifest import PIECE
 
 COARSE = CoarseLayout(2**18, "dc-spikes", 17)
 
@@ -267,6 +268,18 @@ def test_many_at_once_are_what_they_are_one_by_one(full: Manifest, header: Heade
         full.with_sources([(sources[1], report()), (sources[1], report())])
     with pytest.raises(KeyError, match="unknown"):
         at_once.with_vectors_of(spec, {"a": 1, "unknown": 2})
+
+
+@pytest.mark.parametrize("count", [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE])
+def test_pieces_of_text_are_one_json_text_however_many_entries_there_are(full: Manifest, count: int):
+    names = [f"GBT_{number}" for number in range(count)]
+    sources = dict.fromkeys(names, full.sources["s1"])
+    manifest = replace(full, sources=sources, files={}, removed={"gone": ("/gone.h5",)})
+    text = manifest.to_json()
+    assert json.dumps(json.loads(text), separators=(",", ":")) == text
+    back = Manifest.from_json(text)
+    assert back == manifest
+    assert list(back.sources) == names
 
 
 def test_ten_thousand_sources_load_in_well_under_a_second(full: Manifest):
