@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
+from pipeline.filterbank.attributes import attribute
 from pipeline.filterbank.fetched import Room, Undecoded
 from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
 from pipeline.filterbank.heaps import guarded
@@ -45,7 +46,7 @@ class Hdf5File:
                 with ExitStack() as guarded_files:  # safe, then fast
                     _opened(path, Links(root, guarded_files, guarded))
                 data, self.header, self._pieces = _opened(path, Links(root, files, _opened_plainly))
-            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
                 raise _open_error(error, path) from error
             self.chunk_shape = (data.chunks[0], data.chunks[2]) if data.chunks else None
             self._files = files.pop_all()
@@ -94,7 +95,7 @@ def _opened_plainly(path: Path) -> h5py.File:
 
 def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
     """Return dataset ``data`` and the file it lies in; without it or the class the file is something else."""
-    of_class = file.attrs.get("CLASS") in ("FILTERBANK", b"FILTERBANK")
+    of_class = attribute(file, "CLASS") in ("FILTERBANK", b"FILTERBANK")
     data, holder = links.find(file, path, "data")
     if data is None and of_class:
         raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
@@ -104,7 +105,7 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
 
 
 def _read_header(data: h5py.Dataset, path: Path) -> Header:
-    keywords = {name: data.attrs[name] for name in (*REQUIRED, *OPTIONAL) if name in data.attrs}
+    keywords = {name: value for name in (*REQUIRED, *OPTIONAL) if (value := attribute(data, name)) is not None}
     if data.ndim != 3:
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has {data.ndim} axes, not 3")
     header = header_from_keywords(keywords, data.shape[0], path)
@@ -121,7 +122,7 @@ def _read_header(data: h5py.Dataset, path: Path) -> Header:
 
 def _open_error(error: Exception, path: Path) -> SourceError:
     """Translate what HDF5 says while it opens a file."""
-    said = str(error)
+    said = "it leads beyond any file" if isinstance(error, OverflowError) else str(error)
     if isinstance(error, OSError) and error.errno:
         return access_error(error, path)
     if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
