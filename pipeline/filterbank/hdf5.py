@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from dataclasses import replace
@@ -122,8 +123,9 @@ def _read_header(data: h5py.Dataset, path: Path) -> Header:
 
 def _open_error(error: Exception, path: Path) -> SourceError:
     """Translate what HDF5 says while it opens a file."""
-    said = "it leads beyond any file" if isinstance(error, OverflowError) else str(error)
-    if isinstance(error, OSError) and error.errno:
+    is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+    said = "it leads beyond any file" if is_beyond else str(error)
+    if isinstance(error, OSError) and error.errno and not is_beyond:
         return access_error(error, path)
     if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
         return refusal(Reason.TRUNCATED, path, f"its end is missing ({said}); try again when it is complete")

@@ -27,7 +27,7 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import SourceError
+from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import open_filterbank
 from pipeline.filterbank.sigproc import build_header
 from tests.filterbank.files import GBT, attributes, in_file_order, power_of, write_h5
@@ -90,6 +90,8 @@ def bases(folder: Path) -> list[Base]:
         "lz4": {"chunks": CHUNKS}, "whole": {"chunks": None, "filters": None},
         "gzip": {"chunks": CHUNKS, "filters": {"compression": "gzip"}},
         "zstd": {"chunks": CHUNKS, "filters": {"compression": hdf5plugin.Bitshuffle(cname="zstd")}},
+        "latest": {"chunks": CHUNKS, "libver": "latest"},  # headers with checksums, attributes in a heap of their own
+        "behind": {"chunks": CHUNKS, "userblock_size": 512},
     }
     for name, options in ways.items():
         path = write_h5(folder / f"base-{name}.h5", stored, attributes(), **options)
@@ -197,8 +199,10 @@ def verdict(damaged: Damaged, path: Path) -> dict[str, str]:
     try:
         power = read(path)
     except SourceError as error:
-        named = str(path) in error.message
-        return {"reason": str(error.reason), "wrong": "" if named else f"{error.message} names no file"}
+        wrong = "" if str(path) in error.message else f"{error.message} names no file"
+        if error.reason is Reason.PERMISSION:
+            wrong = f"damage is taken for a fault of the disk: {error.message}"
+        return {"reason": str(error.reason), "wrong": wrong}
     if damaged.is_hopeless:
         return {"reason": "", "wrong": f"{damaged.how} was not noticed"}
     if damaged.chunk is not None:

@@ -65,10 +65,16 @@ CONTINUED = b"\x10\0\x10\0\0\0\0\0"
 """Type and size of the message that says where an object's header goes on."""
 
 
-def test_a_header_that_goes_on_beyond_any_file_is_a_bad_one(path):
+DRIVER_AT = 0x30
+"""Where the first version of a file says where its driver's block is: nowhere, all bits set."""
+
+
+@pytest.mark.parametrize("where", ["dataset", "driver"])
+def test_a_header_that_leads_beyond_any_file_is_a_bad_one(path, where):
     raw = path.read_bytes()
     at = raw.rindex(CONTINUED) + len(CONTINUED)  # that of the dataset; the first one is the file's own
-    path.write_bytes(raw[:at] + b"\xff" * 8 + raw[at + 8 :])
+    at, value = (at, b"\xff" * 8) if where == "dataset" else (DRIVER_AT, b"\xff" * 6 + bytes(2))
+    path.write_bytes(raw[:at] + value + raw[at + 8 :])
     with pytest.raises(SourceError, match="it leads beyond any file") as caught:
         open_filterbank(path)
     assert caught.value.reason is Reason.BAD_HEADER
