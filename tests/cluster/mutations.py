@@ -28,11 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import open_filterbank
+from pipeline.filterbank import Room, open_filterbank
 from pipeline.filterbank.sigproc import build_header
 from tests.filterbank.files import GBT, attributes, in_file_order, power_of, write_h5
 
 CHUNKS = (6, 1, 37)
+PIECE = 29
+"""Channels that are decoded at once: no divisor of a chunk."""
 MEMORY_BYTES = 8 << 30
 """A reader that takes a damaged length for granted meets this bound."""
 MOST_SPECTRA = 64
@@ -183,13 +185,20 @@ def _altered(raw: bytes, place: Callable[[], int], chance: random.Random) -> byt
 
 
 def read(path: Path) -> Pixels:
-    """Read a file as runs do: its identity, then blocks of spectra."""
+    """Read a file as runs do: its identity; then blocks of spectra, decoded at once; and fetched, decoded in pieces."""
     with open_filterbank(path) as filterbank:
         filterbank.source_id()
         header = filterbank.header
         spectra = min(header.nsamples, MOST_SPECTRA)
-        blocks = [filterbank.read(first, min(first + 6, spectra), 0, header.nchans) for first in range(0, spectra, 6)]
-        power = np.concatenate(blocks) if blocks else np.empty((0, header.nchans), np.float32)
+        blocks, pieces = [np.empty((0, header.nchans), np.float32)], [np.empty((spectra, 0), np.float32)]
+        for first in range(0, spectra, 6):
+            blocks.append(filterbank.read(first, min(first + 6, spectra), 0, header.nchans))
+        power = np.concatenate(blocks)
+        fetched = filterbank.fetch(0, spectra, 0, header.nchans, Room())
+        for first in range(0, header.nchans, PIECE):
+            pieces.append(fetched.read(0, spectra, first, min(first + PIECE, header.nchans)))
+        if not np.array_equal(power, np.concatenate(pieces, axis=1), equal_nan=True):
+            raise AssertionError("other numbers in pieces")
         return power if header.foff_mhz > 0 else power[:, ::-1]
 
 
