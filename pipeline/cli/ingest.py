@@ -11,6 +11,7 @@ import click
 from pipeline.cli.options import corpus_option, json_option, run_options
 from pipeline.cli.progress import duration
 from pipeline.cli.report import conclude, each, outcomes, shown_run
+from pipeline.errors import Reason
 from pipeline.text import counted
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def summary(report: RunReport) -> list[str]:
     """Tell in a few lines what a run did, and what is wrong with which file."""
     lines = [f"{counted(len(report.reports), 'file')}: {outcomes(report)}"]
+    if all(r.reason is Reason.NOT_FILTERBANK for r in report.reports):
+        lines.append("nothing to ingest: no filterbank file among them")
     if report.windows_seen:
         timing, seconds = report.timing, max(report.elapsed_s, 1e-9)
         masked = sum(r.windows_masked for r in report.reports)

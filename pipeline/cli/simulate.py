@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 
 from pipeline.cli.options import json_option
 from pipeline.cli.output import put, put_json, writing
+from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.simulate import Truth
@@ -41,18 +43,22 @@ SUFFIXES = (".h5", ".hdf5", ".fil")
               help="UTC second of the start.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Another seed, other noise and signals.")
+@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 @json_option
 def simulate(
     out: Path, signals: int, families: tuple[str, ...], snr: tuple[float, float], coarse_channels: int,
     gain_spread: float, coarse_width: int, spectra: int, f_min: float, ascending: bool, target: str, mjd: int,
-    second: int, seed: int, as_json: bool,
+    second: int, seed: int, force: bool, as_json: bool,
 ) -> None:
     """Write a filterbank file with known signals.
 
     They lie in noise, seen through an instrument like Green Bank's. Prints
-    where each of them is.
+    where each of them is. A file that is there already, which may be an
+    observation, is replaced only with --force.
     """
     _check_usage(out, snr, f_min)
+    if not force and os.path.lexists(out):
+        raise ConfigError(f"{out}: is there already; name another place, or replace it by --force")
     import numpy as np
 
     from pipeline.simulate import FAMILIES, Instrument, fine_header, scatter, simulate_file

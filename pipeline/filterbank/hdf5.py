@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
+from pipeline.filterbank.attributes import attribute
 from pipeline.filterbank.fetched import Room, Undecoded
 from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
 from pipeline.filterbank.heaps import guarded
@@ -45,7 +47,7 @@ class Hdf5File:
                 with ExitStack() as guarded_files:  # safe, then fast
                     _opened(path, Links(root, guarded_files, guarded))
                 data, self.header, self._pieces = _opened(path, Links(root, files, _opened_plainly))
-            except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
                 raise _open_error(error, path) from error
             self.chunk_shape = (data.chunks[0], data.chunks[2]) if data.chunks else None
             self._files = files.pop_all()
@@ -94,7 +96,7 @@ def _opened_plainly(path: Path) -> h5py.File:
 
 def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
     """Return dataset ``data`` and the file it lies in; without it or the class the file is something else."""
-    of_class = file.attrs.get("CLASS") in ("FILTERBANK", b"FILTERBANK")
+    of_class = attribute(file, "CLASS") in ("FILTERBANK", b"FILTERBANK")
     data, holder = links.find(file, path, "data")
     if data is None and of_class:
         raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
@@ -104,7 +106,7 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
 
 
 def _read_header(data: h5py.Dataset, path: Path) -> Header:
-    keywords = {name: data.attrs[name] for name in (*REQUIRED, *OPTIONAL) if name in data.attrs}
+    keywords = {name: value for name in (*REQUIRED, *OPTIONAL) if (value := attribute(data, name)) is not None}
     if data.ndim != 3:
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has {data.ndim} axes, not 3")
     header = header_from_keywords(keywords, data.shape[0], path)
@@ -121,8 +123,9 @@ def _read_header(data: h5py.Dataset, path: Path) -> Header:
 
 def _open_error(error: Exception, path: Path) -> SourceError:
     """Translate what HDF5 says while it opens a file."""
-    said = str(error)
-    if isinstance(error, OSError) and error.errno:
+    is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+    said = "it leads beyond any file" if is_beyond else str(error)
+    if isinstance(error, OSError) and error.errno and not is_beyond:
         return access_error(error, path)
     if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
         return refusal(Reason.TRUNCATED, path, f"its end is missing ({said}); try again when it is complete")

@@ -16,6 +16,10 @@ from pipeline.model import Header
 REQUIRED = ("fch1", "foff", "nchans", "nifs", "nbits", "tsamp", "tstart")
 OPTIONAL = ("source_name", "telescope_id", "machine_id", "src_raj", "src_dej", "rawdatafile")
 LATEST_MJD = 1e6
+FINEST_MHZ, HIGHEST_MHZ = 1e-12, 1e12
+"""From a microhertz to an exahertz: what is outside are damaged numbers, and sums with them are not finite."""
+SHORTEST_S, LONGEST_S = 1e-12, 1e9
+"""Of one spectrum."""
 
 
 def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path) -> Header:
@@ -61,9 +65,9 @@ def _require_axes(header: Header, path: Path) -> None:
         if count < 1:
             raise refusal(Reason.HEADER_INCONSISTENT, path, f"{name} is {count}, must be at least 1")
     for name, value, fits in (
-        ("fch1", header.fch1_mhz, math.isfinite(header.fch1_mhz)),
-        ("foff", header.foff_mhz, math.isfinite(header.foff_mhz) and header.foff_mhz != 0),
-        ("tsamp", header.tsamp_s, math.isfinite(header.tsamp_s) and header.tsamp_s > 0),
+        ("fch1", header.fch1_mhz, abs(header.fch1_mhz) < HIGHEST_MHZ),
+        ("foff", header.foff_mhz, FINEST_MHZ < abs(header.foff_mhz) < HIGHEST_MHZ / header.nchans),
+        ("tsamp", header.tsamp_s, SHORTEST_S < header.tsamp_s < LONGEST_S),
         ("tstart", header.tstart_mjd, 0 <= header.tstart_mjd < LATEST_MJD),
     ):
         if not fits:

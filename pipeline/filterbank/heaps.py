@@ -3,8 +3,8 @@
 Strings of any length and the parts of virtual datasets lie in *collections*: ``GCOL``, a version, three bytes, the
 collection's size; then objects, each a u16 number, a u16 count, four bytes, its size, and its bytes, padded to eight.
 Number 0 is what is free, its size with its own head. The library walks them by their sizes, so a free piece of none
-keeps it in one place for ever, in C, where no signal and no other thread of Python ends it (HDF5 1.14.6). Source: HDF5
-File Format Specification 3.0, III.E.
+keeps it in one place for ever, in C, where no signal and no other thread of Python ends it; and so does one whose size
+takes its sum of 64 bits back to where it was (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ def heap_fault(descriptor: int, start: int, length_bytes: int = 8) -> str:
         if number == 0 and length == 0:
             return f"an object of no bytes at byte {start + at}"
         at += head_bytes + _padded(length) if number else length
+        if at > size:
+            return f"an object that ends beyond it, of {length} bytes"
     return f"more than {MOST_OBJECTS} objects"
 
 

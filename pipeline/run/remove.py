@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import QueryError
 from pipeline.run.corpus import put_in_order
 from pipeline.run.ingest import disk_errors
 from pipeline.store import CorpusStore, Manifest, source_named
+from pipeline.store.names import sources_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def remove(
     Raises
     ------
     QueryError
-        A name is that of no source (to take one back: of none that was removed), or of several.
+        A name is that of no source (to take one back: of none that was removed), of one that was removed before,
+        or of several.
     CorpusNotFound, CorpusLocked, RunError
         Nothing was changed.
     """
@@ -82,12 +85,23 @@ def remove(
 
 def _chosen(names: Sequence[str], manifest: Manifest, root: Path, undo: bool) -> dict[str, str]:
     """Find the sources that are meant: id → file."""
-    if undo:
-        paths, what = manifest.removed, f"source removed from {root}"
-    else:
-        paths = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
-        what = f"source of {root}"
+    held = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
+    paths, others = (manifest.removed, held) if undo else (held, manifest.removed)
+    what = f"source removed from {root}" if undo else f"source of {root}"
+    for name in names:
+        _check_not_done(name, paths, others, undo)
     return {source_id: paths[source_id][0] for source_id in (source_named(name, paths, what) for name in names)}
+
+
+def _check_not_done(
+    name: str, paths: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]], undo: bool
+) -> None:
+    """Raise an error that says so where what is asked for has been done before."""
+    done = sources_named(name, others)
+    if len(done) == 1 and not sources_named(name, paths):
+        (source_id,) = done
+        raise QueryError(f"{name}: {source_id} is in the corpus, there is nothing to take back" if undo else
+                         f"{name}: was removed before; to take it in again: lookalike remove --undo {source_id}")
 
 
 def _told(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:

@@ -26,12 +26,17 @@ def encoder_key(corpus: OpenCorpus, asked: str | None) -> str:
     Raises
     ------
     QueryError
-        The corpus has no vectors of it; or of several of the name, of which not just one is that of ``corpus.toml``.
+        The corpus holds nothing, or no vectors of it; or of several of the name, of which not just one is that of
+        ``corpus.toml``.
     """
     manifest, config = corpus.manifest, corpus.config.encoder
     wanted = asked or config.name
     held = {key: spec for key, spec in manifest.encoders.items() if vectors_held(manifest, key)}
     keys = [key for key, spec in held.items() if wanted in (key, spec.name)]
+    if not manifest.sources:
+        raise QueryError(f"{corpus.root}: holds no sources; " + (
+            "all were removed: take some back with lookalike remove --undo SOURCE" if manifest.removed else
+            f"take some in with lookalike ingest DATA --corpus {corpus.root}"))
     if not keys:
         raise QueryError(f"{corpus.root}: has no vectors of encoder {wanted}, but of "
                          f"{', '.join(sorted(held)) or 'no encoder'}; {_how_to_make(corpus, wanted)}")
@@ -47,8 +52,6 @@ def encoder_key(corpus: OpenCorpus, asked: str | None) -> str:
 
 def _how_to_make(corpus: OpenCorpus, wanted: str) -> str:
     """Say how vectors are made: of the encoder wanted, or, where there is no such encoder, of those that there are."""
-    if not corpus.manifest.sources:
-        return f"make some with: lookalike ingest DATA --corpus {corpus.root}"
     from pipeline.encoders import ENCODERS  # loads scipy, which a search need not wait for
 
     if wanted in ENCODERS:

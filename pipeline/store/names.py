@@ -9,6 +9,14 @@ from pipeline.errors import QueryError
 from pipeline.text import listed
 
 
+def sources_named(text: str, paths: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the ids of sources that may be meant: by its id, the name of a file of it, or the beginning of its id."""
+    if text in paths:
+        return {text}
+    found = {source_id for source_id, files in paths.items() if text in {Path(path).name for path in files}}
+    return found or {source_id for source_id in paths if text and source_id.startswith(text)}
+
+
 def source_named(text: str, paths: Mapping[str, Collection[str]], what: str) -> str:
     """Return the id of the one source named by its id, the beginning of it, or the name of a file of it.
 
@@ -25,10 +33,7 @@ def source_named(text: str, paths: Mapping[str, Collection[str]], what: str) -> 
     QueryError
         There is none, or several: these are listed.
     """
-    if text in paths:
-        return text
-    found = {source_id for source_id, files in paths.items() if text in {Path(path).name for path in files}}
-    found = found or {source_id for source_id in paths if text and source_id.startswith(text)}
+    found = sources_named(text, paths)
     if not found:
         raise QueryError(f"{text}: no {what} has this id or file name; there are {listed(sorted(paths)) or 'none'}")
     if len(found) > 1:

@@ -72,6 +72,21 @@ def test_one_file_is_no_files(lookalike: Lookalike, data: Path, corpus: Path) ->
     assert lookalike("ingest", data / "scan0.h5", "--corpus", corpus).out.startswith("1 file: 0 done, 1 skipped")
 
 
+def test_where_no_file_is_a_filterbank_it_says_so(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no filterbank")
+    for flags in ([], ["--dry-run"]):
+        ran = lookalike("ingest", notes, "--corpus", tmp_path / "corpus", *SERIAL, *flags)
+        assert (ran.code, ran.err) == (0, "")
+        first, said, file = ran.out.splitlines()
+        assert "skipped" in first
+        assert said == "nothing to ingest: no filterbank file among them"
+        assert file.startswith("skipped NOT_FILTERBANK ")
+        assert str(notes) in file
+    ran = lookalike("ingest", notes, data / "scan0.h5", "--corpus", tmp_path / "corpus", *SERIAL)
+    assert "nothing to ingest" not in ran.out
+
+
 def test_json_is_one_object_and_all_there_is(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
     ran = lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL, "--json")
     assert (ran.code, ran.err) == (0, "")

@@ -44,7 +44,7 @@ OPTIONS = {
     "doctor": {"--corpus", "--data", *CLUSTER, "--json"},
     "simulate": {"--signals", "--family", "--snr", "--coarse-channels", "--coarse-width", "--spectra", "--f-min",
                  "--ascending", "--target", "--mjd", "--second", "--seed", "--json",
-                 "--gain-spread"},
+                 "--gain-spread", "--force"},
     "demo": {"--serial"},
     "train": {"--out", "--steps", "--seed", "--precision"},
     "evaluate": {"--encoder", "--weights", "--corpus", "--part", "--full", "--seed", "--real", "--resnet50-weights",

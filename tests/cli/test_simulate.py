@@ -86,6 +86,19 @@ def test_what_cannot_be_written_is_named(
     assert os.listdir() == ["file"]
 
 
+def test_a_file_that_is_there_is_replaced_only_by_force(lookalike: Lookalike, tmp_path: Path) -> None:
+    there, link = tmp_path / "observed.h5", tmp_path / "link.h5"
+    there.write_bytes(b"a night at the telescope")
+    link.symlink_to("nowhere.h5")
+    for path in (there, link):
+        lookalike("simulate", path, *SMALL).assert_refused(2, f"{path}: is there already", "--force")
+    assert there.read_bytes() == b"a night at the telescope"
+    assert link.is_symlink()
+    assert lookalike("simulate", there, *SMALL, "--force").code == 0
+    with open_filterbank(there) as filterbank:
+        assert filterbank.header.source_name == "SIMULATED"
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
     (["sim.txt"], "OUT must end in one of .h5, .hdf5, .fil, got sim.txt"),
     (["sim.h5", "--snr", "9", "6"], "the lower first, got 9 6"),

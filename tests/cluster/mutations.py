@@ -27,12 +27,14 @@ import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import SourceError
-from pipeline.filterbank import open_filterbank
+from pipeline.errors import Reason, SourceError
+from pipeline.filterbank import Room, open_filterbank
 from pipeline.filterbank.sigproc import build_header
 from tests.filterbank.files import GBT, attributes, in_file_order, power_of, write_h5
 
 CHUNKS = (6, 1, 37)
+PIECE = 29
+"""Channels that are decoded at once: no divisor of a chunk."""
 MEMORY_BYTES = 8 << 30
 """A reader that takes a damaged length for granted meets this bound."""
 MOST_SPECTRA = 64
@@ -90,6 +92,8 @@ def bases(folder: Path) -> list[Base]:
         "lz4": {"chunks": CHUNKS}, "whole": {"chunks": None, "filters": None},
         "gzip": {"chunks": CHUNKS, "filters": {"compression": "gzip"}},
         "zstd": {"chunks": CHUNKS, "filters": {"compression": hdf5plugin.Bitshuffle(cname="zstd")}},
+        "latest": {"chunks": CHUNKS, "libver": "latest"},  # headers with checksums, attributes in a heap of their own
+        "behind": {"chunks": CHUNKS, "userblock_size": 512},
     }
     for name, options in ways.items():
         path = write_h5(folder / f"base-{name}.h5", stored, attributes(), **options)
@@ -181,13 +185,20 @@ def _altered(raw: bytes, place: Callable[[], int], chance: random.Random) -> byt
 
 
 def read(path: Path) -> Pixels:
-    """Read a file as runs do: its identity, then blocks of spectra."""
+    """Read a file as runs do: its identity; then blocks of spectra, decoded at once; and fetched, decoded in pieces."""
     with open_filterbank(path) as filterbank:
         filterbank.source_id()
         header = filterbank.header
         spectra = min(header.nsamples, MOST_SPECTRA)
-        blocks = [filterbank.read(first, min(first + 6, spectra), 0, header.nchans) for first in range(0, spectra, 6)]
-        power = np.concatenate(blocks) if blocks else np.empty((0, header.nchans), np.float32)
+        blocks, pieces = [np.empty((0, header.nchans), np.float32)], [np.empty((spectra, 0), np.float32)]
+        for first in range(0, spectra, 6):
+            blocks.append(filterbank.read(first, min(first + 6, spectra), 0, header.nchans))
+        power = np.concatenate(blocks)
+        fetched = filterbank.fetch(0, spectra, 0, header.nchans, Room())
+        for first in range(0, header.nchans, PIECE):
+            pieces.append(fetched.read(0, spectra, first, min(first + PIECE, header.nchans)))
+        if not np.array_equal(power, np.concatenate(pieces, axis=1), equal_nan=True):
+            raise AssertionError("other numbers in pieces")
         return power if header.foff_mhz > 0 else power[:, ::-1]
 
 
@@ -197,8 +208,10 @@ def verdict(damaged: Damaged, path: Path) -> dict[str, str]:
     try:
         power = read(path)
     except SourceError as error:
-        named = str(path) in error.message
-        return {"reason": str(error.reason), "wrong": "" if named else f"{error.message} names no file"}
+        wrong = "" if str(path) in error.message else f"{error.message} names no file"
+        if error.reason is Reason.PERMISSION:
+            wrong = f"damage is taken for a fault of the disk: {error.message}"
+        return {"reason": str(error.reason), "wrong": wrong}
     if damaged.is_hopeless:
         return {"reason": "", "wrong": f"{damaged.how} was not noticed"}
     if damaged.chunk is not None:

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-SWITCH, RESULT = "LOOKALIKE_SOAK", "LOOKALIKE_SOAK_RESULT"
+SWITCH, RESULT, DAMAGED = "LOOKALIKE_SOAK", "LOOKALIKE_SOAK_RESULT", "LOOKALIKE_SOAK_DAMAGED"
 IS_SOAK = SWITCH in os.environ
 TIMES = int(os.environ.get(SWITCH, 5))
 """How often each kind of process is killed."""
+DAMAGED_FILES = int(os.environ.get(DAMAGED, 500))
+"""How many damaged files are read."""
 FILES = ("test_kills.py", "test_losses.py", "test_disk.py", "test_mutations.py", "test_many.py",
          "../run/test_verify.py::test_random_damage_is_found_each_time_and_mended")
 
@@ -46,12 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=50, help="kills of each kind of process")
+    parser.add_argument("--files", type=int, default=10_000, help="damaged files to be read")
     parser.add_argument("--out", type=Path, default=Path("soak"), help="records go to OUT.jsonl, the table to OUT.md")
     parser.add_argument("-k", default="", help="only tests of such names")
     given = parser.parse_args(arguments)
     records = given.out.with_suffix(".jsonl")
     records.unlink(missing_ok=True)
-    os.environ |= {SWITCH: str(given.times), RESULT: str(records.absolute())}
+    os.environ |= {SWITCH: str(given.times), DAMAGED: str(given.files), RESULT: str(records.absolute())}
     began = time.monotonic()
     here = Path(__file__).parent
     files = [str(here / name) for name in FILES]

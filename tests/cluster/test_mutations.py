@@ -13,24 +13,24 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.soak import IS_SOAK, note
+from tests.cluster.soak import DAMAGED_FILES, IS_SOAK, note
 from tests.run.workers import environment
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600 if IS_SOAK else 300)]
 
-COUNT = 10_000 if IS_SOAK else 500
 LONGEST_S = 60.0
 """A reader that takes longer over a file of some kilobytes hangs."""
 
 
 def test_damaged_files_neither_kill_nor_stop_the_reader(tmp_path: Path) -> None:
-    read = list(_read(tmp_path, COUNT))
-    assert [one["number"] for one in read] == list(range(COUNT))
+    read = list(_read(tmp_path, DAMAGED_FILES))
+    assert [one["number"] for one in read] == list(range(DAMAGED_FILES))
     wrong = [one for one in read if one["wrong"]]
-    assert not wrong, f"{len(wrong)} of {COUNT}: {json.dumps(wrong[:20], indent=1)}"
+    assert not wrong, f"{len(wrong)} of {DAMAGED_FILES}: {json.dumps(wrong[:20], indent=1)}"
     reasons = Counter(one["reason"] or "read" for one in read)
     assert {"TRUNCATED", "BAD_HEADER", "CORRUPT_CHUNK", "BAD_AXIS", "HEADER_INCONSISTENT", "read"} <= reasons.keys()
-    note(f"damaged headers and chunks read ({', '.join(f'{why} {n}' for why, n in reasons.most_common())})", COUNT)
+    counts = ", ".join(f"{why} {n}" for why, n in reasons.most_common())
+    note(f"damaged headers and chunks read ({counts})", DAMAGED_FILES)
 
 
 def _read(folder: Path, count: int) -> Iterator[dict[str, Any]]:

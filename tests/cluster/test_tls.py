@@ -100,13 +100,17 @@ def test_who_has_no_certificate_of_theirs_is_refused(
         assert (ran.returncode, why in ran.stderr) == (2, True), ran.stderr
 
 
-def test_the_settings_prepare_each_worker(
+def test_the_settings_prepare_scheduler_and_workers(
     processes: Any, free_port: int, certificates: Path
 ) -> None:
     ca, cert, key = tls_flags(certificates)[1::2]
     config = RunConfig(scheduler=f"tls://{LOOPBACK}:{free_port}", tls_ca=ca, tls_cert=cert, tls_key=key)
     with connected(config) as client:
         assert list(client.run(jobs.environment_of_worker, "NUMBA_NUM_THREADS").values()) == ["1", "1"]
+        assert client.submit(jobs.double, 4, pure=False).result() == 8
+        kept = client.run_on_scheduler(jobs.metadata_of_spans)
+        assert kept
+        assert all(one is None for one in kept), "else what each submission was made of is kept for ever"
 
 
 def test_nothing_listens_beyond_this_machine(processes: list[psutil.Process]) -> None:

@@ -38,14 +38,14 @@ def attributes(header: Header = GBT, **changes: Any) -> dict[str, Any]:
 
 
 def write_h5(path: Path, stored: np.ndarray, attrs: dict[str, Any], *, chunks: Any = True, filters: Any = "bitshuffle",
-             root: dict[str, Any] | None = None) -> Path:
+             root: dict[str, Any] | None = None, **creation: Any) -> Path:
     """Write ``data`` (time, feed, frequency in file order) with plain h5py."""
     options: dict[str, Any] = {"chunks": chunks}
     if filters == "bitshuffle":
         options["compression"] = hdf5plugin.Bitshuffle(nelems=0, cname="lz4")
     elif filters is not None:
         options |= filters
-    with h5py.File(os.fsencode(path), "w") as file:
+    with h5py.File(os.fsencode(path), "w", **creation) as file:
         file.attrs.update({"CLASS": "FILTERBANK", "VERSION": "1.0"} if root is None else root)
         file.create_dataset("data", data=stored, **options)
         file["data"].attrs.update(attrs)

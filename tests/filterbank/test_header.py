@@ -42,6 +42,8 @@ def test_a_keyword_of_the_wrong_type_is_named(tmp_path, name, value):
 @pytest.mark.parametrize(("name", "value"), [
     ("foff", 0.0), ("foff", math.nan), ("foff", math.inf), ("fch1", math.nan), ("tsamp", 0.0), ("tsamp", -1.0),
     ("tsamp", math.nan), ("tstart", math.nan), ("tstart", 1e300), ("tstart", -1.0),
+    # finite, but nothing computed from them is
+    ("fch1", -1e308), ("foff", -2e307), ("foff", 1e11), ("foff", 5e-324), ("tsamp", 1e300), ("tsamp", 1e-310),
 ])
 def test_an_axis_that_runs_nowhere_is_refused(tmp_path, name, value):
     with pytest.raises(SourceError, match=name) as caught:

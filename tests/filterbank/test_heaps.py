@@ -42,6 +42,11 @@ def looped(path):
     return altered(path, first_free(path, heaps_of(path)[0]) + 8, bytes(8))
 
 
+def wrapped(path):
+    """Let an object be so long that its end, in 64 bits, is its beginning: HDF5 stays there for ever."""
+    return altered(path, heaps_of(path)[0] + OBJECT_BYTES + 8, (2**64 - OBJECT_BYTES).to_bytes(8, "little"))
+
+
 @pytest.fixture
 def path(tmp_path):
     return write_h5(tmp_path / "f.h5", STORED, attributes())
@@ -56,17 +61,19 @@ def test_sound_heaps_are_read(path):
     np.testing.assert_array_equal(read_all(path), power_of(GBT))
 
 
-def test_a_heap_in_which_hdf5_would_stay_for_ever_is_refused(path):
+@pytest.mark.parametrize("damaged", [looped, wrapped])
+def test_a_heap_in_which_hdf5_would_stay_for_ever_is_refused(path, damaged):
     with pytest.raises(SourceError, match="heap of strings at byte") as caught:
-        open_filterbank(looped(path))
+        open_filterbank(damaged(path))
     assert caught.value.reason is Reason.BAD_HEADER
     assert str(path) in caught.value.message
 
 
-def test_hdf5_alone_would_stay_there(path):
+@pytest.mark.parametrize("damaged", [looped, wrapped])
+def test_hdf5_alone_would_stay_there(path, damaged):
     """Without this the guard guards against nothing: once it fails, HDF5 has been mended."""
     code = "import h5py, sys; print('opened', flush=True); h5py.File(sys.argv[1]).attrs['CLASS']; print('back')"
-    with subprocess.Popen([sys.executable, "-c", code, looped(path)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", code, damaged(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "opened\n"
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 
 def double(x: int) -> int:
@@ -29,6 +30,11 @@ def no_library() -> list[str]:
 
 def environment_of_worker(name: str) -> str | None:
     return os.environ.get(name)
+
+
+def metadata_of_spans(dask_scheduler: Any) -> list[Any]:
+    """What a scheduler remembers of the tasks that it was given."""
+    return [span._metadata for span in dask_scheduler.extensions["spans"].spans.values()]
 
 
 def sleep(seconds: float) -> float:

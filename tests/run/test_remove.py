@@ -137,8 +137,8 @@ def test_all_or_none(corpus: Path) -> None:
         remove(["scan0.h5", "nothing.h5"], corpus)
     with pytest.raises(QueryError, match="GBT: could be any of GBT_"):
         remove(["scan0.h5", "GBT"], corpus)
-    with pytest.raises(QueryError, match=r"scan0\.h5: no source removed from .* there are none"):
-        remove(["scan0.h5"], corpus, undo=True)
+    with pytest.raises(QueryError, match=r"nothing\.h5: no source removed from .* there are none"):
+        remove(["nothing.h5"], corpus, undo=True)
     planned = remove(["scan0.h5", "scan2.h5", "scan0.h5"], corpus, dry_run=True)
     assert [Path(one.path).name for one in planned] == ["scan0.h5", "scan2.h5"]
     with CorpusStore.open(corpus).lock(), pytest.raises(CorpusLocked):
@@ -147,8 +147,21 @@ def test_all_or_none(corpus: Path) -> None:
     assert remove(["scan0.h5", "scan2.h5"], corpus) == planned
     manifest = CorpusStore.open(corpus).manifest()
     assert (manifest.generation, len(manifest.sources)) == (before.generation + 1, 3)
-    with pytest.raises(QueryError, match=r"scan0\.h5: no source of"):
-        remove(["scan0.h5"], corpus)
+
+
+def test_what_has_been_done_before_is_told_apart_from_what_never_was_there(corpus: Path) -> None:
+    gone, other = id_of(corpus, "scan0.h5"), id_of(corpus, "scan2.h5")
+    remove([gone], corpus)
+    for name in (gone, gone[:-2], "scan0.h5"):
+        with pytest.raises(QueryError, match=f"^{name}: was removed before; .*: lookalike remove --undo {gone}$"):
+            remove([name], corpus)
+    with pytest.raises(QueryError, match=f"^scan2.h5: {other} is in the corpus, there is nothing to take back$"):
+        remove(["scan2.h5"], corpus, undo=True)
+    with pytest.raises(QueryError, match=r"^GBT: could be any of"):
+        remove(["GBT"], corpus)
+    remove(["GBT"], corpus, undo=True)
+    with pytest.raises(QueryError, match=r"^GBT: no source removed from .* there are none"):
+        remove(["GBT"], corpus, undo=True)
 
 
 def test_what_an_interrupted_run_had_committed_can_be_removed(corpus: Path) -> None:

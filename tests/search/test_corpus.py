@@ -25,8 +25,16 @@ A, B, C = (f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABC"))
 
 
 def test_an_empty_corpus_says_to_ingest(make: Callable[..., Made]) -> None:
-    with pytest.raises(QueryError, match=r"no vectors of encoder random.* lookalike ingest DATA"):
+    with pytest.raises(QueryError, match=r"holds no sources; .* lookalike ingest DATA"):
         make().open().search(power=np.ones((4, 16)))
+
+
+def test_one_all_of_whose_sources_were_removed_says_how_to_take_them_back(fill: Callable[..., Made]) -> None:
+    made = fill(sources="A")
+    made.store.publish(lambda manifest: manifest.with_removed([A]))
+    with pytest.raises(QueryError, match=r"holds no sources; all were removed: .*lookalike remove --undo"):
+        made.open().search(power=np.ones((4, 16)))
+    assert made.open().status().sources == 0
 
 
 def test_no_corpus(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,80 @@
+"""Attributes whose types are damaged: refused with a reason, where HDF5 alone would crash."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.errors import Reason, SourceError
+from pipeline.filterbank import open_filterbank
+from pipeline.filterbank.attributes import attribute
+
+from .files import GBT, attributes, in_file_order, power_of, write_h5
+
+STORED = in_file_order(power_of(GBT), GBT)
+TEXT_OF_ANY_LENGTH = b"CLASS\0\0\0\x19\x01"
+"""An attribute's name, its type's version and class, and the bit by which it is text."""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_h5(tmp_path / "f.h5", STORED, attributes())
+
+
+def of_no_kind(path):
+    """Let the type of CLASS be neither text nor a sequence."""
+    raw = path.read_bytes()
+    assert raw.count(TEXT_OF_ANY_LENGTH) == 1
+    path.write_bytes(raw.replace(TEXT_OF_ANY_LENGTH, TEXT_OF_ANY_LENGTH[:-1] + b"\x05"))
+    return path
+
+
+def test_a_type_at_which_hdf5_would_crash_is_refused(path):
+    with pytest.raises(SourceError, match="attribute CLASS is neither") as caught:
+        open_filterbank(of_no_kind(path))
+    assert caught.value.reason is Reason.BAD_HEADER
+    assert str(path) in caught.value.message
+
+
+def test_hdf5_alone_would_crash_there(path):
+    """Without this the guard guards against nothing: once it fails, HDF5 has been mended."""
+    code = "import h5py, sys; h5py.File(sys.argv[1]).attrs['CLASS']"
+    done = subprocess.run([sys.executable, "-c", code, of_no_kind(path)], check=False, capture_output=True)
+    assert done.returncode < 0
+
+
+@pytest.mark.parametrize("value", [np.arange(2.0), np.zeros(1, [("a", "f8")]), np.array([[1.0], [2.0]]), True])
+def test_what_is_no_keyword_is_not_read(tmp_path, value):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.attrs["x"] = value
+        with pytest.raises(TypeError, match="attribute x is neither one number nor text"):
+            attribute(file, "x")
+
+
+@pytest.mark.parametrize("value", [1, 2.5, "text", np.bytes_(b"text"), np.array([3.0])])
+def test_numbers_and_text_are(tmp_path, value):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.attrs["x"] = value
+        assert attribute(file, "x") == value
+        assert attribute(file, "y") is None
+
+
+CONTINUED = b"\x10\0\x10\0\0\0\0\0"
+"""Type and size of the message that says where an object's header goes on."""
+
+
+DRIVER_AT = 0x30
+"""Where the first version of a file says where its driver's block is: nowhere, all bits set."""
+
+
+@pytest.mark.parametrize("where", ["dataset", "driver"])
+def test_a_header_that_leads_beyond_any_file_is_a_bad_one(path, where):
+    raw = path.read_bytes()
+    at = raw.rindex(CONTINUED) + len(CONTINUED)  # that of the dataset; the first one is the file's own
+    at, value = (at, b"\xff" * 8) if where == "dataset" else (DRIVER_AT, b"\xff" * 6 + bytes(2))
+    path.write_bytes(raw[:at] + value + raw[at + 8 :])
+    with pytest.raises(SourceError, match="it leads beyond any file") as caught:
+        open_filterbank(path)
+    assert caught.value.reason is Reason.BAD_HEADER
