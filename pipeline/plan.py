@@ -17,9 +17,9 @@ from pipeline.windows import Tiling
 
 PART_CHANNELS = 2**24
 """Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
-EMBED_BYTES = 2**24
-"""Bytes of cutouts that a slice of a source has at most: 4,096 windows of 16 × 256. On a processor that is an embed
-task, of seconds or minutes."""
+EMBED_BYTES = 2**22
+"""Bytes of cutouts that a slice of a source has at most: 1,024 windows of 16 × 256. On a processor that is an embed
+task, of a fraction of a second to a minute: so short that workers end together."""
 GPU_EMBED_BYTES = 2**26
 """Likewise an embed task on a GPU, of however many sources: several of its batches, so that it need not wait for each
 to come and go."""

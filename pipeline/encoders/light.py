@@ -75,7 +75,8 @@ class LightNetwork:
 def _settings(precision: str) -> dict[str, Any]:
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": int(threads) if threads.isdecimal() else 0}
+            "INFERENCE_NUM_THREADS": int(threads) if threads.isdecimal() else 0,
+            "ENABLE_CPU_PINNING": False}  # every worker of a machine would choose the same core
 
 
 def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, int]) -> tuple[Any, Any]:

@@ -53,13 +53,13 @@ def make_file(folder: Path, coarse_channels: int) -> Path:
     return path
 
 
-def another(path: Path) -> Path:
+def another(path: Path, number: int) -> Path:
     """Make the same file of a later scan, once: another source."""
-    copy = path.with_name(f"{path.stem}_later.h5")
+    copy = path.with_name(f"{path.stem}_{number}.h5")
     if not copy.exists():
         shutil.copy(path, copy)
         with h5py.File(copy, "r+") as file:
-            file["data"].attrs["tstart"] += 0.01
+            file["data"].attrs["tstart"] += 0.01 * (number + 1)
     return copy
 
 
@@ -146,7 +146,7 @@ def running_ingest(paths: list[Path], workers: int, precision: str, folder: Path
 
     config = Config().override({"run": {"workers": workers}, "encoder": {"precision": precision}})
     with embedded_cluster(config.run) as cluster, Client(cluster, set_as_default=False) as client:
-        whole_ingest([make_file(folder, 2)], config, folder, client)
+        whole_ingest([another(make_file(folder, 1), n) for n in range(4 * workers)], config, folder, client)
         return whole_ingest(paths, config, folder, client)
 
 
@@ -215,7 +215,7 @@ def main() -> None:
         rows.append(("bare h5py read, one core, as anyone runs it", plain_s, ""))
         rows.append(("bare h5py read, one core, freed memory kept", bare_s, ""))
         rows.append(("scan alone, one core", scan_s, f"{100 * kept / seen:.2f} % kept"))
-        two_s = {1: running_ingest([path, another(path)], 1, "bfloat16", folder)}
+        two_s = {1: running_ingest([path, another(path, 0)], 1, "bfloat16", folder)}
         for precision in ("float32", "bfloat16"):
             rows.append((f"whole ingest, spectral in {precision}, one worker, the same core",
                          running_ingest([path], 1, precision, folder), "cluster running"))
@@ -223,7 +223,7 @@ def main() -> None:
     for count in sorted({1, workers}):
         rows.append((f"whole ingest, {count} worker(s)", running_ingest([path], count, "float32", folder),
                      "cluster running"))
-    two_s[workers] = running_ingest([path, another(path)], workers, "bfloat16", folder)
+    two_s[workers] = running_ingest([path, another(path, 0)], workers, "bfloat16", folder)
     with peak_memory_of_children() as peak:
         alone_s = whole_ingest([path], Config().override({"run": {"workers": workers}}), folder)
     rows.append((f"whole ingest, {workers} worker(s), start-up included", alone_s,
