@@ -15,6 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from pipeline.run.clusters.settings import ALLOCATOR
 from tests.cluster.places import DEPLOYMENT
 
 UNITS = sorted((DEPLOYMENT / "systemd").iterdir())
@@ -113,6 +114,9 @@ def test_every_setting_is_one_that_dask_knows_and_is_explained() -> None:
                 check(value, there[key], f"{path}.{key}")
 
     (settings,) = parsed("dask.yaml")
+    environment = settings["distributed"]["nanny"].pop("pre-spawn-environ")  # any variable may be set
+    assert environment == ALLOCATOR
+    assert "pre-spawn-environ" in known["distributed"]["nanny"]
     check(settings, known, "")
     for line in (DEPLOYMENT / "dask.yaml").read_text().splitlines():
         assert line.endswith(":") or "#" in line, f"{line}: what for?"
