@@ -16,6 +16,8 @@ from tests.run.workers import preload
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 GOOD = 200
+RECOVERY_S = 60.0
+"""So long may a worker that died take to come back: on a busy machine it needs more than the 10 s of other tests."""
 
 
 def test_one_of_many_sources_that_aborts_its_reader_fails_alone(tmp_path: Path) -> None:
@@ -31,7 +33,8 @@ def test_one_of_many_sources_that_aborts_its_reader_fails_alone(tmp_path: Path) 
         "if a[0].source.path.endswith('crashes.h5'): os.abort()",
     )
     with supervised(folder, crashing) as services:
-        report = ingest([data], tmp_path / "corpus", config=config(scheduler=services.address))
+        where = config(scheduler=services.address, resource_wait_s=RECOVERY_S)
+        report = ingest([data], tmp_path / "corpus", config=where)
     found = by_name(report)
     crashed = found.pop("crashes.h5")
     assert (crashed.status, crashed.reason, report.exit_code) == ("failed", Reason.CRASHED, 3)
