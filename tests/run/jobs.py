@@ -32,6 +32,13 @@ def environment_of_worker(name: str) -> str | None:
     return os.environ.get(name)
 
 
+def encoders_loaded() -> int:
+    """How many encoders this process holds."""
+    from pipeline.encoders import _load
+
+    return _load.cache_info().currsize
+
+
 def metadata_of_spans(dask_scheduler: Any) -> list[Any]:
     """What a scheduler remembers of the tasks that it was given."""
     return [span._metadata for span in dask_scheduler.extensions["spans"].spans.values()]

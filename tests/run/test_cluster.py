@@ -24,7 +24,7 @@ from pipeline.run.clusters.security import is_loopback
 from pipeline.run.preload import check_pinned
 from tests.run import jobs
 from tests.run.small import assert_same_corpus, config
-from tests.run.workers import LOOPBACK, drain, environment
+from tests.run.workers import LOOPBACK, drain, environment, wait_until
 
 
 def test_a_scheduler_nobody_answers_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +241,32 @@ def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> 
     assert done.returncode != 0
     assert "sees 2 GPUs" in done.stderr
     assert len(cluster.scheduler.workers) == 2
+
+
+@pytest.mark.parametrize(("encoder", "is_there"), [("", True), ("power-spectrum", True), ("beta-vae", False)])
+def test_a_worker_has_its_encoder_before_its_first_task_or_does_not_join(
+    cluster: Any, client: Any, encoder: str, is_there: bool
+) -> None:
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
+               "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--no-nanny", "--nthreads", "1",
+               "--name", "warm", "--preload", "pipeline.run.preload", "--preload", "pipeline.run.preload_encoder"]
+    chosen = {"DASK_LOOKALIKE__ENCODER": encoder} if encoder else {}
+    worker = subprocess.Popen(command, env=environment(**chosen), stderr=subprocess.PIPE, text=True)
+    try:
+        if not is_there:
+            _, said = worker.communicate(timeout=60)
+            assert worker.returncode != 0
+            assert "beta-vae" in said
+            assert "weights" in said
+            return
+        client.wait_for_workers(3, timeout=60)
+        (warm,) = [address for address, one in client.scheduler_info(n_workers=-1)["workers"].items()
+                   if one["name"] == "warm"]
+        assert client.run(jobs.encoders_loaded, workers=[warm]) == {warm: 1}
+    finally:
+        worker.kill()
+        worker.communicate()
+        wait_until(lambda: len(cluster.scheduler.workers) == 2)
 
 
 @pytest.mark.parametrize(("failures", "is_reached"), [(2, True), (10**6, False)])
