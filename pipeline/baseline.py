@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 from numba import njit
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.band import BLOCK, BandShape, band_shape, median_over_mean, middles
@@ -75,18 +76,17 @@ class Flat:
 
     def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
         """Cut windows (n, spectra, channels) out of :attr:`power`."""
-        at = starts[:, None] + np.arange(channels)
-        where = self.stored.shape[1] - 1 - at if self.is_mirrored else at
-        pixels = np.moveaxis(self.stored[:, where], 1, 0)
-        return _flattened(pixels, self.row_scale[:, None], self.channel_scale[at][:, None])
+        first = self.stored.shape[1] - channels - starts if self.is_mirrored else starts
+        pixels = np.moveaxis(_cut(self.stored, first, channels), 1, 0)
+        ascending = pixels[..., ::-1] if self.is_mirrored else pixels
+        return _flattened(ascending, self.row_scale[:, None], _cut(self.channel_scale, starts, channels)[:, None])
 
     def taken(self, starts: NDArray[np.int64], channels: int) -> Self:
-        """Return windows alone, ascending and side by side, in memory of their own."""
+        """Return windows alone, ascending and side by side, in memory of their own: mostly few."""
         at = (starts[:, None] + np.arange(channels)).ravel()
         where = self.stored.shape[1] - 1 - at if self.is_mirrored else at
         return replace(self, stored=np.take(self.stored, where, axis=1), is_mirrored=False,
-                       channel_scale=self.channel_scale[at],
-                       is_whole=self.is_whole[at], baseline=self.baseline[at])
+                       channel_scale=self.channel_scale[at], is_whole=self.is_whole[at], baseline=self.baseline[at])
 
     @classmethod
     def joined(cls, pieces: Sequence[Self]) -> Self:
@@ -95,6 +95,13 @@ class Flat:
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(piece, name) for piece in pieces], axis=-1) for name in names}
         return replace(pieces[0], **joined)
+
+
+def _cut(values: NDArray[Any], starts: NDArray[np.int64], channels: int) -> NDArray[Any]:
+    """Cut (…, n, channels) out of (…, channels): block by block, not number by number."""
+    if channels > values.shape[-1]:
+        return np.empty((*values.shape[:-1], 0, channels), values.dtype)  # there can be no window
+    return sliding_window_view(values, channels, axis=-1)[..., starts, :]
 
 
 def _in_order_of_memory(power: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:

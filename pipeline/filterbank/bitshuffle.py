@@ -116,17 +116,19 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
             if first >= i * block + count:  # what is left over lies behind the last block
                 i, count = i + 1, samples % GROUP
             at = i * block if count >= GROUP else samples - count
+            stop_here = min(at + count, begin + stop[2])
+            target = SAMPLE_BYTES * ((row + t - start[0]) * out.shape[1] + column + first - begin - start[2])
+            is_direct = first == at and stop_here == at + count and count >= GROUP
             if i != done:
                 if count < GROUP:
                     _copy(decoded, 0, stored, blocks[i, 0], SAMPLE_BYTES * count)
                 elif _expand(stored, blocks[i, 0], blocks[i, 1], planes, SAMPLE_BYTES * count):
-                    _unshuffle(planes, decoded, count)
+                    _unshuffle(planes, count, to if is_direct else decoded, target if is_direct else 0)
                 else:
                     return False
-                done = i
-            stop_here = min(at + count, begin + stop[2])
-            target = (row + t - start[0]) * out.shape[1] + column + first - begin - start[2]
-            _copy(to, SAMPLE_BYTES * target, decoded, SAMPLE_BYTES * (first - at), SAMPLE_BYTES * (stop_here - first))
+                done = -1 if is_direct else i  # what is wanted whole is wanted once
+            if not is_direct:
+                _copy(to, target, decoded, SAMPLE_BYTES * (first - at), SAMPLE_BYTES * (stop_here - first))
             first = stop_here
     return True
 
@@ -218,13 +220,13 @@ def _length(stored, at, end, count):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _unshuffle(planes, out, count):  # type: ignore[no-untyped-def]
-    """Gather the bits of ``count`` samples."""
+def _unshuffle(planes, count, out, to):  # type: ignore[no-untyped-def]
+    """Gather the bits of ``count`` samples into bytes of ``out``."""
     width = count // GROUP
     whole = width - width % GROUP
     for byte in range(0, whole, GROUP):
-        _gather(planes, byte, width, out, SAMPLE_BYTES * GROUP * byte)
-    samples = out.view(np.uint32)
+        _gather(planes, byte, width, out, to + SAMPLE_BYTES * GROUP * byte)
+    samples = out[to : to + SAMPLE_BYTES * count].view(np.uint32)
     for i in range(GROUP * whole, count):
         sample = np.uint32(0)
         for bit in range(8 * SAMPLE_BYTES):
