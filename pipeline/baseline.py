@@ -16,6 +16,7 @@ from numba import njit
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from pipeline.averages import time_mean
 from pipeline.band import BLOCK, BandShape, band_shape, median_over_mean, middles
 from pipeline.noise import middle_of, noise_spectra_of
 
@@ -25,8 +26,6 @@ SAMPLES = 16_384
 """Channels sampled for a row's gain: its error, 0.01 of a pixel's spread, is a sixth of the widest box's."""
 RUN = 2048
 """Of so many side by side: as many are stored together."""
-STRIP = 2048
-"""Channels whose sums over time stay in a core's nearest cache."""
 NOMINAL_TOLERANCE = 0.01
 """The header's N stands while the measured spread agrees within this (5 % more spread than thought is six times the
 false alarms) or within its error; else the measured one is used."""
@@ -165,7 +164,7 @@ def flatten_stretches(
     shape : (spectra, channels)
         Of the coarse channel.
     stretch : int
-        Channels a stretch, a multiple of :data:`STRIP`. A coarse channel of few channels is one stretch.
+        Channels a stretch, a multiple of :data:`pipeline.averages.STRIP`. A coarse channel of few channels is one stretch.
     beyond : int
         Channels of the next stretch that each shows, too, for windows that begin in one and end in the other.
     spare : list of (spectra × channels,) float32, optional
@@ -237,7 +236,7 @@ class _Seen:
     @classmethod
     def of(cls, power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32]) -> Self:
         stored, is_mirrored = _in_order_of_memory(power)
-        spectrum, is_whole = _time_mean(stored, row_scale)
+        spectrum, is_whole = time_mean(stored, row_scale)
         if is_mirrored:
             spectrum, is_whole = spectrum[::-1].copy(), is_whole[::-1].copy()
         return cls(start, stored, is_mirrored, spectrum, is_whole)
@@ -255,7 +254,7 @@ def _known_from(
     sample: NDArray[np.float32], row_scale: NDArray[np.float32], nominal: float
 ) -> tuple[np.float32, float, bool]:
     """Return below what a band is faint, N in use and whether that had to be measured, from runs of channels."""
-    spectrum, _ = _time_mean(sample, row_scale)
+    spectrum, _ = time_mean(sample, row_scale)
     alive = spectrum[spectrum > 0]
     faintest = np.float32(FAINTEST * np.median(alive)) if len(alive) else np.float32(0)
     level = _lines(middles(spectrum.reshape(-1, BLOCK))) / median_over_mean(len(row_scale) * nominal)
@@ -328,85 +327,6 @@ def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     if alive.any():
         gains[alive] /= np.median(gains[alive])
     return gains
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _time_mean(
-    power: NDArray[np.float32], row_scale: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Average over time, row gains divided out.
-
-    Returns
-    -------
-    (channels,) float32
-        Mean of the valid pixels of each channel; 0 where none is, or all are equal.
-    (channels,) bool
-        True where every pixel is valid.
-    """
-    spectra, channels = power.shape
-    mean, is_whole = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
-    low, high = np.empty(STRIP, np.float32), np.empty(STRIP, np.float32)
-    for start in range(0, channels, STRIP):
-        total = mean[start : start + STRIP]
-        if spectra % 4 == 0 and _add_up_valid(power, start, row_scale, total, low[: len(total)], high[: len(total)]):
-            is_whole[start : start + STRIP] = True
-        else:
-            _average_valid(power, start, row_scale, total, is_whole[start : start + STRIP])
-    return mean, is_whole
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _add_up_valid(
-    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
-    low: NDArray[np.float32], high: NDArray[np.float32],
-) -> bool:
-    """Average a stretch as if every pixel were valid, and tell whether that is so: it nearly always is.
-
-    What is not valid shows afterwards, by a minimum that is not positive or a sum that is not finite.
-    """
-    stop = start + len(mean)
-    low[:], high[:], mean[:] = power[0, start:stop], power[0, start:stop], 0
-    for t in range(0, len(power), 4):  # four rows at once: most of the time goes into loads and stores
-        row_a, row_b = power[t, start:stop], power[t + 1, start:stop]
-        row_c, row_d = power[t + 2, start:stop], power[t + 3, start:stop]
-        scale_a, scale_b, scale_c, scale_d = row_scale[t], row_scale[t + 1], row_scale[t + 2], row_scale[t + 3]
-        for i in range(len(mean)):
-            a, b, c, d = row_a[i], row_b[i], row_c[i], row_d[i]
-            mean[i] = (((mean[i] + a * scale_a) + b * scale_b) + c * scale_c) + d * scale_d
-            less, also_less = a if a < b else b, c if c < d else d
-            less = less if less < also_less else also_less
-            low[i] = less if less < low[i] else low[i]
-            more, also_more = a if a > b else b, c if c > d else d
-            more = more if more > also_more else also_more
-            high[i] = more if more > high[i] else high[i]
-    are_valid = (row_scale > 0).all()
-    for i in range(len(mean)):
-        are_valid &= (low[i] > 0) & (high[i] < np.inf) & (mean[i] < np.inf)
-        mean[i] = mean[i] / np.float32(len(power)) if (high[i] > low[i]) | (len(power) == 1) else np.float32(0)
-    return bool(are_valid)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _average_valid(
-    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
-    is_whole: NDArray[np.bool_],
-) -> None:
-    """Average a stretch over its valid pixels."""
-    spectra, stop = len(power), start + len(mean)
-    count, differs = np.zeros(len(mean), np.float32), np.full(len(mean), np.float32(spectra == 1))
-    mean[:] = 0
-    for t in range(spectra):
-        row, first, scale = power[t, start:stop], power[0, start:stop], row_scale[t]
-        counted = np.float32(scale > 0)
-        for c in range(len(mean)):
-            is_valid = (row[c] > 0) & (row[c] < np.inf)
-            mean[c] += row[c] * scale if is_valid else np.float32(0)
-            count[c] += counted if is_valid else np.float32(0)
-            differs[c] = np.float32(1) if row[c] != first[c] else differs[c]
-    for c in range(len(mean)):
-        is_alive = (count[c] > 0) & (differs[c] > 0)
-        mean[c] = mean[c] / count[c] if is_alive else np.float32(0)
-        is_whole[c] = count[c] == spectra
 
 
 def _noise_spectra(sample: NDArray[np.float32], nominal: float) -> tuple[float, bool]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.ahead import ahead
-from pipeline.baseline import STRIP, Flat, flatten_stretches
+from pipeline.averages import STRIP
+from pipeline.baseline import Flat, flatten_stretches
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import SourceError

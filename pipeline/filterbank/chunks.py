@@ -207,6 +207,9 @@ class Chunks:
         if info.byte_offset + info.size > os.fstat(descriptor).st_size:
             raise self._refusal(Reason.TRUNCATED, corner, "reaches past the end of the file; try again when all "
                                 "is there")
+        if self._form == "usual" and info.size > self._most_bytes:  # before memory is taken for it
+            raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {info.size} bytes are stored, "
+                                f"{self._decoded_bytes} decoded ones never take as many; fetch the file again")
         if self._form != "usual":  # others are wanted whole in a moment, after a few bytes here and there
             os.posix_fadvise(descriptor, info.byte_offset, info.size, os.POSIX_FADV_WILLNEED)
         return StoredChunk(partial(os.pread, descriptor), info.byte_offset, info.size, info.filter_mask != 0)
@@ -237,8 +240,13 @@ class Chunks:
 
     @cached_property
     def _buffer(self) -> NDArray[np.uint8]:
-        """More than any sound chunk takes: a longer one is damaged. Memory is used only as far as it is filled."""
-        return np.empty(2 * self._decoded_bytes + 4096, np.uint8)
+        """Memory is used only as far as it is filled."""
+        return np.empty(self._most_bytes, np.uint8)
+
+    @property
+    def _most_bytes(self) -> int:
+        """More than any sound chunk takes: a longer one is damaged."""
+        return 2 * int(self._decoded_bytes) + 4096
 
     def _refusal(self, reason: Reason, corner: Corner, fault: str) -> SourceError:
         return refusal(reason, self._path, f"the chunk at spectrum {corner[0]}, channel {corner[-1]} {fault}")
