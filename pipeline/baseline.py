@@ -164,7 +164,7 @@ def flatten_stretches(
     shape : (spectra, channels)
         Of the coarse channel.
     stretch : int
-        Channels a stretch, a multiple of :data:`pipeline.averages.STRIP`. A coarse channel of few channels is one stretch.
+        Channels a stretch, a multiple of :data:`pipeline.averages.STRIP`. A coarse channel of few channels is one.
     beyond : int
         Channels of the next stretch that each shows, too, for windows that begin in one and end in the other.
     spare : list of (spectra × channels,) float32, optional
