@@ -16,7 +16,8 @@ from pipeline.baseline import flatten
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import Filterbank, FilterbankWriter, open_filterbank, write_filterbank
+from pipeline.filterbank import Ascending, Filterbank, FilterbankWriter, open_filterbank, write_filterbank
+from pipeline.filterbank.fetched import Held
 from pipeline.gate import measure
 from pipeline.model import Header
 from pipeline.noise import nominal_noise_spectra
@@ -29,8 +30,11 @@ from pipeline.scan import (
     nothing,
     read_groups,
     scan,
+    scan_channel,
     tiling_of,
 )
+from pipeline.simulate import fine_header
+from pipeline.windows import Tiling, coarse_layout
 from tests.run.small import COARSE, header, noisy_power
 
 Columns = dict[str, np.ndarray]
@@ -303,6 +307,24 @@ def test_the_cut_of_a_window_does_not_depend_on_the_range_searched(path: Path) -
         places = [(0, tiling.window("", int(number)).channel_start) for number in piece.windows["number"]]
         assert len(places) == 4
         np.testing.assert_array_equal(cut_windows(filterbank, tiling, places), piece.windows["cutout"])
+
+
+@pytest.mark.slow
+def test_as_much_noise_is_kept_as_was_asked_for() -> None:
+    """Gains, band and noise are estimated: what that costs in false alarms is less than can be counted here."""
+    like, config = replace(fine_header(coarse_channels=1, source_name="NOISE"), nsamples=16), ScanConfig()
+    layout = coarse_layout(like, window_channels=256, width=None, dc_spikes=(), spikes_searched=0, window_is_given=False)
+    tiling = Tiling(like, config.grid, layout, None, None)
+    n, rng = nominal_noise_spectra(like), np.random.default_rng(5)
+    edge = np.abs(np.linspace(-1, 1, like.nchans))
+    band = (1 - 0.8 * np.clip((edge - 5 / 6) * 6, 0, 1) ** 2).astype(np.float32)
+    kept = seen = 0
+    for _ in range(40):
+        power = rng.standard_gamma(n, (16, like.nchans), dtype=np.float32) * band
+        found = scan_channel(Ascending(Held(power, 0, 0), like, Path("noise")), tiling, 0, 0, config, [])
+        kept, seen = kept + len(found.windows["number"]), seen + int(found.exposure["windows_searched"][0])
+    assert seen > 160_000
+    assert kept == pytest.approx(config.false_alarm * seen, abs=4 * (config.false_alarm * seen) ** 0.5)
 
 
 # --- tiling_of -----------------------------------------------------------------------------------------------------
