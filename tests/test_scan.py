@@ -313,7 +313,8 @@ def test_the_cut_of_a_window_does_not_depend_on_the_range_searched(path: Path) -
 def test_as_much_noise_is_kept_as_was_asked_for() -> None:
     """Gains, band and noise are estimated: what that costs in false alarms is less than can be counted here."""
     like, config = replace(fine_header(coarse_channels=1, source_name="NOISE"), nsamples=16), ScanConfig()
-    layout = coarse_layout(like, window_channels=256, width=None, dc_spikes=(), spikes_searched=0, window_is_given=False)
+    layout = coarse_layout(like, window_channels=256, width=None, dc_spikes=(), spikes_searched=0,
+                           window_is_given=False)
     tiling = Tiling(like, config.grid, layout, None, None)
     n, rng = nominal_noise_spectra(like), np.random.default_rng(5)
     edge = np.abs(np.linspace(-1, 1, like.nchans))
