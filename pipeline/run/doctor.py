@@ -16,7 +16,7 @@ from pipeline.config import Config, RunConfig
 from pipeline.filterbank.find import SUFFIXES
 from pipeline.run.cluster import connected
 from pipeline.run.corpus import settled
-from pipeline.run.examine import Facts, Questions, examine, fixture_bytes, now
+from pipeline.run.examine import Facts, Questions, examine, fixture_files, now
 from pipeline.run.judge import HERE, Check, judge, judge_here, judge_worker, offers_gpu
 from pipeline.store.layout import STAGING
 
@@ -84,7 +84,7 @@ def doctor(
         workers = {} if found is None else found.scheduler_info(n_workers=-1)["workers"]
         if found is not None and not workers:
             checks.append(Check(HERE, "workers", "fail", "the scheduler has no workers", "start workers"))
-        questions = Questions(fixture_bytes(), settled(config.encoder), config.scan, root, token, paths, _sample(paths))
+        questions = Questions(fixture_files(), settled(config.encoder), config.scan, root, token, paths, _sample(paths))
         here = examine(questions)
         checks += [*judge(HERE, here, here), *judge_here(here, config.run)]
         for address, facts in _answers(found, workers, questions, answer_s):

@@ -14,8 +14,8 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -47,8 +47,8 @@ _T = TypeVar("_T")
 class Questions:
     """What a process is asked. The same for all."""
 
-    fixture: bytes
-    """A file as the client writes one, of :func:`fixture_power`."""
+    fixtures: tuple[bytes, ...]
+    """Files as the client writes them, of :func:`fixture_power`."""
     encoder: EncoderConfig
     scan: ScanConfig
     corpus: Path | None = None
@@ -96,16 +96,18 @@ class Facts:
 
 
 def fixture_power() -> NDArray[np.float32]:
-    """Samples (spectra, channels) of the fixture."""
+    """Samples (spectra, channels) of the fixtures: whole numbers that 8 bits hold."""
     shape = (FIXTURE_HEADER.nsamples, FIXTURE_HEADER.nchans)
-    return np.random.default_rng(7).gamma(102, 1 / 102, shape).astype(np.float32)
+    return np.rint(np.random.default_rng(7).gamma(102, 1, shape)).astype(np.float32)
 
 
-def fixture_bytes() -> bytes:
-    """Return a small filterbank file, compressed as those of the archive are (bitshuffle and LZ4)."""
+def fixture_files() -> tuple[bytes, ...]:
+    """Return small filterbank files of 32 bits, decoded by this package, and of 8, decoded by HDF5's plugin."""
     with tempfile.TemporaryDirectory() as folder:
-        path = write_filterbank(Path(folder) / "fixture.h5", fixture_power(), FIXTURE_HEADER)
-        return path.read_bytes()
+        return tuple(
+            write_filterbank(Path(folder) / f"{nbits}.h5", fixture_power(), replace(FIXTURE_HEADER, nbits=nbits))
+            .read_bytes() for nbits in (32, 8)
+        )
 
 
 def fixture_cutouts(scan: ScanConfig) -> NDArray[np.uint8]:
@@ -130,7 +132,7 @@ def examine(questions: Questions) -> Facts:
             return otherwise
 
     nothing: tuple[EncoderSpec | None, NDArray[np.float32] | None] = (None, None)
-    attempt("plugins", lambda: _decode(questions.fixture), None)
+    attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
     no_devices: list[str] = []
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
@@ -186,14 +188,15 @@ def _is_outdated() -> bool:
     return began.exists() and began.stat().st_ctime < changed
 
 
-def _decode(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fixture.h5"
-        path.write_bytes(content)
-        with open_filterbank(path) as filterbank:
-            power = filterbank.read(0, FIXTURE_HEADER.nsamples, 0, FIXTURE_HEADER.nchans)
-    if not np.array_equal(power, fixture_power()):
-        raise ValueError("a file decodes to other samples than were written")
+def _decode(contents: Sequence[bytes]) -> None:
+    for content in contents:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "fixture.h5"
+            path.write_bytes(content)
+            with open_filterbank(path) as filterbank:
+                power = filterbank.read(0, FIXTURE_HEADER.nsamples, 0, FIXTURE_HEADER.nchans)
+        if not np.array_equal(power, fixture_power()):
+            raise ValueError("a file decodes to other samples than were written")
 
 
 def _encode(questions: Questions) -> tuple[EncoderSpec, NDArray[np.float32]]:

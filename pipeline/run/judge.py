@@ -46,7 +46,7 @@ def judge(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
     yield _versions(where, facts, here)
     if facts.is_outdated and where != HERE:
         yield Check(where, "restart", "warn", "started before the package was last changed", "start the worker anew")
-    yield _could(where, facts, "plugins", "a bitshuffle-LZ4 file decodes",
+    yield _could(where, facts, "plugins", "bitshuffle-LZ4 files decode",
                  "install hdf5plugin anew, and unset HDF5_PLUGIN_PATH")
     yield _encoder(where, facts, here)
     yield from _paths(where, facts, here)
