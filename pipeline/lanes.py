@@ -13,12 +13,20 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic as _intrinsic
 from numba.extending import models, register_model
 
 COUNT = 32
 """Numbers side by side."""
+
+
+def obey_environment() -> None:
+    """Let numba read its settings again: by itself it does so when it next compiles, which may be after it has begun.
+
+    Threads that were started by another number than the environment's end that compilation with an error.
+    """
+    config.reload_config()
 
 
 class Lanes(types.Type):  # type: ignore[misc]

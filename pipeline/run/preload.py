@@ -12,6 +12,7 @@ from typing import Any
 
 import pipeline.tasks  # noqa: F401 - before the first task, so that a worker that lacks a library says so at once
 from pipeline.encoders import gpu_names
+from pipeline.lanes import obey_environment
 
 _THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 """These libraries take every core otherwise; Dask sees to OpenMP's and BLAS' alone."""
@@ -27,6 +28,7 @@ def dask_setup(worker: Any) -> None:
     """
     for name in _THREADS:
         os.environ.setdefault(name, str(worker.state.nthreads))
+    obey_environment()  # numba has been imported with the package
     if worker.nanny:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if worker.state.total_resources.get("GPU"):

@@ -61,6 +61,20 @@ def test_embedded_workers_take_one_core_and_a_bounded_memory_each(client: Any) -
         assert set(client.run(jobs.environment_of_worker, name).values()) == {"1"}, name
 
 
+def test_numba_knows_of_its_threads_before_it_compiles() -> None:
+    """It reads its environment when it is imported, and when it compiles: cached code may start threads in between."""
+    script = ("import os, types; os.sched_getaffinity = lambda _: {0, 1, 2}\n"
+              "import numba; from pipeline.run.preload import dask_setup\n"
+              "assert numba.config.NUMBA_NUM_THREADS == 3\n"
+              "state = types.SimpleNamespace(nthreads=1, total_resources={})\n"
+              "dask_setup(types.SimpleNamespace(state=state, nanny=None))\n"
+              "print(numba.config.NUMBA_NUM_THREADS)\n")
+    variables = {name: value for name, value in environment().items() if name != "NUMBA_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert done.stdout.strip() == "1", done.stderr
+
+
 def test_a_script_without_a_main_guard_may_use_the_embedded_cluster(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
