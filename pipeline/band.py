@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 from scipy.special import gammaincinv
 
 BLOCK = 256
@@ -34,7 +35,7 @@ def median_over_mean(shape: float) -> np.float64:
     return np.float64(gammaincinv(shape, 0.5) / shape)
 
 
-def middles(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
+def middles(blocks: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Return the median of each row."""
     width = blocks.shape[1]
     middle = np.sort(blocks, axis=1)[:, (width - 1) // 2 : width // 2 + 1]  # faster than a selection
@@ -120,7 +121,7 @@ class BandShape:
             level[:half] = _line_before(level[half:], half)
         if is_whole:
             level[half + stop :] = _line_before(level[half : half + stop][::-1], half)[::-1]
-        smooth = median_filter(level[first : stop + 2 * half], 2 * half + 1, mode="nearest")[half : half + stop - first]
+        smooth = middles(sliding_window_view(level[first : stop + 2 * half], 2 * half + 1))
         self._smooth[first + 1 : stop + 1] = smooth / self._median_over_mean
         if first == 0:
             self._smooth[0] = (2 * smooth[0] - smooth[1]) / self._median_over_mean

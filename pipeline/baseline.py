@@ -7,7 +7,7 @@ against signals, and nothing here looks at one window alone: a wide signal must 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -256,11 +256,11 @@ def _known_from(
     """Return below what a band is faint, N in use and whether that had to be measured, from runs of channels."""
     spectrum, _ = time_mean(sample, row_scale)
     alive = spectrum[spectrum > 0]
-    faintest = np.float32(FAINTEST * np.median(alive)) if len(alive) else np.float32(0)
+    faintest = np.float32(FAINTEST * middles(alive[None])[0]) if len(alive) else np.float32(0)
     level = _lines(middles(spectrum.reshape(-1, BLOCK))) / median_over_mean(len(row_scale) * nominal)
     scale = np.divide(spectrum > 0, level, out=np.zeros_like(spectrum), where=level > 0)
     runs = [slice(start, start + RUN) for start in range(0, len(spectrum), RUN)]
-    pixels = [_flattened(sample[:, run], row_scale[:, None], scale[run]).ravel() for run in runs]
+    pixels = (_alive(np.ascontiguousarray(sample[:, run]), row_scale, scale[run]) for run in runs)
     return faintest, *_noise_spectra(pixels, nominal)
 
 
@@ -288,12 +288,12 @@ def _flatten_whole(power: NDArray[np.float32], nominal: float, has_dc_spike: boo
     if has_dc_spike:
         seen.mask(channels // 2 - 1, channels // 2 + 1)
     baseline = band_shape(seen.spectrum, len(power) * nominal, coarse_width)
-    faintest = np.float32(FAINTEST * np.median(baseline[::BLOCK]))
+    faintest = np.float32(FAINTEST * middles(baseline[None, ::BLOCK])[0])
     channel_scale = _channel_scale(seen.spectrum, baseline, faintest, seen.is_whole)
     stored_scale = channel_scale[::-1] if seen.is_mirrored else channel_scale
     few = slice(0, None, max(1, 2 * channels // SAMPLES))
-    pixels = _flattened(seen.stored[:, few], row_scale[:, None], stored_scale[few])
-    n, is_measured = _noise_spectra([pixels.ravel()], nominal)
+    pixels = _alive(np.ascontiguousarray(seen.stored[:, few]), row_scale, np.ascontiguousarray(stored_scale[few]))
+    n, is_measured = _noise_spectra([pixels], nominal)
     return Flat(seen.stored, seen.is_mirrored, row_scale, channel_scale, seen.is_whole, gain, baseline, n, is_measured)
 
 
@@ -316,11 +316,11 @@ def _channel_scale(
 def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return each row's middle, relative to that of the median row; 0 where at least half of a row is dead."""
     gains = np.zeros(len(sample), np.float32)
-    is_live = _is_valid(sample)
-    if len(sample) > 1:
-        is_live &= (sample != sample[0]).any(axis=0)
-    for t, (row, live) in enumerate(zip(sample, is_live, strict=True)):
-        valid = row if live.all() else row[live]
+    spectrum, is_whole = time_mean(sample, np.ones_like(gains))
+    differs = spectrum > 0
+    are_live = bool((is_whole & differs).all())  # nearly always
+    for t, row in enumerate(sample):
+        valid = row if are_live else row[_is_valid(row) & differs]
         if 2 * len(valid) > len(row):
             gains[t] = middle_of(valid)
     alive = gains > 0
@@ -329,17 +329,43 @@ def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
     return gains
 
 
-def _noise_spectra(pieces: Sequence[NDArray[np.float32]], nominal: float) -> tuple[float, bool]:
-    """Return N in use and whether it had to be measured, given some flattened power.
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _alive(
+    power: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the power over baseline of all pixels that are not masked, row after row."""
+    spectra, channels = power.shape
+    out = np.empty(spectra * channels, np.float32)
+    count = 0
+    for t in range(spectra):
+        masked = np.uint32(0)
+        for c in range(channels):
+            scale = row_scale[t] * channel_scale[c]
+            out[count + c] = power[t, c] * scale
+            is_alive = (power[t, c] > 0) & (power[t, c] < np.float32(np.inf)) & (scale > 0)
+            masked |= np.uint32(not is_alive)
+        if not masked:  # nearly always
+            count += channels
+            continue
+        for c in range(channels):
+            scale = row_scale[t] * channel_scale[c]
+            if (power[t, c] > 0) & (power[t, c] < np.inf) & (scale > 0):
+                out[count] = power[t, c] * scale
+                count += 1
+    return out[:count]
+
+
+def _noise_spectra(pieces: Iterable[NDArray[np.float32]], nominal: float) -> tuple[float, bool]:
+    """Return N in use and whether it had to be measured, given pieces of power over baseline without masked pixels.
 
     The median piece is what counts: signals, or a band that dives, widen the noise of theirs.
     """
-    pieces = [alive for piece in pieces if len(alive := piece[piece > 0]) >= MEASURABLE]
-    if not pieces:
+    found = [(len(piece), noise_spectra_of(piece)) for piece in pieces if len(piece) >= MEASURABLE]
+    if not found:
         return nominal, False
-    measured = float(np.median([noise_spectra_of(piece) for piece in pieces]))
+    pixels, measured = sum(count for count, _ in found), float(np.median([n for _, n in found]))
     # spreads go as 1/√N; the measured one has an error of 1.4/√pixels, and a median of a quarter more
-    error = 4 / sum(map(len, pieces)) ** 0.5 * (1 if len(pieces) == 1 else 1.25)
+    error = 4 / pixels**0.5 * (1 if len(found) == 1 else 1.25)
     if abs((nominal / measured) ** 0.5 - 1) <= max(NOMINAL_TOLERANCE, error):
         return nominal, False
     return measured, True
