@@ -106,9 +106,11 @@ def measure(flat: Flat, starts: NDArray[np.int64], grid: WindowGrid, false_alarm
     """
     limits = thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
     n = len(starts)
+    if flat.is_mirrored:
+        flat, starts = flat.taken(starts, grid.channels), np.arange(0, n * grid.channels, grid.channels)
     best = np.zeros((n, len(limits.sigmas), limits.sigmas.shape[1]), np.float32)
     excess, masked = np.zeros(n, np.float32), np.zeros(n, np.uint32)
-    measure_windows(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, starts, grid.channels,
+    measure_windows(flat.stored, flat.row_scale, flat.channel_scale, starts, grid.channels,
                     np.float32(flat.noise_spectra**0.5), np.float32(limits.pixel), limits.table_power,
                     limits.table_excess, best, excess, masked)
     searchable = masked <= MOST_MASKED * grid.channels * grid.integrations
@@ -139,8 +141,8 @@ def may_pass(
     if flat.is_mirrored and grid.channels % WIDTHS[len(limits.places) - 2]:  # boxes would be cut from the wrong end
         return passes
     mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_whole, starts,
-                  grid.channels, limits.units, limits.most, limits.places, limits.sums, limits.pixel,
-                  limits.share_of_excess, passes)
+                  grid.channels, limits.units, limits.most, limits.places, limits.shifts, limits.sums,
+                  limits.pixel, limits.share_of_excess, passes)
     return passes
 
 

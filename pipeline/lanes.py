@@ -4,7 +4,7 @@ A compiler makes such loops of plain ones by itself, but where a loop reads and 
 time anew, whether they overlap, and it gives up on those that fold four numbers into one. Code in terms of lanes is
 the same on every processor: wider registers take them in fewer steps.
 
-Indices are not checked, and a load or store reaches :data:`COUNT` numbers far.
+Indices are not checked, and a load or store reaches as many numbers far as there are lanes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from numba.extending import intrinsic as _intrinsic
 from numba.extending import models, register_model
 
 COUNT = 32
-"""Numbers side by side."""
+"""Numbers side by side …"""
+COUNT_OF_BYTES = 64
+"""… where they are of 8 bits."""
 
 
 def obey_environment() -> None:
@@ -30,22 +32,30 @@ def obey_environment() -> None:
 
 
 class Lanes(types.Type):  # type: ignore[misc]
-    """The type of :data:`COUNT` numbers of a kind."""
+    """The type of so many numbers of a kind."""
 
     def __init__(self, of: Any) -> None:
         self.of = of
+        self.count = COUNT_OF_BYTES if of is types.int8 else COUNT
         super().__init__(name=f"Lanes({of})")
 
 
 @register_model(Lanes)
 class _Model(models.PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Any, lanes: Lanes) -> None:
-        super().__init__(manager, lanes, ir.VectorType(manager.lookup(lanes.of).get_value_type(), COUNT))
+        super().__init__(manager, lanes, ir.VectorType(manager.lookup(lanes.of).get_value_type(), lanes.count))
 
 
 def intrinsic(function: Any) -> Any:
     """Make a function that is called in compiled code of one that says how to generate it."""
     return _intrinsic(function)
+
+
+@intrinsic
+def count_of(typing: Any, array: Any) -> Any:
+    """Return how many numbers of an array lie side by side."""
+    count = Lanes(array.dtype).count
+    return types.intp(array), lambda context, *_: context.get_constant(types.intp, count)
 
 
 @intrinsic
@@ -99,12 +109,15 @@ def spread(typing: Any, number: Any) -> Any:
     lanes = Lanes(number)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        of = context.get_value_type(lanes)
-        first = builder.insert_element(ir.Constant(of, ir.Undefined), values[0], ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), COUNT), None)
-        return builder.shuffle_vector(first, ir.Constant(of, ir.Undefined), everywhere)
+        return _everywhere(builder, values[0], lanes.count)
 
     return lanes(number), generate
+
+
+def _everywhere(builder: Any, number: Any, count: int) -> Any:
+    nowhere = ir.Constant(ir.VectorType(number.type, count), ir.Undefined)
+    first = builder.insert_element(nowhere, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, nowhere, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
 
 
 @intrinsic
@@ -112,7 +125,7 @@ def backwards(typing: Any, a: Any) -> Any:
     """Return the numbers in the opposite order."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        order = ir.Constant(ir.VectorType(ir.IntType(32), COUNT), [*range(COUNT)][::-1])
+        order = ir.Constant(ir.VectorType(ir.IntType(32), a.count), [*range(a.count)][::-1])
         return builder.shuffle_vector(values[0], ir.Constant(values[0].type, ir.Undefined), order)
 
     return a(a), generate
@@ -130,7 +143,23 @@ def _of_two(whole: str, floating: str) -> Any:
     return intrinsic(operation)
 
 
-add, subtract, multiply = _of_two("add", "fadd"), _of_two("sub", "fsub"), _of_two("mul", "fmul")
+subtract, multiply = _of_two("sub", "fsub"), _of_two("mul", "fmul")
+
+
+@intrinsic
+def add(typing: Any, a: Any, b: Any) -> Any:
+    """Return sums; whole ones that are too large for their bits, or too small, become the largest or the least."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.fadd(*values) if isinstance(a.of, types.Float) else _saturated_sum(builder, *values)
+
+    return a(a, b), generate
+
+
+def _saturated_sum(builder: Any, a: Any, b: Any) -> Any:
+    kind, bits = ir.FunctionType(a.type, [a.type, a.type]), a.type.element.width
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.sadd.sat.v{a.type.count}i{bits}")
+    return builder.call(function, [a, b])
 
 
 def _chosen(relation: str) -> Any:
@@ -147,6 +176,70 @@ def _chosen(relation: str) -> Any:
 
 
 larger, smaller = _chosen(">"), _chosen("<")
+
+
+@intrinsic
+def where_positive(typing: Any, a: Any, b: Any) -> Any:
+    """Return ``b`` where ``a`` is positive, 0 where it is not or is no number."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        nothing = ir.Constant(values[0].type, [0] * a.count)
+        return builder.select(builder.fcmp_ordered(">", values[0], nothing), values[1], nothing)
+
+    return a(a, b), generate
+
+
+@intrinsic
+def is_any_outside(typing: Any, a: Any, low: Any, high: Any) -> Any:
+    """Tell whether any number is not above ``low`` or not up to ``high``."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        low, high = (_everywhere(builder, value, a.count) for value in values[1:])
+        outside = builder.or_(builder.fcmp_unordered("<=", values[0], low), builder.fcmp_unordered(">", values[0], high))
+        whole = builder.bitcast(outside, ir.IntType(a.count))
+        return builder.icmp_unsigned("!=", whole, ir.Constant(whole.type, 0))
+
+    return types.boolean(a, low, high), generate
+
+
+@intrinsic
+def largest_of(typing: Any, a: Any) -> Any:
+    """Return the largest of the numbers, of which none may be NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        compare = builder.fcmp_ordered if isinstance(a.of, types.Float) else builder.icmp_signed
+        lanes = values[0]
+        while lanes.type.count > 1:
+            half = lanes.type.count // 2
+            parts = [builder.shuffle_vector(lanes, ir.Constant(lanes.type, ir.Undefined),
+                                            ir.Constant(ir.VectorType(ir.IntType(32), half), [*part]))
+                     for part in (range(half), range(half, 2 * half))]
+            lanes = builder.select(compare(">", *parts), *parts)
+        return builder.extract_element(lanes, ir.Constant(ir.IntType(32), 0))
+
+    return a.of(a), generate
+
+
+@intrinsic
+def largest_of(typing: Any, a: Any) -> Any:
+    """Return the largest of the numbers, of which none may be NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        compare = builder.fcmp_ordered if isinstance(a.of, types.Float) else builder.icmp_signed
+        lanes = values[0]
+        while lanes.type.count > 1:
+            half = lanes.type.count // 2
+            parts = [_chosen_lanes(builder, lanes, range(first, first + half)) for first in (0, half)]
+            lanes = builder.select(compare(">", *parts), *parts)
+        return builder.extract_element(lanes, ir.Constant(ir.IntType(32), 0))
+
+    return a.of(a), generate
+
+
+def _chosen_lanes(builder: Any, lanes: Any, order: Any) -> Any:
+    order = [*order]
+    chosen = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
+    return builder.shuffle_vector(lanes, ir.Constant(lanes.type, ir.Undefined), chosen)
 
 
 @intrinsic
@@ -173,14 +266,54 @@ def truncated(typing: Any, a: Any) -> Any:
 
 
 @intrinsic
-def store_quarters(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """Write a quarter, rounded down, of the sum of each four neighbours of 16 bits: a fourth as many numbers."""
+def store_rounded(typing: Any, array: Any, index: Any, lanes: Any, shift: Any) -> Any:
+    """Write numbers of 16 bits, divided by 2^``shift`` and rounded, into an array of 16 or 8 bits.
+
+    What is too large for these, or too small, becomes the largest or the least of them.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        one, shift = ir.Constant(ir.IntType(16), 1), builder.trunc(values[3], ir.IntType(16))
+        half = builder.lshr(builder.shl(one, shift), one)
+        half, shift = (_everywhere(builder, value, lanes.count) for value in (half, shift))
+        numbers = builder.ashr(_saturated_sum(builder, values[2], half), shift)
+        if array.dtype is types.int8:
+            for relation, end in (("<", 127), (">", -128)):
+                ends = ir.Constant(numbers.type, [end] * lanes.count)
+                numbers = builder.select(builder.icmp_signed(relation, numbers, ends), numbers, ends)
+            numbers = builder.trunc(numbers, ir.VectorType(ir.IntType(8), lanes.count))
+        pointer = _pointer(context, builder, signature, values, numbers.type)
+        builder.store(numbers, pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, lanes, types.intp), generate
+
+
+@intrinsic
+def store_fours(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
+    """Write the sum of each four floating neighbours: the first two, the last two, then both."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        sums = values[2]
+        for _ in range(2):
+            count = sums.type.count
+            sums = builder.fadd(*(_chosen_lanes(builder, sums, range(first, count, 2)) for first in (0, 1)))
+        pointer = _pointer(context, builder, signature, values, sums.type)
+        builder.store(sums, pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, lanes), generate
+
+
+@intrinsic
+def store_halves(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
+    """Write half, rounded down, of the sum of each four neighbours of 16 bits, which must hold it."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         fours = _sums_of_pairs(builder, _sums_of_pairs(builder, values[2], 16), 32)
-        quarters = builder.trunc(builder.ashr(fours, ir.Constant(fours.type, [2] * fours.type.count)),
-                                 ir.VectorType(ir.IntType(16), fours.type.count))
-        builder.store(quarters, _pointer(context, builder, signature, values, quarters.type), align=2)
+        halves = builder.trunc(builder.ashr(fours, ir.Constant(fours.type, [1] * fours.type.count)),
+                               ir.VectorType(ir.IntType(16), fours.type.count))
+        builder.store(halves, _pointer(context, builder, signature, values, halves.type), align=2)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes), generate

@@ -35,19 +35,19 @@ def test_operations_of_two(numbers, name, like):
 
 def test_the_others():
     @njit
-    def run(whole, floating, out, quarters):
+    def run(whole, floating, out, halves):
         lanes.prefetch(whole, 10**9)  # where nothing is
         store(out, 0, lanes.backwards(load(whole, 3)))
         store(out, COUNT, lanes.truncated(load(floating, 5)))
         store(out, 2 * COUNT, lanes.counted(load(whole, 0), load(whole, 7), spread(np.int16(100))))
-        lanes.store_quarters(quarters, 1, load(whole, 9))
+        lanes.store_halves(halves, 1, load(whole, 9))
 
-    out, quarters = np.zeros(4 * COUNT, np.int16), np.full(COUNT, -1, np.int16)
+    out, halves = np.zeros(4 * COUNT, np.int16), np.full(COUNT, -1, np.int16)
     whole = WHOLE[0]
-    run(whole, FLOATING[0], out, quarters)
+    run(whole, FLOATING[0], out, halves)
     np.testing.assert_array_equal(out[:COUNT], whole[3 : 3 + COUNT][::-1])
     np.testing.assert_array_equal(out[COUNT : 2 * COUNT], np.trunc(FLOATING[0, 5 : 5 + COUNT]))
     np.testing.assert_array_equal(out[2 * COUNT : 3 * COUNT], whole[:COUNT] + (whole[7 : 7 + COUNT] >= 100))
     assert not out[3 * COUNT :].any()
-    np.testing.assert_array_equal(quarters[1 : 1 + COUNT // 4], whole[9 : 9 + COUNT].reshape(-1, 4).sum(axis=1) // 4)
-    assert (quarters[1 + COUNT // 4 :] == -1).all()
+    np.testing.assert_array_equal(halves[1 : 1 + COUNT // 4], whole[9 : 9 + COUNT].reshape(-1, 4).sum(axis=1) // 2)
+    assert (halves[1 + COUNT // 4 :] == -1).all()

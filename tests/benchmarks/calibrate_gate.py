@@ -32,7 +32,7 @@ def noise_statistics(noise_spectra: float, windows: int, grid: WindowGrid, rng: 
         best = np.zeros((BATCH, *limits.sigmas.shape), np.float32)
         excess, masked = np.zeros(BATCH, np.float32), np.zeros(BATCH, np.uint32)
         flat = Flat.of_level(power, noise_spectra)
-        measure_windows(flat.stored, False, flat.row_scale, flat.channel_scale, starts, grid.channels,
+        measure_windows(flat.stored, flat.row_scale, flat.channel_scale, starts, grid.channels,
                         np.float32(noise_spectra**0.5), np.float32(limits.pixel), limits.table_power,
                         limits.table_excess, best, excess, masked)
         yield best, excess
