@@ -253,6 +253,8 @@ WORKER = {"nthreads": 1, "memory_limit": 3e9, "resources": {}}
     ({"errors": {"encoder": "EncoderError: no weights"}}, "encoder", "fail"),
     ({"errors": {"data /d": "PermissionError"}, "entries": {"/d": -1}}, "data", "fail"),
     ({"errors": {"sample": "OSError"}, "entries": {"/d": 1}}, "sample", "fail"),
+    ({"entries": {"/d": 1}}, "sample", "warn"),
+    ({"errors": {"data /d": "PermissionError"}, "entries": {"/d": -1}}, "sample", "warn"),
 ])
 def test_each_fact_is_judged_with_what_to_do(change: dict[str, Any], name: str, status: str) -> None:
     sound = {check.name: check for check in judge("tcp://w", FACTS, FACTS)}
