@@ -16,6 +16,7 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.run import Check, Diagnosis, doctor, examine
+from pipeline.run.doctor import ANSWER_S
 from pipeline.run.judge import judge, judge_here, judge_worker
 from tests.run.jobs import sleep
 from tests.run.workers import gpu_worker
@@ -224,6 +225,7 @@ def test_data_and_corpus_that_only_this_process_sees_are_found(client: Any, good
     assert {str(mine) in check.message for check in named(found, "data") if check.status == "fail"} == {True}
 
 
+@pytest.mark.timeout(3 * ANSWER_S)  # longer than it waits itself: twice for an answer
 def test_a_gpu_that_is_offered_but_not_there_is_found(cluster: Any, client: Any) -> None:
     with gpu_worker(cluster):
         found = doctor(client=client)
