@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dry_run: bool, **flags: Any) -> None:
     """Read filterbank files and add what they hold to a corpus.
 
-    DATA are files (.h5, .hdf5, .fil) and folders, which are walked. What the
-    corpus holds already is not read again; an interrupted ingest goes on where
+    DATA are files (.h5, .hdf5, .fil) and folders, which are walked. Without any
+    filterbank file there, no corpus is made (exit code 2). What the corpus holds
+    already is not read again; an interrupted ingest goes on where
     it was. What decides which windows a corpus holds (window, step, false
     alarm, range, coarse width, polarisation), and its encoder and precision,
     stay as the first ingest set them; vectors of other encoders, or in other

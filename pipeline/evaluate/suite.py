@@ -17,7 +17,7 @@ from pipeline.evaluate.report import RANDOM, Report
 from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
 from pipeline.evaluate.retrieval import evaluate_retrieval
 from pipeline.evaluate.sets import SetSpec, labelled_set, labelled_sets
-from pipeline.evaluate.speed import Speed, measure_speed, resnet50_of_random_weights
+from pipeline.evaluate.speed import Speed, measure_speed
 from pipeline.model import WindowGrid
 from pipeline.store import corpus_encoder, is_fitted
 
@@ -142,10 +142,6 @@ def _measure_speed(run: _Run) -> None:
     cutouts = labelled_set(SPEED_SET, run.seed).cutouts
     for name, encoder in run.each("speed"):
         run.report.speed[name] = Speed(measure_speed(encoder.encode, cutouts))
-    if "resnet50" not in run.encoders:
-        run.tell("speed: resnet50, random weights")
-        encode = resnet50_of_random_weights().encode
-        run.report.speed["resnet50"] = Speed(measure_speed(encode, cutouts), "random")
 
 
 def _measure_retrieval(run: _Run) -> None:

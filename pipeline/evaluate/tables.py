@@ -39,14 +39,13 @@ def table(head: Sequence[str], rows: Rows) -> list[str]:
 def _speed(report: Report) -> Iterator[str]:
     if not report.speed:
         return
-    slowest = report.speed.get("resnet50")
-    rows = []
-    for name, one in report.speed.items():
-        ratio = f"{one.windows_per_s / slowest.windows_per_s:,.0f}" if slowest else "–"
-        label = name if one.weights == "its own" else f"{name} ({one.weights} weights: its speed alone is right)"
-        rows.append([label, f"{one.windows_per_s:,.0f}", ratio])
+    head, rows = ["encoder", "windows/s"], [[name, f"{one.windows_per_s:,.0f}"] for name, one in report.speed.items()]
+    if slowest := report.speed.get("resnet50"):
+        head.append("× resnet50")
+        for row, one in zip(rows, report.speed.values(), strict=True):
+            row.append(f"{one.windows_per_s / slowest.windows_per_s:,.0f}")
     yield "Speed, in batches"
-    yield from table(["encoder", "windows/s", "× resnet50"], rows)
+    yield from table(head, rows)
 
 
 def _retrieval(report: Report) -> Iterator[str]:

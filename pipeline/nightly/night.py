@@ -142,7 +142,7 @@ class _Night:
     def _ingest(self, client: Any, serial: bool, listener: Listener | None) -> RunReport | None:
         def work() -> RunReport:
             return ingest(list(self.data), self.root, client, config=self.config, serial=serial, listener=listener,
-                          split=self.choice.split)
+                          split=self.choice.split, may_be_empty=True)
 
         try:
             CorpusStore.open(self.root)

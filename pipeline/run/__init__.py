@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.plan import split_known
+from pipeline.plan import Plan, split_known
 from pipeline.run.cluster import dask_engine
 from pipeline.run.corpus import (
     manifest_if_any,
@@ -33,7 +33,7 @@ from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, note_encoder, together, unembedded
 from pipeline.run.engine import Engine, SerialEngine
 from pipeline.run.index import index_corpus
-from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, stat_of, works_of
+from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, require_filterbank, stat_of, works_of
 from pipeline.run.judge import Check
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
@@ -58,6 +58,7 @@ def ingest(
     dry_run: bool = False,
     listener: Listener | None = None,
     split: Split = split_known,
+    may_be_empty: bool = False,
 ) -> RunReport:
     """Read filterbank files and add what they hold to a corpus.
 
@@ -79,6 +80,8 @@ def ingest(
         Called with :class:`Progress` snapshots.
     split : callable
         Says which of the files found are looked at, and what is reported of the others.
+    may_be_empty : bool
+        Make a corpus even where none of the files is a filterbank file, as long as there are some.
 
     Returns
     -------
@@ -87,7 +90,8 @@ def ingest(
     Raises
     ------
     ConfigError, EncoderError, CorpusMismatch, CorpusLocked, RunError
-        Nothing that is committed is lost by any of them; run again to go on.
+        Nothing that is committed is lost by any of them; run again to go on. A ConfigError where there is nothing to
+        make a corpus of: none is made then.
     """
     began = time.perf_counter()
     root = Path(corpus).absolute()
@@ -95,7 +99,7 @@ def ingest(
     found, reports = find_files([Path(path).absolute() for path in paths])
     if not found and not reports:
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
-    require_ingestable(root, config)
+    needs_filterbank = not require_ingestable(root, config) and not may_be_empty
     config = replace(config, encoder=settled(config.encoder))
     spec = spec_of(root, config.encoder, config)  # before anything is made: it may not be had
     stats = {str(file.path): stat_of(file.path) for file in found}
@@ -104,10 +108,19 @@ def ingest(
         manifest = manifest_if_any(root)
         unknown, known = split(found, stats.values(), manifest)
         plan = make_plan(SerialEngine(), unknown, manifest, config, tracker)
+        if needs_filterbank:
+            require_filterbank(plan, reports)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
         reports = [*reports, *known, *plan.reports, *todo]
     else:
-        with disk_errors(root):
+        with disk_errors(root), ExitStack() as held:
+            started, plan = _engine(config, client, serial), None
+            if needs_filterbank:  # before anything is made: there may be none
+                engine = held.enter_context(started)
+                held.callback(engine.cancel)
+                plan = make_plan(engine, found, Manifest(), config, tracker)
+                require_filterbank(plan, reports)
+                started = _handed_on(engine, held)
             store = open_or_create(root, config)
             with store.lock():
                 put_in_order(store)
@@ -116,8 +129,10 @@ def ingest(
                 unknown, known = split(found, stats.values(), store.manifest())
                 reports += known
                 if unknown or unembedded(store.manifest(), spec):
-                    with _working(store, config, client, serial, tracker) as engine:
-                        reports += _scan(engine, unknown, stats, store, spec, config, tracker)
+                    with _working(store, started, tracker) as engine:
+                        if unknown != found or store.manifest().files:  # another run has made the corpus meanwhile
+                            plan = None
+                        reports += _scan(engine, unknown, stats, store, spec, config, tracker, plan)
                         reports = together(reports, embed_stored(engine, store, config.encoder, config, tracker))
                 spec = spec_of(root, config.encoder, config)
     return _report(reports, began, tracker, dry_run, spec)
@@ -179,7 +194,7 @@ def embed(
             require_same_encoder(store, spec)
             note_encoder(store, spec, chosen)
             if unembedded(store.manifest(), spec):
-                with _working(store, config, client, serial, tracker) as engine:
+                with _working(store, _engine(config, client, serial), tracker) as engine:
                     made = embed_stored(engine, store, chosen, config, tracker)
             spec = spec_of(root, chosen, config)
     manifest = store.manifest()
@@ -227,11 +242,12 @@ def _scan(
     spec: EncoderSpec | None,
     config: Config,
     tracker: Tracker,
+    plan: Plan | None = None,
 ) -> list[SourceReport]:
     """Add what files hold to the corpus: windows, and vectors where there is a ``spec`` of what makes them."""
     if not files:
         return []
-    plan = make_plan(engine, files, store.manifest(), config, tracker)
+    plan = plan or make_plan(engine, files, store.manifest(), config, tracker)
     note_files(store, plan.reports, stats)
     if not plan.todo:
         return list(plan.reports)
@@ -250,11 +266,11 @@ def _chosen(own: EncoderConfig, name: str | None, weights: str | Path, precision
 
 @contextmanager
 def _working(
-    store: CorpusStore, config: Config, client: Any, serial: bool, tracker: Tracker
+    store: CorpusStore, started: AbstractContextManager[Engine], tracker: Tracker
 ) -> Iterator[Engine]:
     """Give an engine; leave nothing in flight and nothing in staging."""
     try:
-        with _engine(config, client, serial) as engine:
+        with started as engine:
             try:
                 yield engine
             finally:
@@ -262,6 +278,13 @@ def _working(
                 tracker.tell(force=True)
     finally:
         store.clean_staging()
+
+
+@contextmanager
+def _handed_on(engine: Engine, held: ExitStack) -> Iterator[Engine]:
+    """Give an engine that is running; it ends with this block, no longer with that of ``held``."""
+    with held.pop_all():
+        yield engine
 
 
 def _engine(config: Config, client: Any, serial: bool) -> AbstractContextManager[Engine]:

@@ -22,14 +22,24 @@ def settled(encoder: EncoderConfig) -> EncoderConfig:
     return replace(encoder, precision=settled_precision(encoder.name, encoder.precision))
 
 
-def require_ingestable(root: Path, config: Config) -> None:
-    """Raise :class:`CorpusMismatch` where there is a corpus that holds other windows, or has another encoder."""
+def require_ingestable(root: Path, config: Config) -> bool:
+    """Tell whether there is a corpus.
+
+    Raises
+    ------
+    CorpusMismatch
+        It holds other windows, or has another encoder.
+    ConfigError
+        There is none, and something else is in its place.
+    """
     try:
         store = CorpusStore.open(root)
     except CorpusNotFound:
-        return
+        CorpusStore.refuse_foreign(root)
+        return False
     store.require_identity(config.identity())
     _require_own_name(root, config.encoder)
+    return True
 
 
 def open_or_create(root: Path, config: Config) -> CorpusStore:

@@ -77,6 +77,8 @@ class Facts:
     """True where the machine shows a GPU, whether or not Keras can use it."""
     entries: Mapping[str, int] = field(default_factory=dict)
     """Data folder → how many entries it lists."""
+    opens_sample: bool = False
+    """True where a file of the data was opened; False where none could be, or there was none to open."""
     open_files: int = 0
     corpus_free_bytes: int = -1
     """−1 where that is not known."""
@@ -142,10 +144,11 @@ def examine(questions: Questions) -> Facts:
         attempt("corpus", lambda: _exchange(token), None)
     entries = {str(path): attempt(f"data {path}", lambda path=path: _entries(path), -1)  # type: ignore[misc]
                for path in questions.data}
-    attempt("sample", lambda: _probe(questions), None)
+    opens_sample = attempt("sample", lambda: _probe(questions), False)
     scratch = tempfile.gettempdir()
     return Facts(
         socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(), entries,
+        opens_sample,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         corpus_free_bytes=attempt("disk", lambda: _free(corpus), -1) if corpus is not None else -1,
         scratch=scratch,
@@ -220,11 +223,13 @@ def _entries(path: Path) -> int:
     return 1
 
 
-def _probe(questions: Questions) -> None:
-    if questions.sample is not None:
-        found = tasks.probe(FoundFile(questions.sample, questions.sample.parent), questions.scan)
-        if isinstance(found, SourceReport):
-            raise OSError(found.message)
+def _probe(questions: Questions) -> bool:
+    if questions.sample is None:
+        return False
+    found = tasks.probe(FoundFile(questions.sample, questions.sample.parent), questions.scan)
+    if isinstance(found, SourceReport):
+        raise OSError(found.message)
+    return True
 
 
 def _free(folder: Path) -> int:

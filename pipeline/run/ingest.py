@@ -65,6 +65,15 @@ def make_plan(
     return plan
 
 
+def require_filterbank(plan: Plan, reports: Sequence[SourceReport]) -> None:
+    """Raise :class:`ConfigError` where neither a plan nor the reports before it know of a filterbank file."""
+    others = [*reports, *plan.reports]
+    if not plan.todo and all(report.reason is Reason.NOT_FILTERBANK for report in others):
+        more = f", and so with {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise ConfigError(f"nothing to ingest: {others[0].message}{more}; name filterbank files (.h5, .hdf5, .fil), or "
+                          "folders that hold some")
+
+
 def _warn_of_unknown_coarse_channels(plan: Plan, config: Config) -> None:
     """Say once whose band is taken as one for want of anything better: a DC spike that stays in it is kept as a signal.
 

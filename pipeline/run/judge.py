@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.config import RunConfig
+from pipeline.filterbank.find import SUFFIXES
 from pipeline.run.examine import THREAD_SETTINGS, Facts
 
 Status = Literal["ok", "warn", "fail"]
@@ -150,8 +151,11 @@ def _paths(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
                         "if nothing is being written there now, it is another folder: mount the same one")
         else:
             yield Check(where, "data", "ok", f"{path} is seen")
-    if facts.entries:
+    if facts.opens_sample or "sample" in facts.errors:
         yield _could(where, facts, "sample", "a file of the data opens", "see to the file and its permissions")
+    elif facts.entries:
+        yield Check(where, "sample", "warn", "not checked: no filterbank file is found in the data",
+                    f"name a file, or a folder that holds one ({', '.join(SUFFIXES)})")
 
 
 def _limits(where: str, facts: Facts) -> Iterator[Check]:

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+LOAD = os.getloadavg()[0]
+"""Of the machine, before anything is measured: some tables are printed at the end, when the load is their own."""
+
 
 def heading(title: str, *packages: str) -> None:
     """Print what was measured, on what, with which versions, and by which command."""
@@ -42,7 +45,7 @@ def machine() -> str:
     models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     memory_gb = psutil.virtual_memory().total / 1e9
     return (f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, {memory_gb:.0f} GB; "
-            f"load {os.getloadavg()[0]:.1f} when it began")
+            f"load {LOAD:.1f} when it began")
 
 
 def version_of(package: str) -> str:

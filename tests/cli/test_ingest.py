@@ -73,18 +73,38 @@ def test_one_file_is_no_files(lookalike: Lookalike, data: Path, corpus: Path) ->
 
 
 def test_where_no_file_is_a_filterbank_it_says_so(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
-    notes = tmp_path / "notes.txt"
+    notes, root = tmp_path / "notes.txt", tmp_path / "corpus"
     notes.write_text("no filterbank")
-    for flags in ([], ["--dry-run"]):
-        ran = lookalike("ingest", notes, "--corpus", tmp_path / "corpus", *SERIAL, *flags)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes.h5").write_text("neither")
+    for flags in ([], ["--dry-run"], ["--json"]):
+        lookalike("ingest", notes, "--corpus", root, *SERIAL, *flags).assert_refused(2, "nothing to ingest", str(notes))
+        ran = lookalike("ingest", tmp_path / "folder", notes, "--corpus", root, *SERIAL, *flags)
+        ran.assert_refused(2, "nothing to ingest", "notes.h5", "and so with 1 more")
+    assert not root.exists(), "no corpus is made of nothing"
+
+    ran = lookalike("ingest", notes, data / "scan0.h5", "--corpus", root, *SERIAL)
+    assert (ran.code, "nothing to ingest" in ran.out) == (0, False)
+    for flags in ([], ["--dry-run"]):  # in a corpus that is there, it is as with files that are known
+        ran = lookalike("ingest", notes, "--corpus", root, *flags)
         assert (ran.code, ran.err) == (0, "")
         first, said, file = ran.out.splitlines()
         assert "skipped" in first
         assert said == "nothing to ingest: no filterbank file among them"
         assert file.startswith("skipped NOT_FILTERBANK ")
         assert str(notes) in file
-    ran = lookalike("ingest", notes, data / "scan0.h5", "--corpus", tmp_path / "corpus", *SERIAL)
-    assert "nothing to ingest" not in ran.out
+
+
+def test_a_folder_for_a_corpus_stays_as_it_was_where_there_is_nothing_to_ingest(
+    lookalike: Lookalike, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no filterbank")
+    root = tmp_path / "corpus"
+    root.mkdir()
+    (root / "corpus.toml").write_text("[encoder]\nname = 'power-spectrum'\n")
+    before = snapshot(tmp_path)
+    lookalike("ingest", tmp_path / "notes.txt", "--corpus", root, *SERIAL).assert_refused(2, "nothing to ingest")
+    assert snapshot(tmp_path) == before
 
 
 def test_json_is_one_object_and_all_there_is(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:

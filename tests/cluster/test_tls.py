@@ -1,4 +1,4 @@
-"""A scheduler and workers as an operator starts them, with certificates."""
+"""A scheduler and workers as an operator starts them, with certificates, or without."""
 
 from __future__ import annotations
 
@@ -115,6 +115,22 @@ def test_the_settings_prepare_scheduler_and_workers(
 
 def test_nothing_listens_beyond_this_machine(processes: list[psutil.Process]) -> None:
     assert listening(processes) == {LOOPBACK}
+
+
+def test_where_encryption_is_not_asked_for_none_is_needed(data: Path, reference: Path, tmp_path: Path) -> None:
+    with socket.socket() as one:
+        one.bind((LOOPBACK, 0))
+        port = one.getsockname()[1]
+    address, root = f"tcp://{LOOPBACK}:{port}", tmp_path / "corpus"
+    quiet = ["--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0"]
+    settings = {"DASK_CONFIG": str(DEPLOYMENT / "dask.yaml"), "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "false"}
+    with running([dask_command("scheduler", "--host", LOOPBACK, "--port", str(port), *quiet),
+                  dask_command("worker", address, "--host", LOOPBACK, "--nthreads", "1", *quiet)], tmp_path,
+                 **settings) as family:
+        ran = lookalike(sys.executable, *ingest_arguments(data, root, "--scheduler", address, "--insecure"), **settings)
+        assert listening(family) == {LOOPBACK}
+    assert ran.returncode == 0, ran.stderr
+    assert_same_corpus(root, reference)
 
 
 def test_certificates_are_the_owners_alone_and_never_overwritten(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def full_report() -> Report:
     unseen = SetSpec("unseen kinds", "unseen")
     return Report(
         seed=3, full=False, encoders={"one": "one-v1", "two": "two-v1"}, not_measured={"notebook": "no weights"},
-        speed={"one": Speed(5000.0), "resnet50": Speed(10.0, "random")},
+        speed={"one": Speed(5000.0), "resnet50": Speed(10.0)},
         retrieval={name: [Retrieval(SetSpec("mixed kinds", snr=(2.0, 6.0)), scored(value), {"mixed-00": scored(value)}),
                           Retrieval(unseen, scored(value), {"zigzag": scored(value - 0.5)})]
                    for name, value in (("one", 0.75), ("two", 0.625))},
@@ -70,7 +70,8 @@ def test_tables_show_every_part() -> None:
     said = "\n".join(" ".join(line.split()) for line in made)
     for words in (
         "one 5,000 500",
-        "resnet50 (random weights: its speed alone is right) 10 1",
+        "encoder windows/s × resnet50",
+        "resnet50 10 1",
         "mixed kinds, SNR 2–6 10 0.750 0.500 0.250 0.125",
         "zigzag 0.250 0.125",
         "unseen kinds, SNR 6–60 0.500 0.250 0.375 0.250 0.875 0.250",

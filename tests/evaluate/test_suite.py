@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ import pytest
 from pipeline.encoders import ENCODERS, fit_projection
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.evaluate import PARTS, depth, evaluate, published, steps, suite
-from pipeline.evaluate.report import RANDOM, Report
+from pipeline.evaluate.report import RANDOM
 from pipeline.evaluate.sets import SetSpec, labelled_set, simulate_set
+from pipeline.evaluate.speed import Speed
+from pipeline.evaluate.tables import lines
+from pipeline.model import EncoderSpec
 
 TINY = SetSpec("tiny", signals=18, noise=18, kinds=6)
 
@@ -102,15 +106,28 @@ def test_an_encoder_that_needs_a_projection_has_the_corpus_or_one_fitted_here(
     assert suite._encoder("resnet50", "w.h5", tmp_path, 0, lambda _: None) == (tmp_path, "resnet50", "w.h5")
 
 
-def test_resnet50_without_weights_is_timed_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("names", [["power-spectrum"], []])
+def test_speed_is_that_of_encoders_with_weights_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
     class Fake:
+        spec = EncoderSpec("power-spectrum", 1, 256, "none")
+
         def encode(self, cutouts: np.ndarray) -> np.ndarray:
             return np.ones((len(cutouts), 1), np.float32)
 
+    def encoder(name: str, *_: Any) -> Any:
+        if name != "power-spectrum":
+            raise EncoderError(f"{name}: no weights")
+        return Fake()
+
+    monkeypatch.setattr(suite, "_encoder", encoder)
     monkeypatch.setattr(suite, "SPEED_SET", TINY)
     monkeypatch.setattr(suite, "measure_speed", lambda encode, cutouts: 7.0)
-    monkeypatch.setattr(suite, "resnet50_of_random_weights", Fake)
-    run = suite._Run(Report(0, False), {"power-spectrum": Fake()}, False, 0, "", None, lambda _: None)
-    suite._measure_speed(run)
-    assert {name: one.weights for name, one in run.report.speed.items()} == {"power-spectrum": "its own",
-                                                                            "resnet50": "random"}
+    report = suite.evaluate(names, parts=["speed"])
+    assert report.speed == {"power-spectrum": Speed(7.0)}
+    assert report.not_measured.get("resnet50") == (None if names else "resnet50: no weights")
+    said = "\n".join(lines(report))
+    assert ("resnet50" in said) == (not names)
+    with pytest.raises(EncoderError, match="resnet50: no weights"):
+        suite.evaluate(["resnet50"], parts=["speed"])

@@ -192,6 +192,16 @@ def test_a_file_that_is_still_written_is_left_and_taken_the_next_night(tmp_path:
     assert len(run(tmp_path).done) == 2
 
 
+def test_a_first_night_without_a_filterbank_file_is_a_quiet_one(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.h5").write_text("not yet")
+    for _ in range(2):
+        report = run(tmp_path)
+        assert (report.exit_code, report.headline, report.wrong) == (0, "nothing new", ())
+    small.archive(tmp_path / "data", 1)
+    assert len(run(tmp_path).done) == 1
+
+
 def test_a_file_that_grows_while_it_is_read_is_left_and_taken_the_next_night(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

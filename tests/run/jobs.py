@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ def no_library() -> list[str]:
 
 def environment_of_worker(name: str) -> str | None:
     return os.environ.get(name)
+
+
+def has_loaded(module: str) -> bool:
+    return module in sys.modules
 
 
 def encoders_loaded() -> int:

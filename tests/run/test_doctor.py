@@ -16,6 +16,7 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.run import Check, Diagnosis, doctor, examine
+from pipeline.run.doctor import ANSWER_S
 from pipeline.run.judge import judge, judge_here, judge_worker
 from tests.run.jobs import sleep
 from tests.run.workers import gpu_worker
@@ -224,6 +225,7 @@ def test_data_and_corpus_that_only_this_process_sees_are_found(client: Any, good
     assert {str(mine) in check.message for check in named(found, "data") if check.status == "fail"} == {True}
 
 
+@pytest.mark.timeout(3 * ANSWER_S)  # longer than it waits itself: twice for an answer
 def test_a_gpu_that_is_offered_but_not_there_is_found(cluster: Any, client: Any) -> None:
     with gpu_worker(cluster):
         found = doctor(client=client)
@@ -253,6 +255,8 @@ WORKER = {"nthreads": 1, "memory_limit": 3e9, "resources": {}}
     ({"errors": {"encoder": "EncoderError: no weights"}}, "encoder", "fail"),
     ({"errors": {"data /d": "PermissionError"}, "entries": {"/d": -1}}, "data", "fail"),
     ({"errors": {"sample": "OSError"}, "entries": {"/d": 1}}, "sample", "fail"),
+    ({"entries": {"/d": 1}}, "sample", "warn"),
+    ({"errors": {"data /d": "PermissionError"}, "entries": {"/d": -1}}, "sample", "warn"),
 ])
 def test_each_fact_is_judged_with_what_to_do(change: dict[str, Any], name: str, status: str) -> None:
     sound = {check.name: check for check in judge("tcp://w", FACTS, FACTS)}

@@ -161,6 +161,41 @@ def test_data_that_is_missing_or_empty_or_holds_no_filterbank_is_said(tmp_path: 
     assert not (tmp_path / "corpus").exists()
 
 
+def test_of_files_that_are_no_filterbank_no_corpus_is_made_by_workers_either(tmp_path: Path, client: Any) -> None:
+    (tmp_path / "notes.h5").write_text("no filterbank")
+    with pytest.raises(ConfigError, match=r"nothing to ingest: .*notes\.h5"):
+        ingest([tmp_path / "notes.h5"], tmp_path / "corpus", client, config=config())
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_a_file_that_cannot_be_read_is_no_reason_for_none(tmp_path: Path) -> None:
+    """It may be mended, and its failures are counted."""
+    (tmp_path / "empty.h5").touch()
+    (tmp_path / "notes.h5").write_text("no filterbank")
+    report = ingest([tmp_path], tmp_path / "corpus", config=config(), serial=True)
+    assert {name: one.reason for name, one in by_name(report).items()} == {
+        "empty.h5": Reason.EMPTY, "notes.h5": Reason.NOT_FILTERBANK}
+    assert CorpusStore.open(tmp_path / "corpus").manifest().files
+
+
+def test_a_corpus_that_another_run_makes_meanwhile_is_added_to(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copies := tmp_path / "copies").mkdir()
+    for path in good.iterdir():
+        shutil.copy(path, copies / path.name)
+    root, really = tmp_path / "corpus", run.require_filterbank
+
+    def meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr(run, "require_filterbank", really)
+        ingest([good], root, config=config(), serial=True)
+
+    monkeypatch.setattr(run, "require_filterbank", meanwhile)
+    report = ingest([copies], root, config=config(), serial=True)
+    assert {one.reason for one in report.reports} == {Reason.DUPLICATE}
+    assert len(CorpusStore.open(root).manifest().sources) == 6
+
+
 @pytest.mark.parametrize("change", [{"step": 128}, {"f_start_mhz": 8419.49}, {"false_alarm": 0.01}, {"keep_all": True}])
 def test_another_identity_is_refused_with_the_difference_named(
     undisturbed: Path, good: Path, change: dict[str, Any]

@@ -40,7 +40,7 @@ def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
     before = len(workers)
     process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
     try:
-        wait_until(lambda: len(workers) == before + 1)
+        wait_until(lambda: len(workers) == before + 1, seconds=90)  # a busy machine starts a process late
         yield process
     finally:
         process.kill()
