@@ -92,6 +92,8 @@ def test_a_wide_range_is_searched_through_its_windows_that_hold_a_signal(archive
     assert result.query_window is not None
     assert result.query_window.channel_start in holding
     assert result.query_window.number == -1
+    assert result[0].query_window == result.query_window
+    assert {hit.query_window.channel_start for hit in result} <= set(holding)  # type: ignore[union-attr]
 
 
 def test_a_wide_range_of_noise_is_searched_through_all_its_windows(archive: Archive) -> None:
