@@ -93,7 +93,7 @@ class Novelty:
             "resolution": self.resolution, "tonight": self.tonight, "earlier": self.earlier,
             "not_judged": self.not_judged, "sample": self.sample, "of_other": self.of_other,
             "threshold": round(self.threshold, 6), "share": self.share, "novel": self.novel,
-            "expected": round(self.expected, 1), "excluded": self.excluded, "unclustered": self.unclustered,
+            "expected": round(self.expected, 3), "excluded": self.excluded, "unclustered": self.unclustered,
             "clusters": [cluster.to_json() for cluster in self.clusters],
         }
 
