@@ -18,6 +18,7 @@ from pipeline.search import open_corpus
 from pipeline.search.nearest import nearest
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
+from pipeline.search.status import IndexStatus
 from pipeline.store import VectorGroup
 from tests.search.conftest import SPEC, Made
 
@@ -142,8 +143,21 @@ def test_status(fill: Callable[..., Made]) -> None:
         "windows_seen": 300, "windows_kept": 90, "vectors": {"random-v1": 90}, "encoder": "random-v1",
         "sources_embedded": {"random-v1": 3}, "windows_lacking": {"random-v1": 0}, "vectors_indexed": 60,
         "vectors_unindexed": 30, "segments": 1, "cells": 0, "size_bytes": on_disk,
+        "index": {"random-v1": {"vectors_indexed": 60, "vectors_unindexed": 30, "segments": 1, "cells": 0}},
     }
     json.dumps(status.to_json())
+
+
+def test_status_tells_encoders_apart(fill: Callable[..., Made]) -> None:
+    made = fill(count=30)
+    made.index(A, C)
+    other = replace(SPEC, name="other")
+    for source_id in (A, B):
+        made.add_vectors(source_id, made.vectors[source_id].astype(np.float32), other)
+    status = made.open().status()
+    assert status.index == {SPEC.key: IndexStatus(60, 30, 1), other.key: IndexStatus(0, 60, 0)}
+    record = status.to_json()
+    assert (record["vectors_indexed"], record["vectors_unindexed"], record["segments"]) == (60, 90, 1)
 
 
 def test_a_stored_window_is_searched_for_without_the_heavy_libraries(fill: Callable[..., Made]) -> None:
