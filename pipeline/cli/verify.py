@@ -42,13 +42,17 @@ def verify(
     rebuilt stays as it is. The options that say where tasks run are for this.
     """
     from pipeline.run import verify as run_verify
+    from pipeline.store.layout import mending
 
     with closing(Show()) as progress:
         found = run_verify(corpus, sample=sample, repair=repair, place=place, serial=serial, listener=progress)
     if as_json:
         put_json(found.to_json())
     else:
-        put("\n".join(summary(found)))
+        lines = summary(found)
+        if found.damages and not repair:
+            lines.append(shown(mending(corpus)))
+        put("\n".join(lines))
     sys.exit(found.exit_code)
 
 

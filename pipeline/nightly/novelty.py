@@ -116,8 +116,9 @@ def judge(corpus: OpenCorpus, tonight: Collection[str], config: NightlyConfig) -
     for source_id, entry in sorted(corpus.manifest.sources.items()):
         if entry.vectors.get(key):
             by_resolution.setdefault(entry.resolution, ([], []))[source_id not in tonight].append(source_id)
-    return [_judge(corpus, key, resolution, new, old, config)
-            for resolution, (new, old) in sorted(by_resolution.items()) if new]
+    with corpus.outlived():
+        return [_judge(corpus, key, resolution, new, old, config)
+                for resolution, (new, old) in sorted(by_resolution.items()) if new]
 
 
 def _judge(

@@ -16,6 +16,7 @@ from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import Manifest, SourceEntry
+from pipeline.store.layout import mending
 from pipeline.text import counted, shown
 
 REPORTED = "reported.json"
@@ -149,7 +150,7 @@ class NightReport:
         environment.filters.update(shown=shown, utc=_utc, number=_number, rough=_rough, counted=counted,
                                    png=lambda picture: base64.b64encode(picture).decode("ascii"))
         template = resources.files("pipeline.nightly").joinpath("report.html.j2").read_text(encoding="utf-8")
-        return environment.from_string(template).render(night=self, artefacts=ARTEFACTS)
+        return environment.from_string(template).render(night=self, artefacts=ARTEFACTS, mending=mending)
 
 
 def read_reported(folder: Path) -> set[str] | None:

@@ -40,7 +40,8 @@ def test_what_is_damaged_is_named_with_what_to_do_and_mended(lookalike: Lookalik
     size = damaged.stat().st_size
     ran = lookalike("verify", "--corpus", root)
     assert (ran.code, ran.err) == (5, "")
-    first, second, third = ran.out.splitlines()
+    first, second, third, fourth = ran.out.splitlines()
+    assert fourth == f"mend it with: lookalike verify --repair --corpus {root}"
     assert first.endswith(": 1 file damaged")
     assert second == f"damaged  source     {source_id}: {damaged}: has {size} bytes, not {size + 1}"
     assert third.startswith("         read ")

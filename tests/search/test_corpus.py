@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,20 @@ def test_what_is_gone_a_day_after_it_was_removed_says_to_open_again(fill: Callab
     shutil.rmtree(made.root / "vectors" / SPEC.key / C)
     with pytest.raises(CorpusDamaged, match=C):  # not removed: damaged
         made.open().search(window=f"{A}/{made.numbers[A][0]}")
+
+
+@pytest.mark.parametrize("damaged", [f"sources/{B}/digests.json", f"vectors/{SPEC.key}/{B}/digests.json",
+                                     f"index/{A}/segment.json", f"index/{A}/vectors.npy"])
+def test_what_is_damaged_is_named_with_a_command_that_mends_it(
+    fill: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, damaged: str
+) -> None:
+    made = fill()
+    made.index(A)
+    (made.root / damaged).write_bytes(b"damaged")
+    monkeypatch.chdir(made.root.parent)
+    with pytest.raises(CorpusDamaged, match=re.escape(damaged.split("/")[1])) as caught:
+        open_corpus(made.root.name).search(window=f"{A}/{made.numbers[A][0]}", k=50)
+    assert str(caught.value).endswith(f"; mend it with: lookalike verify --repair --corpus {made.root.name}")
 
 
 @pytest.mark.parametrize("exact", [False, True])
