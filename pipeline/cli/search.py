@@ -40,8 +40,8 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
               help="Query an array of linear power (spectra, channels), frequency ascending: "
                    "reversed where foff < 0, as blimpy gives it.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
-@click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph. Of up to a million, this is done unasked: it "
-                   "takes no longer than loading what follows a graph.")
+@click.option("--exact", is_flag=True,
+              help="Compare with every vector instead of following the graph. Up to a million are compared unasked.")
 @click.option("--careful", is_flag=True, help="Follow the graph farther: slower, and less is missed.")
 @click.option("--encoder", metavar="NAME",
               help="Compare vectors of this encoder, by key, or by name: of several versions the corpus' own. "

@@ -48,6 +48,7 @@ def test_a_stored_window_is_the_same_query_by_number_and_by_range(archive: Archi
         by_range = corpus.search(file=name, f_start_mhz=record["f_start_mhz"], f_stop_mhz=record["f_stop_mhz"])
         assert list(by_range) == list(by_number)
         assert by_range.query["source"] == source_id
+        assert by_range.query["target"] == record["target"] == "one"
         assert by_range.query_window == by_number.query_window
         np.testing.assert_array_equal(by_range.query_power(), by_number.query_power())
 
