@@ -24,7 +24,7 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready  ## Make .venv with everything in it (once; about 3 GB)
+setup: $(VENV)/.ready  ## Make .venv with everything in it (once; 3.8 GB)
 
 $(VENV)/.ready: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; name another one: make setup PYTHON=python3"; exit 1; }
@@ -67,7 +67,7 @@ train: setup  ## Make the weights of ENCODER=spectral anew, into spectral.npz (a
 status: setup  ## Tell what CORPUS=corpus holds
 	$(RUN) status --corpus "$(CORPUS)"
 
-test: check  ## Check style, types and layers, then run the tests (a few minutes)
+test: check  ## Check style, types and layers, then run the tests (8 to 14 minutes on two cores)
 	$(BIN)/python -m pytest -q -m "not slow and not cluster"
 
 check: setup  ## Style, types and import layers only

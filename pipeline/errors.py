@@ -13,6 +13,7 @@
        ├─ CorpusMismatch(ValueError)         2   another identity; never silently reused
        ├─ CorpusLocked                       4   a live run holds it
        └─ CorpusDamaged                      5   an object is missing or altered
+          └─ SegmentDamaged                      one of the index: what to do, who knows the corpus adds
 """
 
 from __future__ import annotations
@@ -124,3 +125,7 @@ class CorpusLocked(CorpusError):
 
 class CorpusDamaged(CorpusError):
     """An object of the corpus is missing or does not match its digest."""
+
+
+class SegmentDamaged(CorpusDamaged):
+    """A segment of the index is. The message does not say how to mend it: the index does not know its corpus."""

@@ -266,10 +266,12 @@ class Hit:
     """Of a search that compared hits again, pixel by pixel."""
     nearness: float | None = None
     """Of a search in which it counts: how near the query's frequency the window is, from −1 to 1."""
+    query_window: Window | None = None
+    """The window of the query that it resembles most, by which it has its score; None where the query is an array."""
 
     def to_json(self) -> dict[str, Any]:
         """Flat record, as ``search --json`` prints it."""
-        window, match = self.window, self.match
+        window, match, query = self.window, self.match, self.query_window
         return {
             "rank": self.rank,
             "score": round(self.score, 6),
@@ -290,4 +292,8 @@ class Hit:
             "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
             "mirrored": match and match.mirrored,
             "nearness": None if self.nearness is None else round(self.nearness, 6),
+            "query_f_start_mhz": query and round(query.f_start_mhz, 9),
+            "query_f_stop_mhz": query and round(query.f_stop_mhz, 9),
+            "query_t_start_s": query and round(query.t_start_s, 6),
+            "query_t_stop_s": query and round(query.t_stop_s, 6),
         }

@@ -19,19 +19,23 @@ if TYPE_CHECKING:
 
 MOST_HITS = 10
 COLUMNS = 5
-CELL_IN = (2.6, 2.6)
+CELL_IN = (2.85, 2.6)
 """Width and height of a panel with all that is written about it, in inches."""
-AXES_IN = (0.5, 0.46, 1.7, 1.6)
+AXES_IN = (0.5, 0.46, 1.9, 1.6)
 """Left, bottom, width and height of the waterfall in its cell."""
 BAR_IN = (0.05, 0.07)
 """Gap between waterfall and colour bar, and the bar's width."""
-DOTS_PER_INCH = 120
-LONGEST_FILE, LONGEST_TARGET = 36, 16
-"""Characters of a name that fit."""
+RIGHT_IN = 0.35
+"""Beside the last cell: its colour bar alone has a label."""
+DOTS_PER_INCH = 135
+"""Then each of a window's 256 channels is a pixel wide: none goes missing."""
 LEAST_RANGE_DB = 3.0
 """Colours span at least this much, so that pure noise looks like noise."""
 
-_SMALL, _TEXT = 7, 8  # points
+_NAME, _SMALL, _TEXT = 6.5, 7, 8  # points
+_NAME_FONT = "DejaVu Sans Mono"  # comes with matplotlib; each of its letters is .602 times as wide as it is high
+LONGEST_FILE, LONGEST_TARGET = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
+"""Characters of a name that fit over a waterfall."""
 
 
 class Result(Protocol):
@@ -39,7 +43,7 @@ class Result(Protocol):
 
     @property
     def query(self) -> Mapping[str, Any]:
-        """The query; its ``file`` is named in the picture."""
+        """The query; its ``file`` and ``target`` are named in the picture."""
 
     @property
     def hits(self) -> Sequence[Hit]:
@@ -106,7 +110,7 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(CELL_IN[0] * len(hits) + 0.2, CELL_IN[1]))
+    figure = Figure(figsize=(CELL_IN[0] * len(hits) + RIGHT_IN, CELL_IN[1]))
     for column, (hit, power) in enumerate(zip(hits, powers, strict=True)):
         _hit(figure, column, 0, hit, power, is_first=column == 0, is_last=column == len(hits) - 1)
     drawn = BytesIO()
@@ -121,11 +125,11 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     pairs = list(zip(result.hits[:MOST_HITS], powers[:MOST_HITS], strict=True))
     columns = min(len(pairs), COLUMNS)
     rows = max(1, -(-len(pairs) // COLUMNS))
-    figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + 0.2, CELL_IN[1] * rows))
+    figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
     axes, bar = _panel(figure, 0, (rows - 1) / 2)  # half-way up
     _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
-    name = Path(result.query.get("file", "")).name
-    _title(axes, "Query", [_printable(name, LONGEST_FILE)] if name else [])
+    window, file = result.query_window, result.query.get("file", "")
+    _title(axes, "Query", "" if window is None else _observed(result.query.get("target", ""), window), file)
     for spine in axes.spines.values():
         spine.set(edgecolor="tab:red", linewidth=2)
     for i, (hit, power) in enumerate(pairs):
@@ -141,9 +145,11 @@ def _hit(
     """Draw a hit in its cell, and what is known of it above."""
     axes, bar = _panel(figure, column, row)
     _waterfall(axes, bar, power, hit.window, is_first=is_first, is_last=is_last)
-    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.3g}",
-           [f"{_printable(hit.target, LONGEST_TARGET)}  MJD {hit.window.mjd:.5f}",
-            _printable(Path(hit.file).name, LONGEST_FILE)])
+    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.1f}", _observed(hit.target, hit.window), hit.file)
+
+
+def _observed(target: str, window: Window) -> str:
+    return f"{_printable(target, LONGEST_TARGET)}  MJD {window.mjd:.5f}".lstrip()
 
 
 def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:
@@ -209,12 +215,18 @@ def _unit(half_mhz: float) -> tuple[float, str]:
     return 1.0, "MHz"
 
 
-def _title(axes: Axes, head: str, lines: Sequence[str]) -> None:
-    """Write a bold line above a panel, and smaller ones between it and the panel."""
-    axes.set_title(head, loc="left", fontsize=_TEXT, fontweight="bold", pad=5 + 1.25 * _SMALL * len(lines))
-    note = axes.annotate("\n".join(lines), (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points",
-                         fontsize=_SMALL, color="0.25", annotation_clip=False)
-    note.set_parse_math(False)  # a dollar sign in a name begins no formula
+def _title(axes: Axes, head: str, observed: str, file: str) -> None:
+    """Write a bold line above a panel; between it and the panel, what was observed and the name of the file, if any."""
+    name = _printable(Path(file).name, LONGEST_FILE)
+    lines = [(name, _NAME, _NAME_FONT), (observed, _SMALL, None)]
+    above = 4.0
+    for text, points, font in lines:
+        if text:
+            note = axes.annotate(text, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points",
+                                 fontsize=points, family=font, color="0.25", annotation_clip=False)
+            note.set_parse_math(False)  # a dollar sign in a name begins no formula
+            above += 1.25 * _SMALL
+    axes.set_title(head, loc="left", fontsize=_TEXT, fontweight="bold", pad=1 + above)
 
 
 def _printable(text: str, longest: int) -> str:

@@ -46,6 +46,7 @@ def test_classes_say_who_must_act() -> None:
         "PipelineError": 1, "RunError": 1,
         "ConfigError": 2, "EncoderError": 2, "QueryError": 2, "CorpusNotFound": 2, "CorpusMismatch": 2,
         "SourceError": 3, "CorpusLocked": 4, "CorpusError": 5, "CorpusDamaged": 5,
+        "SegmentDamaged": 5,
     }
 
 

@@ -129,4 +129,13 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "mjd": 57650.78, "snr": 24.51, "merged": [8, 9],
         "correlation": None, "shift_hz": None, "shift_s": None, "extra_drift_hz_per_s": None, "mirrored": None,
         "nearness": None,
+        "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
     }
+
+
+def test_a_hit_tells_which_window_of_the_query_it_resembles() -> None:
+    window = Window("A", 7, 1792, 2048, 0, 16, 8419.2, 8419.3, 0.0, 292.0577761, 57650.78)
+    asked = Window("B", -1, 10, 266, 16, 32, 1400.1234567891, 1400.1241721092, 292.0577761, 584.1155522, 57650.78)
+    record = Hit(1, 0.9, window, "A", "/a.h5", "A", 6, 24.5, query_window=asked).to_json()
+    assert [record[name] for name in ("query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s")
+            ] == [1400.123456789, 1400.124172109, 292.057776, 584.115552]

@@ -17,6 +17,7 @@ from pipeline.windows import Tiling
 
 with warnings.catch_warnings():  # blimpy pins a pyparsing that imports what Python 3.11 has deprecated
     warnings.simplefilter("ignore", DeprecationWarning)
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.image import imread
 
@@ -48,7 +49,8 @@ def noise(seed: int = 0, count: int = 1) -> np.ndarray:
 
 def drawn(count: int, **changes: object) -> Figure:
     hits = [hit(rank, **changes) for rank in range(1, count + 1)]
-    return _gallery(Result(noise()[0], hits, TILING.window("A", 7), {"file": "/data/query.h5"}), noise(1, count))
+    query = {"file": "/data/query.h5", "target": "HIP1"}
+    return _gallery(Result(noise()[0], hits, TILING.window("A", 7), query), noise(1, count))
 
 
 def waterfalls(figure: Figure) -> list:
@@ -102,6 +104,14 @@ def test_colours_span_noise_and_signal_but_not_single_pixels() -> None:
     assert high - low == 3
 
 
+def test_no_channel_is_too_narrow_for_a_pixel(tmp_path: Path) -> None:
+    power = np.ones((16, 256))
+    power[:, ::2] = 100
+    image = imread(plot_gallery(tmp_path / "comb.png", Result(power), []))
+    along = image[image.shape[0] // 2, :, 1] > 0.5  # green, of which viridis has little where power is low
+    assert np.count_nonzero(along[1:] & ~along[:-1]) >= 128
+
+
 def test_an_array_has_channels_and_spectra() -> None:
     axes = waterfalls(_gallery(Result(noise()[0]), []))[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Channel", "Spectrum")
@@ -116,9 +126,37 @@ def test_a_wide_window_is_measured_in_khz() -> None:
 
 def test_titles_say_rank_score_snr_target_and_file() -> None:
     query, axes = waterfalls(drawn(1))
-    assert (query.get_title(loc="left"), query.texts[0].get_text()) == ("Query", "query.h5")
+    assert [text.get_text() for text in query.texts] == ["query.h5", "HIP1  MJD 57436.50000"]
+    assert query.get_title(loc="left") == "Query"
     assert axes.get_title(loc="left") == "1.  score 0.990   SNR 12.3"
-    assert axes.texts[0].get_text() == "HIP77257  MJD 57436.50338\nGBT_57436_51432_HIP77257_fine.h5"
+    assert [text.get_text() for text in axes.texts] == [
+        "GBT_57436_51432_HIP77257_fine.h5", "HIP77257  MJD 57436.50338"]
+    _, axes = waterfalls(drawn(1, snr=135.46))
+    assert axes.get_title(loc="left").endswith("SNR 135.5"), "as in the table"
+
+
+def test_an_array_has_no_target_and_no_time() -> None:
+    assert list(waterfalls(_gallery(Result(noise()[0]), []))[0].texts) == []
+
+
+def test_what_is_written_covers_nothing_and_stays_in_the_picture() -> None:
+    """The widest letters and ticks there are."""
+    power = noise(1, 2)
+    power[:] = 10 ** (power.clip(0.9, 1.1) - 1)  # so little that ticks have decimals, and signs
+    hits = [hit(rank, file="/d/" + "W" * 99, target="W" * 99) for rank in (1, 2)]
+    figure = _gallery(Result(power[0], hits, TILING.window("A", 7), {"file": "W" * 99, "target": "W" * 99}), power)
+    FigureCanvasAgg(figure).draw()
+    for axes in waterfalls(figure):
+        panel = axes.get_window_extent()
+        head, name, observed = (text.get_window_extent() for text in (axes._left_title, *axes.texts))
+        assert panel.y1 < name.y0 < name.y1 <= observed.y0 < observed.y1 <= head.y0
+        assert name.x1 <= panel.x1
+        assert head.y1 < figure.bbox.y1
+    bars = [axes for axes in figure.axes if not axes.images]
+    label = bars[-1].yaxis.label.get_window_extent()
+    ticks = bars[-1].get_yticklabels()
+    assert any(text.get_text() == "\N{MINUS SIGN}0.5" for text in ticks)
+    assert max(text.get_window_extent().x1 for text in ticks) <= label.x0 < label.x1 < figure.bbox.x1 - 5
 
 
 def test_names_of_any_kind_are_drawn(tmp_path: Path) -> None:

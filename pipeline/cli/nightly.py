@@ -55,7 +55,8 @@ def nightly(
     the new windows resemble nothing of earlier nights. A file that failed is
     tried again after 1, 2, 4, 8 ... nights; what fails too often is left alone
     until it changes ([nightly] in corpus.toml), and listed every night. Exits
-    with 3 if anything failed, with 4 if another run is at it.
+    with 3 if anything failed this night or was found damaged (files that failed
+    only in earlier nights do not count), with 4 if another run is at it.
 
     A new corpus is made as corpus.toml in its folder says; or make it with
     lookalike ingest and its flags.

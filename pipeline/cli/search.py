@@ -19,11 +19,12 @@ from pipeline.errors import QueryError
 from pipeline.text import counted, shown
 
 if TYPE_CHECKING:
+    from pipeline.model import Window
     from pipeline.search import Corpus, Filters, SearchResult
 
 COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s",
            "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored",
-           "nearness")
+           "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s")
 """Of the CSV: the keys of a hit in JSON."""
 
 
@@ -39,7 +40,8 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
               help="Query an array of linear power (spectra, channels), frequency ascending: "
                    "reversed where foff < 0, as blimpy gives it.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
-@click.option("--exact", is_flag=True, help="Compare with every vector instead of following the graph.")
+@click.option("--exact", is_flag=True,
+              help="Compare with every vector instead of following the graph. Up to a million are compared unasked.")
 @click.option("--careful", is_flag=True, help="Follow the graph farther: slower, and less is missed.")
 @click.option("--encoder", metavar="NAME",
               help="Compare vectors of this encoder, by key, or by name: of several versions the corpus' own. "
@@ -69,7 +71,9 @@ def search(
 
     The pattern is a range of a file, a window of the corpus, or an array. The
     query itself is not among its hits; windows of one signal that touch are one
-    hit. The score is cosine similarity. With --rerank there is a second one, the
+    hit. A wide range, or one of several time blocks, is searched through each of
+    its windows that holds a signal: the table then says which one a hit resembles.
+    The score is cosine similarity. With --rerank there is a second one, the
     correlation of the images where they lie best over each other, from 0 to 1;
     hits are ordered by both.
 
@@ -161,18 +165,23 @@ def table(result: SearchResult) -> list[str]:
     if not result:
         return [shown(line) for line in lines]
     lines += _order(result)
+    has_several = result.query.get("windows", 1) > 1
     second = f" {'correlation':>11}" if result[0].match else ""
-    lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}  window")
+    like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
+    lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
         merged = f" and {len(hit.merged)} touching" if hit.merged else ""
         second = f" {hit.match.correlation:11.3f}" if hit.match else ""
-        lines.append(
-            f"{hit.rank:>3} {hit.score:6.3f}{second} {window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
-            f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f} {window.mjd:12.5f} {hit.snr:7.1f}  "
-            f"{hit.source_id}/{window.number}{merged}"
-        )
+        like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
+        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
+                     f"  {hit.source_id}/{window.number}{merged}")
     return [shown(line) for line in lines]
+
+
+def _place(window: Window) -> str:
+    return (f"{window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
+            f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f}")
 
 
 def _order(result: SearchResult) -> list[str]:

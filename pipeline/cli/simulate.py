@@ -23,7 +23,8 @@ SUFFIXES = (".h5", ".hdf5", ".fil")
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.h5|OUT.fil")
 @click.option("--signals", type=click.IntRange(0), default=96, show_default=True, metavar="N", help="How many signals.")
 @click.option("--family", "families", multiple=True, metavar="NAME",
-              help="Only this kind of signals, or random ones; may be repeated. Default: the twelve usual ones.")
+              help="Only this kind of signals, or random: another each time; may be repeated. Default: the twelve "
+                   "usual ones.")
 @click.option("--gain-spread", type=click.FloatRange(0, 1), default=0.01, show_default=True, metavar="SHARE",
               help="Spread of the gain of whole rows; strong interference makes it 0.08.")
 @click.option("--snr", nargs=2, type=float, default=(6.0, 60.0), show_default=True, metavar="LOW HIGH",

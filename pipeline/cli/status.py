@@ -41,9 +41,9 @@ def lines(status: CorpusStatus) -> list[str]:
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
         *(f"vectors   {count:,} of {key}{_remarks(status, key)}" for key, count in status.vectors.items()),
-        f"index     {counted(status.vectors_indexed, 'vector')} in {counted(status.segments, 'segment')}"
-        f"{' of ' + counted(status.cells, 'cell') if status.cells else ''}, "
-        f"{status.vectors_unindexed:,} scanned exactly",
+        *(f"index     {one.vectors_indexed:,} of {key} in {counted(one.segments, 'segment')}"
+          f"{' of ' + counted(one.cells, 'cell') if one.cells else ''}, {one.vectors_unindexed:,} scanned exactly"
+          for key, one in status.index.items()),
     ]
 
 

@@ -42,21 +42,27 @@ def verify(
     rebuilt stays as it is. The options that say where tasks run are for this.
     """
     from pipeline.run import verify as run_verify
+    from pipeline.store.layout import mending
 
     with closing(Show()) as progress:
         found = run_verify(corpus, sample=sample, repair=repair, place=place, serial=serial, listener=progress)
     if as_json:
         put_json(found.to_json())
     else:
-        put("\n".join(summary(found)))
+        lines = summary(found)
+        if found.damages and not repair:
+            lines.append(shown(mending(corpus)))
+        put("\n".join(lines))
     sys.exit(found.exit_code)
 
 
 def summary(found: Verification) -> list[str]:
     """Tell what was read, mended, and is damaged."""
     of = "" if found.objects == found.objects_in_all else f" of {found.objects_in_all:,}"
+    turns = "" if found.objects or not of else f"; it was no object's turn: each has one in {1 / found.sample:.0f} days"
+    as_written = "manifest and identity as written" if turns else "all as written"
     lines = [f"{found.objects:,}{of} objects, {found.bytes_read / 1e9:,.3f} GB, read in {duration(found.elapsed_s)}: "
-             + (f"{counted(len(found.damages), 'file')} damaged" if found.damages else "all as written")]
+             + (f"{counted(len(found.damages), 'file')} damaged" if found.damages else as_written) + turns]
     lines += [f"mended   {_what(one)}" for one in found.mended]
     for one in found.damages:
         lines += [f"damaged  {_what(one)}", f"         {shown(one.remedy)}"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ from pipeline.evaluate.steps import ENOUGH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    _Panel = Callable[[Axes, Report], None]
 
 PANEL_IN = (5.6, 4.0)
 DOTS_PER_INCH = 120
@@ -29,30 +32,43 @@ def draw(path: Path, report: Report) -> Path:
         Nothing that could be drawn was measured, the file cannot be written, or its suffix is none of a picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     panels = [panel for panel, is_there in _panels(report) if is_there]
     if not panels:
         raise ConfigError(f"{path}: nothing to draw: pictures show retrieval, gate, step and depth; add one by --part")
-    columns, rows = min(len(panels), 2), -(-len(panels) // 2)
-    figure = Figure(figsize=(PANEL_IN[0] * columns, PANEL_IN[1] * rows), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(_figure(panels, report))
     formats = canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:
         raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
                           f"{', '.join(sorted(formats))}")
-    for k, panel in enumerate(panels):
-        panel(figure.add_subplot(rows, columns, k + 1), report)
     try:
-        figure.savefig(path, dpi=DOTS_PER_INCH)
+        canvas.figure.savefig(path, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
     return path
 
 
-def _panels(report: Report) -> list[tuple[Callable[[Axes, Report], None], bool]]:
+def _figure(panels: Sequence[_Panel], report: Report) -> Figure:
+    from matplotlib.figure import Figure
+
+    columns, rows = min(len(panels), 2), -(-len(panels) // 2)
+    figure = Figure(figsize=(PANEL_IN[0] * columns, PANEL_IN[1] * rows), layout="constrained")
+    for k, panel in enumerate(panels):
+        panel(figure.add_subplot(rows, columns, k + 1), report)
+    return figure
+
+
+def _panels(report: Report) -> list[tuple[_Panel, bool]]:
     return [(_draw_retrieval, bool(report.retrieval)), (_draw_gate, report.gate is not None),
             (_draw_step, bool(report.step)), (_draw_depth, bool(report.depth))]
+
+
+def _head(axes: Axes, title: str) -> None:
+    """Write the title, and between it and the panel the legend, which covers nothing there."""
+    legend = axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False,
+                         borderaxespad=0.1)
+    rows = -(-len(legend.get_texts()) // 4)
+    axes.set_title(title, pad=8 + 12 * rows)
 
 
 def _draw_retrieval(axes: Axes, report: Report) -> None:
@@ -64,8 +80,8 @@ def _draw_retrieval(axes: Axes, report: Report) -> None:
         axes.bar(np.arange(len(sets)) + (k + 0.5) * width - 0.4, heights, width, label=name)
     labels = [f"{spec.name}\n{spec.snr[0]:g}–{spec.snr[1]:g}" for spec in sets]
     axes.set_xticks(np.arange(len(sets)), labels, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
-    axes.set(ylim=(0, 1), ylabel="mean average precision", title="Retrieval by kind and SNR per bin")
-    axes.legend(fontsize=7, loc="lower left")
+    axes.set(ylim=(0, 1), ylabel="mean average precision")
+    _head(axes, "Retrieval by kind and SNR per bin")
 
 
 def _draw_gate(axes: Axes, report: Report) -> None:
@@ -76,10 +92,10 @@ def _draw_gate(axes: Axes, report: Report) -> None:
         axes.plot(curve.snrs, shares, color="0.8", linewidth=0.8)
     for one in curve.points:
         axes.plot(curve.snrs, one.overall, marker="o", markersize=3, label=f"false alarms {one.false_alarm:g}")
-    axes.set(xscale="log", ylim=(0, 1.02), xlabel="SNR per bin", ylabel="share kept", title="Gate: operating curve")
+    axes.set(xscale="log", ylim=(0, 1.02), xlabel="SNR per bin", ylabel="share kept")
     axes.set_xticks(curve.snrs, [f"{snr:g}" for snr in curve.snrs], minor=False)
     axes.minorticks_off()
-    axes.legend(fontsize=7, loc="lower right")
+    _head(axes, "Gate: operating curve")
 
 
 def _draw_step(axes: Axes, report: Report) -> None:
@@ -89,9 +105,8 @@ def _draw_step(axes: Axes, report: Report) -> None:
         [line] = axes.plot(at, [one.found_on_boundary for one in curve.steps], marker="o", markersize=3, label=name)
         axes.plot(at, [one.recalled_on_boundary for one in curve.steps], linestyle="--", color=line.get_color())
     axes.axhline(ENOUGH, color="0.6", linewidth=0.8)
-    axes.set(ylim=(0, 1.02), xticks=at, xlabel="step [channels]", ylabel="share of signals on a boundary",
-             title="Found (solid), recalled (dashed), by step")
-    axes.legend(fontsize=7, loc="lower left")
+    axes.set(ylim=(0, 1.02), xticks=at, xlabel="step [channels]", ylabel="share of signals on a boundary")
+    _head(axes, "Found (solid), recalled (dashed), by step")
 
 
 def _draw_depth(axes: Axes, report: Report) -> None:
@@ -100,6 +115,5 @@ def _draw_depth(axes: Axes, report: Report) -> None:
         stored = [one for one in depths if one.bits != 32]
         axes.plot([one.bits for one in stored], [one.scores.mean_average_precision for one in stored], marker="o",
                   markersize=3, label=name)
-    axes.set(ylim=(0, 1.02), xticks=BITS, xlabel="bits a pixel", ylabel="mean average precision",
-             title="Depth of cutouts")
-    axes.legend(fontsize=7, loc="lower left")
+    axes.set(ylim=(0, 1.02), xticks=BITS, xlabel="bits a pixel", ylabel="mean average precision")
+    _head(axes, "Depth of cutouts")

@@ -14,22 +14,26 @@ A block holds, of a multiple of eight samples, first the lowest bit of all, then
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from pipeline.filterbank.chunks import GROUP, HEAD_BYTES
+from pipeline.lanes import intrinsic
 
 SAMPLE_BYTES = 4
+BITS = 8 * SAMPLE_BYTES
+TILE = 64
+"""Bytes of each plane that are gathered together."""
 
 _compiled = njit(cache=True, nogil=True)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _copy(typing: Any, target: Any, to: Any, source: Any, start: Any, count: Any) -> Any:
     """Copy bytes between uint8 arrays, which must not overlap: many short runs, so a loop of any kind is too slow."""
 
@@ -223,47 +227,78 @@ def _length(stored, at, end, count):  # type: ignore[no-untyped-def]
 def _unshuffle(planes, count, out, to):  # type: ignore[no-untyped-def]
     """Gather the bits of ``count`` samples into bytes of ``out``."""
     width = count // GROUP
-    whole = width - width % GROUP
-    for byte in range(0, whole, GROUP):
-        _gather(planes, byte, width, out, to + SAMPLE_BYTES * GROUP * byte)
-    samples = out[to : to + SAMPLE_BYTES * count].view(np.uint32)
-    for i in range(GROUP * whole, count):
-        sample = np.uint32(0)
-        for bit in range(8 * SAMPLE_BYTES):
-            sample |= np.uint32((planes[bit * width + i // GROUP] >> np.uint8(i % GROUP)) & 1) << np.uint32(bit)
-        samples[i] = sample
+    rest = width % TILE
+    for byte in range(0, width - rest, TILE):
+        _gather(planes, byte, width, out, to + BITS * byte)
+    if rest:
+        some, samples = np.empty(BITS * TILE, np.uint8), np.empty(BITS * TILE, np.uint8)
+        for plane in range(BITS):
+            _copy(some, TILE * plane, planes, width * plane + width - rest, rest)
+        _gather(some, 0, TILE, samples, 0)
+        _copy(out, to + BITS * (width - rest), samples, 0, BITS * rest)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _gather(typing: Any, planes: Any, at: Any, apart: Any, out: Any, to: Any) -> Any:
-    """Gather the bits of 64 samples, eight bytes of each plane, which are so far ``apart``, into bytes of ``out``.
+    """Gather the bits of 512 samples, 64 bytes of each plane, which are so far ``apart``, into bytes of ``out``."""
 
-    The bits of a plane choose which of 64 bytes get that bit: processors have instructions for just that.
-    """
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         source, target = (context.make_array(signature.args[i])(context, builder, values[i]).data for i in (0, 3))
         _, at, apart, _, to = values
-        byte, bits = ir.VectorType(ir.IntType(8), 64), ir.VectorType(ir.IntType(1), 64)
-        nothing, parts = ir.Constant(byte, [0] * 64), []
-        for k in range(SAMPLE_BYTES):
-            of_byte = []
-            for bit in range(8):
-                place = builder.add(at, builder.mul(apart, ir.Constant(apart.type, 8 * k + bit)))
-                plane = builder.bitcast(builder.gep(source, [place]), ir.IntType(64).as_pointer())
-                chosen = builder.bitcast(builder.load(plane, align=1), bits)
-                of_byte.append(builder.select(chosen, ir.Constant(byte, [1 << bit] * 64), nothing))
-            while len(of_byte) > 1:
-                of_byte = [builder.or_(*of_byte[i : i + 2]) for i in range(0, len(of_byte), 2)]
-            parts += of_byte
-        halves = [builder.bitcast(_interleaved(builder, *pair), ir.VectorType(ir.IntType(16), 64))
-                  for pair in (parts[:2], parts[2:])]
-        samples = _interleaved(builder, *halves)
-        builder.store(samples, builder.bitcast(builder.gep(target, [to]), samples.type.as_pointer()), align=1)
+        line = ir.VectorType(ir.IntType(8), TILE)
+
+        def place(base: Any, first: Any, distance: Any) -> Any:
+            return builder.bitcast(builder.gep(base, [builder.add(first, distance)]), line.as_pointer())
+
+        bytes_of_samples = []
+        for first in range(0, BITS, 8):
+            bits = [builder.load(place(source, at, builder.mul(apart, ir.Constant(apart.type, first + k))), align=1)
+                    for k in range(8)]
+            bytes_of_samples.append(_transposed(context, builder, bits))
+        for k, parts in enumerate(zip(*bytes_of_samples, strict=True)):
+            for i, samples in enumerate(_woven(builder, parts)):
+                builder.store(samples, place(target, to, ir.Constant(to.type, TILE * (len(parts) * k + i))), align=1)
         return context.get_dummy_value()
 
     return types.void(planes, types.intp, types.intp, out, types.intp), generate
 
 
-def _interleaved(builder: Any, a: Any, b: Any) -> Any:
-    order = [i + j * a.type.count for i in range(a.type.count) for j in (0, 1)]
-    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order))
+def _transposed(context: Any, builder: Any, bits: list[Any]) -> list[Any]:
+    """Make bytes, in order, of eight vectors of their bits, the lowest first."""
+    if "+gfni" in context.codegen()._tm_features and "+avx512bw" in context.codegen()._tm_features:
+        # multiplies 8 × 8 bits, the last row first, by a column of bits: by each of the unit columns, that transposes
+        line, byte = bits[0].type, ir.IntType(8)
+        units, nothing = ir.Constant(line, [1 << i for i in range(8)] * (TILE // 8)), ir.Constant(byte, 0)
+        multiply = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(line, [line, line, byte]), "llvm.x86.vgf2p8affineqb.512")
+        return [builder.call(multiply, [units, square, nothing]) for square in _woven(builder, bits[::-1])]
+    return [_transposed_squares(builder, squares) for squares in _woven(builder, bits)]
+
+
+def _transposed_squares(builder: Any, squares: Any) -> Any:
+    """Swap, in each 8 × 8 bits, those beside the diagonal, then pairs, then fours (Warren, Hacker's Delight, 7-3)."""
+    whole = ir.VectorType(ir.IntType(64), TILE // 8)
+    turned = builder.bitcast(squares, whole)
+    for apart, above in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0)):
+        by = ir.Constant(whole, [apart] * whole.count)
+        differ = builder.and_(builder.xor(turned, builder.lshr(turned, by)), ir.Constant(whole, [above] * whole.count))
+        turned = builder.xor(builder.xor(turned, differ), builder.shl(differ, by))
+    return builder.bitcast(turned, squares.type)
+
+
+def _woven(builder: Any, threads: Sequence[Any]) -> list[Any]:
+    """Take the first byte of each vector, then the second of each …: as many vectors, whose number is a power of 2."""
+    woven, bytes_each = [[thread] for thread in threads], 1
+    while len(woven) > 1:
+        woven = [[part for pair in zip(*pairs, strict=True) for part in _pairwise(builder, *pair, bytes_each)]
+                 for pairs in zip(woven[::2], woven[1::2], strict=True)]
+        bytes_each *= 2
+    return woven[0]
+
+
+def _pairwise(builder: Any, a: Any, b: Any, bytes_each: int) -> list[Any]:
+    """Take so many bytes of ``a``, then as many of ``b`` …: two vectors."""
+    of_a = np.arange(TILE).reshape(-1, bytes_each)
+    order = np.stack([of_a, of_a + TILE], axis=1).reshape(2, TILE)
+    index = ir.VectorType(ir.IntType(32), TILE)
+    return [builder.shuffle_vector(a, b, ir.Constant(index, half.tolist())) for half in order]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.durable import make_folder, publish_folder, write_npy
-from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch
+from pipeline.errors import CorpusError, CorpusMismatch, SegmentDamaged
 
 RECORD_FILE = "segment.json"
 FORMAT = "lookalike-segment"
@@ -87,7 +87,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
     Raises
     ------
-    CorpusDamaged
+    SegmentDamaged
         The folder or the file is missing, or not as it was written.
     CorpusMismatch
         It was written by a newer version of this program.
@@ -98,11 +98,11 @@ def read_record(folder: Path) -> dict[str, Any]:
         digest = record.pop("sha256")
         kind, version = record["format"], record["format_version"]
     except OSError as error:
-        raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); rebuild the index") from error
+        raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, LookupError, AttributeError, TypeError) as error:
-        raise CorpusDamaged(f"{path}: not the record of a segment ({error!r}); rebuild the index") from error
+        raise SegmentDamaged(f"{path}: not the record of a segment ({error!r})") from error
     if digest != _record_digest(record) or kind != FORMAT:
-        raise CorpusDamaged(f"{path}: altered since it was written; rebuild the index")
+        raise SegmentDamaged(f"{path}: altered since it was written")
     if version != FORMAT_VERSION:
         raise CorpusMismatch(f"{path}: format version {version}, this program reads {FORMAT_VERSION}; "
                              "update the program or rebuild the index")
@@ -119,24 +119,24 @@ def map_arrays(
         try:
             size = path.stat().st_size
             if size != entry["bytes"]:
-                raise CorpusDamaged(f"{path}: {size} bytes, {entry['bytes']} were written; rebuild the index")
+                raise SegmentDamaged(f"{path}: {size} bytes, {entry['bytes']} were written")
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except OSError as error:
-            raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); rebuild the index") from error
+            raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
-            raise CorpusDamaged(f"{path}: not a plain array ({error}); rebuild the index") from error
+            raise SegmentDamaged(f"{path}: not a plain array ({error})") from error
         found = (array.dtype.str, array.ndim, list(array.shape), array.flags.c_contiguous)
         if found != (dtype, axes, entry["shape"], True):
-            raise CorpusDamaged(f"{path}: type {array.dtype.str} and shape {list(array.shape)}, "
-                                f"{dtype} and {entry['shape']} were written; rebuild the index")
+            raise SegmentDamaged(f"{path}: type {array.dtype.str} and shape {list(array.shape)}, "
+                                f"{dtype} and {entry['shape']} were written")
         arrays[name] = array.view(np.ndarray)
     return arrays
 
 
 def verify_arrays(folder: Path, record: Mapping[str, Any]) -> None:
-    """Read every array and compare its sha256, else raise :class:`CorpusDamaged` naming the file."""
+    """Read every array and compare its sha256, else raise :class:`SegmentDamaged` naming the file."""
     for path, message in array_faults(folder, record):
-        raise CorpusDamaged(f"{path}: {message}; rebuild the index")
+        raise SegmentDamaged(f"{path}: {message}")
 
 
 def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -168,8 +168,8 @@ def segment_faults(
         return
     try:
         record = read_record(folder)
-    except (CorpusDamaged, CorpusMismatch) as error:
-        yield path, str(error).removeprefix(f"{path}: ").removesuffix("; rebuild the index")
+    except (SegmentDamaged, CorpusMismatch) as error:
+        yield path, str(error).removeprefix(f"{path}: ")
         return
     if expected is not None and (_tuple(record["source_ids"]), record["rows"]) != (_tuple(expected[0]), expected[1]):
         sources = "" if record["source_ids"] is None else f" of {len(record['source_ids'])} sources"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError, CorpusDamaged
+from pipeline.errors import ConfigError, SegmentDamaged
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ def require_pynndescent() -> None:
 
 
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:
-    """Check every number by which compiled code steps through memory, else raise :class:`CorpusDamaged`."""
+    """Check every number by which compiled code steps through memory, else raise :class:`SegmentDamaged`."""
     indptr, indices, children = arrays["graph_indptr"], arrays["graph_indices"], arrays["tree_children"]
     internal = children[:, 0] > 0
     nodes = np.arange(len(children))[internal, None]
@@ -153,8 +153,7 @@ def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, 
     }
     for name, is_sound in checks.items():
         if not is_sound:
-            raise CorpusDamaged(f"{folder / name}.npy: holds numbers that fit no graph of {count} vectors; "
-                                "rebuild the index")
+            raise SegmentDamaged(f"{folder / name}.npy: holds numbers that fit no graph of {count} vectors")
 
 
 def is_indptr(indptr: NDArray[np.integer], count: int, total: int) -> bool:

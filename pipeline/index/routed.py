@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.durable import atomic_file, publish_folder, write_npy
-from pipeline.errors import CorpusDamaged
+from pipeline.errors import CorpusDamaged, SegmentDamaged
 from pipeline.index.cells import SHARES, cells_of
 from pipeline.index.folder import (
     PARTIAL_SUFFIX,
@@ -47,7 +47,7 @@ class Routing:
 
         Raises
         ------
-        CorpusDamaged
+        SegmentDamaged
             A file is missing or is not what was written; the message names it.
         CorpusMismatch
             It was written by a newer version of this program.
@@ -56,7 +56,7 @@ class Routing:
         centroids = map_arrays(folder, record, ROUTED_ARRAY_TYPES)["centroids"]
         verify_arrays(folder, record)
         if len(centroids) != cells or len(record["margins"]) != len(SHARES):
-            raise CorpusDamaged(f"{folder}: has {len(centroids)} cells, not {cells}; rebuild the index")
+            raise SegmentDamaged(f"{folder}: has {len(centroids)} cells, not {cells}")
         return cls(np.array(centroids), tuple(record["margins"]))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.errors import CorpusDamaged
+from pipeline.errors import SegmentDamaged
 from pipeline.index.exact import checked_queries, exact_neighbors
 from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, map_arrays, read_record, verify_arrays
 from pipeline.index.graph import (
@@ -77,7 +77,7 @@ class Segment:
 
         Raises
         ------
-        CorpusDamaged
+        SegmentDamaged
             A file is missing or is not what was written; the message names it.
         CorpusMismatch
             It was written by a newer version of this program.
@@ -96,8 +96,8 @@ class Segment:
         }
         for name, is_sound in checks.items():
             if not is_sound:
-                raise CorpusDamaged(f"{folder / name}.npy: does not fit a segment of {count} vectors and "
-                                    f"{rows} rows; rebuild the index")
+                raise SegmentDamaged(f"{folder / name}.npy: does not fit a segment of {count} vectors and "
+                                    f"{rows} rows")
         return cls(folder, record, arrays, source_ids)
 
     @property
@@ -126,7 +126,7 @@ class Segment:
         return self._vectors[np.searchsorted(self._posting_indptr, of_one_type, side="right") - 1]
 
     def verify(self) -> None:
-        """Read all files and compare their digests, else raise :class:`CorpusDamaged` naming the file."""
+        """Read all files and compare their digests, else raise :class:`SegmentDamaged` naming the file."""
         verify_arrays(self.folder, self._record)
 
     def search(
@@ -161,7 +161,7 @@ class Segment:
         ------
         QueryError
             A query is zero, not finite or of another dimension, or ``k`` is below 1; nothing was searched.
-        CorpusDamaged
+        SegmentDamaged
             The graph's arrays are not what was written.
         """
         checked = checked_queries(queries, k, self.dimension)

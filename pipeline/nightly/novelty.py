@@ -93,7 +93,7 @@ class Novelty:
             "resolution": self.resolution, "tonight": self.tonight, "earlier": self.earlier,
             "not_judged": self.not_judged, "sample": self.sample, "of_other": self.of_other,
             "threshold": round(self.threshold, 6), "share": self.share, "novel": self.novel,
-            "expected": round(self.expected, 1), "excluded": self.excluded, "unclustered": self.unclustered,
+            "expected": round(self.expected, 3), "excluded": self.excluded, "unclustered": self.unclustered,
             "clusters": [cluster.to_json() for cluster in self.clusters],
         }
 
@@ -116,8 +116,9 @@ def judge(corpus: OpenCorpus, tonight: Collection[str], config: NightlyConfig) -
     for source_id, entry in sorted(corpus.manifest.sources.items()):
         if entry.vectors.get(key):
             by_resolution.setdefault(entry.resolution, ([], []))[source_id not in tonight].append(source_id)
-    return [_judge(corpus, key, resolution, new, old, config)
-            for resolution, (new, old) in sorted(by_resolution.items()) if new]
+    with corpus.outlived():
+        return [_judge(corpus, key, resolution, new, old, config)
+                for resolution, (new, old) in sorted(by_resolution.items()) if new]
 
 
 def _judge(

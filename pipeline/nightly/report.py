@@ -16,6 +16,7 @@ from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import Manifest, SourceEntry
+from pipeline.store.layout import mending
 from pipeline.text import counted, shown
 
 REPORTED = "reported.json"
@@ -146,10 +147,10 @@ class NightReport:
         from jinja2 import Environment, StrictUndefined
 
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-        environment.filters.update(shown=shown, utc=_utc, number=_number, counted=counted,
+        environment.filters.update(shown=shown, utc=_utc, number=_number, rough=_rough, counted=counted,
                                    png=lambda picture: base64.b64encode(picture).decode("ascii"))
         template = resources.files("pipeline.nightly").joinpath("report.html.j2").read_text(encoding="utf-8")
-        return environment.from_string(template).render(night=self, artefacts=ARTEFACTS)
+        return environment.from_string(template).render(night=self, artefacts=ARTEFACTS, mending=mending)
 
 
 def read_reported(folder: Path) -> set[str] | None:
@@ -192,3 +193,7 @@ def _utc(when: datetime) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _rough(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

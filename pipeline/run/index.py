@@ -19,12 +19,13 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.config import IndexConfig
-from pipeline.errors import PipelineError, RunError
+from pipeline.errors import CorpusDamaged, PipelineError, RunError, SegmentDamaged
 from pipeline.index import PARTIAL_SUFFIX
 from pipeline.run.engine import Engine, pump
 from pipeline.run.ingest import is_unwritable, unwritable
 from pipeline.run.routed import build_routed
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
+from pipeline.store.layout import mending
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,8 @@ def _outcomes(
         return True
 
     for (name, ticket), outcome in pump(engine, submit_next):
+        if isinstance(outcome, SegmentDamaged):
+            raise CorpusDamaged(f"{outcome}; {mending(store.root)}") from outcome
         if isinstance(outcome, PipelineError):
             raise outcome
         if isinstance(outcome, BaseException):

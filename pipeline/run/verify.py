@@ -82,6 +82,8 @@ class Verification:
     """What was, and has been rebuilt."""
     notes: tuple[str, ...] = field(default=())
     """What else there is to know."""
+    sample: float = 1.0
+    """Share of the objects whose turn it was: of few objects it may have been none's."""
 
     @property
     def exit_code(self) -> int:
@@ -91,8 +93,9 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """Record for ``verify --json``."""
         return {
-            "objects": self.objects, "objects_in_all": self.objects_in_all, "bytes_read": self.bytes_read,
-            "elapsed_s": round(self.elapsed_s, 3), "damages": [one.to_json() for one in self.damages],
+            "objects": self.objects, "objects_in_all": self.objects_in_all, "sample": self.sample,
+            "bytes_read": self.bytes_read, "elapsed_s": round(self.elapsed_s, 3),
+            "damages": [one.to_json() for one in self.damages],
             "mended": [one.to_json() for one in self.mended], "notes": list(self.notes),
         }
 
@@ -169,7 +172,8 @@ def read_through(root: Path, sample: float, day: int, tracker: Tracker) -> Verif
     if found:  # a run may have gone on meanwhile: what it has dropped does not count
         named = {(item.kind, item.id) for item in items_of(root, read_head(root).manifest)}
         found = [one for one in found if (one.kind, one.id) in named]
-    return Verification(len(chosen), len(items), bytes_read, time.perf_counter() - began, (*damages, *found))
+    return Verification(len(chosen), len(items), bytes_read, time.perf_counter() - began, (*damages, *found),
+                        sample=sample)
 
 
 def head_damages(root: Path, head: Head) -> Iterator[Damage]:

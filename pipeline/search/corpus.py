@@ -28,6 +28,7 @@ from pipeline.search.result import SearchResult
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
 from pipeline.search.status import CorpusStatus, status_of
+from pipeline.text import counted
 
 ONE_SHOT_SCANS = 1_000_000
 """Vectors that are scanned within about the second that loading what follows a graph takes."""
@@ -174,7 +175,7 @@ class Corpus:
             exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
             second_look = self._second_look(query, rerank, rerank_drift, rerank_mirror, near_frequency)
             found = self._found(query, searched, k, exact, careful, at_most, second_look)
-            hits = tuple(self._hit(rank, merged, match) for rank, (merged, match) in enumerate(found, start=1))
+            hits = tuple(self._hit(rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
         if near_frequency:
             from pipeline.search.second_look import nearness_of
 
@@ -183,7 +184,8 @@ class Corpus:
         best_query = found[0][0].best.query if found else 0
         left_out = sorted(set(vectors_held(self._corpus.manifest, key)) - scope.resolutions)
         return SearchResult(
-            query={**query.record, **_note(query, at_most.said_of(hits, k)), "encoder": key,
+            query={**query.record, **_note(query, _said_of_none(hits, findable), at_most.said_of(hits, k)),
+                   "encoder": key,
                    "resolutions": sorted(scope.resolutions), "resolutions_left_out": left_out, "k": k, "exact": exact,
                    "careful": careful,
                    "rerank": rerank, "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
@@ -191,7 +193,7 @@ class Corpus:
                    "per_mhz": per_mhz},
             corpus=self._counts(key, findable),
             hits=hits,
-            query_window=query.windows[best_query] if query.windows else None,
+            query_window=query.window_at(best_query),
             query_power=partial(query.power_of, best_query),
         )
 
@@ -261,7 +263,7 @@ class Corpus:
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
         return at_most.pick(second_look(pool), k, lambda found: window_of(found[0]))[0]
 
-    def _hit(self, rank: int, merged: Merged, match: Match | None) -> Hit:
+    def _hit(self, rank: int, query: Query, merged: Merged, match: Match | None) -> Hit:
         window = merged.best.window
         entry = self._corpus.manifest.sources[window.source_id]
         row = self._corpus.rows(window.source_id, np.array([window.number]))
@@ -277,6 +279,7 @@ class Corpus:
             snr=float(snr[0]),
             merged=merged.others,
             match=match,
+            query_window=query.window_at(merged.best.query),
         )
 
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
@@ -290,7 +293,14 @@ class Corpus:
         }
 
 
-def _note(query: Query, more: str) -> dict[str, str]:
+def _note(query: Query, *more: str) -> dict[str, str]:
     """Return the query's note with more said in it; nothing where there is nothing to say."""
-    note = "; ".join(filter(None, [query.record.get("note"), more]))
+    note = "; ".join(filter(None, [query.record.get("note"), *more]))
     return {"note": note} if note else {}
+
+
+def _said_of_none(hits: Sequence[Hit], findable: int) -> str:
+    """Say why there is no hit though something was searched: the query alone keeps a window from being one."""
+    if hits or not findable:
+        return ""
+    return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"

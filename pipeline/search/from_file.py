@@ -58,7 +58,8 @@ def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
     if number >= origin.tiling.n_windows:
         raise QueryError(f"{text}: {source_id} has {counted(origin.tiling.n_windows, 'window')}, numbered from 0")
     window = origin.tiling.window(source_id, number)
-    record = {"kind": "window", "source": source_id, "file": origin.name, "window": number,
+    record = {"kind": "window", "source": source_id, "file": origin.name, "target": origin.tiling.header.source_name,
+              "window": number,
               "f_start_mhz": round(window.f_start_mhz, 9), "f_stop_mhz": round(window.f_stop_mhz, 9),
               "t_start_s": round(window.t_start_s, 6), "t_stop_s": round(window.t_stop_s, 6)}
     region = Region(source_id, window.channel_start, window.channel_stop, window.spectrum_start, window.spectrum_stop)
@@ -102,8 +103,8 @@ def query_of_range(
     low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
     first, stop = min(starts[0], math.floor(low)), max(starts[-1] + tiling.grid.channels, math.ceil(high))
     region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
-    record = {"kind": "file", "source": origin.source_id, "file": origin.name, "f_start_mhz": f_start_mhz,
-              "f_stop_mhz": f_stop_mhz, "polarisation": wanted}
+    record = {"kind": "file", "source": origin.source_id, "file": origin.name, "target": tiling.header.source_name,
+              "f_start_mhz": f_start_mhz, "f_stop_mhz": f_stop_mhz, "polarisation": wanted}
     windows = [_window_at(origin, block, start) for block in range(tiling.n_blocks) for start in starts]
     try:
         return _query(corpus, encoder_key, origin, windows, region, record)

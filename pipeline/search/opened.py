@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import Config
-from pipeline.errors import CorpusDamaged, CorpusError
+from pipeline.errors import CorpusDamaged, CorpusError, SegmentDamaged
 from pipeline.index import Routing, Segment
 from pipeline.model import Window
 from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder, source_named
+from pipeline.store.layout import mending
 from pipeline.windows import Tiling
 
 KEPT_OPEN = 256
@@ -53,14 +54,18 @@ class OpenCorpus:
 
         Raises
         ------
+        CorpusDamaged
+            Something else is missing, or altered: of a segment, too, it is said how to mend it.
         CorpusError
-            In place of :class:`CorpusDamaged`, if the corpus as it is now lacks sources or segments of this generation.
+            In its place, if the corpus as it is now lacks sources or segments of this generation.
         """
         try:
             yield
         except CorpusDamaged as error:
             newer = CorpusStore.open(self.root).manifest()
             if _held(self.manifest) <= _held(newer):
+                if isinstance(error, SegmentDamaged):
+                    raise CorpusDamaged(f"{error}; {mending(self.root)}") from error
                 raise
             raise CorpusError(f"{self.root}: was opened at generation {self.manifest.generation} and is at "
                               f"{newer.generation} now, which lacks some of it; open the corpus again ({error})"

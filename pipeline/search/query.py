@@ -61,6 +61,10 @@ class Query:
     record: dict[str, Any]
     """The query in words and numbers."""
 
+    def window_at(self, i: int) -> Window | None:
+        """Return where one of its windows lies; None for an array."""
+        return self.windows[i] if self.windows else None
+
 
 def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float64]:
     """Recover the power of one cutout (T, F), noise at 1, masked pixels NaN."""

@@ -5,11 +5,24 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from pipeline.store import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """How the vectors of one encoder are searched."""
+
+    vectors_indexed: int
+    """Vectors in index segments."""
+    vectors_unindexed: int
+    """Vectors that every search by this encoder scans."""
+    segments: int
+    cells: int = 0
+    """Cells of the routed segments, each asked by the queries near it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +50,15 @@ class CorpusStatus:
     """Encoder key → sources that have vectors of it, if only none of no windows."""
     windows_lacking: Mapping[str, int]
     """Encoder key → windows kept of which it has no vectors yet."""
-    vectors_indexed: int
-    """Vectors in index segments."""
-    vectors_unindexed: int
-    """Vectors that every search scans."""
-    segments: int
+    index: Mapping[str, IndexStatus]
+    """Encoder key → how its vectors are searched."""
     size_bytes: int
     """Of all files in the folder."""
-    cells: int = 0
-    """Cells of the routed segments, each asked by the queries near it."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionary, as ``status --json`` prints it."""
-        return asdict(self)
+        """Plain dictionary, as ``status --json`` prints it; also with what ``index`` says of all encoders together."""
+        sums = {item.name: sum(getattr(one, item.name) for one in self.index.values()) for item in fields(IndexStatus)}
+        return {**asdict(self), **sums}
 
 
 def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
@@ -57,7 +66,6 @@ def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
     sources, files = manifest.sources.values(), manifest.files.values()
     keys = sorted({*manifest.encoders, *(key for source in sources for key in source.vectors)})
     vectors = {key: sum(source.vectors.get(key, 0) for source in sources) for key in keys}
-    indexed = sum(segment.live_count for segment in manifest.segments)
     return CorpusStatus(
         corpus=str(root),
         generation=manifest.generation,
@@ -71,12 +79,16 @@ def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
         encoder=encoder,
         sources_embedded={key: sum(key in source.vectors for source in sources) for key in keys},
         windows_lacking={key: sum(s.windows_kept for s in sources if key not in s.vectors) for key in keys},
-        vectors_indexed=indexed,
-        vectors_unindexed=sum(vectors.values()) - indexed,
-        segments=len(manifest.segments),
-        cells=sum(len(segment.pieces) for segment in manifest.segments if segment.cells),
+        index={key: _index_status(manifest, key, count) for key, count in vectors.items()},
         size_bytes=sum(_size(Path(folder, name)) for folder, _, names in os.walk(root) for name in names),
     )
+
+
+def _index_status(manifest: Manifest, key: str, count: int) -> IndexStatus:
+    segments = [segment for segment in manifest.segments if segment.encoder_key == key]
+    indexed = sum(segment.live_count for segment in segments)
+    return IndexStatus(indexed, count - indexed, len(segments),
+                       cells=sum(len(segment.pieces) for segment in segments if segment.cells))
 
 
 def _counted(values: Any) -> dict[str, int]:

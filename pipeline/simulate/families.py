@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -53,12 +53,18 @@ UNSEEN: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal 
 """Kinds made of what :func:`~pipeline.simulate.random_signal` never draws: training does not see them."""
 
 
-def family(name: str) -> Signal:
-    """Look up a family of either kind; :class:`ConfigError` lists the names where there is none of that name."""
+def family(name: str, also: Sequence[str] = ()) -> Signal:
+    """Look up a family of either kind.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name; the message lists those there are, and what ``also`` the caller takes.
+    """
     for known in (FAMILIES, UNSEEN):
         if name in known:
             return known[name]
-    raise ConfigError(f"no signal family {name!r}; there are {', '.join([*FAMILIES, *UNSEEN])}")
+    raise ConfigError(f"no signal family {name!r}; there are {', '.join([*FAMILIES, *UNSEEN, *also])}")
 
 
 def vary(rng: np.random.Generator, signal: Signal, snr: tuple[float, float] = (6.0, 60.0), by: float = 0.1) -> Signal:

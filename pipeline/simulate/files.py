@@ -123,7 +123,7 @@ def scatter(
         Where the file has no room for so many.
     """
     axes = Axes.of(header)
-    kinds = [None if name == RANDOM else family(name) for name in families]
+    kinds = [None if name == RANDOM else family(name, also=[RANDOM]) for name in families]
     slots = _free_slots(header, coarse_width, grid)
     if count > len(slots):
         raise ConfigError(f"{count} signals do not fit a file that has room for {len(slots)}; ask for fewer")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
 from pipeline.errors import CorpusDamaged
-from pipeline.store.layout import CURRENT, MANIFESTS
+from pipeline.store.layout import CURRENT, MANIFESTS, mending
 from pipeline.store.manifest import Manifest
 
 KEPT = 10
@@ -26,7 +26,7 @@ def read_pointer(root: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise CorpusDamaged(f"{path}: missing or unreadable ({error}); {_advice(root)}") from error
+        raise CorpusDamaged(f"{path}: missing or unreadable ({error}); {mending(root)}") from error
 
 
 def read_generation(root: Path, pointer: str) -> Manifest:
@@ -41,14 +41,14 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     """
     match = re.fullmatch(r"(\d+) ([0-9a-f]{64})\n", pointer)
     if match is None:
-        raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {_advice(root)}")
+        raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {mending(root)}")
     path = generation_file(root, int(match[1]))
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CorpusDamaged(f"{path}: cannot be read ({error}); {_advice(root)}") from error
+        raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
     if hashlib.sha256(content).hexdigest() != match[2]:
-        raise CorpusDamaged(f"{path}: does not match its digest in {CURRENT}; {_advice(root)}")
+        raise CorpusDamaged(f"{path}: does not match its digest in {CURRENT}; {mending(root)}")
     return Manifest.from_json(content)
 
 
@@ -110,7 +110,3 @@ def is_whole(content: bytes) -> bool:
     """Tell whether a snapshot is as it was written, by the digest at its end."""
     match = _DIGEST.fullmatch(content[-_DIGEST_BYTES:])
     return match is not None and hashlib.sha256(content[:-_DIGEST_BYTES] + b"}").hexdigest().encode() == match[1]
-
-
-def _advice(root: Path) -> str:
-    return f"mend it with: lookalike verify --repair --corpus {root}"

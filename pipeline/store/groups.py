@@ -16,8 +16,8 @@ from pipeline.errors import CorpusDamaged, CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Timing
 from pipeline.store import arrays
 from pipeline.store.arrays import Array, Rows
-from pipeline.store.layout import source_folder, vector_folder
-from pipeline.store.seal import ADVICE, Seal
+from pipeline.store.layout import mending_of, source_folder, vector_folder
+from pipeline.store.seal import Seal
 
 FORMAT = 1
 WINDOWS = "windows"
@@ -44,7 +44,7 @@ class Group:
         try:
             self.attributes: dict[str, Any] = json.loads((folder / "zarr.json").read_bytes())["attributes"]
         except (OSError, ValueError, KeyError) as error:
-            raise CorpusDamaged(f"{folder}: zarr.json holds no attributes ({error}); {ADVICE}") from error
+            raise CorpusDamaged(f"{folder}: zarr.json holds no attributes ({error}); {mending_of(folder)}") from error
         if self.attributes["format"] > FORMAT:
             raise CorpusMismatch(
                 f"{folder}: has format {self.attributes['format']}, this version reads up to {FORMAT}; "
@@ -63,7 +63,8 @@ class Group:
                 self._arrays[name] = arrays.open_array(self.folder, name)
             return arrays.read_rows(self._arrays[name], rows)
         except (ValueError, RuntimeError, OSError) as error:
-            raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); {ADVICE}") from error
+            raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); "
+                                f"{mending_of(self.folder)}") from error
 
     def _length(self, name: str) -> int:
         return int(self._metadata(name)["shape"][0])
@@ -156,7 +157,7 @@ class VectorGroup(Group):
             raise CorpusMismatch(f"{folder}: made of other windows than {source.folder} holds; "
                                  "remove it and ingest the source anew")
         if self.count != source.n_windows:
-            raise CorpusDamaged(f"{folder}: {self.count} vectors for {source.n_windows} windows; {ADVICE}")
+            raise CorpusDamaged(f"{folder}: {self.count} vectors for {source.n_windows} windows; {mending_of(folder)}")
 
     @classmethod
     def open(cls, root: Path, encoder_key: str, source_id: str) -> Self:

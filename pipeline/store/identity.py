@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.durable import write_atomic
 from pipeline.errors import CorpusDamaged, CorpusMismatch, CorpusNotFound
-from pipeline.store.layout import IDENTITY
+from pipeline.store.layout import IDENTITY, mending
 
 FORMAT = 2
 """2 added the digest."""
@@ -39,7 +39,6 @@ def read_identity(root: Path) -> dict[str, Any]:
         There is none; it is not what was written; a newer version of the program made it.
     """
     path = root / IDENTITY
-    advice = f"mend it with: lookalike verify --repair --corpus {root}"
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         format_number = record.pop("format")
@@ -48,11 +47,11 @@ def read_identity(root: Path) -> dict[str, Any]:
         make = f"make one with: lookalike ingest DATA --corpus {root}"
         raise CorpusNotFound(f"{root}: there is no corpus here; {make}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorpusDamaged(f"{path}: no identity of a corpus ({error}); {advice}") from error
+        raise CorpusDamaged(f"{path}: no identity of a corpus ({error}); {mending(root)}") from error
     if not isinstance(format_number, int) or format_number > FORMAT:
         raise CorpusMismatch(f"{root}: corpus of format {format_number}, this program reads {FORMAT}: update")
     if digest != _digest(record) and (format_number, digest) != (1, None):
-        raise CorpusDamaged(f"{path}: does not match its digest; {advice}")
+        raise CorpusDamaged(f"{path}: does not match its digest; {mending(root)}")
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 CURRENT = "CURRENT"
@@ -47,6 +48,16 @@ def cell_id(routed_id: str, cell: int) -> str:
 def projection_file(root: Path, encoder: str) -> Path:
     """File of the projection fitted on this corpus for the encoder of that name, for encoders that need one."""
     return root / ENCODERS / _name(encoder) / "projection.npz"
+
+
+def mending(root: Path) -> str:
+    """Advice to whoever meets damage: a command that can be pasted."""
+    return f"mend it with: lookalike verify --repair --corpus {shlex.quote(str(root))}"
+
+
+def mending_of(folder: Path) -> str:
+    """Say the same of the corpus that the folder of a source, of vectors or of a projection is in."""
+    return mending(next(place.parent for place in folder.parents if place.name in (SOURCES, VECTORS, ENCODERS)))
 
 
 def parts_folder(staging: Path, source_id: str) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.errors import CorpusDamaged
+from pipeline.store.layout import mending_of
 
 SEAL = "digests.json"
 Fault = tuple[Path, str]
@@ -47,7 +48,7 @@ class Seal:
             record = json.loads((folder / SEAL).read_bytes())
             files = {path: (int(size), str(digest)) for path, (size, digest) in record.items()}
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {ADVICE}") from error
+            raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {mending_of(folder)}") from error
         return cls(folder, files)
 
     @classmethod
@@ -63,7 +64,7 @@ class Seal:
         seal.check()
         for path, (_, digest) in seal.files.items():
             if path.endswith(_METADATA) and _sha256(folder / path) != digest:
-                raise CorpusDamaged(f"{folder}: {path} does not match its digest; {ADVICE}")
+                raise CorpusDamaged(f"{folder}: {path} does not match its digest; {mending_of(folder)}")
         return seal
 
     def check(self, array: str = "") -> None:
@@ -73,9 +74,11 @@ class Seal:
                 try:
                     found = os.stat(self.folder / path).st_size
                 except OSError as error:
-                    raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; {ADVICE}") from error
+                    raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; "
+                                        f"{mending_of(self.folder)}") from error
                 if found != size:
-                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {size}; {ADVICE}")
+                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {size}; "
+                                        f"{mending_of(self.folder)}")
 
     def faults(self) -> Iterator[Fault]:
         """Yield each file that differs from its digest, or has none, and how: reads everything."""
@@ -97,16 +100,12 @@ class Seal:
     def verify(self) -> None:
         """Raise :class:`CorpusDamaged` if any file differs from its digest: reads everything."""
         for path, message in self.faults():
-            raise CorpusDamaged(f"{self.folder}: {path.relative_to(self.folder)} {message}; {ADVICE}")
+            raise CorpusDamaged(f"{self.folder}: {path.relative_to(self.folder)} {message}; {mending_of(self.folder)}")
 
     def digest(self, prefix: str) -> str:
         """Return one sha256 for all files whose path starts with ``prefix``."""
         files = {path: record for path, record in self.files.items() if path.startswith(prefix)}
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode("ascii")).hexdigest()
-
-
-ADVICE = "mend it with: lookalike verify --repair"
-
 
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:

@@ -17,11 +17,18 @@ def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
     before = CorpusStore.open(corpus).manifest()
     ran = lookalike("index", "--corpus", corpus)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == ("nothing to index: fewer than 20,000 vectors are in no segment, if any; "
-                       "searches scan them exactly\n")
-    assert "fewer than 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
+    assert ran.out == ("nothing to index: a segment begins with 20,000 vectors of one encoder that are in none yet; "
+                       "fewer are scanned exactly\n")
+    assert "begins with 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
     assert lookalike("index", "--corpus", corpus, "--json").json == {"segments": []}
     assert CorpusStore.open(corpus).manifest() == before
+
+
+def test_the_help_names_the_numbers_that_hold(lookalike: Lookalike) -> None:
+    said = " ".join(lookalike("index", "--help").out.split())
+    for most in (IndexConfig().exact_below, IndexConfig().routed_from):
+        assert f"from {most:,} signals on" in said.lower()
+        assert f"(default {most})" in said
 
 
 def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path, kept: str, tmp_path: Path) -> None:
@@ -34,10 +41,11 @@ def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path
     (segment,) = CorpusStore.open(root).manifest().segments
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources\n"
-    assert f"index     {segment.count} vectors in 1 segment, 0 scanned" in lookalike("status", "--corpus", root).out
+    said = lookalike("status", "--corpus", root).out
+    assert f"index     {segment.count} of power-spectrum-v1 in 1 segment, 0 scanned" in said
     indexed = lookalike(*asked).json["hits"]
     assert [(one["source"], one["window"]) for one in indexed] == [(one["source"], one["window"]) for one in unindexed]
-    assert lookalike("index", "--corpus", root, "--exact-below", "2").out.startswith("nothing to index: fewer than 2 ")
+    assert lookalike("index", "--corpus", root, "--exact-below", "2").out.startswith("nothing to index: ")
 
 
 def test_a_routed_segment_is_built_told_and_searched(
@@ -50,7 +58,8 @@ def test_a_routed_segment_is_built_told_and_searched(
     (segment,) = CorpusStore.open(root).manifest().segments
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources in 1 cell\n"
-    assert f"{segment.count} vectors in 1 segment of 1 cell, 0 scanned" in lookalike("status", "--corpus", root).out
+    said = lookalike("status", "--corpus", root).out
+    assert f"{segment.count} of power-spectrum-v1 in 1 segment of 1 cell, 0 scanned" in said
     assert lookalike(*asked).json["hits"] == unindexed["hits"]
     assert unindexed["query"]["careful"] is True
 
@@ -74,7 +83,7 @@ def test_flags_beat_the_corpus_file(lookalike: Lookalike, tmp_path: Path, monkey
         return ()
 
     monkeypatch.setattr(pipeline.run, "index", index)
-    assert "fewer than 7 vectors" in lookalike("index", "--corpus", tmp_path).out
+    assert "begins with 7 vectors" in lookalike("index", "--corpus", tmp_path).out
     lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1",
               "--no-compact", "--routed-from", "900")
     assert [(call.index, call.run) for call in calls] == [

@@ -61,6 +61,20 @@ def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits()
     assert len(table(near)) == len(table(plain)) + 1
 
 
+def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() -> None:
+    asked = Window("GBT_59000_0_B", -1, 0, 256, 16, 32, 1420.5, 1420.500715, 292.057776, 584.115552, 59_000.5)
+    one = replace(hit(1), query_window=asked)
+    several = replace(result(one), query={**result().query, "windows": 2})
+    assert table(several)[1:] == [
+        "     score                      MHz             s          MJD     SNR                query MHz       query s"
+        "  window",
+        "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  1420.500000–1420.500715    292–584   "
+        "  GBT_59000_0_A/41",
+    ]
+    assert table(replace(several, query={**several.query, "windows": 1})) == table(result(one)) == table(result(hit(1)))
+    assert table(replace(several, hits=(hit(1),))) == table(result(hit(1)))  # an array's windows have no frequency
+
+
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
     text = csv_of(result(*(hit(rank, file=name, merged=(7, 8)) for rank, name in enumerate(names))))
@@ -72,7 +86,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
-                       "extra_drift_hz_per_s": "", "mirrored": "", "nearness": ""}
+                       "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
+                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": ""}
 
 
 def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:
@@ -170,6 +185,18 @@ def test_filters_and_limits_are_those_of_the_python_api(lookalike: Lookalike, co
     assert ran.json["query"]["filters"]["only_mhz"] == [[8419.46, middle]]
     assert ran.json["query"]["filters"]["not_mhz"] == [[None, 1300.0]]
     assert {Path(hit["file"]).name for hit in ran.json["hits"]} == {"scan0.h5", "scan2.h5"}
+
+
+def test_where_all_there_is_overlaps_the_query_that_is_said(
+    lookalike: Lookalike, corpus: Path, kept: str
+) -> None:
+    source, _ = kept.split("/")
+    asked = ("search", "--corpus", corpus, "--file", source, "--f-start", "8419.455", "--f-stop", "8419.499",
+             "--only-file", source)
+    ran = lookalike(*asked)
+    assert ran.out.startswith("0 hits among ")
+    assert ran.err == f"note: {lookalike(*asked, '--json').json['query']['note']}\n"
+    assert "signals searched, all overlap the query and are left out" in ran.err
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])

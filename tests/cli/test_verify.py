@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pipeline.cli.verify import summary
+from pipeline.run import Verification
 from pipeline.store import CorpusStore, source_folder
 from tests.cli.conftest import Lookalike, on_a_terminal
 
@@ -37,7 +40,8 @@ def test_what_is_damaged_is_named_with_what_to_do_and_mended(lookalike: Lookalik
     size = damaged.stat().st_size
     ran = lookalike("verify", "--corpus", root)
     assert (ran.code, ran.err) == (5, "")
-    first, second, third = ran.out.splitlines()
+    first, second, third, fourth = ran.out.splitlines()
+    assert fourth == f"mend it with: lookalike verify --repair --corpus {root}"
     assert first.endswith(": 1 file damaged")
     assert second == f"damaged  source     {source_id}: {damaged}: has {size} bytes, not {size + 1}"
     assert third.startswith("         read ")
@@ -58,6 +62,10 @@ def test_json_says_the_same(lookalike: Lookalike, root: Path, damaged: Path) -> 
 
 def test_a_sample_is_said_to_be_one(lookalike: Lookalike, root: Path) -> None:
     assert " of 6 objects, " in lookalike("verify", "--corpus", root, "--sample", "0.01").out
+    of_none = Verification(0, 6, 0, 1.0, (), sample=0.02)
+    assert summary(of_none) == ["0 of 6 objects, 0.000 GB, read in 1 s: manifest and identity as written; it was no "
+                                "object's turn: each has one in 50 days"]
+    assert summary(replace(of_none, objects=2)) == ["2 of 6 objects, 0.000 GB, read in 1 s: all as written"]
     lookalike("verify", "--corpus", root, "--sample", "0").assert_misused("--sample")
 
 

@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from pipeline.errors import ConfigError
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.gating import OperatingCurve, OperatingPoint
 from pipeline.evaluate.metrics import Scores
-from pipeline.evaluate.picture import draw
+from pipeline.evaluate.picture import _figure, _panels, draw
 from pipeline.evaluate.published import Clusters, PublishedScores
 from pipeline.evaluate.real import Check
 from pipeline.evaluate.report import RANDOM, Report
@@ -108,6 +109,17 @@ def test_picture_shows_what_was_measured(tmp_path: Path) -> None:
     assert whole.shape[0] == 2 * one.shape[0]
     assert whole.shape[1] == 2 * one.shape[1]
     assert one.std() > 0.05
+
+
+def test_legends_of_the_picture_cover_nothing() -> None:
+    report = full_report()
+    report.retrieval |= {f"trial {i}": report.retrieval["one"] for i in range(5)}  # two rows
+    figure = _figure([panel for panel, _ in _panels(report)], report)
+    FigureCanvasAgg(figure).draw()
+    assert len(figure.axes) == 4
+    for axes in figure.axes:
+        legend, title = axes.get_legend().get_window_extent(), axes.title.get_window_extent()
+        assert axes.get_window_extent().y1 <= legend.y0 < legend.y1 <= title.y0
 
 
 @pytest.mark.parametrize(("name", "report", "words"), [

@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError, CorpusLocked, RunError
 from pipeline.nightly import NightReport, choice, nightly
 from pipeline.nightly import night as night_module
 from pipeline.nightly.choice import DAY_S
+from pipeline.nightly.novelty import Novelty
 from pipeline.run import ingest
 from pipeline.run.driver import Driver
 from pipeline.store import CorpusStore, FileEntry
@@ -282,6 +283,27 @@ def test_damage_is_found_and_reported(tmp_path: Path):
     assert report.exit_code == 3
     assert "1 object damaged" in report.headline
     assert chunk.parent.parent.parent.name in page(tmp_path).words
+
+
+def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    small.archive(tmp_path / "data", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["pipeline.run.verify"], "_is_sampled", lambda item, share, day: False)
+        report = run(tmp_path)
+    assert report.verified["objects"] == 0
+    words = " ".join(page(tmp_path).words.split())
+    assert ("Verified: none of 2 objects, as it was no object's turn tonight: each has one in 33 nights. Manifest and "
+            "identity as they were written.") in words
+    run(tmp_path, replace(small.config(), nightly=replace(small.config().nightly, verify=1.0)))
+    assert "Verified: 2 of 2 objects. All as they were written." in " ".join(page(tmp_path).words.split())
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0052, "so 0.26 were"), (0.05, "so 2.5 were"), (1.0, "so 50 were")])
+def test_how_many_to_expect_is_said_with_digits_that_tell(tmp_path: Path, share: float, said: str):
+    small.archive(tmp_path / "data", 1)
+    judged = Novelty("2.794Hz-18.25s", 50, 500, of_other="nights", sample=500, share=share)
+    words = " ".join(page_of(replace(run(tmp_path), novelty=(judged,))).words.split())
+    assert f"{said} to be expected" in words
 
 
 def test_two_nights_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -74,7 +74,7 @@ def test_what_is_removed_is_found_no_more_and_does_not_come_back(corpus: Path, d
         ["scan1.fil", "scan2.h5", "scan3.h5", "scan4.fil"], SKIPPED)}
     assert CorpusStore.open(corpus).manifest().generation == manifest.generation, "nothing is probed, nothing changes"
     assert found(corpus, query) == before - {gone}
-    assert open_corpus(corpus).status().vectors_indexed == 256
+    assert open_corpus(corpus).status().to_json()["vectors_indexed"] == 256
 
 
 def test_files_of_a_removed_scan_are_known_wherever_they_turn_up(corpus: Path, data: Path, tmp_path: Path) -> None:

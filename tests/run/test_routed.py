@@ -26,6 +26,7 @@ from pipeline.search.opened import OpenCorpus
 from pipeline.search.routes import routes_of
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
+from pipeline.search.status import IndexStatus
 from pipeline.store import CorpusStore, segment_folder
 from tests.index.heavy_tailed import heavy_tailed, recall_by_distance
 from tests.run.small import SCAN, archive, config
@@ -211,8 +212,8 @@ def test_hits_are_those_of_a_corpus_without_index(made: Made, tmp_path: Path) ->
                 agree.append(list(one.search(window=window, **asked)) == expected)
     assert np.mean(agree) > 0.8
     status = one.status()
-    assert (status.segments, status.vectors_unindexed) == (1, 0)
-    assert status.cells == len(made.store.manifest().segments[0].pieces)
+    [segment] = made.store.manifest().segments
+    assert status.index[segment.encoder_key] == IndexStatus(segment.count, 0, 1, cells=len(segment.pieces))
 
 
 def test_a_cluster_gives_the_same_answers(made: Made, client: Any) -> None:

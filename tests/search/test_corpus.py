@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pipeline.search import open_corpus
 from pipeline.search.nearest import nearest
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
+from pipeline.search.status import IndexStatus
 from pipeline.store import VectorGroup
 from tests.search.conftest import SPEC, Made
 
@@ -75,6 +77,20 @@ def test_what_is_gone_a_day_after_it_was_removed_says_to_open_again(fill: Callab
     shutil.rmtree(made.root / "vectors" / SPEC.key / C)
     with pytest.raises(CorpusDamaged, match=C):  # not removed: damaged
         made.open().search(window=f"{A}/{made.numbers[A][0]}")
+
+
+@pytest.mark.parametrize("damaged", [f"sources/{B}/digests.json", f"vectors/{SPEC.key}/{B}/digests.json",
+                                     f"index/{A}/segment.json", f"index/{A}/vectors.npy"])
+def test_what_is_damaged_is_named_with_a_command_that_mends_it(
+    fill: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, damaged: str
+) -> None:
+    made = fill()
+    made.index(A)
+    (made.root / damaged).write_bytes(b"damaged")
+    monkeypatch.chdir(made.root.parent)
+    with pytest.raises(CorpusDamaged, match=re.escape(damaged.split("/")[1])) as caught:
+        open_corpus(made.root.name).search(window=f"{A}/{made.numbers[A][0]}", k=50)
+    assert str(caught.value).endswith(f"; mend it with: lookalike verify --repair --corpus {made.root.name}")
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -142,8 +158,21 @@ def test_status(fill: Callable[..., Made]) -> None:
         "windows_seen": 300, "windows_kept": 90, "vectors": {"random-v1": 90}, "encoder": "random-v1",
         "sources_embedded": {"random-v1": 3}, "windows_lacking": {"random-v1": 0}, "vectors_indexed": 60,
         "vectors_unindexed": 30, "segments": 1, "cells": 0, "size_bytes": on_disk,
+        "index": {"random-v1": {"vectors_indexed": 60, "vectors_unindexed": 30, "segments": 1, "cells": 0}},
     }
     json.dumps(status.to_json())
+
+
+def test_status_tells_encoders_apart(fill: Callable[..., Made]) -> None:
+    made = fill(count=30)
+    made.index(A, C)
+    other = replace(SPEC, name="other")
+    for source_id in (A, B):
+        made.add_vectors(source_id, made.vectors[source_id].astype(np.float32), other)
+    status = made.open().status()
+    assert status.index == {SPEC.key: IndexStatus(60, 30, 1), other.key: IndexStatus(0, 60, 0)}
+    record = status.to_json()
+    assert (record["vectors_indexed"], record["vectors_unindexed"], record["segments"]) == (60, 90, 1)
 
 
 def test_a_stored_window_is_searched_for_without_the_heavy_libraries(fill: Callable[..., Made]) -> None:

@@ -48,6 +48,7 @@ def test_a_stored_window_is_the_same_query_by_number_and_by_range(archive: Archi
         by_range = corpus.search(file=name, f_start_mhz=record["f_start_mhz"], f_stop_mhz=record["f_stop_mhz"])
         assert list(by_range) == list(by_number)
         assert by_range.query["source"] == source_id
+        assert by_range.query["target"] == record["target"] == "one"
         assert by_range.query_window == by_number.query_window
         np.testing.assert_array_equal(by_range.query_power(), by_number.query_power())
 
@@ -92,6 +93,8 @@ def test_a_wide_range_is_searched_through_its_windows_that_hold_a_signal(archive
     assert result.query_window is not None
     assert result.query_window.channel_start in holding
     assert result.query_window.number == -1
+    assert result[0].query_window == result.query_window
+    assert {hit.query_window.channel_start for hit in result} <= set(holding)  # type: ignore[union-attr]
 
 
 def test_a_wide_range_of_noise_is_searched_through_all_its_windows(archive: Archive) -> None:

@@ -151,6 +151,17 @@ def test_overlapping_windows_of_the_query_are_left_out(make: Callable[..., Made]
     assert shown == {*range(0, 5), *range(12, 20)}
 
 
+def test_says_so_where_all_that_was_searched_overlaps_the_query(make: Callable[..., Made]) -> None:
+    made = make()
+    made.add(A, [3, 64], unit(np.ones((2, SPEC.dimension))))
+    f = FINE.channel_edge_mhz
+    result = made.open().search(file=A, f_start_mhz=f(48), f_stop_mhz=f(64))
+    assert len(result) == 0
+    assert result.query["windows"] == 2
+    assert result.query["note"].endswith("no hits: of 2 signals searched, all overlap the query and are left out")
+    assert "no hits" not in made.open().search(window=f"{A}/3").query.get("note", "")  # finds the other time block
+
+
 def test_fewer_hits_than_asked_for(fill: Callable[..., Made]) -> None:
     made = fill(sources="A", count=8)
     result = made.open().search(window=f"{A}/{made.numbers[A][0]}", k=100)
@@ -284,6 +295,11 @@ def test_without_its_file_a_range_is_searched_for_by_what_the_corpus_has_kept(ma
     assert result[0].score == pytest.approx(scores.max(), abs=1e-6)
     assert result.query_window is not None
     assert result.query_window.number == (4, 5, 65)[scores.max(axis=0).argmax()]
+    for hit in result:
+        if hit.source_id == B:
+            row = np.flatnonzero(made.numbers[B] == hit.window.number)[0]
+            assert hit.query_window == made.tiling(A).window(A, (4, 5, 65)[scores[row].argmax()])
+    assert len({hit.query_window for hit in result}) > 1
     assert np.isfinite(result.query_power()).all()
     shown = {number for hit in corpus.search(file=A, f_start_mhz=f(66), f_stop_mhz=f(90), k=99)
              if hit.source_id == A for number in (hit.window.number, *hit.merged)}

@@ -1,5 +1,6 @@
 import json
 import random
+import shlex
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,11 +15,12 @@ FILES = {"zarr.json": b'{"attributes": {}}', "windows/x/zarr.json": b'{"shape": 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "a corpus" / "sources" / "A"
     for name, content in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    Seal.of(tmp_path).write()
-    return tmp_path
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    Seal.of(folder).write()
+    return folder
 
 
 def test_a_seal_lists_every_other_file_with_size_and_digest(folder: Path):
@@ -33,8 +35,10 @@ def test_a_missing_or_shorter_file_is_found_on_opening(folder: Path, name: str):
     with pytest.raises(CorpusDamaged, match=f"{folder}: {name} has {len(FILES[name]) - 1} bytes"):
         Seal.open(folder)
     (folder / name).unlink()
-    with pytest.raises(CorpusDamaged, match=f"{folder}: {name}: No such file"):
+    with pytest.raises(CorpusDamaged, match=f"{folder}: {name}: No such file") as caught:
         Seal.open(folder)
+    command = str(caught.value).partition("; mend it with: ")[2]
+    assert shlex.split(command) == ["lookalike", "verify", "--repair", "--corpus", str(folder.parents[1])]
 
 
 def test_a_flipped_bit_is_found_in_metadata_on_opening_and_in_data_by_verify(folder: Path):
