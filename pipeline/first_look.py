@@ -91,7 +91,7 @@ def rounded(
     i, level = np.indices(sigmas.shape)
     boxes = np.minimum(2**level, spectra)
     exact = sigmas.astype(np.float64) * (boxes / noise_spectra) ** 0.5 * units
-    kind = np.dtype(np.int8 if rows_of(spectra) <= ROWS_IN_BYTES else np.int16)
+    kind = np.int8 if rows_of(spectra) <= ROWS_IN_BYTES else np.int16
     highest = np.iinfo(kind).max
     shifts = np.ceil(np.log2(np.maximum(1, exact.max(axis=1) / highest))).astype(np.int64)
     last_bit = 2.0 ** shifts[:, None]

@@ -117,7 +117,7 @@ def spread(typing: Any, number: Any) -> Any:
 def _everywhere(builder: Any, number: Any, count: int) -> Any:
     nowhere = ir.Constant(ir.VectorType(number.type, count), ir.Undefined)
     first = builder.insert_element(nowhere, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, nowhere, ir.Constant(ir.VectorType(ir.IntType(32), count), None))
+    return _chosen_lanes(builder, first, [0] * count)
 
 
 @intrinsic
@@ -125,8 +125,7 @@ def backwards(typing: Any, a: Any) -> Any:
     """Return the numbers in the opposite order."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        order = ir.Constant(ir.VectorType(ir.IntType(32), a.count), [*range(a.count)][::-1])
-        return builder.shuffle_vector(values[0], ir.Constant(values[0].type, ir.Undefined), order)
+        return _chosen_lanes(builder, values[0], range(a.count)[::-1])
 
     return a(a), generate
 
@@ -195,29 +194,12 @@ def is_any_outside(typing: Any, a: Any, low: Any, high: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         low, high = (_everywhere(builder, value, a.count) for value in values[1:])
-        outside = builder.or_(builder.fcmp_unordered("<=", values[0], low), builder.fcmp_unordered(">", values[0], high))
+        outside = builder.or_(*(builder.fcmp_unordered(relation, values[0], end)
+                                for relation, end in (("<=", low), (">", high))))
         whole = builder.bitcast(outside, ir.IntType(a.count))
         return builder.icmp_unsigned("!=", whole, ir.Constant(whole.type, 0))
 
     return types.boolean(a, low, high), generate
-
-
-@intrinsic
-def largest_of(typing: Any, a: Any) -> Any:
-    """Return the largest of the numbers, of which none may be NaN."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        compare = builder.fcmp_ordered if isinstance(a.of, types.Float) else builder.icmp_signed
-        lanes = values[0]
-        while lanes.type.count > 1:
-            half = lanes.type.count // 2
-            parts = [builder.shuffle_vector(lanes, ir.Constant(lanes.type, ir.Undefined),
-                                            ir.Constant(ir.VectorType(ir.IntType(32), half), [*part]))
-                     for part in (range(half), range(half, 2 * half))]
-            lanes = builder.select(compare(">", *parts), *parts)
-        return builder.extract_element(lanes, ir.Constant(ir.IntType(32), 0))
-
-    return a.of(a), generate
 
 
 @intrinsic

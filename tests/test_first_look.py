@@ -65,6 +65,14 @@ def test_nearly_all_noise_is_refused(n, is_mirrored):
     assert measure(flat, starts, WindowGrid(), 1e-3).keep.sum() <= passed < 0.02 * len(starts)
 
 
+@pytest.mark.parametrize("spectra", [8, 64, 100])
+def test_noise_of_windows_of_other_durations_is_refused(spectra):
+    power = (np.random.default_rng(1).standard_gamma(102, (spectra, 300 * 256)) / 102).astype(np.float32)
+    starts = np.arange(0, power.shape[1], 256)
+    passed = may_pass(Flat.of_level(power, 102), starts, WindowGrid(256, 256, spectra), 1e-3).sum()
+    assert passed < 0.03 * len(starts)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0, -1])
 def test_windows_with_masked_pixels_are_left_to_the_gate(value):
     power = (np.random.default_rng(2).standard_gamma(102, (16, 100 * 256)) / 102).astype(np.float32)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import h5py
 import hdf5plugin
 import numpy as np
@@ -61,6 +65,29 @@ def test_any_part_of_a_chunk_is_what_was_stored(tmp_path_factory, seed, kind, sp
         assert decode(stored, blocks, per_block, samples.shape, (t[0], product, c[0]), (t[1], product + 1, c[1]), out,
                       row, column)
         np.testing.assert_array_equal(out, expected)
+
+
+def test_processors_of_few_instructions_decode_the_same(tmp_path):
+    samples = samples_of(np.random.default_rng(1), (2, 1, 5000), "bits")
+    stored_chunk(samples, tmp_path / "chunk.h5")
+    code = "import sys; from tests.filterbank.test_bitshuffle import decode_file; decode_file(*sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "chunk.h5"), str(tmp_path / "decoded.npy")],
+        env={**os.environ, "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "decoded.npy"), samples[:, 0].view(np.uint32))
+
+
+def decode_file(path: str, out: str) -> None:
+    """Decode the chunk that :func:`stored_chunk` wrote."""
+    with h5py.File(path) as file:
+        shape, (_, chunk) = file["data"].shape, file["data"].id.read_direct_chunk((0, 0, 0))
+    stored = np.frombuffer(chunk, np.uint8)
+    blocks, block = blocks_of(stored, int(np.prod(shape)))
+    decoded = np.zeros((shape[0], shape[2]), np.uint32)
+    assert decode(stored, blocks, block, shape, (0, 0, 0), (shape[0], 1, shape[2]), decoded, 0, 0)
+    np.save(out, decoded)
 
 
 @settings(max_examples=30, deadline=None)
