@@ -74,7 +74,7 @@ def _take(  # type: ignore[no-untyped-def]
     power, at, row_scale, channel_scale, start, channels, boxes, to, few, pixel, table_power, table_excess, excess,
     masked
 ):
-    """Write a row's power over baseline, less 1, into boxes, masked pixels 0; return excess and masked pixels so far."""
+    """Write a row's power over baseline, less 1, into boxes, 0 where masked; return excess and masked pixels so far."""
     whole, nothing, one = channels - channels % COUNT, np.float32(0), spread(np.float32(1))
     for c in range(0, whole, COUNT):
         stored, scale = load(power, at + c), multiply(load(channel_scale, start + c), spread(row_scale))
