@@ -7,7 +7,7 @@ against signals, and nothing here looks at one window alone: a wide signal must 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -17,13 +17,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.averages import time_mean
-from pipeline.band import BLOCK, BandShape, band_shape, median_over_mean, middles
-from pipeline.noise import middle_of, noise_spectra_of
+from pipeline.band import BLOCK, BandShape, band_shape, middles
+from pipeline.noise import middles_and_squares, noise_spectra_of_square
 
 FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
 SAMPLES = 32_768
-"""Channels sampled for a row's gain: its error, 0.007 of a pixel's spread, is far below any statistic's."""
+"""Channels sampled for a row's gain: its error, 0.008 of a pixel's spread, is far below any statistic's."""
 RUN = 2048
 """Of so many side by side: as many are stored together."""
 NOMINAL_TOLERANCE = 0.01
@@ -194,9 +194,10 @@ def flatten_stretches(
     for k, (start, stop) in enumerate(runs):
         sample[:, k * RUN : (k + 1) * RUN] = read(start, stop, room)
     spare.append(room)
-    gain = _row_gains(sample)
+    first = _Seen.of(sample, 0, np.ones(spectra, np.float32))
+    gain, n, is_measured = _gains_and_noise(sample, first, _lines(first.spectrum), len(runs), nominal)
     row_scale = _inverse(gain)
-    faintest, n, is_measured = _known_from(sample, row_scale, nominal)
+    faintest = _faintest(time_mean(sample, row_scale)[0])
     band, waiting = BandShape(channels, spectra * nominal, coarse_width), deque[tuple[int, Memory, _Seen]]()
     for start in range(0, channels, stretch):
         stop, room = min(start + stretch, channels), memory()
@@ -250,28 +251,80 @@ class _Seen:
         self.spectrum[max(0, start - self.start) : max(0, stop - self.start)] = 0
 
 
-def _known_from(
-    sample: NDArray[np.float32], row_scale: NDArray[np.float32], nominal: float
-) -> tuple[np.float32, float, bool]:
-    """Return below what a band is faint, N in use and whether that had to be measured, from runs of channels."""
-    spectrum, _ = time_mean(sample, row_scale)
-    alive = spectrum[spectrum > 0]
-    faintest = np.float32(FAINTEST * middles(alive[None])[0]) if len(alive) else np.float32(0)
-    level = _lines(middles(spectrum.reshape(-1, BLOCK))) / median_over_mean(len(row_scale) * nominal)
-    scale = np.divide(spectrum > 0, level, out=np.zeros_like(spectrum), where=level > 0)
-    runs = [slice(start, start + RUN) for start in range(0, len(spectrum), RUN)]
-    pixels = (_alive(np.ascontiguousarray(sample[:, run]), row_scale, scale[run]) for run in runs)
-    return faintest, *_noise_spectra(pixels, nominal)
-
-
-def _lines(levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Draw straight lines through the middles of blocks, run by run."""
+def _lines(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Draw straight lines through the medians of blocks, run by run; 0 where half a block is dead."""
+    of_run = middles(spectrum.reshape(-1, BLOCK)).reshape(-1, RUN // BLOCK)
     at, middle = np.arange(RUN), np.arange(BLOCK // 2, RUN, BLOCK)
     i = np.clip((at - BLOCK // 2) // BLOCK, 0, RUN // BLOCK - 2)
-    of_run = levels.reshape(-1, RUN // BLOCK)
     rise = np.diff(of_run, axis=1)[:, i] * ((at - middle[i]) / BLOCK)
-    lines: NDArray[np.float64] = (of_run[:, i] + rise).ravel()
+    lines: NDArray[np.float32] = (of_run[:, i] + rise).ravel().astype(np.float32)
     return lines
+
+
+def _faintest(band: NDArray[np.float32]) -> np.float32:
+    """Return below what a band is faint."""
+    alive = band[band > 0]
+    return np.float32(FAINTEST * middles(alive[None])[0]) if len(alive) else np.float32(0)
+
+
+def _gains_and_noise(
+    sample: NDArray[np.float32], seen: _Seen, band: NDArray[np.float32], runs: int, nominal: float
+) -> tuple[NDArray[np.float32], float, bool]:
+    """Return the gain of each row, N in use and whether that had to be measured, from runs of channels.
+
+    Both are medians of what each run gives: signals, or a band that dives, change that of theirs.
+
+    Parameters
+    ----------
+    sample : (spectra, channels) float32
+        Ascending.
+    seen : _Seen
+        The same, as it was averaged without knowing gains.
+    band : (channels,) float32
+        What power is divided by beforehand, so that its slope is not taken for noise.
+    runs : int
+        Of as many channels each.
+
+    Returns
+    -------
+    (spectra,) float32
+        Relative to the median row; 0 where at least half of a row is dead.
+    float, bool
+    """
+    shape = (len(sample), runs, sample.shape[1] // runs)
+    is_alive = (seen.spectrum > 0) & (band > 0)
+    scale = np.divide(is_alive, band, out=np.zeros_like(band), where=is_alive)
+    if (is_alive & seen.is_whole).all():  # nearly always
+        counts = np.full(shape[:2], shape[-1])
+        middle, square = middles_and_squares((sample * scale).reshape(shape))
+    else:
+        is_valid = _is_valid(sample) & is_alive
+        power, is_valid = (np.where(is_valid, sample, 0) * scale).reshape(shape), is_valid.reshape(shape)
+        counts, middle, square = is_valid.sum(axis=-1), np.zeros(shape[:2]), np.zeros(shape[:2])
+        for where in zip(*np.nonzero(2 * counts > shape[-1]), strict=True):
+            middle[where], square[where] = middles_and_squares(power[where][is_valid[where]])
+    counts[middle == 0] = 0
+    gains = np.array([np.median(row[row > 0]) if 2 * alive > row.size * shape[-1] else 0
+                      for row, alive in zip(middle, counts.sum(axis=-1), strict=True)], np.float32)
+    if (gains > 0).any():
+        gains /= np.median(gains[gains > 0])
+    counts[gains == 0] = 0
+    return gains, *_noise_spectra(counts.sum(axis=0), (square * counts).sum(axis=0), nominal)
+
+
+def _noise_spectra(
+    counts: NDArray[np.int64], squares: NDArray[np.float64], nominal: float
+) -> tuple[float, bool]:
+    """Return N in use and whether it had to be measured, given the pixels of each run and their squares' sums."""
+    counts, squares = counts[counts >= MEASURABLE], squares[counts >= MEASURABLE]
+    if not len(counts):
+        return nominal, False
+    measured = float(np.median([noise_spectra_of_square(square) for square in squares / counts]))
+    # spreads go as 1/√N; the measured one has an error of 1.4/√pixels, and a median of a quarter more
+    error = 4 / counts.sum() ** 0.5 * (1 if len(counts) == 1 else 1.25)
+    if abs((nominal / measured) ** 0.5 - 1) <= max(NOMINAL_TOLERANCE, error):
+        return nominal, False
+    return measured, True
 
 
 def _inverse(gain: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -281,19 +334,16 @@ def _inverse(gain: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _flatten_whole(power: NDArray[np.float32], nominal: float, has_dc_spike: bool, coarse_width: int | None) -> Flat:
     """Flatten a coarse channel of few channels: all of them are sampled."""
-    channels = power.shape[1]
-    gain = _row_gains(power)
+    channels, shape = power.shape[1], len(power) * nominal
+    first = _Seen.of(power, 0, np.ones(len(power), np.float32))
+    band = band_shape(first.spectrum, shape, coarse_width)
+    gain, n, is_measured = _gains_and_noise(power, first, band, 1, nominal)
     row_scale = _inverse(gain)
     seen = _Seen.of(power, 0, row_scale)
     if has_dc_spike:
         seen.mask(channels // 2 - 1, channels // 2 + 1)
-    baseline = band_shape(seen.spectrum, len(power) * nominal, coarse_width)
-    faintest = np.float32(FAINTEST * middles(baseline[None, ::BLOCK])[0])
-    channel_scale = _channel_scale(seen.spectrum, baseline, faintest, seen.is_whole)
-    stored_scale = channel_scale[::-1] if seen.is_mirrored else channel_scale
-    few = slice(0, None, max(1, 2 * channels // SAMPLES))
-    pixels = _alive(np.ascontiguousarray(seen.stored[:, few]), row_scale, np.ascontiguousarray(stored_scale[few]))
-    n, is_measured = _noise_spectra([pixels], nominal)
+    baseline = band_shape(seen.spectrum, shape, coarse_width)
+    channel_scale = _channel_scale(seen.spectrum, baseline, _faintest(baseline), seen.is_whole)
     return Flat(seen.stored, seen.is_mirrored, row_scale, channel_scale, seen.is_whole, gain, baseline, n, is_measured)
 
 
@@ -311,61 +361,3 @@ def _channel_scale(
     for c in range(len(baseline)):
         is_whole[c] &= scale[c] > 0
     return scale
-
-
-def _row_gains(sample: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return each row's middle, relative to that of the median row; 0 where at least half of a row is dead."""
-    gains = np.zeros(len(sample), np.float32)
-    spectrum, is_whole = time_mean(sample, np.ones_like(gains))
-    differs = spectrum > 0
-    are_live = bool((is_whole & differs).all())  # nearly always
-    for t, row in enumerate(sample):
-        valid = row if are_live else row[_is_valid(row) & differs]
-        if 2 * len(valid) > len(row):
-            gains[t] = middle_of(valid)
-    alive = gains > 0
-    if alive.any():
-        gains[alive] /= np.median(gains[alive])
-    return gains
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _alive(
-    power: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the power over baseline of all pixels that are not masked, row after row."""
-    spectra, channels = power.shape
-    out = np.empty(spectra * channels, np.float32)
-    count = 0
-    for t in range(spectra):
-        masked = np.uint32(0)
-        for c in range(channels):
-            scale = row_scale[t] * channel_scale[c]
-            out[count + c] = power[t, c] * scale
-            is_alive = (power[t, c] > 0) & (power[t, c] < np.float32(np.inf)) & (scale > 0)
-            masked |= np.uint32(not is_alive)
-        if not masked:  # nearly always
-            count += channels
-            continue
-        for c in range(channels):
-            scale = row_scale[t] * channel_scale[c]
-            if (power[t, c] > 0) & (power[t, c] < np.inf) & (scale > 0):
-                out[count] = power[t, c] * scale
-                count += 1
-    return out[:count]
-
-
-def _noise_spectra(pieces: Iterable[NDArray[np.float32]], nominal: float) -> tuple[float, bool]:
-    """Return N in use and whether it had to be measured, given pieces of power over baseline without masked pixels.
-
-    The median piece is what counts: signals, or a band that dives, widen the noise of theirs.
-    """
-    found = [(len(piece), noise_spectra_of(piece)) for piece in pieces if len(piece) >= MEASURABLE]
-    if not found:
-        return nominal, False
-    pixels, measured = sum(count for count, _ in found), float(np.median([n for _, n in found]))
-    # spreads go as 1/√N; the measured one has an error of 1.4/√pixels, and a median of a quarter more
-    error = 4 / pixels**0.5 * (1 if len(found) == 1 else 1.25)
-    if abs((nominal / measured) ** 0.5 - 1) <= max(NOMINAL_TOLERANCE, error):
-        return nominal, False
-    return measured, True

@@ -29,36 +29,29 @@ def middle_of(values: NDArray[np.floating[Any]]) -> float:
 
     Like a median, it stands for the noise while signals fill less than two fifths.
     """
-    return _middle_of_sorted(np.sort(values))
+    return float(middles_and_squares(values)[0])
 
 
-def _middle_of_sorted(values: NDArray[np.floating[Any]]) -> float:
-    """Return what :func:`middle_of` does.
-
-    A whole sort, as numpy has one for each processor's vectors, is faster than two selections.
-    """
-    first, last = int(MIDDLE[0] * len(values)), int(MIDDLE[1] * len(values))
-    return float(np.mean(values[first : last + 1], dtype=np.float64))
+def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the middle of values (…, n) and the mean square of what lies below it, relative to it: (…) each."""
+    count = values.shape[-1]
+    first, last = int(MIDDLE[0] * count), int(MIDDLE[1] * count)
+    # a whole sort, as numpy has one for each processor's vectors: faster than two selections
+    ordered = np.sort(values, axis=-1)
+    middle = np.asarray(np.mean(ordered[..., first : last + 1], axis=-1, dtype=np.float64))
+    below = np.minimum(ordered[..., : last + 1] / middle[..., None].astype(ordered.dtype) - 1, 0)
+    return middle, np.asarray(np.sum(below**2, axis=-1, dtype=np.float64) / count)
 
 
 def noise_spectra_of(power: NDArray[np.floating[Any]]) -> float:
-    """Measure N from power whose noise lies around its middle, from the pixels below it: signals only add.
+    """Measure N from power (n,), positive, whose noise lies around its middle, from pixels below: signals only add."""
+    return noise_spectra_of_square(middles_and_squares(power)[1])
 
-    Parameters
-    ----------
-    power : 1-D, positive
 
-    Returns
-    -------
-    float
-        N for which Gamma noise has the measured mean square distance below its middle.
-    """
-    ordered = np.sort(power)
-    middle = _middle_of_sorted(ordered)
-    below = ordered[: np.searchsorted(ordered, middle)] / middle - 1
-    deviation = float(np.sqrt(np.sum(below**2, dtype=np.float64) / len(power)))
+def noise_spectra_of_square(square: float | np.float64 | NDArray[np.float64]) -> float:
+    """Return the N for which Gamma noise has the mean ``square`` of relative distances below its middle."""
     table_n, table_deviation = _semideviations()
-    return float(np.exp(np.interp(-deviation, -table_deviation, np.log(table_n))))
+    return float(np.exp(np.interp(-np.sqrt(square), -table_deviation, np.log(table_n))))
 
 
 _N_TABLE = tuple(float(n) for n in np.geomspace(1, 1e6, 121))
