@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 from numba import njit
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.averages import time_mean
@@ -70,22 +69,29 @@ class Flat:
     @property
     def power(self) -> NDArray[np.float32]:
         """Power over baseline (spectra, channels), noise at 1; masked pixels are 0. A new array."""
-        ascending = self.stored[:, ::-1] if self.is_mirrored else self.stored
-        return _flattened(ascending, self.row_scale[:, None], self.channel_scale)
+        whole: NDArray[np.float32] = self.windows(np.zeros(1, np.int64), self.stored.shape[1])[0]
+        return whole
 
     def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
-        """Cut windows (n, spectra, channels) out of :attr:`power`."""
-        first = self.stored.shape[1] - channels - starts if self.is_mirrored else starts
-        pixels = np.moveaxis(_cut(self.stored, first, channels), 1, 0)
-        ascending = pixels[..., ::-1] if self.is_mirrored else pixels
-        return _flattened(ascending, self.row_scale[:, None], _cut(self.channel_scale, starts, channels)[:, None])
+        """Cut windows (n, spectra, channels) out of :attr:`power`. Raises ``IndexError`` for one that is not in it."""
+        windows: NDArray[np.float32] = _flattened(
+            self.stored, self.is_mirrored, self.row_scale, self.channel_scale, self._within(starts, channels), channels)
+        return windows
 
     def taken(self, starts: NDArray[np.int64], channels: int) -> Self:
         """Return windows alone, ascending and side by side, in memory of their own: mostly few."""
-        at = (starts[:, None] + np.arange(channels)).ravel()
-        where = self.stored.shape[1] - 1 - at if self.is_mirrored else at
-        return replace(self, stored=np.take(self.stored, where, axis=1), is_mirrored=False,
-                       channel_scale=self.channel_scale[at], is_whole=self.is_whole[at], baseline=self.baseline[at])
+        stored, channel_scale, is_whole, baseline = _side_by_side(
+            self.stored, self.is_mirrored, self.channel_scale, self.is_whole, self.baseline,
+            self._within(starts, channels), channels)
+        return replace(self, stored=stored, is_mirrored=False, channel_scale=channel_scale, is_whole=is_whole,
+                       baseline=baseline)
+
+    def _within(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
+        """Return what windows start with, if all of them are in here: compiled code does not look."""
+        last = self.stored.shape[1] - channels
+        if len(starts) and not 0 <= starts.min() <= starts.max() <= last:
+            raise IndexError(f"windows from {starts.min()} to {starts.max()}, where the last begins at {last}")
+        return starts
 
     @classmethod
     def joined(cls, pieces: Sequence[Self]) -> Self:
@@ -94,13 +100,6 @@ class Flat:
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(piece, name) for piece in pieces], axis=-1) for name in names}
         return replace(pieces[0], **joined)
-
-
-def _cut(values: NDArray[Any], starts: NDArray[np.int64], channels: int) -> NDArray[Any]:
-    """Cut (…, n, channels) out of (…, channels): block by block, not number by number."""
-    if channels > values.shape[-1]:
-        return np.empty((*values.shape[:-1], 0, channels), values.dtype)  # there can be no window
-    return sliding_window_view(values, channels, axis=-1)[..., starts, :]
 
 
 def _in_order_of_memory(power: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
@@ -113,11 +112,47 @@ def _is_valid(power: NDArray[np.float32]) -> NDArray[np.bool_]:
     return (power > 0) & (power < np.inf)
 
 
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _flattened(
-    power: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32]
+    stored: NDArray[np.float32], is_mirrored: bool, row_scale: NDArray[np.float32],
+    channel_scale: NDArray[np.float32], starts: NDArray[np.int64], channels: int,
 ) -> NDArray[np.float32]:
-    flat: NDArray[np.float32] = np.where(_is_valid(power), power, np.float32(0)) * (row_scale * channel_scale)
-    return flat
+    """Cut power over baseline, 0 where masked, of some channels from each start on."""
+    spectra, stride = stored.shape
+    out = np.empty((len(starts), spectra, channels), np.float32)
+    for k in range(len(starts)):
+        scale = channel_scale[starts[k] : starts[k] + channels]
+        first = stride - channels - starts[k] if is_mirrored else starts[k]
+        for t in range(spectra):
+            row, into = stored[t, first : first + channels], out[k, t]
+            for c in range(channels):
+                value = row[channels - 1 - c] if is_mirrored else row[c]
+                is_valid = (value > 0) & (value < np.float32(np.inf))
+                into[c] = value * (row_scale[t] * scale[c]) if is_valid else np.float32(0)
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _side_by_side(
+    stored: NDArray[np.float32], is_mirrored: bool, channel_scale: NDArray[np.float32], is_whole: NDArray[np.bool_],
+    baseline: NDArray[np.float32], starts: NDArray[np.int64], channels: int,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+    """Copy some channels from each start on, ascending."""
+    (spectra, stride), count = stored.shape, len(starts) * channels
+    power, band = np.empty((spectra, count), np.float32), np.empty(count, np.float32)
+    scale, whole = np.empty(count, np.float32), np.empty(count, np.bool_)
+    for k in range(len(starts)):
+        first, to = starts[k], slice(k * channels, (k + 1) * channels)
+        scale[to], whole[to] = channel_scale[first : first + channels], is_whole[first : first + channels]
+        band[to] = baseline[first : first + channels]
+        if is_mirrored:
+            first = stride - channels - first
+        for t in range(spectra):
+            if is_mirrored:
+                power[t, to] = stored[t, first : first + channels][::-1]
+            else:
+                power[t, to] = stored[t, first : first + channels]
+    return power, scale, whole, band
 
 
 Memory = NDArray[np.float32]
