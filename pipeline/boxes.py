@@ -110,7 +110,12 @@ def _excess_of(value, table_power, table_excess):  # type: ignore[no-untyped-def
     if value >= table_power[last]:
         slope = (table_excess[last] - table_excess[last - 1]) / (table_power[last] - table_power[last - 1])
         return table_excess[last] + (value - table_power[last]) * slope
-    j = np.searchsorted(table_power, value)
+    # powers lie about as the squares of their places
+    j = max(1, int(last * np.sqrt((value - table_power[0]) / (table_power[last] - table_power[0]))))
+    while table_power[j] < value:
+        j += 1
+    while j > 1 and table_power[j - 1] >= value:
+        j -= 1
     part = (value - table_power[j - 1]) / (table_power[j] - table_power[j - 1])
     return table_excess[j - 1] + part * (table_excess[j] - table_excess[j - 1])
 
