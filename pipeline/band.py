@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
@@ -121,7 +120,7 @@ class BandShape:
             level[:half] = _line_before(level[half:], half)
         if is_whole:
             level[half + stop :] = _line_before(level[half : half + stop][::-1], half)[::-1]
-        smooth = middles(sliding_window_view(level[first : stop + 2 * half], 2 * half + 1))
+        smooth = _running_medians(level[first : stop + 2 * half], half)
         self._smooth[first + 1 : stop + 1] = smooth / self._median_over_mean
         if first == 0:
             self._smooth[0] = (2 * smooth[0] - smooth[1]) / self._median_over_mean
@@ -174,11 +173,35 @@ def _between_blocks(level: NDArray[np.float32], width: int, start: int, stop: in
     return band
 
 
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _running_medians(level: NDArray[np.float64], half: int) -> NDArray[np.float64]:
+    """Return the median of each number with so many neighbours on either side, of those that have as many."""
+    out = np.empty(len(level) - 2 * half)
+    ordered = np.sort(level[: 2 * half + 1])
+    out[0] = ordered[half]
+    for i in range(1, len(out)):
+        gone, new = level[i - 1], level[i + 2 * half]
+        at = np.searchsorted(ordered, gone)
+        while at > 0 and ordered[at - 1] > new:
+            ordered[at] = ordered[at - 1]
+            at -= 1
+        while at < 2 * half and ordered[at + 1] < new:
+            ordered[at] = ordered[at + 1]
+            at += 1
+        ordered[at] = new
+        out[i] = ordered[half]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Continue a sequence ``count`` places before its start, by the median slope (Theil-Sen) of as many after it."""
-    at = np.arange(count + 1)
-    first, second = np.triu_indices(count + 1, 1)
-    slope = np.median((level[second] - level[first]) / (second - first))
-    start = np.median(level[: count + 1] - slope * at)
-    line: NDArray[np.float64] = start + slope * (at[:-1] - count)
-    return line
+    slopes = np.empty(count * (count + 1) // 2)
+    k = 0
+    for i in range(count + 1):
+        for j in range(i + 1, count + 1):
+            slopes[k] = (level[j] - level[i]) / (j - i)
+            k += 1
+    slope = np.median(slopes)
+    start = np.median(level[: count + 1] - slope * np.arange(count + 1))
+    return start + slope * (np.arange(count) - count)

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.band import BLOCK, SMOOTHING, BandShape, band_shape, middles, smoothing_of
+from pipeline.band import (
+    BLOCK,
+    SMOOTHING,
+    BandShape,
+    _line_before,
+    _running_medians,
+    band_shape,
+    middles,
+    smoothing_of,
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -56,3 +65,21 @@ def test_the_band_is_known_half_a_running_median_later():
 def test_middles_are_medians(width):
     blocks = np.random.default_rng(0).normal(size=(50, width)).astype(np.float32)
     np.testing.assert_allclose(middles(blocks), np.median(blocks.astype(float), axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("half", [0, 1, 5, 16])
+@pytest.mark.parametrize("kind", ["noise", "steps", "level"])
+def test_running_medians(half, kind):
+    rng = np.random.default_rng(half)
+    level = rng.normal(size=100) if kind == "noise" else rng.integers(0, 4, 100) * 1.0 if kind == "steps" else np.ones(100)
+    windows = np.lib.stride_tricks.sliding_window_view(level, 2 * half + 1)
+    np.testing.assert_array_equal(_running_medians(level, half), np.median(windows, axis=1))
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_a_line_is_continued_whatever_stands_out_of_it(count):
+    at = np.arange(40)
+    level = 3 - 0.25 * at
+    if count > 4:
+        level[[1, 5]] += [100, -7]
+    np.testing.assert_allclose(_line_before(level, count), 3 - 0.25 * np.arange(-count, 0))
