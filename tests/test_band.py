@@ -71,7 +71,7 @@ def test_middles_are_medians(width):
 @pytest.mark.parametrize("kind", ["noise", "steps", "level"])
 def test_running_medians(half, kind):
     rng = np.random.default_rng(half)
-    level = rng.normal(size=100) if kind == "noise" else rng.integers(0, 4, 100) * 1.0 if kind == "steps" else np.ones(100)
+    level = {"noise": rng.normal(size=100), "steps": rng.integers(0, 4, 100) * 1.0, "level": np.ones(100)}[kind]
     windows = np.lib.stride_tricks.sliding_window_view(level, 2 * half + 1)
     np.testing.assert_array_equal(_running_medians(level, half), np.median(windows, axis=1))
 
