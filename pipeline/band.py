@@ -163,12 +163,13 @@ def _between_blocks(level: NDArray[np.float32], width: int, start: int, stop: in
     """Interpolate from the middles of blocks to channels. The first and the last level lie outside the band."""
     band = np.empty(stop - start, np.float32)
     offset = width - (width - 1) / 2  # of channel 0 from the middle of the block before it
+    of_block = 1 / width
     i, at = max(0, start // width - 1), start
     while at < stop:
         end = stop if i == len(level) - 2 else min(stop, _middle_before(i + 1, width))
         rise = level[i + 1] - level[i]
         for c in range(at, end):
-            band[c - start] = level[i] + np.float32(min((c + offset) / width - i, 1.0)) * rise
+            band[c - start] = level[i] + np.float32(min((c + offset) * of_block - i, 1.0)) * rise
         i, at = i + 1, max(at, end)
     return band
 

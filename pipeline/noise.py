@@ -38,9 +38,9 @@ def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.f
     first, last = int(MIDDLE[0] * count), int(MIDDLE[1] * count)
     # a whole sort, as numpy has one for each processor's vectors: faster than two selections
     ordered = np.sort(values, axis=-1)
-    middle = np.asarray(np.mean(ordered[..., first : last + 1], axis=-1, dtype=np.float64))
+    middle = np.asarray(np.mean(ordered[..., first : last + 1], axis=-1), np.float64)
     below = np.minimum(ordered[..., : last + 1] / middle[..., None].astype(ordered.dtype) - 1, 0)
-    return middle, np.asarray(np.sum(below**2, axis=-1, dtype=np.float64) / count)
+    return middle, np.asarray(np.sum(below**2, axis=-1) / count, np.float64)
 
 
 def noise_spectra_of(power: NDArray[np.floating[Any]]) -> float:

@@ -66,7 +66,7 @@ READ_CHANNELS = 2**20
 """Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
 READ_PIXELS = 2**24
 """Spectra × channels of a read at the most, unless one block of one coarse channel is more: 64 MB."""
-STRETCH = 32 * STRIP
+STRETCH = 16 * STRIP
 """Channels of a coarse channel that are decoded and looked at together: few enough to stay in a core's caches."""
 SPIKE_CHANNELS = 2**23
 """Search this much of a band of unknown make for DC spikes."""
