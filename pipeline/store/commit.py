@@ -9,7 +9,7 @@ import errno
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -31,7 +31,7 @@ from pipeline.store.groups import (
     vector_attributes,
 )
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
-from pipeline.store.parts import part_columns, read_part_column, read_part_vectors, refuse_non_finite
+from pipeline.store.parts import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
 from pipeline.store.seal import Seal
 
 logger = logging.getLogger(__name__)
@@ -83,13 +83,13 @@ def commit_source_group(
     if final.exists():
         sync_folder(final.parent)  # its maker may have ended before the name was on disk
     else:
-        with _build(parts_folder(staging, source.id), final) as folder:
-            names, counts = _survey(staging, source.id, n_parts, report)
+        with (_build(parts_folder(staging, source.id), final) as folder,
+              opened_parts(staging, source.id, n_parts) as parts):
+            names, counts = _survey(source.id, parts, report)
             arrays.create_group(folder, source_attributes(source, report, fingerprint, columns or {}))
             for name in names:
                 kind, _, column = name.partition(".")
-                pieces = (read_part_column(staging, source.id, part_no, name) for part_no in range(n_parts))
-                arrays.write_array(folder, f"{kind}/{column}", pieces, counts[kind])
+                arrays.write_array(folder, f"{kind}/{column}", (part.read(name) for part in parts), counts[kind])
     group = SourceGroup.open(root, source.id)
     if group.source_id != source.id or group.fingerprint != fingerprint:
         raise CorpusMismatch(
@@ -131,20 +131,20 @@ def commit_vector_group(
 
 
 def _survey(
-    staging: Path, source_id: str, n_parts: int, report: SourceReport
+    source_id: str, parts: Sequence[PartColumns], report: SourceReport
 ) -> tuple[list[str], dict[str, int]]:
     """Check the parts against each other and the report; return column names, and rows by kind."""
-    _at_least_one(source_id, n_parts)
-    names = part_columns(staging, source_id, 0)
+    _at_least_one(source_id, len(parts))
+    names = parts[0].names
     an_exposure = next((name for name in sorted(names) if name.startswith(EXPOSURE)), None)
     numbers: list[Array] = []
     exposure_rows = 0
-    for part_no in range(n_parts):
-        if (found := part_columns(staging, source_id, part_no)) != names:
-            raise ValueError(f"{source_id}: columns {sorted(found)} in part {part_no}, not {sorted(names)}")
-        numbers.append(read_part_column(staging, source_id, part_no, f"{WINDOWS}.number"))
+    for part_no, part in enumerate(parts):
+        if part.names != names:
+            raise ValueError(f"{source_id}: columns {sorted(part.names)} in part {part_no}, not {sorted(names)}")
+        numbers.append(part.read(f"{WINDOWS}.number"))
         if an_exposure is not None:
-            exposure_rows += len(read_part_column(staging, source_id, part_no, an_exposure))
+            exposure_rows += len(part.read(an_exposure))
     n_windows = sum(len(piece) for piece in numbers)
     if len(np.unique(np.concatenate(numbers))) != n_windows:
         raise ValueError(f"{source_id}: parts repeat window numbers")

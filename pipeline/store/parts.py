@@ -6,10 +6,10 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,19 +72,33 @@ def read_part(staging: Path, source_id: str, part_no: int) -> Part:
         return Part(**split)
 
 
-def part_columns(staging: Path, source_id: str, part_no: int) -> set[str]:
-    """Return the names ``windows.<column>`` and ``exposure.<column>`` that a part holds."""
-    path = part_path(staging, source_id, part_no)
-    with _opened(path) as file, np.load(file, allow_pickle=False) as columns:
-        return set(columns.files)
+class PartColumns:
+    """The columns of a part that is open, each read when it is asked for."""
+
+    def __init__(self, path: Path, columns: Any) -> None:
+        self._path = path
+        self._columns = columns
+        self.names = frozenset(columns.files)
+        """``windows.<column>`` and ``exposure.<column>``."""
+
+    def read(self, name: str) -> Array:
+        """Read one column; :class:`CorpusDamaged` if it is missing or altered."""
+        with _reading(self._path):
+            column: Array = self._columns[name]
+            return column
 
 
-def read_part_column(staging: Path, source_id: str, part_no: int, name: str) -> Array:
-    """Read one column, ``windows.<column>`` or ``exposure.<column>``, without the others."""
-    path = part_path(staging, source_id, part_no)
-    with _opened(path) as file, np.load(file, allow_pickle=False) as columns:
-        column: Array = columns[name]
-        return column
+@contextmanager
+def opened_parts(staging: Path, source_id: str, count: int) -> Iterator[list[PartColumns]]:
+    """Open the parts, numbered from 0, of a source; :class:`CorpusDamaged` if one is missing or altered."""
+    with ExitStack() as files:
+        parts = []
+        for part_no in range(count):
+            path = part_path(staging, source_id, part_no)
+            with _reading(path):
+                file = files.enter_context(open(path, "rb"))
+                parts.append(PartColumns(path, files.enter_context(np.load(file, allow_pickle=False))))
+        yield parts
 
 
 def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str, vectors: Array) -> None:
@@ -147,8 +161,13 @@ def vectors_path(staging: Path, source_id: str, part_no: int, encoder_key: str) 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file of this folder; whatever goes wrong in reading it is damage, under its name."""
+    with _reading(path), open(path, "rb") as file:  # np.load, given the path, leaves it open where it fails
+        yield file
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        with open(path, "rb") as file:  # np.load, given the path, leaves it open where it fails
-            yield file
+        yield
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CorpusDamaged(f"{path}: missing or altered ({error}); run again") from error

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import CorpusDamaged
 from pipeline.store import Part, read_part, read_part_vectors, remove_parts, write_part, write_part_vectors
-from pipeline.store.parts import part_path, read_part_column, vectors_path
+from pipeline.store.parts import opened_parts, part_path, vectors_path
 
 
 def part_of(count: int) -> Part:
@@ -27,7 +27,25 @@ def test_a_part_comes_back_bit_for_bit(tmp_path: Path, count: int):
         for name in written:
             np.testing.assert_array_equal(read[name], written[name], strict=True)
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["part-00012.npz"]
-    np.testing.assert_array_equal(read_part_column(tmp_path, "s", 12, "windows.snr"), part.windows["snr"])
+
+
+def test_columns_are_read_one_by_one(tmp_path: Path):
+    for part_no in range(2):
+        write_part(tmp_path, "s", part_no, part_of(50 + part_no))
+    with opened_parts(tmp_path, "s", 2) as parts:
+        for part_no, part in enumerate(parts):
+            assert part.names == {"windows.number", "windows.cutout", "windows.snr", "exposure.searched"}
+            np.testing.assert_array_equal(part.read("windows.snr"), part_of(50 + part_no).windows["snr"])
+        with pytest.raises(CorpusDamaged, match=r"part-00001.*nothing"):
+            parts[1].read("windows.nothing")
+    with pytest.raises(CorpusDamaged, match="part-00002"), opened_parts(tmp_path, "s", 3):
+        pass
+    path = part_path(tmp_path, "s", 1)
+    altered = bytearray(path.read_bytes())
+    altered[len(altered) // 2] ^= 1
+    path.write_bytes(altered)
+    with opened_parts(tmp_path, "s", 2) as parts, pytest.raises(CorpusDamaged, match="part-00001"):
+        [parts[1].read(name) for name in parts[1].names]
 
 
 def test_a_second_attempt_replaces_the_first(tmp_path: Path):

@@ -29,8 +29,8 @@ def cluster_settings() -> dict[str, Any]:
         "distributed.admin.low-level-log-length": 100,
         "distributed.admin.log-length": 1000,
         "distributed.admin.system-monitor.log-length": 60,
-        # how often it looks at the clock, at memory and at who has work: by Dask's own settings so often that it takes a
-        # twentieth of a core that a worker shares with its scheduler
+        # how often it looks at the clock, at memory and at who has work: by Dask's own settings so often that it takes
+        # a twentieth of a core that a worker shares with its scheduler
         "distributed.admin.tick.interval": "500ms",
         "distributed.admin.system-monitor.interval": "2s",
         "distributed.worker.memory.monitor-interval": "500ms",
