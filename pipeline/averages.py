@@ -6,8 +6,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.lanes import (
+    COUNT,
+    add,
+    divide,
+    is_any_outside,
+    larger,
+    load,
+    multiply,
+    smaller,
+    spread,
+    store,
+    subtract,
+    where_positive,
+)
+
 STRIP = 2048
 """Channels whose sums over time stay in a core's nearest cache."""
+LARGEST = np.finfo(np.float32).max
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -23,12 +39,11 @@ def time_mean(
     (channels,) bool
         True where every pixel is valid.
     """
-    spectra, channels = power.shape
+    channels = power.shape[1]
     mean, is_whole = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
-    low, high = np.empty(STRIP, np.float32), np.empty(STRIP, np.float32)
     for start in range(0, channels, STRIP):
         total = mean[start : start + STRIP]
-        if spectra % 4 == 0 and _add_up_valid(power, start, row_scale, total, low[: len(total)], high[: len(total)]):
+        if len(total) % COUNT == 0 and _add_up_valid(power, start, row_scale, total):
             is_whole[start : start + STRIP] = True
         else:
             _average_valid(power, start, row_scale, total, is_whole[start : start + STRIP])
@@ -37,33 +52,27 @@ def time_mean(
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_up_valid(
-    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
-    low: NDArray[np.float32], high: NDArray[np.float32],
+    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32]
 ) -> bool:
     """Average a stretch as if every pixel were valid, and tell whether that is so: it nearly always is.
 
     What is not valid shows afterwards, by a minimum that is not positive or a sum that is not finite.
     """
-    stop = start + len(mean)
-    low[:], high[:], mean[:] = power[0, start:stop], power[0, start:stop], 0
-    for t in range(0, len(power), 4):  # four rows at once: most of the time goes into loads and stores
-        row_a, row_b = power[t, start:stop], power[t + 1, start:stop]
-        row_c, row_d = power[t + 2, start:stop], power[t + 3, start:stop]
-        scale_a, scale_b, scale_c, scale_d = row_scale[t], row_scale[t + 1], row_scale[t + 2], row_scale[t + 3]
-        for i in range(len(mean)):
-            a, b, c, d = row_a[i], row_b[i], row_c[i], row_d[i]
-            mean[i] = (((mean[i] + a * scale_a) + b * scale_b) + c * scale_c) + d * scale_d
-            less, also_less = a if a < b else b, c if c < d else d
-            less = less if less < also_less else also_less
-            low[i] = less if less < low[i] else low[i]
-            more, also_more = a if a > b else b, c if c > d else d
-            more = more if more > also_more else also_more
-            high[i] = more if more > high[i] else high[i]
-    are_valid = (row_scale > 0).all()
-    for i in range(len(mean)):
-        are_valid &= (low[i] > 0) & (high[i] < np.inf) & (mean[i] < np.inf)
-        mean[i] = mean[i] / np.float32(len(power)) if (high[i] > low[i]) | (len(power) == 1) else np.float32(0)
-    return bool(are_valid)
+    (spectra, stride), flat, nothing = power.shape, power.reshape(-1), np.float32(0)
+    if not (row_scale > 0).all():
+        return False
+    for c in range(0, len(mean), COUNT):
+        low = high = load(flat, start + c)
+        total = spread(nothing)
+        for t in range(spectra):
+            value = load(flat, t * stride + start + c)
+            total = add(total, multiply(value, spread(row_scale[t])))
+            low, high = smaller(low, value), larger(high, value)
+        if is_any_outside(low, nothing, LARGEST) or is_any_outside(total, nothing, LARGEST):
+            return False
+        average = divide(total, spread(np.float32(spectra)))
+        store(mean, c, where_positive(subtract(high, low), average) if spectra > 1 else average)
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -142,7 +142,7 @@ def _of_two(whole: str, floating: str) -> Any:
     return intrinsic(operation)
 
 
-subtract, multiply = _of_two("sub", "fsub"), _of_two("mul", "fmul")
+subtract, multiply, divide = _of_two("sub", "fsub"), _of_two("mul", "fmul"), _of_two("sdiv", "fdiv")
 
 
 @intrinsic

@@ -54,6 +54,12 @@ def test_the_others():
     assert (halves[1 + COUNT // 4 :] == -1).all()
 
 
+def test_division():
+    out = np.zeros(200, np.float32)
+    of_two(lanes.divide)(FLOATING[0], FLOATING[1], out, 3)
+    np.testing.assert_array_equal(out[3 : 3 + COUNT], FLOATING[0, 3 : 3 + COUNT] / FLOATING[1, 4 : 4 + COUNT])
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.int16])
 def test_whole_sums_end_at_the_largest_and_the_least(kind):
     @njit
