@@ -58,8 +58,7 @@ def measure_windows(  # type: ignore[no-untyped-def]
         columns = channels
         for i in range(1, widths):
             columns //= 4
-            for t in range(spectra):
-                _widen(boxes, t * full + places[i - 1], t * full + places[i], columns)
+            _widen(boxes, spectra, full, places[i - 1], places[i], columns)
         raise_peaks(boxes, sums, peaks, spectra, places)
         columns, width = channels, 1
         for i in range(widths):
@@ -274,11 +273,12 @@ def _largest(values, start, count):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _widen(boxes, narrow, wide, columns):  # type: ignore[no-untyped-def]
+def _widen(boxes, spectra, full, narrow, wide, columns):  # type: ignore[no-untyped-def]
     """Add up each four boxes."""
     whole = columns - columns % (COUNT // 4)
-    for c in range(0, whole, COUNT // 4):
-        store_fours(boxes, wide + c, load(boxes, narrow + 4 * c))
-    for c in range(whole, columns):
-        at = narrow + 4 * c
-        boxes[wide + c] = (boxes[at] + boxes[at + 1]) + (boxes[at + 2] + boxes[at + 3])
+    for row in range(0, spectra * full, full):
+        for c in range(0, whole, COUNT // 4):
+            store_fours(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
+        for c in range(whole, columns):
+            at = row + narrow + 4 * c
+            boxes[row + wide + c] = (boxes[at] + boxes[at + 1]) + (boxes[at + 2] + boxes[at + 3])

@@ -143,16 +143,12 @@ def mark_possible(  # type: ignore[no-untyped-def]
         at, ahead = start, starts[min(k + AHEAD, len(starts) - 1)]
         if is_mirrored:
             at, ahead = stride - channels - at, stride - channels - ahead
-        for t in range(spectra):
-            for c in range(0, channels, LINE):
-                prefetch(power, t * stride + ahead + c)
-            _round(power, t * stride + at, is_mirrored, row_scale[t] * units, channel_scale, start, channels, units,
-                   most, fine, t * full + places[0], np.int16(pixel), lanes)
+        _round(power, stride, at, ahead, is_mirrored, row_scale, channel_scale, start, channels, units, most, fine,
+               full, places[0], np.int16(pixel), lanes)
         columns = channels
         for i in range(1, len(places) - 1):
             columns //= 4
-            for at in range(0, spectra * full, full):  # row after row: what was written last is not read at once
-                _widen(fine, at + places[i - 1], at + places[i], columns)
+            _widen(fine, spectra, full, places[i - 1], places[i], columns)
         _shorten(fine, boxes, spectra, full, places, shifts)
         raise_peaks(boxes, sums, peaks, spectra, places)
         passes[k] = _is_reached(peaks, limits, full, places) or (
@@ -163,39 +159,45 @@ def mark_possible(  # type: ignore[no-untyped-def]
 
 @_compiled
 def _round(  # type: ignore[no-untyped-def]
-    power, at, is_mirrored, row_units, scale, start, channels, one, most, out, to, pixel, seen
+    power, stride, at, ahead, is_mirrored, row_scale, scale, start, channels, one, most, out, full, to, pixel, seen
 ):
-    """Write a row's power over baseline, less 1, in whole units.
+    """Write a window's power over baseline, less 1, in whole units; ask for the pixels of one that lies ``ahead``.
 
     What has been ``seen``, lane by lane, is how many are from ``pixel`` on, and the largest.
     """
     whole, last = channels - channels % COUNT, start + channels - 1
     count, top, least = load(seen, 0), load(seen, COUNT), spread(pixel)
-    for c in range(0, whole, COUNT):
-        of_channel = backwards(load(scale, last - c - COUNT + 1)) if is_mirrored else load(scale, start + c)
-        value = multiply(load(power, at + c), multiply(of_channel, spread(row_units)))
-        value = larger(subtract(smaller(value, spread(most + one)), spread(one)), spread(-most))
-        units = truncated(value)
-        count, top = counted(count, units, least), larger(top, units)
-        store(out, to + c, units)
+    for t in range(len(row_scale)):
+        row, into, row_units = t * stride + at, t * full + to, row_scale[t] * one
+        for c in range(0, channels, LINE):
+            prefetch(power, t * stride + ahead + c)
+        for c in range(0, whole, COUNT):
+            of_channel = backwards(load(scale, last - c - COUNT + 1)) if is_mirrored else load(scale, start + c)
+            value = multiply(load(power, row + c), multiply(of_channel, spread(row_units)))
+            value = larger(subtract(smaller(value, spread(most + one)), spread(one)), spread(-most))
+            units = truncated(value)
+            count, top = counted(count, units, least), larger(top, units)
+            store(out, into + c, units)
     store(seen, 0, count)
     store(seen, COUNT, top)
-    for c in range(whole, channels):
-        value = power[at + c] * (scale[last - c if is_mirrored else start + c] * row_units)
-        units = np.int16(max(min(value, most + one) - one, -most))
-        seen[0], seen[COUNT] = seen[0] + np.int16(units >= pixel), max(seen[COUNT], units)
-        out[to + c] = units
+    for t in range(len(row_scale)):
+        for c in range(whole, channels):
+            value = power[t * stride + at + c] * (scale[last - c if is_mirrored else start + c] * (row_scale[t] * one))
+            units = np.int16(max(min(value, most + one) - one, -most))
+            seen[0], seen[COUNT] = seen[0] + np.int16(units >= pixel), max(seen[COUNT], units)
+            out[t * full + to + c] = units
 
 
 @_compiled
-def _widen(boxes, narrow, wide, columns):  # type: ignore[no-untyped-def]
+def _widen(boxes, spectra, full, narrow, wide, columns):  # type: ignore[no-untyped-def]
     """Write half of the sum of each four boxes, rounded down."""
     whole = columns - columns % (COUNT // 4)
-    for c in range(0, whole, COUNT // 4):
-        store_halves(boxes, wide + c, load(boxes, narrow + 4 * c))
-    for c in range(whole, columns):
-        at = narrow + 4 * c
-        boxes[wide + c] = np.int16((boxes[at] + boxes[at + 1] + boxes[at + 2] + boxes[at + 3]) >> 1)
+    for row in range(0, spectra * full, full):  # row after row: what was written last is not read at once
+        for c in range(0, whole, COUNT // 4):
+            store_halves(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
+        for c in range(whole, columns):
+            at = row + narrow + 4 * c
+            boxes[row + wide + c] = np.int16((boxes[at] + boxes[at + 1] + boxes[at + 2] + boxes[at + 3]) >> 1)
 
 
 @_compiled

@@ -97,7 +97,7 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
         whole = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, whole, whole, whole])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [pointer, *(ir.Constant(whole, value) for value in (0, 2, 1))])
+        builder.call(function, [pointer, *(ir.Constant(whole, value) for value in (0, 3, 1))])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
