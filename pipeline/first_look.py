@@ -57,7 +57,7 @@ class Limits:
     units: np.float32
     """A power of 1."""
     most: np.float32
-    """Where pixels are clipped: no sum overflows."""
+    """Where pixels are clipped: no box overflows."""
     places: NDArray[np.int64]
     """Where boxes of each width lie (:func:`pipeline.boxes.places_of`)."""
     shifts: NDArray[np.int64]

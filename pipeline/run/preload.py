@@ -14,8 +14,10 @@ import pipeline.tasks  # noqa: F401 - before the first task, so that a worker th
 from pipeline.encoders import gpu_names
 from pipeline.lanes import obey_environment
 
-_THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-"""These libraries take every core otherwise; Dask sees to OpenMP's and BLAS' alone."""
+_THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
+            "ZARR_THREADING__MAX_WORKERS", "ZARR_ASYNC__CONCURRENCY")
+"""These libraries take every core otherwise; Dask sees to OpenMP's and BLAS' alone. Zarr's threads, many more than
+cores, besides wait for one another: with two workers on two cores, a third of a commit's time."""
 
 
 def dask_setup(worker: Any) -> None:

@@ -141,13 +141,16 @@ def whole_ingest(paths: list[Path], config: Config, folder: Path, client: Any = 
 
 
 def running_ingest(paths: list[Path], workers: int, precision: str, folder: Path) -> float:
-    """Ingest on a cluster that is running and has ingested before, as one is that reads an archive; return seconds."""
+    """Ingest on a cluster that is running and has ingested before, as one is that reads an archive.
+
+    Return the seconds that the fastest of some ingests took: what it is compared with is the fastest of some, too.
+    """
     from distributed import Client
 
     config = Config().override({"run": {"workers": workers}, "encoder": {"precision": precision}})
     with embedded_cluster(config.run) as cluster, Client(cluster, set_as_default=False) as client:
         whole_ingest([another(make_file(folder, 1), n) for n in range(4 * workers)], config, folder, client)
-        return whole_ingest(paths, config, folder, client)
+        return min(whole_ingest(paths, config, folder, client) for _ in range(REPEATS))
 
 
 def notebook_loop(path: Path, windows: int) -> float:

@@ -72,3 +72,10 @@ def die(counter: Path, deaths: int) -> int:
     if attempts <= deaths:
         os._exit(11)
     return attempts
+
+
+def zarr_settings() -> tuple[int, int]:
+    """Threads that Zarr uses, and how much it does at once."""
+    import zarr
+
+    return zarr.config.get("threading.max_workers"), zarr.config.get("async.concurrency")

@@ -59,6 +59,7 @@ def test_embedded_workers_take_one_core_and_a_bounded_memory_each(client: Any) -
     assert (one["nthreads"], one["memory_limit"]) == (two["nthreads"], two["memory_limit"]) == (1, 2_000_000_000)
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         assert set(client.run(jobs.environment_of_worker, name).values()) == {"1"}, name
+    assert set(client.run(jobs.zarr_settings).values()) == {(1, 1)}
 
 
 def test_numba_knows_of_its_threads_before_it_compiles() -> None:
