@@ -88,7 +88,7 @@ test-cluster: setup  ## The tests with real schedulers, ssh, SLURM and kills (wh
 certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
-bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into BENCHMARKS.md, say what moved (about an hour)
+bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into BENCHMARKS.md, say what moved (about an hour, 13 GB of disk)
 	$(BIN)/python -m tests.benchmarks.record scan gate index cells search "driver --sources 10000"
 
 bench-large: bench-setup  ## The same of a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
