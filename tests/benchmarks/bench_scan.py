@@ -242,8 +242,9 @@ def main() -> None:
            "remark"),
           [(what, f"{s:,.1f}", f"{windows / s:,.1f}", f"{decoded / s / 1e6:,.1f}", f"{s / bare_s:.2f}",
             f"{s / plain_s:.2f}", f"{windows / s / rate:,.0f}", note) for what, s, note in rows])
-    print(f"\n{FILES} such files, `spectral` in bfloat16, cluster running: {several_s[1]:.1f} s by one worker on one "
-          f"core, {several_s[workers]:.1f} s by {workers} workers: {several_s[1] / several_s[workers]:.2f} times as fast.")
+    one_s, many_s = several_s[1], several_s[workers]
+    print(f"\n{FILES} such files, `spectral` in bfloat16, cluster running: {one_s:.1f} s by one worker on one core, "
+          f"{many_s:.1f} s by {workers} workers: {one_s / many_s:.2f} times as fast.")
 
 
 if __name__ == "__main__":
