@@ -68,6 +68,9 @@ READ_PIXELS = 2**24
 """Spectra × channels of a read at the most, unless one block of one coarse channel is more: 64 MB."""
 STRETCH = 16 * STRIP
 """Channels of a coarse channel that are decoded and looked at together: few enough to stay in a core's caches."""
+_SPARE_ROOMS: list[Room] = []
+"""What scans of this process have read into, for the next one: memory from the system takes as long to be zeroed as to
+be filled."""
 SPIKE_CHANNELS = 2**23
 """Search this much of a band of unknown make for DC spikes."""
 SPIKE_RATIO = 1.5
@@ -159,7 +162,7 @@ def _fetch_ahead(
 ) -> Iterator[tuple[Ascending, float]]:
     """Fetch coarse channels × time blocks in turn; give each, and the seconds it took, until the next is asked for."""
     rows = tiling.grid.integrations
-    rooms = [Room(), Room()]
+    rooms = [_SPARE_ROOMS.pop() if _SPARE_ROOMS else Room() for _ in range(2)]
 
     def fetch(number: int) -> tuple[Ascending, float]:
         began = time.perf_counter()
@@ -168,7 +171,8 @@ def _fetch_ahead(
         fetched = filterbank.fetch(run.start * rows, run.stop * rows, start, stop, rooms[number % 2])
         return fetched, time.perf_counter() - began
 
-    return ahead(fetch, len(wanted))  # by one, as there are two rooms
+    yield from ahead(fetch, len(wanted))  # by one, as there are two rooms
+    _SPARE_ROOMS.extend(rooms)
 
 
 def _block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:
