@@ -61,7 +61,7 @@ embed: setup  ## Make vectors of ENCODER=name of what CORPUS=corpus holds
 evaluate: setup  ## Measure how well look-alikes are found (ARGS="--part retrieval --encoder spectral …")
 	$(RUN) evaluate $(ARGS)
 
-train: setup  ## Make the weights of ENCODER=spectral anew, into spectral.npz (an hour or two)
+train: setup  ## Make the weights of ENCODER=spectral anew, into spectral.npz (an hour or two on two cores)
 	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
 
 status: setup  ## Tell what CORPUS=corpus holds

@@ -26,7 +26,7 @@ TELL_EVERY_S = 10.0
 def train(name: str, out: Path | None, steps: int | None, seed: int, precision: str) -> None:
     """Teach an encoder on simulated windows.
 
-    ENCODER is spectral or beta-vae. Takes half an hour to two hours on two cores;
+    ENCODER is spectral or beta-vae. Takes an hour or two on two cores;
     a GPU is used where Keras sees one. To try what it made on a corpus:
     lookalike embed --encoder ENCODER --weights FILE.
     """

@@ -60,7 +60,8 @@ def summary(found: Verification) -> list[str]:
     """Tell what was read, mended, and is damaged."""
     of = "" if found.objects == found.objects_in_all else f" of {found.objects_in_all:,}"
     turns = "" if found.objects or not of else f"; it was no object's turn: each has one in {1 / found.sample:.0f} days"
-    as_written = "manifest and identity as written" if turns else "all as written"
+    as_written = "manifest and identity as written" if turns else (
+        f"{counted(len(found.mended), 'file')} mended, now all as written" if found.mended else "all as written")
     lines = [f"{found.objects:,}{of} objects, {found.bytes_read / 1e9:,.3f} GB, read in {duration(found.elapsed_s)}: "
              + (f"{counted(len(found.damages), 'file')} damaged" if found.damages else as_written) + turns]
     lines += [f"mended   {_what(one)}" for one in found.mended]

@@ -10,6 +10,9 @@ import click
 
 from pipeline.cli.output import put
 
+WIDTH = 2**17
+"""Channels of the file that is scanned: from 65,536 on, coarse channels are flattened stretch by stretch."""
+
 
 @click.command(name="warm-up")
 def warm_up() -> None:
@@ -20,21 +23,23 @@ def warm_up() -> None:
     """
     import numpy as np
 
-    from pipeline.baseline import flatten
-    from pipeline.gate import measure
+    from pipeline.config import ScanConfig
+    from pipeline.filterbank import open_filterbank
     from pipeline.index import build_segment
-    from pipeline.model import WindowGrid
-    from pipeline.simulate import FAMILIES, simulate_windows
+    from pipeline.scan import scan, tiling_of
+    from pipeline.simulate import FAMILIES, fine_header, scatter, simulate_file, simulate_windows
 
     began = time.perf_counter()
     rng = np.random.default_rng(0)
-    grid = WindowGrid()
-    flat = flatten(rng.standard_gamma(102, (grid.integrations, 2**14), dtype=np.float32), nominal=102)
-    measure(flat, np.arange(0, 2**14, grid.step), grid, 1e-3)
     simulate_windows(rng, [*FAMILIES.values()])
     vectors = rng.standard_normal((1000, 256))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with tempfile.TemporaryDirectory() as folder:
+        path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=WIDTH, source_name="WARM-UP")
+        simulate_file(path, header, scatter(rng, header, count=8), coarse_width=WIDTH)
+        config = ScanConfig(coarse_width=WIDTH)
+        with open_filterbank(path) as filterbank:
+            list(scan(filterbank, tiling_of(filterbank, config), range(1), config))
         segment = build_segment(Path(folder) / "warm-up", vectors, np.zeros(1000), np.arange(1000), ["warm-up"])
         segment.search(vectors[:1], 10)
     put(f"compiled in {time.perf_counter() - began:.0f} s")

@@ -84,8 +84,8 @@ def _warn_of_unknown_coarse_channels(plan: Plan, config: Config) -> None:
     if guessed:
         more = f" and {len(guessed) - 1:,} more" if len(guessed) > 1 else ""
         logger.warning("%s%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
-                       "one and no DC spike is masked; if there are any, name the width with --coarse-width in a new "
-                       "corpus", shown(guessed[0]), more)
+                       "one: if there are any, their DC spikes and edges are kept as signals; name the width with "
+                       "--coarse-width in a new corpus", shown(guessed[0]), more)
 
 
 def is_unwritable(error: BaseException) -> bool:

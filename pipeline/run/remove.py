@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,19 +90,20 @@ def _chosen(names: Sequence[str], manifest: Manifest, root: Path, undo: bool) ->
     paths, others = (manifest.removed, held) if undo else (held, manifest.removed)
     what = f"source removed from {root}" if undo else f"source of {root}"
     for name in names:
-        _check_not_done(name, paths, others, undo)
+        _check_not_done(name, paths, others, root, undo)
     return {source_id: paths[source_id][0] for source_id in (source_named(name, paths, what) for name in names)}
 
 
 def _check_not_done(
-    name: str, paths: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]], undo: bool
+    name: str, paths: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]], root: Path, undo: bool
 ) -> None:
     """Raise an error that says so where what is asked for has been done before."""
     done = sources_named(name, others)
     if len(done) == 1 and not sources_named(name, paths):
         (source_id,) = done
         raise QueryError(f"{name}: {source_id} is in the corpus, there is nothing to take back" if undo else
-                         f"{name}: was removed before; to take it in again: lookalike remove --undo {source_id}")
+                         f"{name}: was removed before; to take it in again: lookalike remove --undo {source_id} "
+                         f"--corpus {shlex.quote(str(root))}")
 
 
 def _told(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:

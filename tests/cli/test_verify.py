@@ -48,6 +48,7 @@ def test_what_is_damaged_is_named_with_what_to_do_and_mended(lookalike: Lookalik
     assert third.endswith(" again with --repair")
     ran = lookalike("verify", "--corpus", root, "--repair", "--serial")
     assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[0].endswith(": 1 file mended, now all as written")
     assert ran.out.splitlines()[1] == second.replace("damaged", "mended ", 1)
     assert lookalike("verify", "--corpus", root).code == 0
 

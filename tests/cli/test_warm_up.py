@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,3 +29,44 @@ def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pyte
     ((folder, queries, k),) = built
     assert (queries, k) == (1, 10)
     assert not folder.parent.exists()  # nothing is left behind
+
+
+SCRIPT = """
+import sys
+from types import SimpleNamespace
+import numpy as np
+import pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look
+import pipeline.filterbank.bitshuffle
+import pipeline.index
+from pipeline.cli.warm_up import warm_up
+from pipeline.config import ScanConfig
+from pipeline.filterbank import open_filterbank
+from pipeline.scan import scan, tiling_of
+from pipeline.simulate import fine_header, scatter, simulate_file
+
+modules = (pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look,
+           pipeline.filterbank.bitshuffle)
+def compiled():
+    return {(module.__name__, name, signature) for module in modules for name, one in vars(module).items()
+            for signature in getattr(one, "signatures", ())}
+
+pipeline.index.build_segment = lambda *_: SimpleNamespace(search=lambda *_: None)
+warm_up.callback()
+before = compiled()
+config = ScanConfig(coarse_width=2**18)
+for is_ascending in (False, True):
+    path = f"{sys.argv[1]}-{is_ascending}.h5"
+    header = fine_header(coarse_channels=2, coarse_width=2**18, source_name="OTHER", ascending=is_ascending)
+    simulate_file(path, header, scatter(np.random.default_rng(1), header, count=9), coarse_width=2**18)
+    with open_filterbank(path) as filterbank:
+        tiling = tiling_of(filterbank, config)
+        assert sum(len(one.windows["number"]) for one in scan(filterbank, tiling, range(2), config)) > 0
+assert len(before) > 20
+assert compiled() == before, compiled() - before
+"""
+
+
+def test_nothing_is_left_to_be_compiled_by_the_first_scan(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path / "scan")], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr

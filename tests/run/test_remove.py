@@ -153,7 +153,8 @@ def test_what_has_been_done_before_is_told_apart_from_what_never_was_there(corpu
     gone, other = id_of(corpus, "scan0.h5"), id_of(corpus, "scan2.h5")
     remove([gone], corpus)
     for name in (gone, gone[:-2], "scan0.h5"):
-        with pytest.raises(QueryError, match=f"^{name}: was removed before; .*: lookalike remove --undo {gone}$"):
+        undo = f"lookalike remove --undo {gone} --corpus {corpus}"
+        with pytest.raises(QueryError, match=f"^{name}: was removed before; .*: {undo}$"):
             remove([name], corpus)
     with pytest.raises(QueryError, match=f"^scan2.h5: {other} is in the corpus, there is nothing to take back$"):
         remove(["scan2.h5"], corpus, undo=True)
