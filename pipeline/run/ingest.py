@@ -16,7 +16,7 @@ from pipeline import tasks
 from pipeline.config import Config, fingerprint
 from pipeline.errors import ConfigError, EncoderError, Reason, RunError
 from pipeline.filterbank import FoundFile
-from pipeline.model import SourceReport, Timing
+from pipeline.model import Source, SourceReport, Timing
 from pipeline.plan import Plan, Probed, choose_sources, parts_of
 from pipeline.run.engine import Engine, pump
 from pipeline.run.progress import Tracker
@@ -61,7 +61,7 @@ def make_plan(
         tracker.tell()
     # in the order found, not of arrival: the first of several copies is the one that is read
     plan = choose_sources([probed[file] for file in files], manifest)
-    _warn_of_unknown_coarse_channels(plan, config)
+    _warn_of_coarse_channels(plan, config)
     return plan
 
 
@@ -74,18 +74,28 @@ def require_filterbank(plan: Plan, reports: Sequence[SourceReport]) -> None:
                           "folders that hold some")
 
 
-def _warn_of_unknown_coarse_channels(plan: Plan, config: Config) -> None:
-    """Say once whose band is taken as one for want of anything better: a DC spike that stays in it is kept as a signal.
+def _warn_of_coarse_channels(plan: Plan, config: Config) -> None:
+    """Say once whose band is taken as one for want of anything better, and whose band a given width does not divide.
 
     Where the coarse channels are known but narrower than a window, there is nothing to be done.
     """
-    guessed = [item.source.path for item in plan.todo if item.source.coarse.origin == "whole-band"
-               and config.scan.coarse_width is None and product_width(item.source.header) is None]
+    sources, width = [item.source for item in plan.todo], config.scan.coarse_width
+    guessed = [source for source in sources if source.coarse.origin == "whole-band" and width is None
+               and product_width(source.header) is None]
     if guessed:
-        more = f" and {len(guessed) - 1:,} more" if len(guessed) > 1 else ""
-        logger.warning("%s%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
+        logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
                        "one: if there are any, their DC spikes and edges are kept as signals; name the width with "
-                       "--coarse-width in a new corpus", shown(guessed[0]), more)
+                       "--coarse-width in a new corpus", _named(guessed))
+    odd = [source for source in sources if width is not None and source.header.nchans % width]
+    if odd:
+        logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): what "
+                       "is left over at its end is taken as a piece of one", _named(odd),
+                       f"{odd[0].header.nchans:,}", f"{width:,}")
+
+
+def _named(sources: Sequence[Source]) -> str:
+    more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
+    return f"{shown(sources[0].path)}{more}"
 
 
 def is_unwritable(error: BaseException) -> bool:

@@ -260,6 +260,17 @@ def test_a_band_whose_coarse_channels_are_unknown_is_named_once(lookalike: Looka
         assert f"{first} and 1 more: neither header nor data tell how wide the coarse channels are" in warned
         assert "--coarse-width" in warned
     assert lookalike(*asked, tmp_path / "new").err == "", "the files are known by now"
+
+
+def test_a_width_that_does_not_divide_a_band_is_named(lookalike: Lookalike, tmp_path: Path) -> None:
+    first = write_scan(tmp_path / "data.h5", 0)
+    asked = ("ingest", first, "--serial", *ENCODER, "--corpus")
+    assert lookalike(*asked, tmp_path / "whole", "--coarse-width", COARSE).err == ""
+    for number, width in enumerate((COARSE - 1, 100 * COARSE)):
+        warned = lookalike(*asked, tmp_path / f"odd{number}", "--coarse-width", width).err
+        assert warned.count("\n") == 1
+        assert f"{first}: a band of " in warned
+        assert f"coarse channels of {width:,} (--coarse-width)" in warned
     assert lookalike(*asked, tmp_path / "told", "--coarse-width", str(COARSE)).err == ""
     # a window over several coarse channels that are known: nothing to be done
     wide = ("--encoder", "power-spectrum", "--coarse-width", "512", "--window", "1024")
