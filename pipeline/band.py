@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -34,7 +33,7 @@ def median_over_mean(shape: float) -> np.float64:
     return np.float64(gammaincinv(shape, 0.5) / shape)
 
 
-def middles(blocks: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+def middles(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the median of each row."""
     width = blocks.shape[1]
     middle = np.sort(blocks, axis=1)[:, (width - 1) // 2 : width // 2 + 1]  # faster than a selection

@@ -19,6 +19,7 @@ from numba import njit
 from pipeline.lanes import (
     COUNT,
     COUNT_OF_BYTES,
+    LINE_BYTES,
     add,
     count_of,
     is_any_outside,
@@ -31,9 +32,6 @@ from pipeline.lanes import (
     subtract,
     where_positive,
 )
-
-LINE = 64
-"""Bytes that a cache holds together."""
 
 # no reassociation of sums: statistics come out bit for bit the same on every machine
 _compiled = njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz"})
@@ -163,8 +161,8 @@ def empty_boxes(spectra, places, kind):  # type: ignore[no-untyped-def]
 @_compiled
 def _zeros(count, kind):  # type: ignore[no-untyped-def]
     """Return so many zeros that begin where a line of the cache does."""
-    room = np.zeros(count + LINE, kind)
-    first = -room.ctypes.data % LINE // room.itemsize
+    room = np.zeros(count + LINE_BYTES, kind)
+    first = -room.ctypes.data % LINE_BYTES // room.itemsize
     return room[first : first + count]
 
 

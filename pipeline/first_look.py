@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import empty_boxes, places_of, raise_peaks, row_length, rows_of
 from pipeline.lanes import (
     COUNT,
+    LINE_BYTES,
     backwards,
     count_of,
     counted,
@@ -39,7 +40,7 @@ from pipeline.lanes import (
 
 AHEAD = 2
 """Windows until one is looked at whose pixels are asked for now."""
-LINE = 16
+LINE = LINE_BYTES // 4
 """Pixels that come together."""
 MOST = 2**15 - 1
 ROWS_IN_BYTES = 16

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, gammainccinv, gammaln
 
-from pipeline.baseline import Flat
 from pipeline.boxes import measure_windows
 from pipeline.first_look import Limits, mark_possible, rounded
+from pipeline.flat import Flat
 from pipeline.model import WindowGrid
 
 WIDTHS = (1, 4, 16, 64, 256)
@@ -106,8 +106,7 @@ def measure(flat: Flat, starts: NDArray[np.int64], grid: WindowGrid, false_alarm
     """
     limits = thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
     n = len(starts)
-    if flat.is_mirrored:
-        flat, starts = flat.taken(starts, grid.channels), np.arange(0, n * grid.channels, grid.channels)
+    flat, starts = flat.ascending(starts, grid.channels)
     best = np.zeros((n, len(limits.sigmas), limits.sigmas.shape[1]), np.float32)
     excess, masked = np.zeros(n, np.float32), np.zeros(n, np.uint32)
     measure_windows(flat.stored, flat.row_scale, flat.channel_scale, starts, grid.channels,

@@ -21,6 +21,8 @@ COUNT = 32
 """Numbers side by side …"""
 COUNT_OF_BYTES = 64
 """… where they are of 8 bits."""
+LINE_BYTES = 64
+"""What a cache holds together."""
 
 
 def obey_environment() -> None:

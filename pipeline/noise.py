@@ -29,18 +29,25 @@ def middle_of(values: NDArray[np.floating[Any]]) -> float:
 
     Like a median, it stands for the noise while signals fill less than two fifths.
     """
-    return float(middles_and_squares(values)[0])
+    return float(_middles_of_sorted(np.sort(values)))
 
 
 def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the middle of values (…, n) and the mean square of what lies below it, relative to it: (…) each."""
-    count = values.shape[-1]
-    first, last = int(MIDDLE[0] * count), int(MIDDLE[1] * count)
     # a whole sort, as numpy has one for each processor's vectors: faster than two selections
-    ordered = np.sort(values, axis=-1)
-    middle = np.asarray(np.mean(ordered[..., first : last + 1], axis=-1), np.float64)
+    ordered, (_, last) = np.sort(values, axis=-1), _middle_places(values.shape[-1])
+    middle = _middles_of_sorted(ordered)
     below = np.minimum(ordered[..., : last + 1] / middle[..., None].astype(ordered.dtype) - 1, 0)
-    return middle, np.asarray(np.sum(below**2, axis=-1) / count, np.float64)
+    return middle, np.asarray(np.sum(below**2, axis=-1) / values.shape[-1], np.float64)
+
+
+def _middles_of_sorted(ordered: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    first, last = _middle_places(ordered.shape[-1])
+    return np.asarray(np.mean(ordered[..., first : last + 1], axis=-1), np.float64)
+
+
+def _middle_places(count: int) -> tuple[int, int]:
+    return int(MIDDLE[0] * count), int(MIDDLE[1] * count)
 
 
 def noise_spectra_of(power: NDArray[np.floating[Any]]) -> float:

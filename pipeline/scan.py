@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from pipeline.ahead import ahead
 from pipeline.averages import STRIP
-from pipeline.baseline import Flat, flatten_stretches
+from pipeline.baseline import flatten_stretches
 from pipeline.config import ScanConfig
 from pipeline.cutouts import quantise
 from pipeline.errors import SourceError
 from pipeline.filterbank import Ascending, Filterbank, Room, require_spectra
+from pipeline.flat import Flat
 from pipeline.gate import may_pass, measure
 from pipeline.model import Timing, WindowGrid
 from pipeline.noise import nominal_noise_spectra

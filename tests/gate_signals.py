@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.baseline import Flat
+from pipeline.flat import Flat
 from pipeline.gate import Statistics, measure
 from pipeline.model import WindowGrid
 

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from pipeline.band import BLOCK, FEWEST_BLOCKS, smoothing_of
-from pipeline.baseline import MEASURABLE, NOMINAL_TOLERANCE, SAMPLES, Flat, flatten
+from pipeline.baseline import MEASURABLE, NOMINAL_TOLERANCE, SAMPLES, flatten
+from pipeline.flat import Flat
 
 Power = NDArray[np.float32]
 CHANNELS = 2**18

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pipeline.baseline import Flat
+from pipeline.flat import Flat
 from pipeline.gate import Statistics, measure
 from pipeline.model import WindowGrid
 from tests.gate_signals import FALSE_ALARM, Power, measured, noise

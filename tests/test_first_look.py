@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.baseline import Flat
+from pipeline.flat import Flat
 from pipeline.gate import may_pass, measure
 from pipeline.model import WindowGrid
 

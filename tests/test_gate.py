@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy.stats import gamma, poisson
 
-from pipeline.baseline import Flat, flatten
+from pipeline.baseline import flatten
+from pipeline.flat import Flat
 from pipeline.gate import EXCESS_PROBABILITY, MOST_MASKED, Statistics, measure, thresholds
 from pipeline.model import WindowGrid
 from tests.gate_signals import FALSE_ALARM, FAMILIES, Family, measured, noise, windows_with

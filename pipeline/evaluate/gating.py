@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.baseline import Flat
 from pipeline.evaluate.sets import HELD_OUT
+from pipeline.flat import Flat
 from pipeline.gate import measure
 from pipeline.simulate import FAMILIES, UNSEEN, noise, vary
 from pipeline.simulate.signals import FINE

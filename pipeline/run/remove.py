@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pipeline.errors import QueryError
 from pipeline.run.corpus import put_in_order
 from pipeline.run.ingest import disk_errors
 from pipeline.store import CorpusStore, Manifest, source_named
+from pipeline.store.layout import pasted
 from pipeline.store.names import sources_named
 
 
@@ -102,8 +102,8 @@ def _check_not_done(
     if len(done) == 1 and not sources_named(name, paths):
         (source_id,) = done
         raise QueryError(f"{name}: {source_id} is in the corpus, there is nothing to take back" if undo else
-                         f"{name}: was removed before; to take it in again: lookalike remove --undo {source_id} "
-                         f"--corpus {shlex.quote(str(root))}")
+                         f"{name}: was removed before; to take it in again: "
+                         + pasted(f"lookalike remove --undo {source_id}", root))
 
 
 def _told(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:

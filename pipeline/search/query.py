@@ -105,7 +105,7 @@ def with_signal(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
-    from pipeline.baseline import Flat
+    from pipeline.flat import Flat
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan

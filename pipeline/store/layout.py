@@ -50,9 +50,14 @@ def projection_file(root: Path, encoder: str) -> Path:
     return root / ENCODERS / _name(encoder) / "projection.npz"
 
 
+def pasted(command: str, root: Path) -> str:
+    """Return a command for this corpus as a shell takes it."""
+    return f"{command} --corpus {shlex.quote(str(root))}"
+
+
 def mending(root: Path) -> str:
     """Advice to whoever meets damage: a command that can be pasted."""
-    return f"mend it with: lookalike verify --repair --corpus {shlex.quote(str(root))}"
+    return f"mend it with: {pasted('lookalike verify --repair', root)}"
 
 
 def mending_of(folder: Path) -> str:

@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 
-from pipeline.baseline import Flat
+from pipeline.flat import Flat
 from pipeline.gate import measure
 from pipeline.model import WindowGrid
 from tests.gate_signals import CHANNELS, FAMILIES, windows_with

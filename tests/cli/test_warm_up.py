@@ -35,7 +35,7 @@ SCRIPT = """
 import sys
 from types import SimpleNamespace
 import numpy as np
-import pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look
+import pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look, pipeline.flat
 import pipeline.filterbank.bitshuffle
 import pipeline.index
 from pipeline.cli.warm_up import warm_up
@@ -45,7 +45,7 @@ from pipeline.scan import scan, tiling_of
 from pipeline.simulate import fine_header, scatter, simulate_file
 
 modules = (pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look,
-           pipeline.filterbank.bitshuffle)
+           pipeline.flat, pipeline.filterbank.bitshuffle)
 def compiled():
     return {(module.__name__, name, signature) for module in modules for name, one in vars(module).items()
             for signature in getattr(one, "signatures", ())}
