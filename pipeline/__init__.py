@@ -13,7 +13,7 @@ _HOMES = {
     "embed": ("pipeline.run", "embed"),
     "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
     "open_corpus": ("pipeline.search", "open_corpus"),
-    "open_on_cluster": ("pipeline.run.search", "open_on_cluster"),
+    "open_on_cluster": ("pipeline.execute.cluster_search", "open_on_cluster"),
     "Filters": ("pipeline.search", "Filters"),
     "remove": ("pipeline.run", "remove"),
     "verify": ("pipeline.run", "verify"),

@@ -21,7 +21,7 @@ from pipeline.model import Precision, WindowGrid
 
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
-"""Version of the cutouts' format (:mod:`pipeline.cutouts`) and of the statistics stored with them."""
+"""Version of the cutouts' format (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ def loaded_by(code: str) -> set[str]:
 
 @pytest.mark.parametrize(("modules", "may_load"), [
     (["pipeline", "pipeline.errors", "pipeline.model", "pipeline.config", "pipeline.cli"], set()),
-    (["pipeline.windows", "pipeline.store", "pipeline.index", "pipeline.plot"], {"numpy"}),
-    (["pipeline.search", "pipeline.plan", "pipeline.filterbank", "pipeline.cli.search", "pipeline.cli.status"],
+    (["pipeline.grid.tiling", "pipeline.store", "pipeline.index", "pipeline.plot"], {"numpy"}),
+    (["pipeline.search", "pipeline.tasks.plan", "pipeline.filterbank", "pipeline.cli.search", "pipeline.cli.status"],
      {"numpy"} | HDF5),
     (MODULES, {"numpy"} | HDF5 | NUMBA),
 ], ids=["root", "light", "query path", "everything"])

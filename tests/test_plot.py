@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import _gallery, _printable, plot_gallery
-from pipeline.windows import Tiling
+from pipeline.grid.tiling import Tiling
 
 with warnings.catch_warnings():  # blimpy pins a pyparsing that imports what Python 3.11 has deprecated
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -15,7 +15,7 @@ import click
 import pipeline
 from pipeline.cli.output import escape_what_cannot_be_written, remark
 from pipeline.errors import PipelineError
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 COMMANDS = {
     "ingest": "Read filterbank files and add what they hold to a corpus.",

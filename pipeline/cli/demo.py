@@ -18,7 +18,7 @@ from pipeline.cli.output import put, writing
 from pipeline.cli.progress import duration
 from pipeline.cli.report import shown_run
 from pipeline.cli.search import table
-from pipeline.text import counted, shown
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.model import Hit

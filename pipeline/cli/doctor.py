@@ -12,7 +12,7 @@ import click
 from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.options import json_option
 from pipeline.cli.output import put, put_json
-from pipeline.text import counted, shown
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.run import Check, Diagnosis

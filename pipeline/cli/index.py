@@ -13,7 +13,7 @@ from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.config import Config, IndexConfig
-from pipeline.text import counted
+from pipeline.support.text import counted
 
 DEFAULT = IndexConfig()
 HELP = f"""Build the search graph of what has been ingested.

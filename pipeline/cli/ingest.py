@@ -12,7 +12,7 @@ from pipeline.cli.options import corpus_option, json_option, run_options
 from pipeline.cli.progress import duration
 from pipeline.cli.report import conclude, each, outcomes, shown_run
 from pipeline.errors import Reason
-from pipeline.text import counted
+from pipeline.support.text import counted
 
 if TYPE_CHECKING:
     from pipeline.run import RunReport

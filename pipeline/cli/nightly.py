@@ -15,7 +15,7 @@ from pipeline.cli.cluster_options import place_options
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.cli.progress import Show
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 if TYPE_CHECKING:
     from pipeline.nightly import NightReport

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.output import put, put_json
 from pipeline.cli.progress import Show
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 if TYPE_CHECKING:
     from pipeline.model import SourceReport

@@ -16,7 +16,7 @@ from pipeline.cli.filters import filter_options
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import QueryError
-from pipeline.text import counted, shown
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.model import Window
@@ -120,8 +120,8 @@ def _open_here(corpus: Path) -> Corpus:
 def _opened(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
     """Open a corpus on the cluster that the options name, for as long as that is there."""
     from pipeline.config import Config
-    from pipeline.run.cluster import connected
-    from pipeline.run.search import open_on_cluster
+    from pipeline.execute.cluster import connected
+    from pipeline.execute.cluster_search import open_on_cluster
 
     with connected(Config.load(corpus, {"run": place}).run) as client:
         yield open_on_cluster(corpus, client)
@@ -187,7 +187,7 @@ def _place(window: Window) -> str:
 def _order(result: SearchResult) -> list[str]:
     """Say in a line what hits are ordered by where it is not the score alone."""
     if result.query["rerank"]:
-        from pipeline.search.rerank import WEIGHT
+        from pipeline.search.correlate import WEIGHT
 
         return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
     if weight := result.query["near_frequency"]:

@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
-from pipeline.text import counted, shown
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.search import CorpusStatus

@@ -14,7 +14,7 @@ from pipeline.cli.cluster_options import place_options
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.cli.progress import Show, duration
-from pipeline.text import counted, shown
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.run import Damage, Verification

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cutouts import cutouts_of_power
+from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
 from pipeline.encoders.backend import (
     check_precision,
@@ -162,7 +162,7 @@ def encode(
     ----------
     power : (n, T, F) array
         Linear power, ascending frequency; not finite or not positive values count as masked. See
-        :func:`pipeline.cutouts.cutouts_of_power` for what windows without their band cannot show.
+        :func:`pipeline.grid.cutouts.cutouts_of_power` for what windows without their band cannot show.
     encoder, weights : str
         As :func:`load_encoder` takes them.
 

@@ -26,7 +26,7 @@ class Encoder(Protocol):
         Parameters
         ----------
         cutouts : (n, T, F) uint8
-            As of :mod:`pipeline.cutouts`; n may be 0.
+            As of :mod:`pipeline.grid.cutouts`; n may be 0.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.backend import load_arrays, save_arrays
 from pipeline.errors import EncoderError
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 MOST_AXES = 256
 SMALLEST_SAMPLE = 32

@@ -26,7 +26,7 @@ from pipeline.encoders.device import in_batches
 from pipeline.encoders.projection import Projection
 from pipeline.errors import EncoderError
 from pipeline.model import EncoderSpec, WindowGrid
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 NAME = "resnet50"
 VERSION = 2

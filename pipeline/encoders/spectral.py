@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
-from pipeline.cutouts import image_of_cutouts
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders.backend import (
     batch_of_device,
     check_precision,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.encoders import Encoder
 from pipeline.evaluate.metrics import Scores, rank, scores
 from pipeline.evaluate.sets import SetSpec, simulate_set

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluate.sets import HELD_OUT
-from pipeline.flat import Flat
+from pipeline.flatten.flattened import Flat
 from pipeline.gate import measure
 from pipeline.simulate import FAMILIES, UNSEEN, noise, vary
 from pipeline.simulate.signals import FINE

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.encoders.backend import keras
 from pipeline.errors import EncoderError
 from pipeline.evaluate.metrics import Scores, rank_order, scores

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.errors import ConfigError
 from pipeline.evaluate.metrics import cluster_spread, linear_accuracy, mean_differences, silhouette
 from pipeline.evaluate.retrieval import Encode

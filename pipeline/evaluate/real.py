@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.errors import ConfigError
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pipeline.evaluate.metrics import Scores, rank, rank_order, scores
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import SETS, LabelledSet, SetSpec, labelled_sets
-from pipeline.search.rerank import DRIFTS, WEIGHT, correlate, fused
-from pipeline.search.second_look import POOL
+from pipeline.search.correlate import DRIFTS, WEIGHT, correlate, fused
+from pipeline.search.reorder import POOL
 from pipeline.simulate import NOISE
 
 RERANK_SETS = tuple(replace(spec, signals=160, kinds=20, noise=1024) for spec in SETS)

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.simulate import CLEAN, FAMILIES, NOISE, UNSEEN, Envelope, Path, Scene, Signal, random_signal, vary
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import simulate_power

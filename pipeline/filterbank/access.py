@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from pipeline.errors import Reason, SourceError
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 
 def refusal(reason: Reason, path: str | Path, fault: str) -> SourceError:

@@ -23,7 +23,7 @@ from numba import njit, types
 from numba.core import cgutils
 
 from pipeline.filterbank.chunks import GROUP, HEAD_BYTES
-from pipeline.lanes import intrinsic
+from pipeline.support.simd import intrinsic
 
 SAMPLE_BYTES = 4
 BITS = 8 * SAMPLE_BYTES

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError, Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
 from pipeline.model import SourceReport, Status
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 SUFFIXES = (".h5", ".hdf5", ".fil")
 

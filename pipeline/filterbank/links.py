@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
 from pipeline.filterbank.chunks import Chunks
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 MOST_LINKS = 8
 

@@ -17,7 +17,7 @@ from pipeline.filterbank.hdf5 import Hdf5File, is_hdf5
 from pipeline.filterbank.identity import scan_id
 from pipeline.filterbank.sigproc import SigprocFile
 from pipeline.model import CoarseLayout, Header, Source
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 
 class Samples(Protocol):

@@ -14,7 +14,7 @@ from pipeline.errors import QueryError, Reason
 from pipeline.filterbank.access import refusal
 from pipeline.filterbank.reader import open_filterbank
 from pipeline.model import Header
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 TOLERANCE = 1e-3
 """Channels by which a range may miss the band: frequencies are often given rounded."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.filterbank.sigproc import SAMPLE_TYPES, build_header, keywords_of
 from pipeline.model import Header
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 CHUNK = (1, 1 << 20)
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.durable import make_folder, publish_folder, write_npy
+from pipeline.support.durable import make_folder, publish_folder, write_npy
 from pipeline.errors import CorpusError, CorpusMismatch, SegmentDamaged
 
 RECORD_FILE = "segment.json"

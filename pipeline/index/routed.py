@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.durable import atomic_file, publish_folder, write_npy
+from pipeline.support.durable import atomic_file, publish_folder, write_npy
 from pipeline.errors import CorpusDamaged, SegmentDamaged
 from pipeline.index.cells import SHARES, cells_of
 from pipeline.index.folder import (

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.windows import Tiling
+from pipeline.grid.tiling import Tiling
 
 Artefact = Literal["masked", "DC bin", "edge", "same channels", "broadband"]
 

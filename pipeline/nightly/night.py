@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError
 from pipeline.model import SourceReport
-from pipeline.nightly.choice import Choice, next_try_s
+from pipeline.nightly.due_files import Choice, next_try_s
 from pipeline.nightly.novelty import Novelty, judge
 from pipeline.nightly.report import (
     NightReport,
@@ -31,10 +31,10 @@ from pipeline.nightly.report import (
     write_reported,
 )
 from pipeline.run import RunReport, Verification, index, ingest, verify
-from pipeline.run.corpus import manifest_if_any
+from pipeline.run.preconditions import manifest_if_any
 from pipeline.run.index import plan_segments
 from pipeline.run.progress import Listener
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import CorpusStore, FileEntry, Manifest
 from pipeline.store.lease import Lease
 

@@ -22,10 +22,10 @@ from pipeline.config import NightlyConfig
 from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.nightly.artefacts import ARTEFACTS, broadband, by_place
-from pipeline.nightly.scores import BATCH, Earlier, Usual, usual
+from pipeline.nightly.usual_scores import BATCH, Earlier, Usual, usual
 from pipeline.search import Corpus
 from pipeline.search.encoder import encoder_key
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 
 MOST_CLUSTERED = 4000
 """Windows that are clustered, the strongest first: all their distances are held at once, 128 MB."""

@@ -11,13 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.durable import make_folder, write_atomic
+from pipeline.support.durable import make_folder, write_atomic
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import Manifest, SourceEntry
 from pipeline.store.layout import mending
-from pipeline.text import counted, shown
+from pipeline.support.text import counted, shown
 
 REPORTED = "reported.json"
 """Which sources have been in a report: what has not, is tonight's."""

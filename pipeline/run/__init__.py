@@ -16,9 +16,9 @@ from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.plan import Plan, split_known
-from pipeline.run.cluster import dask_engine
-from pipeline.run.corpus import (
+from pipeline.tasks.plan import Plan, split_known
+from pipeline.execute.cluster import dask_engine
+from pipeline.run.preconditions import (
     manifest_if_any,
     open_or_create,
     put_in_order,
@@ -28,16 +28,16 @@ from pipeline.run.corpus import (
     settled,
     spec_of,
 )
-from pipeline.run.doctor import Diagnosis, doctor
+from pipeline.doctor.doctor import Diagnosis, doctor
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, note_encoder, together, unembedded
-from pipeline.run.engine import Engine, SerialEngine
+from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.run.index import index_corpus
 from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, require_filterbank, stat_of, works_of
-from pipeline.run.judge import Check
+from pipeline.doctor.checks import Check
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
-from pipeline.run.verify import Damage, Verification, verify
+from pipeline.integrity.verify import Damage, Verification, verify
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
 Split = Callable[[Sequence[FoundFile], Iterable[Stat | None], Manifest], tuple[list[FoundFile], list[SourceReport]]]

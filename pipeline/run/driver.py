@@ -12,12 +12,12 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.plan import EMBED_PIECES, batch_of, slices_of
-from pipeline.run.engine import Engine, pump
+from pipeline.tasks.plan import EMBED_PIECES, batch_of, slices_of
+from pipeline.execute.engine import Engine, pump
 from pipeline.run.ingest import crashed, file_entry
-from pipeline.run.memory import give_back
+from pipeline.support.memory import give_back
 from pipeline.run.progress import Tracker
-from pipeline.run.reports import Reports
+from pipeline.run.report_table import Reports
 from pipeline.store import CorpusStore, Manifest, remove_parts
 
 PUBLISH_S = 2.0

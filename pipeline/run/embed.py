@@ -11,10 +11,10 @@ from pipeline import tasks
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import PipelineError, RunError
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.plan import slices_of
-from pipeline.run.corpus import require_same_encoder, spec_of
+from pipeline.tasks.plan import slices_of
+from pipeline.run.preconditions import require_same_encoder, spec_of
 from pipeline.run.driver import Driver
-from pipeline.run.engine import Engine, pump
+from pipeline.execute.engine import Engine, pump
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore, Manifest, freeze_projection, is_fitted
 

@@ -17,12 +17,12 @@ from pipeline.config import Config, fingerprint
 from pipeline.errors import ConfigError, EncoderError, Reason, RunError
 from pipeline.filterbank import FoundFile
 from pipeline.model import Source, SourceReport, Timing
-from pipeline.plan import Plan, Probed, choose_sources, parts_of
-from pipeline.run.engine import Engine, pump
+from pipeline.tasks.plan import Plan, Probed, choose_sources, parts_of
+from pipeline.execute.engine import Engine, pump
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore, FileEntry, Manifest
-from pipeline.text import shown
-from pipeline.windows import Tiling, product_width
+from pipeline.support.text import shown
+from pipeline.grid.tiling import Tiling, product_width
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import QueryError
-from pipeline.run.corpus import put_in_order
+from pipeline.run.preconditions import put_in_order
 from pipeline.run.ingest import disk_errors
 from pipeline.store import CorpusStore, Manifest, source_named
 from pipeline.store.layout import pasted
-from pipeline.store.names import sources_named
+from pipeline.catalogue.source_names import sources_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def remove(
     """Remove sources from a corpus: from the next generation on no search finds them. All of them, or none.
 
     Their folders are deleted by the first run a day later, for a search that is under way may still read them
-    (:mod:`pipeline.store.retired`). An ingest that meets their files reports them as ``REMOVED``.
+    (:mod:`pipeline.store.retirement`). An ingest that meets their files reports them as ``REMOVED``.
 
     Parameters
     ----------

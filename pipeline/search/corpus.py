@@ -14,21 +14,21 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.model import Hit, Match
-from pipeline.search.at_most import AtMost
+from pipeline.search.limits import AtMost
 from pipeline.search.encoder import encoder_key, vectors_held
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
-from pipeline.search.hits import best_hits, window_of
+from pipeline.search.best_hits import best_hits, window_of
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.query import Query, relative_power
 from pipeline.search.result import SearchResult
 from pipeline.search.scope import Scope
-from pipeline.search.searched import Searched
+from pipeline.search.selection import Searched
 from pipeline.search.status import CorpusStatus, status_of
-from pipeline.text import counted
+from pipeline.support.text import counted
 
 ONE_SHOT_SCANS = 1_000_000
 """Vectors that are scanned within about the second that loading what follows a graph takes."""
@@ -134,7 +134,7 @@ class Corpus:
             Search all resolution classes, not only that of the query (of an array: the largest).
         rerank : bool
             Compare the best hits with the query once more, cutout with cutout, and order them by both scores
-            (:mod:`pipeline.search.rerank`); each hit then has a ``match``.
+            (:mod:`pipeline.search.correlate`); each hit then has a ``match``.
         rerank_drift, rerank_mirror : bool
             Let hits drift up to a channel a spectrum more or less than the query, or be its mirror image in frequency.
         near_frequency : float
@@ -177,7 +177,7 @@ class Corpus:
             found = self._found(query, searched, k, exact, careful, at_most, second_look)
             hits = tuple(self._hit(rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
         if near_frequency:
-            from pipeline.search.second_look import nearness_of
+            from pipeline.search.reorder import nearness_of
 
             hits = tuple(replace(hit, nearness=nearness_of(query, merged))
                          for hit, (merged, _) in zip(hits, found, strict=True))
@@ -236,11 +236,11 @@ class Corpus:
     ) -> _SecondLook | None:
         """Return what puts hits into a new order, if anything is to; both ways load scipy."""
         if rerank:
-            from pipeline.search.second_look import look_again
+            from pipeline.search.reorder import look_again
 
             return partial(look_again, self._corpus, query, drift=drift, mirror=mirror)
         if near_frequency:
-            from pipeline.search.second_look import nearby_first
+            from pipeline.search.reorder import nearby_first
 
             return lambda hits: [(hit, None) for hit in nearby_first(query, hits, near_frequency)]
         return None
@@ -253,7 +253,7 @@ class Corpus:
         best_hits = partial(self._best_hits, searched, query, exact=exact, careful=careful)
         if second_look is None:
             return [(hit, None) for hit in best_hits(k, at_most=at_most)]
-        from pipeline.search.second_look import POOL
+        from pipeline.search.reorder import POOL
 
         pool = best_hits(max(k, POOL))
         if at_most:

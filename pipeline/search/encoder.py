@@ -6,7 +6,7 @@ from collections import Counter
 
 from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import Manifest
 
 

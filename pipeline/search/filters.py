@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError
 from pipeline.filterbank.identity import TELESCOPES
 from pipeline.model import SECONDS_PER_DAY, Header
-from pipeline.search.places import SLACK, first_channels
+from pipeline.search.frequency_range import SLACK, first_channels
 from pipeline.store import Manifest, SourceEntry
-from pipeline.text import listed
-from pipeline.windows import Tiling
+from pipeline.support.text import listed
+from pipeline.grid.tiling import Tiling
 
 MhzRange = tuple[float, float]
 _MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)

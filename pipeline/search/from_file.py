@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError, Reason, SourceError
 from pipeline.filterbank import Filterbank, open_filterbank
 from pipeline.model import Window
-from pipeline.search.opened import OpenCorpus
-from pipeline.search.places import check_range, first_channels, number_at, window_starts
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
 from pipeline.search.query import Query, Region, embed, relative_power, usable, with_signal
-from pipeline.text import counted
-from pipeline.windows import Tiling
+from pipeline.support.text import counted
+from pipeline.grid.tiling import Tiling
 
 # scan loads numba, noise scipy: imported where something must be cut, so that a stored window is found without them
 
@@ -217,7 +217,7 @@ def _query(
 
 def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], float]:
     """Cut windows from the first of the origin's files that still holds its scan; also the spread of their noise."""
-    from pipeline.noise import nominal_noise_spectra
+    from pipeline.flatten.noise import nominal_noise_spectra
     from pipeline.scan import cut_windows
 
     integrations = origin.tiling.grid.integrations

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.query import Query, embed, usable, with_signal
 
 MOST_NEGATIVE = 0.1
@@ -28,7 +28,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     QueryError
         It is no such array, shows nothing, lies on its side, or holds decibels or differences from a mean.
     """
-    from pipeline.cutouts import flatten_windows, quantise_windows  # loads scipy
+    from pipeline.grid.cutouts import flatten_windows, quantise_windows  # loads scipy
 
     array = np.ma.filled(power, 0) if isinstance(power, np.ma.MaskedArray) else np.asarray(power)
     if array.ndim != 2 or array.dtype.kind not in "iuf":

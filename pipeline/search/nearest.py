@@ -1,6 +1,6 @@
 """The stored windows nearest to some vectors: segments are asked, and what is in no segment yet is scanned.
 
-Every segment is; of a routed one, the cells that :mod:`pipeline.search.routes` says.
+Every segment is; of a routed one, the cells that :mod:`pipeline.search.cells` says.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
 from pipeline.index import BEAM_A_ROW, CAREFUL_BEAM, exact_neighbors
-from pipeline.search.at_most import Full
-from pipeline.search.routes import Routes, asked_of, routes_of
-from pipeline.search.searched import Searched
+from pipeline.search.limits import Full
+from pipeline.search.cells import Routes, asked_of, routes_of
+from pipeline.search.selection import Searched
 
 BATCH = 256
 """Query vectors searched at once."""

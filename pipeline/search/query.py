@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.config import EncoderConfig
 from pipeline.errors import EncoderError, QueryError
 from pipeline.model import Window
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus_encoder
 
 EMBED_BATCH = 4096
@@ -68,7 +68,7 @@ class Query:
 
 def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float64]:
     """Recover the power of one cutout (T, F), noise at 1, masked pixels NaN."""
-    from pipeline.cutouts import power_of_cutouts  # loads scipy, which a search need not wait for
+    from pipeline.grid.cutouts import power_of_cutouts  # loads scipy, which a search need not wait for
 
     return np.where(cutout == 0, np.nan, power_of_cutouts(cutout[None], 1.0, spread)[0])
 
@@ -105,7 +105,7 @@ def with_signal(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
-    from pipeline.flat import Flat
+    from pipeline.flatten.flattened import Flat
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.model import WindowGrid
 from pipeline.simulate.draw import add_signal
 from pipeline.simulate.families import FAMILIES, family, vary

@@ -3,12 +3,12 @@
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
 from pipeline.store.encoder import corpus_encoder, freeze_projection, is_fitted
-from pipeline.store.entries import FileEntry, SegmentEntry, SourceEntry
+from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.layout import cell_id, segment_folder, source_folder, vector_folder
-from pipeline.store.manifest import Manifest, removed_message
-from pipeline.store.names import source_named
-from pipeline.store.parts import (
+from pipeline.catalogue.manifest import Manifest, removed_message
+from pipeline.catalogue.source_names import source_named
+from pipeline.store.staging import (
     Part,
     read_part,
     read_part_vectors,

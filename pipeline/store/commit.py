@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from pipeline.durable import make_folder, publish_folder, sync_folder
+from pipeline.support.durable import make_folder, publish_folder, sync_folder
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
@@ -31,8 +31,8 @@ from pipeline.store.groups import (
     vector_attributes,
 )
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
-from pipeline.store.parts import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
-from pipeline.store.seal import Seal
+from pipeline.store.staging import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
+from pipeline.store.digests import Seal
 
 logger = logging.getLogger(__name__)
 

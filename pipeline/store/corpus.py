@@ -15,7 +15,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pipeline.config import CONFIG_FILE
-from pipeline.durable import make_folder
+from pipeline.support.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
 from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
@@ -35,9 +35,9 @@ from pipeline.store.layout import (
     vector_folder,
 )
 from pipeline.store.lease import Lease
-from pipeline.store.manifest import Manifest
-from pipeline.store.retired import due, is_retired, retired_by
-from pipeline.text import shown
+from pipeline.catalogue.manifest import Manifest
+from pipeline.store.retirement import due, is_retired, retired_by
+from pipeline.support.text import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +242,7 @@ class CorpusStore:
                     self._remove(folder)
 
     def clean_retired(self) -> None:
-        """Delete the folders that left the corpus a day ago or earlier (:mod:`pipeline.store.retired`)."""
+        """Delete the folders that left the corpus a day ago or earlier (:mod:`pipeline.store.retirement`)."""
         with self.lock():
             manifest = self.manifest()
             doomed = due(manifest, time.time())

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import EncoderConfig
-from pipeline.durable import make_folder, publish_folder
+from pipeline.support.durable import make_folder, publish_folder
 from pipeline.model import WindowGrid
 from pipeline.store.layout import PROJECTION_COPY, projection_file
-from pipeline.store.seal import Seal
+from pipeline.store.digests import Seal
 
 if TYPE_CHECKING:
     from pipeline.encoders import Encoder

@@ -1,7 +1,7 @@
 """The manifest on disk: complete snapshots, and a pointer that is moved last.
 
 A snapshot ends with its own digest, and there are two of the current one: so the pointer, or either of them, can be
-made anew from what is left (:mod:`pipeline.store.head`).
+made anew from what is left (:mod:`pipeline.integrity.manifest_files`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
+from pipeline.support.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
 from pipeline.errors import CorpusDamaged
 from pipeline.store.layout import CURRENT, MANIFESTS, mending
-from pipeline.store.manifest import Manifest
+from pipeline.catalogue.manifest import Manifest
 
 KEPT = 10
 """Generations left on disk."""

@@ -17,7 +17,7 @@ from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceRepo
 from pipeline.store import arrays
 from pipeline.store.arrays import Array, Rows
 from pipeline.store.layout import mending_of, source_folder, vector_folder
-from pipeline.store.seal import Seal
+from pipeline.store.digests import Seal
 
 FORMAT = 1
 WINDOWS = "windows"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.durable import write_atomic
+from pipeline.support.durable import write_atomic
 from pipeline.errors import CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.store.layout import IDENTITY, mending
 

@@ -37,7 +37,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from pipeline.errors import CorpusLocked, RunError
-from pipeline.text import shown
+from pipeline.support.text import shown
 
 HEARTBEAT_S = 10.0
 """How often a holder touches its lease."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.ahead import ahead
+from pipeline.support.prefetch import ahead
 from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ahead import ahead
+from pipeline.support.prefetch import ahead
 from pipeline.encoders import spectral
 from pipeline.encoders.backend import computing_in, keras, save_weights
 from pipeline.train.batches import BATCHES_AHEAD, PAIRS, views

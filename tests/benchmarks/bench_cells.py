@@ -24,13 +24,13 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import numpy as np
 
 from pipeline.config import IndexConfig
-from pipeline.run.engine import SerialEngine
+from pipeline.execute.engine import SerialEngine
 from pipeline.run.index import index_corpus
 from pipeline.search.nearest import nearest
-from pipeline.search.opened import OpenCorpus
-from pipeline.search.routes import routes_of
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.search.cells import routes_of
 from pipeline.search.scope import Scope
-from pipeline.search.searched import Searched
+from pipeline.search.selection import Searched
 from tests.benchmarks.bench_index import K, truth
 from tests.benchmarks.peers import Vectors
 from tests.benchmarks.report import heading, table

@@ -27,10 +27,10 @@ import psutil
 
 from pipeline.config import Config, RunConfig
 from pipeline.model import SourceReport
-from pipeline.run.clusters.settings import cluster_settings
+from pipeline.execute.dask_settings import cluster_settings
 from pipeline.run.driver import Driver
-from pipeline.run.engine import Outcome
-from pipeline.run.on_dask import DaskEngine
+from pipeline.execute.engine import Outcome
+from pipeline.execute.dask_engine import DaskEngine
 from pipeline.run.progress import Progress, Tracker
 from pipeline.store import CorpusStore, Manifest
 from tests.benchmarks import stub

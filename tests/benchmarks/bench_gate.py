@@ -12,10 +12,10 @@ import sys
 
 import numpy as np
 
-from pipeline.flat import Flat
+from pipeline.flatten.flattened import Flat
 from pipeline.gate import measure
 from pipeline.model import WindowGrid
-from tests.gate_signals import CHANNELS, FAMILIES, windows_with
+from tests.gate.gate_signals import CHANNELS, FAMILIES, windows_with
 
 SNR_BANDS = ((2.0, 3.0), (3.0, 4.0), (4.0, 6.0), (6.0, 10.0), (10.0, 30.0))
 NOISE_SPECTRA = (4.0, 102.0)

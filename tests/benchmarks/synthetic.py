@@ -24,7 +24,7 @@ from pipeline.store import (
     write_part,
     write_part_vectors,
 )
-from pipeline.windows import Tiling
+from pipeline.grid.tiling import Tiling
 from tests.index.heavy_tailed import heavy_tailed
 
 COARSE_CHANNELS = 308

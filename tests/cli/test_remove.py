@@ -75,7 +75,7 @@ def test_one_of_which_nothing_is_left_is_to_be_ingested_again(
 ) -> None:
     source_id, _, path = scan0
     lookalike("remove", source_id, "--corpus", root)
-    monkeypatch.setattr("pipeline.store.retired.GRACE_S", 0.0)
+    monkeypatch.setattr("pipeline.store.retirement.GRACE_S", 0.0)
     ran = lookalike("remove", source_id, "--corpus", root, "--undo")
     assert ran.out == f"taken back {source_id} ({path}): nothing of it is left, ingest its file again\n"
     assert Reason.REMOVED not in {entry.reason for entry in CorpusStore.open(root).manifest().files.values()}

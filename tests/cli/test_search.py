@@ -15,9 +15,9 @@ import pytest
 from pipeline.cli.search import COLUMNS, csv_of, table
 from pipeline.config import RunConfig
 from pipeline.model import Hit, Window
-from pipeline.run.cluster import embedded_cluster
+from pipeline.execute.cluster import embedded_cluster
 from pipeline.search import Filters, SearchResult, open_corpus
-from pipeline.search.rerank import WEIGHT
+from pipeline.search.correlate import WEIGHT
 from tests.cli.conftest import Lookalike
 from tests.run.small import archive, noisy_power
 

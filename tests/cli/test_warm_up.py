@@ -35,7 +35,7 @@ SCRIPT = """
 import sys
 from types import SimpleNamespace
 import numpy as np
-import pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look, pipeline.flat
+import pipeline.flatten.time_mean, pipeline.flatten.bandpass, pipeline.flatten.coarse_channel, pipeline.gate.box_sums, pipeline.gate.prefilter, pipeline.flat
 import pipeline.filterbank.bitshuffle
 import pipeline.index
 from pipeline.cli.warm_up import warm_up
@@ -44,8 +44,8 @@ from pipeline.filterbank import open_filterbank
 from pipeline.scan import scan, tiling_of
 from pipeline.simulate import fine_header, scatter, simulate_file
 
-modules = (pipeline.averages, pipeline.band, pipeline.baseline, pipeline.boxes, pipeline.first_look,
-           pipeline.flat, pipeline.filterbank.bitshuffle)
+modules = (pipeline.flatten.time_mean, pipeline.flatten.bandpass, pipeline.flatten.coarse_channel, pipeline.gate.box_sums, pipeline.gate.prefilter,
+           pipeline.flatten.flattened, pipeline.filterbank.bitshuffle)
 def compiled():
     return {(module.__name__, name, signature) for module in modules for name, one in vars(module).items()
             for signature in getattr(one, "signatures", ())}

@@ -59,7 +59,7 @@ class Services:
         dask = [sys.executable, "-m"]
         worker = [*dask, "distributed.cli.dask_worker", self.address, "--host", LOOPBACK, "--no-dashboard",
                   "--no-nanny", "--nthreads", "1", "--local-directory", str(folder),
-                  "--preload", "pipeline.run.preload", "--preload", preload]
+                  "--preload", "pipeline.execute.preload_worker", "--preload", preload]
         commands = {
             "scheduler": [*dask, "distributed.cli.dask_scheduler", "--host", LOOPBACK, "--port", str(port),
                           "--no-dashboard", "--no-show"],

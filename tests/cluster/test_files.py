@@ -15,7 +15,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipeline.run.clusters.settings import ALLOCATOR
+from pipeline.execute.dask_settings import ALLOCATOR
 from tests.cluster.places import DEPLOYMENT
 
 UNITS = sorted((DEPLOYMENT / "systemd").iterdir())

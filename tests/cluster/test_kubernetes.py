@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.run.cluster import connected
+from pipeline.execute.cluster import connected
 from tests.cluster.places import DEPLOYMENT, running, tls_flags, wait_for
 from tests.run.workers import LOOPBACK
 

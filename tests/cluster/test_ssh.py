@@ -21,7 +21,7 @@ import yaml
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
-from pipeline.run.cluster import connected
+from pipeline.execute.cluster import connected
 from tests.cluster.places import ingest_arguments, listening, lookalike, running, tls_flags, wait_for
 from tests.run.small import assert_same_corpus
 from tests.run.workers import LOOPBACK, environment

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.run.cluster import connected
+from pipeline.execute.cluster import connected
 from tests.cluster.places import (
     DEPLOYMENT,
     first_window,

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.cutouts import cutouts_of_power, image_of_cutouts
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, beta_vae, load_encoder
 from pipeline.encoders.beta_vae import BetaVae, build, inputs
 from pipeline.errors import EncoderError

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.cutouts import image_of_cutouts
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders import backend
 from pipeline.encoders.device import IN_FLIGHT, in_batches
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from pipeline.cutouts import cutouts_of_power, image_of_cutouts
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, fit, load_encoder, needs_projection
 from pipeline.encoders.projection import Projection
 from pipeline.encoders.resnet50 import ResNet50, pictures

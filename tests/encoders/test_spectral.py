@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline import encoders
-from pipeline.cutouts import cutouts_of_power, image_of_cutouts
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, load_encoder, spectral
 from pipeline.encoders.spectral import SHIPPED, Spectral, build, inputs
 from pipeline.errors import ConfigError, EncoderError

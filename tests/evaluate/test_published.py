@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.cutouts import power_of_cutouts, quantise
+from pipeline.grid.cutouts import power_of_cutouts, quantise
 from pipeline.errors import ConfigError
 from pipeline.evaluate import published
 from pipeline.evaluate.published import (

@@ -9,7 +9,7 @@ from pipeline.evaluate import rerank as rerank_module
 from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
 from pipeline.evaluate.retrieval import retrieval_of
 from pipeline.evaluate.sets import SNR_BANDS, LabelledSet, SetSpec, labelled_set
-from pipeline.search.rerank import DRIFTS, WEIGHT, correlate
+from pipeline.search.correlate import DRIFTS, WEIGHT, correlate
 from pipeline.simulate import NOISE
 
 SPEC = SetSpec("small", "catalogue", (4.0, 20.0), signals=24, noise=24, kinds=4)

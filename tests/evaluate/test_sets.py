@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.cutouts import quantise
+from pipeline.grid.cutouts import quantise
 from pipeline.evaluate.retrieval import evaluate_retrieval, retrieval_of
 from pipeline.evaluate.sets import (
     DISTURBED,

@@ -21,7 +21,7 @@ from pipeline.config import Config
 from pipeline.errors import ConfigError, CorpusLocked, RunError
 from pipeline.nightly import NightReport, choice, nightly
 from pipeline.nightly import night as night_module
-from pipeline.nightly.choice import DAY_S
+from pipeline.nightly.due_files import DAY_S
 from pipeline.nightly.novelty import Novelty
 from pipeline.run import ingest
 from pipeline.run.driver import Driver
@@ -288,7 +288,7 @@ def test_damage_is_found_and_reported(tmp_path: Path):
 def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small.archive(tmp_path / "data", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["pipeline.run.verify"], "_is_sampled", lambda item, share, day: False)
+        patch.setattr(sys.modules["pipeline.integrity.verify"], "_is_sampled", lambda item, share, day: False)
         report = run(tmp_path)
     assert report.verified["objects"] == 0
     words = " ".join(page(tmp_path).words.split())

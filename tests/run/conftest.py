@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.run import ingest
-from pipeline.run.cluster import embedded_cluster
+from pipeline.execute.cluster import embedded_cluster
 from pipeline.store import CorpusStore
 from tests.run import fake
 from tests.run.small import archive, config

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import encoders
-from pipeline.cutouts import image_of_cutouts
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders import Projection
 from pipeline.model import EncoderSpec, WindowGrid
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.run import driver
 from pipeline.run.driver import PUBLISH_S, PUBLISH_SHARE, Driver
-from pipeline.run.engine import Outcome, SerialEngine
+from pipeline.execute.engine import Outcome, SerialEngine
 from pipeline.run.progress import Tracker
 from pipeline.store import Manifest
 from tests.benchmarks import stub

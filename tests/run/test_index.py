@@ -16,12 +16,12 @@ from pipeline.errors import CorpusDamaged, CorpusLocked, CorpusNotFound, RunErro
 from pipeline.index import Segment
 from pipeline.model import EncoderSpec
 from pipeline.run import index, ingest, remove
-from pipeline.run.engine import SerialEngine
+from pipeline.execute.engine import SerialEngine
 from pipeline.run.index import index_corpus, plan_segments
 from pipeline.search.nearest import nearest
-from pipeline.search.opened import OpenCorpus
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.scope import Scope
-from pipeline.search.searched import Searched
+from pipeline.search.selection import Searched
 from pipeline.store import CorpusStore, FileEntry, SourceGroup, VectorGroup, segment_folder
 from tests.run.small import SCAN, archive, config, write_scan
 
@@ -217,7 +217,7 @@ def test_joined_segments_answer_as_the_small_ones_did_and_searches_under_way_go_
     assert index(corpus, config=with_index(exact_below=50)) == ()
     assert sorted(rows_of(corpus)) == sorted({*rows_of(corpus)})
     # a day later they go
-    monkeypatch.setattr("pipeline.store.retired.GRACE_S", 0.0)
+    monkeypatch.setattr("pipeline.store.retirement.GRACE_S", 0.0)
     index(corpus, config=with_index(exact_below=50))
     assert {path.name for path in (corpus / "index").iterdir()} == {s.id for s in manifest.segments}
 

@@ -20,7 +20,7 @@ from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderError, Reason
 from pipeline.filterbank import write_filterbank
 from pipeline.run import Progress, cluster, ingest
-from pipeline.run.engine import SerialEngine
+from pipeline.execute.engine import SerialEngine
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, VectorGroup, source_folder, vector_folder
 from tests.run.bad import corrupt

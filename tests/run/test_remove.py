@@ -117,7 +117,7 @@ def test_taken_back_later_its_file_is_read_again(
     numbers = SourceGroup.open(corpus, gone).numbers
     remove([gone], corpus)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.store.retired.GRACE_S", 0.0)
+        patch.setattr("pipeline.store.retirement.GRACE_S", 0.0)
         assert again(data, corpus)["scan0.h5"] == REMOVED
     assert not (corpus / "sources" / gone).exists()
     assert not list(corpus.glob(f"vectors/*/{gone}"))

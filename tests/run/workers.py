@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from pipeline.run.engine import Engine
+from pipeline.execute.engine import Engine
 from tests.run.small import COARSE
 
 LOOPBACK = "127.0.0.1"

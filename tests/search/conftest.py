@@ -22,7 +22,7 @@ from pipeline.store import (
     write_part,
     write_part_vectors,
 )
-from pipeline.windows import Tiling
+from pipeline.grid.tiling import Tiling
 from tests.search.archive import Archive, ingested
 
 CHANNELS, INTEGRATIONS = 16, 4

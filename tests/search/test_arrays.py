@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.cutouts import cutouts_of_power
+from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.errors import QueryError
 from pipeline.search.from_power import cut_array
 from tests.search.archive import (

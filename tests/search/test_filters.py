@@ -20,7 +20,7 @@ from pipeline.search import Corpus, Filters, SearchResult
 from pipeline.search.filters import mjd_of
 from pipeline.search.merge import Candidate, merge
 from pipeline.store import SourceEntry
-from pipeline.windows import Tiling
+from pipeline.grid.tiling import Tiling
 from tests.search.conftest import COARSE, FINE, INTEGRATIONS, SPEC, Made, unit
 
 NAMES = [f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABCDE")]

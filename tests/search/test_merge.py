@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.search.merge import Candidate, merge, touch
-from pipeline.windows import Tiling
+from pipeline.grid.tiling import Tiling
 
 from .conftest import FINE
 

@@ -193,9 +193,9 @@ def test_hits_do_not_depend_on_how_many_candidates_are_fetched(
         walk = np.cumsum(rng.normal(size=(len(numbers), SPEC.dimension)) * 0.25, axis=0)
         made.add(source_id, numbers, unit(walk + rng.normal(size=SPEC.dimension)))
     made.index(B)
-    monkeypatch.setattr("pipeline.search.hits.FEWEST", 3)
-    monkeypatch.setattr("pipeline.search.hits.A_HIT", 1)
-    monkeypatch.setattr("pipeline.search.hits.REACH", 1)
+    monkeypatch.setattr("pipeline.search.best_hits.FEWEST", 3)
+    monkeypatch.setattr("pipeline.search.best_hits.A_HIT", 1)
+    monkeypatch.setattr("pipeline.search.best_hits.REACH", 1)
     corpus = made.open()
     for number in made.numbers[A][::40]:
         query = made.tiling(A).window(A, int(number))

@@ -16,7 +16,7 @@ from pipeline.simulate import (
     scatter,
     simulate_file,
 )
-from pipeline.windows import coarse_layout
+from pipeline.grid.tiling import coarse_layout
 
 WIDTH = 4096
 QUIET = Instrument(edge_width=0.0, ripple=0.0, dc_spike=0.0, gain_spread=0.0, level=1.0)

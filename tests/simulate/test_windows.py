@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.cutouts import image_of_cutouts, quantise
+from pipeline.grid.cutouts import image_of_cutouts, quantise
 from pipeline.simulate import (
     CLEAN,
     NOISE,

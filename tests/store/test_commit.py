@@ -25,7 +25,7 @@ from pipeline.store import (
     write_part,
     write_part_vectors,
 )
-from pipeline.store.parts import part_path
+from pipeline.store.staging import part_path
 
 Stage = Callable[..., Any]
 

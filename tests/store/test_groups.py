@@ -18,7 +18,7 @@ from pipeline.store import (
     commit_source_group,
     commit_vector_group,
 )
-from pipeline.store.seal import Seal
+from pipeline.store.digests import Seal
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.cutouts import cutouts_of_power
+from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.encoders.beta_vae import BetaVae
 from pipeline.errors import EncoderError
 from pipeline.model import WindowGrid

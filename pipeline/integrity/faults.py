@@ -1,0 +1,100 @@
+"""What of a corpus is missing, or is not what was written. Everything is read; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.config import CONFIG_FILE, Config, fingerprint
+from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
+from pipeline.model import EncoderSpec
+from pipeline.catalogue.entries import SourceEntry
+from pipeline.store.groups import SourceGroup, VectorGroup
+from pipeline.store.identity import identity_bytes, read_identity
+from pipeline.store.layout import IDENTITY, PROJECTION_COPY, projection_file, source_folder, vector_folder
+from pipeline.store.digests import SEAL, Fault, Seal
+
+
+def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
+    """Check the identity against the fingerprints its windows bear, and ``corpus.toml`` against the identity."""
+    path = root / IDENTITY
+    try:
+        identity = read_identity(root)
+    except CorpusNotFound:
+        yield path, "is missing"
+        return
+    except (CorpusDamaged, CorpusMismatch) as error:
+        yield path, f"cannot be read ({error})"
+        return
+    written = {identity_bytes(identity, format_number) for format_number in (1, 2)}
+    if path.read_bytes() not in written or (fingerprints and fingerprint(identity) not in fingerprints):
+        yield path, "is not what the windows were made with"
+        return
+    try:
+        if not (root / CONFIG_FILE).is_file():
+            yield root / CONFIG_FILE, "is missing"
+        elif Config.load(root).identity() != identity:
+            yield root / CONFIG_FILE, "[scan] says otherwise than the identity"
+    except ConfigError as error:
+        yield root / CONFIG_FILE, f"cannot be used ({error})"
+
+
+def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerprint: str) -> Iterator[Fault]:
+    """Check a source's windows against their digests, and against what the manifest says of them, if it does.
+
+    ``fingerprint`` is what they were made with; empty where that is not known.
+    """
+    folder = source_folder(root, source_id)
+    faults = list(_group_faults(folder))
+    yield from faults
+    if not faults:
+        try:
+            group = SourceGroup(folder)
+        except CorpusMismatch as error:
+            yield folder, str(error)
+            return
+        if group.source_id != source_id or (fingerprint and group.fingerprint != fingerprint):
+            yield folder, f"holds {group.source_id} with fingerprint {group.fingerprint}, not {fingerprint}"
+        elif entry is not None and (group.n_windows, group.header) != (entry.windows_kept, entry.header):
+            yield folder, f"holds {group.n_windows} windows, the manifest says {entry.windows_kept}, or another header"
+
+
+def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec: EncoderSpec | None) -> Iterator[Fault]:
+    """Check a source's vectors against their digests, windows and manifest, so far as these can be read."""
+    folder = vector_folder(root, key, source_id)
+    faults = list(_group_faults(folder))
+    yield from faults
+    if faults:
+        return
+    try:
+        source = SourceGroup.open(root, source_id)
+    except CorpusDamaged:  # that is told of the windows
+        return
+    try:
+        group = VectorGroup(folder, source)
+    except (CorpusDamaged, CorpusMismatch) as error:
+        yield folder, str(error).removeprefix(f"{folder}: ").rsplit("; ", 1)[0]
+        return
+    if spec is not None and (group.count, group.spec) != (count, spec):
+        yield folder, f"holds {group.count} vectors of {group.spec}, the manifest says {count} of {spec}"
+
+
+def projection_faults(root: Path, name: str) -> Iterator[Fault]:
+    """Check the projection of an encoder and its copy."""
+    path = projection_file(root, name)
+    others = (path.with_name(PROJECTION_COPY), path.with_name(SEAL))
+    if path.is_file() and not any(other.exists() for other in others):
+        return  # written before there were copies: the spec of the vectors has its digest
+    yield from _group_faults(path.parent)
+
+
+def _group_faults(folder: Path) -> Iterator[Fault]:
+    if not folder.is_dir():
+        yield folder, "is missing"
+        return
+    try:
+        seal = Seal.read(folder)
+    except CorpusDamaged as error:
+        yield folder / SEAL, str(error).removeprefix(f"{folder}: {SEAL} ").rsplit("; ", 1)[0]
+        return
+    yield from seal.faults()

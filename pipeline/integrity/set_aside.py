@@ -1,0 +1,146 @@
+"""What a repair does to the files of a corpus. Call it under the lock.
+
+What is damaged is put aside, into ``damaged/``, and deleted only when what replaces it is in place: a repair that fails
+puts it back, and one that is killed leaves it for the next to put back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig, fingerprint
+from pipeline.support.durable import make_folder, publish_folder, sync_folder, write_atomic
+from pipeline.errors import ConfigError, CorpusDamaged
+from pipeline.store.identity import identity_bytes, read_identity, write_identity
+from pipeline.store.layout import (
+    CELL,
+    DAMAGED,
+    ENCODERS,
+    IDENTITY,
+    PROJECTION_COPY,
+    SEGMENTS,
+    SOURCES,
+    VECTORS,
+    projection_file,
+)
+from pipeline.catalogue.manifest import Manifest
+from pipeline.store.digests import Seal
+
+_PLACES = (f"{SOURCES}/*", f"{VECTORS}/*/*", f"{SEGMENTS}/*/{CELL}*", f"{SEGMENTS}/*", f"{ENCODERS}/*")
+
+
+@contextmanager
+def set_aside(root: Path, folder: Path) -> Iterator[None]:
+    """Make room for what is to replace ``folder``; on an error put it back, else delete it."""
+    aside = root / DAMAGED / folder.relative_to(root)
+    if folder.exists():
+        make_folder(aside.parent)
+        os.rename(folder, aside)
+        sync_folder(aside.parent)
+    try:
+        yield
+    finally:
+        bring_back(root)
+
+
+def bring_back(root: Path) -> None:
+    """Put back what was set aside and has not been replaced; delete what has."""
+    for place in _PLACES:
+        for aside in sorted((root / DAMAGED).glob(place)):
+            folder = root / aside.relative_to(root / DAMAGED)
+            if folder.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                make_folder(folder.parent)
+                os.rename(aside, folder)
+                sync_folder(folder.parent)
+    for place in (f"{VECTORS}/*", "*", ""):
+        for aside in (root / DAMAGED).glob(place) if place else [root / DAMAGED]:
+            with suppress(OSError):  # holds something, or is not there
+                aside.rmdir()
+
+
+def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> None:
+    """Make identity and ``corpus.toml`` anew, each of the other, where only one of them can be used.
+
+    Parameters
+    ----------
+    fingerprints : set of str
+        Of what the stored windows were made with: the one that has such a fingerprint is right.
+
+    Raises
+    ------
+    CorpusDamaged
+        Neither is.
+    """
+    candidates: list[Mapping[str, Any]] = []
+    with suppress(ConfigError):
+        if (root / CONFIG_FILE).is_file():
+            candidates.append(Config.load(root).identity())
+    with suppress(CorpusDamaged, FileNotFoundError, ValueError):
+        candidates.insert(0, read_identity(root))
+    right = [one for one in candidates if not fingerprints or fingerprint(one) in fingerprints]
+    if not right:
+        raise CorpusDamaged(f"{root}: neither identity nor {CONFIG_FILE} is what the windows were made with; restore "
+                            "one of them from a backup")
+    identity = right[0]
+    if not (root / IDENTITY).is_file() or (root / IDENTITY).read_bytes() != identity_bytes(identity):
+        write_identity(root, identity)
+    with suppress(ConfigError):
+        if (root / CONFIG_FILE).is_file() and Config.load(root).identity() == identity:
+            return
+    if (root / CONFIG_FILE).exists():  # the user's own settings may be in it
+        make_folder(root / DAMAGED)
+        shutil.copyfile(root / CONFIG_FILE, root / DAMAGED / CONFIG_FILE)
+    config = Config(scan=ScanConfig(**identity["scan"]), encoder=_main_encoder(manifest))
+    write_atomic(root / CONFIG_FILE, config.to_toml().encode())
+
+
+def _main_encoder(manifest: Manifest) -> EncoderConfig:
+    """Return the encoder that made most vectors."""
+    counts = {key: sum(entry.vectors.get(key, 0) for entry in manifest.sources.values()) for key in manifest.encoders}
+    if not counts:
+        return EncoderConfig()
+    key = max(sorted(counts), key=lambda one: counts[one])
+    spec = manifest.encoders[key]
+    return EncoderConfig(spec.name, manifest.weights.get(key, ""), spec.precision)
+
+
+def mend_projection(root: Path, name: str) -> None:
+    """Make a projection, its copy and their digests anew from the one that is as it was.
+
+    Raises
+    ------
+    CorpusDamaged
+        Neither is.
+    """
+    path = projection_file(root, name)
+    copy = path.with_name(PROJECTION_COPY)
+    good = next((one for one in (path, copy) if _is_good(one)), None)
+    if good is None:
+        raise CorpusDamaged(f"{path.parent}: neither {path.name} nor {copy.name} is as it was; restore one from a "
+                            "backup")
+    content = good.read_bytes()
+    staged = path.parent.with_name(f".{name}.mended")
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    (staged / path.name).write_bytes(content)
+    (staged / copy.name).write_bytes(content)
+    Seal.of(staged).write()
+    with set_aside(root, path.parent):
+        publish_folder(staged, path.parent)
+
+
+def _is_good(path: Path) -> bool:
+    """Tell whether a projection is as its seal says; without a seal, whether it is what its copy is."""
+    other = path.with_name(PROJECTION_COPY)
+    try:
+        damaged = {fault[0] for fault in Seal.read(path.parent).faults()}
+    except CorpusDamaged:
+        return other.is_file() and path.is_file() and path != other and path.read_bytes() == other.read_bytes()
+    return path.is_file() and path not in damaged

@@ -1,0 +1,92 @@
+"""The best hits put into a new order: compared with the query once more, pixel by pixel, or by their frequency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.encoders.frequency import near_scores, nearness
+from pipeline.model import Match, Window
+from pipeline.search.merge import Merged
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.search.query import Query
+from pipeline.search.correlate import DRIFTS, correlate, fused
+
+POOL = 200
+"""Hits that are put into a new order, unless more are asked for."""
+
+
+def nearby_first(query: Query, hits: Sequence[Merged], weight: float) -> list[Merged]:
+    """Order hits by cosine and nearness in frequency together (:mod:`pipeline.encoders.frequency`).
+
+    Parameters
+    ----------
+    weight : float
+        Of nearness; 0 keeps the order, 1 lets it count as much as the pattern.
+    """
+    scores = np.array([
+        near_scores(np.array([hit.best.score]), np.array([_middle_mhz(hit.best.window)]),
+                    _middle_mhz(query.windows[hit.best.query]), weight)[0]
+        for hit in hits
+    ])
+    return [hits[i] for i in np.argsort(-scores, kind="stable").tolist()]
+
+
+def nearness_of(query: Query, hit: Merged) -> float:
+    """Return how near the query's frequency a hit is, as :func:`nearby_first` counts it."""
+    return float(nearness(np.array(_middle_mhz(hit.best.window)), _middle_mhz(query.windows[hit.best.query])))
+
+
+def look_again(
+    corpus: OpenCorpus, query: Query, hits: Sequence[Merged], *, drift: bool = False, mirror: bool = False
+) -> list[tuple[Merged, Match]]:
+    """Order hits by what their vectors and their cutouts say together (:func:`pipeline.search.correlate.fused`).
+
+    Parameters
+    ----------
+    drift : bool
+        Allow for drifts of up to a channel a spectrum more or less than the query's.
+    mirror : bool
+        Allow for frequency reversed.
+
+    Returns
+    -------
+    list of (hit, match)
+        Best first; among equals, the order given.
+    """
+    cutouts = _cutouts(corpus, [hit.best.window for hit in hits])
+    asked = np.array([hit.best.query for hit in hits], np.int64)
+    matches: dict[int, Match] = {}
+    for one in np.unique(asked):
+        here = np.flatnonzero(asked == one)
+        found = correlate(query.cutouts[one], cutouts[here], drifts=DRIFTS if drift else (0.0,), mirror=mirror)
+        for at, i in enumerate(here.tolist()):
+            header = corpus.manifest.sources[hits[i].best.window.source_id].header
+            channel_hz = header.channel_width_mhz * 1e6
+            matches[i] = Match(
+                correlation=float(found.correlation[at]),
+                shift_hz=float(found.channels[at] * channel_hz),
+                shift_s=float(found.spectra[at] * header.tsamp_s),
+                extra_drift_hz_per_s=float(found.drift[at] * channel_hz / header.tsamp_s),
+                mirrored=bool(found.mirrored[at]),
+            )
+    scores = fused(np.array([hit.best.score for hit in hits]),
+                   np.array([matches[i].correlation for i in range(len(hits))]))
+    return [(hits[i], matches[i]) for i in np.argsort(-scores, kind="stable").tolist()]
+
+
+def _middle_mhz(window: Window) -> float:
+    return (window.f_start_mhz + window.f_stop_mhz) / 2
+
+
+def _cutouts(corpus: OpenCorpus, windows: Sequence[Window]) -> NDArray[np.uint8]:
+    """Read the cutouts (n, T, F) of stored windows, each source's at once."""
+    grid = corpus.config.scan.grid
+    out = np.empty((len(windows), grid.integrations, grid.channels), np.uint8)
+    for source_id in {window.source_id for window in windows}:
+        here = [i for i, window in enumerate(windows) if window.source_id == source_id]
+        rows = corpus.rows(source_id, np.array([windows[i].number for i in here]))
+        out[here] = corpus.windows(source_id).cutouts(rows)
+    return out

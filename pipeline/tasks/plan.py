@@ -1,0 +1,191 @@
+"""What a run has to do: pure decisions about files, sources and parts. Touches no disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import Reason
+from pipeline.filterbank import FoundFile
+from pipeline.model import Source, SourceReport, WindowGrid
+from pipeline.store import FileEntry, Manifest, removed_message
+from pipeline.grid.tiling import Tiling
+
+PART_CHANNELS = 2**24
+"""Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
+EMBED_BYTES = 2**22
+"""Bytes of cutouts that a slice of a source has at most: 1,024 windows of 16 × 256. On a processor that is an embed
+task, of a fraction of a second to a minute: so short that workers end together."""
+GPU_EMBED_BYTES = 2**26
+"""Likewise an embed task on a GPU, of however many sources: several of its batches, so that it need not wait for each
+to come and go."""
+EMBED_PIECES = 64
+"""Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for others.
+On processors each source has its own: nothing is gained by waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """A file whose header and a few samples have been read."""
+
+    source: Source
+    also_at: tuple[str, ...] = ()
+    """Further files of this run that hold the same scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sources to ingest, and what is already known about the other files."""
+
+    todo: tuple[Probed, ...]
+    reports: tuple[SourceReport, ...]
+
+
+def may_heal(entry: FileEntry) -> bool:
+    """Tell whether a file that could not be used may be by now, though it has not changed."""
+    return entry.reason is not None and entry.reason.may_heal
+
+
+def split_known(
+    found: Iterable[FoundFile],
+    stats: Iterable[tuple[int, int] | None],
+    manifest: Manifest,
+    is_due: Callable[[FileEntry], bool] = may_heal,
+) -> tuple[list[FoundFile], list[SourceReport]]:
+    """Separate files that must be probed from those of which the manifest knows enough.
+
+    Parameters
+    ----------
+    found : iterable of FoundFile
+    stats : iterable of (size_bytes, mtime_ns) or None, one a file
+        None where the file has gone.
+    manifest : Manifest
+    is_due : callable
+        Tells of a file that could not be used, and has not changed, whether it is to be tried again.
+
+    Returns
+    -------
+    list of FoundFile, list of SourceReport
+        A file is known while its size and time are those recorded, unless it is to be tried again, or is a copy of a
+        file that could not be used.
+    """
+    unknown: list[FoundFile] = []
+    reports: list[SourceReport] = []
+    for file, stat in zip(found, stats, strict=True):
+        entry = manifest.files.get(str(file.path))
+        if entry is None or stat != (entry.size_bytes, entry.mtime_ns):
+            unknown.append(file)
+        elif entry.status == "done":
+            reports.append(SourceReport(str(file.path), "skipped", entry.source_id, message="already in the corpus"))
+        elif entry.reason is Reason.DUPLICATE and entry.source_id not in manifest.sources:
+            unknown.append(file)
+        elif entry.reason is not None and not is_due(entry):
+            reports.append(SourceReport(str(file.path), entry.status, entry.source_id, entry.reason, entry.message))
+        else:
+            unknown.append(file)
+    return unknown, reports
+
+
+def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) -> Plan:
+    """Keep one file of every scan that the corpus does not hold yet; the others are duplicates, all paths listed.
+
+    The one kept is the first that has not failed before. None is kept of a scan that was removed.
+    """
+    reports = [item for item in probed if isinstance(item, SourceReport)]
+    by_id: dict[str, list[Probed]] = {}
+    for item in probed:
+        if isinstance(item, Probed):
+            by_id.setdefault(item.source.id, []).append(item)
+    todo: list[Probed] = []
+    for source_id, copies in by_id.items():
+        if source_id in manifest.removed:
+            reports += [SourceReport(path, "skipped", source_id, Reason.REMOVED, removed_message(path, source_id))
+                        for path in (copy.source.path for copy in copies)]
+            continue
+        held = manifest.sources.get(source_id)
+        chosen = min(copies, key=lambda copy: _has_failed(manifest, copy.source))
+        first = held.path if held else chosen.source.path
+        paths = sorted({first, *(held.also_at if held else ()), *(copy.source.path for copy in copies)})
+        if not held:
+            todo.append(replace(chosen, also_at=tuple(path for path in paths if path != first)))
+        for copy in copies:
+            path = copy.source.path
+            if path != first:
+                reports.append(SourceReport(path, "skipped", source_id, Reason.DUPLICATE, f"the same scan as {first}",
+                                            also_at=tuple(other for other in paths if other != path)))
+            elif held:
+                reports.append(SourceReport(path, "skipped", source_id, message="already in the corpus"))
+    return Plan(tuple(todo), tuple(reports))
+
+
+def _has_failed(manifest: Manifest, source: Source) -> bool:
+    entry = manifest.files.get(source.path)
+    if entry is None or entry.status != "failed":
+        return False
+    return (entry.size_bytes, entry.mtime_ns) == (source.size_bytes, source.mtime_ns)
+
+
+def parts_of(tiling: Tiling) -> list[range]:
+    """Cut a source's coarse channels into parts, one a scan task. Every coarse channel is in exactly one."""
+    work = tiling.coarse.width * max(1, tiling.n_blocks)
+    size = max(1, PART_CHANNELS // work)
+    return [range(first, min(first + size, tiling.n_coarse)) for first in range(0, tiling.n_coarse, size)]
+
+
+def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
+    """Cut a source's stored windows into rows [start, stop), one slice an embed task; one of no rows for no windows."""
+    size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
+    return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
+
+
+def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) -> tuple[int, bool]:
+    """Tell how many of the pieces that wait, in this order, make one embed task on a GPU.
+
+    Parameters
+    ----------
+    counts : iterable of int
+        Windows of each piece, as :func:`slices_of` cut them.
+    most : int
+        Pieces a task.
+
+    Returns
+    -------
+    int, bool
+        The first so many, at least one where there is any; and whether a task should take no more than these.
+    """
+    room = max(1, GPU_EMBED_BYTES // (grid.integrations * grid.channels))
+    taken = 0
+    for count in counts:
+        if taken and count > room:
+            return taken, True
+        taken, room = taken + 1, room - count
+        if room <= 0 or taken == most:
+            return taken, True
+    return taken, False
+
+
+def sample_keys(source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Give each window of a source a number as good as random: the windows of a corpus with the smallest are a sample.
+
+    It depends on nothing else, so neither on the order in which sources came nor on the machine. Mixed by the
+    finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+
+    Parameters
+    ----------
+    numbers : (n,) int64
+        Window numbers.
+
+    Returns
+    -------
+    (n,) uint64
+    """
+    seed = int.from_bytes(hashlib.sha256(source_id.encode()).digest()[:8], "little")
+    keys = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)  # wraps, as it should
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    mixed: NDArray[np.uint64] = keys ^ (keys >> np.uint64(31))
+    return mixed

@@ -1,0 +1,85 @@
+"""The band under a spectrum does not depend on the pieces that this comes in, and is never taken back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.flatten.bandpass import (
+    BLOCK,
+    SMOOTHING,
+    BandShape,
+    _line_before,
+    _running_medians,
+    band_shape,
+    middles,
+    smoothing_of,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    channels=st.sampled_from([1, 2, 100, 255, 257, 2048, 9 * BLOCK, 34 * BLOCK + 77, 2**15, 50_003]),
+    coarse_width=st.sampled_from([None, 1024, 2**14, 2**20]),
+    dead=st.sampled_from(["none", "some", "most", "all"]),
+)
+def test_a_band_of_pieces_is_that_of_the_whole(seed, channels, coarse_width, dead):
+    rng = np.random.default_rng(seed)
+    spectrum = (rng.gamma(1632, 1 / 1632, channels) * (1 + np.linspace(0, 3, channels))).astype(np.float32)
+    if dead == "all":
+        spectrum[:] = 0
+    elif dead != "none":
+        spectrum[: channels // 50], spectrum[-channels // 40 - 1 :] = 0, 0
+        first, width = int(rng.integers(channels)), channels // (5 if dead == "some" else 2)
+        spectrum[first : first + width] = 0
+    whole = band_shape(spectrum.copy(), 1632.0, coarse_width)
+    band, given, known = BandShape(channels, 1632.0, coarse_width), 0, 0
+    pieces = np.full(channels, -1, np.float32)
+    while given < channels:
+        count = int(rng.integers(1, max(2, channels // 5)))
+        band.add(spectrum[given : given + count].copy())
+        given = min(given + count, channels)
+        assert known <= band.known <= given
+        pieces[known : band.known] = band.between(known, band.known)
+        known = band.known
+    assert known == channels
+    np.testing.assert_array_equal(pieces, whole)
+
+
+def test_the_band_is_known_half_a_running_median_later():
+    band, spectrum = BandShape(2**20, 1632.0, 2**20), np.ones(2**16, np.float32)
+    block, smoothing = smoothing_of(2**20)
+    assert (block, smoothing) == (BLOCK, SMOOTHING)
+    band.add(spectrum)
+    assert 2**16 - (smoothing // 2 + 1) * block <= band.known <= 2**16 - smoothing // 2 * block
+    band.add(np.zeros(2**16, np.float32))  # over dead channels it has to wait
+    assert band.known < 2**16
+    band.add(spectrum)
+    assert band.known > 2**17
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 256])
+def test_middles_are_medians(width):
+    blocks = np.random.default_rng(0).normal(size=(50, width)).astype(np.float32)
+    np.testing.assert_allclose(middles(blocks), np.median(blocks.astype(float), axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("half", [0, 1, 5, 16])
+@pytest.mark.parametrize("kind", ["noise", "steps", "level"])
+def test_running_medians(half, kind):
+    rng = np.random.default_rng(half)
+    level = {"noise": rng.normal(size=100), "steps": rng.integers(0, 4, 100) * 1.0, "level": np.ones(100)}[kind]
+    windows = np.lib.stride_tricks.sliding_window_view(level, 2 * half + 1)
+    np.testing.assert_array_equal(_running_medians(level, half), np.median(windows, axis=1))
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_a_line_is_continued_whatever_stands_out_of_it(count):
+    at = np.arange(40)
+    level = 3 - 0.25 * at
+    if count > 4:
+        level[[1, 5]] += [100, -7]
+    np.testing.assert_allclose(_line_before(level, count), 3 - 0.25 * np.arange(-count, 0))

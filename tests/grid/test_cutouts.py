@@ -1,0 +1,197 @@
+"""Cutouts: power there and back within a step, and a defined code for whatever is no power."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from pipeline.grid.cutouts import HIGH, LOW, cutouts_of_power, image_of_cutouts, power_of_cutouts, quantise
+
+STEP = (HIGH - LOW) / 254
+SPREADS = [4**-0.5, 102**-0.5, 255**-0.5]
+BASELINE_CODE = 77
+NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32)
+
+
+def noise(n: float, shape: tuple[int, ...] = (3, 16, 256), seed: int = 0) -> NDArray[np.float64]:
+    return np.random.default_rng(seed).gamma(n, 1 / n, shape)
+
+
+def asinh_u(power: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
+    """The module's formula, in double precision."""
+    return np.arcsinh(np.log(power) / spread)
+
+
+# --------------------------------------------------------------------------------------------------------- quantise
+
+@pytest.mark.parametrize("spread", SPREADS)
+def test_codes_follow_the_formula(spread: float) -> None:
+    power = np.geomspace(1e-3, 1e20, 20_000)
+    exact = 254 * (asinh_u(power, spread) - LOW) / (HIGH - LOW)
+    codes = quantise(power.astype(np.float32), spread)
+
+    near_half = np.abs(exact % 1 - 0.5) < 1e-3  # float32 may round these to either side
+    assert_array_equal(codes[~near_half], (1 + np.clip(np.rint(exact), 0, 254))[~near_half])
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+def test_image_is_within_half_a_step(spread: float) -> None:
+    u = np.sinh(np.linspace(LOW, HIGH, 5001))
+    image = image_of_cutouts(quantise(np.exp(u * spread), spread))
+
+    assert np.abs(image - np.linspace(LOW, HIGH, 5001)).max() <= STEP / 2 * 1.001
+
+
+def test_steps_are_as_stated() -> None:
+    image = image_of_cutouts(np.arange(1, 256, dtype=np.uint8)).astype(float)
+    u = np.sinh(image)
+
+    assert u[0] == pytest.approx(-10, rel=0.01)
+    assert u[-1] == pytest.approx(548, rel=0.01)
+    assert np.diff(u)[np.abs(u[:-1]) < 0.1] == pytest.approx(0.04, rel=0.05)
+    assert_allclose((np.diff(u) / u[:-1])[u[:-1] > 5], 0.04, rtol=0.05)
+    assert np.exp(u[-1] * 102**-0.5) > 1e23
+
+
+@given(st.lists(NUMBERS, min_size=1, max_size=50), st.sampled_from(SPREADS))
+def test_codes_are_monotonic_and_zero_means_masked(values: list[float], spread: float) -> None:
+    power = np.sort(np.array(values, np.float32))
+    codes = quantise(power, spread)
+
+    assert_array_equal(codes == 0, power <= 0)
+    assert (np.diff(codes.astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+def test_extremes_are_clipped(spread: float) -> None:
+    power = np.array([1e-30, 1e-45, np.exp(600 * spread), np.inf, 1, 0, -1, -0.0])
+
+    assert quantise(power, spread).tolist() == [1, 1, 255, 255, BASELINE_CODE, 0, 0, 0]
+
+
+def test_a_masked_pixel_looks_like_the_baseline() -> None:
+    image = image_of_cutouts(np.array([0, BASELINE_CODE], np.uint8))
+
+    assert image.dtype == np.float32
+    assert image[0] == 0
+    assert abs(image[1]) <= STEP / 2
+
+
+def test_image_keeps_the_shape() -> None:
+    assert image_of_cutouts(np.zeros((5, 16, 256), np.uint8)).shape == (5, 16, 256)
+
+
+# --------------------------------------------------------------------------------------------------- power recovered
+
+@pytest.mark.parametrize("n", [4, 102, 255])
+def test_power_is_recovered_within_half_a_step(n: float) -> None:
+    spread, level = n**-0.5, np.array([3e9, 1e-3, 7.0])
+    power = noise(n) * np.array([1, 1.5, 100])[:, None, None]
+    cutouts = quantise(power, spread)
+    back = power_of_cutouts(cutouts, level, np.full(3, spread)) / level[:, None, None]
+
+    inside = (cutouts > 1) & (cutouts < 255)
+    assert inside.mean() > 0.99
+    error = np.abs(asinh_u(back, spread) - asinh_u(power, spread))
+    assert error[inside].max() <= STEP / 2 * 1.001
+    # the same in plain words: near the baseline a thirtieth of the noise
+    assert np.abs(back - power)[np.abs(power - 1) < spread / 2].max() < spread / 30
+
+
+def test_scalars_do_for_level_and_spread() -> None:
+    cutouts = quantise(noise(102), 0.1)
+
+    assert_array_equal(power_of_cutouts(cutouts, 5.0, 0.1), power_of_cutouts(cutouts, np.full(3, 5.0), np.full(3, 0.1)))
+
+
+def test_masked_pixels_are_recovered_as_the_baseline() -> None:
+    assert (power_of_cutouts(np.zeros((1, 2, 3), np.uint8), 5.0, 0.1) == 5).all()
+
+
+@pytest.mark.parametrize("spread", SPREADS)
+def test_recovered_power_is_finite(spread: float) -> None:
+    codes = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+    assert np.isfinite(power_of_cutouts(codes, 1e30, spread)).all()
+
+
+# ------------------------------------------------------------------------------------- windows without their band
+
+GAINS = np.array([1, 1, 2, 0.5, 1, 100, 1, 1, 1, 1, 1.1, 1, 1, 1e-3, 1, 1])
+
+
+def test_arrays_give_the_cutouts_a_file_would() -> None:
+    power = noise(102)
+    power[1, :, 100:104] *= 3
+    by_array = image_of_cutouts(cutouts_of_power(power * 4e7)).astype(float)
+    by_file = image_of_cutouts(quantise(power, 102**-0.5)).astype(float)
+
+    # the window's own spread and level are known to 2 % and, row by row, to 0.1 σ
+    quiet = np.abs(by_file) < 2
+    assert np.abs(by_array - by_file)[quiet].mean() < 0.1
+    assert by_array.std() == pytest.approx(by_file.std(), rel=0.05)
+    assert by_array[1, :, 100:104] == pytest.approx(by_file[1, :, 100:104], rel=0.05)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
+def test_unit_and_row_gains_do_not_matter(unit: float) -> None:
+    power = noise(102)
+    plain, other = cutouts_of_power(power), cutouts_of_power(power * unit * GAINS[:, None])
+
+    assert np.abs(plain.astype(int) - other).max() <= 1
+    assert (plain == other).mean() > 0.999
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64])
+def test_any_type_of_number(dtype: type) -> None:
+    power = np.rint(noise(102) * 80)
+
+    assert_array_equal(cutouts_of_power(power.astype(dtype)), cutouts_of_power(power))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 0.0, -5.0])
+def test_dead_pixels_rows_and_windows_are_masked(bad: float) -> None:
+    power = noise(102)
+    power[0, 3, 7] = power[0, 5] = power[0, :, 200] = power[1] = bad
+    cutouts = cutouts_of_power(power)
+
+    masked = np.zeros(power.shape, bool)
+    masked[0, 3, 7] = masked[0, 5] = masked[0, :, 200] = masked[1] = True
+    assert_array_equal(cutouts == 0, masked)
+    untouched = cutouts_of_power(noise(102))
+    assert np.abs(cutouts[2].astype(int) - untouched[2]).max() == 0
+    assert np.abs(image_of_cutouts(cutouts[0]) - image_of_cutouts(untouched[0]))[~masked[0]].max() < 0.1
+
+
+@pytest.mark.parametrize("value", [1e-30, 7.0, 1e30])
+def test_a_constant_window_has_one_code(value: float) -> None:
+    assert (cutouts_of_power(np.full((2, 16, 256), value)) == BASELINE_CODE).all()
+    assert (cutouts_of_power(np.full((2, 16, 256), value) * GAINS[:, None]) == BASELINE_CODE).all()
+
+
+def test_extremes_within_one_window() -> None:
+    power = noise(102, (1, 16, 256))
+    power[0, 2, :9], power[0, 3, :9], power[0, 4] = 1e30, 1e-30, power[0, 4] * 1e-30
+    power[0, 4, 0] = 1e30
+    codes = cutouts_of_power(power)[0]
+
+    assert (codes[2, :9] == 255).all()
+    assert (codes[3, :9] == 1).all()
+    assert codes[4, 0] == 255
+    assert 50 < np.median(codes[4, 1:]) < 110
+
+
+@pytest.mark.parametrize("shape", [(0, 16, 256), (1, 1, 1), (2, 1, 3), (1, 16, 100)])
+def test_any_shape(shape: tuple[int, ...]) -> None:
+    cutouts = cutouts_of_power(noise(102, shape))
+    assert (cutouts.shape, cutouts.dtype) == (shape, np.uint8)
+    assert (cutouts > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(16, 256), (256,), (1, 1, 16, 256)])
+def test_other_dimensions_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected windows of shape \(n, spectra, channels\), got shape"):
+        cutouts_of_power(np.ones(shape))

@@ -1,0 +1,330 @@
+"""Where windows lie, against loops that cut the band channel by channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.errors import Reason, SourceError
+from pipeline.model import CoarseLayout, Header, Window, WindowGrid
+from pipeline.grid.tiling import NARROWEST_COARSE, WIDEST_PIECE, Tiling, coarse_layout, product_width, spike_period
+
+FINE_MHZ = 187.5 / 64 / 2**20
+
+
+def header_of(nchans: int, nsamples: int = 16, foff_mhz: float = -FINE_MHZ, fch1_mhz: float = 1500.0) -> Header:
+    return Header(fch1_mhz=fch1_mhz, foff_mhz=foff_mhz, nchans=nchans, nifs=1, nbits=32, tsamp_s=18.25,
+                  nsamples=nsamples, tstart_mjd=57436.25)
+
+
+def mirrored(header: Header) -> Header:
+    """The same band with its channels in the other order."""
+    last = header.fch1_mhz + (header.nchans - 1) * header.foff_mhz
+    return replace(header, fch1_mhz=last, foff_mhz=-header.foff_mhz)
+
+
+# ---------------------------------------------------------------------------------------------------- naive twin
+
+@dataclass(frozen=True)
+class Place:
+    block: int
+    piece: int
+    position: int
+    channel: int
+
+
+def naive_pieces(tiling: Tiling) -> list[tuple[int, int]]:
+    """Walk up the band and begin a new piece at every channel ≡ offset modulo the width."""
+    starts = [c for c in range(tiling.header.nchans) if c == 0 or (c - tiling.coarse.offset) % tiling.coarse.width == 0]
+    return list(zip(starts, [*starts[1:], tiling.header.nchans], strict=True))
+
+
+def naive_places(tiling: Tiling) -> list[Place]:
+    """All windows in the order of their numbers."""
+    grid, places = tiling.grid, []
+    for block in range(tiling.header.nsamples):
+        if (block + 1) * grid.integrations > tiling.header.nsamples:
+            continue
+        for piece, (start, stop) in enumerate(naive_pieces(tiling)):
+            channels = range(start, stop, grid.step)
+            inside = [c for c in channels if c + grid.channels <= stop]
+            places += [Place(block, piece, k, c) for k, c in enumerate(inside)]
+    return places
+
+
+@st.composite
+def tilings(draw: st.DrawFn) -> Tiling:
+    nchans, width = draw(st.integers(1, 120)), draw(st.integers(1, 50))
+    header = header_of(nchans, draw(st.integers(0, 20)), draw(st.sampled_from([-0.25, 0.25, -FINE_MHZ, FINE_MHZ])))
+    grid = WindowGrid(draw(st.integers(1, 30)), draw(st.integers(1, 40)), draw(st.integers(1, 7)))
+    # coarse_layout gives no offset beyond the band: a DC bin was seen in three coarse channels
+    offset = draw(st.integers(0, min(width, nchans) - 1))
+    return Tiling(header, grid, CoarseLayout(width, "flag", offset))
+
+
+EDGE_CASES = [
+    Tiling(header_of(100, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "dc-spikes", 39)),
+    Tiling(header_of(100, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "dc-spikes", 5)),  # none in the first piece
+    Tiling(header_of(85, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # nor in the last
+    Tiling(header_of(30, 4, 0.25), WindowGrid(10, 3, 2), CoarseLayout(40, "flag")),  # wider than the band
+    Tiling(header_of(5, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # no window at all
+]
+
+
+def with_edge_cases(test):  # type: ignore[no-untyped-def]
+    for tiling in EDGE_CASES:
+        test = example(tiling)(test)
+    return given(tilings())(test)
+
+
+# ----------------------------------------------------------------------------------------------- covering invariant
+
+@with_edge_cases
+def test_every_channel_is_in_a_window_or_counted(tiling: Tiling) -> None:
+    one_block = replace(tiling, header=replace(tiling.header, nsamples=tiling.grid.integrations))
+    covered = {place.channel + k for place in naive_places(one_block) for k in range(tiling.grid.channels)}
+
+    assert len(covered) + tiling.channels_skipped == tiling.header.nchans
+
+
+@with_edge_cases
+def test_every_spectrum_is_in_one_block_or_counted(tiling: Tiling) -> None:
+    seen = np.zeros(tiling.header.nsamples, int)
+    for block in range(tiling.n_blocks):
+        seen[block * tiling.grid.integrations :][: tiling.grid.integrations] += 1
+
+    assert seen.max(initial=0) <= 1
+    assert (seen == 0).sum() == tiling.spectra_skipped
+    assert tiling.spectra_skipped < tiling.grid.integrations
+
+
+@with_edge_cases
+def test_windows_are_those_of_the_naive_loop(tiling: Tiling) -> None:
+    places = naive_places(tiling)
+
+    assert tiling.n_windows == len(places)
+    assert tiling.n_blocks * tiling.windows_per_block == len(places)
+    for number, place in enumerate(places):
+        assert tiling.locate(number) == (place.block, place.piece, place.position)
+        assert tiling.number(place.block, place.piece, place.position) == number
+        window = tiling.window("s", number)
+        assert (window.channel_start, window.channel_stop) == (place.channel, place.channel + tiling.grid.channels)
+        assert window.spectrum_start == place.block * tiling.grid.integrations
+        assert window.spectrum_stop - window.spectrum_start == tiling.grid.integrations
+        assert tiling.window_at("s", window.spectrum_start, window.channel_start, number) == window
+
+
+@with_edge_cases
+def test_coarse_channels_are_those_of_the_naive_loop(tiling: Tiling) -> None:
+    pieces = naive_pieces(tiling)
+
+    assert [tiling.coarse_span(i) for i in range(tiling.n_coarse)] == pieces
+    assert [tiling.is_whole(i) for i in range(tiling.n_coarse)] == [b - a == tiling.coarse.width for a, b in pieces]
+    for i, (start, stop) in enumerate(pieces):
+        assert {tiling.coarse_at(c) for c in range(start, stop)} == {i}
+    in_a_block = [place.piece for place in naive_places(tiling) if place.block == 0]
+    if tiling.n_blocks:
+        numbers = range(tiling.n_coarse)
+        assert [tiling.windows_in(i) for i in numbers] == [in_a_block.count(i) for i in numbers]
+
+
+@with_edge_cases
+def test_numbers_outside_the_source_are_refused(tiling: Tiling) -> None:
+    for number in (-1, tiling.n_windows):
+        with pytest.raises(IndexError, match=f"window {number} is not among the source's {tiling.n_windows}"):
+            tiling.locate(number)
+
+
+# ------------------------------------------------------------------------------------------------------ real units
+
+def naive_window_mhz(header: Header, window: Window) -> tuple[float, float]:
+    """Edges from sigproc's definition: file channel j is centred on fch1 + j · foff."""
+    centres = np.sort(header.fch1_mhz + np.arange(header.nchans) * header.foff_mhz)
+    half = abs(header.foff_mhz) / 2
+    return centres[window.channel_start] - half, centres[window.channel_stop - 1] + half
+
+
+@given(tilings())
+def test_windows_in_mhz_and_seconds(tiling: Tiling) -> None:
+    tsamp = tiling.header.tsamp_s
+    for number in range(tiling.n_windows):
+        window = tiling.window("GBT", number)
+        assert (window.source_id, window.number) == ("GBT", number)
+        edges_mhz = naive_window_mhz(tiling.header, window)
+        assert (window.f_start_mhz, window.f_stop_mhz) == pytest.approx(edges_mhz, rel=1e-13)
+        assert window.t_start_s == pytest.approx(window.spectrum_start * tsamp)
+        assert window.t_stop_s == pytest.approx(window.spectrum_stop * tsamp)
+        assert window.mjd == pytest.approx(57436.25 + window.t_start_s / 86400, rel=1e-14)
+
+
+@given(tilings())
+def test_a_mirrored_file_has_the_same_windows(tiling: Tiling) -> None:
+    other = replace(tiling, header=mirrored(tiling.header))
+
+    assert other.n_windows == tiling.n_windows
+    assert other.channels_skipped == tiling.channels_skipped
+    for number in range(tiling.n_windows):
+        one, two = tiling.window("s", number), other.window("s", number)
+        assert (one.channel_start, one.spectrum_start) == (two.channel_start, two.spectrum_start)
+        assert (one.f_start_mhz, one.f_stop_mhz) == pytest.approx((two.f_start_mhz, two.f_stop_mhz), rel=1e-13)
+
+
+@given(tilings(), st.data())
+def test_positions_within_a_frequency_range(tiling: Tiling, data: st.DataObject) -> None:
+    quarter = st.none() | st.integers(-8, 4 * tiling.header.nchans + 8).map(lambda n: n / 4)
+    low, high = data.draw(quarter, "low"), data.draw(quarter, "high")
+    if low is not None and high is not None and low > high:
+        low, high = high, low
+    edges_mhz = [None if channel is None else tiling.header.channel_edge_mhz(channel) for channel in (low, high)]
+    tiling = replace(tiling, f_start_mhz=edges_mhz[0], f_stop_mhz=edges_mhz[1])
+
+    for i in range(tiling.n_coarse):
+        start, stop = tiling.coarse_span(i)
+        inside = [
+            k for k, c in enumerate(range(start, stop, tiling.grid.step))
+            if c + tiling.grid.channels <= stop
+            and (low is None or c >= low) and (high is None or c + tiling.grid.channels <= high)
+        ]
+        assert list(tiling.positions(i)) == inside
+
+
+@given(st.integers(0, 308 * 4096 - 1), st.sampled_from([-FINE_MHZ, FINE_MHZ]), st.floats(900, 12_000))
+def test_a_window_is_found_again_from_its_printed_edges(number: int, foff_mhz: float, fch1_mhz: float) -> None:
+    header = header_of(308 * 2**20, foff_mhz=foff_mhz, fch1_mhz=fch1_mhz)
+    tiling = Tiling(header, WindowGrid(), coarse_layout(header, window_channels=256))
+    window = tiling.window("s", number)
+    asked = replace(tiling, f_start_mhz=round(window.f_start_mhz, 9), f_stop_mhz=round(window.f_stop_mhz, 9))
+    _, i, position = tiling.locate(number)
+
+    assert list(asked.positions(i)) == [position]
+
+
+# ---------------------------------------------------------------------------------------------------- coarse layout
+
+@pytest.mark.parametrize(("width", "n_coarse"), [(2**20, 308), (1_033_216, 64), (1024, 704), (8, 704)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_products_have_known_coarse_channels(width: int, n_coarse: int, sign: int) -> None:
+    header = header_of(width * n_coarse, foff_mhz=sign * 187.5 / 64 / width)
+
+    assert product_width(header) == width
+    if width >= 256:
+        assert coarse_layout(header, window_channels=256) == CoarseLayout(width, "product")
+
+
+def test_headers_state_the_channel_width_with_few_digits() -> None:
+    assert product_width(header_of(2**20, foff_mhz=-2.7939677e-06)) == 2**20
+    assert product_width(header_of(1024 * 3, foff_mhz=-2.861e-03)) == 1024
+
+
+@pytest.mark.parametrize(("nchans", "foff_mhz"), [
+    (2**20 + 1, FINE_MHZ), (512, FINE_MHZ),  # not whole coarse channels
+    (2**20, 1e-6),  # a coarse channel would be 2,929,688 wide
+    (7 * 30, 0.1), (2 * 10, 1.3),  # no whole number of fine channels makes one
+    (1, 2.9296875), (10, 5.0),  # nothing fine about it
+])
+def test_other_bands_are_no_product(nchans: int, foff_mhz: float) -> None:
+    assert product_width(header_of(nchans, foff_mhz=foff_mhz)) is None
+
+
+def test_a_coarse_channel_narrower_than_a_window_is_refused() -> None:
+    header = header_of(8 * 704, foff_mhz=-187.5 / 64 / 8)
+    with pytest.raises(SourceError, match=r"8 fine channels of 3.662e\+05 Hz, a window has 256; .* --window") as caught:
+        coarse_layout(header, window_channels=256)
+    assert caught.value.reason is Reason.TOO_FEW_CHANNELS
+
+    assert coarse_layout(header, window_channels=8) == CoarseLayout(8, "product")
+    assert coarse_layout(header, window_channels=256, window_is_given=True) == CoarseLayout(8 * 704, "whole-band")
+
+
+@pytest.mark.parametrize("given_", [False, True])
+@pytest.mark.parametrize("width", [None, 100, 2**20])
+def test_a_band_narrower_than_a_window_is_refused(given_: bool, width: int | None) -> None:
+    with pytest.raises(SourceError, match="have 100 fine channels") as caught:
+        coarse_layout(header_of(100), window_channels=256, width=width, window_is_given=given_)
+    assert caught.value.reason is Reason.TOO_FEW_CHANNELS
+
+
+def test_a_given_width_beats_all() -> None:
+    assert coarse_layout(header_of(2**20), window_channels=256, width=65536) == CoarseLayout(65536, "flag")
+
+
+def test_a_band_within_one_coarse_channel_has_no_dc_bin() -> None:
+    header = header_of(2**18)
+    layout = coarse_layout(header, window_channels=256, width=2**20)
+
+    assert not Tiling(header, WindowGrid(), layout).is_whole(0)
+
+
+def test_without_a_sign_of_coarse_channels_the_band_is_one() -> None:
+    assert coarse_layout(header_of(1000), window_channels=256) == CoarseLayout(1000, "whole-band")
+    assert not coarse_layout(header_of(1000), window_channels=256).has_dc_spike
+    assert coarse_layout(header_of(5_000_000), window_channels=256) == CoarseLayout(WIDEST_PIECE, "whole-band")
+
+
+# -------------------------------------------------------------------------------------------------------- DC spikes
+
+PERIOD = 10_000
+
+
+def spikes_of(layout_start: int, nchans: int, *, dc: int = PERIOD // 2) -> list[int]:
+    return [c for c in range(layout_start + dc - PERIOD, nchans, PERIOD) if c >= 0]
+
+
+def interference(n: int, nchans: int) -> list[int]:
+    return [int(c) for c in np.random.default_rng(5).choice(nchans, n, replace=False)]
+
+
+@pytest.mark.parametrize("dc", [PERIOD // 2 - 1, PERIOD // 2])  # ascending, and in a mirrored band
+@pytest.mark.parametrize("rfi", [0, 40])
+def test_dc_spikes_give_the_coarse_channels(dc: int, rfi: int) -> None:
+    header = header_of(20 * PERIOD, foff_mhz=1e-6)
+    spikes = spikes_of(0, header.nchans, dc=dc) + interference(rfi, header.nchans)
+
+    assert coarse_layout(header, window_channels=256, dc_spikes=spikes) == CoarseLayout(PERIOD, "dc-spikes", 0)
+
+
+@pytest.mark.parametrize("start", [1, 2500, PERIOD - 2])
+def test_a_cropped_band_begins_with_a_piece(start: int) -> None:
+    header = header_of(20 * PERIOD, foff_mhz=1e-6)
+    spikes = spikes_of(start, header.nchans) + interference(10, header.nchans)
+
+    layout = coarse_layout(header, window_channels=256, dc_spikes=spikes)
+
+    assert layout == CoarseLayout(PERIOD, "dc-spikes", start)
+    tiling = Tiling(header, WindowGrid(), layout)
+    assert tiling.coarse_span(0) == (0, start)
+    assert tiling.coarse_span(1) == (start, start + PERIOD)
+    assert tiling.coarse_span(tiling.n_coarse - 1) == (header.nchans - PERIOD + start, header.nchans)
+
+
+@pytest.mark.parametrize("rfi", [0, 30])
+def test_some_spikes_may_be_missing(rfi: int) -> None:
+    spikes = [s for s in spikes_of(0, 20 * PERIOD) if s // PERIOD not in (0, 3, 7, 19)]  # 16 of 20
+
+    assert spike_period(spikes + interference(rfi, 20 * PERIOD), 20 * PERIOD) == (PERIOD, PERIOD // 2)
+
+
+def test_too_few_spikes_are_no_series() -> None:
+    first, second, _, _, fifth = spikes_of(0, 5 * PERIOD)
+    assert spike_period([first, second, fifth], 5 * PERIOD) is None
+    assert spike_period([5000, 15000], 20_000) is None
+    assert spike_period([], 20_000) is None
+
+
+def test_interference_alone_is_no_series() -> None:
+    assert spike_period(interference(64, 2**23), 2**23) is None
+    comb = list(range(100, 200_000, NARROWEST_COARSE - 1))[:20]
+    assert spike_period(comb[:2], 200_000) is None
+
+
+def test_spikes_need_only_be_searched_at_the_bottom_of_a_wide_band() -> None:
+    header = header_of(100 * PERIOD + 17, foff_mhz=1e-6)
+    searched = 8 * PERIOD
+
+    layout = coarse_layout(header, window_channels=256, dc_spikes=spikes_of(0, searched), spikes_searched=searched)
+
+    assert layout == CoarseLayout(PERIOD, "dc-spikes", 0)

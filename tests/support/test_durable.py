@@ -1,0 +1,95 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.support.durable import atomic_file, flush_tree, make_folder, publish_folder, write_atomic
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the paths that are forced to disk, and the renames among them, in order."""
+    events: list[str] = []
+    fsync, replace, rename = os.fsync, os.replace, os.rename
+
+    def recorded_fsync(descriptor: int) -> None:
+        events.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    def recorded_replace(source: Path, target: Path) -> None:
+        events.append(f"-> {target}")
+        replace(source, target)
+
+    def recorded_rename(source: Path, target: Path) -> None:
+        events.append(f"-> {target}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    monkeypatch.setattr(os, "rename", recorded_rename)
+    return events
+
+
+def test_write_atomic_flushes_the_file_renames_and_flushes_the_folder(tmp_path: Path, synced: list[str]):
+    path = tmp_path / "CURRENT"
+    write_atomic(path, b"1")
+    write_atomic(path, b"22")
+    assert path.read_bytes() == b"22"
+    temporary, *rest = synced[3:]
+    assert Path(temporary).parent == tmp_path
+    assert temporary.endswith(".tmp")
+    assert rest == [f"-> {path}", str(tmp_path)]
+    assert [p.name for p in tmp_path.iterdir()] == ["CURRENT"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fill_half() -> None:
+        with atomic_file(path) as file:
+            file.write(b"half of the n")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fill_half()
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_flush_tree_reaches_every_file_and_folder_children_first(tmp_path: Path, synced: list[str]):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("top", "a/middle", "a/b/leaf"):
+        (tmp_path / name).write_text(name)
+    flush_tree(tmp_path)
+    expected = {str(tmp_path / name) for name in ("", "top", "a", "a/middle", "a/b", "a/b/leaf")}
+    assert set(synced) == expected
+    for path in expected - {str(tmp_path)}:
+        assert synced.index(path) < synced.index(str(Path(path).parent))
+
+
+def test_publish_folder_flushes_before_the_rename_and_the_parent_after(tmp_path: Path, synced: list[str]):
+    staged, final = tmp_path / "staging", tmp_path / "sources" / "x"
+    staged.mkdir()
+    final.parent.mkdir()
+    (staged / "data").write_text("data")
+    publish_folder(staged, final)
+    assert synced == [str(staged / "data"), str(staged), f"-> {final}", str(final.parent)]
+    assert (final / "data").read_text() == "data"
+
+
+def test_publish_folder_never_replaces_what_is_there(tmp_path: Path):
+    for name in ("mine", "theirs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_text(name)
+    with pytest.raises(FileExistsError, match="theirs"):
+        publish_folder(tmp_path / "mine", tmp_path / "theirs")
+    assert (tmp_path / "theirs" / "data").read_text() == "theirs"
+    assert (tmp_path / "mine" / "data").read_text() == "mine"
+
+
+def test_make_folder_flushes_each_new_name(tmp_path: Path, synced: list[str]):
+    make_folder(tmp_path / "a" / "b")
+    assert synced == [str(tmp_path), str(tmp_path / "a")]
+    make_folder(tmp_path / "a" / "b")
+    assert len(synced) == 2
