@@ -16,7 +16,7 @@ _HOMES = {
     "open_on_cluster": ("pipeline.execute.cluster_search", "open_on_cluster"),
     "Filters": ("pipeline.search", "Filters"),
     "remove": ("pipeline.run", "remove"),
-    "verify": ("pipeline.run", "verify"),
+    "verify": ("pipeline.integrity", "verify"),
     "run_nightly": ("pipeline.nightly", "nightly"),  # pipeline.nightly is the package of that name
     "encode": ("pipeline.encoders", "encode"),
     "read_waterfall": ("pipeline.filterbank", "read_waterfall"),

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ConfigError
+from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import _gallery, _printable, plot_gallery
-from pipeline.grid.tiling import Tiling
 
 with warnings.catch_warnings():  # blimpy pins a pyparsing that imports what Python 3.11 has deprecated
     warnings.simplefilter("ignore", DeprecationWarning)

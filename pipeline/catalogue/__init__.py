@@ -1,1 +1,17 @@
-"""."""
+"""What a corpus holds, as plain values: the manifest and its entries. Pure; the store puts it on disk."""
+
+from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
+from pipeline.catalogue.manifest import Manifest, removed_message
+from pipeline.catalogue.source_names import source_named, sources_named
+
+__all__ = [
+    "CELL",
+    "FileEntry",
+    "Manifest",
+    "SegmentEntry",
+    "SourceEntry",
+    "cell_id",
+    "removed_message",
+    "source_named",
+    "sources_named",
+]

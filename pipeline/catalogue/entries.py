@@ -8,7 +8,9 @@ from typing import Any, Self
 
 from pipeline.errors import Reason
 from pipeline.model import CoarseLayout, Header, Source, Status
-from pipeline.store.layout import cell_id
+
+CELL = "cell-"
+"""Begins the name of a cell, in the folder of its routed segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +115,8 @@ class SegmentEntry:
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Entry from its dictionary."""
         return cls(**{**record, "source_ids": tuple(record["source_ids"]), "cells": tuple(record.get("cells", ()))})
+
+
+def cell_id(routed_id: str, cell: int) -> str:
+    """Id of one cell of a routed segment."""
+    return f"{routed_id}/{CELL}{cell:04d}"

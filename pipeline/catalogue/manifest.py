@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
-from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.support.text import shown
 
 FORMAT = 4

@@ -15,7 +15,7 @@ from pipeline.cli.output import put, put_json
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
-    from pipeline.run import Check, Diagnosis
+    from pipeline.doctor import Check, Diagnosis
 
 
 @click.command()
@@ -34,7 +34,7 @@ def doctor(corpus: Path | None, data: tuple[Path, ...], place: Mapping[str, Any]
     and open files. For each fault it says what to do; the exit code is 1 if
     something will not work.
     """
-    from pipeline.run import doctor as run_doctor
+    from pipeline.doctor import doctor as run_doctor
 
     found = run_doctor(corpus, data, place=place)
     if as_json:

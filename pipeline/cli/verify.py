@@ -17,7 +17,7 @@ from pipeline.cli.progress import Show, duration
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
-    from pipeline.run import Damage, Verification
+    from pipeline.integrity import Damage, Verification
 
 
 @click.command()
@@ -41,7 +41,7 @@ def verify(
     and the manifest from its copy. Nothing else is touched, and what cannot be
     rebuilt stays as it is. The options that say where tasks run are for this.
     """
-    from pipeline.run import verify as run_verify
+    from pipeline.integrity import verify as run_verify
     from pipeline.store.layout import mending
 
     with closing(Show()) as progress:

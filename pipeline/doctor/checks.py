@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.config import RunConfig
-from pipeline.filterbank.find import SUFFIXES
 from pipeline.doctor.facts import THREAD_SETTINGS, Facts
+from pipeline.filterbank.find import SUFFIXES
 
 Status = Literal["ok", "warn", "fail"]
 

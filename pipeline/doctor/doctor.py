@@ -13,11 +13,11 @@ from typing import Any
 from uuid import uuid4
 
 from pipeline.config import Config, RunConfig
-from pipeline.filterbank.find import SUFFIXES
-from pipeline.execute.cluster import connected
-from pipeline.run.preconditions import settled
-from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
 from pipeline.doctor.checks import HERE, Check, judge, judge_here, judge_worker, offers_gpu
+from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
+from pipeline.execute.cluster import connected
+from pipeline.filterbank.find import SUFFIXES
+from pipeline.run.preconditions import settled
 from pipeline.store.layout import STAGING
 
 ANSWER_S = 180.0

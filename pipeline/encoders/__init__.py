@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
 from pipeline.encoders.backend import (
     check_precision,
@@ -28,6 +27,7 @@ from pipeline.encoders.backend import (
 from pipeline.encoders.base import Encoder
 from pipeline.encoders.projection import Projection, fit_projection
 from pipeline.errors import ConfigError
+from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.model import WindowGrid
 
 __all__ = [

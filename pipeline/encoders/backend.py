@@ -23,11 +23,11 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import IMAGE_OF_CODE
-from pipeline.support.durable import atomic_file
 from pipeline.encoders.device import Begin, gpus_of, on_device
 from pipeline.errors import ConfigError, EncoderError
+from pipeline.grid.cutouts import IMAGE_OF_CODE
 from pipeline.model import Precision
+from pipeline.support.durable import atomic_file
 from pipeline.support.text import shown
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
-from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders.backend import batch_of_device, digest_of, keras, load_weights, of_cutouts
 from pipeline.encoders.base import checked, joined, unit_rows
 from pipeline.encoders.device import in_batches
 from pipeline.errors import EncoderError
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.model import EncoderSpec, WindowGrid
 
 NAME = "beta-vae"

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
-from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders.base import checked, joined, unit_rows
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.model import EncoderSpec, WindowGrid
 
 NAME = "power-spectrum"

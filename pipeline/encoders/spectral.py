@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
-from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders.backend import (
     batch_of_device,
     check_precision,
@@ -37,6 +36,7 @@ from pipeline.encoders.light import PRECISIONS as LIGHT_PRECISIONS
 from pipeline.encoders.light import LightNetwork
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import EncoderError
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.model import EncoderSpec, WindowGrid
 
 NAME = "spectral"

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import quantise
 from pipeline.encoders import Encoder
 from pipeline.evaluate.metrics import Scores, rank, scores
 from pipeline.evaluate.sets import SetSpec, simulate_set
+from pipeline.grid.cutouts import quantise
 from pipeline.simulate.signals import FINE
 
 BITS = (8, 6, 5, 4)

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import quantise
 from pipeline.errors import ConfigError
 from pipeline.evaluate.metrics import cluster_spread, linear_accuracy, mean_differences, silhouette
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT
+from pipeline.grid.cutouts import quantise
 from pipeline.simulate import random_signal, vary
 from pipeline.simulate.population import SNR
 from pipeline.simulate.signals import FINE

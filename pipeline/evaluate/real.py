@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.grid.cutouts import quantise
 from pipeline.errors import ConfigError
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT
 from pipeline.filterbank import open_filterbank
+from pipeline.grid.cutouts import quantise
 from pipeline.scan import cut_windows, tiling_of
 from pipeline.simulate import noise, random_signal, vary
 from pipeline.simulate.signals import FINE

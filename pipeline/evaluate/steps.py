@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.grid.cutouts import quantise
 from pipeline.evaluate.metrics import TOP
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT, SetSpec, families_of, labelled_set
 from pipeline.flatten.flattened import Flat
 from pipeline.gate import measure
+from pipeline.grid.cutouts import quantise
 from pipeline.simulate import NOISE, Footprint, Signal, add_signal, noise, vary
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID

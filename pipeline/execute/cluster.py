@@ -13,9 +13,9 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.encoders import gpu_devices, gpu_names
 from pipeline.errors import ConfigError
-from pipeline.execute.security import check_address, tls_settings
-from pipeline.execute.dask_settings import cluster_settings
 from pipeline.execute.dask_engine import DaskEngine
+from pipeline.execute.dask_settings import cluster_settings
+from pipeline.execute.security import check_address, tls_settings
 
 logger = logging.getLogger(__name__)
 

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import Manifest
 from pipeline.errors import RunError
 from pipeline.search import Corpus, Filters
+from pipeline.search.cells import Routes, routes_of
 from pipeline.search.limits import Full
 from pipeline.search.nearest import Nearest, nearest
-from pipeline.search.snapshot import OpenCorpus
-from pipeline.search.cells import Routes, routes_of
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
-from pipeline.store import Manifest
+from pipeline.search.snapshot import OpenCorpus
 
 KEPT_CORPORA = 2
 """Generations that a worker process keeps open: a new one, and the one that others still search."""

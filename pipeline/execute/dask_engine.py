@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
-from pipeline.execute.time_limit import bounded
 from pipeline.execute.engine import Outcome
+from pipeline.execute.time_limit import bounded
 
 logger = logging.getLogger(__name__)
 

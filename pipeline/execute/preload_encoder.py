@@ -1,4 +1,4 @@
-"""What a worker does so that no task waits for an encoder: ``dask worker … --preload pipeline.execute.preload_encoder``.
+"""Load a worker's encoder before its first task: ``dask worker … --preload pipeline.execute.preload_encoder``.
 
 It is the default encoder, or what Dask's setting ``lookalike.encoder`` names (``DASK_LOOKALIKE__ENCODER=resnet50``).
 Without its weights a worker does not start: its embed tasks would all fail.

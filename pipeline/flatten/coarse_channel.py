@@ -1,7 +1,7 @@
 """Flatten one coarse channel: dead pixels, row gains, band shape, and how noisy its noise is.
 
-Power over baseline is 1 on average, with the spread of its noise (:mod:`pipeline.flatten.noise`). Everything here is robust
-against signals, and nothing here looks at one window alone: a wide signal must not normalise itself away.
+Power over baseline is 1 on average, with the spread of its noise (:mod:`pipeline.flatten.noise`). Everything here is
+robust against signals, and nothing here looks at one window alone: a wide signal must not normalise itself away.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.flatten.time_mean import time_mean
 from pipeline.flatten.bandpass import BLOCK, BandShape, band_shape, middles
 from pipeline.flatten.flattened import Flat, in_order_of_memory, is_valid
 from pipeline.flatten.noise import middles_and_squares, noise_spectra_of_square
+from pipeline.flatten.time_mean import time_mean
 
 FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""
@@ -77,7 +77,7 @@ def flatten_stretches(
     shape : (spectra, channels)
         Of the coarse channel.
     stretch : int
-        Channels a stretch, a multiple of :data:`pipeline.flatten.time_mean.STRIP`. A coarse channel of few channels is one.
+        Channels a stretch, a multiple of :data:`pipeline.flatten.time_mean.STRIP`. A narrow coarse channel is one.
     beyond : int
         Channels of the next stretch that each shows, too, for windows that begin in one and end in the other.
     spare : list of (spectra × channels,) float32, optional

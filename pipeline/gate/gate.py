@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, gammainccinv, gammaln
 
+from pipeline.flatten.flattened import Flat
 from pipeline.gate.box_sums import measure_windows
 from pipeline.gate.prefilter import Limits, mark_possible, rounded
-from pipeline.flatten.flattened import Flat
 from pipeline.model import WindowGrid
 
 WIDTHS = (1, 4, 16, 64, 256)

@@ -17,8 +17,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.support.durable import make_folder, publish_folder, write_npy
 from pipeline.errors import CorpusError, CorpusMismatch, SegmentDamaged
+from pipeline.support.durable import make_folder, publish_folder, write_npy
 
 RECORD_FILE = "segment.json"
 FORMAT = "lookalike-segment"

@@ -16,7 +16,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.support.durable import atomic_file, publish_folder, write_npy
 from pipeline.errors import CorpusDamaged, SegmentDamaged
 from pipeline.index.cells import SHARES, cells_of
 from pipeline.index.folder import (
@@ -28,6 +27,7 @@ from pipeline.index.folder import (
     verify_arrays,
     write_segment,
 )
+from pipeline.support.durable import atomic_file, publish_folder, write_npy
 
 _SPOOLED = ("vectors", "source", "number", "starts")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.catalogue import SourceEntry
 from pipeline.config import CONFIG_FILE, Config, fingerprint
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
-from pipeline.catalogue.entries import SourceEntry
+from pipeline.store.digests import SEAL, Fault, Seal
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import identity_bytes, read_identity
 from pipeline.store.layout import IDENTITY, PROJECTION_COPY, projection_file, source_folder, vector_folder
-from pipeline.store.digests import SEAL, Fault, Seal
 
 
 def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.support.durable import write_atomic
+from pipeline.catalogue import Manifest
+from pipeline.store.digests import Fault
 from pipeline.store.generations import copy_file, generation_file, is_whole, write_generation
 from pipeline.store.layout import CURRENT, MANIFESTS
-from pipeline.catalogue.manifest import Manifest
-from pipeline.store.digests import Fault
+from pipeline.support.durable import write_atomic
 
 
 @dataclass(frozen=True, slots=True)

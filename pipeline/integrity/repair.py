@@ -20,17 +20,12 @@ from typing import Any
 from pipeline import tasks
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, EncoderError, PipelineError, Reason, SourceError
-from pipeline.filterbank import FoundFile
-from pipeline.model import Source, SourceReport
-from pipeline.tasks.plan import Probed, parts_of, slices_of
 from pipeline.execute.cluster import dask_engine
-from pipeline.run.preconditions import adopt_committed
-from pipeline.run.embed import embeds_on_gpu
 from pipeline.execute.engine import Engine, SerialEngine, pump
-from pipeline.run.index import heir_of
-from pipeline.run.ingest import disk_errors, is_unwritable
-from pipeline.run.progress import Tracker
-from pipeline.tasks.routed_index import build_routed, rebuild_cell
+from pipeline.filterbank import FoundFile
+from pipeline.grid.tiling import Tiling
+from pipeline.integrity.manifest_files import mend_head, read_head
+from pipeline.integrity.set_aside import bring_back, mend_identity, mend_projection, set_aside
 from pipeline.integrity.verify import (
     FOLDERS,
     Damage,
@@ -42,11 +37,17 @@ from pipeline.integrity.verify import (
     read_through,
     unchanged_file,
 )
+from pipeline.model import Source, SourceReport
+from pipeline.run.embed import embeds_on_gpu
+from pipeline.run.index import heir_of
+from pipeline.run.ingest import disk_errors, is_unwritable
+from pipeline.run.plan import parts_of, slices_of
+from pipeline.run.preconditions import adopt_committed
+from pipeline.run.progress import Tracker
+from pipeline.run.routed import build_routed, rebuild_cell
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
-from pipeline.integrity.manifest_files import mend_head, read_head
 from pipeline.store.identity import read_identity
-from pipeline.integrity.set_aside import bring_back, mend_identity, mend_projection, set_aside
-from pipeline.grid.tiling import Tiling
+from pipeline.tasks import Probed
 
 logger = logging.getLogger(__name__)
 

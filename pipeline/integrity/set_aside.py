@@ -13,12 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pipeline.catalogue import CELL, Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig, fingerprint
-from pipeline.support.durable import make_folder, publish_folder, sync_folder, write_atomic
 from pipeline.errors import ConfigError, CorpusDamaged
+from pipeline.store.digests import Seal
 from pipeline.store.identity import identity_bytes, read_identity, write_identity
 from pipeline.store.layout import (
-    CELL,
     DAMAGED,
     ENCODERS,
     IDENTITY,
@@ -28,8 +28,7 @@ from pipeline.store.layout import (
     VECTORS,
     projection_file,
 )
-from pipeline.catalogue.manifest import Manifest
-from pipeline.store.digests import Seal
+from pipeline.support.durable import make_folder, publish_folder, sync_folder, write_atomic
 
 _PLACES = (f"{SOURCES}/*", f"{VECTORS}/*/*", f"{SEGMENTS}/*/{CELL}*", f"{SEGMENTS}/*", f"{ENCODERS}/*")
 

@@ -15,15 +15,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE
 from pipeline.encoders import needs_projection
 from pipeline.errors import ConfigError, CorpusError, CorpusNotFound
 from pipeline.index import PARTIAL_SUFFIX, segment_faults
-from pipeline.run.ingest import stat_of
-from pipeline.run.progress import Listener, Tracker
-from pipeline.store import Manifest, SourceGroup, segment_folder, source_folder, vector_folder
 from pipeline.integrity.faults import identity_faults, projection_faults, source_faults, vector_faults
 from pipeline.integrity.manifest_files import Head, read_head
+from pipeline.run.ingest import stat_of
+from pipeline.run.progress import Listener, Tracker
+from pipeline.store import SourceGroup, segment_folder, source_folder, vector_folder
+from pipeline.store.digests import Fault
 from pipeline.store.layout import (
     CURRENT,
     ENCODERS,
@@ -36,7 +38,6 @@ from pipeline.store.layout import (
     projection_file,
 )
 from pipeline.store.retirement import is_retired
-from pipeline.store.digests import Fault
 
 Kind = Literal["folder", "pointer", "manifest", "identity", "config", "projection", "source", "vectors", "segment",
                "orphan"]

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import SourceReport
-from pipeline.tasks.plan import may_heal, split_known
-from pipeline.store import FileEntry, Manifest
+from pipeline.run.plan import may_heal, split_known
 from pipeline.support.text import shown
 
 DAY_S = 86_400.0
@@ -46,7 +46,7 @@ class Choice:
     def split(
         self, found: Sequence[FoundFile], stats: Iterable[tuple[int, int] | None], manifest: Manifest
     ) -> tuple[list[FoundFile], list[SourceReport]]:
-        """Separate files to look at from the others, as :func:`pipeline.tasks.plan.split_known` does, of which reports come.
+        """Separate the files to read from the others, as :func:`pipeline.run.plan.split_known` does.
 
         A file has lain still when neither its content nor its place has changed of late (by mtime and ctime: a copy may
         be given the time of its original), and not since it was found.

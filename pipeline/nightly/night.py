@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError
+from pipeline.integrity import Verification, verify
 from pipeline.model import SourceReport
 from pipeline.nightly.due_files import Choice, next_try_s
 from pipeline.nightly.novelty import Novelty, judge
@@ -30,12 +32,12 @@ from pipeline.nightly.report import (
     write_report,
     write_reported,
 )
-from pipeline.run import RunReport, Verification, index, ingest, verify
-from pipeline.run.preconditions import manifest_if_any
+from pipeline.run import RunReport, index, ingest
 from pipeline.run.index import plan_segments
+from pipeline.run.preconditions import manifest_if_any
 from pipeline.run.progress import Listener
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import CorpusStore, FileEntry, Manifest
+from pipeline.store import CorpusStore
 from pipeline.store.lease import Lease
 
 MIN_AGE_S = 600.0

@@ -11,12 +11,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.support.durable import make_folder, write_atomic
+from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
-from pipeline.store import Manifest, SourceEntry
 from pipeline.store.layout import mending
+from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 
 REPORTED = "reported.json"

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.index import exact_neighbors
-from pipeline.search.filters import Filters
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.cells import asked_of, routes_of
+from pipeline.search.filters import Filters
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
+from pipeline.search.snapshot import OpenCorpus
 
 BATCH = 1024
 """Windows whose nearest are looked for at once."""

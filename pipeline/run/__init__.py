@@ -1,4 +1,4 @@
-"""The runs a user starts: ingest, embed, index, remove and verify.
+"""The runs a user starts: ingest, embed, index and remove.
 
 Progress comes as snapshots; nothing is printed below the command line.
 """
@@ -12,12 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError
+from pipeline.execute.cluster import dask_engine
+from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.tasks.plan import Plan, split_known
-from pipeline.execute.cluster import dask_engine
+from pipeline.run.driver import Driver
+from pipeline.run.embed import embed_stored, embeds_on_gpu, note_encoder, together, unembedded
+from pipeline.run.index import index_corpus
+from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, require_filterbank, stat_of, works_of
+from pipeline.run.plan import Plan, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
     open_or_create,
@@ -28,24 +34,13 @@ from pipeline.run.preconditions import (
     settled,
     spec_of,
 )
-from pipeline.doctor.doctor import Diagnosis, doctor
-from pipeline.run.driver import Driver
-from pipeline.run.embed import embed_stored, embeds_on_gpu, note_encoder, together, unembedded
-from pipeline.execute.engine import Engine, SerialEngine
-from pipeline.run.index import index_corpus
-from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, require_filterbank, stat_of, works_of
-from pipeline.doctor.checks import Check
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
-from pipeline.integrity.verify import Damage, Verification, verify
-from pipeline.store import CorpusStore, Manifest, SegmentEntry
+from pipeline.store import CorpusStore
 
 Split = Callable[[Sequence[FoundFile], Iterable[Stat | None], Manifest], tuple[list[FoundFile], list[SourceReport]]]
 
-__all__ = [
-    "Check", "Damage", "Diagnosis", "Progress", "Removal", "RunReport", "Verification", "doctor", "embed", "index",
-    "ingest", "remove", "verify",
-]
+__all__ = ["Progress", "Removal", "RunReport", "embed", "index", "ingest", "remove"]
 
 
 def ingest(

@@ -11,14 +11,15 @@ from itertools import islice
 from typing import Any
 
 from pipeline import tasks
-from pipeline.model import EncoderSpec, SourceReport
-from pipeline.tasks.plan import EMBED_PIECES, batch_of, slices_of
+from pipeline.catalogue import Manifest
 from pipeline.execute.engine import Engine, pump
+from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.ingest import crashed, file_entry
-from pipeline.support.memory import give_back
+from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
-from pipeline.store import CorpusStore, Manifest, remove_parts
+from pipeline.store import CorpusStore, remove_parts
+from pipeline.support.memory import give_back
 
 PUBLISH_S = 2.0
 """The manifest moves on at most this often …"""

@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import tasks
+from pipeline.catalogue import Manifest
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import PipelineError, RunError
-from pipeline.model import EncoderSpec, SourceReport
-from pipeline.tasks.plan import slices_of
-from pipeline.run.preconditions import require_same_encoder, spec_of
-from pipeline.run.driver import Driver
 from pipeline.execute.engine import Engine, pump
+from pipeline.model import EncoderSpec, SourceReport
+from pipeline.run.driver import Driver
+from pipeline.run.plan import slices_of
+from pipeline.run.preconditions import require_same_encoder, spec_of
 from pipeline.run.progress import Tracker
-from pipeline.store import CorpusStore, Manifest, freeze_projection, is_fitted
+from pipeline.store import CorpusStore, freeze_projection, is_fitted
 
 
 def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:

@@ -1,7 +1,7 @@
 """Index: vectors that are in no segment yet become new segments, small segments become larger ones, one task each.
 
 A search asks every segment, so there must not be many; and where there would be, all become one routed segment, of
-which it asks some cells (:mod:`pipeline.tasks.routed_index`). Whatever is built holds the sources of whole segments and new
+which it asks some cells (:mod:`pipeline.run.routed`). Whatever is built holds the sources of whole segments and new
 ones; publishing it takes them out of the segments they were in (:meth:`pipeline.store.Manifest.with_segment`). So every
 step is one segment that nobody knows, then one generation: a run that is killed anywhere leaves a corpus that finds
 everything, and the next run plans what is left.
@@ -18,13 +18,14 @@ from itertools import accumulate
 from typing import Any
 
 from pipeline import tasks
+from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import IndexConfig
 from pipeline.errors import CorpusDamaged, PipelineError, RunError, SegmentDamaged
-from pipeline.index import PARTIAL_SUFFIX
 from pipeline.execute.engine import Engine, pump
+from pipeline.index import PARTIAL_SUFFIX
 from pipeline.run.ingest import is_unwritable, unwritable
-from pipeline.tasks.routed_index import build_routed
-from pipeline.store import CorpusStore, Manifest, SegmentEntry
+from pipeline.run.routed import build_routed
+from pipeline.store import CorpusStore
 from pipeline.store.layout import mending
 
 logger = logging.getLogger(__name__)

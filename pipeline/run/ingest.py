@@ -13,16 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline import tasks
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.config import Config, fingerprint
 from pipeline.errors import ConfigError, EncoderError, Reason, RunError
-from pipeline.filterbank import FoundFile
-from pipeline.model import Source, SourceReport, Timing
-from pipeline.tasks.plan import Plan, Probed, choose_sources, parts_of
 from pipeline.execute.engine import Engine, pump
-from pipeline.run.progress import Tracker
-from pipeline.store import CorpusStore, FileEntry, Manifest
-from pipeline.support.text import shown
+from pipeline.filterbank import FoundFile
 from pipeline.grid.tiling import Tiling, product_width
+from pipeline.model import Source, SourceReport, Timing
+from pipeline.run.plan import Plan, choose_sources, parts_of
+from pipeline.run.progress import Tracker
+from pipeline.store import CorpusStore
+from pipeline.support.text import shown
+from pipeline.tasks import Probed
 
 logger = logging.getLogger(__name__)
 

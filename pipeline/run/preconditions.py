@@ -6,13 +6,14 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
-from pipeline.support.durable import write_atomic
 from pipeline.encoders import needs_projection, settled_precision
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
 from pipeline.run.ingest import file_entry
-from pipeline.store import CorpusStore, Manifest, corpus_encoder, is_fitted
+from pipeline.store import CorpusStore, corpus_encoder, is_fitted
+from pipeline.support.durable import write_atomic
 
 logger = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.catalogue import Manifest, source_named, sources_named
 from pipeline.errors import QueryError
-from pipeline.run.preconditions import put_in_order
 from pipeline.run.ingest import disk_errors
-from pipeline.store import CorpusStore, Manifest, source_named
+from pipeline.run.preconditions import put_in_order
+from pipeline.store import CorpusStore
 from pipeline.store.layout import pasted
-from pipeline.catalogue.source_names import sources_named
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
 from pipeline.search.limits import AtMost, Full
 from pipeline.search.merge import Candidate, Merged, merge
 from pipeline.search.nearest import Finder, Nearest, nearest, scores_of
 from pipeline.search.query import Query
 from pipeline.search.selection import Searched
-from pipeline.grid.tiling import Tiling
 
 FEWEST = 50
 A_HIT = 4

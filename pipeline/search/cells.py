@@ -12,10 +12,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import SegmentEntry
 from pipeline.index import distances
 from pipeline.search.limits import Full
 from pipeline.search.selection import Searched
-from pipeline.store import SegmentEntry
 
 Routes = Mapping[str, NDArray[np.int64]]
 """Id of a cell → the queries that it is asked, ascending. Cells that are not named are not asked."""

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.model import Hit, Match
-from pipeline.search.limits import AtMost
+from pipeline.search.best_hits import best_hits, window_of
 from pipeline.search.encoder import encoder_key, vectors_held
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
-from pipeline.search.best_hits import best_hits, window_of
+from pipeline.search.limits import AtMost
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.query import Query, relative_power
 from pipeline.search.result import SearchResult
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
 from pipeline.support.text import counted
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from pipeline.catalogue import Manifest
 from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import Manifest
 
 
 def vectors_held(manifest: Manifest, encoder_key: str) -> Counter[str]:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.errors import QueryError
 from pipeline.filterbank.identity import TELESCOPES
+from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Header
 from pipeline.search.frequency_range import SLACK, first_channels
-from pipeline.store import Manifest, SourceEntry
 from pipeline.support.text import listed
-from pipeline.grid.tiling import Tiling
 
 MhzRange = tuple[float, float]
 _MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError, Reason, SourceError
 from pipeline.filterbank import Filterbank, open_filterbank
+from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
 from pipeline.search.query import Query, Region, embed, relative_power, usable, with_signal
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import counted
-from pipeline.grid.tiling import Tiling
 
 # scan loads numba, noise scipy: imported where something must be cut, so that a stored window is found without them
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.query import Query, embed, usable, with_signal
+from pipeline.search.snapshot import OpenCorpus
 
 MOST_NEGATIVE = 0.1
 """Share of an array. Of power in dB, or less its mean, about half is; of power only what is broken, and masked."""

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
+from pipeline.grid.tiling import Tiling
 from pipeline.model import Header, Hit, Window
 from pipeline.search.frequency_range import first_channels
 from pipeline.support.text import counted
-from pipeline.grid.tiling import Tiling
 
 _T = TypeVar("_T")
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
 from pipeline.index import BEAM_A_ROW, CAREFUL_BEAM, exact_neighbors
-from pipeline.search.limits import Full
 from pipeline.search.cells import Routes, asked_of, routes_of
+from pipeline.search.limits import Full
 from pipeline.search.selection import Searched
 
 BATCH = 256

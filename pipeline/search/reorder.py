@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.frequency import near_scores, nearness
 from pipeline.model import Match, Window
-from pipeline.search.merge import Merged
-from pipeline.search.snapshot import OpenCorpus
-from pipeline.search.query import Query
 from pipeline.search.correlate import DRIFTS, correlate, fused
+from pipeline.search.merge import Merged
+from pipeline.search.query import Query
+from pipeline.search.snapshot import OpenCorpus
 
 POOL = 200
 """Hits that are put into a new order, unless more are asked for."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.errors import QueryError
 from pipeline.search.filters import Filters
-from pipeline.store import Manifest, SegmentEntry
 
 FEW = 100_000
 """Vectors of some sources that are read and compared in the time in which their rows are looked up in 10^8."""

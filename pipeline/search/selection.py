@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import SegmentEntry
 from pipeline.errors import QueryError
 from pipeline.search.limits import Full
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.scope import Scope
-from pipeline.store import SegmentEntry
+from pipeline.search.snapshot import OpenCorpus
 
 Mask = NDArray[np.bool_]
 

@@ -12,13 +12,14 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import Manifest, source_named
 from pipeline.config import Config
 from pipeline.errors import CorpusDamaged, CorpusError, SegmentDamaged
+from pipeline.grid.tiling import Tiling
 from pipeline.index import Routing, Segment
 from pipeline.model import Window
-from pipeline.store import CorpusStore, Manifest, SourceGroup, VectorGroup, segment_folder, source_named
+from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
 from pipeline.store.layout import mending
-from pipeline.grid.tiling import Tiling
 
 KEPT_OPEN = 256
 """Groups that are kept open: their window numbers and what the file system said of them."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from pipeline.store import Manifest
+from pipeline.catalogue import Manifest
 
 
 @dataclass(frozen=True, slots=True)

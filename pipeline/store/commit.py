@@ -16,11 +16,11 @@ from uuid import uuid4
 
 import numpy as np
 
-from pipeline.support.durable import make_folder, publish_folder, sync_folder
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
 from pipeline.store.arrays import Array
+from pipeline.store.digests import Seal
 from pipeline.store.groups import (
     EXPOSURE,
     VECTOR,
@@ -32,7 +32,7 @@ from pipeline.store.groups import (
 )
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
 from pipeline.store.staging import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
-from pipeline.store.digests import Seal
+from pipeline.support.durable import make_folder, publish_folder, sync_folder
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE
-from pipeline.support.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
 from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
@@ -35,8 +35,8 @@ from pipeline.store.layout import (
     vector_folder,
 )
 from pipeline.store.lease import Lease
-from pipeline.catalogue.manifest import Manifest
 from pipeline.store.retirement import due, is_retired, retired_by
+from pipeline.support.durable import make_folder
 from pipeline.support.text import shown
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import EncoderConfig
-from pipeline.support.durable import make_folder, publish_folder
 from pipeline.model import WindowGrid
-from pipeline.store.layout import PROJECTION_COPY, projection_file
 from pipeline.store.digests import Seal
+from pipeline.store.layout import PROJECTION_COPY, projection_file
+from pipeline.support.durable import make_folder, publish_folder
 
 if TYPE_CHECKING:
     from pipeline.encoders import Encoder

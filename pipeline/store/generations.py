@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.support.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
+from pipeline.catalogue import Manifest
 from pipeline.errors import CorpusDamaged
 from pipeline.store.layout import CURRENT, MANIFESTS, mending
-from pipeline.catalogue.manifest import Manifest
+from pipeline.support.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
 
 KEPT = 10
 """Generations left on disk."""

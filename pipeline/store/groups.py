@@ -16,8 +16,8 @@ from pipeline.errors import CorpusDamaged, CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Timing
 from pipeline.store import arrays
 from pipeline.store.arrays import Array, Rows
-from pipeline.store.layout import mending_of, source_folder, vector_folder
 from pipeline.store.digests import Seal
+from pipeline.store.layout import mending_of, source_folder, vector_folder
 
 FORMAT = 1
 WINDOWS = "windows"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.support.durable import write_atomic
 from pipeline.errors import CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.store.layout import IDENTITY, mending
+from pipeline.support.durable import write_atomic
 
 FORMAT = 2
 """2 added the digest."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from pipeline.catalogue import CELL
+
 CURRENT = "CURRENT"
 IDENTITY = "identity.json"
 LOCK = "lock"
@@ -13,8 +15,6 @@ SOURCES = "sources"
 VECTORS = "vectors"
 SEGMENTS = "index"
 ENCODERS = "encoders"
-CELL = "cell-"
-"""Begins the name of a cell, in the folder of its routed segment."""
 PROJECTION_COPY = "copy.npz"
 """Beside each projection."""
 STAGING = "staging"
@@ -33,16 +33,11 @@ def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:
 
 
 def segment_folder(root: Path, segment_id: str) -> Path:
-    """Folder of one index segment; a cell's (:func:`cell_id`) is in that of its routed segment."""
+    """Folder of one index segment; a cell's (:func:`pipeline.catalogue.cell_id`) is in that of its routed segment."""
     routed_id, _, cell = segment_id.partition("/")
     if cell.startswith(CELL):
         return root / SEGMENTS / _name(routed_id) / _name(cell)
     return root / SEGMENTS / _name(segment_id)
-
-
-def cell_id(routed_id: str, cell: int) -> str:
-    """Id of one cell of a routed segment."""
-    return f"{routed_id}/{CELL}{cell:04d}"
 
 
 def projection_file(root: Path, encoder: str) -> Path:

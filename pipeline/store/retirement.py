@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.catalogue import Manifest
 from pipeline.store.layout import SEGMENTS, SOURCES, segment_folder, source_folder, vector_folder
-from pipeline.catalogue.manifest import Manifest
 
 GRACE_S = 86_400.0
 """How long a retired folder stays: whoever opened the corpus before may read it so long."""

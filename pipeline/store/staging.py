@@ -14,10 +14,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.support.durable import atomic_file, write_npy
 from pipeline.errors import CorpusDamaged
 from pipeline.store.arrays import Array
 from pipeline.store.layout import parts_folder
+from pipeline.support.durable import atomic_file, write_npy
 
 
 @dataclass(frozen=True, slots=True)

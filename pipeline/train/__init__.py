@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from pipeline.support.prefetch import ahead
 from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError
+from pipeline.support.prefetch import ahead
 from pipeline.train.batches import BATCHES_AHEAD, singles
 
 __all__ = ["STEPS", "train"]

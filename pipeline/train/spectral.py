@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.support.prefetch import ahead
 from pipeline.encoders import spectral
 from pipeline.encoders.backend import computing_in, keras, save_weights
+from pipeline.support.prefetch import ahead
 from pipeline.train.batches import BATCHES_AHEAD, PAIRS, views
 
 TEMPERATURE = 0.07

@@ -26,11 +26,11 @@ import numpy as np
 from pipeline.config import IndexConfig
 from pipeline.execute.engine import SerialEngine
 from pipeline.run.index import index_corpus
-from pipeline.search.nearest import nearest
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.cells import routes_of
+from pipeline.search.nearest import nearest
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
+from pipeline.search.snapshot import OpenCorpus
 from tests.benchmarks.bench_index import K, truth
 from tests.benchmarks.peers import Vectors
 from tests.benchmarks.report import heading, table

@@ -25,14 +25,15 @@ from typing import Any
 import dask
 import psutil
 
+from pipeline.catalogue import Manifest
 from pipeline.config import Config, RunConfig
-from pipeline.model import SourceReport
-from pipeline.execute.dask_settings import cluster_settings
-from pipeline.run.driver import Driver
-from pipeline.execute.engine import Outcome
 from pipeline.execute.dask_engine import DaskEngine
+from pipeline.execute.dask_settings import cluster_settings
+from pipeline.execute.engine import Outcome
+from pipeline.model import SourceReport
+from pipeline.run.driver import Driver
 from pipeline.run.progress import Progress, Tracker
-from pipeline.store import CorpusStore, Manifest
+from pipeline.store import CorpusStore
 from tests.benchmarks import stub
 from tests.benchmarks.report import heading, table
 

@@ -33,10 +33,10 @@ import numpy as np
 import psutil
 
 from pipeline.config import Config
-from pipeline.filterbank import open_filterbank, read_waterfall
-from pipeline.run import ingest
 from pipeline.execute.cluster import embedded_cluster
 from pipeline.execute.dask_settings import ALLOCATOR
+from pipeline.filterbank import open_filterbank, read_waterfall
+from pipeline.run import ingest
 from pipeline.scan import scan, tiling_of
 from pipeline.simulate import fine_header, scatter, simulate_file
 from tests.benchmarks.report import heading, table

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.special import gammaincc
 
 from pipeline import gate
-from pipeline.gate.box_sums import measure_windows
 from pipeline.flatten.flattened import Flat
+from pipeline.gate.box_sums import measure_windows
 from pipeline.model import WindowGrid
 
 SPECTRA_AVERAGED = (4.0, 102.0, 255.0)

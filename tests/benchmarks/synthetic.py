@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import tasks
+from pipeline.catalogue import SegmentEntry
 from pipeline.config import CONFIG_FILE, Config, fingerprint
+from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
 from pipeline.simulate import fine_header
 from pipeline.store import (
     CorpusStore,
     Part,
-    SegmentEntry,
     commit_source_group,
     commit_vector_group,
     corpus_encoder,
@@ -24,7 +25,6 @@ from pipeline.store import (
     write_part,
     write_part_vectors,
 )
-from pipeline.grid.tiling import Tiling
 from tests.index.heavy_tailed import heavy_tailed
 
 COARSE_CHANNELS = 308

@@ -5,10 +5,10 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
+from pipeline.catalogue import FileEntry, Manifest, SegmentEntry, SourceEntry
+from pipeline.catalogue.manifest import PIECE
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
-from pipeline.store import FileEntry, Manifest, SegmentEntry, SourceEntry
-from pipeline.catalogue.manifest import PIECE
 
 COARSE = CoarseLayout(2**18, "dc-spikes", 17)
 

@@ -11,11 +11,11 @@ import pytest
 
 import pipeline.run
 import pipeline.simulate
+from pipeline.catalogue import SegmentEntry
 from pipeline.cli.demo import FAMILY
 from pipeline.config import Config, EncoderConfig, ScanConfig
 from pipeline.run import ingest
 from pipeline.simulate import FAMILIES, Truth, fine_header, scatter, simulate_file
-from pipeline.store import SegmentEntry
 from tests.cli.conftest import Lookalike, Ran
 
 WIDTH = 2**17

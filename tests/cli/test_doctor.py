@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import run
+from pipeline import doctor as door
 from pipeline.cli.doctor import table
-from pipeline.run import Check, Diagnosis
+from pipeline.doctor import Check, Diagnosis
 from tests.cli.conftest import Lookalike
 
 
@@ -40,8 +40,8 @@ def test_what_is_not_seen_fails_with_what_to_do_and_json_says_the_same(lookalike
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
-    really = run.doctor
-    monkeypatch.setattr(run, "doctor", lambda corpus, data, place: really(
+    really = door.doctor
+    monkeypatch.setattr(door, "doctor", lambda corpus, data, place: really(
         corpus, data, place={**place, "resource_wait_s": 0.5}))
     ran = lookalike("doctor", "--scheduler", "tcp://127.0.0.1:1")
     ran.assert_refused(2, "no Dask scheduler answers at tcp://127.0.0.1:1")

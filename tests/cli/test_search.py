@@ -14,8 +14,8 @@ import pytest
 
 from pipeline.cli.search import COLUMNS, csv_of, table
 from pipeline.config import RunConfig
-from pipeline.model import Hit, Window
 from pipeline.execute.cluster import embedded_cluster
+from pipeline.model import Hit, Window
 from pipeline.search import Filters, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
 from tests.cli.conftest import Lookalike

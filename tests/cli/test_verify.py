@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.verify import summary
-from pipeline.run import Verification
+from pipeline.integrity import Verification
 from pipeline.store import CorpusStore, source_folder
 from tests.cli.conftest import Lookalike, on_a_terminal
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CorpusNotFound
-from pipeline.run import verify
+from pipeline.integrity import verify
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore
 from tests.cluster.deaths import Server

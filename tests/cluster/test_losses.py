@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from pipeline.errors import Reason
-from pipeline.run import Progress, RunReport, cluster, ingest
+from pipeline.execute import cluster
+from pipeline.run import Progress, RunReport, ingest
 from pipeline.store import CorpusStore
 from tests.cluster.soak import IS_SOAK, TIMES, note
 from tests.cluster.supervised import Services, supervised

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import Reason
-from pipeline.run import ingest, verify
+from pipeline.integrity import verify
+from pipeline.run import ingest
 from tests.cluster.supervised import supervised
 from tests.run.small import COARSE, by_name, config, write_scan
 from tests.run.workers import preload

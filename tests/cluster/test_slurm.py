@@ -17,8 +17,8 @@ import yaml
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
+from pipeline.execute import slurm
 from pipeline.execute.cluster import connected
-from pipeline.run.clusters import slurm
 from tests.cluster.places import ingest_arguments, lookalike, running, tls_flags, wait_for
 from tests.run.small import assert_same_corpus
 from tests.run.workers import LOOPBACK, environment

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.errors import ConfigError
-from pipeline.run import Check, Diagnosis, doctor, examine
-from pipeline.doctor.doctor import ANSWER_S
+from pipeline.doctor import Check, Diagnosis, doctor
+from pipeline.doctor import facts as examine
 from pipeline.doctor.checks import judge, judge_here, judge_worker
+from pipeline.doctor.doctor import ANSWER_S
+from pipeline.errors import ConfigError
 from tests.run.jobs import sleep
 from tests.run.workers import gpu_worker
 
@@ -55,7 +56,7 @@ def on_worker(client: Any, address: str, patch: Callable[[], None]) -> Iterator[
 def restore() -> None:
     import importlib
 
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     importlib.reload(examine)
 
@@ -104,14 +105,14 @@ def test_a_scheduler_without_workers_is_a_fault() -> None:
 
 
 def of_another_version() -> None:
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     really = examine.versions()
     examine.versions = lambda: {**really, "distributed": "2020.1.0", "code": "0123456789ab"}  # type: ignore[assignment]
 
 
 def with_a_slightly_other_zarr() -> None:
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     really = examine.versions()
     examine.versions = lambda: {**really, "zarr": ""}  # type: ignore[assignment]
@@ -134,7 +135,7 @@ def without_plugin() -> None:
     """As where HDF5 looks for its filters elsewhere and finds none: it has forgotten the one for these files."""
     import h5py
 
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     really = examine._decode
 
@@ -159,7 +160,7 @@ def test_a_worker_that_cannot_decode_is_found(client: Any) -> None:
 
 
 def with_other_vectors() -> None:
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     really = examine._encode
 
@@ -181,7 +182,7 @@ def test_vectors_that_differ_from_those_here_are_found(client: Any) -> None:
 def with_a_slow_clock() -> None:
     import time
 
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     examine.now = lambda: time.time() - 60  # type: ignore[assignment]
 
@@ -195,7 +196,7 @@ def test_a_clock_that_is_off_is_found(client: Any) -> None:
 
 
 def of_an_older_package() -> None:
-    from pipeline.run import examine
+    from pipeline.doctor import facts as examine
 
     del examine.examine
 

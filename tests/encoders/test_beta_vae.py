@@ -11,10 +11,10 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, beta_vae, load_encoder
 from pipeline.encoders.beta_vae import BetaVae, build, inputs
 from pipeline.errors import EncoderError
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.model import WindowGrid
 from pipeline.simulate import simulate_families
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders import backend
 from pipeline.encoders.device import IN_FLIGHT, in_batches
+from pipeline.grid.cutouts import image_of_cutouts
 
 SHAPE = (2, 3)
 

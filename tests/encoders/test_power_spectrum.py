@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts, quantise
 from pipeline.encoders import load_encoder
 from pipeline.encoders.power_spectrum import PowerSpectrum, _bands
 from pipeline.errors import EncoderError
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts, quantise
 from pipeline.model import WindowGrid
 from pipeline.simulate import (
     NOISE,

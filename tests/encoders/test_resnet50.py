@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, fit, load_encoder, needs_projection
 from pipeline.encoders.projection import Projection
 from pipeline.encoders.resnet50 import ResNet50, pictures
 from pipeline.errors import ConfigError, EncoderError
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.model import WindowGrid
 from pipeline.simulate import simulate_families
 

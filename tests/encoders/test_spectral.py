@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from pipeline import encoders
-from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.encoders import backend, load_encoder, spectral
 from pipeline.encoders.spectral import SHIPPED, Spectral, build, inputs
 from pipeline.errors import ConfigError, EncoderError
+from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.model import WindowGrid
 from pipeline.simulate import SKY, random_signal, simulate_cutouts, simulate_families
 

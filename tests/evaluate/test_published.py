@@ -7,7 +7,6 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.grid.cutouts import power_of_cutouts, quantise
 from pipeline.errors import ConfigError
 from pipeline.evaluate import published
 from pipeline.evaluate.published import (
@@ -20,6 +19,7 @@ from pipeline.evaluate.published import (
     property_injections,
     random_vectors,
 )
+from pipeline.grid.cutouts import power_of_cutouts, quantise
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID
 

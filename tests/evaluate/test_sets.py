@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.grid.cutouts import quantise
 from pipeline.evaluate.retrieval import evaluate_retrieval, retrieval_of
 from pipeline.evaluate.sets import (
     DISTURBED,
@@ -21,6 +20,7 @@ from pipeline.evaluate.sets import (
     mixed_signal,
     simulate_set,
 )
+from pipeline.grid.cutouts import quantise
 from pipeline.simulate import FAMILIES, NOISE, UNSEEN
 from pipeline.simulate.signals import FINE
 

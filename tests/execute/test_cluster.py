@@ -17,11 +17,11 @@ from distributed.comm import CommClosedError
 from pipeline.config import RunConfig
 from pipeline.encoders import backend
 from pipeline.errors import ConfigError
-from pipeline.run import cluster as cluster_of_a_run
-from pipeline.run import ingest
+from pipeline.execute import cluster as cluster_of_a_run
 from pipeline.execute.cluster import connected, dask_engine
-from pipeline.execute.security import is_loopback
 from pipeline.execute.preload_worker import check_pinned
+from pipeline.execute.security import is_loopback
+from pipeline.run import ingest
 from tests.run import jobs
 from tests.run.small import assert_same_corpus, config
 from tests.run.workers import LOOPBACK, drain, environment, wait_until
@@ -264,7 +264,8 @@ def test_a_worker_has_its_encoder_before_its_first_task_or_does_not_join(
 ) -> None:
     command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
                "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--no-nanny", "--nthreads", "1",
-               "--name", "warm", "--preload", "pipeline.execute.preload_worker", "--preload", "pipeline.execute.preload_encoder"]
+               "--name", "warm", "--preload", "pipeline.execute.preload_worker",
+               "--preload", "pipeline.execute.preload_encoder"]
     chosen = {"DASK_LOOKALIKE__ENCODER": encoder} if encoder else {}
     worker = subprocess.Popen(command, env=environment(**chosen), stderr=subprocess.PIPE, text=True)
     try:

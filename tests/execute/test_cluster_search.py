@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import CorpusDamaged, QueryError, RunError
-from pipeline.run import search
+from pipeline.execute import cluster_search as search
 from pipeline.execute.cluster import embedded_cluster
 from pipeline.execute.cluster_search import KEPT_CORPORA, open_on_cluster
 from pipeline.search import Corpus, Filters, open_corpus

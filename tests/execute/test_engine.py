@@ -15,10 +15,10 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
-from pipeline.execute.time_limit import bounded
 from pipeline.execute.cluster import dask_engine, embedded_cluster
-from pipeline.execute.engine import Engine, SerialEngine, pump
 from pipeline.execute.dask_engine import DaskEngine, WorkersDied
+from pipeline.execute.engine import Engine, SerialEngine, pump
+from pipeline.execute.time_limit import bounded
 from tests.run import jobs
 from tests.run.workers import LOOPBACK, drain, environment, gpu_worker, wait_until
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.index import Segment
-from pipeline.run import index, ingest, verify
+from pipeline.integrity import verify
+from pipeline.run import index, ingest
 from pipeline.store import CorpusStore, segment_folder, source_folder
 from tests.run import jobs
 from tests.run.damages import CONFIG, flip

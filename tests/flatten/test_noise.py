@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.model import Header
 from pipeline.flatten.noise import MIDDLE, noise_spectra_of, nominal_noise_spectra
+from pipeline.model import Header
 
 
 def noise(n: float, pixels: int) -> NDArray[np.float32]:

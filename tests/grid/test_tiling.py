@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason, SourceError
-from pipeline.model import CoarseLayout, Header, Window, WindowGrid
 from pipeline.grid.tiling import NARROWEST_COARSE, WIDEST_PIECE, Tiling, coarse_layout, product_width, spike_period
+from pipeline.model import CoarseLayout, Header, Window, WindowGrid
 
 FINE_MHZ = 187.5 / 64 / 2**20
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import CorpusStore, FileEntry
+from pipeline.catalogue import FileEntry
 from pipeline.integrity.manifest_files import mend_head, read_head
+from pipeline.store import CorpusStore
 
 
 @pytest.fixture

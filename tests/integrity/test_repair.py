@@ -17,7 +17,8 @@ from pipeline import tasks
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import CorpusDamaged, CorpusLocked
 from pipeline.index import Segment
-from pipeline.run import embed, index, ingest, remove, verify
+from pipeline.integrity import verify
+from pipeline.run import embed, index, ingest, remove
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
 from pipeline.store.layout import projection_file
 from tests.run import fake

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import CorpusStore
 from pipeline.integrity.set_aside import bring_back, set_aside
+from pipeline.store import CorpusStore
 
 
 @pytest.fixture

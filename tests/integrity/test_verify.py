@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ConfigError, CorpusNotFound
-from pipeline.run import ingest, remove, verify
+from pipeline.integrity import verify
+from pipeline.run import ingest, remove
 from pipeline.store import CorpusStore, generations, source_folder, vector_folder
 from tests.cluster.soak import IS_SOAK, note
 from tests.run.damages import CONFIG, DAMAGES, KEY, Made, data, files_of, flip, hits, made, mend, root

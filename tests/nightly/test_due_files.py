@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.nightly.due_files import DAY_S, Choice, next_try_s
-from pipeline.store import FileEntry, Manifest
 
 NOW = 2e9
 Look = Callable[..., tuple[list[str], list[str]]]

@@ -17,15 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.catalogue import FileEntry
 from pipeline.config import Config
 from pipeline.errors import ConfigError, CorpusLocked, RunError
-from pipeline.nightly import NightReport, choice, nightly
+from pipeline.nightly import NightReport, nightly
+from pipeline.nightly import due_files as choice
 from pipeline.nightly import night as night_module
 from pipeline.nightly.due_files import DAY_S
 from pipeline.nightly.novelty import Novelty
 from pipeline.run import ingest
 from pipeline.run.driver import Driver
-from pipeline.store import CorpusStore, FileEntry
+from pipeline.store import CorpusStore
 from tests.nightly.sky import CONFIG, header, placed, write_scan
 from tests.run import small
 

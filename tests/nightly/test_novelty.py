@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from pipeline.config import IndexConfig, NightlyConfig
+from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.nightly.artefacts import Places, broadband, by_place
 from pipeline.nightly.novelty import Novelty, judge
 from pipeline.nightly.usual_scores import Earlier, Usual, usual
 from pipeline.run import index, ingest
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.grid.tiling import Tiling
 from tests.nightly.sky import CONFIG, N_COARSE, PER_COARSE, header, placed, write_scan
 
 KEY = "power-spectrum-v1"

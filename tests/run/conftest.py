@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.run import ingest
 from pipeline.execute.cluster import embedded_cluster
+from pipeline.run import ingest
 from pipeline.store import CorpusStore
 from tests.run import fake
 from tests.run.small import archive, config

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from pipeline.config import IndexConfig
-from pipeline.run import Verification, index, ingest, verify
+from pipeline.integrity import Verification, verify
+from pipeline.run import index, ingest
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
 from tests.run.small import SCAN, archive, config

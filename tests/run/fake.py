@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from pipeline import encoders
-from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.encoders import Projection
+from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.model import EncoderSpec, WindowGrid
 
 PLAIN, PROJECTED = "fake", "fake-projected"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.catalogue import Manifest
+from pipeline.execute.engine import Outcome, SerialEngine
 from pipeline.run import driver
 from pipeline.run.driver import PUBLISH_S, PUBLISH_SHARE, Driver
-from pipeline.execute.engine import Outcome, SerialEngine
 from pipeline.run.progress import Tracker
-from pipeline.store import Manifest
 from tests.benchmarks import stub
 
 TASK_S = 0.1

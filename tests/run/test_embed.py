@@ -15,13 +15,13 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline import encoders, plan, run, tasks
+from pipeline import encoders, run, tasks
 from pipeline.config import EncoderConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, CorpusNotFound, EncoderError, Reason
+from pipeline.execute import cluster as clusters
 from pipeline.index import Segment
-from pipeline.run import cluster as clusters
-from pipeline.run import embed, index, ingest
+from pipeline.run import embed, index, ingest, plan
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder, source_folder, vector_folder
 from tests.run import fake

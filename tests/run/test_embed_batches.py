@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import plan, tasks
+from pipeline import tasks
 from pipeline.errors import Reason
-from pipeline.model import WindowGrid
-from pipeline.tasks.plan import EMBED_PIECES, batch_of
-from pipeline.run import ingest
-from pipeline.run.driver import Driver
 from pipeline.execute.engine import SerialEngine
+from pipeline.model import WindowGrid
+from pipeline.run import ingest, plan
+from pipeline.run.driver import Driver
+from pipeline.run.plan import EMBED_PIECES, batch_of
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore
 from tests.benchmarks import stub

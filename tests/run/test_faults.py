@@ -18,9 +18,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipeline import plan
 from pipeline.errors import Reason, RunError
-from pipeline.run import Progress, ingest
+from pipeline.run import Progress, ingest, plan
 from pipeline.store import CorpusStore
 from tests.run.small import COARSE, archive, assert_same_corpus, by_name, config, contents, write_scan
 from tests.run.workers import (

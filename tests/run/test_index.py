@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 
 from pipeline import durable, tasks
+from pipeline.catalogue import FileEntry
 from pipeline.config import Config, IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, CorpusLocked, CorpusNotFound, RunError
+from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
 from pipeline.model import EncoderSpec
 from pipeline.run import index, ingest, remove
-from pipeline.execute.engine import SerialEngine
 from pipeline.run.index import index_corpus, plan_segments
 from pipeline.search.nearest import nearest
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
-from pipeline.store import CorpusStore, FileEntry, SourceGroup, VectorGroup, segment_folder
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
 from tests.run.small import SCAN, archive, config, write_scan
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec

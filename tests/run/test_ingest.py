@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import plan, run, tasks
+from pipeline import run, tasks
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderError, Reason
-from pipeline.filterbank import write_filterbank
-from pipeline.run import Progress, cluster, ingest
+from pipeline.execute import cluster
 from pipeline.execute.engine import SerialEngine
+from pipeline.filterbank import write_filterbank
+from pipeline.run import Progress, ingest, plan
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, VectorGroup, source_folder, vector_folder
 from tests.run.bad import corrupt

@@ -21,9 +21,9 @@ from pipeline.index import segment as segment_module
 from pipeline.run import index, remove
 from pipeline.run.preconditions import put_in_order
 from pipeline.search.nearest import nearest
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus as corpus_module
 from pipeline.store import source_folder, vector_folder
 from tests.search.conftest import CONFIG, SPEC, Made, unit

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
 from pipeline.run.index import is_worn, plan_segments
-from pipeline.store import Manifest, SegmentEntry
 from tests.run.small import header
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec

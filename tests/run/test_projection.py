@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import encoders, run, tasks
+from pipeline import encoders, run
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusMismatch, EncoderError
@@ -17,6 +17,7 @@ from pipeline.run import embed, ingest
 from pipeline.search import open_corpus
 from pipeline.store import SourceGroup
 from pipeline.store.layout import projection_file
+from pipeline.tasks import embed as embed_tasks
 from tests.run import fake
 from tests.run.small import SCAN, archive, config, noisy_power, write_scan
 from tests.run.stored import check_vectors, manifest
@@ -78,7 +79,7 @@ def test_embed_fits_a_projection_too_and_its_weights_cannot_change(root: Path, t
 def test_a_projection_is_fitted_on_a_bounded_sample(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     really = encoders.fit_projection
-    monkeypatch.setattr(tasks, "SAMPLE", 32)
+    monkeypatch.setattr(embed_tasks, "SAMPLE", 32)
     monkeypatch.setattr(encoders, "fit_projection", lambda features: sizes.append(len(features)) or really(features))
     embed(root, encoder=fake.PROJECTED, serial=True)
     assert sizes == [32]

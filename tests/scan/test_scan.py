@@ -10,31 +10,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import baseline as baseline_module
-from pipeline import scan as scan_module
-from pipeline.flatten.coarse_channel import flatten
 from pipeline.config import ScanConfig
-from pipeline.grid.cutouts import quantise
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Ascending, Filterbank, FilterbankWriter, open_filterbank, write_filterbank
 from pipeline.filterbank.fetched import Held
-from pipeline.gate import measure
-from pipeline.model import Header
+from pipeline.flatten import coarse_channel as baseline_module
+from pipeline.flatten.coarse_channel import flatten
 from pipeline.flatten.noise import nominal_noise_spectra
+from pipeline.gate import measure
+from pipeline.grid.cutouts import quantise
+from pipeline.grid.tiling import Tiling, coarse_layout
+from pipeline.model import Header
 from pipeline.scan import (
     COLUMNS,
     EXPOSURE_TYPES,
     WINDOW_TYPES,
     Scanned,
+    coarse_channels,
     cut_windows,
     nothing,
     read_groups,
+    reading,
     scan,
     scan_channel,
     tiling_of,
 )
 from pipeline.simulate import fine_header
-from pipeline.grid.tiling import Tiling, coarse_layout
 from tests.run.small import COARSE, header, noisy_power
 
 Columns = dict[str, np.ndarray]
@@ -162,7 +163,7 @@ def test_how_long_stretches_are_changes_nothing(
     mirrored = write_filterbank(tmp_path / "mirrored.fil", power, rising)
     whole = None
     for stretch in (2**15, 2048, 6144, 2**14):
-        monkeypatch.setattr(scan_module, "STRETCH", stretch)
+        monkeypatch.setattr(coarse_channels, "STRETCH", stretch)
         for file in (path, mirrored):
             windows, exposure = scanned(file, config)
             for name in ("f_start_mhz", "f_stop_mhz"):  # the mirrored file computes edges from the other end
@@ -193,9 +194,9 @@ def test_reading_narrow_coarse_channels_together_changes_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch, read_channels: int
 ) -> None:
     config = replace(CONFIG, coarse_width=1024)
-    monkeypatch.setattr(scan_module, "READ_CHANNELS", 1024)
+    monkeypatch.setattr(reading, "READ_CHANNELS", 1024)
     one_by_one = scanned(path, config)
-    monkeypatch.setattr(scan_module, "READ_CHANNELS", read_channels)
+    monkeypatch.setattr(reading, "READ_CHANNELS", read_channels)
     assert_equal(scanned(path, config), one_by_one)
 
 
@@ -205,7 +206,7 @@ def test_chunks_wider_than_coarse_channels_are_decoded_once(path: Path, monkeypa
         tiling = tiling_of(filterbank, config)
         assert filterbank.chunk_shape == (1, tiling.header.nchans)
         assert [len(group) for group in read_groups(tiling, range(tiling.n_coarse))] == [tiling.n_coarse]
-        monkeypatch.setattr(scan_module, "READ_CHANNELS", 3000)
+        monkeypatch.setattr(reading, "READ_CHANNELS", 3000)
         groups = list(read_groups(tiling, range(tiling.n_coarse)))
     assert {len(group) for group in groups[:-1]} == {2}
     assert [i for group in groups for i in group] == [i for i in range(tiling.n_coarse) if tiling.windows_in(i)]
@@ -277,7 +278,7 @@ def test_how_many_blocks_are_read_at_once_changes_nothing(
     with FilterbankWriter(deep, like, chunk=(64, 512)) as writer:
         writer.write(0, 0, power)
     flat = write_filterbank(tmp_path / "flat.fil", power, like)
-    monkeypatch.setattr(scan_module, "READ_PIXELS", pixels)
+    monkeypatch.setattr(reading, "READ_PIXELS", pixels)
     reads = []
     fetch = Filterbank.fetch
     monkeypatch.setattr(Filterbank, "fetch", lambda *given: (reads.append(given[1:3]), fetch(*given))[1])
@@ -332,7 +333,7 @@ def test_as_much_noise_is_kept_as_was_asked_for() -> None:
 
 
 def test_coarse_channels_are_found_from_dc_spikes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_module, "READ_CHANNELS", 6000)  # spikes are looked for piece by piece
+    monkeypatch.setattr(layout_module, "READ_CHANNELS", 6000)  # spikes are looked for piece by piece
     with open_filterbank(path) as filterbank:
         layout = tiling_of(filterbank, replace(CONFIG, coarse_width=None)).coarse
     assert (layout.width, layout.origin, layout.offset) == (COARSE, "dc-spikes", 0)

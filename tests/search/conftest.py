@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.catalogue import SegmentEntry
 from pipeline.config import CONFIG_FILE, Config
+from pipeline.grid.tiling import Tiling
 from pipeline.index import build_segment
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
 from pipeline.search import Corpus, open_corpus
 from pipeline.store import (
     CorpusStore,
     Part,
-    SegmentEntry,
     commit_source_group,
     commit_vector_group,
     segment_folder,
     write_part,
     write_part_vectors,
 )
-from pipeline.grid.tiling import Tiling
 from tests.search.archive import Archive, ingested
 
 CHANNELS, INTEGRATIONS = 16, 4

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.errors import QueryError
+from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.search.from_power import cut_array
 from tests.search.archive import (
     SCAN,

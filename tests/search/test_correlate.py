@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve1d
 
-from pipeline.grid.cutouts import image_of_cutouts, quantise
 from pipeline.errors import QueryError
-from pipeline.search.merge import Candidate, Merged
-from pipeline.search.snapshot import OpenCorpus
-from pipeline.search.query import Query
+from pipeline.grid.cutouts import image_of_cutouts, quantise
 from pipeline.search.correlate import DRIFTS, THRESHOLD, WEIGHT, correlate, fused
+from pipeline.search.merge import Candidate, Merged
+from pipeline.search.query import Query
 from pipeline.search.reorder import look_again
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.simulate import Signal, add_signal, noise
 from pipeline.simulate.signals import FINE
 from pipeline.store import SourceGroup

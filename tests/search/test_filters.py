@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.catalogue import SourceEntry
 from pipeline.errors import QueryError
+from pipeline.grid.tiling import Tiling
 from pipeline.index import Segment
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.search import Corpus, Filters, SearchResult
 from pipeline.search.filters import mjd_of
 from pipeline.search.merge import Candidate, merge
-from pipeline.store import SourceEntry
-from pipeline.grid.tiling import Tiling
 from tests.search.conftest import COARSE, FINE, INTEGRATIONS, SPEC, Made, unit
 
 NAMES = [f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABCDE")]

@@ -8,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.errors import QueryError
+from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
-from pipeline.grid.tiling import Tiling
 
 from .conftest import FINE
 

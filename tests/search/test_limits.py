@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pipeline.errors import QueryError
 from pipeline.model import CoarseLayout, Hit, Window
 from pipeline.search import Corpus, SearchResult
-from pipeline.search.limits import AtMost
 from pipeline.search.correlate import WEIGHT
+from pipeline.search.limits import AtMost
 from tests.search.conftest import CONFIG, FINE, SPEC, Made, unit
 
 SOURCES = [f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABCDE")]

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.search.merge import Candidate, merge, touch
-from pipeline.grid.tiling import Tiling
 
 from .conftest import FINE
 

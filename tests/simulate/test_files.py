@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.filterbank import open_filterbank
+from pipeline.grid.tiling import coarse_layout
 from pipeline.simulate import (
     FAMILIES,
     Axes,
@@ -16,7 +17,6 @@ from pipeline.simulate import (
     scatter,
     simulate_file,
 )
-from pipeline.grid.tiling import coarse_layout
 
 WIDTH = 4096
 QUIET = Instrument(edge_width=0.0, ripple=0.0, dc_spike=0.0, gain_spread=0.0, level=1.0)

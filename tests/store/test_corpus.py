@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import (
     ConfigError,
     CorpusDamaged,
@@ -18,7 +19,7 @@ from pipeline.errors import (
     CorpusNotFound,
 )
 from pipeline.model import EncoderSpec
-from pipeline.store import CorpusStore, FileEntry, Manifest, commit_source_group, commit_vector_group
+from pipeline.store import CorpusStore, commit_source_group, commit_vector_group
 
 
 def test_a_corpus_is_made_once_and_opened_with_the_same_identity(tmp_path: Path, identity: dict[str, Any]):

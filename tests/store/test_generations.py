@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import CorpusDamaged
-from pipeline.store import CorpusStore, FileEntry, Manifest, corpus
+from pipeline.store import CorpusStore, corpus
 
 
 def note(store: CorpusStore, name: str) -> Manifest:

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
+from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.model import EncoderSpec
 from pipeline.store import (
     CorpusStore,
-    Manifest,
-    SegmentEntry,
     SourceGroup,
     VectorGroup,
     commit_source_group,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from pipeline import lanes
+from pipeline.support import simd as lanes
 from pipeline.support.simd import COUNT, COUNT_OF_BYTES, load, spread, store
 
 WHOLE = np.random.default_rng(0).integers(-2000, 2000, (3, 200)).astype(np.int16)

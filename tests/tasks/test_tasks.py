@@ -18,9 +18,10 @@ from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, EncoderError, Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import EncoderSpec, Source, SourceReport
-from pipeline.tasks.plan import Probed, sample_keys
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, arrays, source_folder, vector_folder
 from pipeline.store.staging import part_path
+from pipeline.tasks import Probed, sample_keys
+from pipeline.tasks import scan as scan_tasks
 from tests.run.small import ENCODER, N_COARSE, SCAN, write_scan
 
 Make = Callable[..., tasks.Work]
@@ -196,7 +197,7 @@ def test_a_source_that_changes_during_the_scan_is_busy(
         yield from really(*arguments)  # type: ignore[arg-type]
         os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
 
-    monkeypatch.setattr(tasks, "scan", touching)
+    monkeypatch.setattr(scan_tasks, "scan", touching)
     assert tasks.scan_part(work, 0).reason is Reason.BUSY
     assert not part_path(work.staging, work.source.id, 0).exists()
 
@@ -216,7 +217,7 @@ def test_what_is_no_fault_of_the_source_is_raised_for_a_retry(
         raise OSError(errno.EIO, "Input/output error")
 
     work = make_work()
-    monkeypatch.setattr(tasks, "scan", broken)
+    monkeypatch.setattr(scan_tasks, "scan", broken)
     with pytest.raises(OSError, match="Input/output error"):
         tasks.scan_part(work, 0)
 

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.encoders.beta_vae import BetaVae
 from pipeline.errors import EncoderError
+from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.model import WindowGrid
 from pipeline.simulate import simulate_families
 from pipeline.train.beta_vae import train

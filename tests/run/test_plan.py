@@ -7,21 +7,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
-from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status, WindowGrid
-from pipeline.tasks.plan import (
-    EMBED_BYTES,
-    PART_CHANNELS,
-    Probed,
-    choose_sources,
-    parts_of,
-    sample_keys,
-    slices_of,
-    split_known,
-)
-from pipeline.store import FileEntry, Manifest
 from pipeline.grid.tiling import Tiling
+from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status, WindowGrid
+from pipeline.run.plan import EMBED_BYTES, PART_CHANNELS, choose_sources, parts_of, slices_of, split_known
+from pipeline.tasks import Probed, sample_keys
 
 HEADER = Header(
     fch1_mhz=1400.0, foff_mhz=-2.79e-6, nchans=2**20, nifs=1, nbits=32, tsamp_s=18.25, nsamples=16, tstart_mjd=59_000.0

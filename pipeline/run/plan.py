@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pipeline.catalogue import FileEntry, Manifest, removed_message
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
-from pipeline.model import Source, SourceReport, WindowGrid
-from pipeline.store import FileEntry, Manifest, removed_message
 from pipeline.grid.tiling import Tiling
+from pipeline.model import Source, SourceReport, WindowGrid
+from pipeline.tasks import Probed
 
 PART_CHANNELS = 2**24
 """Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
@@ -26,15 +23,6 @@ to come and go."""
 EMBED_PIECES = 64
 """Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for others.
 On processors each source has its own: nothing is gained by waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probed:
-    """A file whose header and a few samples have been read."""
-
-    source: Source
-    also_at: tuple[str, ...] = ()
-    """Further files of this run that hold the same scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,26 +154,3 @@ def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) 
         if room <= 0 or taken == most:
             return taken, True
     return taken, False
-
-
-def sample_keys(source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Give each window of a source a number as good as random: the windows of a corpus with the smallest are a sample.
-
-    It depends on nothing else, so neither on the order in which sources came nor on the machine. Mixed by the
-    finaliser of SplitMix64 (Steele, Lea and Flood 2014).
-
-    Parameters
-    ----------
-    numbers : (n,) int64
-        Window numbers.
-
-    Returns
-    -------
-    (n,) uint64
-    """
-    seed = int.from_bytes(hashlib.sha256(source_id.encode()).digest()[:8], "little")
-    keys = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)  # wraps, as it should
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
-    mixed: NDArray[np.uint64] = keys ^ (keys >> np.uint64(31))
-    return mixed

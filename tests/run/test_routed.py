@@ -12,22 +12,23 @@ import pytest
 
 from pipeline.config import IndexConfig
 from pipeline.errors import CorpusDamaged, RunError
+from pipeline.execute.cluster_search import open_on_cluster
+from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
+from pipeline.integrity import verify
 from pipeline.model import CoarseLayout, EncoderSpec
 from pipeline.nightly.usual_scores import Earlier
-from pipeline.run import index, ingest, verify
-from pipeline.run import routed as routed_module
-from pipeline.execute.engine import SerialEngine
+from pipeline.run import index, ingest
 from pipeline.run.index import index_corpus
-from pipeline.execute.cluster_search import open_on_cluster
 from pipeline.search import Corpus, Filters, open_corpus
-from pipeline.search.nearest import Nearest, nearest
-from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.cells import routes_of
+from pipeline.search.nearest import Nearest, nearest
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
+from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import IndexStatus
 from pipeline.store import CorpusStore, segment_folder
+from pipeline.tasks import index as routed_module
 from tests.index.heavy_tailed import heavy_tailed, recall_by_distance
 from tests.run.small import SCAN, archive, config
 from tests.search.conftest import FINE, Made

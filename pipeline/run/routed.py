@@ -1,0 +1,75 @@
+"""Building a routed segment: k-means of a sample, spools of some sources each, cells, and a name for all of it.
+
+Each step is some tasks at once. A step that is done is not done again, so a run that was killed is resumed. No task
+holds more vectors than a segment has.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.catalogue import SegmentEntry, cell_id
+from pipeline.index.cells import margins_of
+from pipeline.index.folder import read_record
+from pipeline.index.routed import partial_of, publish_routed, read_array
+from pipeline.store import CorpusStore, segment_folder
+from pipeline.tasks.index import build_cell, spool, spool_of, train
+
+RunAll = Callable[[Sequence[tuple[Any, ...]]], list[Any]]
+"""Runs (task, argument, …) of each call, returns what they return in their order, raises what one raises."""
+
+
+def build_routed(root: Path, entry: SegmentEntry, segment_vectors: int, run_all: RunAll) -> SegmentEntry:
+    """Build a routed segment that is planned; return it as it is to be published."""
+    folder = segment_folder(root, entry.id)
+    if folder.exists():  # by a run that died before it was published
+        return replace(entry, cells=tuple(read_record(folder)["cells"].values()))
+    partial = partial_of(folder)
+    run_all([(train, root, entry, partial)])
+    centroids = read_array(partial / "centroids.npy")
+    chunks = list(_chunks(root, entry, segment_vectors))
+    rows = np.sum(run_all([(spool, root, entry, partial, partial, chunk, None) for chunk in chunks]), axis=0)
+    spools = [spool_of(partial, chunk, None) for chunk in chunks]
+    built = replace(entry, cells=tuple(rows.tolist()))
+    cells = np.flatnonzero(rows).tolist()
+    scores = run_all([(build_cell, partial, partial / _name(cell), spools, cell, entry.source_ids) for cell in cells])
+    margins = margins_of(centroids, read_array(partial / "probes.npy"), scores, cells)
+    named = {_name(cell): count for cell, count in enumerate(built.cells)}
+    run_all([(publish_routed, partial, folder, named, entry.source_ids, margins)])
+    return built
+
+
+def rebuild_cell(root: Path, entry: SegmentEntry, piece: SegmentEntry, segment_vectors: int, run_all: RunAll) -> None:
+    """Build a cell, one of the pieces of a routed segment, where it is gone; all sources must be there."""
+    folder = segment_folder(root, entry.id)
+    partial, cell = partial_of(folder), [cell_id(entry.id, i) for i in range(len(entry.cells))].index(piece.id)
+    chunks = list(_chunks(root, entry, segment_vectors))
+    run_all([(spool, root, entry, folder, partial, chunk, cell) for chunk in chunks])
+    spools = [spool_of(partial, chunk, cell) for chunk in chunks]
+    run_all([(build_cell, folder, segment_folder(root, piece.id), spools, cell, entry.source_ids)])
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _name(cell: int) -> str:
+    return cell_id("", cell)[1:]
+
+
+def _chunks(root: Path, entry: SegmentEntry, most: int) -> Iterator[tuple[str, ...]]:
+    """Divide a segment's sources into runs of about as many vectors as a segment holds, at least one source each."""
+    sources = CorpusStore.open(root).manifest().sources
+    chunk: list[str] = []
+    total = 0
+    for source_id in entry.source_ids:
+        count = sources[source_id].vectors[entry.encoder_key]
+        if chunk and total + count > most:
+            yield tuple(chunk)
+            chunk, total = [], 0
+        chunk.append(source_id)
+        total += count
+    yield tuple(chunk)
