@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.config import RunConfig
 from pipeline.doctor.facts import THREAD_SETTINGS, Facts
+from pipeline.errors import PrecisionError
 from pipeline.filterbank.find import SUFFIXES
 
 Status = Literal["ok", "warn", "fail"]
@@ -19,7 +20,7 @@ LEAST_FREE_BYTES = 10 * 2**30
 LEAST_SCRATCH_BYTES = 2**30
 LEAST_OPEN_FILES = 1024
 ALIKE = 1e-3
-"""Largest difference between two machines' vectors."""
+"""Largest difference between two machines' vectors of float32; of less precision, the encoder's tolerance is."""
 ESSENTIAL = frozenset({"python", "lookalike", "code", "dask", "distributed", "cloudpickle", "msgpack"})
 """Where these differ a cluster does not work, or does something else on each machine."""
 HERE = "here"
@@ -50,6 +51,8 @@ def judge(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
     yield _could(where, facts, "plugins", "bitshuffle-LZ4 files decode",
                  "install hdf5plugin anew, and unset HDF5_PLUGIN_PATH")
     yield _encoder(where, facts, here)
+    yield _could(where, facts, "precisions", f"{facts.processor}; vectors can be computed in "
+                 f"{' and '.join(facts.precisions)}", "install openvino anew")
     yield from _paths(where, facts, here)
     yield from _limits(where, facts)
 
@@ -122,7 +125,9 @@ def _versions(where: str, facts: Facts, here: Facts) -> Check:
 
 def _encoder(where: str, facts: Facts, here: Facts) -> Check:
     if "encoder" in facts.errors or facts.spec is None or facts.vectors is None:
-        return Check(where, "encoder", "fail", facts.errors.get("encoder", "gave no vectors"),
+        why = facts.errors.get("encoder", "gave no vectors")
+        return Check(where, "encoder", "fail", why, "ask for another precision, or leave this machine out"
+                     if why.startswith(PrecisionError.__name__) else
                      "see to its weights, and to the libraries it needs")
     if here.spec is None or here.vectors is None:
         return Check(where, "encoder", "ok", facts.spec.key)
@@ -130,7 +135,7 @@ def _encoder(where: str, facts: Facts, here: Facts) -> Check:
         return Check(where, "encoder", "fail", f"is {facts.spec.key}, here {here.spec.key}",
                      "give every machine the same package and weights")
     difference = float(np.abs(facts.vectors - here.vectors).max())
-    if not difference <= ALIKE:
+    if not difference <= (ALIKE if facts.spec.precision == "float32" else facts.spec.tolerance):
         return Check(where, "encoder", "fail", f"{facts.spec.key}: vectors differ by {difference:.2g} from those here",
                      "its libraries compute otherwise: install the same versions as here")
     return Check(where, "encoder", "ok", facts.spec.key)
@@ -168,7 +173,20 @@ def _limits(where: str, facts: Facts) -> Iterator[Check]:
     few = facts.open_files < LEAST_OPEN_FILES
     yield Check(where, "open files", "warn" if few else "ok", f"up to {facts.open_files:,}",
                 f"raise it to {LEAST_OPEN_FILES:,} (ulimit -n)" if few else "")
-    yield Check(where, "numba cache", "ok" if facts.numba_cache else "warn", facts.numba_cache or "none can be written",
-                "" if facts.numba_cache else "every process compiles anew: set NUMBA_CACHE_DIR to a folder of its own")
+    yield _numba_cache(where, facts)
     yield Check(where, "libgomp", "ok" if facts.has_libgomp else "warn", "there" if facts.has_libgomp else "is missing",
                 "" if facts.has_libgomp else "install the system's package libgomp1")
+
+
+def _numba_cache(where: str, facts: Facts) -> Check:
+    """Judge where compiled code is kept: it runs as it is read, so never where others can write."""
+    if facts.numba_refused:
+        folder, (fault, remedy) = next(iter(facts.numba_refused.items()))
+        more = f" and {len(facts.numba_refused) - 1} more folders" if len(facts.numba_refused) > 1 else ""
+        kept = f"compiled code is kept in {facts.numba_cache}" if facts.numba_cache else "every process compiles anew"
+        return Check(where, "numba cache", "warn", f"{folder}{more} not used, for others can write what is run from "
+                     f"there: {fault}; {kept}", f"delete the compiled code in it (*.nbi, *.nbc), then: {remedy}")
+    if not facts.numba_cache:
+        return Check(where, "numba cache", "warn", "none can be written: every process compiles anew",
+                     "make a folder that only you can write (mkdir -m 700), and set NUMBA_CACHE_DIR to it")
+    return Check(where, "numba cache", "ok", facts.numba_cache)

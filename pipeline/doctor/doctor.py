@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,10 +14,12 @@ from uuid import uuid4
 from pipeline.config import Config, RunConfig
 from pipeline.doctor.checks import HERE, Check, judge, judge_here, judge_worker, offers_gpu
 from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
+from pipeline.errors import CorpusDamaged
 from pipeline.execute.cluster import connected
 from pipeline.filterbank.find import SUFFIXES
 from pipeline.run.preconditions import settled
 from pipeline.store.layout import STAGING
+from pipeline.support.safe_files import refuse_link, remove_tree
 
 ANSWER_S = 180.0
 """How long a worker may take to answer: it may have to load TensorFlow from a slow disk."""
@@ -63,7 +64,8 @@ def doctor(
     client : distributed.Client, optional
         Whose workers to examine; None for those of ``place``.
     place : mapping, optional
-        What to override ``[run]`` of ``corpus.toml`` with; without a scheduler or cluster there, only this machine.
+        What to override the user's ``[run]`` with (:mod:`pipeline.user_settings`); without a scheduler or cluster in
+        either, only this machine.
     answer_s : float
         How long each worker may take.
 
@@ -74,10 +76,10 @@ def doctor(
     Raises
     ------
     ConfigError
-        ``corpus.toml`` cannot be read, or no scheduler answers.
+        A configuration file cannot be read, or no scheduler answers.
     """
     root = None if corpus is None else Path(corpus).absolute()
-    config = (Config() if root is None else Config.load(root)).override({"run": place or {}})
+    config = (Config.of_user() if root is None else Config.load(root)).override({"run": place or {}})
     paths = tuple(Path(path).absolute() for path in data)
     checks: list[Check] = []
     with _connection(client, config.run, place or {}) as found, _token(root, checks) as token:
@@ -123,6 +125,8 @@ def _token(root: Path | None, checks: list[Check]) -> Iterator[Path | None]:
         return
     token = (root / STAGING if (root / STAGING).is_dir() else root) / f"doctor-{uuid4().hex}"
     try:
+        if token.parent != root:  # the root may be a link: the user has named it
+            refuse_link(token.parent)
         token.mkdir()
         (token / "client").write_bytes(b"here")
     except OSError as error:
@@ -130,10 +134,14 @@ def _token(root: Path | None, checks: list[Check]) -> Iterator[Path | None]:
                             "see to its permissions, or name another corpus"))
         yield None
         return
+    except CorpusDamaged as error:
+        checks.append(Check(HERE, "corpus place", "fail", str(error), "put a folder in the place of the link"))
+        yield None
+        return
     try:
         yield token
     finally:
-        shutil.rmtree(token, ignore_errors=True)
+        remove_tree(root, token)
 
 
 def _sample(paths: Sequence[Path]) -> Path | None:

@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pipeline
-from pipeline import tasks
+from pipeline import processor, tasks
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder
+from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, precisions_here
 from pipeline.filterbank import FoundFile, open_filterbank, write_filterbank
 from pipeline.model import EncoderSpec, Header, SourceReport
 from pipeline.store import corpus_encoder
+from pipeline.support.compiled import cache_folder, refused_folders
 
 PACKAGES = ("numpy", "h5py", "hdf5plugin", "keras", "tensorflow", "openvino", "numba", "zarr", "pynndescent", "dask",
             "distributed", "cloudpickle", "msgpack")
@@ -75,6 +76,10 @@ class Facts:
     gpus: tuple[str, ...] = ()
     has_gpu: bool = False
     """True where the machine shows a GPU, whether or not Keras can use it."""
+    processor: str = ""
+    """Its name, its instruction set, and what the environment holds down."""
+    precisions: tuple[str, ...] = ()
+    """What the encoder can compute in here."""
     entries: Mapping[str, int] = field(default_factory=dict)
     """Data folder → how many entries it lists."""
     opens_sample: bool = False
@@ -85,7 +90,9 @@ class Facts:
     scratch: str = ""
     scratch_free_bytes: int = -1
     numba_cache: str = ""
-    """Folder that compiled code can be kept in; empty where there is none."""
+    """Folder that compiled code is kept in; empty where there is none."""
+    numba_refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Folders that it is not kept in, for others can write them → what they are like, and what to do."""
     memory_bytes: int = 0
     """Of the machine."""
     has_libgomp: bool = True
@@ -136,7 +143,10 @@ def examine(questions: Questions) -> Facts:
     nothing: tuple[EncoderSpec | None, NDArray[np.float32] | None] = (None, None)
     attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
+    no_precisions: tuple[str, ...] = ()
+    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), no_precisions)
     no_devices: list[str] = []
+    nothing_refused: dict[str, tuple[str, str]] = {}
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
     corpus = questions.corpus
     if questions.token is not None:
@@ -147,13 +157,14 @@ def examine(questions: Questions) -> Facts:
     opens_sample = attempt("sample", lambda: _probe(questions), False)
     scratch = tempfile.gettempdir()
     return Facts(
-        socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(), entries,
-        opens_sample,
+        socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(),
+        processor.described(), precisions, entries, opens_sample,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         corpus_free_bytes=attempt("disk", lambda: _free(corpus), -1) if corpus is not None else -1,
         scratch=scratch,
         scratch_free_bytes=attempt("scratch", lambda: _free(Path(scratch)), -1),
-        numba_cache=_numba_cache(),
+        numba_cache=attempt("numba cache", cache_folder, ""),
+        numba_refused=attempt("numba refused", _refused, nothing_refused),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         has_libgomp=platform.system() != "Linux" or ctypes.util.find_library("gomp") is not None,
         is_outdated=_is_outdated(),
@@ -238,18 +249,6 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _numba_cache() -> str:
-    """Return the first of the folders in which numba keeps compiled code that can be written to."""
-    own = Path(pipeline.__file__).parent / "__pycache__"
-    candidates = [Path(os.environ["NUMBA_CACHE_DIR"])] if os.environ.get("NUMBA_CACHE_DIR") else [
-        own, Path.home() / ".cache" / "numba"]
-    for folder in candidates:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return str(folder)
-        except OSError:
-            continue
-    return ""
-
-
+def _refused() -> dict[str, tuple[str, str]]:
+    return {str(folder): (", ".join(map(str, faults)), "; ".join(one.remedy for one in faults))
+            for folder, faults in refused_folders().items()}

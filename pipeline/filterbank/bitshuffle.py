@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 
 from pipeline.filterbank.chunks import GROUP, HEAD_BYTES
+from pipeline.support.compiled import njit
 from pipeline.support.simd import intrinsic
 
 SAMPLE_BYTES = 4

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.flatten.bandpass import BLOCK, BandShape, band_shape, middles
 from pipeline.flatten.flattened import Flat, in_order_of_memory, is_valid
 from pipeline.flatten.noise import middles_and_squares, noise_spectra_of_square
 from pipeline.flatten.time_mean import time_mean
+from pipeline.support.compiled import njit
 
 FAINTEST = 0.05
 """Channels where the band is fainter than this, relative to its median, are masked: filters left nothing of the sky."""

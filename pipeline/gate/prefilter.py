@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.gate.box_sums import empty_boxes, places_of, raise_peaks, row_length, rows_of
+from pipeline.support.compiled import njit
 from pipeline.support.simd import (
     COUNT,
     LINE_BYTES,

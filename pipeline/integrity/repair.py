@@ -8,6 +8,7 @@ meanwhile (:mod:`pipeline.integrity.set_aside`): a repair that is killed is take
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,6 @@ from pipeline.grid.tiling import Tiling
 from pipeline.integrity.manifest_files import mend_head, read_head
 from pipeline.integrity.set_aside import bring_back, mend_identity, mend_projection, set_aside
 from pipeline.integrity.verify import (
-    FOLDERS,
     Damage,
     Verification,
     check,
@@ -46,7 +46,9 @@ from pipeline.run.preconditions import adopt_committed
 from pipeline.run.progress import Tracker
 from pipeline.run.routed import build_routed, rebuild_cell
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
+from pipeline.store.foreign_files import FOLDERS
 from pipeline.store.identity import read_identity
+from pipeline.support.durable import make_folder
 from pipeline.tasks import Probed
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,8 @@ def repaired(
             store.clean_staging()
             if left:
                 with nullcontext(SerialEngine()) if serial else dask_engine(config.run, client) as engine:
-                    left = _Repair(store, engine, config, tracker).run(left)
+                    links = [one for one in left if one.kind == "link" and os.path.lexists(one.path)]
+                    left = (*links, *_Repair(store, engine, config, tracker).run(left))
             if not left:
                 adopt_committed(store)
             store.clean_staging()
@@ -96,7 +99,7 @@ def _mend_head(root: Path) -> tuple[list[Damage], tuple[str, ...]]:
     head = read_head(root)
     damages = list(head_damages(root, head))
     for name in FOLDERS:
-        (root / name).mkdir(exist_ok=True)
+        make_folder(root / name)
     if head.faults:
         mend_head(root)
         if head.is_lost:
@@ -137,7 +140,7 @@ class _Repair:
         manifest = self._store.manifest()
         again = [item for item in items_of(self._root, manifest)
                  if (item.kind, item.id) in todo or (item.kind == "segment" and item.id not in before)]
-        _, still = check(again, manifest, self._tracker)
+        _, still, _ = check(again, manifest, self._tracker)
         return tuple(replace(one, remedy=f"could not be rebuilt ({why}): {one.remedy}")
                      if (why := self._failed.get((one.kind, one.id))) else one for one in still)
 

@@ -1,4 +1,4 @@
-"""The runs a user starts: ingest, embed, index and remove.
+"""The runs a user starts: ingest, embed, index, remove and upgrade.
 
 Progress comes as snapshots; nothing is printed below the command line.
 """
@@ -36,11 +36,12 @@ from pipeline.run.preconditions import (
 )
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
+from pipeline.run.upgrade import Upgrade, upgrade
 from pipeline.store import CorpusStore
 
 Split = Callable[[Sequence[FoundFile], Iterable[Stat | None], Manifest], tuple[list[FoundFile], list[SourceReport]]]
 
-__all__ = ["Progress", "Removal", "RunReport", "embed", "index", "ingest", "remove"]
+__all__ = ["Progress", "Removal", "RunReport", "Upgrade", "embed", "index", "ingest", "remove", "upgrade"]
 
 
 def ingest(
@@ -64,7 +65,7 @@ def ingest(
     corpus : path
         Made if it is not there. What is in it already is not read again.
     client : distributed.Client, optional
-        Cluster to run on; None for ``config.run.scheduler``, or an embedded one.
+        Cluster to run on, used as it is, over TLS or not; None for ``config.run.scheduler``, or an embedded one.
     config : Config, optional
         Default: the corpus' own ``corpus.toml``, else the defaults.
     serial : bool
@@ -96,7 +97,8 @@ def ingest(
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
     needs_filterbank = not require_ingestable(root, config) and not may_be_empty
     config = replace(config, encoder=settled(config.encoder))
-    spec = spec_of(root, config.encoder, config)  # before anything is made: it may not be had
+    computes_here = _stays_here(config, client, serial)
+    spec = spec_of(root, config.encoder, config, computes_here=computes_here)  # before anything is made: it may fail
     stats = {str(file.path): stat_of(file.path) for file in found}
     tracker = Tracker(listener, files=len(found))
     if dry_run:
@@ -180,7 +182,7 @@ def embed(
     config = config or Config.load(root)
     store.require_identity(config.identity())
     chosen = settled(_chosen(config.encoder, encoder, weights, precision))
-    spec = spec_of(root, chosen, config)
+    spec = spec_of(root, chosen, config, computes_here=_stays_here(config, client, serial))
     tracker = Tracker(listener)
     made: Collection[SourceReport] = ()
     if not dry_run:
@@ -223,7 +225,7 @@ def index(
     store = CorpusStore.open(root)
     config = config or Config.load(root)
     run = replace(config.run, task_timeout_s=0.0)  # of a million vectors, a graph takes as long as it takes
-    is_serial = client is None and not config.run.scheduler and config.run.cluster == "local"
+    is_serial = _stays_here(config, client)
     with disk_errors(root), store.lock(), _engine(replace(config, run=run), client, is_serial) as engine:
         put_in_order(store)
         return index_corpus(engine, store, config.index)
@@ -280,6 +282,11 @@ def _handed_on(engine: Engine, held: ExitStack) -> Iterator[Engine]:
     """Give an engine that is running; it ends with this block, no longer with that of ``held``."""
     with held.pop_all():
         yield engine
+
+
+def _stays_here(config: Config, client: Any, serial: bool = False) -> bool:
+    """Tell whether every task of a run is done on this machine."""
+    return serial or (client is None and not config.run.scheduler and config.run.cluster == "local")
 
 
 def _engine(config: Config, client: Any, serial: bool) -> AbstractContextManager[Engine]:

@@ -6,7 +6,6 @@ holds more vectors than a segment has.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from pipeline.index.cells import margins_of
 from pipeline.index.folder import read_record
 from pipeline.index.routed import partial_of, publish_routed, read_array
 from pipeline.store import CorpusStore, segment_folder
+from pipeline.support.safe_files import remove_tree
 from pipeline.tasks.index import build_cell, spool, spool_of, train
 
 RunAll = Callable[[Sequence[tuple[Any, ...]]], list[Any]]
@@ -53,7 +53,7 @@ def rebuild_cell(root: Path, entry: SegmentEntry, piece: SegmentEntry, segment_v
     run_all([(spool, root, entry, folder, partial, chunk, cell) for chunk in chunks])
     spools = [spool_of(partial, chunk, cell) for chunk in chunks]
     run_all([(build_cell, folder, segment_folder(root, piece.id), spools, cell, entry.source_ids)])
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_tree(root, partial)
 
 
 def _name(cell: int) -> str:

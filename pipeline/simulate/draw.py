@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.simulate.signals import FWHM_PER_SIGMA, Axes, Signal
+from pipeline.support.compiled import njit
 
 _VISIBLE = 0.1  # share of its brightest bin from which on a signal counts as present, for the truth table
 _PROFILES = {"box": 0, "gaussian": 1, "lorentzian": 2}

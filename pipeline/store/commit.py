@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +32,7 @@ from pipeline.store.groups import (
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
 from pipeline.store.staging import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
 from pipeline.support.durable import make_folder, publish_folder, sync_folder
+from pipeline.support.safe_files import remove_tree
 
 logger = logging.getLogger(__name__)
 
@@ -201,4 +201,4 @@ def _build(parts: Path, final: Path) -> Iterator[Path]:
             raise
         logger.info("%s: committed by another process meanwhile", final)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(parts, folder)

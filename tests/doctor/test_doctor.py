@@ -18,7 +18,10 @@ from pipeline.doctor import Check, Diagnosis, doctor
 from pipeline.doctor import facts as examine
 from pipeline.doctor.checks import judge, judge_here, judge_worker
 from pipeline.doctor.doctor import ANSWER_S
+from pipeline.encoders import precisions_here
 from pipeline.errors import ConfigError
+from pipeline.model import EncoderSpec
+from pipeline.support.processor import described
 from tests.run.jobs import sleep
 from tests.run.workers import gpu_worker
 
@@ -74,7 +77,7 @@ def test_a_sound_cluster_is_told_to_be(client: Any, corpus: Path, good: Path) ->
                          "memory", "open files", "numba cache", "libgomp"}
     assert {check.name for check in found.checks if check.where != "here"} >= {"clock", "threads", "corpus write"}
     assert not list((corpus / "staging").iterdir()), "it leaves nothing behind"
-    assert {check.message for check in named(found, "versions", "tcp")} == {"as here"}
+    assert {check.message for check in named(found, "versions", "tls")} == {"as here"}
 
 
 def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
@@ -88,6 +91,11 @@ def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
+        doctor(place={"scheduler": "tcp://127.0.0.1:1", "insecure": True, "resource_wait_s": 0.5})
+
+
+def test_a_scheduler_of_this_machine_without_tls_is_not_connected_to_unasked() -> None:
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1 without TLS lets every user of this machine run code"):
         doctor(place={"scheduler": "tcp://127.0.0.1:1", "resource_wait_s": 0.5})
 
 
@@ -231,7 +239,7 @@ def test_a_gpu_that_is_offered_but_not_there_is_found(cluster: Any, client: Any)
     with gpu_worker(cluster):
         found = doctor(client=client)
     (fault,) = [check for check in found.checks if check.status == "fail"]
-    assert (fault.name, fault.where.startswith("tcp://127.0.0.1:")) == ("gpu", True)
+    assert (fault.name, fault.where.startswith("tls://127.0.0.1:")) == ("gpu", True)
     assert fault.message.startswith("offers the resource GPU, but Keras sees no GPU")
 
 
@@ -250,10 +258,14 @@ WORKER = {"nthreads": 1, "memory_limit": 3e9, "resources": {}}
     ({"corpus_free_bytes": 10**9}, "disk", "warn"),
     ({"scratch_free_bytes": 10**8}, "scratch", "warn"),
     ({"numba_cache": ""}, "numba cache", "warn"),
+    ({"numba_refused": {"/shared": ("/shared can be written by others (mode 777)", "chmod go-w /shared")}},
+     "numba cache", "warn"),
     ({"has_libgomp": False}, "libgomp", "warn"),
     ({"is_outdated": True}, "restart", "warn"),
     ({"errors": {"corpus": "FileNotFoundError: /corpus"}}, "corpus", "fail"),
     ({"errors": {"encoder": "EncoderError: no weights"}}, "encoder", "fail"),
+    ({"errors": {"encoder": "PrecisionError: no bfloat16"}}, "encoder", "fail"),
+    ({"errors": {"precisions": "ImportError: openvino"}}, "precisions", "fail"),
     ({"errors": {"data /d": "PermissionError"}, "entries": {"/d": -1}}, "data", "fail"),
     ({"errors": {"sample": "OSError"}, "entries": {"/d": 1}}, "sample", "fail"),
     ({"entries": {"/d": 1}}, "sample", "warn"),
@@ -264,6 +276,22 @@ def test_each_fact_is_judged_with_what_to_do(change: dict[str, Any], name: str, 
     assert sound.get(name) is None or sound[name].status == "ok" or name == "encoder"
     (check,) = (check for check in judge("tcp://w", replace(FACTS, **change), FACTS) if check.name == name)
     assert (check.status, bool(check.remedy)) == (status, True)
+
+
+def test_the_processor_is_named_with_what_it_computes_in() -> None:
+    (told,) = named(doctor(), "precisions")
+    assert told.message == f"{described()}; vectors can be computed in {' and '.join(precisions_here('spectral'))}"
+    refused = replace(FACTS, errors={"encoder": "PrecisionError: no bfloat16"})
+    (check,) = (check for check in judge("tcp://w", refused, FACTS) if check.name == "encoder")
+    assert check.remedy.startswith("ask for another precision")
+
+
+@pytest.mark.parametrize(("precision", "status"), [("float32", "fail"), ("bfloat16", "ok")])
+def test_vectors_of_less_precision_may_differ_by_the_tolerance(precision: str, status: str) -> None:
+    spec = EncoderSpec("spectral", 1, 2, "cutout-v1 16x256", "0" * 64, precision, tolerance=0.02)
+    here, facts = (replace(FACTS, spec=spec, vectors=np.full((1, 2), value, np.float32)) for value in (0.7, 0.71))
+    (check,) = (check for check in judge("tcp://w", facts, here) if check.name == "encoder")
+    assert check.status == status
 
 
 def test_fewer_entries_of_a_data_folder_than_here_are_pointed_out() -> None:

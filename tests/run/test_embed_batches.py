@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import stub
 from pipeline import tasks
 from pipeline.errors import Reason
 from pipeline.execute.engine import SerialEngine
@@ -19,7 +20,6 @@ from pipeline.run.driver import Driver
 from pipeline.run.plan import EMBED_PIECES, batch_of
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore
-from tests.benchmarks import stub
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.stored import manifest
 

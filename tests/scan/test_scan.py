@@ -35,6 +35,7 @@ from pipeline.scan import (
     scan_channel,
     tiling_of,
 )
+from pipeline.scan import layout as layout_module
 from pipeline.simulate import fine_header
 from tests.run.small import COARSE, header, noisy_power
 
