@@ -39,12 +39,12 @@ from pipeline.integrity.verify import (
 )
 from pipeline.model import Source, SourceReport
 from pipeline.run.embed import embeds_on_gpu
-from pipeline.run.index import heir_of
-from pipeline.run.ingest import disk_errors, is_unwritable
+from pipeline.run.failures import disk_errors, is_unwritable
 from pipeline.run.plan import parts_of, slices_of
 from pipeline.run.preconditions import adopt_committed
 from pipeline.run.progress import Tracker
 from pipeline.run.routed import build_routed, rebuild_cell
+from pipeline.run.segment_plan import heir_of
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.store.identity import read_identity

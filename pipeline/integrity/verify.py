@@ -23,7 +23,7 @@ from pipeline.errors import ConfigError, CorpusError, CorpusNotFound
 from pipeline.index import segment_faults
 from pipeline.integrity.faults import identity_faults, projection_faults, source_faults, vector_faults
 from pipeline.integrity.manifest_files import Head, read_head
-from pipeline.run.ingest import stat_of
+from pipeline.run.file_selection import stat_of
 from pipeline.run.progress import Listener, Tracker
 from pipeline.store import SourceGroup, segment_folder, source_folder, vector_folder
 from pipeline.store.digests import Fault

@@ -14,7 +14,8 @@ from pipeline import tasks
 from pipeline.catalogue import Manifest
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.run.ingest import crashed, file_entry
+from pipeline.run.failures import crashed
+from pipeline.run.file_entries import file_entry
 from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
@@ -96,6 +97,8 @@ class Driver:
             with suppress(Exception):  # what ended the run is what is told; the next run would adopt these all the same
                 self._publish()
             raise
+        finally:
+            self._tracker.tell(force=True)
         self._publish()
         return self._reports
 

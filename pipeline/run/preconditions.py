@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
 from pipeline.encoders import needs_projection, require_precision, settled_precision
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
+from pipeline.execute.cluster import runs_on_this_machine
+from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec
-from pipeline.run.ingest import file_entry
+from pipeline.run.failures import disk_errors
+from pipeline.run.file_entries import file_entry
 from pipeline.store import CorpusStore, corpus_encoder, is_fitted
 from pipeline.support.durable import write_atomic
 
@@ -55,6 +61,25 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
     return store
 
 
+def make_corpus(root: Path, config: Config, client: Any = None) -> None:
+    """Make an empty corpus if there is none.
+
+    Raises
+    ------
+    EncoderError
+        The encoder cannot be loaded. No corpus is made.
+    ConfigError
+        Something else is in the corpus' place.
+    RunError
+        The disk cannot be written.
+    """
+    if not require_ingestable(root, config):
+        config = replace(config, encoder=settled(config.encoder))
+        spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
+        with disk_errors(root):
+            open_or_create(root, config)
+
+
 def _write_config(root: Path, config: Config) -> None:
     """Write ``corpus.toml``. [index] stays as the file had it, if it was there: flags are for one run."""
     try:
@@ -87,6 +112,31 @@ def spec_of(
         require_precision(encoder.name, encoder.precision)
     loaded = corpus_encoder(root, encoder, config.scan.grid)
     return loaded.spec if is_fitted(root, encoder.name) else None
+
+
+@contextmanager
+def writing(store: CorpusStore, engine: Engine) -> Iterator[None]:
+    """Hold the lock of a corpus that is in order. At the end, no task is in flight and staging is empty.
+
+    Raises
+    ------
+    CorpusLocked
+        Another run writes to the corpus.
+    """
+    with store.lock():
+        put_in_order(store)
+        try:
+            yield
+        finally:
+            try:
+                engine.close()  # first: a worker may still write into staging
+            finally:
+                store.clean_staging()
+
+
+def with_serial(config: Config, serial: bool) -> Config:
+    """Return a configuration in which every task runs in this process if ``serial`` is True, else the same one."""
+    return replace(config, run=replace(config.run, serial=True)) if serial else config
 
 
 def put_in_order(store: CorpusStore) -> None:

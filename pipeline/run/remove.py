@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.catalogue import Manifest, source_named, sources_named
 from pipeline.config import require_no_run
 from pipeline.errors import QueryError
-from pipeline.run.ingest import disk_errors
+from pipeline.run.failures import disk_errors
 from pipeline.run.preconditions import put_in_order
 from pipeline.store import CorpusStore
 from pipeline.store.layout import pasted

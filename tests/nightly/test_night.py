@@ -25,7 +25,7 @@ from pipeline.nightly import due_files as choice
 from pipeline.nightly import night as night_module
 from pipeline.nightly.due_files import DAY_S
 from pipeline.nightly.novelty import Novelty
-from pipeline.run import ingest
+from pipeline.run import ingest, ingest_files
 from pipeline.run.driver import Driver
 from pipeline.store import CorpusStore
 from tests.nightly.sky import CONFIG, header, placed, write_scan
@@ -127,7 +127,7 @@ class Nights:
         self.now_s = 4e9  # beyond all files' times
         self.time = lambda: self.now_s
         monkeypatch.setattr(night_module, "time", self)
-        monkeypatch.setattr(sys.modules["pipeline.run.ingest"], "time", self)
+        monkeypatch.setattr(sys.modules["pipeline.run.file_entries"], "time", self)
 
     def perf_counter(self) -> float:
         return self.now_s
@@ -262,7 +262,7 @@ def test_an_ingest_that_fails_is_reported_with_what_is_known_from_before(
         raise RunError("the cluster has gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(night_module, "ingest", broken)
+        patch.setattr(night_module, "ingest_files", broken)
         report = run(tmp_path)
         assert (report.exit_code, report.headline) == (3, "nothing new; 1 file failed before; ingest failed")
         shutil.rmtree(tmp_path / "corpus")
@@ -316,9 +316,9 @@ def test_two_nights_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(CorpusLocked, match=f"locked by process {os.getpid()} on "):
             run(tmp_path)
         seen.append(1)
-        return ingest(*arguments, **options)
+        return ingest_files(*arguments, **options)
 
-    monkeypatch.setattr(night_module, "ingest", meanwhile)
+    monkeypatch.setattr(night_module, "ingest_files", meanwhile)
     assert run(tmp_path).exit_code == 0
     assert seen == [1]
     with CorpusStore.open(tmp_path / "corpus").lock(), pytest.raises(CorpusLocked):

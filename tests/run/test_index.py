@@ -18,7 +18,8 @@ from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
 from pipeline.model import EncoderSpec
 from pipeline.run import index, ingest, remove
-from pipeline.run.index import index_corpus, plan_segments
+from pipeline.run.index import index_corpus
+from pipeline.run.segment_plan import plan_segments
 from pipeline.search.nearest import nearest
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched

@@ -28,7 +28,7 @@ _logging_as_it_was = cli._logging_as_it_was
 OTHER = {
     "scheduler": "tcp://127.0.0.1:1", "cluster": "ssh", "cluster_config": "/x.yaml", "insecure": True, "workers": 3,
     "worker_memory_gb": 1.5, "embed_on": "cpu", "resource_wait_s": 1.0, "scheduler_wait_s": 2.0, "task_timeout_s": 3.0,
-    "in_flight": 4, "retries": 5,
+    "in_flight": 4, "retries": 5, "serial": True,
 }
 """For each key that can be given alone, a value that is not the default."""
 TLS = {"tls_ca": "/ca.pem", "tls_cert": "/cert.pem", "tls_key": "/key.pem"}
