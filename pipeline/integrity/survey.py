@@ -34,59 +34,61 @@ from pipeline.support.safe_files import link_remedy
 
 Kind = Literal["link", "folder", "pointer", "manifest", "identity", "config", "projection", "source", "vectors",
                "segment", "orphan"]
-"""An orphan is a folder that no generation names, and that the next run would take in. A link is one where the corpus
-has folders of its own: no run writes before it is gone."""
+"""Kind of a damaged object. An orphan is a folder that no generation names, and that the next run would adopt. A link
+stands in place of one of the corpus' folders: no run writes before the user has removed it."""
 
-THREADS = 8
-"""Files read at once, at most: what keeps a disk busy, and hashing off one core."""
-_ASKED_FOR_IDENTITY = 16
+MAX_THREADS = 8
+"""Largest number of objects checked at once: enough to keep a disk busy, and to hash on several cores."""
+_MAX_SOURCES_ASKED = 16
+"""Number of sources whose fingerprint is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One file or folder that is missing, or not what was written."""
+    """A file or folder that is missing, or not what was written."""
 
     kind: Kind
     id: str
-    """Of the object it belongs to: a source's, ``encoder/source`` of vectors, a segment's, an encoder's name."""
+    """Id of the object that it belongs to: of a source or segment, ``encoder/source``, or an encoder's name."""
     path: Path
     message: str
+    """What is wrong, such as ``is missing``."""
     remedy: str
     """What to do."""
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``verify --json``."""
+        """Return the record that ``verify --json`` prints."""
         return {**asdict(self), "path": str(self.path)}
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was read, what is damaged, and what has been mended."""
+    """Result of a verification or repair."""
 
     objects: int
-    """Sources' windows, their vectors, segments and projections that were read."""
+    """Number of objects that were read: windows of a source, vectors of a source, segments and projections."""
     objects_in_all: int
-    """More than ``objects`` where a sample was read."""
+    """Number of objects of the corpus; more than ``objects`` if a sample was read."""
     bytes_read: int
     elapsed_s: float
     damages: tuple[Damage, ...]
-    """What is damaged, now."""
+    """Damage that is still there."""
     mended: tuple[Damage, ...] = ()
-    """What was, and has been rebuilt."""
+    """Damage that was found and repaired."""
     notes: tuple[str, ...] = field(default=())
-    """What else there is to know."""
+    """Further notes for the user."""
     sample: float = 1.0
-    """Share of the objects whose turn it was: of few objects it may have been none's."""
+    """Share of the objects that was to be read. Of few objects, it may have been no object's turn."""
     foreign: tuple[Path, ...] = ()
-    """Files and folders that are no part of the corpus: no damage, and no run touches them."""
+    """Files and folders that are no part of the corpus. They are no damage, and no run touches them."""
 
     @property
     def exit_code(self) -> int:
-        """5 where anything is damaged, else 0."""
+        """5 if anything is damaged, else 0."""
         return CorpusError.exit_code if self.damages else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``verify --json``."""
+        """Return the record that ``verify --json`` prints."""
         return {
             "objects": self.objects, "objects_in_all": self.objects_in_all, "sample": self.sample,
             "bytes_read": self.bytes_read, "elapsed_s": round(self.elapsed_s, 3),
@@ -98,7 +100,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An object that can be checked."""
+    """An object that can be checked, and the function that finds its faults."""
 
     kind: Kind
     id: str
@@ -107,7 +109,15 @@ class Item:
 
 
 def survey_corpus(root: Path, sample: float, day: int, tracker: Tracker) -> Verification:
-    """Check everything, or a sample, and change nothing."""
+    """Check the head of a corpus and a sample of its objects; change nothing.
+
+    Parameters
+    ----------
+    sample : float
+        Share of the objects to read, above 0 and up to 1.
+    day : int
+        Number of the day, which selects the share: see :func:`pipeline.integrity.verify.verify`.
+    """
     began = time.perf_counter()
     head = read_head(root)
     damages = list(head_damages(root, head))
@@ -117,7 +127,7 @@ def survey_corpus(root: Path, sample: float, day: int, tracker: Tracker) -> Veri
     damages += [Damage("link", str(path.relative_to(root)), path, message, link_remedy(path))
                 for path, message in beside.links]
     bytes_read, found, foreign = check(chosen, head.manifest, tracker)
-    if found:  # a run may have gone on meanwhile: what it has dropped does not count
+    if found:  # a run may have published meanwhile: an object that it has dropped does not count
         named = {(item.kind, item.id) for item in items_of(root, read_head(root).manifest)}
         found = [one for one in found if (one.kind, one.id) in named]
     return Verification(len(chosen), len(items), bytes_read, time.perf_counter() - began, (*damages, *found),
@@ -125,7 +135,7 @@ def survey_corpus(root: Path, sample: float, day: int, tracker: Tracker) -> Veri
 
 
 def head_damages(root: Path, head: Head) -> Iterator[Damage]:
-    """Check pointer, manifests, identity and configuration."""
+    """Find what is damaged of folders, pointer, manifests, identity and configuration."""
     again = "write it anew with --repair"
     for name in FOLDERS:
         if not (root / name).is_dir():
@@ -141,16 +151,16 @@ def head_damages(root: Path, head: Head) -> Iterator[Damage]:
 
 
 def fingerprints(root: Path, manifest: Manifest) -> set[str]:
-    """Return the fingerprint that most of a few sources bear; nothing where there are none that can be read."""
+    """Return the most frequent fingerprint of a few sources; an empty set if none of them can be read."""
     found: Counter[str] = Counter()
-    for source_id in list(manifest.sources)[:_ASKED_FOR_IDENTITY]:
+    for source_id in list(manifest.sources)[:_MAX_SOURCES_ASKED]:
         with suppress(CorpusError, OSError, LookupError, TypeError):
             found[SourceGroup.open(root, source_id).fingerprint] += 1
     return {found.most_common(1)[0][0]} if found else set()
 
 
 def items_of(root: Path, manifest: Manifest) -> list[Item]:
-    """List what a generation is made of, and what lies beside it that the next run would take in."""
+    """List the objects that a generation names, and the orphans that the next run would adopt."""
     expected = next(iter(fingerprints(root, manifest)), "")
     items = [Item("projection", name, projection_file(root, name).parent, partial(projection_faults, root, name))
              for name in sorted({*_groups(root / ENCODERS, KEY), *(spec.name for spec in manifest.encoders.values()
@@ -174,12 +184,18 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
 
 
 def check(items: Sequence[Item], manifest: Manifest, tracker: Tracker) -> tuple[int, list[Damage], list[Path]]:
-    """Check objects, several at once: return bytes read, what is damaged in the order of the items, foreign files."""
+    """Check objects, several at once.
+
+    Returns
+    -------
+    int, list of Damage, list of Path
+        Bytes read, damage in the order of the items, and files that are no part of the corpus.
+    """
     damages: list[Damage] = []
     foreign: list[Path] = []
     tracker.enter("verify", len(items))
     tracker.parts = len(items)
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
         try:
             for item, (size, faults, others) in zip(items, pool.map(_checked, items), strict=True):
                 tracker.files_done += 1
@@ -197,7 +213,7 @@ def check(items: Sequence[Item], manifest: Manifest, tracker: Tracker) -> tuple[
 
 
 def remedy_of(item: Item, manifest: Manifest) -> str:
-    """Say what to do about a damaged object."""
+    """Return what the user can do about a damaged object."""
     if item.kind == "source":
         if path := unchanged_file(manifest, item.id):
             return f"read {path} again with --repair"
@@ -211,7 +227,7 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
 
 
 def unchanged_file(manifest: Manifest, source_id: str) -> str:
-    """Return a file of a source that is as it was when it was found, empty where there is none."""
+    """Return a file that still holds a source: size and time as when it was found. Empty if there is none."""
     entry = manifest.sources[source_id]
     known = {path: (file.size_bytes, file.mtime_ns) for path in entry.also_at
              if (file := manifest.files.get(path)) is not None}
@@ -220,8 +236,9 @@ def unchanged_file(manifest: Manifest, source_id: str) -> str:
 
 
 def _checked(item: Item) -> tuple[int, list[Fault], tuple[Path, ...]]:
-    beside = inside(item.folder, 0) if item.kind == "segment" else inside(item.folder)  # cells are items, too
-    if beside.links:  # a pipe among them would be read for ever
+    # the cells in a routed segment's folder are items themselves
+    beside = inside(item.folder, 0) if item.kind == "segment" else inside(item.folder)
+    if beside.links:  # a link may lead to a pipe, which would be read for ever
         return 0, list(beside.links), beside.foreign
     faults = list(item.check())
     with suppress(OSError):
@@ -231,15 +248,15 @@ def _checked(item: Item) -> tuple[int, list[Fault], tuple[Path, ...]]:
 
 
 def _is_sampled(item: Item, share: float, day: int) -> bool:
-    """Tell whether it is an object's turn: its place on a circle of which each day takes the next arc."""
-    if item.kind == "orphan":  # few, and the next run would take them in
+    """Return True if it is an object's turn: each has a place on a circle, and each day takes the next arc."""
+    if item.kind == "orphan":  # there are few, and the next run would adopt them
         return True
     digest = hashlib.sha256(f"{item.kind} {item.id}".encode(errors="surrogateescape")).digest()
     return (int.from_bytes(digest[:8], "big") / 2**64 + day * share) % 1.0 < share
 
 
 def _orphans(root: Path, expected: str, named: Collection[str]) -> Iterator[Item]:
-    """List the groups and segments on disk."""
+    """List the groups and segments on disk, whether or not a generation names them."""
     def item(folder: Path, faults: Callable[[], Iterator[Fault]]) -> Item:
         return Item("orphan", str(folder.relative_to(root)), folder, faults)
 
