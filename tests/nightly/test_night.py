@@ -270,7 +270,8 @@ def test_an_ingest_that_fails_is_reported_with_what_is_known_from_before(
         with pytest.raises(RunError, match="the cluster has gone"):
             run(tmp_path)
     with pytest.raises(ConfigError, match="no such file or folder"):
-        nightly([tmp_path / "nowhere"], tmp_path / "corpus", config=small.config(), serial=True)
+        nightly([tmp_path / "nowhere"], tmp_path / "other", config=small.config(), serial=True)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_night_in_this_process_indexes_here_whatever_scheduler_is_named(
