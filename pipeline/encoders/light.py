@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import PrecisionError
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 
 BATCH = 32
 """Windows at once: patches of more leave the processor's cache, and a query of one waits for all of them."""
@@ -94,7 +94,7 @@ def computes_in(precision: str) -> bool:
 def refusal(precision: str) -> PrecisionError:
     """Return the error of a machine that does not compute in a precision: what it has, and what to do."""
     return PrecisionError(
-        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({described()}); it would compute in "
+        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({describe()}); it would compute in "
         "float32 instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.encoders import spectral
 from pipeline.encoders.backend import computing_in, keras, save_weights
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, PAIRS, views
 
 TEMPERATURE = 0.07
@@ -74,7 +74,7 @@ def train(
         0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
     learner.compile(optimizer=keras().optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY))
     unfinished = out.with_suffix(".partial.npz")
-    for step, cutouts in enumerate(ahead(partial(views, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
+    for step, cutouts in enumerate(prefetch(partial(views, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
         nothing = np.zeros(len(cutouts), np.float32)  # Keras asks for labels; the windows' order says all
         on_step(step, float(learner.train_on_batch(spectral.inputs(cutouts), nothing)))
         if step % SAVE_EVERY == 0:
