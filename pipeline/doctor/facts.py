@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 import pipeline
 from pipeline import tasks
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, precisions_here
+from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, supported_precisions
 from pipeline.filterbank import FoundFile, open_filterbank, write_filterbank
 from pipeline.model import EncoderSpec, Header, SourceReport
 from pipeline.store import corpus_encoder
@@ -145,7 +145,7 @@ def examine(questions: Questions) -> Facts:
     attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
     no_precisions: tuple[str, ...] = ()
-    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), no_precisions)
+    precisions = attempt("precisions", lambda: supported_precisions(questions.encoder.name), no_precisions)
     no_devices: list[str] = []
     nothing_refused: dict[str, tuple[str, str]] = {}
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices

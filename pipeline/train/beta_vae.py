@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encoders import beta_vae
-from pipeline.encoders.backend import computing_in, keras, save_weights
+from pipeline.encoders.backend import keras, save_weights, use_precision
 from pipeline.model import WindowGrid
 
 LEARNING_RATE = 1e-3
@@ -49,7 +49,7 @@ def train(
     keras().utils.set_random_seed(seed)
     first = next(batches)
     _, integrations, channels = first.shape
-    with computing_in(precision):
+    with use_precision(precision):
         encoder, trainable = beta_vae.build(WindowGrid(channels, channels, integrations), seed)
     trainable.compile(keras().optimizers.Adam(LEARNING_RATE))
     for step in range(1, steps + 1):

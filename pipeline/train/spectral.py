@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.encoders import spectral
-from pipeline.encoders.backend import computing_in, keras, save_weights
+from pipeline.encoders.backend import keras, save_weights, use_precision
 from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, PAIRS, views
 
@@ -66,7 +66,7 @@ def train(
         Told each step's number, from 1, and its loss.
     """
     keras().utils.set_random_seed(seed)
-    with computing_in(precision):
+    with use_precision(precision):
         network = spectral.build()
         learner = _learner(network, pairs)
     warm_up = max(1, round(WARM_UP * steps))
