@@ -60,5 +60,5 @@ def test_workers_that_say_the_same_are_told_of_once() -> None:
         "ok   clock        all 6 workers: as here",
         "warn clock        tcp://w0, tcp://w1, tcp://w2 and 2 more: -9.0 s off",
         "                  set it by NTP",
-        "this machine and 6 workers: 7 ok, 5 to look at, 0 failed",
+        "this machine and 6 workers: 7 ok, 5 warnings, 0 failed",
     ]
