@@ -345,7 +345,7 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(
 def test_elsewhere_there_is_a_line_now_and_then(
     lookalike: Lookalike, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     ran = lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL, "--json")
     assert ran.json["windows_seen"] == 192
     lines = ran.err.splitlines()
