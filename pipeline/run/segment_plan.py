@@ -10,27 +10,30 @@ from itertools import accumulate
 from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import IndexConfig
 
-FACTOR = 4
-"""Segments are joined when together they are so many times as large as the largest of them.
+JOIN_FACTOR = 4
+"""Segments are joined if the joined segment is at least this many times as large as the largest of them.
 
-Each joining makes the segment a vector is in at least so many times larger: a vector is built log(n)/log(FACTOR) times
-over, and fewer than FACTOR segments of one size wait. A search pays for the segments, a night for the building; the
-product of the two, (FACTOR − 1)/log²(FACTOR), is least, within 1 %, from 4 to 6: the smallest of these, as searches are
-many.
+Each joining makes a vector's segment at least this many times larger. So a vector is built log(n)/log(JOIN_FACTOR)
+times, and fewer than JOIN_FACTOR segments of one size exist at a time. A search pays for the number of segments, a
+night for the building. The product of the two costs, (JOIN_FACTOR − 1)/log²(JOIN_FACTOR), is within 1 % of its minimum
+from 4 to 6. The smallest of these is best, as searches are many.
 """
-WORN = 0.25
-"""Share of dead vectors from which on a segment is built anew: each vector removed costs three to be built, and until
-then a search looks at no more than a third of vectors in vain."""
+MAX_DEAD_SHARE = 0.25
+"""A segment is rebuilt once this share of its vectors is dead.
+
+At this share, each vector removed costs three vectors that are built again, and a search spends at most a third of its
+work on dead vectors.
+"""
 
 
 def is_worn(segment: SegmentEntry) -> bool:
-    """Tell whether so much of a segment is dead that it is to be built anew."""
-    return segment.count - segment.live_count >= WORN * segment.count
+    """Return True if so many vectors of a segment are dead that it must be rebuilt."""
+    return segment.count - segment.live_count >= MAX_DEAD_SHARE * segment.count
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Sources that are in one segment, or are to be."""
+    """Sources that are in one segment, or will be."""
 
     count: int
     source_ids: tuple[str, ...]
@@ -38,15 +41,15 @@ class _Part:
 
 
 def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEntry]:
-    """Say which segments to build: of one encoder and resolution class, a bounded number of vectors each.
+    """Plan the segments to build. Each is of one encoder and resolution class and of a bounded number of vectors.
 
-    What is in no segment, and what is in a worn one, becomes new segments; but fewer than ``exact_below`` vectors are
-    left as they are: searches scan them exactly. Then segments of about one size, new or old, become one. Without
+    Vectors that are in no segment, or in a worn one, become new segments. Fewer than ``config.exact_below`` vectors
+    stay without: a search compares them one by one. Then segments of about one size, new or old, are joined. Without
     ``config.compact``, old segments stay as they are.
 
-    But what is in no routed segment becomes one once there are ``routed_from`` vectors of it, together with routed
-    segments that are at most twice as large: so each of these is more than twice as large as the next, and every time
-    a vector is built again it is in one half as large again, at least.
+    When at least ``config.routed_from`` vectors are outside routed segments, they are rebuilt into one, together with
+    every routed segment at most twice that size. Segment sizes therefore at least halve from one to the next, and each
+    vector is rebuilt O(log n) times.
     """
     kinds = {(key, source.resolution) for source in manifest.sources.values() for key in source.vectors}
     for key, resolution in sorted(kinds):
@@ -71,7 +74,7 @@ def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEn
 
 
 def _cut(waiting: Mapping[str, int], config: IndexConfig) -> Iterator[_Part]:
-    """Cut sources (id → vectors) into parts of ``exact_below`` to ``segment_vectors`` vectors, as near as can be."""
+    """Divide sources (id → number of vectors) into parts of about ``exact_below`` to ``segment_vectors`` vectors."""
     batch: list[str] = []
     total = 0
     for source_id, count in waiting.items():
@@ -85,7 +88,7 @@ def _cut(waiting: Mapping[str, int], config: IndexConfig) -> Iterator[_Part]:
 
 
 def _joined(parts: Sequence[_Part], most: int) -> list[_Part]:
-    """Join parts until no run of them, in the order of size, is worth it. What becomes of it is built only once."""
+    """Join parts until no run of them, in order of size, is worth joining. A part joined twice is built only once."""
     full = [part for part in parts if 2 * part.count > most]
     rest = sorted((part for part in parts if 2 * part.count <= most), key=lambda part: (part.count, part.source_ids))
     while run := _worth_joining([part.count for part in rest], most):
@@ -98,7 +101,7 @@ def _joined(parts: Sequence[_Part], most: int) -> list[_Part]:
 
 
 def _routed(parts: Sequence[_Part], routed: Sequence[_Part]) -> _Part:
-    """Join all parts, and the routed ones that are at most twice as large as what they join."""
+    """Join all parts, and each routed segment that is at most twice as large as the parts joined so far."""
     total, source_ids = sum(part.count for part in parts), [i for part in parts for i in part.source_ids]
     for part in sorted(routed, key=lambda part: (part.count, part.source_ids)):
         if part.count <= 2 * total:
@@ -108,22 +111,23 @@ def _routed(parts: Sequence[_Part], routed: Sequence[_Part]) -> _Part:
 
 
 def _worth_joining(counts: Sequence[int], most: int) -> slice | None:
-    """Find the longest run of ascending sizes, from the smallest on, that makes one of ``FACTOR`` times its largest.
+    """Find the longest run of ascending sizes, from the smallest on, that is worth joining.
 
-    Or one of two thirds of ``most``, though it grew by less: it will not grow again, and where all are of one size, of
-    half of ``most`` at most, so much can always be had.
+    A run is worth joining if the whole has at most ``most`` vectors, and is ``JOIN_FACTOR`` times as large as the
+    largest of the run or holds two thirds of ``most``. The latter will not grow again. If all sizes are equal and at
+    most half of ``most``, a run of that size always exists.
     """
     for first in range(len(counts)):
         totals = list(accumulate(counts[first:]))
         for length in range(len(totals), 1, -1):
             total, largest = totals[length - 1], counts[first + length - 1]
-            if total <= most and (total >= FACTOR * largest or 3 * total >= 2 * most):
+            if total <= most and (total >= JOIN_FACTOR * largest or 3 * total >= 2 * most):
                 return slice(first, first + length)
     return None
 
 
 def heir_of(manifest: Manifest, segment: SegmentEntry, config: IndexConfig) -> SegmentEntry:
-    """Return the segment that is to take the place of one that is damaged: itself, or one of what counts of it."""
+    """Return the segment that replaces a damaged one: itself, or one of its vectors that are not dead."""
     if not segment.dead:
         return replace(segment, cells=_planned_cells(segment.count, config.segment_vectors) if segment.cells else ())
     return _entry(manifest, segment.encoder_key, segment.resolution, _Part(segment.live_count, segment.live_ids),
@@ -135,8 +139,9 @@ def _planned_cells(count: int, segment_vectors: int) -> tuple[int, ...]:
 
 
 def _entry(manifest: Manifest, key: str, resolution: str, part: _Part, segment_vectors: int = 0) -> SegmentEntry:
-    """Name a segment by its content, so that a segment built twice is one; a routed one, of cells half as large as a
-    segment of so many vectors.
+    """Return the entry of a segment, with an id made from its content: a segment that is built twice has one id.
+
+    With ``segment_vectors``, the segment is routed, and its cells are half as large as a segment of this size.
     """
     kind = ["routed"] if segment_vectors else []
     content = "\n".join([key, str(manifest.losses), *kind, *part.source_ids])

@@ -30,6 +30,7 @@ from pipeline.run.driver import Driver
 from pipeline.store import CorpusStore
 from tests.nightly.sky import CONFIG, header, placed, write_scan
 from tests.run import small
+from tests.run.damages import no_graph
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -269,7 +270,20 @@ def test_an_ingest_that_fails_is_reported_with_what_is_known_from_before(
         with pytest.raises(RunError, match="the cluster has gone"):
             run(tmp_path)
     with pytest.raises(ConfigError, match="no such file or folder"):
-        nightly([tmp_path / "nowhere"], tmp_path / "corpus", config=small.config(), serial=True)
+        nightly([tmp_path / "nowhere"], tmp_path / "other", config=small.config(), serial=True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_night_in_this_process_indexes_here_whatever_scheduler_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    no_graph(monkeypatch)
+    small.archive(tmp_path / "data", 2)
+    config = small.config(scheduler="tcp://127.0.0.1:1", insecure=True, resource_wait_s=0.1)
+    report = run(tmp_path, replace(config, index=replace(config.index, exact_below=2)))
+    assert [(step.name, step.status, step.message) for step in report.steps] == [
+        (name, "done", "") for name in ("ingest", "index", "verify", "novelty")]
+    assert report.after.segments == 1
 
 
 def test_damage_is_found_and_reported(tmp_path: Path):
@@ -290,7 +304,7 @@ def test_damage_is_found_and_reported(tmp_path: Path):
 def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small.archive(tmp_path / "data", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["pipeline.integrity.verify"], "_is_sampled", lambda item, share, day: False)
+        patch.setattr(sys.modules["pipeline.integrity.survey"], "_is_sampled", lambda item, share, day: False)
         report = run(tmp_path)
     assert report.verified["objects"] == 0
     words = " ".join(page(tmp_path).words.split())
