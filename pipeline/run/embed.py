@@ -24,7 +24,7 @@ def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:
     """Ids of the sources without vectors of an encoder; of one yet to be fitted, none where there are no windows."""
     if spec is not None:
         return manifest.lacking(spec.key)
-    return list(manifest.sources) if any(entry.windows_kept for entry in manifest.sources.values()) else []
+    return list(manifest.sources) if manifest.windows_kept else []
 
 
 def embed_stored(

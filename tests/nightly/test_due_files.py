@@ -89,6 +89,6 @@ def test_what_failed_is_tried_when_it_is_due_or_has_changed(
         entry = FileEntry(**{**{name: getattr(entry, name) for name in entry.__slots__},
                              "size_bytes": size, "mtime_ns": mtime_ns})
     choice = Choice(NOW, 600, 6, retry)
-    chosen, known = choice.split([file], [(size, mtime_ns)], Manifest().with_file(str(file.path), entry))
+    chosen, known = choice.split([file], [(size, mtime_ns)], Manifest().with_files({str(file.path): entry}))
     assert (chosen == [file]) == is_taken
     assert len(known) == (not is_taken)
