@@ -27,7 +27,7 @@ from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT
 from pipeline.grid.cutouts import quantise
 from pipeline.simulate import random_signal, vary
-from pipeline.simulate.population import SNR
+from pipeline.simulate.population import SNR_RANGE
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID, simulate_power
 
@@ -141,7 +141,7 @@ def class_injections(rng: np.random.Generator, per_class: int, *, busy: bool, cl
     for _ in range(classes):
         drift, snr, width = _drift(rng), float(rng.integers(100, 151)), float(rng.integers(20, 51))
         lines = [_Line(drift, snr, width, place) for place in rng.integers(PLACES[0], PLACES[1] + 1, per_class)]
-        backgrounds = simulate_power(rng, [vary(rng, random_signal(rng), SNR) for _ in lines]) if busy else None
+        backgrounds = simulate_power(rng, [vary(rng, random_signal(rng), SNR_RANGE) for _ in lines]) if busy else None
         cutouts.append(inject(rng, lines, backgrounds))
     return Injections(np.concatenate(cutouts), np.repeat(np.arange(classes), per_class))
 
