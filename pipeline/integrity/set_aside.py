@@ -120,7 +120,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
 
 def _main_encoder(manifest: Manifest) -> EncoderConfig:
     """Return the encoder that made the most vectors."""
-    counts = {key: sum(entry.vectors.get(key, 0) for entry in manifest.sources.values()) for key in manifest.encoders}
+    counts = {key: count for key, count in manifest.vector_counts().items() if key in manifest.encoders}
     if not counts:
         return EncoderConfig()
     key = max(sorted(counts), key=lambda one: counts[one])

@@ -66,8 +66,7 @@ class Size:
     def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
         """Count what a manifest names: sources, windows and segments."""
         entries = manifest.sources.values()
-        return cls(len(entries), sum(entry.windows_seen for entry in entries),
-                   sum(entry.windows_kept for entry in entries), len(manifest.segments),
+        return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries))
 
 

@@ -124,7 +124,7 @@ def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:
     """
     if spec is not None:
         return manifest.lacking(spec.key)
-    return list(manifest.sources) if any(entry.windows_kept for entry in manifest.sources.values()) else []
+    return list(manifest.sources) if manifest.windows_kept else []
 
 
 def embed_stored(

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
-from pipeline.encoders import needs_projection, require_precision, settled_precision
+from pipeline.encoders import needs_projection, require_precision, resolve_precision
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
 from pipeline.execute.cluster import runs_on_this_machine
 from pipeline.execute.engine import Engine
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 def settled(encoder: EncoderConfig) -> EncoderConfig:
     """Return an encoder whose precision is settled: ``auto`` becomes the fastest precision on this machine."""
-    return replace(encoder, precision=settled_precision(encoder.name, encoder.precision))
+    return replace(encoder, precision=resolve_precision(encoder.name, encoder.precision))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:
