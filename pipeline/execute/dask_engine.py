@@ -272,10 +272,10 @@ class DaskEngine(Engine):
     def _look(self, *, fresh: bool = False) -> dict[str, Any]:
         """Return the workers; ask the scheduler for them if the last answer is old."""
         if fresh or time.monotonic() - self._looked > 5 * POLL_S:
-            told = self._ask("identity", n_workers=-1)
-            if told:
-                self._note_lost(told["workers"])
-            self._workers = told["workers"] if told else {}
+            answer = self._ask("identity", n_workers=-1)
+            if answer:
+                self._note_lost(answer["workers"])
+            self._workers = answer["workers"] if answer else {}
             self._looked = time.monotonic()
         return self._workers
 
