@@ -22,8 +22,7 @@ from pipeline.errors import CorpusError
 from pipeline.index import segment_faults
 from pipeline.integrity.faults import identity_faults, projection_faults, source_faults, vector_faults
 from pipeline.integrity.manifest_files import Head, read_head
-from pipeline.run.file_selection import stat_of
-from pipeline.run.progress import Tracker
+from pipeline.run import Tracker, stat_of
 from pipeline.store import SourceGroup, segment_folder, source_folder, vector_folder
 from pipeline.store.digests import Fault
 from pipeline.store.foreign_files import FOLDERS, inside, own_folders, own_groups, survey

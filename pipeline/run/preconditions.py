@@ -149,7 +149,8 @@ def put_in_order(store: CorpusStore) -> None:
     store.clean_staging()
     store.clean_retired()
     if gone := store.forget_missing():
-        logger.warning("%d sources have lost their folders and are forgotten; ingest their files again. First source: %s", len(gone), gone[0])
+        logger.warning("%d sources have lost their folders and are forgotten; ingest their files again. First source: "
+                       "%s", len(gone), gone[0])
     adopt_committed(store)
 
 
