@@ -43,7 +43,7 @@ from pipeline.encoders.backend import keras
 from pipeline.encoders.resnet50 import FEATURES, ResNet50
 from pipeline.encoders.spectral import Spectral
 from pipeline.model import WindowGrid
-from pipeline.run import cluster as clusters
+from pipeline.execute import cluster as clusters
 from pipeline.run import ingest
 
 PARTS = ("spectral", "resnet50", "ingest")
