@@ -50,7 +50,7 @@ from pipeline.store.lease import Lease
 
 MIN_AGE_S = 600.0
 """A file that has changed less than this many seconds ago may still be written."""
-NIGHT = ".lock"
+LOCK_FOLDER = ".lock"
 """Folder of the lease of a night, in the folder of the reports."""
 
 logger = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def nightly(
     root = Path(corpus).absolute()
     folder = Path(f"{root}-reports") if report_dir is None else Path(report_dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease.acquire(folder / NIGHT)
+    lease = Lease.acquire(folder / LOCK_FOLDER)
     try:
         config = with_serial(config or Config.load(root), serial)
         rules = NightRules(time.time(), min_age_s, config.nightly.tries, retry)
