@@ -17,8 +17,7 @@ import pytest
 from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch, CorpusNotFound, QueryError
 from pipeline.search import open_corpus
 from pipeline.search.nearest import nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.status import IndexStatus
 from pipeline.store import VectorGroup
 from tests.search.conftest import SPEC, Made
@@ -131,12 +130,12 @@ def test_what_unindexed_sources_hold_is_read_once_while_there_is_room(
     for room, again in ((10 * a_source, []), (a_source + 3 * 240, [C]), (0, [B, C])):
         monkeypatch.setattr("pipeline.search.snapshot.KEPT_BYTES", room)
         opened = made.open()._corpus
-        searched = Searched(opened, Scope.of(opened.manifest, SPEC.key, frozenset(["2.794Hz-18.25s"])))
+        selection = Selection.of(opened, SPEC.key, frozenset(["2.794Hz-18.25s"]))
         query = made.vectors[A][:1].astype(np.float32)
-        first = nearest(searched, query, 90)
+        first = nearest(selection, query, 90)
         assert {B, C} <= set(read)
         read.clear()
-        second = nearest(searched, query, 90)
+        second = nearest(selection, query, 90)
         assert read == again
         read.clear()
         np.testing.assert_array_equal(first.score, second.score)
