@@ -78,6 +78,12 @@ def _range_from_json(ends: Any) -> MhzRange:
     return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
 
+def _name_from_json(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(name)
+    return name
+
+
 MHZ_RANGE = ValueKind(
     "LOW:HIGH", parse_mhz,
     show=lambda ends: f"{ends[0]}:{ends[1]}",
@@ -85,9 +91,11 @@ MHZ_RANGE = ValueKind(
     to_json=_range_to_json,
     from_json=_range_from_json,
 )
-NAME = ValueKind("NAME", str, show=str, fault_of=lambda name: "" if name else ": a name is empty")
+NAME = ValueKind("NAME", str, show=str, fault_of=lambda name: "" if name else ": a name is empty",
+                 from_json=_name_from_json)
 MOMENT = ValueKind(
     "TIME", parse_mjd,
     show=lambda mjd: f"MJD {mjd}",
     fault_of=lambda mjd: "" if not math.isnan(mjd) else " is no moment: give an MJD",
+    from_json=float,
 )

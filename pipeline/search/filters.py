@@ -79,6 +79,8 @@ class Filters:
                 raise ParameterError(f"{name!r} is no filter; filters are {', '.join(FILTERS)}")
             row = FILTERS[name]
             try:
+                if row.is_list and not isinstance(value, list):
+                    raise TypeError(value)
                 values[name] = tuple(map(row.kind.from_json, value)) if row.is_list else row.kind.from_json(value)
             except (TypeError, ValueError):
                 raise ParameterError(f"{parameter(name)}: {value!r} is no {row.kind.metavar}") from None
