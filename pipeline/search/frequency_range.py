@@ -30,8 +30,8 @@ def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str
         The range does not run upwards, or is not within the band of the file.
     """
     if not (math.isfinite(f_start_mhz) and math.isfinite(f_stop_mhz) and f_start_mhz <= f_stop_mhz):
-        raise ParameterError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: {parameter('f_start_mhz')} must be the "
-                             "lower frequency")
+        raise ParameterError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: give the lower frequency first, as "
+                             f"{parameter('f_start_mhz')}")
     header = tiling.header
     if f_start_mhz < header.f_min_mhz - header.channel_width_mhz or (
         f_stop_mhz > header.f_max_mhz + header.channel_width_mhz
