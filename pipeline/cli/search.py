@@ -14,9 +14,11 @@ import click
 
 from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.filters import filter_options
+from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
+from pipeline.search.filter_table import FILTERS
 from pipeline.search.result import HIT_COLUMNS
 from pipeline.support.text import counted, shown
 
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
 
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
-@click.command()
+@command(groups={
+    "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
+    "How to compare": ("--encoder", "--all-resolutions", "--exact", "--careful", "--rerank", "--rerank-drift",
+                       "--rerank-mirror", "--near-frequency"),
+    "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--per-file", "--per-mhz"),
+})
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
               help="Search for a range of this file, which may be in the corpus or not. Needs --f-start and --f-stop.")
@@ -83,7 +90,9 @@ def search(
     With --scheduler or --cluster, the workers of a Dask cluster search. They must
     see the corpus under the same path. Otherwise this process searches.
 
-    Example: lookalike search --file FILE.h5 --f-start 1532.15 --f-stop 1532.16
+    \b
+    Example:
+      lookalike search --file scan.h5 --f-start 1531 --f-stop 1531.1 --rerank
     """
     from pipeline.search import SearchRequest
 

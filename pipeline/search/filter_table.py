@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Manifest, SourceEntry
-from pipeline.filterbank.identity import telescope_name
 from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Header
 from pipeline.search.filter_values import MHZ_RANGE, MOMENT, NAME, MhzRange, ValueKind
@@ -130,8 +129,7 @@ def _describe_targets(manifest: Manifest) -> str:
 
 
 def _describe_telescopes(manifest: Manifest) -> str:
-    numbers = {header.telescope_id for header in _headers(manifest)}
-    telescopes = sorted(f"{telescope_name(number)} ({number})" for number in numbers)
+    telescopes = sorted({f"{header.telescope} ({header.telescope_id})" for header in _headers(manifest)})
     return f"no source is of this telescope; there are {listed(telescopes)}"
 
 
@@ -175,7 +173,7 @@ _ROWS: tuple[Filter, ...] = (
         name="only_telescope", flag="--only-telescope", kind=NAME, describe_choices=_describe_telescopes,
         help="Only hits of this telescope: its name as in source ids (GBT) or its sigproc number (6).",
         matches=lambda name, _, entry: name.upper() in (
-            telescope_name(entry.header.telescope_id), str(entry.header.telescope_id)),
+            entry.header.telescope, str(entry.header.telescope_id)),
     ),
     WindowFilter(
         name="after_mjd", flag="--after", kind=MOMENT, is_list=False, describe_choices=_describe_times,

@@ -128,9 +128,9 @@ class SearchResult(Sequence[Hit]):
         CorpusDamaged
             The cutouts of a hit are missing or altered.
         """
-        from pipeline.plot import MOST_HITS, Picture, plot_gallery, png_of_gallery
+        from pipeline.plot import MAX_HITS, Picture, plot_gallery, png_of_gallery
 
-        powers = self.power_of(self.hits[:MOST_HITS])
+        powers = self.power_of(self.hits[:MAX_HITS])
         return Picture(png_of_gallery(self, powers)) if path is None else plot_gallery(path, self, powers)
 
 
