@@ -143,14 +143,14 @@ def _judge(
                      share=config.novel_share)
     if earlier.vector_count < config.least_earlier:
         return replace(answer, not_judged=f"there are {earlier.vector_count:,} earlier windows, and at least "
-                                          f"{config.least_earlier:,} are wanted")
+                                          f"{config.least_earlier:,} are needed")
     known = measure_usual_scores(corpus, key, old)
     if known is None:
-        return replace(answer, not_judged="all earlier windows are of one source: what is usual cannot be told")
+        return replace(answer, not_judged="all earlier windows are of one source, so the usual score is unknown")
     threshold = known.threshold(config.novel_share)
     if threshold is None:
-        return replace(answer, not_judged=f"of {len(known.scores):,} earlier windows, a share of "
-                                          f"{config.novel_share:g} cannot be told")
+        return replace(answer, not_judged=f"a sample of {len(known.scores):,} earlier windows is too small "
+                                          f"for a share of {config.novel_share:g}")
     answer = replace(answer, of_other=known.of_other, sample=len(known.scores), threshold=threshold)
     novel = _Novel.joined([_novel_of(corpus, key, source_id, earlier, threshold) for source_id in new])
     is_placed_well = novel.artefact == ""
