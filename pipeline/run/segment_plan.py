@@ -27,7 +27,7 @@ work on dead vectors.
 
 
 def is_worn(segment: SegmentEntry) -> bool:
-    """Return True if so many vectors of a segment are dead that it must be rebuilt."""
+    """Return True if the share of dead vectors in a segment is so high that it must be rebuilt."""
     return segment.count - segment.live_count >= MAX_DEAD_SHARE * segment.count
 
 
