@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.index import BEAM_A_ROW, CAREFUL_BEAM, exact_neighbors
+from pipeline.index import BEAM_PER_ROW, CAREFUL_BEAM, exact_neighbors
 from pipeline.search.cells import Routes, asked_of, routes_of
 from pipeline.search.limits import Full
 from pipeline.search.selection import Searched
@@ -90,7 +90,7 @@ def nearest(
     """
     if routes is None and not exact:
         routes = routes_of(searched, vectors, k, careful=careful, full=full)
-    beam = max(CAREFUL_BEAM, 2 * BEAM_A_ROW * k) if careful else None
+    beam = max(CAREFUL_BEAM, 2 * BEAM_PER_ROW * k) if careful else None
     best = Nearest.none()
     for first in range(0, len(vectors), BATCH):
         queries = vectors[first : first + BATCH]

@@ -1,4 +1,4 @@
-"""The corpus on disk: manifest generations, and immutable groups of windows and of vectors."""
+"""The corpus on disk: generations of the manifest, and immutable groups of windows and of vectors."""
 
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
