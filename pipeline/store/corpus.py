@@ -49,14 +49,26 @@ class Recovered:
 class CorpusStore:
     """Access to a corpus folder. Reading needs no lock. :meth:`publish` takes the lock unless it is held already."""
 
-    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, identity: Mapping[str, Any] | None) -> None:
         self.root = root
-        self.identity = identity
-        """Identity of the corpus: what decides its content. The format number of the file is left out."""
+        self._identity = identity
         self._mutex = threading.RLock()
         self._lock_depth = 0
         self._lease: Lease | None = None
         self._current: tuple[str, Manifest] | None = None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Identity of the corpus: what decides its content. The format number of the file is left out.
+
+        Raises
+        ------
+        CorpusNotFound, CorpusDamaged, CorpusMismatch
+            The corpus was opened for repair, and its identity is missing, damaged or of a newer version.
+        """
+        if self._identity is None:
+            self._identity = read_identity(self.root)
+        return self._identity
 
     @staticmethod
     def refuse_foreign(root: Path) -> None:
@@ -110,6 +122,11 @@ class CorpusStore:
         """Open the corpus in ``root``; raise :class:`CorpusNotFound` if there is none."""
         root = Path(root)
         return cls(root, read_identity(root))
+
+    @classmethod
+    def for_repair(cls, root: str | Path) -> Self:
+        """Open a corpus whose identity may be lost. It is read on first use."""
+        return cls(Path(root), None)
 
     @classmethod
     def open_or_create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:

@@ -14,7 +14,7 @@ from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
-from pipeline.run.index import is_worn, plan_segments
+from pipeline.run.segment_plan import is_worn, plan_segments
 from tests.run.small import header
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
