@@ -77,7 +77,7 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("modules", "may_load"), [
-    (["pipeline", "pipeline.errors", "pipeline.model", "pipeline.config", "pipeline.cli"], set()),
+    (["lookalike", "pipeline", "pipeline.errors", "pipeline.model", "pipeline.config", "pipeline.cli"], set()),
     (["pipeline.grid.tiling", "pipeline.store", "pipeline.index", "pipeline.plot"], {"numpy"}),
     (["pipeline.search", "pipeline.filterbank", "pipeline.cli.search", "pipeline.cli.status"],
      {"numpy"} | HDF5),
