@@ -26,6 +26,23 @@ def _row(numbers: NDArray[np.float32], row: int, dimension: int) -> NDArray[np.f
     return numbers[first : first + dimension]
 
 
+@njit(fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+def _leaf(
+    query: NDArray[np.float32], planes: NDArray[np.float32], offsets: NDArray[np.float32],
+    children: NDArray[np.int32], plane_of: NDArray[np.int32],
+) -> int:
+    """Return the leaf of the tree in which a query lies."""
+    dimension = query.shape[0]
+    node = 0
+    while children[node, 0] > 0:
+        plane = _row(planes, plane_of[node], dimension)
+        margin = offsets[node]
+        for t in range(dimension):
+            margin += query[t] * plane[t]
+        node = children[node, 0] if margin > 0 else children[node, 1]
+    return node
+
+
 @_fast  # type: ignore[untyped-decorator]
 def walk(
     queries: NDArray[np.float32], beam: int, numbers: NDArray[np.float32], graph_indptr: NDArray[np.int32],
@@ -65,13 +82,7 @@ def walk(
             marks[:] = 0
         marks[-1] += 1
         mark = marks[-1]
-        node = 0
-        while children[node, 0] > 0:
-            plane = _row(planes, plane_of[node], dimension)
-            margin = offsets[node]
-            for t in range(dimension):
-                margin += query[t] * plane[t]
-            node = children[node, 0] if margin > 0 else children[node, 1]
+        node = _leaf(query, planes, offsets, children, plane_of)
         count = 0
         for vertex in range(-children[node, 0], -children[node, 1]):
             marks[vertex] = mark
