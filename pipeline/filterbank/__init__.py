@@ -5,7 +5,7 @@ files are parsed in another process, because a damaged file may crash the HDF5 l
 """
 
 from pipeline.filterbank.fetched import Buffer
-from pipeline.filterbank.find import FoundFile, find_files
+from pipeline.filterbank.find import SUFFIXES, FoundFile, find_files
 from pipeline.filterbank.header import require_spectra
 from pipeline.filterbank.parser_client import start as start_parser
 from pipeline.filterbank.reader import Ascending, Filterbank, open_filterbank, source_of
@@ -13,6 +13,7 @@ from pipeline.filterbank.waterfall import read_waterfall
 from pipeline.filterbank.writer import FilterbankWriter, write_filterbank
 
 __all__ = [
+    "SUFFIXES",
     "Ascending",
     "Buffer",
     "Filterbank",

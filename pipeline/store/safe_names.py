@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import CorpusDamaged
 
 if TYPE_CHECKING:
-    from pipeline.catalogue.manifest import Manifest
+    from pipeline.catalogue import Manifest
 
 _SAFE = re.compile(r"[^./\0\ud800-\udfff][^/\0\ud800-\udfff]*")
 _MAX_NAME_BYTES = 255

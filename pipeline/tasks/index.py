@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import SegmentEntry
 from pipeline.index import (
+    NEIGHBOURS,
+    SAMPLE_PER_CELL,
     Segment,
     build_segment,
+    read_array,
+    rows_in_spool,
+    rows_of_cell,
+    train_cells,
+    write_array,
+    write_spool,
 )
-from pipeline.index.cells import NEIGHBOURS, SAMPLE_PER_CELL, train_cells
-from pipeline.index.routed import read_array, rows_in_spool, rows_of_cell, write_array, write_spool
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
 
 SAMPLED_SOURCES = 256
