@@ -18,8 +18,7 @@ from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
-from pipeline.search.filter_table import FILTERS
-from pipeline.search.result import HIT_COLUMNS
+from pipeline.search import FILTERS, HIT_COLUMNS
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def verify(
     """
     from pipeline.config import Config
     from pipeline.integrity import verify as run_verify
-    from pipeline.store.layout import mending
+    from pipeline.store import mending
 
     run = Config.of_user().override({"run": place}).run if repair else None
     with closing(Show()) as progress:
