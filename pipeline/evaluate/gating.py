@@ -1,4 +1,4 @@
-"""The operating curve of the gate: the share of signals that it keeps, by family and strength, and of noise."""
+"""The operating curve of the gate: the share of windows that it keeps. It is measured on signals and on noise."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Retrieval of signals that the grid cuts, by the step between windows.
 
 Signals are put at random positions into a band, and the band is cut into windows at several steps. Only windows that
-overlap a signal and that the gate keeps are counted. There are two measures, both against a library of whole signals
-and noise:
+overlap a signal and that the gate keeps are counted. There are two measures. Both use a library of whole signals and
+noise:
 
 - A signal is *found* if one of its windows has a signal of its family among its five nearest windows in the library.
 - A signal is *recalled* by a whole signal of its family if one of its windows is among the first 2R results of a search
