@@ -37,14 +37,12 @@ def coarse_layout(
     spikes_searched: int | None = None,
     window_is_given: bool = False,
 ) -> CoarseLayout:
-    """Find the coarse channels of a file.
+    """Find the coarse channels of a file: from ``width``, else its product, else DC spikes.
 
-    The first of these that applies decides: ``width``, the telescope's product (:func:`product_width`), DC spikes
-    (:func:`spike_period`). Otherwise the file has no coarse channels, and the whole band is cut into pieces.
+    If none of these gives coarse channels, the whole band is cut into pieces.
 
     Parameters
     ----------
-    header : Header
     window_channels : int
         Fine channels in a window. A coarse channel must hold at least one window.
     width : int, optional
@@ -222,10 +220,11 @@ class Tiling:
         count = self.windows_in(i)
         first, last = 0, count - 1
         if self.f_start_mhz is not None:
-            first = math.ceil((self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE_CHANNELS) / self.grid.step)
+            lowest = self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE_CHANNELS
+            first = math.ceil(lowest / self.grid.step)
         if self.f_stop_mhz is not None:
-            room = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE_CHANNELS
-            last = math.floor(room / self.grid.step)
+            highest = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE_CHANNELS
+            last = math.floor(highest / self.grid.step)
         first = min(max(first, 0), count)
         return range(first, max(first, min(last + 1, count)))
 
