@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import PrecisionError
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 
 BATCH = 32
 """Windows per batch. The intermediate arrays of larger batches leave the processor's cache, and a query of one window
@@ -98,7 +98,7 @@ def supports_precision(precision: str) -> bool:
 def precision_error(precision: str) -> PrecisionError:
     """Make the error for a machine that cannot compute in a precision."""
     return PrecisionError(
-        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({described()}); it would compute in "
+        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({describe()}); it would compute in "
         "float32 instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
 
 

@@ -21,7 +21,7 @@ from pipeline.config import ScanConfig
 from pipeline.evaluate.metrics import TOP_COUNT
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT, SetSpec, draw_families, labelled_set
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
 from pipeline.simulate import NOISE, Footprint, Signal, add_signal, noise, vary
@@ -105,7 +105,8 @@ def cut_signals(families: Sequence[Signal], count: int, *, seed: int = 0) -> Cut
         band = noise(rng, (FINE_GRID.integrations, _BAND), FINE)
         seen = _add_anywhere(rng, band, vary(rng, kind))
         at = _list_overlapping_windows(seen)
-        at = at[measure(Flat.of_level(band, FINE.noise_spectra), at, FINE_GRID, ScanConfig().false_alarm).keep]
+        flat = FlattenedChannel.from_flat(band, FINE.noise_spectra)
+        at = at[measure(flat, at, FINE_GRID, ScanConfig().false_alarm).keep]
         windows = band[:, at[:, None] + np.arange(FINE_GRID.channels)]
         cutouts.append(quantise(np.moveaxis(windows, 1, 0), FINE.sigma))
         owners.append(np.full(len(at), i))

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, singles
 
 __all__ = ["STEPS", "train"]
@@ -71,4 +71,4 @@ def train(
     else:
         from pipeline.train import beta_vae
 
-        beta_vae.train(ahead(partial(singles, seed), steps, BATCHES_AHEAD), steps, out, seed, on_step, precision)
+        beta_vae.train(prefetch(partial(singles, seed), steps, BATCHES_AHEAD), steps, out, seed, on_step, precision)

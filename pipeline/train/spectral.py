@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.encoders import spectral
 from pipeline.encoders.backend import keras, save_weights, use_precision
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, PAIRS_PER_STEP, views
 
 TEMPERATURE = 0.07
@@ -91,7 +91,7 @@ def train(
         0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
     learner.compile(optimizer=keras().optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY))
     unfinished = out.with_suffix(".partial.npz")
-    for step, cutouts in enumerate(ahead(partial(views, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
+    for step, cutouts in enumerate(prefetch(partial(views, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
         unused_labels = np.zeros(len(cutouts), np.float32)  # Keras wants labels; the order of the windows replaces them
         on_step(step, float(learner.train_on_batch(spectral.inputs(cutouts), unused_labels)))
         if step % STEPS_PER_CHECKPOINT == 0:

@@ -21,7 +21,7 @@ from pipeline.doctor.doctor import ANSWER_S
 from pipeline.encoders import supported_precisions
 from pipeline.errors import ConfigError
 from pipeline.model import EncoderSpec
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 from tests.run.jobs import sleep
 from tests.run.workers import gpu_worker
 
@@ -280,7 +280,7 @@ def test_each_fact_is_judged_with_what_to_do(change: dict[str, Any], name: str, 
 
 def test_the_processor_is_named_with_what_it_computes_in() -> None:
     (told,) = named(doctor(), "precisions")
-    assert told.message == f"{described()}; vectors can be computed in {' and '.join(supported_precisions('spectral'))}"
+    assert told.message == f"{describe()}; vectors can be computed in {' and '.join(supported_precisions('spectral'))}"
     refused = replace(FACTS, errors={"encoder": "PrecisionError: no bfloat16"})
     (check,) = (check for check in judge("tcp://w", refused, FACTS) if check.name == "encoder")
     assert check.remedy.startswith("ask for another precision")

@@ -8,10 +8,10 @@ import pytest
 from pipeline import encoders
 from pipeline.encoders import openvino_network, spectral
 from pipeline.encoders.backend import keras, place_model, use_precision
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 
 needs_bfloat16 = pytest.mark.skipif(not openvino_network.supports_precision("bfloat16"),
-                                    reason=f"OpenVINO does not compute in bfloat16 here: {described()}")
+                                    reason=f"OpenVINO does not compute in bfloat16 here: {describe()}")
 
 
 def computes_in_float32_alone(patch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""A flattened coarse channel: noise at 1, signals untouched, dead pixels at 0, and no warning on the way."""
+"""A flattened coarse channel has noise at 1, unchanged signals and dead pixels at 0. No warning is raised."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from pipeline.flatten.bandpass import BLOCK, FEWEST_BLOCKS, smoothing_of
-from pipeline.flatten.coarse_channel import MEASURABLE, NOMINAL_TOLERANCE, SAMPLES, flatten
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.bandpass import BLOCK_CHANNELS, MIN_SHAPE_BLOCKS, median_size
+from pipeline.flatten.coarse_channel import MIN_PIXELS_FOR_NOISE, MIN_SAMPLED_CHANNELS, SPREAD_TOLERANCE
+from pipeline.flatten.flattened import FlattenedChannel
+from tests.flatten.at_once import flatten
 
 Power = NDArray[np.float32]
 CHANNELS = 2**18
@@ -30,12 +31,12 @@ def noise(n: float, channels: int = CHANNELS, spectra: int = 16) -> Power:
 
 
 def band_shape(channels: int = CHANNELS) -> NDArray[np.float64]:
-    """A coarse channel that falls to a fifth over the outermost twelfth at either end, and is rippled between."""
+    """Return a band that falls to a fifth over the outermost twelfth at either end, with ripples in between."""
     edge = np.linspace(-1, 1, channels)
     return 1 - 0.8 * np.clip((np.abs(edge) - 5 / 6) * 6, 0, 1) ** 2 + 0.02 * np.cos(12 * edge)
 
 
-def flattened(power: Power, n: float, *, dc: bool = False) -> Flat:
+def flattened(power: Power, n: float, *, dc: bool = False) -> FlattenedChannel:
     return flatten(power.copy(), nominal=n, has_dc_spike=dc)
 
 
@@ -49,9 +50,9 @@ def test_noise_has_mean_one_and_the_radiometer_spread(n: float) -> None:
 
     pixels = flat.power.size
     assert flat.power.mean(dtype=float) == pytest.approx(1, abs=0.05 * n**-0.5)
-    # spread of a Gamma's spread: √((κ − 1) / 4 m) with κ = 3 + 6/N
+    # relative error of the measured spread of m Gamma pixels: √((κ − 1) / 4 m) with kurtosis κ = 3 + 6/N
     assert flat.power.std(dtype=float) == pytest.approx(n**-0.5, rel=5 * ((2 + 6 / n) / 4 / pixels) ** 0.5 + 1e-3)
-    assert_allclose(flat.row_gain, 1, atol=6 * 1.25 * (n * SAMPLES) ** -0.5)
+    assert_allclose(flat.row_gain, 1, atol=6 * 1.25 * (n * MIN_SAMPLED_CHANNELS) ** -0.5)
     assert_allclose(flat.baseline, LEVEL, rtol=0.12 * n**-0.5)
     assert (flat.noise_spectra, flat.noise_is_measured) == (n, False)
 
@@ -92,7 +93,7 @@ GAINS = np.array([1, 1.3, 1, 0.7, 1, 1, 2, 1, 1, 1.01, 0.99, 1, 1, 1, 5, 1], np.
 def test_row_gains_are_recovered(n: float) -> None:
     flat = flattened(noise(n) * GAINS[:, None] * band_shape().astype(np.float32), n)
 
-    error = 6 * 1.25 * (n * SAMPLES) ** -0.5
+    error = 6 * 1.25 * (n * MIN_SAMPLED_CHANNELS) ** -0.5
     assert_allclose(flat.row_gain, GAINS, rtol=error)
     assert_allclose(flat.power.mean(axis=1, dtype=float), 1, rtol=error)
 
@@ -117,7 +118,7 @@ def test_interference_in_a_third_of_the_band_leaves_the_gain_alone() -> None:
 
     gain = flattened(power, 102).row_gain
 
-    assert gain[5] == pytest.approx(1, abs=0.1)  # one spread: the middle is the noise's 75th percentile
+    assert gain[5] == pytest.approx(1, abs=0.1)  # one spread: the middle is now the 75th percentile of the noise
     assert_allclose(np.delete(gain, 5), 1, atol=0.005)
 
 
@@ -126,7 +127,7 @@ def test_interference_in_a_third_of_the_band_leaves_the_gain_alone() -> None:
 def test_band_shape_is_flattened() -> None:
     flat = flattened(noise(102) * band_shape().astype(np.float32), 102)
 
-    # means of 1,024 channels × 16 spectra: 0.08 % of noise, and 1 % allowed for the shape
+    # means of 1,024 channels × 16 spectra have 0.08 % noise; 1 % is allowed for the shape
     means = flat.power.reshape(16, -1, 1024).mean(axis=(0, 2), dtype=float)
     assert_allclose(means, 1, atol=0.01)
     assert_allclose(flat.baseline, band_shape(), rtol=0.03)
@@ -134,7 +135,7 @@ def test_band_shape_is_flattened() -> None:
 
 def test_a_band_that_dives_to_nothing_is_masked() -> None:
     shape = np.ones(CHANNELS)
-    shape[: 100 * BLOCK] = np.geomspace(1e-9, 1, 100 * BLOCK)
+    shape[: 100 * BLOCK_CHANNELS] = np.geomspace(1e-9, 1, 100 * BLOCK_CHANNELS)
     flat = flattened(noise(102) * shape.astype(np.float32), 102)
 
     masked = (flat.power == 0).all(axis=0)
@@ -145,7 +146,7 @@ def test_a_band_that_dives_to_nothing_is_masked() -> None:
     assert not flat.noise_is_measured
 
 
-MIDDLE_OF_BAND, SLOPE, BOTTOM, TOP = CHANNELS // 2, 20 * BLOCK + 50, 0, CHANNELS
+MIDDLE_OF_BAND, SLOPE, BOTTOM, TOP = CHANNELS // 2, 20 * BLOCK_CHANNELS + 50, 0, CHANNELS
 
 
 @pytest.mark.parametrize(("width", "start", "tolerance"), [
@@ -166,11 +167,12 @@ def test_wide_humps_stay_in_the_data(width: int, start: int, tolerance: float) -
 
 def test_a_hump_wider_than_that_is_part_of_the_band() -> None:
     hump = np.ones(CHANNELS)
-    hump[CHANNELS // 2 :][: 40 * BLOCK] = 2
+    hump[CHANNELS // 2 :][: 40 * BLOCK_CHANNELS] = 2
 
     power = flattened(noise(102) * hump.astype(np.float32), 102).power
 
-    assert power[:, CHANNELS // 2 + 10 * BLOCK :][:, : 20 * BLOCK].mean() == pytest.approx(1, abs=0.01)
+    inside = power[:, CHANNELS // 2 + 10 * BLOCK_CHANNELS :][:, : 20 * BLOCK_CHANNELS]
+    assert inside.mean() == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("end", [slice(0, 256), slice(CHANNELS - 256, CHANNELS)])
@@ -186,9 +188,10 @@ NARROW = [(1024, 6123), (2**14, 102), (2**16, 102), (2**16, 4)]
 
 @pytest.mark.parametrize(("width", "n"), NARROW)
 def test_the_shape_of_narrow_coarse_channels_is_flattened(width: int, n: float) -> None:
-    """Mid-resolution products have 1,024 channels a coarse channel, and noise of 1 %: any shape left is a storm."""
+    """Mid-resolution products have 1,024 channels per coarse channel and 1 % noise: any shape left gives false alarms.
+    """
     flat = flatten(noise(n, width) * band_shape(width).astype(np.float32), nominal=n, coarse_width=width)
-    block, smoothing = smoothing_of(width)
+    block, smoothing = median_size(width)
     inside = slice(block * smoothing, -block * smoothing)
     left = flat.power[:, inside].mean(axis=0, dtype=float)
     pieces = left[: len(left) // 64 * 64].reshape(-1, 64).mean(axis=1)
@@ -204,15 +207,18 @@ def test_lines_in_narrow_coarse_channels_stay(width: int, n: float) -> None:
 
 
 def test_a_piece_of_few_blocks_is_taken_to_be_flat() -> None:
-    channels = FEWEST_BLOCKS * BLOCK - 1
+    channels = MIN_SHAPE_BLOCKS * BLOCK_CHANNELS - 1
     flat = flattened(noise(102, channels) * np.float32(LEVEL), 102)
 
     assert len(np.unique(flat.baseline)) == 1
     assert flat.baseline[0] == pytest.approx(LEVEL, rel=0.003)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 255, 257, FEWEST_BLOCKS * BLOCK, FEWEST_BLOCKS * BLOCK + 1, 9 * BLOCK,
-                                      33 * BLOCK, 34 * BLOCK + 77])
+SHORTEST_SHAPED = MIN_SHAPE_BLOCKS * BLOCK_CHANNELS
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 255, 257, SHORTEST_SHAPED, SHORTEST_SHAPED + 1, 9 * BLOCK_CHANNELS,
+                                      33 * BLOCK_CHANNELS, 34 * BLOCK_CHANNELS + 77])
 @pytest.mark.parametrize("spectra", [1, 2, 16])
 def test_any_shape_works(channels: int, spectra: int) -> None:
     flat = flattened(noise(102, channels, spectra), 102, dc=True)
@@ -322,7 +328,7 @@ def test_without_coarse_channels_the_middle_stays() -> None:
 
 @pytest.mark.parametrize("n", [4, 102, 255])
 def test_a_wrong_header_is_overruled(n: float) -> None:
-    tolerance = NOMINAL_TOLERANCE
+    tolerance = SPREAD_TOLERANCE
     assert not flattened(noise(n), n * (1 + tolerance)).noise_is_measured
     for wrong in (0.5, 0.94, 1.06, 2):
         flat = flattened(noise(n), n * wrong)
@@ -331,7 +337,7 @@ def test_a_wrong_header_is_overruled(n: float) -> None:
 
 
 def test_few_pixels_cannot_overrule_the_header() -> None:
-    flat = flattened(noise(102, MEASURABLE // 16 - 1), 300)
+    flat = flattened(noise(102, MIN_PIXELS_FOR_NOISE // 16 - 1), 300)
     assert (flat.noise_spectra, flat.noise_is_measured) == (300, False)
 
 
@@ -340,7 +346,7 @@ def test_few_pixels_cannot_overrule_the_header() -> None:
 @pytest.mark.parametrize("mean", [20.0, 20.3, 30.0, 100.0])
 @pytest.mark.parametrize("shape", [lambda c: np.ones(c), band_shape])
 def test_eight_bits(mean: float, shape: Callable[[int], NDArray[np.float64]]) -> None:
-    gains = (1 + 0.013 * np.arange(16)).astype(np.float32)  # falls between the levels
+    gains = (1 + 0.013 * np.arange(16)).astype(np.float32)  # gains fall between the quantised levels
     power = noise(102) * gains[:, None] * (mean * shape(CHANNELS)).astype(np.float32)
     flat = flattened(np.rint(power), 102)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import durable, tasks
+from pipeline import tasks
 from pipeline.catalogue import FileEntry
 from pipeline.config import Config, IndexConfig
 from pipeline.encoders import load_encoder
@@ -24,6 +24,7 @@ from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
+from pipeline.support import durable
 from tests.run.small import SCAN, archive, config, write_scan
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
