@@ -86,7 +86,19 @@ def add_signal(
     if circular:
         image = _fold(first, image, channels)
         first = 0
-    start, stop = max(first, 0), min(first + image.shape[1], channels)
+    return _add_image(power, first, image, signal, axes, rng)
+
+
+def _add_image(
+    power: NDArray[np.float32],
+    first: int,
+    image: NDArray[np.float32],
+    signal: Signal,
+    axes: Axes,
+    rng: np.random.Generator,
+) -> Footprint | None:
+    """Add the image of a signal, and its beat against the noise, to power from channel ``first`` on."""
+    start, stop = max(first, 0), min(first + image.shape[1], power.shape[1])
     if start >= stop:
         return None
     excess = image[:, start - first : stop - first]
