@@ -28,7 +28,7 @@ _WINDOWS_PER_SLOT = 4  # no other signal is put into these windows
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedSignal:
     """A signal and its position in a file."""
 
     signal: Signal
@@ -42,7 +42,7 @@ class Placed:
 class Truth:
     """The bins that a placed signal covers: where it reaches a tenth of its brightest bin. Stops are exclusive."""
 
-    placed: Placed
+    placed: PlacedSignal
     channel_start: int
     """Fine channel, counted in ascending frequency."""
     channel_stop: int
@@ -117,7 +117,7 @@ def scatter(
     snr: tuple[float, float] = (6.0, 60.0),
     coarse_width: int = COARSE_WIDTH,
     grid: WindowGrid = FINE_GRID,
-) -> list[Placed]:
+) -> list[PlacedSignal]:
     """Place ``count`` signals at random in a file, each within one window of the grid.
 
     Signals are at least three windows apart, and avoid DC bins and the edges of coarse channels. In a file of several
@@ -141,7 +141,7 @@ def scatter(
 
     Returns
     -------
-    list of Placed
+    list of PlacedSignal
 
     Raises
     ------
@@ -161,18 +161,18 @@ def scatter(
 
 def _place(
     rng: np.random.Generator, header: Header, signal: Signal, slot: tuple[int, int], grid: WindowGrid
-) -> Placed:
+) -> PlacedSignal:
     """Place a signal at random into the window of a slot, as :func:`_free_slots` lists them."""
     block, channel = slot
     offset, t_s = place_in_window(rng, signal, Axes.of(header), grid)
     start_s = block * grid.integrations * header.tsamp_s
-    return Placed(signal, header.channel_edge_mhz(channel + offset), start_s + t_s)
+    return PlacedSignal(signal, header.channel_edge_mhz(channel + offset), start_s + t_s)
 
 
 def simulate_file(
     path: str | Path,
     header: Header,
-    placed: Sequence[Placed] = (),
+    placed: Sequence[PlacedSignal] = (),
     *,
     coarse_width: int = COARSE_WIDTH,
     instrument: Instrument = GREEN_BANK,
@@ -188,7 +188,7 @@ def simulate_file(
         Path of the file to write, ``.h5`` or ``.fil``.
     header : Header
         Header of the file, for example from :func:`fine_header`.
-    placed : sequence of Placed
+    placed : sequence of PlacedSignal
         Signals to add.
     coarse_width : int
         Fine channels per coarse channel.
@@ -236,7 +236,7 @@ def _free_slots(header: Header, coarse_width: int, grid: WindowGrid) -> list[tup
 
 def _add_signals(
     power: NDArray[np.float32],
-    placed: Sequence[Placed],
+    placed: Sequence[PlacedSignal],
     footprints: list[Footprint | None],
     header: Header,
     start: int,
@@ -266,7 +266,7 @@ def _apply_instrument(
     round_mantissa(power, instrument.mantissa_bits)
 
 
-def _make_truth(header: Header, placed: Placed, seen: Footprint) -> Truth:
+def _make_truth(header: Header, placed: PlacedSignal, seen: Footprint) -> Truth:
     return Truth(
         placed,
         seen.channel_start,
