@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, MIN_SHAPE_BLOCKS, median_size
-from pipeline.flatten.coarse_channel import MIN_PIXELS_FOR_NOISE, MIN_SAMPLED_CHANNELS, SPREAD_TOLERANCE
+from pipeline.flatten.coarse_channel import MIN_SAMPLED_CHANNELS
 from pipeline.flatten.flattened import FlattenedChannel
+from pipeline.flatten.gains import MIN_PIXELS_FOR_NOISE, SPREAD_TOLERANCE
 from tests.flatten.at_once import flatten
 
 Power = NDArray[np.float32]
