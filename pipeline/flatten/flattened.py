@@ -48,14 +48,8 @@ class FlattenedChannel:
         is_unmasked = np.asarray(is_valid(power).all(axis=0))
         return cls(stored, is_mirrored, rows, band, is_unmasked, rows, band, noise_spectra, False)
 
-    @property
-    def power(self) -> NDArray[np.float32]:
-        """Power over baseline (spectra, channels) as a new array: noise is at 1, masked pixels are 0."""
-        whole: NDArray[np.float32] = self.windows(np.zeros(1, np.int64), self.stored.shape[1])[0]
-        return whole
-
     def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
-        """Cut windows out of :attr:`power`.
+        """Cut windows of power over baseline: noise is at 1, masked pixels are 0.
 
         Parameters
         ----------
@@ -67,6 +61,7 @@ class FlattenedChannel:
         Returns
         -------
         (n, spectra, channels) float32
+            A new array, ascending.
 
         Raises
         ------
