@@ -1,7 +1,16 @@
-"""The command ``lookalike``: results to standard output, progress and logs to standard error.
+"""The command ``lookalike``. Results go to standard output; progress and logs go to standard error.
 
-Exit codes: 0 done · 1 unexpected · 2 usage, configuration or query · 3 done, but some sources failed or were busy ·
-4 locked by a live run · 5 corpus damaged · 130 interrupted.
+Exit codes:
+
+=====  ========================================================================
+0      Done.
+1      Unexpected error, or ``doctor`` found a fault.
+2      A flag, the configuration or the query cannot be used.
+3      Done, but some files failed or were busy, or a nightly run found damage.
+4      Another run holds the lock of the corpus.
+5      The corpus is damaged.
+130    Interrupted.
+=====  ========================================================================
 """
 
 from __future__ import annotations
@@ -13,31 +22,32 @@ from importlib import import_module
 import click
 
 import pipeline
-from pipeline.cli.output import escape_what_cannot_be_written, remark
+from pipeline.cli.output import escape_unencodable_output, remark
 from pipeline.errors import PipelineError
 from pipeline.support.text import shown
 
 COMMANDS = {
-    "ingest": "Read filterbank files and add what they hold to a corpus.",
-    "embed": "Make another encoder's vectors of what a corpus holds.",
-    "index": "Build the search graph of what has been ingested.",
+    "ingest": "Read filterbank files and add their signals to a corpus.",
+    "embed": "Compute another encoder's vectors for a corpus.",
+    "index": "Build the search index of a corpus.",
     "search": "Find where else a pattern occurs.",
-    "remove": "Take sources out of a corpus.",
-    "nightly": "Take in what is new and report in the morning.",
-    "verify": "Read a corpus through and mend what is damaged.",
-    "upgrade": "Bring a corpus to the format of this version.",
-    "status": "Tell what a corpus holds.",
+    "remove": "Remove sources from a corpus, or restore them.",
+    "nightly": "Ingest new files, index, verify, and write a report.",
+    "verify": "Check the files of a corpus for damage and repair them.",
+    "upgrade": "Convert a corpus to the format of this version.",
+    "status": "Show what a corpus contains.",
     "doctor": "Check this machine and every worker of a cluster.",
     "simulate": "Write a filterbank file with known signals.",
-    "train": "Teach an encoder on simulated windows.",
-    "evaluate": "Measure how well look-alikes are found.",
-    "demo": "Simulate a small archive, ingest, index and search it.",
-    "warm-up": "Compile what is compiled once a machine.",
+    "train": "Train an encoder on simulated windows.",
+    "evaluate": "Measure how well each encoder finds similar signals.",
+    "demo": "Simulate a small archive, then ingest, index and search it.",
+    "warm-up": "Compile the numerical code once, before the first run.",
 }
+"""Command → the first line of its help."""
 
 
 class _Commands(click.Group):
-    """Loads a command when it is used: ``--help`` needs none of the scientific stack."""
+    """A group that imports a command when it is used. So ``--help`` loads no scientific library."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -54,23 +64,31 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-SETTINGS = """Where code runs is said by the user, never by a corpus: by flags, else
-in the environment, else in the table [run] of your own file,
-$XDG_CONFIG_HOME/lookalike/config.toml (~/.config/lookalike/config.toml).
-Its keys are scheduler, cluster, cluster_config, tls_ca, tls_cert, tls_key,
-insecure, workers, worker_memory_gb, embed_on, resource_wait_s,
-scheduler_wait_s, task_timeout_s, in_flight and retries; LOOKALIKE_RUN_ and
-the key in capitals is its variable, such as LOOKALIKE_RUN_SCHEDULER. Others
-must not be able to write the file."""
+SETTINGS = """You decide where code runs; a corpus cannot. Flags have precedence,
+then environment variables, then the table [run] of your settings file.
+
+The settings file is $XDG_CONFIG_HOME/lookalike/config.toml, by default
+~/.config/lookalike/config.toml. Other users must not be able to write to it.
+The keys of [run] are serial, scheduler, cluster, cluster_config, tls_ca, tls_cert,
+tls_key, insecure, workers, worker_memory_gb, embed_on, resource_wait_s,
+scheduler_wait_s, task_timeout_s, in_flight and retries.
+
+Each key has an environment variable: LOOKALIKE_RUN_ and the key in capitals,
+such as LOOKALIKE_RUN_SCHEDULER.
+
+\b
+Example:
+  lookalike ingest /mnt/blpd7 --corpus corpus
+  lookalike COMMAND --help"""
 
 
 @click.group(cls=_Commands, epilog=SETTINGS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pipeline.__version__, message="lookalike %(version)s")
-@click.option("-v", "--verbose", is_flag=True, help="Log what is done, to standard error.")
+@click.option("-v", "--verbose", is_flag=True, help="Log each step to standard error.")
 def lookalike(verbose: bool) -> None:
     """Reverse image search for radio spectrograms."""
     level = logging.INFO if verbose else logging.WARNING
-    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # a progress bar may stand there
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # removes a progress bar from the line
     # force: blimpy configures the root logger when it is imported
     form = f"{clear}%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=level, format=form, stream=sys.stderr, force=True)
@@ -78,11 +96,11 @@ def lookalike(verbose: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    escape_what_cannot_be_written()
+    escape_unencodable_output()
     try:
         code = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
     except click.exceptions.Abort:
-        remark("lookalike: interrupted; what is committed stays, run again to go on")
+        remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
         code = 130
     except click.ClickException as error:
         error.show()

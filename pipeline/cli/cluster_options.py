@@ -1,4 +1,4 @@
-"""Where a command's tasks run: options that all commands with tasks share."""
+"""Options that say where the tasks of a command run. All commands with tasks share them."""
 
 from __future__ import annotations
 
@@ -12,38 +12,59 @@ import click
 from pipeline.config import ClusterKind
 from pipeline.user_settings import PATHS
 
-_CLUSTER_OPTIONS = (
-    click.option("--scheduler", metavar="ADDR",
-                 help="Address of a running Dask scheduler (tls://HOST:PORT; tcp:// takes --insecure)."),
-    click.option("--cluster", type=click.Choice(get_args(ClusterKind)),
-                 help="Start workers for this run: here, or where --cluster-config says. Default: here (local)."),
-    click.option("--cluster-config", type=click.Path(path_type=Path), metavar="FILE",
-                 help="What to start, as in cluster/ssh.yaml, slurm.yaml or kubernetes.yaml."),
-    click.option("--tls-ca", type=click.Path(path_type=Path), metavar="FILE",
-                 help="Authority whose certificates are trusted; default: as Dask is configured."),
-    click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Own certificate, for TLS."),
-    click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key."),
-    click.option("--insecure", is_flag=True, default=None,
-                 help="Allow a scheduler without TLS, here or elsewhere: who reaches it can run code on its workers."),
-)
-_HERE_OPTIONS = (
-    click.option("--workers", type=click.IntRange(1), metavar="N",
-                 help="Worker processes on this machine; default: one a core."),
-    click.option("--serial", is_flag=True, help="Run every task in this process, without Dask."),
-)
-_KEYS = ("scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers")
-
 Command = Callable[..., Any]
+
+_PATH = click.Path(path_type=Path)
+
+
+def _cluster_option(default: str) -> Callable[[Command], Command]:
+    """Make the option ``--cluster``. Its default differs between commands."""
+    return click.option("--cluster", type=click.Choice(get_args(ClusterKind)),
+                        help="Start a cluster for this run. local starts workers on this machine; the other kinds "
+                             f"need --cluster-config. Default: {default}.")
+
+
+_SCHEDULER_OPTION = click.option(
+    "--scheduler", metavar="ADDRESS",
+    help="Use the running Dask scheduler at this address, such as tls://10.0.0.5:8786. An address with tcp:// also "
+         "needs --insecure.")
+_CONNECTION_OPTIONS = (
+    click.option("--cluster-config", type=_PATH, metavar="FILE",
+                 help="File that describes the cluster to start: an edited copy of cluster/ssh.yaml, "
+                      "cluster/slurm.yaml or cluster/kubernetes.yaml."),
+    click.option("--tls-ca", type=_PATH, metavar="FILE",
+                 help="Certificate (PEM) of the authority that signed the certificates of the cluster. Default: as "
+                      "Dask is configured."),
+    click.option("--tls-cert", type=_PATH, metavar="FILE", help="Certificate (PEM) of this machine."),
+    click.option("--tls-key", type=_PATH, metavar="FILE", help="Private key (PEM) that belongs to --tls-cert."),
+    click.option("--insecure", is_flag=True, default=None,
+                 help="Allow a scheduler without TLS, on this machine or on another one. Anyone who can reach it can "
+                      "then run code on its workers."),
+)
+_LOCAL_OPTIONS = (
+    click.option("--serial", is_flag=True, help="Run every task in this process, one after the other, without Dask."),
+    click.option("--workers", type=click.IntRange(1), metavar="N",
+                 help="Number of worker processes on this machine. Default: one per core."),
+)
+_CLUSTER_OPTIONS = (_SCHEDULER_OPTION, _cluster_option("none, this process does the work"), *_CONNECTION_OPTIONS)
+_PLACE_OPTIONS = (*_LOCAL_OPTIONS, _SCHEDULER_OPTION, _cluster_option("local"), *_CONNECTION_OPTIONS)
+_KEYS = ("scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers")
 
 
 def cluster_options(command: Command) -> Command:
-    """Add the options that name a cluster. The command gets them as ``place``, what beats the user's ``[run]``."""
+    """Add the options that name a cluster.
+
+    The command receives their values as ``place``: key of ``[run]`` → value. They override the user's own settings.
+    """
     return _with_options(command, _CLUSTER_OPTIONS)
 
 
 def place_options(command: Command) -> Command:
-    """Add these, and ``--workers`` and ``--serial``. The command gets ``place`` and ``serial``."""
-    return _with_options(command, (*_CLUSTER_OPTIONS, *_HERE_OPTIONS))
+    """Add the options that name a cluster, and ``--serial`` and ``--workers``.
+
+    The command receives ``place``, as with :func:`cluster_options`, and ``serial``.
+    """
+    return _with_options(command, _PLACE_OPTIONS)
 
 
 def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
@@ -59,7 +80,11 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
 
 
 def _place(given: dict[str, Any], serial: bool) -> dict[str, Any]:
-    """Refuse a run in several places at once; let the place that is named beat what the user's settings name."""
+    """Return the settings of ``[run]`` that the flags override; refuse flags that name more than one place.
+
+    A place that a flag names overrides the place in the user's settings: ``--cluster`` and ``--workers`` clear a
+    scheduler that is named there.
+    """
     workers, cluster, scheduler = given.get("workers"), given["cluster"], given["scheduler"]
     places = {"--serial": serial, "--workers": workers and cluster != "local", "--scheduler": scheduler,
               "--cluster": cluster}

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.grouped import command
 from pipeline.cli.ingest import summary
-from pipeline.cli.output import put, writing
+from pipeline.cli.output import name_unwritable, put
 from pipeline.cli.progress import duration
-from pipeline.cli.report import shown_run
+from pipeline.cli.report import run_with_progress
 from pipeline.cli.search import table
 from pipeline.support.text import counted, shown
 
@@ -25,33 +26,38 @@ if TYPE_CHECKING:
     from pipeline.simulate import Truth
 
 FAMILY = "pulsed-comb"
-GRAPH_FROM = 256
-"""The demo is small: it builds a graph all the same, to show one."""
+MIN_GRAPH_VECTORS = 256
+"""``--exact-below`` of the demo: small enough that its few vectors become a segment with a graph."""
 
 
-@click.command()
+@command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"), metavar="[DIR]")
 @click.option("--serial", is_flag=True, help="Run every task in this process, without Dask.")
 def demo(folder: Path, serial: bool) -> None:
-    """Simulate a small archive, ingest, index and search it.
+    """Simulate a small archive, then ingest, index and search it.
 
-    Writes to DIR (default ./demo) six scans of a cadence, 0.5 GB decoded, with
-    the same twelve kinds of signals at other frequencies and strengths in each,
-    and searches for one of them. Shows the commands that do the same by hand.
+    Writes six scans of one cadence to DIR (default: ./demo), 0.5 GB when
+    decoded. Each scan contains the same twelve families of signals, at other
+    frequencies and strengths. The demo searches for one of these signals. It
+    prints the commands that do the same by hand.
+
+    \b
+    Example:
+      lookalike demo demo
     """
     from pipeline.simulate import demo_corpus
 
     began = time.perf_counter()
     data, corpus, picture = folder / "data", folder / "corpus", folder / "gallery.png"
     put(f"Writing six scans with known signals to {shown(data)} …")
-    with writing(data):
+    with name_unwritable(data):
         truth = demo_corpus(data)
     _ingest(data, corpus, serial)
     _index(corpus)
     path, query = _query(truth)
     hits = _search(corpus, path, query, picture)
     found = [_family_at(truth, hit) for hit in hits]
-    put(f"\nThe query is a {FAMILY}; {found.count(FAMILY)} of its {len(found)} hits were put there as one.\n"
+    put(f"\nThe query is a {FAMILY} signal; {found.count(FAMILY)} of its {len(found)} hits are {FAMILY} signals.\n"
         f"Picture: {shown(picture)}\n"
         f"Done in {duration(time.perf_counter() - began)}.")
 
@@ -64,7 +70,7 @@ def _ingest(data: Path, corpus: Path, serial: bool) -> None:
     from pipeline.run import ingest
 
     _step("ingest", data, "--corpus", corpus, *(["--serial"] if serial else []))
-    report = shown_run(partial(ingest, [data], corpus, serial=serial))
+    report = run_with_progress(partial(ingest, [data], corpus, serial=serial))
     put("\n".join(summary(report)))
     if report.exit_code:
         sys.exit(report.exit_code)
@@ -74,14 +80,14 @@ def _index(corpus: Path) -> None:
     from pipeline.config import Config
     from pipeline.run import index
 
-    _step("index", "--corpus", corpus, "--exact-below", str(GRAPH_FROM))
+    _step("index", "--corpus", corpus, "--exact-below", str(MIN_GRAPH_VECTORS))
     put("(compiling the graph builder takes about half a minute)")
-    for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": GRAPH_FROM}})):
+    for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": MIN_GRAPH_VECTORS}})):
         put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
 
 
 def _query(truth: Mapping[Path, Sequence[Truth]]) -> tuple[Path, Truth]:
-    """Choose the clearest signal of the family in the first file."""
+    """Return the first file, and the signal of the family with the highest SNR in it."""
     path, placed = next(iter(truth.items()))
     return path, max((one for one in placed if one.placed.signal.name == FAMILY), key=lambda one: one.placed.signal.snr)
 
@@ -100,7 +106,7 @@ def _search(corpus: Path, path: Path, query: Truth, picture: Path) -> Sequence[H
 
 
 def _family_at(truth: Mapping[Path, Sequence[Truth]], hit: Hit) -> str:
-    """Name the simulated signal that lies in a hit, if any."""
+    """Return the family of the simulated signal that overlaps a hit; ``noise`` if there is none."""
     for path, placed in truth.items():
         if os.path.samefile(path, hit.file):
             for one in placed:

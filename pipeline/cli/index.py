@@ -10,40 +10,49 @@ from typing import Any
 import click
 
 from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.config import Config, IndexConfig
 from pipeline.support.text import counted
 
 DEFAULT = IndexConfig()
-HELP = f"""Build the search graph of what has been ingested.
+HELP = f"""Build the search index of a corpus.
 
-Searches need no index: what is in none is scanned exactly. From {DEFAULT.exact_below:,}
-signals on, a graph is faster. Building one takes a minute, and more from a
-million signals on. Run it after every ingest: what has been added becomes a
-graph of its own, and small graphs are joined to larger ones now and then, so
-that there are never many; from {DEFAULT.routed_from:,} signals on, they become
-one that is divided into cells. It is built in this process, or on the cluster
-that is named.
+Run it after every ingest. A search also works without an index: it then
+compares the query with every vector. From {DEFAULT.exact_below:,} signals on, an index is
+faster. Building it takes about a minute, and longer from a million signals on.
+
+The index consists of segments. New vectors become a new segment with a graph
+of its own. Small segments are merged from time to time, so there are never
+many. From {DEFAULT.routed_from:,} signals on, the segments are rebuilt into one that is
+divided into cells; a search reads only the cells near its query.
+
+The index is built in this process, or on the cluster that you name.
+
+\b
+Example:
+  lookalike index --corpus corpus
 """
 
 
-@click.command(help=HELP)
+@command(help=HELP, groups={"Segments": ("--exact-below", "--routed-from", "--compact")})
 @corpus_option
 @cluster_options
 @click.option("--exact-below", type=click.IntRange(1), metavar="N",
-              help=f"Scan fewer vectors than this exactly, without a graph (default {DEFAULT.exact_below}).")
+              help="Number of vectors from which a segment is built. Fewer vectors are compared exactly. Default: "
+                   f"{DEFAULT.exact_below:,}.")
 @click.option("--compact/--no-compact", default=None,
-              help="Join small segments and build anew those of which much was removed (default: compact).")
+              help="Merge small segments, and rebuild segments that contain many removed vectors. Default: --compact.")
 @click.option("--routed-from", type=click.IntRange(1), metavar="N",
-              help="Divide so many vectors into cells, of which a search asks those near its query "
-                   f"(default {DEFAULT.routed_from}).")
+              help="Number of vectors from which the index is divided into cells. Default: "
+                   f"{DEFAULT.routed_from:,}.")
 @json_option
 def index(
     corpus: Path, place: Mapping[str, Any], exact_below: int | None, compact: bool | None, routed_from: int | None,
     as_json: bool
 ) -> None:
-    """Build what the help says and tell of each new segment."""
+    """Build the segments that the index lacks, and print a line for each."""
     from pipeline.run import index as run_index
 
     config = Config.load(corpus, {"run": place,
@@ -57,5 +66,5 @@ def index(
         cells = f" in {counted(len(segment.pieces), 'cell')}" if segment.cells else ""
         put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}{cells}")
     if not built:
-        put(f"nothing to index: a segment begins with {config.index.exact_below:,} vectors of one encoder that are in "
-            "none yet; fewer are scanned exactly")
+        put(f"nothing to index: a new segment needs {config.index.exact_below:,} vectors of one encoder that are in no "
+            "segment yet; fewer are compared exactly")

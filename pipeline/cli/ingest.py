@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option, run_options
 from pipeline.cli.progress import duration
-from pipeline.cli.report import conclude, each, outcomes, shown_run
+from pipeline.cli.report import file_lines, outcome_counts, print_and_exit, run_with_progress
+from pipeline.config import ScanConfig
 from pipeline.errors import Reason
 from pipeline.support.text import counted
 
@@ -18,33 +20,52 @@ if TYPE_CHECKING:
     from pipeline.run import RunReport
 
 
-@click.command()
+DEFAULT = ScanConfig()
+
+
+@command(groups={
+    "Windows of a new corpus": ("--window", "--step", "--false-alarm", "--keep-all", "--f-start", "--f-stop",
+                                "--coarse-width", "--polarisation"),
+})
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @corpus_option
 @run_options
-@click.option("--encoder", metavar="NAME", help="Encoder of a new corpus; default: spectral.")
-@click.option("--window", type=click.IntRange(2), metavar="CHANNELS", help="Fine channels a window (default 256).")
+@click.option("--encoder", metavar="NAME", help="Encoder of a new corpus. Default: spectral.")
+@click.option("--window", type=click.IntRange(2), metavar="CHANNELS",
+              help=f"Width of a window, in fine channels. Default: {DEFAULT.window}.")
 @click.option("--step", type=click.IntRange(1), metavar="CHANNELS",
-              help="Fine channels from window to window (default: the window).")
-@click.option("--false-alarm", type=float, metavar="RATE", help="Share of pure-noise windows kept (default 0.001).")
-@click.option("--keep-all", is_flag=True, default=None, help="Keep every window, signal or not.")
-@click.option("--f-start", type=float, metavar="MHZ", help="Take only windows above this frequency.")
-@click.option("--f-stop", type=float, metavar="MHZ", help="Take only windows below this frequency.")
+              help="Distance from one window to the next, in fine channels. Default: the width of a window.")
+@click.option("--false-alarm", type=float, metavar="RATE",
+              help="Share of the windows of pure noise that are kept, between 0 and 0.5. Default: "
+                   f"{DEFAULT.false_alarm}.")
+@click.option("--keep-all", is_flag=True, default=None, help="Keep every window, with or without a signal.")
+@click.option("--f-start", type=float, metavar="MHZ",
+              help="Keep only windows above this frequency. Default: from the lower end of the band.")
+@click.option("--f-stop", type=float, metavar="MHZ",
+              help="Keep only windows below this frequency. Default: to the upper end of the band.")
 @click.option("--coarse-width", type=click.IntRange(2), metavar="CHANNELS",
-              help="Fine channels a coarse channel (default: found out from each file).")
-@click.option("--polarisation", type=click.IntRange(0), metavar="I",
-              help="Product of files with several (default 0, total power).")
+              help="Width of a coarse channel, in fine channels. Default: determined from each file.")
+@click.option("--polarisation", type=click.IntRange(0), metavar="INDEX",
+              help="Product to read from files that hold several polarisation products. Default: "
+                   f"{DEFAULT.polarisation}, the total power.")
 @json_option
 def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dry_run: bool, **flags: Any) -> None:
-    """Read filterbank files and add what they hold to a corpus.
+    """Read filterbank files and add their signals to a corpus.
 
-    DATA are files (.h5, .hdf5, .fil) and folders, which are walked. Without any
-    filterbank file there, no corpus is made (exit code 2). What the corpus holds
-    already is not read again; an interrupted ingest goes on where
-    it was. What decides which windows a corpus holds (window, step, false
-    alarm, range, coarse width, polarisation), and its encoder and precision,
-    stay as the first ingest set them; vectors of other encoders, or in other
-    precisions, are added by lookalike embed.
+    DATA are filterbank files (.h5, .hdf5, .fil), or folders that are searched
+    for such files. The corpus is created if it does not exist. If no file is a
+    filterbank file, no corpus is created and the exit code is 2.
+
+    Files that the corpus already contains are not read again. An interrupted
+    ingest continues where it stopped: run the same command again.
+
+    The first ingest fixes the options under "Windows of a new corpus", the
+    encoder and the precision. To add vectors of another encoder or precision,
+    use lookalike embed.
+
+    \b
+    Example:
+      lookalike ingest /mnt/blpd7 --corpus corpus
     """
     if flags["keep_all"] and flags["false_alarm"] is not None:
         raise click.UsageError("choose one of --keep-all and --false-alarm")
@@ -52,17 +73,17 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
     from pipeline.run import ingest as run_ingest
 
     config = Config.load(corpus, overrides(flags))
-    report = shown_run(partial(run_ingest, data, corpus, config=config, serial=serial, dry_run=dry_run))
-    conclude(report, summary, as_json)
+    report = run_with_progress(partial(run_ingest, data, corpus, config=config, serial=serial, dry_run=dry_run))
+    print_and_exit(report, summary, as_json)
 
 
 def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Sort flags into the tables of ``corpus.toml``."""
+    """Return the flags as tables of ``corpus.toml`` and of the user's settings: table → key → value."""
     weights = flags["weights"]
     scan = ("window", "step", "false_alarm", "keep_all", "coarse_width", "polarisation")
     return {
         "scan": {key: flags[key] for key in scan} | {"f_start_mhz": flags["f_start"], "f_stop_mhz": flags["f_stop"]},
-        # absolute: later runs and searches look for it from other folders
+        # absolute: later runs and searches may start in another folder
         "encoder": {"name": flags["encoder"], "weights": None if weights is None else str(weights.absolute()),
                     "precision": flags["precision"]},
         "run": {**flags["place"], "embed_on": flags["embed_on"]},
@@ -70,8 +91,8 @@ def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def summary(report: RunReport) -> list[str]:
-    """Tell in a few lines what a run did, and what is wrong with which file."""
-    lines = [f"{counted(len(report.reports), 'file')}: {outcomes(report)}"]
+    """Return the counts and times of a run, and a line for each file with a fault."""
+    lines = [f"{counted(len(report.reports), 'file')}: {outcome_counts(report)}"]
     if all(r.reason is Reason.NOT_FILTERBANK for r in report.reports):
         lines.append("nothing to ingest: no filterbank file among them")
     if report.windows_seen:
@@ -85,4 +106,4 @@ def summary(report: RunReport) -> list[str]:
             f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
             f"write {timing.write_s:.1f}",
         ]
-    return [*lines, *each(report)]
+    return [*lines, *file_lines(report)]

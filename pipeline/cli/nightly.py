@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.cluster_options import place_options
-from pipeline.cli.options import corpus_option, json_option
+from pipeline.cli.grouped import command
+from pipeline.cli.options import corpus_option, embed_on_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.cli.progress import Show
 from pipeline.support.text import shown
@@ -20,46 +21,55 @@ from pipeline.support.text import shown
 if TYPE_CHECKING:
     from pipeline.nightly import NightReport
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def _seconds(ctx: click.Context, option: click.Parameter, value: str) -> float:
-    """Read a duration: a number and its unit."""
+    """Return the seconds of a duration: a number and its unit."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
     if match is None:
-        raise click.BadParameter(f"{value!r} is no duration; give a number and a unit, such as 90s, 10m, 2h or 1d")
-    return float(match[1]) * UNITS[match[2]]
+        raise click.BadParameter(f"{value!r} is not a duration; give a number with a unit, such as 90s, 10m, 2h or 1d")
+    return float(match[1]) * SECONDS_PER_UNIT[match[2]]
 
 
-@click.command()
+@command()
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
 @corpus_option
 @click.option("--report-dir", type=click.Path(path_type=Path), metavar="DIR",
-              help="Folder of the reports (default: beside the corpus, CORPUS-reports).")
+              help="Folder of the reports. Default: CORPUS-reports, beside the corpus.")
 @click.option("--min-age", callback=_seconds, default="10m", show_default=True, metavar="TIME",
-              help="Leave files that have changed since for the next night.")
-@click.option("--retry", is_flag=True, help="Try all files that failed before, whether they are due or not.")
+              help="Skip files that changed within this time; the next night takes them. TIME is a number with s, "
+                   "m, h or d.")
+@click.option("--retry", is_flag=True, help="Try every file that failed before, whether or not it is due.")
 @place_options
-@click.option("--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
-              help="Workers that embed; auto: those with a GPU, if any.")
+@embed_on_option
 @json_option
 def nightly(
     data: tuple[Path, ...], corpus: Path, report_dir: Path | None, min_age: float, retry: bool, as_json: bool,
     embed_on: str | None, place: Mapping[str, Any], serial: bool,
 ) -> None:
-    """Take in what is new and report in the morning.
+    """Ingest new files, index, verify, and write a report.
 
-    Ingests what is new in DATA, files and folders, indexes it, verifies a
-    share of the corpus, and writes a report (HTML and JSON, by date and as
-    latest): what was done, what failed and since when, and which clusters of
-    the new windows resemble nothing of earlier nights. A file that failed is
-    tried again after 1, 2, 4, 8 ... nights; what fails too often is left alone
-    until it changes ([nightly] in corpus.toml), and listed every night. Exits
-    with 3 if anything failed this night or was found damaged (files that failed
-    only in earlier nights do not count), with 4 if another run is at it.
+    DATA are filterbank files, or folders that are searched for such files.
+    Each run ingests the new files, indexes them, verifies a share of the corpus,
+    and writes a report as HTML and JSON. The report lists what was done, which
+    files failed and since when, and the groups of new windows that resemble no
+    window of earlier nights.
 
-    A new corpus is made as corpus.toml in its folder says; or make it with
-    lookalike ingest and its flags.
+    A file that failed is tried again after 1, 2, 4, 8 ... nights. A file that
+    fails too often is not tried again until it changes; every report lists it.
+    The table [nightly] of corpus.toml sets these limits.
+
+    The exit code is 3 if a file failed this night or damage was found; files
+    that failed only in earlier nights do not count. It is 4 if another run
+    holds the lock of the corpus.
+
+    A new corpus takes its settings from corpus.toml in its folder. To set them
+    by flags instead, create the corpus with lookalike ingest.
+
+    \b
+    Example:
+      lookalike nightly /mnt/blpd7 --corpus corpus
     """
     from pipeline.config import Config
     from pipeline.nightly import nightly as run_nightly
@@ -76,7 +86,7 @@ def nightly(
 
 
 def _summary(report: NightReport) -> list[str]:
-    """Tell the night in a few lines, and what is wrong with which file tonight."""
+    """Return the headline, the steps and files that failed this night, and the path of the report."""
     lines = [report.headline]
     lines += [f"{step.name} failed: {shown(step.message)}" for step in report.steps if step.status == "failed"]
     lines += [f"{one.status:<8}{one.reason:<20} {shown(one.message)}" for one in report.wrong if one.tonight]

@@ -16,21 +16,26 @@ corpus_option = click.option(
     "--corpus", type=click.Path(path_type=Path), default=Path("corpus"), show_default=True, metavar="DIR",
     help="Folder of the corpus.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done. Write nothing.")
+embed_on_option = click.option(
+    "--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
+    help="Workers that run the encoder. gpu: only workers that offer a GPU. cpu: any worker; workers that this run "
+         "starts on this machine do not use a GPU. auto: gpu if a worker offers a GPU, otherwise cpu. Default: auto.")
 
 _RUN_OPTIONS = (
     click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
-                 help="Local weights file of the encoder."),
+                 help="File with the weights of the encoder. Default: the encoder's own weights."),
     click.option("--precision", type=click.Choice(PRECISIONS),
-                 help="What the encoder computes with; less than float32 makes vectors of its own kind, and needs "
-                      "hardware for it to be faster. auto: the fastest on this machine. Default: the corpus' own, else "
-                      "float32."),
-    click.option("--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
-                 help="Workers that embed; auto: those with a GPU, if any."),
-    click.option("--dry-run", is_flag=True, help="Tell what would be done, write nothing."),
+                 help="Number format in which the encoder computes. auto: the fastest on this machine. Each format "
+                      "gives vectors of its own, which are not compared with those of another. bfloat16 and float16 "
+                      "are faster only on hardware that supports them. Default: the format of the corpus; float32 "
+                      "for a new corpus."),
+    embed_on_option,
+    dry_run_option,
 )
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every command that makes vectors: with which weights, and :func:`place_options`."""
+    """Add the options of every command that computes vectors: encoder, dry run, and :func:`place_options`."""
     return place_options(reduce(lambda function, option: option(function), reversed(_RUN_OPTIONS), command))

@@ -1,4 +1,4 @@
-"""What is written where: results to standard output, words about the work to standard error."""
+"""Write results to standard output, and remarks about the work to standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.errors import ConfigError
 
 
 def put(text: str, *, newline: bool = True) -> None:
-    """Write a result to standard output. Where nobody reads on (``… | head``), the rest goes nowhere."""
+    """Write a result to standard output. When the reader has closed it (``… | head``), discard the rest."""
     try:
         click.echo(text, nl=newline)
     except BrokenPipeError:
@@ -30,22 +30,22 @@ def put_json(record: Mapping[str, Any]) -> None:
 
 
 def remark(text: str) -> None:
-    """Write a line to standard error, if anybody listens."""
+    """Write a line to standard error. Ignore the failure when it is closed."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
 
 
-def escape_what_cannot_be_written() -> None:
-    """Let standard output escape what its encoding lacks: names that are no UTF-8, dashes on an ASCII terminal."""
+def escape_unencodable_output() -> None:
+    """Escape characters that the encoding of standard output lacks: file names that are not UTF-8, dashes in ASCII."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Say which file or folder it is that cannot be written."""
+def name_unwritable(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` of the block into a :class:`ConfigError` that names the file or folder ``path``."""
     try:
         yield
     except OSError as error:
         fault = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"{path}: cannot be written ({fault}); name another place") from error
+        raise ConfigError(f"{path}: cannot be written ({fault}); choose another file or folder") from error

@@ -1,4 +1,4 @@
-"""Show progress on standard error: a line that rewrites itself on a terminal, now and then a line elsewhere."""
+"""Show progress on standard error: one line that is rewritten on a terminal, a new line at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipeline.run import Progress
 
-QUIET_S = 30.0
-"""Between two lines where there is no terminal."""
+LINE_INTERVAL_S = 30.0
+"""Least time between two lines where standard error is not a terminal."""
 CLEAR = "\r\x1b[K"
-BAR = 12
+"""Return to the start of the line and erase it."""
+BAR_WIDTH = 12
+"""Characters of the progress bar."""
 
 
 class Show:
@@ -27,34 +29,34 @@ class Show:
     def __call__(self, progress: Progress) -> None:
         """Show one snapshot."""
         if self._is_terminal:
-            # a line that wraps could not be rewritten
+            # cut to the width of the terminal: a line that wraps could not be rewritten
             self._write(CLEAR + f"{_bar(progress)} {_line(progress)}"[: _columns() - 1])
-        elif time.monotonic() - self._last >= QUIET_S:
+        elif time.monotonic() - self._last >= LINE_INTERVAL_S:
             self._last = time.monotonic()
             self._write(f"{progress.stage}: {_line(progress)}\n")
 
     def close(self) -> None:
-        """Leave the terminal's line clean."""
+        """Erase the progress line from the terminal."""
         if self._is_terminal:
             self._write(CLEAR)
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # nobody looks any more: no reason to end a run
+        with contextlib.suppress(OSError):  # the terminal is closed; the run continues
             sys.stderr.write(text)
             sys.stderr.flush()
 
 
 def _columns() -> int:
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: a terminal that does not know
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: the terminal does not know its width
     except OSError:
         return 80
 
 
 def _bar(progress: Progress) -> str:
     done, total = progress.done
-    filled = BAR * done // total if total else 0
-    return f"{progress.stage} [{'#' * filled}{'.' * (BAR - filled)}]"
+    filled = BAR_WIDTH * done // total if total else 0
+    return f"{progress.stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"
 
 
 def _line(progress: Progress) -> str:
@@ -77,7 +79,7 @@ def _line(progress: Progress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as a person says it: 42 s, 3 min 5 s, 2 h 10 min."""
+    """Return a duration as text with at most two units: 42 s, 3 min 5 s, 2 h 10 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import corpus_option, json_option
+from pipeline.cli.grouped import command
+from pipeline.cli.options import corpus_option, dry_run_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.support.text import counted, shown
 
@@ -15,23 +16,30 @@ if TYPE_CHECKING:
     from pipeline.run import Removal
 
 
-@click.command()
+@command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @corpus_option
-@click.option("--undo", is_flag=True, help="Take back what was removed.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, write nothing.")
+@click.option("--undo", is_flag=True, help="Restore removed sources.")
+@dry_run_option
 @json_option
 def remove(sources: tuple[str, ...], corpus: Path, undo: bool, dry_run: bool, as_json: bool) -> None:
-    """Take sources out of a corpus.
+    """Remove sources from a corpus, or restore them.
 
-    SOURCE is an id, the beginning of one, or the name of a file. No search
-    finds it any more, and no ingest takes its files in again: they are reported
-    as REMOVED. Its windows and vectors stay on disk for a day, for searches
-    that are under way, and are deleted by the first ingest, embed, index or
-    remove after that. The files themselves are never touched.
+    SOURCE is a source id, the beginning of one, or the name of a file. Searches
+    no longer find a removed source. Ingest skips its files and reports them as
+    REMOVED. The original files are never changed.
 
-    --undo takes a removed source back: at once while its windows are still
-    there, else when its file is ingested the next time.
+    The windows and vectors of a removed source stay on disk for one day, because
+    searches may still be reading them. The first ingest, embed, index or remove
+    after that day deletes them.
+
+    --undo restores a removed source. It is back at once if its windows are still
+    on disk. Otherwise the next ingest of its file brings it back.
+
+    \b
+    Example:
+      lookalike remove GBT_59000_10000_DEMO1 --corpus demo/corpus
+      lookalike remove GBT_59000_10000_DEMO1 --corpus demo/corpus --undo
     """
     from pipeline.run import remove as run_remove
 
@@ -46,11 +54,11 @@ def remove(sources: tuple[str, ...], corpus: Path, undo: bool, dry_run: bool, as
 
 
 def line(one: Removal, undo: bool, dry_run: bool) -> str:
-    """Tell what became, or would become, of one source."""
+    """Return what was done, or would be done, with one source."""
     name = f"{one.source_id} ({shown(one.path)})"
     if not undo:
         return f"{'would remove' if dry_run else 'removed'} {name}: {counted(one.windows, 'window')}"
     if dry_run:
-        return f"would take back {name}"
-    held = counted(one.windows, "window") if one.is_held else "nothing of it is left, ingest its file again"
-    return f"taken back {name}: {held}"
+        return f"would restore {name}"
+    held = counted(one.windows, "window") if one.is_held else "its windows are deleted; ingest its file again"
+    return f"restored {name}: {held}"

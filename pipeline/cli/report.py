@@ -1,4 +1,4 @@
-"""How a run that makes vectors is carried out and told: what ``ingest`` and ``embed`` have in common."""
+"""Run ``ingest`` or ``embed`` with a progress line, and print what the run did."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pipeline.run import RunReport
 
 
-def shown_run(run: Callable[..., RunReport]) -> RunReport:
-    """Carry out a run that takes a ``listener``, its progress shown."""
+def run_with_progress(run: Callable[..., RunReport]) -> RunReport:
+    """Call ``run`` with a ``listener`` that shows its progress; return its report."""
     with closing(Show()) as progress:
         return run(listener=progress)
 
 
-def conclude(report: RunReport, summary: Callable[[RunReport], list[str]], as_json: bool) -> None:
-    """Tell what a run did, and exit with its code."""
+def print_and_exit(report: RunReport, summary: Callable[[RunReport], list[str]], as_json: bool) -> None:
+    """Print the report as JSON or as its summary, and exit with its code."""
     if as_json:
         put_json(report.to_json())
     else:
@@ -32,8 +32,8 @@ def conclude(report: RunReport, summary: Callable[[RunReport], list[str]], as_js
     sys.exit(report.exit_code)
 
 
-def each(report: RunReport) -> list[str]:
-    """Tell what is wrong with which file; of a dry run, what would be done with each."""
+def file_lines(report: RunReport) -> list[str]:
+    """Return a line for each file with a fault; in a dry run, also for each file that would be used."""
     lines = []
     for r in report.reports:
         if r.reason is not None:
@@ -43,8 +43,8 @@ def each(report: RunReport) -> list[str]:
     return lines
 
 
-def outcomes(report: RunReport) -> str:
-    """Count files by what became, or would become, of them; those with a reason code by that, too."""
+def outcome_counts(report: RunReport) -> str:
+    """Return the number of files by status, and by reason where they have one. In a dry run, by what would be done."""
     if report.dry_run:
         counts = Counter(_plan_of(r) for r in sorted(report.reports, key=lambda r: r.reason is not None))
         return ", ".join(f"{count:,} {plan}" for plan, count in counts.items()) + "; nothing was written"
@@ -62,7 +62,7 @@ def _plan_of(report: SourceReport) -> str:
 
 
 def _fault(report: SourceReport) -> str:
-    """Say what is wrong with a file, and which one it is."""
+    """Return the path and the fault of a file. The path is not repeated if the message begins with it."""
     path, message = shown(report.path), shown(report.message)
     others = [shown(other) for other in report.also_at if shown(other) not in message]
     text = message if message.startswith(path) else f"{path}: {message}"

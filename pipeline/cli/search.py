@@ -13,6 +13,7 @@ import click
 
 from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.filters import filter_options
+from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import QueryError
@@ -28,7 +29,13 @@ COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz",
 """Of the CSV: the keys of a hit in JSON."""
 
 
-@click.command()
+@command(groups={
+    "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
+    "How to compare": ("--encoder", "--all-resolutions", "--exact", "--careful", "--rerank", "--rerank-drift",
+                       "--rerank-mirror", "--near-frequency"),
+    "Which hits": ("-k", "--only-mhz", "--not-mhz", "--only-file", "--not-file", "--only-target", "--only-telescope",
+                   "--after", "--before", "--per-file", "--per-mhz"),
+})
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
               help="Query a range of a file, in the corpus or not; with --f-start and --f-stop.")
@@ -83,6 +90,10 @@ def search(
 
     With --scheduler or --cluster, the workers of a Dask cluster search, which must
     see the corpus under the same path; without, this process does.
+
+    \b
+    Example:
+      lookalike search --file scan.h5 --f-start 1531 --f-stop 1531.1 --rerank
     """
     _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
     if (rerank_drift or rerank_mirror) and not rerank:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.grouped import command
 from pipeline.cli.options import json_option
-from pipeline.cli.output import put, put_json, writing
+from pipeline.cli.output import name_unwritable, put, put_json
 from pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,32 +20,40 @@ if TYPE_CHECKING:
 SUFFIXES = (".h5", ".hdf5", ".fil")
 
 
-@click.command()
+@command(groups={
+    "Signals": ("--signals", "--family", "--snr", "--seed"),
+    "Band and instrument": ("--f-min", "--coarse-channels", "--coarse-width", "--spectra", "--ascending",
+                            "--gain-spread"),
+    "Header": ("--target", "--mjd", "--second"),
+})
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.h5|OUT.fil")
-@click.option("--signals", type=click.IntRange(0), default=96, show_default=True, metavar="N", help="How many signals.")
+@click.option("--signals", type=click.IntRange(0), default=96, show_default=True, metavar="N",
+              help="Number of signals.")
 @click.option("--family", "families", multiple=True, metavar="NAME",
-              help="Only this kind of signals, or random: another each time; may be repeated. Default: the twelve "
-                   "usual ones.")
+              help="Family of the signals. May be repeated. random: another shape for each signal. Default: the twelve "
+                   "standard families.")
 @click.option("--gain-spread", type=click.FloatRange(0, 1), default=0.01, show_default=True, metavar="SHARE",
-              help="Spread of the gain of whole rows; strong interference makes it 0.08.")
+              help="Relative spread of the gain from spectrum to spectrum. Strong interference causes about 0.08.")
 @click.option("--snr", nargs=2, type=float, default=(6.0, 60.0), show_default=True, metavar="LOW HIGH",
-              help="Range of SNR per bin.")
+              help="Lowest and highest signal-to-noise ratio per bin.")
 @click.option("--coarse-channels", type=click.IntRange(1), default=1, show_default=True, metavar="N",
-              help="How many coarse channels.")
+              help="Number of coarse channels.")
 @click.option("--coarse-width", type=click.IntRange(4096), default=2**20, show_default=True, metavar="CHANNELS",
-              help="Fine channels a coarse channel, at least 4096.")
+              help="Width of a coarse channel, in fine channels.")
 @click.option("--spectra", type=click.IntRange(1), default=16, show_default=True, metavar="N",
-              help="How many spectra of 18.25 s.")
+              help="Number of spectra, of 18.25 s each.")
 @click.option("--f-min", type=float, default=1530.0, show_default=True, metavar="MHZ", help="Lower edge of the band.")
-@click.option("--ascending", is_flag=True, help="foff > 0; default: descending, as Breakthrough Listen records.")
-@click.option("--target", default="SIMULATED", show_default=True, metavar="NAME", help="source_name of the header.")
+@click.option("--ascending", is_flag=True,
+              help="Store frequencies in ascending order (foff > 0). Default: descending order, as Breakthrough Listen "
+                   "records.")
+@click.option("--target", default="SIMULATED", show_default=True, metavar="NAME", help="Value of source_name.")
 @click.option("--mjd", type=click.IntRange(1), default=59_000, show_default=True, metavar="DAY",
-              help="UTC day of the start.")
+              help="Day of the start (UTC), as a modified Julian date.")
 @click.option("--second", type=click.IntRange(0, 86_399), default=10_000, show_default=True, metavar="S",
-              help="UTC second of the start.")
+              help="Second of that day (UTC) at which the scan starts.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-              help="Another seed, other noise and signals.")
-@click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+              help="Seed of the random numbers. Another seed gives other noise and signals.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @json_option
 def simulate(
     out: Path, signals: int, families: tuple[str, ...], snr: tuple[float, float], coarse_channels: int,
@@ -53,13 +62,17 @@ def simulate(
 ) -> None:
     """Write a filterbank file with known signals.
 
-    They lie in noise, seen through an instrument like Green Bank's. Prints
-    where each of them is. A file that is there already, which may be an
-    observation, is replaced only with --force.
+    The file contains noise and signals as an instrument like that of Green Bank
+    records them. Prints the frequency and time of each signal. An existing file
+    may be an observation; it is replaced only with --force.
+
+    \b
+    Example:
+      lookalike simulate scan.h5 --signals 20 --snr 10 30 --seed 1
     """
     _check_usage(out, snr, f_min)
     if not force and os.path.lexists(out):
-        raise ConfigError(f"{out}: is there already; name another place, or replace it by --force")
+        raise ConfigError(f"{out}: already exists; choose another file, or replace this one with --force")
     import numpy as np
 
     from pipeline.simulate import FAMILIES, Instrument, fine_header, scatter, simulate_file
@@ -68,7 +81,7 @@ def simulate(
                          ascending=ascending, source_name=target, mjd=mjd, second=second)
     placed = scatter(np.random.default_rng(seed), header, count=signals, families=families or tuple(FAMILIES), snr=snr,
                      coarse_width=coarse_width)
-    with writing(out):
+    with name_unwritable(out):
         truth = simulate_file(out, header, placed, coarse_width=coarse_width, seed=seed,
                               instrument=Instrument(gain_spread=gain_spread))
     if as_json:

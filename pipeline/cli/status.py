@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.support.text import counted, shown
@@ -15,11 +14,19 @@ if TYPE_CHECKING:
     from pipeline.search import CorpusStatus
 
 
-@click.command()
+@command()
 @corpus_option
 @json_option
 def status(corpus: Path, as_json: bool) -> None:
-    """Tell what a corpus holds."""
+    """Show what a corpus contains.
+
+    Prints the number of sources, files, windows and vectors, the reasons why
+    files were not ingested, and the state of the index.
+
+    \b
+    Example:
+      lookalike status --corpus corpus
+    """
     from pipeline.search import open_corpus
 
     counted = open_corpus(corpus).status()
@@ -30,7 +37,7 @@ def status(corpus: Path, as_json: bool) -> None:
 
 
 def lines(status: CorpusStatus) -> list[str]:
-    """Return the status as a person reads it."""
+    """Return the status as lines of text."""
     kept = 100 * status.windows_kept / status.windows_seen if status.windows_seen else 0.0
     classes = ", ".join(f"{count} of {name}" for name, count in status.resolutions.items())
     files = ", ".join(f"{count} {name}" for name, count in status.files.items())
@@ -48,7 +55,7 @@ def lines(status: CorpusStatus) -> list[str]:
 
 
 def _remarks(status: CorpusStatus, key: str) -> str:
-    """Say whether searches compare an encoder's vectors unasked, and how much of the corpus has none of it."""
+    """Return remarks on an encoder: whether searches use it by default, and how many windows lack its vectors."""
     default = ", the default of searches" if key == status.encoder else ""
     lacking = status.sources - status.sources_embedded[key]
     if not lacking:

@@ -7,40 +7,48 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.grouped import command
 from pipeline.cli.output import put, remark
 from pipeline.config import PRECISIONS
 
-TELL_EVERY_S = 10.0
+PROGRESS_INTERVAL_S = 10.0
+"""Least time between two lines of progress."""
 
 
-@click.command()
+@command()
 @click.argument("name", metavar="ENCODER")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE.npz",
-              help="Where the weights go. Default: ENCODER.npz.")
+              help="File to write the weights to. Default: ENCODER.npz.")
 @click.option("--steps", type=click.IntRange(1), default=None, metavar="N",
-              help="Batches to learn from. Default: 4800 of spectral, as the shipped weights had, 4000 of beta-vae.")
+              help="Number of training batches. Default: 4800 for spectral, as for the shipped weights; 4000 for "
+                   "beta-vae.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
-              help="Decides first weights and windows.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto",
-              show_default=True, help="What to compute in; auto: the fastest here. Weights are float32.")
+              help="Seed of the first weights and of the simulated windows.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
+              help="Number format of the computation. auto: the fastest on this machine. The weights are written as "
+                   "float32.")
 def train(name: str, out: Path | None, steps: int | None, seed: int, precision: str) -> None:
-    """Teach an encoder on simulated windows.
+    """Train an encoder on simulated windows.
 
-    ENCODER is spectral or beta-vae. Takes an hour or two on two cores;
-    a GPU is used where Keras sees one. To try what it made on a corpus:
-    lookalike embed --encoder ENCODER --weights FILE.
+    ENCODER is spectral or beta-vae. Training takes one to two hours on two
+    cores. It uses a GPU if Keras finds one. To compute vectors with the new
+    weights, run lookalike embed --encoder ENCODER --weights FILE.
+
+    \b
+    Example:
+      lookalike train spectral --out spectral.npz
     """
     from pipeline.train import STEPS
-    from pipeline.train import train as teach
+    from pipeline.train import train as run_train
 
-    began = told = time.monotonic()
+    began = printed = time.monotonic()
 
     def on_step(step: int, loss: float) -> None:
-        nonlocal told
-        if time.monotonic() - told > TELL_EVERY_S:
-            told = time.monotonic()
-            remark(f"step {step} of {steps or STEPS[name]}, loss {loss:.3f}, {(told - began) / step:.2f} s a step")
+        nonlocal printed
+        if time.monotonic() - printed > PROGRESS_INTERVAL_S:
+            printed = time.monotonic()
+            remark(f"step {step} of {steps or STEPS[name]}, loss {loss:.3f}, {(printed - began) / step:.2f} s per step")
 
     out = out or Path(f"{name}.npz")
-    teach(name, out, steps=steps, seed=seed, precision=precision, on_step=on_step)
+    run_train(name, out, steps=steps, seed=seed, precision=precision, on_step=on_step)
     put(f"{out}: weights of {name}, made in {(time.monotonic() - began) / 60:.0f} min")

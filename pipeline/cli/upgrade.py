@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from pipeline.cli.options import corpus_option, json_option
+from pipeline.cli.grouped import command
+from pipeline.cli.options import corpus_option, dry_run_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.support.text import counted, shown
 
@@ -15,17 +14,21 @@ if TYPE_CHECKING:
     from pipeline.run import Upgrade
 
 
-@click.command()
+@command()
 @corpus_option
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, write nothing.")
+@dry_run_option
 @json_option
 def upgrade(corpus: Path, dry_run: bool, as_json: bool) -> None:
-    """Bring a corpus to the format of this version.
+    """Convert a corpus to the format of this version.
 
-    Replaces the manifest, the identity and corpus.toml where an earlier
-    version wrote them in another form, and tells what it changed. Windows,
-    vectors and the index stay as they are. No source file is read. After an
-    interruption, run it again: it does what is left.
+    Rewrites the manifest, the identity and corpus.toml if an earlier version
+    wrote them in another format, and prints what it changed. Windows, vectors
+    and the index stay unchanged. No source file is read. After an interruption,
+    run the command again: it does the rest.
+
+    \b
+    Example:
+      lookalike upgrade --corpus corpus --dry-run
     """
     from pipeline.run import upgrade as run_upgrade
 
@@ -37,14 +40,14 @@ def upgrade(corpus: Path, dry_run: bool, as_json: bool) -> None:
 
 
 def lines(done: Upgrade, corpus: Path) -> list[str]:
-    """Return what an upgrade changed as a person reads it."""
+    """Return what an upgrade changed, as lines of text."""
     from pipeline.store.layout import pasted
 
-    told = [f"{'would change' if done.dry_run else 'changed'}  {shown(change)}" for change in done.changes]
+    text = [f"{'would change' if done.dry_run else 'changed'}  {shown(change)}" for change in done.changes]
     if done.files_to_read:
         files = counted(done.files_to_read, "file")
-        told.append(f"needs reading of {files}, {done.bytes_to_read:,} bytes: "
+        text.append(f"{files} must be read again, {done.bytes_to_read:,} bytes: "
                     + shown(pasted("lookalike ingest DATA", corpus)))
     if done.dry_run and done.changes:
-        told.append("nothing was written")
-    return told or [f"{shown(corpus)}: is in the format of this version; nothing to do"]
+        text.append("nothing was written")
+    return text or [f"{shown(corpus)}: already has the format of this version; nothing to do"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.cluster_options import place_options
+from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.cli.progress import Show, duration
@@ -20,36 +21,44 @@ if TYPE_CHECKING:
     from pipeline.integrity import Damage, Verification
 
 
-MOST_FOREIGN = 20
-"""Files of other programs that are listed for people."""
+MAX_FOREIGN_LISTED = 20
+"""Files of other programs that the text output lists. JSON lists all."""
 
 
-@click.command()
+@command()
 @corpus_option
-@click.option("--repair", is_flag=True, help="Rebuild what is damaged.")
+@click.option("--repair", is_flag=True, help="Rebuild damaged files.")
 @click.option("--sample", type=click.FloatRange(0, 1, min_open=True), default=1.0, metavar="SHARE",
-              help="Read this share of the objects; each day another, until all have had their turn.")
+              help="Check only this share of the corpus. Each day takes another share, until all objects have been "
+                   "checked. Default: 1, the whole corpus.")
 @place_options
 @json_option
 def verify(
     corpus: Path, repair: bool, sample: float, place: Mapping[str, Any], serial: bool, as_json: bool
 ) -> None:
-    """Read a corpus through and mend what is damaged.
+    """Check the files of a corpus for damage and repair them.
 
-    Every file is compared with its digest, and counts with what the manifest
-    says of them. What is damaged is named, with what to do about it; the exit
-    code is then 5.
+    Compares every file of the corpus with its stored digest, and the number of
+    windows and vectors with the manifest. Prints each damaged file and what to
+    do about it. The exit code is 5 if damage remains.
 
-    --repair makes windows anew from the source's file, if that is as it was,
-    vectors from the stored windows, index segments from the stored vectors,
-    and the manifest from its copy. Nothing else is touched, and what cannot be
-    rebuilt stays as it is. The options that say where tasks run are for this.
+    --repair rebuilds windows from the original file, if that has not changed,
+    vectors from the stored windows, index segments from the stored vectors, and
+    the manifest from its copy. It changes nothing else. A file that cannot be
+    rebuilt stays as it is. Only --repair uses the options under "Where tasks
+    run".
+
+    \b
+    Example:
+      lookalike verify --corpus corpus --repair
     """
+    from pipeline.config import Config
     from pipeline.integrity import verify as run_verify
     from pipeline.store.layout import mending
 
+    run = Config.of_user().override({"run": place}).run if repair else None
     with closing(Show()) as progress:
-        found = run_verify(corpus, sample=sample, repair=repair, place=place, serial=serial, listener=progress)
+        found = run_verify(corpus, sample=sample, repair=repair, run=run, serial=serial, listener=progress)
     if as_json:
         put_json(found.to_json())
     else:
@@ -61,21 +70,23 @@ def verify(
 
 
 def summary(found: Verification) -> list[str]:
-    """Tell what was read, mended, and is damaged."""
+    """Return how much was read, and a line for each file that was repaired, is damaged or is foreign."""
     of = "" if found.objects == found.objects_in_all else f" of {found.objects_in_all:,}"
-    turns = "" if found.objects or not of else f"; it was no object's turn: each has one in {1 / found.sample:.0f} days"
-    as_written = "manifest and identity as written" if turns else (
-        f"{counted(len(found.mended), 'file')} mended, now all as written" if found.mended else "all as written")
+    nothing_due = f"; no object was due, each is checked once in {1 / found.sample:.0f} days"
+    turns = "" if found.objects or not of else nothing_due
+    undamaged = "manifest and identity undamaged" if turns else (
+        f"{counted(len(found.mended), 'file')} repaired, no damage left" if found.mended else "no damage")
     lines = [f"{found.objects:,}{of} objects, {found.bytes_read / 1e9:,.3f} GB, read in {duration(found.elapsed_s)}: "
-             + (f"{counted(len(found.damages), 'file')} damaged" if found.damages else as_written) + turns]
-    lines += [f"mended   {_what(one)}" for one in found.mended]
+             + (f"{counted(len(found.damages), 'file')} damaged" if found.damages else undamaged) + turns]
+    lines += [f"repaired {_damage_line(one)}" for one in found.mended]
     for one in found.damages:
-        lines += [f"damaged  {_what(one)}", f"         {shown(one.remedy)}"]
-    lines += [f"foreign  {shown(path)}: no part of the corpus, left as it is" for path in found.foreign[:MOST_FOREIGN]]
-    if len(found.foreign) > MOST_FOREIGN:
-        lines.append(f"foreign  and {len(found.foreign) - MOST_FOREIGN:,} more: --json lists them")
+        lines += [f"damaged  {_damage_line(one)}", f"         {shown(one.remedy)}"]
+    lines += [f"foreign  {shown(path)}: not part of the corpus, left unchanged"
+              for path in found.foreign[:MAX_FOREIGN_LISTED]]
+    if len(found.foreign) > MAX_FOREIGN_LISTED:
+        lines.append(f"foreign  and {len(found.foreign) - MAX_FOREIGN_LISTED:,} more: --json lists them")
     return [*lines, *(f"note: {shown(note)}" for note in found.notes)]
 
 
-def _what(damage: Damage) -> str:
+def _damage_line(damage: Damage) -> str:
     return f"{damage.kind:<10} {shown(damage.id)}: {shown(str(damage.path))}: {shown(damage.message)}"

@@ -6,20 +6,24 @@ import tempfile
 import time
 from pathlib import Path
 
-import click
-
+from pipeline.cli.grouped import command
 from pipeline.cli.output import put
 
-WIDTH = 2**17
-"""Channels of the file that is scanned: from 65,536 on, coarse channels are flattened stretch by stretch."""
+COARSE_WIDTH = 2**17
+"""Fine channels of the scanned coarse channel. From 65,536 on, other code flattens channels in stretches."""
 
 
-@click.command(name="warm-up")
+@command("warm-up")
 def warm_up() -> None:
-    """Compile what is compiled once a machine.
+    """Compile the numerical code once, before the first run.
 
-    So the first run need not wait for it. For the installation of a machine, or
-    the making of an image; make setup does it.
+    Without it, the first run on a machine compiles this code and takes a minute
+    longer. Run it when you install a machine or build an image. make setup
+    includes it.
+
+    \b
+    Example:
+      lookalike warm-up
     """
     import numpy as np
 
@@ -35,9 +39,9 @@ def warm_up() -> None:
     vectors = rng.standard_normal((1000, 256))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with tempfile.TemporaryDirectory() as folder:
-        path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=WIDTH, source_name="WARM-UP")
-        simulate_file(path, header, scatter(rng, header, count=8), coarse_width=WIDTH)
-        config = ScanConfig(coarse_width=WIDTH)
+        path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=COARSE_WIDTH, source_name="WARM-UP")
+        simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
+        config = ScanConfig(coarse_width=COARSE_WIDTH)
         with open_filterbank(path) as filterbank:
             list(scan(filterbank, tiling_of(filterbank, config), range(1), config))
         segment = build_segment(Path(folder) / "warm-up", vectors, np.zeros(1000), np.arange(1000), ["warm-up"])

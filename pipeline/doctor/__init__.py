@@ -1,4 +1,4 @@
-"""Is this installation, and every worker of a cluster, fit for work? Nothing is changed."""
+"""Check whether this machine, and every worker of a cluster, can do the work. The check changes nothing."""
 
 from pipeline.doctor.checks import Check
 from pipeline.doctor.doctor import Diagnosis, doctor

@@ -1,4 +1,4 @@
-"""What the facts that a process tells of itself (:mod:`pipeline.doctor.facts`) come to: all is well, or what to do."""
+"""Judge the facts about a process (:mod:`pipeline.doctor.facts`): each check is sound, or has a remedy."""
 
 from __future__ import annotations
 
@@ -13,30 +13,36 @@ from pipeline.config import RunConfig
 from pipeline.doctor.facts import THREAD_SETTINGS, Facts
 from pipeline.errors import PrecisionError
 from pipeline.filterbank.find import SUFFIXES
+from pipeline.support.text import counted
 
 Status = Literal["ok", "warn", "fail"]
 
-LEAST_FREE_BYTES = 10 * 2**30
-LEAST_SCRATCH_BYTES = 2**30
-LEAST_OPEN_FILES = 1024
-ALIKE = 1e-3
-"""Largest difference between two machines' vectors of float32; of less precision, the encoder's tolerance is."""
-ESSENTIAL = frozenset({"python", "lookalike", "code", "dask", "distributed", "cloudpickle", "msgpack"})
-"""Where these differ a cluster does not work, or does something else on each machine."""
+MIN_FREE_BYTES = 10 * 2**30
+"""Free disk space for the corpus. Less is a warning."""
+MIN_SCRATCH_BYTES = 2**30
+"""Free disk space for temporary files. Less is a warning."""
+MIN_OPEN_FILES = 1024
+"""Limit of open files of a process. Less is a warning."""
+MAX_VECTOR_DIFFERENCE = 1e-3
+"""Largest difference between the float32 vectors of two machines. The encoder states its own tolerance for other
+number formats."""
+ESSENTIAL_PACKAGES = frozenset({"python", "lookalike", "code", "dask", "distributed", "cloudpickle", "msgpack"})
+"""If versions of these differ, the cluster fails, or its machines compute different results."""
 HERE = "here"
+"""Place of the checks of this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at in one place."""
+    """The result of one check on one machine."""
 
     where: str
-    """``here``, for the machine that asks, or a worker's address."""
+    """``here`` for this process, or the address of a worker."""
     name: str
     status: Status
     message: str
     remedy: str = ""
-    """What to do; empty where all is well."""
+    """What to do about it. Empty if the check is ok."""
 
     def to_json(self) -> dict[str, str]:
         """Record for ``doctor --json``."""
@@ -44,69 +50,80 @@ class Check:
 
 
 def judge(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
-    """Judge what a process told of itself, beside what this one did."""
+    """Yield the checks of one process.
+
+    Parameters
+    ----------
+    where : str
+        Name of the process in the checks.
+    facts : Facts
+        The facts about it.
+    here : Facts
+        The facts about this process, to compare with.
+    """
     yield _versions(where, facts, here)
     if facts.is_outdated and where != HERE:
-        yield Check(where, "restart", "warn", "started before the package was last changed", "start the worker anew")
-    yield _could(where, facts, "plugins", "bitshuffle-LZ4 files decode",
-                 "install hdf5plugin anew, and unset HDF5_PLUGIN_PATH")
+        yield Check(where, "restart", "warn", "started before the package was last changed", "restart the worker")
+    yield _attempted(where, facts, "plugins", "bitshuffle-LZ4 files can be decoded",
+                     "reinstall hdf5plugin, and unset HDF5_PLUGIN_PATH")
     yield _encoder(where, facts, here)
-    yield _could(where, facts, "precisions", f"{facts.processor}; vectors can be computed in "
-                 f"{' and '.join(facts.precisions)}", "install openvino anew")
+    yield _attempted(where, facts, "precisions", f"{facts.processor}; vectors can be computed in "
+                     f"{' and '.join(facts.precisions)}", "reinstall openvino")
     yield from _paths(where, facts, here)
     yield from _limits(where, facts)
 
 
 def judge_worker(where: str, facts: Facts, worker: Mapping[str, Any], run: RunConfig) -> Iterator[Check]:
-    """Judge a worker by what its scheduler says of it, too."""
+    """Yield the checks of a worker that need the scheduler's record ``worker`` of it."""
     offers = offers_gpu(worker)
     if offers and not facts.gpus:
         why = facts.errors.get("gpu", "none was found")
         yield Check(where, "gpu", "fail", f"offers the resource GPU, but Keras sees no GPU ({why})",
-                    "see to the driver (nvidia-smi) and install lookalike[gpu]; or start it without --resources GPU=1")
+                    "check the driver (nvidia-smi) and install lookalike[gpu]; or start the worker without "
+                    "--resources GPU=1")
     elif facts.has_gpu and not offers:
-        yield Check(where, "gpu", "warn", "has a GPU that it does not offer", "start it with --resources GPU=1")
+        yield Check(where, "gpu", "warn", "has a GPU, but does not offer it", "start the worker with --resources GPU=1")
     else:
         yield Check(where, "gpu", "ok", f"computes on {', '.join(facts.gpus)}" if offers else "no GPU")
     threads, limit = worker["nthreads"], worker["memory_limit"] or 0
     least = run.worker_memory_gb * 1e9
     if 0 < limit / threads < 0.99 * least:
-        yield Check(where, "memory", "warn", f"{limit / threads / 1e9:.2f} GB a thread, worker_memory_gb is "
-                    f"{run.worker_memory_gb:g}", "start fewer workers, or raise --memory-limit")
+        yield Check(where, "memory", "warn", f"{limit / threads / 1e9:.2f} GB per thread, less than worker_memory_gb = "
+                    f"{run.worker_memory_gb:g}", "start fewer workers with a higher --memory-limit")
     else:
         yield Check(where, "memory", "ok", f"{limit / 1e9:.1f} GB" if limit else "no limit")
     unset = [name for name in THREAD_SETTINGS if facts.threads.get(name) != "1"]
     if threads > 1 and not offers:
-        yield Check(where, "threads", "warn", f"{threads} threads a process, and HDF5 decodes in one of them at a time",
+        yield Check(where, "threads", "warn", f"{threads} threads per process, but HDF5 decodes in one at a time",
                     f"start {threads} workers with --nthreads 1 instead")
     elif unset and not offers:
-        yield Check(where, "threads", "warn", f"{', '.join(unset)} {'is' if len(unset) == 1 else 'are'} not 1: "
-                    "processes get in each other's way", "set them in the workers' environment")
+        yield Check(where, "threads", "warn", f"{', '.join(unset)} {'is' if len(unset) == 1 else 'are'} not 1, so "
+                    "worker processes compete for the cores", "set each to 1 in the environment of the workers")
     else:
-        yield Check(where, "threads", "ok", f"{threads} a process")
+        yield Check(where, "threads", "ok", f"{counted(threads, 'thread')} per process")
 
 
 def judge_here(facts: Facts, run: RunConfig) -> Iterator[Check]:
-    """Judge this machine as one that starts workers of its own."""
+    """Yield the checks of this machine as one on which a run starts workers."""
     if facts.has_gpu and not facts.gpus:
         yield Check(HERE, "gpu", "warn", "the machine has a GPU, but Keras sees none",
-                    "see to the driver (nvidia-smi) and install lookalike[gpu]")
+                    "check the driver (nvidia-smi) and install lookalike[gpu]")
     else:
         yield Check(HERE, "gpu", "ok", f"computes on {', '.join(facts.gpus)}" if facts.gpus else "no GPU")
     workers = run.workers or os.cpu_count() or 1
     need = workers * run.worker_memory_gb * 1e9
     is_enough = facts.memory_bytes >= need
     yield Check(HERE, "memory", "ok" if is_enough else "warn", f"{facts.memory_bytes / 1e9:,.1f} GB; {workers} workers "
-                f"here may take {need / 1e9:,.1f} GB", "" if is_enough else "start fewer of them with --workers")
+                f"may use {need / 1e9:,.1f} GB", "" if is_enough else "start fewer workers with --workers")
 
 
 def offers_gpu(worker: Mapping[str, Any]) -> bool:
-    """Tell whether a worker, as its scheduler knows it, offers the resource GPU."""
+    """Return True if the scheduler's record of a worker offers the resource GPU."""
     return bool(worker.get("resources", {}).get("GPU", 0) >= 1)
 
 
-def _could(where: str, facts: Facts, name: str, done: str, remedy: str) -> Check:
-    """Tell whether something was done without an error."""
+def _attempted(where: str, facts: Facts, name: str, done: str, remedy: str) -> Check:
+    """Return a failed check with the error of an attempt, or an ok check with the message ``done``."""
     if name in facts.errors:
         return Check(where, name, "fail", facts.errors[name], remedy)
     return Check(where, name, "ok", done)
@@ -116,77 +133,84 @@ def _versions(where: str, facts: Facts, here: Facts) -> Check:
     differ = [name for name, version in here.versions.items() if facts.versions.get(name, "") != version]
     if not differ:
         shown_here = f"Python {here.versions['python']}, lookalike {here.versions['lookalike']}"
-        return Check(where, "versions", "ok", shown_here if where == HERE else "as here")
-    told = ", ".join(f"{name} {facts.versions.get(name) or 'missing'} (here {here.versions[name] or 'missing'})"
-                     for name in differ)
-    return Check(where, "versions", "warn" if ESSENTIAL.isdisjoint(differ) else "fail", told,
-                 "install the same package and its dependencies as here")
+        return Check(where, "versions", "ok", shown_here if where == HERE else "the same as here")
+    pairs = ", ".join(f"{name} {facts.versions.get(name) or 'missing'} (here {here.versions[name] or 'missing'})"
+                      for name in differ)
+    return Check(where, "versions", "warn" if ESSENTIAL_PACKAGES.isdisjoint(differ) else "fail", pairs,
+                 "install the same versions of all packages as here")
 
 
 def _encoder(where: str, facts: Facts, here: Facts) -> Check:
     if "encoder" in facts.errors or facts.spec is None or facts.vectors is None:
-        why = facts.errors.get("encoder", "gave no vectors")
-        return Check(where, "encoder", "fail", why, "ask for another precision, or leave this machine out"
+        why = facts.errors.get("encoder", "it computed no vectors")
+        return Check(where, "encoder", "fail", why, "choose another precision, or do not use this machine"
                      if why.startswith(PrecisionError.__name__) else
-                     "see to its weights, and to the libraries it needs")
+                     "check its weights, and the libraries that it needs")
     if here.spec is None or here.vectors is None:
         return Check(where, "encoder", "ok", facts.spec.key)
     if facts.spec != here.spec:
-        return Check(where, "encoder", "fail", f"is {facts.spec.key}, here {here.spec.key}",
-                     "give every machine the same package and weights")
+        return Check(where, "encoder", "fail", f"is {facts.spec.key}, but {here.spec.key} here",
+                     "install the same package and weights on every machine")
     difference = float(np.abs(facts.vectors - here.vectors).max())
-    if not difference <= (ALIKE if facts.spec.precision == "float32" else facts.spec.tolerance):
+    if not difference <= (MAX_VECTOR_DIFFERENCE if facts.spec.precision == "float32" else facts.spec.tolerance):
         return Check(where, "encoder", "fail", f"{facts.spec.key}: vectors differ by {difference:.2g} from those here",
-                     "its libraries compute otherwise: install the same versions as here")
+                     "install the same versions of all libraries as here")
     return Check(where, "encoder", "ok", facts.spec.key)
 
 
 def _paths(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
-    """Judge whether corpus and data are seen."""
+    """Yield whether corpus and data can be used."""
     if facts.corpus_free_bytes >= 0:
-        yield _could(where, facts, "corpus", "is seen and can be written",
-                     "mount its file system there under the same path, writable")
+        yield _attempted(where, facts, "corpus", "can be read and written",
+                         "mount its file system under the same path, with write access")
     for path, count in facts.entries.items():
         expected = here.entries.get(path, count)
         if f"data {path}" in facts.errors:
             yield Check(where, "data", "fail", facts.errors[f"data {path}"],
-                        "mount its file system there under the same path, and see to its permissions")
+                        "mount its file system under the same path, and check its permissions")
         elif count != expected:
-            yield Check(where, "data", "warn", f"{path} has {count:,} entries, here {expected:,}",
-                        "if nothing is being written there now, it is another folder: mount the same one")
+            yield Check(where, "data", "warn", f"{path} has {count:,} entries, but {expected:,} here",
+                        "unless files are being written there now, it is another folder: mount the same one")
         else:
-            yield Check(where, "data", "ok", f"{path} is seen")
+            yield Check(where, "data", "ok", f"{path} can be read")
     if facts.opens_sample or "sample" in facts.errors:
-        yield _could(where, facts, "sample", "a file of the data opens", "see to the file and its permissions")
+        yield _attempted(where, facts, "sample", "a file of the data can be opened",
+                         "check the file and its permissions")
     elif facts.entries:
-        yield Check(where, "sample", "warn", "not checked: no filterbank file is found in the data",
-                    f"name a file, or a folder that holds one ({', '.join(SUFFIXES)})")
+        yield Check(where, "sample", "warn", "not checked: the data contains no filterbank file",
+                    f"name a filterbank file, or a folder that contains one ({', '.join(SUFFIXES)})")
 
 
 def _limits(where: str, facts: Facts) -> Iterator[Check]:
-    """Judge disks, files, caches and libraries."""
-    for name, folder, free, least in (("disk", "the corpus", facts.corpus_free_bytes, LEAST_FREE_BYTES),
-                                      ("scratch", facts.scratch, facts.scratch_free_bytes, LEAST_SCRATCH_BYTES)):
+    """Yield whether disk space, open files, the cache of numba and libgomp suffice."""
+    for name, folder, free, least in (("disk", "the corpus", facts.corpus_free_bytes, MIN_FREE_BYTES),
+                                      ("scratch", facts.scratch, facts.scratch_free_bytes, MIN_SCRATCH_BYTES)):
         if free >= 0:
             yield Check(where, name, "ok" if free >= least else "warn", f"{free / 1e9:,.1f} GB free for {folder}",
-                        "" if free >= least else "make room")
-    few = facts.open_files < LEAST_OPEN_FILES
-    yield Check(where, "open files", "warn" if few else "ok", f"up to {facts.open_files:,}",
-                f"raise it to {LEAST_OPEN_FILES:,} (ulimit -n)" if few else "")
+                        "" if free >= least else "free disk space")
+    too_few = facts.open_files < MIN_OPEN_FILES
+    yield Check(where, "open files", "warn" if too_few else "ok", f"at most {facts.open_files:,} at a time",
+                f"raise the limit to {MIN_OPEN_FILES:,} (ulimit -n)" if too_few else "")
     yield _numba_cache(where, facts)
-    yield Check(where, "libgomp", "ok" if facts.has_libgomp else "warn", "there" if facts.has_libgomp else "is missing",
-                "" if facts.has_libgomp else "install the system's package libgomp1")
+    if facts.has_libgomp:
+        yield Check(where, "libgomp", "ok", "installed")
+    else:
+        yield Check(where, "libgomp", "warn", "missing", "install the system package libgomp1")
 
 
 def _numba_cache(where: str, facts: Facts) -> Check:
-    """Judge where compiled code is kept: it runs as it is read, so never where others can write."""
+    """Return whether compiled code has a folder that only this user can write to.
+
+    Reading compiled code runs it. So a folder that other users can write to is not used.
+    """
     if facts.numba_refused:
         folder, (fault, remedy) = next(iter(facts.numba_refused.items()))
         more = f" and {len(facts.numba_refused) - 1} more folders" if len(facts.numba_refused) > 1 else ""
-        kept = f"compiled code is kept in {facts.numba_cache}" if facts.numba_cache else "every process compiles anew"
-        return Check(where, "numba cache", "warn", f"{folder}{more} not used, for others can write what is run from "
-                     f"there: {fault}; {kept}", f"delete the compiled code in it (*.nbi, *.nbc), then: {remedy}")
+        kept = f"{facts.numba_cache} is used instead" if facts.numba_cache else "every process compiles for itself"
+        return Check(where, "numba cache", "warn", f"not used, because other users could write code there: {folder}"
+                     f"{more} ({fault}); {kept}",
+                     f"delete the compiled code in {folder} (*.nbi, *.nbc), then: {remedy}")
     if not facts.numba_cache:
-        return Check(where, "numba cache", "warn", "none can be written: every process compiles anew",
-                     "make a folder that only you can write (mkdir -m 700), and set NUMBA_CACHE_DIR to it")
+        return Check(where, "numba cache", "warn", "no folder can be written to, so every process compiles for itself",
+                     "make a folder that only you can write to (mkdir -m 700), and set NUMBA_CACHE_DIR to it")
     return Check(where, "numba cache", "ok", facts.numba_cache)

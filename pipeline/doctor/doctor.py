@@ -1,4 +1,4 @@
-"""Doctor: is this installation, and every worker of a cluster, fit for work? Nothing is changed."""
+"""Ask this machine and every worker for facts, and check them. Nothing is changed."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
 from pipeline.errors import CorpusDamaged
 from pipeline.execute.cluster import connected
 from pipeline.filterbank.find import SUFFIXES
-from pipeline.run.preconditions import settled
+from pipeline.run import settled
 from pipeline.store.layout import STAGING
 from pipeline.support.safe_files import refuse_link, remove_tree
 
-ANSWER_S = 180.0
-"""How long a worker may take to answer: it may have to load TensorFlow from a slow disk."""
-_ASKABLE = "__import__('pipeline.doctor.facts', fromlist=['examine']).examine.__name__"
-MOST_CLOCK_S = 2.0
-"""Clocks may differ so much: files are told to be old, and leases to be stale, by them."""
+MAX_ANSWER_S = 180.0
+"""Time for a worker to answer. It may have to load TensorFlow from a slow disk."""
+_FIND_EXAMINE = "__import__('pipeline.doctor.facts', fromlist=['examine']).examine.__name__"
+MAX_CLOCK_OFFSET_S = 2.0
+"""Largest difference between two clocks. The age of files and of locks depends on the clocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All checks, those of this machine first."""
+    """The results of all checks."""
 
     checks: tuple[Check, ...]
+    """Checks of this machine first, then those of each worker."""
     workers: int
+    """Number of workers of the cluster."""
 
     @property
     def exit_code(self) -> int:
-        """1 where a check has failed, else 0."""
+        """1 if a check failed, otherwise 0."""
         return int(any(check.status == "fail" for check in self.checks))
 
     def to_json(self) -> dict[str, Any]:
@@ -51,23 +53,23 @@ def doctor(
     client: Any = None,
     *,
     place: Mapping[str, Any] | None = None,
-    answer_s: float = ANSWER_S,
+    answer_s: float = MAX_ANSWER_S,
 ) -> Diagnosis:
-    """Examine this machine, and every worker of a cluster where one is named.
+    """Check this machine, and every worker of a cluster if one is named.
 
     Parameters
     ----------
     corpus : path, optional
-        Must be seen by all under this path, and writable. Need not be a corpus yet.
+        Folder of the corpus. Every machine must be able to read and write it under this path. It may not exist yet.
     data : sequence of path
-        Folders and files that all must see.
+        Folders and files that every machine must be able to read under these paths.
     client : distributed.Client, optional
-        Whose workers to examine; None for those of ``place``.
+        Client of the cluster to check. None: the cluster of ``place``.
     place : mapping, optional
-        What to override the user's ``[run]`` with (:mod:`pipeline.user_settings`); without a scheduler or cluster in
-        either, only this machine.
+        Key → value that overrides the user's ``[run]`` (:mod:`pipeline.user_settings`). If neither names a scheduler
+        or a cluster, only this machine is checked.
     answer_s : float
-        How long each worker may take.
+        Seconds for a worker to answer.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def doctor(
     Raises
     ------
     ConfigError
-        A configuration file cannot be read, or no scheduler answers.
+        A configuration file cannot be read, or the scheduler does not answer.
     """
     root = None if corpus is None else Path(corpus).absolute()
     config = (Config.of_user() if root is None else Config.load(root)).override({"run": place or {}})
@@ -95,16 +97,16 @@ def doctor(
                 checks += judge_worker(address, facts, workers[address], config.run)
                 checks.append(_clock(address, found))
                 if token is not None and "corpus" not in facts.errors:
-                    checks.append(_seen_back(address, facts, token))
+                    checks.append(_check_shared_corpus(address, facts, token))
             else:
                 checks.append(Check(address, "answer", "fail", facts,
-                                    "look at the worker's log; start it anew, with the same package as here"))
+                                    "read the worker's log, and restart it with the same package as here"))
     return Diagnosis(tuple(checks), len(workers))
 
 
 @contextmanager
 def _connection(client: Any, run: RunConfig, place: Mapping[str, Any]) -> Iterator[Any]:
-    """Give a client of the cluster that is to be examined; None where none is named."""
+    """Yield a client of the cluster to check; None if no cluster is named."""
     if client is not None or not (run.scheduler or run.cluster != "local" or place.get("workers")):
         yield client
         return
@@ -114,28 +116,31 @@ def _connection(client: Any, run: RunConfig, place: Mapping[str, Any]) -> Iterat
 
 @contextmanager
 def _token(root: Path | None, checks: list[Check]) -> Iterator[Path | None]:
-    """Make a folder in the corpus for others to find; note whether that can be done."""
+    """Make a temporary folder in the corpus, for workers to read from and write to; None if that is impossible.
+
+    Adds a check to ``checks`` if the corpus does not exist, or if the folder cannot be made.
+    """
     if root is None or not root.exists():
         if root is not None:
-            there = next(folder for folder in root.parents if folder.exists())
-            can = os.access(there, os.W_OK)
-            checks.append(Check(HERE, "corpus place", "ok" if can else "fail", f"{root} is not there yet",
-                                "" if can else f"{there} cannot be written to: see to its permissions"))
+            parent = next(folder for folder in root.parents if folder.exists())
+            is_writable = os.access(parent, os.W_OK)
+            checks.append(Check(HERE, "corpus place", "ok" if is_writable else "fail", f"{root} does not exist yet",
+                                "" if is_writable else f"{parent} cannot be written to: check its permissions"))
         yield None
         return
     token = (root / STAGING if (root / STAGING).is_dir() else root) / f"doctor-{uuid4().hex}"
     try:
-        if token.parent != root:  # the root may be a link: the user has named it
+        if token.parent != root:  # the root itself may be a link, because the user has named it
             refuse_link(token.parent)
         token.mkdir()
         (token / "client").write_bytes(b"here")
     except OSError as error:
         checks.append(Check(HERE, "corpus place", "fail", f"{root} cannot be written to ({error.strerror})",
-                            "see to its permissions, or name another corpus"))
+                            "check its permissions, or choose another folder"))
         yield None
         return
     except CorpusDamaged as error:
-        checks.append(Check(HERE, "corpus place", "fail", str(error), "put a folder in the place of the link"))
+        checks.append(Check(HERE, "corpus place", "fail", str(error), "replace the link by a folder"))
         yield None
         return
     try:
@@ -145,7 +150,7 @@ def _token(root: Path | None, checks: list[Check]) -> Iterator[Path | None]:
 
 
 def _sample(paths: Sequence[Path]) -> Path | None:
-    """Find one filterbank file, soon: an archive is not walked to its end for it."""
+    """Return the first filterbank file of the data; the search stops there and does not walk a whole archive."""
     for path in paths:
         for place, folders, names in os.walk(path) if path.is_dir() else [(str(path.parent), [], [path.name])]:
             folders.sort()
@@ -158,7 +163,7 @@ def _sample(paths: Sequence[Path]) -> Path | None:
 def _answers(
     client: Any, workers: Mapping[str, Any], questions: Questions, answer_s: float
 ) -> Iterator[tuple[str, Facts | str]]:
-    """Ask every worker at once; yield its facts, or why there are none."""
+    """Ask all workers at the same time; yield the address and the facts of each, or the reason why there are none."""
     unable = _unable(client, answer_s) if workers else {}
     yield from ((address, unable[address]) for address in workers if address in unable)
     asked = {address: client.submit(examine, replace(questions, asks_gpu=offers_gpu(worker)), workers=[address],
@@ -170,41 +175,44 @@ def _answers(
             yield address, future.result(timeout=max(0.1, deadline - time.monotonic()))
         except TimeoutError:
             future.cancel(force=True)
-            yield address, (f"no answer within {answer_s:g} s: it is busy with other work, stuck, or has gone")
-        except Exception as error:  # the process died of it, or raised what is no Exception there
+            yield address, (f"no answer within {answer_s:g} s: the worker is busy, hangs, or has gone")
+        except Exception as error:  # the process died, or its exception was no Exception
             yield address, f"failed to answer ({type(error).__name__}: {error})"
 
 
 def _unable(client: Any, answer_s: float) -> dict[str, str]:
-    """Find the workers without this package, or with one that cannot be asked: address → what they raised.
+    """Return the workers that lack this package, or have a version without the task: address → the error.
 
-    A task that a worker cannot load would come back as nothing at all.
+    Dask would return no result, and no error, for a task that a worker cannot import.
     """
-    with suppress(TimeoutError):  # one does not answer: it is found by what it is asked next
-        found = client.sync(client._run, eval, _ASKABLE, on_error="return", callback_timeout=answer_s)
-        return {address: f"cannot do a task of this package ({type(error).__name__}: {error})"
+    with suppress(TimeoutError):  # a worker that does not answer is reported by the next question
+        found = client.sync(client._run, eval, _FIND_EXAMINE, on_error="return", callback_timeout=answer_s)
+        return {address: f"cannot run a task of this package ({type(error).__name__}: {error})"
                 for address, error in found.items() if isinstance(error, BaseException)}
     return {}
 
 
 def _clock(where: str, client: Any) -> Check:
-    """Ask a worker for the time, and compare it with the time here: half of the way there and back is not known."""
+    """Compare the clock of a worker with the clock here.
+
+    The answer arrives after an unknown delay, so half of the round trip counts as uncertainty.
+    """
     before = time.time()
     try:
         theirs = client.submit(now, workers=[where], allow_other_workers=False, pure=False).result(timeout=30)
-    except Exception as error:  # it has gone meanwhile
-        return Check(where, "clock", "fail", f"no answer ({type(error).__name__})", "look at the worker's log")
+    except Exception as error:  # the worker has gone in the meantime
+        return Check(where, "clock", "fail", f"no answer ({type(error).__name__})", "read the worker's log")
     after = time.time()
-    offset, unsure = theirs - (before + after) / 2, (after - before) / 2
-    if abs(offset) - unsure <= MOST_CLOCK_S:
-        return Check(where, "clock", "ok", "as here" if abs(offset) < 1 else f"{offset:+.1f} s")
-    return Check(where, "clock", "warn", f"{offset:+.1f} s off", "set it by NTP (timedatectl)")
+    offset, uncertainty = theirs - (before + after) / 2, (after - before) / 2
+    if abs(offset) - uncertainty <= MAX_CLOCK_OFFSET_S:
+        return Check(where, "clock", "ok", "the same as here" if abs(offset) < 1 else f"{offset:+.1f} s")
+    return Check(where, "clock", "warn", f"{offset:+.1f} s off", "synchronise it by NTP (timedatectl)")
 
 
-def _seen_back(where: str, facts: Facts, token: Path) -> Check:
-    """Look for what a worker has written into the corpus."""
+def _check_shared_corpus(where: str, facts: Facts, token: Path) -> Check:
+    """Check that the file which a worker has written into the corpus appears here."""
     written = {path.read_text() for path in token.iterdir() if path.name != "client"}
     if f"{facts.host} {facts.pid}" in written:
-        return Check(where, "corpus write", "ok", "what it writes is seen here")
-    return Check(where, "corpus write", "fail", "what it writes into the corpus is not seen here",
+        return Check(where, "corpus write", "ok", "a file that it writes appears here")
+    return Check(where, "corpus write", "fail", "a file that it writes into the corpus does not appear here",
                  "mount the same file system on all machines")

@@ -1,6 +1,6 @@
-"""What one process of an installation can do: facts, gathered on the client and on every worker alike.
+"""Collect facts about one process, here and on every worker.
 
-:mod:`pipeline.doctor.doctor` compares and judges them. Nothing is raised: what fails is a fact, too.
+:mod:`pipeline.doctor.checks` judges them. Nothing is raised: an error is a fact, too.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pipeline
-from pipeline import processor, tasks
+from pipeline import tasks
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, precisions_here
+from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, supported_precisions
 from pipeline.filterbank import FoundFile, open_filterbank, write_filterbank
 from pipeline.model import EncoderSpec, Header, SourceReport
 from pipeline.store import corpus_encoder
+from pipeline.support import processor
 from pipeline.support.compiled import cache_folder, refused_folders
 
 PACKAGES = ("numpy", "h5py", "hdf5plugin", "keras", "tensorflow", "openvino", "numba", "zarr", "pynndescent", "dask",
@@ -46,72 +47,75 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What a process is asked. The same for all."""
+    """What a process is asked to examine. All processes get the same questions, except ``asks_gpu``."""
 
     fixtures: tuple[bytes, ...]
-    """Files as the client writes them, of :func:`fixture_power`."""
+    """Contents of filterbank files that the client wrote from :func:`fixture_power`."""
     encoder: EncoderConfig
     scan: ScanConfig
     corpus: Path | None = None
     token: Path | None = None
-    """A folder that the client has made in the corpus, for others to find and write into."""
+    """Temporary folder that the client has made in the corpus, for the process to read from and write to."""
     data: tuple[Path, ...] = ()
     sample: Path | None = None
-    """A file of the data."""
+    """A filterbank file of the data, to open."""
     asks_gpu: bool = False
-    """True for a worker that says it has one; where the machine shows one, Keras is asked anyway."""
+    """True for a worker that offers a GPU. Keras is also asked if the machine has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a process answers."""
+    """The answers of a process."""
 
     host: str
     pid: int
     versions: Mapping[str, str]
-    """Package → version; ``python`` and this package's own ``code`` among them. Empty for what is not installed."""
+    """Package → version, empty if it is not installed. Includes ``python``, and ``code``: a digest of this package."""
     spec: EncoderSpec | None = None
     vectors: NDArray[np.float32] | None = None
-    """What the encoder makes of :func:`fixture_cutouts`."""
+    """Vectors (4, dimension) of :func:`fixture_cutouts`."""
     gpus: tuple[str, ...] = ()
+    """GPUs that Keras can use."""
     has_gpu: bool = False
-    """True where the machine shows a GPU, whether or not Keras can use it."""
+    """True if the machine has a GPU, whether or not Keras can use it."""
     processor: str = ""
-    """Its name, its instruction set, and what the environment holds down."""
+    """Name and instruction set of the processor, and limits that the environment sets."""
     precisions: tuple[str, ...] = ()
-    """What the encoder can compute in here."""
+    """Number formats in which the encoder can compute on this machine."""
     entries: Mapping[str, int] = field(default_factory=dict)
-    """Data folder → how many entries it lists."""
+    """Folder of the data → number of its entries; −1 if it cannot be read."""
     opens_sample: bool = False
-    """True where a file of the data was opened; False where none could be, or there was none to open."""
+    """True if a file of the data was opened. False if that failed, or if there was none."""
     open_files: int = 0
+    """Limit of open files of the process."""
     corpus_free_bytes: int = -1
-    """−1 where that is not known."""
+    """−1 if unknown."""
     scratch: str = ""
+    """Folder of temporary files."""
     scratch_free_bytes: int = -1
     numba_cache: str = ""
-    """Folder that compiled code is kept in; empty where there is none."""
+    """Folder of compiled code; empty if there is none."""
     numba_refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Folders that it is not kept in, for others can write them → what they are like, and what to do."""
+    """Folder that is not used because other users can write to it → (fault, remedy)."""
     memory_bytes: int = 0
-    """Of the machine."""
+    """Memory of the machine."""
     has_libgomp: bool = True
     is_outdated: bool = False
-    """True where the package on disk is newer than the process, which still runs what it has loaded."""
+    """True if the package on disk is newer than the process, which still runs the older code."""
     threads: Mapping[str, str] = field(default_factory=dict)
-    """Those of :data:`THREAD_SETTINGS` that are set."""
+    """Variables of :data:`THREAD_SETTINGS` that are set → value."""
     errors: Mapping[str, str] = field(default_factory=dict)
-    """What could not be done, and why."""
+    """Name of an attempt that failed → the error."""
 
 
 def fixture_power() -> NDArray[np.float32]:
-    """Samples (spectra, channels) of the fixtures: whole numbers that 8 bits hold."""
+    """Return the samples (spectra, channels) of the fixtures: whole numbers that fit into 8 bits."""
     shape = (FIXTURE_HEADER.nsamples, FIXTURE_HEADER.nchans)
     return np.rint(np.random.default_rng(7).gamma(102, 1, shape)).astype(np.float32)
 
 
 def fixture_files() -> tuple[bytes, ...]:
-    """Return small filterbank files of 32 bits, decoded by this package, and of 8, decoded by HDF5's plugin."""
+    """Return two small filterbank files: one of 32 bits, decoded by this package, one of 8 bits, decoded by HDF5."""
     with tempfile.TemporaryDirectory() as folder:
         return tuple(
             write_filterbank(Path(folder) / f"{nbits}.h5", fixture_power(), replace(FIXTURE_HEADER, nbits=nbits))
@@ -120,23 +124,23 @@ def fixture_files() -> tuple[bytes, ...]:
 
 
 def fixture_cutouts(scan: ScanConfig) -> NDArray[np.uint8]:
-    """Return windows (4, T, F) for the encoder."""
+    """Return random cutouts (4, T, F) uint8 for the encoder."""
     return np.random.default_rng(7).integers(0, 256, (4, scan.integrations, scan.window), dtype=np.uint8)
 
 
 def now() -> float:
-    """Return this machine's time, in Unix seconds."""
+    """Return the time of this machine in Unix seconds."""
     return time.time()
 
 
 def examine(questions: Questions) -> Facts:
-    """Answer questions in this process; takes the seconds in which the encoder loads."""
+    """Answer the questions in this process. Takes some seconds, because the encoder is loaded."""
     errors: dict[str, str] = {}
 
     def attempt(name: str, action: Callable[[], _T], otherwise: _T) -> _T:
         try:
             return action()
-        except Exception as error:  # whatever it is, it is what is to be told
+        except Exception as error:  # any error is an answer
             errors[name] = f"{type(error).__name__}: {error}"
             return otherwise
 
@@ -144,7 +148,7 @@ def examine(questions: Questions) -> Facts:
     attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
     no_precisions: tuple[str, ...] = ()
-    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), no_precisions)
+    precisions = attempt("precisions", lambda: supported_precisions(questions.encoder.name), no_precisions)
     no_devices: list[str] = []
     nothing_refused: dict[str, tuple[str, str]] = {}
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
@@ -158,7 +162,7 @@ def examine(questions: Questions) -> Facts:
     scratch = tempfile.gettempdir()
     return Facts(
         socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(),
-        processor.described(), precisions, entries, opens_sample,
+        processor.describe(), precisions, entries, opens_sample,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         corpus_free_bytes=attempt("disk", lambda: _free(corpus), -1) if corpus is not None else -1,
         scratch=scratch,
@@ -174,7 +178,7 @@ def examine(questions: Questions) -> Facts:
 
 
 def versions() -> dict[str, str]:
-    """Return versions of all that must be alike on every machine."""
+    """Return the versions that must be equal on every machine."""
     return {"python": platform.python_version(), "lookalike": pipeline.__version__, "code": _code_digest(),
             **{name: _version(name) for name in PACKAGES}}
 
@@ -187,7 +191,7 @@ def _version(name: str) -> str:
 
 
 def _code_digest() -> str:
-    """Digest of this package's own source: a version is the same for weeks of changes."""
+    """Return a digest of this package's source. The version number stays the same between releases."""
     root = Path(pipeline.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -196,7 +200,7 @@ def _code_digest() -> str:
 
 
 def _is_outdated() -> bool:
-    """Compare when the package was changed with when this process began, where the system tells (Linux)."""
+    """Return True if the package was changed after this process started. Always False outside Linux."""
     began = Path(f"/proc/{os.getpid()}")
     changed = max(path.stat().st_mtime for path in Path(pipeline.__file__).parent.rglob("*.py"))
     return began.exists() and began.stat().st_ctime < changed
@@ -210,7 +214,7 @@ def _decode(contents: Sequence[bytes]) -> None:
             with open_filterbank(path) as filterbank:
                 power = filterbank.read(0, FIXTURE_HEADER.nsamples, 0, FIXTURE_HEADER.nchans)
         if not np.array_equal(power, fixture_power()):
-            raise ValueError("a file decodes to other samples than were written")
+            raise ValueError("a file decodes to samples that differ from those that were written")
 
 
 def _encode(questions: Questions) -> tuple[EncoderSpec, NDArray[np.float32]]:
@@ -221,7 +225,7 @@ def _encode(questions: Questions) -> tuple[EncoderSpec, NDArray[np.float32]]:
 
 
 def _exchange(token: Path) -> None:
-    """Find what the client has written and write something beside it."""
+    """Read the file of the client, and write another one beside it."""
     (token / "client").read_bytes()
     (token / uuid4().hex).write_bytes(f"{socket.gethostname()} {os.getpid()}".encode())
 

@@ -37,7 +37,7 @@ def check(lookalike: Lookalike, ran: Ran, folder: Path, truth: dict[Path, list[T
     """Check the demo's last lines against the truth, and its search against the command it shows."""
     assert (ran.code, ran.err) == (0, "")
     *_, count, picture, seconds = ran.out.splitlines()
-    found = re.fullmatch(rf"The query is a {FAMILY}; (\d+) of its (\d+) hits were put there as one\.", count)
+    found = re.fullmatch(rf"The query is a {FAMILY} signal; (\d+) of its (\d+) hits are {FAMILY} signals\.", count)
     assert found is not None
     assert picture == f"Picture: {folder}/gallery.png"
     assert (folder / "gallery.png").read_bytes().startswith(b"\x89PNG")
@@ -99,4 +99,4 @@ def test_the_whole_demo(lookalike: Lookalike, tmp_path: Path, monkeypatch: pytes
     ran = lookalike("demo", tmp_path / "demo", "--serial")
     check(lookalike, ran, tmp_path / "demo", made[0])
     assert " vectors of 6 sources" in ran.out
-    assert "; 10 of its 10 hits were put there as one." in ran.out
+    assert f"; 10 of its 10 hits are {FAMILY} signals." in ran.out

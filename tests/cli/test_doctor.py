@@ -17,10 +17,10 @@ def test_this_machine_is_examined(lookalike: Lookalike, corpus: Path, data: Path
     ran = lookalike("doctor", "--corpus", corpus, "--data", data)
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
-    assert "ok   plugins      here: bitshuffle-LZ4 files decode" in lines
+    assert "ok   plugins      here: bitshuffle-LZ4 files can be decoded" in lines
     assert "ok   encoder      here: power-spectrum-v1" in lines
-    assert f"ok   data         here: {data} is seen" in lines
-    assert "ok   sample       here: a file of the data opens" in lines
+    assert f"ok   data         here: {data} can be read" in lines
+    assert "ok   sample       here: a file of the data can be opened" in lines
     assert lines[-1].startswith("this machine: ")
     assert lines[-1].endswith(", 0 failed")
     assert not list((corpus / "staging").iterdir())
@@ -32,8 +32,8 @@ def test_what_is_not_seen_fails_with_what_to_do_and_json_says_the_same(lookalike
     assert ran.code == 1
     lines = ran.out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("fail data         here: FileNotFoundError"))
-    assert lines[at + 1].strip().startswith("mount its file system there")
-    assert "warn sample       here: not checked: no filterbank file is found in the data" in lines
+    assert lines[at + 1].strip().startswith("mount its file system under the same path")
+    assert "warn sample       here: not checked: the data contains no filterbank file" in lines
     record = lookalike("doctor", "--data", gone, "--json")
     (fault,) = [check for check in record.json["checks"] if check["status"] == "fail"]
     assert (record.code, record.json["workers"], fault["name"], fault["where"]) == (1, 0, "data", "here")
@@ -60,5 +60,5 @@ def test_workers_that_say_the_same_are_told_of_once() -> None:
         "ok   clock        all 6 workers: as here",
         "warn clock        tcp://w0, tcp://w1, tcp://w2 and 2 more: -9.0 s off",
         "                  set it by NTP",
-        "this machine and 6 workers: 7 ok, 5 to look at, 0 failed",
+        "this machine and 6 workers: 7 ok, 5 warnings, 0 failed",
     ]

@@ -65,7 +65,7 @@ def test_a_dry_run_tells_what_would_be_done(lookalike: Lookalike, root: Path, da
 def test_json_is_one_object_and_all_there_is(
     lookalike: Lookalike, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     ran = lookalike("embed", "--corpus", root, "--encoder", "fake", "--serial", "--json")
     record = ran.json
     assert (ran.code, record["encoder"], record["dry_run"]) == (0, FAKE, False)

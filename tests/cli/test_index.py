@@ -18,9 +18,9 @@ def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
     before = CorpusStore.open(corpus).manifest()
     ran = lookalike("index", "--corpus", corpus)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == ("nothing to index: a segment begins with 20,000 vectors of one encoder that are in none yet; "
-                       "fewer are scanned exactly\n")
-    assert "begins with 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
+    assert ran.out == ("nothing to index: a new segment needs 20,000 vectors of one encoder that are in no segment "
+                       "yet; fewer are compared exactly\n")
+    assert "a new segment needs 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
     assert lookalike("index", "--corpus", corpus, "--json").json == {"segments": []}
     assert CorpusStore.open(corpus).manifest() == before
 
@@ -29,7 +29,7 @@ def test_the_help_names_the_numbers_that_hold(lookalike: Lookalike) -> None:
     said = " ".join(lookalike("index", "--help").out.split())
     for most in (IndexConfig().exact_below, IndexConfig().routed_from):
         assert f"from {most:,} signals on" in said.lower()
-        assert f"(default {most})" in said
+        assert f"Default: {most:,}." in said
 
 
 def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path, kept: str, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_flags_beat_the_files_of_corpus_and_user(
         return ()
 
     monkeypatch.setattr(pipeline.run, "index", index)
-    assert "begins with 7 vectors" in lookalike("index", "--corpus", tmp_path).out
+    assert "a new segment needs 7 vectors" in lookalike("index", "--corpus", tmp_path).out
     lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1",
               "--no-compact", "--routed-from", "900")
     assert [(call.index, call.run) for call in calls] == [

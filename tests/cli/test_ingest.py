@@ -189,7 +189,7 @@ def test_contradictions_are_refused(lookalike: Lookalike, arguments: list[str]) 
     (["--f-start", "2", "--f-stop", "1"], ["f_start_mhz 2.0 must be below f_stop_mhz 1.0"]),
     (["--f-start", "nan"], ["f_start_mhz", "nan"]),
     (["--encoder", "resnet"], ["resnet", "power-spectrum"]),
-    (["--precision", "bfloat16"], ["power-spectrum computes in float32 alone, not in bfloat16"]),
+    (["--precision", "bfloat16"], ["power-spectrum computes in float32 only, not in bfloat16"]),
 ])
 def test_impossible_settings_are_refused(
     lookalike: Lookalike, data: Path, tmp_path: Path, arguments: list[str], words: list[str]
@@ -345,7 +345,7 @@ def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(
 def test_elsewhere_there_is_a_line_now_and_then(
     lookalike: Lookalike, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     ran = lookalike("ingest", data, "--corpus", tmp_path / "corpus", *SERIAL, "--json")
     assert ran.json["windows_seen"] == 192
     lines = ran.err.splitlines()

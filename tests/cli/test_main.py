@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pipeline
 import pipeline.search
 from pipeline.cli import COMMANDS, main
 from pipeline.cli import lookalike as group
+from pipeline.cli.grouped import GENERAL, SHARED_GROUPS, GroupedCommand
 from pipeline.errors import RunError
 from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike, environment
@@ -95,6 +97,34 @@ def test_the_list_of_commands_says_what_their_help_says() -> None:
         described = command(name).help
         assert described is not None
         assert described.splitlines()[0] == what
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_gives_an_example(name: str) -> None:
+    text = command(name).help
+    assert text is not None
+    assert re.search(rf"\n *Example:\n +lookalike {name}\b", text)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_grouped_in_the_same_order(lookalike: Lookalike, name: str) -> None:
+    found = command(name)
+    assert isinstance(found, GroupedCommand)
+    flags = {flag for parameter in found.params for flag in parameter.opts}
+    for heading, listed in found.groups.items():
+        assert set(listed) <= flags, heading
+
+    shown = [line[:-1] for line in lookalike(name, "--help").out.splitlines() if re.fullmatch(r"\S.*:", line)]
+    headings = [GENERAL, *found.groups, *SHARED_GROUPS]
+    assert shown == [heading for heading in headings if heading in shown]
+    assert set(shown) >= {GENERAL, *found.groups}
+    ordered = [flag for listed in SHARED_GROUPS.values() for flag in listed if flag in flags
+               and not any(flag in own for own in found.groups.values())]
+    text = lookalike(name, "--help").out
+    places = [re.search(rf"^  {flag}\b", text, re.MULTILINE) for flag in ordered]
+    starts = [match.start() for match in places if match is not None]
+    assert len(starts) == len(ordered)
+    assert starts == sorted(starts)
 
 
 def test_the_version_is_that_of_the_package(lookalike: Lookalike) -> None:
@@ -240,7 +270,7 @@ main()
 
     assert process.returncode == 130
     assert out == ""
-    assert err.strip() == "lookalike: interrupted; what is committed stays, run again to go on"
+    assert err.strip() == "lookalike: interrupted; finished work is saved. Run the command again to continue"
     assert "sources   1" in lookalike("status", "--corpus", tmp_path / "corpus").out
     again = lookalike(*ingest)
     assert again.code == 0

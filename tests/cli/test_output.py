@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.output import put_json, writing
+from pipeline.cli.output import name_unwritable, put_json
 from pipeline.errors import ConfigError
 
 
@@ -21,5 +21,5 @@ def test_numbers_that_json_lacks_are_an_error() -> None:
     (OSError("unable to lock file"), r"out: cannot be written \(unable to lock file\)"),
 ])
 def test_what_cannot_be_written_is_named(error: OSError, words: str) -> None:
-    with pytest.raises(ConfigError, match=words), writing(Path("out")):
+    with pytest.raises(ConfigError, match=words), name_unwritable(Path("out")):
         raise error

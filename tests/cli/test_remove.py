@@ -43,7 +43,7 @@ def test_a_source_is_removed_reported_and_taken_back(
         f"skipped REMOVED              {path}: was removed; to take it in again: lookalike remove --undo {source_id}",
     ]
     ran = lookalike("remove", "--undo", source_id, "--corpus", root)
-    assert (ran.code, ran.err, ran.out) == (0, "", f"taken back {source_id} ({path}): {windows} windows\n")
+    assert (ran.code, ran.err, ran.out) == (0, "", f"restored {source_id} ({path}): {windows} windows\n")
     assert lookalike("ingest", data, *flags).out == "3 files: 0 done, 3 skipped, 0 failed, 0 busy\n"
 
 
@@ -55,7 +55,7 @@ def test_a_dry_run_writes_nothing(lookalike: Lookalike, root: Path, scan0: tuple
     assert {file: file.stat().st_mtime_ns for file in root.rglob("*")} == before
     lookalike("remove", "scan0.h5", "--corpus", root)
     ran = lookalike("remove", "scan0.h5", "--corpus", root, "--dry-run", "--undo")
-    assert ran.out == f"would take back {source_id} ({path})\nnothing was written\n"
+    assert ran.out == f"would restore {source_id} ({path})\nnothing was written\n"
     assert source_id in CorpusStore.open(root).manifest().removed
 
 
@@ -77,7 +77,7 @@ def test_one_of_which_nothing_is_left_is_to_be_ingested_again(
     lookalike("remove", source_id, "--corpus", root)
     monkeypatch.setattr("pipeline.store.retirement.GRACE_S", 0.0)
     ran = lookalike("remove", source_id, "--corpus", root, "--undo")
-    assert ran.out == f"taken back {source_id} ({path}): nothing of it is left, ingest its file again\n"
+    assert ran.out == f"restored {source_id} ({path}): its windows are deleted; ingest its file again\n"
     assert Reason.REMOVED not in {entry.reason for entry in CorpusStore.open(root).manifest().files.values()}
 
 

@@ -91,7 +91,8 @@ def test_a_file_that_is_there_is_replaced_only_by_force(lookalike: Lookalike, tm
     there.write_bytes(b"a night at the telescope")
     link.symlink_to("nowhere.h5")
     for path in (there, link):
-        lookalike("simulate", path, *SMALL).assert_refused(2, f"{path}: is there already", "--force")
+        lookalike("simulate", path, *SMALL).assert_refused(
+            2, f"{path}: already exists; choose another file, or replace this one with --force")
     assert there.read_bytes() == b"a night at the telescope"
     assert link.is_symlink()
     assert lookalike("simulate", there, *SMALL, "--force").code == 0

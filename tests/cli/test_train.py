@@ -16,12 +16,12 @@ from tests.cli.conftest import Lookalike
 def test_weights_are_written_where_they_are_wanted(
     lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline.cli.train, "TELL_EVERY_S", 0.0)
+    monkeypatch.setattr(pipeline.cli.train, "PROGRESS_INTERVAL_S", 0.0)
     out = tmp_path / "mine.npz"
     ran = lookalike("train", "beta-vae", "--steps", "2", "--out", out, "--precision", "float32")
     assert ran.code == 0, ran.err
     assert re.fullmatch(rf"{re.escape(str(out))}: weights of beta-vae, made in \d+ min\n", ran.out)
-    assert re.search(r"step 2 of 2, loss [\d.]+, [\d.]+ s a step", ran.err)
+    assert re.search(r"step 2 of 2, loss [\d.]+, [\d.]+ s per step", ran.err)
     with np.load(out, allow_pickle=False) as weights:
         assert len(weights.files) > 10
 
@@ -35,4 +35,4 @@ def test_what_cannot_be_trained_is_refused(lookalike: Lookalike) -> None:
 
 def test_help_names_the_default_steps(lookalike: Lookalike) -> None:
     text = " ".join(lookalike("train", "--help").out.split())
-    assert text.count(f"{STEPS['spectral']} of spectral") == text.count(f"{STEPS['beta-vae']} of beta-") == 1
+    assert text.count(f"{STEPS['spectral']} for spectral") == text.count(f"{STEPS['beta-vae']} for beta-") == 1

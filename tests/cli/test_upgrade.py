@@ -26,7 +26,7 @@ def test_it_says_what_it_changed_and_then_that_nothing_is_to_do(lookalike: Looka
     assert (ran.code, ran.err, ran.out) == (0, "", f"changed  {CHANGE}\n")
     ran = lookalike("upgrade", "--corpus", root)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == f"{root}: is in the format of this version; nothing to do\n"
+    assert ran.out == f"{root}: already has the format of this version; nothing to do\n"
 
 
 def test_json_holds_the_changes(lookalike: Lookalike, root: Path) -> None:
@@ -38,7 +38,7 @@ def test_json_holds_the_changes(lookalike: Lookalike, root: Path) -> None:
 
 def test_what_must_be_read_again_is_told_in_bytes() -> None:
     told = lines(Upgrade((), dry_run=False, files_to_read=2, bytes_to_read=3_000_000_000), Path("my corpus"))
-    assert told == ["needs reading of 2 files, 3,000,000,000 bytes: lookalike ingest DATA --corpus 'my corpus'"]
+    assert told == ["2 files must be read again, 3,000,000,000 bytes: lookalike ingest DATA --corpus 'my corpus'"]
 
 
 def test_what_cannot_be_upgraded_is_refused(lookalike: Lookalike, root: Path, tmp_path: Path) -> None:

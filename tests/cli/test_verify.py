@@ -31,7 +31,7 @@ def test_a_corpus_without_damage(lookalike: Lookalike, root: Path) -> None:
     ran = lookalike("verify", "--corpus", root)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("6 objects, ")
-    assert ran.out.endswith(": all as written\n")
+    assert ran.out.endswith(": no damage\n")
     assert ran.out.count("\n") == 1
 
 
@@ -48,8 +48,8 @@ def test_what_is_damaged_is_named_with_what_to_do_and_mended(lookalike: Lookalik
     assert third.endswith(" again with --repair")
     ran = lookalike("verify", "--corpus", root, "--repair", "--serial")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[0].endswith(": 1 file mended, now all as written")
-    assert ran.out.splitlines()[1] == second.replace("damaged", "mended ", 1)
+    assert ran.out.splitlines()[0].endswith(": 1 file repaired, no damage left")
+    assert ran.out.splitlines()[1] == second.replace("damaged ", "repaired", 1)
     assert lookalike("verify", "--corpus", root).code == 0
 
 
@@ -64,9 +64,9 @@ def test_json_says_the_same(lookalike: Lookalike, root: Path, damaged: Path) -> 
 def test_a_sample_is_said_to_be_one(lookalike: Lookalike, root: Path) -> None:
     assert " of 6 objects, " in lookalike("verify", "--corpus", root, "--sample", "0.01").out
     of_none = Verification(0, 6, 0, 1.0, (), sample=0.02)
-    assert summary(of_none) == ["0 of 6 objects, 0.000 GB, read in 1 s: manifest and identity as written; it was no "
-                                "object's turn: each has one in 50 days"]
-    assert summary(replace(of_none, objects=2)) == ["2 of 6 objects, 0.000 GB, read in 1 s: all as written"]
+    assert summary(of_none) == ["0 of 6 objects, 0.000 GB, read in 1 s: manifest and identity undamaged; no "
+                                "object was due, each is checked once in 50 days"]
+    assert summary(replace(of_none, objects=2)) == ["2 of 6 objects, 0.000 GB, read in 1 s: no damage"]
     lookalike("verify", "--corpus", root, "--sample", "0").assert_misused("--sample")
 
 
@@ -87,8 +87,8 @@ def test_files_of_other_programs_are_named_and_are_no_damage(lookalike: Lookalik
         path.touch()
     ran = lookalike("verify", "--corpus", root)
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.splitlines()[0].endswith(": all as written")
-    assert ran.out.splitlines()[1] == f"foreign  {mine[1]}: no part of the corpus, left as it is"
+    assert ran.out.splitlines()[0].endswith(": no damage")
+    assert ran.out.splitlines()[1] == f"foreign  {mine[1]}: not part of the corpus, left unchanged"
     assert ran.out.splitlines()[-1] == "foreign  and 11 more: --json lists them"
     assert lookalike("verify", "--corpus", root, "--json").json["foreign"] == sorted(map(str, mine))
 

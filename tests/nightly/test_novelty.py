@@ -144,8 +144,8 @@ def test_one_more_ordinary_night_has_about_the_novelty_that_is_expected(corpus: 
 
 
 @pytest.mark.parametrize(("changes", "nights_before", "why"), [
-    ({"least_earlier": 100_000}, (0, 1), "earlier windows, and at least 100,000 are wanted"),
-    ({"novel_share": 1e-4}, (0, 1), "a share of 0.0001 cannot be told"),
+    ({"least_earlier": 100_000}, (0, 1), "earlier windows, and at least 100,000 are needed"),
+    ({"novel_share": 1e-4}, (0, 1), "earlier windows is too small for a share of 0.0001"),
     ({}, (), "there are 0 earlier windows"),
 ])
 def test_with_too_little_to_compare_with_nothing_is_called_new(

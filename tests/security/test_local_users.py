@@ -26,7 +26,7 @@ from pipeline.run import ingest
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.workers import environment, ingest_command, slowly, started
 
-OF_A_RUN = "pipeline.run.cluster import connected\nstart = lambda: connected(RunConfig(workers=1))"
+OF_A_RUN = "pipeline.execute.cluster import connected\nstart = lambda: connected(RunConfig(workers=1))"
 OF_DASK = ("distributed import Client\n"
            "start = lambda: Client(n_workers=1, protocol='tcp', host='127.0.0.1', dashboard_address='127.0.0.1:0')")
 VICTIM = """
