@@ -20,6 +20,28 @@ from tests.run.small import archive, config
 settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
 
+BUILD_GRAPHS = {
+    "tests/index/test_among.py", "tests/index/test_build.py", "tests/index/test_folder.py",
+    "tests/index/test_segment.py", "tests/nightly/test_novelty.py", "tests/run/test_lifetimes.py",
+    "tests/search/test_filters.py", "tests/search/test_search.py",
+}
+"""Each process that builds a graph compiles for most of a minute: pynndescent keeps little of it on disk."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one process, and all files that build graphs to the same one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "graphs" if file in BUILD_GRAPHS else file
+
+    return ByFile(config, log)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
