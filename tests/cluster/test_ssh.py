@@ -125,7 +125,7 @@ def test_nothing_is_left_for_long_of_a_run_that_was_killed(
     connect_options, process = sshd
     path = written(tmp_path, connect_options, scheduler_options={"idle_timeout": "10s"})
     script = (
-        "import time\nfrom pipeline.config import RunConfig\nfrom pipeline.run.cluster import connected\n"
+        "import time\nfrom pipeline.config import RunConfig\nfrom pipeline.execute.cluster import connected\n"
         f"with connected(RunConfig(cluster='ssh', cluster_config={str(path)!r}, insecure=True)) as client:\n"
         "    client.wait_for_workers(3)\n    print('ready', flush=True)\n    time.sleep(60)\n")
     run = subprocess.Popen([sys.executable, "-c", script], env=environment(), stdout=subprocess.PIPE, text=True)

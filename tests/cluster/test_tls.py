@@ -88,7 +88,8 @@ def test_who_has_no_certificate_of_theirs_is_refused(
     for number, (scheme, flags, why) in enumerate((
             ("tcp", [], "lets every user of this machine run code"),
             ("tcp", ["--insecure"], "no Dask scheduler answers"),
-            ("tls", [], "with which certificates?"), ("tls", tls_flags(strangers), "no Dask scheduler answers"))):
+            ("tls", [], "a tls:// address needs certificates. Name them with --tls-ca"),
+            ("tls", tls_flags(strangers), "no Dask scheduler answers"))):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "corpus.toml").write_text("[encoder]\nname = 'power-spectrum'\n")

@@ -26,7 +26,7 @@ from pipeline.run import ingest
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.workers import environment, ingest_command, slowly, started
 
-OF_A_RUN = "pipeline.run.cluster import connected\nstart = lambda: connected(RunConfig(workers=1))"
+OF_A_RUN = "pipeline.execute.cluster import connected\nstart = lambda: connected(RunConfig(workers=1))"
 OF_DASK = ("distributed import Client\n"
            "start = lambda: Client(n_workers=1, protocol='tcp', host='127.0.0.1', dashboard_address='127.0.0.1:0')")
 VICTIM = """
@@ -147,7 +147,8 @@ def test_scratch_files_are_put_nowhere_that_every_user_could_replace_them(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tmp_path.chmod(0o777)
-    with pytest.raises(ConfigError, match=r"every user can replace .* \(mode 777\); set TMPDIR"), private_scratch():
+    message = r"every user can replace the files of others there \(mode 777\); set TMPDIR"
+    with pytest.raises(ConfigError, match=message), private_scratch():
         pass
     tmp_path.chmod(0o1777)
     with private_scratch() as folder:
