@@ -1,4 +1,4 @@
-# Lookalike. `make help` lists the targets; each sets up what it needs, once.
+# Lookalike. `make help` lists the targets. Each target installs what it needs, once.
 DATA      ?=
 CORPUS    ?= corpus
 SCHEDULER ?=
@@ -29,7 +29,7 @@ OF_PROCESSOR = tests/test_lanes.py tests/test_boxes.py tests/test_first_look.py 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready  ## Make .venv with everything in it (once; 3.8 GB)
+setup: $(VENV)/.ready  ## Install everything into .venv (once; 3.8 GB)
 
 $(VENV)/.ready: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; name another one: make setup PYTHON=python3"; exit 1; }
@@ -39,37 +39,37 @@ $(VENV)/.ready: pyproject.toml
 	$(RUN) warm-up
 	@touch $@
 
-demo: setup  ## Simulate a small archive in ./demo, ingest, index and search it
+demo: setup  ## Simulate a small archive in ./demo, then ingest, index and search it
 	$(RUN) demo "$(DEMO)"
 
 needs-data:
-	@$(if $(strip $(DATA)),true,echo "make $(firstword $(MAKECMDGOALS)): say where the files are, as in: make $(firstword $(MAKECMDGOALS)) DATA=/mnt/blpd7"; exit 2)
+	@$(if $(strip $(DATA)),true,echo "make $(firstword $(MAKECMDGOALS)): name the files or folders to read, as in: make $(firstword $(MAKECMDGOALS)) DATA=/mnt/blpd7"; exit 2)
 
-ingest: needs-data setup  ## Read DATA=… into CORPUS=corpus (WORKERS=n, ENCODER=name, SCHEDULER=… or CLUSTER=… CLUSTER_CONFIG=…, TLS=tls)
+ingest: needs-data setup  ## Ingest DATA=… into CORPUS=corpus (options: WORKERS=n, ENCODER=name, SCHEDULER=… or CLUSTER=… CLUSTER_CONFIG=…, TLS=tls)
 	$(RUN) ingest $(DATA) --corpus "$(CORPUS)" $(PLACE) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
 
-nightly: needs-data setup  ## Take in what is new in DATA=… and write a report beside CORPUS=corpus (ARGS="--retry …")
+nightly: needs-data setup  ## Ingest new files of DATA=…, index, verify, and write a report beside CORPUS=corpus (options: ARGS="--retry …")
 	$(RUN) nightly $(DATA) --corpus "$(CORPUS)" $(PLACE) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
-index: setup  ## Build the search graph of CORPUS=corpus
+index: setup  ## Build the search index of CORPUS=corpus
 	$(RUN) index --corpus "$(CORPUS)" $(PLACE)
 
 needs-args:
-	@$(if $(strip $(ARGS)),true,echo 'make search: say what for, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2)
+	@$(if $(strip $(ARGS)),true,echo 'make search: name a query, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2)
 
 search: needs-args setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER" or ARGS="--file F --f-start MHZ --f-stop MHZ"
 	$(RUN) search --corpus "$(CORPUS)" $(ARGS)
 
-embed: setup  ## Make vectors of ENCODER=name of what CORPUS=corpus holds
+embed: setup  ## Compute the vectors of ENCODER=name for CORPUS=corpus
 	$(RUN) embed --corpus "$(CORPUS)" $(PLACE) $(if $(ENCODER),--encoder $(ENCODER))
 
-evaluate: setup  ## Measure how well look-alikes are found (ARGS="--part retrieval --encoder spectral …")
+evaluate: setup  ## Measure how well each encoder finds similar signals (options: ARGS="--part retrieval --encoder spectral …")
 	$(RUN) evaluate $(ARGS)
 
-train: setup  ## Make the weights of ENCODER=spectral anew, into spectral.npz (an hour or two on two cores)
+train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (one to two hours on two cores)
 	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
 
-status: setup  ## Tell what CORPUS=corpus holds
+status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
 
 test: check  ## Check style, types and layers, then run the tests (8 to 14 minutes on two cores)
@@ -98,22 +98,22 @@ docs: setup  ## Build the documents as a site: build/docs/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
-certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
+certs:  ## Make the certificates of a cluster in the folder TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
-bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into benchmarks/*.md, say what moved (about an hour, 13 GB of disk)
+bench: bench-setup  ## Measure scan, gate, index, search and driver; update benchmarks/*.md and print what changed (about an hour, 13 GB of disk)
 	$(BIN)/python -m benchmarks.record scan gate index cells search "driver --sources 10000"
 
-bench-large: bench-setup  ## The same of a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
+bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
 	$(BIN)/python -m benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
 	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" memory
 
-bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU, put the tables into benchmarks/encoders.md (KERAS_BACKEND=jax: by JAX)
+bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU; update benchmarks/encoders.md (KERAS_BACKEND=jax uses JAX)
 	@$(BIN)/python -m pip install --quiet --editable '.[gpu]'
 	$(BIN)/python -m benchmarks.record gpu
 
 bench-setup: setup
-	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "not all peers can be installed: those are left out"
+	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "some other indexes cannot be installed; the comparison leaves them out"
 
 clean:  ## Remove .venv, caches and the demo
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

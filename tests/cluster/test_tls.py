@@ -140,6 +140,6 @@ def test_certificates_are_the_owners_alone_and_never_overwritten(tmp_path: Path)
     (tmp_path / "cert.pem").unlink()
     again = subprocess.run(command, check=False, capture_output=True, text=True)
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "ca.pem already exists; remove it, or name another folder" in again.stderr
     del before["cert.pem"]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
