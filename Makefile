@@ -21,7 +21,7 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 # Instruction sets of OpenVINO and of compiled loops, held down to what every supported processor has. Loops compiled so
 # are kept in a folder of their own.
 AS_AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-avx2
-OF_PROCESSOR = tests/test_lanes.py tests/test_boxes.py tests/test_first_look.py tests/test_gate.py tests/filterbank/test_bitshuffle.py tests/encoders/test_light.py tests/encoders/test_spectral.py
+OF_PROCESSOR = tests/test_lanes.py tests/test_boxes.py tests/test_first_look.py tests/test_gate.py tests/filterbank/test_bitshuffle.py tests/encoders/test_openvino_network.py tests/encoders/test_spectral.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean

@@ -33,7 +33,7 @@ import psutil
 
 from benchmarks.report import heading, table
 from pipeline.config import Config
-from pipeline.encoders import settled_precision
+from pipeline.encoders import resolve_precision
 from pipeline.execute.cluster import embedded_cluster
 from pipeline.execute.dask_settings import ALLOCATOR
 from pipeline.filterbank import open_filterbank, read_waterfall
@@ -206,7 +206,7 @@ def main() -> None:
     heading(f"16 × {options.coarse_channels} × 2^20 float32, {decoded / 1e9:.1f} GB decoded, "
             f"{path.stat().st_size / 1e9:.2f} GB on disk", "h5py", "hdf5plugin", "numba", "openvino", "tensorflow")
 
-    fastest = settled_precision("spectral", "auto")
+    fastest = resolve_precision("spectral", "auto")
     rows: list[tuple[str, float, str]] = []
     with one_core():
         scan_alone(make_file(folder, 1))  # compile

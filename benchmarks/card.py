@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encoders.backend import computed, computing_in, gpu_devices, keras
-from pipeline.encoders.device import Begin, in_batches
+from pipeline.encoders.backend import gpu_devices, keras, place_model, use_precision
+from pipeline.encoders.device import StartBatch, compute_in_batches
 
 PRODUCTS = 16
 """Matrix products in one call."""
@@ -59,7 +59,7 @@ def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
     return Limits(flops, reading * 64 * size * size, calls_a_second(_receiving(), cutouts, seconds) * cutouts.nbytes)
 
 
-def calls_a_second(begin: Begin, batch: NDArray[Any], seconds: float) -> float:
+def calls_a_second(begin: StartBatch, batch: NDArray[Any], seconds: float) -> float:
     """Return calls a second with one batch, as an encoder makes them. The first call compiles and does not count."""
     begin(batch)()
     began, calls = time.perf_counter(), 0
@@ -70,12 +70,12 @@ def calls_a_second(begin: Begin, batch: NDArray[Any], seconds: float) -> float:
             calls += 1
             yield batch
 
-    for _ in in_batches(begin, blocks(), len(batch)):
+    for _ in compute_in_batches(begin, blocks(), len(batch)):
         pass
     return calls / (time.perf_counter() - began)
 
 
-def _products(size: int, precision: str) -> Begin:
+def _products(size: int, precision: str) -> StartBatch:
     scale, ops = size**-0.5, keras().ops
     return _layer((size, size), scale, precision, lambda matrix, one: ops.mean(
         _repeatedly(lambda product: ops.matmul(product, matrix), matrix * ops.mean(one)), axis=0, keepdims=True))
@@ -87,17 +87,17 @@ def _repeatedly(step: Callable[[Any], Any], value: Any) -> Any:
     return value
 
 
-def _reading(count: int) -> Begin:
+def _reading(count: int) -> StartBatch:
     ops = keras().ops
     return _layer((count // 1024, 1024), 1.0, "float32", lambda held, one: one + ops.sum(held))
 
 
-def _receiving() -> Begin:
+def _receiving() -> StartBatch:
     codes = keras().Input((4096,), dtype="uint8")
-    return computed(keras().Model(codes, keras().ops.cast(codes[:, :1], "float32")))
+    return place_model(keras().Model(codes, keras().ops.cast(codes[:, :1], "float32")))
 
 
-def _layer(shape: tuple[int, int], scale: float, precision: str, function: Callable[[Any, Any], Any]) -> Begin:
+def _layer(shape: tuple[int, int], scale: float, precision: str, function: Callable[[Any, Any], Any]) -> StartBatch:
     """Return a function of numbers that are on the device and of one number from the host."""
 
     class Held(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -108,6 +108,6 @@ def _layer(shape: tuple[int, int], scale: float, precision: str, function: Calla
         def call(self, one: Any) -> Any:
             return keras().ops.cast(function(keras().ops.convert_to_tensor(self.held), one), "float32")
 
-    with computing_in(precision):
+    with use_precision(precision):
         one = keras().Input((1,))
-        return computed(keras().Model(one, Held()(one)))
+        return place_model(keras().Model(one, Held()(one)))

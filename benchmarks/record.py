@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import table
-from pipeline.support.processor import HELD_DOWN, instruction_set
+from pipeline.support.processor import LIMITING_VARIABLES, instruction_set
 
 FOLDER = Path(__file__).parent
 PAGES = {"scan": "scan.md", "gate": "gate.md", "index": "index.md", "cells": "index.md", "search": "search.md",
@@ -46,7 +46,7 @@ def main() -> None:
 
 def marker_of(name: str, arguments: list[str]) -> str:
     """Name a section: by the benchmark and by the instruction set that this machine has, or is held down to."""
-    held = [f"{variable}={os.environ[variable]}" for variable in HELD_DOWN if os.environ.get(variable)]
+    held = [f"{variable}={os.environ[variable]}" for variable in LIMITING_VARIABLES if os.environ.get(variable)]
     return " ".join([name, *arguments, "on", instruction_set(), *held])
 
 

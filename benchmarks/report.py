@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 
 LOAD = os.getloadavg()[0]
 """Load of the machine before the measurement; later, the measurement itself is most of the load."""
@@ -43,7 +43,7 @@ def command() -> str:
 def machine() -> str:
     """Describe processor, instruction set, cores, memory and load."""
     memory_gb = psutil.virtual_memory().total / 1e9
-    return (f"{described()}, {os.cpu_count()} cores, {memory_gb:.0f} GB; "
+    return (f"{describe()}, {os.cpu_count()} cores, {memory_gb:.0f} GB; "
             f"load {LOAD:.1f} when it began")
 
 

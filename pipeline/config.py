@@ -123,6 +123,8 @@ ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 class RunConfig:
     """How a run is carried out. The user's own: a ``corpus.toml`` may not say it."""
 
+    serial: bool = False
+    """Run every task in this process, without Dask. Beats ``scheduler`` and ``cluster``."""
     scheduler: str = ""
     """Address of a running Dask scheduler; empty for a cluster of the run's own."""
     cluster: ClusterKind = "local"
@@ -243,7 +245,7 @@ class Config:
         if unknown := sorted(set(tables) - set(known)):
             raise ConfigError(f"{origin}[{unknown[0]}]: unknown table; known: {', '.join(known)}")
         tables = {**tables, "scan": _window_alone(self.scan, tables["scan"])} if "scan" in tables else tables
-        tables = {**tables, RUN: _cluster_alone(tables[RUN])} if RUN in tables else tables
+        tables = {**tables, RUN: _one_place(tables[RUN])} if RUN in tables else tables
         return replace(self, **{table: laid_over(getattr(self, table), keys, f"{origin}[{table}]")
                                 for table, keys in tables.items()})
 
@@ -276,11 +278,16 @@ def _window_alone(scan: ScanConfig, keys: Any) -> Any:
     return {**keys, **{key: value for key, value in implied.items() if key not in keys}}
 
 
-def _cluster_alone(keys: Any) -> Any:
-    """Complete a table that names a cluster: it beats a scheduler that was named where less counts."""
-    if isinstance(keys, Mapping) and keys.get("cluster") and "scheduler" not in keys:
-        return {**keys, "scheduler": ""}
-    return keys
+def _one_place(keys: Any) -> Any:
+    """Complete a table that says where tasks run: it overrides other places that a weaker table names."""
+    if not isinstance(keys, Mapping):
+        return keys
+    implied: dict[str, Any] = {}
+    if keys.get("cluster"):
+        implied["scheduler"] = ""
+    if keys.get("cluster") or keys.get("scheduler"):
+        implied["serial"] = False
+    return {**implied, **keys}
 
 
 def require_no_run(corpus: Path) -> None:

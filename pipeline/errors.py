@@ -1,58 +1,99 @@
-"""Errors, classed by who must act.
+"""Errors, classed by who must act, and the reasons why a file was not ingested.
 
 ::
 
     PipelineError                          exit code
-    ├─ ConfigError(ValueError)         2   you: fix the flag or corpus.toml
+    ├─ ConfigError(ValueError)         2   you: correct the flag or corpus.toml
     ├─ EncoderError(RuntimeError)      2   you: weights are missing or do not fit
-    │  └─ PrecisionError                   a machine does not compute in what was asked for
+    │  └─ PrecisionError                   this machine cannot compute in the precision that was asked for
     ├─ QueryError(LookupError)         2   you: no such window, file or range
-    ├─ SourceError                     3   one file: reported, the others go on
+    ├─ SourceError                     3   one file: it is reported, and the other files go on
     ├─ RunError(RuntimeError)          1   the run: the cluster cannot do what was asked
     └─ CorpusError                     5   the corpus
        ├─ CorpusNotFound(FileNotFoundError)  2
-       ├─ CorpusMismatch(ValueError)         2   another identity; never silently reused
+       ├─ CorpusMismatch(ValueError)         2   another identity; such a corpus is never used silently
        ├─ CorpusLocked                       4   a live run holds it
        └─ CorpusDamaged                      5   an object is missing or altered
-          └─ SegmentDamaged                      one of the index: what to do, who knows the corpus adds
+          └─ SegmentDamaged                      an object of the index
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal, Self
+
+FileStatus = Literal["skipped", "failed", "busy"]
+"""Status of a file that was not ingested."""
 
 
 class Reason(StrEnum):
-    """Why one source was not ingested: a stable code for reports and scripts."""
+    """Stable code that says why a file was not ingested. Each row is: code, status, may heal, meaning, remedy.
 
-    EMPTY = "EMPTY"
-    NO_DATA = "NO_DATA"
-    HEADER_INCONSISTENT = "HEADER_INCONSISTENT"
-    TRUNCATED = "TRUNCATED"
-    BAD_HEADER = "BAD_HEADER"
-    BAD_AXIS = "BAD_AXIS"
-    UNSUPPORTED_NBITS = "UNSUPPORTED_NBITS"
-    TOO_FEW_SAMPLES = "TOO_FEW_SAMPLES"
-    TOO_FEW_CHANNELS = "TOO_FEW_CHANNELS"
-    NOT_FILTERBANK = "NOT_FILTERBANK"
-    BUSY = "BUSY"
-    CORRUPT_CHUNK = "CORRUPT_CHUNK"
-    PERMISSION = "PERMISSION"
-    BAD_LINK = "BAD_LINK"
-    DUPLICATE = "DUPLICATE"
-    REFUSED_LINK = "REFUSED_LINK"
-    CRASHED = "CRASHED"
-    REMOVED = "REMOVED"
+    Attributes
+    ----------
+    status : {"skipped", "failed", "busy"}
+        Status of the file in reports. ``skipped`` means that nothing is wrong with it.
+    may_heal : bool
+        True where the same file, unchanged, may be readable on the next run.
+    meaning : str
+        What was found, in words.
+    remedy : str
+        What the user can do.
+    """
+
+    EMPTY = ("EMPTY", "failed", False, "the file has no bytes", "fetch the file again")
+    NO_DATA = ("NO_DATA", "failed", False, "a header, and no samples", "fetch the file again")
+    HEADER_INCONSISTENT = (
+        "HEADER_INCONSISTENT", "failed", False, "the header does not fit the size of the data", "fetch the file again")
+    TRUNCATED = (
+        "TRUNCATED", "failed", True, "samples are missing at the end", "wait until the file is complete")
+    BAD_HEADER = (
+        "BAD_HEADER", "failed", False, "the header is cut off or damaged, or lacks a keyword", "fetch the file again")
+    BAD_AXIS = (
+        "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
+    UNSUPPORTED_NBITS = (
+        "UNSUPPORTED_NBITS", "failed", False, "samples are not of 8, 16 or 32 bits", "convert the file")
+    TOO_FEW_SAMPLES = (
+        "TOO_FEW_SAMPLES", "failed", False, "fewer spectra than a window has", "use a corpus of fewer integrations")
+    TOO_FEW_CHANNELS = (
+        "TOO_FEW_CHANNELS", "failed", False, "coarse channels are narrower than a window",
+        "use a corpus of narrower windows")
+    NOT_FILTERBANK = (
+        "NOT_FILTERBANK", "skipped", False, "another kind of file; not an error", "nothing")
+    BUSY = ("BUSY", "busy", True, "the file changed while it was read", "wait until the file is complete")
+    CORRUPT_CHUNK = (
+        "CORRUPT_CHUNK", "failed", False, "a compressed chunk cannot be decoded; it is named", "fetch the file again")
+    PERMISSION = (
+        "PERMISSION", "failed", True, "the file cannot be opened", "allow reading, or see to the disk")
+    BAD_LINK = (
+        "BAD_LINK", "failed", False, "a link that leads nowhere, or in a circle", "correct or remove the link")
+    DUPLICATE = (
+        "DUPLICATE", "skipped", False, "the same scan as another file; not an error", "nothing")
+    REFUSED_LINK = (
+        "REFUSED_LINK", "failed", False, "data that lie outside of the folder you named",
+        "name a folder that holds the data, too")
+    CRASHED = ("CRASHED", "failed", True, "reading it ended a worker, each time", "look at the log of the worker")
+    REMOVED = (
+        "REMOVED", "skipped", False, "you removed this scan; not an error", "`lookalike remove --undo` takes it back")
+
+    status: FileStatus
+    may_heal: bool
+    meaning: str
+    remedy: str
+
+    # the defaults are for type checkers alone, which take the look-up Reason("EMPTY") for a call of this
+    def __new__(cls, code: str, status: FileStatus = "failed", may_heal: bool = False, meaning: str = "",
+                remedy: str = "") -> Self:
+        """Make a member whose value is its code."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.status, member.may_heal, member.meaning, member.remedy = status, may_heal, meaning, remedy
+        return member
 
     @property
     def is_information(self) -> bool:
-        """True where nothing is wrong: the file is simply not another source, or one that is not wanted."""
-        return self in {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
-
-    @property
-    def may_heal(self) -> bool:
-        """True where the same file may well be readable on the next run."""
-        return self in {Reason.TRUNCATED, Reason.BUSY, Reason.PERMISSION, Reason.CRASHED}
+        """True where nothing is wrong with the file: it is no further source, or is not wanted."""
+        return self.status == "skipped"
 
 
 class PipelineError(Exception):
@@ -68,17 +109,17 @@ class ConfigError(PipelineError, ValueError):
 
 
 class EncoderError(PipelineError, RuntimeError):
-    """An encoder cannot be made: weights missing, altered or of another shape."""
+    """An encoder cannot be made: its weights are missing, altered or of another shape."""
 
     exit_code = 2
 
 
 class PrecisionError(EncoderError):
-    """This machine does not compute in the precision that was asked for. Another machine may."""
+    """This machine cannot compute in the precision that was asked for. Another machine may."""
 
 
 class QueryError(PipelineError, LookupError):
-    """The query names something that is not there."""
+    """The query names a window, file or range that does not exist."""
 
     exit_code = 2
 
@@ -88,9 +129,9 @@ class RunError(PipelineError, RuntimeError):
 
 
 class SourceError(PipelineError):
-    """One file cannot be used. ``reason`` is its stable code.
+    """One file cannot be used. ``reason`` is the stable code of why.
 
-    Both arguments go to ``Exception``: that is what lets a worker pickle the error to the client.
+    ``Exception`` gets both arguments, so that a worker can pickle the error and send it to the client.
     """
 
     exit_code = 3
@@ -111,26 +152,26 @@ class CorpusError(PipelineError):
 
 
 class CorpusNotFound(CorpusError, FileNotFoundError):
-    """There is no corpus in the folder."""
+    """The folder holds no corpus."""
 
     exit_code = 2
 
 
 class CorpusMismatch(CorpusError, ValueError):
-    """The corpus was made with another identity (grid, gate, range, encoder)."""
+    """The corpus was made with another identity (grid, gate, range or encoder)."""
 
     exit_code = 2
 
 
 class CorpusLocked(CorpusError):
-    """A live run holds the corpus."""
+    """A live run holds the lock of the corpus."""
 
     exit_code = 4
 
 
 class CorpusDamaged(CorpusError):
-    """An object of the corpus is missing or does not match its digest."""
+    """An object of the corpus is missing, or does not match its digest."""
 
 
 class SegmentDamaged(CorpusDamaged):
-    """A segment of the index is. The message does not say how to mend it: the index does not know its corpus."""
+    """A segment of the index is damaged. The caller, who knows the corpus, adds how to repair it."""

@@ -12,6 +12,8 @@ from typing import Any, Literal, Self
 from pipeline.errors import Reason
 
 SECONDS_PER_DAY = 86_400.0
+TELESCOPES = {4: "PKS", 6: "GBT", 9: "ATA"}
+"""sigproc number → short name of a telescope, as source ids begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,16 @@ class Header:
     """UTC start of the first spectrum."""
     source_name: str = ""
     telescope_id: int = 0
-    """sigproc number: 6 = GBT, 4 = Parkes, 9 = ATA."""
+    """sigproc number of the telescope, see :data:`TELESCOPES`."""
     machine_id: int = 0
     ra_hours: float = 0.0
     dec_deg: float = 0.0
     rawdatafile: str = ""
+
+    @property
+    def telescope(self) -> str:
+        """Short name of the telescope, such as ``GBT``; ``T<number>`` where it has none in :data:`TELESCOPES`."""
+        return TELESCOPES.get(self.telescope_id, f"T{self.telescope_id}")
 
     @property
     def channel_width_mhz(self) -> float:

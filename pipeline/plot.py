@@ -1,4 +1,4 @@
-"""Pictures of a search: the query and its best hits as waterfalls, after blimpy's (viridis, dB, time upwards)."""
+"""Pictures of a search: waterfalls of the query and the best hits, in blimpy's style (viridis, dB, time upwards)."""
 
 from __future__ import annotations
 
@@ -17,56 +17,60 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_HITS = 10
-COLUMNS = 5
+MAX_HITS = 10
+"""Maximum number of hits in a picture."""
+MAX_COLUMNS = 5
+"""Maximum number of hits in a row."""
 CELL_IN = (2.85, 2.6)
-"""Width and height of a panel with all that is written about it, in inches."""
+"""Width and height in inches of a cell: a panel with its title, labels and colour bar."""
 AXES_IN = (0.5, 0.46, 1.9, 1.6)
-"""Left, bottom, width and height of the waterfall in its cell."""
+"""Left, bottom, width and height of the waterfall in its cell, in inches."""
 BAR_IN = (0.05, 0.07)
-"""Gap between waterfall and colour bar, and the bar's width."""
+"""Gap between waterfall and colour bar, and width of the bar, in inches."""
 RIGHT_IN = 0.35
-"""Beside the last cell: its colour bar alone has a label."""
+"""Space to the right of the last cell, in inches, for the label of its colour bar."""
 DOTS_PER_INCH = 135
-"""Then each of a window's 256 channels is a pixel wide: none goes missing."""
-LEAST_RANGE_DB = 3.0
-"""Colours span at least this much, so that pure noise looks like noise."""
+"""Resolution; at this value each of a window's 256 channels is at least one pixel wide."""
+MIN_RANGE_DB = 3.0
+"""Minimum range of the colours, so that pure noise looks like noise."""
 
 _NAME, _SMALL, _TEXT = 6.5, 7, 8  # points
-_NAME_FONT = "DejaVu Sans Mono"  # comes with matplotlib; each of its letters is .602 times as wide as it is high
-LONGEST_FILE, LONGEST_TARGET = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
-"""Characters of a name that fit over a waterfall."""
+_NAME_FONT = "DejaVu Sans Mono"  # comes with matplotlib; the width of a letter is .602 of its height
+MAX_FILE_LENGTH, MAX_TARGET_LENGTH = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
+"""Maximum number of characters of a file name and of a target's name; longer ones do not fit over a waterfall."""
 
 
 class Result(Protocol):
-    """What is drawn: :class:`pipeline.search.SearchResult`, or anything like it."""
+    """Part of :class:`pipeline.search.SearchResult` that a picture needs."""
 
     @property
     def query(self) -> Mapping[str, Any]:
-        """The query; its ``file`` and ``target`` are named in the picture."""
+        """Description of the query; the picture shows its ``file`` and ``target``."""
 
     @property
     def hits(self) -> Sequence[Hit]:
-        """Best first; those after the tenth are not drawn."""
+        """Hits, best first; at most :data:`MAX_HITS` are drawn."""
 
     @property
     def query_window(self) -> Window | None:
-        """Where the query lies; without it its axes count channels and spectra."""
+        """Position of the query. Without it, the axes of the query count channels and spectra."""
 
     def query_power(self) -> NDArray[np.floating]:
-        """Return linear power (T, F) of the query, noise at 1, masked pixels NaN, ascending frequency."""
+        """Return the query's linear power (T, F): noise has mean 1, masked pixels are NaN, frequency ascends."""
 
 
 def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.floating]]) -> Path:
-    """Draw the query and the best ten hits.
+    """Draw the query and at most :data:`MAX_HITS` hits into a file.
 
     Parameters
     ----------
     path : path
-        Where to write; the suffix says what (.png, .pdf, .svg …).
+        Path of the file to write. Its suffix decides the format: .png, .pdf, .svg and others.
     result : SearchResult
+        The result to draw.
     powers : sequence of (T, F) arrays
-        Power of the hits that are drawn, or of all, as :meth:`pipeline.search.Corpus.power_of` gives it.
+        Power of the hits in their order, as :meth:`pipeline.search.Corpus.power_of` returns it. Only the hits that are
+        drawn need one.
 
     Returns
     -------
@@ -76,7 +80,7 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.f
     Raises
     ------
     ConfigError
-        The file cannot be written, or its suffix is none of a picture.
+        The file cannot be written, or its suffix is not that of a picture format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -94,18 +98,19 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.f
 
 
 def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
-    """Draw windows side by side, as a search draws its hits.
+    """Draw hits side by side, in the style of :func:`plot_gallery`.
 
     Parameters
     ----------
     hits : sequence of Hit
+        Hits to draw; at least one.
     powers : sequence of (T, F) arrays
-        As :meth:`pipeline.search.Corpus.power_of` gives them.
+        Power of each hit, as :meth:`pipeline.search.Corpus.power_of` returns it.
 
     Returns
     -------
     bytes
-        A PNG.
+        Content of a PNG file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -119,14 +124,14 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
 
 
 def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
-    """Draw the query to the left of the hits, all panels of one size so that slopes compare."""
+    """Draw the query to the left of the hits. All panels have the same size, so that slopes can be compared."""
     from matplotlib.figure import Figure
 
-    pairs = list(zip(result.hits[:MOST_HITS], powers[:MOST_HITS], strict=True))
-    rows = max(1, -(-len(pairs) // COLUMNS))
-    columns = -(-len(pairs) // rows)  # rows of about one length: eight hits are two rows of four
+    pairs = list(zip(result.hits[:MAX_HITS], powers[:MAX_HITS], strict=True))
+    rows = max(1, -(-len(pairs) // MAX_COLUMNS))
+    columns = -(-len(pairs) // rows)  # rows have nearly equal lengths: eight hits make two rows of four
     figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
-    axes, bar = _panel(figure, 0, (rows - 1) / 2)  # half-way up
+    axes, bar = _panel(figure, 0, (rows - 1) / 2)  # at half the height
     _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
     window, file = result.query_window, result.query.get("file", "")
     _title(axes, "Query", "" if window is None else _observed(result.query.get("target", ""), window), file)
@@ -142,18 +147,18 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
 def _hit(
     figure: Figure, column: int, row: int, hit: Hit, power: NDArray[np.floating], *, is_first: bool, is_last: bool
 ) -> None:
-    """Draw a hit in its cell, and what is known of it above."""
+    """Draw a hit in its cell, with rank, score, SNR, target, time and file above it."""
     axes, bar = _panel(figure, column, row)
     _waterfall(axes, bar, power, hit.window, is_first=is_first, is_last=is_last)
     _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.1f}", _observed(hit.target, hit.window), hit.file)
 
 
 def _observed(target: str, window: Window) -> str:
-    return f"{_printable(target, LONGEST_TARGET)}  MJD {window.mjd:.5f}".lstrip()
+    return f"{_printable(target, MAX_TARGET_LENGTH)}  MJD {window.mjd:.5f}".lstrip()
 
 
 def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:
-    """Place a waterfall and its colour bar; rows are counted from the bottom, and may be halves."""
+    """Make the axes of a waterfall and of its colour bar. Rows count from the bottom; half rows are allowed."""
     left, bottom, width, height = AXES_IN
     left, bottom = left + column * CELL_IN[0], bottom + row * CELL_IN[1]
     across, up = figure.get_size_inches()
@@ -166,7 +171,7 @@ def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:
 def _waterfall(
     axes: Axes, bar: Axes, power: NDArray[np.floating], window: Window | None, *, is_first: bool, is_last: bool
 ) -> None:
-    """Draw one panel: frequency about the window's centre, seconds after the file's first spectrum, dB."""
+    """Draw one panel in dB: frequency relative to the window's centre, time in seconds after the file's start."""
     from matplotlib import colormaps
 
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,16 +204,16 @@ def _waterfall(
 
 
 def _limits(decibel: Any) -> tuple[float, float]:
-    """Colour limits that a few extreme pixels do not decide."""
+    """Return the lower and upper limit of the colours in dB; they ignore a few extreme pixels."""
     values = decibel.compressed()
     if not len(values):
-        return 0.0, LEAST_RANGE_DB
+        return 0.0, MIN_RANGE_DB
     low, high = np.percentile(values, (1, 99.8))
-    return float(low), float(max(high, low + LEAST_RANGE_DB))
+    return float(low), float(max(high, low + MIN_RANGE_DB))
 
 
 def _unit(half_mhz: float) -> tuple[float, str]:
-    """Units a MHz, and the unit, in which half a window's width is a number of a few digits."""
+    """Choose a unit in which half a window's width has few digits; return the units per MHz and the unit's name."""
     for scale, unit in ((1e6, "Hz"), (1e3, "kHz")):
         if half_mhz * scale < 2000:
             return scale, unit
@@ -216,21 +221,21 @@ def _unit(half_mhz: float) -> tuple[float, str]:
 
 
 def _title(axes: Axes, head: str, observed: str, file: str) -> None:
-    """Write a bold line above a panel; between it and the panel, what was observed and the name of the file, if any."""
-    name = _printable(Path(file).name, LONGEST_FILE)
+    """Write lines above a panel: ``head`` in bold, ``observed``, and the name of the file. Empty lines are left out."""
+    name = _printable(Path(file).name, MAX_FILE_LENGTH)
     lines = [(name, _NAME, _NAME_FONT), (observed, _SMALL, None)]
     above = 4.0
     for text, points, font in lines:
         if text:
             note = axes.annotate(text, (0, 1), (0, above), xycoords="axes fraction", textcoords="offset points",
                                  fontsize=points, family=font, color="0.25", annotation_clip=False)
-            note.set_parse_math(False)  # a dollar sign in a name begins no formula
+            note.set_parse_math(False)  # a dollar sign in a name must not start a formula
             above += 1.25 * _SMALL
     axes.set_title(head, loc="left", fontsize=_TEXT, fontweight="bold", pad=1 + above)
 
 
 def _printable(text: str, longest: int) -> str:
-    """Return text that every font can show, on one line, shortened in the middle."""
+    """Return text as one line of ASCII; it is shortened in the middle to at most ``longest`` characters."""
     plain = "".join(c if c.isprintable() else " " for c in text).encode("ascii", "backslashreplace").decode("ascii")
     if len(plain) <= longest:
         return plain

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +46,8 @@ def test_classes_say_who_must_act() -> None:
 
     assert codes == {
         "PipelineError": 1, "RunError": 1,
-        "ConfigError": 2, "EncoderError": 2, "QueryError": 2, "CorpusNotFound": 2, "CorpusMismatch": 2,
+        "ConfigError": 2, "EncoderError": 2, "PrecisionError": 2, "QueryError": 2,
+        "CorpusNotFound": 2, "CorpusMismatch": 2,
         "SourceError": 3, "CorpusLocked": 4, "CorpusError": 5, "CorpusDamaged": 5,
         "SegmentDamaged": 5,
     }
@@ -62,3 +65,16 @@ def test_reasons_are_stable_codes() -> None:
     assert all(reason.name == reason.value for reason in Reason)
     assert {r for r in Reason if r.is_information} == {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
     assert {r for r in Reason if r.may_heal} == {Reason.TRUNCATED, Reason.BUSY, Reason.PERMISSION, Reason.CRASHED}
+    assert {r for r in Reason if r.status == "busy"} == {Reason.BUSY}
+    assert {r for r in Reason if r.status == "failed"} == set(Reason) - {r for r in Reason if r.is_information} - {
+        Reason.BUSY}
+
+
+def test_the_documents_list_every_reason_as_the_code_does() -> None:
+    text = (Path(__file__).parents[1] / "docs/howto/damage.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|(.*?)\| (.*?) \|$", text, re.MULTILINE)
+
+    assert sorted(code for code, *_ in rows) == sorted(Reason)
+    for code, meaning, again, remedy in rows:
+        reason = Reason(code)
+        assert (meaning, again.strip(), remedy) == (reason.meaning, "yes" if reason.may_heal else "", reason.remedy)

@@ -15,7 +15,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import _gallery, _printable, plot_gallery
 
-with warnings.catch_warnings():  # blimpy pins a pyparsing that imports what Python 3.11 has deprecated
+with warnings.catch_warnings():  # blimpy pins a version of pyparsing that imports deprecated modules
     warnings.simplefilter("ignore", DeprecationWarning)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -108,7 +108,7 @@ def test_no_channel_is_too_narrow_for_a_pixel(tmp_path: Path) -> None:
     power = np.ones((16, 256))
     power[:, ::2] = 100
     image = imread(plot_gallery(tmp_path / "comb.png", Result(power), []))
-    along = image[image.shape[0] // 2, :, 1] > 0.5  # green, of which viridis has little where power is low
+    along = image[image.shape[0] // 2, :, 1] > 0.5  # the green channel; viridis has little green at low power
     assert np.count_nonzero(along[1:] & ~along[:-1]) >= 128
 
 
@@ -140,9 +140,9 @@ def test_an_array_has_no_target_and_no_time() -> None:
 
 
 def test_what_is_written_covers_nothing_and_stays_in_the_picture() -> None:
-    """The widest letters and ticks there are."""
+    """Check with the widest letters and tick labels."""
     power = noise(1, 2)
-    power[:] = 10 ** (power.clip(0.9, 1.1) - 1)  # so little that ticks have decimals, and signs
+    power[:] = 10 ** (power.clip(0.9, 1.1) - 1)  # so small that tick labels have decimals and signs
     hits = [hit(rank, file="/d/" + "W" * 99, target="W" * 99) for rank in (1, 2)]
     figure = _gallery(Result(power[0], hits, TILING.window("A", 7), {"file": "W" * 99, "target": "W" * 99}), power)
     FigureCanvasAgg(figure).draw()

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import record
 from benchmarks.record import FOLDER, PAGES, marker_of, moved, section, with_section
 from benchmarks.report import machine
-from pipeline.support.processor import HELD_DOWN, described
+from pipeline.support.processor import LIMITING_VARIABLES, describe
 
 BEFORE = """
 | what | seconds | windows/s |
@@ -38,7 +38,7 @@ def test_what_moved_by_more_than_a_tenth_is_told_and_what_is_new():
 
 
 def test_instruction_sets_stand_apart(monkeypatch):
-    for name in HELD_DOWN:
+    for name in LIMITING_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     text = ""
     for number, known in enumerate(("AVX2", "AMX")):
@@ -50,7 +50,7 @@ def test_instruction_sets_stand_apart(monkeypatch):
     assert section(text, "index --sizes 7 on AVX2") == "0"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert marker_of("scan", []) == "scan on AMX ONEDNN_MAX_CPU_ISA=AVX2"
-    assert described() in machine()
+    assert describe() in machine()
 
 
 def test_a_section_is_replaced_and_nothing_else():

@@ -31,7 +31,7 @@ from pipeline.gate import WIDTHS, thresholds
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Hit, Source, SourceReport, WindowGrid
-from pipeline.run.index import plan_segments
+from pipeline.run.segment_plan import plan_segments
 from pipeline.search import Corpus, SearchResult
 from pipeline.simulate import fine_header
 

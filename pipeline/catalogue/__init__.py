@@ -1,4 +1,4 @@
-"""What a corpus holds, as plain values: the manifest and its entries. Pure; the store puts it on disk."""
+"""The manifest of a corpus and its entries, as plain values. This package touches no disk; the store writes them."""
 
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
 from pipeline.catalogue.manifest import Manifest, removed_message

@@ -1,4 +1,4 @@
-"""What a corpus holds, as one frozen value. Readers keep theirs; a change makes another."""
+"""The manifest: what a corpus holds, as one frozen value. Each change makes a new one, so readers keep theirs."""
 
 from __future__ import annotations
 
@@ -18,42 +18,63 @@ from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.text import shown
 
 FORMAT = 4
-"""2 added what has been removed: a program that does not know of it would find it again. 3 added when files failed.
-4 added routed segments; a manifest without any is written as 3, so that programs that know of none still read it."""
-PIECE = 100
-"""Entries that are put into words at a time."""
+"""Format of a manifest with a routed segment."""
+UNROUTED_FORMAT = 3
+"""Format of a manifest without routed segments, so that programs that do not know them still read it."""
+ENTRIES_PER_PIECE = 100
+"""Entries that are turned into JSON text at a time."""
 CLASS_TOLERANCE = 0.01
-"""Channel widths and sampling times that differ by less, relatively, are one resolution class."""
+"""Largest relative difference in channel width and sampling time within one resolution class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A generation of the corpus. Every ``with_…`` returns a changed copy; ``publish`` numbers it."""
+    """One generation of a corpus. Every ``with_…`` and ``without_…`` returns a changed copy.
+
+    :meth:`pipeline.store.CorpusStore.publish` gives the copy its number.
+    """
 
     generation: int = 0
     sources: Mapping[str, SourceEntry] = field(default_factory=dict)
-    """By source id."""
+    """Source id → entry."""
     files: Mapping[str, FileEntry] = field(default_factory=dict)
-    """By path."""
+    """Path → entry."""
     segments: tuple[SegmentEntry, ...] = ()
     encoders: Mapping[str, EncoderSpec] = field(default_factory=dict)
-    """By encoder key."""
+    """Encoder key → encoder."""
     weights: Mapping[str, str] = field(default_factory=dict)
-    """Encoder key → the local weights file it was last made with; empty for its own."""
+    """Encoder key → local weights file that the encoder was last loaded from; empty for the weights it ships with."""
     removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Id of a source that was removed and is not to come back → the files it was found in."""
+    """Id of a source that the user removed → paths of its files. No run takes such a source in again."""
     retired: Mapping[str, float] = field(default_factory=dict)
-    """Folder that is no longer part of the corpus → since when, in Unix seconds. ``publish`` keeps the account."""
+    """Folder that left the corpus → when it left, in Unix seconds. ``publish`` updates it."""
     losses: int = 0
-    """How often sources or vectors have gone. It is in the names of segments: one built of what there was before is
-    never taken for one of what has come in its place."""
+    """Number of times that sources or vectors were dropped. It is part of segment names, so that a segment built before
+    a loss is never taken for one built after it."""
 
-    def with_source(self, source: Source, report: SourceReport) -> Self:
-        """Add a committed source, as yet without vectors; one that is there already is a ``ValueError``."""
-        return self.with_sources([(source, report)])
+    @property
+    def windows_seen(self) -> int:
+        """Number of windows that were searched for signals, kept or not."""
+        return sum(entry.windows_seen for entry in self.sources.values())
+
+    @property
+    def windows_kept(self) -> int:
+        """Number of windows that the corpus holds."""
+        return sum(entry.windows_kept for entry in self.sources.values())
+
+    def vector_counts(self) -> dict[str, int]:
+        """Return encoder key → number of vectors, for every encoder of the manifest, in ascending order of keys."""
+        keys = sorted({*self.encoders, *(key for entry in self.sources.values() for key in entry.vectors)})
+        return {key: sum(entry.vectors.get(key, 0) for entry in self.sources.values()) for key in keys}
 
     def with_sources(self, committed: Iterable[tuple[Source, SourceReport]]) -> Self:
-        """Add several sources at once: a copy of this takes as long as there are sources in it."""
+        """Add committed sources, which have no vectors yet. Each call copies the whole table of sources.
+
+        Raises
+        ------
+        ValueError
+            A source is in the manifest already.
+        """
         sources = dict(self.sources)
         classes = self._classes()
         for source, report in committed:
@@ -75,7 +96,7 @@ class Manifest:
         return replace(self, sources=sources)
 
     def without_sources(self, source_ids: Collection[str]) -> Self:
-        """Drop sources and what is known of their files, so that they can be made anew; segments serve the others."""
+        """Drop sources and the entries of their files. They can be ingested again. Their rows in segments die."""
         gone = {(source_id, key) for source_id in source_ids for key in self.sources[source_id].vectors}
         return replace(
             self,
@@ -86,7 +107,7 @@ class Manifest:
         )
 
     def with_removed(self, source_ids: Collection[str]) -> Self:
-        """Drop sources for good: no run takes them in again before :meth:`with_taken_back`."""
+        """Drop sources for good: no run takes them in again until :meth:`with_taken_back`."""
         paths = {source_id: (self.sources[source_id].path, *self.sources[source_id].also_at)
                  for source_id in source_ids}
         files = {path: replace(entry, status="skipped", reason=Reason.REMOVED,
@@ -95,7 +116,7 @@ class Manifest:
         return replace(self.without_sources(source_ids).with_files(files), removed={**self.removed, **paths})
 
     def with_taken_back(self, source_ids: Collection[str]) -> Self:
-        """Let removed sources in again: those whose folders are still there, and the next time their files are read."""
+        """Allow removed sources again. A source returns when its folder is adopted, or when its file is read again."""
         left = {folder: since for folder, since in self.retired.items()
                 if PurePosixPath(folder).name not in source_ids}
         return replace(
@@ -113,7 +134,7 @@ class Manifest:
         return replace(self, sources={**self.sources, source_id: replace(entry, also_at=also_at)})
 
     def without_vectors(self, gone: Collection[tuple[str, str]]) -> Self:
-        """Drop (source id, encoder key)'s vectors; segments serve those of the other sources."""
+        """Drop the vectors of the given (source id, encoder key) pairs. Their rows of segments die."""
         sources = dict(self.sources)
         for source_id, key in gone:
             entry = sources[source_id]
@@ -122,44 +143,36 @@ class Manifest:
         return replace(self, sources=sources, segments=self._segments_without(gone), losses=self.losses + 1)
 
     def with_encoder(self, spec: EncoderSpec, weights: str) -> Self:
-        """Add an encoder, and the weights file it is made with; itself where it has both already."""
+        """Add an encoder and the weights file it is loaded from. Return ``self`` if both are there already."""
         if self.encoders.get(spec.key) == spec and self.weights.get(spec.key) == weights:
             return self
         return replace(self, encoders={**self.encoders, spec.key: spec}, weights={**self.weights, spec.key: weights})
 
     def lacking(self, encoder_key: str) -> list[str]:
-        """Ids of the sources that have no vectors of an encoder."""
+        """Return the ids of the sources that have no vectors of an encoder."""
         return [source_id for source_id, entry in self.sources.items() if encoder_key not in entry.vectors]
 
-    def with_vectors(self, source_id: str, spec: EncoderSpec, count: int) -> Self:
-        """Add a source's committed vectors, and the encoder that made them."""
-        return self.with_vectors_of(spec, {source_id: count})
-
     def with_vectors_of(self, spec: EncoderSpec, counts: Mapping[str, int]) -> Self:
-        """Add the committed vectors of several sources: source id → how many."""
+        """Add an encoder and the committed vectors it made: ``counts`` is source id → number of vectors."""
         sources, key = dict(self.sources), spec.key
         for source_id, count in counts.items():
             entry = sources[source_id]
             sources[source_id] = replace(entry, vectors={**entry.vectors, key: count})
         return replace(self, sources=sources, encoders={**self.encoders, key: spec})
 
-    def with_file(self, path: str, entry: FileEntry) -> Self:
-        """Note what became of one file."""
-        return self.with_files({path: entry})
-
     def with_files(self, entries: Mapping[str, FileEntry]) -> Self:
-        """Note what became of several files at once."""
+        """Add or replace entries of files: path → entry."""
         return replace(self, files={**self.files, **entries})
 
     def with_segment(self, entry: SegmentEntry) -> Self:
-        """Add a segment; its sources are found through it from now on, and no longer through older ones."""
+        """Add a segment. Searches find its sources through it from now on, and no longer through older segments."""
         taken = {(source_id, entry.encoder_key) for source_id in entry.source_ids}
         return replace(self, segments=(*self._segments_without(taken), entry))
 
     def _segments_without(self, gone: Collection[tuple[str, str]]) -> tuple[SegmentEntry, ...]:
-        """Return the segments, the rows of (source id, encoder key) dead; those of which nothing is left are dropped.
+        """Return the segments with the rows of the given (source id, encoder key) pairs marked dead.
 
-        The sources must still be in the manifest, for their counts.
+        Segments without live rows are dropped. The sources must still be in the manifest, which counts their vectors.
         """
         segments = []
         for segment in self.segments:
@@ -171,7 +184,7 @@ class Manifest:
         return tuple(segments)
 
     def without_segments(self, segment_ids: Iterable[str]) -> Self:
-        """Drop segments, itself where there are none to drop; an unknown id is a ``KeyError``."""
+        """Drop segments; raise ``KeyError`` for an unknown id. Return ``self`` if no id is given."""
         dropped = set(segment_ids)
         if not dropped:
             return self
@@ -180,22 +193,22 @@ class Manifest:
         return replace(self, segments=tuple(s for s in self.segments if s.id not in dropped))
 
     def resolution_of(self, header: Header) -> str:
-        """Return the id of the nearest class within 1 % in channel width and sampling time, else a new one.
+        """Return the nearest resolution class within :data:`CLASS_TOLERANCE`, else a new one.
 
-        A class is its id, such as ``2.794Hz-18.25s``: what the two numbers in it say.
+        A class is a string such as ``2.794Hz-18.25s``: channel width in Hz and sampling time in seconds.
         """
         return _class_of(header, self._classes())
 
     def _classes(self) -> set[str]:
-        """The resolution classes there are."""
+        """Return the resolution classes of all sources."""
         return {entry.resolution for entry in self.sources.values()}
 
     def to_json(self) -> str:
-        """Compact ASCII text, the inverse of :meth:`from_json`."""
+        """Return the manifest as compact ASCII JSON, the inverse of :meth:`from_json`."""
         return "".join(self.json_pieces())
 
     def json_pieces(self) -> Iterator[str]:
-        """Yield the text of :meth:`to_json`, some entries at a time: all of an archive's take a hundred megabytes."""
+        """Yield the text of :meth:`to_json` in pieces. The whole text of a large archive takes a hundred megabytes."""
         before = "{"
         for name, value in _fields_of(self).items():
             yield f'{before}"{name}":'
@@ -208,61 +221,64 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Manifest from :meth:`to_json`'s text.
+        """Read the text that :meth:`to_json` made.
 
         Raises
         ------
         CorpusMismatch
-            A newer version of the program wrote it.
+            Another version of the program wrote it, in a format that this version does not read.
+        ValueError, LookupError, TypeError, AttributeError
+            It is no manifest.
         """
         record = json.loads(text)
-        if record["format"] > FORMAT:
-            raise CorpusMismatch(f"manifest of format {record['format']}, this version reads up to {FORMAT}; "
-                                 "update the program")
+        if record["format"] not in (UNROUTED_FORMAT, FORMAT):
+            remedy = "update the program" if record["format"] > FORMAT else "ingest the files into a new corpus"
+            raise CorpusMismatch(f"manifest of format {record['format']}, this version reads {UNROUTED_FORMAT} and "
+                                 f"{FORMAT}; {remedy}")
         return cls(
             generation=record["generation"],
             sources={key: SourceEntry.from_json(entry) for key, entry in record["sources"].items()},
             files={path: FileEntry.from_json(entry) for path, entry in record["files"].items()},
             segments=tuple(SegmentEntry.from_json(entry) for entry in record["segments"]),
             encoders={key: EncoderSpec(**spec) for key, spec in record["encoders"].items()},
-            weights=record.get("weights", {}),  # manifests did not always say
-            removed={key: tuple(paths) for key, paths in record.get("removed", {}).items()},
-            retired=record.get("retired", {}),
-            losses=record.get("losses", 0),
+            weights=record["weights"],
+            removed={key: tuple(paths) for key, paths in record["removed"].items()},
+            retired=record["retired"],
+            losses=record["losses"],
         )
 
 
 def removed_message(path: str, source_id: str) -> str:
-    """What is said of the file of a source that was removed."""
+    """Return the message for a file of a removed source."""
     return f"{shown(path)}: was removed; to take it in again: lookalike remove --undo {source_id}"
 
 
 def _json(value: Any) -> str:
-    # not asdict, which copies everything first and takes twice as long; ASCII escapes carry the lone
-    # surrogates of file names that are not UTF-8
+    # asdict would copy everything first, which takes twice as long. ASCII escapes carry the lone surrogates of file
+    # names that are not UTF-8.
     return json.dumps(value, default=_fields_of, ensure_ascii=True, separators=(",", ":"))
 
 
 def _pieces_of(entries: Mapping[str, Any]) -> Iterator[str]:
     left, before = iter(entries.items()), "{"
-    while piece := dict(islice(left, PIECE)):
+    while piece := dict(islice(left, ENTRIES_PER_PIECE)):
         yield before + _json(piece)[1:-1]
         before = ","
     yield "}" if entries else "{}"
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
-    """Give :func:`json.dumps` what a dataclass holds, and say which format a manifest has."""
+    """Return the fields of a dataclass for :func:`json.dumps`; a manifest also gets the number of its format."""
     record = {name: getattr(value, name) for name in value.__slots__}
     if isinstance(value, SegmentEntry) and not value.cells:
         del record["cells"]
     if isinstance(value, Manifest):
-        return {"format": FORMAT if any(segment.cells for segment in value.segments) else 3, **record}
+        return {"format": FORMAT if any(segment.cells for segment in value.segments) else UNROUTED_FORMAT, **record}
     return record
 
 
 def _class_of(header: Header, classes: Collection[str]) -> str:
-    """The nearest of some classes, else a new one: see :meth:`Manifest.resolution_of`."""
+    """Return the nearest of ``classes``, else a new one (:meth:`Manifest.resolution_of`)."""
     width_hz, tsamp_s = header.channel_width_mhz * 1e6, header.tsamp_s
 
     def difference(known: str) -> float:

@@ -1,4 +1,4 @@
-"""How people name sources."""
+"""Find the source that a user names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from pipeline.support.text import listed
 
 
 def sources_named(text: str, paths: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the ids of sources that may be meant: by its id, the name of a file of it, or the beginning of its id."""
+    """Return the ids of the sources that ``text`` may mean.
+
+    A full id comes first, then the name of one of the source's files, then the beginning of an id.
+
+    Parameters
+    ----------
+    text : str
+        What the user wrote.
+    paths : mapping
+        Source id → paths of its files.
+    """
     if text in paths:
         return {text}
     found = {source_id for source_id, files in paths.items() if text in {Path(path).name for path in files}}
@@ -18,20 +28,21 @@ def sources_named(text: str, paths: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def source_named(text: str, paths: Mapping[str, Collection[str]], what: str) -> str:
-    """Return the id of the one source named by its id, the beginning of it, or the name of a file of it.
+    """Return the id of the one source that ``text`` means (:func:`sources_named`).
 
     Parameters
     ----------
     text : str
+        What the user wrote.
     paths : mapping
-        Source id → its files.
+        Source id → paths of its files.
     what : str
-        What these are, for the message that none of them is meant.
+        Noun for these sources, such as "removed source", for the error message.
 
     Raises
     ------
     QueryError
-        There is none, or several: these are listed.
+        No source is meant, or several may be. The message lists them.
     """
     found = sources_named(text, paths)
     if not found:

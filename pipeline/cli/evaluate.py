@@ -63,14 +63,14 @@ def evaluate(
         if path is not None and not path.parent.is_dir():  # found before the long work, not after it
             raise click.UsageError(f"{path}: there is no folder {path.parent}; create it first")
     from pipeline.evaluate.suite import evaluate as run
-    from pipeline.evaluate.tables import lines
+    from pipeline.evaluate.tables import format_report
 
     report = run(encoders, weights=given, corpus=corpus, parts=parts, full=full, seed=seed,
                  resnet50_weights=resnet50_weights, real_data=real, tell=remark)
     if json_file == "-":
         put_json(report.to_json())
     else:
-        put("\n".join(lines(report)))
+        put("\n".join(format_report(report)))
     if json_path is not None:
         with name_unwritable(json_path):
             json_path.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")

@@ -52,11 +52,13 @@ def verify(
     Example:
       lookalike verify --corpus corpus --repair
     """
+    from pipeline.config import Config
     from pipeline.integrity import verify as run_verify
     from pipeline.store.layout import mending
 
+    run = Config.of_user().override({"run": place}).run if repair else None
     with closing(Show()) as progress:
-        found = run_verify(corpus, sample=sample, repair=repair, place=place, serial=serial, listener=progress)
+        found = run_verify(corpus, sample=sample, repair=repair, run=run, serial=serial, listener=progress)
     if as_json:
         put_json(found.to_json())
     else:

@@ -25,12 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pipeline
-from pipeline import processor, tasks
+from pipeline import tasks
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, precisions_here
+from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, supported_precisions
 from pipeline.filterbank import FoundFile, open_filterbank, write_filterbank
 from pipeline.model import EncoderSpec, Header, SourceReport
 from pipeline.store import corpus_encoder
+from pipeline.support import processor
 from pipeline.support.compiled import cache_folder, refused_folders
 
 PACKAGES = ("numpy", "h5py", "hdf5plugin", "keras", "tensorflow", "openvino", "numba", "zarr", "pynndescent", "dask",
@@ -147,7 +148,7 @@ def examine(questions: Questions) -> Facts:
     attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
     no_precisions: tuple[str, ...] = ()
-    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), no_precisions)
+    precisions = attempt("precisions", lambda: supported_precisions(questions.encoder.name), no_precisions)
     no_devices: list[str] = []
     nothing_refused: dict[str, tuple[str, str]] = {}
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
@@ -161,7 +162,7 @@ def examine(questions: Questions) -> Facts:
     scratch = tempfile.gettempdir()
     return Facts(
         socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(),
-        processor.described(), precisions, entries, opens_sample,
+        processor.describe(), precisions, entries, opens_sample,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         corpus_free_bytes=attempt("disk", lambda: _free(corpus), -1) if corpus is not None else -1,
         scratch=scratch,

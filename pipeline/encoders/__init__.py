@@ -1,7 +1,6 @@
-"""Encoders, behind one door: :func:`load_encoder`.
+"""Encoders turn 8-bit cutouts (n, T, F) into unit vectors (n, dimension); :func:`load_encoder` makes one by name.
 
-An encoder takes 8-bit cutouts (n, T, F) and returns unit vectors (n, dimension). Importing this package loads
-neither TensorFlow nor Keras.
+Importing this package loads neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
 from pipeline.encoders.backend import (
     PRECISIONS,
     check_precision,
-    digest_of,
     fastest_precision,
     gpu_devices,
     gpu_names,
     has_gpu_device,
+    hash_weights,
 )
 from pipeline.encoders.base import Encoder
 from pipeline.encoders.projection import Projection, fit_projection
@@ -33,14 +32,25 @@ from pipeline.grid.cutouts import cutouts_of_power
 from pipeline.model import WindowGrid
 
 __all__ = [
-    "ENCODERS", "Encoder", "Projection", "encode", "fit", "gpu_devices", "gpu_names", "has_gpu_device",
-    "load_encoder", "needs_projection", "precisions_here", "require_precision", "settled_precision",
+    "ENCODERS",
+    "Encoder",
+    "Projection",
+    "encode",
+    "fit",
+    "gpu_devices",
+    "gpu_names",
+    "has_gpu_device",
+    "load_encoder",
+    "needs_projection",
+    "require_precision",
+    "resolve_precision",
+    "supported_precisions",
 ]
 
 
 def _power_spectrum(grid: WindowGrid, weights: str) -> Encoder:
     if weights:
-        raise ConfigError(f"encoder {power_spectrum.NAME} has no weights, got weights {weights!r}")
+        raise ConfigError(f"encoder {power_spectrum.NAME} takes no weights, got weights {weights!r}")
     return power_spectrum.PowerSpectrum(grid)
 
 
@@ -52,10 +62,13 @@ ENCODERS: Mapping[str, Callable[..., Encoder]] = MappingProxyType(
         beta_vae.NAME: beta_vae.BetaVae,
     }
 )
-"""Name → maker of an encoder for a window grid and a weights file; for some also a projection, or a precision."""
+"""Name → function that makes an encoder from a window grid and a weights file.
 
-_PROJECTED = frozenset({resnet50.NAME})
-_OF_SEVERAL_PRECISIONS = frozenset({spectral.NAME, resnet50.NAME})
+The encoders in ``_WITH_PROJECTION`` also take ``projection``, those in ``_WITH_REDUCED_PRECISION`` also ``precision``.
+"""
+
+_WITH_PROJECTION = frozenset({resnet50.NAME})
+_WITH_REDUCED_PRECISION = frozenset({spectral.NAME, resnet50.NAME})
 
 _GRID = WindowGrid()
 
@@ -68,78 +81,95 @@ def load_encoder(
     projection: Path | str = "",
     precision: str = "float32",
 ) -> Encoder:
-    """Return an encoder, made once per process.
+    """Return an encoder; a process keeps the last four and makes each of them once.
 
     Parameters
     ----------
     name : str
         One of :data:`ENCODERS`.
     grid : WindowGrid
-        Shape of the windows it is to encode.
+        Shape of the windows to encode.
     weights : str
-        A local weights file, for encoders that have weights; empty for their own.
+        Path of a local weights file, for encoders that have weights. Empty: the encoder's default weights.
     projection : Path or str
-        The corpus' projection, for an encoder that needs one; empty for the features that :func:`fit` fits it to.
+        Path of the corpus' projection, for an encoder that needs one. Empty: the encoder returns its features, which
+        are what :func:`fit` fits a projection to.
     precision : str
-        What the encoder computes with, as :func:`settled_precision` takes it. Its spec says which; each makes vectors
-        of its own, so give the spec's again for more of them.
+        Arithmetic of the encoder; the values are those of :func:`resolve_precision`. Vectors of different precisions
+        must not be mixed: to add to stored vectors, pass the ``precision`` of their spec.
+
+    Returns
+    -------
+    Encoder
 
     Raises
     ------
     ConfigError
-        Where no encoder has this name, or it is given weights, a projection or a precision that it cannot have.
+        No encoder has this name, or it takes no such weights, projection or precision.
     EncoderError
-        Where the weights or the projection cannot be had, or do not fit.
+        The weights or the projection are missing or do not fit.
     """
     if name not in ENCODERS:
         raise ConfigError(f"no encoder {name!r}; there are {', '.join(ENCODERS)}")
     if projection and not needs_projection(name):
         raise ConfigError(f"encoder {name} takes no projection, got {str(projection)!r}")
-    settled = settled_precision(name, precision)
-    # by content: another corpus may come to lie where this one lay
-    digest = digest_of(Path(projection), name) if projection else ""
+    settled = resolve_precision(name, precision)
+    # the cache looks at the content too: another corpus may be made later under the same path
+    digest = hash_weights(Path(projection), name) if projection else ""
     return _load(name, grid, weights, str(projection), digest, settled)
 
 
-def settled_precision(name: str, precision: str) -> str:
-    """Return what an encoder computes with on this machine.
+def resolve_precision(name: str, precision: str) -> str:
+    """Return the precision that an encoder computes in, with ``auto`` replaced by this machine's fastest.
 
     Parameters
     ----------
     name : str
-        Of the encoder.
+        Name of the encoder.
     precision : str
-        ``float32``, ``bfloat16``, ``float16``, or ``auto``: the fastest here of those that the encoder knows, which is
-        float32 for one that knows no other.
+        ``float32``, ``bfloat16``, ``float16`` or ``auto``. ``auto`` is the fastest precision on this machine that the
+        encoder supports.
+
+    Returns
+    -------
+    str
+        ``float32``, ``bfloat16`` or ``float16``.
 
     Raises
     ------
     ConfigError
-        Where there is no such precision, or the encoder does not know it.
+        The precision does not exist, or the encoder does not support it.
     """
     if precision == "auto":
-        return fastest_precision() if name in _OF_SEVERAL_PRECISIONS else "float32"
+        return fastest_precision() if name in _WITH_REDUCED_PRECISION else "float32"
     check_precision(precision)
-    if precision != "float32" and name not in _OF_SEVERAL_PRECISIONS:
-        raise ConfigError(f"encoder {name} computes in float32 alone, not in {precision}; others are known to "
-                          f"{' and '.join(sorted(_OF_SEVERAL_PRECISIONS))}")
+    if precision != "float32" and name not in _WITH_REDUCED_PRECISION:
+        raise ConfigError(f"encoder {name} computes in float32 only, not in {precision}; other precisions are "
+                          f"supported by {' and '.join(sorted(_WITH_REDUCED_PRECISION))}")
     return precision
 
 
 def require_precision(name: str, precision: str) -> None:
-    """Raise :class:`PrecisionError` where this machine does not compute an encoder in a settled precision.
+    """Raise :class:`PrecisionError` if this machine cannot compute an encoder's vectors in a precision.
 
-    :func:`load_encoder` does not: the machine that starts a run need not be one of those that make its vectors. Such an
-    encoder raises as it encodes.
+    :func:`load_encoder` does not check this, because the machine that starts a run may not be one of those that
+    compute its vectors. On an unsuitable machine the encoder loads, and raises when it encodes.
+
+    Parameters
+    ----------
+    name : str
+        Name of the encoder.
+    precision : str
+        As :func:`resolve_precision` returns it.
     """
     if name == spectral.NAME:
         spectral.require_precision(precision)
 
 
-def precisions_here(name: str) -> tuple[str, ...]:
-    """List what an encoder can compute in on this machine."""
+def supported_precisions(name: str) -> tuple[str, ...]:
+    """List the precisions in which an encoder can compute on this machine."""
     found = []
-    for precision in PRECISIONS if name in _OF_SEVERAL_PRECISIONS else ("float32",):
+    for precision in PRECISIONS if name in _WITH_REDUCED_PRECISION else ("float32",):
         with suppress(PrecisionError):
             require_precision(name, precision)
             found.append(precision)
@@ -147,28 +177,32 @@ def precisions_here(name: str) -> tuple[str, ...]:
 
 
 def needs_projection(name: str) -> bool:
-    """Say whether vectors of this encoder are projected by what :func:`fit` finds in a corpus; False for no encoder."""
-    return name in _PROJECTED
+    """Return whether an encoder needs a projection that :func:`fit` makes; False for an unknown name."""
+    return name in _WITH_PROJECTION
 
 
 def fit(
     name: str, cutouts: NDArray[np.uint8], *, grid: WindowGrid = _GRID, weights: str = "", precision: str = "float32"
 ) -> Projection:
-    """Fit the projection of an encoder that needs one to a sample of a corpus.
+    """Fit an encoder's projection to a sample of a corpus.
 
     Parameters
     ----------
     name, grid, weights, precision
         As :func:`load_encoder` takes them.
     cutouts : (n, T, F) uint8
-        At least 32 windows; a few thousand are better, and take minutes without a GPU.
+        At least 32 windows. A few thousand give a better projection, and take minutes without a GPU.
+
+    Returns
+    -------
+    Projection
 
     Raises
     ------
     ConfigError
-        Where the encoder needs no projection, or as :func:`load_encoder` does.
+        The encoder takes no projection, or for the reasons that :func:`load_encoder` lists.
     EncoderError
-        For too few windows or windows all alike, or as :func:`load_encoder` does.
+        There are too few windows, all windows are alike, or for the reasons that :func:`load_encoder` lists.
     """
     if not needs_projection(name):
         raise ConfigError(f"encoder {name} takes no projection")
@@ -178,27 +212,27 @@ def fit(
 def encode(
     power: NDArray[Any], *, encoder: str = spectral.NAME, weights: str = ""
 ) -> NDArray[np.float32]:
-    """Encode windows that come as arrays, without a file around them.
+    """Encode windows that are given as arrays of power, not as a file.
 
     Parameters
     ----------
     power : (n, T, F) array
-        Linear power, ascending frequency; not finite or not positive values count as masked. See
-        :func:`pipeline.grid.cutouts.cutouts_of_power` for what windows without their band cannot show.
+        Linear power, ascending frequency. Values that are not finite or not positive count as masked.
+        :func:`pipeline.grid.cutouts.cutouts_of_power` explains what is lost because the band around them is unknown.
     encoder, weights : str
         As :func:`load_encoder` takes them.
 
     Returns
     -------
     (n, dimension) float32
-        Unit length.
+        Vectors of unit length.
 
     Raises
     ------
     ConfigError
-        Where the array is not three-dimensional, or as :func:`load_encoder` does.
+        The array is not three-dimensional or its windows are empty, or for the reasons that :func:`load_encoder` lists.
     EncoderError
-        As :func:`load_encoder` does.
+        For the reasons that :func:`load_encoder` lists.
     """
     if power.ndim != 3 or 0 in power.shape[1:]:
         raise ConfigError(f"expected windows of shape (n, spectra, channels), got shape {power.shape}")
@@ -211,9 +245,9 @@ def encode(
 def _load(
     name: str, grid: WindowGrid, weights: str, projection: str, projection_digest: str, precision: str
 ) -> Encoder:
-    more: dict[str, Any] = {}
-    if name in _PROJECTED:
-        more["projection"] = Path(projection) if projection else None
-    if name in _OF_SEVERAL_PRECISIONS:
-        more["precision"] = precision
-    return ENCODERS[name](grid, weights, **more)
+    options: dict[str, Any] = {}
+    if name in _WITH_PROJECTION:
+        options["projection"] = Path(projection) if projection else None
+    if name in _WITH_REDUCED_PRECISION:
+        options["precision"] = precision
+    return ENCODERS[name](grid, weights, **options)

@@ -1,7 +1,7 @@
-"""The one door to Keras, and weights as plain arrays.
+"""Access to Keras, and weights files as plain arrays.
 
-Networks are written with Keras layers and ``keras.ops`` alone, so TensorFlow, JAX and PyTorch run the same weights:
-``KERAS_BACKEND`` in the environment picks, TensorFlow where it is not set.
+Networks use only Keras layers and ``keras.ops``, so TensorFlow, JAX and PyTorch all run the same weights. The
+environment variable ``KERAS_BACKEND`` selects the library; the default is TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encoders.device import Begin, gpus_of, on_device
-from pipeline.encoders.light import computes_in
+from pipeline.encoders.device import StartBatch, list_gpus, place_on_device
+from pipeline.encoders.openvino_network import supports_precision
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.grid.cutouts import IMAGE_OF_CODE
 from pipeline.model import Precision
@@ -34,20 +34,22 @@ from pipeline.support.text import shown
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-_NOTICES = re.compile(rb"I\d{4} |WARNING: All log messages before absl::|E\d{4} .*cuInit: UNKNOWN ERROR \(303\)")
-"""How lines begin by which TensorFlow tells of itself; the last one is said wherever there is no NVIDIA driver."""
-_GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-"""By which TensorFlow and JAX take a GPU's memory as they need it: else the first process takes (nearly) all of it."""
-_DEVICES = Path("/dev")
-_loading = threading.Lock()
+_NOTICE_LINE = re.compile(rb"I\d{4} |WARNING: All log messages before absl::|E\d{4} .*cuInit: UNKNOWN ERROR \(303\)")
+"""Beginnings of TensorFlow's log lines that say nothing to a user. The last one appears on every machine without an
+NVIDIA driver."""
+_GPU_MEMORY_SETTINGS = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+"""Environment variables that make TensorFlow and JAX allocate GPU memory as needed. Without them, the first process
+takes nearly all of it."""
+_DEVICE_FOLDER = Path("/dev")
+_keras_lock = threading.Lock()
 
 
 def keras() -> Any:
-    """Import Keras at first use: it takes seconds, and most commands do without.
+    """Return the Keras module, which is imported at first use: that takes seconds, and most commands do not need it.
 
-    Its library's notices are left out of standard error, unless ``TF_CPP_MIN_LOG_LEVEL`` is set in the environment.
+    TensorFlow's notices are removed from standard error, unless ``TF_CPP_MIN_LOG_LEVEL`` is set in the environment.
     """
-    with _loading:
+    with _keras_lock:
         return _keras()
 
 
@@ -55,25 +57,25 @@ def keras() -> Any:
 def _keras() -> Any:
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name, value in _GROWTH.items():
+    for name, value in _GPU_MEMORY_SETTINGS.items():
         os.environ.setdefault(name, value)
-    with warnings.catch_warnings(), _without_notices() if quiet else nullcontext():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of what Keras itself imports
+    with warnings.catch_warnings(), _hide_notices() if quiet else nullcontext():
+        warnings.simplefilter("ignore", DeprecationWarning)  # raised by modules that Keras imports
         import keras
 
-        keras.ops.zeros(1)  # devices are looked for at the first use, with more notices
+        keras.ops.zeros(1)  # the first operation looks for devices, which logs more notices
     return keras
 
 
 @contextmanager
-def _without_notices() -> Iterator[None]:
-    """Hold what is written to standard error back until the block ends, then write it but for :data:`_NOTICES`.
+def _hide_notices() -> Iterator[None]:
+    """Hold back standard error until the block ends; then write it without the lines of :data:`_NOTICE_LINE`.
 
-    The library writes them to the file descriptor before it heeds its own log level.
+    This works on the file descriptor, because TensorFlow writes the notices before its own log level takes effect.
     """
     try:
         error = os.dup(2)
-    except OSError:  # closed: nothing will be written
+    except OSError:  # standard error is closed: nothing will be written
         yield
         return
     with tempfile.TemporaryFile() as held:
@@ -84,45 +86,48 @@ def _without_notices() -> Iterator[None]:
             os.dup2(error, 2)
             os.close(error)
             held.seek(0)
-            os.write(2, b"".join(line for line in held if not _NOTICES.match(line)))
+            os.write(2, b"".join(line for line in held if not _NOTICE_LINE.match(line)))
 
 
 def gpu_names() -> list[str]:
-    """List NVIDIA's GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them: all, where it is not set.
+    """List the NVIDIA GPUs that this process may use.
 
-    As in CUDA, what comes after a name that is none (``-1``) does not count.
+    These are the names in ``CUDA_VISIBLE_DEVICES``, or the numbers of all GPUs if it is not set. As in CUDA, the list
+    ends before the first invalid name, such as ``-1``.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return sorted((path.name[6:] for path in _DEVICES.glob("nvidia[0-9]*")), key=int)
+        return sorted((path.name[6:] for path in _DEVICE_FOLDER.glob("nvidia[0-9]*")), key=int)
     names = [name.strip() for name in visible.split(",")]
     return list(takewhile(lambda name: bool(name) and not name.startswith("-"), names))
 
 
 def has_gpu_device() -> bool:
-    """Say whether this process is shown a GPU, without the seconds that asking Keras takes."""
-    return bool(gpu_names()) or (_DEVICES / "kfd").exists()
+    """Return whether this process can see a GPU (NVIDIA, or AMD by ``/dev/kfd``). Unlike Keras, takes no seconds."""
+    return bool(gpu_names()) or (_DEVICE_FOLDER / "kfd").exists()
 
 
 def gpu_devices() -> list[str]:
     """List the GPUs that Keras can compute on. Takes seconds."""
-    return gpus_of(keras().backend.backend(), keras())
+    return list_gpus(keras().backend.backend(), keras())
 
 
-def batch_of_device(on_gpu: int, on_processors: int) -> int:
-    """Return how many windows a network is given at once where it is to compute. Takes seconds."""
+def choose_batch_size(on_gpu: int, on_processors: int) -> int:
+    """Return one of two batch sizes, for a GPU if Keras can use one and else for processors. Takes seconds."""
     return on_gpu if gpu_devices() else on_processors
 
 
 def fastest_precision() -> Precision:
-    """Return the precision in which this machine computes fastest; it gains by less than 32 bits or has float32.
+    """Return the precision in which this machine computes fastest.
 
-    GPUs gain by float16 (tensor cores), processors by bfloat16 where they have instructions for it (AMX, AVX-512) and
-    the libraries use them: ``ONEDNN_MAX_CPU_ISA`` may forbid it.
+    - ``float16`` on a GPU, which has tensor cores for it.
+    - ``bfloat16`` on a processor that has instructions for it (AMX, AVX-512), if OpenVINO uses them;
+      ``ONEDNN_MAX_CPU_ISA`` may forbid that.
+    - ``float32`` on all other machines, where fewer bits gain nothing.
     """
-    if has_gpu_device() and gpu_devices():  # in this order: Keras takes seconds to load
+    if has_gpu_device() and gpu_devices():  # the quick check first: Keras takes seconds to load
         return "float16"
-    return "bfloat16" if has_bfloat16() and computes_in("bfloat16") else "float32"
+    return "bfloat16" if has_bfloat16() and supports_precision("bfloat16") else "float32"
 
 
 def check_precision(precision: str) -> None:
@@ -132,8 +137,11 @@ def check_precision(precision: str) -> None:
 
 
 @contextmanager
-def computing_in(precision: str) -> Iterator[None]:
-    """Make what this thread builds within the block compute in ``precision``; see :func:`check_precision`."""
+def use_precision(precision: str) -> Iterator[None]:
+    """Within the block, let the networks that this thread builds compute in ``precision``.
+
+    The weights remain float32. Raises :class:`ConfigError` for an unknown precision.
+    """
     check_precision(precision)
     config = keras().config
     before = config.dtype_policy()
@@ -144,8 +152,8 @@ def computing_in(precision: str) -> Iterator[None]:
         config.set_dtype_policy(before)
 
 
-def digest_of(path: Path, name: str) -> str:
-    """SHA-256 of the weights file of encoder ``name``; :class:`EncoderError` where it cannot be read."""
+def hash_weights(path: Path, name: str) -> str:
+    """Return the SHA-256 of a weights file of encoder ``name``; raise :class:`EncoderError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -153,22 +161,30 @@ def digest_of(path: Path, name: str) -> str:
         raise EncoderError(f"{shown(path)}: cannot read the weights of {name}: {error.strerror}") from error
 
 
-def computed(model: Any) -> Begin:
-    """Put a Keras model on the device: see :func:`pipeline.encoders.device.on_device`."""
-    return on_device(model, keras().backend.backend())
+def place_model(model: Any) -> StartBatch:
+    """Put a Keras model on the device of the current backend; see :func:`pipeline.encoders.device.place_on_device`."""
+    return place_on_device(model, keras().backend.backend())
 
 
-def of_cutouts(model: Any, shape: tuple[int, int], prepare: Callable[[Any, Any], Any]) -> Begin:
-    """Put a Keras model on the device, to which cutouts go as they are stored: 8 bits a pixel.
+def place_on_cutouts(model: Any, shape: tuple[int, int], prepare: Callable[[Any, Any], Any]) -> StartBatch:
+    """Put a Keras model on the device, with a first layer that takes cutouts as they are stored.
+
+    The device then receives 8 bits per pixel, and decodes them itself.
 
     Parameters
     ----------
     model : keras.Model
-        Its weights are set already.
+        The model, with its weights set.
     shape : (T, F)
-        Of the cutouts.
+        Shape of a cutout.
     prepare : callable
-        asinh images (n, T, F) to the model's input, by functions of the second argument: ``keras.ops``.
+        Function that converts asinh images (n, T, F) to the model's input. Its second argument is ``keras.ops``, whose
+        functions it must use.
+
+    Returns
+    -------
+    StartBatch
+        Function that starts a batch of cutouts (n, T, F) uint8.
     """
     ops = keras().ops
 
@@ -177,57 +193,69 @@ def of_cutouts(model: Any, shape: tuple[int, int], prepare: Callable[[Any, Any],
             return prepare(ops.take(IMAGE_OF_CODE, ops.cast(codes, "int32"), axis=0), ops)
 
     codes = keras().Input(shape, dtype="uint8", name="cutout")
-    return computed(keras().Model(codes, model(Prepared(dtype="float32")(codes))))
+    return place_model(keras().Model(codes, model(Prepared(dtype="float32")(codes))))
 
 
-def misfit(path: Path, name: str) -> EncoderError:
-    """Return the error of a weights file that was made for another network."""
-    return EncoderError(f"{shown(path)}: is not of this version's {name}: its arrays have other names or shapes; "
-                        f"make it anew with: lookalike train {name}")
+def weights_mismatch(path: Path, name: str) -> EncoderError:
+    """Make the error for a weights file that belongs to another network."""
+    return EncoderError(f"{shown(path)}: does not fit this version's {name}: its arrays have other names or shapes; "
+                        f"make a new file with: lookalike train {name}")
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays as an uncompressed .npz, whole or not at all."""
+    """Write named arrays as an uncompressed .npz. The write is atomic."""
     with atomic_file(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
-    """Read a .npz of plain arrays, never a pickle; :class:`EncoderError` where ``path`` is none for ``name``."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, ValueError, AttributeError, KeyError, zipfile.BadZipFile) as error:
-        raise EncoderError(f"{shown(path)}: no weights of {name} (.npz of plain arrays): {error}") from error
-
-
-def load_network(path: Path, name: str) -> dict[str, NDArray[Any]]:
-    """Read the arrays of a network; :class:`EncoderError`, also where one is not finite: layers may hide that."""
-    arrays = load_arrays(path, name)
-    if bad := [key for key, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
-        raise EncoderError(f"{shown(path)}: weights of {name} are not finite ({bad[0]}); the file is damaged, or its "
-                           "training went astray")
-    return arrays
-
-
-def save_weights(path: Path, model: Any) -> None:
-    """Write a Keras model's weights as plain arrays: ``000 path/of/variable``, in the model's order."""
-    save_arrays(path, dict(zip(_keys(model), model.get_weights(), strict=True)))
-
-
-def load_weights(path: Path, model: Any, name: str) -> None:
-    """Set a Keras model's weights from :func:`save_weights`' file.
+    """Read a .npz of plain arrays; pickles are refused.
 
     Raises
     ------
     EncoderError
-        Where the file cannot be read, or was made for another network.
+        ``path`` cannot be read as such a file. The message names the encoder ``name``.
     """
-    arrays = load_network(path, name)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+        raise EncoderError(f"{shown(path)}: is not an .npz of plain arrays, as {name} needs it: {error}") from error
+
+
+def load_network_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a network, and check that they are finite: a network may hide a NaN in its weights.
+
+    Raises
+    ------
+    EncoderError
+        The file cannot be read, or a value is not finite.
+    """
+    arrays = load_arrays(path, name)
+    if bad := [key for key, array in arrays.items() if array.dtype.kind == "f" and not np.isfinite(array).all()]:
+        raise EncoderError(f"{shown(path)}: weights of {name} are not finite ({bad[0]}); the file is damaged, or its "
+                           f"training diverged; make a new file with: lookalike train {name}")
+    return arrays
+
+
+def save_weights(path: Path, model: Any) -> None:
+    """Write a Keras model's weights as plain arrays, named ``000 path/of/variable`` and so on in the model's order."""
+    save_arrays(path, dict(zip(_keys(model), model.get_weights(), strict=True)))
+
+
+def load_weights(path: Path, model: Any, name: str) -> None:
+    """Set a Keras model's weights from a file that :func:`save_weights` wrote.
+
+    Raises
+    ------
+    EncoderError
+        The file cannot be read, or belongs to another network.
+    """
+    arrays = load_network_arrays(path, name)
     if list(arrays) != _keys(model) or any(
         arrays[key].shape != tuple(variable.shape) for key, variable in zip(arrays, model.weights, strict=True)
     ):
-        raise misfit(path, name)
+        raise weights_mismatch(path, name)
     model.set_weights(list(arrays.values()))
 
 

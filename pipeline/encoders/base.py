@@ -1,4 +1,4 @@
-"""What an encoder is, and the checks that all of them share."""
+"""The interface of an encoder, and the checks that all encoders share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipeline.model import EncoderSpec, WindowGrid
 
 
 class Encoder(Protocol):
-    """Turns cutouts into vectors whose cosine similarity says how much two windows look alike."""
+    """Encoder of cutouts into vectors; the cosine of two vectors measures how much the windows look alike."""
 
     @property
     def spec(self) -> EncoderSpec:
-        """Identity of the vectors it makes."""
+        """Identity of the vectors that this encoder makes."""
         ...
 
     def encode(self, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -26,31 +26,48 @@ class Encoder(Protocol):
         Parameters
         ----------
         cutouts : (n, T, F) uint8
-            As of :mod:`pipeline.grid.cutouts`; n may be 0.
+            Cutouts as :mod:`pipeline.grid.cutouts` makes them; n may be 0.
 
         Returns
         -------
         (n, dimension) float32
-            Finite, unit length, the same for a window whatever its batch, within ``spec.tolerance``. A
-            window in which nothing is seen (every pixel masked) has a unit vector too: the same one for all
-            such windows.
+            Finite vectors of unit length. The vector of a window does not depend on its batch, within
+            ``spec.tolerance``. All windows in which every pixel is masked have the same unit vector.
 
         Raises
         ------
         EncoderError
-            Where the cutouts are of another shape or type, or the weights make vectors that are not finite.
+            The cutouts have another shape or type, or the weights make vectors that are not finite.
         PrecisionError
-            Where this machine does not compute in the precision of the spec.
+            This machine does not compute in the precision of the spec.
         """
         ...
 
     def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Encode cutouts that come block by block, as if they were one array; the next block is asked for meanwhile."""
+        """Encode an iterable of blocks as if they were one array.
+
+        The next block may be read while the current one is encoded.
+
+        Parameters
+        ----------
+        blocks : iterable of (n, T, F) uint8
+            Cutouts; blocks may differ in length.
+
+        Returns
+        -------
+        (total n, dimension) float32
+            Vectors in the order of the windows.
+
+        Raises
+        ------
+        EncoderError, PrecisionError
+            As for :meth:`encode`.
+        """
         ...
 
 
-def checked(name: str, cutouts: NDArray[np.uint8], grid: WindowGrid) -> NDArray[np.uint8]:
-    """Return ``cutouts``; :class:`EncoderError` unless they are uint8 of the grid's window shape."""
+def check_cutouts(name: str, cutouts: NDArray[np.uint8], grid: WindowGrid) -> NDArray[np.uint8]:
+    """Return ``cutouts``; raise :class:`EncoderError` unless they are uint8 and have the grid's window shape."""
     expected = (grid.integrations, grid.channels)
     if cutouts.ndim != 3 or cutouts.shape[1:] != expected or cutouts.dtype != np.uint8:
         raise EncoderError(
@@ -60,19 +77,19 @@ def checked(name: str, cutouts: NDArray[np.uint8], grid: WindowGrid) -> NDArray[
     return cutouts
 
 
-def joined(vectors: Iterable[NDArray[np.float32]], dimension: int) -> NDArray[np.float32]:
-    """Join vectors (n, dimension), also where there are none."""
+def join_vectors(vectors: Iterable[NDArray[np.float32]], dimension: int) -> NDArray[np.float32]:
+    """Concatenate arrays (n, dimension); no arrays give an array (0, dimension)."""
     return np.concatenate([np.empty((0, dimension), np.float32), *vectors])
 
 
-def unit_rows(name: str, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to unit length; :class:`EncoderError` where one is not finite or is zero."""
+def normalise_rows(name: str, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows to unit length; raise :class:`EncoderError` if a row is zero or not finite."""
     length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     bad = ~(np.isfinite(length) & (length > 0))
     if bad.any():
         raise EncoderError(
             f"encoder {name} made {int(bad.sum())} of {len(vectors)} vectors that are zero or not finite; "
-            "its weights are damaged or not its own"
+            "its weights are damaged or belong to another encoder"
         )
     unit: NDArray[np.float32] = (vectors / length[:, None]).astype(np.float32)
     return unit

@@ -1,13 +1,15 @@
-"""The β-variational autoencoder published for look-alike search (arXiv 2302.13854): the mean of its latent vector.
+"""The β-variational autoencoder published for look-alike search (arXiv 2302.13854).
 
-Five convolutions (32, 64, 64, 128, 128 filters of 3 × 3, each followed by pooling over two channels and batch
-normalisation), dense layers of 256 and 32, and a latent vector of 10 numbers; a decoder that mirrors them draws the
-window again. Taught without labels: the cross-entropy between window and drawing, plus β times the divergence of the
-latent distribution from the standard normal one.
+A window's vector is the mean of its latent distribution. The network has five convolutions of 32, 64, 64, 128 and 128
+filters of 3 × 3. Pooling over two channels and batch normalisation follow each of them. Dense layers of 256 and 32
+units and a latent vector of 10 numbers come next. A decoder with mirrored layers reconstructs the window.
 
-Two things are done otherwise than in the authors' program, and both are cheaper or safer without another result in
-view: the decoder widens channels alone (theirs widens both axes and pools time again), and its last layer gives logits
-(theirs gives numbers that the cross-entropy clips to between 0 and 1).
+Training needs no labels. The loss is the cross-entropy between window and reconstruction, plus β times the divergence
+of the latent distribution from the standard normal distribution.
+
+Two details differ from the authors' program. The decoder widens channels only, which is cheaper; theirs widens both
+axes and pools time again. The last layer returns logits, which is numerically safer; theirs returns numbers that the
+cross-entropy clips to between 0 and 1. Neither change is expected to alter the result.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
-from pipeline.encoders.backend import batch_of_device, digest_of, keras, load_weights, of_cutouts
-from pipeline.encoders.base import checked, joined, unit_rows
-from pipeline.encoders.device import in_batches
+from pipeline.encoders.backend import choose_batch_size, hash_weights, keras, load_weights, place_on_cutouts
+from pipeline.encoders.base import check_cutouts, join_vectors, normalise_rows
+from pipeline.encoders.device import compute_in_batches
 from pipeline.errors import EncoderError
 from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.model import EncoderSpec, WindowGrid
@@ -30,48 +32,48 @@ from pipeline.model import EncoderSpec, WindowGrid
 NAME = "beta-vae"
 VERSION = 1
 DIMENSION = 10
-"""Numbers in the latent vector."""
+"""Components of the latent vector."""
 BETA = 9.0
-"""Weight of the divergence; published runs take 8 to 10."""
+"""Weight of the divergence in the loss; published runs use 8 to 10."""
 SHIPPED = Path(__file__).with_name("weights") / "beta-vae.npz"
 TOLERANCE = 2e-3
-"""Components of one window's vector differ by less, whatever the batch and the hardware."""
+"""Upper bound of the difference that batch and hardware make to a component of a window's vector."""
 BATCH, GPU_BATCH = 128, 1024
-"""Windows at once on processors, and on a GPU: the last batch is filled up, so that a network is compiled once."""
+"""Windows per batch on processors and on a GPU. The last batch is padded, so that the network is compiled once."""
 
 _FILTERS = (32, 64, 64, 128, 128)
 _DENSE = (256, 32)
 
 
 class BetaVae:
-    """Encoder by the latent mean of :func:`build`.
+    """Encoder whose vectors are the latent means of the network of :func:`build`, scaled to unit length.
 
     Parameters
     ----------
     grid : WindowGrid
-        Shape of the windows, the one it was taught on.
+        Shape of the windows; must be the shape that the weights were trained on.
     weights : str
-        A file made by ``lookalike train beta-vae``; empty for the shipped one.
+        Path of a file made by ``lookalike train beta-vae``. Empty: the file in the package, if there is one.
     batch : int
-        Windows at once; 0 for what suits the device.
+        Windows per batch; 0: a size that suits the device.
 
     Raises
     ------
     EncoderError
-        Where there are no weights, or they do not fit.
+        The weights are missing or do not fit, or the number of channels is not a multiple of 32.
     """
 
     def __init__(self, grid: WindowGrid, weights: str = "", batch: int = 0) -> None:
         path = Path(weights).expanduser() if weights else SHIPPED
         if not weights and not path.exists():
-            raise EncoderError(f"encoder {NAME} comes without weights; train with: lookalike train {NAME}, and name "
-                               "the file that makes with --weights FILE")
+            raise EncoderError(f"encoder {NAME} comes without weights; make a weights file with: lookalike train "
+                               f"{NAME}, and name that file with --weights FILE")
         self._grid = grid
-        digest = digest_of(path, NAME)
+        digest = hash_weights(path, NAME)
         model, _ = build(grid)
         load_weights(path, model, NAME)
-        self._begin = of_cutouts(model, (grid.integrations, grid.channels), _scaled)
-        self._batch = batch or batch_of_device(GPU_BATCH, BATCH)
+        self._start_batch = place_on_cutouts(model, (grid.integrations, grid.channels), _scale)
+        self._batch = batch or choose_batch_size(GPU_BATCH, BATCH)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
@@ -86,57 +88,57 @@ class BetaVae:
         return self.encode_all([cutouts])
 
     def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
-        windows = (checked(NAME, block, self._grid) for block in blocks)
-        made = in_batches(self._begin, windows, self._batch)
-        return joined((unit_rows(NAME, vectors) for vectors in made), DIMENSION)
+        """Encode an iterable of blocks of cutouts; see :meth:`pipeline.encoders.Encoder.encode_all`."""
+        windows = (check_cutouts(NAME, block, self._grid) for block in blocks)
+        made = compute_in_batches(self._start_batch, windows, self._batch)
+        return join_vectors((normalise_rows(NAME, vectors) for vectors in made), DIMENSION)
 
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Turn cutouts (n, T, F) into what the network takes, (n, T, F, 1).
+    """Convert cutouts (n, T, F) to the network's input (n, T, F, 1).
 
-    Each asinh image is scaled by its own range to 0…1; a constant one is 0 throughout.
+    Each asinh image is scaled by its own range to 0…1. A constant image becomes 0 everywhere.
     """
-    scaled: NDArray[np.float32] = _scaled(image_of_cutouts(cutouts), np)
+    scaled: NDArray[np.float32] = _scale(image_of_cutouts(cutouts), np)
     return scaled
 
 
-def _scaled(image: Any, xp: Any) -> Any:
+def _scale(image: Any, xp: Any) -> Any:
     low, high = (of(image, axis=(1, 2), keepdims=True) for of in (xp.min, xp.max))
     span = high - low
     return xp.where(span > 0, (image - low) / xp.where(span > 0, span, 1), 0)[..., None]
 
 
 def build(grid: WindowGrid, seed: int = 0) -> tuple[Any, Any]:
-    """Build the network for windows of a grid, its weights drawn by Keras' own seed.
+    """Build the network for the windows of a grid. Keras' global seed decides the initial weights.
 
     Parameters
     ----------
     grid : WindowGrid
-        Its channels a multiple of 32.
+        Shape of the windows; its number of channels must be a multiple of 32.
     seed : int
-        Of the latent vectors drawn in training.
+        Seed of the latent vectors that training draws.
 
     Returns
     -------
     encoder : keras.Model
         (n, T, F, 1) of :func:`inputs` → (n, 10) latent means.
     trainable : keras.Model
-        The whole, for ``compile(optimizer)`` and ``train_on_batch(images)``; shares the encoder's weights.
+        Encoder and decoder, for ``compile(optimizer)`` and ``train_on_batch(images)``. It shares the encoder's weights.
 
     Raises
     ------
     EncoderError
-        For windows of other shapes.
+        The number of channels is not a multiple of 32.
     """
     halvings = 2 ** len(_FILTERS)
     if grid.channels % halvings:
-        raise EncoderError(f"encoder {NAME} takes windows of a multiple of {halvings} channels, not {grid.channels}; "
-                           "use --encoder power-spectrum")
+        raise EncoderError(f"encoder {NAME} takes windows whose number of channels is a multiple of {halvings}, not "
+                           f"{grid.channels}; use --encoder power-spectrum")
     layers = keras().layers
     pixels = keras().Input((grid.integrations, grid.channels, 1), name="image")
     x = pixels
-    # layers are named: Keras' own names count the networks a process has built
+    # layers have explicit names, because Keras' default names depend on how many networks the process has built
     for i, filters in enumerate(_FILTERS):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"convolution{i}")(x)
         x = layers.MaxPooling2D((1, 2))(x)
@@ -157,7 +159,7 @@ def _dense(x: Any, units: int, name: str) -> Any:
 
 
 def _decoder(small: tuple[int, int, int]) -> Any:
-    """Latent vectors (n, 10) → logits of the pixels (n, T, F, 1)."""
+    """Build the decoder: latent vectors (n, 10) → logits of the pixels (n, T, F, 1)."""
     layers = keras().layers
     latent = keras().Input((DIMENSION,), name="latent")
     x = _dense(_dense(latent, _DENSE[0], "dense"), small[0] * small[1] * small[2], "unflatten")
@@ -172,7 +174,7 @@ def _decoder(small: tuple[int, int, int]) -> Any:
 def _trainable(posterior: Any, decoder: Any, seed: int) -> Any:
     ops, random = keras().ops, keras().random
 
-    class BetaVaeTraining(keras().Model):  # type: ignore[misc]  # Keras has no types, and is not there before its use
+    class BetaVaeTraining(keras().Model):  # type: ignore[misc]  # Keras has no types and is imported late
         def __init__(self) -> None:
             super().__init__(name="training")
             self.posterior, self.decoder = posterior, decoder
@@ -191,15 +193,22 @@ def _trainable(posterior: Any, decoder: Any, seed: int) -> Any:
 
 
 def loss(images: Any, logits: Any, mean: Any, log_variance: Any) -> Any:
-    """Return BCE + β · KL in nats a window, the mean over a batch.
+    """Return the training loss: binary cross-entropy + β · KL divergence, averaged over a batch.
 
     Parameters
     ----------
-    images, logits : (n, T, F, 1) tensor
-        What was seen, 0…1, and what was drawn. The cross-entropy is summed over pixels.
+    images : (n, T, F, 1) tensor
+        Input pixels, 0…1.
+    logits : (n, T, F, 1) tensor
+        Reconstructed pixels, as logits. The cross-entropy is summed over pixels.
     mean, log_variance : (n, 10) tensor
-        Of the latent distributions. Their divergence from the standard normal one is averaged over components, as the
-        authors' program weighs it.
+        Parameters of the latent distributions. Their divergence from the standard normal distribution is averaged over
+        components, as in the authors' program.
+
+    Returns
+    -------
+    scalar tensor
+        Loss in nats per window.
     """
     ops = keras().ops
     entropy = ops.sum(ops.binary_crossentropy(images, logits, from_logits=True), axis=(1, 2, 3))

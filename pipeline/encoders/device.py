@@ -1,7 +1,7 @@
-"""A network on a device, and a queue before it: the one place that knows the libraries behind Keras.
+"""Running a network on a device, batch by batch. Only this module knows the libraries behind Keras.
 
-What is begun is waited for only when its vectors are fetched. So while a GPU computes one batch, the next goes to it
-and the vectors of the one before come back. Networks are compiled, for the one shape that batches have.
+Batches run asynchronously: while a GPU computes one batch, the next batch is copied to it, and the vectors of the
+previous batch are copied back. Networks are compiled for one shape, so all batches have the same size.
 """
 
 from __future__ import annotations
@@ -13,70 +13,82 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Begin = Callable[[NDArray[Any]], Callable[[], NDArray[np.float32]]]
-"""Starts on a batch of windows, which must not be changed any more, and returns what waits for their vectors."""
+StartBatch = Callable[[NDArray[Any]], Callable[[], NDArray[np.float32]]]
+"""Function that starts a batch of windows and returns a function that waits for their vectors.
 
-IN_FLIGHT = 3
-"""Batches that are begun and not yet fetched: one that is computed, one on its way up and one on its way down."""
+The caller must not change the array of windows after the start.
+"""
+
+MAX_BATCHES_IN_FLIGHT = 3
+"""Maximum number of batches that are started and not yet fetched: one is computed, one copied to the device, and one
+copied back."""
 
 
-def gpus_of(library: str, keras: Any) -> list[str]:
+def list_gpus(library: str, keras: Any) -> list[str]:
     """List the GPUs that a library behind Keras can compute on."""
-    if library == "torch":  # of which Keras lists none
+    if library == "torch":  # Keras lists no devices of PyTorch
         import torch
 
         return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     try:
         return [str(device) for device in keras.distribution.list_devices("gpu")]
-    except RuntimeError:  # JAX's way to say that there is none
+    except RuntimeError:  # JAX raises this if there is no GPU
         return []
 
 
-def on_device(model: Any, library: str) -> Begin:
-    """Put a Keras model, with the weights that it has now, on the device that its library prefers.
+def place_on_device(model: Any, library: str) -> StartBatch:
+    """Put a Keras model, with its present weights, on the device that its library prefers.
 
-    In float32 it computes in float32, not in the 19 bits (TF32) that GPUs may take for it: in these, emulated, vectors
-    of ResNet50 differ by 0.0013 from a processor's; for speed there is float16, which says so.
+    A float32 model computes in full float32. GPUs could use 19 bits (TF32) instead; in an emulation, TF32 changed
+    vectors of ResNet50 by 0.0013. Users who want speed choose float16, which the encoder's spec records.
 
     Parameters
     ----------
     model : keras.Model
-        Of one input and one output.
+        A model with one input and one output.
     library : str
         ``keras.backend.backend()``.
+
+    Returns
+    -------
+    StartBatch
+        For a library other than TensorFlow, JAX and PyTorch, it computes a batch when its vectors are fetched.
     """
-    by = {"tensorflow": _by_tensorflow, "jax": _by_jax, "torch": _by_torch}
+    by = {"tensorflow": _place_with_tensorflow, "jax": _place_with_jax, "torch": _place_with_torch}
     return by[library](model) if library in by else lambda windows: lambda: model.predict_on_batch(windows)
 
 
-def in_batches(begin: Begin, blocks: Iterable[NDArray[Any]], batch: int) -> Iterator[NDArray[np.float32]]:
-    """Compute what a network makes of windows, so many at once, whichever block they come in.
+def compute_in_batches(
+    start_batch: StartBatch, blocks: Iterable[NDArray[Any]], batch: int
+) -> Iterator[NDArray[np.float32]]:
+    """Compute vectors of windows in batches of one size.
 
     Parameters
     ----------
-    begin : callable
-        As :func:`on_device` makes it. It gets batches of one size: the last is filled up with zeros.
+    start_batch : StartBatch
+        As :func:`place_on_device` returns it. The last batch is padded with zeros.
     blocks : iterable of (n, T, F) array
-        The next is asked for while what came before is computed.
+        Windows; blocks may differ in length. The next block is read while earlier windows are computed.
     batch : int
+        Windows per batch.
 
     Yields
     ------
     (m ≤ batch, dimension) float32
-        In the order of the windows.
+        Vectors in the order of the windows.
     """
-    begun: deque[tuple[int, Callable[[], NDArray[np.float32]]]] = deque()
-    for part in _rebatched(blocks, batch):
-        begun.append((len(part), begin(_filled(part, batch))))
-        if len(begun) == IN_FLIGHT:
-            count, wait = begun.popleft()
+    started: deque[tuple[int, Callable[[], NDArray[np.float32]]]] = deque()
+    for part in _rebatch(blocks, batch):
+        started.append((len(part), start_batch(_pad_batch(part, batch))))
+        if len(started) == MAX_BATCHES_IN_FLIGHT:
+            count, wait = started.popleft()
             yield wait()[:count]
-    for count, wait in begun:
+    for count, wait in started:
         yield wait()[:count]
 
 
-def _rebatched(blocks: Iterable[NDArray[Any]], batch: int) -> Iterator[NDArray[Any]]:
-    """Cut and join blocks to batches; only the last may be smaller. What need not be joined is not copied."""
+def _rebatch(blocks: Iterable[NDArray[Any]], batch: int) -> Iterator[NDArray[Any]]:
+    """Cut and join blocks into batches; only the last may be smaller. A batch within one block is not copied."""
     waiting: list[NDArray[Any]] = []
     missing = batch
     for block in blocks:
@@ -91,7 +103,7 @@ def _rebatched(blocks: Iterable[NDArray[Any]], batch: int) -> Iterator[NDArray[A
         yield np.concatenate(waiting)
 
 
-def _filled(part: NDArray[Any], batch: int) -> NDArray[Any]:
+def _pad_batch(part: NDArray[Any], batch: int) -> NDArray[Any]:
     if len(part) == batch:
         return np.ascontiguousarray(part)
     filled = np.zeros((batch, *part.shape[1:]), part.dtype)
@@ -99,7 +111,7 @@ def _filled(part: NDArray[Any], batch: int) -> NDArray[Any]:
     return filled
 
 
-def _by_jax(model: Any) -> Begin:
+def _place_with_jax(model: Any) -> StartBatch:
     import jax
 
     weights = [[variable.value for variable in some]
@@ -109,18 +121,18 @@ def _by_jax(model: Any) -> Begin:
         with jax.default_matmul_precision("highest"):
             return model.stateless_call(*weights, windows, training=False)[0]
 
-    # else a compiler leaves out that numbers are rounded between layers, where its processor has not the precision
+    # by default XLA may skip the rounding between layers on processors without the reduced precision
     compiled = jax.jit(compute, compiler_options={"xla_allow_excess_precision": False})
 
-    def begin(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
-        made = compiled(weights, jax.device_put(windows))  # returns before it is done
+    def start_batch(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+        made = compiled(weights, jax.device_put(windows))  # returns before the computation ends
         made.copy_to_host_async()
         return lambda: np.asarray(made)
 
-    return begin
+    return start_batch
 
 
-def _by_tensorflow(model: Any) -> Begin:
+def _place_with_tensorflow(model: Any) -> StartBatch:
     import tensorflow
 
     tensorflow.config.experimental.enable_tensor_float_32_execution(False)
@@ -128,36 +140,36 @@ def _by_tensorflow(model: Any) -> Begin:
     def compute(windows: Any) -> Any:
         return model(windows, training=False)
 
-    # whether by XLA is Keras' own choice: on GPUs
+    # Keras chooses whether to compile by XLA; it does so on GPUs
     compiled = tensorflow.function(compute, jit_compile=bool(model.jit_compile), autograph=False)
 
-    def begin(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
-        made = compiled(tensorflow.convert_to_tensor(windows))  # on a GPU, returns before it is done
+    def start_batch(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+        made = compiled(tensorflow.convert_to_tensor(windows))  # on a GPU, returns before the computation ends
         return lambda: np.asarray(made)
 
-    return begin
+    return start_batch
 
 
-def _by_torch(model: Any) -> Begin:
+def _place_with_torch(model: Any) -> StartBatch:
     import keras
     import torch
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     device = keras.ops.zeros(1).device
     if device.type != "cuda":
-        def begin(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+        def start_batch(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
             with torch.inference_mode():
                 made = model(torch.from_numpy(np.require(windows, requirements="W")), training=False)
             return lambda: made.numpy()
 
-        return begin
+        return start_batch
 
     upward = torch.cuda.Stream()
 
-    def begin_on_gpu(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
+    def start_on_gpu(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
         here = torch.cuda.current_stream()
         with torch.inference_mode():
-            with torch.cuda.stream(upward):  # copies wait for computations only on their own stream
+            with torch.cuda.stream(upward):  # a stream of its own, so that the copy does not wait for computations
                 pinned = torch.from_numpy(np.require(windows, requirements="W")).pin_memory()
                 sent = pinned.to(device, non_blocking=True)
             here.wait_stream(upward)
@@ -175,4 +187,4 @@ def _by_torch(model: Any) -> Begin:
 
         return wait
 
-    return begin_on_gpu
+    return start_on_gpu

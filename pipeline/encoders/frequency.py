@@ -1,13 +1,13 @@
-"""Frequency as part of likeness: vectors extended so that windows near in frequency score higher.
+"""Scores that rank windows near the query's frequency higher.
 
-The sinusoidal position embedding of the published look-alike search (arXiv 2302.13854), with frequency in MHz as the
-position. There it is added to the latent vector. Here it is appended, so that no chance product of a vector with an
-embedding enters: of extended unit vectors the cosine is ::
+The published look-alike search (arXiv 2302.13854) adds a sinusoidal position embedding to the latent vector; the
+position is the frequency in MHz. Here the embedding acts as if it were appended to the vector. Appending avoids random
+products between vectors and embeddings. The cosine of two extended unit vectors is ::
 
     (cosine of the vectors + weight · nearness) / (1 + weight)
 
-with :func:`nearness` 1 at equal frequency, .95 at 0.7 MHz, .69 at 2 MHz; further away it goes up and down, and falls on
-average. It applies to any encoder, and to the scores of hits as well as to vectors.
+:func:`nearness` is 1 at equal frequency, .95 at a distance of 0.7 MHz and .69 at 2 MHz. At larger distances it
+oscillates, and falls on average. The formula needs only scores and frequencies, so it works with every encoder.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIMENSION = 10
-"""Components: a sine and a cosine for each of five scales, as published."""
-LONGEST = 1000.0
-"""Scales lie between 1 MHz and this (excluded), in equal steps of their logarithm, as published."""
+"""Components of an embedding: a sine and a cosine for each of five scales, as published."""
+MAX_SCALE_MHZ = 1000.0
+"""Upper bound of the scales, excluded. They start at 1 MHz and are spaced evenly in their logarithm, as published."""
 
 
 def frequency_embedding(
-    f_mhz: NDArray[np.floating[Any]], dimension: int = DIMENSION, longest_mhz: float = LONGEST
+    f_mhz: NDArray[np.floating[Any]], dimension: int = DIMENSION, longest_mhz: float = MAX_SCALE_MHZ
 ) -> NDArray[np.float32]:
     """Embed frequencies as sines and cosines of several scales.
 
@@ -33,19 +33,19 @@ def frequency_embedding(
     f_mhz : (...) array
         Frequencies in MHz.
     dimension : int
-        Even.
+        Number of components d; even.
     longest_mhz : float
-        Scale i of d/2 is ``longest_mhz ** (2 i / d)``, in MHz a radian.
+        Scale i of d/2 is ``longest_mhz ** (2 i / d)``, in MHz per radian.
 
     Returns
     -------
     (..., dimension) float32
-        Sine and cosine in turn, unit length.
+        Sine and cosine alternate; unit length.
 
     Raises
     ------
     ValueError
-        For an odd or empty dimension.
+        The dimension is odd or smaller than 2.
     """
     if dimension < 2 or dimension % 2:
         raise ValueError(f"a frequency embedding has an even number of components, not {dimension}")
@@ -57,7 +57,20 @@ def frequency_embedding(
 
 
 def nearness(f_mhz: NDArray[np.floating[Any]], of_mhz: float) -> NDArray[np.float64]:
-    """Return the scalar product of the embeddings of frequencies (...) with that of one, from −1 to 1 at the same."""
+    """Return how near frequencies are to one frequency, as the scalar product of their embeddings.
+
+    Parameters
+    ----------
+    f_mhz : (...) array
+        Frequencies in MHz.
+    of_mhz : float
+        The frequency to compare with, in MHz.
+
+    Returns
+    -------
+    (...) float64
+        Between −1 and 1; 1 at equal frequency.
+    """
     near: NDArray[np.float64] = (frequency_embedding(f_mhz) @ frequency_embedding(np.array(of_mhz))).astype(np.float64)
     return near
 
@@ -65,47 +78,25 @@ def nearness(f_mhz: NDArray[np.floating[Any]], of_mhz: float) -> NDArray[np.floa
 def near_scores(
     scores: NDArray[np.floating[Any]], f_mhz: NDArray[np.floating[Any]], of_mhz: float, weight: float
 ) -> NDArray[np.float64]:
-    """Score hits anew by their nearness to the query's frequency: the cosines of :func:`with_frequency`'s vectors.
+    """Combine the scores of hits with their nearness to the query's frequency.
 
     Parameters
     ----------
-    scores, f_mhz : (n,) array
-        The hits' cosines and centre frequencies in MHz.
+    scores : (n,) array
+        Cosines of the hits with the query.
+    f_mhz : (n,) array
+        Centre frequencies of the hits in MHz.
     of_mhz : float
-        The query's.
+        Centre frequency of the query in MHz.
     weight : float
-        0 leaves scores as they are; 1 lets frequency count as much as the pattern.
+        Weight of the frequency, not negative. 0 leaves the scores unchanged; at 1, frequency counts as much as the
+        pattern.
+
+    Returns
+    -------
+    (n,) float64
+        ``(scores + weight · nearness) / (1 + weight)``.
     """
     near: NDArray[np.float64] = (scores + weight * nearness(f_mhz, of_mhz)) / (1 + weight)
     return near
 
-
-def with_frequency(
-    vectors: NDArray[np.float32], f_mhz: NDArray[np.floating[Any]], weight: float
-) -> NDArray[np.float32]:
-    """Append embedded frequencies to unit vectors.
-
-    Parameters
-    ----------
-    vectors : (n, d) float32
-        Unit length, of any encoder.
-    f_mhz : (n,) array
-        The windows' centre frequencies in MHz.
-    weight : float
-        As :func:`near_scores` takes it.
-
-    Returns
-    -------
-    (n, d + 10) float32
-        Unit length.
-
-    Raises
-    ------
-    ValueError
-        For a negative weight.
-    """
-    if not weight >= 0:
-        raise ValueError(f"the weight of frequency must not be negative, got {weight}")
-    both = np.concatenate([vectors, np.sqrt(weight) * frequency_embedding(f_mhz)], axis=1)
-    extended: NDArray[np.float32] = (both / np.sqrt(1 + weight)).astype(np.float32)
-    return extended

@@ -1,8 +1,8 @@
-"""The default encoder: a small residual network, taught by contrast on simulated signals.
+"""The default encoder: a small residual network, trained on simulated signals by contrastive learning.
 
-Two windows that hold the same signal at another place, strength, phase and gain attract each other, all others repel
-(SimCLR, arXiv 2002.05709). How it is taught is :mod:`pipeline.train.spectral`'s; what it was taught, and how well it
-does, its model card's (``pipeline/encoders/weights/spectral.md``).
+Training pulls together the vectors of two windows that hold the same signal at different places, strengths, phases and
+gains. It pushes apart the vectors of all other pairs (SimCLR, arXiv 2002.05709). :mod:`pipeline.train.spectral` holds
+the training. The model card, ``pipeline/encoders/weights/spectral.md``, describes the training data and the results.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from numpy.typing import NDArray
 
 from pipeline.config import CUTOUT_VERSION
 from pipeline.encoders.backend import (
-    batch_of_device,
     check_precision,
-    computed,
-    computing_in,
-    digest_of,
+    choose_batch_size,
     has_gpu_device,
+    hash_weights,
     keras,
-    load_network,
+    load_network_arrays,
     load_weights,
-    misfit,
-    of_cutouts,
+    place_model,
+    place_on_cutouts,
+    use_precision,
+    weights_mismatch,
 )
-from pipeline.encoders.base import checked, joined, unit_rows
-from pipeline.encoders.device import Begin, in_batches
-from pipeline.encoders.light import BATCH as LIGHT_BATCH
-from pipeline.encoders.light import PRECISIONS as LIGHT_PRECISIONS
-from pipeline.encoders.light import LightNetwork, computes_in, refusal
+from pipeline.encoders.base import check_cutouts, join_vectors, normalise_rows
+from pipeline.encoders.device import StartBatch, compute_in_batches
+from pipeline.encoders.openvino_network import BATCH as OPENVINO_BATCH
+from pipeline.encoders.openvino_network import PRECISIONS as OPENVINO_PRECISIONS
+from pipeline.encoders.openvino_network import OpenVinoNetwork, precision_error, supports_precision
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import EncoderError, PrecisionError
 from pipeline.grid.cutouts import image_of_cutouts
@@ -43,44 +43,47 @@ NAME = "spectral"
 VERSION = 1
 DIMENSION = 128
 INTEGRATIONS, CHANNELS = 16, 256
-"""The windows it was taught on, the only ones it takes."""
+"""Spectra and channels of a window. The network was trained on this shape and takes no other."""
 SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
-"""By precision: components of one window's vector differ by less, whatever the batch and the hardware."""
+"""By precision: upper bound of the difference that batch and hardware make to a component of a window's vector."""
 BATCH, GPU_BATCH = 128, 4096
-"""Windows at once where Keras runs it, on processors and on a GPU: the last batch is filled up, so that the network is
-compiled for one shape."""
+"""Windows per batch of Keras, on processors and on a GPU. The last batch is padded to this size, so that the network is
+compiled for one shape only."""
 
 _WIDTHS = (48, 96, 128)
 SPECTRUM_UNITS = 192
-"""Units that see the power spectrum, beside the 256 that see the picture."""
+"""Units that see the power spectrum; another 256 units see the picture."""
 PIXEL_SCALE = 0.5
-"""Of asinh images, which span -3 to 7, as the network takes them."""
+"""Factor by which asinh images are scaled before the network; they span -3 to 7."""
 
 
 class Spectral:
-    """Encoder by the network of :func:`build`: Keras runs it on a GPU and in float16, OpenVINO on processors.
+    """Encoder whose vectors are the output of the network of :func:`build`.
 
-    Where this machine does not compute in the precision asked for, it has a spec, as a run of other machines needs it,
-    but makes no vectors: each encoding raises :class:`pipeline.errors.PrecisionError`.
+    Keras runs the network on a GPU and in float16; OpenVINO runs it on processors.
+
+    If this machine cannot compute in the requested precision, the encoder still loads and has a spec, because a run on
+    other machines needs the spec. Each encoding then raises :class:`pipeline.errors.PrecisionError`.
 
     Parameters
     ----------
     grid : WindowGrid
-        Shape of the windows; only 16 × 256 will do.
+        Shape of the windows; must be 16 × 256.
     weights : str
-        A file made by ``lookalike train spectral``; empty for the shipped one.
+        Path of a file made by ``lookalike train spectral``. Empty: the shipped weights.
     precision : str
-        ``float32``, ``bfloat16`` or ``float16``: other vectors each, so it is part of the spec.
+        ``float32``, ``bfloat16`` or ``float16``. Precisions give different vectors, so the precision is part of the
+        spec.
     batch : int
-        Windows at once where Keras runs it; 0 for what suits the device.
+        Windows per batch of Keras; 0: a size that suits the device.
 
     Raises
     ------
     ConfigError
-        For another precision.
+        The precision does not exist.
     EncoderError
-        For windows of another shape, or where the weights are missing or do not fit.
+        The grid has another window shape, or the weights are missing or do not fit.
     """
 
     def __init__(
@@ -95,12 +98,12 @@ class Spectral:
         self._grid = grid
         self._batch = batch
         self._path = Path(weights).expanduser() if weights else SHIPPED
-        digest = digest_of(self._path, NAME)
-        self._light: LightNetwork | None = None
+        digest = hash_weights(self._path, NAME)
+        self._openvino: OpenVinoNetwork | None = None
         self._refusal = ""
-        if _runs_lightly(precision):
+        if _runs_on_openvino(precision):
             try:
-                self._light = _light(self._path, precision)
+                self._openvino = _load_openvino(self._path, precision)
             except PrecisionError as error:
                 self._refusal = str(error)
         self.spec = EncoderSpec(
@@ -118,104 +121,105 @@ class Spectral:
         return self.encode_all([cutouts])
 
     def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
-        windows = (checked(NAME, block, self._grid) for block in blocks)
+        """Encode an iterable of blocks of cutouts; see :meth:`pipeline.encoders.Encoder.encode_all`."""
+        windows = (check_cutouts(NAME, block, self._grid) for block in blocks)
         self._require_precision()
-        if self._light:
-            return _vectors(_lightly(self._light, inputs), windows, LIGHT_BATCH)
-        return _vectors(self._of_cutouts, windows, self._keras_batch)
+        if self._openvino:
+            return _unit_vectors(_start_on_openvino(self._openvino, inputs), windows, OPENVINO_BATCH)
+        return _unit_vectors(self._of_cutouts, windows, self._keras_batch)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Encode asinh images (n, 16, 256) that were never rounded to 8 bits: what cutouts cost is measured by this."""
+        """Encode unrounded asinh images (n, 16, 256), to measure what rounding to 8 bits costs."""
         self._require_precision()
-        if self._light:
-            return _vectors(_lightly(self._light, _scaled), [images], LIGHT_BATCH)
-        return _vectors(self._of_images, [_scaled(images)], self._keras_batch)
+        if self._openvino:
+            return _unit_vectors(_start_on_openvino(self._openvino, _scale), [images], OPENVINO_BATCH)
+        return _unit_vectors(self._of_images, [_scale(images)], self._keras_batch)
 
     def _require_precision(self) -> None:
         if self._refusal:
             raise PrecisionError(self._refusal)
 
     @cached_property
-    def _of_cutouts(self) -> Begin:
-        return of_cutouts(self._keras, (INTEGRATIONS, CHANNELS), _scaled)
+    def _of_cutouts(self) -> StartBatch:
+        return place_on_cutouts(self._keras, (INTEGRATIONS, CHANNELS), _scale)
 
     @cached_property
-    def _of_images(self) -> Begin:
-        return computed(self._keras)
+    def _of_images(self) -> StartBatch:
+        return place_model(self._keras)
 
     @cached_property
     def _keras_batch(self) -> int:
-        return self._batch or batch_of_device(GPU_BATCH, BATCH)
+        return self._batch or choose_batch_size(GPU_BATCH, BATCH)
 
     @cached_property
     def _keras(self) -> Any:
-        with computing_in(self.spec.precision):
+        with use_precision(self.spec.precision):
             model = build()
         load_weights(self._path, model, NAME)
         return model
 
 
 def require_precision(precision: str) -> None:
-    """Raise :class:`PrecisionError` where this machine, as its libraries say, does not compute in a precision."""
-    if _runs_lightly(precision) and not computes_in(precision):
-        raise refusal(precision)
+    """Raise :class:`PrecisionError` if the libraries report that they cannot compute in a precision on this machine."""
+    if _runs_on_openvino(precision) and not supports_precision(precision):
+        raise precision_error(precision)
 
 
-def _runs_lightly(precision: str) -> bool:
-    """Tell whether OpenVINO computes, not Keras."""
-    return not has_gpu_device() and precision in LIGHT_PRECISIONS
+def _runs_on_openvino(precision: str) -> bool:
+    """Return whether OpenVINO computes the vectors, rather than Keras."""
+    return not has_gpu_device() and precision in OPENVINO_PRECISIONS
 
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Turn cutouts (n, T, F) into what the network takes: scaled asinh images (n, T, F, 1)."""
-    scaled: NDArray[np.float32] = _scaled(image_of_cutouts(cutouts))
+    """Convert cutouts (n, T, F) to the network's input: scaled asinh images (n, T, F, 1)."""
+    scaled: NDArray[np.float32] = _scale(image_of_cutouts(cutouts))
     return scaled
 
 
-def _scaled(images: Any, _: Any = np) -> Any:
+def _scale(images: Any, _: Any = np) -> Any:
     return (images * np.float32(PIXEL_SCALE))[..., None]
 
 
-def _vectors(begin: Begin, windows: Iterable[NDArray[Any]], batch: int) -> NDArray[np.float32]:
-    return joined((unit_rows(NAME, made) for made in in_batches(begin, windows, batch)), DIMENSION)
+def _unit_vectors(start_batch: StartBatch, windows: Iterable[NDArray[Any]], batch: int) -> NDArray[np.float32]:
+    outputs = compute_in_batches(start_batch, windows, batch)
+    return join_vectors((normalise_rows(NAME, output) for output in outputs), DIMENSION)
 
 
-def _lightly(network: LightNetwork, prepare: Callable[[NDArray[Any]], NDArray[np.float32]]) -> Begin:
-    """Compute when the vectors are asked for: a processor has nothing to do meanwhile."""
+def _start_on_openvino(network: OpenVinoNetwork, prepare: Callable[[NDArray[Any]], NDArray[np.float32]]) -> StartBatch:
+    """Compute a batch when its vectors are fetched: starting earlier gains nothing on a processor."""
     return lambda windows: lambda: network.predict_on_batch(prepare(windows))
 
 
-def _light(path: Path, precision: str) -> LightNetwork:
-    """Load the network without Keras, and see that it works."""
-    arrays = load_network(path, NAME)
+def _load_openvino(path: Path, precision: str) -> OpenVinoNetwork:
+    """Load the network without Keras, and check that it computes vectors of the right shape."""
+    arrays = load_network_arrays(path, NAME)
     try:
-        network = LightNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
-        made = network.predict_on_batch(np.zeros((LIGHT_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))
-        fits = made.shape == (LIGHT_BATCH, DIMENSION)
+        network = OpenVinoNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
+        made = network.predict_on_batch(np.zeros((OPENVINO_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))
+        fits = made.shape == (OPENVINO_BATCH, DIMENSION)
     except PrecisionError:
         raise
     except (KeyError, ValueError, IndexError, RuntimeError):
         fits = False
     if not fits:
-        raise misfit(path, NAME)
+        raise weights_mismatch(path, NAME)
     return network
 
 
 def build() -> Any:
     """Build the network: (n, 16, 256, 1) scaled asinh image → (n, 128), not yet of unit length.
 
-    A stem that sees 3 spectra × 7 channels at every fourth channel, three residual blocks that halve both axes, and
-    each feature's mean and maximum over what is left of the window; beside them, units that see the whole window's
-    power spectrum. Where a signal lies does not matter.
+    The first convolution (the stem) sees 3 spectra × 7 channels at every fourth channel. Three residual blocks follow;
+    each halves both axes. Each feature's mean and maximum over the remaining positions are joined by units that see the
+    power spectrum of the whole window. The position of a signal in the window therefore hardly changes the vector.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
-    x = layers.ReLU()(_convolved(pixels, "stem", 32, (3, 7), strides=(1, 4)))
+    x = layers.ReLU()(_convolve(pixels, "stem", 32, (3, 7), strides=(1, 4)))
     for width in _WIDTHS:
-        y = layers.ReLU()(_convolved(x, f"down{width}", width, 3, strides=2))
-        y = _convolved(y, f"same{width}", width, 3)
-        x = layers.ReLU()(layers.Add()([y, _convolved(x, f"skip{width}", width, 1, strides=2)]))
+        y = layers.ReLU()(_convolve(x, f"down{width}", width, 3, strides=2))
+        y = _convolve(y, f"same{width}", width, 3)
+        x = layers.ReLU()(layers.Add()([y, _convolve(x, f"skip{width}", width, 1, strides=2)]))
     pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x), layers.GlobalMaxPooling2D(dtype="float32")(x)]
     scales = layers.Dense(SPECTRUM_UNITS, activation="relu", dtype="float32", name="scales")(_spectrum_layer()(pixels))
     x = layers.Concatenate(dtype="float32")([*pooled, scales])
@@ -232,7 +236,7 @@ def _spectrum_layer() -> Any:
     return Spectrum(dtype="float32", name="spectrum")
 
 
-def _convolved(x: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+def _convolve(x: Any, name: str, *args: Any, **kwargs: Any) -> Any:
     layers = keras().layers
     x = layers.Conv2D(*args, padding="same", use_bias=False, name=name, **kwargs)(x)
     return layers.BatchNormalization(name=f"{name}_norm")(x)

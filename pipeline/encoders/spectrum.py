@@ -1,7 +1,8 @@
-"""The two-dimensional power spectrum as a network's layer: linear algebra by names that many libraries know.
+"""The two-dimensional power spectrum as a layer of a network.
 
-Like the encoder :mod:`pipeline.encoders.power_spectrum`, in more bands: where in the window a signal lies does not
-matter, while spacings and drifts are seen sharply.
+It is the spectrum of the encoder :mod:`pipeline.encoders.power_spectrum`, in more bands. It does not depend on the
+position of a signal in the window, and resolves spacings and drifts. The layer uses only functions that numpy, Keras
+and OpenVINO share; the Fourier transform is a matrix product.
 """
 
 from __future__ import annotations
@@ -15,25 +16,26 @@ from numpy.typing import NDArray
 from pipeline.encoders.power_spectrum import THRESHOLD, channel_bands, noise_variance
 
 BANDS = 32
-"""Bands of frequency along the channels, frequency zero included."""
+"""Number of bands of spatial frequency along the channels, including frequency zero."""
 
 Array = NDArray[np.float32]
 
 
 def spectrum_features(image: Any, xp: Any) -> Any:
-    """Describe images by their power spectra, in units of what noise has on average.
+    """Compute features of images from their power spectra, in units of the mean power of noise.
 
     Parameters
     ----------
     image : (n, T, F) float32
         asinh images.
     xp : module
-        ``numpy``, ``keras.ops`` or what has their functions, whichever the array is of.
+        ``numpy``, ``keras.ops`` or an object with their functions: whichever works on the array.
 
     Returns
     -------
     (n, 2 × T × BANDS) float32
-        Amplitudes above noise, scaled to a mean square of 1; then log powers less their mean: strength is in neither.
+        Amplitudes above noise, scaled to a mean square of 1, followed by log(1 + power) minus its mean. Both are
+        nearly independent of a signal's strength.
     """
     _, times, channels = image.shape
     cosine, sine, turn, swing, bands = _constants(times, channels)
@@ -50,7 +52,17 @@ def spectrum_features(image: Any, xp: Any) -> Any:
 
 @lru_cache(maxsize=2)
 def _constants(times: int, channels: int) -> tuple[Array, ...]:
-    """Matrices of the transform along channels (cosine, sine) and along time (turn, swing), and of the bands."""
+    """Return the matrices of the transform.
+
+    Returns
+    -------
+    cosine, sine : (F, F // 2 + 1)
+        Real and imaginary part of the transform along channels.
+    turn, swing : (T, T)
+        Real and imaginary part of the transform along time.
+    bands : (F // 2 + 1, BANDS)
+        Sums over the frequencies of each band, in units of the mean power of noise.
+    """
     frequencies = channels // 2 + 1
     phase = 2 * np.pi / channels * np.outer(np.arange(channels), np.arange(frequencies))
     turning = 2 * np.pi / times * np.outer(np.arange(times), np.arange(times))

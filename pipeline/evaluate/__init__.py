@@ -1,4 +1,4 @@
-"""How well encoders, gate and grid do, measured on what nobody trained with: ``lookalike evaluate``."""
+"""Measurement of encoders, gate and grid on data that no training has used: ``lookalike evaluate``."""
 
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval, evaluate_retrieval

@@ -1,4 +1,4 @@
-"""How many bits a cutout needs: retrieval from the stored 8 bits, from fewer, and from unrounded images."""
+"""Retrieval by the bit depth of cutouts: from the stored 8 bits, from fewer bits, and from unrounded images."""
 
 from __future__ import annotations
 
@@ -16,27 +16,37 @@ from pipeline.grid.cutouts import quantise
 from pipeline.simulate.signals import FINE
 
 BITS = (8, 6, 5, 4)
+"""Bit depths that are measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Retrieval at one depth."""
+    """Retrieval at one bit depth."""
 
     bits: int
-    """32 for unrounded images."""
+    """Bits per pixel; 32 for unrounded images."""
     scores: Scores
 
 
 def evaluate_depth(encoder: Encoder, power: NDArray[np.float32], labels: NDArray[np.str_]) -> list[Depth]:
-    """Measure retrieval at 32 bits, where the encoder takes images (``encode_images``), and at each of :data:`BITS`.
+    """Measure retrieval at each of :data:`BITS`, and from unrounded images.
 
     Parameters
     ----------
+    encoder : Encoder
+        Encoder to measure. Unrounded images are measured only if it has a method ``encode_images``.
     power : (n, 16, 256) float32
-        Over baseline, of the fine product.
+        Power relative to the baseline, of the fine product.
+    labels : (n,) str
+        Family of each window.
+
+    Returns
+    -------
+    list of Depth
+        In order of decreasing depth.
     """
     cutouts = quantise(power, FINE.sigma)
-    measured = [Depth(bits, scores(rank(encoder.encode(coarser(cutouts, bits)), labels))) for bits in BITS]
+    measured = [Depth(bits, scores(rank(encoder.encode(reduce_bits(cutouts, bits)), labels))) for bits in BITS]
     encode_images: Callable[[Any], NDArray[np.float32]] | None = getattr(encoder, "encode_images", None)
     if encode_images is not None:
         images = np.arcsinh(np.log(power) / np.float32(FINE.sigma))
@@ -44,8 +54,8 @@ def evaluate_depth(encoder: Encoder, power: NDArray[np.float32], labels: NDArray
     return measured
 
 
-def coarser(cutouts: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """Round codes to 2^bits − 1 levels over the same range; masked pixels (0) stay masked."""
+def reduce_bits(cutouts: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Round the codes of cutouts to 2^bits − 1 levels over the same range; masked pixels (0) stay masked."""
     step = 254 / (2**bits - 2)
     table = 1 + np.rint(np.rint(np.arange(255) / step) * step)
     codes: NDArray[np.uint8] = np.concatenate([[0], table]).astype(np.uint8)[cutouts]
@@ -53,5 +63,5 @@ def coarser(cutouts: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
 
 
 def depth_set(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Simulate what :func:`evaluate_depth` takes."""
+    """Simulate power and labels for :func:`evaluate_depth`."""
     return simulate_set(SetSpec("mixed kinds"), seed)

@@ -1,4 +1,4 @@
-"""The gate's operating curve: what it lets pass, by kind of signal and strength, and what of noise."""
+"""The operating curve of the gate: the share of signals that it keeps, by family and strength, and of noise."""
 
 from __future__ import annotations
 
@@ -16,44 +16,56 @@ from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID, simulate_power
 
 SNRS = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
-"""Of the brightest bin, in sigmas."""
+"""Strengths of the signals: SNR of the brightest bin, in sigmas."""
 FALSE_ALARMS = (1e-4, 1e-3, 1e-2)
-"""Shares of pure noise that the gate is asked to let pass."""
+"""Settings of the gate: nominal share of windows of pure noise that it keeps."""
 
-_NOISE_AT_ONCE = 4096
+_NOISE_BATCH_WINDOWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """The gate at one setting."""
+    """Result for one setting of the gate."""
 
     false_alarm: float
-    """As asked for."""
+    """Nominal false-alarm rate."""
     false_alarm_measured: float
+    """Share of windows of noise that the gate kept."""
     overall: tuple[float, ...]
-    """Share of windows kept at each of :data:`SNRS`, mean of all families."""
+    """Share of windows kept at each of :data:`SNRS`, averaged over all families."""
     by_family: Mapping[str, tuple[float, ...]]
+    """Family → share of its windows kept at each of :data:`SNRS`."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingCurve:
-    """The gate at several settings."""
+    """Results for several settings of the gate."""
 
     snrs: tuple[float, ...]
     per_cell: int
-    """Windows a family and strength."""
+    """Windows per family and strength."""
     noise_windows: int
     points: tuple[OperatingPoint, ...]
 
 
-def operating_curve(per_cell: int = 100, noise_windows: int = 65_536, *, seed: int = 0) -> OperatingCurve:
-    """Measure the gate on the catalogue's and the unseen families, and on noise."""
+def measure_operating_curve(per_cell: int = 100, noise_windows: int = 65_536, *, seed: int = 0) -> OperatingCurve:
+    """Measure the gate on the catalogue's families, on the unseen families, and on noise.
+
+    Parameters
+    ----------
+    per_cell : int
+        Windows per family and strength.
+    noise_windows : int
+        Windows of noise.
+    seed : int
+        Seed of the windows.
+    """
     rng = np.random.default_rng([HELD_OUT, seed, 4])
     families = {**FAMILIES, **UNSEEN}
     kept = np.empty((len(SNRS), len(FALSE_ALARMS), len(families)))
     for k, snr in enumerate(SNRS):
         power = simulate_power(rng, [vary(rng, one, (snr, snr)) for one in families.values() for _ in range(per_cell)])
-        passed = _passed(power.transpose(1, 0, 2).reshape(FINE_GRID.integrations, -1))
+        passed = _apply_gate(power.transpose(1, 0, 2).reshape(FINE_GRID.integrations, -1))
         kept[k] = passed.reshape(len(FALSE_ALARMS), len(families), per_cell).mean(axis=2)
     alarms = _false_alarms(rng, noise_windows)
     points = [
@@ -65,16 +77,16 @@ def operating_curve(per_cell: int = 100, noise_windows: int = 65_536, *, seed: i
 
 
 def _false_alarms(rng: np.random.Generator, windows: int) -> NDArray[np.float64]:
-    """Return the share of ``windows`` of noise that pass, one for each of :data:`FALSE_ALARMS`."""
+    """Return the share of ``windows`` windows of noise that the gate keeps, for each of :data:`FALSE_ALARMS`."""
     passed = np.zeros(len(FALSE_ALARMS))
-    for start in range(0, windows, _NOISE_AT_ONCE):
-        count = min(_NOISE_AT_ONCE, windows - start)
-        passed += _passed(noise(rng, (FINE_GRID.integrations, count * FINE_GRID.channels), FINE)).sum(axis=1)
+    for start in range(0, windows, _NOISE_BATCH_WINDOWS):
+        count = min(_NOISE_BATCH_WINDOWS, windows - start)
+        passed += _apply_gate(noise(rng, (FINE_GRID.integrations, count * FINE_GRID.channels), FINE)).sum(axis=1)
     return np.asarray(passed / windows)
 
 
-def _passed(band: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Gate the windows of a flat band (16, n × 256); return (settings, n)."""
+def _apply_gate(band: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Apply the gate to the windows of a flattened band (16, n × 256); return which it keeps, (settings, n)."""
     starts = np.arange(0, band.shape[1], FINE_GRID.channels, dtype=np.int64)
     flat = Flat.of_level(band, FINE.noise_spectra)
     return np.array([measure(flat, starts, FINE_GRID, alarm).keep for alarm in FALSE_ALARMS])

@@ -1,6 +1,7 @@
-"""How good vectors are: retrieval, clusters, and what a linear map reads from them.
+"""Metrics of vectors: retrieval, clusters, and the accuracy of a linear classifier.
 
-Retrieval is brute force: every query against every other window, by cosine similarity. Nothing here knows an encoder.
+Retrieval is brute force: it compares every query with every other window by cosine similarity. The metrics do not
+depend on the encoder.
 """
 
 from __future__ import annotations
@@ -14,32 +15,33 @@ from numpy.typing import NDArray
 
 from pipeline.simulate import NOISE
 
-TOP = 5
-"""How far down a person looks."""
+TOP_COUNT = 5
+"""Number of results that a person looks at."""
 
-_QUERIES_AT_ONCE = 256
+_QUERIES_PER_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """How each query of a set fared; all arrays have one entry a query."""
+    """Retrieval metrics of each query. All arrays have one entry per query."""
 
     labels: NDArray[np.str_]
     """Family of the query."""
     average_precision: NDArray[np.float64]
     r_precision: NDArray[np.float64]
-    """Share of its family among its first R answers, R being the size of the family without itself."""
+    """Share of the query's family among the first R results. R is the size of the family without the query."""
     precision: NDArray[np.float64]
-    """Share of its family among its first :data:`TOP` answers."""
+    """Share of the query's family among the first :data:`TOP_COUNT` results."""
     noise: NDArray[np.float64]
-    """Share of noise among its first :data:`TOP` answers."""
+    """Share of noise among the first :data:`TOP_COUNT` results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over queries."""
+    """Retrieval metrics, averaged over queries."""
 
     queries: int
+    """Number of queries."""
     mean_average_precision: float
     r_precision: float
     precision_at_5: float
@@ -47,50 +49,58 @@ class Scores:
 
 
 def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> Ranked:
-    """Let every window that is no noise look for its family among all others.
+    """Search with every window of a signal for its family among all other windows.
 
-    Equal similarities count against the encoder: among them, windows of other families come first. Windows whose
-    family has no other member are no queries.
+    Windows of noise are no queries, nor are windows whose family has no other member. Among results of equal
+    similarity, windows of other families come first, so that ties do not favour the encoder.
 
     Parameters
     ----------
     vectors : (n, d) float32
-        Unit length.
+        Vectors of unit length.
     labels : (n,) str
-        Families; :data:`NOISE` for distractors.
+        Family of each window; :data:`~pipeline.simulate.NOISE` for noise.
 
     Returns
     -------
     Ranked
-        Queries in the order of the windows.
+        The queries are in the order of the windows.
     """
     family = np.unique(labels, return_inverse=True)[1]
-    queries = _queries(labels)
+    queries = _find_queries(labels)
     rows = [np.zeros((0, len(labels) - 1), np.int64)]
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        at = queries[start : start + _QUERIES_AT_ONCE]
+    for start in range(0, len(queries), _QUERIES_PER_BLOCK):
+        at = queries[start : start + _QUERIES_PER_BLOCK]
         similarity = vectors[at] @ vectors.T
-        similarity[np.arange(len(at)), at] = -np.inf  # itself comes last, and is cut off
+        similarity[np.arange(len(at)), at] = -np.inf  # the query itself comes last, and is cut off
         relevant = family[at][:, None] == family
         rows.append(np.lexsort((relevant, -similarity), axis=1)[:, :-1])
-    return _ranked(np.concatenate(rows), labels, queries)
+    return _score_order(np.concatenate(rows), labels, queries)
 
 
 def rank_order(order: NDArray[np.int64], labels: NDArray[np.str_]) -> Ranked:
-    """Score answers that are already in order: row i of (n, n) lists all windows, itself too, from the nearest on."""
+    """Compute retrieval metrics from results that are already sorted.
+
+    Parameters
+    ----------
+    order : (n, n) int64
+        Row i lists all windows, including window i itself, nearest first.
+    labels : (n,) str
+        Family of each window; :data:`~pipeline.simulate.NOISE` for noise.
+    """
     others = order[order != np.arange(len(order))[:, None]].reshape(len(order), -1)
-    queries = _queries(labels)
-    return _ranked(others[queries], labels, queries)
+    queries = _find_queries(labels)
+    return _score_order(others[queries], labels, queries)
 
 
-def _queries(labels: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Return the windows that look for something that is there."""
+def _find_queries(labels: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the windows that serve as queries: those of a signal whose family has another member."""
     _, family, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     return np.flatnonzero((labels != NOISE) & (sizes[family] > 1))
 
 
-def _ranked(order: NDArray[np.int64], labels: NDArray[np.str_], queries: NDArray[np.int64]) -> Ranked:
-    """Score the answers (queries, n − 1) of each query."""
+def _score_order(order: NDArray[np.int64], labels: NDArray[np.str_], queries: NDArray[np.int64]) -> Ranked:
+    """Compute the metrics of each query from its sorted results (queries, n − 1)."""
     relevant = labels[order] == labels[queries][:, None]
     found = np.cumsum(relevant, axis=1)
     precision = found / np.arange(1, relevant.shape[1] + 1)
@@ -99,13 +109,13 @@ def _ranked(order: NDArray[np.int64], labels: NDArray[np.str_], queries: NDArray
         labels[queries],
         (precision * relevant).sum(axis=1) / sizes[:, 0],
         np.take_along_axis(precision, sizes - 1, 1)[:, 0],
-        relevant[:, :TOP].mean(axis=1),
-        (labels[order[:, :TOP]] == NOISE).mean(axis=1),
+        relevant[:, :TOP_COUNT].mean(axis=1),
+        (labels[order[:, :TOP_COUNT]] == NOISE).mean(axis=1),
     )
 
 
 def scores(ranked: Ranked, families: Sequence[str] | None = None) -> Scores:
-    """Return the means over all queries, or over those of some families; NaN where there are none."""
+    """Average the metrics over all queries, or over those of some families; NaN if there are no queries."""
     chosen = np.ones(len(ranked.labels), bool) if families is None else np.isin(ranked.labels, list(families))
     if not chosen.any():
         return Scores(0, *[float("nan")] * 4)
@@ -114,12 +124,18 @@ def scores(ranked: Ranked, families: Sequence[str] | None = None) -> Scores:
 
 
 def silhouette(vectors: NDArray[np.float32], labels: NDArray[Any], metric: str = "euclidean") -> float:
-    """Return the mean silhouette, as scikit-learn defines it: 1 for tight clusters far apart, below 0 for muddled ones.
+    """Return the mean silhouette score as scikit-learn defines it.
+
+    It is near 1 for tight clusters that lie far apart, and below 0 for clusters that overlap.
 
     Parameters
     ----------
+    vectors : (n, d) float32
+        Vectors.
+    labels : (n,) array
+        Cluster of each vector.
     metric : str
-        ``euclidean``, as published, or ``cosine``.
+        Distance: ``euclidean``, as published, or ``cosine``.
     """
     from sklearn.metrics import silhouette_score
 
@@ -127,7 +143,15 @@ def silhouette(vectors: NDArray[np.float32], labels: NDArray[Any], metric: str =
 
 
 def cluster_spread(vectors: NDArray[np.float32], labels: NDArray[Any]) -> float:
-    """Return how far a cluster's farthest member lies from its centroid, relative to the mean one; mean of clusters."""
+    """Return the largest distance from the centroid divided by the mean distance, averaged over clusters.
+
+    Parameters
+    ----------
+    vectors : (n, d) float32
+        Vectors.
+    labels : (n,) array
+        Cluster of each vector.
+    """
     spreads = []
     for label in np.unique(labels):
         members = vectors[labels == label].astype(np.float64)
@@ -139,16 +163,25 @@ def cluster_spread(vectors: NDArray[np.float32], labels: NDArray[Any]) -> float:
 def linear_accuracy(
     features: NDArray[np.floating[Any]], labels: NDArray[Any], *, seed: int = 0, test_share: float = 0.33
 ) -> float:
-    """Return how many of the held-out rows a linear softmax classifier names rightly.
+    """Return the accuracy of a linear softmax classifier on held-out rows.
 
-    Features are standardised first, so that their scale decides nothing.
+    Features are standardised first, so that their scales have no influence.
 
     Parameters
     ----------
     features : (n, d) float
-    labels : (n,)
+        Features of each row.
+    labels : (n,) array
+        Class of each row.
+    seed : int
+        Seed of the choice of held-out rows.
     test_share : float
-        Share of the rows held out, chosen at random.
+        Share of the rows that are held out.
+
+    Returns
+    -------
+    float
+        Share of the held-out rows that are classified correctly.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -164,10 +197,21 @@ def linear_accuracy(
 def mean_differences(
     vectors: NDArray[np.float32], groups: NDArray[Any], rng: np.random.Generator, partners: int = 1000
 ) -> NDArray[np.float32]:
-    """Return each vector's mean absolute difference, by component, to random members of its own group.
+    """Return the mean absolute difference between each vector and random members of its group, by component.
 
-    Where a group's members have one property in common, the components that encode it differ little: a linear
-    classifier of these differences measures how far properties are encoded apart from each other.
+    If the members of a group share a property, the components that encode it differ little within the group. The
+    accuracy of a linear classifier on these differences therefore shows how well separated the properties are.
+
+    Parameters
+    ----------
+    vectors : (n, d) float32
+        Vectors.
+    groups : (n,) array
+        Group of each vector.
+    rng : Generator
+        Draws the partners.
+    partners : int
+        Number of members with which each vector is compared, with replacement.
 
     Returns
     -------

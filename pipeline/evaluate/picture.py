@@ -1,4 +1,4 @@
-"""An evaluation as a picture: retrieval by strength, the gate's operating curve, the step, the depth."""
+"""Pictures of an evaluation: retrieval by strength, the gate's operating curve, the step, and the depth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import ConfigError
 from pipeline.evaluate.depth import BITS
 from pipeline.evaluate.report import Report
-from pipeline.evaluate.steps import ENOUGH
+from pipeline.evaluate.steps import MIN_FOUND_SHARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,18 +24,32 @@ DOTS_PER_INCH = 120
 
 
 def draw(path: Path, report: Report) -> Path:
-    """Draw what was measured, two panels a row.
+    """Draw the results of an evaluation, two panels per row.
+
+    Parameters
+    ----------
+    path : Path
+        Path of the file to write. Its suffix decides the format.
+    report : Report
+        Results; at least one of retrieval, gate, step and depth.
+
+    Returns
+    -------
+    Path
+        ``path``.
 
     Raises
     ------
     ConfigError
-        Nothing that could be drawn was measured, the file cannot be written, or its suffix is none of a picture.
+        The report holds no result that can be drawn, the file cannot be written, or its suffix is not that of a
+        picture format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     panels = [panel for panel, is_there in _panels(report) if is_there]
     if not panels:
-        raise ConfigError(f"{path}: nothing to draw: pictures show retrieval, gate, step and depth; add one by --part")
+        raise ConfigError(f"{path}: nothing to draw; pictures show retrieval, gate, step and depth, so add one of them "
+                          "with --part")
     canvas = FigureCanvasAgg(_figure(panels, report))
     formats = canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:
@@ -64,7 +78,7 @@ def _panels(report: Report) -> list[tuple[_Panel, bool]]:
 
 
 def _head(axes: Axes, title: str) -> None:
-    """Write the title, and between it and the panel the legend, which covers nothing there."""
+    """Write the title above the panel, and the legend between title and panel, where it covers no data."""
     legend = axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False,
                          borderaxespad=0.1)
     rows = -(-len(legend.get_texts()) // 4)
@@ -72,7 +86,7 @@ def _head(axes: Axes, title: str) -> None:
 
 
 def _draw_retrieval(axes: Axes, report: Report) -> None:
-    """Bars of mean average precision: a group a set, a bar an encoder."""
+    """Draw bars of mean average precision: a group of bars per set, a bar per encoder."""
     sets = [one.spec for one in next(iter(report.retrieval.values()))]
     width = 0.8 / len(report.retrieval)
     for k, (name, results) in enumerate(report.retrieval.items()):
@@ -85,7 +99,11 @@ def _draw_retrieval(axes: Axes, report: Report) -> None:
 
 
 def _draw_gate(axes: Axes, report: Report) -> None:
-    """Share kept against strength: the mean of all families by setting, and faintly each family at the middle one."""
+    """Draw the share of windows kept against the strength.
+
+    Coloured lines show the mean of all families, one line per setting. Grey lines show each family at the middle
+    setting.
+    """
     curve = report.gate
     assert curve is not None
     for shares in curve.points[len(curve.points) // 2].by_family.values():
@@ -99,21 +117,21 @@ def _draw_gate(axes: Axes, report: Report) -> None:
 
 
 def _draw_step(axes: Axes, report: Report) -> None:
-    """Share of the signals on a boundary that are found (solid) and recalled (dashed), against the step."""
+    """Draw the share of signals on a boundary that are found (solid) and recalled (dashed), against the step."""
     for name, curve in report.step.items():
         at = [one.step for one in curve.steps]
         [line] = axes.plot(at, [one.found_on_boundary for one in curve.steps], marker="o", markersize=3, label=name)
         axes.plot(at, [one.recalled_on_boundary for one in curve.steps], linestyle="--", color=line.get_color())
-    axes.axhline(ENOUGH, color="0.6", linewidth=0.8)
+    axes.axhline(MIN_FOUND_SHARE, color="0.6", linewidth=0.8)
     axes.set(ylim=(0, 1.02), xticks=at, xlabel="step [channels]", ylabel="share of signals on a boundary")
     _head(axes, "Found (solid), recalled (dashed), by step")
 
 
 def _draw_depth(axes: Axes, report: Report) -> None:
-    """Mean average precision against bits a pixel."""
+    """Draw mean average precision against bits per pixel."""
     for name, depths in report.depth.items():
         stored = [one for one in depths if one.bits != 32]
         axes.plot([one.bits for one in stored], [one.scores.mean_average_precision for one in stored], marker="o",
                   markersize=3, label=name)
-    axes.set(ylim=(0, 1.02), xticks=BITS, xlabel="bits a pixel", ylabel="mean average precision")
+    axes.set(ylim=(0, 1.02), xticks=BITS, xlabel="bits per pixel", ylabel="mean average precision")
     _head(axes, "Depth of cutouts")

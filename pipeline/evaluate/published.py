@@ -1,14 +1,18 @@
-"""The published test of look-alike search (arXiv 2302.13854), on any encoder.
+"""The published test of look-alike search (arXiv 2302.13854), for any encoder.
 
-Clusters: each of 100 classes is one drifting line (its drift, width and strength drawn once) injected by setigen into
-many windows; silhouette and spread say how well its vectors hold together. Disentanglement: of four sets of lines, each
-has one property fixed (drift, strength, width, place) and the others drawn anew; a linear classifier names the set from
-mean differences of vectors (:func:`~pipeline.evaluate.metrics.mean_differences`). Of few windows and many components,
-it names more than chance would from vectors that say nothing, because a set's mean is a mark of the set: look at the
-control, random vectors.
+The test has two parts.
 
-The published backgrounds are windows in which an energy detector saw something. No such archive is at hand: here they
-hold simulated interference (``busy``), or noise alone (``clean``).
+- **Clusters.** There are 100 classes. A class is one drifting line, whose drift, width and strength are drawn once.
+  setigen injects it into many windows. Silhouette and spread measure how tight the cluster of its vectors is.
+- **Disentanglement.** There are four sets of lines. Each set has one fixed property (drift, strength, width or
+  position); the other properties are drawn for every line. A linear classifier predicts the set from mean differences
+  of vectors (:func:`~pipeline.evaluate.metrics.mean_differences`).
+
+With few windows and many components, the classifier is better than chance even on random vectors, because the mean of
+each set differs by chance. Compare with the control, which is random vectors.
+
+In the publication, backgrounds are windows in which an energy detector found something. That archive is not available.
+Here the backgrounds are simulated interference (``busy``) or pure noise (``clean``).
 """
 
 from __future__ import annotations
@@ -27,25 +31,27 @@ from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT
 from pipeline.grid.cutouts import quantise
 from pipeline.simulate import random_signal, vary
-from pipeline.simulate.population import SNR
+from pipeline.simulate.population import SNR_RANGE
 from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID, simulate_power
 
 CLASSES = 100
 PROPERTIES = ("drift", "snr", "width", "place")
-MOST_DRIFT_HZ_PER_S = 2.0
+MAX_DRIFT_HZ_PER_S = 2.0
 PLACES = (50, 180)
-"""Channels at which a line begins."""
+"""Lowest and highest channel at which a line begins."""
 PARTNERS = 1000
-"""Windows with which each one is compared in the test of disentanglement."""
+"""Number of windows with which each window is compared in the test of disentanglement."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedSize:
-    """How many windows the test takes."""
+    """Number of windows in the test."""
 
     per_class: int = 60
+    """Windows per class of the test of clusters."""
     per_property: int = 2500
+    """Windows per set of the test of disentanglement."""
 
 
 QUICK, FULL = PublishedSize(), PublishedSize(1000, 10_000)
@@ -53,45 +59,51 @@ QUICK, FULL = PublishedSize(), PublishedSize(1000, 10_000)
 
 @dataclass(frozen=True, slots=True)
 class Injections:
-    """Injected windows and their classes."""
+    """Windows with injected lines, and their classes."""
 
     cutouts: NDArray[np.uint8]
+    """(n, 16, 256)."""
     labels: NDArray[np.int64]
+    """(n,) Class of each window."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedSets:
-    """What the test is made on."""
+    """All windows of the test."""
 
     clean: Injections
+    """Classes on pure noise."""
     busy: Injections
+    """Classes on simulated interference."""
     properties: Injections
-    """Labels count :data:`PROPERTIES`: the one that is fixed."""
+    """Sets of the test of disentanglement. A label is the index of the fixed property in :data:`PROPERTIES`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """How well classes hold together."""
+    """How tight the clusters of the classes are."""
 
     silhouette: float
-    """Euclidean, as published."""
+    """Mean silhouette by Euclidean distance, as published."""
     silhouette_cosine: float
+    """Mean silhouette by cosine distance."""
     spread: float
-    """Farthest over mean distance from the centroid; random vectors do well here."""
+    """Largest distance from the centroid divided by the mean distance. Random vectors have a good (small) spread."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedScores:
-    """How one encoder fares."""
+    """Scores of one encoder."""
 
     clean: Clusters
     busy: Clusters
     disentanglement: float
+    """Accuracy of the linear classifier; 0.25 by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A row as others published it; None where they give none."""
+    """Published scores of one method; None or empty if not published."""
 
     name: str
     silhouette: str
@@ -106,26 +118,33 @@ FIGURES = (
     Figures("SIFT", "", 3.09, None),
     Figures("raw pixels", "-0.363", None, None),
 )
-"""arXiv 2302.13854 and its test bench: on real backgrounds, from the encoders' own inputs, 10 runs."""
+"""Figures from arXiv 2302.13854 and its test bench: real backgrounds, each encoder's own input, 10 runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     drift_hz_per_s: float
     snr: float
-    """Of the whole track, in sigmas: √16 times that of a bin."""
+    """SNR of the whole track in sigmas; √16 times the SNR of a bin."""
     width_hz: float
     place: int
-    """Channel at which it begins."""
+    """Channel at which the line begins."""
 
 
 def published_sets(size: PublishedSize = QUICK, seed: int = 0) -> PublishedSets:
-    """Inject all windows of the test.
+    """Simulate all windows of the test.
+
+    Parameters
+    ----------
+    size : PublishedSize
+        Number of windows.
+    seed : int
+        Seed of lines and backgrounds.
 
     Raises
     ------
     ConfigError
-        Where setigen is not installed.
+        setigen is not installed.
     """
     rng = np.random.default_rng([HELD_OUT, seed, 2])
     return PublishedSets(
@@ -136,23 +155,26 @@ def published_sets(size: PublishedSize = QUICK, seed: int = 0) -> PublishedSets:
 
 
 def class_injections(rng: np.random.Generator, per_class: int, *, busy: bool, classes: int = CLASSES) -> Injections:
-    """Inject ``classes`` lines, each into ``per_class`` windows of noise or, if ``busy``, of simulated interference."""
+    """Draw ``classes`` lines and inject each into ``per_class`` windows.
+
+    The windows hold simulated interference if ``busy``, else noise only.
+    """
     cutouts = []
     for _ in range(classes):
-        drift, snr, width = _drift(rng), float(rng.integers(100, 151)), float(rng.integers(20, 51))
+        drift, snr, width = _draw_drift(rng), float(rng.integers(100, 151)), float(rng.integers(20, 51))
         lines = [_Line(drift, snr, width, place) for place in rng.integers(PLACES[0], PLACES[1] + 1, per_class)]
-        backgrounds = simulate_power(rng, [vary(rng, random_signal(rng), SNR) for _ in lines]) if busy else None
+        backgrounds = simulate_power(rng, [vary(rng, random_signal(rng), SNR_RANGE) for _ in lines]) if busy else None
         cutouts.append(inject(rng, lines, backgrounds))
     return Injections(np.concatenate(cutouts), np.repeat(np.arange(classes), per_class))
 
 
 def property_injections(rng: np.random.Generator, per_property: int) -> Injections:
-    """Inject four sets of lines into noise: each has one of :data:`PROPERTIES` in common, all else differs."""
-    common = _random_line(rng)
+    """Inject a set of lines into noise for each of :data:`PROPERTIES`; the lines of a set share only that property."""
+    common = _draw_line(rng)
     lines = []
     for name in PROPERTIES:
         for _ in range(per_property):
-            one = _random_line(rng)
+            one = _draw_line(rng)
             lines.append(_Line(*(getattr(common if name == prop else one, field) for prop, field in zip(
                 PROPERTIES, ("drift_hz_per_s", "snr", "width_hz", "place"), strict=True))))
     return Injections(inject(rng, lines, None), np.repeat(np.arange(len(PROPERTIES)), per_property))
@@ -161,8 +183,21 @@ def property_injections(rng: np.random.Generator, per_property: int) -> Injectio
 def inject(
     rng: np.random.Generator, lines: list[_Line], backgrounds: NDArray[np.float32] | None
 ) -> NDArray[np.uint8]:
-    """Inject each line by setigen, into its background or chi-squared noise of mean 1; return cutouts."""
-    stg, units = _setigen()
+    """Inject each line into a window by setigen.
+
+    Parameters
+    ----------
+    rng : Generator
+    lines : list of n lines
+    backgrounds : (n, 16, 256) float32 or None
+        Windows to inject into; None for chi-squared noise of mean 1.
+
+    Returns
+    -------
+    (n, 16, 256) uint8
+        Cutouts.
+    """
+    stg, units = _import_setigen()
     resolution = {"df": FINE.channel_width_hz * units.Hz, "dt": FINE.tsamp_s * units.s, "fch1": 1289 * units.MHz,
                   "ascending": True}
     shape = (FINE_GRID.integrations, FINE_GRID.channels)
@@ -184,41 +219,54 @@ def inject(
 
 
 def evaluate_published(encode: Encode, sets: PublishedSets, *, seed: int = 0) -> PublishedScores:
-    """Put an encoder to the test."""
+    """Run the test on an encoder.
+
+    Parameters
+    ----------
+    encode : callable
+        Encoder to measure.
+    sets : PublishedSets
+        Windows of the test.
+    seed : int
+        Seed of the choice of partners.
+    """
     vectors = encode(sets.properties.cutouts)
     rng = np.random.default_rng([HELD_OUT, seed, 3])
     partners = min(PARTNERS, len(vectors) // len(PROPERTIES))
     differences = mean_differences(vectors, sets.properties.labels, rng, partners)
     return PublishedScores(
-        clusters(encode(sets.clean.cutouts), sets.clean.labels),
-        clusters(encode(sets.busy.cutouts), sets.busy.labels),
+        measure_clusters(encode(sets.clean.cutouts), sets.clean.labels),
+        measure_clusters(encode(sets.busy.cutouts), sets.busy.labels),
         linear_accuracy(differences, sets.properties.labels),
     )
 
 
-def clusters(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Clusters:
-    """Measure how well classes hold together."""
+def measure_clusters(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> Clusters:
+    """Measure how tight the clusters of vectors (n, d) with class labels (n,) are."""
     return Clusters(silhouette(vectors, labels), silhouette(vectors, labels, "cosine"), cluster_spread(vectors, labels))
 
 
 def random_vectors(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Encode nothing at all: the control, random unit vectors of 128 components."""
+    """Return random unit vectors (n, 128) that ignore the cutouts; they are the control of the test."""
     vectors = np.random.default_rng([HELD_OUT, len(cutouts)]).standard_normal((len(cutouts), 128)).astype(np.float32)
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def _random_line(rng: np.random.Generator) -> _Line:
+def _draw_line(rng: np.random.Generator) -> _Line:
     snr, width = rng.uniform(20, 70, 2)
-    return _Line(_drift(rng), snr, width, int(rng.integers(PLACES[0], PLACES[1] + 1)))
+    return _Line(_draw_drift(rng), snr, width, int(rng.integers(PLACES[0], PLACES[1] + 1)))
 
 
-def _drift(rng: np.random.Generator) -> float:
-    """Two thirds of the published drifts are upward."""
-    return float(rng.uniform(0, MOST_DRIFT_HZ_PER_S) * (1 if rng.random() < 2 / 3 else -1))
+def _draw_drift(rng: np.random.Generator) -> float:
+    """Draw a drift; two thirds are upward, as in the publication."""
+    return float(rng.uniform(0, MAX_DRIFT_HZ_PER_S) * (1 if rng.random() < 2 / 3 else -1))
 
 
-def _setigen() -> tuple[Any, Any]:
-    """Import setigen and astropy's units, and undo what blimpy, which it imports, does to warnings and logging."""
+def _import_setigen() -> tuple[Any, Any]:
+    """Import setigen and astropy's units.
+
+    setigen imports blimpy, which changes the settings of warnings and logging. They are restored.
+    """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain data."""
+"""Results of an evaluation as plain data."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ from pipeline.evaluate.speed import Speed
 from pipeline.evaluate.steps import StepCurve
 
 RANDOM = "random vectors"
-"""Row of the control."""
+"""Name of the control among the encoders."""
 
 
 @dataclass(slots=True)
 class Report:
-    """Results by part, and in each part by encoder. Empty where a part was not asked for."""
+    """Results of each part, by encoder. A part that was not measured is empty or None."""
 
     seed: int
+    """Seed of all simulated data."""
     full: bool
+    """True if the published numbers of windows were used."""
     encoders: dict[str, str] = field(default_factory=dict)
-    """Name → key of the encoder's spec."""
+    """Encoder → key of its spec."""
     not_measured: dict[str, str] = field(default_factory=dict)
-    """Encoder or part → why."""
+    """Encoder or part → reason why it was not measured."""
     speed: dict[str, Speed] = field(default_factory=dict)
     retrieval: dict[str, list[Retrieval]] = field(default_factory=dict)
     rerank: dict[str, list[Reranked]] = field(default_factory=dict)
@@ -38,13 +40,14 @@ class Report:
     step: dict[str, StepCurve] = field(default_factory=dict)
     depth: dict[str, list[Depth]] = field(default_factory=dict)
     notebook: dict[str, Scores] = field(default_factory=dict)
-    """The notebook's two metrics, and the encoders on the same windows."""
+    """Results of the notebook by each of its two metrics, and of the encoders on the same windows."""
     real: dict[str, list[Check]] = field(default_factory=dict)
     gate: OperatingCurve | None = None
     elapsed_s: float = 0.0
+    """Duration of the evaluation in seconds."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data: what is not a number becomes null."""
+        """Return the report as data for JSON. Infinite and undefined numbers become null; others get 6 decimals."""
         record: dict[str, Any] = _plain(asdict(self))
         if self.published:
             record["published_figures"] = _plain([asdict(one) for one in FIGURES])

@@ -1,4 +1,4 @@
-"""Where a second look helps: retrieval in the vectors' order, in the correlation's, and in that of both."""
+"""Retrieval with and without re-ranking: in the order of the vectors, of the correlation, and of both combined."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pipeline.search.reorder import POOL
 from pipeline.simulate import NOISE
 
 RERANK_SETS = tuple(replace(spec, signals=160, kinds=20, noise=1024) for spec in SETS)
-"""The retrieval sets made smaller: a second look takes its time."""
+"""The retrieval sets with fewer windows, because re-ranking is slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reranked:
-    """How the second look fares on one set, behind one encoder."""
+    """Scores on one set with one encoder."""
 
     spec: SetSpec
     vectors: Scores
-    """Without it."""
+    """Without re-ranking."""
     correlation: Scores
-    """The vectors' best in the order of their correlation alone."""
+    """With the best windows re-ranked by their correlation with the query only."""
     both: Scores
-    """As ``search --rerank`` orders them."""
+    """With the best windows re-ranked as by ``search --rerank``."""
 
 
 def evaluate_rerank(
@@ -41,18 +41,27 @@ def evaluate_rerank(
     mirror: bool = False,
     weight: float = WEIGHT,
 ) -> list[Reranked]:
-    """Measure retrieval with and without a second look at the best :data:`POOL` windows.
+    """Measure retrieval with and without re-ranking of the best :data:`POOL` windows.
 
     Parameters
     ----------
     encode : callable
         Encoder that finds the best windows.
     sets : sequence of LabelledSet, optional
-        By default :data:`RERANK_SETS`, simulated from ``seed``.
-    drift, mirror : bool
-        Allow for other drifts, for frequency reversed.
+        Sets to search; by default :data:`RERANK_SETS`, simulated from ``seed``.
+    seed : int
+        Seed of the default sets.
+    drift : bool
+        Also correlate with the query at other drifts.
+    mirror : bool
+        Also correlate with the query reversed in frequency.
     weight : float
-        Of the correlation in the order of both.
+        Weight of the correlation when both orders are combined.
+
+    Returns
+    -------
+    list of Reranked
+        One for each set.
     """
     drifts = DRIFTS if drift else (0.0,)
     return [_rerank_one(encode, one, drifts, mirror, weight)
@@ -63,7 +72,7 @@ def _rerank_one(
     encode: Encode, one: LabelledSet, drifts: Sequence[float], mirror: bool, weight: float
 ) -> Reranked:
     vectors = encode(one.cutouts)
-    # the rows of noise stay as they are: noise looks for nothing
+    # rows of noise keep a dummy order, because noise is never a query
     by_correlation = np.tile(np.arange(len(vectors)), (len(vectors), 1))
     by_both = by_correlation.copy()
     for query in np.flatnonzero(one.labels != NOISE).tolist():
@@ -72,13 +81,13 @@ def _rerank_one(
         order = np.argsort(-similarity, kind="stable")
         pool = order[: min(POOL, len(order) - 1)]
         found = correlate(one.cutouts[query], one.cutouts[pool], drifts=drifts, mirror=mirror).correlation
-        by_correlation[query] = _in_front(order, found)
-        by_both[query] = _in_front(order, fused(similarity[pool], found, weight))
+        by_correlation[query] = _reorder_first(order, found)
+        by_both[query] = _reorder_first(order, fused(similarity[pool], found, weight))
     return Reranked(one.spec, scores(rank(vectors, one.labels)), scores(rank_order(by_correlation, one.labels)),
                     scores(rank_order(by_both, one.labels)))
 
 
-def _in_front(order: NDArray[np.int64], score: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Put the first windows of an order, of which there are new scores, into the order of these."""
+def _reorder_first(order: NDArray[np.int64], score: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Sort the first windows of an order by new scores, highest first; the others keep their places."""
     first = order[: len(score)]
     return np.concatenate([first[np.argsort(-score, kind="stable")], order[len(score):]])

@@ -1,4 +1,4 @@
-"""Does a signal find its kind? Every signal of a held-out set looks for its family among the others and noise."""
+"""Retrieval on held-out sets: every signal searches for its family among the other signals and noise."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from pipeline.evaluate.metrics import Scores, rank, scores
 from pipeline.evaluate.sets import LabelledSet, SetSpec, labelled_sets
 
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Cutouts (n, 16, 256) to unit vectors (n, d): :meth:`pipeline.encoders.Encoder.encode`, or anything like it."""
+"""Function from cutouts (n, 16, 256) to unit vectors (n, d), such as :meth:`pipeline.encoders.Encoder.encode`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """How one encoder fares on one set."""
+    """Scores of one encoder on one set."""
 
     spec: SetSpec
     overall: Scores
+    """Scores over all queries."""
     by_family: Mapping[str, Scores]
+    """Family → scores over its queries."""
 
 
 def evaluate_retrieval(
@@ -32,14 +34,21 @@ def evaluate_retrieval(
     Parameters
     ----------
     encode : callable
-        Encoder under test.
+        Encoder to measure.
     sets : sequence of LabelledSet, optional
-        By default :data:`~pipeline.evaluate.sets.SETS`, simulated from ``seed``.
+        Sets to search; by default :data:`~pipeline.evaluate.sets.SETS`, simulated from ``seed``.
+    seed : int
+        Seed of the default sets.
+
+    Returns
+    -------
+    list of Retrieval
+        One for each set.
     """
-    return [retrieval_of(encode, one) for one in (labelled_sets(seed=seed) if sets is None else sets)]
+    return [evaluate_set(encode, one) for one in (labelled_sets(seed=seed) if sets is None else sets)]
 
 
-def retrieval_of(encode: Encode, labelled: LabelledSet) -> Retrieval:
+def evaluate_set(encode: Encode, labelled: LabelledSet) -> Retrieval:
     """Measure retrieval on one set."""
     ranked = rank(encode(labelled.cutouts), labelled.labels)
     families = np.unique(ranked.labels).tolist()

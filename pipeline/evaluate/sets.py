@@ -1,8 +1,11 @@
 """Labelled sets of simulated windows that no training has seen.
 
-Everything is drawn from generators whose seeds begin with :data:`HELD_OUT`; training's begin with 0. Random families
-come from the distribution that training draws from; mixed ones are more like one another, which is harder; unseen ones
-are of kinds that training never draws.
+All seeds start with :data:`HELD_OUT`, while the seeds of training start with 0. There are four kinds of families:
+
+- random: drawn from the distribution that training uses
+- mixed: drawn from a narrower distribution, so that families resemble one another, which is harder
+- unseen: kinds that training never draws
+- catalogue: the named families of :data:`pipeline.simulate.FAMILIES`
 """
 
 from __future__ import annotations
@@ -23,43 +26,48 @@ from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import simulate_power
 
 HELD_OUT = 7331
-"""First word of every seed of this package."""
+"""First word of every seed in this package."""
 SNR_BANDS = ((2.0, 6.0), (6.0, 60.0), (60.0, 300.0))
-"""Of the brightest bin: barely visible, usual, saturating."""
+"""Ranges of the SNR of the brightest bin: barely visible, usual, saturated."""
 RANDOM_FAMILIES = 40
+"""Number of families that are drawn for a set of mixed or random kinds."""
 
 DISTURBED = Scene(cut=0.25, distractors=0.25, gained=0.5, sloped=0.5, slope=0.2, regained=0.1)
-"""More of everything that similarity should ignore than training has seen."""
+"""Disturbances that are mostly more frequent or stronger than in training. Similarity should ignore them."""
 
 FamilyKind = Literal["mixed", "random", "catalogue", "unseen"]
 
 
 @dataclass(frozen=True, slots=True)
 class SetSpec:
-    """What a set is made of."""
+    """Description of a set."""
 
     name: str
     families: FamilyKind = "mixed"
+    """Kind of the families."""
     snr: tuple[float, float] = (6.0, 60.0)
+    """Range of the SNR of the brightest bin."""
     signals: int = 512
+    """Number of windows with a signal of one of the families."""
     noise: int = 1536
+    """Number of windows of noise."""
     unrelated: int = 0
-    """Other signals, each the only one of its kind: no query looks for them."""
+    """Number of further random signals. Each is the only member of its family, so it is never a query."""
     kinds: int = RANDOM_FAMILIES
-    """How many families there are at most."""
+    """Maximum number of families."""
     scene: Scene = CLEAN
-    """What else is in the windows, and what the scan left of the instrument."""
+    """Disturbances of the windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledSet:
-    """Windows and what is in them."""
+    """Cutouts and the family of each."""
 
     spec: SetSpec
     cutouts: NDArray[np.uint8]
     """(n, 16, 256)."""
     labels: NDArray[np.str_]
-    """(n,) family names; ``noise`` where there is no signal."""
+    """(n,) Name of each window's family; ``noise`` for a window without a signal."""
 
 
 SETS = (
@@ -69,11 +77,11 @@ SETS = (
     SetSpec("catalogue", "catalogue", noise=1024, unrelated=512),
     SetSpec("disturbed", "mixed", scene=DISTURBED),
 )
-"""Held-out retrieval sets, 2,048 windows each."""
+"""Held-out sets for retrieval, 2,048 windows each."""
 
 
-def families_of(kind: FamilyKind, rng: np.random.Generator) -> Mapping[str, Signal]:
-    """Return the families of a kind by name; mixed and random ones are drawn from ``rng``."""
+def draw_families(kind: FamilyKind, rng: np.random.Generator) -> Mapping[str, Signal]:
+    """Return the families of a kind, as name → signal. Mixed and random families are drawn from ``rng``."""
     if kind == "catalogue":
         return FAMILIES
     if kind == "unseen":
@@ -84,7 +92,7 @@ def families_of(kind: FamilyKind, rng: np.random.Generator) -> Mapping[str, Sign
 
 
 def mixed_signal(rng: np.random.Generator, name: str) -> Signal:
-    """Draw one of the usual paths, one of the usual envelopes, narrow or wide, one line or up to five."""
+    """Draw a signal with a common path and envelope, narrow or wide, of one to five lines."""
     is_wide = rng.random() < 0.35
     lines = 1 if is_wide or rng.random() < 0.4 else int(rng.integers(2, 6))
     signal = Signal(
@@ -123,15 +131,23 @@ def _mixed_envelope(rng: np.random.Generator) -> Envelope:
 
 
 def simulate_set(spec: SetSpec, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Simulate a set: brothers of each family in turn, then noise.
+    """Simulate a set: variants of the families in turn, then unrelated signals, then noise.
 
-    The families of a kind depend on ``seed`` alone: sets that differ in strength hold the same ones.
+    The families of a kind depend on ``seed`` only, so sets of different strength hold the same families.
+
+    Parameters
+    ----------
+    spec : SetSpec
+        Description of the set.
+    seed : int
+        Seed of families, variants and noise.
 
     Returns
     -------
     power : (n, 16, 256) float32
-        Over baseline, as the scan hands it to the cutouts.
+        Power relative to the baseline, as a scan passes it to the cutouts.
     labels : (n,) str
+        Family of each window.
     """
     rng = np.random.default_rng([HELD_OUT, seed, 1, crc32(f"{spec.name} {spec.snr}".encode())])
     signals, labels = draw_signals(spec, seed, rng)
@@ -141,8 +157,8 @@ def simulate_set(spec: SetSpec, seed: int = 0) -> tuple[NDArray[np.float32], NDA
 def draw_signals(
     spec: SetSpec, seed: int, rng: np.random.Generator
 ) -> tuple[list[Signal | None], NDArray[np.str_]]:
-    """Draw the signals of a set, None for noise, and their families."""
-    families = families_of(spec.families, np.random.default_rng([HELD_OUT, seed, 0]))
+    """Draw the signals of a set (None for noise) and the names of their families."""
+    families = draw_families(spec.families, np.random.default_rng([HELD_OUT, seed, 0]))
     names = list(islice(cycle(islice(families, spec.kinds)), spec.signals))
     others = [random_signal(rng, f"unrelated-{i}") for i in range(spec.unrelated)]
     signals: list[Signal | None] = [vary(rng, one, spec.snr) for one in (*map(families.__getitem__, names), *others)]
@@ -150,11 +166,11 @@ def draw_signals(
 
 
 def labelled_set(spec: SetSpec, seed: int = 0) -> LabelledSet:
-    """Simulate a set and store it as the scan would."""
+    """Simulate a set and convert it to cutouts, as a scan does."""
     power, labels = simulate_set(spec, seed)
     return LabelledSet(spec, quantise(power, FINE.sigma), labels)
 
 
 def labelled_sets(specs: Sequence[SetSpec] = SETS, seed: int = 0) -> list[LabelledSet]:
-    """Simulate several sets."""
+    """Simulate several sets from the same seed."""
     return [labelled_set(spec, seed) for spec in specs]

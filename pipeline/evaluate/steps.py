@@ -1,9 +1,12 @@
-"""How close windows must lie, so that a signal which the grid cuts is found nevertheless.
+"""Retrieval of signals that the grid cuts, by the step between windows.
 
-Signals are put anywhere in a band that is cut into windows at several steps; of the windows that overlap a signal,
-those count that the gate keeps. A signal is *found* if one of them has a signal of its family among its first five
-look-alikes in a library of whole signals and noise. It is *recalled* if one of them is among the first 2R answers when
-a whole signal of its family looks for it among all cut signals and noise, R being how many of its family there are.
+Signals are put at random positions into a band, and the band is cut into windows at several steps. Only windows that
+overlap a signal and that the gate keeps are counted. There are two measures, both against a library of whole signals
+and noise:
+
+- A signal is *found* if one of its windows has a signal of its family among its five nearest windows in the library.
+- A signal is *recalled* by a whole signal of its family if one of its windows is among the first 2R results of a search
+  through all cut signals and noise. R is the number of cut signals of the family.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.evaluate.metrics import TOP
+from pipeline.evaluate.metrics import TOP_COUNT
 from pipeline.evaluate.retrieval import Encode
-from pipeline.evaluate.sets import HELD_OUT, SetSpec, families_of, labelled_set
+from pipeline.evaluate.sets import HELD_OUT, SetSpec, draw_families, labelled_set
 from pipeline.flatten.flattened import Flat
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
@@ -26,64 +29,82 @@ from pipeline.simulate.signals import FINE
 from pipeline.simulate.windows import FINE_GRID
 
 STEPS = (64, 128, 192, 256)
-ENOUGH = 0.95
-"""Share of the signals on a boundary that must be found."""
+"""Steps in channels that are measured."""
+MIN_FOUND_SHARE = 0.95
+"""Minimum share of the signals on a boundary that a recommended step finds."""
 
-_UNIT = 64  # every step is a multiple of it
-_PERIOD = 768  # of all grids together
+_UNIT = 64  # channels; every step is a multiple of it
+_PERIOD = 768  # channels; a multiple of every step, so all grids repeat after it
 _BAND = _PERIOD + 2 * FINE_GRID.channels
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is found at one step."""
+class StepScores:
+    """Scores at one step."""
 
     step: int
+    """Step in channels."""
     found: float
+    """Share of all signals that are found."""
     found_on_boundary: float
-    """Of the signals that no window of the 256-channel grid holds whole: the same ones at every step."""
+    """Share of the signals on a boundary that are found. These are the signals that no window of the grid of step 256
+    holds whole; they are the same signals at every step."""
     recalled: float
+    """Mean share of searches that recall a signal, over all signals."""
     recalled_on_boundary: float
+    """The same mean over the signals on a boundary."""
     cost: float
-    """Windows, relative to a step of a whole window."""
+    """Number of windows relative to step 256."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepCurve:
-    """What is found at each step."""
+    """Scores at each step."""
 
     signals: int
+    """Number of signals."""
     on_boundary: int
-    steps: tuple[Found, ...]
+    """Number of signals on a boundary of the grid of step 256."""
+    steps: tuple[StepScores, ...]
     recommended: int | None
-    """The cheapest step at which :data:`ENOUGH` of the signals on a boundary are found; None where none does."""
+    """Largest step that finds :data:`MIN_FOUND_SHARE` of the signals on a boundary; None if no step does."""
 
 
 @dataclass(frozen=True, slots=True)
 class CutSignals:
-    """Signals in bands, and the windows that overlap them at the finest step."""
+    """Signals in bands, and the windows of the finest step that overlap them."""
 
     cutouts: NDArray[np.uint8]
-    """(n, 16, 256), kept by the gate."""
+    """(n, 16, 256) Cutouts of the windows that the gate keeps."""
     owner: NDArray[np.int64]
-    """(n,) which signal a window overlaps."""
+    """(n,) Index of the signal that each window overlaps, ascending."""
     start: NDArray[np.int64]
-    """(n,) first channel of the window in its band."""
+    """(n,) First channel of each window in its band."""
     families: NDArray[np.str_]
-    """(signals,)."""
+    """(signals,) Family of each signal."""
     on_boundary: NDArray[np.bool_]
-    """(signals,)."""
+    """(signals,) True for signals on a boundary of the grid of step 256."""
 
 
 def cut_signals(families: Sequence[Signal], count: int, *, seed: int = 0) -> CutSignals:
-    """Put ``count`` signals, the families in turn, anywhere in a band each, and cut the windows that overlap them."""
+    """Simulate bands with one signal each, and cut the windows that overlap the signal.
+
+    Parameters
+    ----------
+    families : sequence of Signal
+        Families to take in turn.
+    count : int
+        Number of signals.
+    seed : int
+        Seed of signals, positions and noise.
+    """
     rng = np.random.default_rng([HELD_OUT, seed, 5])
     chosen = [families[i % len(families)] for i in range(count)]
     cutouts, owners, starts, boundary = [], [], [], []
     for i, kind in enumerate(chosen):
         band = noise(rng, (FINE_GRID.integrations, _BAND), FINE)
         seen = _add_anywhere(rng, band, vary(rng, kind))
-        at = _overlapping(seen)
+        at = _list_overlapping_windows(seen)
         at = at[measure(Flat.of_level(band, FINE.noise_spectra), at, FINE_GRID, ScanConfig().false_alarm).keep]
         windows = band[:, at[:, None] + np.arange(FINE_GRID.channels)]
         cutouts.append(quantise(np.moveaxis(windows, 1, 0), FINE.sigma))
@@ -95,16 +116,20 @@ def cut_signals(families: Sequence[Signal], count: int, *, seed: int = 0) -> Cut
 
 
 def evaluate_steps(encode: Encode, cut: CutSignals, library: tuple[NDArray[np.uint8], NDArray[np.str_]]) -> StepCurve:
-    """Measure what is found at each of :data:`STEPS`.
+    """Measure how many signals are found and recalled at each of :data:`STEPS`.
 
     Parameters
     ----------
+    encode : callable
+        Encoder to measure.
+    cut : CutSignals
+        Windows of cut signals.
     library : (n, 16, 256) uint8, (n,) str
-        Cutouts of whole signals and noise, and their families.
+        Cutouts of whole signals and noise, and the family of each.
     """
     vectors, labels = encode(library[0]), library[1]
     similarity = vectors @ encode(cut.cutouts).T
-    best = np.argpartition(-similarity, TOP, axis=0)[:TOP]
+    best = np.argpartition(-similarity, TOP_COUNT, axis=0)[:TOP_COUNT]
     hits = (labels[best] == cut.families[cut.owner]).any(axis=0)
     asks = labels != NOISE
     to_noise = vectors[asks] @ vectors[~asks].T
@@ -114,9 +139,9 @@ def evaluate_steps(encode: Encode, cut: CutSignals, library: tuple[NDArray[np.ui
         found = np.zeros(len(cut.families), bool)
         found[cut.owner[hits & cuts]] = True
         recall = _recall(similarity[asks][:, cuts], cut.owner[cuts], to_noise, labels[asks], cut.families)
-        results.append(Found(step, float(found.mean()), float(found[cut.on_boundary].mean()), float(recall.mean()),
+        results.append(StepScores(step, float(found.mean()), float(found[cut.on_boundary].mean()), float(recall.mean()),
                              float(recall[cut.on_boundary].mean()), FINE_GRID.channels / step))
-    enough = [one.step for one in results if one.found_on_boundary >= ENOUGH]
+    enough = [one.step for one in results if one.found_on_boundary >= MIN_FOUND_SHARE]
     return StepCurve(len(cut.families), int(cut.on_boundary.sum()), tuple(results), max(enough, default=None))
 
 
@@ -124,14 +149,24 @@ def _recall(
     similarity: NDArray[np.float32], owner: NDArray[np.int64], to_noise: NDArray[np.float32],
     asked: NDArray[np.str_], families: NDArray[np.str_],
 ) -> NDArray[np.float64]:
-    """Return, for each cut signal, the share of whole signals of its family that have it among their first 2R answers.
+    """Return, for each cut signal, the share of whole signals of its family that recall it (see the module).
 
     Parameters
     ----------
-    similarity, to_noise : (queries, windows), (queries, noise windows)
-    owner : (windows,)
-        Which cut signal a window overlaps, ascending.
-    asked, families : (queries,), (signals,) str
+    similarity : (queries, windows) float32
+        Cosines between whole signals and windows of cut signals.
+    owner : (windows,) int64
+        Index of the cut signal that each window overlaps, ascending.
+    to_noise : (queries, noise windows) float32
+        Cosines between whole signals and windows of noise.
+    asked : (queries,) str
+        Family of each whole signal.
+    families : (signals,) str
+        Family of each cut signal.
+
+    Returns
+    -------
+    (signals,) float64
     """
     score = np.full((len(asked), len(families)), -np.inf, np.float32)
     present, first = np.unique(owner, return_index=True)
@@ -144,16 +179,16 @@ def _recall(
 
 
 def step_sets(count: int = 512, *, seed: int = 0) -> tuple[CutSignals, tuple[NDArray[np.uint8], NDArray[np.str_]]]:
-    """Simulate what :func:`evaluate_steps` takes: signals that fit a window, and a library of the same families."""
-    families = _fitting(np.random.default_rng([HELD_OUT, seed, 0]))
+    """Simulate ``count`` cut signals that fit into a window, and a library of the same families."""
+    families = _list_fitting_families(np.random.default_rng([HELD_OUT, seed, 0]))
     library = labelled_set(SetSpec("library"), seed)
     return cut_signals(families, count, seed=seed), (library.cutouts, library.labels)
 
 
-def _fitting(rng: np.random.Generator) -> list[Signal]:
-    """Return those of the mixed families that lie whole in a window whatever their brothers' drift."""
+def _list_fitting_families(rng: np.random.Generator) -> list[Signal]:
+    """Return the mixed families whose variants all fit into a window, even with a tenth more drift."""
     room_hz = FINE_GRID.channels * FINE.channel_width_hz
-    return [one for one in families_of("mixed", rng).values() if 1.1 * _width_hz(one) <= room_hz]
+    return [one for one in draw_families("mixed", rng).values() if 1.1 * _width_hz(one) <= room_hz]
 
 
 def _width_hz(signal: Signal) -> float:
@@ -162,7 +197,7 @@ def _width_hz(signal: Signal) -> float:
 
 
 def _add_anywhere(rng: np.random.Generator, band: NDArray[np.float32], signal: Signal) -> Footprint:
-    """Add a signal whose low end lies anywhere within one period of the grids; return what it covers."""
+    """Add a signal whose lower end is at a random position within one period of the grids; return its footprint."""
     duration_s = FINE_GRID.integrations * FINE.tsamp_s
     while True:
         t_s = rng.uniform(0, duration_s - signal.envelope.on_s) if signal.envelope.kind == "burst" else 0.0
@@ -173,7 +208,7 @@ def _add_anywhere(rng: np.random.Generator, band: NDArray[np.float32], signal: S
             return seen
 
 
-def _overlapping(seen: Footprint) -> NDArray[np.int64]:
-    """Return the first channels of all windows, at the finest step, that touch a footprint."""
+def _list_overlapping_windows(seen: Footprint) -> NDArray[np.int64]:
+    """Return the first channels of all windows of the finest step that overlap a footprint."""
     starts = np.arange(0, _BAND - FINE_GRID.channels + 1, _UNIT, dtype=np.int64)
     return starts[(starts + FINE_GRID.channels > seen.channel_start) & (starts < seen.channel_stop)]

@@ -1,4 +1,4 @@
-"""One evaluation from end to end: every part, every encoder whose weights are at hand."""
+"""A complete evaluation: all parts, with all encoders whose weights are available."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 Tell = Callable[[str], None]
 
 STEP_SIGNALS = 512
+"""Number of signals of the part ``step``; four times as many in a full evaluation."""
 SPEED_SET = SetSpec("speed", signals=256, noise=768)
 _SAMPLE = SetSpec("sample", "random", signals=512, noise=512)
 
@@ -42,37 +43,41 @@ def evaluate(
     real_data: Path | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
-    """Evaluate encoders.
+    """Evaluate encoders, gate and grid.
 
     Parameters
     ----------
     names : sequence of str
-        Encoders that must be measured; by default all whose weights are at hand, the others being listed in the report.
+        Encoders to measure. Default: all encoders whose weights are available; the report lists the others.
     weights : mapping
-        Encoder → weights file, for others than the encoder's own.
+        Encoder → path of a weights file, to replace its default weights.
     corpus : path, optional
-        Whose projections to use, for encoders that need one; by default they are fitted to simulated windows.
+        Corpus whose projections are used, for encoders that need one. Default: projections fitted to simulated windows.
     parts : sequence
-        Those of :data:`PARTS` that must be measured; by default all that can be, the others being listed in the report.
+        Parts to measure, of :data:`PARTS`. Default: all parts that can be measured; the report lists the others.
     full : bool
-        The published numbers of windows instead of what takes minutes.
+        True: use the published numbers of windows. False: use fewer windows, which takes minutes.
     resnet50_weights : str
-        For the notebook; empty for Keras' own download.
+        Path of ResNet50's weights for the notebook. Empty: the file that Keras downloads.
     real_data : path, optional
         Folder of the small pieces of real data.
     tell : callable
-        Is told what is done next.
+        Called with a line of text before each step.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
     ConfigError
-        An encoder is unknown, or a part that is named lacks setigen or the real data.
+        An encoder is unknown, or a requested part needs setigen or the real data and does not have them.
     EncoderError
-        An encoder that is named cannot be loaded, or the notebook is named and has no weights.
+        A requested encoder cannot be loaded, or the notebook is requested and its weights cannot be loaded.
     """
     began = time.perf_counter()
     report = Report(seed, full)
-    encoders = _load(names, weights or {}, corpus, report, tell)
+    encoders = _load_encoders(names, weights or {}, corpus, report, tell)
     run = _Run(report, encoders, full, seed, resnet50_weights, real_data, tell)
     for part in parts or PARTS:
         try:
@@ -87,7 +92,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What every part needs."""
+    """Settings and encoders that all parts share."""
 
     report: Report
     encoders: Mapping[str, Encoder]
@@ -98,16 +103,16 @@ class _Run:
     tell: Tell
 
     def each(self, part: Part) -> Iterator[tuple[str, Encoder]]:
-        """Go through the encoders and tell about it."""
+        """Yield the encoders, and announce each by ``tell``."""
         for name, encoder in self.encoders.items():
             self.tell(f"{part}: {name}")
             yield name, encoder
 
 
-def _load(
+def _load_encoders(
     names: Sequence[str], weights: Mapping[str, str], corpus: Path | None, report: Report, tell: Tell
 ) -> dict[str, Encoder]:
-    """Load the encoders named, or all that can be; list the others as not measured."""
+    """Load the encoders in ``names``, or else all that can be loaded; the report lists the others."""
     unknown = [name for name in weights if name not in ENCODERS]
     if unknown:
         raise ConfigError(f"weights for {', '.join(unknown)}, but the encoders are {', '.join(ENCODERS)}")
@@ -115,7 +120,7 @@ def _load(
     for name in names or ENCODERS:
         tell(f"loading {name}")
         try:
-            encoders[name] = _encoder(name, weights.get(name, ""), corpus, report.seed, tell)
+            encoders[name] = _load_encoder(name, weights.get(name, ""), corpus, report.seed, tell)
         except EncoderError as error:
             if name in names:
                 raise
@@ -124,8 +129,8 @@ def _load(
     return encoders
 
 
-def _encoder(name: str, weights: str, corpus: Path | None, seed: int, tell: Tell) -> Encoder:
-    """Load an encoder; one that needs a projection has the corpus', or one fitted to windows of no other use."""
+def _load_encoder(name: str, weights: str, corpus: Path | None, seed: int, tell: Tell) -> Encoder:
+    """Load an encoder. If it needs a projection, take the corpus' or fit one to windows of a separate set."""
     if not needs_projection(name):
         return load_encoder(name, weights=weights)
     if corpus is not None and is_fitted(corpus, name):
@@ -181,7 +186,7 @@ def _measure_depth(run: _Run) -> None:
 def _measure_gate(run: _Run) -> None:
     run.tell("gate")
     times = 8 if run.full else 1
-    run.report.gate = gating.operating_curve(100 * times, 65_536 * times, seed=run.seed)
+    run.report.gate = gating.measure_operating_curve(100 * times, 65_536 * times, seed=run.seed)
 
 
 def _measure_notebook(run: _Run) -> None:
@@ -197,7 +202,7 @@ def _measure_notebook(run: _Run) -> None:
 def _measure_real(run: _Run) -> None:
     if run.real_data is None:
         raise ConfigError("the folder of the small pieces of real data is not named; name it with --real DIR")
-    one = real.real_set(run.real_data, seed=run.seed)
+    one = real.read_real_set(run.real_data, seed=run.seed)
     for name, encoder in run.each("real"):
         run.report.real[name] = real.evaluate_real(encoder.encode, one)
 

@@ -1,4 +1,4 @@
-"""An evaluation as a person reads it."""
+"""Text tables of an evaluation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.sets import SetSpec
-from pipeline.evaluate.steps import ENOUGH, StepCurve
+from pipeline.evaluate.steps import MIN_FOUND_SHARE, StepCurve
 
 Rows = Sequence[Sequence[str]]
 
 
-def lines(report: Report) -> list[str]:
-    """Return all tables of what was measured, and what was not."""
+def format_report(report: Report) -> list[str]:
+    """Return the lines of all tables, and of the list of what was not measured."""
     out: list[str] = []
     for section in (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _gate, _notebook, _real):
         made = list(section(report))
@@ -25,8 +25,8 @@ def lines(report: Report) -> list[str]:
     return out if report.not_measured else out[:-1]
 
 
-def table(head: Sequence[str], rows: Rows) -> list[str]:
-    """Align columns: the first to the left, figures to the right."""
+def format_table(head: Sequence[str], rows: Rows) -> list[str]:
+    """Return the lines of a table; the first column is aligned to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -45,24 +45,24 @@ def _speed(report: Report) -> Iterator[str]:
         for row, one in zip(rows, report.speed.values(), strict=True):
             row.append(f"{one.windows_per_s / slowest.windows_per_s:,.0f}")
     yield "Speed, in batches"
-    yield from table(head, rows)
+    yield from format_table(head, rows)
 
 
 def _retrieval(report: Report) -> Iterator[str]:
     for name, results in report.retrieval.items():
         yield f"Retrieval: {name}"
-        yield from table(_SCORES_HEAD, [[_set_name(one.spec), *_scores(one.overall)] for one in results])
+        yield from format_table(_SCORES_HEAD, [[_set_name(one.spec), *_scores(one.overall)] for one in results])
         yield ""
 
 
 def _families(report: Report) -> Iterator[str]:
-    """One table for the families that have names: mAP at the usual strength, an encoder a column."""
+    """Make one table of mAP for the named families at the usual strength, with a column per encoder."""
     by_encoder = {name: _by_family(results) for name, results in report.retrieval.items()}
     families = list(dict.fromkeys(family for found in by_encoder.values() for family in found))
     if families:
-        yield "mAP by family, SNR 6–60: the catalogue's, then kinds unseen in training"
+        yield "mAP by family, SNR 6–60: families of the catalogue, then families unseen in training"
         rows = [[family, *(_share(found.get(family)) for found in by_encoder.values())] for family in families]
-        yield from table(["family", *by_encoder], rows)
+        yield from format_table(["family", *by_encoder], rows)
 
 
 def _by_family(results: Sequence[Retrieval]) -> dict[str, float]:
@@ -73,25 +73,25 @@ def _by_family(results: Sequence[Retrieval]) -> dict[str, float]:
 
 def _rerank(report: Report) -> Iterator[str]:
     for name, results in report.rerank.items():
-        yield f"Second look (search --rerank): {name}; mAP and P@5 of the vectors' order, the correlation's, and both"
+        yield f"Re-ranking (search --rerank): {name}; mAP and P@5 by vectors, by correlation, and by both"
         rows = [[_set_name(one.spec), *(_share(value) for found in (one.vectors, one.correlation, one.both)
                                         for value in (found.mean_average_precision, found.precision_at_5))]
                 for one in results]
-        yield from table(["", *("vectors", "P@5", "correlation", "P@5", "both", "P@5")], rows)
+        yield from format_table(["", *("vectors", "P@5", "correlation", "P@5", "both", "P@5")], rows)
         yield ""
 
 
 def _published(report: Report) -> Iterator[str]:
     if not report.published:
         return
-    yield "Published protocol: 100 injected classes; background noise alone, or with interference"
+    yield "Published protocol: 100 injected classes, on noise only and on interference"
     rows = [[name, *_published_cells(one)] for name, one in report.published.items()]
     for one in FIGURES:
         spread = "" if one.spread is None else f"{one.spread:.2f}"
         accuracy = "" if one.disentanglement is None else f"{one.disentanglement:.3f}"
         rows.append([f"{one.name} (published)", "", "", "", one.silhouette, "", spread, accuracy])
     head = ["silhouette", "cosine", "spread", "interf.: silhouette", "cosine", "spread", "4-way accuracy"]
-    yield from table(["", *head], rows)
+    yield from format_table(["", *head], rows)
 
 
 def _published_cells(one: PublishedScores) -> list[str]:
@@ -105,13 +105,13 @@ def _steps(report: Report) -> Iterator[str]:
         yield f"Step: {name}; {curve.on_boundary} of {curve.signals} signals lie on a boundary of the 256-channel grid"
         rows = [[str(one.step), f"{one.cost:.2f}", *map(_share, (one.found, one.found_on_boundary, one.recalled,
                                                                 one.recalled_on_boundary))] for one in curve.steps]
-        yield from table(["step", "cost", "found", "on boundary", "recalled", "on boundary"], rows)
+        yield from format_table(["step", "cost", "found", "on boundary", "recalled", "on boundary"], rows)
         yield _recommended(curve)
         yield ""
 
 
 def _recommended(curve: StepCurve) -> str:
-    asked = f"{100 * ENOUGH:.0f} % of those on a boundary"
+    asked = f"{100 * MIN_FOUND_SHARE:.0f} % of those on a boundary"
     if curve.recommended is None:
         return f"no step finds {asked}"
     return f"cheapest step that finds {asked}: {curve.recommended}"
@@ -123,32 +123,32 @@ def _depth(report: Report) -> Iterator[str]:
     yield "Depth of cutouts, mixed kinds, SNR 6–60"
     rows = [[f"{name}, {'float32' if one.bits == 32 else f'{one.bits} bits'}", *_scores(one.scores)]
             for name, depths in report.depth.items() for one in depths]
-    yield from table(_SCORES_HEAD, rows)
+    yield from format_table(_SCORES_HEAD, rows)
 
 
 def _gate(report: Report) -> Iterator[str]:
     if report.gate is None:
         return
     curve: OperatingCurve = report.gate
-    yield f"Gate: share of windows kept, by SNR per bin; {curve.per_cell} windows a family and strength"
-    head = ["false alarms asked", "measured", *(f"{snr:g}" for snr in curve.snrs)]
-    yield from table(head, [[f"{one.false_alarm:g}", f"{one.false_alarm_measured:.2e}", *map(_share, one.overall)]
-                            for one in curve.points])
+    yield f"Gate: share of windows kept, by SNR per bin; {curve.per_cell} windows per family and strength"
+    head = ["false alarms set", "measured", *(f"{snr:g}" for snr in curve.snrs)]
+    yield from format_table(head, [
+        [f"{one.false_alarm:g}", f"{one.false_alarm_measured:.2e}", *map(_share, one.overall)] for one in curve.points])
     usual = min(curve.points, key=lambda one: abs(one.false_alarm - 1e-3))
     yield ""
-    yield from table([f"at {usual.false_alarm:g}", *head[2:]],
-                     [[family, *map(_share, shares)] for family, shares in usual.by_family.items()])
+    yield from format_table([f"at {usual.false_alarm:g}", *head[2:]],
+                            [[family, *map(_share, shares)] for family, shares in usual.by_family.items()])
 
 
 def _notebook(report: Report) -> Iterator[str]:
     if report.notebook:
-        yield "The notebook to the letter, and encoders on the same windows"
-        yield from table(_SCORES_HEAD, [[name, *_scores(one)] for name, one in report.notebook.items()])
+        yield "The notebook, and encoders on the same windows"
+        yield from format_table(_SCORES_HEAD, [[name, *_scores(one)] for name, one in report.notebook.items()])
 
 
 def _real(report: Report) -> Iterator[str]:
     for name, checks in report.real.items():
-        yield f"Real signals among noise and unrelated ones: {name}"
+        yield f"Real signals among noise and unrelated signals: {name}"
         for one in checks:
             yield f"{'yes' if one.passed else 'NO '}  {one.question}"
             yield f"     first: {', '.join(one.first)}; ranks: {_ranks(one.ranks)}"

@@ -15,6 +15,7 @@ from pipeline.encoders import gpu_devices, gpu_names
 from pipeline.errors import ConfigError
 from pipeline.execute.dask_engine import DaskEngine
 from pipeline.execute.dask_settings import cluster_settings
+from pipeline.execute.engine import Engine, LazyEngine, SerialEngine
 from pipeline.execute.local import local_cluster
 from pipeline.execute.security import check_address, tls_settings
 
@@ -28,6 +29,32 @@ GPU_WORKER_MEMORY = "8GB"
 
 GREETING_S = 0.2
 """So long after a scheduler went as it was greeted, it is greeted again."""
+
+
+@contextmanager
+def engine_for(config: RunConfig, client: Any = None) -> Iterator[Engine]:
+    """Give the engine on which a run's tasks run. At the end of the block, its tasks are cancelled and it is closed.
+
+    Nothing is started and no connection is made before the first task: see :class:`LazyEngine` and
+    :func:`dask_engine`, whose errors the first task raises.
+
+    Parameters
+    ----------
+    config : RunConfig
+        With ``serial``, every task runs in this process.
+    client : distributed.Client, optional
+        Cluster to run on; by default, the one that ``config`` names.
+    """
+    engine = SerialEngine() if config.serial else LazyEngine(lambda: dask_engine(config, client))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def runs_on_this_machine(config: RunConfig, client: Any = None) -> bool:
+    """Return True if every task runs on this machine: in this process, or on workers that the run starts here."""
+    return config.serial or (client is None and not config.scheduler and config.cluster == "local")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from uuid import uuid4
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
 from pipeline.execute.dask_settings import LONGEST_RESTART_S
-from pipeline.execute.engine import Outcome
+from pipeline.execute.engine import Call, Engine, Outcome
 from pipeline.execute.time_limit import bounded
 
 logger = logging.getLogger(__name__)
@@ -36,18 +36,14 @@ class WorkersDied(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Call):
     """A task in flight."""
 
-    ticket: Any
-    task: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    on_gpu: bool
     is_alone: bool = False
-    """True where nothing runs beside it."""
+    """True if nothing runs beside it."""
 
 
-class DaskEngine:
+class DaskEngine(Engine):
     """Runs tasks on the cluster of a ``distributed.Client``.
 
     Dask blames the death of a worker on every task that was there. A task so blamed is run once more, alone, when

@@ -1,48 +1,131 @@
-"""Where tasks run: here and now, or on a Dask cluster.
+"""Engines run tasks: in this process, or on a Dask cluster.
 
-A driver submits as many tasks as ``capacity`` allows and waits for some to end; what they return is small, because
-everything large goes through the corpus folder, which all workers see.
+A run submits as many tasks as the engine's ``capacity`` allows and waits for some of them to end. Tasks return little:
+large data goes through the corpus folder, which all workers see.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 Outcome = tuple[Any, Any]
-"""A task's ticket, and what it returned or the exception it raised."""
+"""A task's ticket, and what the task returned or the exception that it raised."""
+OnError = Callable[[Any, BaseException], None]
+"""Called with the ticket of a task and the exception that it raised."""
 
 
-class Engine(Protocol):
-    """Runs tasks, some at a time."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One task to run."""
+
+    ticket: Any
+    """Identifies the call among its outcomes."""
+    task: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    on_gpu: bool = False
+    """True for a task that runs only on a worker that offers a GPU."""
+
+
+def raise_error(ticket: Any, error: BaseException) -> NoReturn:
+    """Raise the exception of a task."""
+    raise error
+
+
+class Engine(ABC):
+    """Runs tasks, a bounded number at a time."""
 
     @property
+    @abstractmethod
     def capacity(self) -> int:
-        """How many tasks may be in flight."""
+        """Number of tasks that may be in flight."""
 
     @property
+    @abstractmethod
     def offers_gpu(self) -> bool:
-        """True where a worker offers the resource GPU."""
+        """True if a worker offers the resource GPU."""
 
+    @abstractmethod
     def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
-        """Start ``task(*arguments)``, on a worker that offers a GPU if asked."""
+        """Start ``task(*arguments)``; with ``on_gpu``, on a worker that offers a GPU."""
 
+    @abstractmethod
     def wait(self) -> list[Outcome]:
-        """Return the tasks that have ended since the last call, at least one. An error when nothing is in flight."""
+        """Return the tasks that have ended since the last call, at least one.
 
+        Call it only while a task is in flight.
+        """
+
+    @abstractmethod
     def cancel(self) -> None:
-        """Give up what is in flight."""
+        """Give up all tasks in flight."""
+
+    def close(self) -> None:
+        """Give up all tasks in flight and let go of workers. A second call does nothing."""
+        self.cancel()
+
+    def run_all(self, calls: deque[Call], on_error: OnError = raise_error) -> Iterator[Outcome]:
+        """Run calls, a bounded number at a time, and yield their results in order of arrival.
+
+        If the iteration ends early, the tasks in flight are cancelled.
+
+        Parameters
+        ----------
+        calls : deque of Call
+            Emptied from the left as tasks start. The caller may append more while the iteration runs.
+        on_error : callable
+            Called for each task that raised an exception. It raises an exception, which ends the iteration, or
+            returns, and the iteration goes on; it may append calls. By default it raises the task's own exception.
+
+        Yields
+        ------
+        ticket, result
+            Of each task that raised nothing.
+        """
+
+        def submit_next() -> bool:
+            if not calls:
+                return False
+            call = calls.popleft()
+            self.submit(call.ticket, call.task, *call.arguments, on_gpu=call.on_gpu)
+            return True
+
+        try:
+            for ticket, outcome in pump(self, submit_next):
+                if isinstance(outcome, BaseException):
+                    on_error(ticket, outcome)
+                else:
+                    yield ticket, outcome
+        except BaseException:
+            self.cancel()
+            raise
+
+    def results_of(self, calls: Sequence[Call], on_error: OnError = raise_error) -> list[Any]:
+        """Run calls and return their results in the order of the calls.
+
+        Parameters
+        ----------
+        calls : sequence of Call
+            Their tickets differ.
+        on_error : callable
+            Called with the first exception that a task raises. It raises an exception.
+        """
+        results = dict(self.run_all(deque(calls), on_error))
+        return [results[call.ticket] for call in calls]
 
 
 def pump(engine: Engine, submit_next: Callable[[], bool]) -> Iterator[Outcome]:
-    """Keep an engine busy, a bounded number of tasks in flight, and yield what they come to, in order of arrival.
+    """Keep a bounded number of tasks in flight, and yield their outcomes in order of arrival.
 
     Parameters
     ----------
     submit_next : callable
-        Submits one more task and returns True; or returns False where there is none now. What an outcome leads to may
-        be submitted after it has been yielded.
+        Submits one more task and returns True; returns False if there is none at the moment. It is asked again after
+        each outcome, so an outcome may lead to further tasks.
     """
     in_flight = 0
     while True:
@@ -55,8 +138,8 @@ def pump(engine: Engine, submit_next: Callable[[], bool]) -> Iterator[Outcome]:
             yield outcome
 
 
-class SerialEngine:
-    """Runs each task as it is submitted, in this process: for tests and debugging, with the same results."""
+class SerialEngine(Engine):
+    """Runs each task in this process when it is submitted. Results are those of every other engine."""
 
     capacity = 1
     offers_gpu = False
@@ -68,15 +151,64 @@ class SerialEngine:
         """Run the task."""
         try:
             self._ended.append((ticket, task(*arguments)))
-        except Exception as error:  # an outcome like any other: the driver decides
+        except Exception as error:  # an outcome like any other: the caller decides
             self._ended.append((ticket, error))
 
     def wait(self) -> list[Outcome]:
-        """Return what has run."""
+        """Return the outcomes of all tasks that have run."""
         ended = list(self._ended)
         self._ended.clear()
         return ended
 
     def cancel(self) -> None:
-        """Forget outcomes nobody has waited for."""
+        """Forget the outcomes that nobody has waited for."""
         self._ended.clear()
+
+
+class LazyEngine(Engine):
+    """Starts another engine at the first task, or at the first question whether there is a GPU.
+
+    A run that turns out to have nothing to do starts no worker and connects to no scheduler.
+    """
+
+    def __init__(self, start: Callable[[], AbstractContextManager[Engine]]) -> None:
+        """Remember how to start the engine: the context manager gives it, and its exit lets go of the workers."""
+        self._start = start
+        self._started: Engine | None = None
+        self._held = ExitStack()
+
+    def _engine(self) -> Engine:
+        if self._started is None:
+            self._started = self._held.enter_context(self._start())
+        return self._started
+
+    @property
+    def capacity(self) -> int:
+        """Number of tasks that may be in flight; before the first task, 1."""
+        return 1 if self._started is None else self._started.capacity
+
+    @property
+    def offers_gpu(self) -> bool:
+        """True if a worker offers the resource GPU. Starts the engine."""
+        return self._engine().offers_gpu
+
+    def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
+        """Start the engine unless it runs already, then the task."""
+        self._engine().submit(ticket, task, *arguments, on_gpu=on_gpu)
+
+    def wait(self) -> list[Outcome]:
+        """Return the tasks that have ended since the last call, at least one."""
+        return self._engine().wait()
+
+    def cancel(self) -> None:
+        """Give up all tasks in flight."""
+        if self._started is not None:
+            self._started.cancel()
+
+    def close(self) -> None:
+        """Give up all tasks in flight, and end the engine if it was started."""
+        try:
+            self.cancel()
+        finally:
+            self._started = None
+            self._held.close()

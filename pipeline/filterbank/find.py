@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError, Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
-from pipeline.model import SourceReport, Status
+from pipeline.model import SourceReport
 from pipeline.support.text import shown
 
 SUFFIXES = (".h5", ".hdf5", ".fil")
@@ -99,12 +99,7 @@ class _Walk:
             self._report(path, refusal(Reason.NOT_FILTERBANK, path, "not a regular file"))
 
     def _report(self, path: Path, error: SourceError) -> None:
-        status: Status = "failed"
-        if error.reason.is_information:
-            status = "skipped"
-        elif error.reason is Reason.BUSY:
-            status = "busy"
-        self.reports[path] = SourceReport(str(path), status, reason=error.reason, message=error.message)
+        self.reports[path] = SourceReport(str(path), error.reason.status, reason=error.reason, message=error.message)
 
 
 def _identity(kind: os.stat_result) -> Identity:

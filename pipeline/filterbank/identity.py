@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from pipeline.model import SECONDS_PER_DAY, Header
 
-TELESCOPES = {4: "PKS", 6: "GBT", 9: "ATA"}
 PROBE_CHANNELS = 64
 LONGEST_TARGET = 40
 DIGEST_CHARACTERS = 10
@@ -29,7 +28,7 @@ def scan_id(header: Header, read: Read) -> str:
     """
     # The nearest second: an MJD in 64 bits is good to a microsecond, flooring would name the second before
     day, second = divmod(round(header.tstart_mjd * SECONDS_PER_DAY), int(SECONDS_PER_DAY))
-    telescope = TELESCOPES.get(header.telescope_id, f"T{header.telescope_id}")
+    telescope = header.telescope
     target = header.source_name.strip()
     facts = (telescope, day, second, target, _hertz(header.f_min_mhz), _hertz(header.f_max_mhz),
              header.nchans, f"{header.channel_width_mhz:.6g}", header.nsamples, f"{header.tsamp_s:.6g}")

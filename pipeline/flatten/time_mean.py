@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from pipeline.support.compiled import njit
 from pipeline.support.simd import (
-    COUNT,
+    LANES,
     add,
+    broadcast,
     divide,
     is_any_outside,
-    larger,
     load,
+    maximum,
+    minimum,
     multiply,
-    smaller,
-    spread,
     store,
     subtract,
     where_positive,
@@ -43,7 +43,7 @@ def time_mean(
     mean, is_whole = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
     for start in range(0, channels, STRIP):
         total = mean[start : start + STRIP]
-        if len(total) % COUNT == 0 and _add_up_valid(power, start, row_scale, total):
+        if len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, total):
             is_whole[start : start + STRIP] = True
         else:
             _average_valid(power, start, row_scale, total, is_whole[start : start + STRIP])
@@ -61,16 +61,16 @@ def _add_up_valid(
     (spectra, stride), flat, nothing = power.shape, power.reshape(-1), np.float32(0)
     if not (row_scale > 0).all():
         return False
-    for c in range(0, len(mean), COUNT):
+    for c in range(0, len(mean), LANES):
         low = high = load(flat, start + c)
-        total = spread(nothing)
+        total = broadcast(nothing)
         for t in range(spectra):
             value = load(flat, t * stride + start + c)
-            total = add(total, multiply(value, spread(row_scale[t])))
-            low, high = smaller(low, value), larger(high, value)
+            total = add(total, multiply(value, broadcast(row_scale[t])))
+            low, high = minimum(low, value), maximum(high, value)
         if is_any_outside(low, nothing, LARGEST) or is_any_outside(total, nothing, LARGEST):
             return False
-        average = divide(total, spread(np.float32(spectra)))
+        average = divide(total, broadcast(np.float32(spectra)))
         store(mean, c, where_positive(subtract(high, low), average) if spectra > 1 else average)
     return True
 

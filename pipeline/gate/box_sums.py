@@ -17,21 +17,21 @@ import numpy as np
 
 from pipeline.support.compiled import njit
 from pipeline.support.simd import (
-    COUNT,
-    COUNT_OF_BYTES,
-    LINE_BYTES,
+    BYTE_LANES,
+    CACHE_LINE_BYTES,
+    LANES,
     add,
-    count_of,
+    broadcast,
     is_any_outside,
-    larger,
+    lane_count,
     load,
+    maximum,
     multiply,
-    spread,
     store,
-    store_fours,
     subtract,
     where_positive,
 )
+from pipeline.support.simd_stores import store_sums_of_four
 
 # no reassociation of sums: statistics come out bit for bit the same on every machine
 _compiled = njit(cache=True, nogil=True, fastmath={"nnan", "ninf", "nsz"})
@@ -47,7 +47,7 @@ def measure_windows(  # type: ignore[no-untyped-def]
     places = places_of(spectra, channels, widths)
     boxes, sums, peaks = empty_boxes(spectra, places, np.float32)
     full = row_length(spectra, places)
-    few = np.empty(COUNT, np.float32)
+    few = np.empty(LANES, np.float32)
     for k in range(len(starts)):
         for t in range(spectra):
             excess[k], masked[k] = _take(
@@ -72,10 +72,10 @@ def _take(  # type: ignore[no-untyped-def]
     masked
 ):
     """Write a row's power over baseline, less 1, into boxes, 0 where masked; return excess and masked pixels so far."""
-    whole, nothing, one = channels - channels % COUNT, np.float32(0), spread(np.float32(1))
-    for c in range(0, whole, COUNT):
-        stored, scale = load(power, at + c), multiply(load(channel_scale, start + c), spread(row_scale))
-        value = where_positive(subtract(spread(np.float32(np.inf)), stored), multiply(stored, scale))
+    whole, nothing, one = channels - channels % LANES, np.float32(0), broadcast(np.float32(1))
+    for c in range(0, whole, LANES):
+        stored, scale = load(power, at + c), multiply(load(channel_scale, start + c), broadcast(row_scale))
+        value = where_positive(subtract(broadcast(np.float32(np.inf)), stored), multiply(stored, scale))
         value = where_positive(scale, where_positive(stored, value))
         store(boxes, to + c, where_positive(value, subtract(value, one)))
         if is_any_outside(value, nothing, pixel):
@@ -130,7 +130,7 @@ def rows_of(spectra):  # type: ignore[no-untyped-def]
 def places_of(spectra, channels, widths):  # type: ignore[no-untyped-def]
     """Return (widths + 1,): the column where boxes of each width begin in a row, and where all end."""
     places = np.empty(widths + 1, np.int64)
-    places[0] = -(-rows_of(spectra) // COUNT_OF_BYTES) * COUNT_OF_BYTES
+    places[0] = -(-rows_of(spectra) // BYTE_LANES) * BYTE_LANES
     for i in range(widths):
         places[i + 1] = places[i] + channels + rows_of(spectra)
         channels //= 4
@@ -141,7 +141,7 @@ def places_of(spectra, channels, widths):  # type: ignore[no-untyped-def]
 def row_length(spectra, places):  # type: ignore[no-untyped-def]
     """Return the columns of a row: behind the last boxes is as much room as drifts and lanes reach."""
     # rows begin where lanes do
-    return -(-(places[-1] + 2 * rows_of(spectra) + COUNT_OF_BYTES) // COUNT_OF_BYTES) * COUNT_OF_BYTES
+    return -(-(places[-1] + 2 * rows_of(spectra) + BYTE_LANES) // BYTE_LANES) * BYTE_LANES
 
 
 @_compiled
@@ -161,8 +161,8 @@ def empty_boxes(spectra, places, kind):  # type: ignore[no-untyped-def]
 @_compiled
 def _zeros(count, kind):  # type: ignore[no-untyped-def]
     """Return so many zeros that begin where a line of the cache does."""
-    room = np.zeros(count + LINE_BYTES, kind)
-    first = -room.ctypes.data % LINE_BYTES // room.itemsize
+    room = np.zeros(count + CACHE_LINE_BYTES, kind)
+    first = -room.ctypes.data % CACHE_LINE_BYTES // room.itemsize
     return room[first : first + count]
 
 
@@ -175,11 +175,11 @@ def raise_peaks(boxes, sums, peaks, spectra, places):  # type: ignore[no-untyped
     """
     rows, full = rows_of(spectra), row_length(spectra, places)
     start, stop = places[0], places[-1] - rows
-    nothing = spread(boxes.dtype.type(0))
-    for x in range(start, stop, count_of(boxes)):
+    nothing = broadcast(boxes.dtype.type(0))
+    for x in range(start, stop, lane_count(boxes)):
         largest = nothing
         for row in range(rows):
-            largest = larger(largest, load(boxes, x + row * full))
+            largest = maximum(largest, load(boxes, x + row * full))
         store(peaks, x, largest)
         for level in range(1, len(peaks) // full):
             store(peaks, x + level * full, nothing)
@@ -224,7 +224,7 @@ def _adding(sign: int, is_first: bool, is_last: bool) -> Any:
         """
         quarter, low, high = 1 if is_first else size // 4, (level - 1) * full, level * full
         groups, apart = rows // (4 * quarter), quarter * full
-        for x in range(start, stop, count_of(below)):
+        for x in range(start, stop, lane_count(below)):
             lows, highs, first = load(peaks, low + x), load(peaks, high + x), from_ + x
             for _ in range(groups):
                 for k in range(quarter):
@@ -233,7 +233,7 @@ def _adding(sign: int, is_first: bool, is_last: bool) -> Any:
                     of_a, of_c = load(below, a), load(below, c)
                     early, early_drifted = add(of_a, load(below, b)), add(of_a, load(below, b + sign))
                     late, late_drifted = add(of_c, load(below, d)), add(of_c, load(below, d + sign))
-                    lows = larger(lows, larger(larger(early, early_drifted), larger(late, late_drifted)))
+                    lows = maximum(lows, maximum(maximum(early, early_drifted), maximum(late, late_drifted)))
                     # the later two groups as the four sums meet them: 2 × drift and 0, 1 or 2 columns on
                     c, d = c + 2 * drift, d + 2 * drift
                     c0, c1, c2 = load(below, c), load(below, c + sign), load(below, c + 2 * sign)
@@ -241,7 +241,7 @@ def _adding(sign: int, is_first: bool, is_last: bool) -> Any:
                     d2, d3 = load(below, d + 2 * sign), load(below, d + 3 * sign)
                     sum0, sum1 = add(early, add(c0, d0)), add(early, add(c1, d1))
                     sum2, sum3 = add(early_drifted, add(c1, d2)), add(early_drifted, add(c2, d3))
-                    highs = larger(highs, larger(larger(sum0, sum1), larger(sum2, sum3)))
+                    highs = maximum(highs, maximum(maximum(sum0, sum1), maximum(sum2, sum3)))
                     if not is_last:
                         into = to - from_ + first + 3 * k * full
                         store(above, into, sum0)
@@ -273,10 +273,10 @@ def _largest(values, start, count):  # type: ignore[no-untyped-def]
 @_compiled
 def _widen(boxes, spectra, full, narrow, wide, columns):  # type: ignore[no-untyped-def]
     """Add up each four boxes."""
-    whole = columns - columns % (COUNT // 4)
+    whole = columns - columns % (LANES // 4)
     for row in range(0, spectra * full, full):
-        for c in range(0, whole, COUNT // 4):
-            store_fours(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
+        for c in range(0, whole, LANES // 4):
+            store_sums_of_four(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
         for c in range(whole, columns):
             at = row + narrow + 4 * c
             boxes[row + wide + c] = (boxes[at] + boxes[at + 1]) + (boxes[at + 2] + boxes[at + 3])

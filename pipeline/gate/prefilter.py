@@ -19,28 +19,27 @@ from numpy.typing import NDArray
 from pipeline.gate.box_sums import empty_boxes, places_of, raise_peaks, row_length, rows_of
 from pipeline.support.compiled import njit
 from pipeline.support.simd import (
-    COUNT,
-    LINE_BYTES,
-    backwards,
-    count_of,
-    counted,
-    larger,
-    largest_of,
+    CACHE_LINE_BYTES,
+    LANES,
+    broadcast,
+    count_at_least,
+    lane_count,
     load,
+    max_of,
+    maximum,
+    minimum,
     multiply,
     prefetch,
-    smaller,
-    spread,
+    reverse,
     store,
-    store_halves,
-    store_rounded,
     subtract,
-    truncated,
+    truncate_to_int16,
 )
+from pipeline.support.simd_stores import store_half_sums_of_four, store_rounded
 
 AHEAD = 2
 """Windows until one is looked at whose pixels are asked for now."""
-LINE = LINE_BYTES // 4
+LINE = CACHE_LINE_BYTES // 4
 """Pixels that come together."""
 MOST = 2**15 - 1
 ROWS_IN_BYTES = 16
@@ -133,19 +132,19 @@ def mark_possible(  # type: ignore[no-untyped-def]
     fine, _, _ = empty_boxes(spectra, places, np.int16)
     boxes, sums, peaks = empty_boxes(spectra, places, limits.dtype.type)
     full = row_length(spectra, places)
-    lanes = np.empty(2 * COUNT, np.int16)
+    seen = np.empty(2 * LANES, np.int16)
     are_whole = is_whole.all()
     for k in range(len(starts)):
         start = starts[k]
         passes[k] = not are_whole and not is_whole[start : start + channels].all()
         if passes[k]:
             continue
-        lanes[:] = 0
+        seen[:] = 0
         at, ahead = start, starts[min(k + AHEAD, len(starts) - 1)]
         if is_mirrored:
             at, ahead = stride - channels - at, stride - channels - ahead
         _round(power, stride, at, ahead, is_mirrored, row_scale, channel_scale, start, channels, units, most, fine,
-               full, places[0], np.int16(pixel), lanes)
+               full, places[0], np.int16(pixel), seen)
         columns = channels
         for i in range(1, len(places) - 1):
             columns //= 4
@@ -153,7 +152,7 @@ def mark_possible(  # type: ignore[no-untyped-def]
         _shorten(fine, boxes, spectra, full, places, shifts)
         raise_peaks(boxes, sums, peaks, spectra, places)
         passes[k] = _is_reached(peaks, limits, full, places) or (
-            lanes[:COUNT].sum() * share_of_excess[largest_of(load(lanes, COUNT))] >= 1
+            seen[:LANES].sum() * share_of_excess[max_of(load(seen, LANES))] >= 1
             and _share_of_excess(fine, full, spectra, places[0], channels, pixel, share_of_excess) >= 1
         )
 
@@ -166,36 +165,36 @@ def _round(  # type: ignore[no-untyped-def]
 
     What has been ``seen``, lane by lane, is how many are from ``pixel`` on, and the largest.
     """
-    whole, last = channels - channels % COUNT, start + channels - 1
-    count, top, least = load(seen, 0), load(seen, COUNT), spread(pixel)
+    whole, last = channels - channels % LANES, start + channels - 1
+    count, top, least = load(seen, 0), load(seen, LANES), broadcast(pixel)
     for t in range(len(row_scale)):
         row, into, row_units = t * stride + at, t * full + to, row_scale[t] * one
         for c in range(0, channels, LINE):
             prefetch(power, t * stride + ahead + c)
-        for c in range(0, whole, COUNT):
-            of_channel = backwards(load(scale, last - c - COUNT + 1)) if is_mirrored else load(scale, start + c)
-            value = multiply(load(power, row + c), multiply(of_channel, spread(row_units)))
-            value = larger(subtract(smaller(value, spread(most + one)), spread(one)), spread(-most))
-            units = truncated(value)
-            count, top = counted(count, units, least), larger(top, units)
+        for c in range(0, whole, LANES):
+            of_channel = reverse(load(scale, last - c - LANES + 1)) if is_mirrored else load(scale, start + c)
+            value = multiply(load(power, row + c), multiply(of_channel, broadcast(row_units)))
+            value = maximum(subtract(minimum(value, broadcast(most + one)), broadcast(one)), broadcast(-most))
+            units = truncate_to_int16(value)
+            count, top = count_at_least(count, units, least), maximum(top, units)
             store(out, into + c, units)
     store(seen, 0, count)
-    store(seen, COUNT, top)
+    store(seen, LANES, top)
     for t in range(len(row_scale)):
         for c in range(whole, channels):
             value = power[t * stride + at + c] * (scale[last - c if is_mirrored else start + c] * (row_scale[t] * one))
             units = np.int16(max(min(value, most + one) - one, -most))
-            seen[0], seen[COUNT] = seen[0] + np.int16(units >= pixel), max(seen[COUNT], units)
+            seen[0], seen[LANES] = seen[0] + np.int16(units >= pixel), max(seen[LANES], units)
             out[t * full + to + c] = units
 
 
 @_compiled
 def _widen(boxes, spectra, full, narrow, wide, columns):  # type: ignore[no-untyped-def]
     """Write half of the sum of each four boxes, rounded down."""
-    whole = columns - columns % (COUNT // 4)
+    whole = columns - columns % (LANES // 4)
     for row in range(0, spectra * full, full):  # row after row: what was written last is not read at once
-        for c in range(0, whole, COUNT // 4):
-            store_halves(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
+        for c in range(0, whole, LANES // 4):
+            store_half_sums_of_four(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
         for c in range(whole, columns):
             at = row + narrow + 4 * c
             boxes[row + wide + c] = np.int16((boxes[at] + boxes[at + 1] + boxes[at + 2] + boxes[at + 3]) >> 1)
@@ -206,18 +205,18 @@ def _shorten(fine, boxes, spectra, full, places, shifts):  # type: ignore[no-unt
     """Round boxes to the bits of others."""
     for row in range(0, spectra * full, full):
         for i in range(len(shifts)):  # from narrow to wide: lanes that reach too far are overwritten, or empty
-            for at in range(row + places[i], row + places[i + 1], COUNT):
+            for at in range(row + places[i], row + places[i + 1], LANES):
                 store_rounded(boxes, at, load(fine, at), shifts[i])
 
 
 @_compiled
 def _is_reached(peaks, limits, full, places):  # type: ignore[no-untyped-def]
     """Tell whether any peak reaches its limit."""
-    beyond = spread(limits.dtype.type(-1))
+    beyond = broadcast(limits.dtype.type(-1))
     for level in range(0, len(peaks), full):
-        for at in range(level + places[0], level + places[-1], count_of(peaks)):
-            beyond = larger(beyond, subtract(load(peaks, at), load(limits, at)))
-    return largest_of(beyond) >= 0
+        for at in range(level + places[0], level + places[-1], lane_count(peaks)):
+            beyond = maximum(beyond, subtract(load(peaks, at), load(limits, at)))
+    return max_of(beyond) >= 0
 
 
 @_compiled

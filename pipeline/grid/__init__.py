@@ -1,1 +1,1 @@
-"""Where windows lie, and windows as 8-bit cutouts. Import its modules by name: only ``cutouts`` loads scipy."""
+"""Where windows are in a file, and their 8-bit cutouts. Import its modules by name: only ``cutouts`` loads scipy."""

@@ -1,14 +1,15 @@
-"""8-bit cutouts: robust log power in units of the noise spread, compressed by asinh.
+"""8-bit cutouts: log power in units of the noise, compressed with asinh.
 
-For power ``x`` relative to its baseline (baseline 1) and the radiometer's relative spread σ = 1/√N::
+``x`` is power divided by its baseline, so noise is near 1. σ = 1/√N is the relative standard deviation of the noise, by
+the radiometer equation. Then::
 
-    u    = ln(x) / σ                                   ≈ (x − 1)/σ near the baseline, logarithmic far above it
-    code = 1 + round(254 · (asinh(u) − LOW) / (HIGH − LOW)),  clipped to 1…255
-    code = 0                                           masked pixel, defined as u = 0 (the baseline)
+        u    = ln(x) / σ                                   ≈ (x − 1)/σ near the baseline, logarithmic far above it
+        code = 1 + round(254 · (asinh(u) − ASINH_MIN) / (ASINH_MAX − ASINH_MIN)),  clipped to 1…255
+        code = 0                                           masked pixel, treated as u = 0 (the baseline)
 
 One step is 0.04 σ at the baseline and 4 % of u far above it. ``level`` (power at the baseline) and ``spread`` (σ) are
-stored with every cutout, so that linear power can be recovered (:func:`power_of_cutouts`). A window of a file that is
-constant or mostly masked has no cutout: the gate counts it as masked.
+stored with every cutout. :func:`power_of_cutouts` recovers linear power from them. A window of a file that is constant
+or mostly masked has no cutout, because the gate counts it as masked.
 """
 
 from __future__ import annotations
@@ -20,35 +21,37 @@ from numpy.typing import NDArray
 
 from pipeline.flatten.noise import middle_of, noise_spectra_of
 
-LOW, HIGH = -3.0, 7.0
-"""Range of asinh(u): from u = −10 to u = 548, which at N = 102 is 10²³ times the baseline."""
+ASINH_MIN, ASINH_MAX = -3.0, 7.0
+"""Range of asinh(u) that codes can express: u from −10 to 548. At N = 102, u = 548 is 10²³ times the baseline."""
 
-_STEP = (HIGH - LOW) / 254
-IMAGE_OF_CODE = np.concatenate([[0.0], LOW + _STEP * np.arange(255)]).astype(np.float32)
-"""asinh(u) of each of the 256 codes."""
-_UNCLIPPED_MIN = 1e-30
+_STEP = (ASINH_MAX - ASINH_MIN) / 254
+"""Difference in asinh(u) between neighbouring codes."""
+IMAGE_OF_CODE = np.concatenate([[0.0], ASINH_MIN + _STEP * np.arange(255)]).astype(np.float32)
+"""(256,) float32: asinh(u) of each code; 0 for code 0."""
+_MIN_POWER = 1e-30
+"""Power below this is raised to it, so that its logarithm is finite."""
 
 
 def quantise(power: NDArray[np.floating[Any]], spread: float) -> NDArray[np.uint8]:
-    """Quantise power relative to its baseline.
+    """Turn power over baseline into 8-bit codes.
 
     Parameters
     ----------
     power : (...) float32 or float64
-        Power over baseline; values ≤ 0 are masked pixels.
+        Power divided by its baseline. Values ≤ 0 are masked pixels.
     spread : float
-        Relative spread σ of one pixel of noise.
+        Relative standard deviation σ of the noise in one pixel.
 
     Returns
     -------
     (...) uint8
-        Codes, 0 for masked pixels.
+        Codes; 0 for masked pixels.
     """
-    codes: NDArray[Any] = np.maximum(power, np.float32(_UNCLIPPED_MIN))
+    codes: NDArray[Any] = np.maximum(power, np.float32(_MIN_POWER))
     np.log(codes, out=codes)
     codes *= np.float32(1 / spread)
     np.arcsinh(codes, out=codes)
-    codes -= np.float32(LOW)
+    codes -= np.float32(ASINH_MIN)
     codes *= np.float32(1 / _STEP)
     np.rint(codes, out=codes)
     codes += np.float32(1)
@@ -58,23 +61,34 @@ def quantise(power: NDArray[np.floating[Any]], spread: float) -> NDArray[np.uint
 
 
 def image_of_cutouts(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return asinh(u) of codes, float32 of the same shape: what encoders see. Masked pixels are 0."""
+    """Return asinh(u) of each code, which is what encoders receive.
+
+    Parameters
+    ----------
+    cutouts : (...) uint8
+
+    Returns
+    -------
+    (...) float32
+        Masked pixels are 0.
+    """
     return IMAGE_OF_CODE[cutouts]
 
 
 def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDArray[np.float64]:
-    """Recover linear power, within the quantisation step.
+    """Recover linear power from cutouts, to the accuracy of one quantisation step.
 
     Parameters
     ----------
     cutouts : (n, T, F) uint8
     level, spread : scalar or (n,)
-        As stored with the cutouts. Whole-row gain changes were divided out and stay so.
+        As stored with the cutouts.
 
     Returns
     -------
     (n, T, F) float64
-        In the file's unit. Masked pixels lie at the baseline.
+        Power in the file's unit. Masked pixels are at the baseline. Changes of gain from row to row were divided out
+        before quantisation and are not restored.
     """
     u = np.sinh(IMAGE_OF_CODE.astype(np.float64)[cutouts])
     power: NDArray[np.float64] = np.asarray(level)[..., None, None] * np.exp(u * np.asarray(spread)[..., None, None])
@@ -82,15 +96,40 @@ def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDA
 
 
 def cutouts_of_power(power: NDArray[Any]) -> NDArray[np.uint8]:
-    """Make cutouts (n, T, F) of windows that come without the band around them, flattened by :func:`flatten_windows`.
+    """Make cutouts of windows whose surrounding band is not known.
 
-    A constant window has one code throughout.
+    Parameters
+    ----------
+    power : (n, T, F) array
+        Linear power. :func:`flatten_windows` flattens it.
+
+    Returns
+    -------
+    (n, T, F) uint8
+        All pixels of a constant window have the same code.
+
+    Raises
+    ------
+    ValueError
+        ``power`` is not three-dimensional.
     """
     return quantise_windows(*flatten_windows(power))
 
 
 def quantise_windows(flat: NDArray[np.float64], spreads: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Quantise windows (n, T, F) of power over baseline, each of its own spread (n,)."""
+    """Turn windows of power over baseline into 8-bit codes, each window with its own noise.
+
+    Parameters
+    ----------
+    flat : (n, T, F) float64
+        Power divided by its baseline.
+    spreads : (n,) float64
+        Relative standard deviation σ of the noise in each window.
+
+    Returns
+    -------
+    (n, T, F) uint8
+    """
     out = np.zeros(flat.shape, np.uint8)
     for window, spread, codes in zip(flat, spreads, out, strict=True):
         codes[:] = quantise(window, spread)
@@ -98,11 +137,12 @@ def quantise_windows(flat: NDArray[np.float64], spreads: NDArray[np.float64]) ->
 
 
 def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Flatten windows that come without the band around them (arrays, pictures).
+    """Flatten windows whose surrounding band is not known, such as arrays and pictures.
 
-    Rows are divided by their own middles and the spread is the window's own, from the pixels *below* the baseline,
-    which signals leave alone. A signal that fills more than two fifths of a row cannot be told from the noise this way:
-    windows cut from files are measured against their whole coarse channel instead.
+    Each row is divided by its own median-like level (:func:`pipeline.flatten.noise.middle_of`). The noise is measured
+    in the window itself, from the pixels *below* the baseline, because signals only add power. If a signal fills more
+    than two fifths of a row, this method cannot tell it from the noise. Windows from files do not have this limit: they
+    are compared with their whole coarse channel.
 
     Parameters
     ----------
@@ -111,13 +151,15 @@ def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[n
 
     Returns
     -------
-    (n, T, F) float64, (n,) float64
-        Power over baseline, masked pixels 0; and the relative spread of each window's noise, 1 where all is masked.
+    (n, T, F) float64
+        Power over baseline; masked pixels are 0.
+    (n,) float64
+        Relative standard deviation of each window's noise; 1 if all pixels are masked.
 
     Raises
     ------
     ValueError
-        Where an array is not three-dimensional.
+        ``power`` is not three-dimensional.
     """
     if power.ndim != 3:
         raise ValueError(f"expected windows of shape (n, spectra, channels), got shape {power.shape}")

@@ -1,8 +1,8 @@
-"""Where windows lie: coarse channels, window numbers, MHz and seconds. Pure arithmetic in channels.
+"""Where windows are: coarse channels, window numbers, MHz and seconds. This is plain arithmetic, without any data.
 
-Covering invariant of :class:`Tiling`: every fine channel lies in at least one window, or it is counted in
-``channels_skipped``; every spectrum lies in exactly one time block, or it is counted in ``spectra_skipped``. Both
-hold for either sign of ``foff``, because channels are counted from low frequency.
+Covering invariant of :class:`Tiling`: every fine channel is in at least one window or is counted in
+``channels_skipped``. Every spectrum is in exactly one time block or comes after the last whole block. Both hold for
+either sign of ``foff``, because channels are counted from low frequency.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from pipeline.errors import Reason, SourceError
 from pipeline.model import CoarseLayout, Header, Window, WindowGrid
 
 COARSE_WIDTH_MHZ = 187.5 / 64
-"""Width of a Breakthrough Listen coarse channel: 2.9296875 MHz, at Green Bank and in its recordings elsewhere."""
-WIDEST_PIECE = 2**20
-"""A band without coarse channels is cut in pieces of this many channels: what a task can hold."""
-NARROWEST_COARSE = 4096
-"""Spikes closer than this are a comb of interference, not DC bins."""
-EDGE_TOLERANCE = 0.01
-"""Channels: windows whose edges were printed with nine decimals of a MHz lie within those edges."""
+"""Width of a Breakthrough Listen coarse channel: 2.9296875 MHz, at Green Bank and in Breakthrough Listen recordings
+from other telescopes."""
+MAX_PIECE_CHANNELS = 2**20
+"""Maximum number of channels in a piece of a band without coarse channels. A task can hold a piece of this size."""
+MIN_SPIKE_PERIOD = 4096
+"""Minimum number of channels between DC spikes. Spikes that are closer together are a comb of interference."""
+EDGE_TOLERANCE_CHANNELS = 0.01
+"""Channels by which a window may extend beyond the requested band. Edges printed with nine decimals of a MHz are this
+inexact, and a window must be inside its own printed edges."""
 
 
 def coarse_layout(
@@ -35,26 +37,29 @@ def coarse_layout(
     spikes_searched: int | None = None,
     window_is_given: bool = False,
 ) -> CoarseLayout:
-    """Find the coarse channels of a file: from ``width``, else its product, else DC spikes, else the band is one.
+    """Find the coarse channels of a file.
+
+    The first of these that applies decides: ``width``, the telescope's product (:func:`product_width`), DC spikes
+    (:func:`spike_period`). Otherwise the file has no coarse channels, and the whole band is cut into pieces.
 
     Parameters
     ----------
     header : Header
     window_channels : int
-        A coarse channel narrower than a window cannot hold one.
+        Fine channels in a window. A coarse channel must hold at least one window.
     width : int, optional
-        Fine channels a coarse channel, given by the user; the band then starts with a whole one.
+        Fine channels in a coarse channel, given by the user. The band then starts with a whole coarse channel.
     dc_spikes : sequence of int
-        Ascending channels at which the data shows single-channel spikes, DC or not (see :func:`spike_period`).
+        Ascending channels at which the data has single-channel spikes, DC or not.
     spikes_searched : int, optional
-        How many of the lowest channels were searched for them; the whole band by default.
+        Number of channels, from low frequency, that were searched for spikes. Default: the whole band.
     window_is_given : bool
-        Where the user chose the window, one wider than a coarse channel is cut from the band as a whole.
+        True if the user chose the window. If it is wider than a coarse channel, the whole band is cut into pieces.
 
     Raises
     ------
     SourceError
-        TOO_FEW_CHANNELS where coarse channels (or the band) are narrower than a window.
+        TOO_FEW_CHANNELS: the coarse channels (or the band) are narrower than a window.
     """
     product = product_width(header)
     if width is not None:
@@ -62,7 +67,7 @@ def coarse_layout(
     elif product is not None:
         layout = CoarseLayout(product, "product")
     elif series := spike_period(dc_spikes, spikes_searched or header.nchans):
-        layout = CoarseLayout(series[0], "dc-spikes", _offset(*series))
+        layout = CoarseLayout(series[0], "dc-spikes", _first_whole_channel(*series))
     else:
         layout = _whole_band(header)
     if layout.width < window_channels <= header.nchans and window_is_given:
@@ -78,15 +83,20 @@ def coarse_layout(
 
 
 def _whole_band(header: Header) -> CoarseLayout:
-    """Take the band as one, in pieces a task can hold."""
-    return CoarseLayout(min(header.nchans, WIDEST_PIECE), "whole-band")
+    """Return the layout of a band without coarse channels: pieces of a size that a task can hold."""
+    return CoarseLayout(min(header.nchans, MAX_PIECE_CHANNELS), "whole-band")
 
 
 def product_width(header: Header) -> int | None:
-    """Return the fine channels a coarse channel of a Breakthrough Listen product, None where it is none.
+    """Return the number of fine channels in a coarse channel of a Breakthrough Listen product.
 
-    The band must be whole coarse channels of 2.9296875 MHz: 2^20 fine channels of 2.79 Hz, 1,033,216 in early data,
-    1,024 of 2.86 kHz, 8 of 366 kHz.
+    The band must consist of whole coarse channels of 2.9296875 MHz. Known products have 2^20 fine channels of 2.79 Hz
+    in one (1,033,216 in early data), 1,024 of 2.86 kHz or 8 of 366 kHz.
+
+    Returns
+    -------
+    int or None
+        None if the file is not such a product.
     """
     width = round(COARSE_WIDTH_MHZ / header.channel_width_mhz)
     if width < 2 or header.nchans % width:
@@ -95,14 +105,27 @@ def product_width(header: Header) -> int | None:
 
 
 def spike_period(spikes: Sequence[int], nchans: int) -> tuple[int, int] | None:
-    """Return (period, phase) of the DC spikes among single-channel spikes in ``nchans`` channels, or None.
+    """Find the DC spikes among single-channel spikes.
 
-    A series counts where at least three, and four fifths, of its places in the band are spikes: steady interference is
-    among the spikes too, and a spike may hide under interference. The shortest period wins.
+    DC spikes are periodic. The other spikes are steady interference. A series of spikes with one period counts if at
+    least three spikes, and at least four fifths of all places of the series in the band, are there. Some may be
+    missing, because interference can hide a DC spike. The shortest period wins.
+
+    Parameters
+    ----------
+    spikes : sequence of int
+        Ascending channels of single-channel spikes.
+    nchans : int
+        Number of channels, from low frequency, that were searched for them.
+
+    Returns
+    -------
+    (int, int) or None
+        Period and phase in channels; None if there is no such series.
     """
     found = np.unique(np.asarray(spikes, np.int64))
     gaps = np.unique(found[:, None] - found)
-    for period in gaps[gaps >= NARROWEST_COARSE]:
+    for period in gaps[gaps >= MIN_SPIKE_PERIOD]:
         phases, present = np.unique(found % period, return_counts=True)
         places = -((phases - nchans) // period)
         present[(present < 3) | (present < 0.8 * places)] = 0
@@ -111,11 +134,11 @@ def spike_period(spikes: Sequence[int], nchans: int) -> tuple[int, int] | None:
     return None
 
 
-def _offset(period: int, phase: int) -> int:
-    """Return where the first whole coarse channel begins whose DC bin lies at ``phase``.
+def _first_whole_channel(period: int, phase: int) -> int:
+    """Return the fine channel at which the first whole coarse channel begins.
 
-    The DC bin is the upper of the two central channels, the lower one in a mirrored band. Where that makes the band
-    begin with a whole coarse channel, it is mirrored.
+    Its DC bin is at ``phase``. The DC bin is the upper of the two central channels of a coarse channel, or the lower
+    one in a mirrored band. The band is taken to be mirrored if it then begins with a whole coarse channel.
     """
     return 0 if phase == (period - 1) // 2 else (phase - period // 2) % period
 
@@ -124,120 +147,139 @@ def _offset(period: int, phase: int) -> int:
 class Tiling:
     """How one source is cut into windows.
 
-    A window's number is time block × windows a block + its position counted from low frequency. It does not depend on
-    ``f_start_mhz``/``f_stop_mhz``, which only choose which of the windows are searched.
+    The number of a window is time block × windows per block + position in the block, counted from low frequency. It
+    does not depend on ``f_start_mhz`` and ``f_stop_mhz``, which only choose the windows that are searched.
     """
 
     header: Header
     grid: WindowGrid
     coarse: CoarseLayout
     f_start_mhz: float | None = None
+    """Lower edge of the band to search; None for the file's own."""
     f_stop_mhz: float | None = None
+    """Upper edge of the band to search; None for the file's own."""
 
     @property
     def n_blocks(self) -> int:
-        """Time blocks; the remaining spectra are skipped."""
+        """Number of time blocks. Spectra after the last whole block are skipped."""
         return self.header.nsamples // self.grid.integrations
 
     @property
-    def spectra_skipped(self) -> int:
-        """Spectra after the last whole time block."""
-        return self.header.nsamples - self.n_blocks * self.grid.integrations
-
-    @property
     def n_coarse(self) -> int:
-        """Coarse channels, shorter pieces at either end of the band included."""
+        """Number of coarse channels, including shorter pieces at either end of the band."""
         whole, rest = divmod(self.header.nchans - self.coarse.offset, self.coarse.width)
         return whole + (rest > 0) + (self.coarse.offset > 0)
 
     def coarse_span(self, i: int) -> tuple[int, int]:
-        """Ascending channels [start, stop) of coarse channel ``i``."""
+        """Return the ascending fine channels [start, stop) of coarse channel ``i``."""
         lead = self.coarse.offset > 0
         start = self.coarse.offset + (i - lead) * self.coarse.width
         return max(start, 0), min(start + self.coarse.width, self.header.nchans)
 
     def coarse_at(self, channel: int) -> int:
-        """Coarse channel that holds ascending fine ``channel``."""
+        """Return the coarse channel that contains the ascending fine ``channel``."""
         lead = self.coarse.offset > 0
         return (channel - self.coarse.offset) // self.coarse.width + lead
 
     def is_whole(self, i: int) -> bool:
-        """Tell whether coarse channel ``i`` is complete, so that its middle is its DC bin."""
+        """Tell whether coarse channel ``i`` is complete. Only then is its DC bin in its middle."""
         start, stop = self.coarse_span(i)
         return stop - start == self.coarse.width
 
     def windows_in(self, i: int) -> int:
-        """Windows a time block in coarse channel ``i``."""
+        """Return the number of windows per time block in coarse channel ``i``."""
         start, stop = self.coarse_span(i)
-        return _windows_in(stop - start, self.grid)
+        return _count_windows(stop - start, self.grid)
 
     def first_position(self, i: int) -> int:
-        """Windows a time block below coarse channel ``i``."""
+        """Return the number of windows per time block below coarse channel ``i``."""
         lead = self.coarse.offset > 0
         if i == 0:
             return 0
-        before = _windows_in(self.coarse.offset, self.grid) if lead else 0
+        before = _count_windows(self.coarse.offset, self.grid) if lead else 0
         whole = i - lead
-        last = i == self.n_coarse  # asked for the total: the last piece may be short
+        last = i == self.n_coarse  # the total is wanted, and the last piece may be short
         if last and not self.is_whole(i - 1) and whole > 0:
-            return before + (whole - 1) * _windows_in(self.coarse.width, self.grid) + self.windows_in(i - 1)
-        return before + whole * _windows_in(self.coarse.width, self.grid)
+            return before + (whole - 1) * _count_windows(self.coarse.width, self.grid) + self.windows_in(i - 1)
+        return before + whole * _count_windows(self.coarse.width, self.grid)
 
     @property
     def windows_per_block(self) -> int:
-        """Windows of the whole band in one time block."""
+        """Number of windows of the whole band in one time block."""
         return self.first_position(self.n_coarse)
 
     @property
     def n_windows(self) -> int:
-        """Windows of the source, whatever part of the band is searched."""
+        """Number of windows of the source, whatever part of the band is searched."""
         return self.n_blocks * self.windows_per_block
 
     def positions(self, i: int) -> range:
-        """Positions within coarse channel ``i`` of the windows wholly inside ``f_start_mhz``–``f_stop_mhz``."""
+        """Return the positions, counted within coarse channel ``i``, of the windows that are searched.
+
+        These are the windows completely between ``f_start_mhz`` and ``f_stop_mhz``.
+        """
         start, _ = self.coarse_span(i)
         count = self.windows_in(i)
         first, last = 0, count - 1
         if self.f_start_mhz is not None:
-            first = math.ceil((self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE) / self.grid.step)
+            first = math.ceil((self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE_CHANNELS) / self.grid.step)
         if self.f_stop_mhz is not None:
-            room = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE
+            room = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE_CHANNELS
             last = math.floor(room / self.grid.step)
         first = min(max(first, 0), count)
         return range(first, max(first, min(last + 1, count)))
 
     @property
     def channels_skipped(self) -> int:
-        """Fine channels in no window of the grid: the rest of each coarse channel, and gaps where step > window."""
+        """Number of fine channels that are in no window.
+
+        These are the remainder of each coarse channel, and the gaps between windows if the step is larger than a
+        window.
+        """
         kinds: dict[int, int] = {}
         for i in range(self.n_coarse):
             start, stop = self.coarse_span(i)
             kinds[stop - start] = kinds.get(stop - start, 0) + 1
-        return sum(count * (width - _covered(width, self.grid)) for width, count in kinds.items())
+        return sum(count * (width - _count_covered(width, self.grid)) for width, count in kinds.items())
 
     def number(self, block: int, i: int, position: int) -> int:
-        """Window number of ``position`` in coarse channel ``i`` and time ``block``."""
+        """Return the number of the window at ``position`` in coarse channel ``i`` and time ``block``."""
         return block * self.windows_per_block + self.first_position(i) + position
 
     def locate(self, number: int) -> tuple[int, int, int]:
-        """Return (block, coarse channel, position) of a window number: the inverse of :meth:`number`."""
+        """Return (time block, coarse channel, position in it) of a window number: the inverse of :meth:`number`.
+
+        Raises
+        ------
+        IndexError
+            The source has no window with this number.
+        """
         if not 0 <= number < self.n_windows:
             raise IndexError(f"window {number} is not among the source's {self.n_windows}")
         block, place = divmod(number, self.windows_per_block)
         low, high = 0, self.n_coarse - 1
-        while low < high:  # first_position is monotonic: find the last coarse channel that begins at or below `place`
+        while low < high:  # binary search for the last coarse channel whose first position is at or below `place`
             middle = (low + high + 1) // 2
             low, high = (middle, high) if self.first_position(middle) <= place else (low, middle - 1)
         return block, low, place - self.first_position(low)
 
     def window(self, source_id: str, number: int) -> Window:
-        """Window of a number, in channels, spectra, MHz, seconds and MJD."""
+        """Return the window of a number, in channels, spectra, MHz, seconds and MJD.
+
+        Raises
+        ------
+        IndexError
+            The source has no window with this number.
+        """
         block, i, position = self.locate(number)
         channel = self.coarse_span(i)[0] + position * self.grid.step
         return self.window_at(source_id, block * self.grid.integrations, channel, number)
 
     def window_at(self, source_id: str, spectrum: int, channel: int, number: int = -1) -> Window:
-        """Window that begins at ``spectrum`` and ``channel``, on the grid or not; number −1 says it is not."""
+        """Return the window that begins at ``spectrum`` and ascending ``channel``, which may be off the grid.
+
+        ``number`` is −1 for a window that is off the grid.
+        """
         header, grid = self.header, self.grid
         t_start_s = spectrum * header.tsamp_s
         return Window(
@@ -255,13 +297,14 @@ class Tiling:
         )
 
 
-def _windows_in(width: int, grid: WindowGrid) -> int:
+def _count_windows(width: int, grid: WindowGrid) -> int:
+    """Return the number of windows in a piece of ``width`` channels."""
     return 0 if width < grid.channels else (width - grid.channels) // grid.step + 1
 
 
-def _covered(width: int, grid: WindowGrid) -> int:
-    """Channels of a piece ``width`` wide that lie in at least one window."""
-    count = _windows_in(width, grid)
+def _count_covered(width: int, grid: WindowGrid) -> int:
+    """Return the number of channels, of a piece ``width`` channels wide, that are in at least one window."""
+    count = _count_windows(width, grid)
     if count == 0:
         return 0
     return (count - 1) * min(grid.step, grid.channels) + grid.channels

@@ -1,4 +1,4 @@
-"""What of a corpus is missing, or is not what was written. Everything is read; nothing is changed."""
+"""Finds faults of single objects of a corpus: files that are missing, or are not what was written. Changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.store.layout import IDENTITY, PROJECTION_COPY, projection_file, so
 
 
 def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
-    """Check the identity against the fingerprints its windows bear, and ``corpus.toml`` against the identity."""
+    """Compare the identity with the fingerprints of stored windows, and ``corpus.toml`` with the identity."""
     path = root / IDENTITY
     try:
         identity = read_identity(root)
@@ -40,9 +40,12 @@ def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
 
 
 def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerprint: str) -> Iterator[Fault]:
-    """Check a source's windows against their digests, and against what the manifest says of them, if it does.
+    """Compare a source's windows with their digests, and with their entry in the manifest if they have one.
 
-    ``fingerprint`` is what they were made with; empty where that is not known.
+    Parameters
+    ----------
+    fingerprint : str
+        Fingerprint of the settings that the windows were made with; empty if it is not known.
     """
     folder = source_folder(root, source_id)
     faults = list(_group_faults(folder))
@@ -60,7 +63,7 @@ def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerp
 
 
 def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec: EncoderSpec | None) -> Iterator[Fault]:
-    """Check a source's vectors against their digests, windows and manifest, so far as these can be read."""
+    """Compare a source's vectors with their digests, windows and manifest, as far as these can be read."""
     folder = vector_folder(root, key, source_id)
     faults = list(_group_faults(folder))
     yield from faults
@@ -68,7 +71,7 @@ def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec:
         return
     try:
         source = SourceGroup.open(root, source_id)
-    except CorpusDamaged:  # that is told of the windows
+    except CorpusDamaged:  # reported as a fault of the windows
         return
     try:
         group = VectorGroup(folder, source)
@@ -82,11 +85,11 @@ def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec:
 
 
 def projection_faults(root: Path, name: str) -> Iterator[Fault]:
-    """Check the projection of an encoder and its copy."""
+    """Compare the projection of an encoder, and its copy, with their digests."""
     path = projection_file(root, name)
     others = (path.with_name(PROJECTION_COPY), path.with_name(SEAL))
     if path.is_file() and not any(other.exists() for other in others):
-        return  # written before there were copies: the spec of the vectors has its digest
+        return  # written before projections had copies: the spec of the vectors has its digest
     yield from _group_faults(path.parent)
 
 

@@ -1,4 +1,4 @@
-"""The head of a corpus, its pointer and its manifests: what of it is damaged, and making it whole again."""
+"""Checks and mends the head of a corpus: the pointer to the current generation, and the files of its manifests."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ from pipeline.support.safe_files import remove_file
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is left of pointer and manifests."""
+    """State of pointer and manifests."""
 
     faults: tuple[Fault, ...]
+    """Files that are missing, or not what was written."""
     number: int
-    """Of the current generation, so far as it can be told."""
+    """Number of the current generation, as far as it can be told."""
     content: bytes | None
-    """Of the current generation; of the last whole one before it where that is lost; None where there is none."""
+    """File of the current generation; if that is lost, of the last whole one before it; None if there is none."""
     is_lost: bool
-    """True where neither file of the current generation is left."""
+    """True if neither file of the current generation is whole."""
     manifest: Manifest
-    """The current generation, or what comes nearest to it."""
+    """The current generation; if it is lost, the last whole one; an empty one if there is none."""
 
 
 def read_head(root: Path) -> Head:
-    """Read the pointer and every manifest; nothing is raised of what is damaged."""
+    """Read the pointer and every manifest. Damage is recorded, not raised."""
     while True:
         pointer = _read(root / CURRENT)
         head = _read_head(root, pointer)
-        if _read(root / CURRENT) == pointer:  # else a run has published meanwhile, and dropped what was read
+        # else a run has published meanwhile, and may have deleted a file before it was read
+        if _read(root / CURRENT) == pointer:
             return head
 
 
@@ -46,7 +48,7 @@ def _read_head(root: Path, pointer: bytes | None) -> Head:
     expected = match[2] if match else b""
     paths = [path for path in sorted((root / MANIFESTS).glob("[!.]*")) if GENERATION.fullmatch(path.name)]
     read = {path: _read(path) for path in paths}
-    # one that has gone meanwhile was an old one, which a run that published has dropped
+    # a file that is gone by now was an old generation, which a run has deleted as it published
     files = {path: content for path, content in read.items() if content is not None or path.exists()}
     whole = {path: content for path, content in files.items()
              if content is not None and (is_whole(content) or _digest(content) == expected)}
@@ -55,22 +57,22 @@ def _read_head(root: Path, pointer: bytes | None) -> Head:
     contents = {int(path.stem): content for path, content in whole.items()}
     newest = max(contents, default=-1)
     if number in contents and _digest(contents[number]) == expected:
-        return _told(root, files, whole, [], number, contents[number], manifest, refused)
+        return _head(root, files, whole, [], number, contents[number], manifest, refused)
     on_disk = max((int(path.stem) for path in files), default=0)
     if match and number not in contents and expected not in map(_digest, contents.values()):
-        faults = []  # the pointer is one, of a generation that is in no file
+        faults = []  # the pointer is whole, but no file has its generation
     else:
         number = max(newest, on_disk)
         faults = [(root / CURRENT, "is missing" if pointer is None else f"holds {pointer[:100]!r}, of no generation")]
-    return _told(root, files, whole, faults, number, contents.get(newest), manifest, refused,
+    return _head(root, files, whole, faults, number, contents.get(newest), manifest, refused,
                  is_lost=number != newest)
 
 
 def _first_usable(whole: dict[Path, bytes], number: int, expected: bytes) -> tuple[Manifest, dict[Path, str]]:
     """Return the manifest that the corpus is read by: the pointer's, else the newest that can be used.
 
-    Those that come before it and are as they were written, but cannot be used, are dropped from ``whole``; they are
-    returned with the reason.
+    Newer manifests that are what was written but cannot be used are removed from ``whole``, and returned with the
+    reason.
     """
     refused: dict[Path, str] = {}
     while whole:
@@ -87,9 +89,10 @@ def _first_usable(whole: dict[Path, bytes], number: int, expected: bytes) -> tup
 
 
 def mend_head(root: Path) -> None:
-    """Make pointer and manifests anew from what is left of them.
+    """Rewrite damaged files of pointer and manifests from their copies.
 
-    Where the current generation is lost, the last one that is whole follows it, an empty one where none is.
+    If the current generation is lost, the last whole one is published again as the next generation; if there is none,
+    an empty one.
     """
     head = read_head(root)
     current = {generation_file(root, head.number), copy_file(root, head.number)}
@@ -105,16 +108,19 @@ def mend_head(root: Path) -> None:
             remove_file(root, path)
 
 
-def _told(
+def _head(
     root: Path, files: dict[Path, bytes | None], whole: dict[Path, bytes], faults: list[Fault], number: int,
     content: bytes | None, manifest: Manifest, refused: dict[Path, str], is_lost: bool = False,
 ) -> Head:
-    """Add the manifests' own faults to that of the pointer; ``refused`` says of some why they cannot be used."""
+    """Return the head, with the faults of manifests added to those of the pointer.
+
+    ``refused`` has the reason why a manifest cannot be used: path → reason.
+    """
     first, second = generation_file(root, number), copy_file(root, number)
     if is_lost:
         faults.append((first, refused.get(first, "is missing or not what was written, and so is its copy")))
     elif content is not None:
-        twice = (first, second) if is_whole(content) else (first,)  # manifests did not always have copies
+        twice = (first, second) if is_whole(content) else (first,)  # manifests of earlier versions have no copy
         faults += [(path, "is missing" if files.get(path) is None else "is not what was written")
                    for path in twice if files.get(path) != content]
     faults += [(path, refused.get(path, "is not what was written")) for path in files
@@ -128,6 +134,6 @@ def _digest(content: bytes) -> bytes:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes() if path.is_file() else None  # a pipe would be waited for
+        return path.read_bytes() if path.is_file() else None  # reading a pipe would wait for ever
     except OSError:
         return None

@@ -1,7 +1,7 @@
-"""What a repair does to the files of a corpus. Call it under the lock.
+"""Replaces damaged files of a corpus. Call these functions under the corpus' lock.
 
-What is damaged is put aside, into ``damaged/``, and deleted only when what replaces it is in place: a repair that fails
-puts it back, and one that is killed leaves it for the next to put back.
+A damaged folder is moved into ``damaged/``, and deleted only when its replacement is in place. If a repair fails, the
+folder is moved back. If a repair is killed, the next repair moves it back.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from pipeline.support.safe_files import move, refuse_link, remove_empty, remove_
 
 _ANY = re.compile(f"{SOURCE.pattern}|{SEGMENT.pattern}")
 _PLACES = ((SOURCES, SOURCE), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY, CELL_NAME), (SEGMENTS, _ANY), (ENCODERS, KEY))
-"""Folders that are set aside, by the names on the way to them."""
+"""Patterns of the names on the path to each folder that may be set aside."""
 
 
 @contextmanager
 def set_aside(root: Path, folder: Path) -> Iterator[None]:
-    """Make room for what is to replace ``folder``; on an error put it back, else delete it."""
+    """Move ``folder`` aside while its replacement is made. If an error is raised, move it back, else delete it."""
     aside = root / DAMAGED / folder.relative_to(root)
     refuse_link(folder)
     if folder.exists():
@@ -53,7 +53,7 @@ def set_aside(root: Path, folder: Path) -> Iterator[None]:
 
 
 def bring_back(root: Path) -> None:
-    """Put back what was set aside and has not been replaced; delete what has. What bears no name of the store stays."""
+    """Move back folders that were set aside and not replaced; delete those that were. Other files stay."""
     damaged = root / DAMAGED
     for names in _PLACES:
         for aside in sorted(_folders(damaged, names)):
@@ -67,11 +67,11 @@ def bring_back(root: Path) -> None:
     emptied = _folders(damaged, (SEGMENTS, _ANY))
     emptied += _folders(damaged, (VECTORS, KEY))
     for aside in (*emptied, *(damaged / name for name in (SOURCES, VECTORS, SEGMENTS, ENCODERS)), damaged):
-        remove_empty(root, aside)  # one that holds something is left
+        remove_empty(root, aside)  # a folder that is not empty stays
 
 
 def _folders(folder: Path, names: Sequence[str | re.Pattern[str]]) -> list[Path]:
-    """List the folders below ``folder`` whose path, name by name, is as ``names`` say; links are none."""
+    """List the folders below ``folder`` whose path fits ``names``, name by name. Links are left out."""
     found = [folder]
     for name in names:
         if isinstance(name, str):
@@ -82,17 +82,18 @@ def _folders(folder: Path, names: Sequence[str | re.Pattern[str]]) -> list[Path]
 
 
 def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> None:
-    """Make identity and ``corpus.toml`` anew, each of the other, where only one of them can be used.
+    """Write the identity anew from ``corpus.toml``, or ``corpus.toml`` from the identity, if only one is right.
 
     Parameters
     ----------
     fingerprints : set of str
-        Of what the stored windows were made with: the one that has such a fingerprint is right.
+        Fingerprints of the settings that the stored windows were made with. The file whose settings have one of them is
+        right.
 
     Raises
     ------
     CorpusDamaged
-        Neither is.
+        Neither is right.
     """
     candidates: list[Mapping[str, Any]] = []
     with suppress(ConfigError):
@@ -110,7 +111,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
     with suppress(ConfigError):
         if (root / CONFIG_FILE).is_file() and Config.of_corpus(root).identity() == identity:
             return
-    if (root / CONFIG_FILE).exists():  # the user's own settings may be in it
+    if (root / CONFIG_FILE).exists():  # it may hold the user's own settings
         make_folder(root / DAMAGED)
         write_atomic(root / DAMAGED / CONFIG_FILE, (root / CONFIG_FILE).read_bytes())
     config = Config(scan=ScanConfig(**identity["scan"]), encoder=_main_encoder(manifest))
@@ -118,8 +119,8 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
 
 
 def _main_encoder(manifest: Manifest) -> EncoderConfig:
-    """Return the encoder that made most vectors."""
-    counts = {key: sum(entry.vectors.get(key, 0) for entry in manifest.sources.values()) for key in manifest.encoders}
+    """Return the encoder that made the most vectors."""
+    counts = {key: count for key, count in manifest.vector_counts().items() if key in manifest.encoders}
     if not counts:
         return EncoderConfig()
     key = max(sorted(counts), key=lambda one: counts[one])
@@ -128,12 +129,12 @@ def _main_encoder(manifest: Manifest) -> EncoderConfig:
 
 
 def mend_projection(root: Path, name: str) -> None:
-    """Make a projection, its copy and their digests anew from the one that is as it was.
+    """Write a projection, its copy and their digests anew, from whichever of the two is whole.
 
     Raises
     ------
     CorpusDamaged
-        Neither is.
+        Neither is whole.
     """
     path = projection_file(root, name)
     copy = path.with_name(PROJECTION_COPY)
@@ -153,7 +154,7 @@ def mend_projection(root: Path, name: str) -> None:
 
 
 def _is_good(path: Path) -> bool:
-    """Tell whether a projection is as its seal says; without a seal, whether it is what its copy is."""
+    """Return True if a projection fits its digest; without digests, if it equals its copy."""
     other = path.with_name(PROJECTION_COPY)
     try:
         damaged = {fault[0] for fault in Seal.read(path.parent).faults()}

@@ -1,7 +1,7 @@
-"""The nightly run: takes in what is new, tries again what failed, and says in the morning what it did and what is new.
+"""The nightly run: ingests new files, tries failed files again, finds novel windows, and writes a report.
 
-:mod:`~pipeline.nightly.night` goes through the steps, :mod:`~pipeline.nightly.due_files` says which files are read,
-:mod:`~pipeline.nightly.novelty` what is new in the sky, :mod:`~pipeline.nightly.report` writes it all down.
+:mod:`~pipeline.nightly.night` goes through the steps. :mod:`~pipeline.nightly.due_files` selects the files,
+:mod:`~pipeline.nightly.novelty` finds novel windows, :mod:`~pipeline.nightly.report` writes the report.
 """
 
 from pipeline.nightly.night import nightly

@@ -1,4 +1,4 @@
-"""Which windows an instrument makes rather than the sky: told from where they lie, not from what they show."""
+"""Recognises windows that the instrument makes, not the sky, by where they lie, not by what they show."""
 
 from __future__ import annotations
 
@@ -19,29 +19,32 @@ ARTEFACTS: dict[Artefact, str] = {
     "same channels": "most coarse channels hold a signal in just these of their channels, at the same time",
     "broadband": "most coarse channels hold look-alikes of them at the same time",
 }
-"""What is held against windows, in the order in which it is looked for: each counts under the first."""
-MOST_MASKED = 0.25
-EDGE = 0.01
-LEAST_COARSE = 4
-"""Of fewer coarse channels, nothing can be said about most of them."""
+"""Artefact → what is wrong with such windows. A window counts under the first artefact that it fits."""
+MIN_MASKED_SHARE = 0.25
+"""A window counts as masked from this share of masked pixels on."""
+EDGE_SHARE = 0.01
+"""Share of a coarse channel, at either end, that counts as its edge."""
+MIN_COARSE_CHANNELS = 4
+"""With fewer coarse channels than this, nothing is said about most of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where windows of one source lie, one entry a window."""
+    """Positions of windows of one source, one entry for each window."""
 
     block: NDArray[np.int64]
     coarse: NDArray[np.int64]
     channel: NDArray[np.int64]
-    """First channel, counted from where the whole coarse channel begins or would begin."""
+    """First fine channel, counted from the start of its coarse channel, of which the file may hold only a piece."""
 
     @classmethod
     def of(cls, tiling: Tiling, numbers: NDArray[np.int64]) -> Places:
-        """Find the places of window numbers: :meth:`Tiling.locate` of many."""
+        """Find the positions of window numbers: :meth:`Tiling.locate` for many windows at once."""
         firsts = np.array([tiling.first_position(i) for i in range(tiling.n_coarse)])
         starts = np.array([tiling.coarse_span(i)[0] for i in range(tiling.n_coarse)])
         block, place = np.divmod(numbers, tiling.windows_per_block)
-        coarse = np.searchsorted(firsts, place, side="right") - 1  # of empty pieces, the one after them
+        # a piece without windows has the same first position as the next one, which is found
+        coarse = np.searchsorted(firsts, place, side="right") - 1
         channel = starts[coarse] + (place - firsts[coarse]) * tiling.grid.step
         return cls(block, coarse, (channel - tiling.coarse.offset) % tiling.coarse.width)
 
@@ -49,24 +52,29 @@ class Places:
 def by_place(
     tiling: Tiling, numbers: NDArray[np.int64], masked: NDArray[np.integer], kept: NDArray[np.int64]
 ) -> NDArray[np.str_]:
-    """Say which artefact each of some windows of a source is by its place, empty for none.
+    """Return which artefact each window of a source is by its position.
 
     Parameters
     ----------
     numbers : (n,) int64
-        The windows.
+        Window numbers.
     masked : (n,) int
-        Their masked pixels.
+        Number of masked pixels of each window.
     kept : (m,) int64
-        All windows of the source in which there is a signal.
+        Numbers of all windows of the source that hold a signal.
+
+    Returns
+    -------
+    (n,) str
+        Names of artefacts; empty for none.
     """
     places, grid, width = Places.of(tiling, numbers), tiling.grid, tiling.coarse.width
     first, last = places.channel, places.channel + grid.channels
-    edge = max(1, round(EDGE * width))
+    edge = max(1, round(EDGE_SHARE * width))
     has_edges = tiling.coarse.has_dc_spike
     middle = width // 2
     held_against: dict[Artefact, NDArray[np.bool_]] = {
-        "masked": masked >= MOST_MASKED * grid.channels * grid.integrations,
+        "masked": masked >= MIN_MASKED_SHARE * grid.channels * grid.integrations,
         # the upper of the two central channels, or the lower one of a mirrored band
         "DC bin": np.full(len(numbers), has_edges) & (first <= middle) & (last > middle - 1),
         "edge": np.full(len(numbers), has_edges) & ((first < edge) | (last > width - max(edge, grid.step))),
@@ -79,9 +87,19 @@ def by_place(
 
 
 def broadband(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which of some windows of a source, all alike, are in most of its coarse channels at the same time."""
+    """Find windows that most coarse channels of their source hold at the same time.
+
+    Parameters
+    ----------
+    numbers : (n,) int64
+        Numbers of windows of one source that all look alike.
+
+    Returns
+    -------
+    (n,) bool
+    """
     places = Places.of(tiling, numbers)
-    if tiling.n_coarse < LEAST_COARSE:
+    if tiling.n_coarse < MIN_COARSE_CHANNELS:
         return np.zeros(len(numbers), np.bool_)
     blocks, inverse = np.unique(places.block, return_inverse=True)
     present = np.array([len(np.unique(places.coarse[inverse == i])) for i in range(len(blocks))])
@@ -89,8 +107,8 @@ def broadband(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _repeats(tiling: Tiling, places: Places, kept: Places) -> NDArray[np.bool_]:
-    """Tell at which places most coarse channels hold a signal in the same channels and block."""
-    if tiling.n_coarse < LEAST_COARSE:
+    """Return True for each position at which most coarse channels hold a signal in the same channels and block."""
+    if tiling.n_coarse < MIN_COARSE_CHANNELS:
         return np.zeros(len(places.block), np.bool_)
     everywhere = np.unique(np.stack([kept.block, kept.channel, kept.coarse]), axis=1)[:2]
     spots, present = np.unique(everywhere, axis=1, return_counts=True)

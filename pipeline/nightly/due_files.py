@@ -1,81 +1,98 @@
-"""Which files a night looks at: new and changed ones that lie still, and of those that failed, what is due."""
+"""Selects the files of a night: new and changed files that are complete, and failed files whose next try is due."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import SourceReport
-from pipeline.run.plan import may_heal, split_known
+from pipeline.run import Selected
+from pipeline.run.file_selection import Stat
+from pipeline.run.plan import may_heal
 from pipeline.support.text import shown
 
 DAY_S = 86_400.0
-EARLY = 0.5
-"""Days by which a night may begin earlier than the last did."""
+MAX_EARLY_DAYS = 0.5
+"""A night may begin up to this much earlier in the day than the night before."""
 
 
 def next_try_s(entry: FileEntry, tries: int) -> float | None:
-    """Return from when on a file that failed is to be tried again, in Unix seconds; None for not before it changes.
+    """Return the time from which a file that failed is tried again, in Unix seconds; None for not before it changes.
 
-    It rests 1, 2, 4, 8 … nights after its 1st, 2nd, 3rd, 4th … try; after so many ``tries`` it is in quarantine.
+    After its 1st, 2nd, 3rd, 4th … try, a file rests for 1, 2, 4, 8 … nights. After ``tries`` tries it is left alone
+    until it changes.
     """
     if not may_heal(entry) or entry.tries >= tries:
         return None
-    return entry.tried_s + (2.0 ** (entry.tries - 1) - EARLY) * DAY_S
+    return entry.tried_s + (2.0 ** (entry.tries - 1) - MAX_EARLY_DAYS) * DAY_S
 
 
-@dataclass(slots=True)
-class Choice:
-    """What one night looks at. :meth:`split` is what :func:`pipeline.run.ingest` asks."""
+@dataclass(frozen=True, slots=True)
+class NightRules:
+    """Rules by which a night selects files."""
 
     now_s: float
+    """Time at which the night began, in Unix seconds."""
     min_age_s: float
-    """Only files that have lain still for so long."""
+    """A file that has changed since less than this is left for the next night."""
     tries: int
+    """A file that failed this often is left alone until it changes."""
     retry: bool = False
-    """Try all that failed, whether it is due or not."""
-    taken: set[str] = field(default_factory=set)
-    """Paths that are looked at."""
-    left: list[SourceReport] = field(default_factory=list)
-    """Files that are left for the next night."""
+    """True to try all files that failed, whether they are due or not."""
 
-    def split(
-        self, found: Sequence[FoundFile], stats: Iterable[tuple[int, int] | None], manifest: Manifest
-    ) -> tuple[list[FoundFile], list[SourceReport]]:
-        """Separate the files to read from the others, as :func:`pipeline.run.plan.split_known` does.
-
-        A file has lain still when neither its content nor its place has changed of late (by mtime and ctime: a copy may
-        be given the time of its original), and not since it was found.
-        """
-        before = dict(zip((file.path for file in found), stats, strict=True))
-        unknown, known = split_known(found, before.values(), manifest, self._is_due)
-        chosen = []
-        for file in unknown:
-            still_s = self._still_for_s(file, before[file.path])
-            if still_s >= self.min_age_s:
-                chosen.append(file)
-            else:
-                changed = f"changed {max(0.0, still_s):.0f} s ago"
-                self.left.append(SourceReport(str(file.path), "busy", reason=Reason.BUSY,
-                                              message=f"{shown(file.path)}: {changed}; left for the next night"))
-        self.taken.update(str(file.path) for file in chosen)
-        return chosen, [*known, *self.left]
-
-    def _still_for_s(self, file: FoundFile, before: tuple[int, int] | None) -> float:
-        try:
-            stat = os.stat(file.path)
-        except OSError:
-            return float("inf")  # gone: it is looked at, and reported so
-        if before != (stat.st_size, stat.st_mtime_ns):
-            return 0.0
-        return self.now_s - max(stat.st_mtime, stat.st_ctime)
-
-    def _is_due(self, entry: FileEntry) -> bool:
+    def is_due(self, entry: FileEntry) -> bool:
+        """Return True if a file that failed, and has not changed since, is tried tonight."""
         if self.retry:
-            return entry.is_wrong
+            return True
         at_s = next_try_s(entry, self.tries)
         return at_s is not None and self.now_s >= at_s
+
+
+@dataclass(frozen=True, slots=True)
+class DueFiles:
+    """The files of a night."""
+
+    selected: Selected
+    """What ingest is given. Failed files that are not due are among its reports."""
+    left: tuple[SourceReport, ...] = ()
+    """Files that are left for the next night, as they are still changing."""
+
+
+def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFiles:
+    """Select the files that a night gives to ingest.
+
+    A file that the corpus holds is selected, too: ingest knows it by the manifest, and reads it again only if its
+    windows are gone. A file counts as complete if neither its content nor its place has changed for
+    ``rules.min_age_s`` (by mtime and ctime: a copy may bear the time of its original), and not since it was found.
+    """
+    files: list[FoundFile] = []
+    not_due: list[SourceReport] = []
+    left: list[SourceReport] = []
+    for file in found.files:
+        path = str(file.path)
+        stat, entry = found.stats[path], manifest.files.get(path)
+        is_known = entry is not None and stat == (entry.size_bytes, entry.mtime_ns)
+        if is_known and entry is not None and entry.is_wrong and not rules.is_due(entry):
+            not_due.append(SourceReport(path, entry.status, entry.source_id, entry.reason, entry.message))
+        elif is_known and entry is not None and not entry.is_wrong:
+            files.append(file)
+        elif (unchanged_s := _unchanged_s(file, stat, rules.now_s)) < rules.min_age_s:
+            message = f"{shown(file.path)}: changed {max(0.0, unchanged_s):.0f} s ago; left for the next night"
+            left.append(SourceReport(path, "busy", reason=Reason.BUSY, message=message))
+        else:
+            files.append(file)
+    return DueFiles(replace(found, files=tuple(files), reports=(*found.reports, *not_due)), tuple(left))
+
+
+def _unchanged_s(file: FoundFile, before: Stat | None, now_s: float) -> float:
+    """Return the seconds for which a file has not changed; infinity for a file that is gone, which ingest reports."""
+    try:
+        stat = os.stat(file.path)
+    except OSError:
+        return float("inf")
+    if before != (stat.st_size, stat.st_mtime_ns):
+        return 0.0
+    return now_s - max(stat.st_mtime, stat.st_ctime)

@@ -1,11 +1,13 @@
-"""What is new in the sky: windows unlike all earlier ones, gathered by their likeness to each other.
+"""Finds novel windows: those that resemble no earlier window. They are grouped by their likeness to each other.
 
-A window is *novel* where its best cosine with any earlier window is below what is usual: of a sample of earlier
-windows, compared with those of other nights, no more than a small share (1 %) have so poor a match. That share is its
-p-value; so of windows as usual as the earlier ones, that many are called novel by chance, and the report says how many
-were to be expected. Novel windows that lie where an instrument makes them are left out
-(:mod:`pipeline.nightly.artefacts`), the others joined into clusters whose windows are, on average, as much alike as the
-threshold asks of earlier ones. Only the index and what is stored are read: no file of the archive.
+A window is *novel* if its best cosine with any earlier window is unusually low. What is usual comes from a sample of
+earlier windows, each compared with the windows of other nights. The p-value of a window is the share of this sample
+whose best cosine is as low, and a novel window has a p-value of at most a small share (1 %). So by chance this share of
+ordinary windows is called novel, too, and the report says how many to expect.
+
+Novel windows that lie where an instrument makes them are left out (:mod:`pipeline.nightly.artefacts`). The others are
+joined into clusters: the mean cosine within a cluster is at least the threshold of novelty. Only the index and stored
+windows are read, and no file of the archive.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ from pipeline.search import Corpus
 from pipeline.search.encoder import encoder_key
 from pipeline.search.snapshot import OpenCorpus
 
-MOST_CLUSTERED = 4000
-"""Windows that are clustered, the strongest first: all their distances are held at once, 128 MB."""
-MOST_SHOWN = 6
-"""Windows of a cluster that are drawn, the strongest first."""
-MOST_DRAWN = 24
-"""Clusters that are drawn."""
+MAX_CLUSTERED_WINDOWS = 4000
+"""Largest number of windows that are clustered, the strongest first. All their distances take 128 MB at once."""
+MAX_DRAWN_WINDOWS = 6
+"""Largest number of windows of a cluster that are drawn, the strongest first."""
+MAX_DRAWN_CLUSTERS = 24
+"""Largest number of clusters that are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +42,57 @@ class Cluster:
     """Novel windows that look alike, the strongest first."""
 
     windows: tuple[Hit, ...]
-    """Their scores are those with the nearest earlier window."""
+    """Each with its score against the nearest earlier window."""
     p_values: tuple[float, ...]
     picture: bytes = field(default=b"", repr=False)
-    """PNG of the strongest; empty where so many clusters come before it that it was not drawn."""
+    """PNG of its strongest windows; empty if it is not among the first clusters, which are drawn."""
 
     @property
     def sources(self) -> int:
-        """In how many sources it was seen."""
+        """Number of sources in which it was seen."""
         return len({window.source_id for window in self.windows})
 
     def to_json(self) -> dict[str, Any]:
-        """Record for the report."""
+        """Return the record for the report."""
         return {"windows": [{**hit.to_json(), "p": round(p, 6)}
                             for hit, p in zip(self.windows, self.p_values, strict=True)], "sources": self.sources}
 
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """What is new among windows of one resolution."""
+    """Novel windows of one resolution."""
 
     resolution: str
     tonight: int
-    """Windows that were judged, or would have been."""
+    """Number of tonight's windows."""
     earlier: int
-    """Windows with which they were compared."""
+    """Number of earlier windows with which they were compared."""
     not_judged: str = ""
-    """Why nothing can be said."""
+    """Why nothing can be said; empty if tonight's windows were judged."""
     of_other: str = ""
-    """``nights`` or ``sources``: with what the sample of earlier windows was compared."""
+    """``nights`` or ``sources``: whose windows the sample of earlier windows was compared with."""
     sample: int = 0
+    """Number of earlier windows in the sample."""
     threshold: float = 0.0
     """Score below which a window is novel."""
     share: float = 0.0
-    """Of earlier windows that score less."""
+    """Share of earlier windows that score less than the threshold."""
     novel: int = 0
+    """Number of novel windows, artefacts included."""
     excluded: dict[str, int] = field(default_factory=dict)
-    """Artefact → novel windows left out for it."""
+    """Artefact → number of novel windows that were left out because of it."""
     clusters: tuple[Cluster, ...] = ()
-    """The largest first; of equal size, the strongest."""
+    """The largest first; among equal sizes, the strongest first."""
     unclustered: int = 0
-    """Weaker novel windows that were too many to cluster."""
+    """Number of the weakest novel windows, which were too many to cluster."""
 
     @property
     def expected(self) -> float:
-        """Novel windows that are to be expected though nothing is new."""
+        """Number of novel windows to expect by chance."""
         return self.share * self.tonight
 
     def to_json(self) -> dict[str, Any]:
-        """Record for the report, without pictures."""
+        """Return the record for the report, without pictures."""
         return {
             "resolution": self.resolution, "tonight": self.tonight, "earlier": self.earlier,
             "not_judged": self.not_judged, "sample": self.sample, "of_other": self.of_other,
@@ -99,14 +103,19 @@ class Novelty:
 
 
 def judge(corpus: OpenCorpus, tonight: Collection[str], config: NightlyConfig) -> list[Novelty]:
-    """Say what is new among the windows of some sources, all others being earlier ones; one answer a resolution.
+    """Find the novel windows of some sources, compared with all other sources; one answer for each resolution.
 
     Vectors of the corpus' own encoder are compared.
+
+    Parameters
+    ----------
+    tonight : collection of str
+        Ids of the sources to judge.
 
     Raises
     ------
     CorpusDamaged
-        Something in the corpus is missing or altered.
+        A file of the corpus is missing or altered.
     """
     try:
         key = encoder_key(corpus, None)
@@ -141,7 +150,7 @@ def _judge(
     novel = _Novel.joined([_novel_of(corpus, key, source_id, earlier, threshold) for source_id in new])
     is_placed_well = novel.artefact == ""
     left = novel.take(np.flatnonzero(is_placed_well)[np.argsort(-novel.snr[is_placed_well], kind="stable")])
-    chosen = left.take(np.arange(min(len(left.row), MOST_CLUSTERED)))
+    chosen = left.take(np.arange(min(len(left.row), MAX_CLUSTERED_WINDOWS)))
     excluded = Counter(novel.artefact[~is_placed_well].tolist())
     clusters = []
     for rows in _alike(_vectors(corpus, key, chosen), threshold):
@@ -151,15 +160,15 @@ def _judge(
         if not is_everywhere.all():
             clusters.append(_cluster(corpus, alike.take(np.flatnonzero(~is_everywhere)), known))
     clusters.sort(key=lambda cluster: (-len(cluster.windows), -cluster.windows[0].snr))
-    drawn = [replace(cluster, picture=_picture(corpus, cluster)) for cluster in clusters[:MOST_DRAWN]]
-    return replace(answer, novel=len(novel.row), clusters=(*drawn, *clusters[MOST_DRAWN:]),
+    drawn = [replace(cluster, picture=_picture(corpus, cluster)) for cluster in clusters[:MAX_DRAWN_CLUSTERS]]
+    return replace(answer, novel=len(novel.row), clusters=(*drawn, *clusters[MAX_DRAWN_CLUSTERS:]),
                    excluded={name: excluded[name] for name in ARTEFACTS if excluded[name]},
                    unclustered=len(left.row) - len(chosen.row))
 
 
 @dataclass(frozen=True, slots=True)
 class _Novel:
-    """Novel windows, one entry each."""
+    """Novel windows, one entry for each."""
 
     source: NDArray[np.str_]
     row: NDArray[np.int64]
@@ -167,7 +176,7 @@ class _Novel:
     score: NDArray[np.float32]
     snr: NDArray[np.float32]
     artefact: NDArray[np.str_]
-    """What it is by its place; empty for none."""
+    """Artefact that it is by its position; empty for none."""
 
     @classmethod
     def joined(cls, parts: Sequence[_Novel]) -> _Novel:
@@ -178,7 +187,7 @@ class _Novel:
 
 
 def _novel_of(corpus: OpenCorpus, key: str, source_id: str, earlier: Earlier, threshold: float) -> _Novel:
-    """Find the novel windows of one source. What the index calls so is compared once more, with every vector."""
+    """Find the novel windows of one source. Candidates found by the index are compared again with every vector."""
     group = corpus.vectors(source_id, key)
     rows, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     for start in range(0, group.count, BATCH):
@@ -191,7 +200,7 @@ def _novel_of(corpus: OpenCorpus, key: str, source_id: str, earlier: Earlier, th
         rows.append(start + below)
         scores.append(best[below])
     row, windows, stored = np.concatenate(rows), corpus.windows(source_id), corpus.numbers(source_id)
-    # a corpus of all windows has no word on which of them hold a signal
+    # a corpus that keeps all windows does not say which of them hold a signal
     kept = np.empty(0, np.int64) if corpus.config.scan.keep_all else stored
     artefact = by_place(corpus.tiling(source_id), stored[row], windows.column("masked", row), kept)
     return _Novel(np.full(len(row), source_id), row, stored[row], np.concatenate(scores), windows.column("snr", row),
@@ -199,7 +208,7 @@ def _novel_of(corpus: OpenCorpus, key: str, source_id: str, earlier: Earlier, th
 
 
 def _by_source(novel: _Novel) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Go through the sources: id and entries of each."""
+    """Yield the id of each source and the entries of its windows."""
     for source_id in np.unique(novel.source):
         yield str(source_id), np.flatnonzero(novel.source == source_id)
 
@@ -212,7 +221,7 @@ def _vectors(corpus: OpenCorpus, key: str, novel: _Novel) -> NDArray[np.float32]
 
 
 def _broadband(corpus: OpenCorpus, alike: _Novel) -> NDArray[np.bool_]:
-    """Tell which windows of a cluster are in most coarse channels of their source at once."""
+    """Return True for each window of a cluster that most coarse channels of its source hold at the same time."""
     out = np.zeros(len(alike.row), np.bool_)
     for source_id, here in _by_source(alike):
         out[here] = broadband(corpus.tiling(source_id), alike.number[here])
@@ -220,7 +229,7 @@ def _broadband(corpus: OpenCorpus, alike: _Novel) -> NDArray[np.bool_]:
 
 
 def _alike(vectors: NDArray[np.float32], threshold: float) -> list[NDArray[np.int64]]:
-    """Join vectors whose mean cosine is ``threshold`` or more; rows of each cluster, ascending."""
+    """Join vectors into clusters whose mean cosine is at least ``threshold``; return the ascending rows of each."""
     if len(vectors) < 2:
         return [np.arange(len(vectors))] if len(vectors) else []
     from sklearn.cluster import AgglomerativeClustering
@@ -232,7 +241,7 @@ def _alike(vectors: NDArray[np.float32], threshold: float) -> list[NDArray[np.in
 
 
 def _cluster(corpus: OpenCorpus, alike: _Novel, known: Usual) -> Cluster:
-    """Describe windows that are alike; they come with the strongest first."""
+    """Describe a cluster of windows, which are given with the strongest first."""
     hits = []
     windows = zip(alike.source.tolist(), alike.number.tolist(), alike.score.tolist(), alike.snr.tolist(), strict=True)
     for rank, (source_id, number, score, snr) in enumerate(windows, start=1):
@@ -245,5 +254,5 @@ def _cluster(corpus: OpenCorpus, alike: _Novel, known: Usual) -> Cluster:
 def _picture(corpus: OpenCorpus, cluster: Cluster) -> bytes:
     from pipeline.plot import png_of_hits
 
-    shown = cluster.windows[:MOST_SHOWN]
+    shown = cluster.windows[:MAX_DRAWN_WINDOWS]
     return png_of_hits(shown, Corpus(corpus).power_of(shown))

@@ -1,4 +1,4 @@
-"""A night's report: what was done, what is wrong, what is new; as one JSON object and as a page that needs no other."""
+"""A night's report: what was done, what failed, what is novel; as a JSON object and as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 
 REPORTED = "reported.json"
-"""Which sources have been in a report: what has not, is tonight's."""
+"""File that lists the sources that have been in a report. All others are tonight's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +42,43 @@ class Wrong:
     reason: str
     message: str
     tonight: bool
-    """It was tried tonight."""
+    """True if it was tried tonight."""
     tries: int = 1
+    """Number of times it was tried as it is now."""
     since: str = ""
-    """When it was first tried as it is now; empty where that is not known."""
+    """UTC time at which it was first tried as it is now; empty if that is not known."""
     next_try: str = ""
-    """Not before then; empty for not before it changes."""
+    """UTC time from which it is tried again; empty if it is not tried before it changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a corpus holds."""
+    """Size of a corpus."""
 
     sources: int
     windows_seen: int
     windows_kept: int
     segments: int
     exposure_mhz_h: float
-    """Bandwidth × time searched."""
+    """Bandwidth × time that was searched, in MHz h."""
 
     @classmethod
     def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
-        """Count what a manifest names."""
+        """Count what a manifest names: sources, windows and segments."""
         entries = manifest.sources.values()
-        return cls(len(entries), sum(entry.windows_seen for entry in entries),
-                   sum(entry.windows_kept for entry in entries), len(manifest.segments),
+        return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries))
 
 
 def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:
-    """Bandwidth × time of a source that was searched; where windows overlap, each channel once."""
+    """Return the bandwidth × time of a source that was searched, in MHz h. Overlapping windows count a channel once."""
     channels = entry.windows_seen * min(grid.step, grid.channels)
     return channels * entry.header.channel_width_mhz * grid.integrations * entry.header.tsamp_s / 3600
 
 
 @dataclass(frozen=True, slots=True)
 class NightReport:
-    """What a nightly run did."""
+    """Report of a nightly run."""
 
     corpus: Path
     data: tuple[str, ...]
@@ -88,23 +88,23 @@ class NightReport:
     exit_code: int
     steps: tuple[Step, ...]
     done: tuple[str, ...]
-    """Files that were ingested tonight."""
+    """Paths of the files that were ingested tonight."""
     counts: Mapping[str, int]
-    """Files by what became of them."""
+    """Status → number of files."""
     wrong: tuple[Wrong, ...]
-    """Files that could not be used, tonight or before."""
+    """Files that could not be used, tonight or in earlier nights."""
     left: tuple[str, ...]
-    """What is said of files that were still changing."""
+    """Messages about files that were still changing."""
     ingest: Mapping[str, Any]
-    """What ingest says of the run as a whole; empty where it failed."""
+    """What ``ingest --json`` says, without its sources; empty if ingest failed."""
     before: Size
     after: Size
     new_sources: tuple[str, ...]
-    """Sources that no earlier report has."""
+    """Ids of sources that no earlier report has."""
     verified: Mapping[str, Any]
     novelty: tuple[Novelty, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
-    """``html`` and ``json``: where it was written."""
+    """``html`` and ``json`` → path of the written report."""
 
     @property
     def headline(self) -> str:
@@ -123,14 +123,14 @@ class NightReport:
 
     @property
     def rates(self) -> dict[str, float]:
-        """Windows and bytes a second of tonight's ingest, and the bandwidth × time it has searched."""
+        """Windows and bytes per second of tonight's ingest, and the bandwidth × time that it searched."""
         seconds = max(float(self.ingest.get("elapsed_s", 0.0)), 1e-3)
         return {"windows_per_s": round(self.ingest.get("windows_seen", 0) / seconds, 1),
                 "bytes_per_s": round(self.ingest.get("bytes_decoded", 0) / seconds, 1),
                 "exposure_mhz_h": round(self.after.exposure_mhz_h - self.before.exposure_mhz_h, 9)}
 
     def to_json(self) -> dict[str, Any]:
-        """Record for scripts."""
+        """Return the report as a record for scripts."""
         return {
             "headline": self.headline, "exit_code": self.exit_code, "corpus": str(self.corpus),
             "data": list(self.data), "host": self.host, "began": _utc(self.began), "ended": _utc(self.ended),
@@ -143,7 +143,7 @@ class NightReport:
         }
 
     def to_html(self) -> str:
-        """Page with its pictures in it."""
+        """Return the report as an HTML page that contains its pictures."""
         from jinja2 import Environment, StrictUndefined
 
         environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -154,7 +154,7 @@ class NightReport:
 
 
 def read_reported(folder: Path) -> set[str] | None:
-    """Return the sources that have been in a report, None before the first."""
+    """Return the ids of sources that have been in a report; None before the first report."""
     try:
         return set(json.loads((folder / REPORTED).read_bytes()))
     except FileNotFoundError:
@@ -168,7 +168,7 @@ def write_reported(folder: Path, source_ids: Sequence[str]) -> None:
 
 
 def free_name(folder: Path, began: datetime) -> str:
-    """Return the date of a night, and a number behind it where that night has a report already."""
+    """Return the date of a night, followed by a number if that date has a report already."""
     name = date = f"{began:%Y-%m-%d}"
     count = 1
     while (folder / f"{name}.json").exists():
@@ -178,11 +178,11 @@ def free_name(folder: Path, began: datetime) -> str:
 
 
 def write_report(folder: Path, report: NightReport) -> None:
-    """Write a report under its names, and again as ``latest``."""
+    """Write a report under its date, and again as ``latest``."""
     make_folder(folder)
     contents = {"html": report.to_html().encode("utf-8", "backslashreplace"),
                 "json": json.dumps(report.to_json(), indent=1, allow_nan=False).encode("ascii")}
-    for kind, content in contents.items():  # the JSON last: by it the night has a report
+    for kind, content in contents.items():  # the JSON last: free_name looks for it
         write_atomic(report.files[kind], content)
         write_atomic(folder / f"latest.{kind}", content)
 

@@ -1,4 +1,4 @@
-"""The order of a run's tasks: sources are scanned and committed, embedded and committed. The engine decides where."""
+"""Drives the tasks of a run: sources are scanned and committed, then embedded and committed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pipeline import tasks
 from pipeline.catalogue import Manifest
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.run.ingest import crashed, file_entry
+from pipeline.run.failures import crashed
+from pipeline.run.file_entries import file_entry
 from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
@@ -22,21 +23,23 @@ from pipeline.store import CorpusStore, remove_parts
 from pipeline.support.memory import give_back
 
 PUBLISH_S = 2.0
-"""The manifest moves on at most this often …"""
+"""Least time between two generations of the manifest, in seconds."""
 PUBLISH_SHARE = 0.05
-"""… and for at most this share of the time: a generation names every source, and takes the longer to write."""
+"""Largest share of a run's time for writing the manifest. It names every source, so a large one is written less often.
+"""
 
 
 @dataclass(slots=True)
 class _Open:
-    """A source some of whose tasks have been submitted."""
+    """A source with tasks that have been submitted."""
 
     work: tasks.Work
     left: int = 0
-    """Tasks of the step it is at that have not ended."""
+    """Tasks of its current step that have not ended."""
     in_flight: int = 0
+    """Tasks that have been submitted and have not ended."""
     slices: Sequence[tuple[int, int]] = ()
-    """Rows of each embed task, once it is known how many windows there are."""
+    """Rows of each embed task; empty until the number of windows is known."""
     report: SourceReport = field(init=False)
     is_over: bool = False
 
@@ -45,20 +48,20 @@ class _Open:
 
 
 Parts = tuple[tuple[str, int], ...]
-"""(source id, part number) of what a task does: of one part, but for an embed task."""
+"""(source id, part number) of each part that a task works on. Only an embed task has several."""
 Job = tuple[str, Parts]
-"""Step, and what it is done to."""
+"""Name of a step, and the parts that it works on."""
 
 
 class Driver:
     """Runs the tasks of many sources, a bounded number at a time.
 
-    The steps of a source: ``scan`` its parts, commit its ``windows``, ``embed`` slices of these, commit its
-    ``vectors``. One that is stored already begins with the third; without a ``spec`` the second is the last. Follow-ups
-    go before new sources, so that few are open at once and a killed run loses little.
+    A source has four steps: ``scan`` its parts, commit its ``windows``, ``embed`` slices of them, commit its
+    ``vectors``. A source whose windows are stored begins with the third. Without a ``spec``, the second is the last.
+    The next steps of open sources go before new sources, so that few are open at once and a killed run loses little.
 
-    An embed task on a GPU takes slices of several sources, as small ones starve it: they wait until they fill one, or
-    until there is nothing else to start.
+    An embed task on a GPU takes slices of several sources, since small slices leave a GPU idle. Slices wait until they
+    fill a task, or until there is nothing else to start.
     """
 
     def __init__(
@@ -72,16 +75,16 @@ class Driver:
         self._waiting: deque[tasks.Work] = deque()
         self._queue: deque[Job] = deque()
         self._to_embed: deque[tuple[str, int]] = deque()
-        """Slices that wait for others to make a task with."""
+        """Slices (source id, number) that wait for an embed task."""
         self._open: dict[str, _Open] = {}
         self._unpublished: list[_Open] = []
         self._publish_at = time.monotonic() + PUBLISH_S
         self._reports = Reports(0)
 
     def run(self, works: deque[tasks.Work]) -> Reports:
-        """See every source through its steps and return a report for each.
+        """Take every source through its steps, and return a report for each.
 
-        ``works`` is emptied as sources begin: what an archive's take in memory makes room for what is told of them.
+        ``works`` is emptied as sources begin, so that the memory of an archive's works is free for its reports.
         """
         self._waiting, self._reports = works, Reports(len(works))
         self._tracker.parts = sum(len(work.parts) for work in works)
@@ -93,9 +96,11 @@ class Driver:
                 if time.monotonic() >= self._publish_at:
                     self._publish()
         except BaseException:
-            with suppress(Exception):  # what ended the run is what is told; the next run would adopt these all the same
+            with suppress(Exception):  # the first error is the one to report; the next run adopts what is committed
                 self._publish()
             raise
+        finally:
+            self._tracker.tell(force=True)
         self._publish()
         return self._reports
 
@@ -116,7 +121,7 @@ class Driver:
         return True
 
     def _next_batch(self) -> tuple[Parts, bool]:
-        """Return the slices that the next embed task would take now, and whether it should wait for no more."""
+        """Return the slices that the next embed task would take, and whether they fill it."""
         if not self._to_embed:
             return (), False
         slices = (self._open[source_id].slices[part_no] for source_id, part_no in self._to_embed)
@@ -148,7 +153,7 @@ class Driver:
         self._queue_next("embed" if work.is_stored else "scan", source, len(work.parts))
 
     def _queue_next(self, step: str, source: _Open, count: int = 1) -> None:
-        """Put a source's next step before everything else."""
+        """Put the tasks of a source's next step before all others."""
         source.left = count
         parts = [(source.work.source.id, part_no) for part_no in range(count)]
         if step == "embed":
@@ -158,12 +163,12 @@ class Driver:
 
     def _ended(self, job: Job, outcome: Any) -> None:
         step, parts = job
-        if isinstance(outcome, BaseException) and len(parts) > 1:  # find out which of them it was
+        if isinstance(outcome, BaseException) and len(parts) > 1:  # find out which part it is
             self._queue.extend((step, (part,)) for part in parts if not self._open[part[0]].is_over)
             outcomes: Sequence[Any] = [None] * len(parts)
         else:
             outcomes = outcome if isinstance(outcome, list) else [outcome]
-        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # what follows goes in front
+        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # its next step goes in front
             source = self._open[source_id]
             source.in_flight -= 1
             if own is not None and not source.is_over:
@@ -181,7 +186,7 @@ class Driver:
             self._advance(step, source, outcome)
 
     def _close(self, source: _Open) -> None:
-        """Forget a source of which no task is left."""
+        """Forget a source that is over and has no task in flight."""
         if not source.is_over or source.in_flight:
             return
         source_id = source.work.source.id
@@ -191,7 +196,7 @@ class Driver:
         self._tracker.files_done += 1
 
     def _advance(self, step: str, source: _Open, outcome: Any) -> None:
-        """Take in what a task has done, and queue what follows from it."""
+        """Add the outcome of a task to its source, and queue the next step if this one is complete."""
         source.left -= 1
         if isinstance(outcome, tasks.PartReport):
             source.report = tasks.added(source.report, outcome)
@@ -199,7 +204,7 @@ class Driver:
             if source.left == 0:
                 self._queue_next("windows" if step == "scan" else "vectors", source)
             return
-        source.report = replace(source.report, timing=outcome.timing)  # all that a commit adds
+        source.report = replace(source.report, timing=outcome.timing)  # a commit adds nothing else
         if step == "windows" and self._spec is not None:
             source.slices = slices_of(outcome.windows_kept, source.work.scan.grid)
             self._tracker.parts += len(source.slices)
@@ -208,9 +213,9 @@ class Driver:
             self._end(source)
 
     def _fail(self, step: str, source: _Open, report: SourceReport) -> None:
-        """Give a source up: its other parts are not started, those in flight are not waited for."""
+        """Give up a source: its other tasks are not started, and the outcomes of those in flight are ignored."""
         own = source.work.source.id
-        self._queue = deque(job for job in self._queue if job[1][0][0] != own)  # of one part each
+        self._queue = deque(job for job in self._queue if job[1][0][0] != own)  # jobs in the queue have one part each
         self._to_embed = deque(part for part in self._to_embed if part[0] != own)
         self._tracker.parts_done += source.left if step in ("scan", "embed") else 0
         source.report = report
@@ -221,7 +226,7 @@ class Driver:
         self._unpublished.append(source)
 
     def _publish(self) -> None:
-        """Move the manifest on by all that has ended since the last time."""
+        """Publish a generation of the manifest with all sources that have ended since the last one."""
         began = time.monotonic()
         ended, self._unpublished = self._unpublished, []
         if ended:
@@ -234,7 +239,7 @@ class Driver:
         self._publish_at = now + max(PUBLISH_S, (now - began) / PUBLISH_SHARE)
 
     def _published_in(self, manifest: Manifest, ended: Sequence[_Open]) -> Manifest:
-        """Add to a manifest what has ended, all at once: a copy of it for each source would take longer with each."""
+        """Add all ended sources to a manifest at once: one copy of it for each source would be slow."""
         done = [item for item in ended if item.report.status == "done"]
         manifest = manifest.with_sources((item.work.source, item.report) for item in done if not item.work.is_stored)
         if self._spec is not None and done:

@@ -1,41 +1,141 @@
-"""Embed: vectors of an encoder for every source that has none, of its stored windows. Reads no file of the archive."""
+"""Embed: makes vectors of an encoder for every source that has none, from the stored windows. Reads no source file."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import PipelineError, RunError
-from pipeline.execute.engine import Engine, pump
+from pipeline.execute.cluster import engine_for, runs_on_this_machine
+from pipeline.execute.engine import Call, Engine
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
+from pipeline.run.failures import disk_errors
 from pipeline.run.plan import slices_of
-from pipeline.run.preconditions import require_same_encoder, spec_of
-from pipeline.run.progress import Tracker
+from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
+from pipeline.run.progress import Listener, RunReport, Tracker
 from pipeline.store import CorpusStore, freeze_projection, is_fitted
 
 
+def embed(
+    corpus: str | Path = "corpus",
+    client: Any = None,
+    *,
+    encoder: str | None = None,
+    weights: str | Path = "",
+    precision: str | None = None,
+    config: Config | None = None,
+    serial: bool = False,
+    dry_run: bool = False,
+    listener: Listener | None = None,
+) -> RunReport:
+    """Make vectors of an encoder for every source of a corpus that has none, from the stored windows alone.
+
+    The source files need not be there. Vectors of other encoders stay as they are.
+
+    Parameters
+    ----------
+    corpus : path
+        Folder of the corpus.
+    client : distributed.Client, optional
+        Cluster to run on, used as it is, over TLS or not. By default ``config.run`` says where tasks run.
+    encoder : str, optional
+        Name of the encoder. Default: the corpus' own.
+    weights : path, optional
+        Weights file of the encoder. Default: the file that ``corpus.toml`` names for the corpus' own encoder, else the
+        weights that come with the encoder.
+    precision : str, optional
+        Number format that the encoder computes with: one of :data:`pipeline.config.PRECISIONS`. Vectors of different
+        precisions are vectors of different encoders. Default: that of ``corpus.toml`` for the corpus' own encoder,
+        else float32.
+    config : Config, optional
+        Default: the corpus' own ``corpus.toml`` and the user's settings.
+    serial : bool
+        Run every task in this process, with the same results: sets ``config.run.serial``.
+    dry_run : bool
+        Tell which sources have no vectors; write nothing.
+    listener : callable, optional
+        Called with :class:`Progress` snapshots.
+
+    Returns
+    -------
+    RunReport
+        With one report for each source.
+
+    Raises
+    ------
+    CorpusNotFound
+        There is no corpus in this folder.
+    ConfigError, EncoderError
+        The configuration is wrong, the cluster cannot be used, or the encoder cannot be loaded.
+    CorpusMismatch
+        The corpus was made with other settings, or has another encoder of this name.
+    CorpusLocked
+        Another run writes to the corpus.
+    RunError
+        The corpus' disk or the cluster failed. What is committed stays; run again to go on.
+    """
+    began = time.perf_counter()
+    root = Path(corpus).absolute()
+    store = CorpusStore.open(root)
+    config = with_serial(config or Config.load(root), serial)
+    store.require_identity(config.identity())
+    chosen = settled(_chosen(config.encoder, encoder, weights, precision))
+    spec = spec_of(root, chosen, config, computes_here=runs_on_this_machine(config.run, client))
+    tracker = Tracker(listener)
+    made: Collection[SourceReport] = ()
+    if not dry_run:
+        with disk_errors(root), engine_for(config.run, client) as engine, writing(store, engine):
+            require_same_encoder(store, spec)
+            note_encoder(store, spec, chosen)
+            made = embed_stored(engine, store, chosen, config, tracker)
+            spec = spec_of(root, chosen, config)  # its projection may be fitted by now
+    key = "" if spec is None else spec.key
+    reports = (*_others(store.manifest(), spec, made), *made)
+    return RunReport(reports, time.perf_counter() - began, tracker.tasks, dry_run, key)
+
+
+def _chosen(own: EncoderConfig, name: str | None, weights: str | Path, precision: str | None) -> EncoderConfig:
+    """Return the encoder that is asked for. Weights and precision of the corpus' own encoder apply to no other one."""
+    default = own if name in (None, own.name) else EncoderConfig(name)
+    return replace(default, weights=str(Path(weights).absolute()) if weights else default.weights,
+                   precision=precision or default.precision)
+
+
+def _others(manifest: Manifest, spec: EncoderSpec | None, made: Collection[SourceReport]) -> list[SourceReport]:
+    """Report the sources that this run has not embedded."""
+    lacking, reported = set(unembedded(manifest, spec)), {report.source_id for report in made}
+    return [SourceReport(entry.path, "skipped", source_id,
+                         message="would be embedded" if source_id in lacking else "already embedded")
+            for source_id, entry in manifest.sources.items() if source_id not in reported]
+
+
 def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:
-    """Ids of the sources without vectors of an encoder; of one yet to be fitted, none where there are no windows."""
+    """Return the ids of the sources without vectors of an encoder.
+
+    Without a ``spec``, the encoder is not fitted yet: all sources lack vectors, unless none has a window to fit it on.
+    """
     if spec is not None:
         return manifest.lacking(spec.key)
-    return list(manifest.sources) if any(entry.windows_kept for entry in manifest.sources.values()) else []
+    return list(manifest.sources) if manifest.windows_kept else []
 
 
 def embed_stored(
     engine: Engine, store: CorpusStore, encoder: EncoderConfig, config: Config, tracker: Tracker
 ) -> Collection[SourceReport]:
-    """Make the vectors that an encoder has not made yet, its projection first where it needs one.
+    """Make the vectors that an encoder has not made yet; fit its projection first if it needs one.
 
     Returns
     -------
     collection of SourceReport
-        Of the sources that had none.
+        One for each source that had no vectors.
     """
     spec = spec_of(store.root, encoder, config)
     if not unembedded(store.manifest(), spec):
@@ -52,18 +152,18 @@ def embed_stored(
 
 
 def embeds_on_gpu(engine: Engine, config: Config) -> bool:
-    """Tell whether embed tasks ask for a worker that offers a GPU."""
+    """Return True if embed tasks ask for a worker that offers a GPU."""
     return config.run.embed_on == "gpu" or (config.run.embed_on == "auto" and engine.offers_gpu)
 
 
 def note_encoder(store: CorpusStore, spec: EncoderSpec | None, encoder: EncoderConfig) -> None:
-    """Record an encoder, and where its weights are: a search that embeds its query looks there."""
+    """Record an encoder and the path of its weights, which a search needs to embed its query."""
     if spec is not None:
         store.publish(lambda manifest: manifest.with_encoder(spec, encoder.weights))
 
 
-def together(reports: Sequence[SourceReport], embedded: Iterable[SourceReport]) -> list[SourceReport]:
-    """Add what embedding did to what was reported of the same source before: one report a source."""
+def merge_reports(reports: Sequence[SourceReport], embedded: Iterable[SourceReport]) -> list[SourceReport]:
+    """Merge the reports of scanning and of embedding, so that each source has one report."""
     later = {report.source_id: report for report in embedded}
     both = []
     for report in reports:
@@ -77,32 +177,27 @@ def together(reports: Sequence[SourceReport], embedded: Iterable[SourceReport]) 
 def _fit(
     engine: Engine, store: CorpusStore, encoder: EncoderConfig, config: Config, on_gpu: bool, tracker: Tracker
 ) -> None:
-    """Fit the encoder's projection on a sample of the corpus and freeze it."""
+    """Fit the encoder's projection on a sample of the corpus' windows, and store it for good."""
     if is_fitted(store.root, encoder.name):
         return
     staged = store.new_staging() / "projection" / "projection.npz"
     tracker.enter("fit", len(store.manifest().sources))
-    waiting = [(store.root, encoder, config.scan.grid, staged)]
+    arguments = (store.root, encoder, config.scan.grid, staged)
 
-    def submit_next() -> bool:
-        if not waiting:
-            return False
-        engine.submit(encoder.name, tasks.fit_projection, *waiting.pop(), on_gpu=on_gpu)
-        return True
+    def on_error(name: str, error: BaseException) -> None:
+        if isinstance(error, PipelineError):
+            raise error
+        raise RunError(f"{store.root}: the projection of {name} cannot be fitted: {error}") from error
 
-    for _, outcome in pump(engine, submit_next):
+    for _ in engine.run_all(deque([Call(encoder.name, tasks.fit_projection, arguments, on_gpu)]), on_error):
         tracker.tasks += 1
-        if isinstance(outcome, PipelineError):
-            raise outcome
-        if isinstance(outcome, BaseException):
-            raise RunError(f"{store.root}: the projection of {encoder.name} cannot be fitted: {outcome}") from outcome
     freeze_projection(store.root, encoder.name, staged)
 
 
 def _works_of(
     source_ids: Sequence[str], store: CorpusStore, staging: Path, encoder: EncoderConfig, config: Config
 ) -> deque[tasks.Work]:
-    """Spell out the tasks of sources that are stored."""
+    """Describe the embed tasks of sources whose windows are stored."""
     works: deque[tasks.Work] = deque()
     for source_id in source_ids:
         entry = store.manifest().sources[source_id]

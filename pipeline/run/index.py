@@ -1,220 +1,118 @@
-"""Index: vectors that are in no segment yet become new segments, small segments become larger ones, one task each.
+"""Index: builds segments of vectors that are in none yet, and joins small segments to larger ones.
 
-A search asks every segment, so there must not be many; and where there would be, all become one routed segment, of
-which it asks some cells (:mod:`pipeline.run.routed`). Whatever is built holds the sources of whole segments and new
-ones; publishing it takes them out of the segments they were in (:meth:`pipeline.store.Manifest.with_segment`). So every
-step is one segment that nobody knows, then one generation: a run that is killed anywhere leaves a corpus that finds
-everything, and the next run plans what is left.
+A search asks every segment, so there must be few. Where there would be many, all become one routed segment, of which a
+search asks some cells (:mod:`pipeline.run.routed`). :mod:`pipeline.run.segment_plan` says which segments to build.
+
+Each step builds one segment that nobody knows yet, and then publishes one generation that names it, which takes its
+sources out of their former segments. A run that is killed at any point leaves a corpus in which every vector is found,
+and the next run plans what is left.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pipeline import tasks
-from pipeline.catalogue import Manifest, SegmentEntry
-from pipeline.config import IndexConfig
+from pipeline.catalogue import SegmentEntry
+from pipeline.config import Config, IndexConfig
 from pipeline.errors import CorpusDamaged, PipelineError, RunError, SegmentDamaged
-from pipeline.execute.engine import Engine, pump
+from pipeline.execute.cluster import engine_for, runs_on_this_machine
+from pipeline.execute.engine import Call, Engine, OnError
 from pipeline.index import PARTIAL_SUFFIX
-from pipeline.run.ingest import is_unwritable, unwritable
+from pipeline.run.failures import disk_errors, is_unwritable, unwritable
+from pipeline.run.preconditions import writing
 from pipeline.run.routed import build_routed
+from pipeline.run.segment_plan import is_worn, plan_segments
 from pipeline.store import CorpusStore
 from pipeline.store.layout import mending
 
-logger = logging.getLogger(__name__)
 
-FACTOR = 4
-"""Segments are joined when together they are so many times as large as the largest of them.
+def index(
+    corpus: str | Path = "corpus", client: Any = None, *, config: Config | None = None
+) -> tuple[SegmentEntry, ...]:
+    """Build index segments of vectors that are in none yet, and join small segments to larger ones.
 
-Each joining makes the segment a vector is in at least so many times larger: a vector is built log(n)/log(FACTOR) times
-over, and fewer than FACTOR segments of one size wait. A search pays for the segments, a night for the building; the
-product of the two, (FACTOR − 1)/log²(FACTOR), is least, within 1 %, from 4 to 6: the smallest of these, as searches are
-many.
-"""
-WORN = 0.25
-"""Share of dead vectors from which on a segment is built anew: each vector removed costs three to be built, and until
-then a search looks at no more than a third of vectors in vain."""
+    Parameters
+    ----------
+    corpus : path
+        Folder of the corpus.
+    client : distributed.Client, optional
+        Cluster on which segments are built. By default the one that ``config.run`` names; if it names none, they are
+        built in this process.
+    config : Config, optional
+        Default: the corpus' own ``corpus.toml`` and the user's settings.
+
+    Returns
+    -------
+    tuple of SegmentEntry
+        The new segments, joined ones among them. Fewer than ``config.index.exact_below`` vectors become no segment:
+        a search compares them one by one.
+
+    Raises
+    ------
+    CorpusNotFound
+        There is no corpus in this folder.
+    ConfigError
+        The configuration is wrong, or the cluster cannot be used.
+    CorpusDamaged
+        Stored windows or vectors are missing or altered.
+    CorpusLocked
+        Another run writes to the corpus.
+    RunError
+        A segment cannot be built, or the corpus' disk or the cluster failed. Run again to go on.
+    """
+    root = Path(corpus).absolute()
+    store = CorpusStore.open(root)
+    config = config or Config.load(root)
+    # the graph of a million vectors takes longer than other tasks may; workers of one's own machine gain nothing
+    run = replace(config.run, task_timeout_s=0.0, serial=runs_on_this_machine(config.run, client))
+    with disk_errors(root), engine_for(run, client) as engine, writing(store, engine):
+        return index_corpus(engine, store, config.index)
 
 
 def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tuple[SegmentEntry, ...]:
-    """Build what :func:`plan_segments` says, publishing each segment as it is finished."""
+    """Build the segments that :func:`plan_segments` plans; publish each when it is finished."""
     planned = list(plan_segments(store.manifest(), config))
     routed = [entry for entry in planned if entry.cells]
     store.clean_segments([*(entry.id for entry in planned), *(f"{entry.id}{PARTIAL_SUFFIX}" for entry in routed)])
     built = []
+    on_error = _on_error(store.root)
 
     def publish(entry: SegmentEntry) -> None:
         store.publish(lambda manifest: manifest.with_segment(entry))
         built.append(entry)
 
-    try:
-        for entry, _ in _outcomes(engine, store, [(entry.id, entry, (tasks.index_sources, store.root, entry))
-                                                  for entry in planned if not entry.cells]):
-            publish(entry)
-        for entry in routed:
-            def run_all(calls: Sequence[tuple[Any, ...]], name: str = entry.id) -> list[Any]:
-                ended = dict(_outcomes(engine, store, [(name, i, call) for i, call in enumerate(calls)]))
-                return [ended[i] for i in range(len(calls))]
+    flat = {entry.id: entry for entry in planned if not entry.cells}
+    calls = deque(Call((name, 0), tasks.index_sources, (store.root, entry)) for name, entry in flat.items())
+    for (name, _), _ in engine.run_all(calls, on_error):
+        publish(flat[name])
+    for entry in routed:
+        def run_all(steps: Sequence[tuple[Any, ...]], name: str = entry.id) -> list[Any]:
+            return engine.results_of(
+                [Call((name, i), task, tuple(arguments)) for i, (task, *arguments) in enumerate(steps)], on_error)
 
-            publish(build_routed(store.root, entry, config.segment_vectors, run_all))
-    finally:
-        engine.cancel()
-    if config.compact:  # too little is left of these for a segment: it is scanned
+        publish(build_routed(store.root, entry, config.segment_vectors, run_all))
+    if config.compact:  # too few vectors of these count for a new segment: a search compares them one by one
         store.publish(lambda manifest: manifest.without_segments(
             segment.id for segment in manifest.segments
             if is_worn(segment) and segment.live_count < config.exact_below))
     return tuple(built)
 
 
-def _outcomes(
-    engine: Engine, store: CorpusStore, calls: Sequence[tuple[str, Any, tuple[Any, ...]]]
-) -> Iterator[tuple[Any, Any]]:
-    """Run tasks, given as (segment id, ticket, (task, argument, …)); yield tickets and what they return as they end."""
-    waiting = deque(calls)
+def _on_error(root: Path) -> OnError:
+    """Return what is done about a task that failed; its ticket is (segment id, number of the task)."""
 
-    def submit_next() -> bool:
-        if not waiting:
-            return False
-        name, ticket, (task, *arguments) = waiting.popleft()
-        engine.submit((name, ticket), task, *arguments)
-        return True
+    def on_error(ticket: Any, error: BaseException) -> None:
+        if isinstance(error, SegmentDamaged):
+            raise CorpusDamaged(f"{error}; {mending(root)}") from error
+        if isinstance(error, PipelineError):
+            raise error
+        if is_unwritable(error):
+            raise unwritable(root, error) from error
+        raise RunError(f"segment {ticket[0]} cannot be built: {error}; mend it, run again") from error
 
-    for (name, ticket), outcome in pump(engine, submit_next):
-        if isinstance(outcome, SegmentDamaged):
-            raise CorpusDamaged(f"{outcome}; {mending(store.root)}") from outcome
-        if isinstance(outcome, PipelineError):
-            raise outcome
-        if isinstance(outcome, BaseException):
-            if is_unwritable(outcome):
-                raise unwritable(store.root, outcome) from outcome
-            raise RunError(f"segment {name} cannot be built: {outcome}; mend it, run again") from outcome
-        yield ticket, outcome
-
-
-def is_worn(segment: SegmentEntry) -> bool:
-    """Tell whether so much of a segment is dead that it is to be built anew."""
-    return segment.count - segment.live_count >= WORN * segment.count
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Sources that are in one segment, or are to be."""
-
-    count: int
-    source_ids: tuple[str, ...]
-    is_built: bool = False
-
-
-def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEntry]:
-    """Say which segments to build: of one encoder and resolution class, a bounded number of vectors each.
-
-    What is in no segment, and what is in a worn one, becomes new segments; but fewer than ``exact_below`` vectors are
-    left as they are: searches scan them exactly. Then segments of about one size, new or old, become one. Without
-    ``config.compact``, old segments stay as they are.
-
-    But what is in no routed segment becomes one once there are ``routed_from`` vectors of it, together with routed
-    segments that are at most twice as large: so each of these is more than twice as large as the next, and every time
-    a vector is built again it is in one half as large again, at least.
-    """
-    kinds = {(key, source.resolution) for source in manifest.sources.values() for key in source.vectors}
-    for key, resolution in sorted(kinds):
-        kept = [segment for segment in manifest.segments
-                if (segment.encoder_key, segment.resolution) == (key, resolution)
-                if not (config.compact and is_worn(segment))]
-        held = {source_id for segment in kept for source_id in segment.live_ids}
-        waiting = {source_id: source.vectors[key] for source_id, source in sorted(manifest.sources.items())
-                   if source.resolution == resolution and source.vectors.get(key) and source_id not in held}
-        parts = list(_cut(waiting, config))
-        old = [_Part(s.live_count, s.live_ids, is_built=True) for s in kept if config.compact and not s.cells]
-        routed = [_Part(s.live_count, s.live_ids, is_built=True) for s in kept if config.compact and s.cells]
-        all_waiting = _Part(sum(waiting.values()), tuple(waiting))
-        if sum(part.count for part in (all_waiting, *old)) >= config.routed_from:
-            yield _entry(manifest, key, resolution, _routed([all_waiting, *old], routed), config.segment_vectors)
-            continue
-        if config.compact:
-            parts = _joined([*old, *parts], config.segment_vectors)
-        for part in parts:
-            if not part.is_built:
-                yield _entry(manifest, key, resolution, part)
-
-
-def _cut(waiting: Mapping[str, int], config: IndexConfig) -> Iterator[_Part]:
-    """Cut sources (id → vectors) into parts of ``exact_below`` to ``segment_vectors`` vectors, as near as can be."""
-    batch: list[str] = []
-    total = 0
-    for source_id, count in waiting.items():
-        if total >= config.exact_below and batch and total + count > config.segment_vectors:
-            yield _Part(total, tuple(batch))
-            batch, total = [], 0
-        batch.append(source_id)
-        total += count
-    if batch and total >= config.exact_below:
-        yield _Part(total, tuple(batch))
-
-
-def _joined(parts: Sequence[_Part], most: int) -> list[_Part]:
-    """Join parts until no run of them, in the order of size, is worth it. What becomes of it is built only once."""
-    full = [part for part in parts if 2 * part.count > most]
-    rest = sorted((part for part in parts if 2 * part.count <= most), key=lambda part: (part.count, part.source_ids))
-    while run := _worth_joining([part.count for part in rest], most):
-        one = _Part(sum(part.count for part in rest[run]),
-                    tuple(sorted(source_id for part in rest[run] for source_id in part.source_ids)))
-        del rest[run]
-        (full if 2 * one.count > most else rest).append(one)
-        rest.sort(key=lambda part: (part.count, part.source_ids))
-    return [*full, *rest]
-
-
-def _routed(parts: Sequence[_Part], routed: Sequence[_Part]) -> _Part:
-    """Join all parts, and the routed ones that are at most twice as large as what they join."""
-    total, source_ids = sum(part.count for part in parts), [i for part in parts for i in part.source_ids]
-    for part in sorted(routed, key=lambda part: (part.count, part.source_ids)):
-        if part.count <= 2 * total:
-            total += part.count
-            source_ids += part.source_ids
-    return _Part(total, tuple(sorted(source_ids)))
-
-
-def _worth_joining(counts: Sequence[int], most: int) -> slice | None:
-    """Find the longest run of ascending sizes, from the smallest on, that makes one of ``FACTOR`` times its largest.
-
-    Or one of two thirds of ``most``, though it grew by less: it will not grow again, and where all are of one size, of
-    half of ``most`` at most, so much can always be had.
-    """
-    for first in range(len(counts)):
-        totals = list(accumulate(counts[first:]))
-        for length in range(len(totals), 1, -1):
-            total, largest = totals[length - 1], counts[first + length - 1]
-            if total <= most and (total >= FACTOR * largest or 3 * total >= 2 * most):
-                return slice(first, first + length)
-    return None
-
-
-def heir_of(manifest: Manifest, segment: SegmentEntry, config: IndexConfig) -> SegmentEntry:
-    """Return the segment that is to take the place of one that is damaged: itself, or one of what counts of it."""
-    if not segment.dead:
-        return replace(segment, cells=_planned_cells(segment.count, config.segment_vectors) if segment.cells else ())
-    return _entry(manifest, segment.encoder_key, segment.resolution, _Part(segment.live_count, segment.live_ids),
-                  config.segment_vectors if segment.cells else 0)
-
-
-def _planned_cells(count: int, segment_vectors: int) -> tuple[int, ...]:
-    return (0,) * -(-2 * count // segment_vectors)
-
-
-def _entry(manifest: Manifest, key: str, resolution: str, part: _Part, segment_vectors: int = 0) -> SegmentEntry:
-    """Name a segment by its content, so that a segment built twice is one; a routed one, of cells half as large as a
-    segment of so many vectors.
-    """
-    kind = ["routed"] if segment_vectors else []
-    content = "\n".join([key, str(manifest.losses), *kind, *part.source_ids])
-    cells = _planned_cells(part.count, segment_vectors) if segment_vectors else ()
-    return SegmentEntry(f"{key}-{resolution}-{hashlib.sha256(content.encode()).hexdigest()[:12]}", key, resolution,
-                        part.count, part.source_ids, cells=cells)
+    return on_error

@@ -1,171 +1,209 @@
-"""What an ingest has to do, from probing its files, and what the manifest is to say of them."""
+"""Ingest: reads filterbank files and adds their windows and vectors to a corpus."""
 
 from __future__ import annotations
 
-import errno
-import logging
-import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import FileEntry, Manifest
 from pipeline.config import Config, fingerprint
-from pipeline.errors import ConfigError, EncoderError, PrecisionError, Reason, RunError
-from pipeline.execute.engine import Engine, pump
+from pipeline.execute.cluster import engine_for, runs_on_this_machine
+from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.filterbank import FoundFile
-from pipeline.grid.tiling import Tiling, product_width
-from pipeline.model import Source, SourceReport, Timing
-from pipeline.run.plan import Plan, choose_sources, parts_of
-from pipeline.run.progress import Tracker
+from pipeline.grid.tiling import Tiling
+from pipeline.model import EncoderSpec, SourceReport
+from pipeline.run.driver import Driver
+from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_encoder
+from pipeline.run.failures import disk_errors
+from pipeline.run.file_entries import note_files
+from pipeline.run.file_selection import Selected, select_files
+from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
+from pipeline.run.preconditions import (
+    manifest_if_any,
+    open_or_create,
+    require_ingestable,
+    require_own_encoder,
+    settled,
+    spec_of,
+    with_serial,
+    writing,
+)
+from pipeline.run.probing import Probes, probe_files, require_filterbank, warn_of_coarse_channels
+from pipeline.run.progress import Listener, RunReport, Tracker
 from pipeline.store import CorpusStore
-from pipeline.support.text import shown
-from pipeline.tasks import Probed
-
-logger = logging.getLogger(__name__)
-
-PROBES_PER_TASK = 16
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-"""Errors of the corpus' disk. The same of a source are reported as the source's."""
-
-Stat = tuple[int, int]
-"""(size in bytes, time of change in ns) of a file."""
 
 
-def make_plan(
-    engine: Engine, files: Sequence[FoundFile], manifest: Manifest, config: Config, tracker: Tracker
-) -> Plan:
-    """Probe files and decide which of them are sources to ingest."""
-    tracker.enter("probe", tracker.files, tracker.files - len(files))
-    batches = deque(tuple(files[first : first + PROBES_PER_TASK]) for first in range(0, len(files), PROBES_PER_TASK))
-    probed: dict[FoundFile, Probed | SourceReport] = {}
+def ingest(
+    paths: Sequence[str | Path],
+    corpus: str | Path = "corpus",
+    client: Any = None,
+    *,
+    config: Config | None = None,
+    serial: bool = False,
+    dry_run: bool = False,
+    listener: Listener | None = None,
+) -> RunReport:
+    """Read filterbank files and add what they hold to a corpus.
 
-    def submit_next() -> bool:
-        if not batches:
-            return False
-        batch = batches.popleft()
-        engine.submit(batch, tasks.probe_batch, batch, config.scan)
-        return True
+    Parameters
+    ----------
+    paths : sequence of path
+        Files and folders; folders are walked.
+    corpus : path
+        Folder of the corpus. It is made if it does not exist. Files that it holds already are not read again.
+    client : distributed.Client, optional
+        Cluster to run on, used as it is, over TLS or not. By default ``config.run`` says where tasks run.
+    config : Config, optional
+        Default: the corpus' own ``corpus.toml`` and the user's settings, else the defaults.
+    serial : bool
+        Run every task in this process, with the same results: sets ``config.run.serial``.
+    dry_run : bool
+        Find and probe files only; write nothing.
+    listener : callable, optional
+        Called with :class:`Progress` snapshots.
 
-    for batch, outcome in pump(engine, submit_next):
-        tracker.tasks += 1
-        if isinstance(outcome, BaseException) and len(batch) > 1:  # find out which of them it was
-            batches.extend((file,) for file in batch)
-            continue
-        if isinstance(outcome, BaseException):
-            outcome = [crashed(str(batch[0].path), "", outcome)]
-        probed.update(zip(batch, outcome, strict=True))
-        tracker.files_done += len(batch)
-        tracker.tell()
-    # in the order found, not of arrival: the first of several copies is the one that is read
-    plan = choose_sources([probed[file] for file in files], manifest)
-    _warn_of_coarse_channels(plan, config)
-    return plan
+    Returns
+    -------
+    RunReport
+        With one report for each file.
 
-
-def require_filterbank(plan: Plan, reports: Sequence[SourceReport]) -> None:
-    """Raise :class:`ConfigError` where neither a plan nor the reports before it know of a filterbank file."""
-    others = [*reports, *plan.reports]
-    if not plan.todo and all(report.reason is Reason.NOT_FILTERBANK for report in others):
-        more = f", and so with {len(others) - 1:,} more" if len(others) > 1 else ""
-        raise ConfigError(f"nothing to ingest: {others[0].message}{more}; name filterbank files (.h5, .hdf5, .fil), or "
-                          "folders that hold some")
-
-
-def _warn_of_coarse_channels(plan: Plan, config: Config) -> None:
-    """Say once whose band is taken as one for want of anything better, and whose band a given width does not divide.
-
-    Where the coarse channels are known but narrower than a window, there is nothing to be done.
+    Raises
+    ------
+    ConfigError
+        A path does not exist; no filterbank file is found, and there is no corpus yet (none is made then); the
+        configuration is wrong; or the cluster cannot be used.
+    EncoderError
+        The encoder cannot be loaded, for example because its weights are missing. No corpus is made then.
+    CorpusMismatch
+        The corpus was made with other settings or another encoder.
+    CorpusLocked
+        Another run writes to the corpus.
+    RunError
+        The corpus' disk or the cluster failed. What is committed stays; run again to go on.
     """
-    sources, width = [item.source for item in plan.todo], config.scan.coarse_width
-    guessed = [source for source in sources if source.coarse.origin == "whole-band" and width is None
-               and product_width(source.header) is None]
-    if guessed:
-        logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
-                       "one: if there are any, their DC spikes and edges are kept as signals; name the width with "
-                       "--coarse-width in a new corpus", _named(guessed))
-    odd = [source for source in sources if width is not None and source.header.nchans % width]
-    if odd:
-        logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): what "
-                       "is left over at its end is taken as a piece of one", _named(odd),
-                       f"{odd[0].header.nchans:,}", f"{width:,}")
+    config = config or Config.load(Path(corpus).absolute())
+    return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
+                        listener=listener)
 
 
-def _named(sources: Sequence[Source]) -> str:
-    more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
-    return f"{shown(sources[0].path)}{more}"
+def ingest_files(
+    selected: Selected,
+    corpus: str | Path = "corpus",
+    client: Any = None,
+    *,
+    config: Config | None = None,
+    retry: bool = False,
+    dry_run: bool = False,
+    listener: Listener | None = None,
+) -> RunReport:
+    """Read selected files and add what they hold to a corpus.
 
-
-def is_unwritable(error: BaseException) -> bool:
-    """Tell whether an error is one of the corpus' disk, which ends the run."""
-    return isinstance(error, OSError) and error.errno in UNWRITABLE
-
-
-def unwritable(root: Path, error: BaseException) -> RunError:
-    """Return the error that says what to do about a corpus' disk."""
-    return RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
-                    "disk, and run again: what is committed stays")
-
-
-@contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Say what to do about a full or read-only disk, wherever in a run it shows."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {*UNWRITABLE, errno.EIO}:
-            raise
-        raise unwritable(root, error) from error
-
-
-def stat_of(path: str | Path) -> Stat | None:
-    """Size and time of change of a file, None where it has gone."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns
-
-
-def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None]) -> None:
-    """Record what was found out about files that are not to be ingested, so that the next run need not look again.
-
-    ``stats`` are those from *before* the files were looked at: one that has changed since is looked at again.
+    Parameters
+    ----------
+    selected : Selected
+        The files; its reports become part of the run's report.
+    retry : bool
+        Try every file again that failed before. By default, only files whose reason may heal are tried again.
+    corpus, client, config, dry_run, listener
+        See :func:`ingest`, also for returned values and errors.
     """
-
-    def change(manifest: Manifest) -> Manifest:
-        entries = {}
-        for report in reports:
-            stat = stats.get(report.path)
-            if stat is None:
-                continue
-            entry = file_entry(report, stat, manifest)
-            if _differs(entry, manifest.files.get(report.path)):
-                entries[report.path] = entry
-            held = manifest.sources.get(report.source_id)
-            if report.reason is Reason.DUPLICATE and held and report.path not in {held.path, *held.also_at}:
-                manifest = manifest.with_also_at(report.source_id, [report.path])
-        return manifest.with_files(entries) if entries else manifest
-
-    store.publish(change)
-
-
-def _differs(entry: FileEntry, before: FileEntry | None) -> bool:
-    """Tell whether an entry says something new; that a file was tried once more is new only where it may heal."""
-    if before is not None and (entry.reason is None or not entry.reason.may_heal):
-        return replace(entry, tries=before.tries, tried_s=before.tried_s, since_s=before.since_s) != before
-    return True
+    began = time.perf_counter()
+    root = Path(corpus).absolute()
+    config = config or Config.load(root)
+    is_new = not require_ingestable(root, config)
+    config = replace(config, encoder=settled(config.encoder))
+    # before anything is made: the encoder may be missing
+    spec = spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
+    run = _Ingest(root, config, selected, is_new, retry, Tracker(listener, files=len(selected.files)))
+    if dry_run:
+        reports = run.preview()
+    else:
+        with disk_errors(root), engine_for(config.run, client) as engine:
+            reports = run.carry_out(engine, spec)
+            spec = spec_of(root, config.encoder, config)  # its projection may be fitted by now
+    key = "" if spec is None else spec.key
+    return RunReport(tuple(reports), time.perf_counter() - began, run.tracker.tasks, dry_run, key)
 
 
-def works_of(
-    plan: Plan, found: Iterable[FoundFile], store: CorpusStore, staging: Path, config: Config
-) -> deque[tasks.Work]:
-    """Spell out the tasks of every source to do."""
-    roots = {str(file.path): file.root for file in found}
+@dataclass(slots=True)
+class _Ingest:
+    """One ingest, with all that its steps share."""
+
+    root: Path
+    config: Config
+    selected: Selected
+    is_new: bool
+    """True if there was no corpus when the run began."""
+    retry: bool
+    tracker: Tracker
+
+    def preview(self) -> list[SourceReport]:
+        """Probe files in this process and report what an ingest would do."""
+        manifest = manifest_if_any(self.root)
+        unknown, known = self._split(manifest)
+        probes = probe_files(SerialEngine(), unknown, self.config, self.tracker)
+        plan = self._plan(unknown, probes, manifest)
+        if self.is_new:
+            require_filterbank(probes.values(), self.selected.reports)
+        todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
+        return [*self.selected.reports, *known, *plan.reports, *todo]
+
+    def carry_out(self, engine: Engine, spec: EncoderSpec | None) -> list[SourceReport]:
+        """Ingest the files; make the corpus first if there is none."""
+        config, tracker = self.config, self.tracker
+        probes: Probes = {}
+        if self.is_new:  # no corpus is made of files that are no filterbank files
+            probes = probe_files(engine, self.selected.files, config, tracker)
+            require_filterbank(probes.values(), self.selected.reports)
+        store = open_or_create(self.root, config)
+        with writing(store, engine):
+            require_own_encoder(store, config.encoder, spec)
+            note_encoder(store, spec, config.encoder)
+            unknown, known = self._split(store.manifest())
+            probes |= probe_files(engine, [file for file in unknown if file not in probes], config, tracker)
+            scanned = self._scan(engine, store, spec, unknown, probes)
+            reports = [*self.selected.reports, *known, *scanned]
+            return merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))
+
+    def _split(self, manifest: Manifest) -> tuple[list[FoundFile], list[SourceReport]]:
+        """Separate files that must be probed from those of which the manifest knows enough."""
+        files = self.selected.files
+        stats = [self.selected.stats[str(file.path)] for file in files]
+        return split_known(files, stats, manifest, _has_failed if self.retry else may_heal)
+
+    def _plan(self, files: Sequence[FoundFile], probes: Probes, manifest: Manifest) -> Plan:
+        # in the order of the files, not of arrival: the first of several copies is the one that is read
+        plan = choose_sources([probes[file] for file in files], manifest)
+        warn_of_coarse_channels(plan, self.config)
+        return plan
+
+    def _scan(
+        self, engine: Engine, store: CorpusStore, spec: EncoderSpec | None, files: Sequence[FoundFile], probes: Probes
+    ) -> Collection[SourceReport]:
+        """Add the windows of files to the corpus, and their vectors unless the encoder must be fitted first."""
+        plan = self._plan(files, probes, store.manifest())
+        note_files(store, plan.reports, self.selected.stats)
+        if not plan.todo:
+            return plan.reports
+        roots = {str(file.path): file.root for file in files}
+        works = _works_of(plan, roots, store, self.config)
+        self.tracker.enter("scan", self.tracker.files, self.tracker.files - len(works))
+        driver = Driver(engine, store, spec, embeds_on_gpu(engine, self.config), self.tracker)
+        return [*plan.reports, *driver.run(works)]
+
+
+def _has_failed(entry: FileEntry) -> bool:
+    return entry.is_wrong
+
+
+def _works_of(plan: Plan, roots: Mapping[str, Path], store: CorpusStore, config: Config) -> deque[tasks.Work]:
+    """Describe the tasks of every source that is to be ingested; ``roots`` has each file's DATA argument."""
+    staging = store.new_staging()
     works: deque[tasks.Work] = deque()
     for item in plan.todo:
         tiling = Tiling(item.source.header, config.scan.grid, item.source.coarse)
@@ -181,33 +219,3 @@ def works_of(
             parts=tuple((part.start, part.stop) for part in parts_of(tiling)),
         ))
     return works
-
-
-def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntry:
-    """What the manifest is to say of a file."""
-    before = manifest.files.get(report.path)
-    same = before is not None and (before.size_bytes, before.mtime_ns) == stat
-    # skipped without a reason: what it holds is in the corpus already
-    is_held = report.status == "done" or (report.status == "skipped" and report.reason is None)
-    entry = FileEntry(*stat, status="done" if is_held else report.status, reason=report.reason,
-                      message="" if is_held else report.message, source_id=report.source_id,
-                      tries=before.tries + 1 if before is not None and same else 1)
-    if not entry.is_wrong:
-        return entry
-    now = time.time()
-    return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
-
-
-def crashed(path: str, source_id: str, error: BaseException) -> SourceReport:
-    """Report a task that failed for no reason of its source that we know; an error of the whole run is raised.
-
-    That a worker does not compute in the run's precision is its own: others may, now or in the next run.
-    """
-    if isinstance(error, PrecisionError):
-        logger.warning("%s: task refused: %s", path, error)
-        return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {error}", timing=Timing())
-    if is_unwritable(error) or isinstance(error, ConfigError | EncoderError | RunError):
-        raise error
-    logger.warning("%s: task failed: %r", path, error)
-    return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {type(error).__name__}: {error}",
-                        timing=Timing())

@@ -1,4 +1,4 @@
-"""What a run has to do: pure decisions about files, sources and parts. Touches no disk."""
+"""Plans a run: pure decisions about files, sources and parts, which touch no disk."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pipeline.model import Source, SourceReport, WindowGrid
 from pipeline.tasks import Probed
 
 PART_CHANNELS = 2**24
-"""Fine channels × time blocks a scan task: some seconds of work, 1 GB decoded, never held at once."""
+"""Fine channels × time blocks of a scan task: some seconds of work, 1 GB of decoded samples, never held at once."""
 EMBED_BYTES = 2**22
-"""Bytes of cutouts that a slice of a source has at most: 1,024 windows of 16 × 256. On a processor that is an embed
-task, of a fraction of a second to a minute: so short that workers end together."""
+"""Largest slice of a source's cutouts, in bytes: 1,024 windows of 16 × 256. On a processor, an embed task is one slice.
+It takes a fraction of a second to a minute, short enough that all workers end at about the same time."""
 GPU_EMBED_BYTES = 2**26
-"""Likewise an embed task on a GPU, of however many sources: several of its batches, so that it need not wait for each
-to come and go."""
+"""Cutouts of an embed task on a GPU, in bytes, of any number of sources. That is several batches, so that the GPU need
+not wait while tasks come and go."""
 EMBED_PIECES = 64
-"""Sources an embed task on a GPU at most: what is said of them goes through the scheduler, and they wait for others.
-On processors each source has its own: nothing is gained by waiting."""
+"""Largest number of slices in an embed task on a GPU. Their description goes through the scheduler, and each waits for
+the others. On processors a task is one slice: nothing is gained by waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Sources to ingest, and what is already known about the other files."""
+    """Sources to ingest, and reports of the other files."""
 
     todo: tuple[Probed, ...]
     reports: tuple[SourceReport, ...]
 
 
 def may_heal(entry: FileEntry) -> bool:
-    """Tell whether a file that could not be used may be by now, though it has not changed."""
+    """Return True if a file that could not be used may be usable by now, though it has not changed."""
     return entry.reason is not None and entry.reason.may_heal
 
 
@@ -53,13 +53,13 @@ def split_known(
         None where the file has gone.
     manifest : Manifest
     is_due : callable
-        Tells of a file that could not be used, and has not changed, whether it is to be tried again.
+        Returns True for the entry of a file that is tried again, though it has not changed since it failed.
 
     Returns
     -------
     list of FoundFile, list of SourceReport
-        A file is known while its size and time are those recorded, unless it is to be tried again, or is a copy of a
-        file that could not be used.
+        Files to probe, and reports of known files. A file is known while its size and time are those recorded, unless
+        it is tried again, or is a copy of a scan that the corpus does not hold.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
@@ -79,9 +79,9 @@ def split_known(
 
 
 def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) -> Plan:
-    """Keep one file of every scan that the corpus does not hold yet; the others are duplicates, all paths listed.
+    """Choose one file of every scan that the corpus does not hold. The others are reported, with all paths of the scan.
 
-    The one kept is the first that has not failed before. None is kept of a scan that was removed.
+    The chosen file is the first one that has not failed before. None is chosen of a scan that was removed.
     """
     reports = [item for item in probed if isinstance(item, SourceReport)]
     by_id: dict[str, list[Probed]] = {}
@@ -118,32 +118,32 @@ def _has_failed(manifest: Manifest, source: Source) -> bool:
 
 
 def parts_of(tiling: Tiling) -> list[range]:
-    """Cut a source's coarse channels into parts, one a scan task. Every coarse channel is in exactly one."""
+    """Divide a source's coarse channels into parts, one for each scan task. Each coarse channel is in one part."""
     work = tiling.coarse.width * max(1, tiling.n_blocks)
     size = max(1, PART_CHANNELS // work)
     return [range(first, min(first + size, tiling.n_coarse)) for first in range(0, tiling.n_coarse, size)]
 
 
 def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
-    """Cut a source's stored windows into rows [start, stop), one slice an embed task; one of no rows for no windows."""
+    """Divide a source's stored windows into slices of rows [start, stop). No windows make one slice of no rows."""
     size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
     return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
 
 
 def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) -> tuple[int, bool]:
-    """Tell how many of the pieces that wait, in this order, make one embed task on a GPU.
+    """Return how many of the waiting slices, in this order, make one embed task on a GPU.
 
     Parameters
     ----------
     counts : iterable of int
-        Windows of each piece, as :func:`slices_of` cut them.
+        Number of windows of each slice that :func:`slices_of` made.
     most : int
-        Pieces a task.
+        Largest number of slices in a task.
 
     Returns
     -------
     int, bool
-        The first so many, at least one where there is any; and whether a task should take no more than these.
+        Number of slices, at least one if any waits; and True if they fill the task.
     """
     room = max(1, GPU_EMBED_BYTES // (grid.integrations * grid.channels))
     taken = 0

@@ -1,17 +1,23 @@
-"""The corpus at the beginning of a run: made or opened, its identity compared, in order after whatever came before."""
+"""Prepares the corpus of a run: makes or opens it, compares its settings, and puts it in order after dead runs."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
-from pipeline.encoders import needs_projection, require_precision, settled_precision
+from pipeline.encoders import needs_projection, require_precision, resolve_precision
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
+from pipeline.execute.cluster import runs_on_this_machine
+from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec
-from pipeline.run.ingest import file_entry
+from pipeline.run.failures import disk_errors
+from pipeline.run.file_entries import file_entry
 from pipeline.store import CorpusStore, corpus_encoder, is_fitted
 from pipeline.support.durable import write_atomic
 
@@ -19,19 +25,19 @@ logger = logging.getLogger(__name__)
 
 
 def settled(encoder: EncoderConfig) -> EncoderConfig:
-    """Return an encoder with its precision settled: what is fastest here, where it says ``auto``."""
-    return replace(encoder, precision=settled_precision(encoder.name, encoder.precision))
+    """Return an encoder whose precision is settled: ``auto`` becomes the fastest precision on this machine."""
+    return replace(encoder, precision=resolve_precision(encoder.name, encoder.precision))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:
-    """Tell whether there is a corpus.
+    """Return True if there is a corpus, False if one can be made.
 
     Raises
     ------
     CorpusMismatch
-        It holds other windows, or has another encoder.
+        The corpus was made with other settings, or has another encoder.
     ConfigError
-        There is none, and something else is in its place.
+        There is no corpus, and the folder holds other things.
     """
     try:
         store = CorpusStore.open(root)
@@ -44,19 +50,38 @@ def require_ingestable(root: Path, config: Config) -> bool:
 
 
 def open_or_create(root: Path, config: Config) -> CorpusStore:
-    """Open the corpus, refusing one of another identity; or make it, its identity spelt out in ``corpus.toml``."""
+    """Open the corpus if it has the identity of ``config``; make it, with its ``corpus.toml``, if there is none."""
     try:
         store = CorpusStore.open(root)
     except CorpusNotFound:
         CorpusStore.refuse_foreign(root)
-        _write_config(root, config)  # first: a crash in between leaves it as if the user had written it
+        _write_config(root, config)  # first: after a crash, it is as if the user had written this file
         return CorpusStore.create(root, config.identity())
     store.require_identity(config.identity())
     return store
 
 
+def make_corpus(root: Path, config: Config, client: Any = None) -> None:
+    """Make an empty corpus if there is none.
+
+    Raises
+    ------
+    EncoderError
+        The encoder cannot be loaded. No corpus is made.
+    ConfigError
+        Something else is in the corpus' place.
+    RunError
+        The disk cannot be written.
+    """
+    if not require_ingestable(root, config):
+        config = replace(config, encoder=settled(config.encoder))
+        spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
+        with disk_errors(root):
+            open_or_create(root, config)
+
+
 def _write_config(root: Path, config: Config) -> None:
-    """Write ``corpus.toml``. [index] stays as the file had it, if it was there: flags are for one run."""
+    """Write ``corpus.toml``. An existing file keeps its [index]: flags are for one run."""
     try:
         root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
@@ -66,7 +91,7 @@ def _write_config(root: Path, config: Config) -> None:
 
 
 def manifest_if_any(root: Path) -> Manifest:
-    """Read the manifest of the corpus, an empty one where there is no corpus yet."""
+    """Read the manifest of the corpus; return an empty one if there is no corpus."""
     try:
         return CorpusStore.open(root).manifest()
     except CorpusNotFound:
@@ -76,12 +101,17 @@ def manifest_if_any(root: Path) -> Manifest:
 def spec_of(
     root: Path, encoder: EncoderConfig, config: Config, *, computes_here: bool = False
 ) -> EncoderSpec | None:
-    """Load an encoder and return its spec; None where it cannot be known before its projection is fitted.
+    """Load an encoder and return its spec, or None if its projection must be fitted first.
+
+    Parameters
+    ----------
+    computes_here : bool
+        True if this machine computes the vectors.
 
     Raises
     ------
     EncoderError
-        It cannot be had; or this machine is to compute it (``computes_here``), and does not in its precision.
+        The encoder cannot be loaded, or this machine computes the vectors but does not support the precision.
     """
     if computes_here:
         require_precision(encoder.name, encoder.precision)
@@ -89,8 +119,33 @@ def spec_of(
     return loaded.spec if is_fitted(root, encoder.name) else None
 
 
+@contextmanager
+def writing(store: CorpusStore, engine: Engine) -> Iterator[None]:
+    """Hold the lock of a corpus that is in order. At the end, no task is in flight and staging is empty.
+
+    Raises
+    ------
+    CorpusLocked
+        Another run writes to the corpus.
+    """
+    with store.lock():
+        put_in_order(store)
+        try:
+            yield
+        finally:
+            try:
+                engine.close()  # first: a worker may still write into staging
+            finally:
+                store.clean_staging()
+
+
+def with_serial(config: Config, serial: bool) -> Config:
+    """Return a configuration in which every task runs in this process if ``serial`` is True, else the same one."""
+    return replace(config, run=replace(config.run, serial=True)) if serial else config
+
+
 def put_in_order(store: CorpusStore) -> None:
-    """Clear away what dead runs left and what has left the corpus, drop what is gone, adopt what was committed."""
+    """Delete what dead runs left, forget sources whose folders are gone, and adopt what was committed."""
     store.clean_staging()
     store.clean_retired()
     if gone := store.forget_missing():
@@ -99,7 +154,7 @@ def put_in_order(store: CorpusStore) -> None:
 
 
 def adopt_committed(store: CorpusStore) -> None:
-    """Put into the manifest what was committed but, as its run died, is not in it."""
+    """Add groups to the manifest that were committed by a run that died before it published them."""
     recovered = store.recover()
     if not recovered.sources and not recovered.vectors:
         return
@@ -120,7 +175,7 @@ def adopt_committed(store: CorpusStore) -> None:
 
 
 def _require_own_name(root: Path, asked: EncoderConfig) -> None:
-    """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder, in its own precision."""
+    """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder and precision by name."""
     own = Config.of_corpus(root).encoder
     add = f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}"
     if asked.name != own.name:
@@ -133,7 +188,7 @@ def _require_own_name(root: Path, asked: EncoderConfig) -> None:
 
 
 def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderSpec | None) -> None:
-    """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder, as it is there."""
+    """Raise :class:`CorpusMismatch` unless an ingest asks for the encoder that made the corpus' vectors."""
     root, held = store.root, store.manifest().encoders
     _require_own_name(root, asked)
     if spec is not None and held and spec.key not in held:
@@ -144,7 +199,7 @@ def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderS
 
 
 def require_same_encoder(store: CorpusStore, spec: EncoderSpec | None) -> None:
-    """Raise :class:`CorpusMismatch` where the corpus knows another encoder by this one's key, or by its projection."""
+    """Raise :class:`CorpusMismatch` if the corpus has another encoder of the same key, or of the same projection."""
     if spec is None:
         return
     held = store.manifest().encoders

@@ -1,4 +1,4 @@
-"""How far a run is: snapshots for whoever shows them. Nothing is printed here."""
+"""Snapshots of the progress of a run, and its final report. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ class Progress:
     """A snapshot of a running ingest, embed or verify."""
 
     stage: str
-    """``probe``, ``scan`` (which embeds what it has scanned), ``fit`` or ``embed``; ``verify``, ``repair``."""
+    """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``verify`` or ``repair``."""
     files: int
-    """Files found; when windows that are stored are embedded, their sources; of verify and repair, objects."""
+    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``verify`` and ``repair`` of objects."""
     files_done: int
+    """Number of these that are done."""
     parts: int
-    """Scan and embed tasks of the sources to do, as far as they are known."""
+    """Number of scan and embed tasks, as far as they are known."""
     parts_done: int
     windows_seen: int
     windows_kept: int
     bytes_decoded: int
     elapsed_s: float
-    """Since the stage began."""
+    """Seconds since the stage began."""
     windows_embedded: int = 0
 
     @property
     def done(self) -> tuple[int, int]:
-        """(done, of how many) in this stage: files probed, or parts scanned or embedded."""
+        """(number done, total number) in this stage: files probed, or parts scanned or embedded."""
         return (self.files_done, self.files) if self.stage == "probe" else (self.parts_done, self.parts)
 
     @property
     def left_s(self) -> float | None:
-        """Estimated time left in the stage, None before anything is done."""
+        """Estimated seconds left in the stage; None before anything is done."""
         done, total = self.done
         return self.elapsed_s * (total - done) / done if done else None
 
@@ -47,52 +48,52 @@ Listener = Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run did."""
+    """Result of an ingest or embed."""
 
     reports: tuple[SourceReport, ...]
     elapsed_s: float
     tasks: int
-    """Tasks that ran; 0 when there was nothing to do."""
+    """Number of tasks that ran; 0 if there was nothing to do."""
     dry_run: bool = False
     encoder: str = ""
-    """Key of the encoder; empty where it is not known before its projection is fitted."""
+    """Key of the encoder; empty if its projection is not fitted yet."""
 
     def by_status(self, status: str) -> list[SourceReport]:
-        """Reports of one status."""
+        """Return the reports of one status."""
         return [report for report in self.reports if report.status == status]
 
     @property
     def timing(self) -> Timing:
-        """Seconds at each step, summed over the sources done."""
+        """Seconds spent in each step, summed over all sources."""
         return sum((report.timing for report in self.reports), Timing())
 
     @property
     def windows_seen(self) -> int:
-        """Windows searched by this run."""
+        """Number of windows searched by this run."""
         return sum(report.windows_seen for report in self.by_status("done"))
 
     @property
     def windows_kept(self) -> int:
-        """Windows kept by this run."""
+        """Number of windows kept by this run."""
         return sum(report.windows_kept for report in self.by_status("done"))
 
     @property
     def windows_embedded(self) -> int:
-        """Windows of which this run made vectors."""
+        """Number of windows for which this run made vectors."""
         return sum(report.windows_embedded for report in self.by_status("done"))
 
     @property
     def bytes_decoded(self) -> int:
-        """Bytes of decoded samples read by this run."""
+        """Bytes of decoded samples that this run read."""
         return sum(report.bytes_decoded for report in self.by_status("done"))
 
     @property
     def exit_code(self) -> int:
-        """3 where some source failed or was busy, else 0."""
+        """3 if a source failed or was busy, else 0."""
         return 3 if self.by_status("failed") or self.by_status("busy") else 0
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``ingest --json`` and ``embed --json``."""
+        """Return the record that ``ingest --json`` and ``embed --json`` print."""
         timing = self.timing
         return {
             "dry_run": self.dry_run,
@@ -118,7 +119,7 @@ class RunReport:
 
 @dataclass(slots=True)
 class Tracker:
-    """Gathers what the driver learns and tells the listener, at most a few times a second."""
+    """Counts what a run has done, and calls the listener with snapshots, at most five times a second."""
 
     listener: Listener | None
     stage: str = "probe"
@@ -135,14 +136,14 @@ class Tracker:
     _told: float = 0.0
 
     def enter(self, stage: str, files: int, files_done: int = 0) -> None:
-        """Begin a stage, in which so many of the files are done already."""
+        """Begin a stage; ``files_done`` of its ``files`` are done already."""
         self.stage, self.began = stage, time.perf_counter()
         self.files, self.files_done = files, files_done
         self.parts = self.parts_done = self.windows_embedded = 0
         self.tell(force=True)
 
     def add(self, part: PartReport) -> None:
-        """Add what one scan or embed task did."""
+        """Add the counts of one scan or embed task."""
         self.parts_done += 1
         self.windows_seen += part.windows_seen
         self.windows_kept += part.windows_kept
@@ -150,7 +151,7 @@ class Tracker:
         self.bytes_decoded += part.bytes_decoded
 
     def tell(self, *, force: bool = False) -> None:
-        """Call the listener with a snapshot."""
+        """Call the listener with a snapshot, unless the last call was less than 0.2 s ago and ``force`` is False."""
         now = time.perf_counter()
         if self.listener is None or (now - self._told < 0.2 and not force):
             return

@@ -1,4 +1,4 @@
-"""Remove: sources that no search is to find any more, and that no ingest is to take in again; or back with them."""
+"""Remove: takes sources out of a corpus, so that no search finds them and no ingest adds them again; or undoes that."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.catalogue import Manifest, source_named, sources_named
 from pipeline.config import require_no_run
 from pipeline.errors import QueryError
-from pipeline.run.ingest import disk_errors
+from pipeline.run.failures import disk_errors
 from pipeline.run.preconditions import put_in_order
 from pipeline.store import CorpusStore
 from pipeline.store.layout import pasted
@@ -18,20 +18,20 @@ from pipeline.store.layout import pasted
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What became, or would become, of one source."""
+    """One source that was removed or taken back."""
 
     source_id: str
     path: str
-    """The file it was read from."""
+    """The file that it was read from."""
     windows: int
-    """Windows of it that a search could find until now, or can again."""
+    """Number of its windows that a search could find until now, or can find again."""
     vectors: Mapping[str, int]
-    """Encoder key → vectors of these."""
+    """Encoder key → number of vectors of these windows."""
     is_held: bool
-    """False for one taken back of which nothing is left: its file is to be ingested again."""
+    """False for a source that was taken back but is no longer on disk: ingest its file again."""
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``remove --json``."""
+        """Return the record that ``remove --json`` prints."""
         return {"source": self.source_id, "path": self.path, "windows": self.windows, "vectors": dict(self.vectors),
                 "held": self.is_held}
 
@@ -39,41 +39,46 @@ class Removal:
 def remove(
     names: Sequence[str], corpus: str | Path = "corpus", *, undo: bool = False, dry_run: bool = False
 ) -> tuple[Removal, ...]:
-    """Remove sources from a corpus: from the next generation on no search finds them. All of them, or none.
+    """Remove sources from a corpus: searches that start afterwards do not find them. Removes all of them, or none.
 
-    Their folders are deleted by the first run a day later, for a search that is under way may still read them
-    (:mod:`pipeline.store.retirement`). An ingest that meets their files reports them as ``REMOVED``.
+    The first run a day later deletes their folders: a search that is under way may still read them
+    (:mod:`pipeline.store.retirement`). An ingest that finds their files reports them as ``REMOVED``.
 
     Parameters
     ----------
     names : sequence of str
-        Sources, each by its id, the beginning of it, or the name of a file of it.
+        Sources, each by its id, the beginning of its id, or the name of a file that holds it.
     corpus : path
+        Folder of the corpus.
     undo : bool
-        Take removed sources back: those whose folders are still there at once, the others when their files are
-        ingested the next time.
+        Take removed sources back: at once if their folders are still there, else when their files are ingested the
+        next time.
     dry_run : bool
-        Find them only; write nothing.
+        Find the sources only; write nothing.
 
     Returns
     -------
     tuple of Removal
-        One a source, in the order of names.
+        One for each source, in the order of names.
 
     Raises
     ------
     QueryError
-        A name is that of no source (to take one back: of none that was removed), of one that was removed before,
-        or of several.
-    CorpusNotFound, CorpusLocked, RunError
-        Nothing was changed.
+        A name fits no source or several, or a source that was removed before. With ``undo``, a name fits no removed
+        source or several, or a source that is in the corpus.
+    CorpusNotFound
+        There is no corpus in this folder.
+    CorpusLocked
+        Another run writes to the corpus.
+    RunError
+        The corpus' disk cannot be written. Nothing was changed.
     """
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
     require_no_run(root)
     if dry_run:
         manifest = store.manifest()
-        return _told(manifest, _chosen(names, manifest, root, undo))
+        return _removals(manifest, _chosen(names, manifest, root, undo))
     with disk_errors(root), store.lock():
         put_in_order(store)
         before = store.manifest()
@@ -81,13 +86,13 @@ def remove(
         if undo:
             store.publish(lambda manifest: manifest.with_taken_back(chosen))
             put_in_order(store)  # adopts what is still there
-            return _told(store.manifest(), chosen)
+            return _removals(store.manifest(), chosen)
         store.publish(lambda manifest: manifest.with_removed(chosen))
-        return _told(before, chosen)
+        return _removals(before, chosen)
 
 
 def _chosen(names: Sequence[str], manifest: Manifest, root: Path, undo: bool) -> dict[str, str]:
-    """Find the sources that are meant: id → file."""
+    """Find the sources that names fit: id → file."""
     held = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
     paths, others = (manifest.removed, held) if undo else (held, manifest.removed)
     what = f"source removed from {root}" if undo else f"source of {root}"
@@ -99,7 +104,7 @@ def _chosen(names: Sequence[str], manifest: Manifest, root: Path, undo: bool) ->
 def _check_not_done(
     name: str, paths: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]], root: Path, undo: bool
 ) -> None:
-    """Raise an error that says so where what is asked for has been done before."""
+    """Raise :class:`QueryError` if the source was removed, or taken back, before."""
     done = sources_named(name, others)
     if len(done) == 1 and not sources_named(name, paths):
         (source_id,) = done
@@ -108,8 +113,8 @@ def _check_not_done(
                          + pasted(f"lookalike remove --undo {source_id}", root))
 
 
-def _told(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:
-    """Say of sources what a generation holds of them."""
+def _removals(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:
+    """Return what a generation holds of sources."""
     entries = ((source_id, path, manifest.sources.get(source_id)) for source_id, path in chosen.items())
     return tuple(Removal(source_id, path, entry.windows_kept, entry.vectors, is_held=True) if entry
                  else Removal(source_id, path, 0, {}, is_held=False) for source_id, path, entry in entries)

@@ -1,4 +1,4 @@
-"""The reports of very many sources, in a third of the room."""
+"""Stores the reports of many sources in a third of the memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ROW = np.dtype([(field.name, np.int64 if field.type == "int" else object) for f
 
 
 class Reports(Collection[SourceReport]):
-    """Reports in the order in which they came, as rows of a table. Each is made anew where it is asked for."""
+    """Reports in order of arrival, stored as rows of a table. Iteration makes the report objects again."""
 
     def __init__(self, room: int) -> None:
-        """Make room for so many of them, at once: what a run takes in memory it takes when it begins."""
+        """Reserve memory for ``room`` reports at once, so that a run takes its memory when it begins."""
         self._rows = np.zeros(room, _ROW)
         self._count = 0
 

@@ -1,7 +1,7 @@
-"""Building a routed segment: k-means of a sample, spools of some sources each, cells, and a name for all of it.
+"""Builds a routed segment: k-means of a sample, spools of vectors sorted by cell, the cells, and the whole.
 
-Each step is some tasks at once. A step that is done is not done again, so a run that was killed is resumed. No task
-holds more vectors than a segment has.
+Each step is several tasks at once. A step that is done is not repeated, so the next run resumes one that was killed. No
+task holds more vectors than a segment has.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pipeline.support.safe_files import remove_tree
 from pipeline.tasks.index import build_cell, spool, spool_of, train
 
 RunAll = Callable[[Sequence[tuple[Any, ...]]], list[Any]]
-"""Runs (task, argument, …) of each call, returns what they return in their order, raises what one raises."""
+"""Runs tasks, each given as (task, argument, …). Returns their results in order, or raises what a task raises."""
 
 
 def build_routed(root: Path, entry: SegmentEntry, segment_vectors: int, run_all: RunAll) -> SegmentEntry:
-    """Build a routed segment that is planned; return it as it is to be published."""
+    """Build a routed segment that is planned; return its entry, to be published."""
     folder = segment_folder(root, entry.id)
-    if folder.exists():  # by a run that died before it was published
+    if folder.exists():  # built by a run that died before it published it
         return replace(entry, cells=tuple(read_record(folder)["cells"].values()))
     partial = partial_of(folder)
     run_all([(train, root, entry, partial)])
@@ -46,7 +46,7 @@ def build_routed(root: Path, entry: SegmentEntry, segment_vectors: int, run_all:
 
 
 def rebuild_cell(root: Path, entry: SegmentEntry, piece: SegmentEntry, segment_vectors: int, run_all: RunAll) -> None:
-    """Build a cell, one of the pieces of a routed segment, where it is gone; all sources must be there."""
+    """Build one missing cell of a routed segment again. All sources of the segment must be there."""
     folder = segment_folder(root, entry.id)
     partial, cell = partial_of(folder), [cell_id(entry.id, i) for i in range(len(entry.cells))].index(piece.id)
     chunks = list(_chunks(root, entry, segment_vectors))
@@ -61,7 +61,7 @@ def _name(cell: int) -> str:
 
 
 def _chunks(root: Path, entry: SegmentEntry, most: int) -> Iterator[tuple[str, ...]]:
-    """Divide a segment's sources into runs of about as many vectors as a segment holds, at least one source each."""
+    """Divide a segment's sources into chunks of at most ``most`` vectors, but at least one source each."""
     sources = CorpusStore.open(root).manifest().sources
     chunk: list[str] = []
     total = 0

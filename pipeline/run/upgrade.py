@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.config import CONFIG_FILE, Config
 from pipeline.errors import ConfigError
-from pipeline.run.ingest import disk_errors
+from pipeline.run.failures import disk_errors
 from pipeline.store import CorpusStore
 from pipeline.store.generations import is_in_current_format
 from pipeline.store.identity import is_identity_in_current_format, write_identity

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.filterbank import Ascending, Filterbank, Room
 from pipeline.grid.tiling import Tiling
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 
 READ_CHANNELS = 2**20
 """Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
@@ -40,7 +40,7 @@ def fetch_ahead(
         fetched = filterbank.fetch(run.start * rows, run.stop * rows, start, stop, rooms[number % 2])
         return fetched, time.perf_counter() - began
 
-    yield from ahead(fetch, len(wanted))  # by one, as there are two rooms
+    yield from prefetch(fetch, len(wanted))  # by one, as there are two rooms
     _SPARE_ROOMS.extend(rooms)
 
 

@@ -285,7 +285,7 @@ class Corpus:
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
         manifest = self._corpus.manifest
         return {
-            "windows": sum(entry.windows_seen for entry in manifest.sources.values()),
+            "windows": manifest.windows_seen,
             "vectors": vectors_held(manifest, encoder_key).total(),
             "searched": findable,
             "sources": len(manifest.sources),

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.errors import QueryError
-from pipeline.filterbank.identity import TELESCOPES
 from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Header
 from pipeline.search.frequency_range import SLACK, first_channels
@@ -178,17 +177,13 @@ def _is_named(pattern: str, source_id: str, entry: SourceEntry) -> bool:
         or fnmatchcase(path, f"*/{pattern}") for path in paths)
 
 
-def _telescope(header: Header) -> str:
-    return TELESCOPES.get(header.telescope_id, f"T{header.telescope_id}")
-
-
 _IS_TRUE: Mapping[str, Callable[[Any, str, SourceEntry], bool]] = {
     "only_mhz": lambda range_, _, entry: _meets(range_, entry.header),
     "only_file": _is_named,
     "not_file": _is_named,
     "only_target": lambda name, _, entry: fnmatchcase(entry.header.source_name.strip().lower(), name.strip().lower()),
     "only_telescope": lambda name, _, entry: name.upper() in (
-        _telescope(entry.header), str(entry.header.telescope_id)),
+        entry.header.telescope, str(entry.header.telescope_id)),
     "after_mjd": lambda mjd, _, entry: mjd <= entry.header.mjd_at(entry.header.duration_s),
     "before_mjd": lambda mjd, _, entry: entry.header.tstart_mjd < mjd,
 }
@@ -206,7 +201,7 @@ def _there_is(name: str, manifest: Manifest) -> str:
         targets = sorted({header.source_name.strip() for header in headers})
         return f"no source has this target; observed are {listed(map(repr, targets))}"
     if name == "only_telescope":
-        telescopes = sorted({f"{_telescope(header)} ({header.telescope_id})" for header in headers})
+        telescopes = sorted({f"{header.telescope} ({header.telescope_id})" for header in headers})
         return f"no source is of this telescope; there are {listed(telescopes)}"
     if name.endswith("_mjd"):
         first = min((header.tstart_mjd for header in headers), default=math.nan)

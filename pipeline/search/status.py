@@ -64,8 +64,7 @@ class CorpusStatus:
 def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
     """Count what a generation holds, and what the folder takes on disk; ``encoder`` is what a search compares by."""
     sources, files = manifest.sources.values(), manifest.files.values()
-    keys = sorted({*manifest.encoders, *(key for source in sources for key in source.vectors)})
-    vectors = {key: sum(source.vectors.get(key, 0) for source in sources) for key in keys}
+    vectors = manifest.vector_counts()
     return CorpusStatus(
         corpus=str(root),
         generation=manifest.generation,
@@ -73,12 +72,12 @@ def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
         resolutions=_counted(source.resolution for source in sources),
         files=_counted(file.status for file in files),
         reasons=_counted(str(file.reason) for file in files if file.reason is not None),
-        windows_seen=sum(source.windows_seen for source in sources),
-        windows_kept=sum(source.windows_kept for source in sources),
+        windows_seen=manifest.windows_seen,
+        windows_kept=manifest.windows_kept,
         vectors=vectors,
         encoder=encoder,
-        sources_embedded={key: sum(key in source.vectors for source in sources) for key in keys},
-        windows_lacking={key: sum(s.windows_kept for s in sources if key not in s.vectors) for key in keys},
+        sources_embedded={key: sum(key in source.vectors for source in sources) for key in vectors},
+        windows_lacking={key: sum(s.windows_kept for s in sources if key not in s.vectors) for key in vectors},
         index={key: _index_status(manifest, key, count) for key, count in vectors.items()},
         size_bytes=sum(_size(Path(folder, name)) for folder, _, names in os.walk(root) for name in names),
     )

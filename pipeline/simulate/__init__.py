@@ -1,4 +1,4 @@
-"""Simulated data: noise, instrument, signals, windows, files, and the demo's small archive."""
+"""Simulated data: noise, instrument, signals, windows, files, and the small archive of the demo."""
 
 from pipeline.simulate.demo import demo_corpus
 from pipeline.simulate.draw import Footprint, add_signal

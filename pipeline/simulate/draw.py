@@ -1,4 +1,4 @@
-"""How a signal is added to the power of a filterbank, in units of the noise: a bin of pure noise has mean 1."""
+"""Adding signals to the power of a filterbank. Power is in units of the noise: a bin of pure noise has mean 1."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pipeline.simulate.signals import FWHM_PER_SIGMA, Axes, Signal
 from pipeline.support.compiled import njit
 
-_VISIBLE = 0.1  # share of its brightest bin from which on a signal counts as present, for the truth table
+_FOOTPRINT_LEVEL = 0.1  # a signal's footprint is where it reaches this share of its brightest bin
 _PROFILES = {"box": 0, "gaussian": 1, "lorentzian": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """The bins of an array in which a signal reaches a tenth of its brightest one."""
+    """Range of bins in an array in which a signal reaches a tenth of its brightest bin."""
 
     spectrum_start: int
     spectrum_stop: int
@@ -25,7 +25,7 @@ class Footprint:
     channel_stop: int
 
     def __or__(self, other: Footprint) -> Footprint:
-        """Smallest footprint that holds both."""
+        """Return the smallest footprint that contains both."""
         return Footprint(
             min(self.spectrum_start, other.spectrum_start),
             max(self.spectrum_stop, other.spectrum_stop),
@@ -34,7 +34,7 @@ class Footprint:
         )
 
     def shifted(self, channels: int) -> Footprint:
-        """Footprint as seen from ``channels`` further down."""
+        """Return the footprint moved up by ``channels``."""
         start, stop = self.channel_start + channels, self.channel_stop + channels
         return Footprint(self.spectrum_start, self.spectrum_stop, start, stop)
 
@@ -49,25 +49,30 @@ def add_signal(
     t_s: float = 0.0,
     circular: bool = False,
 ) -> Footprint | None:
-    """Add a signal in place, touching only the channels it reaches.
+    """Add a signal to an array in place. Only the channels that it reaches are changed.
 
     Parameters
     ----------
     power : (spectra, channels) float32
         Noise of mean 1 (see :func:`~pipeline.simulate.noise`), ascending frequency.
+    signal : Signal
+        The signal to add.
+    axes : Axes
+        Resolution of the array.
     channel : float
-        Where the lowest line is at ``t_s``: bin k covers k to k + 1. What falls outside is cut off.
-    t_s : float
-        The signal's zero of time, in seconds after the array's first spectrum.
+        Position of the lowest line at ``t_s``; bin k covers k to k + 1.
     rng : Generator
-        A coherent signal beats against the noise: an excess e adds 2e/N to a bin's variance.
+        Draws scintillation, random hops, and the beat of the signal against the noise: an excess e of a coherent signal
+        adds 2e/N to a bin's variance, where N is ``axes.noise_spectra``.
+    t_s : float
+        Time 0 of the signal, in seconds after the start of the array's first spectrum.
     circular : bool
-        What falls outside comes in again at the other end.
+        True: parts of the signal beyond one end of the band are added at the other end. False: they are cut off.
 
     Returns
     -------
     Footprint or None
-        What the signal covers of the array; None where it misses it.
+        Part of the array that the signal covers; None if it lies outside.
     """
     spectra, channels = power.shape
     low, high = np.array(signal.extent_hz(-t_s, spectra * axes.tsamp_s - t_s)) / axes.channel_width_hz + channel
@@ -79,7 +84,7 @@ def add_signal(
         return None
     image *= np.float32(signal.snr * axes.sigma / peak)
     if circular:
-        image = _wrapped(first, image, channels)
+        image = _fold(first, image, channels)
         first = 0
     start, stop = max(first, 0), min(first + image.shape[1], channels)
     if start >= stop:
@@ -88,7 +93,7 @@ def add_signal(
     beat = np.sqrt(excess * np.float32(2 / axes.noise_spectra)) * rng.standard_normal(excess.shape)
     target = power[:, start:stop]
     target[:] = np.maximum(target + excess + beat, 0.01 * target)  # power stays positive
-    seen = excess >= _VISIBLE * signal.snr * axes.sigma
+    seen = excess >= _FOOTPRINT_LEVEL * signal.snr * axes.sigma
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if rows.size == 0:
         return None
@@ -98,11 +103,19 @@ def add_signal(
 def _draw(
     signal: Signal, axes: Axes, spectra: int, channel: float, t_s: float, rng: np.random.Generator
 ) -> tuple[int, NDArray[np.float32]]:
-    """Draw every line whole: (first channel, brightness (spectra, channels from it on))."""
+    """Draw all lines without cutting them off.
+
+    Returns
+    -------
+    first : int
+        Channel of the array at which the image begins; may be negative.
+    image : (spectra, channels) float32
+        Brightness.
+    """
     ends_s = np.array([-t_s, spectra * axes.tsamp_s - t_s])
     slope = np.abs(signal.drift_hz_per_s + signal.curvature_hz_per_s2 * ends_s).max() + signal.path.fastest_hz_per_s
     slope += abs(signal.fan_hz_per_s) * (len(signal.amplitudes) - 1)
-    # moments closer than half a channel, lest a fast line fall apart into dots
+    # a line moves less than half a channel from one moment to the next, so that a fast line has no gaps
     unchanging = signal.envelope.kind == "steady" and signal.path.kind == "straight"
     moments = max(1 if unchanging else 8, math.ceil(2 * slope * axes.tsamp_s / axes.channel_width_hz))
     times_s = (np.arange(spectra * moments) + 0.5) * (axes.tsamp_s / moments) - t_s
@@ -112,7 +125,7 @@ def _draw(
     fans = [k * signal.fan_hz_per_s / axes.channel_width_hz * times_s for k in lines]
     centres = np.stack([track + offset / axes.channel_width_hz + fan
                         for offset, fan in zip(signal.offsets_hz(), fans, strict=True)])
-    brightness = _brightness(signal, times_s, rng)
+    brightness = _line_brightness(signal, times_s, rng)
     reach = signal.reach_per_width * widths
     first = math.floor((centres - reach).min())
     image = np.zeros((spectra, math.ceil((centres + reach).max()) - first), np.float32)
@@ -121,8 +134,8 @@ def _draw(
     return first, image
 
 
-def _brightness(signal: Signal, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Brightness (lines, times) of each line."""
+def _line_brightness(signal: Signal, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return the brightness (lines, times) of each line; (lines, 1) × (times,) broadcast."""
     amplitudes = np.array(signal.amplitudes)[:, None]
     if signal.stagger_s == 0:
         return amplitudes * signal.envelope.at(times_s, rng)
@@ -130,8 +143,8 @@ def _brightness(signal: Signal, times_s: NDArray[np.float64], rng: np.random.Gen
                                   for k in range(len(amplitudes))])
 
 
-def _wrapped(first: int, image: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """Fold an image that begins at channel ``first`` into ``channels`` channels."""
+def _fold(first: int, image: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Fold an image that begins at channel ``first`` into ``channels`` channels, as a circle."""
     before = first % channels
     padded = np.pad(image, ((0, 0), (before, -(before + image.shape[1]) % channels)))
     return np.ascontiguousarray(padded.reshape(len(image), -1, channels).sum(axis=1))
@@ -139,7 +152,10 @@ def _wrapped(first: int, image: NDArray[np.float32], channels: int) -> NDArray[n
 
 @njit(cache=True, nogil=True)
 def _draw_lines(image, centres, brightness, scales, reaches, moments, profile):  # type: ignore[no-untyped-def]
-    """Add to each row what its moments leave in its channels: differences of the profile's integral at their edges."""
+    """Add the power of each line at each moment to the row of that moment.
+
+    A channel receives the integral of the line's profile between the edges of the channel.
+    """
     for line in range(centres.shape[0]):
         for moment in range(centres.shape[1]):
             bright = brightness[line, moment] / moments
@@ -148,17 +164,17 @@ def _draw_lines(image, centres, brightness, scales, reaches, moments, profile): 
             row, centre, scale = moment // moments, centres[line, moment], scales[moment]
             low = max(math.floor(centre - reaches[moment]), 0)
             high = min(math.ceil(centre + reaches[moment]), image.shape[1])
-            below = _integral((low - centre) / scale, profile)
+            below = _integrate_profile((low - centre) / scale, profile)
             for channel in range(low, high):
-                above = _integral((channel + 1 - centre) / scale, profile)
-                # peak brightness of a line does not depend on its width: its integral grows with it
+                above = _integrate_profile((channel + 1 - centre) / scale, profile)
+                # the factor scale makes the peak brightness of a line independent of its width
                 image[row, channel] += bright * scale * (above - below)
                 below = above
 
 
 @njit(cache=True, nogil=True)
-def _integral(x, profile):  # type: ignore[no-untyped-def]
-    """Integral up to ``x`` of a profile of height 1: box from -1 to 1, gaussian of sigma 1, lorentzian 1/(1 + x²)."""
+def _integrate_profile(x, profile):  # type: ignore[no-untyped-def]
+    """Integrate a profile of height 1 up to ``x``: box from -1 to 1, gaussian of sigma 1, lorentzian 1/(1 + x²)."""
     if profile == 0:
         return min(max(x, -1.0), 1.0)
     if profile == 1:

@@ -1,4 +1,4 @@
-"""Kinds of signals as they occur in the field, by name, and their brothers."""
+"""Named kinds of signals, like those in real data, and random variants of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KINDS = (
 )
 
 FAMILIES: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in _KINDS})
-"""Clearly different kinds, each small enough to lie whole in a window of the fine product."""
+"""Name → signal: clearly different kinds. Each is small enough to fit into a window of the fine product."""
 
 
 UNSEEN: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in (
@@ -50,16 +50,23 @@ UNSEEN: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal 
     Signal("overtones", width_hz=3, spacing_hz=18, stretch=0.6, amplitudes=(1, 0.9, 0.8, 0.7, 0.6)),
     Signal("two-bursts", width_hz=40, envelope=Envelope("dashes", 36.6, dashes=(1, 0, 0, 0, 1, 1, 0, 0))),
 )})
-"""Kinds made of what :func:`~pipeline.simulate.random_signal` never draws: training does not see them."""
+"""Name → signal: kinds that :func:`~pipeline.simulate.random_signal` does not draw, so training never sees them."""
 
 
 def family(name: str, also: Sequence[str] = ()) -> Signal:
-    """Look up a family of either kind.
+    """Look up a family in :data:`FAMILIES` and :data:`UNSEEN`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the family.
+    also : sequence of str
+        Further names that the caller accepts, for the error message.
 
     Raises
     ------
     ConfigError
-        There is none of that name; the message lists those there are, and what ``also`` the caller takes.
+        There is no family of that name; the message lists the valid names.
     """
     for known in (FAMILIES, UNSEEN):
         if name in known:
@@ -68,7 +75,18 @@ def family(name: str, also: Sequence[str] = ()) -> Signal:
 
 
 def vary(rng: np.random.Generator, signal: Signal, snr: tuple[float, float] = (6.0, 60.0), by: float = 0.1) -> Signal:
-    """Draw a brother: strength log-uniform within ``snr``; drift, curvature, width within ``by``; any phase."""
+    """Draw a random variant of a signal: a member of the same family.
+
+    Parameters
+    ----------
+    rng : Generator
+    signal : Signal
+        The signal to vary.
+    snr : (float, float)
+        Range of the strength, in sigmas of the brightest bin; log-uniform.
+    by : float
+        Drift, curvature and width are multiplied by factors from 1 − ``by`` to 1 + ``by``. The phases are random.
+    """
     drift, curvature, width = rng.uniform(1 - by, 1 + by, 3)
     return replace(
         any_phase(rng, signal),
@@ -80,7 +98,7 @@ def vary(rng: np.random.Generator, signal: Signal, snr: tuple[float, float] = (6
 
 
 def any_phase(rng: np.random.Generator, signal: Signal) -> Signal:
-    """Draw how far into their periods the envelope and the path are."""
+    """Draw random phases of the envelope and of the path, as far as they are periodic."""
     envelope, path = signal.envelope, signal.path
     if envelope.is_periodic:
         whole_s = envelope.period_s * max(len(envelope.dashes), 1)
@@ -91,5 +109,5 @@ def any_phase(rng: np.random.Generator, signal: Signal) -> Signal:
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """Draw a number whose logarithm is uniform."""
+    """Draw a number between ``low`` and ``high`` whose logarithm is uniformly distributed."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))

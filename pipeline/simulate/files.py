@@ -1,4 +1,4 @@
-"""Whole filterbank files with known signals in them."""
+"""Simulation of filterbank files with known signals."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from pipeline.filterbank import FilterbankWriter
 from pipeline.model import SECONDS_PER_DAY, Header, WindowGrid
 from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
-from pipeline.simulate.instrument import GREEN_BANK, Instrument, keep_mantissa, noise
+from pipeline.simulate.instrument import GREEN_BANK, Instrument, noise, round_mantissa
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 from pipeline.simulate.windows import FINE_GRID, place_in_window
 
 COARSE_WIDTH = 2**20
-"""Fine channels a coarse channel of the fine product."""
+"""Number of fine channels per coarse channel of the fine product."""
 
 RANDOM = "random"
-_SLOT_WINDOWS = 4  # a scattered signal keeps this many windows for itself
+"""Name of a family whose every member is another random signal."""
+_WINDOWS_PER_SLOT = 4  # no other signal is put into these windows
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A signal and where in a file it is."""
+    """A signal and its position in a file."""
 
     signal: Signal
     f_mhz: float
-    """Frequency of its lowest line at ``t_s``."""
+    """Frequency of the lowest line at ``t_s``."""
     t_s: float = 0.0
-    """Its zero of time, in seconds after the first spectrum."""
+    """Time 0 of the signal, in seconds after the start of the first spectrum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What became of a placed signal: the bins in which it reaches a tenth of its brightest one."""
+    """The bins that a placed signal covers: where it reaches a tenth of its brightest bin. Stops are exclusive."""
 
     placed: Placed
     channel_start: int
-    """Ascending fine channel."""
+    """Fine channel, counted in ascending frequency."""
     channel_stop: int
     spectrum_start: int
     spectrum_stop: int
@@ -68,16 +69,28 @@ def fine_header(
     second: int = 10_000,
     axes: Axes = FINE,
 ) -> Header:
-    """Header of a file of the fine product, by default one coarse channel of Green Bank's L band.
+    """Make the header of a file of the fine product; by default, one coarse channel of Green Bank's L band.
 
     Parameters
     ----------
+    coarse_channels : int
+        Number of coarse channels.
+    coarse_width : int
+        Fine channels per coarse channel.
+    nsamples : int
+        Number of spectra.
     f_min_mhz : float
         Lower edge of the lowest channel.
     ascending : bool
-        Sign of ``foff``: Breakthrough Listen's files run down in frequency.
+        True for a positive ``foff``. Files of Breakthrough Listen have a negative one.
+    telescope_id : int
+        SIGPROC's number of the telescope; 6 is Green Bank.
+    source_name : str
+        Name of the target.
     mjd, second : int
         UTC day and second of the first spectrum.
+    axes : Axes
+        Resolution of the product.
     """
     nchans = coarse_channels * coarse_width
     width_mhz = axes.channel_width_hz * 1e-6
@@ -110,23 +123,41 @@ def scatter(
     coarse_width: int = COARSE_WIDTH,
     grid: WindowGrid = FINE_GRID,
 ) -> list[Placed]:
-    """Draw ``count`` signals over a file, the families in turn, each within one window of the grid.
+    """Place ``count`` signals at random in a file, each within one window of the grid.
 
-    The family :data:`RANDOM` is another random signal each time, as training sees them.
+    Signals are at least three windows apart, and avoid DC bins and the edges of coarse channels. In a file of several
+    time blocks, signals other than bursts continue before and after their window.
 
-    They keep three windows' distance from one another, and clear of coarse-channel edges and DC bins. In a
-    file of several time blocks all but bursts go on before and after their window.
+    Parameters
+    ----------
+    rng : Generator
+    header : Header
+        Header of the file.
+    count : int
+        Number of signals.
+    families : sequence of str
+        Families to take in turn. :data:`RANDOM` stands for another random signal each time, drawn as for training.
+    snr : (float, float)
+        Range of the strength, in sigmas of the brightest bin.
+    coarse_width : int
+        Fine channels per coarse channel.
+    grid : WindowGrid
+        Shape of the windows.
+
+    Returns
+    -------
+    list of Placed
 
     Raises
     ------
     ConfigError
-        Where the file has no room for so many.
+        The file has room for fewer signals, or a family does not exist.
     """
     axes = Axes.of(header)
     kinds = [None if name == RANDOM else family(name, also=[RANDOM]) for name in families]
     slots = _free_slots(header, coarse_width, grid)
     if count > len(slots):
-        raise ConfigError(f"{count} signals do not fit a file that has room for {len(slots)}; ask for fewer")
+        raise ConfigError(f"{count} signals do not fit into a file that has room for {len(slots)}; ask for fewer")
     placed = []
     for i, slot in enumerate(rng.choice(len(slots), count, replace=False)):
         block, channel = slots[slot]
@@ -151,29 +182,37 @@ def simulate_file(
     instrument: Instrument = GREEN_BANK,
     seed: int = 0,
 ) -> list[Truth]:
-    """Write a file of noise, instrument and signals, one coarse channel after the other.
+    """Write a file of noise and signals, seen through an instrument, one coarse channel after the other.
 
-    Memory is bounded by one coarse channel of all spectra. The same arguments give the same samples.
+    At most one coarse channel (all spectra) is in memory. The same arguments give the same samples.
 
     Parameters
     ----------
     path : path
-        ``.h5`` or ``.fil``.
+        Path of the file to write, ``.h5`` or ``.fil``.
     header : Header
-        As of :func:`fine_header`; its band is cut into coarse channels of ``coarse_width``.
+        Header of the file, for example from :func:`fine_header`.
+    placed : sequence of Placed
+        Signals to add.
+    coarse_width : int
+        Fine channels per coarse channel.
+    instrument : Instrument
+        The receiver's properties.
+    seed : int
+        Seed of the noise.
 
     Returns
     -------
     list of Truth
-        One for each placed signal that lies in the band, in the order given.
+        One for each placed signal that lies in the band, in the order of ``placed``.
 
     Raises
     ------
     ConfigError
-        Where the band is not a whole number of coarse channels.
+        The number of channels is not a multiple of ``coarse_width``.
     """
     if header.nchans % coarse_width:
-        raise ConfigError(f"{header.nchans} channels are no multiple of the coarse width {coarse_width}")
+        raise ConfigError(f"{header.nchans} channels are not a multiple of the coarse width {coarse_width}")
     gains = instrument.row_gains(np.random.default_rng([seed, 0]), header.nsamples)
     footprints: list[Footprint | None] = [None] * len(placed)
     with FilterbankWriter(Path(path), header, chunk=(1, min(coarse_width, COARSE_WIDTH))) as writer:
@@ -182,19 +221,19 @@ def simulate_file(
             start = i * coarse_width
             power = noise(rng, (header.nsamples, coarse_width), Axes.of(header))
             _add_signals(power, placed, footprints, header, start, rng)
-            _through_instrument(power, instrument, gains, ascending=header.foff_mhz > 0)
+            _apply_instrument(power, instrument, gains, ascending=header.foff_mhz > 0)
             writer.write(0, start, power)
     pairs = zip(placed, footprints, strict=True)
-    return [_truth(header, one, seen) for one, seen in pairs if seen is not None]
+    return [_make_truth(header, one, seen) for one, seen in pairs if seen is not None]
 
 
 def _free_slots(header: Header, coarse_width: int, grid: WindowGrid) -> list[tuple[int, int]]:
-    """(time block, first channel) of windows that signals may be put in."""
+    """List the windows into which signals may be placed, as (time block, first channel)."""
     slots = []
     margin = coarse_width // 32
     for block in range(header.nsamples // grid.integrations):
         for low in range(0, header.nchans, coarse_width):
-            for offset in range(0, coarse_width - grid.channels + 1, _SLOT_WINDOWS * grid.step):
+            for offset in range(0, coarse_width - grid.channels + 1, _WINDOWS_PER_SLOT * grid.step):
                 inside = margin <= offset < coarse_width - margin - grid.channels
                 if inside and abs(offset + grid.channels // 2 - coarse_width // 2) > 2 * grid.channels:
                     slots.append((block, low + offset))
@@ -209,7 +248,7 @@ def _add_signals(
     start: int,
     rng: np.random.Generator,
 ) -> None:
-    """Add to the coarse channel that begins at ``start`` what of the signals lies in it, and note where."""
+    """Add all signals to the coarse channel that begins at channel ``start``, and extend their ``footprints``."""
     axes = Axes.of(header)
     for k, one in enumerate(placed):
         channel = header.channel_at(one.f_mhz) - start
@@ -221,19 +260,19 @@ def _add_signals(
         footprints[k] = seen if before is None else before | seen
 
 
-def _through_instrument(
+def _apply_instrument(
     power: NDArray[np.float32], instrument: Instrument, gains: NDArray[np.float32], *, ascending: bool
 ) -> None:
-    """Give mean-1 power of one coarse channel its DC spike, band shape, row gains and level, in place."""
+    """Apply DC spike, band shape, row gains and level to the mean-1 power of one coarse channel, in place."""
     width = power.shape[1]
     if instrument.dc_spike > 0:
         power[:, width // 2 if ascending else width - 1 - width // 2] *= 1 + instrument.dc_spike
     power *= instrument.band_shape(width) * np.float32(instrument.level)
     power *= gains[:, None]
-    keep_mantissa(power, instrument.mantissa_bits)
+    round_mantissa(power, instrument.mantissa_bits)
 
 
-def _truth(header: Header, placed: Placed, seen: Footprint) -> Truth:
+def _make_truth(header: Header, placed: Placed, seen: Footprint) -> Truth:
     return Truth(
         placed,
         seen.channel_start,

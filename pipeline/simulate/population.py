@@ -1,6 +1,6 @@
-"""The sky as the encoder is taught it: random signals, and others that differ from one in a single respect.
+"""Random signals for training, and siblings that differ from a signal in a single property.
 
-The parameters are those of signals that fit a window of the fine product (715 Hz × 292 s).
+The ranges of the parameters suit a window of the fine product (715 Hz × 292 s).
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from pipeline.simulate.families import log_uniform
 from pipeline.simulate.signals import Envelope, EnvelopeKind, Path, Signal
 
 _WINDOW_HZ, _WINDOW_S = 715.0, 292.0
-_ENVELOPES: dict[EnvelopeKind, float] = {
+_ENVELOPE_PROBABILITIES: dict[EnvelopeKind, float] = {
     "steady": 0.40, "pulsed": 0.24, "burst": 0.12, "scintillating": 0.12, "ramp": 0.06, "fade": 0.06,
 }
-SNR = (2.0, 300.0)
-"""Of the brightest bin: from barely visible to saturating."""
+SNR_RANGE = (2.0, 300.0)
+"""Range of the SNR of the brightest bin, from barely visible to saturated."""
 
 
 def random_signal(rng: np.random.Generator, name: str = "random") -> Signal:
-    """Draw a signal: how it moves, how it comes and goes, how wide it is, how many lines it has, how strong it is."""
+    """Draw a signal of random motion, envelope, width, number of lines and strength."""
     width_hz = log_uniform(rng, 60, 400) if rng.random() < 0.12 else log_uniform(rng, 2, 60)
     spacing_hz, amplitudes = _random_lines(rng, width_hz)
     signal = Signal(
         name,
-        snr=log_uniform(rng, *SNR),
+        snr=log_uniform(rng, *SNR_RANGE),
         width_hz=width_hz,
         profile="box" if rng.random() < 0.2 else "gaussian",
         spacing_hz=spacing_hz,
         amplitudes=amplitudes,
         envelope=_random_envelope(rng),
     )
-    signal = _with_random_motion(rng, signal)
+    signal = _add_random_motion(rng, signal)
     if len(amplitudes) > 1 and signal.envelope.kind in ("pulsed", "burst") and rng.random() < 0.3:
         whole_s = signal.envelope.period_s if signal.envelope.kind == "pulsed" else _WINDOW_S - signal.envelope.on_s
         return replace(signal, stagger_s=whole_s / len(amplitudes))
@@ -41,13 +41,13 @@ def random_signal(rng: np.random.Generator, name: str = "random") -> Signal:
 
 
 def sibling(rng: np.random.Generator, signal: Signal) -> Signal:
-    """Draw a signal that differs from ``signal`` in one respect that an astronomer would see."""
+    """Draw a signal that differs from ``signal`` in one visible property."""
     while True:
         match rng.integers(6):
             case 0 if signal.drift_hz_per_s and rng.random() < 0.3:
                 return replace(signal, drift_hz_per_s=-signal.drift_hz_per_s)
             case 0 | 1:
-                # brothers of a fast drifter differ by a tenth of its drift: a sibling differs by more than two of them
+                # variants of a signal differ by a tenth of its drift, so a sibling differs by a quarter at least
                 step = max(log_uniform(rng, 0.08, 1.2), 0.25 * abs(signal.drift_hz_per_s))
                 return replace(signal, drift_hz_per_s=signal.drift_hz_per_s + step * (1 if rng.random() < 0.5 else -1))
             case 2:
@@ -68,13 +68,13 @@ def sibling(rng: np.random.Generator, signal: Signal) -> Signal:
                 factor = factor if factor * total_hz < 600 else 1 / factor
                 return replace(signal, spacing_hz=signal.spacing_hz * factor)
             case 5:
-                moved = _with_random_motion(rng, replace(signal, path=Path(), curvature_hz_per_s2=0.0))
+                moved = _add_random_motion(rng, replace(signal, path=Path(), curvature_hz_per_s2=0.0))
                 if moved.path.kind != signal.path.kind:
                     return replace(moved, drift_hz_per_s=signal.drift_hz_per_s)
 
 
 def _random_envelope(rng: np.random.Generator) -> Envelope:
-    kind = rng.choice(list(_ENVELOPES), p=list(_ENVELOPES.values()))
+    kind = rng.choice(list(_ENVELOPE_PROBABILITIES), p=list(_ENVELOPE_PROBABILITIES.values()))
     match kind:
         case "pulsed":
             return Envelope("pulsed", log_uniform(rng, 38, 200), rng.uniform(0.2, 0.7))
@@ -88,7 +88,7 @@ def _random_envelope(rng: np.random.Generator) -> Envelope:
 
 
 def _random_lines(rng: np.random.Generator, width_hz: float) -> tuple[float, tuple[float, ...]]:
-    """Draw spacing and amplitudes: one line (half of the time), a comb, or a carrier between sidebands."""
+    """Draw spacing and amplitudes of one line (in half of the cases), a comb, or a carrier with sidebands."""
     closest_hz = max(2.0 * width_hz, 12.0)
     most = int(min(_WINDOW_HZ * 0.85 / closest_hz, 11)) + 1
     if most < 2 or rng.random() < 0.5:
@@ -104,14 +104,14 @@ def _random_lines(rng: np.random.Generator, width_hz: float) -> tuple[float, tup
     return log_uniform(rng, closest_hz, max(widest_hz, closest_hz * 1.01)), amplitudes
 
 
-def _with_random_motion(rng: np.random.Generator, signal: Signal) -> Signal:
-    """Give a signal its drift, and perhaps a curvature, a sinusoidal path or hops, as far as the window has room."""
+def _add_random_motion(rng: np.random.Generator, signal: Signal) -> Signal:
+    """Give a signal a drift, and in some cases a curvature, a sinusoidal path or hops, that the window has room for."""
     room_hz = max(_WINDOW_HZ - signal.spacing_hz * (len(signal.amplitudes) - 1) - signal.width_hz, 80)
     kind = rng.choice(["straight", "curved", "sinusoid", "hops"], p=[0.66, 0.12, 0.12, 0.10])
     drift = _random_drift(rng, room_hz)
     if kind == "curved":
         curvature = log_uniform(rng, 0.002, 0.03) * (1 if rng.random() < 0.5 else -1)
-        # half of them turn within the window
+        # in half of the cases, the line turns round within the window
         drift = -curvature * rng.uniform(0, _WINDOW_S) if rng.random() < 0.5 else drift
         return replace(signal, curvature_hz_per_s2=curvature, drift_hz_per_s=drift)
     drift = drift if rng.random() < 0.5 or kind == "straight" else 0.0
@@ -126,7 +126,7 @@ def _with_random_motion(rng: np.random.Generator, signal: Signal) -> Signal:
 
 
 def _random_drift(rng: np.random.Generator, room_hz: float) -> float:
-    """None (a quarter), gentle, or up to what crosses the room there is and a little more."""
+    """Draw a drift: 0 (a quarter), up to 0.5 Hz/s (a quarter), or up to a little more than crosses ``room_hz``."""
     which = rng.random()
     if which < 0.25:
         return 0.0

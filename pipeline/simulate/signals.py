@@ -1,7 +1,7 @@
-"""Signals: what one is, in Hz and seconds, wherever it is put.
+"""Descriptions of signals in Hz and seconds, independent of their position in a file.
 
-A signal's strength is counted in sigmas of the noise of one bin. How it is added to the power of a filterbank is
-:mod:`pipeline.simulate.draw`'s; the instrument (:mod:`pipeline.simulate.instrument`) comes on top.
+The strength of a signal is in sigmas of the noise of one bin. :mod:`pipeline.simulate.draw` adds signals to the power
+of a filterbank, and :mod:`pipeline.simulate.instrument` then applies the receiver.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ Profile = Literal["gaussian", "box", "lorentzian"]
 
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
 _GAUSSIAN_REACH = 3.0 / FWHM_PER_SIGMA
-_LORENTZIAN_REACH = 4.0  # 8 % of its power lies further out
+_LORENTZIAN_REACH = 4.0  # 8 % of the power lies beyond it
 
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """Resolution of a product, in Hz and seconds; the default is the fine product of Breakthrough Listen."""
+    """Resolution of a product in Hz and seconds. The default is the fine product of Breakthrough Listen."""
 
     channel_width_hz: float = 187.5e6 / 2**26
     tsamp_s: float = 18.253611008
 
     @classmethod
     def of(cls, header: Header) -> Axes:
-        """Resolution of a file."""
+        """Return the resolution of a file."""
         return cls(header.channel_width_mhz * 1e6, header.tsamp_s)
 
     @property
     def noise_spectra(self) -> float:
-        """Exponentials averaged in one bin of total power: spectra × two polarisations."""
+        """Number of exponential variables averaged in one bin of total power: spectra × two polarisations."""
         return 2 * self.tsamp_s * self.channel_width_hz
 
     @property
     def sigma(self) -> float:
-        """Spread of a bin of noise, in units of its mean."""
+        """Standard deviation of a bin of noise, in units of its mean."""
         return 1 / math.sqrt(self.noise_spectra)
 
 
@@ -53,18 +53,19 @@ FINE = Axes()
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Brightness against time, at least 0, counted from the signal's own zero of time."""
+    """Brightness as a function of time. Time is relative to the signal's time 0; brightness is not negative."""
 
     kind: EnvelopeKind = "steady"
     period_s: float = math.inf
-    """From pulse to pulse; of a ramp or fade, the time between nothing and full brightness; the time in which a
-    scintillating signal changes, or a decaying one falls to 1/e; the length of one dash."""
+    """Time scale in seconds. Pulsed: time from pulse to pulse. Ramp or fade: time between zero and full brightness.
+    Scintillating: time in which the brightness changes. Decay: time in which it falls to 1/e. Dashes: length of one
+    dash."""
     duty: float = 1.0
-    """Share of the period in which it is on."""
+    """Share of the period in which the signal is on."""
     phase_s: float = 0.0
-    """How far into its period a pulsed signal is at time 0."""
+    """Position within the period at time 0, in seconds."""
     dashes: tuple[int, ...] = ()
-    """On (1) or off (0), dash after dash, from the beginning again after the last."""
+    """Sequence of dashes, each on (1) or off (0). It repeats."""
 
     @property
     def on_s(self) -> float:
@@ -73,14 +74,19 @@ class Envelope:
 
     @property
     def is_periodic(self) -> bool:
-        """True where a shift by less than the period gives the same kind of signal."""
+        """True if the envelope repeats, so that any phase gives the same kind of signal."""
         return self.kind in ("pulsed", "dashes")
 
     def at(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
-        """Brightness at ``times_s``.
+        """Return the brightness at ``times_s``, of the same shape.
 
-        A burst is the first pulse alone, a ramp stays at 1 once it is there, a fade at 0. Scintillation is strong: its
-        brightness is exponentially distributed, drawn anew with each call from ``rng``.
+        A burst is a single pulse from time 0. A ramp stays at 1 after it has reached 1, and a fade at 0. Scintillation
+        is strong: the brightness is exponentially distributed. Each call draws it again from ``rng``.
+
+        Raises
+        ------
+        ValueError
+            The envelope scintillates and ``rng`` is None.
         """
         match self.kind:
             case "pulsed":
@@ -106,32 +112,41 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What a line does in frequency besides drifting, counted from the signal's own zero of time."""
+    """Motion of a line in frequency in addition to its drift. Time is relative to the signal's time 0."""
 
     kind: PathKind = "straight"
     reach_hz: float = 0.0
-    """Furthest from the drifting line: amplitude of a sinusoid or zigzag, height of a sawtooth, of one stair, of the
-    furthest hop."""
+    """Size of the motion in Hz. Sinusoid or zigzag: amplitude. Sawtooth: height. Stairs: height of one stair. Hops:
+    largest distance of a hop."""
     period_s: float = math.inf
-    """Of a sinusoid, zigzag or sawtooth; the time spent at one hop or stair; when a kinked line stops drifting."""
+    """Time scale in seconds. Sinusoid, zigzag or sawtooth: period. Hops or stairs: time at one frequency. Kink: time at
+    which the line stops drifting."""
     phase_s: float = 0.0
-    """How far into its period a periodic path is at time 0."""
+    """Position within the period at time 0, in seconds."""
     hops: tuple[float, ...] = ()
-    """Where it hops to, in units of ``reach_hz``, from the beginning again after the last; empty for random hops."""
+    """Sequence of frequencies of the hops, in units of ``reach_hz``. It repeats. Empty: random hops."""
 
     @property
     def is_periodic(self) -> bool:
-        """True where a shift by less than the period gives the same kind of signal."""
+        """True if the path repeats, so that any phase gives the same kind of signal."""
         return self.kind in ("sinusoid", "hops", "zigzag", "sawtooth")
 
     @property
     def fastest_hz_per_s(self) -> float:
-        """Steepest slope between its jumps."""
+        """Largest slope of the path between jumps."""
         per_period = {"sinusoid": 2 * math.pi, "zigzag": 4.0, "sawtooth": 1.0}.get(self.kind, 0.0)
         return per_period * abs(self.reach_hz) / self.period_s
 
     def at(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
-        """Frequency besides the drift at ``times_s``; random hops are drawn anew with each call from ``rng``."""
+        """Return the frequency relative to the drifting line at ``times_s``, in Hz, of the same shape.
+
+        Each call draws random hops again from ``rng``.
+
+        Raises
+        ------
+        ValueError
+            The hops are random and ``rng`` is None.
+        """
         turns = (times_s + self.phase_s) / self.period_s
         match self.kind:
             case "sinusoid":
@@ -155,11 +170,11 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One kind of signal, wherever it is put: a line, or a comb of them that moves together."""
+    """One kind of signal: a line, or a comb of lines that move together."""
 
     name: str
     snr: float = 20.0
-    """Excess of its brightest bin, in sigmas of one bin's noise, after drift has smeared it over channels."""
+    """Excess of the brightest bin in sigmas of one bin's noise, measured after the drift smears it over channels."""
     width_hz: float = 3.0
     """Full width at half maximum (gaussian, lorentzian) or full width (box), at time 0."""
     drift_hz_per_s: float = 0.0
@@ -169,40 +184,46 @@ class Signal:
     envelope: Envelope = Envelope()
     profile: Profile = "gaussian"
     broadening_hz_per_s: float = 0.0
-    """Growth of the width; it never falls below a tenth of what it is at time 0."""
+    """Growth of the width. The width is at least a tenth of its value at time 0."""
     spacing_hz: float = 0.0
-    """From line to line of a comb, or from carrier to sideband."""
+    """Distance between neighbouring lines of a comb, or between carrier and sideband."""
     amplitudes: tuple[float, ...] = (1.0,)
-    """Relative strength of the lines, from low frequency up; one for a single line."""
+    """Relative strength of each line, in ascending frequency; one number for a single line."""
     stretch: float = 0.0
     """Line k of a comb lies at spacing × (k + stretch × k²)."""
     fan_hz_per_s: float = 0.0
-    """Line k drifts k times this faster than line 0."""
+    """Difference in drift between neighbouring lines: line k drifts by k times this faster than line 0."""
     stagger_s: float = 0.0
-    """Line k comes and goes k times this later than line 0: 0 for all together."""
+    """Delay of the envelope between neighbouring lines: line k is k times this later than line 0."""
 
     def track_hz(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
-        """Frequency of the lowest line at ``times_s``, relative to where it is at time 0 but for its path."""
+        """Return the frequency of line 0 at ``times_s`` in Hz, of the same shape.
+
+        It is relative to the frequency at time 0 without the path. Each call draws random hops again from ``rng``.
+        """
         drifting_s = np.minimum(times_s, self.path.period_s) if self.path.kind == "kink" else times_s
         track: NDArray[np.float64] = drifting_s * (self.drift_hz_per_s + 0.5 * self.curvature_hz_per_s2 * drifting_s)
         return track if self.path.kind in ("straight", "kink") else track + self.path.at(times_s, rng)
 
     def offsets_hz(self) -> NDArray[np.float64]:
-        """Frequency of each line at time 0, relative to line 0."""
+        """Return the frequency of each line at time 0 in Hz, relative to line 0."""
         line = np.arange(len(self.amplitudes))
         return self.spacing_hz * (line + self.stretch * line**2)
 
     def widths_hz(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Width of its lines at ``times_s``."""
+        """Return the width of the lines at ``times_s`` in Hz, of the same shape."""
         return np.maximum(self.width_hz + self.broadening_hz_per_s * times_s, 0.1 * self.width_hz)
 
     @property
     def reach_per_width(self) -> float:
-        """How far a line extends to either side of its centre, in widths."""
+        """Extent of a line on each side of its centre, in units of its width."""
         return {"box": 0.5, "gaussian": _GAUSSIAN_REACH, "lorentzian": _LORENTZIAN_REACH}[self.profile]
 
     def extent_hz(self, start_s: float, stop_s: float) -> tuple[float, float]:
-        """Lowest and highest frequency it can touch between two times, relative to its lowest line at 0."""
+        """Return the lowest and highest frequency that the signal can reach between two times.
+
+        Both are in Hz, relative to line 0 at time 0. Random hops count with their largest distance.
+        """
         times_s = np.linspace(start_s, stop_s, 129)
         if self.path.kind == "hops":
             track = times_s * (self.drift_hz_per_s + 0.5 * self.curvature_hz_per_s2 * times_s)

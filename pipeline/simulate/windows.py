@@ -1,4 +1,4 @@
-"""Windows that hold a signal, or noise alone."""
+"""Simulation of windows that hold a signal, or noise only."""
 
 from __future__ import annotations
 
@@ -20,53 +20,60 @@ FINE_GRID = WindowGrid()
 NOISE = "noise"
 """Label of a window without a signal."""
 
-_AT_ONCE = 512  # windows of noise drawn together, to bound memory
+_NOISE_BATCH_WINDOWS = 512  # windows of noise drawn together; bounds memory
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What windows hold besides their signal: everything that similarity must not depend on.
-
-    Each is the share of windows it happens to, or a spread; the default is nothing at all.
-    """
+    """Disturbances of simulated windows, which similarity must not depend on. The default is none."""
 
     cut: float = 0.0
-    """Share of signals that the window's edge cuts: up to half of their extent lies outside."""
+    """Share of signals that an edge of the window cuts; up to half of their extent lies outside."""
     circular: float = 0.0
-    """Share of signals that lie anywhere and come in again at the other end."""
+    """Share of signals at any position; parts beyond one end of the window are added at the other end."""
     distractors: float = 0.0
-    """Share of windows with a second, unrelated signal of at most the same strength."""
+    """Share of windows with a second, unrelated signal that is at most as strong."""
     gained: float = 0.0
-    """Share of windows whose rows keep changes of gain."""
+    """Share of windows in which the gain changes from row to row."""
     gain_spread: float = 0.08
-    """Relative spread of those changes."""
+    """Relative spread of the gain in those windows."""
     sloped: float = 0.0
-    """Share of windows that keep a slope of the band."""
+    """Share of windows in which the band has a slope."""
     slope: float = 0.1
-    """Largest relative change of the band from the window's middle to its end."""
+    """Largest relative change of the band from the middle of such a window to its end."""
     regained: float = 0.0
-    """Share of windows whose rows have been divided by their own medians, as those that come without a band."""
+    """Share of windows whose rows are divided by their medians, as in windows that come without their band."""
 
 
 CLEAN = Scene()
+"""Windows without disturbances."""
 SKY = Scene(cut=0.12, circular=0.15, distractors=0.15, gained=0.4, sloped=0.33, regained=0.15)
-"""What windows from real files show; training sees this."""
+"""Disturbances as in windows of real files; used in training."""
 
 
 def place_in_window(
     rng: np.random.Generator, signal: Signal, axes: Axes, grid: WindowGrid = FINE_GRID, *, cut: bool = False
 ) -> tuple[float, float]:
-    """Draw where in a window a signal lies: anywhere that keeps it whole, or centred where it is larger.
+    """Draw the position of a signal in a window.
+
+    The whole signal lies inside. A signal larger than the window is centred.
 
     Parameters
     ----------
+    rng : Generator
+    signal : Signal
+        The signal to place.
+    axes : Axes
+        Resolution of the window.
+    grid : WindowGrid
+        Shape of the window.
     cut : bool
-        Let an edge of the window cut it instead, with at most half of its extent outside.
+        True: an edge of the window cuts the signal, and at most half of its extent lies outside.
 
     Returns
     -------
     channel, t_s : float
-        As :func:`add_signal` takes them, relative to the window.
+        Position relative to the window, as :func:`add_signal` takes it.
     """
     duration_s = grid.integrations * axes.tsamp_s
     t_s = 0.0
@@ -91,16 +98,28 @@ def simulate_power(
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.float32]:
-    """Simulate one window for each signal, at a random place; None gives noise alone.
+    """Simulate windows, each with one signal at a random position.
+
+    Parameters
+    ----------
+    rng : Generator
+    signals : sequence of Signal or None
+        Signal of each window; None for noise only.
+    axes : Axes
+        Resolution of the windows.
+    grid : WindowGrid
+        Shape of the windows.
+    scene : Scene
+        Disturbances.
 
     Returns
     -------
     (n, integrations, channels) float32
-        Power over baseline, ascending frequency.
+        Power relative to the baseline, ascending frequency.
     """
     power = np.empty((len(signals), grid.integrations, grid.channels), np.float32)
-    for start in range(0, len(signals), _AT_ONCE):
-        part = power[start : start + _AT_ONCE]
+    for start in range(0, len(signals), _NOISE_BATCH_WINDOWS):
+        part = power[start : start + _NOISE_BATCH_WINDOWS]
         part[:] = noise(rng, part.shape, axes)
     for window, signal in zip(power, signals, strict=True):
         if signal is None:
@@ -114,12 +133,15 @@ def simulate_power(
             other = vary(rng, random_signal(rng), (0.2 * signal.snr, signal.snr))
             channel, t_s = place_in_window(rng, other, axes, grid)
             add_signal(window, other, axes=axes, channel=channel, t_s=t_s, rng=rng)
-    _see_through(rng, power, scene)
+    _add_instrument_residuals(rng, power, scene)
     return power
 
 
-def _see_through(rng: np.random.Generator, power: NDArray[np.float32], scene: Scene) -> None:
-    """Leave in windows what flattening a file leaves: gains of rows, a slope; or divide rows by their medians."""
+def _add_instrument_residuals(rng: np.random.Generator, power: NDArray[np.float32], scene: Scene) -> None:
+    """Apply to windows, in place, what flattening a file leaves of the instrument.
+
+    These are gains of rows and a slope of the band. In some windows, rows are then divided by their medians.
+    """
     n, rows, channels = power.shape
     gained, sloped, regained = (rng.random((3, n)) < [[scene.gained], [scene.sloped], [scene.regained]])
     if gained.any():
@@ -142,14 +164,21 @@ def simulate_windows(
     gain_spread: float = 0.0,
     scene: Scene = CLEAN,
 ) -> NDArray[np.float32]:
-    """Simulate one window for each signal in a file's units; as :func:`simulate_power`.
+    """Simulate windows in the units of a file, each with one signal at a random position.
 
     Parameters
     ----------
+    rng, signals, axes, grid, scene
+        As for :func:`simulate_power`.
     level : float
-        Counts of the noise.
+        Mean of the noise in counts.
     gain_spread : float
-        Relative spread of whole-row gain changes, in every window.
+        Relative spread of the gain from row to row, in every window.
+
+    Returns
+    -------
+    (n, integrations, channels) float32
+        Power in counts, ascending frequency.
     """
     power = simulate_power(rng, signals, axes=axes, grid=grid, scene=scene)
     gains = level * np.maximum(1 + gain_spread * rng.standard_normal(power.shape[:2]), 0.2)
@@ -165,7 +194,17 @@ def simulate_cutouts(
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.uint8]:
-    """Simulate the cutouts (n, integrations, channels) that a scan stores, its baseline and spread being right."""
+    """Simulate cutouts as a scan with an exact baseline and noise spread would store them.
+
+    Parameters
+    ----------
+    rng, signals, axes, grid, scene
+        As for :func:`simulate_power`.
+
+    Returns
+    -------
+    (n, integrations, channels) uint8
+    """
     return quantise(simulate_power(rng, signals, axes=axes, grid=grid, scene=scene), axes.sigma)
 
 
@@ -177,13 +216,26 @@ def simulate_families(
     families: Sequence[str] = tuple(FAMILIES),
     snr: tuple[float, float] = (6.0, 60.0),
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Simulate a labelled set: ``per_family`` brothers of each family, then windows of noise.
+    """Simulate a labelled set: ``per_family`` variants of each family, then windows of noise.
+
+    Parameters
+    ----------
+    rng : Generator
+    per_family : int
+        Windows per family.
+    noise_windows : int
+        Windows of noise.
+    families : sequence of str
+        Names of the families.
+    snr : (float, float)
+        Range of the strength, in sigmas of the brightest bin.
 
     Returns
     -------
     power : (n, 16, 256) float32
+        Power in counts.
     labels : (n,) str
-        Family names; :data:`NOISE` for noise.
+        Family of each window; :data:`NOISE` for noise.
     """
     names = [name for name in families for _ in range(per_family)]
     signals: list[Signal | None] = [vary(rng, family(name), snr) for name in names]

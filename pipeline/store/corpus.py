@@ -49,14 +49,26 @@ class Recovered:
 class CorpusStore:
     """The door to a corpus folder. Reading needs no lock; :meth:`publish` takes it where it is not held."""
 
-    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, identity: Mapping[str, Any] | None) -> None:
         self.root = root
-        self.identity = identity
-        """What the corpus was made with, without the folder's own format number."""
+        self._identity = identity
         self._mutex = threading.RLock()
         self._lock_depth = 0
         self._lease: Lease | None = None
         self._current: tuple[str, Manifest] | None = None
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What the corpus was made with, without the folder's own format number.
+
+        Raises
+        ------
+        CorpusNotFound, CorpusDamaged, CorpusMismatch
+            The corpus was opened for repair, and its identity is missing, damaged or of a newer version.
+        """
+        if self._identity is None:
+            self._identity = read_identity(self.root)
+        return self._identity
 
     @staticmethod
     def refuse_foreign(root: Path) -> None:
@@ -108,6 +120,11 @@ class CorpusStore:
         """Open the corpus in ``root``; :class:`CorpusNotFound` if there is none."""
         root = Path(root)
         return cls(root, read_identity(root))
+
+    @classmethod
+    def for_repair(cls, root: str | Path) -> Self:
+        """Open a corpus whose identity may be lost: it is read when it is first asked for."""
+        return cls(Path(root), None)
 
     @classmethod
     def open_or_create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:

@@ -35,7 +35,7 @@ from pipeline.store.layout import (
 )
 from pipeline.store.safe_names import GENERATION, KEY, MENDED, NUMBER, PARTIAL, RUN, SEGMENT, SOURCE, TEMPORARY
 from pipeline.support.durable import make_folder
-from pipeline.support.safe_files import DEEPEST, is_own, link_message, move, refuse_link, remove_tree
+from pipeline.support.safe_files import MAX_FOLDER_DEPTH, is_own, link_message, move, refuse_link, remove_tree
 
 FOLDERS = (MANIFESTS, SOURCES, VECTORS, SEGMENTS, STAGING)
 """What a corpus consists of, even an empty one."""
@@ -117,7 +117,7 @@ def survey(root: Path, known: Collection[Path] = ()) -> Found:
     return Found(tuple(links), tuple(foreign))
 
 
-def inside(folder: Path, deepest: int = DEEPEST) -> Found:
+def inside(folder: Path, deepest: int = MAX_FOLDER_DEPTH) -> Found:
     """Look through the folder of one object."""
     links: list[Fault] = []
     foreign: list[Path] = []

@@ -1,1 +1,2 @@
-"""What any package may use: vector instructions, prefetching, durable writes, text. Import its modules by name."""
+"""Tools that any package may use: vector instructions, prefetching, durable writes, text. Import its modules by name.
+"""

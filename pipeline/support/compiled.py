@@ -1,12 +1,15 @@
-"""Compiled code is kept, and read again, only where nobody else can write.
+"""A safe place for compiled code: numba's cache is used only if nobody else can write to it.
 
-numba keeps what it compiles as pickles, and a pickle runs code as it is read. It takes the first folder that it can
-write, of ``NUMBA_CACHE_DIR`` (or ``__pycache__`` beside the source) and a folder in the user's cache. Here it also asks
-whether others can write it; then it takes the next, at last ``$XDG_CACHE_HOME/lookalike/numba`` (by default
-``~/.cache/lookalike/numba``), which only the user can enter. Where there is none, every process compiles anew.
+numba stores compiled functions as pickle files, and reading a pickle file can run any code. So another user who can
+write to the cache folder can run code as this user. numba itself takes the first folder that it can write to:
+``NUMBA_CACHE_DIR`` if it is set, else ``__pycache__`` beside the source, else a folder in the user's cache.
 
-That holds for all that is compiled in a process once this module is loaded, pynndescent's functions, too: whatever is
-compiled takes ``njit`` from here.
+This module adds one condition: no other user may be able to write to the folder. If others can, the next folder is
+tried. The last one is ``$XDG_CACHE_HOME/lookalike/numba`` (by default ``~/.cache/lookalike/numba``), which only this
+user can enter. If no folder is safe, every process compiles its functions again.
+
+Loading this module changes numba for the whole process, so the condition also holds for pynndescent's functions. Every
+module of this program takes ``njit`` from here, so that the change is made before anything is compiled.
 """
 
 from __future__ import annotations
@@ -21,64 +24,80 @@ from typing import Any
 from numba import njit
 from numba.core import caching
 
-from pipeline.support.private_paths import Exposure, exposures, make_closed_folder, of_files
+from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder
 
 __all__ = ["cache_folder", "njit", "refused_folders"]
 
 logger = logging.getLogger(__name__)
 
-_PICKLES = (".nbi", ".nbc")
-_CACHED = ("pipeline", "pynndescent")
-"""Packages whose functions are kept compiled."""
+_PICKLE_SUFFIXES = (".nbi", ".nbc")
+"""Suffixes of the pickle files in numba's cache."""
+_CACHED_PACKAGES = ("pipeline", "pynndescent")
+"""Packages whose compiled functions are stored in a cache."""
 _refused: dict[Path, tuple[Exposure, ...]] = {}
-"""Folders that would have been taken in this process, could others not write them: why they were not."""
+"""Folders that this process rejected because others can write to them, and the reasons."""
 
 
-@cache  # each function asks, and a verdict counts for the process
-def _is_own(folder: Path) -> bool:
-    """Tell whether nobody else can have written what a folder holds; make the folder where it is not there."""
+@cache  # every compiled function asks this, and one answer for each folder is enough for a process
+def _is_private(folder: Path) -> bool:
+    """Tell whether only this user and root can have written what is in ``folder``.
+
+    The folder is made if it does not exist.
+    """
     faults = exposures(folder)
     if not faults and not folder.is_dir():
         make_closed_folder(folder)
-        faults = exposures(folder)  # another may have been faster
-    faults = faults or of_files(folder, _PICKLES)
+        faults = exposures(folder)  # another process may have made the folder first
+    faults = faults or file_exposures(folder, _PICKLE_SUFFIXES)
     if faults:
         _refused[folder] = faults
-        logger.info("compiled code in %s is neither read nor kept: %s", folder, ", ".join(map(str, faults)))
+        logger.info("compiled code is neither read from nor stored in %s: %s", folder, ", ".join(map(str, faults)))
     return not faults
 
 
 def cache_folder() -> str:
-    """Return the folder in which this package's compiled code is kept; empty where there is none."""
+    """Return the folder that holds this package's compiled code, or an empty string if no folder is safe."""
     return str(caching.FunctionCache(cache_folder).cache_path or "")
 
 
 def refused_folders() -> dict[Path, tuple[Exposure, ...]]:
-    """Return the folders that this package or pynndescent would take, could others not write them: why they do not."""
-    for name in _CACHED:
+    """Return the cache folders that this package or pynndescent cannot use because others can write to them.
+
+    Returns
+    -------
+    dict of Path to tuple of Exposure
+        The reasons for each folder.
+    """
+    for name in _CACHED_PACKAGES:
         spec = find_spec(name)
         if spec is not None and spec.origin:
             any(locator.from_function(cache_folder, spec.origin) for locator in caching.CacheImpl._locator_classes)
     return dict(_refused)
 
 
-def _checked(locator: Any) -> Any:
-    """Return a locator that passes over a folder that others can write."""
+def _make_checked_locator(locator: Any) -> Any:
+    """Return a subclass of one of numba's cache locators that rejects a folder that others can write to."""
 
-    class Checked(locator):  # type: ignore[misc]  # numba has no types
+    class CheckedLocator(locator):  # type: ignore[misc]  # numba has no types
         def ensure_cache_path(self) -> None:
             folder = Path(self.get_cache_path())
-            if not _is_own(folder):
-                raise PermissionError(f"{folder}: others can write it")  # numba then asks the next locator
+            if not _is_private(folder):
+                raise PermissionError(f"{folder}: others can write to it")  # numba then asks the next locator
             super().ensure_cache_path()
 
-    return Checked
+    return CheckedLocator
 
 
-def _last_resort(of_user: Any) -> Any:
-    """Make a checked locator of one for a folder of the user: of a folder that only the user can enter."""
+def _make_private_locator(of_user: Any) -> Any:
+    """Return a subclass of numba's user-wide locator that uses a folder which only this user can enter.
 
-    class OwnFolder(of_user):  # type: ignore[misc]  # numba has no types
+    Parameters
+    ----------
+    of_user : type
+        numba's locator for a folder of the user, already checked (:func:`_make_checked_locator`).
+    """
+
+    class PrivateFolderLocator(of_user):  # type: ignore[misc]  # numba has no types
         def __init__(self, py_func: Any, py_file: str) -> None:
             super().__init__(py_func, py_file)
             named = os.environ.get("XDG_CACHE_HOME", "")
@@ -91,42 +110,44 @@ def _last_resort(of_user: Any) -> Any:
                 make_closed_folder(self._own, 0o700)
             super().ensure_cache_path()
 
-    return OwnFolder
+    return PrivateFolderLocator
 
 
-def _check_all() -> None:
-    """Have numba ask, for every function that is decorated from now on in this process."""
-    found_by_numba = caching.CacheImpl.__init__
+def _install_checks() -> None:
+    """Make numba use checked locators for every function that is decorated from now on in this process."""
+    choose_locator = caching.CacheImpl.__init__
 
-    def found(self: Any, py_func: Any) -> None:
-        found_by_numba(self, py_func)
-        folder = Path(self._locator.get_cache_path())  # NUMBA_CACHE_LOCATOR_CLASSES may name locators of its own
-        if not _is_own(folder):
-            raise RuntimeError(f"{folder}: others can write it")
+    def choose_checked_locator(self: Any, py_func: Any) -> None:
+        choose_locator(self, py_func)
+        folder = Path(self._locator.get_cache_path())  # NUMBA_CACHE_LOCATOR_CLASSES may add other locators
+        if not _is_private(folder):
+            raise RuntimeError(f"{folder}: others can write to it")
 
-    def made(cls: Any, py_func: Any) -> Any:
+    def make_cache(cls: Any, py_func: Any) -> Any:
         try:
             cls._impl_class(py_func)
         except (RuntimeError, OSError) as error:
-            _tell_once(error)
+            _warn_once(error)
             return caching.NullCache()
         return object.__new__(cls)
 
-    of_user = getattr(caching, "UserWideCacheLocator", None) or caching._UserWideCacheLocator  # of older numba
-    locators = [_checked(locator) for locator in caching.CacheImpl._locator_classes]
-    caching.CacheImpl._locator_classes = [*locators, _last_resort(_checked(of_user))]
-    caching.CacheImpl.__init__ = found
-    caching.Cache.__new__ = made
+    of_user = getattr(caching, "UserWideCacheLocator", None) or caching._UserWideCacheLocator  # older numba
+    locators = [_make_checked_locator(locator) for locator in caching.CacheImpl._locator_classes]
+    caching.CacheImpl._locator_classes = [*locators, _make_private_locator(_make_checked_locator(of_user))]
+    caching.CacheImpl.__init__ = choose_checked_locator
+    caching.Cache.__new__ = make_cache
 
 
-_told: set[str] = set()
+_warnings_given: set[str] = set()
+"""Warnings that this process has logged."""
 
 
-def _tell_once(error: Exception) -> None:
-    if not _told:
-        _told.add(str(error))
-        logger.warning("compiled code cannot be kept, so each process takes a minute to compile: `lookalike doctor` "
-                       "says what to do (%s)", error)
+def _warn_once(error: Exception) -> None:
+    """Log that compiled code cannot be stored. Only the first call in a process does anything."""
+    if not _warnings_given:
+        _warnings_given.add(str(error))
+        logger.warning("compiled code cannot be kept, so each process spends a minute on compiling: "
+                       "`lookalike doctor` says what to do (%s)", error)
 
 
-_check_all()
+_install_checks()

@@ -1,4 +1,4 @@
-"""Writes that survive a power cut: a file or folder is under its final name whole, or not there at all."""
+"""Writes that survive a power cut: a file or folder either has its final name and is complete, or does not exist."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 TEMPORARY_SUFFIX = ".tmp"
+"""Suffix of a file that is still being written."""
 
 
 @contextmanager
 def atomic_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
-    """Open a binary file that appears as ``path``, whole, when the block ends without an error.
+    """Open a binary file that appears as ``path``, complete, when the block ends without an error.
 
     Parameters
     ----------
     path : Path
-        Final name; an existing file is replaced.
+        Final name. An existing file is replaced.
     flush : bool
-        Also force file and folder to disk. Not needed for files that a crash discards anyway.
+        Also force the file and its folder to disk. Files that are discarded after a crash do not need this.
+
+    Yields
+    ------
+    binary file
+        A temporary file in the same folder. It is deleted if the block raises an error.
     """
     temporary = path.with_name(f".{uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
@@ -43,25 +49,32 @@ def atomic_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
 
 
 def drop_temporary(path: Path) -> None:
-    """Delete a file that this process has made under a name of its own; what others may have made goes otherwise."""
+    """Delete a temporary file that this process made under a random name.
+
+    Only this process knows the name, so the file cannot be anyone else's. Use :mod:`pipeline.support.safe_files` to
+    delete files that others may have made.
+    """
     path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` durably; whoever reads sees the old bytes or the new ones."""
+    """Write ``content`` to ``path`` durably. Readers see either the old bytes or the new bytes, never a mixture."""
     with atomic_file(path) as file:
         file.write(content)
 
 
 def write_npy(file: BinaryIO, array: NDArray[Any]) -> None:
-    """Write an array as ``numpy.save`` does, whose error on a full disk does not say that it is full."""
+    """Write an array in the format of ``numpy.save``.
+
+    If the disk is full, the error says so. The error of ``numpy.save`` does not.
+    """
     array = np.ascontiguousarray(array)
     np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
     file.write(array.data)
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder`` and its missing parents, durably; one that exists is left alone."""
+    """Make ``folder`` and its missing parents, durably. Do nothing if it exists."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -70,12 +83,12 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in ``folder`` to disk."""
+    """Force the list of names in ``folder`` to disk."""
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
 def flush_tree(folder: Path) -> None:
-    """Force every file and folder below ``folder``, and itself, to disk, bottom up."""
+    """Force ``folder`` and every file and folder below it to disk, starting at the bottom."""
     for place, _, files in os.walk(folder, topdown=False):
         for name in files:
             _sync(Path(place, name), os.O_RDONLY)
@@ -83,12 +96,12 @@ def flush_tree(folder: Path) -> None:
 
 
 def publish_folder(staged: Path, final: Path) -> None:
-    """Flush the finished folder ``staged`` and rename it to ``final``.
+    """Force the finished folder ``staged`` to disk and rename it to ``final``.
 
     Raises
     ------
     FileExistsError
-        Another writer published ``final`` first; ``staged`` is left where it is.
+        Another writer has published ``final`` already. ``staged`` is left in place.
     """
     flush_tree(staged)
     try:

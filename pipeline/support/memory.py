@@ -1,4 +1,4 @@
-"""Memory that a process has freed, back to the system."""
+"""Returns freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from contextlib import suppress
 
 
 def give_back() -> None:
-    """Have the C library return what is free: glibc keeps the room of large tables, as a manifest's, for others."""
-    with suppress(AttributeError, OSError):  # other libraries have no such function
+    """Make the C library return its free memory to the operating system.
+
+    glibc keeps the memory of large freed tables, such as a manifest's, for later allocations of this process. Other
+    processes cannot use it until it is returned. Other C libraries have no such function; nothing happens there.
+    """
+    with suppress(AttributeError, OSError):  # C libraries other than glibc have no malloc_trim
         ctypes.CDLL(None).malloc_trim(0)

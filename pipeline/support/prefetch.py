@@ -1,4 +1,4 @@
-"""Work done in a thread while what it made before is used."""
+"""Prefetching: the next items are made in a thread while the current one is used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,18 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def ahead(make: Callable[[int], _T], count: int, depth: int = 1) -> Iterator[_T]:
-    """Yield ``make(i)`` of each i from 0, made in one thread, up to ``depth`` of them before they are asked for."""
+def prefetch(make: Callable[[int], _T], count: int, depth: int = 1) -> Iterator[_T]:
+    """Yield ``make(0)``, ``make(1)``, … in order, computed in advance in one thread.
+
+    Parameters
+    ----------
+    make : callable
+        Takes an index and returns the item. An error that it raises is raised again when its item is due.
+    count : int
+        Number of items.
+    depth : int
+        Maximum number of items that are computed before they are asked for.
+    """
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(make, i) for i in range(min(depth, count))]
         for i in range(count):

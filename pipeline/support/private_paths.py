@@ -1,7 +1,9 @@
-"""Whether others can change what a path holds: a file that says what code runs must be this user's own, or root's.
+"""Checks whether other users can change what is at a path.
 
-Asked are owner and mode of the path and of every folder and link on the way to it. Whoever can write a folder can
-replace what is in it; in a sticky folder, such as ``/tmp``, nobody can replace what belongs to somebody else.
+A file that decides which code runs must be safe from others. This module looks at the owner and the mode of the path,
+and of every folder and symbolic link on the way to it. The owner must be this user or root. Nobody else may have
+permission to write, because whoever can write to a folder can replace what is in it. Folders with the sticky bit, such
+as ``/tmp``, are an exception: nobody can replace another user's files there.
 """
 
 from __future__ import annotations
@@ -14,27 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_MOST_LINKS = 40
+"""Mode bits that let the group or everybody write."""
+_MAX_LINKS = 40
+"""Maximum number of symbolic links that are followed on the way to a path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One reason why others can change what a path holds."""
+    """One reason why others can change what is at a path."""
 
     path: Path
-    """The path itself, or a folder or a link on the way to it."""
+    """The path itself, or a folder or link on the way to it."""
     fault: str
+    """The reason, as words that follow the path in a message."""
     remedy: str
-    """A command."""
+    """Shell command that removes the reason."""
 
     def __str__(self) -> str:
         return f"{self.path} {self.fault}"
 
 
 def exposures(path: Path) -> tuple[Exposure, ...]:
-    """Say why others can change what ``path`` holds; nothing where only this user and root can.
+    """Return the reasons why others can change what is at ``path``; empty if only this user and root can.
 
-    Where it is not there yet, the folders are asked in which it would be made.
+    If ``path`` does not exist, the folders in which it would be made are checked.
     """
     found, steps = [], []
     is_there = True
@@ -47,14 +52,15 @@ def exposures(path: Path) -> tuple[Exposure, ...]:
         found.append(Exposure(path, f"cannot be examined ({error.strerror})", f"ls -ld {path}"))
     for number, (place, status) in enumerate(steps):
         is_last = is_there and number == len(steps) - 1
-        found += _of_step(place, status, is_last)
+        found += _step_exposures(place, status, is_last)
     return tuple(found)
 
 
-def of_files(folder: Path, suffixes: tuple[str, ...]) -> tuple[Exposure, ...]:
-    """Say the same of the files with some suffixes in a folder that others cannot write.
+def file_exposures(folder: Path, suffixes: tuple[str, ...]) -> tuple[Exposure, ...]:
+    """Return the reasons why others can have changed files in ``folder``, of those whose names end in ``suffixes``.
 
-    They may have been put there before it became so. Modes do not count where nobody else can enter the folder.
+    The folder itself must be safe (:func:`exposures`). Others may have put files into it before it became safe, so
+    their owners are checked here. Modes of files do not matter if nobody else can enter the folder.
     """
     found: list[Exposure] = []
     with os.scandir(folder) as entries:
@@ -62,7 +68,7 @@ def of_files(folder: Path, suffixes: tuple[str, ...]) -> tuple[Exposure, ...]:
         for entry in entries:
             if entry.name.endswith(suffixes):
                 status = entry.stat(follow_symlinks=False)
-                if status.st_uid not in _own() or stat.S_ISLNK(status.st_mode) or (
+                if status.st_uid not in _trusted_owners() or stat.S_ISLNK(status.st_mode) or (
                         can_enter and status.st_mode & _OTHERS_WRITE):
                     found.append(Exposure(Path(entry.path), "is a link, is another user's or can be written by others",
                                           f"rm {entry.path}"))
@@ -70,7 +76,10 @@ def of_files(folder: Path, suffixes: tuple[str, ...]) -> tuple[Exposure, ...]:
 
 
 def make_closed_folder(path: Path, mode: int = 0o755) -> None:
-    """Make a folder and its missing parents, which others cannot write whatever the umask says."""
+    """Make a folder and its missing parents with permissions ``mode``, so that others cannot write to them.
+
+    The umask can only remove permissions, so it cannot make them writable.
+    """
     if path.is_dir():
         return
     make_closed_folder(path.parent, mode)
@@ -78,11 +87,11 @@ def make_closed_folder(path: Path, mode: int = 0o755) -> None:
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Walk from the root to a path through every link on the way: each folder and link, as it is itself."""
-    left, place, links = deque(path.absolute().parts[1:]), Path("/"), 0
+    """Yield each folder and link from the root to ``path``, through all links on the way, with its own status."""
+    remaining, place, links = deque(path.absolute().parts[1:]), Path("/"), 0
     yield place, os.lstat(place)
-    while left:
-        part = left.popleft()
+    while remaining:
+        part = remaining.popleft()
         if part == "..":
             place = place.parent
             continue
@@ -92,18 +101,27 @@ def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
             place = place / part
             continue
         links += 1
-        if links > _MOST_LINKS:
-            raise OSError(f"more than {_MOST_LINKS} links")
+        if links > _MAX_LINKS:
+            raise OSError(f"more than {_MAX_LINKS} links")
         target = Path(os.readlink(place / part))
-        left.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+        remaining.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
         place = Path("/") if target.is_absolute() else place
 
 
-def _of_step(place: Path, status: os.stat_result, is_last: bool) -> Iterator[Exposure]:
-    owners = _own() if is_last else _own() | {os.lstat("/").st_uid}  # in a container, root may have another number
+def _step_exposures(place: Path, status: os.stat_result, is_last: bool) -> Iterator[Exposure]:
+    """Yield the reasons why others can change one step of a path.
+
+    Parameters
+    ----------
+    is_last : bool
+        True for the path itself, which must be writable by this user and root alone. A folder on the way may be sticky.
+    """
+    owners = _trusted_owners()
+    if not is_last:
+        owners.add(os.lstat("/").st_uid)  # root has another number in some containers
     if status.st_uid not in owners:
         yield Exposure(place, f"belongs to user {status.st_uid}", f"chown -h {os.geteuid()} {place}")
-    if stat.S_ISLNK(status.st_mode):  # a link's mode means nothing
+    if stat.S_ISLNK(status.st_mode):  # the mode of a link has no effect
         return
     is_sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
     if status.st_mode & _OTHERS_WRITE and (is_last or not is_sticky):
@@ -111,5 +129,6 @@ def _of_step(place: Path, status: os.stat_result, is_last: bool) -> Iterator[Exp
                        f"chmod go-w {place}")
 
 
-def _own() -> set[int]:
+def _trusted_owners() -> set[int]:
+    """Return the user numbers of root and this user."""
     return {0, os.geteuid()}

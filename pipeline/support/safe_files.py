@@ -1,11 +1,13 @@
-"""Deleting and moving things in a folder that others may have filled: never through a link, and only one's own.
+"""Safe deletes and renames in folders that others may have filled.
 
-A corpus may be a stranger's, or lie on a disk on which other programs leave their files. A symbolic link in it can
-point to anything the user may write. So every delete and every rename goes through here. A path is walked from its
-root, each folder opened relative to the one before and never through a link. The root itself may be a link: the user
-has named it.
+A corpus may come from a stranger, or lie on a disk where other programs leave their files. A symbolic link in it can
+point to anything that the user may write. So every delete and every rename goes through this module, for two reasons:
+nothing is changed through a link, and only the program's own files are deleted.
 
-Only links are refused that something would be changed through. Reading through one does no harm, so searches work on.
+A path is walked from its root. Each folder is opened relative to the one before, and never through a link. The root
+itself may be a link, because the user has named it.
+
+Reading through a link does no harm and is not refused, so searches still work.
 """
 
 from __future__ import annotations
@@ -20,33 +22,39 @@ from pathlib import Path
 
 from pipeline.errors import CorpusDamaged
 
-OWN = re.compile(
-    r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.np[yz])?"  # columns, arrays, chunks, spools, cells, groups in the making
+OWN_NAMES = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.np[yz])?"  # columns, arrays, chunks, spools, cells, unfinished groups
     r"|(zarr|digests|segment)\.json"
     r"|part-[0-9]{5,}(\.[A-Za-z0-9_-]+)?\.np[yz]"
-    r"|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}"  # parts of a source
+    r"|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}"  # folder with the parts of one source
     r"|[A-Za-z0-9][A-Za-z0-9_.+-]*\.partial"
     r"|\.[0-9a-f]{4,32}\.tmp"
 )
-"""Names of files and folders inside a group, a segment, a projection or a run's staging folder."""
-DEEPEST = 32
-"""Folders in folders that are looked into. The program's own are less than ten deep."""
+"""Names that the program gives to files and folders inside a group, segment, projection or staging folder."""
+MAX_FOLDER_DEPTH = 32
+"""Maximum depth of nested folders that are deleted or inspected. The program's own folders are less than ten deep."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_own(name: str) -> bool:
-    """Tell whether the program may have given a file or folder inside one of its folders this name."""
-    return OWN.fullmatch(name) is not None
+    """Tell whether ``name`` is one that the program gives to files or folders inside its own folders."""
+    return OWN_NAMES.fullmatch(name) is not None
 
 
 def refuse_link(path: Path) -> None:
-    """Raise :class:`CorpusDamaged` if there is a symbolic link at ``path``."""
+    """Check that there is no symbolic link at ``path``.
+
+    Raises
+    ------
+    CorpusDamaged
+        There is one.
+    """
     if path.is_symlink():
         raise CorpusDamaged(f"{path}: {link_message(path)}; {link_remedy(path)}")
 
 
 def link_message(path: Path) -> str:
-    """Say where a link points to."""
+    """Return words that say where a link points to."""
     try:
         return f"is a link to {os.readlink(path)}"
     except OSError:
@@ -54,13 +62,21 @@ def link_message(path: Path) -> str:
 
 
 def link_remedy(path: Path) -> str:
-    """Say what to do about a link."""
+    """Return words that say what the user can do about a link."""
     return (f"nothing is written, moved or deleted through a link: put what belongs to the corpus in its place, or "
             f"remove the link with: unlink {path.name}")
 
 
 def move(root: Path, old: Path, new: Path) -> None:
-    """Rename ``old`` to ``new``, both below ``root``; a link at either, or on the way, is :class:`CorpusDamaged`."""
+    """Rename ``old`` to ``new``. Both must be below ``root``.
+
+    Raises
+    ------
+    CorpusDamaged
+        Either path, or a folder on the way to it, is a link.
+    ValueError
+        A path is not below ``root``.
+    """
     with _parent(root, old) as source, _parent(root, new) as target:
         _refuse_link_in(source, old)
         _refuse_link_in(target, new)
@@ -68,17 +84,17 @@ def move(root: Path, old: Path, new: Path) -> None:
 
 
 def remove_file(root: Path, path: Path) -> None:
-    """Delete a regular file below ``root``. What else bears its name, or is gone, is left as it is."""
+    """Delete a regular file below ``root``. Do nothing if the path is something else or does not exist."""
     with suppress(FileNotFoundError), _parent(root, path) as parent:
         if stat.S_ISREG(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.unlink(path.name, dir_fd=parent)
 
 
 def remove_tree(root: Path, path: Path) -> None:
-    """Delete a folder below ``root``, so far as what is in it is the program's own (:func:`is_own`).
+    """Delete a folder below ``root`` with all that has one of the program's own names (:func:`is_own`).
 
-    Other files stay, and so do the folders that they are in. A link inside goes, never what it points to. What cannot
-    be deleted, or is gone, is left to the next who cleans up.
+    Other files stay, and so do the folders that contain them. A link inside the folder is deleted, but never its
+    target. A file that cannot be deleted stays for the next clean-up. Nothing happens if the folder does not exist.
 
     Raises
     ------
@@ -86,17 +102,21 @@ def remove_tree(root: Path, path: Path) -> None:
         ``path``, or a folder on the way to it, is a link.
     """
     with suppress(OSError), _parent(root, path) as parent:
-        _remove(parent, path, DEEPEST)
+        _remove(parent, path, MAX_FOLDER_DEPTH)
 
 
 def remove_empty(root: Path, path: Path) -> None:
-    """Delete a folder below ``root`` if it is empty; one that is not, is a link or is gone, is left as it is."""
+    """Delete a folder below ``root`` if it is empty. Do nothing if it is not, if it is a link, or if it does not exist.
+    """
     with suppress(OSError, CorpusDamaged), _parent(root, path) as parent:
         os.rmdir(path.name, dir_fd=parent)
 
 
-def _remove(parent: int, path: Path, deepest: int) -> None:
-    descriptor = _opened(parent, path)
+def _remove(parent: int, path: Path, depth_left: int) -> None:
+    """Delete the program's own files from the folder ``path`` in the open folder ``parent``, then the folder if it is
+    empty.
+    """
+    descriptor = _open_folder(parent, path)
     try:
         with os.scandir(descriptor) as entries:
             inside = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if is_own(entry.name)]
@@ -104,8 +124,8 @@ def _remove(parent: int, path: Path, deepest: int) -> None:
             with suppress(OSError):
                 if not is_folder:
                     os.unlink(name, dir_fd=descriptor)
-                elif deepest:
-                    _remove(descriptor, path / name, deepest - 1)
+                elif depth_left:
+                    _remove(descriptor, path / name, depth_left - 1)
     finally:
         os.close(descriptor)
     os.rmdir(path.name, dir_fd=parent)
@@ -113,7 +133,7 @@ def _remove(parent: int, path: Path, deepest: int) -> None:
 
 @contextmanager
 def _parent(root: Path, path: Path) -> Iterator[int]:
-    """Open the folder that ``path`` is in, from ``root`` on through no link."""
+    """Open the folder that contains ``path``, from ``root`` and through no link. Yields its file descriptor."""
     relative = path.relative_to(root)
     if not relative.parts or ".." in relative.parts:
         raise ValueError(f"{path} is not below {root}")
@@ -121,7 +141,7 @@ def _parent(root: Path, path: Path) -> Iterator[int]:
     try:
         for name in relative.parts[:-1]:
             at = at / name
-            deeper = _opened(descriptor, at)
+            deeper = _open_folder(descriptor, at)
             os.close(descriptor)
             descriptor = deeper
         yield descriptor
@@ -129,7 +149,8 @@ def _parent(root: Path, path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _opened(parent: int, path: Path) -> int:
+def _open_folder(parent: int, path: Path) -> int:
+    """Open the folder ``path`` in the open folder ``parent``. A link raises :class:`CorpusDamaged`."""
     try:
         return os.open(path.name, _FOLDER, dir_fd=parent)
     except OSError as error:
@@ -139,6 +160,7 @@ def _opened(parent: int, path: Path) -> int:
 
 
 def _refuse_link_in(parent: int, path: Path) -> None:
+    """Raise :class:`CorpusDamaged` if ``path`` in the open folder ``parent`` is a link."""
     with suppress(FileNotFoundError):
         if stat.S_ISLNK(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise CorpusDamaged(f"{path}: {link_message(path)}; {link_remedy(path)}")

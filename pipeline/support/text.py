@@ -1,4 +1,4 @@
-"""How names and numbers are shown to people."""
+"""Formats names and numbers for people."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from pathlib import Path
 
 
 def shown(text: str | Path) -> str:
-    """Return a path, or text that names paths, as one printable line.
+    """Return a path, or text that contains paths, as one printable line.
 
-    Line breaks, controls and bytes that are no UTF-8 appear escaped: ``a\\nb``, ``\\xff``.
+    Line breaks, control characters and bytes that are not UTF-8 appear escaped: ``a\\nb``, ``\\xff``.
     """
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in str(text))
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
-    """Join names for a message: so many of them as a person reads, and how many more there are."""
+    """Join names for a message. At most ``most`` of them are named; the number of the others follows."""
     every = list(names)
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
 
 def counted(count: int, noun: str) -> str:
-    """Return so many of something: 1 file, 1,234 files."""
+    """Return a count with its noun: 1 file, 1,234 files."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _escaped(letter: str) -> str:
-    if "\udc80" <= letter <= "\udcff":  # how Python spells a byte of a name that is no UTF-8
+    """Return a character that cannot be printed as an escape sequence."""
+    if "\udc80" <= letter <= "\udcff":  # Python's code for a byte that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode("ascii")

@@ -1,4 +1,4 @@
-"""Tables of a TOML file, laid over dataclasses: every mistake is named with where it was found."""
+"""Reads tables of a TOML file into dataclasses. Error messages name the file and the key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.errors import ConfigError
 
 
 def read_tables(path: Path) -> dict[str, Any]:
-    """Read a TOML file; one that is not there is empty.
+    """Read a TOML file. A file that does not exist gives an empty dictionary.
 
     Raises
     ------
     ConfigError
-        It cannot be read.
+        The file cannot be read or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -26,12 +26,27 @@ def read_tables(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:  # TOML, UTF-8, or a number of too many digits
+    except ValueError as error:  # not TOML, not UTF-8, or a number with too many digits
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
 
 
 def laid_over(default: Any, keys: Any, origin: str) -> Any:
-    """Lay ``keys`` over the dataclass ``default``, rejecting unknown names, wrong types and impossible values."""
+    """Return a copy of the dataclass ``default`` with the values of a TOML table.
+
+    Parameters
+    ----------
+    default : dataclass instance
+        Provides the fields that the table lacks.
+    keys : mapping
+        The table. Any other type is an error.
+    origin : str
+        Where the table is, for error messages.
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown, or a value has the wrong type or is not allowed.
+    """
     if not isinstance(keys, Mapping):
         raise ConfigError(f"{origin}: expected a table, got {keys!r}")
     types = types_of(default)
@@ -47,22 +62,26 @@ def laid_over(default: Any, keys: Any, origin: str) -> Any:
 
 
 def types_of(default: Any) -> dict[str, str]:
-    """Name the type of each field of a dataclass."""
+    """Return the type of each field of a dataclass, as written in its annotation."""
     return {field.name: str(field.type) for field in fields(default)}
 
 
 def as_toml(key: str, value: Any) -> str:
-    """Write the line of a key."""
-    # JSON spells numbers and booleans as TOML does, and strings but for DEL
+    """Return the TOML line that sets ``key`` to ``value``."""
+    # JSON and TOML write numbers, booleans and strings alike, except for the DEL character
     return f"{key} = " + json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(annotation: str, value: Any, origin: str) -> Any:
-    """Return a TOML value as the type of its field; a whole number is a fine float, a bool is no number."""
+    """Check that a TOML value matches the annotation of its field, and return it.
+
+    Whole numbers are accepted for float fields and converted, so that 1400 and 1400.0 are the same setting. Booleans
+    are not accepted as numbers.
+    """
     kinds: tuple[type, ...] = {"int": (int,), "float": (int, float), "bool": (bool,)}.get(
         annotation.removesuffix(" | None"), (str,))
     if type(value) not in kinds:
         raise ConfigError(f"{origin} = {value!r} is not of type {annotation}")
-    if float in kinds and not abs(value) < 1e300:  # not NaN, not infinite, and no whole number beyond every float
+    if float in kinds and not abs(value) < 1e300:  # rejects NaN, infinities and integers beyond float's range
         raise ConfigError(f"{origin} = {value!r} is not a finite number")
-    return float(value) if float in kinds else value  # 1400 and 1400.0 are one identity
+    return float(value) if float in kinds else value

@@ -22,7 +22,7 @@ from pipeline.store import (
     remove_parts,
     write_part_vectors,
 )
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 from pipeline.tasks.work import PartReport, Work
 
 SAMPLE = 4096
@@ -80,7 +80,7 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
         return there
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
-        for there in ahead(read, len(runs)):
+        for there in prefetch(read, len(runs)):
             for i, cutouts in there:
                 of_piece.append(np.full(len(cutouts), i))
                 yield cutouts

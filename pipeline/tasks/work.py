@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.config import EncoderConfig, ScanConfig
 from pipeline.errors import Reason
 from pipeline.grid.tiling import Tiling
-from pipeline.model import Source, SourceReport, Status, Timing
+from pipeline.model import Source, SourceReport, Timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +74,4 @@ def added(report: SourceReport, part: PartReport) -> SourceReport:
 
 def report_of_error(path: str, reason: Reason, message: str, source_id: str = "") -> SourceReport:
     """Turn a source's error into its report: information, busy or failed."""
-    status: Status = "skipped" if reason.is_information else "busy" if reason is Reason.BUSY else "failed"
-    return SourceReport(path, status, source_id, reason, message)
+    return SourceReport(path, reason.status, source_id, reason, message)

@@ -1,4 +1,4 @@
-"""Teaching encoders on simulated windows: no data are needed but what :mod:`pipeline.simulate` draws."""
+"""Training of encoders on simulated windows, which :mod:`pipeline.simulate` draws. No other data are needed."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import MappingProxyType
 from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, singles
 
 __all__ = ["STEPS", "train"]
 
 STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 4800, _beta_vae.NAME: 4000})
-"""Encoders that can be trained, and how many batches each learns from unless told otherwise.
+"""Encoders that can be trained → default number of training steps; a step takes one batch.
 
-Those of ``spectral`` made the shipped weights; ``beta-vae`` comes without any.
+The shipped weights of ``spectral`` were made with its default. ``beta-vae`` comes without weights.
 """
 
 
@@ -31,28 +31,29 @@ def train(
     precision: str = "float32",
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Teach a network from its beginning and write its weights to ``out``, whole or not at all.
+    """Train a network from random weights and write its weights to ``out``. The write is atomic.
 
     Parameters
     ----------
     name : str
         One of :data:`STEPS`.
     out : Path
-        A ``.npz``, which ``--weights`` takes.
+        Path of the ``.npz`` to write; the option ``--weights`` takes such a file.
     steps : int, optional
-        Batches to learn from; :data:`STEPS` unless given.
+        Number of steps; by default, the number in :data:`STEPS`.
     seed : int
-        Decides the first weights and every window; threads still move the last bits of sums.
+        Seed of the initial weights and of every window. Two runs still differ in the last bits of sums, because threads
+        add in no fixed order.
     precision : str
-        What to compute in: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the fastest here. Weights are
-        float32.
+        Arithmetic: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the fastest on this machine. The weights
+        are always float32.
     on_step : callable
-        Told each step's number, from 1, and its loss.
+        Called after each step with its number, from 1, and its loss.
 
     Raises
     ------
     ConfigError
-        Where no such encoder can be trained, or for no steps.
+        The encoder cannot be trained, the precision does not exist, or ``steps`` is smaller than 1.
     """
     if name not in STEPS:
         raise ConfigError(f"encoder {name!r} cannot be trained; these can: {', '.join(STEPS)}")
@@ -70,4 +71,4 @@ def train(
     else:
         from pipeline.train import beta_vae
 
-        beta_vae.train(ahead(partial(singles, seed), steps, BATCHES_AHEAD), steps, out, seed, on_step, precision)
+        beta_vae.train(prefetch(partial(singles, seed), steps, BATCHES_AHEAD), steps, out, seed, on_step, precision)

@@ -1,4 +1,4 @@
-"""The windows that training sees: drawn from a seed, never twice."""
+"""Simulated windows for training. Each step draws new windows from the seed and its own number."""
 
 from __future__ import annotations
 
@@ -6,28 +6,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.simulate import SKY, random_signal, sibling, simulate_cutouts, vary
-from pipeline.simulate.population import SNR
+from pipeline.simulate.population import SNR_RANGE
 
-PAIRS = 256
-"""Signals a step. Half of them are siblings of the other half, so that fine differences count."""
-NOISE_WINDOWS = 96
-"""Windows of noise among them: they repel every signal."""
-BATCH = 64
-"""Windows a step of those that need no pairs, an eighth of them noise."""
+PAIRS_PER_STEP = 256
+"""Signals per step. Half of them are siblings of the other half, so that the encoder learns small differences."""
+NOISE_WINDOWS_PER_STEP = 96
+"""Windows of noise per step, in addition to the pairs. Training pushes their vectors away from those of all signals."""
+WINDOWS_PER_STEP = 64
+"""Windows per step for an encoder that is trained without pairs; an eighth of them hold noise only."""
 BATCHES_AHEAD = 2
-"""Batches that are drawn while one is learned from."""
-WEAK, WEAK_SNR = 0.4, (2.0, 8.0)
-"""Share of pairs in which both views are weak, and how weak."""
+"""Batches that are drawn in advance, while the network learns from the current one."""
+WEAK_SHARE, WEAK_SNR = 0.4, (2.0, 8.0)
+"""Share of pairs in which both views are weak, and the range of their SNR."""
 
-_TRAINING = 0  # first word of every seed: nobody else begins so
-_JITTER = 0.1  # how much drift, curvature and width of half of the pairs differ
+_TRAINING = 0  # first word of every training seed; other parts of the program start their seeds with other words
+_JITTER = 0.1  # relative difference of drift, curvature and width between the views of half of the pairs
 
 
-def views(seed: int, step: int, pairs: int = PAIRS, noise_windows: int = NOISE_WINDOWS) -> NDArray[np.uint8]:
-    """Simulate one step's windows: first views, second views in the same order, then noise.
+def views(
+    seed: int, step: int, pairs: int = PAIRS_PER_STEP, noise_windows: int = NOISE_WINDOWS_PER_STEP
+) -> NDArray[np.uint8]:
+    """Simulate the windows of one step: all first views, all second views in the same order, then noise.
 
-    Two views share their signal and nothing else: strength, place, phase, noise, gains, slope, what else is in the
-    window and what its edge cuts off are drawn for each.
+    The two views of a pair share only their signal. Strength, position, phase, noise, gains, slope, second signals and
+    cuts by the window's edge are drawn for each view.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training run.
+    step : int
+        Number of the step.
+    pairs : int
+        Number of pairs.
+    noise_windows : int
+        Number of windows of noise.
 
     Returns
     -------
@@ -38,13 +51,28 @@ def views(seed: int, step: int, pairs: int = PAIRS, noise_windows: int = NOISE_W
     originals = [random_signal(rng) for _ in range((pairs + 1) // 2)]
     signals = [*originals, *(sibling(rng, one) for one in originals)][:pairs]
     jitter = [_JITTER * (rng.random() < 0.5) for _ in signals]
-    snr = [WEAK_SNR if rng.random() < WEAK else SNR for _ in signals]
+    snr = [WEAK_SNR if rng.random() < WEAK_SHARE else SNR_RANGE for _ in signals]
     both = [vary(rng, *one) for _ in range(2) for one in zip(signals, snr, jitter, strict=True)]
     return simulate_cutouts(rng, both + [None] * noise_windows, scene=SKY)
 
 
-def singles(seed: int, step: int, batch: int = BATCH) -> NDArray[np.uint8]:
-    """Simulate one step's windows (batch, 16, 256) where no pairs are needed: signals, then an eighth of noise."""
+def singles(seed: int, step: int, batch: int = WINDOWS_PER_STEP) -> NDArray[np.uint8]:
+    """Simulate the windows of one step of a training without pairs: signals, then an eighth of noise.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training run.
+    step : int
+        Number of the step.
+    batch : int
+        Number of windows.
+
+    Returns
+    -------
+    (batch, 16, 256) uint8
+        Cutouts.
+    """
     rng = np.random.default_rng([_TRAINING, seed, step])
-    signals = [vary(rng, random_signal(rng), SNR) for _ in range(batch - batch // 8)]
+    signals = [vary(rng, random_signal(rng), SNR_RANGE) for _ in range(batch - batch // 8)]
     return simulate_cutouts(rng, signals + [None] * (batch // 8), scene=SKY)

@@ -1,4 +1,4 @@
-"""Teaching ``beta-vae``: windows are drawn again through a latent vector, without labels."""
+"""Training of ``beta-vae``: the network learns to reconstruct windows from a latent vector, without labels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encoders import beta_vae
-from pipeline.encoders.backend import computing_in, keras, save_weights
+from pipeline.encoders.backend import keras, save_weights, use_precision
 from pipeline.model import WindowGrid
 
 LEARNING_RATE = 1e-3
-"""Of Adam, as published."""
+"""Learning rate of the Adam optimiser, as published."""
 
 
 def train(
@@ -24,32 +24,32 @@ def train(
     on_step: Callable[[int, float], None],
     precision: str = "float32",
 ) -> None:
-    """Teach a network from its beginning and write the encoder's weights to ``out``, whole or not at all.
+    """Train a network from random weights and write the encoder's weights to ``out``. The write is atomic.
 
     Parameters
     ----------
     batches : iterator of (b, T, F) uint8
-        Cutouts, ``steps`` batches or more, all of one shape.
+        At least ``steps`` batches of cutouts, all of the same shape.
     steps : int
-        Batches to learn from, at least one.
+        Number of steps, at least 1; a step takes one batch.
     out : Path
-        The .npz to write; :func:`pipeline.encoders.beta_vae.BetaVae` takes it as weights.
+        Path of the .npz to write; :class:`pipeline.encoders.beta_vae.BetaVae` takes it as weights.
     seed : int
-        Of the first weights and of the latent vectors drawn. Batches bring their own.
+        Seed of the initial weights and of the latent vectors. The batches do not depend on it.
     on_step : callable
-        Told (steps done, loss of the last one in nats a window) after every step.
+        Called after each step with its number, from 1, and its loss in nats per window.
     precision : str
-        What it computes with (:data:`pipeline.encoders.backend.PRECISIONS`); weights are float32 in any case.
+        Arithmetic, one of :data:`pipeline.encoders.backend.PRECISIONS`. The weights are always float32.
 
     Raises
     ------
     EncoderError
-        For windows whose channels are no multiple of 32.
+        The number of channels is not a multiple of 32.
     """
     keras().utils.set_random_seed(seed)
     first = next(batches)
     _, integrations, channels = first.shape
-    with computing_in(precision):
+    with use_precision(precision):
         encoder, trainable = beta_vae.build(WindowGrid(channels, channels, integrations), seed)
     trainable.compile(keras().optimizers.Adam(LEARNING_RATE))
     for step in range(1, steps + 1):

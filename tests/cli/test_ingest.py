@@ -189,7 +189,7 @@ def test_contradictions_are_refused(lookalike: Lookalike, arguments: list[str]) 
     (["--f-start", "2", "--f-stop", "1"], ["f_start_mhz 2.0 must be below f_stop_mhz 1.0"]),
     (["--f-start", "nan"], ["f_start_mhz", "nan"]),
     (["--encoder", "resnet"], ["resnet", "power-spectrum"]),
-    (["--precision", "bfloat16"], ["power-spectrum computes in float32 alone, not in bfloat16"]),
+    (["--precision", "bfloat16"], ["power-spectrum computes in float32 only, not in bfloat16"]),
 ])
 def test_impossible_settings_are_refused(
     lookalike: Lookalike, data: Path, tmp_path: Path, arguments: list[str], words: list[str]

@@ -18,10 +18,10 @@ from pipeline.doctor import Check, Diagnosis, doctor
 from pipeline.doctor import facts as examine
 from pipeline.doctor.checks import judge, judge_here, judge_worker
 from pipeline.doctor.doctor import MAX_ANSWER_S
-from pipeline.encoders import precisions_here
+from pipeline.encoders import supported_precisions
 from pipeline.errors import ConfigError
 from pipeline.model import EncoderSpec
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 from tests.run.jobs import sleep
 from tests.run.workers import gpu_worker
 
@@ -284,7 +284,7 @@ def test_each_fact_is_judged_with_what_to_do(change: dict[str, Any], name: str, 
 
 def test_the_processor_is_named_with_what_it_computes_in() -> None:
     (told,) = named(doctor(), "precisions")
-    assert told.message == f"{described()}; vectors can be computed in {' and '.join(precisions_here('spectral'))}"
+    assert told.message == f"{describe()}; vectors can be computed in {' and '.join(supported_precisions('spectral'))}"
     refused = replace(FACTS, errors={"encoder": "PrecisionError: no bfloat16"})
     (check,) = (check for check in judge("tcp://w", refused, FACTS) if check.name == "encoder")
     assert check.remedy == "choose another precision, or do not use this machine"

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pipeline.encoders.backend import _without_notices, computing_in, fastest_precision, keras
+from pipeline.encoders.backend import _hide_notices, fastest_precision, keras, use_precision
 from pipeline.errors import ConfigError
 from tests.encoders.precisions import made_by_a_layer
 
@@ -23,7 +23,7 @@ ERRORS = (
 
 
 def test_notices_are_left_out_and_all_else_comes_through(capfd):
-    with _without_notices():
+    with _hide_notices():
         os.write(2, NOTICES + ERRORS)
         assert not capfd.readouterr().err
     assert capfd.readouterr().err.encode() == ERRORS
@@ -36,13 +36,13 @@ def test_errors_are_shown_where_loading_fails(capfd):
         os.write(2, NOTICES + ERRORS)
         raise ImportError
 
-    with pytest.raises(ImportError), _without_notices():
+    with pytest.raises(ImportError), _hide_notices():
         load()
     assert capfd.readouterr().err.encode() == ERRORS
 
 
 def test_a_gpus_memory_is_taken_as_it_is_needed():
-    """In a process of its own: libraries read these as they are loaded."""
+    """Check in a new process, because the libraries read these variables when they are loaded."""
     names = ("TF_FORCE_GPU_ALLOW_GROWTH", "XLA_PYTHON_CLIENT_PREALLOCATE")
     script = ("import os, sys; from pipeline.encoders.backend import keras; assert 'keras' not in sys.modules; "
               f"keras(); print(*(os.environ[name] for name in {names}))")
@@ -57,19 +57,19 @@ def test_precision_holds_within_its_block_alone():
         raise RuntimeError
 
     before = keras().config.dtype_policy().name
-    with computing_in("bfloat16"):
+    with use_precision("bfloat16"):
         layer = keras().layers.Dense(2)
-    with pytest.raises(RuntimeError), computing_in("float16"):
+    with pytest.raises(RuntimeError), use_precision("float16"):
         fail()
     assert (layer.compute_dtype, layer.variable_dtype) == ("bfloat16", "float32")
     assert keras().config.dtype_policy().name == before
-    with pytest.raises(ConfigError, match=r"'float64'.*float32, bfloat16, float16"), computing_in("float64"):
+    with pytest.raises(ConfigError, match=r"'float64'.*float32, bfloat16, float16"), use_precision("float64"):
         pass
 
 
 @pytest.mark.parametrize(("precision", "dropped"), [("float32", 0), ("bfloat16", 0xFFFF), ("float16", 0x1FFF)])
 def test_keras_computes_in_what_it_is_told_to(precision, dropped):
-    """A layer's numbers have no more bits than the precision has, whatever the processor."""
+    """Check that a layer's numbers have no more bits than the precision, on any processor."""
     bits = made_by_a_layer(precision).view(np.uint32)
     assert not (bits & dropped).any()
     assert (bits & (dropped + 1)).any(), "its last bit is used"
@@ -86,5 +86,5 @@ def test_precision_goes_by_the_hardware(monkeypatch, devices, has_instructions, 
     monkeypatch.setattr("pipeline.encoders.backend.has_gpu_device", lambda: bool(devices))
     monkeypatch.setattr(keras().distribution, "list_devices", lambda kind: devices)
     monkeypatch.setattr("pipeline.encoders.backend.has_bfloat16", lambda: has_instructions)
-    monkeypatch.setattr("pipeline.encoders.backend.computes_in", lambda precision: are_used)
+    monkeypatch.setattr("pipeline.encoders.backend.supports_precision", lambda precision: are_used)
     assert fastest_precision() == expected

@@ -1,4 +1,4 @@
-"""The β-VAE with random weights from a seed: what it computes, not how well it finds."""
+"""The β-VAE with random weights: these tests check what it computes, not how well it retrieves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def cutouts():
 
 @pytest.fixture(scope="module")
 def network():
-    """Build a network whose moving averages are as random as the rest."""
+    """Build a network whose moving averages are random, like its other weights."""
     backend.keras().utils.set_random_seed(7)
     encoder, trainable = build(GRID)
     rng = np.random.default_rng(8)
@@ -136,7 +136,7 @@ def test_files_of_something_else_are_named(tmp_path, weights):
 def test_other_shapes_are_refused(encoder):
     with pytest.raises(EncoderError, match=r"\(n, 16, 256\)"):
         encoder.encode(np.zeros((1, 256, 16), np.uint8))
-    with pytest.raises(EncoderError, match="multiple of 32 channels, not 100"):
+    with pytest.raises(EncoderError, match="multiple of 32, not 100"):
         build(WindowGrid(100, 100, 16))
 
 

@@ -1,4 +1,4 @@
-"""What is begun and fetched later equals what is computed at once, whatever the batch, the blocks and the library."""
+"""Asynchronous batches give the same vectors as direct calls, for all batch sizes, blocks and libraries."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.encoders import backend
-from pipeline.encoders.device import IN_FLIGHT, in_batches
+from pipeline.encoders.device import MAX_BATCHES_IN_FLIGHT, compute_in_batches
 from pipeline.grid.cutouts import image_of_cutouts
 
 SHAPE = (2, 3)
 
 
 class Queue:
-    """A device that notes what happens, and doubles numbers."""
+    """A fake device that records its calls and doubles numbers."""
 
     def __init__(self) -> None:
         self.in_flight = self.most = 0
@@ -49,11 +49,11 @@ class Queue:
 def test_windows_of_all_blocks_go_in_batches_of_one_size_and_come_back_in_order(sizes: list[int], batch: int) -> None:
     queue = Queue()
     blocks = np.split(np.arange(6 * sum(sizes)).reshape(-1, *SHAPE), np.cumsum(sizes)[:-1]) if sizes else []
-    made = list(in_batches(queue.begin, blocks, batch))
+    made = list(compute_in_batches(queue.begin, blocks, batch))
     np.testing.assert_array_equal(np.concatenate([np.empty((0, 6)), *made]),
                                   2 * np.arange(6 * sum(sizes)).reshape(-1, 6))
     assert queue.seen == [(batch, *SHAPE)] * -(-sum(sizes) // batch)
-    assert queue.most == min(IN_FLIGHT, len(queue.seen))
+    assert queue.most == min(MAX_BATCHES_IN_FLIGHT, len(queue.seen))
     assert queue.in_flight == 0
 
 
@@ -65,7 +65,7 @@ def test_the_next_batches_are_begun_before_one_is_fetched_and_no_block_is_asked_
             queue.events.append(f"block {number}")
             yield np.zeros((4, *SHAPE), np.uint8)
 
-    for _ in in_batches(queue.begin, blocks(), 4):
+    for _ in compute_in_batches(queue.begin, blocks(), 4):
         pass
     order = queue.events.index
     for number in range(1, 4):
@@ -81,7 +81,7 @@ def test_what_needs_no_joining_is_not_copied() -> None:
         seen.append(part)
         return lambda: np.zeros((4, 1), np.float32)
 
-    list(in_batches(begin, [windows], 4))
+    list(compute_in_batches(begin, [windows], 4))
     assert all(part.base is windows for part in seen)
 
 
@@ -92,11 +92,11 @@ from pipeline.encoders.backend import gpu_devices, keras
 from pipeline.model import WindowGrid
 folder, cutouts = sys.argv[1], np.load(sys.argv[1] + '/cutouts.npy')
 spectral.has_gpu_device = lambda: True
-traces, scaled = [], spectral._scaled
+traces, scaled = [], spectral._scale
 def noted(images, xp):
     traces.append(images.shape[0])
     return scaled(images, xp)
-spectral._scaled = noted
+spectral._scale = noted
 made = {}
 for precision in ('float32', 'bfloat16', 'float16'):
     encoder = spectral.Spectral(WindowGrid(), precision=precision, batch=8)
@@ -104,7 +104,7 @@ for precision in ('float32', 'bfloat16', 'float16'):
     made[precision + '-blocks'] = encoder.encode_all(np.split(cutouts, [3, 3, 17, 18]))
     made[precision + '-one'] = encoder.encode(cutouts[5:6])
 np.savez(folder + '/vectors.npz', **made)
-if keras().backend.backend() != 'torch':  # which compiles nothing
+if keras().backend.backend() != 'torch':  # PyTorch compiles nothing
     assert [size for size in traces if type(size) is int] == [8] * 3, traces  # once for each precision
 assert 'tensorflow' not in sys.modules or keras().backend.backend() == 'tensorflow', 'needs TensorFlow'
 gpu_devices()
@@ -137,13 +137,14 @@ def test_each_library_makes_the_same_vectors_from_codes_on_the_device(library: s
 def test_codes_become_the_same_images_on_the_device() -> None:
     keras = backend.keras()
     pixels = keras.Input((16, 16))
-    begin = backend.of_cutouts(keras.Model(pixels, keras.layers.Flatten()(pixels)), (16, 16), lambda image, _: image)
+    model = keras.Model(pixels, keras.layers.Flatten()(pixels))
+    begin = backend.place_on_cutouts(model, (16, 16), lambda image, _: image)
     codes = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     np.testing.assert_array_equal(begin(codes)().reshape(1, 16, 16), image_of_cutouts(codes))
 
 
 def test_gpus_are_those_that_this_process_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "_DEVICES", tmp_path)
+    monkeypatch.setattr(backend, "_DEVICE_FOLDER", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert (backend.gpu_names(), backend.has_gpu_device()) == ([], False)
     for name in ("nvidia10", "nvidia2", "nvidiactl", "nvidia-uvm"):

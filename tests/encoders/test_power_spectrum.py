@@ -40,7 +40,7 @@ def similarity(a, b):
 
 
 def naive_vector(cutout):
-    """The definition, by a double sum over the window for every frequency, and a sum over bands."""
+    """Compute the vector by its definition: a double sum over the window for every frequency, then sums over bands."""
     image = np.maximum(image_of_cutouts(cutout).astype(np.float64) - np.arcsinh(1.5), 0)
     t, f = np.arange(16), np.arange(256)
     draws = np.maximum(np.arcsinh(np.random.default_rng(0).standard_normal(4_000_000)) - np.arcsinh(1.5), 0)
@@ -87,7 +87,7 @@ def test_batches_do_not_matter():
     cutouts = cutouts_of_power(power)
     encoder = load_encoder("power-spectrum")
     together = encoder.encode(cutouts)
-    assert len(cutouts) > 256  # more than are transformed at once
+    assert len(cutouts) > 256  # more than one transform takes
     apart = np.concatenate([encoder.encode(cutouts[i : i + 7]) for i in range(0, len(cutouts), 7)])
     np.testing.assert_allclose(together, apart, atol=encoder.spec.tolerance, rtol=0)
     assert encoder.encode(cutouts[:0]).shape == (0, 256)
@@ -167,7 +167,7 @@ def random_signal(rng, name):
 
 
 def retrieval(vectors, labels):
-    """Mean average precision and precision at 5, each window that holds a signal asking for its brothers."""
+    """Return mean average precision and precision at 5; the queries are the windows that hold a signal."""
     queries = np.flatnonzero(labels != NOISE)
     scores = vectors[queries] @ vectors.T
     scores[np.arange(len(queries)), queries] = -2

@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError, EncoderError
 
 @pytest.fixture(scope="module")
 def features():
-    """Draw features of unequal variance around a mean far from zero, as networks make them."""
+    """Draw features like those of networks: of unequal variance, around a mean far from zero."""
     rng = np.random.default_rng(3)
     turned = np.linalg.qr(rng.normal(size=(20, 20)))[0]
     return (7 + (rng.normal(size=(300, 20)) * np.geomspace(3, 0.1, 20)) @ turned).astype(np.float32)
@@ -59,7 +59,7 @@ def test_axes_are_no_more_than_the_sample_varies_along(features):
 
 
 def test_samples_that_say_nothing_are_refused(features):
-    with pytest.raises(EncoderError, match="32 windows or more, there are 31"):
+    with pytest.raises(EncoderError, match="at least 32 windows, but there are 31"):
         fit_projection(features[:31])
     with pytest.raises(EncoderError, match="all alike"):
         fit_projection(np.repeat(features[:1], 50, axis=0))
@@ -86,7 +86,7 @@ def test_file_gives_the_same_projection_and_the_same_bytes(features, tmp_path):
 ], ids=["empty", "no axes", "other width", "no rows", "float64", "not a number"])
 def test_arrays_that_are_no_projection_are_named(tmp_path, arrays):
     np.savez(tmp_path / "p.npz", **arrays)
-    with pytest.raises(EncoderError, match=r"p\.npz: is no projection for resnet50"):
+    with pytest.raises(EncoderError, match=r"p\.npz: is not a projection for resnet50"):
         Projection.load(tmp_path / "p.npz", "resnet50")
 
 
@@ -109,6 +109,7 @@ def test_encoders_without_projection_take_none(tmp_path):
 
 def test_encoders_without_reduced_precision_take_float32():
     assert load_encoder("power-spectrum", precision="auto") is load_encoder("power-spectrum")
-    message = "power-spectrum computes in float32 alone, not in bfloat16; others are known to resnet50 and spectral"
+    message = ("power-spectrum computes in float32 only, not in bfloat16; other precisions are supported by resnet50 "
+               "and spectral")
     with pytest.raises(ConfigError, match=message):
         load_encoder("power-spectrum", precision="bfloat16")

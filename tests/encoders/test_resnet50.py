@@ -1,4 +1,4 @@
-"""ResNet50 with random weights from a seed: what it computes, not how well it finds."""
+"""ResNet50 with random weights: these tests check what it computes, not how well it retrieves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skimage.transform import resize
 
 from pipeline.encoders import backend, fit, load_encoder, needs_projection
 from pipeline.encoders.projection import Projection
-from pipeline.encoders.resnet50 import ResNet50, pictures
+from pipeline.encoders.resnet50 import ResNet50, draw_pictures
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.grid.cutouts import cutouts_of_power, image_of_cutouts
 from pipeline.model import WindowGrid
@@ -34,7 +34,7 @@ def keras():
 
 @pytest.fixture(scope="module")
 def weights(keras, tmp_path_factory):
-    """Weights as Keras would save them, moving averages as random as the rest."""
+    """Save random weights by Keras; the moving averages are random too."""
     path = tmp_path_factory.mktemp("weights") / "seeded.weights.h5"
     keras.utils.set_random_seed(7)
     model = keras.applications.ResNet50(weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3))
@@ -58,12 +58,12 @@ def drawn(cutout):
 
 
 def test_pictures_are_stretched_along_both_axes(cutouts, keras):
-    seen = pictures(image_of_cutouts(cutouts), np)
+    seen = draw_pictures(image_of_cutouts(cutouts), np)
     assert seen.shape == (4, 224, 224, 3)
     for picture, cutout in zip(seen, cutouts, strict=True):
         for colour in range(3):
             np.testing.assert_allclose(picture[:, :, colour], drawn(cutout), atol=1e-3)  # of 255
-    # time survives: the rising line stands elsewhere at the end
+    # the time axis is kept: the rising line ends at another place than it starts
     assert seen[0, 20, :, 0].argmax() + 10 < seen[0, 200, :, 0].argmax()
     assert not seen[3].any()
 
@@ -153,12 +153,12 @@ def test_file_of_something_else_is_named(tmp_path, keras, name):
             keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).save_weights(path)
     else:
         path.write_text("no weights")
-    with pytest.raises(EncoderError, match=rf"{name}: no weights of Keras' ResNet50"):
+    with pytest.raises(EncoderError, match=rf"{name}: is not a weights file of Keras' ResNet50"):
         load_encoder("resnet50", weights=str(path))
 
 
 def test_damaged_weights_are_found_out(encoder, cutouts, monkeypatch):
-    monkeypatch.setattr(encoder, "_begin", lambda codes: lambda: np.full((len(codes), 2048), np.nan, np.float32))
+    monkeypatch.setattr(encoder, "_start_batch", lambda codes: lambda: np.full((len(codes), 2048), np.nan, np.float32))
     with pytest.raises(EncoderError, match=r"3 of 3 vectors.*damaged"):
         encoder.encode(cutouts[:3])
 
@@ -185,7 +185,7 @@ def test_projected_features_have_lost_the_mean_of_the_sample(weights, projection
     assert needs_projection("resnet50")
     features = load_encoder("resnet50", weights=str(weights)).encode(sample[:16]).astype(np.float64)
     vectors = load_encoder("resnet50", weights=str(weights), projection=projection).encode(sample[:16])
-    # 32 windows span 31 axes, so that nothing but the mean is lost: angles are those of the centred features
+    # 32 windows span 31 axes, so only the mean is lost: the angles are those of the centred features
     assert vectors.shape == (16, 31)
     centred = features - Projection.load(projection, "resnet50").mean
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
@@ -200,7 +200,7 @@ def test_projection_is_part_of_the_identity(weights, encoder, projection, tmp_pa
     assert (spec.dimension, spec.key) == (31, f"resnet50-v2-{spec.weights_sha256[:8]}")
     assert spec.weights_sha256 != encoder.spec.weights_sha256
     assert load_encoder("resnet50", weights=str(weights), projection=str(projection)) is projected
-    # another corpus in the same place
+    # another corpus under the same path
     moved, other = tmp_path / "projection.npz", Projection.load(projection, "resnet50")
     moved.write_bytes(projection.read_bytes())
     first = load_encoder("resnet50", weights=str(weights), projection=moved)
@@ -229,7 +229,7 @@ def test_reduced_precision_is_another_spec_near_the_first(weights, projection, c
     assert reduced.spec.tolerance > full.spec.tolerance
     expected, vectors = full.encode(cutouts[:3]), reduced.encode(cutouts[:3])
     np.testing.assert_allclose(vectors, expected, atol=reduced.spec.tolerance, rtol=0)
-    assert np.abs(vectors - expected).max() > 1e-4  # it does compute in other numbers
+    assert np.abs(vectors - expected).max() > 1e-4  # it really computes in another precision
     np.testing.assert_allclose(reduced.encode(cutouts[1:2]), vectors[1:2], atol=reduced.spec.tolerance, rtol=0)
 
 

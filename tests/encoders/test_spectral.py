@@ -22,7 +22,7 @@ from tests.encoders.precisions import needs_bfloat16
 
 GRID = WindowGrid()
 GOLDEN = Path(__file__).with_name("golden_spectral.npz")
-"""Windows, and what Keras on TensorFlow made of them with the shipped weights on the day they were made."""
+"""Windows and their vectors, computed by Keras on TensorFlow with the shipped weights when these were made."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def cutouts():
 
 @pytest.fixture(scope="module")
 def with_keras(cutouts):
-    """What Keras makes of the windows, of unit length."""
+    """Compute the vectors of the windows by Keras, at unit length."""
     model = build()
     backend.load_weights(SHIPPED, model, "spectral")
     vectors = np.concatenate([model.predict_on_batch(inputs(cutouts[i : i + 1])) for i in range(len(cutouts))])
@@ -183,10 +183,10 @@ def test_reduced_precision_is_another_spec_near_the_first(
     assert encoder.spec.tolerance > full.tolerance
     vectors = encoder.encode(cutouts)
     np.testing.assert_allclose(vectors, with_keras, atol=encoder.spec.tolerance, rtol=0)
-    assert np.abs(vectors - with_keras).max() >= at_least  # it does compute in other numbers
+    assert np.abs(vectors - with_keras).max() >= at_least  # it really computes in another precision
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(encoder.encode(cutouts[3:4]), vectors[3:4], atol=encoder.spec.tolerance, rtol=0)
-    # the tolerance is nothing beside what tells windows apart
+    # the tolerance is small compared with the distances between windows
     likeness, expected = vectors @ vectors.T, with_keras @ with_keras.T
     np.testing.assert_allclose(likeness, expected, atol=0.02, rtol=0)
     assert expected.std() > 0.1

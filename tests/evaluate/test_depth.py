@@ -1,4 +1,4 @@
-"""Cutouts of fewer bits, and retrieval from them."""
+"""Cutouts with fewer bits, and retrieval from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.encoders import load_encoder
-from pipeline.evaluate.depth import BITS, coarser, evaluate_depth
+from pipeline.evaluate.depth import BITS, evaluate_depth, reduce_bits
 from pipeline.evaluate.metrics import rank, scores
 from pipeline.evaluate.sets import SetSpec, labelled_set, simulate_set
 
@@ -15,7 +15,7 @@ CODES = np.arange(256, dtype=np.uint8)[None, None]
 
 @pytest.mark.parametrize("bits", BITS)
 def test_fewer_bits_are_fewer_levels_over_the_same_range(bits: int) -> None:
-    coarse = coarser(CODES, bits)[0, 0]
+    coarse = reduce_bits(CODES, bits)[0, 0]
     assert coarse[0] == 0
     assert len(np.unique(coarse[1:])) == 2**bits - 1
     assert (coarse[1], coarse[255]) == (1, 255)
@@ -25,7 +25,7 @@ def test_fewer_bits_are_fewer_levels_over_the_same_range(bits: int) -> None:
 
 
 def test_eight_bits_are_as_stored() -> None:
-    assert np.array_equal(coarser(CODES, 8), CODES)
+    assert np.array_equal(reduce_bits(CODES, 8), CODES)
 
 
 def test_depths_are_measured_with_and_without_rounding() -> None:
@@ -39,7 +39,7 @@ def test_depths_are_measured_with_and_without_rounding() -> None:
     assert [bits for bits in by_bits if bits != 32] == list(BITS)
 
     class OfImages:
-        """Flattens what it gets, cutouts or images."""
+        """A fake encoder that flattens cutouts or images."""
 
         spec = encoder.spec
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.evaluate import gating
-from pipeline.evaluate.gating import FALSE_ALARMS, SNRS, operating_curve
+from pipeline.evaluate.gating import FALSE_ALARMS, SNRS, measure_operating_curve
 from pipeline.simulate import FAMILIES, UNSEEN
 
 
 def test_strong_signals_pass_noise_does_not_and_more_false_alarms_let_more_pass() -> None:
-    curve = operating_curve(per_cell=4, noise_windows=6000)
+    curve = measure_operating_curve(per_cell=4, noise_windows=6000)
     assert curve.snrs == SNRS
     assert tuple(one.false_alarm for one in curve.points) == FALSE_ALARMS
     for one in curve.points:
@@ -26,9 +26,9 @@ def test_strong_signals_pass_noise_does_not_and_more_false_alarms_let_more_pass(
 
 
 def test_each_window_is_gated_by_itself() -> None:
-    """A band in which every third window holds a bright bin."""
+    """Apply the gate to a band in which every third window holds a bright bin."""
     band = np.random.default_rng(0).standard_gamma(102, (16, 9 * 256)).astype(np.float32) / 102
     band[5, np.arange(0, 9, 3) * 256 + 100] += 5
-    passed = gating._passed(band)
+    passed = gating._apply_gate(band)
     assert passed.shape == (len(FALSE_ALARMS), 9)
     assert passed[0].tolist() == [True, False, False] * 3

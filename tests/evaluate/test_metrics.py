@@ -1,4 +1,4 @@
-"""Metrics, against scikit-learn and naive loops."""
+"""Metrics, compared with scikit-learn and naive loops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.evaluate.metrics import (
 
 
 def labelled(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors that hold their labels together loosely, one family of a single member, and noise."""
+    """Draw unit vectors in loose clusters; one family has a single member, and some vectors are noise."""
     rng = np.random.default_rng(seed)
     labels = np.array([["a", "b", "c", NOISE][i] for i in rng.integers(0, 4, n - 1)] + ["lonely"])
     centres = {label: rng.standard_normal(6) for label in np.unique(labels)}
@@ -28,7 +28,7 @@ def labelled(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 
 def naive(vectors: np.ndarray, labels: np.ndarray) -> list[tuple[str, float, float, float, float]]:
-    """Label, average precision, R-precision, P@5 and noise@5 of each query, one after the other."""
+    """Compute label, average precision, R-precision, P@5 and noise@5 of each query in a naive loop."""
     rows = []
     for i, label in enumerate(labels):
         others = [j for j in range(len(labels)) if j != i]
@@ -50,7 +50,7 @@ def test_rank_equals_a_loop() -> None:
     assert ranked.labels.tolist() == [row[0] for row in expected]
     found = np.stack([ranked.average_precision, ranked.r_precision, ranked.precision, ranked.noise], axis=1)
     np.testing.assert_allclose(found, np.array([row[1:] for row in expected]), atol=1e-12)
-    assert 0 < found[:, 3].mean() < 1  # noise does come up, so that its share is tested
+    assert 0 < found[:, 3].mean() < 1  # noise occurs among the results, so its share is tested
 
 
 def test_average_precision_is_scikit_learns() -> None:
@@ -129,7 +129,7 @@ def test_a_linear_map_reads_what_is_linear_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((600, 5))
     corner = (features[:, 0] > 0) + 2 * (features[:, 1] > 0)
-    assert linear_accuracy(1e-3 * features, corner) > 0.9  # whatever the scale
+    assert linear_accuracy(1e-3 * features, corner) > 0.9  # the scale has no influence
     parity = (features[:, 0] > 0) ^ (features[:, 1] > 0)
     assert linear_accuracy(features, parity) < 0.65
     assert linear_accuracy(features, rng.integers(0, 4, 600)) < 0.4
@@ -149,6 +149,6 @@ def test_mean_differences_show_what_a_group_has_in_common() -> None:
     vectors[:20, 1] = 0.5
     found = mean_differences(vectors, groups, np.random.default_rng(2), partners=4000)
     assert (found[:20, 1] == 0).all()
-    for i in (3, 25):  # of many partners, all members come up about equally often
+    for i in (3, 25):  # among many partners, all members occur about equally often
         members = vectors[groups == groups[i]]
         np.testing.assert_allclose(found[i], np.abs(members - vectors[i]).mean(axis=0), atol=0.08)

@@ -17,9 +17,9 @@ from pipeline.evaluate.notebook import (
     NotebookSet,
     evaluate_notebook,
     grab,
-    neighbours,
     notebook_features,
     notebook_set,
+    order_by_distance,
     picture,
 )
 from pipeline.evaluate.sets import SetSpec
@@ -39,7 +39,7 @@ def test_the_picture_has_lost_its_time_axis() -> None:
     data = np.random.default_rng(0).gamma(102, 1e7, (16, 256)).astype(np.float32)
     drawn = picture(data)
     assert drawn.shape == (1, 224, 224, 3)
-    assert (drawn == drawn[:, :, :1, :1]).all()  # what is left varies along one axis
+    assert (drawn == drawn[:, :, :1, :1]).all()  # the picture varies along one axis only
     log = np.log(resize(data, (1, 224, 224, 3)))
     np.testing.assert_array_equal(drawn, (log - log.min()) / log.max())
     assert drawn.max() < 0.1  # divided by the logarithm of the power, not by its range
@@ -88,7 +88,7 @@ def test_features_are_flattened_unit_vectors_in_order(band: NotebookSet) -> None
 def test_neighbours_are_brute_force(metric: str) -> None:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((30, 8)).astype(np.float32)
-    order = neighbours(features, metric)
+    order = order_by_distance(features, metric)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     distance = 1 - unit @ unit.T if metric == "cosine" else np.linalg.norm(features[:, None] - features, axis=2)
     assert np.array_equal(order, np.argsort(distance, axis=1))
@@ -98,7 +98,7 @@ def test_neighbours_are_brute_force(metric: str) -> None:
 
 
 class Keras:
-    """Stands in for Keras: a network of a few pixels, or none."""
+    """A fake Keras whose network returns a few pixels, or fails to load."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.applications = self
@@ -131,5 +131,5 @@ def test_both_metrics_rank_what_the_network_makes(
 
 def test_weights_that_cannot_be_had_are_an_error(band: NotebookSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.evaluate.notebook.keras", lambda: Keras(ValueError("no such file\nand more")))
-    with pytest.raises(EncoderError, match=r"w\.h5: no weights.*\(no such file\); name a file with --resnet50-weights"):
+    with pytest.raises(EncoderError, match=r"w\.h5: cannot be loaded.*\(no such file\); name a weights file"):
         evaluate_notebook(band, "w.h5")

@@ -1,4 +1,4 @@
-"""The published protocol: setigen's injections, classes, and what the scores make of known vectors."""
+"""The published protocol: injections by setigen, classes, and the scores of known vectors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipeline.evaluate.published import (
     PROPERTIES,
     PublishedSets,
     class_injections,
-    clusters,
     evaluate_published,
     inject,
+    measure_clusters,
     property_injections,
     random_vectors,
 )
@@ -31,7 +31,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_a_line_is_as_bright_as_wide_and_as_steep_as_asked_for() -> None:
-    """SNR counts the whole track: √16 times that of a bin. Width is the full one at half maximum."""
+    """Check that the SNR is that of the whole track, √16 times a bin's, and the width that at half maximum."""
     line = published._Line(drift_hz_per_s=-0.7, snr=120.0, width_hz=40.0, place=150)
     background = 1 + SIGMA * rng().standard_normal((1, 16, 256)).astype(np.float32)
     [cutout] = inject(rng(), [line], background)
@@ -40,7 +40,7 @@ def test_a_line_is_as_bright_as_wide_and_as_steep_as_asked_for() -> None:
     offset_hz = (np.arange(256) - centre) * FINE.channel_width_hz
     excess = (120 / 4) * SIGMA * np.exp(-4 * np.log(2) * (offset_hz / 40) ** 2)
     found = power_of_cutouts(cutout[None], 1.0, SIGMA)[0]
-    # the level follows setigen's own estimate of the noise: what is left after clipping is a few per cent too quiet
+    # setigen sets the level by its own estimate of the noise, which is a few per cent too low because it clips
     np.testing.assert_allclose(found - background[0], excess, atol=0.06 * excess.max() + 0.01)
 
 
@@ -102,7 +102,7 @@ def test_scores_of_vectors_that_say_everything_and_nothing() -> None:
     def knowing(cutouts: np.ndarray) -> np.ndarray:
         labels = every[id(cutouts)]
         vectors = np.eye(5, dtype=np.float32)[labels] + 1e-3 * rng(3).random((len(labels), 5), np.float32)
-        if len(labels) == 160:  # the property in common is a component that does not vary
+        if len(labels) == 160:  # the shared property is a component that does not vary
             vectors = rng(4).random((160, 4), np.float32)
             vectors[np.arange(160), labels] = 0.5
         return vectors
@@ -119,7 +119,7 @@ def test_random_vectors_are_of_unit_length_and_the_same_again() -> None:
     vectors = random_vectors(cutouts)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.array_equal(vectors, random_vectors(cutouts))
-    assert clusters(vectors, np.repeat(np.arange(20), 10)).silhouette < 0.02
+    assert measure_clusters(vectors, np.repeat(np.arange(20), 10)).silhouette < 0.02
 
 
 def test_without_setigen_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Real signals: how they are pasted, what is asked, and what an encoder without a network answers."""
+"""Real signals: how they are pasted, what is checked, and how the power spectrum does."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ import pytest
 
 from pipeline.encoders import load_encoder
 from pipeline.errors import ConfigError
-from pipeline.evaluate.real import CARRIER, CARRIERS_2020, COMB_NEIGHBOURS, SIDEBANDS, RealSet, evaluate_real, paste
-from pipeline.evaluate.real import real_set as read_real_set
+from pipeline.evaluate.real import (
+    CARRIER,
+    CARRIERS_2020,
+    COMB_NEIGHBOURS,
+    SIDEBANDS,
+    RealSet,
+    evaluate_real,
+    paste,
+    read_real_set,
+)
 from tests.filterbank.files import real_file
 
 SIGMA = 102**-0.5
@@ -38,7 +46,7 @@ def test_a_piece_is_pasted_level_and_spread_matched_and_tapered() -> None:
 
 
 def known(vectors: dict[str, list[float]], unrelated: list[float], blank: list[float]) -> tuple[object, RealSet]:
-    """Return an encoder, and a set whose first pixels tell it which vector each window has."""
+    """Make a fake encoder and a set; the first pixel of a cutout is the key of its vector."""
     names = tuple(vectors)
     cutouts = np.zeros((len(names), 16, 256), np.uint8)
     cutouts[:, 0, 0] = np.arange(len(names))
@@ -60,13 +68,13 @@ def test_every_question_can_be_answered_with_yes_and_with_no() -> None:
     good = evaluate_real(*known(alike, [0.5, 0.5, 0], [0, 0, 1]))
     assert [one.passed for one in good] == [True] * 6
     assert all(set(one.ranks.values()) == {1} for one in good)
-    # each is more like noise than like another
+    # each window resembles noise more than any other window
     apart = {name: [*row, 1.0] for name, row in zip(NAMES, np.eye(len(NAMES)).tolist(), strict=True)}
     blank = [0.0] * len(NAMES) + [1.0]
     bad = evaluate_real(*known(apart, [-1.0, *blank[1:]], blank))
     assert [one.passed for one in bad] == [False] * 6
     assert all(one.first[0] == "noise" for one in bad)
-    # unrelated windows come first: only what is asked against noise alone passes
+    # unrelated windows come first, so only the checks against noise alone pass
     mixed = evaluate_real(*known(apart, blank, [-1.0] * len(NAMES) + [0.0]))
     assert [one.passed for one in mixed] == [True] * 4 + [False] * 2
 

@@ -22,8 +22,8 @@ from pipeline.evaluate.rerank import Reranked
 from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.sets import SetSpec
 from pipeline.evaluate.speed import Speed
-from pipeline.evaluate.steps import Found, StepCurve
-from pipeline.evaluate.tables import lines, table
+from pipeline.evaluate.steps import StepCurve, StepScores
+from pipeline.evaluate.tables import format_report, format_table
 
 
 def scored(value: float, queries: int = 10) -> Scores:
@@ -42,7 +42,8 @@ def full_report() -> Report:
         rerank={"one": [Reranked(unseen, scored(0.5), scored(0.375), scored(0.875))]},
         published={"one": PublishedScores(clusters, clusters, 0.9375),
                    RANDOM: PublishedScores(clusters, Clusters(-0.02, float("nan"), 1.0), 0.25)},
-        step={"one": StepCurve(8, 4, tuple(Found(one, 0.75, 0.5, 0.25, 0.125, 256 / one) for one in (64, 256)), None)},
+        step={"one": StepCurve(8, 4, tuple(StepScores(step, 0.75, 0.5, 0.25, 0.125, 256 / step) for step in (64, 256)),
+                               None)},
         depth={"one": [Depth(32, scored(0.5)), Depth(8, scored(0.4375)), Depth(4, scored(0.375))]},
         notebook={"notebook, cosine": scored(0.0625)},
         real={"one": [Check("a finds b", False, ("noise", "b"), {"b": 7})]},
@@ -67,7 +68,7 @@ def test_json_holds_every_figure_and_nothing_that_json_cannot() -> None:
 
 
 def test_tables_show_every_part() -> None:
-    made = lines(full_report())
+    made = format_report(full_report())
     said = "\n".join(" ".join(line.split()) for line in made)
     for words in (
         "one 5,000 500",
@@ -91,15 +92,15 @@ def test_tables_show_every_part() -> None:
         "not measured: notebook: no weights",
     ):
         assert words in said, said
-    assert all(a or b for a, b in itertools.pairwise(made))  # no two blank lines
+    assert all(a or b for a, b in itertools.pairwise(made))  # no two consecutive blank lines
 
 
 def test_tables_of_nothing_are_empty() -> None:
-    assert lines(Report(0, False)) == []
+    assert format_report(Report(0, False)) == []
 
 
 def test_columns_are_aligned() -> None:
-    assert table(["", "b"], [["long name", "1"], ["x", "22,222"]]) == ["                b", "long name       1",
+    assert format_table(["", "b"], [["long name", "1"], ["x", "22,222"]]) == ["                b", "long name       1",
                                                                       "x          22,222"]
 
 
@@ -113,7 +114,7 @@ def test_picture_shows_what_was_measured(tmp_path: Path) -> None:
 
 def test_legends_of_the_picture_cover_nothing() -> None:
     report = full_report()
-    report.retrieval |= {f"trial {i}": report.retrieval["one"] for i in range(5)}  # two rows
+    report.retrieval |= {f"trial {i}": report.retrieval["one"] for i in range(5)}  # the legend needs two rows
     figure = _figure([panel for panel, _ in _panels(report)], report)
     FigureCanvasAgg(figure).draw()
     assert len(figure.axes) == 4

@@ -1,4 +1,4 @@
-"""Retrieval behind a second look, against lists sorted by hand."""
+"""Retrieval with re-ranking, compared with lists that are sorted one by one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.evaluate import rerank as rerank_module
 from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
-from pipeline.evaluate.retrieval import retrieval_of
+from pipeline.evaluate.retrieval import evaluate_set
 from pipeline.evaluate.sets import SNR_BANDS, LabelledSet, SetSpec, labelled_set
 from pipeline.search.correlate import DRIFTS, WEIGHT, correlate
 from pipeline.simulate import NOISE
@@ -21,7 +21,7 @@ def small() -> LabelledSet:
 
 
 def noisy_hint(cutouts: np.ndarray) -> np.ndarray:
-    """Unit vectors that know a little of each window: its rows' and columns' brightness, among random numbers."""
+    """Encode windows weakly: brightness of rows and columns, next to random numbers, at unit length."""
     rng = np.random.default_rng(0)
     rows = np.sort(cutouts.max(axis=2).astype(float), axis=1)
     vectors = np.concatenate([rows / np.linalg.norm(rows, axis=1, keepdims=True), 0.2 * rng.normal(size=rows.shape)], 1)
@@ -29,7 +29,7 @@ def noisy_hint(cutouts: np.ndarray) -> np.ndarray:
 
 
 def by_hand(one: LabelledSet, pool: int, weight: float, **options: object) -> tuple[float, float, float]:
-    """Mean average precision, P@5 and noise in the top five, list by list."""
+    """Compute mean average precision, P@5 and the share of noise in the top five, list by list."""
     vectors, found = noisy_hint(one.cutouts), []
     for query in range(len(vectors)):
         if one.labels[query] == NOISE:
@@ -53,7 +53,7 @@ def test_equals_lists_sorted_by_hand(
     monkeypatch.setattr(rerank_module, "POOL", pool)
     [found] = evaluate_rerank(noisy_hint, [small], drift=drift, mirror=mirror)
     assert found.spec == SPEC
-    assert found.vectors == retrieval_of(noisy_hint, small).overall
+    assert found.vectors == evaluate_set(noisy_hint, small).overall
     options = {"drifts": DRIFTS if drift else (0.0,), "mirror": mirror}
     for scores, weight in ((found.correlation, 1.0), (found.both, WEIGHT)):
         told = scores.mean_average_precision, scores.precision_at_5, scores.noise_at_5
@@ -72,4 +72,4 @@ def test_a_second_look_helps_vectors_that_know_little(small: LabelledSet) -> Non
 def test_every_strength_and_kind_is_looked_at() -> None:
     assert {(spec.families, spec.snr) for spec in RERANK_SETS} >= {
         (kind, snr) for kind in ("mixed", "unseen") for snr in SNR_BANDS}
-    assert all(spec.signals // spec.kinds >= 6 for spec in RERANK_SETS)  # five to be found beside the query
+    assert all(spec.signals // spec.kinds >= 6 for spec in RERANK_SETS)  # each query has five others to find

@@ -1,4 +1,4 @@
-"""Held-out sets: reproducible, of known make, and nobody's training data."""
+"""Held-out sets are reproducible, have the stated composition, and are not used in training."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.evaluate.retrieval import evaluate_retrieval, retrieval_of
+from pipeline.evaluate.retrieval import evaluate_retrieval, evaluate_set
 from pipeline.evaluate.sets import (
     DISTURBED,
     HELD_OUT,
     SETS,
     SNR_BANDS,
     SetSpec,
+    draw_families,
     draw_signals,
-    families_of,
     labelled_set,
     mixed_signal,
     simulate_set,
@@ -35,7 +35,7 @@ def test_a_set_is_what_its_spec_says() -> None:
     names, counts = np.unique(labels[:24], return_counts=True)
     assert names.tolist() == [f"mixed-{i:02d}" for i in range(6)]
     assert counts.tolist() == [4] * 6
-    assert len(set(labels[24:29])) == 5  # each the only one of its kind
+    assert len(set(labels[24:29])) == 5  # each is the only one of its kind
 
 
 def test_a_set_depends_on_its_seed_alone() -> None:
@@ -78,13 +78,13 @@ def test_the_default_sets_cover_bands_and_kinds() -> None:
         assert tuple(one.snr for one in SETS if one.families == kind and one.name != "disturbed") == SNR_BANDS
     assert {one.signals + one.unrelated + one.noise for one in SETS} == {2048}
     assert len({(one.name, one.snr) for one in SETS}) == len(SETS)
-    assert HELD_OUT != 0  # training's seeds begin with 0
+    assert HELD_OUT != 0  # the seeds of training start with 0
 
 
 def test_kinds_of_families() -> None:
     rng = np.random.default_rng(0)
-    assert families_of("catalogue", rng) is FAMILIES
-    assert families_of("unseen", rng) is UNSEEN
+    assert draw_families("catalogue", rng) is FAMILIES
+    assert draw_families("unseen", rng) is UNSEEN
     assert not set(FAMILIES) & set(UNSEEN)
     mixed = [mixed_signal(rng, str(i)) for i in range(400)]
     assert {one.envelope.kind for one in mixed} == {"steady", "pulsed", "burst", "ramp", "scintillating"}
@@ -111,7 +111,7 @@ def test_an_encoder_that_knows_the_answer_is_perfect_and_one_that_knows_nothing_
     assert perfect.overall.mean_average_precision == 1
     assert perfect.overall.precision_at_5 == 1
     assert perfect.overall.noise_at_5 == 0
-    chance = retrieval_of(ignorant, stored)
+    chance = evaluate_set(ignorant, stored)
     assert chance.overall.mean_average_precision < 0.2
     assert chance.overall.noise_at_5 == pytest.approx(0.5, abs=0.12)
     assert set(chance.by_family) == set(stored.labels) - {NOISE}

@@ -1,4 +1,4 @@
-"""Windows a second."""
+"""Speed in windows per second."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def test_speed_is_that_of_the_encoder_without_its_start() -> None:
         time.sleep((0.5 if len(calls) == 1 else 0) + len(cutouts) * 2e-4)
         return np.ones((len(cutouts), 1), np.float32)
 
-    found = measure_speed(encode, np.zeros((100, 16, 256), np.uint8), least_s=0.2)
+    found = measure_speed(encode, np.zeros((100, 16, 256), np.uint8), min_duration_s=0.2)
     assert found == pytest.approx(5000, rel=0.3)
     assert calls[-1] * 2e-4 >= 0.2 * 0.7

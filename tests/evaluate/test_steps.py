@@ -1,4 +1,4 @@
-"""Found and recalled by step, on vectors known beforehand; cut signals, against a search of all windows."""
+"""Scores by step, on known vectors; cut signals, compared with a search of all windows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from pipeline.simulate import Signal
 
 
 def numbered(vectors: dict[int, list[float]], numbers: list[int]) -> np.ndarray:
-    """Return cutouts whose first pixel says which of ``vectors`` they are encoded to."""
+    """Return cutouts whose first pixel is the index of their vector in ``vectors``."""
     cutouts = np.zeros((len(numbers), 16, 256), np.uint8)
     cutouts[:, 0, 0] = numbers
     return cutouts
 
 
 def test_found_and_recalled_by_hand() -> None:
-    """Signal 0 (a) is seen whole from channel 0, by a sliver from 64; signal 1 (b) only from 192, 2 (a) never."""
+    """Check three signals.
+
+    Signal 0 (family a) lies whole in the window at channel 0, and by a sliver in the window at 64. Signal 1 (family b)
+    lies only in the window at 192. Signal 2 (family a) lies in no window.
+    """
     vectors = {1: [1, 0, 0], 2: [0, 1, 0], 3: [0, 0, 1], 4: [0.6, 0, 0.8], 9: [0, 0, 1]}
 
     def encode(cutouts: np.ndarray) -> np.ndarray:
@@ -24,7 +28,7 @@ def test_found_and_recalled_by_hand() -> None:
 
     cut = CutSignals(numbered(vectors, [1, 9, 2]), np.array([0, 0, 1]), np.array([0, 64, 192]),
                      np.array(["a", "b", "a"]), np.array([True, True, False]))
-    # five b's and five a's before any noise, and noise that looks like the sliver
+    # the library: five of b, five of a, then noise that resembles the sliver
     library = numbered(vectors, [1] * 5 + [2] * 5 + [3] * 8), np.array(["a"] * 5 + ["b"] * 5 + ["noise"] * 8)
     curve = evaluate_steps(encode, cut, library)
     assert (curve.signals, curve.on_boundary) == (3, 2)
@@ -46,7 +50,7 @@ def test_no_step_is_recommended_where_none_finds_enough() -> None:
 
 
 def test_noise_in_between_keeps_a_signal_from_being_recalled() -> None:
-    """Two answers are looked at for a family of one: one window of noise may come before it, not two."""
+    """Check that one window of noise may come before the only member of a family, but not two: 2R is 2."""
     vectors = {1: [1, 0], 2: [0.8, 0.6], 3: [0.9, 0.43589]}
 
     def encode(cutouts: np.ndarray) -> np.ndarray:
@@ -59,13 +63,13 @@ def test_noise_in_between_keeps_a_signal_from_being_recalled() -> None:
 
 
 def test_windows_that_overlap_a_strong_signal_are_those_that_the_gate_keeps() -> None:
-    """A steady line 1 channel wide is in each window of 256 that holds its channel, and in no other."""
+    """Check that a steady line of one channel is in every window of 256 that holds its channel, and in no other."""
     cut = cut_signals([Signal("line", width_hz=2)], 40, seed=1)
     assert set(np.unique(cut.owner)) == set(range(40))
     for i in range(40):
         own = cut.owner == i
         starts, windows = cut.start[own], cut.cutouts[own].astype(float)
-        # the brightest channel, seen from every window, is the same channel of the band
+        # the brightest channel of each window is the same channel of the band
         brightest = starts + windows.mean(axis=1).argmax(axis=1)
         inside = np.abs(brightest - np.median(brightest)) <= 1
         assert inside.sum() in (4, 5)
@@ -80,5 +84,5 @@ def test_signals_lie_anywhere_relative_to_every_grid() -> None:
     assert len(cutouts) == len(labels) == 2048
     assert 0.1 < cut.on_boundary.mean() < 0.9
     assert set(cut.start % 64) == {0}
-    for step in STEPS:  # every grid has windows that hold a part of nearly every signal
+    for step in STEPS:  # at every step, nearly every signal overlaps a window
         assert len(np.unique(cut.owner[cut.start % step == 0])) >= 78

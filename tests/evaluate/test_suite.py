@@ -1,4 +1,4 @@
-"""What is measured by default, what must be measured when named, and what is said about the rest."""
+"""Parts and encoders that are measured by default and on request, and what the report says about the others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.evaluate import PARTS, depth, evaluate, published, steps, suite
 from pipeline.evaluate.report import RANDOM
 from pipeline.evaluate.sets import SetSpec, labelled_set, simulate_set
 from pipeline.evaluate.speed import Speed
-from pipeline.evaluate.tables import lines
+from pipeline.evaluate.tables import format_report
 from pipeline.model import EncoderSpec
 
 TINY = SetSpec("tiny", signals=18, noise=18, kinds=6)
@@ -27,7 +27,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = [labelled_set(TINY), labelled_set(replace(TINY, name="also tiny", families="unseen"))]
     monkeypatch.setattr(suite, "labelled_sets", lambda *_, **__: sets)
     monkeypatch.setattr(suite, "SPEED_SET", TINY)
-    monkeypatch.setattr("pipeline.evaluate.speed.LEAST_S", 0.01)
+    monkeypatch.setattr("pipeline.evaluate.speed.MIN_DURATION_S", 0.01)
     rng = np.random.default_rng(0)
     clean, busy = (published.class_injections(rng, 3, busy=is_busy, classes=5) for is_busy in (False, True))
     injected = published.PublishedSets(clean, busy, published.property_injections(rng, 20))
@@ -67,7 +67,7 @@ def test_by_default_all_that_can_be_measured_is_and_the_rest_is_listed(monkeypat
         return ENCODERS[name](suite.WindowGrid(), "")
 
     monkeypatch.setattr(suite, "_MEASURE", {part: measure(part) for part in PARTS})
-    monkeypatch.setattr(suite, "_encoder", load)
+    monkeypatch.setattr(suite, "_load_encoder", load)
     report = evaluate()
     others = [name for name in ENCODERS if name != "power-spectrum"]
     assert measured == [(part, ["power-spectrum"]) for part in PARTS if part != "published"]
@@ -96,14 +96,14 @@ def test_an_encoder_that_needs_a_projection_has_the_corpus_or_one_fitted_here(
     monkeypatch.setattr(suite, "load_encoder", lambda name, **how: loaded.append((name, how)))
     monkeypatch.setattr(suite, "fit", lambda name, cutouts, *, weights: fit_projection(features, 4))
     monkeypatch.setattr(suite, "_SAMPLE", TINY)
-    suite._encoder("power-spectrum", "", None, 0, lambda _: None)
-    suite._encoder("resnet50", "w.h5", None, 0, lambda _: None)
+    suite._load_encoder("power-spectrum", "", None, 0, lambda _: None)
+    suite._load_encoder("resnet50", "w.h5", None, 0, lambda _: None)
     assert loaded[0] == ("power-spectrum", {"weights": ""})
     assert loaded[1][1]["weights"] == "w.h5"
     assert Path(loaded[1][1]["projection"]).name == "projection.npz"
     monkeypatch.setattr(suite, "is_fitted", lambda root, name: root == tmp_path)
     monkeypatch.setattr(suite, "corpus_encoder", lambda root, config, grid: (root, config.name, config.weights))
-    assert suite._encoder("resnet50", "w.h5", tmp_path, 0, lambda _: None) == (tmp_path, "resnet50", "w.h5")
+    assert suite._load_encoder("resnet50", "w.h5", tmp_path, 0, lambda _: None) == (tmp_path, "resnet50", "w.h5")
 
 
 @pytest.mark.parametrize("names", [["power-spectrum"], []])
@@ -121,13 +121,13 @@ def test_speed_is_that_of_encoders_with_weights_of_their_own(
             raise EncoderError(f"{name}: no weights")
         return Fake()
 
-    monkeypatch.setattr(suite, "_encoder", encoder)
+    monkeypatch.setattr(suite, "_load_encoder", encoder)
     monkeypatch.setattr(suite, "SPEED_SET", TINY)
     monkeypatch.setattr(suite, "measure_speed", lambda encode, cutouts: 7.0)
     report = suite.evaluate(names, parts=["speed"])
     assert report.speed == {"power-spectrum": Speed(7.0)}
     assert report.not_measured.get("resnet50") == (None if names else "resnet50: no weights")
-    said = "\n".join(lines(report))
+    said = "\n".join(format_report(report))
     assert ("resnet50" in said) == (not names)
     with pytest.raises(EncoderError, match="resnet50: no weights"):
         suite.evaluate(["resnet50"], parts=["speed"])

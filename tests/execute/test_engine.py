@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
-from pipeline.execute.cluster import dask_engine, embedded_cluster
+from pipeline.execute.cluster import dask_engine, embedded_cluster, engine_for, runs_on_this_machine
 from pipeline.execute.dask_engine import DaskEngine, WorkersDied
-from pipeline.execute.engine import Engine, SerialEngine, pump
+from pipeline.execute.engine import Call, Engine, LazyEngine, SerialEngine, pump
 from pipeline.execute.time_limit import bounded
 from tests.run import jobs
 from tests.run.workers import LOOPBACK, drain, environment, gpu_worker, wait_until
@@ -81,6 +83,93 @@ def test_without_a_gpu_tasks_for_one_are_not_asked_for(engine: Engine) -> None:
     assert not engine.offers_gpu
     engine.submit("cpu", jobs.double, 3, on_gpu=False)
     assert drain(engine, 1) == {"cpu": 6}
+
+
+def test_calls_may_be_added_while_others_run_and_errors_may_lead_to_more(engine: Engine, tmp_path: Path) -> None:
+    calls = deque([Call("bad", jobs.attempt, (tmp_path / "bad", 1)), *(Call(n, jobs.double, (n,)) for n in range(5))])
+    errors = []
+
+    def on_error(ticket: Any, error: BaseException) -> None:
+        errors.append((ticket, str(error)))
+        calls.append(Call("again", jobs.attempt, (tmp_path / "bad", 1)))
+
+    results = {}
+    for ticket, result in engine.run_all(calls, on_error):
+        results[ticket] = result
+        if ticket == 4:
+            calls.append(Call("added", jobs.double, (21,)))
+    assert results == {0: 0, 1: 2, 2: 4, 3: 6, 4: 8, "again": 2, "added": 42}
+    assert errors == [("bad", "attempt 1")]
+
+
+def test_an_error_ends_the_calls_and_leaves_nothing_in_flight(engine: Engine, tmp_path: Path) -> None:
+    calls = deque([Call("bad", jobs.attempt, (tmp_path / "bad", 1)), *(Call(n, jobs.double, (n,)) for n in range(5))])
+    with pytest.raises(OSError, match="attempt 1"):
+        list(engine.run_all(calls))
+    engine.submit("new", jobs.double, 2)
+    assert drain(engine, 1) == {"new": 4}
+
+
+def test_results_come_in_the_order_of_the_calls(engine: Engine) -> None:
+    assert engine.results_of([Call(n, jobs.sleep, (0.1 / (n + 1),)) for n in range(4)]) == [
+        0.1 / (n + 1) for n in range(4)]
+    assert engine.results_of([]) == []
+
+
+# --- one that starts at its first task -----------------------------------------------------------------------------
+
+
+class Started:
+    """Counts how often an engine is started and ended."""
+
+    def __init__(self) -> None:
+        self.started = self.ended = 0
+
+    @contextmanager
+    def __call__(self) -> Iterator[Engine]:
+        self.started += 1
+        yield SerialEngine()
+        self.ended += 1
+
+
+def test_nothing_is_started_before_the_first_task() -> None:
+    started = Started()
+    engine = LazyEngine(started)
+    assert list(engine.run_all(deque())) == []
+    assert engine.capacity == 1
+    engine.cancel()
+    engine.close()
+    assert started.started == 0
+    assert engine.results_of([Call(n, jobs.double, (n,)) for n in range(3)]) == [0, 2, 4]
+    assert (started.started, started.ended) == (1, 0)
+    engine.submit("forgotten", jobs.double, 1)
+    for _ in range(2):
+        engine.close()
+        assert (started.started, started.ended) == (1, 1)
+
+
+def test_the_question_for_a_gpu_starts_it_too() -> None:
+    started = Started()
+    assert LazyEngine(started).offers_gpu is False
+    assert started.started == 1
+
+
+def test_one_configuration_says_where_tasks_run(client: Any) -> None:
+    nowhere = RunConfig(scheduler=f"tcp://{LOOPBACK}:1", insecure=True, resource_wait_s=0.1)
+    with engine_for(nowhere) as engine:
+        assert engine.results_of([]) == []
+        with pytest.raises(ConfigError, match="no Dask scheduler answers"):
+            engine.submit("pid", jobs.worker_pid)
+    serial = RunConfig(serial=True)
+    for config, given in ((RunConfig(serial=True, scheduler=nowhere.scheduler), None), (serial, client)):
+        with engine_for(config, given) as engine:
+            assert engine.results_of([Call(0, jobs.worker_pid)]) == [os.getpid()]
+        assert runs_on_this_machine(config, given)
+    with engine_for(RunConfig(), client) as engine:
+        assert engine.results_of([Call(0, jobs.worker_pid)]) != [os.getpid()]
+    assert runs_on_this_machine(RunConfig())
+    assert not any((runs_on_this_machine(RunConfig(), client), runs_on_this_machine(nowhere),
+                    runs_on_this_machine(RunConfig(cluster="ssh"))))
 
 
 # --- Dask ----------------------------------------------------------------------------------------------------------

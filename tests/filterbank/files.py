@@ -12,6 +12,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import open_filterbank
 from pipeline.model import Header
 
@@ -60,6 +61,14 @@ def in_file_order(power: np.ndarray, header: Header) -> np.ndarray:
 def read_all(path: Path, **options: Any) -> np.ndarray:
     with open_filterbank(path, **options) as filterbank:
         return filterbank.read(0, filterbank.header.nsamples, 0, filterbank.header.nchans)
+
+
+def refused(path: Path, reason: Reason, match: str | None = None, **options: Any) -> None:
+    """Assert that the file is refused for this reason, and that the message names it."""
+    with pytest.raises(SourceError, match=match) as caught:
+        open_filterbank(path, **options)
+    assert caught.value.reason is reason
+    assert path.name in caught.value.message
 
 
 def blimpy_waterfall(path: Path, **options: Any) -> Any:

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.errors import Reason, SourceError
+from pipeline.errors import Reason
 from pipeline.filterbank import open_filterbank
 
 from .files import (
@@ -18,17 +18,11 @@ from .files import (
     power_of,
     read_all,
     real_file,
+    refused,
     write_h5,
 )
 
 STORED = in_file_order(power_of(GBT), GBT)
-
-
-def refused(path, reason, match=None):
-    with pytest.raises(SourceError, match=match) as caught:
-        open_filterbank(path)
-    assert caught.value.reason is reason
-    assert path.name in caught.value.message
 
 
 def test_header_and_values_are_those_of_blimpy_on_real_data():

@@ -12,14 +12,7 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.filterbank.sigproc import build_header, keywords_of, pack_angle, parse_header, unpack_angle
 
-from .files import GBT, blimpy_power, blimpy_waterfall, in_file_order, power_of, read_all, real_file
-
-
-def refused(path, reason, match=None):
-    with pytest.raises(SourceError, match=match) as caught:
-        open_filterbank(path)
-    assert caught.value.reason is reason
-    assert path.name in caught.value.message
+from .files import GBT, blimpy_power, blimpy_waterfall, in_file_order, power_of, read_all, real_file, refused
 
 
 def test_a_header_survives_a_round_trip(tmp_path):

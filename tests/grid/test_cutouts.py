@@ -1,4 +1,4 @@
-"""Cutouts: power there and back within a step, and a defined code for whatever is no power."""
+"""Cutouts give power back to the accuracy of one step, and have a defined code for every invalid value."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import HIGH, LOW, cutouts_of_power, image_of_cutouts, power_of_cutouts, quantise
+from pipeline.grid.cutouts import ASINH_MAX, ASINH_MIN, cutouts_of_power, image_of_cutouts, power_of_cutouts, quantise
 
-STEP = (HIGH - LOW) / 254
+STEP = (ASINH_MAX - ASINH_MIN) / 254
 SPREADS = [4**-0.5, 102**-0.5, 255**-0.5]
 BASELINE_CODE = 77
 NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32)
@@ -22,7 +22,7 @@ def noise(n: float, shape: tuple[int, ...] = (3, 16, 256), seed: int = 0) -> NDA
 
 
 def asinh_u(power: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
-    """The module's formula, in double precision."""
+    """Return asinh(u) by the module's formula, in double precision."""
     return np.arcsinh(np.log(power) / spread)
 
 
@@ -31,19 +31,19 @@ def asinh_u(power: NDArray[np.float64], spread: float) -> NDArray[np.float64]:
 @pytest.mark.parametrize("spread", SPREADS)
 def test_codes_follow_the_formula(spread: float) -> None:
     power = np.geomspace(1e-3, 1e20, 20_000)
-    exact = 254 * (asinh_u(power, spread) - LOW) / (HIGH - LOW)
+    exact = 254 * (asinh_u(power, spread) - ASINH_MIN) / (ASINH_MAX - ASINH_MIN)
     codes = quantise(power.astype(np.float32), spread)
 
-    near_half = np.abs(exact % 1 - 0.5) < 1e-3  # float32 may round these to either side
+    near_half = np.abs(exact % 1 - 0.5) < 1e-3  # float32 may round these up or down
     assert_array_equal(codes[~near_half], (1 + np.clip(np.rint(exact), 0, 254))[~near_half])
 
 
 @pytest.mark.parametrize("spread", SPREADS)
 def test_image_is_within_half_a_step(spread: float) -> None:
-    u = np.sinh(np.linspace(LOW, HIGH, 5001))
+    u = np.sinh(np.linspace(ASINH_MIN, ASINH_MAX, 5001))
     image = image_of_cutouts(quantise(np.exp(u * spread), spread))
 
-    assert np.abs(image - np.linspace(LOW, HIGH, 5001)).max() <= STEP / 2 * 1.001
+    assert np.abs(image - np.linspace(ASINH_MIN, ASINH_MAX, 5001)).max() <= STEP / 2 * 1.001
 
 
 def test_steps_are_as_stated() -> None:
@@ -98,11 +98,11 @@ def test_power_is_recovered_within_half_a_step(n: float) -> None:
     assert inside.mean() > 0.99
     error = np.abs(asinh_u(back, spread) - asinh_u(power, spread))
     assert error[inside].max() <= STEP / 2 * 1.001
-    # the same in plain words: near the baseline a thirtieth of the noise
+    # so near the baseline, the error is below a thirtieth of the noise
     assert np.abs(back - power)[np.abs(power - 1) < spread / 2].max() < spread / 30
 
 
-def test_scalars_do_for_level_and_spread() -> None:
+def test_level_and_spread_may_be_scalars() -> None:
     cutouts = quantise(noise(102), 0.1)
 
     assert_array_equal(power_of_cutouts(cutouts, 5.0, 0.1), power_of_cutouts(cutouts, np.full(3, 5.0), np.full(3, 0.1)))
@@ -129,7 +129,7 @@ def test_arrays_give_the_cutouts_a_file_would() -> None:
     by_array = image_of_cutouts(cutouts_of_power(power * 4e7)).astype(float)
     by_file = image_of_cutouts(quantise(power, 102**-0.5)).astype(float)
 
-    # the window's own spread and level are known to 2 % and, row by row, to 0.1 σ
+    # a window alone gives its spread to 2 %, and the level of each row to 0.1 σ
     quiet = np.abs(by_file) < 2
     assert np.abs(by_array - by_file)[quiet].mean() < 0.1
     assert by_array.std() == pytest.approx(by_file.std(), rel=0.05)
@@ -146,7 +146,7 @@ def test_unit_and_row_gains_do_not_matter(unit: float) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64])
-def test_any_type_of_number(dtype: type) -> None:
+def test_every_number_type_works(dtype: type) -> None:
     power = np.rint(noise(102) * 80)
 
     assert_array_equal(cutouts_of_power(power.astype(dtype)), cutouts_of_power(power))
@@ -185,7 +185,7 @@ def test_extremes_within_one_window() -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 16, 256), (1, 1, 1), (2, 1, 3), (1, 16, 100)])
-def test_any_shape(shape: tuple[int, ...]) -> None:
+def test_every_shape_works(shape: tuple[int, ...]) -> None:
     cutouts = cutouts_of_power(noise(102, shape))
     assert (cutouts.shape, cutouts.dtype) == (shape, np.uint8)
     assert (cutouts > 0).all()

@@ -15,7 +15,7 @@ from pipeline.store import CorpusStore
 @pytest.fixture
 def root(store: CorpusStore) -> Path:
     for name in ("/a", "/b", "/c"):
-        store.publish(lambda manifest, name=name: manifest.with_file(name, FileEntry(1, 2, "done")))
+        store.publish(lambda manifest, name=name: manifest.with_files({name: FileEntry(1, 2, "done")}))
     return store.root
 
 

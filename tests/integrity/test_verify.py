@@ -89,8 +89,9 @@ def test_folders_that_are_retired_do_not_matter(root: Path) -> None:
 def test_beside_a_run_that_goes_on_nothing_is_thought_to_be_damaged(data: Path, tmp_path: Path) -> None:
     root = tmp_path / "corpus"
     ingest([data], root, config=CONFIG, serial=True)
-    publish = ("import sys; from pipeline.store import CorpusStore, FileEntry; s = CorpusStore.open(sys.argv[1]); "
-               "[s.publish(lambda m: m.with_file(str(i), FileEntry(1, i, 'done'))) for i in range(200)]")
+    publish = ("import sys; from pipeline.catalogue import FileEntry; "
+               "from pipeline.store import CorpusStore; s = CorpusStore.open(sys.argv[1]); "
+               "[s.publish(lambda m: m.with_files({str(i): FileEntry(1, i, 'done')})) for i in range(200)]")
     seen = set()
     with started([sys.executable, "-c", publish, str(root)], tmp_path) as process:
         while process.poll() is None:

@@ -25,11 +25,12 @@ from pipeline.nightly import due_files as choice
 from pipeline.nightly import night as night_module
 from pipeline.nightly.due_files import DAY_S
 from pipeline.nightly.novelty import Novelty
-from pipeline.run import ingest
+from pipeline.run import ingest, ingest_files
 from pipeline.run.driver import Driver
 from pipeline.store import CorpusStore
 from tests.nightly.sky import CONFIG, header, placed, write_scan
 from tests.run import small
+from tests.run.damages import no_graph
 
 VOID = {"meta", "img", "br", "link"}
 
@@ -127,7 +128,7 @@ class Nights:
         self.now_s = 4e9  # beyond all files' times
         self.time = lambda: self.now_s
         monkeypatch.setattr(night_module, "time", self)
-        monkeypatch.setattr(sys.modules["pipeline.run.ingest"], "time", self)
+        monkeypatch.setattr(sys.modules["pipeline.run.file_entries"], "time", self)
 
     def perf_counter(self) -> float:
         return self.now_s
@@ -262,14 +263,27 @@ def test_an_ingest_that_fails_is_reported_with_what_is_known_from_before(
         raise RunError("the cluster has gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(night_module, "ingest", broken)
+        patch.setattr(night_module, "ingest_files", broken)
         report = run(tmp_path)
         assert (report.exit_code, report.headline) == (3, "nothing new; 1 file failed before; ingest failed")
         shutil.rmtree(tmp_path / "corpus")
         with pytest.raises(RunError, match="the cluster has gone"):
             run(tmp_path)
     with pytest.raises(ConfigError, match="no such file or folder"):
-        nightly([tmp_path / "nowhere"], tmp_path / "corpus", config=small.config(), serial=True)
+        nightly([tmp_path / "nowhere"], tmp_path / "other", config=small.config(), serial=True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_night_in_this_process_indexes_here_whatever_scheduler_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    no_graph(monkeypatch)
+    small.archive(tmp_path / "data", 2)
+    config = small.config(scheduler="tcp://127.0.0.1:1", insecure=True, resource_wait_s=0.1)
+    report = run(tmp_path, replace(config, index=replace(config.index, exact_below=2)))
+    assert [(step.name, step.status, step.message) for step in report.steps] == [
+        (name, "done", "") for name in ("ingest", "index", "verify", "novelty")]
+    assert report.after.segments == 1
 
 
 def test_damage_is_found_and_reported(tmp_path: Path):
@@ -290,7 +304,7 @@ def test_damage_is_found_and_reported(tmp_path: Path):
 def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     small.archive(tmp_path / "data", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["pipeline.integrity.verify"], "_is_sampled", lambda item, share, day: False)
+        patch.setattr(sys.modules["pipeline.integrity.survey"], "_is_sampled", lambda item, share, day: False)
         report = run(tmp_path)
     assert report.verified["objects"] == 0
     words = " ".join(page(tmp_path).words.split())
@@ -316,9 +330,9 @@ def test_two_nights_at_once_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(CorpusLocked, match=f"locked by process {os.getpid()} on "):
             run(tmp_path)
         seen.append(1)
-        return ingest(*arguments, **options)
+        return ingest_files(*arguments, **options)
 
-    monkeypatch.setattr(night_module, "ingest", meanwhile)
+    monkeypatch.setattr(night_module, "ingest_files", meanwhile)
     assert run(tmp_path).exit_code == 0
     assert seen == [1]
     with CorpusStore.open(tmp_path / "corpus").lock(), pytest.raises(CorpusLocked):

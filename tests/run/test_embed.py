@@ -88,7 +88,7 @@ def test_tasks_are_bounded_and_ask_for_a_gpu_where_there_is_one(root: Path, monk
     recorder.offers_gpu = True
     for bound in ("EMBED_BYTES", "GPU_EMBED_BYTES"):
         monkeypatch.setattr(plan, bound, 2 * 16 * 256)
-    monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
+    monkeypatch.setattr(sys.modules["pipeline.run.embed"], "engine_for", lambda *_: given(recorder))
     report = embed(root, encoder="fake", config=config())
     assert set(recorder.calls) == {("embed_parts", True), ("commit_vectors", False)}
     assert report.windows_embedded > 2 * recorder.capacity == 2 * recorder.most

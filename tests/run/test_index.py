@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import durable, tasks
+from pipeline import tasks
 from pipeline.catalogue import FileEntry
 from pipeline.config import Config, IndexConfig
 from pipeline.encoders import load_encoder
@@ -18,12 +18,14 @@ from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
 from pipeline.model import EncoderSpec
 from pipeline.run import index, ingest, remove
-from pipeline.run.index import index_corpus, plan_segments
+from pipeline.run.index import index_corpus
+from pipeline.run.segment_plan import plan_segments
 from pipeline.search.nearest import nearest
 from pipeline.search.scope import Scope
 from pipeline.search.selection import Searched
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
+from pipeline.support import durable
 from tests.run.small import SCAN, archive, config, write_scan
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import run, tasks
+from pipeline import tasks
 from pipeline.config import Config, EncoderConfig
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderError, Reason
 from pipeline.execute import cluster
@@ -39,6 +40,7 @@ from tests.run.small import (
 )
 
 SPEC_KEY = "power-spectrum-v1"
+INGEST: Any = sys.modules["pipeline.run.ingest"]  # the package has a function of that name
 
 
 def generation(root: Path) -> int:
@@ -185,13 +187,13 @@ def test_a_corpus_that_another_run_makes_meanwhile_is_added_to(
     (copies := tmp_path / "copies").mkdir()
     for path in good.iterdir():
         shutil.copy(path, copies / path.name)
-    root, really = tmp_path / "corpus", run.require_filterbank
+    root, really = tmp_path / "corpus", INGEST.require_filterbank
 
     def meanwhile(*arguments: Any) -> None:
-        monkeypatch.setattr(run, "require_filterbank", really)
+        monkeypatch.setattr(INGEST, "require_filterbank", really)
         ingest([good], root, config=config(), serial=True)
 
-    monkeypatch.setattr(run, "require_filterbank", meanwhile)
+    monkeypatch.setattr(INGEST, "require_filterbank", meanwhile)
     report = ingest([copies], root, config=config(), serial=True)
     assert {one.reason for one in report.reports} == {Reason.DUPLICATE}
     assert len(CorpusStore.open(root).manifest().sources) == 6
@@ -290,7 +292,7 @@ def test_work_in_flight_and_what_goes_through_the_client_are_bounded(
     data = archive(tmp_path / "data", 8)
     recorder = Recorder()
     monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)
-    monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
+    monkeypatch.setattr(INGEST, "engine_for", lambda *_: given(recorder))
     report = ingest([data], tmp_path / "corpus", config=config(replace(SCAN, keep_all=True)))
     assert report.windows_kept == 8 * 64
     assert recorder.most == recorder.capacity
@@ -309,7 +311,7 @@ def test_where_embedding_happens(
 ) -> None:
     recorder = Recorder()
     recorder.offers_gpu = offers
-    monkeypatch.setattr(run, "_engine", lambda *_: given(recorder))
+    monkeypatch.setattr(INGEST, "engine_for", lambda *_: given(recorder))
     ingest([good / "scan0.h5"], tmp_path / "corpus", config=config(embed_on=embed_on))
     assert set(recorder.calls) == {
         ("probe_batch", False), ("scan_part", False), ("commit_windows", False), ("embed_parts", expected),

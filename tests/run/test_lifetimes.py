@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import durable
 from pipeline.config import IndexConfig
 from pipeline.index import build
 from pipeline.index import segment as segment_module
@@ -26,6 +25,7 @@ from pipeline.search.selection import Searched
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus as corpus_module
 from pipeline.store import source_folder, vector_folder
+from pipeline.support import durable
 from tests.search.conftest import CONFIG, SPEC, Made, unit
 
 Live = dict[tuple[str, int], np.ndarray]

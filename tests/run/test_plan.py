@@ -34,13 +34,13 @@ def source(path: str, source_id: str = "GBT_1") -> Source:
 def holding(path: str = A, source_id: str = "GBT_1", also_at: tuple[str, ...] = ()) -> Manifest:
     """A corpus that holds one source, read from ``path``."""
     report = SourceReport(path, "done", source_id, also_at=also_at)
-    manifest = Manifest().with_source(source(path, source_id), report).with_vectors(source_id, SPEC, 0)
-    return manifest.with_file(path, FileEntry(*STAT, status="done", source_id=source_id))
+    manifest = Manifest().with_sources([(source(path, source_id), report)]).with_vectors_of(SPEC, {source_id: 0})
+    return manifest.with_files({path: FileEntry(*STAT, status="done", source_id=source_id)})
 
 
 def noted(path: str, reason: Reason, status: Status = "failed", manifest: Manifest | None = None) -> Manifest:
     entry = FileEntry(*STAT, status=status, reason=reason, message=f"{path}: no good", source_id="GBT_1")
-    return (manifest or Manifest()).with_file(path, entry)
+    return (manifest or Manifest()).with_files({path: entry})
 
 
 # --- split_known ---------------------------------------------------------------------------------------------------

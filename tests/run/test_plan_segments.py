@@ -14,7 +14,7 @@ from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
-from pipeline.run.index import is_worn, plan_segments
+from pipeline.run.segment_plan import is_worn, plan_segments
 from tests.run.small import header
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
@@ -25,8 +25,8 @@ def manifest_of(counts: list[int], tsamp_s: float = 18.0, manifest: Manifest | N
     for count in counts:
         name = f"GBT_{len(manifest.sources):03d}"
         source = Source(name, header(tsamp_s=tsamp_s), CoarseLayout(1, "flag"), f"/{name}", 1, 1)
-        manifest = manifest.with_source(source, SourceReport(f"/{name}", "done", name, windows_kept=count))
-        manifest = manifest.with_vectors(name, SPEC, count)
+        manifest = manifest.with_sources([(source, SourceReport(f"/{name}", "done", name, windows_kept=count))])
+        manifest = manifest.with_vectors_of(SPEC, {name: count})
     return manifest
 
 
@@ -211,7 +211,7 @@ def test_a_routed_segment_bears_another_name_than_one_of_the_same_sources() -> N
 def test_a_segment_of_what_came_anew_bears_another_name() -> None:
     limits = IndexConfig(exact_below=10)
     manifest, (first,) = night(Manifest(), [10, 10], limits)
-    manifest = manifest.without_vectors({("GBT_000", SPEC.key)}).with_vectors("GBT_000", SPEC, 10)
+    manifest = manifest.without_vectors({("GBT_000", SPEC.key)}).with_vectors_of(SPEC, {"GBT_000": 10})
     (again,) = plan_segments(manifest, limits)
     assert again.source_ids == first.source_ids
     assert again.id != first.id

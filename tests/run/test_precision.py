@@ -104,7 +104,7 @@ def test_an_ingest_in_another_precision_is_sent_to_embed(data: Path, tmp_path: P
         ingest([data], root, config=asking("fake", "float16"), serial=True)
     with pytest.raises(ConfigError, match="precision must be one of"):
         embed(root, precision="half", serial=True)
-    with pytest.raises(ConfigError, match="power-spectrum computes in float32 alone, not in float16"):
+    with pytest.raises(ConfigError, match="power-spectrum computes in float32 only, not in float16"):
         embed(root, encoder="power-spectrum", precision="float16", serial=True)
     assert snapshot(root) == before
 

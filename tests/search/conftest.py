@@ -76,7 +76,8 @@ class Made:
         report = SourceReport(source.path, "done", source_id, windows_seen=100, windows_kept=len(numbers))
         commit_source_group(self.root, self.staging, source, 2, report=report, fingerprint="f")
         commit_vector_group(self.root, self.staging, source_id, 2, spec=spec)
-        self.store.publish(lambda m: m.with_source(source, report).with_vectors(source_id, spec, len(numbers)))
+        self.store.publish(
+            lambda m: m.with_sources([(source, report)]).with_vectors_of(spec, {source_id: len(numbers)}))
         self.numbers[source_id] = windows["number"]
         self.vectors[source_id] = vectors.astype(np.float16).astype(np.float64)
         self.snr[source_id] = windows["snr"]
@@ -85,7 +86,7 @@ class Made:
         """Commit vectors of another encoder of a source that is there."""
         write_part_vectors(self.staging, source_id, 0, spec.key, vectors)
         commit_vector_group(self.root, self.staging, source_id, 1, spec=spec)
-        self.store.publish(lambda m: m.with_vectors(source_id, spec, len(vectors)))
+        self.store.publish(lambda m: m.with_vectors_of(spec, {source_id: len(vectors)}))
 
     def index(self, *source_ids: str, spec: EncoderSpec = SPEC) -> None:
         """Build one segment of some sources."""

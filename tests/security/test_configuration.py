@@ -28,7 +28,7 @@ _logging_as_it_was = cli._logging_as_it_was
 OTHER = {
     "scheduler": "tcp://127.0.0.1:1", "cluster": "ssh", "cluster_config": "/x.yaml", "insecure": True, "workers": 3,
     "worker_memory_gb": 1.5, "embed_on": "cpu", "resource_wait_s": 1.0, "scheduler_wait_s": 2.0, "task_timeout_s": 3.0,
-    "in_flight": 4, "retries": 5,
+    "in_flight": 4, "retries": 5, "serial": True,
 }
 """For each key that can be given alone, a value that is not the default."""
 TLS = {"tls_ca": "/ca.pem", "tls_cert": "/cert.pem", "tls_key": "/key.pem"}
@@ -142,7 +142,10 @@ def test_every_command_goes_where_the_user_sends_it(
     monkeypatch: pytest.MonkeyPatch, said_by: str,
 ) -> None:
     """The listener counts: without this, the tests above could not fail."""
-    root = shutil.copytree(corpus, tmp_path / "corpus")
+    root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    toml = (root / CONFIG_FILE).read_text()
+    (root / CONFIG_FILE).write_text(toml.replace("exact_below = 20000", "exact_below = 2"))
+    assert Config.of_corpus(root).index.exact_below == 2, "so there is a segment to build: without one, none connects"
     monkeypatch.setenv("LOOKALIKE_RUN_RESOURCE_WAIT_S", "0.5")
     flags = []
     if said_by == "flags":
@@ -164,7 +167,8 @@ def test_the_corpora_made_so_far_are_used_as_before(lookalike: Lookalike, corpus
     root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
     with (root / CONFIG_FILE).open("a") as file:
         file.write(AS_FORMERLY_WRITTEN)
-    assert set(Config.load(root).run.__slots__) == {line.split()[0] for line in AS_FORMERLY_WRITTEN.splitlines()[2:]}
+    formerly = {line.split()[0] for line in AS_FORMERLY_WRITTEN.splitlines()[2:]}
+    assert set(Config.load(root).run.__slots__) == formerly | {"serial"}
     assert Config.load(root).run == RunConfig()
     for words in (["status"], ["index", "--exact-below", "2"], ["verify", "--repair"]):
         assert lookalike(*words, "--corpus", root).code == 0
@@ -227,6 +231,18 @@ def test_a_cluster_beats_a_scheduler_that_counts_less(
     monkeypatch.setenv("LOOKALIKE_RUN_CLUSTER", "ssh")
     assert (Config.load(tmp_path).run.scheduler, Config.load(tmp_path).run.cluster) == ("", "ssh")
     assert Config.load(tmp_path, {"run": {"scheduler": "tls://b:2"}}).run.scheduler == "tls://b:2"
+
+
+def test_a_place_that_counts_more_beats_this_process(
+    tmp_path: Path, user_says: UserSays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_says("serial = true\n")
+    assert Config.load(tmp_path).run.serial
+    assert not Config.load(tmp_path, {"run": {"cluster": "local"}}).run.serial
+    assert Config.load(tmp_path, {"run": {"workers": None, "insecure": True}}).run.serial
+    monkeypatch.setenv("LOOKALIKE_RUN_SCHEDULER", "tls://b:2")
+    assert not Config.load(tmp_path).run.serial
+    assert Config.load(tmp_path, {"run": {"serial": True}}).run.serial
 
 
 def test_an_empty_variable_is_an_empty_text(

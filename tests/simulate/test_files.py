@@ -51,7 +51,7 @@ def test_instrument_is_in_the_file(tmp_path, ascending, suffix):
     power, found = read(tmp_path / f"a{suffix}")
     assert found.foff_mhz == header.foff_mhz
     mean = power.mean(axis=0).reshape(3, WIDTH)
-    # the file's own bin C/2 of each coarse channel
+    # the DC bin is bin C/2 of each coarse channel, counted in the order of the file
     spike = WIDTH // 2 if ascending else WIDTH - 1 - WIDTH // 2
     np.testing.assert_array_equal(mean.argmax(axis=1), spike)
     assert mean[0, spike] == pytest.approx(21e9, rel=0.2)
@@ -75,7 +75,7 @@ def test_signal_is_where_the_truth_says(tmp_path):
     power, _ = read(tmp_path / "a.h5")
     assert [one.placed.signal.name for one in truth] == ["in", "across"]
     inside, across = truth
-    bright = power > 1 + 16 * Axes().sigma  # a bin just outside: a tenth of 80, and noise
+    bright = power > 1 + 16 * Axes().sigma  # more than a bin outside the footprint has: a tenth of 80, plus noise
     seen = np.zeros_like(bright)
     for one in truth:
         seen[one.spectrum_start : one.spectrum_stop, one.channel_start : one.channel_stop] = True

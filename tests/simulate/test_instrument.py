@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from pipeline.simulate import Axes, Instrument, noise
-from pipeline.simulate.instrument import keep_mantissa
+from pipeline.simulate.instrument import round_mantissa
 
 
 @pytest.mark.parametrize("axes", [Axes(), Axes(1.397, 1.43), Axes(366e3, 349e-6)])
@@ -42,7 +42,7 @@ def test_row_gains_have_their_spread():
 def test_mantissa_is_rounded_to_its_bits(bits):
     power = np.random.default_rng(5).gamma(102, 1e7, 10_000).astype(np.float32)
     rounded = power.copy()
-    keep_mantissa(rounded, bits)
+    round_mantissa(rounded, bits)
     assert np.abs(rounded / power - 1).max() <= 2.0 ** -(bits + 1) + 1e-7
     kept = rounded.view(np.uint32) & np.uint32((1 << (23 - bits)) - 1)
     assert not kept.any()

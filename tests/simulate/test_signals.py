@@ -9,7 +9,7 @@ AXES = Axes(channel_width_hz=2.0, tsamp_s=10.0)  # 40 averages
 
 
 class Silent:
-    """A generator without chance: what remains is the signal itself."""
+    """A fake generator that draws zeros, so that only the signal itself remains."""
 
     def standard_normal(self, size):
         return np.zeros(size)
@@ -53,7 +53,7 @@ def test_line_follows_its_track(drift, curvature):
     signal = Signal("line", width_hz=6, drift_hz_per_s=drift, curvature_hz_per_s2=curvature)
     excess, _ = draw(signal, channel=300.5, shape=(16, 800))
     mid = (np.arange(16) + 0.5) * AXES.tsamp_s
-    # a row's mean over time: the curve at mid-row, and curvature · (row length)² / 24
+    # the mean of the track over a row is its value at mid-row plus curvature · (row length)² / 24
     expected = 300.5 + (drift * mid + curvature * mid**2 / 2 + curvature * AXES.tsamp_s**2 / 24) / 2.0
     np.testing.assert_allclose(centroid(excess), expected, atol=0.02)
 
@@ -67,7 +67,7 @@ def test_fast_line_has_no_gaps():
 
 
 def test_pulses_fill_rows_for_the_time_they_last():
-    # on for 15 s of every 40: rows of 10 s are full, half full, empty, empty
+    # pulses last 15 of every 40 s, so rows of 10 s are full, half full, empty, empty
     signal = Signal("pulsed", snr=10, width_hz=2, profile="box", envelope=Envelope("pulsed", 40.0, 0.375))
     excess, _ = draw(signal, channel=50.5, shape=(8, 100))
     np.testing.assert_allclose(excess[:, 50], [10, 5, 0, 0, 10, 5, 0, 0], atol=1e-4)

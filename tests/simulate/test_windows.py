@@ -54,7 +54,7 @@ def test_families_come_with_labels_and_a_seed_decides_all():
 def test_unseen_kinds_are_seen_in_their_windows(name):
     cutouts = simulate_cutouts(np.random.default_rng(11), [replace(family(name), snr=30)] * 20)
     bright = (image_of_cutouts(cutouts) > np.arcsinh(10)).sum(axis=(1, 2))
-    assert bright.min() >= 4  # the signal is there, every time
+    assert bright.min() >= 4  # every window shows the signal
 
 
 def test_cutouts_are_those_of_the_power_over_its_baseline():
@@ -93,25 +93,25 @@ def test_circular_signals_come_in_again_with_all_their_power():
     assert 0 < at_both_ends.sum() < 30
 
 
-def spoilt(scene, n=400):
-    """Power of noise windows with a part of the instrument left in all of them."""
+def simulate_residuals(scene, n=400):
+    """Simulate windows of noise with the residuals of a scene."""
     return simulate_windows(np.random.default_rng(16), [None] * n, level=1.0, scene=scene)
 
 
 def test_a_scene_leaves_gains_and_slopes_as_stated():
-    gains = spoilt(Scene(gained=1.0, gain_spread=0.3)).mean(axis=2)
+    gains = simulate_residuals(Scene(gained=1.0, gain_spread=0.3)).mean(axis=2)
     assert gains.std() == pytest.approx(0.3, rel=0.05)
-    sloped = spoilt(Scene(sloped=1.0, slope=0.4)).mean(axis=(0, 1))
-    ends = spoilt(Scene(sloped=1.0, slope=0.4))[:, :, :8].mean(axis=(1, 2)) - 1
+    sloped = simulate_residuals(Scene(sloped=1.0, slope=0.4)).mean(axis=(0, 1))
+    ends = simulate_residuals(Scene(sloped=1.0, slope=0.4))[:, :, :8].mean(axis=(1, 2)) - 1
     assert np.abs(ends).max() == pytest.approx(0.4, abs=0.05)
-    assert np.abs(sloped - 1).max() < 0.06  # up as often as down
-    regained = spoilt(Scene(regained=1.0, gained=1.0))
+    assert np.abs(sloped - 1).max() < 0.06  # slopes are positive as often as negative
+    regained = simulate_residuals(Scene(regained=1.0, gained=1.0))
     np.testing.assert_allclose(np.median(regained, axis=2), 1, rtol=1e-5)
 
 
 def test_half_of_the_windows_may_have_a_second_signal():
     rng = np.random.default_rng(17)
-    # a line that stays within 3 channels: what is bright elsewhere is another signal
+    # the line stays within 3 channels, so bright pixels elsewhere belong to a second signal
     power = simulate_windows(rng, [Signal("line", snr=2e3, width_hz=3)] * 200, level=1.0,
                              scene=Scene(distractors=0.5))
     bright = (power > 1 + 60 * AXES.sigma).any(axis=1)

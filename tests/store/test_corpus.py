@@ -46,7 +46,7 @@ def test_a_file_in_the_place_of_a_corpus_is_refused(tmp_path: Path, identity: di
 
 
 def test_a_corpus_without_its_identity_is_not_made_anew(store: CorpusStore, identity: dict[str, Any]):
-    store.publish(lambda manifest: manifest.with_file("/a", FileEntry(1, 2, "done")))
+    store.publish(lambda manifest: manifest.with_files({"/a": FileEntry(1, 2, "done")}))
     (store.root / "identity.json").unlink()
     with pytest.raises(CorpusDamaged, match=r"identity\.json.* restore it"):
         CorpusStore.open_or_create(store.root, identity)
@@ -80,16 +80,16 @@ def test_recover_finds_what_is_committed_but_not_named(
         if source_id != "b":
             commit_vector_group(store.root, staged.staging, source_id, 1, spec=spec)
         if source_id == "c":
-            store.publish(lambda manifest, group=group: manifest.with_source(group.source, group.report))
+            store.publish(lambda manifest, group=group: manifest.with_sources([(group.source, group.report)]))
     found = store.recover()
     assert [group.source_id for group in found.sources] == ["a", "b"]
     assert [(group.source_id, group.count) for group in found.vectors] == [("a", 3), ("c", 3)]
 
     def adopt(manifest: Manifest) -> Manifest:
         for group in found.sources:
-            manifest = manifest.with_source(group.source, group.report)
+            manifest = manifest.with_sources([(group.source, group.report)])
         for group in found.vectors:
-            manifest = manifest.with_vectors(group.source_id, group.spec, group.count)
+            manifest = manifest.with_vectors_of(group.spec, {group.source_id: group.count})
         return manifest
 
     manifest = store.publish(adopt)
@@ -105,7 +105,8 @@ def test_what_was_removed_from_the_disk_is_dropped_from_the_manifest(
         staged = stage(3, source_id=source_id)
         commit_source_group(store.root, staged.staging, staged.source, 1, report=staged.report, fingerprint="f00d")
         commit_vector_group(store.root, staged.staging, source_id, 1, spec=spec)
-        store.publish(lambda m, s=staged: m.with_source(s.source, s.report).with_vectors(s.source.id, spec, 3))
+        store.publish(
+            lambda m, s=staged: m.with_sources([(s.source, s.report)]).with_vectors_of(spec, {s.source.id: 3}))
     before = store.manifest()
     assert store.forget_missing() == ()
     assert store.manifest() is before
@@ -143,7 +144,7 @@ def ingest(root):
         shutil.copytree(staging, mine, dirs_exist_ok=True)
         group = commit_source_group(root, mine, source, 2, report=report, fingerprint="f00d")
         vectors = commit_vector_group(root, mine, source.id, 2, spec=spec)
-        store.publish(lambda m: m.with_source(source, report).with_vectors("s", spec, vectors.count))
+        store.publish(lambda m: m.with_sources([(source, report)]).with_vectors_of(spec, {"s": vectors.count}))
 
 def killed_at(step, root):
     child = os.fork()
@@ -215,7 +216,7 @@ def complete(root: Path, staged: Any, spec: EncoderSpec) -> tuple[str, int, int]
             vectors.verify()
             assert (vectors.vectors() == staged.vectors).all()
             assert (group.cutouts() == staged.windows["cutout"]).all()
-            store.publish(lambda m: m.with_source(staged.source, staged.report).with_vectors("s", spec, 7))
+            store.publish(lambda m: m.with_sources([(staged.source, staged.report)]).with_vectors_of(spec, {"s": 7}))
     assert store.manifest().sources["s"].vectors == {spec.key: 7}
     assert store.recover().sources == store.recover().vectors == ()
     names = ["CURRENT", "identity.json", "index", "lock", "manifest", "sources", "staging", "vectors"]

@@ -10,7 +10,7 @@ from pipeline.store import CorpusStore, corpus
 
 
 def note(store: CorpusStore, name: str) -> Manifest:
-    return store.publish(lambda manifest: manifest.with_file(name, FileEntry(1, 2, "done")))
+    return store.publish(lambda manifest: manifest.with_files({name: FileEntry(1, 2, "done")}))
 
 
 def test_each_publish_is_the_next_generation(store: CorpusStore):
@@ -98,7 +98,7 @@ import sys
 from pipeline.store import CorpusStore, FileEntry
 store = CorpusStore.open(sys.argv[1])
 for number in range(200):
-    store.publish(lambda manifest: manifest.with_file(f"/{number}", FileEntry(1, number, "done")))
+    store.publish(lambda manifest: manifest.with_files({f"/{number}": FileEntry(1, number, "done")}))
 """
 
 

@@ -35,7 +35,7 @@ try:
     with store.lock():
         print("held", flush=True)
         sys.stdin.readline()
-        store.publish(lambda manifest: manifest.with_file("/late", FileEntry(1, 1, "done")))
+        store.publish(lambda manifest: manifest.with_files({"/late": FileEntry(1, 1, "done")}))
 except Exception as error:
     print(type(error).__name__, error, flush=True)
 """

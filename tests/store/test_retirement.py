@@ -51,7 +51,8 @@ def filled(store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec) -> 
         staged = stage(3, source_id=source_id)
         commit_source_group(store.root, staged.staging, staged.source, 1, report=staged.report, fingerprint="f00d")
         commit_vector_group(store.root, staged.staging, source_id, 1, spec=spec)
-        store.publish(lambda m, s=staged: m.with_source(s.source, s.report).with_vectors(s.source.id, spec, 3))
+        store.publish(
+            lambda m, s=staged: m.with_sources([(s.source, s.report)]).with_vectors_of(spec, {s.source.id: 3}))
     (store.root / "index" / "ab").mkdir()
     store.publish(lambda m: m.with_segment(SegmentEntry("ab", spec.key, "2.794Hz-18.25s", 6, ("a", "b"))))
     return store
@@ -114,7 +115,7 @@ def test_what_was_removed_is_not_adopted_until_it_is_taken_back(filled: CorpusSt
     clock.now += 2
     filled.clean_retired()
     assert len(filled.recover().sources) == 1
-    filled.publish(lambda m: m.with_source(found.sources[0].source, found.sources[0].report))
+    filled.publish(lambda m: m.with_sources([(found.sources[0].source, found.sources[0].report)]))
     assert filled.manifest().retired == {}
 
 
@@ -123,7 +124,7 @@ def test_what_is_named_again_is_no_longer_retired(filled: CorpusStore, spec: Enc
     filled.publish(lambda m: m.without_vectors({("c", spec.key)}))
     assert set(filled.manifest().retired) == {f"vectors/{spec.key}/c"}
     assert [group.source_id for group in filled.recover().vectors] == ["c"]
-    filled.publish(lambda m: m.with_vectors("c", spec, 3))
+    filled.publish(lambda m: m.with_vectors_of(spec, {"c": 3}))
     assert filled.manifest().retired == {}
     filled.publish(lambda m: m.without_sources(["c"]))
     assert set(filled.manifest().retired) == {"sources/c", f"vectors/{spec.key}/c"}

@@ -5,34 +5,34 @@ import threading
 import numpy as np
 import pytest
 
-from pipeline.support.prefetch import ahead
+from pipeline.support.prefetch import prefetch
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5])
-def test_batches_come_in_order_and_ahead_of_their_use(depth: int) -> None:
-    assert [int(batch[0]) for batch in ahead(lambda step: np.array([step]), 7, depth)] == list(range(7))
-    assert list(ahead(lambda step: np.array([step]), 0, depth)) == []
+def test_items_come_in_order(depth: int) -> None:
+    assert [int(batch[0]) for batch in prefetch(lambda step: np.array([step]), 7, depth)] == list(range(7))
+    assert list(prefetch(lambda step: np.array([step]), 0, depth)) == []
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_no_more_is_made_than_the_depth_and_no_less(depth: int) -> None:
+def test_exactly_depth_items_are_made_in_advance(depth: int) -> None:
     made = [threading.Event() for _ in range(6)]
 
     def make(i: int) -> int:
         made[i].set()
         return i
 
-    for i in ahead(make, 6, depth):
+    for i in prefetch(make, 6, depth):
         last = min(i + depth, 5)
-        assert made[last].wait(30)  # it comes while i is used
+        assert made[last].wait(30)  # made while i is in use
         assert not any(event.is_set() for event in made[last + 1 :])
 
 
-def test_what_cannot_be_made_is_an_error_where_it_is_asked_for() -> None:
+def test_an_error_is_raised_when_its_item_is_due() -> None:
     def make(i: int) -> int:
         return 1 // (2 - i)
 
-    given = ahead(make, 5)
+    given = prefetch(make, 5)
     assert (next(given), next(given)) == (0, 1)
     with pytest.raises(ZeroDivisionError):
         next(given)

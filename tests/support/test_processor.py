@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import processor
+from pipeline.support import processor
 
 ALL = "fpu sse4_2 avx avx2 avx512f avx512bw avx512_bf16 amx_bf16"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_held_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in processor.HELD_DOWN:
+def _no_limiting_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in processor.LIMITING_VARIABLES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -38,9 +38,9 @@ def test_the_widest_instruction_set_is_named(
     monkeypatch.setattr(processor, "_CPUINFO", told)
     assert (processor.instruction_set(), processor.has_bfloat16()) == (expected, has_bfloat16)
     name = platform.machine() if flags is None else "Zen avx2"
-    assert processor.described() == f"{name}, {expected}"
+    assert processor.describe() == f"{name}, {expected}"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    assert processor.described() == f"{name}, {expected}, ONEDNN_MAX_CPU_ISA=AVX2"
+    assert processor.describe() == f"{name}, {expected}, ONEDNN_MAX_CPU_ISA=AVX2"
 
 
 COMPILED = """
@@ -55,8 +55,8 @@ print(sum(doubled.stats.cache_hits.values()))
 """
 
 
-def test_what_is_compiled_for_two_processors_is_kept_apart(tmp_path: Path) -> None:
-    """In one folder: what was compiled for more instructions than a processor has would end the process."""
+def test_code_compiled_for_two_processors_is_stored_separately(tmp_path: Path) -> None:
+    """Both versions share a cache folder. Code with instructions that a processor lacks would kill the process."""
     program = tmp_path / "program.py"
     program.write_text(COMPILED)
     hits = []

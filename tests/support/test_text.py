@@ -1,4 +1,4 @@
-"""Names of files, whatever bytes they are made of, fit on one line of a terminal."""
+"""File names fit on one line of a terminal, whatever bytes they contain."""
 
 from __future__ import annotations
 

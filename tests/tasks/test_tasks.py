@@ -246,7 +246,7 @@ def test_a_sample_is_of_the_windows_with_the_smallest_keys_whatever_source_they_
         write_scan(path, scan_no)
         work = make_work()
         report = scan_all(work)
-        CorpusStore.open(work.corpus).publish(lambda m, w=work, r=report: m.with_source(w.source, r))
+        CorpusStore.open(work.corpus).publish(lambda m, w=work, r=report: m.with_sources([(w.source, r)]))
         group = SourceGroup.open(work.corpus, work.source.id)
         keys = sample_keys(work.source.id, group.numbers).tolist()
         cutouts.update(zip(keys, group.cutouts(), strict=True))

@@ -17,7 +17,7 @@ from pipeline.train.beta_vae import train
 def windows():
     power, _ = simulate_families(np.random.default_rng(1), 8, snr=(30, 300))
     cutouts = cutouts_of_power(power)
-    return cutouts[np.random.default_rng(2).permutation(len(cutouts))][:48, :, 96:160]  # narrow ones are quicker
+    return cutouts[np.random.default_rng(2).permutation(len(cutouts))][:48, :, 96:160]  # narrow windows train faster
 
 
 def batches(windows):
@@ -42,7 +42,7 @@ def test_some_steps_make_the_loss_fall_and_the_weights_encode(trained, windows):
     assert np.mean(losses[-6:]) < 0.95 * np.mean(losses[:6])
     vectors = BetaVae(WindowGrid(64, 64, 16), str(path)).encode(windows)
     assert vectors.shape == (48, 10)
-    assert np.ptp(vectors, axis=0).max() > 0.1  # not one vector for all
+    assert np.ptp(vectors, axis=0).max() > 0.1  # the vectors differ between windows
     with np.load(path, allow_pickle=False) as file:
         assert {file[key].dtype for key in file.files} == {np.dtype(np.float32)}
         assert not any("widen" in key or "variance_dense" in key for key in file.files)

@@ -8,7 +8,7 @@ from pipeline.encoders.backend import load_weights, save_weights
 from pipeline.errors import ConfigError
 from pipeline.train import train
 from pipeline.train.batches import singles, views
-from pipeline.train.spectral import TEMPERATURE, contrast
+from pipeline.train.spectral import TEMPERATURE, contrastive_loss
 from pipeline.train.spectral import train as teach
 
 
@@ -20,7 +20,7 @@ def test_two_views_share_their_signal_and_noise_comes_last():
     for other in (views(3, 1, 6, 4), views(4, 0, 6, 4)):
         assert not np.array_equal(windows, other)
     assert not np.array_equal(windows[:6], windows[6:12])
-    # more often than not, a view resembles its partner most: even by a plain power spectrum
+    # a plain power spectrum is enough to find many of the partners
     windows = views(5, 0, pairs=64, noise_windows=0)
     vectors = load_encoder("power-spectrum").encode(windows)
     likeness = vectors[:64] @ vectors[64:].T
@@ -43,7 +43,7 @@ def test_contrast_is_the_loss_of_a_naive_loop():
         others = [k for k in range(9) if k != asked]
         odds = np.exp([unit[asked] @ unit[k] / TEMPERATURE for k in others])
         expected.append(-np.log(odds[others.index((asked + 3) % 6)] / odds.sum()))
-    assert float(contrast(vectors, 3)) == pytest.approx(np.mean(expected), rel=1e-4)
+    assert float(contrastive_loss(vectors, 3)) == pytest.approx(np.mean(expected), rel=1e-4)
 
 
 def test_a_few_steps_lower_the_loss_and_the_weights_come_back(tmp_path):

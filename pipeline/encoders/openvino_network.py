@@ -1,8 +1,8 @@
-"""The network of ``spectral`` on processors, by OpenVINO: the only importer of it.
+"""The network of ``spectral`` on processors, computed by OpenVINO. Only this module imports OpenVINO.
 
-The same weights and the same vectors as Keras within 1e-4 (tested); batch normalisation is folded into the convolution
-before it. It loads in a tenth of a second where TensorFlow takes seconds, needs an eighth of the memory and computes
-faster, so Keras is for GPUs and for teaching.
+It uses the same weights as Keras and gives the same vectors within 1e-4 (tested). Batch normalisation is folded into
+the convolution before it. OpenVINO loads in a tenth of a second where TensorFlow takes seconds, needs an eighth of the
+memory and computes faster. Keras remains in use for GPUs and for training.
 """
 
 from __future__ import annotations
@@ -18,41 +18,42 @@ from numpy.typing import NDArray
 
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import PrecisionError
-from pipeline.support.processor import described
+from pipeline.support.processor import describe
 
 BATCH = 32
-"""Windows at once: patches of more leave the processor's cache, and a query of one waits for all of them."""
+"""Windows per batch. The intermediate arrays of larger batches leave the processor's cache, and a query of one window
+would wait for the whole batch."""
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-"""What the convolutions may compute in, in OpenVINO's words."""
-OTHER_NUMBERS = 1e-4
-"""Least difference, beside the largest number, between what bfloat16 and float32 make of an image. bfloat16 rounds each
-number by up to 2e-3 of it; float32 differs by 1e-6 among processors."""
+"""Supported precisions of the convolutions → OpenVINO's names for them."""
+MIN_PRECISION_DIFFERENCE = 1e-4
+"""Minimum difference between the results of bfloat16 and float32 for an image, relative to the largest result. bfloat16
+rounds each number by up to 2e-3 of it. float32 results differ among processors by 1e-6."""
 
-_EPSILON = 1e-3  # Keras' own, of batch normalisation
+_EPSILON = 1e-3  # Keras' default for batch normalisation
 
 Array = NDArray[np.float32]
 
 
-class LightNetwork:
-    """Forward pass of :func:`pipeline.encoders.spectral.build`.
+class OpenVinoNetwork:
+    """Forward pass of the network :func:`pipeline.encoders.spectral.build`.
 
-    May be called by several threads at once. It computes in ``OMP_NUM_THREADS`` threads, by default one a core.
+    Several threads may call it at once. Each call computes in ``OMP_NUM_THREADS`` threads, by default one per core.
 
     Parameters
     ----------
     arrays : mapping
-        As :func:`pipeline.encoders.backend.load_network` gives them for its weights.
+        Weights, as :func:`pipeline.encoders.backend.load_network_arrays` returns them.
     shape : (T, F)
-        Of the windows.
+        Shape of the windows.
     pixel_scale : float
-        Of the images it will get.
+        Factor by which the input images will be scaled.
     precision : str
         One of :data:`PRECISIONS`.
 
     Raises
     ------
     KeyError, ValueError, RuntimeError
-        The arrays are of another network.
+        The arrays belong to another network.
     PrecisionError
         OpenVINO computes in another precision on this machine.
     """
@@ -63,7 +64,7 @@ class LightNetwork:
         import openvino
 
         named = {key.split(" ", 1)[1]: value for key, value in arrays.items()}
-        layers = {key.removesuffix("/kernel"): _folded(named, key.removesuffix("/kernel"))
+        layers = {key.removesuffix("/kernel"): _fold_normalisation(named, key.removesuffix("/kernel"))
                   for key in named if key.endswith("/kernel")}
         images, pooled = _convolutions(layers, shape)
         core, network = openvino.Core(), openvino.Model([pooled], [images])
@@ -71,59 +72,74 @@ class LightNetwork:
         inputs, vectors = _head(layers, shape, pixel_scale)
         self._head = core.compile_model(openvino.Model([vectors], inputs), "CPU", _settings("float32"))
         if precision != "float32":
-            _require_other_numbers(self._convolutions, core.compile_model(network, "CPU", _settings("float32")), shape,
-                                   precision)
+            full = core.compile_model(network, "CPU", _settings("float32"))
+            _require_reduced_precision(self._convolutions, full, shape, precision)
 
     def predict_on_batch(self, images: Array) -> Array:
-        """Compute vectors (BATCH, d) of images (BATCH, T, F, 1), not yet of unit length."""
+        """Compute vectors (BATCH, d) of images (BATCH, T, F, 1). They are not yet scaled to unit length."""
         pixels = np.ascontiguousarray(images.reshape(images.shape[:3]))
-        # a request of one's own: those that the models share are not safe among threads
+        # a new request per call, because the default request of a model is not thread-safe
         pooled = self._convolutions.create_infer_request().infer([pixels[:, None]])[0]
         vectors: Array = self._head.create_infer_request().infer([pixels, pooled])[0]
         return vectors
 
 
-def computes_in(precision: str) -> bool:
-    """Tell whether OpenVINO says that it computes in one of :data:`PRECISIONS` here; ``ONEDNN_MAX_CPU_ISA`` counts."""
+def supports_precision(precision: str) -> bool:
+    """Return whether OpenVINO reports that it computes in one of :data:`PRECISIONS` on this machine.
+
+    The environment variable ``ONEDNN_MAX_CPU_ISA`` can turn precisions off.
+    """
     import openvino
 
     known = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return precision == "float32" or PRECISIONS[precision].upper() in known
 
 
-def refusal(precision: str) -> PrecisionError:
-    """Return the error of a machine that does not compute in a precision: what it has, and what to do."""
+def precision_error(precision: str) -> PrecisionError:
+    """Make the error for a machine that cannot compute in a precision."""
     return PrecisionError(
-        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({described()}); it would compute in "
+        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({describe()}); it would compute in "
         "float32 instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
 
 
-def _require_other_numbers(reduced: Any, full: Any, shape: tuple[int, int], precision: str) -> None:
-    """Raise :class:`PrecisionError` unless a compiled network computes in the precision that it was compiled for.
+def _require_reduced_precision(reduced: Any, full: Any, shape: tuple[int, int], precision: str) -> None:
+    """Raise :class:`PrecisionError` unless a compiled network really computes in its reduced precision.
 
-    OpenVINO says nothing where it computes in float32 instead. So its own word on the compiled network is asked for,
-    and the numbers are looked at: they must not be those of the network that was compiled for float32.
+    OpenVINO falls back to float32 silently. Two checks detect that. The compiled network must report the precision, and
+    its results must differ from those of the same network compiled for float32.
+
+    Parameters
+    ----------
+    reduced, full : compiled models
+        The network compiled for ``precision``, and for float32.
+    shape : (T, F)
+        Shape of the windows.
+    precision : str
+        The reduced precision.
     """
     if reduced.get_property("INFERENCE_PRECISION_HINT").to_string() != PRECISIONS[precision]:
-        raise refusal(precision)
+        raise precision_error(precision)
     images = np.random.default_rng(0).normal(size=(BATCH, 1, *shape)).astype(np.float32)
     made, expected = (network.create_infer_request().infer([images])[0] for network in (reduced, full))
-    if np.abs(made - expected).max() <= OTHER_NUMBERS * np.abs(expected).max():
-        raise refusal(precision)
+    if np.abs(made - expected).max() <= MIN_PRECISION_DIFFERENCE * np.abs(expected).max():
+        raise precision_error(precision)
 
 
 def _settings(precision: str) -> dict[str, Any]:
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return {"INFERENCE_PRECISION_HINT": PRECISIONS[precision], "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": int(threads) if threads.isdecimal() else 0,
-            "ENABLE_CPU_PINNING": False}  # every worker of a machine would choose the same core
+            "ENABLE_CPU_PINNING": False}  # with pinning, all workers of a machine would choose the same core
 
 
 def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, int]) -> tuple[Any, Any]:
-    """Images (BATCH, 1, T, F) → mean and maximum over what is left of the window (BATCH, 2 × channels)."""
+    """Build the convolutions: images (BATCH, 1, T, F) → mean and maximum of each feature (BATCH, 2 × features).
+
+    Returns the input and the output of the graph.
+    """
     from openvino import opset13 as ops
 
-    def convolved(x: Any, layer: str, strides: Sequence[int], size: tuple[int, int]) -> tuple[Any, tuple[int, int]]:
+    def convolve(x: Any, layer: str, strides: Sequence[int], size: tuple[int, int]) -> tuple[Any, tuple[int, int]]:
         kernel, bias = layers[layer]
         before, after = zip(*map(_padding, size, kernel.shape[:2], strides), strict=True)
         in_order = np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
@@ -132,12 +148,12 @@ def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, i
         return ops.add(made, bias.reshape(1, -1, 1, 1)), (rows, columns)
 
     images = ops.parameter([BATCH, 1, *shape], np.float32)
-    x, size = convolved(images, "stem", (1, 4), shape)
+    x, size = convolve(images, "stem", (1, 4), shape)
     x = ops.relu(x)
     for width in (name.removeprefix("down") for name in layers if name.startswith("down")):
-        y, halved = convolved(x, f"down{width}", (2, 2), size)
-        y, _ = convolved(ops.relu(y), f"same{width}", (1, 1), halved)
-        skipped, _ = convolved(x, f"skip{width}", (2, 2), size)
+        y, halved = convolve(x, f"down{width}", (2, 2), size)
+        y, _ = convolve(ops.relu(y), f"same{width}", (1, 1), halved)
+        skipped, _ = convolve(x, f"skip{width}", (2, 2), size)
         x, size = ops.relu(ops.add(y, skipped)), halved
     places = [2, 3]
     return images, ops.concat([ops.reduce_mean(x, places, False), ops.reduce_max(x, places, False)], 1)
@@ -146,7 +162,10 @@ def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, i
 def _head(
     layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, int], pixel_scale: float
 ) -> tuple[list[Any], Any]:
-    """Images (BATCH, T, F) and what the convolutions made of them → vectors (BATCH, d)."""
+    """Build the last layers: images (BATCH, T, F) and the result of the convolutions → vectors (BATCH, d).
+
+    Returns the two inputs and the output of the graph.
+    """
     from openvino import opset13 as ops
 
     def dense(x: Any, layer: str) -> Any:
@@ -156,13 +175,13 @@ def _head(
     pooled_size = len(layers["vector"][0]) - len(layers["scales"][1])
     images = ops.parameter([BATCH, *shape], np.float32)
     pooled = ops.parameter([BATCH, pooled_size], np.float32)
-    features = spectrum_features(ops.multiply(images, np.float32(1 / pixel_scale)), _named_as_in_numpy())
+    features = spectrum_features(ops.multiply(images, np.float32(1 / pixel_scale)), _numpy_operations())
     scales = ops.relu(dense(features, "scales"))
     return [images, pooled], dense(ops.concat([pooled, scales], 1), "vector")
 
 
-def _named_as_in_numpy() -> Any:
-    """OpenVINO's operations, as far as :func:`spectrum_features` asks for them."""
+def _numpy_operations() -> Any:
+    """Return OpenVINO's operations under numpy's names, as far as :func:`spectrum_features` needs them."""
     from openvino import opset13 as ops
 
     return SimpleNamespace(
@@ -177,8 +196,8 @@ def _named_as_in_numpy() -> Any:
     )
 
 
-def _folded(named: Mapping[str, NDArray[Any]], layer: str) -> tuple[Array, Array]:
-    """Return a layer's kernel and bias, the normalisation after it included."""
+def _fold_normalisation(named: Mapping[str, NDArray[Any]], layer: str) -> tuple[Array, Array]:
+    """Return a layer's kernel and bias; batch normalisation after the layer is folded into them."""
     kernel = named[f"{layer}/kernel"]
     if f"{layer}/bias" in named:
         return kernel, named[f"{layer}/bias"]
@@ -189,6 +208,9 @@ def _folded(named: Mapping[str, NDArray[Any]], layer: str) -> tuple[Array, Array
 
 
 def _padding(length: int, kernel: int, step: int) -> tuple[int, int]:
-    """Zeros before and after an axis: as few as give ⌈length / step⌉ answers, the odd one after it."""
+    """Return how many zeros to add before and after an axis.
+
+    They are the fewest for ⌈length / step⌉ results. An odd zero goes after the axis, as in Keras.
+    """
     total = max((-(-length // step) - 1) * step + kernel - length, 0)
     return total // 2, total - total // 2

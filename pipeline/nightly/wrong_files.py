@@ -1,0 +1,63 @@
+"""Lists the files that cannot be used, for a night's report."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from pipeline.catalogue import FileEntry, Manifest
+from pipeline.model import SourceReport
+from pipeline.nightly.due_files import next_try_s
+from pipeline.nightly.report import Wrong
+
+
+def wrong_files(
+    reports: Sequence[SourceReport], manifest: Manifest, tried: Collection[str], tries: int
+) -> tuple[Wrong, ...]:
+    """List the files that ingest could not use, those of tonight first.
+
+    Files that are gone, or have changed since they failed, are not listed.
+
+    Parameters
+    ----------
+    reports : sequence of SourceReport
+        Reports of tonight's ingest.
+    manifest : Manifest
+        The corpus after it.
+    tried : collection of str
+        Paths of the files that ingest was given.
+    tries : int
+        A file that failed this often is left alone until it changes.
+    """
+    wrong = []
+    for report in reports:
+        if report.status not in ("failed", "busy"):
+            continue
+        entry = manifest.files.get(report.path)
+        if entry is None or not entry.is_wrong:  # a folder that cannot be walked, a link that leads nowhere
+            wrong.append(Wrong(report.path, report.status, str(report.reason), report.message, tonight=True))
+        else:
+            wrong.append(_described(report.path, entry, report.path in tried, tries))
+    return tuple(sorted(wrong, key=lambda one: (not one.tonight, one.path)))
+
+
+def wrong_files_known(manifest: Manifest, began_s: float, tries: int) -> tuple[Wrong, ...]:
+    """List the files that the manifest alone knows to be wrong, for a night whose ingest failed.
+
+    Parameters
+    ----------
+    began_s : float
+        Time at which the night began, in Unix seconds.
+    """
+    return tuple(_described(path, entry, entry.tried_s >= began_s, tries)
+                 for path, entry in sorted(manifest.files.items()) if entry.is_wrong)
+
+
+def _described(path: str, entry: FileEntry, tonight: bool, tries: int) -> Wrong:
+    at_s = next_try_s(entry, tries)
+    return Wrong(path, entry.status, str(entry.reason), entry.message, tonight, entry.tries,
+                 since=_date(entry.since_s) if entry.since_s else "", next_try="" if at_s is None else _date(at_s))
+
+
+def _date(unix_s: float) -> str:
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,55 @@
+"""Failures of a run: which of them end it, and which are reported as the failure of one file."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import ConfigError, EncoderError, PrecisionError, Reason, RunError
+from pipeline.model import SourceReport, Timing
+
+logger = logging.getLogger(__name__)
+
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Errors of the corpus' disk. If a source file has such an error, its task reports it as the file's."""
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Return True for an error of the corpus' disk, which ends the run."""
+    return isinstance(error, OSError) and error.errno in UNWRITABLE
+
+
+def unwritable(root: Path, error: BaseException) -> RunError:
+    """Return the error that tells the user what to do about the corpus' disk."""
+    return RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
+                    "disk, and run again: what is committed stays")
+
+
+@contextmanager
+def disk_errors(root: Path) -> Iterator[None]:
+    """Turn errors of a full, read-only or broken corpus disk into a :class:`RunError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {*UNWRITABLE, errno.EIO}:
+            raise
+        raise unwritable(root, error) from error
+
+
+def crashed(path: str, source_id: str, error: BaseException) -> SourceReport:
+    """Report a task that failed without a known reason in its file; raise the error if it ends the whole run.
+
+    A worker that cannot compute in the run's precision does not end the run: other workers may be able to, now or in
+    the next run.
+    """
+    if isinstance(error, PrecisionError):
+        logger.warning("%s: task refused: %s", path, error)
+        return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {error}", timing=Timing())
+    if is_unwritable(error) or isinstance(error, ConfigError | EncoderError | RunError):
+        raise error
+    logger.warning("%s: task failed: %r", path, error)
+    return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {type(error).__name__}: {error}",
+                        timing=Timing())

@@ -1,0 +1,62 @@
+"""Entries of the manifest that record what is known of each file, so that a run need not read it again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.catalogue import FileEntry, Manifest
+from pipeline.errors import Reason
+from pipeline.model import SourceReport
+from pipeline.run.file_selection import Stat
+from pipeline.store import CorpusStore
+
+
+def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntry:
+    """Return the entry of a file: what its report says, how often it was tried, and since when it fails."""
+    before = manifest.files.get(report.path)
+    same = before is not None and (before.size_bytes, before.mtime_ns) == stat
+    # a report without a reason that skips a file: the corpus holds its windows already
+    is_held = report.status == "done" or (report.status == "skipped" and report.reason is None)
+    entry = FileEntry(*stat, status="done" if is_held else report.status, reason=report.reason,
+                      message="" if is_held else report.message, source_id=report.source_id,
+                      tries=before.tries + 1 if before is not None and same else 1)
+    if not entry.is_wrong:
+        return entry
+    now = time.time()
+    return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
+
+
+def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None]) -> None:
+    """Record the reports of files that are not ingested in the manifest.
+
+    Parameters
+    ----------
+    stats : mapping
+        Path → size and time of change, taken *before* the file was read: the next run reads a file that has changed
+        since then.
+    """
+
+    def change(manifest: Manifest) -> Manifest:
+        entries = {}
+        for report in reports:
+            stat = stats.get(report.path)
+            if stat is None:
+                continue
+            entry = file_entry(report, stat, manifest)
+            if _differs(entry, manifest.files.get(report.path)):
+                entries[report.path] = entry
+            held = manifest.sources.get(report.source_id)
+            if report.reason is Reason.DUPLICATE and held and report.path not in {held.path, *held.also_at}:
+                manifest = manifest.with_also_at(report.source_id, [report.path])
+        return manifest.with_files(entries) if entries else manifest
+
+    store.publish(change)
+
+
+def _differs(entry: FileEntry, before: FileEntry | None) -> bool:
+    """Return True if an entry says something new. One more try is new only if the file's reason may heal."""
+    if before is not None and (entry.reason is None or not entry.reason.may_heal):
+        return replace(entry, tries=before.tries, tried_s=before.tried_s, since_s=before.since_s) != before
+    return True

@@ -1,0 +1,95 @@
+"""Probes files: each file's header and a few samples are read, to find out which scan it holds."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from pipeline import tasks
+from pipeline.config import Config
+from pipeline.errors import ConfigError, Reason
+from pipeline.execute.engine import Call, Engine
+from pipeline.filterbank import FoundFile
+from pipeline.grid.tiling import product_width
+from pipeline.model import Source, SourceReport
+from pipeline.run.failures import crashed
+from pipeline.run.plan import Plan
+from pipeline.run.progress import Tracker
+from pipeline.support.text import shown
+from pipeline.tasks import Probed
+
+logger = logging.getLogger(__name__)
+
+PROBES_PER_TASK = 16
+
+Probes = dict[FoundFile, Probed | SourceReport]
+"""What was found out about each file."""
+
+
+def probe_files(engine: Engine, files: Sequence[FoundFile], config: Config, tracker: Tracker) -> Probes:
+    """Probe files, several of them in one task."""
+    if not files:
+        return {}
+    tracker.enter("probe", tracker.files, tracker.files - len(files))
+    batches = (tuple(files[first : first + PROBES_PER_TASK]) for first in range(0, len(files), PROBES_PER_TASK))
+    calls = deque(_call(batch, config) for batch in batches)
+    probes: Probes = {}
+
+    def note(batch: Sequence[FoundFile], found: Sequence[Probed | SourceReport]) -> None:
+        probes.update(zip(batch, found, strict=True))
+        tracker.files_done += len(batch)
+        tracker.tell()
+
+    def on_error(batch: Sequence[FoundFile], error: BaseException) -> None:
+        tracker.tasks += 1
+        if len(batch) > 1:  # find out which of the files it is
+            calls.extend(_call((file,), config) for file in batch)
+        else:
+            note(batch, [crashed(str(batch[0].path), "", error)])
+
+    for batch, found in engine.run_all(calls, on_error):
+        tracker.tasks += 1
+        note(batch, found)
+    tracker.tell(force=True)
+    return probes
+
+
+def _call(batch: tuple[FoundFile, ...], config: Config) -> Call:
+    return Call(batch, tasks.probe_batch, (batch, config.scan))
+
+
+def require_filterbank(probed: Collection[Probed | SourceReport], reports: Sequence[SourceReport]) -> None:
+    """Raise :class:`ConfigError` if neither the probed files nor the reports before them are of a filterbank file."""
+    if any(isinstance(item, Probed) for item in probed):
+        return
+    others = [*reports, *(item for item in probed if isinstance(item, SourceReport))]
+    if all(report.reason is Reason.NOT_FILTERBANK for report in others):
+        first = others[0].message if others else "no file was selected"
+        more = f", and so with {len(others) - 1:,} more" if len(others) > 1 else ""
+        raise ConfigError(f"nothing to ingest: {first}{more}; name filterbank files (.h5, .hdf5, .fil), or "
+                          "folders that hold some")
+
+
+def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
+    """Warn once of sources whose width of a coarse channel is unknown, and once of those that it does not divide.
+
+    A source whose coarse channels are known but narrower than a window needs no warning: nothing can be done about it.
+    """
+    sources, width = [item.source for item in plan.todo], config.scan.coarse_width
+    guessed = [source for source in sources if source.coarse.origin == "whole-band" and width is None
+               and product_width(source.header) is None]
+    if guessed:
+        logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
+                       "one: if there are any, their DC spikes and edges are kept as signals; name the width with "
+                       "--coarse-width in a new corpus", _named(guessed))
+    odd = [source for source in sources if width is not None and source.header.nchans % width]
+    if odd:
+        logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): what "
+                       "is left over at its end is taken as a piece of one", _named(odd),
+                       f"{odd[0].header.nchans:,}", f"{width:,}")
+
+
+def _named(sources: Sequence[Source]) -> str:
+    more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
+    return f"{shown(sources[0].path)}{more}"
