@@ -152,7 +152,7 @@ def test_defaults(
     monkeypatch.chdir(tmp_path)
     call = called_with(lookalike, monkeypatch, "a", "b.h5")
     assert isinstance(call.pop("listener"), progress.Show)
-    assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(), "serial": False,
+    assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(),
                     "dry_run": False}
 
 

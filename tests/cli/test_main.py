@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ import pipeline.search
 from pipeline.cli import COMMANDS, main
 from pipeline.cli import lookalike as group
 from pipeline.cli.grouped import GENERAL, SHARED_GROUPS, GroupedCommand
+from pipeline.config import RunConfig
 from pipeline.errors import RunError
 from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike, environment
@@ -90,6 +92,14 @@ def test_help_fits_eighty_columns_and_every_option_is_described(lookalike: Looka
     assert max(map(len, lookalike(name, "--help").out.splitlines())) <= 80
     for parameter in command(name).params:
         assert not isinstance(parameter, click.Option) or parameter.help
+
+
+def test_the_keys_of_a_run_are_listed_in_full(lookalike: Lookalike) -> None:
+    keys = [one.name for one in fields(RunConfig)]
+    for text in (lookalike("--help").out, (Path(__file__).parents[2] / "cluster" / "README.md").read_text()):
+        listed = re.search(r"keys\s+of\s+`?\[run\]`?\s+are\s+(.+?)\.\s", text, re.DOTALL)
+        assert listed is not None
+        assert re.findall(r"\w+", listed[1].replace(" and", "")) == keys
 
 
 def test_the_list_of_commands_says_what_their_help_says() -> None:

@@ -91,12 +91,12 @@ def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
-        doctor(place={"scheduler": "tcp://127.0.0.1:1", "insecure": True, "resource_wait_s": 0.5})
+        doctor(run=RunConfig(scheduler="tcp://127.0.0.1:1", insecure=True, resource_wait_s=0.5))
 
 
 def test_a_scheduler_of_this_machine_without_tls_is_not_connected_to_unasked() -> None:
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1 without TLS lets every user of this machine run code"):
-        doctor(place={"scheduler": "tcp://127.0.0.1:1", "resource_wait_s": 0.5})
+        doctor(run=RunConfig(scheduler="tcp://127.0.0.1:1", resource_wait_s=0.5))
 
 
 def test_a_scheduler_without_workers_is_a_fault() -> None:
