@@ -7,8 +7,13 @@ CLUSTER_CONFIG ?=
 TLS       ?=
 WORKERS   ?=
 ENCODER   ?=
-PYTHON    ?= python3.11
 DEMO      ?= demo
+JOBS      ?= logical
+
+# The first Python that fits. Each is run: a name may be on the PATH and yet not work, or come without venv.
+FITS    = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3 python; do \
+	$$one -c "$(FITS)" >/dev/null 2>&1 && { echo $$one; break; }; done)
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -21,7 +26,10 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 # Instruction sets of OpenVINO and of compiled loops, held down to what every supported processor has. Loops compiled so
 # are kept in a folder of their own.
 AS_AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-avx2
-OF_PROCESSOR = tests/test_lanes.py tests/test_boxes.py tests/test_first_look.py tests/test_gate.py tests/filterbank/test_bitshuffle.py tests/encoders/test_openvino_network.py tests/encoders/test_spectral.py
+OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
+
+# Tests run side by side, a file at a time in one process, so that its fixtures are made once. Eight processes at most.
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean
@@ -32,7 +40,8 @@ help:  ## Show this list
 setup: $(VENV)/.ready  ## Install everything into .venv (once; 3.8 GB)
 
 $(VENV)/.ready: pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; name another one: make setup PYTHON=python3"; exit 1; }
+	@$(or $(PYTHON),false) -c "$(FITS)" 2>/dev/null || { \
+	  echo "$(or $(PYTHON),no Python on the PATH) does not fit: Lookalike needs Python 3.11, 3.12 or 3.13 with venv; install one (Debian: apt install python3 python3-venv) or name it: make setup PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
@@ -72,10 +81,10 @@ train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (o
 status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
 
-test: check  ## Check style, types and layers, then run the tests (8 to 14 minutes on two cores)
-	$(BIN)/python -m pytest -q -m "not slow and not cluster"
+test: check  ## Check style, types and layers, then run the tests (JOBS=n side by side; ten minutes on two cores)
+	$(PYTEST) -m "not slow and not cluster"
 	@echo "once more, what depends on the processor, as on one that has AVX2 and no more: $(AS_AVX2)"
-	$(AS_AVX2) $(BIN)/python -m pytest -q -m processor -o timeout=600 $(OF_PROCESSOR)
+	$(AS_AVX2) $(PYTEST) -m processor -o timeout=600 $(OF_PROCESSOR)
 
 check: setup  ## Style, types and import layers only
 	$(BIN)/ruff check .
