@@ -66,8 +66,8 @@ def register(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     load.cache_clear = really.cache_clear  # type: ignore[attr-defined]
     patch(encoders, "_load", load)
     patch(encoders, "ENCODERS", MappingProxyType({**encoders.ENCODERS, PLAIN: Fake, PROJECTED: Fake}))
-    patch(encoders, "_PROJECTED", encoders._PROJECTED | {PROJECTED})
-    patch(encoders, "_OF_SEVERAL_PRECISIONS", encoders._OF_SEVERAL_PRECISIONS | {PLAIN, PROJECTED})
+    patch(encoders, "_WITH_PROJECTION", encoders._WITH_PROJECTION | {PROJECTED})
+    patch(encoders, "_WITH_REDUCED_PRECISION", encoders._WITH_REDUCED_PRECISION | {PLAIN, PROJECTED})
 
 
 COMMAND = "from tests.run import fake; fake.register(); from pipeline.cli import main; main()"
