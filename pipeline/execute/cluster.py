@@ -27,23 +27,23 @@ MAX_WORKER_SILENCE_S = 60.0
 GPU_WORKER_MEMORY = "8GB"
 """Memory limit of a GPU worker of an embedded cluster. The GPU libraries alone take more than other workers need."""
 
-GREETING_S = 0.2
-"""So long after a scheduler went as it was greeted, it is greeted again."""
+RECONNECT_INTERVAL_S = 0.2
+"""Time between two attempts to connect to a scheduler that closes the connection."""
 
 
 @contextmanager
 def engine_for(config: RunConfig, client: Any = None) -> Iterator[Engine]:
-    """Give the engine on which a run's tasks run. At the end of the block, its tasks are cancelled and it is closed.
+    """Yield the engine for the tasks of a run. After the block, cancel its tasks and close it.
 
-    Nothing is started and no connection is made before the first task: see :class:`LazyEngine` and
-    :func:`dask_engine`, whose errors the first task raises.
+    The engine starts nothing and connects to nothing before the first task (:class:`LazyEngine`). The first task raises
+    the errors of :func:`dask_engine`.
 
     Parameters
     ----------
     config : RunConfig
-        With ``serial``, every task runs in this process.
+        Names the cluster. If it is serial, every task runs in this process.
     client : distributed.Client, optional
-        Cluster to run on; by default, the one that ``config`` names.
+        Client of the cluster to use. None: the cluster that ``config`` names.
     """
     engine = SerialEngine() if config.serial else LazyEngine(lambda: dask_engine(config, client))
     try:
@@ -59,34 +59,39 @@ def runs_on_this_machine(config: RunConfig, client: Any = None) -> bool:
 
 @contextmanager
 def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
-    """Give an engine on ``client``, or on the cluster that ``config`` says (:func:`connected`).
+    """Yield an engine on the cluster of ``client``, or on the cluster that ``config`` names (:func:`connected`).
 
-    Where the scheduler goes, the engine connects again in the same way: to the same address, or to a cluster started
-    anew where the run had started its own.
+    If the scheduler goes away, the engine connects again: to the same address, or to a new cluster if the run had
+    started its own.
 
-    A ``client`` is used as it is, over TLS or not: whoever connected it has decided whom to trust. On a shared machine
+    A ``client`` is used as it is, with or without TLS, because its user has decided whom to trust. On a shared machine
     or network, a scheduler without TLS lets other people run code as the user of its workers.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`connected` and :class:`DaskEngine` raise it.
     """
-    with ExitStack() as held:
+    with ExitStack() as connection:
         address, security = (client.scheduler.address, client.security) if client is not None else ("", None)
 
         def connect() -> Any:
-            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the engine says what there is to say
-            with suppress(Exception):  # what has gone need not say goodbye
-                held.close()
-            return held.enter_context(connected(config) if client is None else _client(address, config, security))
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the engine logs losses itself
+            with suppress(Exception):  # a scheduler that has gone cannot be told
+                connection.close()
+            return connection.enter_context(connected(config) if client is None else _client(address, config, security))
 
         yield DaskEngine(client or connect(), config, connect)
 
 
 @contextmanager
 def connected(config: RunConfig) -> Iterator[Any]:
-    """Give a client of the running cluster of ``config.scheduler``, else of one started for the length of the block.
+    """Yield a client of the cluster at ``config.scheduler``, or of a cluster that is started for the block.
 
     Raises
     ------
     ConfigError
-        Nobody answers, the cluster cannot be started, or it would be open to anybody.
+        No scheduler answers, the cluster cannot be started, or it would accept connections from anyone.
     """
     import dask
     from distributed import Client
@@ -119,15 +124,15 @@ def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
             get_address_host_port(address)  # with a text that is no address, a client would hang for a minute
             if security is None:  # otherwise the user has connected to this address before
                 check_address(address, config)
-        return _greeted(address, config.resource_wait_s, security)
+        return _connect_within(address, config.resource_wait_s, security)
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no Dask scheduler answers at {address} ({error})") from error
 
 
-def _greeted(address: Any, wait_s: float, security: Any) -> Any:
-    """Return a client; a scheduler that went as it was greeted may be back soon, and is greeted again."""
+def _connect_within(address: Any, wait_s: float, security: Any) -> Any:
+    """Return a client. If the scheduler closes the connection, it may be restarting: try again for ``wait_s`` seconds."""
     from distributed import Client
     from distributed.comm import CommClosedError
 
@@ -138,7 +143,7 @@ def _greeted(address: Any, wait_s: float, security: Any) -> Any:
         except CommClosedError:
             if time.monotonic() > deadline:
                 raise
-        time.sleep(GREETING_S)
+        time.sleep(RECONNECT_INTERVAL_S)
 
 
 def _started(config: RunConfig) -> Any:

@@ -317,7 +317,7 @@ def test_a_scheduler_that_goes_as_it_is_greeted_is_greeted_again(
         return nullcontext("a client")
 
     monkeypatch.setattr("distributed.Client", client)
-    monkeypatch.setattr("pipeline.execute.cluster.GREETING_S", 0.01)
+    monkeypatch.setattr("pipeline.execute.cluster.RECONNECT_INTERVAL_S", 0.01)
     outcome = nullcontext() if is_reached else pytest.raises(ConfigError, match="no Dask scheduler answers")
     with outcome, connected(
             RunConfig(scheduler=f"tcp://{LOOPBACK}:1", insecure=True, resource_wait_s=0.3)) as given:
