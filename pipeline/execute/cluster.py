@@ -132,7 +132,7 @@ def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
 
 
 def _connect_within(address: Any, wait_s: float, security: Any) -> Any:
-    """Return a client. If the scheduler closes the connection, it may be restarting: try again for ``wait_s`` seconds."""
+    """Return a client. A scheduler that closes the connection may be restarting: try again for ``wait_s`` seconds."""
     from distributed import Client
     from distributed.comm import CommClosedError
 
