@@ -31,8 +31,7 @@ from pipeline.execute.engine import SerialEngine
 from pipeline.run.index import index_corpus
 from pipeline.search.cells import routes_of
 from pipeline.search.nearest import nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from tests.index.heavy_tailed import recall_by_distance
 
@@ -40,26 +39,29 @@ FETCHED = (K, 50)
 """Numbers of windows that are asked for: the ten nearest, and the 50 that a search for ten hits fetches."""
 
 
-def opened(corpus: Synthetic) -> tuple[OpenCorpus, Scope]:
+def opened(corpus: Synthetic) -> OpenCorpus:
     """Open the corpus as it is indexed now."""
-    manifest = corpus.store.manifest()
-    resolutions = frozenset(entry.resolution for entry in manifest.sources.values())
-    return OpenCorpus(corpus.root), Scope.of(manifest, corpus.spec.key, resolutions)
+    return OpenCorpus(corpus.root, corpus.store.manifest())
 
 
-def asked_share(where: Searched, query: Vectors, k: int, careful: bool) -> tuple[int, float]:
+def selected(held: OpenCorpus, encoder_key: str) -> Selection:
+    """Select all vectors of an encoder."""
+    return Selection.of(held, encoder_key, frozenset(entry.resolution for entry in held.manifest.sources.values()))
+
+
+def asked_share(where: Selection, query: Vectors, k: int, careful: bool) -> tuple[int, float]:
     """Return the number of segments and cells that a query is sent to, and the share of vectors in them."""
     routes = routes_of(where, query, k, careful=careful)
-    chosen = [entry for entry in where.scope.segments if not entry.routed_id or entry.id in routes]
-    return len(chosen), sum(entry.count for entry in chosen) / where.scope.count
+    chosen = [entry for entry in where.segments if not entry.routed_id or entry.id in routes]
+    return len(chosen), sum(entry.count for entry in chosen) / where.vector_count
 
 
 def measured(name: str, corpus: Synthetic, queries: Vectors, exact: Vectors) -> Iterator[Sequence[object]]:
     """Yield the rows of the table for one kind of index."""
-    held, scope = opened(corpus)
+    held = opened(corpus)
     for k in FETCHED:
         for careful in (False, True):
-            where = Searched(held, scope)
+            where = selected(held, corpus.spec.key)
             for query in queries[:50]:
                 nearest(where, query[None], k, careful=careful)  # loads and opens everything
             taken, found, shares = [], [], []
@@ -70,7 +72,7 @@ def measured(name: str, corpus: Synthetic, queries: Vectors, exact: Vectors) -> 
                 found.append(best.score[:K])
                 shares.append(asked_share(where, query[None], k, careful))
             asked, share = np.mean(shares, axis=0)
-            yield (f"{name}{', careful' if careful else ''}, {k} fetched", len(scope.segments), f"{asked:.1f}",
+            yield (f"{name}{', careful' if careful else ''}, {k} fetched", len(where.segments), f"{asked:.1f}",
                    f"{share:.1%}", f"{recall_by_distance(np.array(found), exact):.4f}",
                    f"{np.quantile(taken, 0.5):.2f}", f"{np.quantile(taken, 0.95):.2f}")
 

@@ -42,8 +42,8 @@ from pipeline.encoders import Encoder, Projection, gpu_devices, spectral
 from pipeline.encoders.backend import keras
 from pipeline.encoders.resnet50 import FEATURES, ResNet50
 from pipeline.encoders.spectral import Spectral
+from pipeline.execute import cluster as clusters
 from pipeline.model import WindowGrid
-from pipeline.run import cluster as clusters
 from pipeline.run import ingest
 
 PARTS = ("spectral", "resnet50", "ingest")

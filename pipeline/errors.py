@@ -7,6 +7,7 @@
     ├─ EncoderError(RuntimeError)      2   you: weights are missing or do not fit
     │  └─ PrecisionError                   this machine cannot compute in the precision that was asked for
     ├─ QueryError(LookupError)         2   you: no such window, file or range
+    │  └─ ParameterError                    a parameter has a value that cannot be used
     ├─ SourceError                     3   one file: it is reported, and the other files go on
     ├─ RunError(RuntimeError)          1   the run: the cluster cannot do what was asked
     └─ CorpusError                     5   the corpus
@@ -19,6 +20,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Literal, Self
 
@@ -122,6 +125,29 @@ class QueryError(PipelineError, LookupError):
     """The query names a window, file or range that does not exist."""
 
     exit_code = 2
+
+
+class ParameterError(QueryError):
+    """A parameter of a search has a value that cannot be used.
+
+    The message marks names of parameters with :func:`parameter`. ``str`` spells them as Python does (``f_start_mhz``).
+    The command line spells them as its flags (``--f-start``).
+    """
+
+    def __str__(self) -> str:
+        return self.spelled(lambda name: name)
+
+    def spelled(self, spell: Callable[[str], str]) -> str:
+        """Return the message with each parameter spelled by a function of its Python name."""
+        return re.sub(f"{_MARK}(\\w+){_MARK}", lambda found: spell(found[1]), str(self.args[0]))
+
+
+_MARK = "\x1a"  # a control character, which no message has otherwise
+
+
+def parameter(name: str) -> str:
+    """Mark the name of a parameter in the message of a :class:`ParameterError`."""
+    return f"{_MARK}{name}{_MARK}"
 
 
 class RunError(PipelineError, RuntimeError):

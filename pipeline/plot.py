@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,12 +41,24 @@ MAX_FILE_LENGTH, MAX_TARGET_LENGTH = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
 """Maximum number of characters of a file name and of a target's name; longer ones do not fit over a waterfall."""
 
 
+class Described(Protocol):
+    """What is named of a query: :class:`pipeline.search.QueryDescription`, or anything like it."""
+
+    @property
+    def file(self) -> str:
+        """Path or name of its file; empty for an array."""
+
+    @property
+    def target(self) -> str:
+        """Name of the observed target; empty for an array."""
+
+
 class Result(Protocol):
     """Part of :class:`pipeline.search.SearchResult` that a picture needs."""
 
     @property
-    def query(self) -> Mapping[str, Any]:
-        """Description of the query; the picture shows its ``file`` and ``target``."""
+    def description(self) -> Described:
+        """What was searched for; its file and target are named in the picture."""
 
     @property
     def hits(self) -> Sequence[Hit]:
@@ -97,6 +110,32 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.f
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that notebooks show."""
+
+    png: bytes = field(repr=False)
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+def png_of_gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> bytes:
+    """Draw the query and the best ten hits, as :func:`plot_gallery` does, and return a PNG.
+
+    Parameters
+    ----------
+    result : SearchResult
+    powers : sequence of (T, F) arrays
+        Power of the hits that are drawn, or of all.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    drawn = BytesIO()
+    FigureCanvasAgg(_gallery(result, powers)).figure.savefig(drawn, dpi=DOTS_PER_INCH, format="png")
+    return drawn.getvalue()
+
+
 def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
     """Draw hits side by side, in the style of :func:`plot_gallery`.
 
@@ -133,8 +172,8 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
     axes, bar = _panel(figure, 0, (rows - 1) / 2)  # at half the height
     _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
-    window, file = result.query_window, result.query.get("file", "")
-    _title(axes, "Query", "" if window is None else _observed(result.query.get("target", ""), window), file)
+    window, query = result.query_window, result.description
+    _title(axes, "Query", "" if window is None else _observed(query.target, window), query.file)
     for spine in axes.spines.values():
         spine.set(edgecolor="tab:red", linewidth=2)
     for i, (hit, power) in enumerate(pairs):

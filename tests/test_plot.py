@@ -3,8 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import _gallery, _printable, plot_gallery
+from pipeline.search import QueryDescription
 
 with warnings.catch_warnings():  # blimpy pins a version of pyparsing that imports deprecated modules
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -32,12 +33,15 @@ def hit(rank: int, **changes: object) -> Hit:
     return replace(made, **changes)
 
 
+NAMELESS = QueryDescription(kind="file")
+
+
 @dataclass(frozen=True)
 class Result:
     power: np.ndarray
     hits: Sequence[Hit] = ()
     query_window: Window | None = None
-    query: Mapping[str, object] = field(default_factory=dict)
+    description: QueryDescription = NAMELESS
 
     def query_power(self) -> np.ndarray:
         return self.power
@@ -49,7 +53,7 @@ def noise(seed: int = 0, count: int = 1) -> np.ndarray:
 
 def drawn(count: int, **changes: object) -> Figure:
     hits = [hit(rank, **changes) for rank in range(1, count + 1)]
-    query = {"file": "/data/query.h5", "target": "HIP1"}
+    query = QueryDescription(kind="file", file="/data/query.h5", target="HIP1")
     return _gallery(Result(noise()[0], hits, TILING.window("A", 7), query), noise(1, count))
 
 
@@ -144,7 +148,8 @@ def test_what_is_written_covers_nothing_and_stays_in_the_picture() -> None:
     power = noise(1, 2)
     power[:] = 10 ** (power.clip(0.9, 1.1) - 1)  # so small that tick labels have decimals and signs
     hits = [hit(rank, file="/d/" + "W" * 99, target="W" * 99) for rank in (1, 2)]
-    figure = _gallery(Result(power[0], hits, TILING.window("A", 7), {"file": "W" * 99, "target": "W" * 99}), power)
+    query = QueryDescription(kind="file", file="W" * 99, target="W" * 99)
+    figure = _gallery(Result(power[0], hits, TILING.window("A", 7), query), power)
     FigureCanvasAgg(figure).draw()
     for axes in waterfalls(figure):
         panel = axes.get_window_extent()
@@ -161,7 +166,8 @@ def test_what_is_written_covers_nothing_and_stays_in_the_picture() -> None:
 
 def test_names_of_any_kind_are_drawn(tmp_path: Path) -> None:
     odd = hit(1, file="/x/$\\frac{$ 天\n\udcff.h5", target="$x^{")
-    plot_gallery(tmp_path / "odd.png", Result(noise()[0], [odd], query={"file": "/y/$_{天"}), noise())
+    query = QueryDescription(kind="file", file="/y/$_{天")
+    plot_gallery(tmp_path / "odd.png", Result(noise()[0], [odd], description=query), noise())
 
 
 def test_long_names_are_shortened_in_the_middle() -> None:
@@ -188,8 +194,10 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
 
 def test_leaves_pyplot_and_its_settings_alone(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy as np\nfrom pipeline import plot\nassert 'matplotlib' not in sys.modules\n"
-        "class Result: query = {}; hits = (); query_window = None; query_power = lambda self: np.ones((16, 256))\n"
+        "import sys, numpy as np\nfrom types import SimpleNamespace\n"
+        "from pipeline import plot\nassert 'matplotlib' not in sys.modules\n"
+        "class Result:\n    description = SimpleNamespace(file='', target=''); hits = (); query_window = None\n"
+        "    query_power = lambda self: np.ones((16, 256))\n"
         f"plot.plot_gallery({str(tmp_path / 'g.png')!r}, Result(), [])\n"
         "print('matplotlib.pyplot' in sys.modules)"
     )

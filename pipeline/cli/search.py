@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,103 +17,115 @@ from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
-from pipeline.errors import QueryError
+from pipeline.errors import ParameterError, QueryError
+from pipeline.search.filter_table import FILTERS
+from pipeline.search.result import HIT_COLUMNS
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.model import Window
-    from pipeline.search import Corpus, Filters, SearchResult
-
-COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s",
-           "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored",
-           "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s")
-"""Of the CSV: the keys of a hit in JSON."""
+    from pipeline.search import Corpus, SearchRequest, SearchResult
 
 
+# each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
     "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
     "How to compare": ("--encoder", "--all-resolutions", "--exact", "--careful", "--rerank", "--rerank-drift",
                        "--rerank-mirror", "--near-frequency"),
-    "Which hits": ("-k", "--only-mhz", "--not-mhz", "--only-file", "--not-file", "--only-target", "--only-telescope",
-                   "--after", "--before", "--per-file", "--per-mhz"),
+    "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--per-file", "--per-mhz"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
-              help="Query a range of a file, in the corpus or not; with --f-start and --f-stop.")
-@click.option("--f-start", type=float, metavar="MHZ", help="Lower end of the range.")
-@click.option("--f-stop", type=float, metavar="MHZ", help="Upper end of the range.")
+              help="Search for a range of this file, which may be in the corpus or not. Needs --f-start and --f-stop.")
+@click.option("--f-start", "f_start_mhz", type=float, metavar="MHZ", help="Lower end of the range, in MHz.")
+@click.option("--f-stop", "f_stop_mhz", type=float, metavar="MHZ", help="Upper end of the range, in MHz.")
 @click.option("--window", metavar="SOURCE/NUMBER",
-              help="Query a window of the corpus; the source by id, its beginning, or file name.")
-@click.option("--npy", type=click.Path(path_type=Path), metavar="FILE",
-              help="Query an array of linear power (spectra, channels), frequency ascending: "
-                   "reversed where foff < 0, as blimpy gives it.")
-@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="How many hits.")
+              help="Search for a window of the corpus. Its source is named by id, beginning of the id, or file name.")
+@click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
+              help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, frequency "
+                   "ascending: reverse the channels where foff < 0, as in arrays that blimpy reads.")
+@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
+              help="Maximum number of hits.")
 @click.option("--exact", is_flag=True,
-              help="Compare with every vector instead of following the graph. Up to a million are compared unasked.")
-@click.option("--careful", is_flag=True, help="Follow the graph farther: slower, and less is missed.")
+              help="Compare with every vector instead of following the graph. Up to a million vectors are always "
+                   "compared one by one.")
+@click.option("--careful", is_flag=True, help="Follow the graph farther: slower, but fewer look-alikes are missed.")
 @click.option("--encoder", metavar="NAME",
-              help="Compare vectors of this encoder, by key, or by name: of several versions the corpus' own. "
-                   "Default: that of the corpus.")
+              help="Compare the vectors of this encoder, given by name or key. If several encoders share the name, the "
+                   "one of the corpus is used. Default: the encoder of the corpus.")
 @click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
 @click.option("--rerank", is_flag=True,
-              help="Compare the best 200 hits with the query again, pixel by pixel; order them by both scores.")
-@click.option("--rerank-drift", is_flag=True, help="Then allow for slightly more or less drift.")
-@click.option("--rerank-mirror", is_flag=True, help="Then allow for frequency reversed.")
+              help="Compare the best 200 hits with the query pixel by pixel, and order them by both scores.")
+@click.option("--rerank-drift", is_flag=True, help="With --rerank, allow for slightly more or less drift.")
+@click.option("--rerank-mirror", is_flag=True, help="With --rerank, allow for reversed frequency.")
 @click.option("--near-frequency", type=float, default=0.0, metavar="WEIGHT",
-              help="Order hits by nearness in frequency, too: at 1 it counts as much as the pattern. Without --rerank.")
+              help="Weight of nearness in frequency in the order of hits; 1 counts it as much as the pattern. Not with "
+                   "--rerank. Default: 0.")
 @filter_options
-@click.option("--per-file", type=click.IntRange(1), metavar="N", help="At most N hits in one file.")
-@click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="At most N hits that begin in one MHz.")
+@click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
+@click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
-              help="Draw the query and its best ten hits.")
+              help="Draw the query and its best ten hits to this file.")
 def search(
-    corpus: Path, file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
-    k: int, exact: bool, careful: bool, encoder: str | None, all_resolutions: bool, rerank: bool, rerank_drift: bool,
-    rerank_mirror: bool, near_frequency: float, filters: Filters, per_file: int | None, per_mhz: int | None,
-    place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, or an array. The
-    query itself is not among its hits; windows of one signal that touch are one
-    hit. A wide range, or one of several time blocks, is searched through each of
-    its windows that holds a signal: the table then says which one a hit resembles.
-    The score is cosine similarity. With --rerank there is a second one, the
-    correlation of the images where they lie best over each other, from 0 to 1;
-    hits are ordered by both.
+    The pattern is a range of a file, a window of the corpus, or an array. Hits
+    never overlap the pattern itself. Windows of one signal that touch are one hit.
+    A wide range, or one of several time blocks, is searched for through each of its
+    windows that holds a signal. The table then says which of them a hit resembles.
 
-    --only-… and --not-… say where hits may lie: it is as if the corpus held
-    nothing else. --per-file and --per-mhz keep one transmitter from filling
-    the list: hits at other places come instead.
+    The score is the cosine similarity of two vectors; 1 is the highest. With
+    --rerank there is a second score: the correlation of the two images where they
+    match best, from 0 to 1. Hits are then ordered by both scores.
 
-    With --scheduler or --cluster, the workers of a Dask cluster search, which must
-    see the corpus under the same path; without, this process does.
+    --only-… and --not-… say where hits may lie. Hits are those of a corpus that
+    holds nothing else. --per-file and --per-mhz keep one transmitter from filling
+    the list: hits at other places take their turn.
+
+    With --scheduler or --cluster, the workers of a Dask cluster search. They must
+    see the corpus under the same path. Otherwise this process searches.
 
     \b
     Example:
       lookalike search --file scan.h5 --f-start 1531 --f-stop 1531.1 --rerank
     """
-    _check_usage(file, f_start, f_stop, window, npy, as_json and as_csv)
-    if (rerank_drift or rerank_mirror) and not rerank:
-        raise click.UsageError("--rerank-drift and --rerank-mirror go with --rerank")
-    power = None if npy is None else read_array(npy)
-    on_cluster = bool(place["scheduler"] or place["cluster"])
-    with _opened(corpus, place) if on_cluster else nullcontext(_open_here(corpus, file)) as opened:
-        result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
-                               exact=exact, careful=careful, encoder=encoder, all_resolutions=all_resolutions,
-                               rerank=rerank, rerank_drift=rerank_drift, rerank_mirror=rerank_mirror,
-                               near_frequency=near_frequency,
-                               filters=filters, per_file=per_file, per_mhz=per_mhz, one_shot=not on_cluster)
-    if plot is not None:
-        from pipeline.plot import plot_gallery
+    from pipeline.search import SearchRequest
 
-        plot_gallery(plot, result, opened.power_of(result[:10]))
+    if as_json and as_csv:
+        raise click.UsageError("choose one of --json and --csv")
+    on_cluster = bool(place["scheduler"] or place["cluster"])
+    with _flags_in_messages(click.UsageError):
+        request = SearchRequest(**asked, one_shot=not on_cluster)
+    if request.power is not None:
+        request = replace(request, power=read_array(request.power))
+    with _open_on_cluster(corpus, place) if on_cluster else nullcontext(_open_here(corpus, request)) as opened:
+        with _flags_in_messages(QueryError):
+            result = opened.answer(request)
+        if plot is not None:
+            result.plot(plot)
+    _show(result, plot, as_json, as_csv)
+
+
+@contextmanager
+def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
+    """Raise an error about a parameter as another kind of error, with the option in place of the parameter's name."""
+    try:
+        yield
+    except ParameterError as error:
+        flags = {param.name: param.opts[0] for param in click.get_current_context().command.params}
+        raise kind(error.spelled(lambda name: flags.get(name, name))) from error
+
+
+def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool) -> None:
+    if plot is not None:
         remark(f"picture: {shown(plot)}")
-    if note := result.query.get("note"):
-        remark(f"note: {shown(note)}")
+    if result.description.note:
+        remark(f"note: {shown(result.description.note)}")
     if as_json:
         put_json(result.to_json())
     elif as_csv:
@@ -121,18 +134,18 @@ def search(
         put("\n".join(table(result)))
 
 
-def _open_here(corpus: Path, file: str | None) -> Corpus:
+def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
     from pipeline.filterbank import start_parser
     from pipeline.search import open_corpus
 
-    if file is not None:
-        start_parser()  # beside what else takes time
+    if request.file is not None:
+        start_parser()  # its process starts while this one opens the corpus
     return open_corpus(corpus)
 
 
 @contextmanager
-def _opened(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
-    """Open a corpus on the cluster that the options name, for as long as that is there."""
+def _open_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
+    """Open a corpus on the cluster that the options name. The cluster is closed afterwards, if it was started here."""
     from pipeline.config import Config
     from pipeline.execute.cluster import connected
     from pipeline.execute.cluster_search import open_on_cluster
@@ -141,22 +154,14 @@ def _opened(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
         yield open_on_cluster(corpus, client)
 
 
-def _check_usage(
-    file: str | None, f_start: float | None, f_stop: float | None, window: str | None, npy: Path | None,
-    two_formats: bool,
-) -> None:
-    if sum(query is not None for query in (file, window, npy)) != 1:
-        raise click.UsageError("say what to search for: one of --file, --window and --npy")
-    if file is not None and (f_start is None or f_stop is None):
-        raise click.UsageError("--file needs --f-start and --f-stop")
-    if file is None and not (f_start is None and f_stop is None):
-        raise click.UsageError("--f-start and --f-stop go with --file")
-    if two_formats:
-        raise click.UsageError("choose one of --json and --csv")
-
-
 def read_array(path: Path) -> Any:
-    """Read a ``.npy`` file; :class:`QueryError` where it is none, or would have to be unpickled."""
+    """Read a ``.npy`` file.
+
+    Raises
+    ------
+    QueryError
+        The file cannot be read, is no ``.npy`` file, or holds Python objects, which would have to be unpickled.
+    """
     from numpy.lib.format import read_array as read_npy
 
     try:
@@ -164,22 +169,22 @@ def read_array(path: Path) -> Any:
             return read_npy(stream, allow_pickle=False)
     except OSError as error:
         raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # whatever numpy's parser meets
+    except Exception as error:  # numpy's parser raises errors of many kinds
         raise QueryError(f"{path}: not an array as numpy.save writes it ({error})") from error
 
 
 def table(result: SearchResult) -> list[str]:
-    """Return hits as aligned lines, best first, headed by what was searched and by what they are ordered."""
+    """Return hits as aligned lines, best first. The lines above say what was searched and how hits are ordered."""
     corpus = result.corpus
     signals = counted(corpus["vectors"], "signal")
     if corpus["searched"] < corpus["vectors"]:
         signals = f"{corpus['searched']:,} of {signals}"
     lines = [f"{counted(len(result), 'hit')} among {signals} ({counted(corpus['windows'], 'window')}, "
-             f"{counted(corpus['sources'], 'source')}), by {result.query['encoder']}"]
+             f"{counted(corpus['sources'], 'source')}), by {result.encoder}"]
     if not result:
         return [shown(line) for line in lines]
     lines += _order(result)
-    has_several = result.query.get("windows", 1) > 1
+    has_several = result.description.windows > 1
     second = f" {'correlation':>11}" if result[0].match else ""
     like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
     lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
@@ -199,12 +204,12 @@ def _place(window: Window) -> str:
 
 
 def _order(result: SearchResult) -> list[str]:
-    """Say in a line what hits are ordered by where it is not the score alone."""
-    if result.query["rerank"]:
+    """Return a line that says how hits are ordered, where it is not by the score alone."""
+    if result.request.rerank:
         from pipeline.search.correlate import WEIGHT
 
         return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
-    if weight := result.query["near_frequency"]:
+    if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []
 
@@ -212,8 +217,7 @@ def _order(result: SearchResult) -> list[str]:
 def csv_of(result: SearchResult) -> str:
     """Return hits as CSV (RFC 4180) with a header line."""
     text = StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, HIT_COLUMNS)
     writer.writeheader()
-    for hit in result:
-        writer.writerow({**hit.to_json(), "merged": " ".join(map(str, hit.merged))})
+    writer.writerows(result.rows())
     return text.getvalue()

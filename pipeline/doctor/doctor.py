@@ -17,7 +17,7 @@ from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
 from pipeline.errors import CorpusDamaged
 from pipeline.execute.cluster import connected
 from pipeline.filterbank.find import SUFFIXES
-from pipeline.run.preconditions import settled
+from pipeline.run import settled
 from pipeline.store.layout import STAGING
 from pipeline.support.safe_files import refuse_link, remove_tree
 

@@ -12,7 +12,7 @@ from pipeline.evaluate.metrics import Scores, rank, rank_order, scores
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import SETS, LabelledSet, SetSpec, labelled_sets
 from pipeline.search.correlate import DRIFTS, WEIGHT, correlate, fused
-from pipeline.search.reorder import POOL
+from pipeline.search.reorder import MIN_REORDERED_HITS
 from pipeline.simulate import NOISE
 
 RERANK_SETS = tuple(replace(spec, signals=160, kinds=20, noise=1024) for spec in SETS)
@@ -41,7 +41,7 @@ def evaluate_rerank(
     mirror: bool = False,
     weight: float = WEIGHT,
 ) -> list[Reranked]:
-    """Measure retrieval with and without re-ranking of the best :data:`POOL` windows.
+    """Measure retrieval with and without re-ranking of the best :data:`MIN_REORDERED_HITS` windows.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _rerank_one(
         similarity = vectors @ vectors[query]
         similarity[query] = -np.inf
         order = np.argsort(-similarity, kind="stable")
-        pool = order[: min(POOL, len(order) - 1)]
+        pool = order[: min(MIN_REORDERED_HITS, len(order) - 1)]
         found = correlate(one.cutouts[query], one.cutouts[pool], drifts=drifts, mirror=mirror).correlation
         by_correlation[query] = _reorder_first(order, found)
         by_both[query] = _reorder_first(order, fused(similarity[pool], found, weight))

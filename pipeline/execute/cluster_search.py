@@ -1,14 +1,14 @@
-"""Search on a Dask cluster: its workers keep the segments open and ask some of them each; this process merges.
+"""Search on a Dask cluster: each worker searches some of the segments, and this process merges the results.
 
-Workers see the corpus under the path that this process does. They search the generation that was opened here, whatever
-becomes of the corpus: a worker that does not know it yet says so, and is sent its manifest.
+Workers must see the corpus under the same path as this process. They search the generation that was opened here, even
+if the corpus changes. A worker that does not know this generation yet says so, and is sent its manifest.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -21,38 +21,44 @@ from pipeline.catalogue import Manifest
 from pipeline.errors import RunError
 from pipeline.search import Corpus, Filters
 from pipeline.search.cells import Routes, routes_of
-from pipeline.search.limits import Full
+from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 
-KEPT_CORPORA = 2
-"""Generations that a worker process keeps open: a new one, and the one that others still search."""
-KEPT_SCOPES = 16
-"""Of each, combinations of filters and segments whose windows it need not look up again."""
+MAX_OPEN_CORPORA = 2
+"""Maximum number of generations that a worker process keeps open: a new one, and one that others still search."""
+MAX_KEPT_SELECTIONS = 16
+"""Maximum number of selections that a worker keeps per generation, with the rows that it has looked up."""
 
 
 def open_on_cluster(corpus: str | PathLike[str], client: Any, *, encoder: str | None = None) -> Corpus:
-    """Open a corpus as :func:`pipeline.search.open_corpus` does, to search it on a cluster: the same answers.
+    """Open a corpus for reading, to search it on a cluster. The answers are those of a search in this process.
 
     Parameters
     ----------
     corpus : path
-        Seen by all workers, too.
+        Folder of the corpus. All workers must see it under this path.
     client : distributed.Client
-        Used as it is, over TLS or not.
+        Connection to the cluster.
     encoder : str, optional
-        See :func:`pipeline.search.open_corpus`, and for errors; a search raises :class:`RunError` besides where there
-        are no workers, or they die of it.
+        Name or key of the encoder whose vectors are compared unless a search names another. Default: the encoder of
+        ``corpus.toml``.
+
+    Raises
+    ------
+    QueryError, CorpusNotFound, CorpusDamaged, CorpusMismatch
+        See :func:`pipeline.search.open_corpus`.
+    RunError
+        Raised by a search: the cluster has no workers, or the search kills them.
     """
     opened = OpenCorpus(Path(corpus).absolute())
-    return Corpus(opened, encoder, find=_Spread(client, opened.manifest))
+    return Corpus(opened, encoder, find=_OnCluster(client, opened.manifest))
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one worker is asked: :func:`nearest`, in some segments and some sources that are in none."""
+    """The share of one worker: some segments, and some sources that are in none."""
 
     encoder_key: str
     resolutions: frozenset[str]
@@ -61,16 +67,16 @@ class _Part:
     source_ids: frozenset[str]
 
 
-class _Spread:
-    """Does what :func:`nearest` does, on all workers of a cluster."""
+class _OnCluster:
+    """Finds the nearest windows as :func:`nearest` does, on all workers of a cluster."""
 
     def __init__(self, client: Any, manifest: Manifest) -> None:
         self._client = client
         self._token = hashlib.sha256(manifest.to_json().encode()).hexdigest()
 
     def __call__(
-        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
-        full: Full | None = None
+        self, selection: Selection, vectors: NDArray[np.float32], k: int, *, exact: bool = False,
+        careful: bool = False, full: FullPlaces | None = None,
     ) -> Nearest:
         """Find the ``k`` nearest windows, each worker in its part of the corpus."""
         from distributed import KilledWorker
@@ -78,20 +84,21 @@ class _Spread:
         workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
         if not workers:
             raise RunError(f"{self._client.scheduler.address}: the cluster has no workers to search on")
-        parts = _parts(searched, len(workers))
-        routes = None if exact else routes_of(searched, vectors, k, careful=careful, full=full)
+        parts = _parts(selection, len(workers))
+        routes = None if exact else routes_of(selection, vectors, k, careful=careful, full=full)
 
-        def asked(which: Sequence[int], manifest: Manifest | None) -> list[Nearest | None]:
-            # another worker may take over: all can search every part
+        def search_parts(which: Sequence[int], manifest: Manifest | None) -> list[Nearest | None]:
+            # any worker can search any part, so another one may take over
             futures = [self._client.submit(
-                find_in_part, searched.corpus.root, self._token, manifest, parts[i], vectors, k, exact, careful, full,
-                _of_part(routes, parts[i]), workers=[workers[i]], allow_other_workers=True, pure=False) for i in which]
+                find_in_part, selection.corpus.root, self._token, manifest, parts[i], vectors, k, exact, careful, full,
+                _routes_of_part(routes, parts[i]), workers=[workers[i]], allow_other_workers=True, pure=False)
+                for i in which]
             return list(self._client.gather(futures))
 
         try:
-            found = asked(range(len(parts)), None)
-            if strangers := [i for i, answer in enumerate(found) if answer is None]:
-                for i, answer in zip(strangers, asked(strangers, searched.corpus.manifest), strict=True):
+            found = search_parts(range(len(parts)), None)
+            if unknown := [i for i, answer in enumerate(found) if answer is None]:
+                for i, answer in zip(unknown, search_parts(unknown, selection.corpus.manifest), strict=True):
                     found[i] = answer
         except KilledWorker as error:
             raise RunError(f"workers die of this search ({error}); give them more memory") from error
@@ -102,55 +109,68 @@ class _Spread:
         return best
 
 
-def _parts(searched: Searched, count: int) -> list[_Part]:
-    """Spread segments and sources over at most ``count`` parts of about as many vectors each: the largest first."""
-    scope, sources = searched.scope, searched.corpus.manifest.sources
-    pieces = [(entry.count, entry.id, True) for entry in scope.segments]
-    pieces += [(sources[source_id].vectors[scope.encoder_key], source_id, False) for source_id in scope.unindexed]
+def _parts(selection: Selection, count: int) -> list[_Part]:
+    """Divide segments and unindexed sources into at most ``count`` parts with about equal numbers of vectors.
+
+    The largest are assigned first, each to the part with the fewest vectors.
+    """
+    key, sources = selection.encoder_key, selection.corpus.manifest.sources
+    pieces = [(entry.count, entry.id, True) for entry in selection.segments]
+    pieces += [(sources[source_id].vectors[key], source_id, False) for source_id in selection.unindexed]
     loads = [0] * count
-    held: list[tuple[list[str], list[str]]] = [([], []) for _ in range(count)]
+    assigned: list[tuple[list[str], list[str]]] = [([], []) for _ in range(count)]
     for vectors, name, is_segment in sorted(pieces, key=lambda piece: (-piece[0], piece[1])):
         lightest = loads.index(min(loads))
         loads[lightest] += vectors
-        held[lightest][0 if is_segment else 1].append(name)
-    return [_Part(scope.encoder_key, scope.resolutions, scope.filters, frozenset(segments), frozenset(unindexed))
-            for segments, unindexed in held if segments or unindexed]
+        assigned[lightest][0 if is_segment else 1].append(name)
+    return [_Part(key, selection.resolutions, selection.filters, frozenset(segments), frozenset(unindexed))
+            for segments, unindexed in assigned if segments or unindexed]
 
 
-def _of_part(routes: Routes | None, part: _Part) -> Routes | None:
-    """Return what is asked of the cells that a part has."""
-    return None if routes is None else {cell: asked for cell, asked in routes.items() if cell in part.segment_ids}
+def _routes_of_part(routes: Routes | None, part: _Part) -> Routes | None:
+    """Return the routes to the cells of a part."""
+    return None if routes is None else {cell: queries for cell, queries in routes.items() if cell in part.segment_ids}
 
 
-_held: dict[str, Callable[[_Part], Searched]] = {}
-"""In a worker process: digest of a manifest → its corpus, open."""
+_open_corpora: dict[str, Callable[[_Part], Selection]] = {}
+"""In a worker process: root and digest of a manifest → a function that selects a part of that open corpus."""
 
 
 def find_in_part(
     root: Path, token: str, manifest: Manifest | None, part: _Part, vectors: NDArray[np.float32], k: int, exact: bool,
-    careful: bool, full: Full | None, routes: Routes | None,
+    careful: bool, full: FullPlaces | None, routes: Routes | None,
 ) -> Nearest | None:
-    """Answer from a part of a corpus, in a worker; None where its manifest is not known here and not given."""
+    """Find the nearest windows in a part of a corpus. Runs in a worker.
+
+    Parameters
+    ----------
+    token : str
+        Digest of the manifest of the generation to search.
+    manifest : Manifest, optional
+        That manifest; left out in the first attempt.
+
+    Returns
+    -------
+    Nearest, or None where this worker does not know the manifest and did not get it
+    """
     key = f"{root} {token}"
-    held = _held.get(key)
-    if held is None:
+    select = _open_corpora.get(key)
+    if select is None:
         if manifest is None:
             return None
-        held = _held[key] = _opened(root, manifest)
-        for oldest in list(_held)[:-KEPT_CORPORA]:
-            _held.pop(oldest, None)  # another thread may have, as this one may what another is about to ask
-    return nearest(held(part), vectors, k, exact=exact, careful=careful, full=full, routes=routes)
+        select = _open_corpora[key] = _open(root, manifest)
+        for oldest in list(_open_corpora)[:-MAX_OPEN_CORPORA]:
+            _open_corpora.pop(oldest, None)  # another thread may have removed it; whoever needs it opens it again
+    return nearest(select(part), vectors, k, exact=exact, careful=careful, full=full, routes=routes)
 
 
-def _opened(root: Path, manifest: Manifest) -> Callable[[_Part], Searched]:
-    """Open a corpus; return what gives a part of it, and keeps that."""
+def _open(root: Path, manifest: Manifest) -> Callable[[_Part], Selection]:
+    """Open a corpus; return a function that selects a part of it, and keeps the latest selections."""
     corpus = OpenCorpus(root, manifest)
 
-    @lru_cache(maxsize=KEPT_SCOPES)
-    def searched(part: _Part) -> Searched:
-        scope = Scope.of(manifest, part.encoder_key, part.resolutions, part.filters)
-        return Searched(corpus, replace(
-            scope, segments=tuple(entry for entry in scope.segments if entry.id in part.segment_ids),
-            unindexed=tuple(name for name in scope.unindexed if name in part.source_ids)))
+    @lru_cache(maxsize=MAX_KEPT_SELECTIONS)
+    def select(part: _Part) -> Selection:
+        selection = Selection.of(corpus, part.encoder_key, part.resolutions, part.filters)
+        return selection.part(part.segment_ids, part.source_ids)
 
-    return searched
+    return select

@@ -1,4 +1,4 @@
-"""Tasks on a Dask cluster, whatever becomes of its workers, of its scheduler, and of the connection to it."""
+"""Runs tasks on a Dask cluster. Survives the loss of workers, of the scheduler, and of the connection to it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from pipeline.execute.time_limit import bounded
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
-"""How often a waiting driver looks whether the cluster can still do its tasks."""
+"""Seconds between two checks whether the cluster can still run the tasks in flight."""
 ANSWER_S = 15.0
-"""A scheduler that takes longer to answer is taken for gone."""
-LOSSES = 10
-"""So many times may the scheduler be lost before a task ends."""
-STALLED = 5
-"""Where no task has ended for so many times ``task_timeout_s``, a worker hangs that cannot be ended."""
+"""Seconds after which a scheduler that does not answer is considered gone."""
+MAX_LOSSES = 10
+"""Number of times that the scheduler may be lost before one task ends."""
+STALLED_TIMEOUTS = 5
+"""If no task ends for this many times ``task_timeout_s``, a worker hangs and cannot be ended."""
 
 
 class WorkersDied(RuntimeError):
-    """Each worker that ran a task died of it: it crashes a library, takes too long, or more memory than there is."""
+    """Every worker that ran a task died: the task crashes a library, takes too long, or needs too much memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,34 +46,46 @@ class _Call(Call):
 class DaskEngine(Engine):
     """Runs tasks on the cluster of a ``distributed.Client``.
 
-    Dask blames the death of a worker on every task that was there. A task so blamed is run once more, alone, when
-    nothing else is in flight: so one that kills its worker takes no other with it.
+    Dask blames the death of a worker on every task that was on it. A blamed task is run once more, alone, when nothing
+    else is in flight, so that a task that kills its worker fails no other task.
 
-    A scheduler that has gone is waited for, and what was in flight is started anew: workers do not outlive theirs, and
-    every task is idempotent.
+    If the scheduler goes away, the engine waits for it and starts the tasks in flight again. That is safe: workers end
+    with their scheduler, and every task is idempotent.
     """
 
     def __init__(self, client: Any, config: RunConfig, connect: Callable[[], Any] | None = None) -> None:
-        """Run tasks on the cluster of ``client``; ``connect`` gives another client of it once its scheduler has gone.
+        """Run tasks on the cluster of ``client``.
 
-        ``connect`` raises an ``OSError`` or a :class:`ConfigError` where there is none (yet).
+        Parameters
+        ----------
+        connect : callable, optional
+            Returns a new client of the cluster after its scheduler has gone. Raises an ``OSError`` or a
+            :class:`ConfigError` while there is no scheduler. Default: a lost scheduler ends the run.
+
+        Raises
+        ------
+        ConfigError
+            No worker joins within ``resource_wait_s``, or none offers a GPU though ``embed_on`` is ``gpu``.
         """
         self._client = client
         self._config = config
         self._connect = connect
         self._losses = 0
-        """Since a task ended."""
+        """Number of times that the scheduler was lost since a task ended."""
         self._patient_until = -math.inf
-        """Workers join later than a scheduler that is back."""
+        """Until then, no workers are no error: they join later than a scheduler that is back."""
         self._calls: dict[Any, _Call] = {}
-        """By future."""
+        """Future → task in flight."""
         self._anchors: dict[str, Any] = {}
-        """One task of each name that did nothing and is kept: Dask's scheduler counts tasks in groups of one name, and
-        never lets go of a group that has become empty; the next task of this name would begin another."""
+        """Task name → a task of this name that does nothing and is kept.
+
+        Dask's scheduler groups tasks by name. It never frees a group that has become empty, and the next task of the
+        name would make another group."""
         self._suspects: deque[_Call] = deque()
+        """Tasks whose workers died, to be run alone."""
         self._workers: dict[str, Any] = {}
         self._lost: dict[str, tuple[float, bool]] = {}
-        """By nanny: when its worker went, and whether that offered a GPU."""
+        """Address of a nanny → time at which its worker went, and whether the worker offered a GPU."""
         self._looked = -math.inf
         self._await(lambda: bool(self._look(fresh=True)), "no worker has joined the cluster; start workers, "
                     "or raise resource_wait_s")
@@ -83,7 +95,7 @@ class DaskEngine(Engine):
 
     @property
     def capacity(self) -> int:
-        """``in_flight`` tasks for each worker thread; none beside one that is to run alone."""
+        """Number of tasks that may be in flight: ``in_flight`` for each worker thread; 0 while a task runs alone."""
         if any(call.is_alone for call in self._calls.values()):
             return 0
         threads: int = sum(worker["nthreads"] for worker in self._look().values())
@@ -91,7 +103,7 @@ class DaskEngine(Engine):
 
     @property
     def offers_gpu(self) -> bool:
-        """True where a worker offers the resource GPU."""
+        """True if a worker offers the resource GPU."""
         return self._gpu_workers() > 0
 
     def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
@@ -99,7 +111,13 @@ class DaskEngine(Engine):
         self._start(_Call(ticket, task, arguments, on_gpu))
 
     def wait(self) -> list[Outcome]:
-        """Wait for at least one task, as long as the cluster has workers that can run one of them."""
+        """Wait until at least one task ends, and return those that have ended.
+
+        Raises
+        ------
+        RunError
+            For a long time, no worker could run any of the tasks, or none has ended, or there was no scheduler.
+        """
         outcomes: list[Outcome] = []
         stuck_since = ended = time.monotonic()
         while not outcomes:
@@ -118,8 +136,9 @@ class DaskEngine(Engine):
         return outcomes
 
     def _require_progress(self, stuck_since: float, ended: float) -> None:
-        """Raise :class:`RunError` if nobody has been able to run a task for long, or none has ended for very long."""
-        now, wait_s, limit_s = time.monotonic(), self._config.resource_wait_s, STALLED * self._config.task_timeout_s
+        """Raise :class:`RunError` if no worker could run a task for long, or no task has ended for very long."""
+        now, wait_s = time.monotonic(), self._config.resource_wait_s
+        limit_s = STALLED_TIMEOUTS * self._config.task_timeout_s
         if now - stuck_since > wait_s and now > self._patient_until:
             raise RunError(f"for {wait_s:g} s no worker could run what is left to do ({len(self._calls)} tasks); start "
                            "workers and run again")
@@ -128,11 +147,11 @@ class DaskEngine(Engine):
                            f"{self._config.task_timeout_s:g} s: a worker hangs; restart the workers and run again")
 
     def cancel(self) -> None:
-        """Cancel what is in flight."""
+        """Cancel all tasks in flight."""
         from distributed.client import ClosedClientError
 
         if self._calls:
-            with suppress(OSError, ClosedClientError):  # what a scheduler that has gone had to do has gone with it
+            with suppress(OSError, ClosedClientError):  # a scheduler that has gone has no tasks
                 self._client.cancel(list(self._calls), force=True)
         self._calls.clear()
         self._anchors.clear()
@@ -142,11 +161,11 @@ class DaskEngine(Engine):
         from distributed.client import ClosedClientError
 
         resources = {"GPU": 1} if call.on_gpu else None
-        name = call.task.__name__  # by it, Dask remembers how long such tasks take
+        name = call.task.__name__  # Dask remembers how long tasks of one name take
         limited = (bounded, self._config.task_timeout_s) if self._config.task_timeout_s else ()
         try:
             if name not in self._anchors:
-                self._anchors[name] = self._client.submit(bool, key=f"{name}-{uuid4().hex}", retries=LOSSES)
+                self._anchors[name] = self._client.submit(bool, key=f"{name}-{uuid4().hex}", retries=MAX_LOSSES)
             future = self._client.submit(*limited, call.task, *call.arguments, key=f"{name}-{uuid4().hex}",
                                          retries=self._config.retries, resources=resources)
         except ClosedClientError as error:
@@ -156,7 +175,7 @@ class DaskEngine(Engine):
             self._calls[future] = call
 
     def _ended(self) -> list[tuple[_Call, Any]]:
-        """Wait a moment for tasks to end; return those that have, and what they returned or raised."""
+        """Wait a moment for tasks to end; return those that have ended, each with its result or exception."""
         from distributed import wait
 
         ended: list[tuple[_Call, Any]] = []
@@ -164,35 +183,35 @@ class DaskEngine(Engine):
             with self._client.as_current():
                 done = wait(list(self._calls), timeout=POLL_S, return_when="FIRST_COMPLETED").done
             for future in done:
-                if future.status == "lost":  # with the worker that had its result: it runs again
+                if future.status == "lost":  # its worker died with the result: it runs again
                     continue
                 result = self._result(future)
                 ended.append((self._calls.pop(future), result))
-            if not ended:  # lost results count as done: without a rest, the next call would come at once
+            if not ended:  # lost results count as done: without a pause, this would be a busy loop
                 time.sleep(POLL_S / 10)
-        except TimeoutError:  # nothing has ended, or a worker died with what a task had returned: it runs again
+        except TimeoutError:  # nothing has ended, or a worker died with a result: its task runs again
             pass
-        except OSError:  # the connection broke while a result came: if the scheduler has gone, its tasks are cancelled
+        except OSError:  # the connection broke; if the scheduler has gone, the tasks come back as cancelled
             time.sleep(POLL_S / 10)
         except CancelledError as error:
-            if not ended:  # else the next call comes here
+            if not ended:  # else the next call reconnects
                 self._reconnect(error)
         return ended
 
     def _reconnect(self, error: BaseException) -> None:
-        """Connect to the scheduler as soon as it is back, and start what was in flight anew.
+        """Connect to the scheduler as soon as it is back, and start the tasks in flight again.
 
         Raises
         ------
         RunError
-            It does not come back within ``scheduler_wait_s``, or is lost again and again.
+            The scheduler does not come back within ``scheduler_wait_s``, or is lost again and again.
         """
         lost, self._calls, self._anchors = list(self._calls.values()), {}, {}
         self._losses += 1
         wait_s = self._config.scheduler_wait_s
         deadline = time.monotonic() + wait_s
         gone = f"the scheduler has gone, or has dropped this run's tasks ({error})"
-        if self._connect is None or self._losses > LOSSES:
+        if self._connect is None or self._losses > MAX_LOSSES:
             raise RunError(f"{gone}; start it and run again") from error
         logger.warning("%s; waiting for it", gone)
         while True:
@@ -207,7 +226,7 @@ class DaskEngine(Engine):
         self._patient_until = time.monotonic() + wait_s
         for call in lost:
             self._start(call)
-        logger.warning("the scheduler is back: started %d tasks anew", len(lost))
+        logger.warning("the scheduler is back: started %d tasks again", len(lost))
 
     def _result(self, future: Any) -> Any:
         from distributed import KilledWorker
@@ -219,7 +238,7 @@ class DaskEngine(Engine):
         return future.result(timeout=POLL_S) if error is None else error
 
     def _can_go_on(self) -> bool:
-        """Tell whether a worker is at one of the tasks in flight, or will be when it is done with other people's."""
+        """Return True if a worker runs one of the tasks in flight, or will after it has run tasks of other users."""
         workers = self._look(fresh=True)
         gpu_only = all(call.on_gpu for call in self._calls.values())
         able = [address for address in workers if not gpu_only or _offers_gpu(workers[address])]
@@ -229,11 +248,11 @@ class DaskEngine(Engine):
         if processing is None:
             return False
         ours = {future.key for future in self._calls}
-        # where a worker is idle and yet none is at ours, they wait for what nobody will bring
+        # if a worker is idle and none runs our tasks, they wait for a resource that nobody offers
         return any(ours & set(keys) for keys in processing.values()) or all(processing.get(one) for one in able)
 
     def _is_restarting(self) -> bool:
-        """Tell whether a worker that could do one of the tasks has died, and its nanny is there to start another."""
+        """Return True if a worker that could run one of the tasks has died, and its nanny is about to start another."""
         gpu_only = all(call.on_gpu for call in self._calls.values())
         return any(
             time.monotonic() - since < LONGEST_RESTART_S and (offers_gpu or not gpu_only) and self._answers(nanny)
@@ -241,7 +260,7 @@ class DaskEngine(Engine):
         )
 
     def _answers(self, nanny: str) -> bool:
-        """Tell whether a nanny lives; the scheduler forgets it with its worker, so it is asked from here."""
+        """Return True if a nanny answers. It is asked from here: the scheduler forgets it together with its worker."""
         try:
             return bool(self._client.sync(self._client.rpc(nanny).identity, callback_timeout=ANSWER_S))
         except OSError:
@@ -251,17 +270,17 @@ class DaskEngine(Engine):
         return sum(map(_offers_gpu, self._look(fresh=fresh).values()))
 
     def _look(self, *, fresh: bool = False) -> dict[str, Any]:
-        """Return the workers, asked for anew when what is known has become old."""
+        """Return the workers; ask the scheduler for them if the last answer is old."""
         if fresh or time.monotonic() - self._looked > 5 * POLL_S:
-            told = self._ask("identity", n_workers=-1)
-            if told:
-                self._note_lost(told["workers"])
-            self._workers = told["workers"] if told else {}
+            answer = self._ask("identity", n_workers=-1)
+            if answer:
+                self._note_lost(answer["workers"])
+            self._workers = answer["workers"] if answer else {}
             self._looked = time.monotonic()
         return self._workers
 
     def _note_lost(self, found: dict[str, Any]) -> None:
-        """Note the nannies whose workers are not among those found, and forget those that have one again."""
+        """Note nannies whose workers are gone, and forget nannies that have a worker again."""
         for address, worker in self._workers.items():
             if address not in found and worker.get("nanny"):
                 self._lost[worker["nanny"]] = time.monotonic(), _offers_gpu(worker)
@@ -269,7 +288,7 @@ class DaskEngine(Engine):
             self._lost.pop(worker.get("nanny"), None)
 
     def _ask(self, question: str, **details: Any) -> Any:
-        """Return the scheduler's answer; None where it gives none, as its client is trying to reach it again."""
+        """Return the scheduler's answer; None if it does not answer while the client tries to reach it again."""
         scheduler = self._client.scheduler
         if scheduler is None:
             return None

@@ -36,13 +36,18 @@ from pipeline.integrity.survey import (
     unchanged_file,
 )
 from pipeline.model import EncoderSpec, Source, SourceReport
-from pipeline.run.embed import embeds_on_gpu
-from pipeline.run.failures import disk_errors, is_unwritable
-from pipeline.run.plan import parts_of, slices_of
-from pipeline.run.preconditions import adopt_committed
-from pipeline.run.progress import Tracker
-from pipeline.run.routed import build_routed, rebuild_cell
-from pipeline.run.segment_plan import heir_of
+from pipeline.run import (
+    Tracker,
+    adopt_committed,
+    build_routed,
+    disk_errors,
+    embeds_on_gpu,
+    heir_of,
+    is_unwritable,
+    parts_of,
+    rebuild_cell,
+    slices_of,
+)
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.support.durable import make_folder
@@ -113,8 +118,8 @@ def _mend_head(root: Path) -> tuple[list[Damage], tuple[str, ...]]:
     if head.faults:
         mend_head(root)
         if head.is_lost:
-            notes.append(f"generation {head.number} was lost and the last one before it taken: what was removed since "
-                         "is to be removed again, and the index to be built")
+            notes.append(f"generation {head.number} was lost, and the last one before it is used: remove again what "
+                         "was removed since then, and build the index")
     mended = read_head(root)
     if any(one.kind in ("identity", "config") for one in head_damages(root, mended)):
         try:
@@ -207,7 +212,7 @@ class _Repair:
         """Embed a source's windows again, and replace its vectors."""
         key, source_id = name.split("/")
         if ("source", source_id) in self._failed:
-            raise _Failed("nor could the windows they are made of")
+            raise _Failed("its windows could not be rebuilt either")
         manifest = self._store.manifest()
         entry, spec = manifest.sources[source_id], manifest.encoders[key]
         encoder = _encoder_of(spec, manifest.weights.get(key, ""))

@@ -82,7 +82,7 @@ def _folders(folder: Path, names: Sequence[str | re.Pattern[str]]) -> list[Path]
 
 
 def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> None:
-    """Write the identity anew from ``corpus.toml``, or ``corpus.toml`` from the identity, if only one is right.
+    """Rewrite the identity from ``corpus.toml``, or ``corpus.toml`` from the identity, if only one is right.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _main_encoder(manifest: Manifest) -> EncoderConfig:
 
 
 def mend_projection(root: Path, name: str) -> None:
-    """Write a projection, its copy and their digests anew, from whichever of the two is whole.
+    """Rewrite a projection, its copy and their digests from whichever of the two is whole.
 
     Raises
     ------

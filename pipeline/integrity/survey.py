@@ -22,8 +22,7 @@ from pipeline.errors import CorpusError
 from pipeline.index import segment_faults
 from pipeline.integrity.faults import identity_faults, projection_faults, source_faults, vector_faults
 from pipeline.integrity.manifest_files import Head, read_head
-from pipeline.run.file_selection import stat_of
-from pipeline.run.progress import Tracker
+from pipeline.run import Tracker, stat_of
 from pipeline.store import SourceGroup, segment_folder, source_folder, vector_folder
 from pipeline.store.digests import Fault
 from pipeline.store.foreign_files import FOLDERS, inside, own_folders, own_groups, survey
@@ -136,15 +135,15 @@ def survey_corpus(root: Path, sample: float, day: int, tracker: Tracker) -> Veri
 
 def head_damages(root: Path, head: Head) -> Iterator[Damage]:
     """Find what is damaged of folders, pointer, manifests, identity and configuration."""
-    again = "write it anew with --repair"
+    again = "write it again with --repair"
     for name in FOLDERS:
         if not (root / name).is_dir():
             yield Damage("folder", name, root / name, "is missing", again)
     for path, message in head.faults:
         remedy = again
         if head.is_lost and path.parent.name == MANIFESTS:
-            remedy = ("restore it from a backup; or go back to the generation before it with --repair: what was "
-                      "removed, indexed or noted of files since is to be done again")
+            remedy = ("restore it from a backup; or go back to the generation before it with --repair: repeat "
+                      "what was removed or indexed since then")
         yield Damage("pointer" if path.name == CURRENT else "manifest", path.stem, path, message, remedy)
     for path, message in identity_faults(root, fingerprints(root, head.manifest)):
         yield Damage("config" if path.name == CONFIG_FILE else "identity", path.name, path, message, again)
@@ -218,11 +217,11 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
         if path := unchanged_file(manifest, item.id):
             return f"read {path} again with --repair"
         return (f"{manifest.sources[item.id].path} is gone or has changed: restore the folder from a backup; or delete "
-                "it, then the next ingest takes the file in anew if it finds it, and else forgets the source")
+                "it: the next ingest then reads the file again if it finds it, or else forgets the source")
     return {
-        "vectors": "make them of the stored windows with --repair",
-        "segment": "build it of the stored vectors with --repair",
-        "projection": "write it anew from its copy with --repair, or restore it from a backup",
+        "vectors": "make them again from the stored windows with --repair",
+        "segment": "build it again from the stored vectors with --repair",
+        "projection": "write it again from its copy with --repair, or restore it from a backup",
     }.get(item.kind, "delete it with --repair: it belongs to no generation")
 
 

@@ -11,7 +11,7 @@ from pipeline.config import Config, RunConfig, require_no_run
 from pipeline.errors import ConfigError, CorpusNotFound
 from pipeline.integrity.repair import repair_corpus
 from pipeline.integrity.survey import Verification, survey_corpus
-from pipeline.run.progress import Listener, Tracker
+from pipeline.run import Listener, Tracker
 from pipeline.store.layout import CURRENT, IDENTITY, MANIFESTS
 
 

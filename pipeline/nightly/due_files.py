@@ -9,9 +9,7 @@ from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import SourceReport
-from pipeline.run import Selected
-from pipeline.run.file_selection import Stat
-from pipeline.run.plan import may_heal
+from pipeline.run import Selected, Stat, may_heal
 from pipeline.support.text import shown
 
 DAY_S = 86_400.0

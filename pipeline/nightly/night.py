@@ -33,10 +33,17 @@ from pipeline.nightly.report import (
     write_reported,
 )
 from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
-from pipeline.run import RunReport, index, ingest_files, select_files
-from pipeline.run.preconditions import make_corpus, manifest_if_any, with_serial
-from pipeline.run.progress import Listener
-from pipeline.run.segment_plan import plan_segments
+from pipeline.run import (
+    Listener,
+    RunReport,
+    index,
+    ingest_files,
+    make_corpus,
+    manifest_if_any,
+    plan_segments,
+    select_files,
+    with_serial,
+)
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import CorpusStore
 from pipeline.store.lease import Lease

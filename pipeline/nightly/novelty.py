@@ -24,11 +24,15 @@ from pipeline.config import NightlyConfig
 from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.nightly.artefacts import ARTEFACTS, broadband, by_place
-from pipeline.nightly.usual_scores import BATCH, Earlier, Usual, usual
+from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
 from pipeline.search import Corpus
 from pipeline.search.encoder import encoder_key
+from pipeline.search.nearest import best_scores, is_approximate
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 
+JUDGED_AT_ONCE = 1024
+"""Number of windows whose best scores are looked for at once."""
 MAX_CLUSTERED_WINDOWS = 4000
 """Largest number of windows that are clustered, the strongest first. All their distances take 128 MB at once."""
 MAX_DRAWN_WINDOWS = 6
@@ -134,18 +138,19 @@ def _judge(
     corpus: OpenCorpus, key: str, resolution: str, new: Sequence[str], old: Sequence[str], config: NightlyConfig
 ) -> Novelty:
     sources = corpus.manifest.sources
-    earlier = Earlier(corpus, key, old)
-    answer = Novelty(resolution, sum(sources[i].vectors[key] for i in new), earlier.count, share=config.novel_share)
-    if earlier.count < config.least_earlier:
-        return replace(answer, not_judged=f"there are {earlier.count:,} earlier windows, and at least "
-                                          f"{config.least_earlier:,} are wanted")
-    known = usual(corpus, key, old)
+    earlier = Selection.of_sources(corpus, key, old)
+    answer = Novelty(resolution, sum(sources[i].vectors[key] for i in new), earlier.vector_count,
+                     share=config.novel_share)
+    if earlier.vector_count < config.least_earlier:
+        return replace(answer, not_judged=f"there are {earlier.vector_count:,} earlier windows, and at least "
+                                          f"{config.least_earlier:,} are needed")
+    known = measure_usual_scores(corpus, key, old)
     if known is None:
-        return replace(answer, not_judged="all earlier windows are of one source: what is usual cannot be told")
+        return replace(answer, not_judged="all earlier windows are of one source, so the usual score is unknown")
     threshold = known.threshold(config.novel_share)
     if threshold is None:
-        return replace(answer, not_judged=f"of {len(known.scores):,} earlier windows, a share of "
-                                          f"{config.novel_share:g} cannot be told")
+        return replace(answer, not_judged=f"a sample of {len(known.scores):,} earlier windows is too small "
+                                          f"for a share of {config.novel_share:g}")
     answer = replace(answer, of_other=known.of_other, sample=len(known.scores), threshold=threshold)
     novel = _Novel.joined([_novel_of(corpus, key, source_id, earlier, threshold) for source_id in new])
     is_placed_well = novel.artefact == ""
@@ -186,16 +191,16 @@ class _Novel:
         return _Novel(*(getattr(self, each.name)[entries] for each in fields(self)))
 
 
-def _novel_of(corpus: OpenCorpus, key: str, source_id: str, earlier: Earlier, threshold: float) -> _Novel:
+def _novel_of(corpus: OpenCorpus, key: str, source_id: str, earlier: Selection, threshold: float) -> _Novel:
     """Find the novel windows of one source. Candidates found by the index are compared again with every vector."""
     group = corpus.vectors(source_id, key)
     rows, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for start in range(0, group.count, BATCH):
-        vectors = group.vectors(start, min(start + BATCH, group.count))
-        best = earlier.best(vectors)
+    for start in range(0, group.count, JUDGED_AT_ONCE):
+        vectors = group.vectors(start, min(start + JUDGED_AT_ONCE, group.count))
+        best = best_scores(earlier, vectors)
         below = np.flatnonzero(best < threshold)
-        if len(below) and earlier.is_approximate:
-            best[below] = earlier.best(vectors[below], exact=True)
+        if len(below) and is_approximate(earlier):
+            best[below] = best_scores(earlier, vectors[below], exact=True)
             below = below[best[below] < threshold]
         rows.append(start + below)
         scores.append(best[below])
@@ -240,7 +245,7 @@ def _alike(vectors: NDArray[np.float32], threshold: float) -> list[NDArray[np.in
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
-def _cluster(corpus: OpenCorpus, alike: _Novel, known: Usual) -> Cluster:
+def _cluster(corpus: OpenCorpus, alike: _Novel, known: UsualScores) -> Cluster:
     """Describe a cluster of windows, which are given with the strongest first."""
     hits = []
     windows = zip(alike.source.tolist(), alike.number.tolist(), alike.score.tolist(), alike.snr.tolist(), strict=True)

@@ -1,15 +1,25 @@
 """The runs that a user starts: ingest, embed, index, remove and upgrade.
 
-Each is one function, in the module of its name. A run reports its progress as snapshots, and prints nothing.
+Each is one function, in the module of its name. A run reports its progress as snapshots, and prints nothing. Other
+packages import from here: the functions of a user first, then what nights and repairs share with runs.
 """
 
-from pipeline.run.embed import embed
-from pipeline.run.file_selection import Selected, select_files
+from pipeline.run.embed import embed, embeds_on_gpu
+from pipeline.run.failures import disk_errors, is_unwritable
+from pipeline.run.file_selection import Selected, Stat, select_files, stat_of
 from pipeline.run.index import index
 from pipeline.run.ingest import ingest, ingest_files
-from pipeline.run.progress import Progress, RunReport
+from pipeline.run.plan import may_heal, parts_of, slices_of
+from pipeline.run.preconditions import adopt_committed, make_corpus, manifest_if_any, settled, with_serial
+from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
+from pipeline.run.routed import build_routed, rebuild_cell
+from pipeline.run.segment_plan import heir_of, plan_segments
 from pipeline.run.upgrade import Upgrade, upgrade
 
-__all__ = ["Progress", "Removal", "RunReport", "Selected", "Upgrade", "embed", "index", "ingest", "ingest_files",
-           "remove", "select_files", "upgrade"]
+__all__ = [
+    "Listener", "Progress", "Removal", "RunReport", "Selected", "Stat", "Tracker", "Upgrade", "adopt_committed",
+    "build_routed", "disk_errors", "embed", "embeds_on_gpu", "heir_of", "index", "ingest", "ingest_files",
+    "is_unwritable", "make_corpus", "manifest_if_any", "may_heal", "parts_of", "plan_segments", "rebuild_cell",
+    "remove", "select_files", "settled", "slices_of", "stat_of", "upgrade", "with_serial",
+]

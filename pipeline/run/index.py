@@ -113,6 +113,6 @@ def _on_error(root: Path) -> OnError:
             raise error
         if is_unwritable(error):
             raise unwritable(root, error) from error
-        raise RunError(f"segment {ticket[0]} cannot be built: {error}; mend it, run again") from error
+        raise RunError(f"segment {ticket[0]} cannot be built: {error}; correct the cause and run again") from error
 
     return on_error

@@ -149,7 +149,8 @@ def put_in_order(store: CorpusStore) -> None:
     store.clean_staging()
     store.clean_retired()
     if gone := store.forget_missing():
-        logger.warning("%d sources without their folders are dropped, ingest them anew: %s", len(gone), gone[0])
+        logger.warning("%d sources have lost their folders and are forgotten; ingest their files again. First source: "
+                       "%s", len(gone), gone[0])
     adopt_committed(store)
 
 
@@ -170,7 +171,7 @@ def adopt_committed(store: CorpusStore) -> None:
         return manifest
 
     store.publish(change)
-    logger.info("adopted windows of %d sources and %d groups of vectors that an interrupted run had committed",
+    logger.info("adopted windows of %d sources and %d groups of vectors, which an interrupted run had committed",
                 len(recovered.sources), len(recovered.vectors))
 
 

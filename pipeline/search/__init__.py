@@ -1,8 +1,10 @@
 """Search: from a pattern to the windows of a corpus that look like it."""
 
 from pipeline.search.corpus import Corpus, open_corpus
+from pipeline.search.description import QueryDescription
 from pipeline.search.filters import Filters
+from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
 from pipeline.search.status import CorpusStatus
 
-__all__ = ["Corpus", "CorpusStatus", "Filters", "SearchResult", "open_corpus"]
+__all__ = ["Corpus", "CorpusStatus", "Filters", "QueryDescription", "SearchRequest", "SearchResult", "open_corpus"]

@@ -1,7 +1,7 @@
-"""From the nearest windows to hits: neighbours that found the same thing are one.
+"""From the nearest windows to hits: neighbouring windows that found the same thing become one hit.
 
-Nearest windows are fetched only so many at a time, and a hit's neighbours may not be among them. So these are looked up
-in the corpus: what is a hit, and what is merged into it, depends neither on how many were fetched nor on ``k``.
+The nearest windows are fetched in rounds. A round may miss neighbours of a hit, so these are looked up in the corpus.
+Therefore neither the hits nor their merged windows depend on how many windows a round fetches, or on ``k``.
 """
 
 from __future__ import annotations
@@ -13,92 +13,104 @@ from numpy.typing import NDArray
 
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
-from pipeline.search.limits import AtMost, Full
+from pipeline.search.limits import FullPlaces, HitLimits
 from pipeline.search.merge import Candidate, Merged, merge
-from pipeline.search.nearest import Finder, Nearest, nearest, scores_of
+from pipeline.search.nearest import Finder, Nearest, nearest, score_windows
 from pipeline.search.query import Query
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 
-FEWEST = 50
-A_HIT = 4
-"""Windows fetched at first: at least so many, and so many a hit."""
-REACH = 32
-"""Neighbours looked up at once, to either side of a hit's windows."""
-MOST_MERGED = 1000
-"""A hit of so many windows is not followed any further: where everything looks alike, there is no end to it."""
+MIN_FETCHED_WINDOWS = 50
+"""Minimum number of windows fetched in the first round."""
+FETCHED_PER_HIT = 4
+"""Windows fetched in the first round per requested hit."""
+NEIGHBOUR_REACH = 32
+"""Neighbours looked up on either side of each window of a hit, in frequency."""
+MAX_MERGED_WINDOWS = 1000
+"""A hit with this many merged windows is followed no further. Where all windows look alike, merging has no end."""
 
 
 def best_hits(
-    searched: Searched, query: Query, k: int, *, exact: bool = False, careful: bool = False,
-    at_most: AtMost | None = None, find: Finder = nearest,
+    selection: Selection, query: Query, k: int, *, exact: bool = False, careful: bool = False,
+    limits: HitLimits | None = None, find: Finder = nearest,
 ) -> list[Merged]:
-    """Return the ``k`` best hits, fewer only where there are not so many.
+    """Return the ``k`` best hits, or all if there are fewer.
 
     Parameters
     ----------
-    at_most : AtMost, optional
-        Hits that one place may give. Where some have given theirs, deeper rounds look in the others alone.
+    selection : Selection
+    query : Query
+    k : int
+    exact, careful : bool
+        See :func:`pipeline.search.nearest.nearest`.
+    limits : HitLimits, optional
+        Limits per file and per MHz. Later rounds skip places that have reached theirs.
     find : Finder
-        Finds the nearest windows, here or elsewhere.
+        Finds the nearest windows, in this process or elsewhere.
+
+    Returns
+    -------
+    list of Merged
+        By descending score.
     """
-    at_most, full = at_most or AtMost(), Full()
-    candidates = _Candidates(searched, query)
-    fetch = max(FEWEST, A_HIT * k)
+    limits, full = limits or HitLimits(), FullPlaces()
+    candidates = _Candidates(selection, query)
+    fetch = max(MIN_FETCHED_WINDOWS, FETCHED_PER_HIT * k)
     while True:
-        fetch = min(fetch, searched.scope.count)
-        found = find(searched, query.vectors, fetch, exact=exact, careful=careful, full=full)
+        fetch = min(fetch, selection.vector_count)
+        found = find(selection, query.vectors, fetch, exact=exact, careful=careful, full=full)
         candidates.add(found)
-        is_all = len(found.score) < fetch or fetch == searched.scope.count
-        # what scores below the last one fetched may have betters that were not
+        is_all = len(found.score) < fetch or fetch == selection.vector_count
+        # windows that were not fetched may score more than anything below the last fetched one
         floor = -np.inf if is_all else found.score[-1]
-        sure = [hit for hit in candidates.merged(k, at_most) if hit.best.score >= floor]
-        picked, _, full = at_most.pick(sure, k, window_of)
+        sure = [hit for hit in candidates.merged(k, limits) if hit.best.score >= floor]
+        picked, _, full = limits.pick(sure, k, window_of)
         if is_all or len(picked) == k:
             return picked
         fetch *= 2
 
 
 def window_of(hit: Merged) -> Window:
-    """Return where a hit is."""
+    """Return the best window of a hit."""
     return hit.best.window
 
 
 class _Candidates:
-    """Windows that may become hits, those of the query itself left out."""
+    """Windows that may become hits. Windows that overlap the query are left out."""
 
-    def __init__(self, searched: Searched, query: Query) -> None:
-        self._searched, self._query = searched, query
+    def __init__(self, selection: Selection, query: Query) -> None:
+        self._selection, self._query = selection, query
         self._known: dict[tuple[str, int], Candidate] = {}
         self._surveyed: set[tuple[str, int]] = set()
 
     def add(self, found: Nearest) -> bool:
-        """Add windows; tell whether any is new."""
+        """Add windows; tell whether any of them is new."""
         before = len(self._known)
         for source, number, score, query in zip(found.source, found.number, found.score, found.query, strict=True):
-            source_id = self._searched.scope.source_ids[source]
+            source_id = self._selection.source_ids[source]
             if (source_id, int(number)) not in self._known:
-                window = self._searched.corpus.window(source_id, int(number))
+                window = self._selection.corpus.window(source_id, int(number))
                 if self._query.region is None or not self._query.region.overlaps(window):
                     self._known[source_id, int(number)] = Candidate(float(score), window, int(query))
         return len(self._known) > before
 
-    def merged(self, k: int, at_most: AtMost) -> list[Merged]:
-        """Merge, having looked up all stored windows that could belong to the ``k`` hits to be picked.
+    def merged(self, k: int, limits: HitLimits) -> list[Merged]:
+        """Merge the candidates, after looking up all stored windows that could belong to the ``k`` picked hits.
 
-        A hit that is passed over is followed only where it may take windows from another: over the edge of a full MHz.
+        A hit that the limits pass over is followed only if it crosses the edge of a MHz: then it may take windows from
+        another hit.
         """
         while True:
             merged = merge(list(self._known.values()))
-            picked, seen, _ = at_most.pick(merged, k, window_of)
+            picked, seen, _ = limits.pick(merged, k, window_of)
             is_picked = {id(hit) for hit in picked}
             unsurveyed: dict[str, list[int]] = {}
             for hit in merged[:seen]:
-                if len(hit.others) < MOST_MERGED and (id(hit) in is_picked or self._crosses_mhz(hit)):
+                if len(hit.others) < MAX_MERGED_WINDOWS and (id(hit) in is_picked or self._crosses_mhz(hit)):
                     names = {(hit.best.window.source_id, number) for number in (hit.best.window.number, *hit.others)}
                     for source_id, number in names - self._surveyed:
                         unsurveyed.setdefault(source_id, []).append(number)
                     self._surveyed |= names
-            # a list, not a generator: every source is to be surveyed
+            # a list, not a generator: every source must be surveyed
             if not any([self._survey(source_id, np.array(numbers)) for source_id, numbers in unsurveyed.items()]):
                 return merged
 
@@ -109,17 +121,17 @@ class _Candidates:
         return len({math.floor(f_mhz) for f_mhz in begins}) > 1
 
     def _survey(self, source_id: str, numbers: NDArray[np.int64]) -> bool:
-        """Add the stored windows around some of a source; tell whether any is new."""
-        around = _around(numbers, self._searched.corpus.tiling(source_id)).tolist()
-        fresh = np.array([number for number in around if (source_id, number) not in self._known], np.int64)
-        position = self._searched.position[source_id]
-        return self.add(scores_of(self._searched, position, fresh, self._query.vectors))
+        """Add the stored windows around some windows of a source; tell whether any of them is new."""
+        around = _numbers_around(numbers, self._selection.corpus.tiling(source_id)).tolist()
+        unknown = np.array([number for number in around if (source_id, number) not in self._known], np.int64)
+        position = self._selection.position[source_id]
+        return self.add(score_windows(self._selection, position, unknown, self._query.vectors))
 
 
-def _around(numbers: NDArray[np.int64], tiling: Tiling) -> NDArray[np.int64]:
-    """Numbers of the windows within reach of others: in frequency, and in the time blocks before, at and after."""
+def _numbers_around(numbers: NDArray[np.int64], tiling: Tiling) -> NDArray[np.int64]:
+    """Return the numbers of windows near others: within reach in frequency, in the same and adjacent time blocks."""
     grid = tiling.grid
-    reach = max(REACH, -(-grid.channels // grid.step))
+    reach = max(NEIGHBOUR_REACH, -(-grid.channels // grid.step))
     blocks, places = np.divmod(numbers, tiling.windows_per_block)
     blocks = (blocks[:, None] + np.arange(-1, 2))[:, :, None]
     places = (places[:, None] + np.arange(-reach, reach + 1))[:, None, :]

@@ -1,7 +1,8 @@
-"""Which cells of a routed segment each query is to be asked of: those near it, and more where few rows may be found.
+"""Choice of the cells of a routed segment that each query is compared with.
 
-It depends on the query and on what may be found alone, never on what was found elsewhere: cells can be asked anywhere,
-in any order, and together give one answer.
+A query is compared with the cells near it. More cells are added where filters leave few rows in these. The choice
+depends only on the query and on the rows that may be found, never on results from other cells. So cells can be
+searched anywhere and in any order, and the answer is the same.
 """
 
 from __future__ import annotations
@@ -14,59 +15,76 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import SegmentEntry
 from pipeline.index import distances
-from pipeline.search.limits import Full
-from pipeline.search.selection import Searched
+from pipeline.search.limits import FullPlaces
+from pipeline.search.selection import Selection
 
 Routes = Mapping[str, NDArray[np.int64]]
-"""Id of a cell → the queries that it is asked, ascending. Cells that are not named are not asked."""
+"""Id of a cell → indices of the queries that are compared with it, ascending. Cells that are missing are skipped."""
 
 
 def routes_of(
-    searched: Searched, vectors: NDArray[np.float32], k: int, *, careful: bool = False, full: Full | None = None
+    selection: Selection, vectors: NDArray[np.float32], k: int, *, careful: bool = False,
+    full: FullPlaces | None = None,
 ) -> Routes:
-    """Choose the cells for each of some vectors (q, d) of which the ``k`` nearest rows are wanted.
+    """Choose cells for each query, to find its ``k`` nearest rows.
 
-    Those within a margin of the nearest (:mod:`pipeline.index.cells`). Where filters leave few rows in these, what is
-    nearest is farther away: cells are added, the nearest first, until as many rows as there are in them may be found.
+    Cells within a margin of the nearest one are chosen (:mod:`pipeline.index.cells`). Filters may leave few rows in
+    these, and the nearest rows are then farther away. So the next nearest cells are added until the chosen cells offer
+    as many findable rows as the first ones hold in all.
+
+    Parameters
+    ----------
+    vectors : (q, d) float32
+        Queries.
+    k : int
+        Rows wanted per query.
+    careful : bool
+        Use the wider margin.
+    full : FullPlaces, optional
+        Places to skip.
     """
     routes: dict[str, NDArray[np.int64]] = {}
     cells_of: dict[str, list[SegmentEntry]] = {}
-    for entry in searched.scope.segments:
+    for entry in selection.segments:
         if entry.routed_id:
             cells_of.setdefault(entry.routed_id, []).append(entry)
     for routed_id, cells in cells_of.items():
-        routes |= _routes(searched, routed_id, cells, vectors, k, careful, full)
+        routes |= _routes(selection, routed_id, cells, vectors, k, careful, full)
     return routes
 
 
-def asked_of(entry: SegmentEntry, routes: Routes | None, first: int, stop: int) -> NDArray[np.int64]:
-    """Return which of the queries from ``first`` up to ``stop`` a segment is asked; without routes, all."""
+def queries_for(entry: SegmentEntry, routes: Routes | None, first: int, stop: int) -> NDArray[np.int64]:
+    """Return the indices, from ``first`` up to ``stop``, of queries to compare with a segment.
+
+    Without routes, and for a segment that is no cell, these are all.
+    """
     if routes is None or not entry.routed_id:
         return np.arange(first, stop)
-    asked = routes.get(entry.id, np.empty(0, np.int64))
-    return asked[(asked >= first) & (asked < stop)]
+    chosen = routes.get(entry.id, np.empty(0, np.int64))
+    return chosen[(chosen >= first) & (chosen < stop)]
 
 
 def _routes(
-    searched: Searched, routed_id: str, cells: Sequence[SegmentEntry], vectors: NDArray[np.float32], k: int,
-    careful: bool, full: Full | None,
+    selection: Selection, routed_id: str, cells: Sequence[SegmentEntry], vectors: NDArray[np.float32], k: int,
+    careful: bool, full: FullPlaces | None,
 ) -> Routes:
-    routing, filled = searched.corpus.routing(routed_id)
+    """Choose cells of one routed segment."""
+    routing, filled = selection.corpus.routing(routed_id)
     far = distances(vectors, routing.centroids)[:, filled]
     near = far <= far.min(axis=1, keepdims=True) + routing.margins[careful]
     counts = np.array([cell.count for cell in cells])
 
     @cache
-    def findable(place: int) -> int:
-        _, passes = searched.rows_of_segment(cells[place], full)
-        return int(counts[place]) if passes is None else int(passes.sum())
+    def count_findable(cell: int) -> int:
+        _, passes = selection.rows_of_segment(cells[cell], full)
+        return int(counts[cell]) if passes is None else int(passes.sum())
 
-    asked: list[list[int]] = [[] for _ in cells]
+    chosen: list[list[int]] = [[] for _ in cells]
     for query in range(len(vectors)):
         wanted, found = max(k, int(counts[near[query]].sum())), 0
-        for place in np.argsort(far[query], kind="stable"):
-            if found >= wanted and not near[query, place]:
+        for cell in np.argsort(far[query], kind="stable"):
+            if found >= wanted and not near[query, cell]:
                 break
-            asked[place].append(query)
-            found += findable(int(place))
-    return {cell.id: np.array(queries) for cell, queries in zip(cells, asked, strict=True) if queries}
+            chosen[cell].append(query)
+            found += count_findable(int(cell))
+    return {cell.id: np.array(queries) for cell, queries in zip(cells, chosen, strict=True) if queries}

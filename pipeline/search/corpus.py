@@ -7,53 +7,55 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import QueryError
+from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
 from pipeline.search.best_hits import best_hits, window_of
-from pipeline.search.encoder import encoder_key, vectors_held
+from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
-from pipeline.search.from_file import query_of_range, query_of_window
+from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
-from pipeline.search.limits import AtMost
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
-from pipeline.search.query import Query, relative_power, with_note
+from pipeline.search.query import Query, relative_power
+from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
 from pipeline.support.text import counted
 
-ONE_SHOT_SCANS = 1_000_000
-"""Vectors that are scanned within about the second that loading what follows a graph takes."""
+MAX_ONE_SHOT_VECTORS = 1_000_000
+"""Maximum number of vectors that a process which ends after one search compares one by one.
 
-_SecondLook = Callable[[Sequence[Merged]], "Sequence[tuple[Merged, Match | None]]"]
+That takes about a second, as long as loading the library that follows the index."""
+
+_Reorder = Callable[[Sequence[Merged]], "Sequence[tuple[Merged, Match | None]]"]
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
-    """Open a corpus for reading, as it is now: what a run adds later is not seen.
+    """Open a corpus for reading, as it is now. What a run adds later is not seen.
 
     Parameters
     ----------
     corpus : path
+        Folder of the corpus.
     encoder : str, optional
-        Name or key of the encoder whose vectors are compared where a search names none; default: that of
-        ``corpus.toml``, in the version that has most vectors here.
+        Name or key of the encoder whose vectors are compared unless a search names another. Default: the encoder of
+        ``corpus.toml``; of its versions, the one with most vectors.
 
     Raises
     ------
     QueryError
         The corpus has no vectors of ``encoder``.
     CorpusNotFound
-        There is none in this folder; the message says how to make one.
+        The folder holds no corpus; the message says how to make one.
     CorpusDamaged, CorpusMismatch
-        It is not what was written, or a newer version of the program wrote it.
+        The corpus was altered, or a newer version of the program wrote it.
     """
     return Corpus(OpenCorpus(Path(corpus)), encoder)
 
@@ -68,7 +70,7 @@ class Corpus:
 
     @property
     def root(self) -> Path:
-        """The folder."""
+        """Folder of the corpus."""
         return self._corpus.root
 
     @property
@@ -84,184 +86,177 @@ class Corpus:
             default = ""
         return status_of(self.root, self._corpus.manifest, default)
 
-    def search(
-        self,
-        *,
-        file: str | PathLike[str] | None = None,
-        f_start_mhz: float | None = None,
-        f_stop_mhz: float | None = None,
-        window: str | None = None,
-        power: Any = None,
-        k: int = 10,
-        exact: bool = False,
-        careful: bool = False,
-        encoder: str | None = None,
-        polarisation: int | None = None,
-        all_resolutions: bool = False,
-        rerank: bool = False,
-        rerank_drift: bool = False,
-        rerank_mirror: bool = False,
-        near_frequency: float = 0.0,
-        filters: Filters | None = None,
-        per_file: int | None = None,
-        per_mhz: int | None = None,
-        one_shot: bool = False,
-    ) -> SearchResult:
-        """Find the windows of the corpus that look like a pattern, which is one of:
-
-        - ``file`` with ``f_start_mhz`` and ``f_stop_mhz``: a range of a file, in the corpus or not, in all its time
-          blocks. Up to one and a half windows wide, it is looked at through one window; wider, through several;
-        - ``window``: ``SOURCE/NUMBER``, a window of the corpus, its source named by id, beginning of the id or file;
-        - ``power``: an array of linear power (spectra, channels), ascending frequency, of any size.
+    @with_request_keywords(SearchRequest)
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Find the windows of the corpus that look like a pattern.
 
         Windows that overlap the query itself are no hits. Windows that touch each other and score alike are one hit
         (:func:`pipeline.search.merge.merge`).
 
-        Parameters
-        ----------
-        k : int
-            Hits to return; fewer where there are not so many.
-        exact : bool
-            Compare with every vector, instead of following the index.
-        careful : bool
-            Follow the index farther: it takes longer, and less is missed.
-        encoder : str, optional
-            Name or key of the encoder whose vectors are compared; by default the one the corpus was opened with. Of
-            several versions of one name, that of ``corpus.toml``; for another, or if it is none of them, give the key.
-        polarisation : int, optional
-            Product of ``file`` to look at; by default the one the corpus was made of.
-        all_resolutions : bool
-            Search all resolution classes, not only that of the query (of an array: the largest).
-        rerank : bool
-            Compare the best hits with the query once more, cutout with cutout, and order them by both scores
-            (:mod:`pipeline.search.correlate`); each hit then has a ``match``.
-        rerank_drift, rerank_mirror : bool
-            Let hits drift up to a channel a spectrum more or less than the query, or be its mirror image in frequency.
-        near_frequency : float
-            How much nearness to the query's frequency counts beside the pattern in the order of hits, after the
-            published frequency embedding: 0 for nothing, 1 for as much. Not with ``rerank``, nor for an array.
-        filters : Filters, optional
-            What hits must be: of some frequencies, files, targets, telescopes or times. It is as if the corpus held no
-            other windows.
-        per_file, per_mhz : int, optional
-            Most hits that one source may give, or one MHz: those that begin, say, from 1532 MHz on and below 1533.
-        one_shot : bool
-            The process ends after this search: up to a million vectors are rather scanned than the graph's library
-            loaded, which takes longer.
+        PARAMETERS
+
+        Returns
+        -------
+        SearchResult
+            Hits, best first.
 
         Raises
         ------
+        ParameterError
+            A parameter has a value that cannot be used, or a filter leaves nothing to find.
         QueryError
-            The query names something that is not there, or shows nothing; or a filter leaves nothing to find.
+            The query names something that is not there, or shows nothing.
         EncoderError
-            The query must be embedded, and the encoder cannot be had.
+            The query must be encoded, and the encoder is not available.
         CorpusDamaged
             Something in the corpus is missing or altered.
         """
-        if k < 1:
-            raise QueryError(f"k must be at least 1, got {k}")
-        if (rerank_drift or rerank_mirror) and not rerank:
-            raise QueryError("rerank_drift and rerank_mirror go with rerank")
-        if not 0 <= near_frequency < float("inf"):
-            raise QueryError(f"near_frequency must be 0 or more, got {near_frequency}")
-        if near_frequency and (rerank or power is not None):
-            raise QueryError(f"near_frequency does not go with {'rerank' if rerank else 'an array, which has none'}")
-        at_most = AtMost(per_file, per_mhz)
+        return self.answer(request)
+
+    def answer(self, request: SearchRequest) -> SearchResult:
+        """Carry out a search, as :meth:`search` does, for a request that is already made.
+
+        Parameters
+        ----------
+        request : SearchRequest
+
+        Returns
+        -------
+        SearchResult
+            Hits, best first.
+
+        Raises
+        ------
+        QueryError, EncoderError, CorpusDamaged
+            See :meth:`search`.
+        """
         with self._corpus.outlived():
-            key = encoder_key(self._corpus, encoder or self._encoder)
-            query = self._query(key, file, f_start_mhz, f_stop_mhz, polarisation, window, power)
-            searched = Searched(self._corpus, self._scope(key, query, all_resolutions, filters or Filters()))
-            scope, findable = searched.scope, searched.count()
-            exact = exact or (one_shot and scope.count <= ONE_SHOT_SCANS)
-            second_look = self._second_look(query, rerank, rerank_drift, rerank_mirror, near_frequency)
-            found = self._found(query, searched, k, exact, careful, at_most, second_look)
+            key = encoder_key(self._corpus, request.encoder or self._encoder)
+            query = self._query(key, request)
+            selection = self._select(key, query, request)
+            findable = selection.count_windows()
+            if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
+                request = replace(request, exact=True)
+            found = self._find(query, selection, request)
             hits = tuple(self._hit(rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
-        if near_frequency:
+        if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
             hits = tuple(replace(hit, nearness=nearness_of(query, merged))
                          for hit, (merged, _) in zip(hits, found, strict=True))
         best_query = found[0][0].best.query if found else 0
-        left_out = sorted(set(vectors_held(self._corpus.manifest, key)) - scope.resolutions)
+        left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
         return SearchResult(
-            query={**with_note(query.record, _said_of_none(hits, findable), at_most.said_of(hits, k)),
-                   "encoder": key,
-                   "resolutions": sorted(scope.resolutions), "resolutions_left_out": left_out, "k": k, "exact": exact,
-                   "careful": careful,
-                   "rerank": rerank, "rerank_drift": rerank_drift, "rerank_mirror": rerank_mirror,
-                   "near_frequency": near_frequency, "filters": scope.filters.to_json(), "per_file": per_file,
-                   "per_mhz": per_mhz},
+            description=query.description.with_notes(
+                _note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k)),
+            request=request,
+            encoder=key,
+            resolutions=tuple(sorted(selection.resolutions)),
+            resolutions_left_out=tuple(sorted(left_out)),
             corpus=self._counts(key, findable),
             hits=hits,
             query_window=query.window_at(best_query),
             query_power=partial(query.power_of, best_query),
+            power_of=self.power_of,
         )
 
-    def power_of(self, hits: Iterable[Hit]) -> list[NDArray[np.float64]]:
-        """Recover the power of hits from their cutouts: (T, F) each, noise at 1, masked pixels NaN. Needs no file."""
+    @overload  # a str is an iterable of str, too: the first signature that fits counts
+    def power_of(self, hits: str | Hit) -> NDArray[np.float64]: ...  # type: ignore[overload-overlap]
+    @overload
+    def power_of(self, hits: Iterable[str | Hit]) -> list[NDArray[np.float64]]: ...
+    def power_of(
+        self, hits: str | Hit | Iterable[str | Hit]
+    ) -> NDArray[np.float64] | list[NDArray[np.float64]]:
+        """Recover the power of stored windows from their cutouts. No source file is read.
+
+        Parameters
+        ----------
+        hits : Hit or str, or an iterable of these
+            Hits of a search, or windows as ``SOURCE/NUMBER``. The source is named by its id, the beginning of its id,
+            or a file name.
+
+        Returns
+        -------
+        (T, F) array of float64, or a list of these
+            Linear power relative to the noise, which is 1, ascending frequency, masked pixels NaN. One array for one
+            hit or window; a list for an iterable.
+
+        Raises
+        ------
+        QueryError
+            There is no such window, or the corpus has not kept it.
+        CorpusDamaged
+            Something in the corpus is missing or altered.
+        """
+        if isinstance(hits, str | Hit):
+            return self.power_of([hits])[0]
         images = []
         with self._corpus.outlived():
             for hit in hits:
-                row = self._corpus.rows(hit.source_id, np.array([hit.window.number]))
-                cutout = self._corpus.windows(hit.source_id).cutouts(row)[0]
-                images.append(relative_power(cutout, float(self._corpus.column(hit.source_id, "spread", row)[0])))
+                window = find_window(self._corpus, hit) if isinstance(hit, str) else hit.window
+                row = self._corpus.rows(window.source_id, np.array([window.number]))
+                if row[0] < 0:
+                    raise QueryError(f"{window.source_id}/{window.number}: the corpus has not kept this window, since "
+                                     "its gate saw no signal in it; read it from its file with read_waterfall")
+                cutout = self._corpus.windows(window.source_id).cutouts(row)[0]
+                images.append(relative_power(cutout, float(self._corpus.column(window.source_id, "spread", row)[0])))
         return images
 
-    def _query(
-        self, key: str, file: str | PathLike[str] | None, f_start_mhz: float | None, f_stop_mhz: float | None,
-        polarisation: int | None, window: str | None, power: Any,
-    ) -> Query:
-        given = [name for name, value in (("file", file), ("window", window), ("power", power)) if value is not None]
-        if len(given) != 1:
-            raise QueryError(f"give one of file, window and power, got {' and '.join(given) or 'none'}")
-        if file is not None:
-            if f_start_mhz is None or f_stop_mhz is None:
-                raise QueryError(f"{fspath(file)}: give f_start_mhz and f_stop_mhz, the range to look for")
-            return query_of_range(self._corpus, key, fspath(file), f_start_mhz, f_stop_mhz, polarisation)
-        if window is not None:
-            return query_of_window(self._corpus, key, window)
-        return query_of_power(self._corpus, key, power)
+    def _query(self, key: str, request: SearchRequest) -> Query:
+        if request.file is not None:
+            assert request.f_start_mhz is not None
+            assert request.f_stop_mhz is not None
+            return query_of_range(self._corpus, key, fspath(request.file), request.f_start_mhz, request.f_stop_mhz,
+                                  request.polarisation)
+        if request.window is not None:
+            return query_of_window(self._corpus, key, request.window)
+        return query_of_power(self._corpus, key, request.power)
 
-    def _scope(self, encoder_key: str, query: Query, all_resolutions: bool, filters: Filters) -> Scope:
-        held = vectors_held(self._corpus.manifest, encoder_key)
-        wanted = query.resolution or max(sorted(held), key=lambda resolution: held[resolution])
-        if wanted not in held and not all_resolutions:
-            raise QueryError(f"{query.record['file']} has resolution {wanted}, the corpus only "
-                             f"{', '.join(sorted(held))}; to compare them all the same, ask for all resolutions")
-        resolutions = frozenset(held if all_resolutions else {wanted})
-        return Scope.of(self._corpus.manifest, encoder_key, resolutions, filters)
+    def _select(self, encoder_key: str, query: Query, request: SearchRequest) -> Selection:
+        """Select the resolution classes and the windows that a request asks for."""
+        vectors = count_vectors(self._corpus.manifest, encoder_key)
+        wanted = query.resolution or max(sorted(vectors), key=lambda resolution: vectors[resolution])
+        if wanted not in vectors and not request.all_resolutions:
+            raise ParameterError(f"{query.description.file} has resolution {wanted}, the corpus only "
+                                 f"{', '.join(sorted(vectors))}; to compare them all the same, search with "
+                                 f"{parameter('all_resolutions')}")
+        resolutions = frozenset(vectors if request.all_resolutions else {wanted})
+        return Selection.of(self._corpus, encoder_key, resolutions, request.filters or Filters())
 
-    def _second_look(
-        self, query: Query, rerank: bool, drift: bool, mirror: bool, near_frequency: float
-    ) -> _SecondLook | None:
-        """Return what puts hits into a new order, if anything is to; both ways load scipy."""
-        if rerank:
-            from pipeline.search.reorder import look_again
+    def _reorder(self, query: Query, request: SearchRequest) -> _Reorder | None:
+        """Return the function that orders hits by more than their cosine; None where the request asks for none.
 
-            return partial(look_again, self._corpus, query, drift=drift, mirror=mirror)
-        if near_frequency:
-            from pipeline.search.reorder import nearby_first
+        It is loaded only when needed, since it loads scipy.
+        """
+        if request.rerank:
+            from pipeline.search.reorder import compare_cutouts
 
-            return lambda hits: [(hit, None) for hit in nearby_first(query, hits, near_frequency)]
+            return partial(compare_cutouts, self._corpus, query, drift=request.rerank_drift,
+                           mirror=request.rerank_mirror)
+        if request.near_frequency:
+            from pipeline.search.reorder import order_by_nearness
+
+            return lambda hits: [(hit, None) for hit in order_by_nearness(query, hits, request.near_frequency)]
         return None
 
-    def _found(
-        self, query: Query, searched: Searched, k: int, exact: bool, careful: bool, at_most: AtMost,
-        second_look: _SecondLook | None,
+    def _find(
+        self, query: Query, selection: Selection, request: SearchRequest
     ) -> list[tuple[Merged, Match | None]]:
-        """Return the ``k`` best hits by cosine, or of the best by cosine those that a second look prefers."""
-        best_hits = partial(self._best_hits, searched, query, exact=exact, careful=careful)
-        if second_look is None:
-            return [(hit, None) for hit in best_hits(k, at_most=at_most)]
-        from pipeline.search.reorder import POOL
+        """Return the best hits: by cosine, or in the order of the request among the best by cosine."""
+        k, limits, reorder = request.k, request.limits, self._reorder(query, request)
+        best_hits = partial(self._best_hits, selection, query, exact=request.exact, careful=request.careful)
+        if reorder is None:
+            return [(hit, None) for hit in best_hits(k, limits=limits)]
+        from pipeline.search.reorder import MIN_REORDERED_HITS
 
-        pool = best_hits(max(k, POOL))
-        if at_most:
-            # of twice as many that differ enough, any order leaves k
-            others = best_hits(2 * k, at_most=at_most)
-            pool = list({(hit.best.window.source_id, hit.best.window.number): hit for hit in (*others, *pool)}.values())
+        pool = best_hits(max(k, MIN_REORDERED_HITS))
+        if limits:
+            # among twice as many hits that keep the limits, every order leaves k
+            within_limits = best_hits(2 * k, limits=limits)
+            pool = list({(hit.best.window.source_id, hit.best.window.number): hit
+                         for hit in (*within_limits, *pool)}.values())
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
-        return at_most.pick(second_look(pool), k, lambda found: window_of(found[0]))[0]
+        return limits.pick(reorder(pool), k, lambda found: window_of(found[0]))[0]
 
     def _hit(self, rank: int, query: Query, merged: Merged, match: Match | None) -> Hit:
         window = merged.best.window
@@ -286,15 +281,15 @@ class Corpus:
         manifest = self._corpus.manifest
         return {
             "windows": manifest.windows_seen,
-            "vectors": vectors_held(manifest, encoder_key).total(),
+            "vectors": count_vectors(manifest, encoder_key).total(),
             "searched": findable,
             "sources": len(manifest.sources),
             "generation": manifest.generation,
         }
 
 
-def _said_of_none(hits: Sequence[Hit], findable: int) -> str:
-    """Say why there is no hit though something was searched: the query alone keeps a window from being one."""
+def _note_on_no_hits(hits: Sequence[Hit], findable: int) -> str:
+    """Return a note where windows were searched and none is a hit, because all overlap the query; otherwise ""."""
     if hits or not findable:
         return ""
     return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"

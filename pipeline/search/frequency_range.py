@@ -1,4 +1,4 @@
-"""From a range of frequency to windows. Pure."""
+"""From a range of frequency to the windows that cover it. Pure."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import QueryError
+from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.grid.tiling import Tiling
 
-ONE_WINDOW = 1.5
-"""A range of up to this many windows is looked at through one window."""
-SLACK = 1e-3
-"""Channels: frequencies given with nine decimals meet the edges they mean."""
+MAX_RANGE_OF_ONE_WINDOW = 1.5
+"""Maximum width, in windows, of a range that is covered by one window."""
+EDGE_TOLERANCE_CHANNELS = 1e-3
+"""Frequencies that people give have nine decimals or fewer. Within this tolerance they mean the edge of a channel."""
 
 
 def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str) -> None:
-    """Raise :class:`QueryError` unless the range runs upwards and lies in the band of the file ``name``."""
+    """Check a range of frequency.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    ParameterError
+        The range does not run upwards, or is not within the band of the file.
+    """
     if not (math.isfinite(f_start_mhz) and math.isfinite(f_stop_mhz) and f_start_mhz <= f_stop_mhz):
-        raise QueryError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: give the lower frequency first")
+        raise ParameterError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: give the lower frequency first, as "
+                             f"{parameter('f_start_mhz')}")
     header = tiling.header
     if f_start_mhz < header.f_min_mhz - header.channel_width_mhz or (
         f_stop_mhz > header.f_max_mhz + header.channel_width_mhz
@@ -31,10 +43,11 @@ def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str
 
 
 def window_starts(tiling: Tiling, f_start_mhz: float, f_stop_mhz: float) -> list[int]:
-    """Choose the first channels of the windows through which a range is looked at.
+    """Choose the first channels of the windows that cover a range.
 
-    A range of up to 1.5 windows: one window, centred on it. A wider one: as many whole windows side by side as each
-    coarse channel's share of it holds, centred in that share. No window leaves its coarse channel.
+    A range of up to 1.5 windows is covered by one window, centred on it. A wider range is split at the edges of coarse
+    channels. Each part is covered by whole windows side by side, centred in the part. No window crosses the edge of a
+    coarse channel.
 
     Parameters
     ----------
@@ -45,7 +58,7 @@ def window_starts(tiling: Tiling, f_start_mhz: float, f_stop_mhz: float) -> list
     Returns
     -------
     list of int
-        Ascending channels, ascending.
+        First channels, ascending. Channel 0 is the lowest frequency.
 
     Raises
     ------
@@ -54,14 +67,14 @@ def window_starts(tiling: Tiling, f_start_mhz: float, f_stop_mhz: float) -> list
     """
     nchans, channels = tiling.header.nchans, tiling.grid.channels
     low, high = (min(max(tiling.header.channel_at(f), 0.0), float(nchans)) for f in (f_start_mhz, f_stop_mhz))
-    if high - low <= ONE_WINDOW * channels + SLACK:
+    if high - low <= MAX_RANGE_OF_ONE_WINDOW * channels + EDGE_TOLERANCE_CHANNELS:
         return [_centred(tiling, low, high)]
-    shares = []
+    parts = []
     for i in range(_coarse_at(tiling, low), _coarse_at(tiling, high) + 1):
         first, last = tiling.coarse_span(i)
-        shares.append((max(low, float(first)), min(high, float(last))))
-    starts = [start for share in shares for start in _side_by_side(*share, channels)]
-    return starts or [_centred(tiling, *max(shares, key=lambda share: share[1] - share[0]))]
+        parts.append((max(low, float(first)), min(high, float(last))))
+    starts = [start for part in parts for start in _side_by_side(*part, channels)]
+    return starts or [_centred(tiling, *max(parts, key=lambda part: part[1] - part[0]))]
 
 
 def _coarse_at(tiling: Tiling, channel: float) -> int:
@@ -69,7 +82,10 @@ def _coarse_at(tiling: Tiling, channel: float) -> int:
 
 
 def _centred(tiling: Tiling, low: float, high: float) -> int:
-    """First channel of the window centred between two channels, moved into the coarse channel of the centre."""
+    """Return the first channel of the window centred between two channels.
+
+    The window is moved as far as needed to stay in the coarse channel of the centre.
+    """
     channels = tiling.grid.channels
     first, last = tiling.coarse_span(_coarse_at(tiling, (low + high) / 2))
     if last - first < channels:
@@ -80,21 +96,21 @@ def _centred(tiling: Tiling, low: float, high: float) -> int:
 
 
 def _side_by_side(low: float, high: float, channels: int) -> list[int]:
-    """First channels of the whole windows that fit between two channels, in the middle."""
-    count = math.floor((high - low + SLACK) / channels)
+    """Return the first channels of the whole windows that fit between two channels, in the middle."""
+    count = math.floor((high - low + EDGE_TOLERANCE_CHANNELS) / channels)
     first = round((low + high - count * channels) / 2)
     return [first + k * channels for k in range(count)]
 
 
 def number_at(tiling: Tiling, block: int, channel: int) -> int:
-    """Number of the window that begins at ``channel`` in time ``block``; −1 where the grid has none there."""
+    """Return the number of the window that begins at ``channel`` in time ``block``, or −1 if the grid has none."""
     i = tiling.coarse_at(channel)
     position, off = divmod(channel - tiling.coarse_span(i)[0], tiling.grid.step)
     return -1 if off or position >= tiling.windows_in(i) else tiling.number(block, i, position)
 
 
 def first_channels(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """First channel of each window of ``numbers``."""
+    """Return the first channel of each window (n,). Channel 0 is the lowest frequency."""
     pieces = range(tiling.n_coarse)
     first_positions = np.array([tiling.first_position(i) for i in pieces])
     starts = np.array([tiling.coarse_span(i)[0] for i in pieces])

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,54 +15,78 @@ from pipeline.errors import QueryError, Reason, SourceError
 from pipeline.filterbank import Filterbank, open_filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
+from pipeline.search.description import QueryDescription
 from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
-from pipeline.search.query import Query, Region, embed, relative_power, usable, with_note, with_signal
+from pipeline.search.query import Query, Region, embed, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import counted
 
-# scan loads numba, noise scipy: imported where something must be cut, so that a stored window is found without them
+# pipeline.scan loads numba and pipeline.flatten.noise scipy. They are imported only where a window must be cut, so that
+# a search for a stored window does not wait for them.
 
-MOST_WINDOWS = 65_536
-"""Most windows of one query: sixteen coarse channels of the fine product."""
+MAX_QUERY_WINDOWS = 65_536
+"""Maximum number of windows of one query: sixteen coarse channels of the fine product."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The scan that a query comes from, in the corpus or not."""
+    """The observation that a query comes from. The corpus may hold it."""
 
     source_id: str
     name: str
-    """As the user knows it."""
+    """Path of its file, or the path that the user gave."""
     tiling: Tiling
     paths: tuple[str, ...]
-    """Where its data may be read."""
+    """Files from which its data may be read."""
     polarisation: int
     is_stored: bool
-    """True where the corpus holds windows of this scan and polarisation."""
+    """True where the corpus holds windows of this source and polarisation."""
 
 
 def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
-    """Make a query of a window named ``SOURCE/NUMBER``; one that the gate left out is cut from its file.
+    """Make a query of a window of the corpus, named ``SOURCE/NUMBER``.
+
+    A window that was not kept is cut from its file.
 
     Raises
     ------
     QueryError
-        There is no such window, or it was left out and the file has gone.
+        There is no such window; or it was not kept, and the file cannot be read.
+    """
+    window = find_window(corpus, text)
+    origin = _origin_of_source(corpus, window.source_id, corpus.config.scan.polarisation)
+    description = QueryDescription(
+        kind="window", source=origin.source_id, file=origin.name, target=origin.tiling.header.source_name,
+        window=window.number,
+        f_start_mhz=round(window.f_start_mhz, 9), f_stop_mhz=round(window.f_stop_mhz, 9),
+        t_start_s=round(window.t_start_s, 6), t_stop_s=round(window.t_stop_s, 6),
+    )
+    region = Region(window.source_id, window.channel_start, window.channel_stop, window.spectrum_start,
+                    window.spectrum_stop)
+    return _query(corpus, encoder_key, origin, [window], region, description)
+
+
+def find_window(corpus: OpenCorpus, text: str) -> Window:
+    """Return the window named ``SOURCE/NUMBER``, whether or not it was kept.
+
+    Parameters
+    ----------
+    text : str
+        The source is named by its id, the beginning of its id, or a file name.
+
+    Raises
+    ------
+    QueryError
+        There is no such window.
     """
     source_text, _, digits = text.rpartition("/")
     if not source_text or not (digits.isascii() and digits.isdecimal()):
         raise QueryError(f"{text!r} names no window: give SOURCE/NUMBER, such as GBT_57436_51432_HIP77257/3015")
     source_id, number = corpus.find_source(source_text), int(digits)
-    origin = _origin_of_source(corpus, source_id, corpus.config.scan.polarisation)
-    if number >= origin.tiling.n_windows:
-        raise QueryError(f"{text}: {source_id} has {counted(origin.tiling.n_windows, 'window')}, numbered from 0")
-    window = origin.tiling.window(source_id, number)
-    record = {"kind": "window", "source": source_id, "file": origin.name, "target": origin.tiling.header.source_name,
-              "window": number,
-              "f_start_mhz": round(window.f_start_mhz, 9), "f_stop_mhz": round(window.f_stop_mhz, 9),
-              "t_start_s": round(window.t_start_s, 6), "t_stop_s": round(window.t_stop_s, 6)}
-    region = Region(source_id, window.channel_start, window.channel_stop, window.spectrum_start, window.spectrum_stop)
-    return _query(corpus, encoder_key, origin, [window], region, record)
+    tiling = corpus.tiling(source_id)
+    if number >= tiling.n_windows:
+        raise QueryError(f"{text}: {source_id} has {counted(tiling.n_windows, 'window')}, numbered from 0")
+    return tiling.window(source_id, number)
 
 
 def query_of_range(
@@ -79,15 +102,18 @@ def query_of_range(
     Parameters
     ----------
     file : str
-        A path; or the id, the beginning of the id or the file name of a source of the corpus. Where the file of such a
-        source has gone, the windows in range that the corpus has kept are searched for.
+        A path; or the id, the beginning of the id, or the file name of a source of the corpus. If the file of such a
+        source cannot be read, the query consists of the windows in range that the corpus has kept.
+    f_start_mhz, f_stop_mhz : float
+        Lower and upper end of the range.
     polarisation : int, optional
         Default: the one the corpus was made of.
 
     Raises
     ------
     QueryError
-        There is no such file, it is no filterbank, the range is not in its band, or holds nothing to search for.
+        There is no such file, it is no filterbank file, the range is not in its band, or nothing is there to search
+        for.
     """
     wanted = corpus.config.scan.polarisation if polarisation is None else polarisation
     by_path = os.path.isfile(file)
@@ -97,31 +123,32 @@ def query_of_range(
     check_range(f_start_mhz, f_stop_mhz, tiling, origin.name)
     starts = window_starts(tiling, f_start_mhz, f_stop_mhz)
     count = len(starts) * tiling.n_blocks
-    if count > MOST_WINDOWS:
+    if count > MAX_QUERY_WINDOWS:
         raise QueryError(f"{f_start_mhz}–{f_stop_mhz} MHz of {origin.name} make {count} windows: ask for at most "
-                         f"{MOST_WINDOWS} at once")
+                         f"{MAX_QUERY_WINDOWS} at once")
     low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
     first, stop = min(starts[0], math.floor(low)), max(starts[-1] + tiling.grid.channels, math.ceil(high))
     region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
-    record = {"kind": "file", "source": origin.source_id, "file": origin.name, "target": tiling.header.source_name,
-              "f_start_mhz": f_start_mhz, "f_stop_mhz": f_stop_mhz, "polarisation": wanted}
+    description = QueryDescription(
+        kind="file", source=origin.source_id, file=origin.name, target=tiling.header.source_name,
+        f_start_mhz=f_start_mhz, f_stop_mhz=f_stop_mhz, polarisation=wanted)
     windows = [_window_at(origin, block, start) for block in range(tiling.n_blocks) for start in starts]
     try:
-        return _query(corpus, encoder_key, origin, windows, region, record)
+        return _query(corpus, encoder_key, origin, windows, region, description)
     except FileGone as error:
         if by_path or not origin.is_stored:
             raise
         windows = _kept_windows(corpus, origin, low, high, error)
         note = f"{error}: searched for {counted(len(windows), 'window')} in range that the corpus has kept"
-        return _query(corpus, encoder_key, origin, windows, region, with_note(record, note))
+        return _query(corpus, encoder_key, origin, windows, region, description.with_notes(note))
 
 
 class FileGone(QueryError):
-    """No file of a source can be read any more."""
+    """No file of a source can be read."""
 
 
 def _origin_of_path(corpus: OpenCorpus, path: str, polarisation: int) -> Origin:
-    """See which scan a file holds; the corpus may have it, from this path or another."""
+    """Find out which observation a file holds. The corpus may have it, from this path or another."""
     from pipeline.scan import tiling_of
 
     try:
@@ -136,6 +163,7 @@ def _origin_of_path(corpus: OpenCorpus, path: str, polarisation: int) -> Origin:
 
 
 def _origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> Origin:
+    """Describe a source of the corpus as the origin of a query."""
     entry = corpus.manifest.sources[source_id]
     paths, is_stored = (entry.path, *entry.also_at), polarisation == corpus.config.scan.polarisation
     return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored)
@@ -143,7 +171,10 @@ def _origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> 
 
 @contextmanager
 def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[Filterbank, str]]:
-    """Open a file and name its scan, as an ingest of the corpus' own polarisation would."""
+    """Open a file; also give its source id, as an ingest would compute it.
+
+    An ingest reads the corpus' own polarisation, and the id depends on that.
+    """
     own = corpus.config.scan.polarisation
     with open_filterbank(path, polarisation=polarisation) as filterbank:
         if polarisation == own or own >= filterbank.header.nifs:
@@ -160,7 +191,7 @@ def _window_at(origin: Origin, block: int, channel: int) -> Window:
 
 
 def _kept_windows(corpus: OpenCorpus, origin: Origin, low: float, high: float, error: FileGone) -> list[Window]:
-    """Windows of the corpus that overlap a range of channels."""
+    """Return the stored windows of a source that overlap a range of channels; raise a QueryError if there are none."""
     numbers = np.sort(corpus.windows(origin.source_id).numbers)
     if len(numbers):
         first = first_channels(origin.tiling, numbers)
@@ -176,10 +207,13 @@ def _query(
     origin: Origin,
     windows: Sequence[Window],
     region: Region,
-    record: dict[str, Any],
+    description: QueryDescription,
 ) -> Query:
-    """Take windows from the corpus where it has them, cut and embed the others; leave out those that show nothing, and,
-    beside others that do, those without a signal."""
+    """Make a query of some windows of one source.
+
+    Stored windows are taken from the corpus; the others are cut from the file and encoded. Windows that show nothing
+    are left out. Windows without a signal are left out too, unless none has one.
+    """
     grid, source_id = origin.tiling.grid, origin.source_id
     rows = np.full(len(windows), -1, np.int64)
     has_vectors = np.zeros(len(windows), np.bool_)
@@ -195,28 +229,38 @@ def _query(
         spreads[kept] = corpus.column(source_id, "spread", rows[kept])
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
-    found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
-    found, note = with_signal(corpus, cutouts, spreads, found, rows >= 0)
-    record = with_note(record, note)
+    usable = find_usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
+    used, no_signal = find_signals(corpus, cutouts, spreads, usable, rows >= 0)
     if has_vectors.any():
         vectors[has_vectors] = corpus.vectors_of(source_id, encoder_key, rows[has_vectors])
-    fresh = found[~has_vectors[found]]
-    if len(fresh):
-        vectors[fresh], note = embed(corpus, encoder_key, cutouts[fresh])
-        record = with_note(record, note)
+    lacking, other_precision = used[~has_vectors[used]], ""
+    if len(lacking):
+        vectors[lacking], other_precision = embed(corpus, encoder_key, cutouts[lacking])
     return Query(
-        vectors=vectors[found],
-        cutouts=cutouts[found],
-        windows=tuple(windows[int(i)] for i in found),
-        power_of=lambda i: relative_power(cutouts[found[i]], spreads[found[i]]),
+        vectors=vectors[used],
+        cutouts=cutouts[used],
+        windows=tuple(windows[int(i)] for i in used),
+        power_of=lambda i: relative_power(cutouts[used[i]], spreads[used[i]]),
         region=region,
         resolution=corpus.manifest.resolution_of(origin.tiling.header),
-        record=record if record["kind"] == "window" else {**record, "windows": len(found)},
+        description=replace(description.with_notes(no_signal, other_precision), windows=len(used)),
     )
 
 
 def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], float]:
-    """Cut windows from the first of the origin's files that still holds its scan; also the spread of their noise."""
+    """Cut windows from the first file of an origin that still holds its observation.
+
+    Returns
+    -------
+    cutouts : (n, T, F) uint8
+    spread : float
+        Relative standard deviation of the noise.
+
+    Raises
+    ------
+    FileGone
+        No file can be read, or none holds the observation.
+    """
     from pipeline.flatten.noise import nominal_noise_spectra
     from pipeline.scan import cut_windows
 

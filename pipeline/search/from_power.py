@@ -9,24 +9,33 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
-from pipeline.search.query import Query, embed, usable, with_note, with_signal
+from pipeline.search.description import QueryDescription
+from pipeline.search.query import Query, embed, find_signals, find_usable
 from pipeline.search.snapshot import OpenCorpus
 
-MOST_NEGATIVE = 0.1
-"""Share of an array. Of power in dB, or less its mean, about half is; of power only what is broken, and masked."""
+MAX_NEGATIVE_SHARE = 0.1
+"""Maximum share of negative numbers in an array of power: broken pixels, which are masked.
+
+In decibels, or with the mean subtracted, about half of the numbers are negative."""
 
 
 def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
-    """Make a query of linear power (spectra, channels), channels in ascending frequency.
+    """Make a query of an array of linear power.
 
-    A larger array is cut into whole windows: in time from its first row on, in frequency in the middle. A smaller one
-    is put in the middle of a window that is masked around it. What is not finite or not positive is masked. Of several
-    windows, those that hold a signal are searched for.
+    An array larger than a window is cut into whole windows: in time from its first row on, in frequency in the middle.
+    A smaller array is put in the middle of a window that is masked around it. Pixels that are not finite or not
+    positive are masked. Of several windows, those with a signal are used.
+
+    Parameters
+    ----------
+    power : (spectra, channels) array
+        Channels in ascending frequency. A masked array keeps its mask.
 
     Raises
     ------
     QueryError
-        It is no such array, shows nothing, lies on its side, or holds decibels or differences from a mean.
+        The value is no such array, shows nothing, or lies on its side; or it holds decibels, or power with the mean
+        subtracted.
     """
     from pipeline.grid.cutouts import flatten_windows, quantise_windows  # loads scipy
 
@@ -43,49 +52,49 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     pieces = cut_array(np.where(valid, wide, np.nan), corpus.config.scan.grid)
     flat, spreads = flatten_windows(pieces)
     cutouts = quantise_windows(flat, spreads)
-    found = usable(cutouts, f"the array of shape {array.shape}")
-    found, is_noise = with_signal(corpus, cutouts, spreads, found, np.zeros(len(cutouts), np.bool_))
-    vectors, in_float32 = embed(corpus, encoder_key, cutouts[found])
+    usable = find_usable(cutouts, f"the array of shape {array.shape}")
+    used, no_signal = find_signals(corpus, cutouts, spreads, usable, np.zeros(len(cutouts), np.bool_))
+    vectors, other_precision = embed(corpus, encoder_key, cutouts[used])
+    description = QueryDescription(kind="array", shape=array.shape, windows=len(used))
 
     def power_of(i: int) -> NDArray[np.float64]:
-        piece: NDArray[np.float64] = pieces[found[i]]
+        piece: NDArray[np.float64] = pieces[used[i]]
         return piece / np.nanmedian(piece)
 
     return Query(
         vectors=vectors,
-        cutouts=cutouts[found],
+        cutouts=cutouts[used],
         windows=(),
         power_of=power_of,
         region=None,
         resolution="",
-        record=with_note({"kind": "array", "shape": list(array.shape), "windows": len(found)}, note, is_noise,
-                         in_float32),
+        description=description.with_notes(note, no_signal, other_precision),
     )
 
 
 def _check_power(array: NDArray[np.float64]) -> None:
-    """Raise :class:`QueryError` where so much of an array is negative that it cannot be power."""
+    """Raise :class:`QueryError` if too many numbers of an array are negative for power."""
     finite = np.isfinite(array)
     share = np.count_nonzero(array[finite] < 0) / np.count_nonzero(finite)
-    if share > MOST_NEGATIVE:
+    if share > MAX_NEGATIVE_SHARE:
         raise QueryError(f"{share:.0%} of the array of shape {array.shape} is negative: that is dB, or power less its "
                          "mean; give linear power, such as 10**(dB/10), with nothing subtracted")
 
 
 def _check_axes(shape: tuple[int, ...], grid: WindowGrid) -> str:
-    """Return a note where an array may lie on its side; :class:`QueryError` where it plainly does."""
+    """Return a note if time and frequency of an array may be swapped; raise :class:`QueryError` if they surely are."""
     spectra, channels = shape
     if not channels < grid.channels or spectra <= channels or grid.integrations >= grid.channels:
         return ""
-    said = (f"the array has {spectra} spectra of {channels} channels, windows have {grid.integrations} of "
-            f"{grid.channels}")
+    sizes = (f"the array has {spectra} spectra of {channels} channels, windows have {grid.integrations} of "
+             f"{grid.channels}")
     if channels <= grid.integrations and spectra >= grid.channels:
-        raise QueryError(f"{said}: it lies on its side; give array.T")
-    return f"{said}: if it lies on its side, give array.T"
+        raise QueryError(f"{sizes}: it lies on its side; give array.T")
+    return f"{sizes}: if it lies on its side, give array.T"
 
 
 def cut_array(array: NDArray[np.float64], grid: WindowGrid) -> NDArray[np.float64]:
-    """Cut an array into windows (n, T, F), time blocks first, padded with NaN where it is smaller than one."""
+    """Cut an array into windows (n, T, F), one time block after the other. A smaller array is padded with NaN."""
     t, f = grid.integrations, grid.channels
     rows, columns = max(array.shape[0], t), max(array.shape[1], f)
     padded = np.full((rows, columns), np.nan)

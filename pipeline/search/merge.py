@@ -1,4 +1,4 @@
-"""Neighbouring windows that found the same thing become one hit. Pure."""
+"""Merging of neighbouring windows that found the same thing into one hit. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.model import Window
 
-TOLERANCE = 0.1
-"""A window joins a better one if its score is at most this much lower: two windows that share a signal score alike."""
+MAX_SCORE_DIFFERENCE = 0.1
+"""A window joins a better one if its score is at most this much lower. Windows that share a signal score alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +16,15 @@ class Candidate:
     """A window that may become a hit."""
 
     score: float
+    """Cosine with the most similar window of the query."""
     window: Window
     query: int
-    """Which of the query's windows it resembles most."""
+    """Index of that window of the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A hit to be: the best of some windows that hang together."""
+    """A hit: the best of several connected candidates."""
 
     best: Candidate
     others: tuple[int, ...]
@@ -41,16 +42,18 @@ def touch(a: Window, b: Window) -> bool:
     )
 
 
-def merge(candidates: Sequence[Candidate], tolerance: float = TOLERANCE) -> list[Merged]:
-    """Merge candidates that hang together into the best of them.
+def merge(candidates: Sequence[Candidate], max_score_difference: float = MAX_SCORE_DIFFERENCE) -> list[Merged]:
+    """Merge connected candidates into the best of them.
 
-    Every candidate is in exactly one result. The best of all takes those that touch it, those that touch these, and so
-    on, as long as their scores are within ``tolerance`` of its own; then the best of the rest does, until none is left.
+    Each candidate ends up in exactly one result. The best candidate takes those that touch it, then those that touch
+    these, and so on, as long as their scores are within ``max_score_difference`` of its own. The best of the remaining
+    candidates goes on in the same way until none is left.
 
     Parameters
     ----------
     candidates : sequence of Candidate
         Windows of one shape, each once, in any order.
+    max_score_difference : float
 
     Returns
     -------
@@ -68,9 +71,9 @@ def merge(candidates: Sequence[Candidate], tolerance: float = TOLERANCE) -> list
             continue
         taken.add(_name(best))
         members = [best]
-        for member in members:  # grows while it is walked
-            for other in _around(member.window, cells):
-                agrees = best.score - other.score <= tolerance
+        for member in members:  # the list grows during this loop
+            for other in _neighbours(member.window, cells):
+                agrees = best.score - other.score <= max_score_difference
                 if agrees and _name(other) not in taken and touch(member.window, other.window):
                     taken.add(_name(other))
                     members.append(other)
@@ -86,13 +89,14 @@ def _name(candidate: Candidate) -> tuple[str, int]:
 
 
 def _cell(window: Window) -> _Cell:
-    """Cell of a mesh as wide as a window: windows that touch are in the same cell or in adjoining ones."""
+    """Return the cell of a window in a mesh of window-sized cells. Touching windows are in the same or next cells."""
     spectra = window.spectrum_stop - window.spectrum_start
     channels = window.channel_stop - window.channel_start
     return window.source_id, window.spectrum_start // spectra, window.channel_start // channels
 
 
-def _around(window: Window, cells: Mapping[_Cell, Sequence[Candidate]]) -> Iterator[Candidate]:
+def _neighbours(window: Window, cells: Mapping[_Cell, Sequence[Candidate]]) -> Iterator[Candidate]:
+    """Go through the candidates in the cell of a window and in the eight cells around it."""
     source_id, row, column = _cell(window)
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):

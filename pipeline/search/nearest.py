@@ -1,6 +1,6 @@
-"""The stored windows nearest to some vectors: segments are asked, and what is in no segment yet is scanned.
+"""The stored windows nearest to some vectors. Segments are searched; vectors that are in no segment are scanned.
 
-Every segment is; of a routed one, the cells that :mod:`pipeline.search.cells` says.
+Every selected segment is searched, but of a routed one only the cells that :mod:`pipeline.search.cells` chooses.
 """
 
 from __future__ import annotations
@@ -15,36 +15,39 @@ from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
 from pipeline.index import BEAM_A_ROW, CAREFUL_BEAM, exact_neighbors
-from pipeline.search.cells import Routes, asked_of, routes_of
-from pipeline.search.limits import Full
-from pipeline.search.selection import Searched
+from pipeline.search.cells import Routes, queries_for, routes_of
+from pipeline.search.limits import FullPlaces
+from pipeline.search.selection import Selection
 
-BATCH = 256
+QUERY_BATCH = 256
 """Query vectors searched at once."""
+BEST_SCORE_BATCH = 1024
+"""Vectors whose best scores are looked for at once."""
 SCAN_NUMBERS = 1 << 20
-"""Numbers of a block of vectors that is scanned: 4 MB in float32."""
+"""Numbers in one block of scanned vectors: 4 MB in float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """Windows, each once, by descending score; equal scores by source and number."""
+    """Windows, each once, by descending score; equal scores by source and window number."""
 
     source: NDArray[np.int64]
-    """(n,) positions in the scope's ``source_ids``."""
+    """(n,) index in the selection's ``source_ids``."""
     number: NDArray[np.int64]
+    """(n,) window number."""
     score: NDArray[np.float32]
-    """The best a query scored."""
+    """(n,) best cosine with any query."""
     query: NDArray[np.int64]
-    """Which query that was."""
+    """(n,) index of the query with that cosine."""
 
     @classmethod
     def none(cls) -> Nearest:
-        """No windows."""
+        """Return an empty list of windows."""
         nothing = np.empty(0, np.int64)
         return cls(nothing, nothing, np.empty(0, np.float32), nothing)
 
     def best_with(self, other: Nearest, k: int) -> Nearest:
-        """Return the ``k`` best of both, keeping the best score of a window that is in both."""
+        """Return the ``k`` best windows of both lists. A window in both keeps its better score."""
         source, number, query = (
             np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("source", "number", "query")
         )
@@ -59,141 +62,190 @@ class Nearest:
 
 
 class Finder(Protocol):
-    """How the nearest windows are found: :func:`nearest`, or it elsewhere."""
+    """A way to find the nearest windows: :func:`nearest`, or the same elsewhere."""
 
     def __call__(
-        self, searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
-        full: Full | None = None
+        self, selection: Selection, vectors: NDArray[np.float32], k: int, *, exact: bool = False,
+        careful: bool = False, full: FullPlaces | None = None,
     ) -> Nearest:
         """Do what :func:`nearest` does."""
 
 
 def nearest(
-    searched: Searched, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
-    full: Full | None = None, routes: Routes | None = None
+    selection: Selection, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
+    full: FullPlaces | None = None, routes: Routes | None = None,
 ) -> Nearest:
-    """Find the ``k`` windows that resemble any of the query's vectors most, fewer only where there are fewer.
+    """Find the ``k`` windows that resemble any query vector most, or all if there are fewer.
 
-    A pair of vectors has one score, whichever way it was found.
+    A pair of vectors always has the same score, however it is found.
 
     Parameters
     ----------
+    selection : Selection
     vectors : (q, d) float32
+        Query vectors of length 1.
+    k : int
     exact : bool
-        Scan segments too, instead of walking their graphs, and all cells.
+        Scan all segments and cells instead of walking their graphs.
     careful : bool
-        Walk farther, and ask more cells.
-    full : Full, optional
-        Places not to look in.
+        Walk the graphs farther, and search more cells.
+    full : FullPlaces, optional
+        Places to skip.
     routes : Routes, optional
-        Which cells to ask, where that is known already.
+        Cells to search for each query, where the caller has chosen them.
     """
     if routes is None and not exact:
-        routes = routes_of(searched, vectors, k, careful=careful, full=full)
+        routes = routes_of(selection, vectors, k, careful=careful, full=full)
     beam = max(CAREFUL_BEAM, 2 * BEAM_A_ROW * k) if careful else None
     best = Nearest.none()
-    for first in range(0, len(vectors), BATCH):
-        queries = vectors[first : first + BATCH]
-        for entry in searched.scope.segments:
-            asked = asked_of(entry, routes, first, first + len(queries))
-            if not len(asked):
+    for first in range(0, len(vectors), QUERY_BATCH):
+        batch = vectors[first : first + QUERY_BATCH]
+        for entry in selection.segments:
+            chosen = queries_for(entry, routes, first, first + len(batch))
+            if not len(chosen):
                 continue
-            positions, among = searched.rows_of_segment(entry, full)
-            found = searched.corpus.segment(entry.id).search(vectors[asked], k, exact=exact, beam=beam, among=among)
-            best = best.best_with(_flat(positions[found.row_source], found.row_number, found.score, asked), k)
-        if searched.scope.unindexed:
-            best = best.best_with(_scan(searched, queries, k, first, full), k)
+            positions, among = selection.rows_of_segment(entry, full)
+            found = selection.corpus.segment(entry.id).search(vectors[chosen], k, exact=exact, beam=beam, among=among)
+            best = best.best_with(_flatten(positions[found.row_source], found.row_number, found.score, chosen), k)
+        if selection.unindexed:
+            best = best.best_with(_scan(selection, batch, k, first, full), k)
     return best
 
 
-def scores_of(
-    searched: Searched, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
-) -> Nearest:
-    """Score some windows of one source, those that the corpus has and that pass, as :func:`nearest` would.
+def best_scores(
+    selection: Selection, vectors: NDArray[np.float32], *, exact: bool = False
+) -> NDArray[np.float32]:
+    """Return the best cosine of each vector with any stored vector of a selection.
 
     Parameters
     ----------
-    source : int
-        Position in the scope's ``source_ids``.
-    numbers : (n,) int64
-        Distinct window numbers, stored or not.
+    selection : Selection
+    vectors : (n, d) float32
+        Vectors of any length but zero.
+    exact : bool
+        Compare with every vector. Otherwise the index is followed, which may miss the best one; vectors in no segment
+        are compared in any case.
+
+    Returns
+    -------
+    (n,) float32
+        −inf where the selection is empty.
     """
-    source_id = searched.scope.source_ids[source]
-    numbers, stored = _stored_among(searched, source_id, numbers[searched.passes(source_id, numbers)])
-    best = Nearest.none()
-    if len(stored):
-        for first in range(0, len(vectors), BATCH):
-            at, score = exact_neighbors(stored, vectors[first : first + BATCH], len(stored), unit_length=True)
-            asked = np.arange(first, first + len(at))
-            best = best.best_with(_flat(np.full(at.shape, source), numbers[at], score, asked), len(stored))
+    best = np.full(len(vectors), -np.inf, np.float32)
+    for first in range(0, len(vectors), BEST_SCORE_BATCH):
+        batch = vectors[first : first + BEST_SCORE_BATCH]
+        best_of_batch = best[first : first + BEST_SCORE_BATCH]  # a view
+        routes = None if exact else routes_of(selection, batch, 1)
+        for entry in selection.segments:
+            chosen = queries_for(entry, routes, 0, len(batch))
+            if len(chosen):
+                _, among = selection.rows_of_segment(entry)
+                found = selection.corpus.segment(entry.id).search(batch[chosen], 1, exact=exact, among=among)
+                best_of_batch[chosen] = np.maximum(best_of_batch[chosen], found.score[:, 0])
+        if selection.unindexed:
+            blocks = (block for source_id in selection.unindexed for _, block in _stored_vectors(
+                selection, source_id, selection.rows_of_source(source_id)))
+            _, scores = exact_neighbors(blocks, batch, 1, unit_length=True)
+            np.maximum(best_of_batch, scores[:, 0], out=best_of_batch)
     return best
 
 
-def _stored_among(
-    searched: Searched, source_id: str, numbers: NDArray[np.int64]
+def is_approximate(selection: Selection) -> bool:
+    """Tell whether a search that is not exact may miss windows: it walks a graph, or searches only some cells."""
+    return any(entry.routed_id or selection.corpus.segment(entry.id).has_graph for entry in selection.segments)
+
+
+def score_windows(
+    selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> Nearest:
+    """Score some windows of one source as :func:`nearest` would. Windows that are not stored or filtered are left out.
+
+    Parameters
+    ----------
+    selection : Selection
+    source : int
+        Index in the selection's ``source_ids``.
+    numbers : (n,) int64
+        Distinct window numbers, stored or not.
+    vectors : (q, d) float32
+        Query vectors.
+    """
+    source_id = selection.source_ids[source]
+    numbers, stored = _vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
+    best = Nearest.none()
+    if len(stored):
+        for first in range(0, len(vectors), QUERY_BATCH):
+            rows, score = exact_neighbors(stored, vectors[first : first + QUERY_BATCH], len(stored), unit_length=True)
+            queries = np.arange(first, first + len(rows))
+            best = best.best_with(_flatten(np.full(rows.shape, source), numbers[rows], score, queries), len(stored))
+    return best
+
+
+def _vectors_of_windows(
+    selection: Selection, source_id: str, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return those of a source's windows that the corpus has, and their unit vectors: from a segment, if in one."""
-    corpus = searched.corpus
-    if source_id in searched.segment_of:
-        segment_id = searched.segment_of[source_id]
-        held, rows = corpus.rows_in_segment(segment_id, source_id)
-        at = np.minimum(np.searchsorted(held, numbers), len(held) - 1)
-        stored = held[at] == numbers
-        return numbers[stored], corpus.segment(segment_id).vectors_of(rows[at[stored]])
+    """Return the numbers of the stored windows among some, and their unit vectors, from a segment where possible."""
+    corpus = selection.corpus
+    if source_id in selection.segment_of:
+        segment_id = selection.segment_of[source_id]
+        stored_numbers, rows = corpus.rows_in_segment(segment_id, source_id)
+        at = np.minimum(np.searchsorted(stored_numbers, numbers), len(stored_numbers) - 1)
+        is_stored = stored_numbers[at] == numbers
+        return numbers[is_stored], corpus.segment(segment_id).vectors_of(rows[at[is_stored]])
     rows = corpus.rows(source_id, numbers)
     numbers, rows = numbers[rows >= 0], rows[rows >= 0]
-    return numbers, _unit(corpus.vectors_of(source_id, searched.scope.encoder_key, rows), source_id)
+    return numbers, _to_unit_length(corpus.vectors_of(source_id, selection.encoder_key, rows), source_id)
 
 
-def _flat(
-    source: NDArray[np.int64], number: NDArray[np.int64], score: NDArray[np.float32], asked: NDArray[np.int64]
+def _flatten(
+    source: NDArray[np.int64], number: NDArray[np.int64], score: NDArray[np.float32], queries: NDArray[np.int64]
 ) -> Nearest:
-    """Turn answers (q, k) to some queries (q,) into one list; places that no window fills score −inf."""
+    """Turn the results (q, k) of some queries (q,) into one list. Empty results, which score −inf, are left out."""
     filled = np.isfinite(score)
-    query = np.broadcast_to(asked[:, None], score.shape)
+    query = np.broadcast_to(queries[:, None], score.shape)
     return Nearest(source[filled], number[filled], score[filled], query[filled])
 
 
 def _scan(
-    searched: Searched, queries: NDArray[np.float32], k: int, first_query: int, full: Full | None
+    selection: Selection, batch: NDArray[np.float32], k: int, first_query: int, full: FullPlaces | None
 ) -> Nearest:
-    """Answer from the sources that are in no segment, the vectors that may be found making one list of rows."""
+    """Compare queries with all vectors of the unindexed sources that may be found."""
     source: list[NDArray[np.int64]] = []
     row: list[NDArray[np.int64]] = []
 
     def blocks() -> Iterator[NDArray[np.float32]]:
-        for source_id in searched.scope.unindexed:
-            for rows, vectors in _stored_vectors(searched, source_id, searched.rows_of_source(source_id, full)):
-                source.append(np.full(len(rows), searched.position[source_id]))
+        for source_id in selection.unindexed:
+            for rows, vectors in _stored_vectors(selection, source_id, selection.rows_of_source(source_id, full)):
+                source.append(np.full(len(rows), selection.position[source_id]))
                 row.append(rows)
                 yield vectors
 
-    at, score = exact_neighbors(blocks(), queries, k, unit_length=True)
+    at, score = exact_neighbors(blocks(), batch, k, unit_length=True)
     if not row:
         return Nearest.none()
     sources, rows = np.concatenate(source)[at], np.concatenate(row)[at]
     number = np.full(at.shape, -1, np.int64)
     for position in np.unique(sources[at >= 0]):
         here = (sources == position) & (at >= 0)
-        number[here] = searched.corpus.numbers(searched.scope.source_ids[position])[rows[here]]
-    return _flat(sources, number, score, np.arange(first_query, first_query + len(queries)))
+        number[here] = selection.corpus.numbers(selection.source_ids[position])[rows[here]]
+    return _flatten(sources, number, score, np.arange(first_query, first_query + len(batch)))
 
 
 def _stored_vectors(
-    searched: Searched, source_id: str, wanted: NDArray[np.bool_] | None
+    selection: Selection, source_id: str, wanted: NDArray[np.bool_] | None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Read a source's vectors, or those of some of its rows, block by block: rows and unit vectors."""
+    """Read the wanted rows of a source (None: all) block by block; yield row numbers and unit vectors."""
     if wanted is not None and not wanted.any():
         return
-    corpus, key = searched.corpus, searched.scope.encoder_key
+    corpus, key = selection.corpus, selection.encoder_key
     expected = corpus.manifest.sources[source_id].vectors[key]
 
     def read(start: int, stop: int) -> NDArray[np.float32]:
         group = corpus.vectors(source_id, key)
         if group.count != expected:
             raise CorpusDamaged(f"{group.folder}: holds {group.count} vectors, the manifest says {expected}; remove "
-                                "the folder and ingest the source anew")
-        return _unit(group.vectors(start, stop), source_id)
+                                "the folder and ingest the source again")
+        return _to_unit_length(group.vectors(start, stop), source_id)
 
     block = max(1, SCAN_NUMBERS // corpus.manifest.encoders[key].dimension)
     for start in range(0, expected, block):
@@ -203,8 +255,11 @@ def _stored_vectors(
             yield rows, corpus.keep_array((source_id, key, start), partial(read, start, stop))[rows - start]
 
 
-def _unit(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.float32]:
-    """Give stored vectors, rounded to float16, length 1 just as segments do: the scores then agree to the bit."""
+def _to_unit_length(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.float32]:
+    """Scale stored vectors, which are rounded to float16, to length 1.
+
+    Segments compute this the same way, so that scores agree to the last bit.
+    """
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
     if not lengths.all():

@@ -1,10 +1,10 @@
-"""What is searched for: vectors, and the part of the corpus they came from."""
+"""A query: the vectors to look for, and the part of the corpus they came from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +12,22 @@ from numpy.typing import NDArray
 from pipeline.config import EncoderConfig
 from pipeline.errors import EncoderError, PrecisionError, QueryError
 from pipeline.model import Window
+from pipeline.search.description import QueryDescription
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus_encoder
 
 if TYPE_CHECKING:
     from pipeline.encoders import Encoder
 
-EMBED_BATCH = 4096
+ENCODED_AT_ONCE = 4096
 """Cutouts handed to an encoder at once."""
-HIGHEST_POWER = 1e30
-"""Over baseline. The brightest code of very noisy data stands for more than float32 can sum up."""
+MAX_RELATIVE_POWER = 1e30
+"""Upper limit of power over the noise, for the gate. The brightest code of very noisy data overflows float32 sums."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Part of a source that the query itself covers."""
+    """The part of a source that the query itself covers."""
 
     source_id: str
     channel_start: int
@@ -47,64 +48,87 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is searched for."""
+    """The pattern that is searched for, as one or several windows."""
 
     vectors: NDArray[np.float32]
-    """(q, d), one a window of the query."""
+    """(q, d), one vector per window of the query."""
     cutouts: NDArray[np.uint8]
-    """(q, T, F) what they were made of."""
+    """(q, T, F) the cutouts that the vectors were made of."""
     windows: tuple[Window, ...]
-    """(q,) where they lie; empty for an array."""
+    """(q,) where the windows lie; empty for an array."""
     power_of: Callable[[int], NDArray[np.float64]]
-    """Gives the (T, F) power of one of them, noise at 1, masked pixels NaN; for pictures."""
+    """Gives the power (T, F) of a window by its index, noise at 1, masked pixels NaN; for pictures."""
     region: Region | None
-    """What must not be among the hits; None for an array."""
+    """Windows that overlap this region are no hits; None for an array."""
     resolution: str
-    """Resolution class; empty for an array, which does not say."""
-    record: dict[str, Any]
-    """The query in words and numbers."""
+    """Resolution class; empty for an array, which has none."""
+    description: QueryDescription
 
     def window_at(self, i: int) -> Window | None:
-        """Return where one of its windows lies; None for an array."""
+        """Return where a window of the query lies; None for an array."""
         return self.windows[i] if self.windows else None
 
 
 def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float64]:
-    """Recover the power of one cutout (T, F), noise at 1, masked pixels NaN."""
+    """Recover the power of one cutout (T, F), noise at 1, masked pixels NaN.
+
+    Parameters
+    ----------
+    cutout : (T, F) uint8
+    spread : float
+        Standard deviation of the noise, relative to its mean.
+    """
     from pipeline.grid.cutouts import power_of_cutouts  # loads scipy, which a search need not wait for
 
     return np.where(cutout == 0, np.nan, power_of_cutouts(cutout[None], 1.0, spread)[0])
 
 
-def usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
-    """Return which of the cutouts show anything at all; :class:`QueryError` where none does."""
+def find_usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
+    """Return the indices of the cutouts (n, T, F) that show anything.
+
+    Raises
+    ------
+    QueryError
+        No cutout does: all pixels are dead or have one value. The message begins with ``name``.
+    """
     highest = cutouts.max(axis=(1, 2))
     lowest = np.where(cutouts == 0, 255, cutouts).min(axis=(1, 2))
-    found = np.flatnonzero(lowest < highest)
-    if not len(found):
+    usable = np.flatnonzero(lowest < highest)
+    if not len(usable):
         raise QueryError(f"{name}: there are only dead or constant pixels there, nothing to search for")
-    return found
+    return usable
 
 
-def with_signal(
+def find_signals(
     corpus: OpenCorpus,
     cutouts: NDArray[np.uint8],
     spreads: NDArray[np.float64],
-    found: NDArray[np.int64],
+    usable: NDArray[np.int64],
     is_stored: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], str]:
-    """Return those of some windows in which the gate sees a signal; or all, and a note, where it sees none.
+    """Return the usable windows in which the gate sees a signal; or all usable ones and a note, where it sees none.
 
-    A wide range is mostly noise, and one window of noise looks much like another: it must not speak for the range. Of
-    windows that the corpus has stored the gate has kept each, unless it was told to keep all.
+    A wide range is mostly noise, and one window of noise looks much like another. So windows of noise are left out of
+    the query if others hold a signal. Stored windows passed the gate when they were ingested, unless the corpus keeps
+    all windows.
+
+    Parameters
+    ----------
+    cutouts : (n, T, F) uint8
+    spreads : (n,) float64
+        Relative standard deviation of the noise of each window.
+    usable : (m,) int64
+        Indices of the windows to choose from.
+    is_stored : (n,) bool
+        True for windows that the corpus has stored.
     """
-    known = is_stored[found] & (not corpus.config.scan.keep_all or len(found) == 1)
+    known = is_stored[usable] & (not corpus.config.scan.keep_all or len(usable) == 1)
     passes = known.copy()
     for k in np.flatnonzero(~known):
-        passes[k] = _passes_gate(corpus, cutouts[found[k]], float(spreads[found[k]]))
+        passes[k] = _passes_gate(corpus, cutouts[usable[k]], float(spreads[usable[k]]))
     if passes.any():
-        return found[passes], ""
-    return found, "the gate sees no signal in the query: what is found may be mere noise"
+        return usable[passes], ""
+    return usable, "the gate sees no signal in the query: what is found may be mere noise"
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
@@ -112,22 +136,27 @@ def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan
-    power = np.minimum(np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf), HIGHEST_POWER)
+    power = np.minimum(np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
     start = np.zeros(1, np.int64)
     flat = Flat.of_level(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
     return bool(measure(flat, start, scan.grid, scan.false_alarm).keep[0])
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> tuple[NDArray[np.float32], str]:
-    """Make vectors to compare with those of the corpus, and a note.
+    """Make vectors (n, d) of cutouts (n, T, F), to compare with those of the corpus.
 
-    They are of the precision of the corpus' vectors. Where this machine does not compute in it they are of float32: a
-    query is not stored, and vectors of the two differ by less than the encoder's tolerance. The note says so.
+    They are computed in the precision of the corpus' vectors. If this machine does not compute in that precision, they
+    are computed in float32, and a note says so. That is safe: vectors of the query are not stored, and the two
+    precisions differ by less than the encoder's tolerance.
+
+    Returns
+    -------
+    vectors, note
 
     Raises
     ------
     EncoderError
-        The encoder is not to be had as it was when the corpus was made.
+        The encoder here is not the one that made the corpus.
     """
     spec, own = corpus.manifest.encoders[encoder_key], corpus.config.encoder
     weights = corpus.manifest.weights.get(encoder_key, own.weights if own.name == spec.name else "")
@@ -137,20 +166,15 @@ def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> t
         raise EncoderError(f"{corpus.root}: its vectors were made by {spec}, the encoder here is {encoder.spec}; use "
                            "the program and the weights that made the corpus")
     try:
-        return _in_batches(encoder, cutouts), ""
+        return _encode_in_batches(encoder, cutouts), ""
     except PrecisionError:
-        exact = corpus_encoder(corpus.root, replace(chosen, precision="float32"), corpus.config.scan.grid)
-        return _in_batches(exact, cutouts), (
+        in_float32 = corpus_encoder(corpus.root, replace(chosen, precision="float32"), corpus.config.scan.grid)
+        return _encode_in_batches(in_float32, cutouts), (
             f"this machine does not compute in {spec.precision}: the query's vectors are computed in float32, those of "
             f"the corpus in {spec.precision}; their components differ by less than {spec.tolerance:g}")
 
 
-def _in_batches(encoder: Encoder, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    batches = (encoder.encode(cutouts[first : first + EMBED_BATCH]) for first in range(0, len(cutouts), EMBED_BATCH))
+def _encode_in_batches(encoder: Encoder, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
+    batches = (encoder.encode(cutouts[first : first + ENCODED_AT_ONCE])
+               for first in range(0, len(cutouts), ENCODED_AT_ONCE))
     return np.concatenate([np.empty((0, encoder.spec.dimension), np.float32), *batches])
-
-
-def with_note(record: Mapping[str, Any], *notes: str) -> dict[str, Any]:
-    """Return a query's record with more noted in it."""
-    note = "; ".join(filter(None, [record.get("note"), *notes]))
-    return {**record, "note": note} if note else {**record}

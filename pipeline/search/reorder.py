@@ -1,4 +1,4 @@
-"""The best hits put into a new order: compared with the query once more, pixel by pixel, or by their frequency."""
+"""Another order for the best hits: by a comparison of their cutouts with the query's, or by nearness in frequency."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pipeline.search.merge import Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
 
-POOL = 200
-"""Hits that are put into a new order, unless more are asked for."""
+MIN_REORDERED_HITS = 200
+"""Minimum number of hits that are put into another order, of which the first ``k`` are returned."""
 
 
-def nearby_first(query: Query, hits: Sequence[Merged], weight: float) -> list[Merged]:
-    """Order hits by cosine and nearness in frequency together (:mod:`pipeline.encoders.frequency`).
+def order_by_nearness(query: Query, hits: Sequence[Merged], weight: float) -> list[Merged]:
+    """Order hits by their cosine and their nearness in frequency (:mod:`pipeline.encoders.frequency`).
 
     Parameters
     ----------
     weight : float
-        Of nearness; 0 keeps the order, 1 lets it count as much as the pattern.
+        Weight of nearness: 0 keeps the order, 1 counts it as much as the pattern.
     """
     scores = np.array([
         near_scores(np.array([hit.best.score]), np.array([_middle_mhz(hit.best.window)]),
@@ -35,32 +35,32 @@ def nearby_first(query: Query, hits: Sequence[Merged], weight: float) -> list[Me
 
 
 def nearness_of(query: Query, hit: Merged) -> float:
-    """Return how near the query's frequency a hit is, as :func:`nearby_first` counts it."""
+    """Return the nearness of a hit to the query's frequency, from −1 to 1, as :func:`order_by_nearness` counts it."""
     return float(nearness(np.array(_middle_mhz(hit.best.window)), _middle_mhz(query.windows[hit.best.query])))
 
 
-def look_again(
+def compare_cutouts(
     corpus: OpenCorpus, query: Query, hits: Sequence[Merged], *, drift: bool = False, mirror: bool = False
 ) -> list[tuple[Merged, Match]]:
-    """Order hits by what their vectors and their cutouts say together (:func:`pipeline.search.correlate.fused`).
+    """Order hits by their cosine and the correlation of their cutouts (:func:`pipeline.search.correlate.fused`).
 
     Parameters
     ----------
     drift : bool
-        Allow for drifts of up to a channel a spectrum more or less than the query's.
+        Allow for up to one channel per spectrum more or less drift than the query's.
     mirror : bool
-        Allow for frequency reversed.
+        Allow for reversed frequency.
 
     Returns
     -------
     list of (hit, match)
-        Best first; among equals, the order given.
+        Best first; hits with equal scores keep their order.
     """
     cutouts = _cutouts(corpus, [hit.best.window for hit in hits])
-    asked = np.array([hit.best.query for hit in hits], np.int64)
+    query_of_hit = np.array([hit.best.query for hit in hits], np.int64)
     matches: dict[int, Match] = {}
-    for one in np.unique(asked):
-        here = np.flatnonzero(asked == one)
+    for one in np.unique(query_of_hit):
+        here = np.flatnonzero(query_of_hit == one)
         found = correlate(query.cutouts[one], cutouts[here], drifts=DRIFTS if drift else (0.0,), mirror=mirror)
         for at, i in enumerate(here.tolist()):
             header = corpus.manifest.sources[hits[i].best.window.source_id].header
@@ -82,7 +82,7 @@ def _middle_mhz(window: Window) -> float:
 
 
 def _cutouts(corpus: OpenCorpus, windows: Sequence[Window]) -> NDArray[np.uint8]:
-    """Read the cutouts (n, T, F) of stored windows, each source's at once."""
+    """Read the cutouts (n, T, F) of stored windows, those of one source together."""
     grid = corpus.config.scan.grid
     out = np.empty((len(windows), grid.integrations, grid.channels), np.uint8)
     for source_id in {window.source_id for window in windows}:

@@ -1,31 +1,48 @@
-"""What a search gives back."""
+"""What a search returns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model import Hit, Window
+from pipeline.search.description import QueryDescription
+from pipeline.search.request import SearchRequest
+from pipeline.support.text import counted
+
+Powers = Sequence[NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult(Sequence[Hit]):
     """Hits, best first, and what was searched for. A sequence of :class:`~pipeline.model.Hit`."""
 
-    query: Mapping[str, Any]
-    """The query, the encoder and the resolution classes searched."""
+    description: QueryDescription
+    """What was searched for."""
+    request: SearchRequest
+    """How it was searched for. ``exact`` is also True where few vectors made it faster to compare them all."""
+    encoder: str
+    """Key of the encoder whose vectors were compared."""
+    resolutions: tuple[str, ...]
+    """Resolution classes that were searched."""
+    resolutions_left_out: tuple[str, ...]
+    """Other resolution classes with vectors of the encoder."""
     corpus: Mapping[str, int]
-    """Of the corpus: windows (seen by the ingest), vectors of the encoder, how many of these were searched (of the
-    right resolution, passing the filters), sources and generation."""
+    """Counts: ``windows`` that the ingest has seen, ``vectors`` of the encoder, of these ``searched`` (the right
+    resolution, and the filters accept them), ``sources`` and ``generation``."""
     hits: tuple[Hit, ...]
     query_window: Window | None
     """The window of the query that found the best hit; None where the query is an array."""
     query_power: Callable[[], NDArray[np.float64]]
-    """Gives that window's power (T, F), noise at 1, masked pixels NaN."""
+    """Gives the power (T, F) of that window, noise at 1, masked pixels NaN."""
+    power_of: Callable[[Sequence[Hit]], Powers]
+    """Gives the power (T, F) of each of some hits, as :meth:`pipeline.search.Corpus.power_of` does."""
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -37,6 +54,87 @@ class SearchResult(Sequence[Hit]):
     def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
         return self.hits[index]
 
+    def __repr__(self) -> str:
+        best = f", best score {self.hits[0].score:.3f}" if self.hits else ""
+        return (f"<SearchResult: {counted(len(self), 'hit')} for {self.description} among "
+                f"{counted(self.corpus['searched'], 'signal')}{best}>")
+
+    def _repr_html_(self) -> str:
+        """Return a table of the hits, with pictures, for notebooks."""
+        from pipeline.search.result_html import html_of
+
+        return html_of(self)
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The query and how it was searched for, as in :meth:`to_json`."""
+        request = self.request
+        return {
+            **self.description.to_json(),
+            "encoder": self.encoder,
+            "resolutions": list(self.resolutions),
+            "resolutions_left_out": list(self.resolutions_left_out),
+            **{name: getattr(request, name) for name in (
+                "k", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror", "near_frequency")},
+            "filters": request.filters.to_json() if request.filters else {},
+            "per_file": request.per_file,
+            "per_mhz": request.per_mhz,
+        }
+
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionary, as ``search --json`` prints it."""
-        return {"query": dict(self.query), "corpus": dict(self.corpus), "hits": [hit.to_json() for hit in self.hits]}
+        """Return a plain dictionary, as ``search --json`` prints it."""
+        return {"query": self.query, "corpus": dict(self.corpus), "hits": [hit.to_json() for hit in self.hits]}
+
+    def to_dataframe(self) -> Any:
+        """Return the hits as a ``pandas.DataFrame``, one row each.
+
+        The columns are those of ``search --csv``. Their names end in their units; ``mjd`` is UTC, ``snr`` is in sigmas.
+        ``merged`` lists window numbers as text, so that no cell holds a list.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_dataframe needs pandas, which is not installed; install it with: pip install pandas"
+                              ) from error
+        return pandas.DataFrame(self.rows(), columns=list(HIT_COLUMNS))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dictionary per hit, with the keys of ``search --csv``."""
+        return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged))} for hit in self.hits]
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Draw the query and its best ten hits.
+
+        Parameters
+        ----------
+        path : path, optional
+            File to write; its suffix gives the format (.png, .pdf, .svg …). Without a path, a notebook shows the
+            picture.
+
+        Returns
+        -------
+        Path or Picture
+            ``path``; or the picture, as a PNG that notebooks show, where no path is given.
+
+        Raises
+        ------
+        ConfigError
+            The file cannot be written, or its suffix is not that of a picture.
+        CorpusDamaged
+            The cutouts of a hit are missing or altered.
+        """
+        from pipeline.plot import MAX_HITS, Picture, plot_gallery, png_of_gallery
+
+        powers = self.power_of(self.hits[:MAX_HITS])
+        return Picture(png_of_gallery(self, powers)) if path is None else plot_gallery(path, self, powers)
+
+
+HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s",
+               "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
+               "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s")
+"""Keys of a hit in JSON; columns of CSV and of data frames."""

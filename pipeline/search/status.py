@@ -1,4 +1,4 @@
-"""What a corpus holds, counted."""
+"""Counts of what a corpus holds."""
 
 from __future__ import annotations
 
@@ -17,52 +17,62 @@ class IndexStatus:
     """How the vectors of one encoder are searched."""
 
     vectors_indexed: int
-    """Vectors in index segments."""
+    """Number of vectors in segments of the index."""
     vectors_unindexed: int
-    """Vectors that every search by this encoder scans."""
+    """Number of vectors in no segment. Every search with this encoder scans them."""
     segments: int
+    """Number of segments."""
     cells: int = 0
-    """Cells of the routed segments, each asked by the queries near it."""
+    """Number of cells of the routed segments. A query is compared only with cells near it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusStatus:
-    """A generation of a corpus in numbers."""
+    """Counts of one generation of a corpus."""
 
     corpus: str
-    """The folder."""
+    """Folder of the corpus."""
     generation: int
+    """Number of the generation."""
     sources: int
+    """Number of sources."""
     resolutions: Mapping[str, int]
-    """Resolution class → sources."""
+    """Resolution class → number of sources."""
     files: Mapping[str, int]
-    """Status → files that were looked at: done, skipped, failed, busy."""
+    """Status (done, skipped, failed or busy) → number of files that were looked at."""
     reasons: Mapping[str, int]
-    """Reason code → files."""
+    """Reason code → number of files."""
     windows_seen: int
-    """Windows searched for signals, kept or not."""
+    """Number of windows that were searched for signals, kept or not."""
     windows_kept: int
+    """Number of windows that were kept."""
     vectors: Mapping[str, int]
-    """Encoder key → vectors."""
+    """Encoder key → number of vectors."""
     encoder: str
-    """Key of the encoder whose vectors a search compares unless it names another; empty where it must."""
+    """Key of the encoder whose vectors are compared by default; empty where a search must name one."""
     sources_embedded: Mapping[str, int]
-    """Encoder key → sources that have vectors of it, if only none of no windows."""
+    """Encoder key → number of sources that it has encoded. A source without kept windows has no vectors, but counts."""
     windows_lacking: Mapping[str, int]
-    """Encoder key → windows kept of which it has no vectors yet."""
+    """Encoder key → number of kept windows without a vector of it."""
     index: Mapping[str, IndexStatus]
     """Encoder key → how its vectors are searched."""
     size_bytes: int
-    """Of all files in the folder."""
+    """Size of all files in the folder."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionary, as ``status --json`` prints it; also with what ``index`` says of all encoders together."""
+        """Return a plain dictionary, as ``status --json`` prints it, with sums of ``index`` over all encoders."""
         sums = {item.name: sum(getattr(one, item.name) for one in self.index.values()) for item in fields(IndexStatus)}
         return {**asdict(self), **sums}
 
 
 def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
-    """Count what a generation holds, and what the folder takes on disk; ``encoder`` is what a search compares by."""
+    """Count what a generation holds, and the size of its folder on disk.
+
+    Parameters
+    ----------
+    encoder : str
+        Key of the encoder whose vectors are compared by default, or an empty text.
+    """
     sources, files = manifest.sources.values(), manifest.files.values()
     vectors = manifest.vector_counts()
     return CorpusStatus(
@@ -97,5 +107,5 @@ def _counted(values: Any) -> dict[str, int]:
 def _size(path: Path) -> int:
     try:
         return path.lstat().st_size
-    except FileNotFoundError:  # a run is at work
+    except FileNotFoundError:  # a run has just removed it
         return 0

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cli.search import COLUMNS, csv_of, table
+from pipeline.cli.search import csv_of, table
 from pipeline.config import RunConfig
 from pipeline.execute.cluster import embedded_cluster
 from pipeline.model import Hit, Window
-from pipeline.search import Filters, SearchResult, open_corpus
+from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
+from pipeline.search.result import HIT_COLUMNS
 from tests.cli.conftest import Lookalike
 from tests.run.small import archive, noisy_power
 from tests.run.workers import credentials, tls_flags
@@ -35,8 +36,9 @@ def hit(rank: int, source: str = "GBT_59000_0_A", file: str = "/d/a.h5", merged:
 
 def result(*hits: Hit) -> SearchResult:
     corpus = {"windows": 12_345, "vectors": 1234, "searched": 1234, "sources": 3, "generation": 2}
-    query = {"kind": "window", "encoder": "spectral-v1-ab", "rerank": False, "near_frequency": 0.0}
-    return SearchResult(query, corpus, hits, None, lambda: np.zeros((16, 256)))
+    asked = QueryDescription(kind="window", source="GBT_59000_0_A", window=3)
+    return SearchResult(asked, SearchRequest(window="GBT_59000_0_A/3"), "spectral-v1-ab", (), (), corpus, hits, None,
+                        lambda: np.zeros((16, 256)), lambda hits: [np.zeros((16, 256)) for _ in hits])
 
 
 # --- answers -------------------------------------------------------------------------------------------------------
@@ -57,7 +59,7 @@ def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits()
     plain = result(hit(1))
     few = replace(plain, corpus={**plain.corpus, "searched": 56})
     assert table(few)[0] == "1 hit among 56 of 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab"
-    near = replace(plain, query={**plain.query, "near_frequency": 0.5})
+    near = replace(plain, request=replace(plain.request, near_frequency=0.5))
     assert table(near)[1] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
     assert len(table(near)) == len(table(plain)) + 1
 
@@ -65,24 +67,25 @@ def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits()
 def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() -> None:
     asked = Window("GBT_59000_0_B", -1, 0, 256, 16, 32, 1420.5, 1420.500715, 292.057776, 584.115552, 59_000.5)
     one = replace(hit(1), query_window=asked)
-    several = replace(result(one), query={**result().query, "windows": 2})
+    several = replace(result(one), description=replace(result().description, windows=2))
     assert table(several)[1:] == [
         "     score                      MHz             s          MJD     SNR                query MHz       query s"
         "  window",
         "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  1420.500000–1420.500715    292–584   "
         "  GBT_59000_0_A/41",
     ]
-    assert table(replace(several, query={**several.query, "windows": 1})) == table(result(one)) == table(result(hit(1)))
+    single = replace(several, description=replace(several.description, windows=1))
+    assert table(single) == table(result(one)) == table(result(hit(1)))
     assert table(replace(several, hits=(hit(1),))) == table(result(hit(1)))  # an array's windows have no frequency
 
 
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
     text = csv_of(result(*(hit(rank, file=name, merged=(7, 8)) for rank, name in enumerate(names))))
-    assert text.startswith(",".join(COLUMNS) + "\r\n")
+    assert text.startswith(",".join(HIT_COLUMNS) + "\r\n")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["file"] for row in rows] == names
-    assert {tuple(row) for row in rows} == {tuple(hit(1).to_json())} == {COLUMNS}
+    assert {tuple(row) for row in rows} == {tuple(hit(1).to_json())} == {HIT_COLUMNS}
     assert rows[1] == {"rank": "1", "score": "0.987654", "source": "GBT_59000_0_A", "file": names[1], "target": "A",
                        "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
@@ -272,8 +275,8 @@ def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str
     (["--window", "scan1.fil/1", "--encoder", "resnet50"], ["no vectors of encoder resnet50, but of power-spectrum"]),
     (["--window", "scan1.fil/1", "--encoder", "typo"],
      ["no vectors of encoder typo, but of power-spectrum", "typo is the name of none; vectors of spectral, power-"]),
-    (["--window", "scan1.fil/1", "--only-file", "typo"], ["only-file typo: no source has this", "GBT_57436_43200_"]),
-    (["--window", "scan1.fil/1", "--after", "2018-01-01"], ["after MJD 58119.0: nothing was observed then"]),
+    (["--window", "scan1.fil/1", "--only-file", "typo"], ["--only-file typo: no source has this", "GBT_57436_43200_"]),
+    (["--window", "scan1.fil/1", "--after", "2018-01-01"], ["--after MJD 58119.0: nothing was observed then"]),
     (["--window", "scan1.fil/1", "--plot", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),
     (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot draw a .txt; use one of", "png"]),
 ])

@@ -51,9 +51,9 @@ class Server:
 
 
 def _serve() -> None:
-    import pipeline.search.opened
     import zarr  # noqa: F401 - and what the runs need; imported once, used only by the forked
 
+    import pipeline.search.snapshot
     import pipeline.tasks  # noqa: F401
 
     for line in sys.stdin:

@@ -50,7 +50,7 @@ def by_hand(one: LabelledSet, pool: int, weight: float, **options: object) -> tu
 def test_equals_lists_sorted_by_hand(
     small: LabelledSet, monkeypatch: pytest.MonkeyPatch, pool: int, drift: bool, mirror: bool
 ) -> None:
-    monkeypatch.setattr(rerank_module, "POOL", pool)
+    monkeypatch.setattr(rerank_module, "MIN_REORDERED_HITS", pool)
     [found] = evaluate_rerank(noisy_hint, [small], drift=drift, mirror=mirror)
     assert found.spec == SPEC
     assert found.vectors == evaluate_set(noisy_hint, small).overall

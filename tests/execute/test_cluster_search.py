@@ -16,7 +16,7 @@ from pipeline.config import RunConfig
 from pipeline.errors import CorpusDamaged, QueryError, RunError
 from pipeline.execute import cluster_search as search
 from pipeline.execute.cluster import embedded_cluster
-from pipeline.execute.cluster_search import KEPT_CORPORA, open_on_cluster
+from pipeline.execute.cluster_search import MAX_OPEN_CORPORA, open_on_cluster
 from pipeline.search import Corpus, Filters, open_corpus
 from pipeline.store import segment_folder
 from tests.search.conftest import SPEC, Made, unit
@@ -95,13 +95,14 @@ def test_the_generation_that_was_opened_is_searched_whatever_comes_after(made: M
 
 
 def test_more_corpora_than_a_worker_keeps_open(tmp_path: Path, client: Any) -> None:
-    several = [filled(tmp_path / str(seed), seed) for seed in range(KEPT_CORPORA + 2)]
+    several = [filled(tmp_path / str(seed), seed) for seed in range(MAX_OPEN_CORPORA + 2)]
     pairs = [(open_on_cluster(made.root, client), open_corpus(made.root), windows(made, 1)) for made in several]
     for turn in range(2):
         for on_cluster, here, queries in pairs:
             check(on_cluster, here, [queries[turn]])
-    held = client.run(lambda: len(__import__("pipeline.execute.cluster_search", fromlist=["_held"])._held))
-    assert set(held.values()) == {KEPT_CORPORA}
+    home = "pipeline.execute.cluster_search"
+    held = client.run(lambda: len(__import__(home, fromlist=["_open_corpora"])._open_corpora))
+    assert set(held.values()) == {MAX_OPEN_CORPORA}
 
 
 def test_threads_share_a_corpus(made: Made, client: Any) -> None:
@@ -149,8 +150,8 @@ def test_a_cluster_without_workers_is_named(made: Made) -> None:
 def test_parts_are_even(made: Made) -> None:
     opened = open_corpus(made.root)._corpus
     resolutions = frozenset(entry.resolution for entry in opened.manifest.sources.values())
-    searched = search.Searched(opened, search.Scope.of(opened.manifest, SPEC.key, resolutions))
+    selection = search.Selection.of(opened, SPEC.key, resolutions)
     counts = {A: 20, f"{B}-{C}": 70, D: 50, E: 60}
     for count, sizes in ((1, [200]), (2, [90, 110]), (9, [20, 50, 60, 70])):
-        parts = search._parts(searched, count)
+        parts = search._parts(selection, count)
         assert sorted(sum(counts[name] for name in part.segment_ids | part.source_ids) for part in parts) == sizes

@@ -14,8 +14,10 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.nightly.artefacts import Places, broadband, by_place
 from pipeline.nightly.novelty import Novelty, judge
-from pipeline.nightly.usual_scores import Earlier, Usual, usual
+from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
 from pipeline.run import index, ingest
+from pipeline.search.nearest import best_scores
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from tests.nightly.sky import CONFIG, N_COARSE, PER_COARSE, header, placed, write_scan
 
@@ -114,7 +116,8 @@ def test_scores_are_the_same_whether_indexed_or_not(nights: Path, corpus: OpenCo
     queries = vectors(corpus, new).astype(np.float32)
     expected = (queries.astype(np.float64) @ vectors(corpus, old).T).max(axis=1)
     for opened in (corpus, indexed):
-        np.testing.assert_allclose(Earlier(opened, KEY, old).best(queries, exact=True), expected, atol=1e-5)
+        earlier = Selection.of_sources(opened, KEY, old)
+        np.testing.assert_allclose(best_scores(earlier, queries, exact=True), expected, atol=1e-5)
     assert [one.novel for one in judge(indexed, new, CONFIG.nightly)] == [
         one.novel for one in judge(corpus, new, CONFIG.nightly)]
 
@@ -122,17 +125,16 @@ def test_scores_are_the_same_whether_indexed_or_not(nights: Path, corpus: OpenCo
 def test_what_only_a_graph_calls_novel_is_compared_with_everything(
     corpus: OpenCorpus, novelty: Novelty, monkeypatch: pytest.MonkeyPatch
 ):
-    known = usual(corpus, KEY, of_nights(corpus, 0, 1))
-    exactly = Earlier.best
+    known = measure_usual_scores(corpus, KEY, of_nights(corpus, 0, 1))
 
-    def missing_the_best(self: Earlier, queries: np.ndarray, *, exact: bool = False) -> np.ndarray:
-        return exactly(self, queries) - (0 if exact else 0.2)
+    def missing_the_best(earlier: Selection, queries: np.ndarray, *, exact: bool = False) -> np.ndarray:
+        return best_scores(earlier, queries) - (0 if exact else 0.2)
 
-    monkeypatch.setattr("pipeline.nightly.novelty.usual", lambda *arguments: known)
-    monkeypatch.setattr(Earlier, "best", missing_the_best)
+    monkeypatch.setattr("pipeline.nightly.novelty.measure_usual_scores", lambda *arguments: known)
+    monkeypatch.setattr("pipeline.nightly.novelty.best_scores", missing_the_best)
     [rough] = judge(corpus, of_nights(corpus, 2), CONFIG.nightly)
     assert rough.novel == rough.tonight, "nothing but the graph was asked"
-    monkeypatch.setattr(Earlier, "is_approximate", True)
+    monkeypatch.setattr("pipeline.nightly.novelty.is_approximate", lambda earlier: True)
     [found] = judge(corpus, of_nights(corpus, 2), CONFIG.nightly)
     assert found.to_json() == novelty.to_json()
 
@@ -144,8 +146,8 @@ def test_one_more_ordinary_night_has_about_the_novelty_that_is_expected(corpus: 
 
 
 @pytest.mark.parametrize(("changes", "nights_before", "why"), [
-    ({"least_earlier": 100_000}, (0, 1), "earlier windows, and at least 100,000 are wanted"),
-    ({"novel_share": 1e-4}, (0, 1), "a share of 0.0001 cannot be told"),
+    ({"least_earlier": 100_000}, (0, 1), "earlier windows, and at least 100,000 are needed"),
+    ({"novel_share": 1e-4}, (0, 1), "earlier windows is too small for a share of 0.0001"),
     ({}, (), "there are 0 earlier windows"),
 ])
 def test_with_too_little_to_compare_with_nothing_is_called_new(
@@ -159,19 +161,19 @@ def test_with_too_little_to_compare_with_nothing_is_called_new(
 
 def test_within_one_night_other_sources_stand_for_other_nights(corpus: OpenCorpus):
     one, other = of_nights(corpus, 0)
-    found = usual(corpus, KEY, [one, other])
+    found = measure_usual_scores(corpus, KEY, [one, other])
     assert found is not None
     likeness = vectors(corpus, [one]) @ vectors(corpus, [other]).T
     np.testing.assert_allclose(found.scores, np.sort(np.r_[likeness.max(axis=0), likeness.max(axis=1)]), atol=1e-5)
     assert found.of_other == "sources"
-    assert usual(corpus, KEY, [one]) is None
+    assert measure_usual_scores(corpus, KEY, [one]) is None
 
 
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.02, 0.3])
 @pytest.mark.parametrize("count", [1, 49, 99, 500])
 def test_below_the_threshold_is_where_p_is_at_most_the_share(count: int, share: float):
     rng = np.random.default_rng(count)
-    known = Usual(np.sort(rng.choice(np.linspace(0.5, 1, 60), count).astype(np.float32)), "nights")
+    known = UsualScores(np.sort(rng.choice(np.linspace(0.5, 1, 60), count).astype(np.float32)), "nights")
     scores = np.linspace(0.4, 1, 700).astype(np.float32)
     threshold = known.threshold(share)
     below = np.zeros(len(scores), bool) if threshold is None else scores < threshold

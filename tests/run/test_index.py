@@ -21,8 +21,7 @@ from pipeline.run import index, ingest, remove
 from pipeline.run.index import index_corpus
 from pipeline.run.segment_plan import plan_segments
 from pipeline.search.nearest import nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
 from pipeline.support import durable
@@ -193,10 +192,10 @@ def test_segments_are_built_on_a_cluster_where_one_is_given(corpus: Path, client
 def answers(root: Path, query: int = 0) -> list[tuple[str, int, float]]:
     """What a search of all vectors of the fine scans finds, everything compared."""
     opened = OpenCorpus(root)
-    scope = Scope.of(opened.manifest, SPEC.key, frozenset({"2.794Hz-18.25s"}))
-    vector = VectorGroup.open(root, SPEC.key, scope.source_ids[-1]).vectors(query, query + 1)
-    found = nearest(Searched(opened, scope), vector, 10_000, exact=True)
-    return [(scope.source_ids[i], int(number), float(score))
+    selection = Selection.of(opened, SPEC.key, frozenset({"2.794Hz-18.25s"}))
+    vector = VectorGroup.open(root, SPEC.key, selection.source_ids[-1]).vectors(query, query + 1)
+    found = nearest(selection, vector, 10_000, exact=True)
+    return [(selection.source_ids[i], int(number), float(score))
             for i, number, score in zip(found.source, found.number, found.score, strict=True)]
 
 

@@ -20,8 +20,7 @@ from pipeline.index import segment as segment_module
 from pipeline.run import index, remove
 from pipeline.run.preconditions import put_in_order
 from pipeline.search.nearest import nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus as corpus_module
 from pipeline.store import source_folder, vector_folder
@@ -46,9 +45,9 @@ def brute_force(live: Live, queries: np.ndarray, k: int) -> Found:
 
 def searched(opened: OpenCorpus, queries: np.ndarray, *, exact: bool) -> Found:
     resolutions = frozenset(entry.resolution for entry in opened.manifest.sources.values())
-    scope = Scope.of(opened.manifest, SPEC.key, resolutions)
-    found = nearest(Searched(opened, scope), queries, K, exact=exact)
-    return [(float(score), (scope.source_ids[i], int(number)))
+    selection = Selection.of(opened, SPEC.key, resolutions)
+    found = nearest(selection, queries, K, exact=exact)
+    return [(float(score), (selection.source_ids[i], int(number)))
             for score, i, number in zip(found.score, found.source, found.number, strict=True)]
 
 

@@ -17,14 +17,12 @@ from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
 from pipeline.integrity import verify
 from pipeline.model import CoarseLayout, EncoderSpec
-from pipeline.nightly.usual_scores import Earlier
 from pipeline.run import index, ingest
 from pipeline.run.index import index_corpus
 from pipeline.search import Corpus, Filters, open_corpus
 from pipeline.search.cells import routes_of
-from pipeline.search.nearest import Nearest, nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.nearest import Nearest, best_scores, is_approximate, nearest
+from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import IndexStatus
 from pipeline.store import CorpusStore, segment_folder
@@ -80,12 +78,12 @@ def vectors_and_queries() -> np.ndarray:
     return heavy_tailed(EACH * len(SOURCES) + NEW, SPEC.dimension, seed=5)
 
 
-def searched(root: Path, filters: Filters | None = None, without_index: bool = False) -> Searched:
+def searched(root: Path, filters: Filters | None = None, without_index: bool = False) -> Selection:
     manifest = CorpusStore.open(root).manifest()
     if without_index:
         manifest = replace(manifest, segments=())
     resolutions = frozenset(entry.resolution for entry in manifest.sources.values())
-    return Searched(OpenCorpus(root, manifest), Scope.of(manifest, SPEC.key, resolutions, filters))
+    return Selection.of(OpenCorpus(root, manifest), SPEC.key, resolutions, filters)
 
 
 def brute_force(made: Made, queries: np.ndarray, taken: Any = lambda source_id, numbers: True, k: int = K
@@ -98,7 +96,7 @@ def brute_force(made: Made, queries: np.ndarray, taken: Any = lambda source_id, 
     return -np.sort(-products, axis=1)[:, :k]
 
 
-def scores(where: Searched, queries: np.ndarray, k: int = K, **how: Any) -> np.ndarray:
+def scores(where: Selection, queries: np.ndarray, k: int = K, **how: Any) -> np.ndarray:
     """Scores (q, k) of what each query finds alone."""
     return np.stack([nearest(where, query[None], k, **how).score for query in queries])
 
@@ -137,7 +135,7 @@ def test_most_of_the_true_nearest_are_found_without_looking_everywhere(
 ) -> None:
     where = searched(made.root)
     assert recall_by_distance(scores(where, queries, **how), brute_force(made, queries).astype(np.float32)) >= least
-    counts = {entry.id: entry.count for entry in where.scope.segments}
+    counts = {entry.id: entry.count for entry in where.segments}
     asked = sum(counts[cell] * len(which) for cell, which in routes_of(where, queries, K, **how).items())
     assert asked / len(queries) < 0.6 * sum(counts.values())
 
@@ -170,15 +168,15 @@ LOW = WIDE.f_min_mhz + 0.3 * WIDE.nchans * WIDE.channel_width_mhz
 def test_filters_leave_the_nearest_of_what_passes(
     made: Made, queries: np.ndarray, filters: Filters, taken: Any, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.search.scope.FEW", few)
+    monkeypatch.setattr("pipeline.search.selection.MAX_SCANNED_VECTORS", few)
     where = searched(made.root, filters)
     expected = brute_force(made, queries, taken).astype(np.float32)
     scanned = bool(few) and bool(filters.only_file)
-    assert bool(where.scope.unindexed) == scanned
+    assert bool(where.unindexed) == scanned
     found = nearest(where, queries[:1], 10**4, exact=True)
     assert len(found.score) == where.count()
     for source, number in zip(found.source, found.number, strict=True):
-        assert taken(where.scope.source_ids[source], number)
+        assert taken(where.source_ids[source], number)
     assert recall_by_distance(scores(where, queries), expected) >= (1.0 if scanned else 0.95)
     np.testing.assert_allclose(scores(where, queries[:50], exact=True), expected[:50], atol=1e-6)
 
@@ -231,15 +229,15 @@ def test_a_cluster_gives_the_same_answers(made: Made, client: Any) -> None:
 
 def test_novelty_is_judged_by_the_best_of_the_cells(made: Made, queries: np.ndarray) -> None:
     best = brute_force(made, queries, k=1)[:, 0]
-    earlier = Earlier(OpenCorpus(made.root), SPEC.key, SOURCES)
-    assert earlier.is_approximate
-    np.testing.assert_allclose(earlier.best(queries, exact=True), best, atol=1e-6)
-    found = earlier.best(queries)
+    earlier = Selection.of_sources(OpenCorpus(made.root), SPEC.key, SOURCES)
+    assert is_approximate(earlier)
+    np.testing.assert_allclose(best_scores(earlier, queries, exact=True), best, atol=1e-6)
+    found = best_scores(earlier, queries)
     assert (found <= best + 1e-6).all()
     assert (found >= best - 1e-6).mean() > 0.95
-    others = Earlier(OpenCorpus(made.root), SPEC.key, SOURCES[5:])
+    others = Selection.of_sources(OpenCorpus(made.root), SPEC.key, SOURCES[5:])
     expected = brute_force(made, queries, lambda source_id, numbers: source_id in SOURCES[5:], k=1)[:, 0]
-    np.testing.assert_allclose(others.best(queries, exact=True), expected, atol=1e-6)
+    np.testing.assert_allclose(best_scores(others, queries, exact=True), expected, atol=1e-6)
 
 
 class Killed(SerialEngine):

@@ -17,8 +17,7 @@ import pytest
 from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch, CorpusNotFound, QueryError
 from pipeline.search import open_corpus
 from pipeline.search.nearest import nearest
-from pipeline.search.scope import Scope
-from pipeline.search.selection import Searched
+from pipeline.search.selection import Selection
 from pipeline.search.status import IndexStatus
 from pipeline.store import VectorGroup
 from tests.search.conftest import SPEC, Made
@@ -109,8 +108,8 @@ def test_few_groups_kept_open_change_nothing(fill: Callable[..., Made], monkeypa
     made = fill(count=30)
     number = made.numbers[A][0]
     expected = list(made.open().search(window=f"{A}/{number}", k=20))
-    monkeypatch.setattr("pipeline.search.snapshot.KEPT_OPEN", 2)
-    monkeypatch.setattr("pipeline.search.snapshot.READ_ROWS", 3)
+    monkeypatch.setattr("pipeline.search.snapshot.MAX_OPEN_GROUPS", 2)
+    monkeypatch.setattr("pipeline.search.snapshot.ROWS_READ_AT_ONCE", 3)
     monkeypatch.setattr("pipeline.search.nearest.SCAN_NUMBERS", 5 * SPEC.dimension)
     corpus = made.open()
     assert list(corpus.search(window=f"{A}/{number}", k=20)) == expected
@@ -129,14 +128,14 @@ def test_what_unindexed_sources_hold_is_read_once_while_there_is_room(
     monkeypatch.setattr(VectorGroup, "vectors", lambda group, *a: (read.append(group.source_id), vectors(group, *a))[1])
     a_source = 30 * SPEC.dimension * 4  # bytes of its vectors; of its window numbers, 240
     for room, again in ((10 * a_source, []), (a_source + 3 * 240, [C]), (0, [B, C])):
-        monkeypatch.setattr("pipeline.search.snapshot.KEPT_BYTES", room)
+        monkeypatch.setattr("pipeline.search.snapshot.MAX_KEPT_BYTES", room)
         opened = made.open()._corpus
-        searched = Searched(opened, Scope.of(opened.manifest, SPEC.key, frozenset(["2.794Hz-18.25s"])))
+        selection = Selection.of(opened, SPEC.key, frozenset(["2.794Hz-18.25s"]))
         query = made.vectors[A][:1].astype(np.float32)
-        first = nearest(searched, query, 90)
+        first = nearest(selection, query, 90)
         assert {B, C} <= set(read)
         read.clear()
-        second = nearest(searched, query, 90)
+        second = nearest(selection, query, 90)
         assert read == again
         read.clear()
         np.testing.assert_array_equal(first.score, second.score)

@@ -14,7 +14,7 @@ from pipeline.grid.cutouts import image_of_cutouts, quantise
 from pipeline.search.correlate import DRIFTS, THRESHOLD, WEIGHT, correlate, fused
 from pipeline.search.merge import Candidate, Merged
 from pipeline.search.query import Query
-from pipeline.search.reorder import look_again
+from pipeline.search.reorder import compare_cutouts
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.simulate import Signal, add_signal, noise
 from pipeline.simulate.signals import FINE
@@ -259,8 +259,8 @@ def test_each_hit_is_compared_with_the_window_that_found_it(fill: Callable[..., 
     query = Query(vectors=np.zeros((2, 12), np.float32), cutouts=cutouts[:2], windows=(), region=None, resolution="",
                   power_of=lambda i: np.zeros((4, 16)), record={})
     hits = [Merged(Candidate(0.5, corpus.window(source_id, number), i % 2), ()) for i, number in enumerate(numbers)]
-    found = {merged.best.window.number: match.correlation for merged, match in look_again(corpus, query, hits)}
+    found = {merged.best.window.number: match.correlation for merged, match in compare_cutouts(corpus, query, hits)}
     assert [found[number] for number in numbers[:2]] == pytest.approx([1, 1], abs=1e-6)
     for i in (2, 3):
         assert found[numbers[i]] == pytest.approx(correlate(cutouts[i % 2], cutouts[i][None]).correlation[0], abs=1e-6)
-    assert look_again(corpus, query, []) == []
+    assert compare_cutouts(corpus, query, []) == []

@@ -19,7 +19,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.index import Segment
 from pipeline.model import CoarseLayout, WindowGrid
 from pipeline.search import Corpus, Filters, SearchResult
-from pipeline.search.filters import mjd_of
+from pipeline.search.filter_values import parse_mjd
 from pipeline.search.merge import Candidate, merge
 from tests.search.conftest import COARSE, FINE, INTEGRATIONS, SPEC, Made, unit
 
@@ -190,7 +190,7 @@ def test_recall_by_the_graph(make: Callable[..., Made], monkeypatch: pytest.Monk
 def test_which_sources_pass(made: Made, filters: Filters, sources: str) -> None:
     filters.check(made.store.manifest())
     assert [name[-1] for name, entry in made.store.manifest().sources.items()
-            if filters.takes_source(name, entry)] == list(sources)
+            if filters.accept_source(name, entry)] == list(sources)
     assert bool(filters) == (filters != Filters())
 
 
@@ -216,20 +216,20 @@ def test_windows_equal_a_naive_loop(
     naive = [(not ranges or share(window, ranges)) and not share(window, not_)
              and (after is None or at >= after) and (before is None or at < before)
              for window, at in zip(windows, begins, strict=True)]
-    assert filters.takes_windows(tiling, numbers).tolist() == naive
-    if filters.takes_all_windows(FINE):
+    assert filters.accept_windows(tiling, numbers).tolist() == naive
+    if filters.accept_all_windows(FINE):
         assert all(naive)
 
 
 @pytest.mark.parametrize(("filters", "message"), [
-    ({"only_file": ("x.h5",)}, "only-file x.h5: no source has this path, .* there are GBT_59000_0_A, GBT_59000_1_B"),
-    ({"not_file": ("a.h5", "x*")}, r"not-file x\*: no source has this path"),
-    ({"only_target": ("HIP2",)}, "only-target HIP2: .* observed are 'HIP1', 'HIP1-OFF', 'VOYAGER1', 'Voyager1'$"),
-    ({"only_telescope": ("ATA",)}, r"only-telescope ATA: .* there are GBT \(6\), PKS \(4\), T77 \(77\)$"),
-    ({"only_mhz": ((1420.0, 1421.0),)}, "only-mhz 1420.0:1421.0: .* observed are 1529.997140–1530.000001 MHz, 1539"),
-    ({"after_mjd": 60_000.0}, "after MJD 60000.0: nothing was observed then, but from MJD 59000.25000 to 59003.25"),
-    ({"before_mjd": 58_000.0}, "before MJD 58000.0: nothing was observed then"),
-    ({"only_file": ("a.h5",), "only_target": ("HIP1",)}, "no source .* has all of: only-file a.h5, only-target HIP1$"),
+    ({"only_file": ("x.h5",)}, "only_file x.h5: no source has this path, .* there are GBT_59000_0_A, GBT_59000_1_B"),
+    ({"not_file": ("a.h5", "x*")}, r"not_file x\*: no source has this path"),
+    ({"only_target": ("HIP2",)}, "only_target HIP2: .* observed are 'HIP1', 'HIP1-OFF', 'VOYAGER1', 'Voyager1'$"),
+    ({"only_telescope": ("ATA",)}, r"only_telescope ATA: .* there are GBT \(6\), PKS \(4\), T77 \(77\)$"),
+    ({"only_mhz": ((1420.0, 1421.0),)}, "only_mhz 1420.0:1421.0: .* observed are 1529.997140–1530.000001 MHz, 1539"),
+    ({"after_mjd": 60_000.0}, "after_mjd MJD 60000.0: nothing was observed then, but from MJD 59000.25000 to 59003.25"),
+    ({"before_mjd": 58_000.0}, "before_mjd MJD 58000.0: nothing was observed then"),
+    ({"only_file": ("a.h5",), "only_target": ("HIP1",)}, "no source .* has all of: only_file a.h5, only_target HIP1$"),
     ({"only_mhz": ((EDGE(1018.2), EDGE(1018.3)),)}, "none of the 120 windows with a signal in the 3 sources concerned"),
 ])
 def test_a_filter_that_leaves_nothing_is_named_with_what_there_is(
@@ -240,11 +240,11 @@ def test_a_filter_that_leaves_nothing_is_named_with_what_there_is(
 
 
 @pytest.mark.parametrize(("filters", "message"), [
-    ({"only_mhz": ((2.0, 1.0),)}, "only-mhz 2.0:1.0 MHz is no range: give the lower frequency first"),
-    ({"not_mhz": ((1.0, 1.0),)}, "not-mhz 1.0:1.0 MHz is no range"),
+    ({"only_mhz": ((2.0, 1.0),)}, "only_mhz 2.0:1.0 MHz is no range: give the lower frequency first"),
+    ({"not_mhz": ((1.0, 1.0),)}, "not_mhz 1.0:1.0 MHz is no range"),
     ({"only_mhz": ((float("nan"), 1.0),)}, "is no range"),
-    ({"only_file": ("",)}, "only-file: a name is empty"),
-    ({"after_mjd": 2.0, "before_mjd": 1.0}, "nothing is after MJD 2.0 and before 1.0"),
+    ({"only_file": ("",)}, "only_file: a name is empty"),
+    ({"after_mjd": 2.0, "before_mjd": 1.0}, "after_mjd must be less than before_mjd, got MJD 2.0 and 1.0"),
 ])
 def test_what_makes_no_sense_is_refused(filters: dict, message: str) -> None:
     with pytest.raises(QueryError, match=message):
@@ -257,21 +257,21 @@ def test_what_makes_no_sense_is_refused(filters: dict, message: str) -> None:
     ("2016-02-18T12:00:00-06:00", 57436.75), ("2000-01-01T12:00:00", 51544.5),
 ])
 def test_moments(text: str, mjd: float) -> None:
-    assert mjd_of(text) == pytest.approx(mjd, abs=1e-9)
+    assert parse_mjd(text) == pytest.approx(mjd, abs=1e-9)
 
 
 def test_a_moment_agrees_with_the_epoch_of_unix() -> None:
-    assert mjd_of(datetime.fromtimestamp(0, UTC).isoformat()) == 40_587
+    assert parse_mjd(datetime.fromtimestamp(0, UTC).isoformat()) == 40_587
 
 
 @pytest.mark.parametrize("text", ["2016", "", "yesterday", "1e5", "157436.5", "nan"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="is no date: give one such as 2016-02-18"):
-        mjd_of(text)
+        parse_mjd(text)
 
 
 def test_names_of_files_are_those_of_every_copy(made: Made) -> None:
     entry: SourceEntry = made.store.manifest().sources[NAMES[1]]
     for path in (entry.path, *entry.also_at):
-        assert Filters(only_file=(Path(path).name,)).takes_source(NAMES[1], entry)
-        assert not Filters(not_file=(path,)).takes_source(NAMES[1], entry)
+        assert Filters(only_file=(Path(path).name,)).accept_source(NAMES[1], entry)
+        assert not Filters(not_file=(path,)).accept_source(NAMES[1], entry)

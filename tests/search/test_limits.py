@@ -16,7 +16,7 @@ from pipeline.errors import QueryError
 from pipeline.model import CoarseLayout, Hit, Window
 from pipeline.search import Corpus, SearchResult
 from pipeline.search.correlate import WEIGHT
-from pipeline.search.limits import AtMost
+from pipeline.search.limits import HitLimits
 from tests.search.conftest import CONFIG, FINE, SPEC, Made, unit
 
 SOURCES = [f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABCDE")]
@@ -60,9 +60,9 @@ def test_equals_a_naive_choice_from_all_hits(
     windows = [f"{name}/{corpus._corpus.numbers(name)[row]}" for name in (SOURCES[0], SOURCES[4]) for row in (3, 90)]
     everything = {window: corpus.search(window=window, k=10_000) for window in windows}
     if few:  # fetched at a time, so that it takes several rounds
-        monkeypatch.setattr("pipeline.search.best_hits.FEWEST", 3)
-        monkeypatch.setattr("pipeline.search.best_hits.A_HIT", 1)
-        monkeypatch.setattr("pipeline.search.best_hits.REACH", 1)
+        monkeypatch.setattr("pipeline.search.best_hits.MIN_FETCHED_WINDOWS", 3)
+        monkeypatch.setattr("pipeline.search.best_hits.FETCHED_PER_HIT", 1)
+        monkeypatch.setattr("pipeline.search.best_hits.NEIGHBOUR_REACH", 1)
     for window, hits in everything.items():
         for k in (1, 4, 9, 1000):
             result = corpus.search(window=window, k=k, per_file=per_file, per_mhz=per_mhz)
@@ -75,7 +75,7 @@ def test_equals_a_naive_choice_from_all_hits(
 def test_another_order_keeps_the_limits_and_finds_as_many(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch, per_file: int | None, per_mhz: int | None, order: dict
 ) -> None:
-    monkeypatch.setattr("pipeline.search.reorder.POOL", 3)  # of which the limits leave too few
+    monkeypatch.setattr("pipeline.search.reorder.MIN_REORDERED_HITS", 3)  # of which the limits leave too few
     window = f"{SOURCES[0]}/{corpus._corpus.numbers(SOURCES[0])[3]}"
     plain = corpus.search(window=window, k=4, per_file=per_file, per_mhz=per_mhz)
     result = corpus.search(window=window, k=4, per_file=per_file, per_mhz=per_mhz, **order)
@@ -104,7 +104,7 @@ def test_what_is_picked_is_told_with_what_is_full(
     hits: list[tuple[str, float]], k: int, per_file: int | None, per_mhz: int | None
 ) -> None:
     windows = [Window(name, i, 0, 1, 0, 1, f_mhz, f_mhz + 1, 0, 1, 0) for i, (name, f_mhz) in enumerate(hits)]
-    picked, seen, full = AtMost(per_file, per_mhz).pick(windows, k, lambda window: window)
+    picked, seen, full = HitLimits(per_file, per_mhz).pick(windows, k, lambda window: window)
     assert [window.number for window in picked] == sorted(window.number for window in picked)
     files, mhz = Counter(w.source_id for w in picked), Counter(int(w.f_start_mhz) for w in picked)
     assert full.sources == {name for name, count in files.items() if count == per_file}
@@ -130,4 +130,4 @@ def test_a_note_says_why_there_are_fewer_hits_than_asked_for(corpus: Corpus) -> 
 @pytest.mark.parametrize("limit", [{"per_file": 0}, {"per_mhz": -1}])
 def test_a_limit_below_one_is_refused(limit: dict[str, int]) -> None:
     with pytest.raises(QueryError, match=f"{next(iter(limit))} must be at least 1, got {next(iter(limit.values()))}"):
-        AtMost(**limit)
+        HitLimits(**limit)

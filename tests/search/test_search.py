@@ -81,7 +81,7 @@ def test_a_process_that_ends_after_one_search_scans_what_is_not_too_much(
     monkeypatch.setattr(Segment, "search", lambda *a, **k: (asked.append(k["exact"]), search(*a, **k))[1])
     number = made.numbers[A][0]
     for most, is_exact in ((1000, True), (10, False)):
-        monkeypatch.setattr(corpus_module, "ONE_SHOT_SCANS", most)
+        monkeypatch.setattr(corpus_module, "MAX_ONE_SHOT_VECTORS", most)
         result = made.open().search(window=f"{A}/{number}", k=3, one_shot=True)
         assert (result.query["exact"], asked.pop()) == (is_exact, is_exact)
 
@@ -193,9 +193,9 @@ def test_hits_do_not_depend_on_how_many_candidates_are_fetched(
         walk = np.cumsum(rng.normal(size=(len(numbers), SPEC.dimension)) * 0.25, axis=0)
         made.add(source_id, numbers, unit(walk + rng.normal(size=SPEC.dimension)))
     made.index(B)
-    monkeypatch.setattr("pipeline.search.best_hits.FEWEST", 3)
-    monkeypatch.setattr("pipeline.search.best_hits.A_HIT", 1)
-    monkeypatch.setattr("pipeline.search.best_hits.REACH", 1)
+    monkeypatch.setattr("pipeline.search.best_hits.MIN_FETCHED_WINDOWS", 3)
+    monkeypatch.setattr("pipeline.search.best_hits.FETCHED_PER_HIT", 1)
+    monkeypatch.setattr("pipeline.search.best_hits.NEIGHBOUR_REACH", 1)
     corpus = made.open()
     for number in made.numbers[A][::40]:
         query = made.tiling(A).window(A, int(number))
@@ -259,8 +259,8 @@ def test_names_a_source_by_id_beginning_or_file(make: Callable[..., Made]) -> No
 @pytest.mark.parametrize(("arguments", "message"), [
     ({}, "one of file, window and power, got none"),
     ({"window": f"{A}/1", "power": np.ones((4, 16))}, "got window and power"),
-    ({"file": A}, "give f_start_mhz and f_stop_mhz"),
-    ({"file": A, "f_start_mhz": 1529.999}, "give f_start_mhz and f_stop_mhz"),
+    ({"file": A}, "file needs f_start_mhz and f_stop_mhz"),
+    ({"file": A, "f_start_mhz": 1529.999}, "file needs f_start_mhz and f_stop_mhz"),
     ({"window": A}, "give SOURCE/NUMBER"),
     ({"window": f"{A}/x"}, "give SOURCE/NUMBER"),
     ({"window": f"{A}/-1"}, "give SOURCE/NUMBER"),

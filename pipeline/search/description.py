@@ -1,0 +1,72 @@
+"""What was searched for, in words and numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+QueryKind = Literal["window", "file", "array"]
+
+_FIELDS: Mapping[QueryKind, tuple[str, ...]] = {
+    "window": ("source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s"),
+    "file": ("source", "file", "target", "f_start_mhz", "f_stop_mhz", "polarisation", "windows"),
+    "array": ("shape", "windows"),
+}
+"""Kind of a query → the fields that describe it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryDescription:
+    """What was searched for: a window of the corpus, a range of a file, or an array."""
+
+    kind: QueryKind
+    source: str = ""
+    """Source id. Empty for an array."""
+    file: str = ""
+    """Path of the file, or the name the user gave. Empty for an array."""
+    target: str = ""
+    """Name of the observed target."""
+    window: int | None = None
+    """Number of the window; None unless ``kind`` is ``window``."""
+    f_start_mhz: float | None = None
+    """Lower end in MHz; None for an array."""
+    f_stop_mhz: float | None = None
+    """Upper end in MHz; None for an array."""
+    t_start_s: float | None = None
+    """Begin, in seconds after the first spectrum of the file; None unless ``kind`` is ``window``."""
+    t_stop_s: float | None = None
+    polarisation: int | None = None
+    """Polarisation product; None unless ``kind`` is ``file``."""
+    shape: tuple[int, ...] | None = None
+    """(spectra, channels) of an array."""
+    windows: int = 1
+    """Number of windows through which the pattern was searched for."""
+    note: str = ""
+    """What the user should know about the answer; empty for nothing."""
+
+    def __str__(self) -> str:
+        if self.kind == "window":
+            return f"window {self.source}/{self.window}"
+        if self.kind == "file":
+            return f"{self.f_start_mhz}–{self.f_stop_mhz} MHz of {self.file}"
+        return f"array of shape {self.shape}"
+
+    def with_notes(self, *notes: str) -> Self:
+        """Return a description with more notes. Empty ones are left out."""
+        return replace(self, note="; ".join(filter(None, [self.note, *notes])))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields that describe a query of this kind, and the note if there is one."""
+        record: dict[str, Any] = {"kind": self.kind, **{name: getattr(self, name) for name in _FIELDS[self.kind]}}
+        if self.shape is not None:
+            record["shape"] = list(self.shape)
+        return {**record, "note": self.note} if self.note else record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Make a description from the dictionary that :meth:`to_json` returns. Other keys are left out."""
+        values = {name: record[name] for name in ("kind", "note", *_FIELDS[record["kind"]]) if name in record}
+        if "shape" in values:
+            values["shape"] = tuple(values["shape"])
+        return cls(**values)

@@ -1,0 +1,194 @@
+"""The table of filters: one row per filter, with its option, its help text and what it tests. Pure.
+
+To add a filter, add a row here and a field of its name to :class:`pipeline.search.filters.Filters`. The option of the
+command line, JSON, messages and searches follow from these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.catalogue import Manifest, SourceEntry
+from pipeline.grid.tiling import Tiling
+from pipeline.model import SECONDS_PER_DAY, Header
+from pipeline.search.filter_values import MHZ_RANGE, MOMENT, NAME, MhzRange, ValueKind
+from pipeline.search.frequency_range import EDGE_TOLERANCE_CHANNELS, first_channels
+from pipeline.support.text import listed
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFilter:
+    """A filter that applies to whole sources."""
+
+    name: str
+    """Field of :class:`pipeline.search.filters.Filters`."""
+    flag: str
+    """Option of the command line."""
+    kind: ValueKind
+    help: str
+    """Text for ``--help``."""
+    matches: Callable[[Any, str, SourceEntry], bool]
+    """Tells whether a value is true of a source, given its id and its entry."""
+    describe_choices: Callable[[Manifest], str]
+    """Says that a value is true of no source, and which values there are."""
+    is_exclusion: bool = False
+    """True where sources that match are left out."""
+    is_list: bool = True
+    """True where several values may be given."""
+
+    def may_match(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
+        """Tell whether a value may be true of a window of a source."""
+        return self.matches(value, source_id, entry)
+
+    def matches_all(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
+        """Tell whether a value is true of all windows of a source."""
+        return self.matches(value, source_id, entry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowFilter:
+    """A filter that applies to single windows."""
+
+    name: str
+    flag: str
+    kind: ValueKind
+    help: str
+    meets: Callable[[Any, Header], bool]
+    """Tells whether a value may be true of a window of a source."""
+    covers: Callable[[Any, Header], bool]
+    """Tells whether a value is true of all windows of a source."""
+    matches: Callable[[Sequence[Any], Tiling, NDArray[np.int64]], Mask]
+    """Tells of which windows (n,) of a source, given by number, any of some values is true."""
+    describe_choices: Callable[[Manifest], str]
+    is_exclusion: bool = False
+    is_list: bool = True
+
+    def may_match(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
+        """Tell whether a value may be true of a window of a source."""
+        return self.meets(value, entry.header)
+
+    def matches_all(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
+        """Tell whether a value is true of all windows of a source."""
+        return self.covers(value, entry.header)
+
+
+Filter = SourceFilter | WindowFilter
+
+
+def _is_named(pattern: str, source_id: str, entry: SourceEntry) -> bool:
+    """Tell whether a pattern names a source by the beginning of its id or by the end of a path."""
+    paths = (entry.path, *entry.also_at)
+    return fnmatchcase(source_id, f"{pattern}*") or any(
+        path == pattern or path.endswith(f"/{pattern}") or fnmatchcase(path, pattern)
+        or fnmatchcase(path, f"*/{pattern}") for path in paths)
+
+
+def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray[np.int64]) -> Mask:
+    """Tell which windows share a channel with any of some ranges."""
+    header, first = tiling.header, first_channels(tiling, numbers)
+    stop = first + tiling.grid.channels
+    shared = np.zeros(len(numbers), np.bool_)
+    for low, high in ranges:
+        shared |= (first < header.channel_at(high) - EDGE_TOLERANCE_CHANNELS) & (
+            stop > header.channel_at(low) + EDGE_TOLERANCE_CHANNELS)
+    return shared
+
+
+def _begins_mjd(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    blocks = numbers // tiling.windows_per_block
+    seconds = blocks * tiling.grid.integrations * tiling.header.tsamp_s
+    return (tiling.header.tstart_mjd + seconds / SECONDS_PER_DAY).astype(np.float64, copy=False)
+
+
+def _end_mjd(header: Header) -> float:
+    return header.mjd_at(header.duration_s)
+
+
+def _describe_files(manifest: Manifest) -> str:
+    return ("no source has this path, file name or beginning of its id; there are "
+            f"{listed(sorted(manifest.sources))}")
+
+
+def _describe_bands(manifest: Manifest) -> str:
+    bands = sorted({(header.f_min_mhz, header.f_max_mhz) for header in _headers(manifest)})
+    return f"no source has frequencies there; observed are {listed(f'{a:.6f}–{b:.6f} MHz' for a, b in bands)}"
+
+
+def _describe_targets(manifest: Manifest) -> str:
+    targets = sorted({header.source_name.strip() for header in _headers(manifest)})
+    return f"no source has this target; observed are {listed(map(repr, targets))}"
+
+
+def _describe_telescopes(manifest: Manifest) -> str:
+    telescopes = sorted({f"{header.telescope} ({header.telescope_id})" for header in _headers(manifest)})
+    return f"no source is of this telescope; there are {listed(telescopes)}"
+
+
+def _describe_times(manifest: Manifest) -> str:
+    first = min((header.tstart_mjd for header in _headers(manifest)), default=math.nan)
+    last = max(map(_end_mjd, _headers(manifest)), default=math.nan)
+    return f"nothing was observed then, but from MJD {first:.5f} to {last:.5f}"
+
+
+def _headers(manifest: Manifest) -> list[Header]:
+    return [entry.header for entry in manifest.sources.values()]
+
+
+def _mhz_filter(name: str, help_: str, *, is_exclusion: bool = False) -> WindowFilter:
+    return WindowFilter(
+        name=name, flag=f"--{name.replace('_', '-')}", kind=MHZ_RANGE, help=help_, is_exclusion=is_exclusion,
+        meets=lambda ends, header: ends[0] < header.f_max_mhz and header.f_min_mhz < ends[1],
+        covers=lambda ends, header: ends[0] <= header.f_min_mhz and header.f_max_mhz <= ends[1],
+        matches=_share_channels, describe_choices=_describe_bands,
+    )
+
+
+_ROWS: tuple[Filter, ...] = (
+    _mhz_filter("only_mhz", "Only hits that share a channel with this frequency range in MHz. All --only and --not "
+                            "options may be repeated."),
+    _mhz_filter("not_mhz", "No hits that share a channel with this frequency range in MHz.", is_exclusion=True),
+    SourceFilter(
+        name="only_file", flag="--only-file", kind=NAME, matches=_is_named, describe_choices=_describe_files,
+        help="Only hits in this file: its name, its path, or the beginning of the source id. * and ? are wildcards.",
+    ),
+    SourceFilter(
+        name="not_file", flag="--not-file", kind=NAME, matches=_is_named, describe_choices=_describe_files,
+        help="No hits in this file.", is_exclusion=True,
+    ),
+    SourceFilter(
+        name="only_target", flag="--only-target", kind=NAME, describe_choices=_describe_targets,
+        help="Only hits in observations of this target.",
+        matches=lambda name, _, entry: fnmatchcase(entry.header.source_name.strip().lower(), name.strip().lower()),
+    ),
+    SourceFilter(
+        name="only_telescope", flag="--only-telescope", kind=NAME, describe_choices=_describe_telescopes,
+        help="Only hits of this telescope: its name as in source ids (GBT) or its sigproc number (6).",
+        matches=lambda name, _, entry: name.upper() in (
+            entry.header.telescope, str(entry.header.telescope_id)),
+    ),
+    WindowFilter(
+        name="after_mjd", flag="--after", kind=MOMENT, is_list=False, describe_choices=_describe_times,
+        help="Only hits that begin at this UTC or later: 2016-02-18, 2016-02-18T14:17 or an MJD.",
+        meets=lambda mjd, header: bool(mjd <= _end_mjd(header)),
+        covers=lambda mjd, header: bool(mjd <= header.tstart_mjd),
+        matches=lambda mjds, tiling, numbers: _begins_mjd(tiling, numbers) >= mjds[0],
+    ),
+    WindowFilter(
+        name="before_mjd", flag="--before", kind=MOMENT, is_list=False, describe_choices=_describe_times,
+        help="Only hits that begin before this UTC.",
+        meets=lambda mjd, header: bool(header.tstart_mjd < mjd),
+        covers=lambda mjd, header: bool(_end_mjd(header) <= mjd),
+        matches=lambda mjds, tiling, numbers: _begins_mjd(tiling, numbers) < mjds[0],
+    ),
+)
+FILTERS: Mapping[str, Filter] = {row.name: row for row in _ROWS}
+"""Name → row."""

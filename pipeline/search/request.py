@@ -1,0 +1,215 @@
+"""What a user asks of a search: the pattern to look for, and how to look for it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import wraps
+from os import PathLike, fspath
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import numpy as np
+
+from pipeline.errors import ParameterError, parameter
+from pipeline.search.filters import Filters
+from pipeline.search.limits import HitLimits
+
+_P = ParamSpec("_P")
+_Owner = TypeVar("_Owner")
+_Answer = TypeVar("_Answer")
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,), "None": (type(None),)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no equality that is one truth value
+class SearchRequest:
+    """One search: the pattern, and how to look for it.
+
+    The pattern is exactly one of ``file``, ``window`` and ``power``.
+
+    Parameters
+    ----------
+    file : path, optional
+        File with the pattern: a path, or the id, the beginning of the id, or the file name of a source of the corpus.
+        The file need not be in the corpus. Needs ``f_start_mhz`` and ``f_stop_mhz``.
+    f_start_mhz, f_stop_mhz : float, optional
+        Lower and upper end of the pattern in ``file``, in MHz. All time blocks of the file are searched for. A range of
+        up to 1.5 windows is covered by one window, a wider one by several.
+    window : str, optional
+        A window of the corpus, as ``SOURCE/NUMBER``. The source is named by its id, the beginning of its id, or a file
+        name.
+    power : (spectra, channels) array, optional
+        Linear power, channels in ascending frequency, of any size.
+    k : int
+        Maximum number of hits.
+    exact : bool
+        Compare the query with every vector instead of following the index.
+    careful : bool
+        Follow the index farther: slower, but fewer look-alikes are missed.
+    encoder : str, optional
+        Name or key of the encoder whose vectors are compared. Default: the encoder the corpus was opened with. If
+        several encoders share the name, the one of ``corpus.toml`` is used; give the key to choose another.
+    polarisation : int, optional
+        Polarisation product of ``file`` to look at. Default: the one the corpus was made of.
+    all_resolutions : bool
+        Search all resolution classes. Otherwise only the class of the query is searched; for an array, the largest.
+    rerank : bool
+        Compare the best hits with the query pixel by pixel, and order them by both scores
+        (:mod:`pipeline.search.correlate`). Each hit then has a ``match``.
+    rerank_drift, rerank_mirror : bool
+        While comparing pixel by pixel, allow for up to one channel per spectrum more or less drift, or for reversed
+        frequency. Need ``rerank``.
+    near_frequency : float
+        Weight of nearness to the query's frequency in the order of hits: 0 for none, 1 for as much as the pattern. Not
+        with ``rerank``, and not for an array, which has no frequency.
+    filters : Filters, optional
+        Frequencies, files, targets, telescopes and times to search. Hits are those of a corpus that holds nothing else.
+    per_file : int, optional
+        Maximum number of hits from one source.
+    per_mhz : int, optional
+        Maximum number of hits that begin in one MHz, such as from 1532 MHz up to but not including 1533 MHz.
+    one_shot : bool
+        The process ends after this search. Then up to a million vectors are compared one by one, which takes less time
+        than loading the library that follows the index.
+
+    Raises
+    ------
+    ParameterError
+        The pattern is not exactly one, a value is out of range, or two parameters contradict each other.
+    """
+
+    file: str | PathLike[str] | None = None
+    f_start_mhz: float | None = None
+    f_stop_mhz: float | None = None
+    window: str | None = None
+    power: Any = None
+    k: int = 10
+    exact: bool = False
+    careful: bool = False
+    encoder: str | None = None
+    polarisation: int | None = None
+    all_resolutions: bool = False
+    rerank: bool = False
+    rerank_drift: bool = False
+    rerank_mirror: bool = False
+    near_frequency: float = 0.0
+    filters: Filters | None = None
+    per_file: int | None = None
+    per_mhz: int | None = None
+    one_shot: bool = False
+
+    def __post_init__(self) -> None:
+        self._check_pattern()
+        if self.k < 1:
+            raise ParameterError(f"{parameter('k')} must be at least 1, got {self.k}")
+        if (self.rerank_drift or self.rerank_mirror) and not self.rerank:
+            raise ParameterError(f"{parameter('rerank_drift')} and {parameter('rerank_mirror')} go with "
+                                 f"{parameter('rerank')}")
+        if not 0 <= self.near_frequency < math.inf:
+            raise ParameterError(f"{parameter('near_frequency')} must be 0 or more, got {self.near_frequency}")
+        if self.near_frequency and (self.rerank or self.power is not None):
+            other = parameter("rerank") if self.rerank else f"{parameter('power')}: an array has no frequency"
+            raise ParameterError(f"{parameter('near_frequency')} does not go with {other}")
+        _ = self.limits  # checks them
+
+    @property
+    def limits(self) -> HitLimits:
+        """Limits on hits per file and per MHz."""
+        return HitLimits(self.per_file, self.per_mhz)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parameters that differ from their defaults. Pixels of ``power`` without a value are null."""
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "power"
+                 and getattr(self, field.name) != field.default}
+        if self.file is not None:
+            given["file"] = fspath(self.file)
+        if self.filters is not None:
+            given["filters"] = self.filters.to_json()
+        if self.power is not None:
+            power = np.ma.filled(np.ma.asarray(self.power, np.float64), np.nan)
+            given["power"] = [[pixel if math.isfinite(pixel) else None for pixel in row] for row in power.tolist()]
+        return given
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Make a request from a dictionary, such as one that :meth:`to_json` returns.
+
+        Raises
+        ------
+        ParameterError
+            A name is unknown, or a value is of another type or cannot be used.
+        """
+        types = {field.name: str(field.type) for field in fields(cls)}
+        values = dict(record)
+        for name, value in record.items():
+            if name not in types:
+                raise ParameterError(f"{name!r} is no parameter of a search; there are {', '.join(types)}")
+            if name == "filters":
+                if not isinstance(value, Mapping):
+                    raise ParameterError(f"{parameter(name)} must be an object, got {value!r}")
+                values[name] = Filters.from_json(value)
+            elif name == "power":
+                values[name] = _array_from_json(value)
+            elif not _is_of_type(value, types[name]):
+                raise ParameterError(f"{parameter(name)} must be of type {types[name]}, got {value!r}")
+        return cls(**values)
+
+    def _check_pattern(self) -> None:
+        names = ("file", "window", "power")
+        given = [parameter(name) for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            file, window, power = map(parameter, names)
+            raise ParameterError(f"give one of {file}, {window} and {power}, got {' and '.join(given) or 'none'}")
+        f_start, f_stop = parameter("f_start_mhz"), parameter("f_stop_mhz")
+        if self.file is not None and (self.f_start_mhz is None or self.f_stop_mhz is None):
+            raise ParameterError(f"{parameter('file')} needs {f_start} and {f_stop}, the range to look for")
+        if self.file is None and not (self.f_start_mhz is None and self.f_stop_mhz is None):
+            raise ParameterError(f"{f_start} and {f_stop} go with {parameter('file')}")
+
+
+def with_request_keywords(
+    make: Callable[_P, SearchRequest],
+) -> Callable[[Callable[[_Owner, SearchRequest], _Answer]], Callable[Concatenate[_Owner, _P], _Answer]]:
+    """Let a method that takes a request take the request's parameters as keywords instead.
+
+    So the parameters are spelled out and described once, by :class:`SearchRequest`.
+
+    Parameters
+    ----------
+    make : callable
+        :class:`SearchRequest`.
+    """
+    def decorate(
+        method: Callable[[_Owner, SearchRequest], _Answer],
+    ) -> Callable[Concatenate[_Owner, _P], _Answer]:
+        @wraps(method)
+        def with_keywords(owner: _Owner, /, *arguments: _P.args, **keywords: _P.kwargs) -> _Answer:
+            return method(owner, make(*arguments, **keywords))
+
+        its_own = inspect.signature(method)
+        of_request = inspect.signature(make).parameters.values()
+        signature = its_own.replace(parameters=[next(iter(its_own.parameters.values())), *of_request])
+        with_keywords.__signature__ = signature  # type: ignore[attr-defined]
+        if method.__doc__ and make.__doc__:  # python -OO has none
+            section = inspect.getdoc(make) or ""
+            described = section[section.index("Parameters\n"):section.index("Raises\n")].rstrip()
+            with_keywords.__doc__ = inspect.cleandoc(method.__doc__).replace("PARAMETERS", described)
+        return with_keywords
+
+    return decorate
+
+
+def _is_of_type(value: Any, annotation: str) -> bool:
+    """Tell whether a JSON value is of an annotated type, such as ``int | None``. A bool is no number."""
+    types = tuple(kind for name in annotation.split(" | ") for kind in _JSON_TYPES.get(name, ()))
+    return isinstance(value, types) and (not isinstance(value, bool) or bool in types)
+
+
+def _array_from_json(rows: Any) -> Any:
+    """Return nested lists as an array of float64, null being NaN."""
+    try:
+        return np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{parameter('power')} must be a list of rows of numbers, all of one length") from None
