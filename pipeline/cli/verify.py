@@ -52,7 +52,7 @@ def verify(corpus: Path, repair: bool, sample: float, place: Mapping[str, Any], 
     """
     from pipeline.config import Config
     from pipeline.integrity import verify as run_verify
-    from pipeline.store.layout import mending
+    from pipeline.store import mending
 
     run = Config.of_user().override({"run": place}).run if repair else None
     with closing(Show()) as progress:

@@ -16,9 +16,9 @@ from pipeline.doctor.checks import HERE, Check, judge, judge_here, judge_worker,
 from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
 from pipeline.errors import CorpusDamaged
 from pipeline.execute.cluster import connected
-from pipeline.filterbank.find import SUFFIXES
+from pipeline.filterbank import SUFFIXES
 from pipeline.run import settled
-from pipeline.store.layout import STAGING
+from pipeline.store import STAGING
 from pipeline.support.safe_files import refuse_link, remove_tree
 
 MAX_ANSWER_S = 180.0

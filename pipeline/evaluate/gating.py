@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from pipeline.evaluate.sets import HELD_OUT
 from pipeline.flatten.flattened import Flat
 from pipeline.gate import measure
-from pipeline.simulate import FAMILIES, UNSEEN, noise, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID, simulate_power
+from pipeline.simulate import FAMILIES, FINE, FINE_GRID, UNSEEN, noise, simulate_power, vary
 
 SNRS = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
 """Strengths of the signals: SNR of the brightest bin, in sigmas."""

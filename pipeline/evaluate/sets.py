@@ -21,9 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import CLEAN, FAMILIES, NOISE, UNSEEN, Envelope, Path, Scene, Signal, random_signal, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import simulate_power
+from pipeline.simulate import (
+    CLEAN,
+    FAMILIES,
+    FINE,
+    NOISE,
+    UNSEEN,
+    Envelope,
+    Path,
+    Scene,
+    Signal,
+    random_signal,
+    simulate_power,
+    vary,
+)
 
 HELD_OUT = 7331
 """First word of every seed in this package."""

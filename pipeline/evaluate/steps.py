@@ -24,9 +24,7 @@ from pipeline.evaluate.sets import HELD_OUT, SetSpec, draw_families, labelled_se
 from pipeline.flatten.flattened import Flat
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import NOISE, Footprint, Signal, add_signal, noise, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID
+from pipeline.simulate import FINE, FINE_GRID, NOISE, Footprint, Signal, add_signal, noise, vary
 
 STEPS = (64, 128, 192, 256)
 """Steps in channels that are measured."""

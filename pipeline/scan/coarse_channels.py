@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.filterbank import Ascending, Filterbank, Room
+from pipeline.filterbank import Ascending, Buffer, Filterbank
 from pipeline.flatten.coarse_channel import flatten_stretches
 from pipeline.flatten.flattened import Flat
 from pipeline.flatten.noise import nominal_noise_spectra
@@ -167,7 +167,7 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     by_piece: dict[tuple[int, int], list[int]] = {}
     for k, (block, channel) in enumerate(places):
         by_piece.setdefault((block, tiling.coarse_at(channel)), []).append(k)
-    room, spare = Room(), list[NDArray[np.float32]]()
+    room, spare = Buffer(), list[NDArray[np.float32]]()
     for (block, i), members in by_piece.items():
         low, high = tiling.coarse_span(i)
         fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)

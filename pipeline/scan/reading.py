@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from pipeline.filterbank import Ascending, Filterbank, Room
+from pipeline.filterbank import Ascending, Buffer, Filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.support.prefetch import prefetch
 
@@ -14,16 +14,16 @@ READ_CHANNELS = 2**20
 """Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
 READ_PIXELS = 2**24
 """Most pixels (spectra × channels) of one read: 64 MB. One block of one coarse channel may be more."""
-_SPARE_ROOMS: deque[Room] = deque()
+_SPARE_ROOMS: deque[Buffer] = deque()
 """Buffers of earlier scans of this process. Reusing them saves the system from zeroing new memory."""
 
 
-def _spare_room() -> Room:
+def _spare_room() -> Buffer:
     """Take a buffer of an earlier scan, or make one. ``deque.pop`` is atomic, so threads never share a buffer."""
     try:
         return _SPARE_ROOMS.pop()
     except IndexError:
-        return Room()
+        return Buffer()
 
 
 def fetch_ahead(

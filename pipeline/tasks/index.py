@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import SegmentEntry
 from pipeline.index import (
+    NEIGHBOURS,
+    SAMPLE_PER_CELL,
     Segment,
     build_segment,
+    read_array,
+    rows_in_spool,
+    rows_of_cell,
+    train_cells,
+    write_array,
+    write_spool,
 )
-from pipeline.index.cells import NEAREST, SAMPLE, train_cells
-from pipeline.index.routed import read_array, rows_in_spool, rows_of_cell, write_array, write_spool
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
 
 SAMPLED_SOURCES = 256
@@ -49,7 +55,7 @@ def train(root: Path, entry: SegmentEntry, partial: Path) -> None:
     """Find the centroids of a segment's cells and draw the vectors that margins are measured by; once."""
     if (partial / "probes.npy").exists():
         return
-    sample = _sample(root, entry, SAMPLE * max(len(entry.cells), PROBES // SAMPLE))
+    sample = _sample(root, entry, SAMPLE_PER_CELL * max(len(entry.cells), PROBES // SAMPLE_PER_CELL))
     partial.mkdir(exist_ok=True)
     write_array(partial / "centroids.npy", train_cells(sample, len(entry.cells)))
     write_array(partial / "probes.npy", sample[:PROBES].astype(np.float32))
@@ -77,12 +83,12 @@ def spool(
 def build_cell(
     routed: Path, folder: Path, spools: Sequence[Path], cell: int, source_ids: tuple[str, ...]
 ) -> NDArray[np.float32] | None:
-    """Build a cell; return what the probes, where there are any, find best in it: (probes, NEAREST + 1) scores."""
+    """Build a cell; return what the probes, where there are any, find best in it: (probes, NEIGHBOURS + 1) scores."""
     segment = (Segment.open(folder, source_ids) if folder.exists() else
                build_segment(folder, *rows_of_cell(spools, cell), source_ids, is_cell=True))
     if not (routed / "probes.npy").exists():
         return None
-    return segment.search(read_array(routed / "probes.npy"), NEAREST + 1).score
+    return segment.search(read_array(routed / "probes.npy"), NEIGHBOURS + 1).score
 
 
 def spool_of(folder: Path, source_ids: Sequence[str], only: int | None) -> Path:

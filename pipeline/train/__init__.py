@@ -61,7 +61,7 @@ def train(
     if steps < 1:
         raise ConfigError(f"training takes at least one step, got {steps}")
     if precision == "auto":
-        from pipeline.encoders.backend import fastest_precision
+        from pipeline.encoders import fastest_precision
 
         precision = fastest_precision()
     if name == _spectral.NAME:

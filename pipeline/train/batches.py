@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulate import SKY, random_signal, sibling, simulate_cutouts, vary
-from pipeline.simulate.population import SNR_RANGE
+from pipeline.simulate import SKY, SNR_RANGE, random_signal, sibling, simulate_cutouts, vary
 
 PAIRS_PER_STEP = 256
 """Signals per step. Half of them are siblings of the other half, so that the encoder learns small differences."""

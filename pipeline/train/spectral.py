@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.encoders import spectral
-from pipeline.encoders.backend import keras, save_weights, use_precision
+from pipeline.encoders import keras, save_weights, spectral, use_precision
 from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, PAIRS_PER_STEP, views
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Ascending, Filterbank, FilterbankWriter, open_filterbank, write_filterbank
-from pipeline.filterbank.fetched import Held
+from pipeline.filterbank.fetched import DecodedSamples
 from pipeline.flatten import coarse_channel as baseline_module
 from pipeline.flatten.coarse_channel import flatten
 from pipeline.flatten.noise import nominal_noise_spectra
@@ -324,7 +324,7 @@ def test_as_much_noise_is_kept_as_was_asked_for() -> None:
     kept = seen = 0
     for _ in range(40):
         power = rng.standard_gamma(n, (16, like.nchans), dtype=np.float32) * band
-        found = scan_channel(Ascending(Held(power, 0, 0), like, Path("noise")), tiling, 0, 0, config, [])
+        found = scan_channel(Ascending(DecodedSamples(power, 0, 0), like, Path("noise")), tiling, 0, 0, config, [])
         kept, seen = kept + len(found.windows["number"]), seen + int(found.exposure["windows_searched"][0])
     assert seen > 160_000
     assert kept == pytest.approx(config.false_alarm * seen, abs=4 * (config.false_alarm * seen) ** 0.5)
