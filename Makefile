@@ -10,7 +10,7 @@ ENCODER   ?=
 DEMO      ?= demo
 JOBS      ?= logical
 
-# The first Python that fits. Each is run: a name may be on the PATH and yet not work, or come without venv.
+# The first Python that fits. Each candidate is run, because a Python on the PATH may not work, or may lack venv.
 FITS    = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3 python; do \
 	$$one -c "$(FITS)" >/dev/null 2>&1 && { echo $$one; break; }; done)
@@ -23,12 +23,12 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 	$(if $(CLUSTER_CONFIG),--cluster-config "$(CLUSTER_CONFIG)") \
 	$(if $(TLS),--tls-ca "$(TLS)/ca.pem" --tls-cert "$(TLS)/cert.pem" --tls-key "$(TLS)/key.pem")
 
-# Instruction sets of OpenVINO and of compiled loops, held down to what every supported processor has. Loops compiled so
-# are kept in a folder of their own.
+# Limits OpenVINO and compiled loops to AVX2, which every supported processor has. These loops have a cache folder of
+# their own.
 AS_AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-avx2
 OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 
-# Tests run side by side, a file at a time in one process, so that its fixtures are made once. Eight processes at most.
+# Tests run in parallel, in at most eight processes. All tests of a file run in one process and share their fixtures.
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -81,23 +81,23 @@ train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (o
 status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
 
-test: check  ## Check style, types and layers, then run the tests (JOBS=n side by side; ten minutes on two cores)
+test: check  ## Check style, types and layers, then run the tests (JOBS=n processes; ten minutes on two cores)
 	$(PYTEST) -m "not slow and not cluster"
-	@echo "once more, what depends on the processor, as on one that has AVX2 and no more: $(AS_AVX2)"
+	@echo "the tests that depend on the processor, once more with AVX2 only: $(AS_AVX2)"
 	$(AS_AVX2) $(PYTEST) -m processor -o timeout=600 $(OF_PROCESSOR)
 
-check: setup  ## Style, types and import layers only
+check: setup  ## Check style, types and import layers only
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-slow: setup  ## The tests that take minutes each
+test-slow: setup  ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -q -m slow
 
-soak: setup  ## Kill every process fifty times and a run at every write; the result goes to soak.md (some hours)
+soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours)
 	$(BIN)/python -m tests.cluster.soak
 
-test-cluster: setup  ## The tests with real schedulers, ssh, SLURM and kills (what is missing is skipped, and said)
+test-cluster: setup  ## Run the tests with real schedulers, ssh, SLURM and kills (skips tests whose tools are missing, and names them)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,test-cluster]'
 	$(BIN)/python -m pytest -q -m "not slow" tests/cluster
 

@@ -83,7 +83,7 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
 def _place(given: dict[str, Any]) -> dict[str, Any]:
     """Return the keys of ``[run]`` that the flags set; refuse flags that name more than one place.
 
-    ``--workers`` means a local cluster. So it overrides another place in the user's settings, as ``--cluster`` does.
+    ``--workers`` implies ``--cluster local``.
     """
     workers, cluster, scheduler = given.get("workers"), given["cluster"], given["scheduler"]
     places = {"--serial": given.get("serial"), "--workers": workers and cluster != "local", "--scheduler": scheduler,

@@ -1,7 +1,6 @@
 """Prepare a worker when it starts: ``dask worker … --preload pipeline.execute.preload_worker``.
 
-The imports of this module register the HDF5 plugins. They also turn off the file locks of HDF5, which network file
-systems often lack.
+The imports of this module register the HDF5 plugins.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ _THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREA
             "ZARR_THREADING__MAX_WORKERS", "ZARR_ASYNC__CONCURRENCY")
 """Variables that limit the threads of a library. Dask itself limits only those of OpenMP and BLAS.
 
-Without a limit, these libraries use every core. Zarr starts many more threads than there are cores, and they wait for
-one another: with two workers on two cores, a third of the time of a commit."""
+Without a limit, these libraries use every core. Zarr starts many more threads than there are cores, and its threads
+wait for one another. With two workers on two cores, this took a third of the time of a commit."""
 
 
 def dask_setup(worker: Any) -> None:

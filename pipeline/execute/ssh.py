@@ -12,7 +12,7 @@ from pipeline.execute.cluster_file import read_cluster_file
 from pipeline.execute.security import check_hosts, has_certificates
 
 MAX_IDLE_TIME = "1 hour"
-"""A scheduler without a task for this time ends, and its workers end with it: the run that started it has died."""
+"""A scheduler that has no task for this time ends, and so do its workers. This happens if the run has died."""
 
 _KEYS = {"scheduler": str, "workers": list, "gpu_workers": list, "connect_options": dict, "worker_options": dict,
          "scheduler_options": dict, "remote_python": str}
