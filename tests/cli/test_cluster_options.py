@@ -1,4 +1,4 @@
-"""Where a run is told to take place, and what of the user's own file that beats."""
+"""The options that say where a run takes place, and the settings of the user that they override."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conftest import UserSays
 
 
 def run_config(corpus: Path, *flags: str) -> RunConfig:
-    """Run a command with these flags on a corpus; return what becomes of ``[run]``."""
+    """Run a command with these flags on a corpus; return the resulting ``[run]``."""
     got: list[Any] = []
 
     @click.command()

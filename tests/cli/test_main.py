@@ -1,4 +1,4 @@
-"""What all commands share: help, exit codes, where things are written, and what is loaded for it."""
+"""Properties of all commands: help, exit codes, output streams, and the modules that they load."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_the_version_is_that_of_the_package(lookalike: Lookalike) -> None:
 
 
 def loaded_by(*command_lines: list[str]) -> set[str]:
-    """Top-level modules in memory after some command lines, in a fresh interpreter."""
+    """Return the top-level modules that some command lines load in a new interpreter."""
     script = """
 import json, sys
 from pipeline.cli import main

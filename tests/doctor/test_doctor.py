@@ -1,4 +1,4 @@
-"""Doctor: on real workers, some of which have something wrong with them."""
+"""``doctor`` with real workers, some of which have a fault."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def named(found: Diagnosis, name: str, where: str = "") -> list[Check]:
 
 
 def wrong(found: Diagnosis) -> set[tuple[str, str, str]]:
-    """What is not well, but for what is so by the circumstance that others change the package, or share the machine."""
-    circumstance = {"restart", "threads", "disk", "scratch", "open files", "numba cache", "libgomp", "memory"}
+    """Return the checks that are not ok, except those that depend on the load and the state of this machine."""
+    of_this_machine = {"restart", "threads", "disk", "scratch", "open files", "numba cache", "libgomp", "memory"}
     return {(check.where, check.name, check.status) for check in found.checks
-            if check.status != "ok" and check.name not in circumstance}
+            if check.status != "ok" and check.name not in of_this_machine}
 
 
 def first(client: Any) -> str:
@@ -48,7 +48,7 @@ def first(client: Any) -> str:
 
 @contextmanager
 def on_worker(client: Any, address: str, patch: Callable[[], None]) -> Iterator[None]:
-    """Change something in one worker; what ``patch`` sets in :mod:`pipeline.doctor.facts` is taken back."""
+    """Run ``patch`` in one worker. After the block, reload :mod:`pipeline.doctor.facts` there, which undoes it."""
     client.run(patch, workers=[address])
     try:
         yield
