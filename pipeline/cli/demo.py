@@ -16,9 +16,9 @@ import click
 from pipeline.cli.grouped import command
 from pipeline.cli.ingest import summary
 from pipeline.cli.output import name_unwritable, put
-from pipeline.cli.progress import duration
 from pipeline.cli.report import run_with_progress
 from pipeline.cli.search import table
+from pipeline.support.progress_line import duration
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import click
 
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option, run_options
-from pipeline.cli.progress import duration
 from pipeline.cli.report import file_lines, outcome_counts, print_and_exit, run_with_progress
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason
+from pipeline.support.progress_line import duration
 from pipeline.support.text import counted
 
 if TYPE_CHECKING:

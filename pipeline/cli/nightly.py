@@ -15,7 +15,7 @@ from pipeline.cli.cluster_options import place_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, embed_on_option, json_option
 from pipeline.cli.output import put, put_json
-from pipeline.cli.progress import Show
+from pipeline.support.progress_line import Show
 from pipeline.support.text import shown
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def nightly(
     config = Config.load(corpus, {"run": {**place, "embed_on": embed_on}})
     with closing(Show()) as progress:
         report = run_nightly(data, corpus, report_dir=report_dir, min_age_s=min_age, retry=retry, config=config,
-                             listener=progress)
+                             progress=progress)
     if as_json:
         put_json(report.to_json())
     else:

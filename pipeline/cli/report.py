@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pipeline.cli.output import put, put_json
-from pipeline.cli.progress import Show
+from pipeline.support.progress_line import Show
 from pipeline.support.text import shown
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def run_with_progress(run: Callable[..., RunReport]) -> RunReport:
-    """Call ``run`` with a ``listener`` that shows its progress; return its report."""
+    """Call ``run`` with a ``progress`` that shows how far it is; return its report."""
     with closing(Show()) as progress:
-        return run(listener=progress)
+        return run(progress=progress)
 
 
 def print_and_exit(report: RunReport, summary: Callable[[RunReport], list[str]], as_json: bool) -> None:

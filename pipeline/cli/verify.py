@@ -14,7 +14,7 @@ from pipeline.cli.cluster_options import place_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
-from pipeline.cli.progress import Show, duration
+from pipeline.support.progress_line import Show, duration
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def verify(corpus: Path, repair: bool, sample: float, place: Mapping[str, Any], 
 
     run = Config.of_user().override({"run": place}).run if repair else None
     with closing(Show()) as progress:
-        found = run_verify(corpus, sample=sample, repair=repair, run=run, listener=progress)
+        found = run_verify(corpus, sample=sample, repair=repair, run=run, progress=progress)
     if as_json:
         put_json(found.to_json())
     else:

@@ -55,9 +55,9 @@ from pipeline.tasks import Probed
 
 logger = logging.getLogger(__name__)
 
-ORDER = ("projection", "orphan", "source", "vectors", "segment")
+REPAIR_ORDER = ("projection", "orphan", "source", "vectors", "segment")
 """Kinds of objects in the order of repair: each is rebuilt from the kinds before it."""
-HEAD = frozenset({"folder", "pointer", "manifest", "identity", "config"})
+HEAD_KINDS = frozenset({"folder", "pointer", "manifest", "identity", "config"})
 """Kinds without which nothing else can be read."""
 
 Key = tuple[str, str]
@@ -87,7 +87,7 @@ def repair_corpus(
         head, notes = _mend_head(root)
         found = survey_corpus(root, sample, day, tracker)
         left = found.damages
-        if not any(one.kind in HEAD for one in left):
+        if not any(one.kind in HEAD_KINDS for one in left):
             config = replace(Config.of_corpus(root), run=run)
             store.require_identity(config.identity())
             store.clean_staging()
@@ -146,7 +146,7 @@ class _Repair:
         links = [one for one in damages if one.kind == "link" and os.path.lexists(one.path)]  # the user removes these
         todo: set[Key] = {(one.kind, one.id) for one in damages}
         before = {item.id for item in items_of(self._root, self._store.manifest())}
-        for kind in ORDER:
+        for kind in REPAIR_ORDER:
             if kind == "vectors":  # rebuilt windows may differ in their stored bytes: their vectors no longer fit
                 todo |= self._vectors_of({source_id for one, source_id in todo if one == "source"})
             of_kind = sorted(key for key in todo if key[0] == kind)

@@ -11,7 +11,7 @@ from pipeline.config import Config, RunConfig, require_no_run
 from pipeline.errors import ConfigError, CorpusNotFound
 from pipeline.integrity.repair import repair_corpus
 from pipeline.integrity.survey import Verification, survey_corpus
-from pipeline.run import Listener, Tracker
+from pipeline.run import ProgressChoice, Tracker, showing
 from pipeline.store.layout import CURRENT, IDENTITY, MANIFESTS
 
 
@@ -24,7 +24,7 @@ def verify(
     repair: bool = False,
     run: RunConfig | None = None,
     serial: bool = False,
-    listener: Listener | None = None,
+    progress: ProgressChoice = None,
 ) -> Verification:
     """Read a corpus and compare every object with its digest; rebuild what is damaged if asked.
 
@@ -45,8 +45,9 @@ def verify(
         Where objects are rebuilt. Default: the user's settings.
     serial : bool
         Rebuild in this process: sets ``run.serial``.
-    listener : callable, optional
-        Called with :class:`Progress` snapshots.
+    progress : bool or callable, optional
+        True shows progress on standard error, False does not. By default it is shown in a notebook only. A callable is
+        called with :class:`Progress` snapshots.
 
     Returns
     -------
@@ -70,8 +71,9 @@ def verify(
         raise CorpusNotFound(f"{root}: there is no corpus here; make one with: lookalike ingest DATA --corpus {root}")
     require_no_run(root)
     day = datetime.date.today().toordinal() if day is None else day
-    tracker = Tracker(listener)
-    if not repair:
-        return survey_corpus(root, sample, day, tracker)
-    run = run or Config.of_user().run
-    return repair_corpus(root, client, sample, day, replace(run, serial=True) if serial else run, tracker)
+    with showing(progress) as listener:
+        tracker = Tracker(listener)
+        if not repair:
+            return survey_corpus(root, sample, day, tracker)
+        run = run or Config.of_user().run
+        return repair_corpus(root, client, sample, day, replace(run, serial=True) if serial else run, tracker)

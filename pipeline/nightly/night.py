@@ -35,6 +35,7 @@ from pipeline.nightly.report import (
 from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
 from pipeline.run import (
     Listener,
+    ProgressChoice,
     RunReport,
     index,
     ingest_files,
@@ -42,6 +43,7 @@ from pipeline.run import (
     manifest_if_any,
     plan_segments,
     select_files,
+    showing,
     with_serial,
 )
 from pipeline.search import OpenCorpus
@@ -49,7 +51,7 @@ from pipeline.store import CorpusStore, Lease
 
 MIN_AGE_S = 600.0
 """A file that has changed less than this many seconds ago may still be written."""
-NIGHT = ".lock"
+LOCK_FOLDER = ".lock"
 """Folder of the lease of a night, in the folder of the reports."""
 
 logger = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ def nightly(
     retry: bool = False,
     config: Config | None = None,
     serial: bool = False,
-    listener: Listener | None = None,
+    progress: ProgressChoice = None,
 ) -> NightReport:
     """Ingest new files, index them, verify a sample of the corpus, and report on that and on novel windows.
 
@@ -88,8 +90,9 @@ def nightly(
         Default: the corpus' own ``corpus.toml`` and the user's settings, else the defaults.
     serial : bool
         Run every task in this process, with the same results: sets ``config.run.serial``.
-    listener : callable, optional
-        Called with :class:`Progress` snapshots.
+    progress : bool or callable, optional
+        True shows progress on standard error, False does not. By default it is shown in a notebook only. A callable is
+        called with :class:`Progress` snapshots.
 
     Returns
     -------
@@ -106,12 +109,13 @@ def nightly(
     root = Path(corpus).absolute()
     folder = Path(f"{root}-reports") if report_dir is None else Path(report_dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease.acquire(folder / NIGHT)
+    lease = Lease.acquire(folder / LOCK_FOLDER)
     try:
         config = with_serial(config or Config.load(root), serial)
         rules = NightRules(time.time(), min_age_s, config.nightly.tries, retry)
         data = tuple(str(Path(path).absolute()) for path in paths)
-        return _Night(root, folder, data, config, rules).run(client, listener)
+        with showing(progress) as listener:
+            return _Night(root, folder, data, config, rules).run(client, listener)
     finally:
         lease.release()
 
@@ -149,7 +153,7 @@ class _Night:
                 index(root, client, config=config)
         if config.nightly.verify:
             with self._step("verify"):
-                verified = verify(root, sample=config.nightly.verify, listener=listener)
+                verified = verify(root, sample=config.nightly.verify, progress=listener or False)
         after = CorpusStore.open(root).manifest()
         tonight = after.sources.keys() - reported
         if tonight:

@@ -19,7 +19,7 @@ from pipeline.store import mending
 from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 
-REPORTED = "reported.json"
+REPORTED_FILE = "reported.json"
 """File that lists the sources that have been in a report. All others are tonight's."""
 
 
@@ -156,7 +156,7 @@ class NightReport:
 def read_reported(folder: Path) -> set[str] | None:
     """Return the ids of sources that have been in a report; None before the first report."""
     try:
-        return set(json.loads((folder / REPORTED).read_bytes()))
+        return set(json.loads((folder / REPORTED_FILE).read_bytes()))
     except FileNotFoundError:
         return None
 
@@ -164,7 +164,7 @@ def read_reported(folder: Path) -> set[str] | None:
 def write_reported(folder: Path, source_ids: Sequence[str]) -> None:
     """Note which sources have been in a report."""
     make_folder(folder)
-    write_atomic(folder / REPORTED, json.dumps(sorted(source_ids)).encode())
+    write_atomic(folder / REPORTED_FILE, json.dumps(sorted(source_ids)).encode())
 
 
 def free_name(folder: Path, began: datetime) -> str:

@@ -20,7 +20,7 @@ from pipeline.run.driver import Driver
 from pipeline.run.failures import disk_errors
 from pipeline.run.plan import slices_of
 from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
-from pipeline.run.progress import Listener, RunReport, Tracker
+from pipeline.run.progress import ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore, freeze_projection, is_fitted
 
 
@@ -34,7 +34,7 @@ def embed(
     config: Config | None = None,
     serial: bool = False,
     dry_run: bool = False,
-    listener: Listener | None = None,
+    progress: ProgressChoice = None,
 ) -> RunReport:
     """Make vectors of an encoder for every source of a corpus that has none, from the stored windows alone.
 
@@ -61,8 +61,9 @@ def embed(
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
         Tell which sources have no vectors; write nothing.
-    listener : callable, optional
-        Called with :class:`Progress` snapshots.
+    progress : bool or callable, optional
+        True shows progress on standard error, False does not. By default it is shown in a notebook only. A callable is
+        called with :class:`Progress` snapshots.
 
     Returns
     -------
@@ -89,14 +90,15 @@ def embed(
     store.require_identity(config.identity())
     chosen = settled(_chosen(config.encoder, encoder, weights, precision))
     spec = spec_of(root, chosen, config, computes_here=runs_on_this_machine(config.run, client))
-    tracker = Tracker(listener)
     made: Collection[SourceReport] = ()
-    if not dry_run:
-        with disk_errors(root), engine_for(config.run, client) as engine, writing(store, engine):
-            require_same_encoder(store, spec)
-            note_encoder(store, spec, chosen)
-            made = embed_stored(engine, store, chosen, config, tracker)
-            spec = spec_of(root, chosen, config)  # its projection may be fitted by now
+    with showing(progress) as listener:
+        tracker = Tracker(listener)
+        if not dry_run:
+            with disk_errors(root), engine_for(config.run, client) as engine, writing(store, engine):
+                require_same_encoder(store, spec)
+                note_encoder(store, spec, chosen)
+                made = embed_stored(engine, store, chosen, config, tracker)
+                spec = spec_of(root, chosen, config)  # its projection may be fitted by now
     key = "" if spec is None else spec.key
     reports = (*_others(store.manifest(), spec, made), *made)
     return RunReport(reports, time.perf_counter() - began, tracker.tasks, dry_run, key)

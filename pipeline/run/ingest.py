@@ -34,7 +34,7 @@ from pipeline.run.preconditions import (
     writing,
 )
 from pipeline.run.probing import Probes, probe_files, require_filterbank, warn_of_coarse_channels
-from pipeline.run.progress import Listener, RunReport, Tracker
+from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
 
 
@@ -46,7 +46,7 @@ def ingest(
     config: Config | None = None,
     serial: bool = False,
     dry_run: bool = False,
-    listener: Listener | None = None,
+    progress: ProgressChoice = None,
 ) -> RunReport:
     """Read filterbank files and add what they hold to a corpus.
 
@@ -64,8 +64,9 @@ def ingest(
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
         Find and probe files only; write nothing.
-    listener : callable, optional
-        Called with :class:`Progress` snapshots.
+    progress : bool or callable, optional
+        True shows progress on standard error, False does not. By default it is shown in a notebook only. A callable is
+        called with :class:`Progress` snapshots.
 
     Returns
     -------
@@ -87,8 +88,9 @@ def ingest(
         The corpus' disk or the cluster failed. What is committed stays; run again to go on.
     """
     config = config or Config.load(Path(corpus).absolute())
-    return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
-                        listener=listener)
+    with showing(progress) as listener:
+        return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
+                            listener=listener)
 
 
 def ingest_files(
@@ -109,7 +111,9 @@ def ingest_files(
         The files; its reports become part of the run's report.
     retry : bool
         Try every file again that failed before. By default, only files whose reason may heal are tried again.
-    corpus, client, config, dry_run, listener
+    listener : callable, optional
+        Called with :class:`Progress` snapshots.
+    corpus, client, config, dry_run
         See :func:`ingest`, also for returned values and errors.
     """
     began = time.perf_counter()

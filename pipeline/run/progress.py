@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.model import SourceReport, Timing
+from pipeline.support.progress_line import Show, is_notebook
 from pipeline.tasks import PartReport
 
 
@@ -44,6 +46,27 @@ class Progress:
 
 
 Listener = Callable[[Progress], None]
+ProgressChoice = bool | Listener | None
+"""How a run shows its progress: see :func:`showing`."""
+
+
+@contextmanager
+def showing(progress: ProgressChoice) -> Iterator[Listener | None]:
+    """Give the listener that a user has chosen for a run.
+
+    Parameters
+    ----------
+    progress : bool or callable, optional
+        True shows progress on standard error, False shows none. None, the default, shows it in a notebook only. A
+        callable is called with :class:`Progress` snapshots.
+    """
+    if progress is None:
+        progress = is_notebook()
+    if isinstance(progress, bool):
+        with closing(Show()) if progress else nullcontext() as show:
+            yield show
+    else:
+        yield progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ work on dead vectors.
 
 
 def is_worn(segment: SegmentEntry) -> bool:
-    """Return True if so many vectors of a segment are dead that it must be rebuilt."""
+    """Return True if a segment must be rebuilt because too large a share of its vectors is dead."""
     return segment.count - segment.live_count >= MAX_DEAD_SHARE * segment.count
 
 

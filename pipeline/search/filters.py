@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -43,8 +43,12 @@ class Filters:
     """Windows that begin at this MJD (UTC) or later."""
     before_mjd: float | None = None
     """Windows that begin before this MJD (UTC)."""
+    _given_values: tuple[tuple[str, tuple[Any, ...]], ...] = field(init=False, repr=False, compare=False)
+    """Name and values of each given condition. They are looked up once, for filters are asked about every source."""
 
     def __post_init__(self) -> None:
+        every = ((name, _tuple_of(getattr(self, name))) for name in FILTERS)
+        object.__setattr__(self, "_given_values", tuple((name, values) for name, values in every if values))
         for row, value in self._values():
             if fault := row.kind.fault_of(value):
                 raise ParameterError(f"{_shown(row, value).rstrip()}{fault}")
@@ -53,7 +57,7 @@ class Filters:
                                  f"{self.after_mjd} and {self.before_mjd}")
 
     def __bool__(self) -> bool:
-        return bool(self._values())
+        return bool(self._given_values)
 
     def describe(self) -> str:
         """Return the given conditions as text for the message of a :class:`ParameterError`."""
@@ -130,13 +134,18 @@ class Filters:
 
     def _given(self) -> list[tuple[Filter, tuple[Any, ...]]]:
         """Return the rows of the given filters, each with its values."""
-        every = ((FILTERS[field.name], getattr(self, field.name)) for field in fields(self))
-        values = ((row, value if row.is_list else () if value is None else (value,)) for row, value in every)
-        return [(row, tuple(value)) for row, value in values if value]
+        return [(FILTERS[name], values) for name, values in self._given_values]
 
     def _values(self) -> list[tuple[Filter, Any]]:
         """Return each value with the row of its filter."""
         return [(row, value) for row, values in self._given() for value in values]
+
+
+def _tuple_of(value: Any) -> tuple[Any, ...]:
+    """Return the values of a field: none for None, several for a tuple or list, else one."""
+    if isinstance(value, tuple | list):
+        return tuple(value)
+    return () if value is None else (value,)
 
 
 def _shown(row: Filter, value: Any) -> str:

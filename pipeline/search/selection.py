@@ -76,7 +76,7 @@ class Selection:
             source_id: entry.vectors[encoder_key]
             for source_id, entry in sorted(manifest.sources.items())
             if entry.resolution in resolutions and entry.vectors.get(encoder_key)
-            and filters.accept_source(source_id, entry)
+            and (not filters or filters.accept_source(source_id, entry))
         }
         if filters and not counts:
             raise ParameterError(f"no source with vectors of {encoder_key} and resolution "
@@ -111,6 +111,8 @@ class Selection:
     @cached_property
     def _accepts_all(self) -> Mask:
         """(sources,) True where the filters accept every window of a source."""
+        if not self.filters:
+            return np.ones(len(self.source_ids), np.bool_)
         sources = self.corpus.manifest.sources
         return np.array([self.filters.accept_all_windows(sources[source_id].header)
                          for source_id in self.source_ids], np.bool_)

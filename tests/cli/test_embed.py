@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import pipeline.run
-from pipeline.cli import progress
 from pipeline.config import Config, RunConfig
 from pipeline.errors import Reason
 from pipeline.model import SourceReport, Timing
 from pipeline.run import RunReport
+from pipeline.support import progress_line as progress
 from tests.cli.conftest import Lookalike
 from tests.run import fake
 
@@ -103,7 +103,7 @@ def test_every_flag_arrives(lookalike: Lookalike, tmp_path: Path, monkeypatch: p
               "gpu", "--dry-run", "--precision", "bfloat16")
     lookalike("embed", "--scheduler", "tcp://head:8786")
     lookalike("embed", "--serial")
-    assert all(isinstance(call.pop("listener"), progress.Show) for call in calls)
+    assert all(isinstance(call.pop("progress"), progress.Show) for call in calls)
     plain = {"corpus": Path("corpus"), "encoder": None, "weights": "", "precision": None, "config": Config(),
              "dry_run": False}
     assert calls == [

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 import pipeline.run
-from pipeline.cli import progress
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig, RunConfig, ScanConfig
 from pipeline.errors import Reason
 from pipeline.model import SourceReport, Timing
 from pipeline.run import RunReport
+from pipeline.support import progress_line as progress
 from tests.cli.conftest import Lookalike, Ran, on_a_terminal
 from tests.run.small import COARSE, write_scan
 
@@ -151,7 +151,7 @@ def test_defaults(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     call = called_with(lookalike, monkeypatch, "a", "b.h5")
-    assert isinstance(call.pop("listener"), progress.Show)
+    assert isinstance(call.pop("progress"), progress.Show)
     assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(),
                     "dry_run": False}
 

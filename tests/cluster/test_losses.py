@@ -149,7 +149,7 @@ def test_a_worker_of_a_runs_own_cluster_that_stops_is_replaced(
             stopped[0].suspend()
 
     with preloaded(slowly(tmp_path, 0.3)):
-        report = ingest([data], tmp_path / "corpus", config=config(), listener=stop)
+        report = ingest([data], tmp_path / "corpus", config=config(), progress=stop)
     assert stopped
     assert are_gone(set(stopped))
     assert [(r.status, r.message) for r in report.reports] == [("done", "")] * 3

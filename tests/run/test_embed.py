@@ -97,7 +97,7 @@ def test_tasks_are_bounded_and_ask_for_a_gpu_where_there_is_one(root: Path, monk
 
 def test_progress_counts_sources_and_windows(root: Path) -> None:
     told: list[run.Progress] = []
-    report = embed(root, encoder="fake", serial=True, listener=told.append)
+    report = embed(root, encoder="fake", serial=True, progress=told.append)
     assert {p.stage for p in told} == {"embed"}
     assert (told[-1].done, told[-1].files_done, told[-1].files) == ((6, 6), 6, 6)
     assert told[-1].windows_embedded == report.windows_embedded
@@ -282,7 +282,7 @@ def test_an_ingest_killed_between_windows_and_vectors_scans_nothing_again(
         ingest([data], tmp_path / "new", config=config(), serial=True)
     assert manifest(tmp_path / "new").sources == {}
     monkeypatch.setattr(tasks, "embed_parts", really)
-    report = ingest([data], tmp_path / "new", serial=True, listener=told.append)
+    report = ingest([data], tmp_path / "new", serial=True, progress=told.append)
     scanned = [name for name, r in by_name(report).items() if r.windows_seen]
     assert len(scanned) == 1, "the other was scanned by the first run"
     assert {r.status for r in report.reports} == {"done"}

@@ -64,7 +64,7 @@ def test_killed_workers_are_survived(
     monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)
     killer = Killer(seed=1)
     with preloaded(slowly(tmp_path, 0.1)):
-        report = ingest([good], tmp_path / "corpus", config=config(), listener=killer)
+        report = ingest([good], tmp_path / "corpus", config=config(), progress=killer)
     assert killer.killed == 3
     assert [r.status for r in report.reports] == ["done"] * 6
     assert_same_corpus(tmp_path / "corpus", undisturbed)
@@ -115,7 +115,7 @@ def test_a_gpu_worker_embeds_and_where_it_vanishes_the_run_stops_and_the_next_go
                 worker.kill()
 
         with pytest.raises(RunError, match="for 1 s no worker could run what is left to do"):
-            ingest([good], root, client, config=config(embed_on="gpu", resource_wait_s=1.0), listener=vanish)
+            ingest([good], root, client, config=config(embed_on="gpu", resource_wait_s=1.0), progress=vanish)
     assert not list((root / "staging").iterdir())
     client.run(count_embeds, "")
     report = ingest([good], root, client, config=config())

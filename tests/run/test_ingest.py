@@ -323,7 +323,7 @@ def test_progress_grows_to_the_end(good: Path, tmp_path: Path, monkeypatch: pyte
 
     told: list[Progress] = []
     monkeypatch.setattr(progress.time, "perf_counter", iter(np.arange(1e6)).__next__)  # every snapshot is due
-    report = ingest([good], tmp_path / "corpus", config=config(), serial=True, listener=told.append)
+    report = ingest([good], tmp_path / "corpus", config=config(), serial=True, progress=told.append)
     assert [p.stage for p in told if p.stage == "probe"]
     assert (told[-1].stage, told[-1].done, told[-1].files_done) == ("scan", (12, 12), 6)
     seen = [p.windows_seen for p in told]

@@ -44,7 +44,7 @@ def test_an_encoder_with_a_projection_is_fitted_after_the_first_scan_and_never_a
     client.run(fake.register)
     told: list[run.Progress] = []
     root = tmp_path / "corpus"
-    report = ingest([data], root, client, config=WITH_PROJECTION, serial=where == "serial", listener=told.append)
+    report = ingest([data], root, client, config=WITH_PROJECTION, serial=where == "serial", progress=told.append)
     assert list(dict.fromkeys(p.stage for p in told)) == ["probe", "scan", "fit", "embed"]
     assert [(r.status, r.windows_seen, r.windows_embedded) for r in report.reports] == [("done", 64, 64)] * 2
     assert report.tasks == 1 + 2 * 2 + 1 + 2 * 2

@@ -1,4 +1,4 @@
-"""Show progress on standard error: one line that is rewritten on a terminal, a new line at intervals elsewhere."""
+"""Show progress on standard error: one line that is rewritten on a terminal or in a notebook, else a line at times."""
 
 from __future__ import annotations
 
@@ -6,39 +6,92 @@ import contextlib
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pipeline.run import Progress
+from typing import Protocol
 
 LINE_INTERVAL_S = 30.0
 """Least time between two lines where standard error is not a terminal."""
 CLEAR = "\r\x1b[K"
-"""Return to the start of the line and erase it."""
+"""Return to the start of the line and erase it, on a terminal."""
+NOTEBOOK_COLUMNS = 80
+"""Width of the line in a notebook, in characters."""
 BAR_WIDTH = 12
 """Characters of the progress bar."""
 
 
+class Snapshot(Protocol):
+    """Part of :class:`pipeline.run.Progress` that is shown."""
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage."""
+
+    @property
+    def files(self) -> int:
+        """Number of files, sources or objects."""
+
+    @property
+    def files_done(self) -> int:
+        """Number of these that are done."""
+
+    @property
+    def windows_seen(self) -> int:
+        """Number of windows searched for signals."""
+
+    @property
+    def windows_kept(self) -> int:
+        """Number of windows kept."""
+
+    @property
+    def windows_embedded(self) -> int:
+        """Number of vectors made."""
+
+    @property
+    def bytes_decoded(self) -> int:
+        """Number of bytes read."""
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the stage began."""
+
+    @property
+    def left_s(self) -> float | None:
+        """Estimated seconds left in the stage; None if unknown."""
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Finished and total number of steps in the stage."""
+
+
+def is_notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return hasattr(shell, "kernel")
+
+
 class Show:
-    """A listener for :func:`pipeline.run.ingest`, ``embed`` and ``verify``."""
+    """Shows the progress of a run. Give it to a run as ``progress``."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
+        # a notebook returns to the start of a line, but cannot erase it
+        self._clear = CLEAR if self._is_terminal else f"\r{' ' * (NOTEBOOK_COLUMNS - 1)}\r" if is_notebook() else ""
         self._last = time.monotonic()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Snapshot) -> None:
         """Show one snapshot."""
-        if self._is_terminal:
+        if self._clear:
             # cut to the width of the terminal: a line that wraps could not be rewritten
-            self._write(CLEAR + f"{_bar(progress)} {_line(progress)}"[: _columns() - 1])
+            columns = _columns() if self._is_terminal else NOTEBOOK_COLUMNS
+            self._write(self._clear + f"{_bar(progress)} {_line(progress)}"[: columns - 1])
         elif time.monotonic() - self._last >= LINE_INTERVAL_S:
             self._last = time.monotonic()
             self._write(f"{progress.stage}: {_line(progress)}\n")
 
     def close(self) -> None:
-        """Erase the progress line from the terminal."""
-        if self._is_terminal:
-            self._write(CLEAR)
+        """Erase the progress line from the terminal or the notebook."""
+        if self._clear:
+            self._write(self._clear)
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):  # the terminal is closed; the run continues
@@ -53,13 +106,13 @@ def _columns() -> int:
         return 80
 
 
-def _bar(progress: Progress) -> str:
+def _bar(progress: Snapshot) -> str:
     done, total = progress.done
     filled = BAR_WIDTH * done // total if total else 0
     return f"{progress.stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"
 
 
-def _line(progress: Progress) -> str:
+def _line(progress: Snapshot) -> str:
     seconds, stage = max(progress.elapsed_s, 1e-9), progress.stage
     things = {"fit": "sources", "embed": "sources", "verify": "objects", "repair": "objects"}.get(stage, "files")
     parts = [f"{progress.files_done:,}/{progress.files:,} {things}"]

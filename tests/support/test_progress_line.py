@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.cli import progress
-from pipeline.cli.progress import CLEAR, Show, duration
 from pipeline.run import Progress
+from pipeline.support import progress_line as progress
+from pipeline.support.progress_line import CLEAR, Show, duration
 from tests.cli.conftest import on_a_terminal
 
 SCAN = Progress(stage="scan", files=9400, files_done=1234, parts=188_000, parts_done=47_000, windows_seen=3_000_000_000,
