@@ -1,4 +1,4 @@
-"""``lookalike warm-up``. The graph, which takes long to compile, is left to `make setup`."""
+"""``lookalike warm-up``. The tests do not compile the graph code, which takes long; `make setup` does."""
 
 from __future__ import annotations
 
