@@ -17,9 +17,8 @@ MEDIAN_BLOCKS = 33
 wide (4,096 channels, 11 kHz at 2.79 Hz) stays in the data. Where the band slopes, part of it stays. The band itself
 must be smooth over the width of the running median."""
 MIN_MEDIANS = 64
-"""Minimum number of running-median widths in a coarse channel. The band shape of a narrow coarse channel is narrow,
-too, so the running median must be narrower. The widest signal that stays in the data is then narrower by the same
-factor."""
+"""Minimum width of a coarse channel, in widths of the running median. In a narrow coarse channel, the band changes over
+fewer channels. So the running median must be narrower there, and signals must be narrower to stay in the data."""
 MIN_SHAPE_BLOCKS = 8
 """Minimum number of blocks in a piece of a band without coarse channels. A shorter piece is taken to be flat."""
 
@@ -39,7 +38,7 @@ def median_size(coarse_width: int | None) -> tuple[int, int]:
 
 
 def median_over_mean(shape: float) -> np.float64:
-    """Return the median of noise that has a mean of 1 and a Gamma distribution with parameter ``shape``."""
+    """Return the ratio of median to mean of noise that has a Gamma distribution with parameter ``shape``."""
     return np.float64(gammaincinv(shape, 0.5) / shape)
 
 
@@ -63,8 +62,8 @@ def row_medians(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
 class BandShape:
     """The smooth band under a time-averaged spectrum, which is added in pieces from low frequency.
 
-    The band is known some channels behind the pieces added so far. What is known never changes, and does not depend on
-    how the spectrum is divided into pieces.
+    The band becomes known with a delay: half a running median later than its spectrum. What is known never changes. It
+    does not depend on how the spectrum is divided into pieces.
 
     Parameters
     ----------
@@ -172,10 +171,23 @@ def band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fill_dead_channels(spectrum: NDArray[np.float32], start: int, last: int) -> int:
-    """Replace dead channels by straight lines between their living neighbours. Return the last channel that is alive.
+    """Replace dead channels by straight lines between the living channels beside them.
 
-    Channels before the first living one get its value. Channels before ``start`` are done already; ``last`` is the last
-    living one among them, or −1.
+    Dead channels before the first living one get its value.
+
+    Parameters
+    ----------
+    spectrum : (channels,) float32
+        Changed in place. Dead channels are 0.
+    start : int
+        First channel that has not been filled by an earlier call.
+    last : int
+        Last living channel before ``start``, or −1.
+
+    Returns
+    -------
+    int
+        Last living channel, or −1.
     """
     for c in range(start, len(spectrum)):
         if spectrum[c] > 0:
@@ -189,16 +201,16 @@ def _fill_dead_channels(spectrum: NDArray[np.float32], start: int, last: int) ->
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _channel_after_middle(block: int, width: int) -> int:
-    """Return the first channel after the middle of the block before ``block``. For block 0, that is before the band."""
+    """Return the first channel after the middle of block ``block`` − 1. For block 0, it is negative."""
     return math.ceil(block * width - (width - (width - 1) / 2))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _interpolate(level: NDArray[np.float32], width: int, start: int, stop: int) -> NDArray[np.float32]:
-    """Interpolate the band of channels [start, stop) from the middles of blocks.
+    """Interpolate the band of channels [start, stop) between the middles of blocks.
 
-    ``level`` has one value before the first block and one after the last, so that channels outside the outermost
-    middles are interpolated too.
+    ``level`` begins with a value before the first block and ends with a value after the last block. So the outermost
+    half blocks can be interpolated, too.
     """
     band = np.empty(stop - start, np.float32)
     offset = width - (width - 1) / 2  # distance of channel 0 from the middle of the block before it

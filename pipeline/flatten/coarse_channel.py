@@ -16,24 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
-from pipeline.flatten.flattened import FlattenedChannel, in_memory_order, is_valid
-from pipeline.flatten.noise import middles_and_squares, noise_spectra_from_square
+from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
+from pipeline.flatten.gains import Rows, estimate_rows
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
 
 MIN_BAND_LEVEL = 0.05
-"""Minimum level of the band relative to its median. Channels below it are masked, because filters removed the sky."""
+"""Minimum level of the band relative to its median. Fainter channels are masked: filters have removed nearly all power
+from the sky there."""
 MIN_SAMPLED_CHANNELS = 32_768
 """Minimum number of channels sampled for the gains of rows. The error of a gain is then 0.008 of a pixel's spread,
 which is far too small to affect any statistic."""
 RUN_CHANNELS = 2048
 """Neighbouring channels in one run of the sample. HDF5 files usually store about this many together."""
-SPREAD_TOLERANCE = 0.01
-"""Maximum relative difference between the header's spread of the noise and the measured one at which the header's is
-used. If the error of the measured spread is larger, the error is the limit. The tolerance must be small: if the true
-spread is 5 % above the assumed one, six times as many false alarms pass."""
-MIN_PIXELS_FOR_NOISE = 4096
-"""Minimum number of valid pixels in a run for measuring the noise in it."""
 
 
 Memory = NDArray[np.float32]
@@ -106,7 +101,8 @@ def _flatten_sampled(
         waiting.append((stop, memory, averaged))
         while waiting and waiting[0][2].stop <= band.n_known:
             stop, memory, averaged = waiting.popleft()
-            yield averaged.start, stop, rows.flatten(averaged, band.between(averaged.start, averaged.stop), min_level)
+            baseline = band.between(averaged.start, averaged.stop)
+            yield averaged.start, stop, _combine(averaged, rows, baseline, min_level)
             spare.append(memory)
 
 
@@ -118,8 +114,8 @@ def _take_memory(spare: list[Memory], size: int) -> Memory:
 def _sampled_runs(channels: int) -> list[tuple[int, int]]:
     """Return the runs [start, stop) of channels to sample, the same from either end of the coarse channel.
 
-    They have :data:`MIN_SAMPLED_CHANNELS` channels or more. The list is empty if that is nearly the whole coarse
-    channel.
+    Together they have at least :data:`MIN_SAMPLED_CHANNELS` channels. If that is most of the coarse channel, the list
+    is empty.
     """
     apart = RUN_CHANNELS * (channels // MIN_SAMPLED_CHANNELS)
     count = channels // max(1, apart)
@@ -160,36 +156,9 @@ class _AveragedPower:
         self.spectrum[max(0, start - self.start) : max(0, stop - self.start)] = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Gains of the rows of a coarse channel, and its noise."""
-
-    gain: NDArray[np.float32]
-    """(spectra,): relative to the median row; 0 if at least half of the row is dead."""
-    noise_spectra: float
-    """N in use."""
-    noise_is_measured: bool
-    """True if the data contradicted the header's N."""
-
-    @property
-    def scale(self) -> NDArray[np.float32]:
-        """(spectra,): 1 / gain; 0 for a dead row."""
-        scale: NDArray[np.float32] = np.divide(
-            np.float32(1), self.gain, out=np.zeros_like(self.gain), where=self.gain > 0)
-        return scale
-
-    def flatten(
-        self, averaged: _AveragedPower, baseline: NDArray[np.float32], min_level: np.float32
-    ) -> FlattenedChannel:
-        """Return a stretch whose band is known as ``baseline``. Channels below ``min_level`` are masked."""
-        channel_scale = _channel_scale(averaged.spectrum, baseline, min_level, averaged.is_unmasked)
-        return FlattenedChannel(averaged.stored, averaged.is_mirrored, self.scale, channel_scale, averaged.is_unmasked,
-                                self.gain, baseline, self.noise_spectra, self.noise_is_measured)
-
-
 def _estimate_from_sample(
     read: Read, spectra: int, runs: list[tuple[int, int]], nominal: float, spare: list[Memory], size: int
-) -> tuple[_Rows, np.float32]:
+) -> tuple[Rows, np.float32]:
     """Read a sample of a coarse channel. Return its row gains and noise, and the minimum level of its band."""
     memory = _take_memory(spare, size)
     sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32)
@@ -197,12 +166,16 @@ def _estimate_from_sample(
         sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = read(start, stop, memory)
     spare.append(memory)
     averaged = _AveragedPower.of(sample, 0, np.ones(spectra, np.float32))
-    rows = _estimate_rows(sample, averaged, _lines_through_blocks(averaged.spectrum), len(runs), nominal)
+    band = _lines_through_blocks(averaged.spectrum)
+    rows = estimate_rows(sample, averaged.spectrum, averaged.is_unmasked, band, len(runs), nominal)
     return rows, _min_level(time_mean(sample, rows.scale)[0])
 
 
 def _lines_through_blocks(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Join the medians of blocks of channels by straight lines, in each run alone; 0 if half of a block is dead."""
+    """Estimate the band in the sample: straight lines through the medians of blocks, in each run separately.
+
+    It is 0 in blocks of which half is dead.
+    """
     medians = row_medians(spectrum.reshape(-1, BLOCK_CHANNELS)).reshape(-1, RUN_CHANNELS // BLOCK_CHANNELS)
     at, middle = np.arange(RUN_CHANNELS), np.arange(BLOCK_CHANNELS // 2, RUN_CHANNELS, BLOCK_CHANNELS)
     i = np.clip((at - BLOCK_CHANNELS // 2) // BLOCK_CHANNELS, 0, RUN_CHANNELS // BLOCK_CHANNELS - 2)
@@ -217,86 +190,28 @@ def _min_level(band: NDArray[np.float32]) -> np.float32:
     return np.float32(MIN_BAND_LEVEL * row_medians(alive[None])[0]) if len(alive) else np.float32(0)
 
 
-def _estimate_rows(
-    sample: NDArray[np.float32], averaged: _AveragedPower, band: NDArray[np.float32], n_runs: int, nominal: float
-) -> _Rows:
-    """Estimate the gain of each row and the noise from runs of channels.
-
-    Both are medians over the runs. So a signal, or a band that falls to nothing, affects only its own run.
-
-    Parameters
-    ----------
-    sample : (spectra, channels) float32
-        Power, ascending.
-    averaged : _AveragedPower
-        The same power, averaged with all gains at 1.
-    band : (channels,) float32
-        First estimate of the band. Power is divided by it, so that the slope of the band does not count as noise.
-    n_runs : int
-        Number of runs in the sample, all of equal length.
-    nominal : float
-        N from the header.
-    """
-    shape = (len(sample), n_runs, sample.shape[1] // n_runs)
-    is_alive = (averaged.spectrum > 0) & (band > 0)
-    scale = np.divide(is_alive, band, out=np.zeros_like(band), where=is_alive)
-    if (is_alive & averaged.is_unmasked).all():  # nearly always, and much faster
-        counts = np.full(shape[:2], shape[-1])
-        middle, square = middles_and_squares((sample * scale).reshape(shape))
-    else:
-        valid = is_valid(sample) & is_alive
-        power, valid = (np.where(valid, sample, 0) * scale).reshape(shape), valid.reshape(shape)
-        counts, middle, square = valid.sum(axis=-1), np.zeros(shape[:2]), np.zeros(shape[:2])
-        for where in zip(*np.nonzero(2 * counts > shape[-1]), strict=True):
-            middle[where], square[where] = middles_and_squares(power[where][valid[where]])
-    counts[middle == 0] = 0
-    gains = np.array([np.median(row[row > 0]) if 2 * alive > row.size * shape[-1] else 0
-                      for row, alive in zip(middle, counts.sum(axis=-1), strict=True)], np.float32)
-    if (gains > 0).any():
-        gains /= np.median(gains[gains > 0])
-    counts[gains == 0] = 0
-    return _Rows(gains, *_choose_noise_spectra(counts.sum(axis=0), (square * counts).sum(axis=0), nominal))
-
-
-def _choose_noise_spectra(
-    counts: NDArray[np.int64], squares: NDArray[np.float64], nominal: float
-) -> tuple[float, bool]:
-    """Decide between the header's N and the measured one. Return N, and True if it is the measured one.
-
-    Parameters
-    ----------
-    counts : (runs,) int64
-        Valid pixels in each run.
-    squares : (runs,) float64
-        Sum of squared distances below the middle in each run (:func:`pipeline.flatten.noise.middles_and_squares`).
-    nominal : float
-        N from the header.
-    """
-    is_enough = counts >= MIN_PIXELS_FOR_NOISE
-    counts, squares = counts[is_enough], squares[is_enough]
-    if not len(counts):
-        return nominal, False
-    measured = float(np.median([noise_spectra_from_square(square) for square in squares / counts]))
-    # Spreads are proportional to 1/√N. The relative error of a measured spread is 1.4/√pixels, a median's a quarter
-    # more. Four is about three such errors.
-    error = 4 / counts.sum() ** 0.5 * (1 if len(counts) == 1 else 1.25)
-    if abs((nominal / measured) ** 0.5 - 1) <= max(SPREAD_TOLERANCE, error):
-        return nominal, False
-    return measured, True
-
-
 def _flatten_at_once(
     power: NDArray[np.float32], nominal: float, has_dc_spike: bool, coarse_width: int | None
 ) -> FlattenedChannel:
     """Flatten a coarse channel of few channels: all of them are in the sample."""
     channels, shape = power.shape[1], len(power) * nominal
     first = _AveragedPower.of(power, 0, np.ones(len(power), np.float32))
-    rows = _estimate_rows(power, first, band_shape(first.spectrum, shape, coarse_width), 1, nominal)
+    band = band_shape(first.spectrum, shape, coarse_width)
+    rows = estimate_rows(power, first.spectrum, first.is_unmasked, band, 1, nominal)
     averaged = _AveragedPower.of(power, 0, rows.scale)
     if has_dc_spike:
         averaged.mask(channels // 2 - 1, channels // 2 + 1)
     baseline = band_shape(averaged.spectrum, shape, coarse_width)
-    return rows.flatten(averaged, baseline, _min_level(baseline))
+    return _combine(averaged, rows, baseline, _min_level(baseline))
+
+
+def _combine(
+    averaged: _AveragedPower, rows: Rows, baseline: NDArray[np.float32], min_level: np.float32
+) -> FlattenedChannel:
+    """Return the flattened stretch, given its band as ``baseline``. Channels below ``min_level`` are masked."""
+    channel_scale = _channel_scale(averaged.spectrum, baseline, min_level, averaged.is_unmasked)
+    return FlattenedChannel(averaged.stored, averaged.is_mirrored, rows.scale, channel_scale, averaged.is_unmasked,
+                            rows.gain, baseline, rows.noise_spectra, rows.noise_is_measured)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -33,8 +33,8 @@ class FlattenedChannel:
     row_gain: NDArray[np.float32]
     """(spectra,): gain of each row relative to the median row; 0 for a dead row."""
     baseline: NDArray[np.float32]
-    """(channels,): the band, in the file's unit. Its minimum is :data:`pipeline.flatten.coarse_channel.MIN_BAND_LEVEL`
-    times its median, even where the true band is lower."""
+    """(channels,): the band, in the file's unit. If the true band is below
+    :data:`pipeline.flatten.coarse_channel.MIN_BAND_LEVEL` times its median, this value is used instead."""
     noise_spectra: float
     """N in use: the number of exponential variables averaged in one pixel (:mod:`pipeline.flatten.noise`)."""
     noise_is_measured: bool
@@ -48,14 +48,8 @@ class FlattenedChannel:
         is_unmasked = np.asarray(is_valid(power).all(axis=0))
         return cls(stored, is_mirrored, rows, band, is_unmasked, rows, band, noise_spectra, False)
 
-    @property
-    def power(self) -> NDArray[np.float32]:
-        """Power over baseline (spectra, channels) as a new array: noise is at 1, masked pixels are 0."""
-        whole: NDArray[np.float32] = self.windows(np.zeros(1, np.int64), self.stored.shape[1])[0]
-        return whole
-
     def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
-        """Cut windows out of :attr:`power`.
+        """Cut windows of power over baseline: noise is at 1, masked pixels are 0.
 
         Parameters
         ----------
@@ -67,6 +61,7 @@ class FlattenedChannel:
         Returns
         -------
         (n, spectra, channels) float32
+            A new array, ascending.
 
         Raises
         ------
@@ -78,10 +73,10 @@ class FlattenedChannel:
         return windows
 
     def in_ascending_order(self, starts: NDArray[np.int64], channels: int) -> tuple[Self, NDArray[np.int64]]:
-        """Return flattened power that holds the windows in ascending order, and the first channel of each window in it.
+        """Return power in which the windows ascend, and the first channel of each window in it.
 
-        If this one ascends, it is returned itself. Otherwise the windows are copied (:meth:`take_windows`). Parameters
-        and errors are those of :meth:`windows`.
+        If this power ascends, it is returned itself. Otherwise the windows are copied (:meth:`take_windows`).
+        Parameters and errors are those of :meth:`windows`.
         """
         if self.is_mirrored:
             return self.take_windows(starts, channels), np.arange(0, len(starts) * channels, channels)
@@ -135,7 +130,7 @@ def _flatten_windows(
     stored: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32],
     starts: NDArray[np.int64], channels: int,
 ) -> NDArray[np.float32]:
-    """Return power over baseline of windows, (n, spectra, channels); masked pixels are 0."""
+    """Return windows (n, spectra, channels) of power over baseline. Masked pixels are 0."""
     spectra = len(stored)
     out = np.empty((len(starts), spectra, channels), np.float32)
     for k in range(len(starts)):

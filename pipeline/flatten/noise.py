@@ -17,7 +17,7 @@ from scipy.special import gammainc, gammaincinv
 from pipeline.model import Header
 
 MIDDLE_QUANTILES = (0.4, 0.6)
-"""Lower and upper quantile of the values whose mean is the *middle*."""
+"""Two quantiles. The *middle* of values is the mean of those between them."""
 
 
 def nominal_noise_spectra(header: Header) -> float:
@@ -42,7 +42,7 @@ def middle_of(values: NDArray[np.floating[Any]]) -> float:
 
 
 def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the middle of values, and the mean square of their relative distances below it.
+    """Return the middle of values, and how far values are below it.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.f
     (…) float64
         Middle of the n values (:func:`middle_of`).
     (…) float64
-        Mean of min(value / middle − 1, 0)² over all n values.
+        Mean of min(value / middle − 1, 0)² over the n values.
     """
     # a full sort is faster than two partial ones, because numpy has vectorised sorts for each processor
     ordered, (_, last) = np.sort(values, axis=-1), _middle_indices(values.shape[-1])
@@ -87,7 +87,7 @@ def measure_noise_spectra(power: NDArray[np.floating[Any]]) -> float:
 
 
 def noise_spectra_from_square(square: float | np.float64 | NDArray[np.float64]) -> float:
-    """Return the N whose Gamma noise has this mean ``square`` (:func:`middles_and_squares`)."""
+    """Return N, given the mean square of relative distances below the middle (:func:`middles_and_squares`)."""
     table_n, table_deviation = _tabulate_semideviations()
     return float(np.exp(np.interp(-np.sqrt(square), -table_deviation, np.log(table_n))))
 

@@ -24,7 +24,7 @@ from pipeline.support.simd import (
 STRIP_CHANNELS = 2048
 """Channels averaged together. Their sums fit into a core's first-level cache."""
 MAX_FLOAT32 = np.finfo(np.float32).max
-"""Largest finite float32. A larger value is infinite."""
+"""Largest finite float32. Any larger value is infinite."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

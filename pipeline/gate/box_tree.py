@@ -45,8 +45,7 @@ def padded_rows(spectra):  # type: ignore[no-untyped-def]
 
 @compiled
 def box_offsets(spectra, channels, widths):  # type: ignore[no-untyped-def]
-    """Return (widths + 1,) int64: the first column of the boxes of each width in a row, and the end of the last ones.
-    """
+    """Return (widths + 1,) int64: the first column of the boxes of each width, and the end of the widest ones."""
     offsets = np.empty(widths + 1, np.int64)
     offsets[0] = -(-padded_rows(spectra) // BYTE_LANES) * BYTE_LANES
     for i in range(widths):

@@ -43,10 +43,10 @@ INDEPENDENT_SHARES = {
     256: (1.0, 0.96, 0.95, 1.0, 0.95),
 }
 """Independent trials as a share of all boxes of one width and duration. The key is the number of boxes side by side in
-a window. If there are few, most drifts leave the window, and their sums repeat those of other drifts."""
+a window. With few boxes side by side, most drifts leave the window, and their sums repeat those of other drifts."""
 ALARM_OVERLAP = 1.08
-"""Sum of the false alarms of all families of boxes, relative to the number of windows with false alarms. It is above 1
-because some windows raise several alarms."""
+"""Number of false alarms, counted in each family of boxes separately, per window that has any. It is above 1 because
+some windows raise alarms in several families."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def count_boxes(width: int, level: int, channels: int, integrations: int) -> int
 
 
 def _gamma_sigmas(shape: float, probability: float) -> float:
-    """Return the threshold that a Gamma(``shape``) variable exceeds with ``probability``, in sigmas above its mean."""
+    """Return the value that a Gamma(``shape``) variable exceeds with ``probability``, in sigmas above its mean."""
     return float((gammainccinv(shape, probability) - shape) / np.sqrt(shape))
 
 
@@ -226,8 +226,8 @@ def _excess_threshold(expected: float, probability: float) -> float:
     """Return the excess that noise reaches with ``probability``.
 
     The number of pixels rarer than :data:`MAX_EXCESS_PROBABILITY` has a Poisson distribution with mean ``expected``.
-    The excess of each of them has an Exponential(1) distribution. So the sum over k pixels is Gamma(k), averaged over
-    k.
+    The excess of each such pixel has an Exponential(1) distribution. So the excess of k of them has a Gamma(k)
+    distribution. The probability is averaged over k.
     """
     counts = np.arange(1, int(expected + 40 * np.sqrt(expected + 1)) + 20)
     weights = np.exp(counts * np.log(expected) - expected - gammaln(counts + 1))

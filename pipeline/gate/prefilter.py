@@ -66,8 +66,8 @@ class RoundedThresholds:
     shifts: NDArray[np.int64]
     """(widths,): number of bits by which boxes of each width are shifted right when they are rounded."""
     limits: NDArray[np.integer[Any]]
-    """(durations × columns,): minimum rounded sum, of each duration and first column, if the exact sum reaches its
-    threshold. Columns between the widths hold a value that no sum exceeds."""
+    """(durations × columns,): limits of rounded sums, by duration and first column. If an exact sum reaches its
+    threshold, the rounded sum reaches its limit. Columns between the widths have a limit that no sum exceeds."""
     pixel: int
     """Number of units below which a pixel adds nothing to the excess."""
     share_of_excess: NDArray[np.float32]
@@ -87,8 +87,8 @@ def round_thresholds(
 
     A pixel is rounded towards zero, so it loses less than one unit. A box four times as wide is half the sum of four
     boxes, rounded down, so that its noise stays about the same. A box of 4^i channels therefore falls short by less
-    than 2^(i+1) − 1 units. If boxes are shifted right, each may lose half the value of the new last bit. A sum can
-    overflow its bits only after it has passed, because all limits fit into these bits.
+    than 2^(i+1) − 1 units. If boxes are shifted right, each may lose half the value of the new last bit. A sum
+    that exceeds the range of its bits saturates and passes, because no limit is above that range.
 
     Parameters
     ----------
@@ -182,7 +182,8 @@ def _round_window(  # type: ignore[no-untyped-def]
 ):
     """Write a window's power over baseline, less 1, in units, and prefetch a window at ``ahead``.
 
-    ``seen`` (2 × LANES,) holds, in each lane, the number of pixels of at least ``pixel`` units, and the largest pixel.
+    ``seen`` has 2 × LANES numbers. The first half receives how many pixels have at least ``pixel`` units, lane by lane.
+    The second half receives the largest pixel of each lane.
     """
     whole, last = channels - channels % LANES, start + channels - 1
     count, top, least = load(seen, 0), load(seen, LANES), broadcast(pixel)
@@ -242,7 +243,7 @@ def _is_reached(peaks, limits, pitch, offsets):  # type: ignore[no-untyped-def]
 def _share_of_excess(boxes, pitch, spectra, start, channels, pixel, share_of_excess):  # type: ignore[no-untyped-def]
     """Return the maximum excess of a window, relative to the gate's threshold.
 
-    It adds up all pixels. A faster, rougher bound decides most windows before.
+    It adds up all pixels. It is called only for windows that a faster, rougher bound could not reject.
     """
     total = np.float32(0)
     for row in range(start, start + spectra * pitch, pitch):

@@ -24,8 +24,8 @@ MAX_PIECE_CHANNELS = 2**20
 MIN_SPIKE_PERIOD = 4096
 """Minimum number of channels between DC spikes. Spikes that are closer together are a comb of interference."""
 EDGE_TOLERANCE_CHANNELS = 0.01
-"""Channels by which a window may extend beyond the requested band. Edges printed with nine decimals of a MHz are this
-inexact, and a window must be inside its own printed edges."""
+"""Channels by which a window may extend beyond the requested band. Edges that were printed with nine decimals of a MHz
+are rounded by less than this. So a window lies within the edges that were printed for it."""
 
 
 def coarse_layout(
@@ -105,9 +105,9 @@ def product_width(header: Header) -> int | None:
 def spike_period(spikes: Sequence[int], nchans: int) -> tuple[int, int] | None:
     """Find the DC spikes among single-channel spikes.
 
-    DC spikes are periodic. The other spikes are steady interference. A series of spikes with one period counts if at
-    least three spikes, and at least four fifths of all places of the series in the band, are there. Some may be
-    missing, because interference can hide a DC spike. The shortest period wins.
+    DC spikes are periodic. The other spikes are steady interference. A series is accepted if it has at least three
+    spikes and at least four fifths of those expected in the band. The others may be hidden by interference. The
+    shortest period wins.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ def _count_windows(width: int, grid: WindowGrid) -> int:
 
 
 def _count_covered(width: int, grid: WindowGrid) -> int:
-    """Return the number of channels, of a piece ``width`` channels wide, that are in at least one window."""
+    """Return the number of channels in at least one window, for a piece of ``width`` channels."""
     count = _count_windows(width, grid)
     if count == 0:
         return 0

@@ -75,7 +75,7 @@ def scan_channel(
     Parameters
     ----------
     samples : Ascending
-        Reader of the power. Parts of the coarse channel are read twice.
+        Reads the power. Some channels are read twice.
     spare : list of arrays
         Memory to decode into, reused from call to call.
     read_s : float

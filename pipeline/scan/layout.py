@@ -1,4 +1,4 @@
-"""Decides how a source is cut into windows: finds its coarse channels from the product, from DC spikes, or not at all.
+"""Decides how a source is cut into windows. Coarse channels come from settings, the product or DC spikes, if from any.
 """
 
 from __future__ import annotations

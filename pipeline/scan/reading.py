@@ -11,8 +11,8 @@ from pipeline.grid.tiling import Tiling
 from pipeline.support.prefetch import prefetch
 
 READ_CHANNELS = 2**20
-"""Maximum number of channels in one read of several coarse channels. Narrow coarse channels are read together, because
-the storage chunks of a file may be wider than they are."""
+"""Maximum number of channels in one read, unless one coarse channel is wider. Narrow coarse channels are read together,
+because a storage chunk of the file may span several of them."""
 MAX_READ_PIXELS = 2**24
 """Maximum number of pixels (spectra × channels) in one read: 64 MB of power. One time block of one coarse channel may
 be larger."""
@@ -63,7 +63,8 @@ def fetch_ahead(
 def block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:
     """Divide the time blocks into runs that are read at once.
 
-    A run has as many time blocks as a storage chunk spans, but at most :data:`MAX_READ_PIXELS`, and at least one.
+    A run spans one storage chunk, so that no chunk is decoded twice. If this exceeds :data:`MAX_READ_PIXELS`, runs are
+    shorter, but at least one time block.
     """
     spectra = filterbank.chunk_shape[0] if filterbank.chunk_shape else 1
     channels = tiling.coarse_span(group[-1])[1] - tiling.coarse_span(group[0])[0]

@@ -44,7 +44,7 @@ class Piece:
 
 
 def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> list[PartReport]:
-    """Encode stored cutouts of some sources together, and write the vectors of each piece as one part of its source.
+    """Encode the cutouts of several pieces together, and write the vectors of each piece as one part of its source.
 
     A small source has too few windows to keep a device busy. So the windows of all pieces are encoded as one sequence,
     and a batch may contain windows of several sources. The next windows are read while a batch is encoded.
@@ -202,7 +202,7 @@ def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, stage
 
 
 def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
-    """Read a random sample of the cutouts in a corpus: those of the windows with the smallest :func:`sample_keys`.
+    """Read the cutouts of a random sample of the windows in a corpus (:func:`sample_keys`).
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
     Returns
     -------
     (n, T, F) uint8
-        In the order of their keys.
+        Cutouts of the windows with the smallest keys, in the order of the keys.
     """
     source_ids = sorted(CorpusStore.open(corpus).manifest().sources)
     keys, sources, rows = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)

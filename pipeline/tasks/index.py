@@ -81,7 +81,7 @@ def train(root: Path, entry: SegmentEntry, partial: Path) -> None:
 def spool(
     root: Path, entry: SegmentEntry, routed: Path, into: Path, source_ids: Sequence[str], only: int | None
 ) -> NDArray[np.int64]:
-    """Sort the vectors of some sources by cell, and write them to a file. A file that exists is used.
+    """Sort the vectors of some sources by cell, and write them to a spool. A spool that exists is used.
 
     Parameters
     ----------
@@ -92,16 +92,16 @@ def spool(
     routed : Path
         Folder with its centroids.
     into : Path
-        Folder for the file.
+        Folder for the spool.
     source_ids : sequence of str
         Sources to read.
     only : int or None
-        Write the vectors of this cell alone.
+        If given, write only the vectors of this cell.
 
     Returns
     -------
     (cells,) int64
-        Number of vectors of each cell in the file.
+        Number of vectors of each cell in the spool.
     """
     path = spool_of(into, source_ids, only)
     if not path.exists():
@@ -130,7 +130,7 @@ def build_cell(
     folder : Path
         Folder of the cell.
     spools : sequence of Path
-        Files with vectors, sorted by cell (:func:`spool`).
+        Folders with vectors, sorted by cell (:func:`spool`).
     cell : int
         Number of the cell.
     source_ids : tuple of str
@@ -149,7 +149,7 @@ def build_cell(
 
 
 def spool_of(folder: Path, source_ids: Sequence[str], only: int | None) -> Path:
-    """Return the path of the file that :func:`spool` writes for the same arguments."""
+    """Return the path of the spool that :func:`spool` writes for the same arguments."""
     digest = hashlib.sha256("\n".join([str(only), *source_ids]).encode()).hexdigest()[:12]
     return folder / f"spool-{digest}"
 

@@ -18,3 +18,9 @@ def flatten(
         has_dc_spike=has_dc_spike, coarse_width=coarse_width,
     )
     return flat
+
+
+def power_of(flat: FlattenedChannel) -> NDArray[np.float32]:
+    """Return power over baseline (spectra, channels), ascending: noise is at 1, masked pixels are 0."""
+    power: NDArray[np.float32] = flat.windows(np.zeros(1, np.int64), flat.stored.shape[1])[0]
+    return power

@@ -36,7 +36,7 @@ from pipeline.scan import (
 )
 from pipeline.scan import layout as layout_module
 from pipeline.simulate import fine_header
-from tests.flatten.at_once import flatten
+from tests.flatten.at_once import flatten, power_of
 from tests.run.small import COARSE, header, noisy_power
 
 Columns = dict[str, np.ndarray]
@@ -98,7 +98,7 @@ def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dic
                 if not (stats.searchable[0] if config.keep_all else stats.keep[0]):
                     continue
                 kept += 1
-                image = flat.power[:, start - low : start - low + config.window]
+                image = power_of(flat)[:, start - low : start - low + config.window]
                 windows.append({
                     "number": block * windows_per_block + sum(map(len, starts_of[:i])) + k,
                     "cutout": quantise(image, flat.noise_spectra**-0.5), "snr": stats.snr[0],

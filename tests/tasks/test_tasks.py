@@ -191,7 +191,7 @@ def test_a_source_that_changes_during_the_scan_is_busy(
     make_work: Make, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = make_work()
-    really = tasks.scan
+    really = scan_tasks.scan
 
     def touching(*arguments: object) -> object:
         yield from really(*arguments)  # type: ignore[arg-type]
