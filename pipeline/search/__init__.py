@@ -1,37 +1,21 @@
-"""Search: from a pattern to the windows of a corpus that look like it."""
+"""Search: from a pattern to the windows of a corpus that look like it.
 
-from pipeline.search.cells import Routes, routes_of
-from pipeline.search.corpus import Corpus, open_corpus
-from pipeline.search.description import QueryDescription
-from pipeline.search.encoder import encoder_key
-from pipeline.search.filter_table import FILTERS, Filter
-from pipeline.search.filters import Filters
-from pipeline.search.limits import FullPlaces
-from pipeline.search.nearest import Nearest, best_scores, is_approximate
-from pipeline.search.request import SearchRequest
-from pipeline.search.result import HIT_COLUMNS, SearchResult
-from pipeline.search.selection import Selection
-from pipeline.search.snapshot import OpenCorpus
-from pipeline.search.status import CorpusStatus
+The first use of a public name loads all modules of the package. Until then nothing is loaded, so that the command line
+can build its help from :mod:`pipeline.search.filter_table` without numpy. The names are listed in
+:mod:`pipeline.search.public`.
+"""
 
-__all__ = [
-    "FILTERS",
-    "HIT_COLUMNS",
-    "Corpus",
-    "CorpusStatus",
-    "Filter",
-    "Filters",
-    "FullPlaces",
-    "Nearest",
-    "OpenCorpus",
-    "QueryDescription",
-    "Routes",
-    "SearchRequest",
-    "SearchResult",
-    "Selection",
-    "best_scores",
-    "encoder_key",
-    "is_approximate",
-    "open_corpus",
-    "routes_of",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.search.public import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_"):
+        public = import_module("pipeline.search.public")
+        globals().update({one: getattr(public, one) for one in public.__all__})
+    if name not in globals():
+        raise AttributeError(f"module 'pipeline.search' has no attribute {name!r}")
+    return globals()[name]
