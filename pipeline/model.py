@@ -6,9 +6,8 @@ lowest frequency, whatever the sign of ``foff`` in the file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pipeline.errors import Reason
 
@@ -80,15 +79,6 @@ class Header:
     def mjd_at(self, t_s: float) -> float:
         """Return the UTC, as MJD, of ``t_s`` seconds after the start of the first spectrum."""
         return self.tstart_mjd + t_s / SECONDS_PER_DAY
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain dictionary, the inverse of :meth:`from_json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Make a header from the dictionary of :meth:`to_json`."""
-        return cls(**record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.support.private_paths import exposures
+from pipeline.support.records import value_of
 from pipeline.support.toml_tables import read_tables
 
 RUN = "run"
@@ -25,7 +26,6 @@ RUN = "run"
 PREFIX = "LOOKALIKE_RUN_"
 PATHS = frozenset({"cluster_config", "tls_ca", "tls_cert", "tls_key"})
 """Keys that name files. In the user's file they may begin with ``~``, and are relative to the folder of the file."""
-_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def user_file() -> Path:
@@ -89,9 +89,7 @@ def _from_folder(folder: Path, value: Any) -> Any:
 
 def _parsed(kind: str, text: str, name: str) -> Any:
     try:
-        if kind == "bool":
-            return _TRUTHS[text.lower()]
-        return {"int": int, "float": float}.get(kind, str)(text)
-    except (KeyError, ValueError):
+        return value_of({"bool": bool, "int": int, "float": float}.get(kind, str), text, is_text=True)
+    except ValueError:
         wanted = "true or false" if kind == "bool" else f"of type {kind}"
         raise ConfigError(f"{name}={text} in the environment is not {wanted}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.filterbank.fetched import Corner
 from pipeline.model import Header
+from pipeline.support.records import record_of
 
 COLUMNS = 4
 """Columns of a table of chunks: number in the grid, first byte, size in bytes, mask of omitted filters."""
@@ -120,10 +122,12 @@ def unpacked(raw: bytes, root: Path, path: Path) -> Facts:
         table = np.frombuffer(raw[at : at + size], np.int64).reshape(one["table"], COLUMNS)
         at += size
         datasets.append(_dataset(one, table))
-    boxes = [Box(one["number"], _corner(one["start"]), _corner(one["stop"]), _corner(one["source_start"]))
-             for one in said["boxes"]]
+    boxes = record_of(list[Box], said["boxes"])
+    for box in boxes:
+        for corner in (box.start, box.stop, box.source_start):
+            _corner(corner)
     files = {str(name): tuple(map(int, identity)) for name, identity in said["files"].items()}
-    facts = Facts(Header(**said["header"]), said["chunks"] and _corner(said["chunks"]), boxes, datasets, files)
+    facts = Facts(record_of(Header, said["header"]), said["chunks"] and _corner(said["chunks"]), boxes, datasets, files)
     _require_possible(facts, root, path)
     return facts
 
@@ -135,7 +139,7 @@ def _dataset(said: dict[str, Any], table: NDArray[np.int64]) -> Dataset:
                    bytes.fromhex(said["content"]), table)
 
 
-def _corner(said: list[int]) -> Corner:
+def _corner(said: Sequence[int]) -> Corner:
     corner = tuple(map(int, said))
     if len(corner) != 3 or min(corner) < 0 or max(corner) > MAX_SAMPLES:
         raise ValueError(f"{corner} is no place in a dataset")

@@ -13,13 +13,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import CorpusDamaged, CorpusMismatch, Reason
-from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Timing
+from pipeline.errors import CorpusDamaged, CorpusMismatch
+from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.store import arrays
 from pipeline.store.arrays import Array, Rows
 from pipeline.store.digests import Digests
 from pipeline.store.layout import mending_of, source_folder, vector_folder
 from pipeline.store.safe_names import checked
+from pipeline.support.records import record_of
 from pipeline.support.text import shown
 
 FORMAT = 1
@@ -88,8 +89,8 @@ class SourceGroup(Group):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         with _as_written(folder):
-            self.source = _source_from(self.attributes["source"])
-            self.report = _report_from(self.attributes["report"])
+            self.source = record_of(Source, self.attributes["source"])
+            self.report = record_of(SourceReport, self.attributes["report"])
             """Report of the run that committed the group."""
             self.fingerprint: str = self.attributes["fingerprint"]
             """Fingerprint of the identity that the windows were made with."""
@@ -160,7 +161,7 @@ class VectorGroup(Group):
         super().__init__(folder)
         with _as_written(folder):
             self.source_id: str = self.attributes["source_id"]
-            self.spec = EncoderSpec(**self.attributes["spec"])
+            self.spec = record_of(EncoderSpec, self.attributes["spec"])
             checked(self.spec.name)
             self.count, self.dimension = self._metadata(VECTOR)["shape"]
         if self.source_id != source.source_id or self.attributes["rows"] != source.digest:
@@ -217,20 +218,6 @@ def source_attributes(
 def vector_attributes(source: SourceGroup, spec: EncoderSpec) -> dict[str, Any]:
     """Return the root attributes of a vector group."""
     return {"format": FORMAT, "source_id": source.source_id, "spec": asdict(spec), "rows": source.digest}
-
-
-def _source_from(record: Mapping[str, Any]) -> Source:
-    return Source(**{**record, "header": Header.from_json(record["header"]),
-                     "coarse": CoarseLayout(**record["coarse"])})
-
-
-def _report_from(record: Mapping[str, Any]) -> SourceReport:
-    return SourceReport(**{
-        **record,
-        "reason": Reason(record["reason"]) if record["reason"] else None,
-        "timing": Timing(**record["timing"]),
-        "also_at": tuple(record["also_at"]),
-    })
 
 
 def _checked(rows: slice | Sequence[int] | NDArray[np.int64], n_rows: int) -> Rows:
