@@ -19,7 +19,6 @@ from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.search.result import HIT_COLUMNS
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
@@ -216,6 +215,8 @@ def _order(result: SearchResult) -> list[str]:
 
 def csv_of(result: SearchResult) -> str:
     """Return hits as CSV (RFC 4180) with a header line."""
+    from pipeline.search import HIT_COLUMNS
+
     text = StringIO()
     writer = csv.DictWriter(text, HIT_COLUMNS)
     writer.writeheader()

@@ -16,10 +16,15 @@ from typing import Any
 from pipeline.config import CONFIG_FILE, Config
 from pipeline.errors import ConfigError
 from pipeline.run.failures import disk_errors
-from pipeline.store import CorpusStore
-from pipeline.store.generations import is_in_current_format
-from pipeline.store.identity import is_identity_in_current_format, write_identity
-from pipeline.store.layout import CURRENT, IDENTITY, pasted
+from pipeline.store import (
+    CURRENT,
+    IDENTITY,
+    CorpusStore,
+    is_identity_in_current_format,
+    is_in_current_format,
+    pasted,
+    write_identity,
+)
 from pipeline.support.durable import write_atomic
 
 _RUN = "run"
@@ -42,7 +47,7 @@ class Upgrade:
     """Size of these files."""
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``upgrade --json``."""
+        """Return the record that ``upgrade --json`` prints."""
         return {**asdict(self), "changes": list(self.changes)}
 
 
@@ -117,7 +122,7 @@ def _read_config(path: Path) -> str:
 
 
 def _without_run(path: Path, text: str) -> str:
-    """Return ``corpus.toml`` without its table ``[run]``; the other tables stay to the letter.
+    """Return ``corpus.toml`` without its table ``[run]``; the other tables stay as they are.
 
     Raises
     ------
