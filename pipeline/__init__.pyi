@@ -14,8 +14,10 @@ from pipeline.run import ingest as ingest
 from pipeline.run import remove as remove
 from pipeline.run import upgrade as upgrade
 from pipeline.search import Filters as Filters
+from pipeline.search import SearchRequest as SearchRequest
+from pipeline.search import SearchResult as SearchResult
 from pipeline.search import open_corpus as open_corpus
 
-__all__ = ["Config", "Filters", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus",
-           "open_on_cluster", "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
+__all__ = ["Config", "Filters", "PipelineError", "SearchRequest", "SearchResult", "build_index", "embed", "encode",
+           "ingest", "open_corpus", "open_on_cluster", "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
 __version__: str

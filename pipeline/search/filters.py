@@ -44,7 +44,7 @@ class Filters:
     before_mjd: float | None = None
     """Windows that begin before this MJD (UTC)."""
     _given_values: tuple[tuple[str, tuple[Any, ...]], ...] = field(init=False, repr=False, compare=False)
-    """Name and values of each given condition. They are looked up once, for filters are asked about every source."""
+    """Name and values of each given condition, kept because filters are evaluated for every source of a corpus."""
 
     def __post_init__(self) -> None:
         every = {name: _tuple_of(getattr(self, name)) for name in FILTERS}
