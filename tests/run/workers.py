@@ -84,18 +84,20 @@ def worker_processes(parent: psutil.Process) -> set[psutil.Process]:
 def preload(folder: Path, name: str, *body: str) -> str:
     """Write a module that workers load as they start, and return its path.
 
-    It gives ``pipeline.tasks.<name>`` a new body, in which ``really(*a, **k)`` is the old one.
+    The function of this name, in a module of ``pipeline.tasks``, gets a new body, in which ``really(*a, **k)`` is the
+    old function.
     """
     path = folder / "preload.py"
     path.write_text("\n".join([
         "import os, time",
-        "from pipeline import tasks",
-        f"really = getattr(tasks.{name}, 'really', tasks.{name})",  # Dask loads it more than once
+        "from pipeline.tasks import embed, index, scan",
+        f"home = next(one for one in (scan, embed, index) if hasattr(one, {name!r}))",
+        f"really = getattr(home.{name}, 'really', home.{name})",  # Dask loads it more than once
         f"def {name}(*a, **k):",
         *(f"    {line}" for line in body),
         "    return really(*a, **k)",
         f"{name}.really = really",
-        f"tasks.{name} = {name}",
+        f"home.{name} = {name}",
         "",
     ]))
     return str(path)
