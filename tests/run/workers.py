@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,13 @@ def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def worker_processes(parent: psutil.Process) -> set[psutil.Process]:
-    """Processes of an embedded cluster."""
-    return {child for child in parent.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())}
+    """Return the living processes of an embedded cluster."""
+    found = set()
+    for child in parent.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended; a zombie counts as such
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child)
+    return found
 
 
 def preload(folder: Path, name: str, *body: str) -> str:
