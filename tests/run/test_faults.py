@@ -125,16 +125,16 @@ def test_a_gpu_worker_embeds_and_where_it_vanishes_the_run_stops_and_the_next_go
 
 def count_embeds(folder: str) -> None:
     """Have a worker leave its process id in ``folder`` when it embeds; without a folder, no longer."""
-    from pipeline import tasks
+    from pipeline.tasks import PartReport, embed
 
-    really = getattr(tasks.embed_parts, "really", tasks.embed_parts)
+    really = getattr(embed.embed_parts, "really", embed.embed_parts)
 
-    def embed_parts(*arguments: Any) -> list[tasks.PartReport]:
+    def embed_parts(*arguments: Any) -> list[PartReport]:
         Path(folder, str(os.getpid())).touch()
         return really(*arguments)
 
     embed_parts.really = really  # type: ignore[attr-defined]
-    tasks.embed_parts = embed_parts if folder else really
+    embed.embed_parts = embed_parts if folder else really
 
 
 # --- whole runs ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,25 +77,32 @@ def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def worker_processes(parent: psutil.Process) -> set[psutil.Process]:
-    """Processes of an embedded cluster."""
-    return {child for child in parent.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())}
+    """Return the living processes of an embedded cluster."""
+    found = set()
+    for child in parent.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended; a zombie counts as such
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child)
+    return found
 
 
 def preload(folder: Path, name: str, *body: str) -> str:
     """Write a module that workers load as they start, and return its path.
 
-    It gives ``pipeline.tasks.<name>`` a new body, in which ``really(*a, **k)`` is the old one.
+    The function of this name, in a module of ``pipeline.tasks``, gets a new body, in which ``really(*a, **k)`` is the
+    old function.
     """
     path = folder / "preload.py"
     path.write_text("\n".join([
         "import os, time",
-        "from pipeline import tasks",
-        f"really = getattr(tasks.{name}, 'really', tasks.{name})",  # Dask loads it more than once
+        "from pipeline.tasks import embed, index, scan",
+        f"home = next(one for one in (scan, embed, index) if hasattr(one, {name!r}))",
+        f"really = getattr(home.{name}, 'really', home.{name})",  # Dask loads it more than once
         f"def {name}(*a, **k):",
         *(f"    {line}" for line in body),
         "    return really(*a, **k)",
         f"{name}.really = really",
-        f"tasks.{name} = {name}",
+        f"home.{name} = {name}",
         "",
     ]))
     return str(path)
