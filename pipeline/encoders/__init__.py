@@ -91,7 +91,7 @@ def load_encoder(
     projection: Path | str = "",
     precision: str = "float32",
 ) -> Encoder:
-    """Return an encoder; a process keeps the last four and makes each of them once.
+    """Return an encoder. The process keeps the last four encoders and reuses them.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ The notebook does the following:
 1. It grabs each window by blimpy from ``round(f, 3)`` MHz to an end that is not rounded. The windows therefore overlap
    and vary in width.
 2. It resizes each array to (1, 224, 224, 3), which reduces the time axis to one pixel.
-3. It takes the logarithm, and divides by the largest one.
+3. It takes logarithms, subtracts the smallest one and divides by the largest one.
 4. It computes ResNet50 (ImageNet, without its top) and flattens the output to 100,352 numbers per window.
 5. It compares these by scikit-learn's brute force search.
 

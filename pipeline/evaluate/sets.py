@@ -3,7 +3,7 @@
 All seeds start with :data:`HELD_OUT`, while the seeds of training start with 0. There are four kinds of families:
 
 - random: drawn from the distribution that training uses
-- mixed: drawn from a narrower distribution, so that families resemble one another, which is harder
+- mixed: drawn from another distribution, in which the families are more alike, which makes retrieval harder
 - unseen: kinds that training never draws
 - catalogue: the named families of :data:`pipeline.simulate.FAMILIES`
 """

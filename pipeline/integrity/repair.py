@@ -228,7 +228,7 @@ class _Repair:
             self._run_all([(tasks.commit_vectors, work, spec, len(rows), SourceReport(entry.path, "done", source_id))])
 
     def _segment(self, name: str) -> None:
-        """Build a segment again, from its sources that count."""
+        """Build a segment again, from its sources that are not dead."""
         manifest, limits = self._store.manifest(), self._config.index
         segment = next((one for one in manifest.segments if one.id == name.partition("/")[0]), None)
         if segment is None:  # a cell whose segment has been rebuilt under another id

@@ -52,7 +52,7 @@ class Places:
 def by_place(
     tiling: Tiling, numbers: NDArray[np.int64], masked: NDArray[np.integer], kept: NDArray[np.int64]
 ) -> NDArray[np.str_]:
-    """Return which artefact each window of a source is by its position.
+    """Classify windows of a source by their position: which artefact each is, if any.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def by_place(
 
 
 def broadband(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Find windows that most coarse channels of their source hold at the same time.
+    """Find windows whose look-alikes are in most coarse channels of the source at the same time.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def index(
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
     config = config or Config.load(root)
-    # the graph of a million vectors takes longer than other tasks may; workers of one's own machine gain nothing
+    # without a time limit: the graph of a million vectors takes longer than other tasks may
     run = replace(config.run, task_timeout_s=0.0, serial=runs_on_this_machine(config.run, client))
     with disk_errors(root), engine_for(run, client) as engine, writing(store, engine):
         return index_corpus(engine, store, config.index)

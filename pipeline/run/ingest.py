@@ -175,7 +175,7 @@ class _Ingest:
             return merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))
 
     def _split(self, manifest: Manifest) -> tuple[list[FoundFile], list[SourceReport]]:
-        """Separate files that must be probed from those of which the manifest knows enough."""
+        """Separate files that must be probed from files that the manifest knows."""
         files = self.selected.files
         stats = [self.selected.stats[str(file.path)] for file in files]
         return split_known(files, stats, manifest, _has_failed if self.retry else may_heal)

@@ -44,7 +44,7 @@ def split_known(
     manifest: Manifest,
     is_due: Callable[[FileEntry], bool] = may_heal,
 ) -> tuple[list[FoundFile], list[SourceReport]]:
-    """Separate files that must be probed from those of which the manifest knows enough.
+    """Separate files that must be probed from files that the manifest knows.
 
     Parameters
     ----------

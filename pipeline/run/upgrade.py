@@ -47,7 +47,7 @@ class Upgrade:
     """Size of these files."""
 
     def to_json(self) -> dict[str, Any]:
-        """Record for ``upgrade --json``."""
+        """Return the record that ``upgrade --json`` prints."""
         return {**asdict(self), "changes": list(self.changes)}
 
 
@@ -122,7 +122,7 @@ def _read_config(path: Path) -> str:
 
 
 def _without_run(path: Path, text: str) -> str:
-    """Return ``corpus.toml`` without its table ``[run]``; the other tables stay to the letter.
+    """Return ``corpus.toml`` without its table ``[run]``; the other tables stay as they are.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from pipeline.simulate.demo import demo_corpus
 from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, UNSEEN, family, vary
-from pipeline.simulate.files import Placed, Truth, fine_header, scatter, simulate_file
+from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, simulate_file
 from pipeline.simulate.instrument import Instrument, noise
 from pipeline.simulate.population import SNR_RANGE, random_signal, sibling
 from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal
@@ -34,7 +34,7 @@ __all__ = [
     "Footprint",
     "Instrument",
     "Path",
-    "Placed",
+    "PlacedSignal",
     "Scene",
     "Signal",
     "Truth",

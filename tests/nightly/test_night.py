@@ -27,7 +27,7 @@ from pipeline.nightly.due_files import DAY_S
 from pipeline.nightly.novelty import Novelty
 from pipeline.run import ingest, ingest_files
 from pipeline.run.driver import Driver
-from pipeline.store import CorpusStore
+from pipeline.store import CorpusStore, source_folder
 from tests.nightly.sky import CONFIG, header, placed, write_scan
 from tests.run import small
 from tests.run.damages import no_graph
@@ -194,6 +194,16 @@ def test_a_file_that_is_still_written_is_left_and_taken_the_next_night(tmp_path:
     assert report.headline == "nothing new; 2 files still changing"
     assert "changed" in page(tmp_path).words
     assert len(run(tmp_path).done) == 2
+
+
+def test_a_source_whose_folder_is_gone_is_ingested_again_though_its_file_is_known(tmp_path: Path):
+    small.archive(tmp_path / "data", 2)
+    run(tmp_path)
+    sources = CorpusStore.open(tmp_path / "corpus").manifest().sources
+    source_id = min(sources)
+    shutil.rmtree(source_folder(tmp_path / "corpus", source_id))
+    assert run(tmp_path, min_age_s=3600.0).done == (sources[source_id].path,)
+    assert CorpusStore.open(tmp_path / "corpus").manifest().sources.keys() == sources.keys()
 
 
 def test_a_first_night_without_a_filterbank_file_is_a_quiet_one(tmp_path: Path):

@@ -79,7 +79,7 @@ def test_embed_fits_a_projection_too_and_its_weights_cannot_change(root: Path, t
 def test_a_projection_is_fitted_on_a_bounded_sample(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     really = encoders.fit_projection
-    monkeypatch.setattr(embed_tasks, "SAMPLE", 32)
+    monkeypatch.setattr(embed_tasks, "MAX_FIT_WINDOWS", 32)
     monkeypatch.setattr(encoders, "fit_projection", lambda features: sizes.append(len(features)) or really(features))
     embed(root, encoder=fake.PROJECTED, serial=True)
     assert sizes == [32]
@@ -88,7 +88,7 @@ def test_a_projection_is_fitted_on_a_bounded_sample(root: Path, monkeypatch: pyt
 def test_where_there_is_too_little_to_fit_the_windows_stay_and_the_next_ingest_goes_on(tmp_path: Path) -> None:
     root, asked = tmp_path / "corpus", replace(config(), encoder=EncoderConfig(fake.PROJECTED))
     data = archive(tmp_path / "data", 1)
-    with pytest.raises(EncoderError, match="fitted to 32 windows or more, there are"):
+    with pytest.raises(EncoderError, match="a projection needs at least 32 windows, but there are"):
         ingest([data], root, config=asked, serial=True)
     (entry,) = manifest(root).sources.values()
     assert 0 < entry.windows_kept < 32
