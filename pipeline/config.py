@@ -40,9 +40,9 @@ class ScanConfig:
     integrations: int = 16
     """Spectra per window."""
     window_is_given: bool = False
-    """True if the user chose the window. Only then may it be wider than the coarse channels of a product."""
+    """True if the user chose the window. Only then may it be wider than the coarse channels of a file."""
     false_alarm: float = 0.001
-    """Share of windows of pure noise that the gate keeps, by any of its statistics."""
+    """Share of windows of pure noise that the gate keeps, by all of its statistics together."""
     keep_all: bool = False
     """Keep every window, with or without a signal."""
     f_start_mhz: float | None = None
@@ -79,20 +79,20 @@ PRECISIONS = ("auto", *get_args(Precision))
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """Which encoder makes the vectors of the corpus. Identity: by the digest of the weights, not by their path."""
+    """Which encoder makes the vectors of the corpus. Identity. Weights are compared by digest, not by path."""
 
     name: str = "spectral"
     weights: str = ""
     """Local weights file. Default: the weights that the encoder ships with, if it has any."""
     precision: str = "float32"
     """One of :data:`PRECISIONS`. Each precision makes different vectors, with a key and a tolerance of their own.
-    ``auto`` is the fastest one on the machine that starts a run. A run decides it once, and never writes ``auto``."""
+    ``auto`` is the fastest one on the machine that starts a run. The run decides once, and stores what it chose."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if any("\ud800" <= letter <= "\udfff" for letter in self.name + self.weights):
-            raise ConfigError(f"weights {self.weights!r} is no UTF-8 path and cannot be written down; rename the file")
+            raise ConfigError(f"weights {self.weights!r} is not a valid UTF-8 path; rename the file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +145,13 @@ class RunConfig:
     worker_memory_gb: float = 2.0
     """Memory limit of each embedded worker process."""
     embed_on: EmbedOn = "auto"
-    """Workers that embed. ``gpu``: those with the resource GPU; ``auto``: those if there are any, else all."""
+    """Workers that embed. ``gpu``: those with the resource GPU. ``cpu``: all. ``auto``: those with a GPU, else all."""
     resource_wait_s: float = 30.0
     """Seconds to wait for workers, or for workers with a resource."""
     scheduler_wait_s: float = 300.0
     """Seconds to wait for a lost scheduler to return."""
     task_timeout_s: float = 1800.0
-    """Seconds after which a worker that still works on one task is ended; 0 for no limit. Building graphs has none."""
+    """Seconds that a task may take before its worker is ended; 0 for no limit. Building a graph has no limit."""
     in_flight: int = 3
     """Number of submitted tasks per worker thread. More keep workers busy; fewer keep the scheduler small."""
     retries: int = 2
@@ -177,12 +177,12 @@ class NightlyConfig:
     """What a nightly run tries again, and what it calls novel. Circumstance."""
 
     tries: int = 6
-    """Number of tries after which a failed file is left alone until it changes. 1, 2, 4, … nights lie between tries."""
+    """Number of tries after which a failed file is left alone until it changes. Tries are 1, 2, 4, … nights apart."""
     verify: float = 0.03
     """Share of the corpus that each night compares with its digests, a different one each time; 0 for none."""
     novel_share: float = 0.01
-    """A window is novel if its best score with an earlier window is low: below this quantile of the scores that earlier
-    windows have with their own nearest others."""
+    """A window is novel if its best score with an earlier window is below a threshold: this quantile of the best
+    scores that earlier windows have with other earlier windows."""
     least_earlier: int = 500
     """Smallest number of earlier windows of a resolution. With fewer, no window is called novel."""
 
@@ -281,7 +281,7 @@ class Config:
 
 
 def _window_alone(scan: ScanConfig, keys: Any) -> Any:
-    """Complete a table that sets ``window``: mark it as given, and keep windows that lay side by side so."""
+    """Complete a table that sets ``window``: mark it as given; windows that lay side by side stay side by side."""
     if not isinstance(keys, Mapping) or "window" not in keys:
         return keys
     implied = {"window_is_given": True}
@@ -291,7 +291,7 @@ def _window_alone(scan: ScanConfig, keys: Any) -> Any:
 
 
 def _one_place(keys: Any) -> Any:
-    """Complete a table that says where tasks run: it overrides other places that a weaker table names."""
+    """Complete a table that says where tasks run: it resets places that tables of lower precedence name."""
     if not isinstance(keys, Mapping):
         return keys
     implied: dict[str, Any] = {}
@@ -321,8 +321,8 @@ def _refuse_run(path: Path, said: Mapping[str, Any]) -> None:
     if said:
         lines = [as_toml(key, value) for key, value in said.items()]
         s, them = ("s", "them") if len(said) > 1 else ("", "it")
-        raise ConfigError(f"{path}: [{RUN}] {', '.join(lines)}: where and how code runs is said by you, not by a "
-                          f"corpus. Delete the line{s} there; if you wrote {them}, put {them} into {user_file()} under "
+        raise ConfigError(f"{path}: [{RUN}] {', '.join(lines)}: you decide where and how code runs; a corpus cannot. "
+                          f"Delete the line{s} there; if you wrote {them}, put {them} into {user_file()} under "
                           f"the line [{RUN}]: {' and '.join(lines)}")
 
 

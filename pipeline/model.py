@@ -83,7 +83,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class WindowGrid:
-    """Shape and spacing of windows in channels and spectra, which are exact, unlike MHz."""
+    """Shape and spacing of windows. Channels and spectra are exact units; MHz and seconds are not."""
 
     channels: int = 256
     """Fine channels per window."""
@@ -235,9 +235,9 @@ class Match:
     correlation: float
     """Correlation at this alignment: from 0, nothing in common, to 1."""
     shift_hz: float
-    """Frequency of the pattern in its window minus that of the query's pattern in its own window."""
+    """Hertz: position of the hit's pattern in the hit's window, minus that of the query's in the query's window."""
     shift_s: float
-    """Time of the pattern in its window minus that of the query's pattern in its own window."""
+    """The same difference of positions in time, in seconds."""
     extra_drift_hz_per_s: float
     """Drift rate of the pattern minus that of the query's pattern; 0 unless the search was to compare drifts."""
     mirrored: bool

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--exact", is_flag=True,
-              help="Compare with every vector instead of following the graph. Up to a million vectors are always "
-                   "compared one by one.")
+              help="Compare with every vector instead of following the graph. Without a cluster, up to a million "
+                   "vectors are always compared one by one.")
 @click.option("--careful", is_flag=True, help="Follow the graph farther: slower, but fewer look-alikes are missed.")
 @click.option("--encoder", metavar="NAME",
               help="Compare the vectors of this encoder, given by name or key. If several encoders share the name, the "
@@ -75,8 +75,9 @@ def search(
 
     The pattern is a range of a file, a window of the corpus, or an array. Hits
     never overlap the pattern itself. Windows of one signal that touch are one hit.
-    A wide range, or one of several time blocks, is searched for through each of its
-    windows that holds a signal. The table then says which of them a hit resembles.
+    A range that is wide, or that has several time blocks, consists of several
+    windows. Each of these that holds a signal is searched for. The table then
+    says which of them a hit resembles.
 
     The score is the cosine similarity of two vectors; 1 is the highest. With
     --rerank there is a second score: the correlation of the two images where they

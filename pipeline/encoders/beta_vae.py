@@ -7,9 +7,9 @@ units and a latent vector of 10 numbers come next. A decoder with mirrored layer
 Training needs no labels. The loss is the cross-entropy between window and reconstruction, plus β times the divergence
 of the latent distribution from the standard normal distribution.
 
-Two details differ from the authors' program. The decoder widens channels only, which is cheaper; theirs widens both
-axes and pools time again. The last layer returns logits, which is numerically safer; theirs returns numbers that the
-cross-entropy clips to between 0 and 1. Neither change is expected to alter the result.
+Two details differ from the authors' program. The decoder widens only the channel axis, which is cheaper; theirs widens
+both axes and then pools time. The last layer returns logits, which is numerically safer; theirs returns numbers that
+the cross-entropy clips to between 0 and 1. Neither change is expected to alter the result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Facts about a parsed HDF5 file: plain numbers and text, which one process sends to another as JSON.
+"""Facts about a parsed HDF5 file, which one process sends to another as JSON and tables of numbers.
 
-A file is parsed in a process that may crash (:mod:`pipeline.filterbank.parser`). This process reads samples from these
-facts, without HDF5. The facts are checked like everything else that a file says.
+A file is parsed in a process of its own, which may crash (:mod:`pipeline.filterbank.parser`). That process sends these
+facts. With them, the process that asked reads samples without HDF5. The facts are checked like everything else that a
+file says.
 """
 
 from __future__ import annotations
@@ -152,11 +153,11 @@ def _require_possible(facts: Facts, root: Path, path: Path) -> None:
         source = facts.datasets[box.number]
         stop = (c + b - a for a, b, c in zip(box.start, box.stop, box.source_start, strict=True))
         if any(end > size for end, size in zip(stop, source.shape, strict=True)):
-            raise ValueError("a part is larger than what stores it")
+            raise ValueError("a part of the data is larger than the dataset that stores it")
     for dataset in facts.datasets:
         if dataset.path != str(path) and not Path(os.path.realpath(dataset.path)).is_relative_to(root):
             raise ValueError("its samples lie outside the data root")
         if math.prod(dataset.shape) > MAX_SAMPLES or (dataset.chunks and min(dataset.chunks) < 1):
-            raise ValueError(f"{dataset.shape} samples in chunks of {dataset.chunks}")
+            raise ValueError(f"impossible sizes: {dataset.shape} samples in chunks of {dataset.chunks}")
         if len(dataset.table) and (dataset.table[:, :3].min() < 0 or np.any(np.diff(dataset.table[:, 0]) <= 0)):
             raise ValueError("its list of chunks is out of order")

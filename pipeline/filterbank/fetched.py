@@ -1,4 +1,4 @@
-"""Stored parts of a file in memory. They are decoded piece by piece, while a piece is in the caches of a core."""
+"""Stored parts of a file in memory. They are decoded in pieces that are small enough for the caches of a core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Corner = tuple[int, ...]
 
 
 class Buffer:
-    """Memory that is used again. Memory that was used before saves a quarter of the time."""
+    """Memory that later reads use again. Reading into memory that was used before takes a quarter less time."""
 
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)

@@ -16,7 +16,7 @@ from pipeline.support.compiled import njit
 class FlattenedChannel:
     """A flattened coarse channel, or a stretch of one: unchanged power, and the factors that flatten it.
 
-    The gate looks at most pixels only once. It multiplies by the factors as it reads, so flattened power is never
+    The gate reads most pixels a single time. It multiplies them by the factors as it reads, so flattened power is never
     stored.
     """
 

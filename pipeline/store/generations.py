@@ -39,7 +39,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     CorpusDamaged
         The file or the pointer is missing or altered.
     CorpusMismatch
-        It was written by a newer version of the program.
+        It was written by another version of the program, in a format that this version does not read.
     """
     match = re.fullmatch(r"([0-9]{1,18}) ([0-9a-f]{64})\n", pointer)
     if match is None:
@@ -65,7 +65,7 @@ def parsed(path: Path, content: bytes) -> Manifest:
         The content is no manifest, its generation is not that of the file name, or a name in it leads out of the corpus
         (:mod:`pipeline.store.safe_names`).
     CorpusMismatch
-        It was written by a newer version of the program.
+        It was written by another version of the program, in a format that this version does not read.
     """
     try:
         manifest = Manifest.from_json(content)
