@@ -105,7 +105,7 @@ class IndexConfig:
     compact: bool = True
     """Join segments of similar size, and rebuild segments that have many dead vectors."""
     routed_from: int = 100_000_000
-    """Number of vectors from which a routed segment is built (:mod:`pipeline.index.routed`): with fewer, all are read."""
+    """Number of vectors from which a routed segment is built (:mod:`pipeline.index.routed`). Below, all are read."""
 
     def __post_init__(self) -> None:
         if self.exact_below < 0 or min(self.segment_vectors, self.routed_from) < 1:
@@ -184,7 +184,7 @@ class NightlyConfig:
 
     def __post_init__(self) -> None:
         if self.tries < 1 or not 0 <= self.verify <= 1:
-            raise ConfigError(f"tries must be at least 1 and verify a share from 0 to 1, got {self.tries}, {self.verify}")
+            raise ConfigError(f"tries must be at least 1, verify a share from 0 to 1, got {self.tries}, {self.verify}")
         if not 0 < self.novel_share < 0.5 or self.least_earlier < 2:
             raise ConfigError(f"novel_share must lie between 0 and 0.5 and least_earlier be at least 2, got "
                               f"{self.novel_share}, {self.least_earlier}")
