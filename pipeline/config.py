@@ -4,7 +4,6 @@
 the corpus holds, and every run compares them. ``[scan]`` cannot change. ``[encoder]`` can name another encoder after
 ``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: they may change at any time.
 Flags take precedence over the file, and the file over the defaults.
-
 ``[run]`` says where and how code runs. Only the user sets it, never a corpus, which may come from somebody else. Flags
 take precedence over the environment, then comes the user's own file (:mod:`pipeline.user_settings`), then the defaults.
 """
@@ -106,9 +105,7 @@ class IndexConfig:
     compact: bool = True
     """Join segments of similar size, and rebuild segments that have many dead vectors."""
     routed_from: int = 100_000_000
-    """Number of vectors from which one routed segment is built. It divides its vectors into cells of similar vectors,
-    each about half as large as a segment, and a search reads the cells near its query. With fewer vectors, searching
-    every segment is faster."""
+    """Number of vectors from which a routed segment is built (:mod:`pipeline.index.routed`). Below, all are read."""
 
     def __post_init__(self) -> None:
         if self.exact_below < 0 or min(self.segment_vectors, self.routed_from) < 1:
@@ -181,15 +178,13 @@ class NightlyConfig:
     verify: float = 0.03
     """Share of the corpus that each night compares with its digests, a different one each time; 0 for none."""
     novel_share: float = 0.01
-    """A window is novel if its best score with an earlier window is below a threshold: this quantile of the best
-    scores that earlier windows have with other earlier windows."""
+    """A window is novel if its best score with earlier windows is below this quantile of theirs with each other."""
     least_earlier: int = 500
     """Smallest number of earlier windows of a resolution. With fewer, no window is called novel."""
 
     def __post_init__(self) -> None:
         if self.tries < 1 or not 0 <= self.verify <= 1:
-            raise ConfigError(f"tries must be at least 1 and verify a share from 0 to 1, got {self.tries}, "
-                              f"{self.verify}")
+            raise ConfigError(f"tries must be at least 1, verify a share from 0 to 1, got {self.tries}, {self.verify}")
         if not 0 < self.novel_share < 0.5 or self.least_earlier < 2:
             raise ConfigError(f"novel_share must lie between 0 and 0.5 and least_earlier be at least 2, got "
                               f"{self.novel_share}, {self.least_earlier}")
@@ -209,13 +204,10 @@ class Config:
     def load(cls, corpus: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
         """Read ``corpus.toml`` if the folder has one, and the user's settings for runs; then apply ``overrides``.
 
-        ``[run]`` comes from the user's file ``$XDG_CONFIG_HOME/lookalike/config.toml`` (default ``~/.config/…``), then
-        from the environment: ``LOOKALIKE_RUN_SCHEDULER``, and likewise for every key of :class:`RunConfig`.
+        ``[run]`` comes from the user's file and from the environment, see :mod:`pipeline.user_settings`.
 
         Parameters
         ----------
-        corpus : Path
-            Folder of the corpus.
         overrides : mapping, optional
             Table → key → value. None means that a flag was not given.
 
@@ -233,10 +225,7 @@ class Config:
 
     @classmethod
     def of_corpus(cls, corpus: Path) -> Self:
-        """Read only ``corpus.toml``, if the folder has one.
-
-        Its table ``[run]`` may hold nothing but defaults. Earlier versions wrote these into every corpus.
-        """
+        """Read only ``corpus.toml``, if the folder has one. Its ``[run]`` may hold only defaults, as old ones do."""
         path = corpus / CONFIG_FILE
         tables = read_tables(path)
         _refuse_run(path, _not_default(tables.pop(RUN, {}), f"{path} [{RUN}]"))
