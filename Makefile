@@ -1,4 +1,4 @@
-# Lookalike. `make help` lists the targets; each sets up what it needs, once.
+# Lookalike. `make help` lists the targets. Each target installs what it needs, once.
 DATA      ?=
 CORPUS    ?= corpus
 SCHEDULER ?=
@@ -10,7 +10,7 @@ ENCODER   ?=
 DEMO      ?= demo
 JOBS      ?= logical
 
-# The first Python that fits. Each is run: a name may be on the PATH and yet not work, or come without venv.
+# The first Python that fits. Each candidate is run, because a Python on the PATH may not work, or may lack venv.
 FITS    = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3 python; do \
 	$$one -c "$(FITS)" >/dev/null 2>&1 && { echo $$one; break; }; done)
@@ -23,12 +23,12 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 	$(if $(CLUSTER_CONFIG),--cluster-config "$(CLUSTER_CONFIG)") \
 	$(if $(TLS),--tls-ca "$(TLS)/ca.pem" --tls-cert "$(TLS)/cert.pem" --tls-key "$(TLS)/key.pem")
 
-# Instruction sets of OpenVINO and of compiled loops, held down to what every supported processor has. Loops compiled so
-# are kept in a folder of their own.
+# Limits OpenVINO and compiled loops to AVX2, which every supported processor has. These loops have a cache folder of
+# their own.
 AS_AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-avx2
 OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 
-# Tests run side by side, a file at a time in one process, so that its fixtures are made once. Eight processes at most.
+# Tests run in parallel, in at most eight processes. All tests of a file run in one process and share their fixtures.
 PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -37,7 +37,7 @@ PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready  ## Make .venv with everything in it (once; 3.8 GB)
+setup: $(VENV)/.ready  ## Install everything into .venv (once; 3.8 GB)
 
 $(VENV)/.ready: pyproject.toml
 	@$(or $(PYTHON),false) -c "$(FITS)" 2>/dev/null || { \
@@ -48,56 +48,56 @@ $(VENV)/.ready: pyproject.toml
 	$(RUN) warm-up
 	@touch $@
 
-demo: setup  ## Simulate a small archive in ./demo, ingest, index and search it
+demo: setup  ## Simulate a small archive in ./demo, then ingest, index and search it
 	$(RUN) demo "$(DEMO)"
 
 needs-data:
-	@$(if $(strip $(DATA)),true,echo "make $(firstword $(MAKECMDGOALS)): say where the files are, as in: make $(firstword $(MAKECMDGOALS)) DATA=/mnt/blpd7"; exit 2)
+	@$(if $(strip $(DATA)),true,echo "make $(firstword $(MAKECMDGOALS)): name the files or folders to read, as in: make $(firstword $(MAKECMDGOALS)) DATA=/mnt/blpd7"; exit 2)
 
-ingest: needs-data setup  ## Read DATA=… into CORPUS=corpus (WORKERS=n, ENCODER=name, SCHEDULER=… or CLUSTER=… CLUSTER_CONFIG=…, TLS=tls)
+ingest: needs-data setup  ## Ingest DATA=… into CORPUS=corpus (options: WORKERS=n, ENCODER=name, SCHEDULER=… or CLUSTER=… CLUSTER_CONFIG=…, TLS=tls)
 	$(RUN) ingest $(DATA) --corpus "$(CORPUS)" $(PLACE) $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENCODER),--encoder $(ENCODER))
 
-nightly: needs-data setup  ## Take in what is new in DATA=… and write a report beside CORPUS=corpus (ARGS="--retry …")
+nightly: needs-data setup  ## Ingest new files of DATA=…, index, verify, and write a report beside CORPUS=corpus (options: ARGS="--retry …")
 	$(RUN) nightly $(DATA) --corpus "$(CORPUS)" $(PLACE) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
-index: setup  ## Build the search graph of CORPUS=corpus
+index: setup  ## Build the search index of CORPUS=corpus
 	$(RUN) index --corpus "$(CORPUS)" $(PLACE)
 
 needs-args:
-	@$(if $(strip $(ARGS)),true,echo 'make search: say what for, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2)
+	@$(if $(strip $(ARGS)),true,echo 'make search: name a query, as in: make search ARGS="--window SOURCE/NUMBER"'; exit 2)
 
 search: needs-args setup  ## Search CORPUS=corpus: ARGS="--window SOURCE/NUMBER" or ARGS="--file F --f-start MHZ --f-stop MHZ"
 	$(RUN) search --corpus "$(CORPUS)" $(ARGS)
 
-embed: setup  ## Make vectors of ENCODER=name of what CORPUS=corpus holds
+embed: setup  ## Compute the vectors of ENCODER=name for CORPUS=corpus
 	$(RUN) embed --corpus "$(CORPUS)" $(PLACE) $(if $(ENCODER),--encoder $(ENCODER))
 
-evaluate: setup  ## Measure how well look-alikes are found (ARGS="--part retrieval --encoder spectral …")
+evaluate: setup  ## Measure how well each encoder finds similar signals (options: ARGS="--part retrieval --encoder spectral …")
 	$(RUN) evaluate $(ARGS)
 
-train: setup  ## Make the weights of ENCODER=spectral anew, into spectral.npz (an hour or two on two cores)
+train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (one to two hours on two cores)
 	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
 
-status: setup  ## Tell what CORPUS=corpus holds
+status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
 
-test: check  ## Check style, types and layers, then run the tests (JOBS=n side by side; ten minutes on two cores)
+test: check  ## Check style, types and layers, then run the tests (JOBS=n processes; ten minutes on two cores)
 	$(PYTEST) -m "not slow and not cluster"
-	@echo "once more, what depends on the processor, as on one that has AVX2 and no more: $(AS_AVX2)"
+	@echo "the tests that depend on the processor, once more with AVX2 only: $(AS_AVX2)"
 	$(AS_AVX2) $(PYTEST) -m processor -o timeout=600 $(OF_PROCESSOR)
 
-check: setup  ## Style, types and import layers only
+check: setup  ## Check style, types and import layers only
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-slow: setup  ## The tests that take minutes each
+test-slow: setup  ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -q -m slow
 
-soak: setup  ## Kill every process fifty times and a run at every write; the result goes to soak.md (some hours)
+soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours)
 	$(BIN)/python -m tests.cluster.soak
 
-test-cluster: setup  ## The tests with real schedulers, ssh, SLURM and kills (what is missing is skipped, and said)
+test-cluster: setup  ## Run the tests with real schedulers, ssh, SLURM and kills (skips tests whose tools are missing, and names them)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,test-cluster]'
 	$(BIN)/python -m pytest -q -m "not slow" tests/cluster
 
@@ -107,22 +107,22 @@ docs: setup  ## Build the documents as a site: build/docs/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
 
-certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
+certs:  ## Make the certificates of a cluster in the folder TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
-bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into benchmarks/*.md, say what moved (about an hour, 13 GB of disk)
+bench: bench-setup  ## Measure scan, gate, index, search and driver; update benchmarks/*.md and print what changed (about an hour, 13 GB of disk)
 	$(BIN)/python -m benchmarks.record scan gate index cells search "driver --sources 10000"
 
-bench-large: bench-setup  ## The same of a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
+bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
 	$(BIN)/python -m benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
 	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" memory
 
-bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU, put the tables into benchmarks/encoders.md (KERAS_BACKEND=jax: by JAX)
+bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU; update benchmarks/encoders.md (KERAS_BACKEND=jax uses JAX)
 	@$(BIN)/python -m pip install --quiet --editable '.[gpu]'
 	$(BIN)/python -m benchmarks.record gpu
 
 bench-setup: setup
-	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "not all peers can be installed: those are left out"
+	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "some other indexes cannot be installed; the comparison leaves them out"
 
 clean:  ## Remove .venv, caches and the demo
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

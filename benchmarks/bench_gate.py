@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import measure
 from pipeline.model import WindowGrid
 from tests.gate.gate_signals import CHANNELS, FAMILIES, windows_with
@@ -31,7 +31,7 @@ def main() -> None:
     shares = []
     for name, family in FAMILIES.items():
         bins = np.mean([family(np.random.default_rng(seed)).sum() for seed in range(50)])
-        flats = (Flat.of_level(windows_with(family, count, band, n, seed=1), n) for n, band in cells)
+        flats = (FlattenedChannel.from_flat(windows_with(family, count, band, n, seed=1), n) for n, band in cells)
         kept = [measure(flat, starts, WindowGrid(), 1e-3).keep.mean() for flat in flats]
         shares.append(kept)
         print(f"| {name} | {bins:.0f} | " + " | ".join(f"{100 * share:.1f} %" for share in kept) + " |", flush=True)

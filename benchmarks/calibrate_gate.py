@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibrate_gate [windows]
 
-Prints the numbers that the gate holds as ``INDEPENDENT`` and ``JOINT``.
+Prints the numbers that the gate holds as ``INDEPENDENT_SHARES`` and ``ALARM_OVERLAP``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 import numpy as np
 from scipy.special import gammaincc
 
-from pipeline import gate
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate.box_sums import measure_windows
+from pipeline.gate.gate import BOX_WIDTHS, count_boxes, thresholds
 from pipeline.model import WindowGrid
 
 SPECTRA_AVERAGED = (4.0, 102.0, 255.0)
@@ -24,14 +24,14 @@ BATCH = 8192
 
 def noise_statistics(noise_spectra: float, windows: int, grid: WindowGrid, rng: np.random.Generator):
     """Yield (box sums (n, widths, levels) in sigmas, excess (n,)) of pure noise."""
-    limits = gate.thresholds(noise_spectra, grid.channels, grid.integrations, 1e-3)
+    limits = thresholds(noise_spectra, grid.channels, grid.integrations, 1e-3)
     starts = np.arange(BATCH) * grid.channels
     for _ in range(windows // BATCH):
         shape = (grid.integrations, BATCH * grid.channels)
         power = rng.standard_gamma(noise_spectra, shape, dtype=np.float32) / np.float32(noise_spectra)
         best = np.zeros((BATCH, *limits.sigmas.shape), np.float32)
         excess, masked = np.zeros(BATCH, np.float32), np.zeros(BATCH, np.uint32)
-        flat = Flat.of_level(power, noise_spectra)
+        flat = FlattenedChannel.from_flat(power, noise_spectra)
         measure_windows(flat.stored, flat.row_scale, flat.channel_scale, starts, grid.channels,
                         np.float32(noise_spectra**0.5), np.float32(limits.pixel), limits.table_power,
                         limits.table_excess, best, excess, masked)
@@ -47,13 +47,13 @@ def main() -> None:
         best = np.concatenate([b for b, _ in batches])
         excess = np.concatenate([e for _, e in batches])
         shares = np.zeros(best.shape[1:])
-        for i, width in enumerate(gate.WIDTHS):
+        for i, width in enumerate(BOX_WIDTHS):
             for level in range(best.shape[2]):
                 shape = width * 2**level * n
                 p = gammaincc(shape, shape + best[:, i, level].astype(float) * shape**0.5)
-                boxes = gate.trials(width, level, grid.channels, grid.integrations)
+                boxes = count_boxes(width, level, grid.channels, grid.integrations)
                 shares[i, level] = np.mean(p <= FAMILY_RATE / boxes) / FAMILY_RATE
-        limits = gate.thresholds(n, grid.channels, grid.integrations, 1e-3)
+        limits = thresholds(n, grid.channels, grid.integrations, 1e-3)
         joint = np.mean((best >= limits.sigmas).any(axis=(1, 2)) | (excess >= limits.excess))
         print(f"N = {n:g}: joint false alarms {joint:.3e} ± {np.sqrt(joint / len(best)):.1e} for 1e-3; "
               f"excess alone {np.mean(excess >= limits.excess):.2e}; independent share:")

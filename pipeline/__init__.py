@@ -1,39 +1,35 @@
 """Lookalike: reverse image search for radio spectrograms.
 
-Public names load what they need when they are first used; importing the package loads nothing heavy.
+The public names are listed in ``__init__.pyi``. A name loads its module when it is first used, so importing the package
+loads nothing heavy. Users import the package ``lookalike``, which has the same names.
 """
 
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "ingest": ("pipeline.run", "ingest"),
-    "embed": ("pipeline.run", "embed"),
-    "build_index": ("pipeline.run", "index"),  # pipeline.index is the package of that name
-    "open_corpus": ("pipeline.search", "open_corpus"),
-    "open_on_cluster": ("pipeline.execute.cluster_search", "open_on_cluster"),
-    "Filters": ("pipeline.search", "Filters"),
-    "remove": ("pipeline.run", "remove"),
-    "verify": ("pipeline.integrity", "verify"),
-    "upgrade": ("pipeline.run", "upgrade"),
-    "run_nightly": ("pipeline.nightly", "nightly"),  # pipeline.nightly is the package of that name
-    "encode": ("pipeline.encoders", "encode"),
-    "read_waterfall": ("pipeline.filterbank", "read_waterfall"),
-    "Config": ("pipeline.config", "Config"),
-    "PipelineError": ("pipeline.errors", "PipelineError"),
-}
-__all__ = ["Config", "Filters", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus",
-           "open_on_cluster", "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
+
+@cache
+def _homes() -> dict[str, tuple[str, str]]:
+    """Return public name → its module, and its name there."""
+    import ast
+
+    tree = ast.parse(Path(__file__).with_name("__init__.pyi").read_text(encoding="utf-8"))
+    return {alias.asname or alias.name: (str(node.module), alias.name)
+            for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name == "__all__":
+        return sorted(_homes())
+    if name.startswith("__") or name not in _homes():
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
+    module, attribute = _homes()[name]
     return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_homes()})

@@ -1,12 +1,12 @@
-"""What a corpus is made with, and how a run is carried out.
+"""Settings: what a corpus is made with, and how runs work.
 
-``corpus.toml`` in the corpus folder has two halves. ``[scan]`` and ``[encoder]`` are *identity*: they decide what is
-in the corpus and are compared on every reopening. ``[scan]`` cannot change; another ``[encoder]`` can be named once
-``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: any run may set them anew.
-Flags beat the file, the file beats the defaults.
+``corpus.toml`` in the folder of a corpus has four tables. ``[scan]`` and ``[encoder]`` are *identity*: they decide what
+the corpus holds, and every run compares them. ``[scan]`` cannot change. ``[encoder]`` can name another encoder after
+``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: they may change at any time.
+Flags take precedence over the file, and the file over the defaults.
 
-Where and how code runs, ``[run]``, is said by the user alone, never by a corpus, which may be somebody else's: flags
-beat the environment, that beats the user's own file (:mod:`pipeline.user_settings`), and that the defaults.
+``[run]`` says where and how code runs. Only the user sets it, never a corpus, which may come from somebody else. Flags
+take precedence over the environment, then comes the user's own file (:mod:`pipeline.user_settings`), then the defaults.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, us
 
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
-"""Version of the cutouts' format (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
+"""Version of the format of cutouts (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanConfig:
-    """Which windows are cut and which of them are kept. Identity."""
+    """Which windows are cut, and which of them are kept. Identity."""
 
     window: int = 256
-    """Fine channels a window."""
+    """Fine channels per window."""
     step: int = 256
-    """Fine channels from window to window. Where ``corpus.toml`` or flags give a window alone, its width."""
+    """Fine channels from one window to the next. Default: ``window``, if only that is given."""
     integrations: int = 16
-    """Spectra a window."""
+    """Spectra per window."""
     window_is_given: bool = False
-    """True where the user chose the window: only then may it be wider than the coarse channels of a product."""
+    """True if the user chose the window. Only then may it be wider than the coarse channels of a product."""
     false_alarm: float = 0.001
-    """Share of pure-noise windows the gate lets pass, all its statistics together."""
+    """Share of windows of pure noise that the gate keeps, by any of its statistics."""
     keep_all: bool = False
-    """Keep every window, signal or not."""
+    """Keep every window, with or without a signal."""
     f_start_mhz: float | None = None
-    """Only windows wholly above this frequency."""
+    """Search only windows entirely above this frequency."""
     f_stop_mhz: float | None = None
-    """Only windows wholly below this frequency."""
+    """Search only windows entirely below this frequency."""
     coarse_width: int | None = None
-    """Fine channels a coarse channel, where it is known better than the files tell."""
+    """Fine channels per coarse channel. Default: found from each file."""
     polarisation: int = 0
-    """Which product of a file with several; 0 is total power."""
+    """Number of the polarisation product to read; 0 is total power."""
 
     def __post_init__(self) -> None:
         if min(self.window, self.step, self.integrations) < 1:
@@ -74,19 +74,19 @@ class ScanConfig:
 
 
 PRECISIONS = ("auto", *get_args(Precision))
-"""What a network may be told to compute with."""
+"""Allowed values of ``precision``."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """Which encoder makes the corpus' vectors. Identity (by the weights' digest, not by their path)."""
+    """Which encoder makes the vectors of the corpus. Identity: by the digest of the weights, not by their path."""
 
     name: str = "spectral"
     weights: str = ""
-    """A local weights file, for encoders that have weights."""
+    """Local weights file. Default: the weights that the encoder ships with, if it has any."""
     precision: str = "float32"
-    """One of :data:`PRECISIONS`. Each makes other vectors, with a key and a tolerance of their own. ``auto`` is the
-    fastest on the machine that starts a run; a run settles it once, and nothing it writes says ``auto``."""
+    """One of :data:`PRECISIONS`. Each precision makes different vectors, with a key and a tolerance of their own.
+    ``auto`` is the fastest one on the machine that starts a run. A run decides it once, and never writes ``auto``."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -97,17 +97,18 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class IndexConfig:
-    """How segments are built. Circumstance."""
+    """How segments of the index are built. Circumstance."""
 
     exact_below: int = 20_000
-    """Fewer vectors than this are scanned exactly: a graph would not be faster."""
+    """Fewer vectors than this are scanned exactly, because a graph would not be faster."""
     segment_vectors: int = 1_000_000
-    """Most vectors a segment."""
+    """Largest number of vectors per segment."""
     compact: bool = True
-    """Join segments of about one size, and build anew those of which much was removed."""
+    """Join segments of similar size, and rebuild segments that have many dead vectors."""
     routed_from: int = 100_000_000
-    """So many vectors together become one routed segment: they are divided into cells of what is alike, about half as
-    large as a segment, and a search asks those near its query. Fewer are asked sooner than routed."""
+    """Number of vectors from which one routed segment is built. It divides its vectors into cells of similar vectors,
+    each about half as large as a segment, and a search reads the cells near its query. With fewer vectors, searching
+    every segment is faster."""
 
     def __post_init__(self) -> None:
         if self.exact_below < 0 or min(self.segment_vectors, self.routed_from) < 1:
@@ -121,40 +122,40 @@ ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """How a run is carried out. The user's own: a ``corpus.toml`` may not say it."""
+    """Where and how a run works. Only the user sets it: ``corpus.toml`` may not."""
 
     serial: bool = False
-    """Run every task in this process, without Dask. Beats ``scheduler`` and ``cluster``."""
+    """Run every task in this process, without Dask. Takes precedence over ``scheduler`` and ``cluster``."""
     scheduler: str = ""
-    """Address of a running Dask scheduler; empty for a cluster of the run's own."""
+    """Address of a running Dask scheduler. Empty: the run starts its own cluster."""
     cluster: ClusterKind = "local"
-    """Where a run without ``scheduler`` starts its own cluster."""
+    """Kind of cluster that a run without ``scheduler`` starts."""
     cluster_config: str = ""
-    """File that says what to start, for all but ``local``."""
+    """Path of the file that describes the cluster. Every kind but ``local`` needs it."""
     tls_ca: str = ""
-    """Authority whose certificates are trusted; where all three are empty, Dask's own configuration says so."""
+    """Path of the certificate authority to trust (PEM). If all three paths are empty, Dask's own settings apply."""
     tls_cert: str = ""
-    """This machine's certificate."""
+    """Path of the certificate of this machine (PEM)."""
     tls_key: str = ""
-    """Its key."""
+    """Path of the PEM private key that belongs to ``tls_cert``."""
     insecure: bool = False
-    """Allow a scheduler without TLS, on this machine, too: who reaches it can run code on its workers."""
+    """Allow a scheduler without TLS, also on this machine. Whoever can connect to it can run code on its workers."""
     workers: int = 0
-    """Worker processes of the embedded cluster; 0 for one a core."""
+    """Number of worker processes of the embedded cluster; 0 for one per core."""
     worker_memory_gb: float = 2.0
-    """Bound on each embedded worker process."""
+    """Memory limit of each embedded worker process."""
     embed_on: EmbedOn = "auto"
-    """``gpu``: only workers that offer the resource GPU; ``auto``: those, where there are any."""
+    """Workers that embed. ``gpu``: those with the resource GPU; ``auto``: those if there are any, else all."""
     resource_wait_s: float = 30.0
-    """How long to wait for workers, or for a resource, that nobody offers."""
+    """Seconds to wait for workers, or for workers with a resource."""
     scheduler_wait_s: float = 300.0
-    """How long to wait for a scheduler that has gone to come back."""
+    """Seconds to wait for a lost scheduler to return."""
     task_timeout_s: float = 1800.0
-    """A worker is ended that has been at one task for longer; 0 for no limit. Graphs may take as long as they take."""
+    """Seconds after which a worker that still works on one task is ended; 0 for no limit. Building graphs has none."""
     in_flight: int = 3
-    """Tasks submitted a worker thread: enough to keep it busy, few enough to keep the scheduler small."""
+    """Number of submitted tasks per worker thread. More keep workers busy; fewer keep the scheduler small."""
     retries: int = 2
-    """Further attempts for a task that fails for no fault of its source."""
+    """Number of further attempts for a task that fails, unless its source is the cause."""
 
     def __post_init__(self) -> None:
         if self.embed_on not in ("auto", "gpu", "cpu"):
@@ -173,16 +174,17 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class NightlyConfig:
-    """What a nightly run tries again, and what it calls new. Circumstance."""
+    """What a nightly run tries again, and what it calls novel. Circumstance."""
 
     tries: int = 6
-    """A file that failed so often is left alone until it changes. Between tries it rests 1, 2, 4, 8 … nights."""
+    """Number of tries after which a failed file is left alone until it changes. 1, 2, 4, … nights lie between tries."""
     verify: float = 0.03
-    """Share of the corpus that is compared with its digests, another one each night; 0 for nothing."""
+    """Share of the corpus that each night compares with its digests, a different one each time; 0 for none."""
     novel_share: float = 0.01
-    """A window is novel whose nearest earlier one scores less than this share of earlier windows' nearest others do."""
+    """A window is novel if its best score with an earlier window is low: below this quantile of the scores that earlier
+    windows have with their own nearest others."""
     least_earlier: int = 500
-    """With fewer earlier windows of a resolution, nothing is said about what is new."""
+    """Smallest number of earlier windows of a resolution. With fewer, no window is called novel."""
 
     def __post_init__(self) -> None:
         if self.tries < 1 or not 0 <= self.verify <= 1:
@@ -195,7 +197,7 @@ class NightlyConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The tables of ``corpus.toml``, and what the user says of runs."""
+    """The tables of ``corpus.toml``, and the user's settings for runs."""
 
     scan: ScanConfig = field(default_factory=ScanConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -205,25 +207,35 @@ class Config:
 
     @classmethod
     def load(cls, corpus: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
-        """Read ``corpus.toml`` if the folder has one, and what the user says; then lay ``overrides`` over both.
+        """Read ``corpus.toml`` if the folder has one, and the user's settings for runs; then apply ``overrides``.
 
-        ``[run]`` is read from the user's own ``$XDG_CONFIG_HOME/lookalike/config.toml`` (``~/.config/…``), then from
-        the environment: ``LOOKALIKE_RUN_SCHEDULER``, and so on for every key of :class:`RunConfig`. ``overrides`` are
-        table → key → value; values of ``None`` mean "flag not given". Unknown tables and keys raise
-        :class:`ConfigError`, and so does a ``corpus.toml`` that says how runs are carried out.
+        ``[run]`` comes from the user's file ``$XDG_CONFIG_HOME/lookalike/config.toml`` (default ``~/.config/…``), then
+        from the environment: ``LOOKALIKE_RUN_SCHEDULER``, and likewise for every key of :class:`RunConfig`.
+
+        Parameters
+        ----------
+        corpus : Path
+            Folder of the corpus.
+        overrides : mapping, optional
+            Table → key → value. None means that a flag was not given.
+
+        Raises
+        ------
+        ConfigError
+            A table or key is unknown, a value is not allowed, or ``corpus.toml`` sets ``[run]``.
         """
         return cls.of_corpus(corpus)._as_user_says().override(overrides or {})
 
     @classmethod
     def of_user(cls) -> Self:
-        """Return the defaults, and what the user says of runs."""
+        """Return the defaults with the user's settings for runs."""
         return cls()._as_user_says()
 
     @classmethod
     def of_corpus(cls, corpus: Path) -> Self:
-        """Read ``corpus.toml`` alone, if the folder has one. Of runs it may say what is the default, and nothing else.
+        """Read only ``corpus.toml``, if the folder has one.
 
-        Every corpus had a whole table ``[run]`` once.
+        Its table ``[run]`` may hold nothing but defaults. Earlier versions wrote these into every corpus.
         """
         path = corpus / CONFIG_FILE
         tables = read_tables(path)
@@ -231,7 +243,7 @@ class Config:
         return cls()._with(tables, f"{path} ")
 
     def override(self, overrides: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Lay given values (not ``None``) over this configuration."""
+        """Return a copy with the given values: table → key → value. Values of None are left out."""
         given = {table: {k: v for k, v in keys.items() if v is not None} for table, keys in overrides.items()}
         return self._with(given, "flags ")
 
@@ -240,7 +252,7 @@ class Config:
         return with_file._with({RUN: of_environment(types_of(self.run))}, f"environment ({PREFIX}…) ")
 
     def _with(self, tables: Mapping[str, Any], origin: str) -> Self:
-        """Lay ``tables`` over this configuration, rejecting unknown names, wrong types and impossible values."""
+        """Return a copy with the values of ``tables``; raise :class:`ConfigError` for unknown names and bad values."""
         known = [f.name for f in fields(self)]
         if unknown := sorted(set(tables) - set(known)):
             raise ConfigError(f"{origin}[{unknown[0]}]: unknown table; known: {', '.join(known)}")
@@ -250,13 +262,13 @@ class Config:
                                 for table, keys in tables.items()})
 
     def identity(self) -> dict[str, Any]:
-        """What decides which windows a corpus holds, and how: compared on every reopening."""
+        """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
-        del scan["window_is_given"]  # says who chose the window, not which
+        del scan["window_is_given"]  # it says who chose the window, not which window
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
-        """The file that :meth:`of_corpus` reads back to an equal configuration, but for what the user says of runs."""
+        """Return the text of ``corpus.toml``. :meth:`of_corpus` reads the same settings from it, except ``[run]``."""
         lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change.",
                  "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
                  "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
@@ -269,7 +281,7 @@ class Config:
 
 
 def _window_alone(scan: ScanConfig, keys: Any) -> Any:
-    """Complete a table that gives a window: it is given, and windows that lay side by side still do."""
+    """Complete a table that sets ``window``: mark it as given, and keep windows that lay side by side so."""
     if not isinstance(keys, Mapping) or "window" not in keys:
         return keys
     implied = {"window_is_given": True}
@@ -291,7 +303,7 @@ def _one_place(keys: Any) -> Any:
 
 
 def require_no_run(corpus: Path) -> None:
-    """Raise :class:`ConfigError` where ``corpus.toml`` says how runs are carried out; whatever else is wrong passes."""
+    """Raise :class:`ConfigError` if ``corpus.toml`` sets ``[run]``. Other errors in the file are ignored."""
     path, said = corpus / CONFIG_FILE, {}
     with suppress(ConfigError):
         said = _not_default(read_tables(path).get(RUN, {}), f"{path} [{RUN}]")
@@ -299,13 +311,13 @@ def require_no_run(corpus: Path) -> None:
 
 
 def _not_default(keys: Any, origin: str) -> dict[str, Any]:
-    """Return what a table ``[run]`` says that is not the default."""
+    """Return the values of a table ``[run]`` that are not the defaults."""
     said, default = asdict(laid_over(RunConfig(), keys, origin)), asdict(RunConfig())
     return {key: value for key, value in said.items() if value != default[key]}
 
 
 def _refuse_run(path: Path, said: Mapping[str, Any]) -> None:
-    """Refuse a corpus that says how runs are carried out: whoever made it would say where code runs."""
+    """Refuse a corpus that sets ``[run]``, because whoever made it would decide where code runs."""
     if said:
         lines = [as_toml(key, value) for key, value in said.items()]
         s, them = ("s", "them") if len(said) > 1 else ("", "it")
@@ -315,5 +327,5 @@ def _refuse_run(path: Path, said: Mapping[str, Any]) -> None:
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Short digest of an identity: equal dictionaries, equal digests, whatever the order of keys."""
+    """Return a short digest of an identity. The order of keys does not matter."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

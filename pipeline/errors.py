@@ -93,11 +93,6 @@ class Reason(StrEnum):
         member.status, member.may_heal, member.meaning, member.remedy = status, may_heal, meaning, remedy
         return member
 
-    @property
-    def is_information(self) -> bool:
-        """True where nothing is wrong with the file: it is no further source, or is not wanted."""
-        return self.status == "skipped"
-
 
 class PipelineError(Exception):
     """Base of every error this package raises on purpose."""

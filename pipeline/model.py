@@ -1,39 +1,39 @@
-"""The nouns of the pipeline: frozen, unit-named, free of behaviour that touches a disk.
+"""The values that all packages share: headers, sources, windows, reports and hits.
 
-Channel numbers are *ascending*: channel 0 is the lowest frequency, whatever the sign of ``foff`` in the file.
+They are immutable, have units in their names, and touch no disk. Channel numbers are *ascending*: channel 0 has the
+lowest frequency, whatever the sign of ``foff`` in the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pipeline.errors import Reason
 
 SECONDS_PER_DAY = 86_400.0
 TELESCOPES = {4: "PKS", 6: "GBT", 9: "ATA"}
-"""sigproc number → short name of a telescope, as source ids begin."""
+"""sigproc number → short name of the telescope. Source ids begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a filterbank file says of itself (sigproc keywords, with units in the names)."""
+    """Header of a filterbank file: the sigproc keywords, with units in the names."""
 
     fch1_mhz: float
     """Centre frequency of the first channel *in the file*."""
     foff_mhz: float
-    """Channel spacing; negative where the file runs from high to low frequency."""
+    """Channel spacing. Negative if the frequencies in the file descend."""
     nchans: int
     nifs: int
-    """Polarisation products; the first is total power."""
+    """Number of polarisation products. The first is total power."""
     nbits: int
-    """Bits a stored sample."""
+    """Bits per stored sample."""
     tsamp_s: float
     nsamples: int
     """Number of spectra."""
     tstart_mjd: float
-    """UTC start of the first spectrum."""
+    """Start of the first spectrum, UTC."""
     source_name: str = ""
     telescope_id: int = 0
     """sigproc number of the telescope, see :data:`TELESCOPES`."""
@@ -44,12 +44,12 @@ class Header:
 
     @property
     def telescope(self) -> str:
-        """Short name of the telescope, such as ``GBT``; ``T<number>`` where it has none in :data:`TELESCOPES`."""
+        """Short name of the telescope, such as ``GBT``; ``T<number>`` if :data:`TELESCOPES` has none."""
         return TELESCOPES.get(self.telescope_id, f"T{self.telescope_id}")
 
     @property
     def channel_width_mhz(self) -> float:
-        """``|foff|``."""
+        """Width of a channel, ``|foff|``."""
         return abs(self.foff_mhz)
 
     @property
@@ -65,41 +65,32 @@ class Header:
 
     @property
     def duration_s(self) -> float:
-        """Length of the observation."""
+        """Duration of the observation in seconds."""
         return self.nsamples * self.tsamp_s
 
     def channel_edge_mhz(self, channel: float) -> float:
-        """Lower edge of ascending ``channel``; ``nchans`` gives the upper edge of the band."""
+        """Return the lower edge of an ascending channel. ``nchans`` gives the upper edge of the band."""
         return self.f_min_mhz + channel * self.channel_width_mhz
 
     def channel_at(self, f_mhz: float) -> float:
-        """Ascending channel number, fractional, whose lower edge lies at ``f_mhz`` (inverse of the above)."""
+        """Return the fractional channel with the lower edge ``f_mhz``, the inverse of :meth:`channel_edge_mhz`."""
         return (f_mhz - self.f_min_mhz) / self.channel_width_mhz
 
     def mjd_at(self, t_s: float) -> float:
-        """UTC as MJD, ``t_s`` seconds after the first spectrum."""
+        """Return the UTC, as MJD, of ``t_s`` seconds after the start of the first spectrum."""
         return self.tstart_mjd + t_s / SECONDS_PER_DAY
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain dictionary, the inverse of :meth:`from_json`."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Header from :meth:`to_json`'s dictionary."""
-        return cls(**record)
 
 
 @dataclass(frozen=True, slots=True)
 class WindowGrid:
-    """Shape and spacing of windows, in channels and spectra: never in rounded MHz."""
+    """Shape and spacing of windows in channels and spectra, which are exact, unlike MHz."""
 
     channels: int = 256
-    """Fine channels a window."""
+    """Fine channels per window."""
     step: int = 256
     """Fine channels from one window to the next, within a coarse channel."""
     integrations: int = 16
-    """Spectra a window; spectra are cut in blocks of this many, without overlap."""
+    """Spectra per window. Spectra are cut into blocks of this number, without overlap."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "step", "integrations"):
@@ -112,42 +103,42 @@ CoarseOrigin = Literal["flag", "product", "dc-spikes", "whole-band"]
 
 @dataclass(frozen=True, slots=True)
 class CoarseLayout:
-    """Where the coarse channels lie. The header does not say; ``origin`` records how it was found out."""
+    """Position of the coarse channels. The header does not give it; ``origin`` says how it was found."""
 
     width: int
-    """Fine channels a coarse channel."""
+    """Fine channels per coarse channel."""
     origin: CoarseOrigin
     offset: int = 0
-    """Ascending channel at which a whole coarse channel begins (0 ≤ offset < width); what lies before it is a
-    shorter piece of one, as is the rest at the top of the band."""
+    """First ascending channel of a whole coarse channel (0 ≤ offset < width). The channels before it, and the rest at
+    the top of the band, are incomplete coarse channels."""
 
     @property
     def has_dc_spike(self) -> bool:
-        """True where the pieces are true coarse channels, with an FFT's DC bin in the middle."""
+        """True if these are real coarse channels, which have the DC bin of an FFT in the middle."""
         return self.origin != "whole-band"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One scan of the sky. Identity is the observation, never the path: a .fil and its .h5 are one source."""
+    """One scan of the sky. It is identified by the observation, not by its path: a .fil and its .h5 are one source."""
 
     id: str
     """``GBT_57436_51432_HIP77257_<digest>``: telescope, MJD, UT second, target, digest of band and samples."""
     header: Header
     coarse: CoarseLayout
     path: str
-    """The file it was (or will be) read from."""
+    """Path of the file that is read."""
     size_bytes: int
     mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window of one source, in every unit a person may ask for. Derived from its number, never stored."""
+    """One window of one source, in all units. It is computed from its number, and not stored."""
 
     source_id: str
     number: int
-    """time block × windows a block + position counted from low frequency."""
+    """Time block × windows per block + position, counted from low frequency."""
     channel_start: int
     """First ascending fine channel."""
     channel_stop: int
@@ -158,35 +149,35 @@ class Window:
     f_stop_mhz: float
     """Upper edge of the last channel."""
     t_start_s: float
-    """Seconds after the first spectrum of the file."""
+    """Seconds since the start of the first spectrum of the file."""
     t_stop_s: float
     mjd: float
-    """UTC of the window's first spectrum."""
+    """Start of the first spectrum of the window, UTC."""
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
-"""What a network computes with; its variables are float32 in any case."""
+"""Number format that a network computes in. Its weights are float32 in any case."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Identity of an encoder: equal specs give equal vectors within ``tolerance``."""
+    """Identity of an encoder. Encoders with equal specs make equal vectors, within ``tolerance``."""
 
     name: str
     version: int
     dimension: int
     input: str
-    """What it takes, e.g. ``cutout-v1 16x256``."""
+    """Format and shape of the input, such as ``cutout-v1 16x256``."""
     weights_sha256: str = ""
-    """Empty for encoders without weights."""
+    """Digest of the weights; empty for encoders without weights."""
     precision: str = "float32"
     metric: str = "cosine"
     tolerance: float = 1e-4
-    """Largest difference a component may have between batch sizes and machines."""
+    """Largest difference of a component between batch sizes and machines."""
 
     @property
     def key(self) -> str:
-        """Folder name of this encoder's vectors: name, version and, with weights, their digest."""
+        """Name of the folder of this encoder's vectors: name, version, digest of the weights, and precision."""
         tail = f"-{self.weights_sha256[:8]}" if self.weights_sha256 else ""
         reduced = "" if self.precision == "float32" else f"-{self.precision}"
         return f"{self.name}-v{self.version}{tail}{reduced}"
@@ -197,7 +188,7 @@ Status = Literal["done", "skipped", "failed", "busy"]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds a source (or a part of one) spent at each step, summed over its tasks."""
+    """Seconds that a source, or a part of one, took in each step. All its tasks are summed."""
 
     read_s: float = 0.0
     scan_s: float = 0.0
@@ -215,7 +206,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """What became of one file."""
+    """Result for one file."""
 
     path: str
     status: Status
@@ -223,14 +214,14 @@ class SourceReport:
     reason: Reason | None = None
     message: str = ""
     windows_seen: int = 0
-    """Windows searched, kept or not: the exposure."""
+    """Windows that were searched, kept or not: the exposure."""
     windows_kept: int = 0
     windows_masked: int = 0
-    """Windows left out because most of their pixels are dead."""
+    """Windows that were left out because most of their pixels are masked."""
     windows_embedded: int = 0
-    """Windows of which this run made vectors."""
+    """Windows whose vectors this run made."""
     channels_skipped: int = 0
-    """Fine channels in no window: the remainder of each coarse channel, and gaps of a step over the width."""
+    """Fine channels in no window: the rest of each coarse channel, and gaps if the step exceeds the window."""
     bytes_decoded: int = 0
     timing: Timing = field(default_factory=Timing)
     also_at: tuple[str, ...] = ()
@@ -239,45 +230,45 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a hit's window lies over the query's where the two have most in common."""
+    """Best alignment of a hit's window with the query's window."""
 
     correlation: float
-    """From 0, nothing in common, to 1."""
+    """Correlation at this alignment: from 0, nothing in common, to 1."""
     shift_hz: float
-    """The pattern lies so much higher in its window than the query's in its own."""
+    """Frequency of the pattern in its window minus that of the query's pattern in its own window."""
     shift_s: float
-    """And so much later."""
+    """Time of the pattern in its window minus that of the query's pattern in its own window."""
     extra_drift_hz_per_s: float
-    """It drifts by so much more; 0 unless asked for."""
+    """Drift rate of the pattern minus that of the query's pattern; 0 unless the search was to compare drifts."""
     mirrored: bool
-    """It resembles the query with frequency reversed; False unless asked for."""
+    """True if the pattern resembles the query with frequency reversed; False unless the search allowed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer: a window that looks like the query."""
+    """One result of a search: a window that looks like the query."""
 
     rank: int
     score: float
-    """Cosine similarity of the vectors, 1 = same direction."""
+    """Cosine similarity of the vectors; 1 is the same direction."""
     window: Window
     source_id: str
     file: str
     target: str
     telescope_id: int
     snr: float
-    """The gate's best statistic, in sigmas of the radiometer noise."""
+    """Best statistic of the gate, in standard deviations of the radiometer noise."""
     merged: tuple[int, ...] = ()
-    """Numbers of other windows of the same source, overlapping or touching, merged into this hit."""
+    """Numbers of other windows of the same source that overlap or touch this one and were merged into it."""
     match: Match | None = None
-    """Of a search that compared hits again, pixel by pixel."""
+    """Alignment with the query, if the search compared hits pixel by pixel; else None."""
     nearness: float | None = None
-    """Of a search in which it counts: how near the query's frequency the window is, from −1 to 1."""
+    """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
     query_window: Window | None = None
-    """The window of the query that it resembles most, by which it has its score; None where the query is an array."""
+    """Window of the query that gives the score, the most similar one; None if the query is an array."""
 
     def to_json(self) -> dict[str, Any]:
-        """Flat record, as ``search --json`` prints it."""
+        """Return the flat record that ``search --json`` prints."""
         window, match, query = self.window, self.match, self.query_window
         return {
             "rank": self.rank,

@@ -1,12 +1,12 @@
-"""What the user says of runs: the table ``[run]`` of their own configuration file, and their environment.
+"""The user's settings for runs: the table ``[run]`` of their own configuration file, and their environment.
 
 The file is ``$XDG_CONFIG_HOME/lookalike/config.toml``, by default ``~/.config/lookalike/config.toml``. It has one
-table, ``[run]``, with the keys of :class:`pipeline.config.RunConfig`. It decides which cluster is connected to, and so
-what code runs: it is refused where others can change it.
+table, ``[run]``, with the keys of :class:`pipeline.config.RunConfig`. It decides which cluster a run connects to, and
+so which code runs. It is therefore refused if other users can change it.
 
-Each key has a variable in the environment, too: ``LOOKALIKE_RUN_`` and the key in capitals, such as
-``LOOKALIKE_RUN_SCHEDULER=tls://head:8786`` or ``LOOKALIKE_RUN_INSECURE=true``. A text that is set to nothing is an
-empty text: ``LOOKALIKE_RUN_SCHEDULER=`` means no scheduler, whatever the file says.
+Each key also has an environment variable: ``LOOKALIKE_RUN_`` and the key in capitals, such as
+``LOOKALIKE_RUN_SCHEDULER=tls://head:8786`` or ``LOOKALIKE_RUN_INSECURE=true``. An empty variable sets an empty text:
+``LOOKALIKE_RUN_SCHEDULER=`` means no scheduler, even if the file names one.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.support.private_paths import exposures
+from pipeline.support.records import value_of
 from pipeline.support.toml_tables import read_tables
 
 RUN = "run"
-"""The one table of the file."""
+"""The only table of the file."""
 PREFIX = "LOOKALIKE_RUN_"
 PATHS = frozenset({"cluster_config", "tls_ca", "tls_cert", "tls_key"})
-"""Keys that name files: in the user's file they may begin with ``~``, and are relative to its folder."""
-_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+"""Keys that name files. In the user's file they may begin with ``~``, and are relative to the folder of the file."""
 
 
 def user_file() -> Path:
-    """Return the path of the user's configuration file, whether or not it is there."""
+    """Return the path of the user's configuration file, which may not exist."""
     named = os.environ.get("XDG_CONFIG_HOME", "")
     folder = Path(named) if os.path.isabs(named) else Path(os.path.expanduser("~/.config"))
     return folder.absolute() / "lookalike" / "config.toml"
 
 
 def of_user_file() -> dict[str, Any]:
-    """Read what the user's file says of runs; nothing where there is none.
+    """Read the settings for runs from the user's file. Return an empty dictionary if there is none.
 
     Raises
     ------
     ConfigError
-        It cannot be read, has another table, or others can change it.
+        The file cannot be read, has another table, or other users can change it.
     """
     path = user_file()
     if not os.path.lexists(path):
@@ -59,7 +59,7 @@ def of_user_file() -> dict[str, Any]:
 
 
 def of_environment(types: Mapping[str, str]) -> dict[str, Any]:
-    """Read what the environment says of runs.
+    """Read the settings for runs from the environment.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def of_environment(types: Mapping[str, str]) -> dict[str, Any]:
     Raises
     ------
     ConfigError
-        A variable names no key, or its value is not of the key's type.
+        A variable names no key, or its value is not of the type of the key.
     """
     found = {}
     for name, text in os.environ.items():
@@ -89,9 +89,7 @@ def _from_folder(folder: Path, value: Any) -> Any:
 
 def _parsed(kind: str, text: str, name: str) -> Any:
     try:
-        if kind == "bool":
-            return _TRUTHS[text.lower()]
-        return {"int": int, "float": float}.get(kind, str)(text)
-    except (KeyError, ValueError):
+        return value_of({"bool": bool, "int": int, "float": float}.get(kind, str), text, is_text=True)
+    except ValueError:
         wanted = "true or false" if kind == "bool" else f"of type {kind}"
         raise ConfigError(f"{name}={text} in the environment is not {wanted}") from None

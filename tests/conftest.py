@@ -1,15 +1,46 @@
-"""Settings all tests share."""
+"""Settings all tests share, and what takes long to make: one cluster, one small corpus a process."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from pipeline.config import RunConfig
+from pipeline.execute.cluster import embedded_cluster
+from pipeline.run import ingest
+from tests.run import fake
+from tests.run.small import archive, config
+
 # a busy machine is no failure; pytest-timeout stops what hangs
 settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
+
+BUILD_GRAPHS = {
+    "tests/index/test_among.py", "tests/index/test_build.py", "tests/index/test_folder.py",
+    "tests/index/test_segment.py", "tests/nightly/test_novelty.py", "tests/run/test_lifetimes.py",
+    "tests/search/test_filters.py", "tests/search/test_search.py",
+}
+"""Each process that builds a graph compiles for most of a minute: pynndescent keeps little of it on disk."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each file to one process, and all files that build graphs to the same one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "graphs" if file in BUILD_GRAPHS else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,3 +72,39 @@ def user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UserSays:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A cluster of two workers for every test that does not kill it."""
+    with embedded_cluster(RunConfig(workers=2)) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def client(cluster: Any) -> Iterator[Any]:
+    from distributed import Client
+
+    with Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six good scans, not to be changed."""
+    return archive(tmp_path_factory.mktemp("good"), 6)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus of these, made in this process, not to be changed."""
+    root = tmp_path_factory.mktemp("undisturbed") / "corpus"
+    report = ingest([good], root, config=config(), serial=True)
+    assert [r.status for r in report.reports] == ["done"] * 6
+    return root
+
+
+@pytest.fixture
+def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the encoders of :mod:`tests.run.fake` known."""
+    fake.register(monkeypatch.setattr)

@@ -46,7 +46,7 @@ def test_classes_say_who_must_act() -> None:
 
     assert codes == {
         "PipelineError": 1, "RunError": 1,
-        "ConfigError": 2, "EncoderError": 2, "PrecisionError": 2, "QueryError": 2,
+        "ConfigError": 2, "EncoderError": 2, "PrecisionError": 2, "QueryError": 2, "ParameterError": 2,
         "CorpusNotFound": 2, "CorpusMismatch": 2,
         "SourceError": 3, "CorpusLocked": 4, "CorpusError": 5, "CorpusDamaged": 5,
         "SegmentDamaged": 5,
@@ -63,11 +63,10 @@ def test_errors_are_also_the_builtin_one_would_expect(cls: type[PipelineError], 
 
 def test_reasons_are_stable_codes() -> None:
     assert all(reason.name == reason.value for reason in Reason)
-    assert {r for r in Reason if r.is_information} == {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
+    assert {r for r in Reason if r.status == "skipped"} == {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
     assert {r for r in Reason if r.may_heal} == {Reason.TRUNCATED, Reason.BUSY, Reason.PERMISSION, Reason.CRASHED}
     assert {r for r in Reason if r.status == "busy"} == {Reason.BUSY}
-    assert {r for r in Reason if r.status == "failed"} == set(Reason) - {r for r in Reason if r.is_information} - {
-        Reason.BUSY}
+    assert {r.status for r in Reason} == {"skipped", "busy", "failed"}
 
 
 def test_the_documents_list_every_reason_as_the_code_does() -> None:

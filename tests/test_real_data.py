@@ -10,7 +10,7 @@ import pytest
 from pipeline.config import Config
 from pipeline.encoders import load_encoder
 from pipeline.errors import QueryError
-from pipeline.evaluate.real import evaluate_real, real_set
+from pipeline.evaluate.real import evaluate_real, read_real_set
 from pipeline.filterbank import write_filterbank
 from pipeline.run import ingest
 from pipeline.search import open_corpus
@@ -118,5 +118,5 @@ def test_the_users_comb_finds_its_own_neighbours_before_noise(tmp_path: Path) ->
 
 def test_real_signals_find_their_kin_before_noise_and_simulated_ones() -> None:
     folder = real_file("voyager1_2020_crop.h5").parent
-    failed = [check for check in evaluate_real(load_encoder("spectral").encode, real_set(folder)) if not check.passed]
+    failed = [check for check in evaluate_real(load_encoder("spectral").encode, read_real_set(folder)) if not check.passed]
     assert not failed

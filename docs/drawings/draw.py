@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 import pipeline
 from pipeline.catalogue import Manifest
 from pipeline.config import IndexConfig
-from pipeline.gate import WIDTHS, thresholds
+from pipeline.gate import BOX_WIDTHS, thresholds
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Hit, Source, SourceReport, WindowGrid
@@ -115,7 +115,7 @@ def gate(power: NDArray[np.floating], stored: Path) -> None:
     for (row, column), value in np.ndenumerate(sigmas):
         right.text(column, row, f"{value:.1f}", ha="center", va="center")
     right.set_xticks(range(sigmas.shape[1]), [str(2**level) for level in range(sigmas.shape[1])])
-    right.set_yticks(range(len(WIDTHS)), [str(width) for width in WIDTHS])
+    right.set_yticks(range(len(BOX_WIDTHS)), [str(width) for width in BOX_WIDTHS])
     right.set(xlabel="spectra per box", ylabel="channels per box", title="Thresholds in standard deviations of noise")
     save("gate")
 

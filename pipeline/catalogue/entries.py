@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
 
 from pipeline.errors import Reason
 from pipeline.model import CoarseLayout, Header, Source, Status
@@ -36,12 +35,6 @@ class SourceEntry:
         """Return the source that this entry describes."""
         return Source(source_id, self.header, self.coarse, self.path, self.size_bytes, self.mtime_ns)
 
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Make an entry from its JSON object."""
-        header, coarse = Header.from_json(record["header"]), CoarseLayout(**record["coarse"])
-        return cls(**{**record, "header": header, "coarse": coarse, "also_at": tuple(record["also_at"])})
-
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
@@ -64,11 +57,6 @@ class FileEntry:
     def is_wrong(self) -> bool:
         """True if the file failed or was busy, so that someone may have to act."""
         return self.status in ("failed", "busy")
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Make an entry from its JSON object."""
-        return cls(**{**record, "reason": Reason(record["reason"]) if record["reason"] else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +98,6 @@ class SegmentEntry:
     def live_count(self) -> int:
         """Number of vectors that searches find through this segment."""
         return self.count - sum(self.dead.values())
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Make an entry from its JSON object."""
-        return cls(**{**record, "source_ids": tuple(record["source_ids"]), "cells": tuple(record.get("cells", ()))})
 
 
 def cell_id(routed_id: str, cell: int) -> str:

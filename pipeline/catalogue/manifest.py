@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -15,12 +15,14 @@ import numpy as np
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
+from pipeline.support.records import record_of
 from pipeline.support.text import shown
 
 FORMAT = 4
 """Format of a manifest with a routed segment."""
 UNROUTED_FORMAT = 3
 """Format of a manifest without routed segments, so that programs that do not know them still read it."""
+_KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
 ENTRIES_PER_PIECE = 100
 """Entries that are turned into JSON text at a time."""
 CLASS_TOLERANCE = 0.01
@@ -235,17 +237,10 @@ class Manifest:
             remedy = "update the program" if record["format"] > FORMAT else "ingest the files into a new corpus"
             raise CorpusMismatch(f"manifest of format {record['format']}, this version reads {UNROUTED_FORMAT} and "
                                  f"{FORMAT}; {remedy}")
-        return cls(
-            generation=record["generation"],
-            sources={key: SourceEntry.from_json(entry) for key, entry in record["sources"].items()},
-            files={path: FileEntry.from_json(entry) for path, entry in record["files"].items()},
-            segments=tuple(SegmentEntry.from_json(entry) for entry in record["segments"]),
-            encoders={key: EncoderSpec(**spec) for key, spec in record["encoders"].items()},
-            weights=record["weights"],
-            removed={key: tuple(paths) for key, paths in record["removed"].items()},
-            retired=record["retired"],
-            losses=record["losses"],
-        )
+        missing = [field.name for field in fields(cls) if field.name not in record]
+        if missing:
+            raise ValueError(f"a manifest without {missing[0]!r}")
+        return record_of(cls, {name: value for name, value in record.items() if name not in _KEYS_OF_THE_FILE})
 
 
 def removed_message(path: str, source_id: str) -> str:

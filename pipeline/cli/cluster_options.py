@@ -42,13 +42,14 @@ _CONNECTION_OPTIONS = (
                       "then run code on its workers."),
 )
 _LOCAL_OPTIONS = (
-    click.option("--serial", is_flag=True, help="Run every task in this process, one after the other, without Dask."),
+    click.option("--serial", is_flag=True, default=None,
+                 help="Run every task in this process, one after the other, without Dask."),
     click.option("--workers", type=click.IntRange(1), metavar="N",
                  help="Number of worker processes on this machine. Default: one per core."),
 )
 _CLUSTER_OPTIONS = (_SCHEDULER_OPTION, _cluster_option("none, this process does the work"), *_CONNECTION_OPTIONS)
 _PLACE_OPTIONS = (*_LOCAL_OPTIONS, _SCHEDULER_OPTION, _cluster_option("local"), *_CONNECTION_OPTIONS)
-_KEYS = ("scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers")
+_KEYS = ("serial", "scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers")
 
 
 def cluster_options(command: Command) -> Command:
@@ -62,7 +63,7 @@ def cluster_options(command: Command) -> Command:
 def place_options(command: Command) -> Command:
     """Add the options that name a cluster, and ``--serial`` and ``--workers``.
 
-    The command receives ``place``, as with :func:`cluster_options`, and ``serial``.
+    The command receives ``place``, as with :func:`cluster_options`.
     """
     return _with_options(command, _PLACE_OPTIONS)
 
@@ -71,7 +72,7 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
     @wraps(command)
     def gathered(**flags: Any) -> Any:
         place = {key: flags.pop(key) for key in _KEYS if key in flags}
-        return command(**flags, place=_place(place, flags.get("serial", False)))
+        return command(**flags, place=_place(place))
 
     completed: Command = gathered
     for option in reversed(options):
@@ -79,14 +80,13 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
     return completed
 
 
-def _place(given: dict[str, Any], serial: bool) -> dict[str, Any]:
-    """Return the settings of ``[run]`` that the flags override; refuse flags that name more than one place.
+def _place(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of ``[run]`` that the flags set; refuse flags that name more than one place.
 
-    A place that a flag names overrides the place in the user's settings: ``--cluster`` and ``--workers`` clear a
-    scheduler that is named there.
+    ``--workers`` implies ``--cluster local``.
     """
     workers, cluster, scheduler = given.get("workers"), given["cluster"], given["scheduler"]
-    places = {"--serial": serial, "--workers": workers and cluster != "local", "--scheduler": scheduler,
+    places = {"--serial": given.get("serial"), "--workers": workers and cluster != "local", "--scheduler": scheduler,
               "--cluster": cluster}
     named = [name for name, value in places.items() if value]
     if len(named) > 1:
@@ -95,6 +95,4 @@ def _place(given: dict[str, Any], serial: bool) -> dict[str, Any]:
              for key, value in given.items()}
     if workers:
         place["cluster"] = "local"
-    if place["cluster"]:
-        place["scheduler"] = ""
     return place

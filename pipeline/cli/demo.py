@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FAMILY = "pulsed-comb"
 MIN_GRAPH_VECTORS = 256
-"""``--exact-below`` of the demo: small enough that its few vectors become a segment with a graph."""
+"""``--exact-below`` of the demo. The default is so large that the few vectors of the demo would get no graph."""
 
 
 @command()

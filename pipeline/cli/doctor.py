@@ -46,9 +46,10 @@ def doctor(corpus: Path | None, data: tuple[Path, ...], place: Mapping[str, Any]
     Example:
       lookalike doctor --corpus corpus --data /mnt/blpd7
     """
+    from pipeline.config import Config
     from pipeline.doctor import doctor as run_doctor
 
-    found = run_doctor(corpus, data, place=place)
+    found = run_doctor(corpus, data, run=Config.of_user().override({"run": place}).run)
     if as_json:
         put_json(found.to_json())
     else:

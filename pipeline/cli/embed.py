@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @json_option
 def embed(
     corpus: Path, encoder: str | None, weights: Path | None, precision: str | None, place: Mapping[str, Any],
-    serial: bool, embed_on: str | None, dry_run: bool, as_json: bool,
+    embed_on: str | None, dry_run: bool, as_json: bool,
 ) -> None:
     """Compute another encoder's vectors for a corpus.
 
@@ -47,7 +47,7 @@ def embed(
 
     config = Config.load(corpus, {"run": {**place, "embed_on": embed_on}})
     report = run_with_progress(partial(run_embed, corpus, encoder=encoder, weights=weights or "", precision=precision,
-                               config=config, serial=serial, dry_run=dry_run))
+                               config=config, dry_run=dry_run))
     print_and_exit(report, summary, as_json)
 
 

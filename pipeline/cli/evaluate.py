@@ -20,7 +20,8 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "gate", 
 @click.option("--weights", multiple=True, metavar="NAME=FILE",
               help="File with the weights of an encoder. May be repeated. Default: the encoder's own weights.")
 @click.option("--corpus", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Corpus whose fitted projections are used. Default: projections are fitted to simulated windows.")
+              help="Use the projections of the encoders that were fitted for this corpus. Default: fit them to "
+                   "simulated windows.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS),
               help="Part of the evaluation to run. May be repeated. Default: every part whose data is available.")
 @click.option("--full", is_flag=True,
@@ -62,8 +63,8 @@ def evaluate(
     for path in (json_path, picture):
         if path is not None and not path.parent.is_dir():  # found before the long work, not after it
             raise click.UsageError(f"{path}: there is no folder {path.parent}; create it first")
-    from pipeline.evaluate.suite import evaluate as run
-    from pipeline.evaluate.tables import format_report
+    from pipeline.evaluate import evaluate as run
+    from pipeline.evaluate import format_report
 
     report = run(encoders, weights=given, corpus=corpus, parts=parts, full=full, seed=seed,
                  resnet50_weights=resnet50_weights, real_data=real, tell=remark)
@@ -75,7 +76,7 @@ def evaluate(
         with name_unwritable(json_path):
             json_path.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
     if picture is not None:
-        from pipeline.evaluate.picture import draw
+        from pipeline.evaluate import draw
 
         draw(picture, report)
 

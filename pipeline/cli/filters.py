@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from pipeline.errors import QueryError
-from pipeline.search.filter_table import FILTERS, Filter
+from pipeline.search.filter_table import FILTERS, Filter  # not from the package: it would load numpy
 
 Command = Callable[..., Any]
 

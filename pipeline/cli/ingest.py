@@ -49,7 +49,7 @@ DEFAULT = ScanConfig()
               help="Product to read from files that hold several polarisation products. Default: "
                    f"{DEFAULT.polarisation}, the total power.")
 @json_option
-def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dry_run: bool, **flags: Any) -> None:
+def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, dry_run: bool, **flags: Any) -> None:
     """Read filterbank files and add their signals to a corpus.
 
     DATA are filterbank files (.h5, .hdf5, .fil), or folders that are searched
@@ -73,7 +73,7 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, serial: bool, dr
     from pipeline.run import ingest as run_ingest
 
     config = Config.load(corpus, overrides(flags))
-    report = run_with_progress(partial(run_ingest, data, corpus, config=config, serial=serial, dry_run=dry_run))
+    report = run_with_progress(partial(run_ingest, data, corpus, config=config, dry_run=dry_run))
     print_and_exit(report, summary, as_json)
 
 

@@ -46,7 +46,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: str) -> float:
 @json_option
 def nightly(
     data: tuple[Path, ...], corpus: Path, report_dir: Path | None, min_age: float, retry: bool, as_json: bool,
-    embed_on: str | None, place: Mapping[str, Any], serial: bool,
+    embed_on: str | None, place: Mapping[str, Any],
 ) -> None:
     """Ingest new files, index, verify, and write a report.
 
@@ -77,7 +77,7 @@ def nightly(
     config = Config.load(corpus, {"run": {**place, "embed_on": embed_on}})
     with closing(Show()) as progress:
         report = run_nightly(data, corpus, report_dir=report_dir, min_age_s=min_age, retry=retry, config=config,
-                             serial=serial, progress=progress)
+                             progress=progress)
     if as_json:
         put_json(report.to_json())
     else:

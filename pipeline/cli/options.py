@@ -20,17 +20,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done. Write nothing.")
 embed_on_option = click.option(
     "--embed-on", type=click.Choice(["auto", "gpu", "cpu"]),
-    help="Workers that run the encoder. gpu: only workers that offer a GPU. cpu: any worker; workers that this run "
-         "starts on this machine do not use a GPU. auto: gpu if a worker offers a GPU, otherwise cpu. Default: auto.")
+    help="Workers that run the encoder. gpu: only workers that offer a GPU. cpu: any worker. auto: gpu if a worker "
+         "offers a GPU, otherwise cpu. With cpu, a run starts no GPU workers on this machine. Default: auto.")
 
 _RUN_OPTIONS = (
     click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
                  help="File with the weights of the encoder. Default: the encoder's own weights."),
     click.option("--precision", type=click.Choice(PRECISIONS),
-                 help="Number format in which the encoder computes. auto: the fastest on this machine. Each format "
-                      "gives vectors of its own, which are not compared with those of another. bfloat16 and float16 "
-                      "are faster only on hardware that supports them. Default: the format of the corpus; float32 "
-                      "for a new corpus."),
+                 help="Number format in which the encoder computes. auto: the fastest on this machine. bfloat16 and "
+                      "float16 are faster only on hardware that supports them. Vectors of different formats are not "
+                      "compared with each other. Default: the format of the corpus; float32 for a new corpus."),
     embed_on_option,
     dry_run_option,
 )

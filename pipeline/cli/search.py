@@ -19,7 +19,6 @@ from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.search.result import HIT_COLUMNS
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
@@ -83,9 +82,9 @@ def search(
     --rerank there is a second score: the correlation of the two images where they
     match best, from 0 to 1. Hits are then ordered by both scores.
 
-    --only-… and --not-… say where hits may lie. Hits are those of a corpus that
-    holds nothing else. --per-file and --per-mhz keep one transmitter from filling
-    the list: hits at other places take their turn.
+    --only-… and --not-… say where hits may lie; all other windows are ignored.
+    --per-file and --per-mhz limit the hits at one place, so that one transmitter
+    does not fill the list.
 
     With --scheduler or --cluster, the workers of a Dask cluster search. They must
     see the corpus under the same path. Otherwise this process searches.
@@ -216,6 +215,8 @@ def _order(result: SearchResult) -> list[str]:
 
 def csv_of(result: SearchResult) -> str:
     """Return hits as CSV (RFC 4180) with a header line."""
+    from pipeline.search import HIT_COLUMNS
+
     text = StringIO()
     writer = csv.DictWriter(text, HIT_COLUMNS)
     writer.writeheader()

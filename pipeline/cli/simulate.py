@@ -62,9 +62,9 @@ def simulate(
 ) -> None:
     """Write a filterbank file with known signals.
 
-    The file contains noise and signals as an instrument like that of Green Bank
-    records them. Prints the frequency and time of each signal. An existing file
-    may be an observation; it is replaced only with --force.
+    The file contains noise and signals. A simulated instrument, similar to that
+    of Green Bank, shapes the band. Prints the frequency and time of each signal.
+    An existing file is replaced only with --force, since it may be an observation.
 
     \b
     Example:

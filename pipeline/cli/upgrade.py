@@ -41,7 +41,7 @@ def upgrade(corpus: Path, dry_run: bool, as_json: bool) -> None:
 
 def lines(done: Upgrade, corpus: Path) -> list[str]:
     """Return what an upgrade changed, as lines of text."""
-    from pipeline.store.layout import pasted
+    from pipeline.store import pasted
 
     text = [f"{'would change' if done.dry_run else 'changed'}  {shown(change)}" for change in done.changes]
     if done.files_to_read:

@@ -33,9 +33,7 @@ MAX_FOREIGN_LISTED = 20
                    "checked. Default: 1, the whole corpus.")
 @place_options
 @json_option
-def verify(
-    corpus: Path, repair: bool, sample: float, place: Mapping[str, Any], serial: bool, as_json: bool
-) -> None:
+def verify(corpus: Path, repair: bool, sample: float, place: Mapping[str, Any], as_json: bool) -> None:
     """Check the files of a corpus for damage and repair them.
 
     Compares every file of the corpus with its stored digest, and the number of
@@ -54,11 +52,11 @@ def verify(
     """
     from pipeline.config import Config
     from pipeline.integrity import verify as run_verify
-    from pipeline.store.layout import mending
+    from pipeline.store import mending
 
     run = Config.of_user().override({"run": place}).run if repair else None
     with closing(Show()) as progress:
-        found = run_verify(corpus, sample=sample, repair=repair, run=run, serial=serial, progress=progress)
+        found = run_verify(corpus, sample=sample, repair=repair, run=run, progress=progress)
     if as_json:
         put_json(found.to_json())
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.config import RunConfig
 from pipeline.doctor.facts import THREAD_SETTINGS, Facts
 from pipeline.errors import PrecisionError
-from pipeline.filterbank.find import SUFFIXES
+from pipeline.filterbank import SUFFIXES
 from pipeline.support.text import counted
 
 Status = Literal["ok", "warn", "fail"]

@@ -16,9 +16,9 @@ from pipeline.doctor.checks import HERE, Check, judge, judge_here, judge_worker,
 from pipeline.doctor.facts import Facts, Questions, examine, fixture_files, now
 from pipeline.errors import CorpusDamaged
 from pipeline.execute.cluster import connected
-from pipeline.filterbank.find import SUFFIXES
+from pipeline.filterbank import SUFFIXES
 from pipeline.run import settled
-from pipeline.store.layout import STAGING
+from pipeline.store import STAGING
 from pipeline.support.safe_files import refuse_link, remove_tree
 
 MAX_ANSWER_S = 180.0
@@ -52,7 +52,7 @@ def doctor(
     data: Sequence[str | Path] = (),
     client: Any = None,
     *,
-    place: Mapping[str, Any] | None = None,
+    run: RunConfig | None = None,
     answer_s: float = MAX_ANSWER_S,
 ) -> Diagnosis:
     """Check this machine, and every worker of a cluster if one is named.
@@ -64,10 +64,10 @@ def doctor(
     data : sequence of path
         Folders and files that every machine must be able to read under these paths.
     client : distributed.Client, optional
-        Client of the cluster to check. None: the cluster of ``place``.
-    place : mapping, optional
-        Key → value that overrides the user's ``[run]`` (:mod:`pipeline.user_settings`). If neither names a scheduler
-        or a cluster, only this machine is checked.
+        Client of the cluster to check. None: the cluster that ``run`` names.
+    run : RunConfig, optional
+        Names the cluster to check, by default that of the user's settings (:mod:`pipeline.user_settings`). If it names
+        none, or is serial, only this machine is checked.
     answer_s : float
         Seconds for a worker to answer.
 
@@ -81,20 +81,21 @@ def doctor(
         A configuration file cannot be read, or the scheduler does not answer.
     """
     root = None if corpus is None else Path(corpus).absolute()
-    config = (Config.of_user() if root is None else Config.load(root)).override({"run": place or {}})
+    config = Config.of_user() if root is None else Config.load(root)
+    run = config.run if run is None else run
     paths = tuple(Path(path).absolute() for path in data)
     checks: list[Check] = []
-    with _connection(client, config.run, place or {}) as found, _token(root, checks) as token:
+    with _connection(client, run) as found, _token(root, checks) as token:
         workers = {} if found is None else found.scheduler_info(n_workers=-1)["workers"]
         if found is not None and not workers:
             checks.append(Check(HERE, "workers", "fail", "the scheduler has no workers", "start workers"))
         questions = Questions(fixture_files(), settled(config.encoder), config.scan, root, token, paths, _sample(paths))
         here = examine(questions)
-        checks += [*judge(HERE, here, here), *judge_here(here, config.run)]
+        checks += [*judge(HERE, here, here), *judge_here(here, run)]
         for address, facts in _answers(found, workers, questions, answer_s):
             if isinstance(facts, Facts):
                 checks += judge(address, facts, here)
-                checks += judge_worker(address, facts, workers[address], config.run)
+                checks += judge_worker(address, facts, workers[address], run)
                 checks.append(_clock(address, found))
                 if token is not None and "corpus" not in facts.errors:
                     checks.append(_check_shared_corpus(address, facts, token))
@@ -105,9 +106,9 @@ def doctor(
 
 
 @contextmanager
-def _connection(client: Any, run: RunConfig, place: Mapping[str, Any]) -> Iterator[Any]:
+def _connection(client: Any, run: RunConfig) -> Iterator[Any]:
     """Yield a client of the cluster to check; None if no cluster is named."""
-    if client is not None or not (run.scheduler or run.cluster != "local" or place.get("workers")):
+    if client is not None or run.serial or not (run.scheduler or run.cluster != "local"):
         yield client
         return
     with connected(run) as found:

@@ -24,8 +24,12 @@ from pipeline.encoders.backend import (
     gpu_names,
     has_gpu_device,
     hash_weights,
+    keras,
+    save_weights,
+    use_precision,
 )
 from pipeline.encoders.base import Encoder
+from pipeline.encoders.frequency import near_scores, nearness
 from pipeline.encoders.projection import Projection, fit_projection
 from pipeline.errors import ConfigError, PrecisionError
 from pipeline.grid.cutouts import cutouts_of_power
@@ -36,15 +40,21 @@ __all__ = [
     "Encoder",
     "Projection",
     "encode",
+    "fastest_precision",
     "fit",
     "gpu_devices",
     "gpu_names",
     "has_gpu_device",
+    "keras",
     "load_encoder",
+    "near_scores",
+    "nearness",
     "needs_projection",
     "require_precision",
     "resolve_precision",
+    "save_weights",
     "supported_precisions",
+    "use_precision",
 ]
 
 
@@ -81,7 +91,7 @@ def load_encoder(
     projection: Path | str = "",
     precision: str = "float32",
 ) -> Encoder:
-    """Return an encoder; a process keeps the last four and makes each of them once.
+    """Return an encoder. The process keeps the last four encoders and reuses them.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def gpu_names() -> list[str]:
 
 
 def has_gpu_device() -> bool:
-    """Return whether this process can see a GPU (NVIDIA, or AMD by ``/dev/kfd``). Unlike Keras, takes no seconds."""
+    """Return whether this process can see a GPU of NVIDIA, or of AMD (``/dev/kfd``). It does not load Keras."""
     return bool(gpu_names()) or (_DEVICE_FOLDER / "kfd").exists()
 
 
@@ -113,7 +113,7 @@ def gpu_devices() -> list[str]:
 
 
 def choose_batch_size(on_gpu: int, on_processors: int) -> int:
-    """Return one of two batch sizes, for a GPU if Keras can use one and else for processors. Takes seconds."""
+    """Return ``on_gpu`` if Keras can use a GPU, else ``on_processors``. Takes seconds."""
     return on_gpu if gpu_devices() else on_processors
 
 

@@ -37,7 +37,7 @@ BETA = 9.0
 """Weight of the divergence in the loss; published runs use 8 to 10."""
 SHIPPED = Path(__file__).with_name("weights") / "beta-vae.npz"
 TOLERANCE = 2e-3
-"""Upper bound of the difference that batch and hardware make to a component of a window's vector."""
+"""The vector of a window differs by less than this in each component between batches and machines."""
 BATCH, GPU_BATCH = 128, 1024
 """Windows per batch on processors and on a GPU. The last batch is padded, so that the network is compiled once."""
 
@@ -55,7 +55,7 @@ class BetaVae:
     weights : str
         Path of a file made by ``lookalike train beta-vae``. Empty: the file in the package, if there is one.
     batch : int
-        Windows per batch; 0: a size that suits the device.
+        Windows per batch; 0 selects a size that suits the device.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Scores that rank windows near the query's frequency higher.
+"""Scores that favour windows near the query's frequency.
 
 The published look-alike search (arXiv 2302.13854) adds a sinusoidal position embedding to the latent vector; the
 position is the frequency in MHz. Here the embedding acts as if it were appended to the vector. Appending avoids random

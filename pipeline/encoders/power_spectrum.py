@@ -23,7 +23,7 @@ from pipeline.model import EncoderSpec, WindowGrid
 NAME = "power-spectrum"
 VERSION = 1
 THRESHOLD_SIGMAS = 1.5
-"""Threshold in units of the noise. Values from 1.3 to 2 give similar results. Without a threshold, mean average
+"""Threshold in sigmas of the noise. Values from 1.3 to 2 give similar results. Without a threshold, mean average
 precision falls by a fifth."""
 THRESHOLD = np.float32(math.asinh(THRESHOLD_SIGMAS))
 """The threshold as a pixel value of an asinh image."""

@@ -67,7 +67,7 @@ def fit_projection(features: NDArray[np.float32], dimension: int = MAX_AXES) -> 
     features : (n, D) float32
         Features of n ≥ 32 windows.
     dimension : int
-        Maximum number of axes. A sample that varies along fewer axes gives fewer.
+        Maximum number of axes. The projection has fewer if the sample varies along fewer.
 
     Returns
     -------

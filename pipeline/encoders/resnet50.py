@@ -3,7 +3,7 @@
 All spectrograms share a large part of these features, whatever the window holds. The features are therefore projected:
 the mean of a sample of the corpus is subtracted, and the 256 axes of largest variance are kept. On simulated signals,
 subtracting the mean raised mean average precision from .610 to .653 for another ImageNet network (EfficientNet-Lite0).
-It was not measured for ResNet50, because no package registry holds its weights.
+The effect on ResNet50 itself was not measured, because no package registry holds its weights.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RANGE_PERCENTILES = (1.0, 99.9)
 BATCH, GPU_BATCH = 16, 256
 """Windows per batch on processors and on a GPU. The last batch is padded, so that the network is compiled once."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.02, "float16": 0.005}
-"""By precision: upper bound of the difference that batch and hardware make to a component of a window's vector."""
+"""Precision → tolerance: the vector of a window differs by less in each component between batches and machines."""
 
 _WEIGHTS_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _WEIGHTS_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{_WEIGHTS_FILE}"
@@ -62,7 +62,7 @@ class ResNet50:
         ``float32``, ``bfloat16`` or ``float16``. Precisions give different vectors, so the precision is part of the
         spec.
     batch : int
-        Windows per batch; 0: a size that suits the device.
+        Windows per batch; 0 selects a size that suits the device.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def spectrum_features(image: Any, xp: Any) -> Any:
     image : (n, T, F) float32
         asinh images.
     xp : module
-        ``numpy``, ``keras.ops`` or an object with their functions: whichever works on the array.
+        The module whose functions work on the array: ``numpy``, ``keras.ops``, or an object with the same functions.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def _constants(times: int, channels: int) -> tuple[Array, ...]:
     turn, swing : (T, T)
         Real and imaginary part of the transform along time.
     bands : (F // 2 + 1, BANDS)
-        Sums over the frequencies of each band, in units of the mean power of noise.
+        Weights that average the power of each band and divide it by the mean power of noise.
     """
     frequencies = channels // 2 + 1
     phase = 2 * np.pi / channels * np.outer(np.arange(channels), np.arange(frequencies))

@@ -1,7 +1,17 @@
 """Measurement of encoders, gate and grid on data that no training has used: ``lookalike evaluate``."""
 
+from pipeline.evaluate.picture import draw
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval, evaluate_retrieval
 from pipeline.evaluate.suite import PARTS, evaluate
+from pipeline.evaluate.tables import format_report
 
-__all__ = ["PARTS", "Report", "Retrieval", "evaluate", "evaluate_retrieval"]
+__all__ = [
+    "PARTS",
+    "Report",
+    "Retrieval",
+    "draw",
+    "evaluate",
+    "evaluate_retrieval",
+    "format_report",
+]

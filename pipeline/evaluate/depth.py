@@ -13,7 +13,7 @@ from pipeline.encoders import Encoder
 from pipeline.evaluate.metrics import Scores, rank, scores
 from pipeline.evaluate.sets import SetSpec, simulate_set
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate.signals import FINE
+from pipeline.simulate import FINE
 
 BITS = (8, 6, 5, 4)
 """Bit depths that are measured."""

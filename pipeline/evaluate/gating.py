@@ -1,4 +1,4 @@
-"""The operating curve of the gate: the share of signals that it keeps, by family and strength, and of noise."""
+"""The operating curve of the gate: the share of windows that it keeps. It is measured on signals and on noise."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluate.sets import HELD_OUT
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import measure
-from pipeline.simulate import FAMILIES, UNSEEN, noise, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID, simulate_power
+from pipeline.simulate import FAMILIES, FINE, FINE_GRID, UNSEEN, noise, simulate_power, vary
 
 SNRS = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
 """Strengths of the signals: SNR of the brightest bin, in sigmas."""
@@ -88,5 +86,5 @@ def _false_alarms(rng: np.random.Generator, windows: int) -> NDArray[np.float64]
 def _apply_gate(band: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Apply the gate to the windows of a flattened band (16, n × 256); return which it keeps, (settings, n)."""
     starts = np.arange(0, band.shape[1], FINE_GRID.channels, dtype=np.int64)
-    flat = Flat.of_level(band, FINE.noise_spectra)
+    flat = FlattenedChannel.from_flat(band, FINE.noise_spectra)
     return np.array([measure(flat, starts, FINE_GRID, alarm).keep for alarm in FALSE_ALARMS])

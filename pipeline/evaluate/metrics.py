@@ -22,7 +22,7 @@ _QUERIES_PER_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class QueryScores:
     """Retrieval metrics of each query. All arrays have one entry per query."""
 
     labels: NDArray[np.str_]
@@ -48,7 +48,7 @@ class Scores:
     noise_at_5: float
 
 
-def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> Ranked:
+def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> QueryScores:
     """Search with every window of a signal for its family among all other windows.
 
     Windows of noise are no queries, nor are windows whose family has no other member. Among results of equal
@@ -63,7 +63,7 @@ def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> Ranked:
 
     Returns
     -------
-    Ranked
+    QueryScores
         The queries are in the order of the windows.
     """
     family = np.unique(labels, return_inverse=True)[1]
@@ -78,7 +78,7 @@ def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> Ranked:
     return _score_order(np.concatenate(rows), labels, queries)
 
 
-def rank_order(order: NDArray[np.int64], labels: NDArray[np.str_]) -> Ranked:
+def rank_order(order: NDArray[np.int64], labels: NDArray[np.str_]) -> QueryScores:
     """Compute retrieval metrics from results that are already sorted.
 
     Parameters
@@ -99,13 +99,13 @@ def _find_queries(labels: NDArray[np.str_]) -> NDArray[np.int64]:
     return np.flatnonzero((labels != NOISE) & (sizes[family] > 1))
 
 
-def _score_order(order: NDArray[np.int64], labels: NDArray[np.str_], queries: NDArray[np.int64]) -> Ranked:
+def _score_order(order: NDArray[np.int64], labels: NDArray[np.str_], queries: NDArray[np.int64]) -> QueryScores:
     """Compute the metrics of each query from its sorted results (queries, n − 1)."""
     relevant = labels[order] == labels[queries][:, None]
     found = np.cumsum(relevant, axis=1)
     precision = found / np.arange(1, relevant.shape[1] + 1)
     sizes = found[:, -1:]
-    return Ranked(
+    return QueryScores(
         labels[queries],
         (precision * relevant).sum(axis=1) / sizes[:, 0],
         np.take_along_axis(precision, sizes - 1, 1)[:, 0],
@@ -114,7 +114,7 @@ def _score_order(order: NDArray[np.int64], labels: NDArray[np.str_], queries: ND
     )
 
 
-def scores(ranked: Ranked, families: Sequence[str] | None = None) -> Scores:
+def scores(ranked: QueryScores, families: Sequence[str] | None = None) -> Scores:
     """Average the metrics over all queries, or over those of some families; NaN if there are no queries."""
     chosen = np.ones(len(ranked.labels), bool) if families is None else np.isin(ranked.labels, list(families))
     if not chosen.any():

@@ -5,7 +5,7 @@ The notebook does the following:
 1. It grabs each window by blimpy from ``round(f, 3)`` MHz to an end that is not rounded. The windows therefore overlap
    and vary in width.
 2. It resizes each array to (1, 224, 224, 3), which reduces the time axis to one pixel.
-3. It takes the logarithm, and divides by the largest one.
+3. It takes logarithms, subtracts the smallest one and divides by the largest one.
 4. It computes ResNet50 (ImageNet, without its top) and flattens the output to 100,352 numbers per window.
 5. It compares these by scikit-learn's brute force search.
 
@@ -23,15 +23,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encoders.backend import keras
+from pipeline.encoders import keras
 from pipeline.errors import EncoderError
 from pipeline.evaluate.metrics import Scores, rank_order, scores
 from pipeline.evaluate.sets import HELD_OUT, SetSpec, draw_signals
 from pipeline.filterbank import read_waterfall, write_filterbank
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import add_signal, fine_header, noise, place_in_window
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID
+from pipeline.simulate import FINE, FINE_GRID, add_signal, fine_header, noise, place_in_window
 
 INTERVAL_MHZ = 256 * 2.79e-6
 """Width of a window, and the step from one window to the next."""

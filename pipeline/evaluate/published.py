@@ -30,10 +30,7 @@ from pipeline.evaluate.metrics import cluster_spread, linear_accuracy, mean_diff
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import random_signal, vary
-from pipeline.simulate.population import SNR_RANGE
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID, simulate_power
+from pipeline.simulate import FINE, FINE_GRID, SNR_RANGE, random_signal, simulate_power, vary
 
 CLASSES = 100
 PROPERTIES = ("drift", "snr", "width", "place")

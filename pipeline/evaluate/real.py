@@ -23,9 +23,7 @@ from pipeline.evaluate.sets import HELD_OUT
 from pipeline.filterbank import open_filterbank
 from pipeline.grid.cutouts import quantise
 from pipeline.scan import cut_windows, tiling_of
-from pipeline.simulate import noise, random_signal, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID, simulate_power
+from pipeline.simulate import FINE, FINE_GRID, noise, random_signal, simulate_power, vary
 
 VOYAGER_2016, VOYAGER_2020 = "voyager1_hits_seticore.npz", "voyager1_2020_crop.h5"
 COMB = "hip77257_lband_recovered.npy"

@@ -12,7 +12,7 @@ from pipeline.evaluate.gating import OperatingCurve
 from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.real import Check
-from pipeline.evaluate.rerank import Reranked
+from pipeline.evaluate.rerank import RerankScores
 from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.speed import Speed
 from pipeline.evaluate.steps import StepCurve
@@ -35,7 +35,7 @@ class Report:
     """Encoder or part → reason why it was not measured."""
     speed: dict[str, Speed] = field(default_factory=dict)
     retrieval: dict[str, list[Retrieval]] = field(default_factory=dict)
-    rerank: dict[str, list[Reranked]] = field(default_factory=dict)
+    rerank: dict[str, list[RerankScores]] = field(default_factory=dict)
     published: dict[str, PublishedScores] = field(default_factory=dict)
     step: dict[str, StepCurve] = field(default_factory=dict)
     depth: dict[str, list[Depth]] = field(default_factory=dict)

@@ -20,7 +20,7 @@ RERANK_SETS = tuple(replace(spec, signals=160, kinds=20, noise=1024) for spec in
 
 
 @dataclass(frozen=True, slots=True)
-class Reranked:
+class RerankScores:
     """Scores on one set with one encoder."""
 
     spec: SetSpec
@@ -40,7 +40,7 @@ def evaluate_rerank(
     drift: bool = False,
     mirror: bool = False,
     weight: float = WEIGHT,
-) -> list[Reranked]:
+) -> list[RerankScores]:
     """Measure retrieval with and without re-ranking of the best :data:`MIN_REORDERED_HITS` windows.
 
     Parameters
@@ -60,7 +60,7 @@ def evaluate_rerank(
 
     Returns
     -------
-    list of Reranked
+    list of RerankScores
         One for each set.
     """
     drifts = DRIFTS if drift else (0.0,)
@@ -70,7 +70,7 @@ def evaluate_rerank(
 
 def _rerank_one(
     encode: Encode, one: LabelledSet, drifts: Sequence[float], mirror: bool, weight: float
-) -> Reranked:
+) -> RerankScores:
     vectors = encode(one.cutouts)
     # rows of noise keep a dummy order, because noise is never a query
     by_correlation = np.tile(np.arange(len(vectors)), (len(vectors), 1))
@@ -83,7 +83,7 @@ def _rerank_one(
         found = correlate(one.cutouts[query], one.cutouts[pool], drifts=drifts, mirror=mirror).correlation
         by_correlation[query] = _reorder_first(order, found)
         by_both[query] = _reorder_first(order, fused(similarity[pool], found, weight))
-    return Reranked(one.spec, scores(rank(vectors, one.labels)), scores(rank_order(by_correlation, one.labels)),
+    return RerankScores(one.spec, scores(rank(vectors, one.labels)), scores(rank_order(by_correlation, one.labels)),
                     scores(rank_order(by_both, one.labels)))
 
 

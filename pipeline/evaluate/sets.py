@@ -3,7 +3,7 @@
 All seeds start with :data:`HELD_OUT`, while the seeds of training start with 0. There are four kinds of families:
 
 - random: drawn from the distribution that training uses
-- mixed: drawn from a narrower distribution, so that families resemble one another, which is harder
+- mixed: drawn from another distribution, in which the families are more alike, which makes retrieval harder
 - unseen: kinds that training never draws
 - catalogue: the named families of :data:`pipeline.simulate.FAMILIES`
 """
@@ -21,9 +21,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import CLEAN, FAMILIES, NOISE, UNSEEN, Envelope, Path, Scene, Signal, random_signal, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import simulate_power
+from pipeline.simulate import (
+    CLEAN,
+    FAMILIES,
+    FINE,
+    NOISE,
+    UNSEEN,
+    Envelope,
+    Path,
+    Scene,
+    Signal,
+    random_signal,
+    simulate_power,
+    vary,
+)
 
 HELD_OUT = 7331
 """First word of every seed in this package."""

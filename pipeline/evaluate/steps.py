@@ -1,8 +1,8 @@
 """Retrieval of signals that the grid cuts, by the step between windows.
 
 Signals are put at random positions into a band, and the band is cut into windows at several steps. Only windows that
-overlap a signal and that the gate keeps are counted. There are two measures, both against a library of whole signals
-and noise:
+overlap a signal and that the gate keeps are counted. There are two measures. Both use a library of whole signals and
+noise:
 
 - A signal is *found* if one of its windows has a signal of its family among its five nearest windows in the library.
 - A signal is *recalled* by a whole signal of its family if one of its windows is among the first 2R results of a search
@@ -21,12 +21,10 @@ from pipeline.config import ScanConfig
 from pipeline.evaluate.metrics import TOP_COUNT
 from pipeline.evaluate.retrieval import Encode
 from pipeline.evaluate.sets import HELD_OUT, SetSpec, draw_families, labelled_set
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import NOISE, Footprint, Signal, add_signal, noise, vary
-from pipeline.simulate.signals import FINE
-from pipeline.simulate.windows import FINE_GRID
+from pipeline.simulate import FINE, FINE_GRID, NOISE, Footprint, Signal, add_signal, noise, vary
 
 STEPS = (64, 128, 192, 256)
 """Steps in channels that are measured."""
@@ -105,7 +103,8 @@ def cut_signals(families: Sequence[Signal], count: int, *, seed: int = 0) -> Cut
         band = noise(rng, (FINE_GRID.integrations, _BAND), FINE)
         seen = _add_anywhere(rng, band, vary(rng, kind))
         at = _list_overlapping_windows(seen)
-        at = at[measure(Flat.of_level(band, FINE.noise_spectra), at, FINE_GRID, ScanConfig().false_alarm).keep]
+        flat = FlattenedChannel.from_flat(band, FINE.noise_spectra)
+        at = at[measure(flat, at, FINE_GRID, ScanConfig().false_alarm).keep]
         windows = band[:, at[:, None] + np.arange(FINE_GRID.channels)]
         cutouts.append(quantise(np.moveaxis(windows, 1, 0), FINE.sigma))
         owners.append(np.full(len(at), i))

@@ -37,10 +37,8 @@ def evaluate(
     weights: Mapping[str, str] | None = None,
     corpus: Path | None = None,
     parts: Sequence[Part] = (),
-    full: bool = False,
-    seed: int = 0,
-    resnet50_weights: str = "",
-    real_data: Path | None = None,
+    full: bool = False, seed: int = 0,
+    resnet50_weights: str = "", real_data: Path | None = None,
     tell: Tell = lambda _: None,
 ) -> Report:
     """Evaluate encoders, gate and grid.
@@ -57,16 +55,14 @@ def evaluate(
         Parts to measure, of :data:`PARTS`. Default: all parts that can be measured; the report lists the others.
     full : bool
         True: use the published numbers of windows. False: use fewer windows, which takes minutes.
+    seed : int
+        Seed of all simulated data.
     resnet50_weights : str
         Path of ResNet50's weights for the notebook. Empty: the file that Keras downloads.
     real_data : path, optional
         Folder of the small pieces of real data.
     tell : callable
         Called with a line of text before each step.
-
-    Returns
-    -------
-    Report
 
     Raises
     ------
@@ -78,14 +74,7 @@ def evaluate(
     began = time.perf_counter()
     report = Report(seed, full)
     encoders = _load_encoders(names, weights or {}, corpus, report, tell)
-    run = _Run(report, encoders, full, seed, resnet50_weights, real_data, tell)
-    for part in parts or PARTS:
-        try:
-            _MEASURE[part](run)
-        except (ConfigError, EncoderError) as error:
-            if parts:
-                raise
-            report.not_measured[part] = str(error)
+    _measure_parts(_Run(report, encoders, full, seed, resnet50_weights, real_data, tell), parts)
     report.elapsed_s = time.perf_counter() - began
     return report
 
@@ -141,6 +130,17 @@ def _load_encoder(name: str, weights: str, corpus: Path | None, seed: int, tell:
         path = Path(folder) / "projection.npz"
         fit(name, sample, weights=weights).save(path)
         return load_encoder(name, weights=weights, projection=path)
+
+
+def _measure_parts(run: _Run, parts: Sequence[Part]) -> None:
+    """Measure the requested parts, or else all that can be measured; the report lists the others."""
+    for part in parts or PARTS:
+        try:
+            _MEASURE[part](run)
+        except (ConfigError, EncoderError) as error:
+            if parts:
+                raise
+            run.report.not_measured[part] = str(error)
 
 
 def _measure_speed(run: _Run) -> None:

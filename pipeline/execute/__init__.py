@@ -1,1 +1,4 @@
-"""Where tasks run: in this process, or on a Dask cluster. The only importer of Dask. Import its modules by name."""
+"""Run tasks in this process or on a Dask cluster.
+
+No other package imports Dask. The modules of this package are its doors: import from them.
+"""

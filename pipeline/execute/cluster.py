@@ -1,4 +1,4 @@
-"""The cluster a run uses: the user's own, or one it starts for its own length, here or elsewhere."""
+"""Connect to a running cluster, or start one for the duration of a run."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from pipeline.execute.security import check_address, tls_settings
 
 logger = logging.getLogger(__name__)
 
-SILENT_S = 60.0
-"""A worker of an embedded cluster that gives no sign of life for so long is started anew."""
+MAX_WORKER_SILENCE_S = 60.0
+"""A worker of an embedded cluster is restarted if its scheduler hears nothing from it for this time."""
 
 GPU_WORKER_MEMORY = "8GB"
-"""Of an embedded cluster's: the libraries of a GPU alone take some of the 2 GB that others have."""
+"""Memory limit of a GPU worker of an embedded cluster. The GPU libraries alone take more than other workers need."""
 
-GREETING_S = 0.2
-"""So long after a scheduler went as it was greeted, it is greeted again."""
+RECONNECT_INTERVAL_S = 0.2
+"""Time between two attempts to connect to a scheduler that closes the connection."""
 
 
 @contextmanager
 def engine_for(config: RunConfig, client: Any = None) -> Iterator[Engine]:
-    """Give the engine on which a run's tasks run. At the end of the block, its tasks are cancelled and it is closed.
+    """Yield the engine for the tasks of a run. After the block, cancel its tasks and close it.
 
-    Nothing is started and no connection is made before the first task: see :class:`LazyEngine` and
-    :func:`dask_engine`, whose errors the first task raises.
+    The engine starts nothing and connects to nothing before the first task (:class:`LazyEngine`). The first task raises
+    the errors of :func:`dask_engine`.
 
     Parameters
     ----------
     config : RunConfig
-        With ``serial``, every task runs in this process.
+        Names the cluster. If it is serial, every task runs in this process.
     client : distributed.Client, optional
-        Cluster to run on; by default, the one that ``config`` names.
+        Client of the cluster to use. None: the cluster that ``config`` names.
     """
     engine = SerialEngine() if config.serial else LazyEngine(lambda: dask_engine(config, client))
     try:
@@ -59,34 +59,39 @@ def runs_on_this_machine(config: RunConfig, client: Any = None) -> bool:
 
 @contextmanager
 def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
-    """Give an engine on ``client``, or on the cluster that ``config`` says (:func:`connected`).
+    """Yield an engine on the cluster of ``client``, or on the cluster that ``config`` names (:func:`connected`).
 
-    Where the scheduler goes, the engine connects again in the same way: to the same address, or to a cluster started
-    anew where the run had started its own.
+    If the scheduler goes away, the engine connects again: to the same address, or to a new cluster if the run had
+    started its own.
 
-    A ``client`` is used as it is, over TLS or not: whoever connected it has decided whom to trust. On a shared machine
+    A ``client`` is used as it is, with or without TLS, because its user has decided whom to trust. On a shared machine
     or network, a scheduler without TLS lets other people run code as the user of its workers.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`connected` and :class:`DaskEngine` raise it.
     """
-    with ExitStack() as held:
+    with ExitStack() as connection:
         address, security = (client.scheduler.address, client.security) if client is not None else ("", None)
 
         def connect() -> Any:
-            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the engine says what there is to say
-            with suppress(Exception):  # what has gone need not say goodbye
-                held.close()
-            return held.enter_context(connected(config) if client is None else _client(address, config, security))
+            logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # the engine logs losses itself
+            with suppress(Exception):  # a scheduler that has gone cannot be told
+                connection.close()
+            return connection.enter_context(connected(config) if client is None else _client(address, config, security))
 
         yield DaskEngine(client or connect(), config, connect)
 
 
 @contextmanager
 def connected(config: RunConfig) -> Iterator[Any]:
-    """Give a client of the running cluster of ``config.scheduler``, else of one started for the length of the block.
+    """Yield a client of the cluster at ``config.scheduler``, or of a cluster that is started for the block.
 
     Raises
     ------
     ConfigError
-        Nobody answers, the cluster cannot be started, or it would be open to anybody.
+        No scheduler answers, the cluster cannot be started, or it would accept connections from anyone.
     """
     import dask
     from distributed import Client
@@ -105,23 +110,29 @@ def connected(config: RunConfig) -> Iterator[Any]:
 
 
 def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
-    """Return a client of an address, or of a cluster."""
+    """Return a client of ``address``, which is a text or a cluster object of Dask.
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be used, or no scheduler answers there.
+    """
     from distributed.comm import get_address_host_port
 
     try:
         if isinstance(address, str):
-            get_address_host_port(address)  # a client of what is no address would not let go for a minute
-            if security is None:  # else it is the user's own client, made anew
+            get_address_host_port(address)  # with a text that is no address, a client would hang for a minute
+            if security is None:  # otherwise the user has connected to this address before
                 check_address(address, config)
-        return _greeted(address, config.resource_wait_s, security)
+        return _connect_within(address, config.resource_wait_s, security)
     except ConfigError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(f"no Dask scheduler answers at {address} ({error})") from error
 
 
-def _greeted(address: Any, wait_s: float, security: Any) -> Any:
-    """Return a client; a scheduler that went as it was greeted may be back soon, and is greeted again."""
+def _connect_within(address: Any, wait_s: float, security: Any) -> Any:
+    """Return a client. A scheduler that closes the connection may be restarting: try again for ``wait_s`` seconds."""
     from distributed import Client
     from distributed.comm import CommClosedError
 
@@ -132,11 +143,11 @@ def _greeted(address: Any, wait_s: float, security: Any) -> Any:
         except CommClosedError:
             if time.monotonic() > deadline:
                 raise
-        time.sleep(GREETING_S)
+        time.sleep(RECONNECT_INTERVAL_S)
 
 
 def _started(config: RunConfig) -> Any:
-    """Start a cluster elsewhere; a context manager of it, or of its address."""
+    """Return a context manager that starts a cluster on other machines. It yields the cluster or its address."""
     if config.cluster == "ssh":
         from pipeline.execute.ssh import ssh_cluster
 
@@ -152,28 +163,29 @@ def _started(config: RunConfig) -> Any:
 
 @contextmanager
 def embedded_cluster(config: RunConfig) -> Iterator[Any]:
-    """Start one worker process a core (or ``config.workers``) on this machine, for this process and its workers alone.
+    """Start a cluster on this machine that only this process and its workers can use; yield the cluster.
 
-    Of a machine with GPUs each has a worker besides, which alone sees it; with ``embed_on`` ``cpu`` nobody does.
+    It has ``config.workers`` worker processes, by default one per core. In addition, each GPU of the machine has a
+    worker of its own, and no other process sees that GPU. If ``config.embed_on`` is ``cpu``, no worker sees a GPU.
     """
     import dask
-    import distributed  # noqa: F401 - its settings must be there before some are changed
+    import distributed  # noqa: F401 - defines the settings that are changed below
 
-    # what dies here comes back as a report; distributed's own account of it is for its developers
+    # the run reports a worker that dies; the log of distributed about it is for developers
     for library in ("distributed", "tornado.application"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    own = {"distributed.scheduler.worker-ttl": SILENT_S}
+    own = {"distributed.scheduler.worker-ttl": MAX_WORKER_SILENCE_S}
     gpus = gpu_names()
-    unseen = {"CUDA_VISIBLE_DEVICES": ""} if gpus else {}
+    no_gpu = {"CUDA_VISIBLE_DEVICES": ""} if gpus else {}
     with dask.config.set({**cluster_settings(), **own}), _script_hidden(), local_cluster(
-            config.workers or os.cpu_count() or 1, f"{config.worker_memory_gb}GB", unseen) as cluster:
+            config.workers or os.cpu_count() or 1, f"{config.worker_memory_gb}GB", no_gpu) as cluster:
         if gpus and config.embed_on != "cpu":
             _add_gpu_workers(cluster, gpus)
         yield cluster
 
 
 def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
-    """Start a worker for each GPU, in whose way no other's memory or queue is; end those on which Keras sees none."""
+    """Start a worker for each GPU that sees only this GPU; stop the workers on which Keras cannot use it."""
     from distributed import Client
 
     plain = cluster.new_spec
@@ -185,22 +197,22 @@ def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
     with Client(cluster, set_as_default=False) as client:
         workers = client.scheduler_info(n_workers=-1)["workers"]
         names = {address: worker["name"] for address, worker in workers.items() if worker["resources"]}
-        seen = client.run(gpu_devices, workers=list(names), on_error="return")  # by which Keras is loaded, too
+        seen = client.run(gpu_devices, workers=list(names), on_error="return")  # also loads Keras
         unusable = [address for address, devices in seen.items() if not isinstance(devices, list) or not devices]
         if not unusable:
             return
         why = next((f" ({one!r})" for one in seen.values() if isinstance(one, BaseException)), "")
-        logger.warning("Keras can use %d of the %d GPUs of this machine%s; without any, processors make vectors. "
-                       "Install lookalike[gpu], or say --embed-on cpu", len(gpus) - len(unusable), len(gpus), why)
+        logger.warning("Keras can use %d of the %d GPUs of this machine%s; without any, processors compute vectors. "
+                       "Install lookalike[gpu], or use --embed-on cpu", len(gpus) - len(unusable), len(gpus), why)
         for address in unusable:
             del cluster.worker_spec[names[address]]
-        client.retire_workers(unusable)  # and waits: no task is to count on them
+        client.retire_workers(unusable)  # waits, so that no task is sent to them
     cluster.scale(len(cluster.worker_spec))
 
 
 @contextmanager
 def _script_hidden() -> Iterator[None]:
-    """Keep workers from running the user's script as they start: it may lack ``if __name__ == "__main__"``."""
+    """Prevent workers from running the user's script when they start: it may lack ``if __name__ == "__main__"``."""
     main = vars(sys.modules["__main__"])
     kept: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
     main["__spec__"] = None

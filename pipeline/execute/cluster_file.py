@@ -1,4 +1,4 @@
-"""The file that says which cluster to start: YAML, read as plain data."""
+"""Read the YAML file that describes the cluster to start."""
 
 from __future__ import annotations
 
@@ -12,18 +12,29 @@ from pipeline.support.text import shown
 
 
 def read_cluster_file(config: RunConfig, known: Mapping[str, type]) -> dict[str, Any]:
-    """Read ``config.cluster_config``, a table of the keys ``known`` (name → type).
+    """Read the table in the file ``config.cluster_config``.
+
+    Parameters
+    ----------
+    config : RunConfig
+    known : mapping
+        Allowed key → type of its value.
+
+    Returns
+    -------
+    dict
+        Key → value.
 
     Raises
     ------
     ConfigError
-        There is no such file, it is no YAML, or has another key or another kind of value.
+        The file is missing or not valid YAML, has an unknown key, or has a value of the wrong type.
     """
     tables = load_yaml(config)
     table = tables[0] if len(tables) == 1 else None
     path = shown(config.cluster_config)
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{path}: expected one table, as in cluster/{config.cluster}.yaml")
+        raise ConfigError(f"{path}: expected one table with keys and values, as in cluster/{config.cluster}.yaml")
     for key, value in table.items():
         if key not in known:
             raise ConfigError(f"{path}: unknown key {key!r}; known: {', '.join(known)}")
@@ -33,7 +44,13 @@ def read_cluster_file(config: RunConfig, known: Mapping[str, type]) -> dict[str,
 
 
 def load_yaml(config: RunConfig) -> list[Any]:
-    """Return the documents of ``config.cluster_config``; :class:`ConfigError` where there are none."""
+    """Return the YAML documents of the file ``config.cluster_config``.
+
+    Raises
+    ------
+    ConfigError
+        No file is named, it cannot be read, or it is not valid YAML.
+    """
     import yaml
 
     if not config.cluster_config:

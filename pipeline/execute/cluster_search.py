@@ -19,12 +19,8 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Manifest
 from pipeline.errors import RunError
-from pipeline.search import Corpus, Filters
-from pipeline.search.cells import Routes, routes_of
-from pipeline.search.limits import FullPlaces
-from pipeline.search.nearest import Nearest, nearest
-from pipeline.search.selection import Selection
-from pipeline.search.snapshot import OpenCorpus
+from pipeline.search import Corpus, Filters, FullPlaces, Nearest, OpenCorpus, Routes, Selection, routes_of
+from pipeline.search.nearest import nearest
 
 MAX_OPEN_CORPORA = 2
 """Maximum number of generations that a worker process keeps open: a new one, and one that others still search."""

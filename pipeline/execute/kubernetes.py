@@ -1,6 +1,6 @@
-"""A cluster on Kubernetes: resources for Dask's operator, made and reached by kubectl.
+"""Start a cluster on Kubernetes with Dask's operator. ``kubectl`` creates the resources and forwards the port.
 
-Dask's own ``KubeCluster`` talks to its scheduler without TLS, so it is not used.
+Dask's own ``KubeCluster`` is not used, because it talks to its scheduler without TLS.
 """
 
 from __future__ import annotations
@@ -18,21 +18,26 @@ from pipeline.errors import ConfigError
 from pipeline.execute.cluster_file import load_yaml
 from pipeline.execute.security import check_hosts, has_certificates
 
-STARTUP_S = 600.0
-"""How long a scheduler may take to start: its image may have to be fetched first."""
+MAX_STARTUP_S = 600.0
+"""Time for a scheduler to start. Kubernetes may have to fetch its image first."""
 
 
 @contextmanager
 def kubernetes_cluster(config: RunConfig) -> Iterator[str]:
-    """Create what is in ``config.cluster_config`` (``cluster/kubernetes.yaml``); give its scheduler's address.
+    """Create the resources in ``config.cluster_config`` (``cluster/kubernetes.yaml``); yield the scheduler's address.
 
-    It is reached through the API server, at a port of this machine's loopback. After the block, what was created is
-    deleted.
+    The address is a port on this machine's loopback. ``kubectl`` forwards it through the API server to the scheduler.
+    The resources are deleted after the block.
+
+    Raises
+    ------
+    ConfigError
+        ``kubectl`` is missing or fails, or the scheduler would accept connections without TLS.
     """
-    name, namespace = _named(config)
+    name, namespace = _name_and_namespace(config)
     check_hosts([f"{name}-scheduler.{namespace}"], config, is_encrypted=has_certificates())
     if shutil.which("kubectl") is None:
-        raise ConfigError("--cluster kubernetes needs kubectl, set up for the Kubernetes to use")
+        raise ConfigError("--cluster kubernetes needs kubectl; install it and set it up for your Kubernetes")
     _kubectl(config, "create", "-f", config.cluster_config)
     try:
         _wait_for_scheduler(config, name, namespace)
@@ -43,8 +48,8 @@ def kubernetes_cluster(config: RunConfig) -> Iterator[str]:
             _kubectl(config, "delete", "-f", config.cluster_config, "--wait=false")
 
 
-def _named(config: RunConfig) -> tuple[str, str]:
-    """Return name and namespace of the file's DaskCluster."""
+def _name_and_namespace(config: RunConfig) -> tuple[str, str]:
+    """Return the name and the namespace of the DaskCluster in the file."""
     documents = load_yaml(config)
     try:
         (found,) = [document["metadata"] for document in documents if document and document["kind"] == "DaskCluster"]
@@ -62,21 +67,22 @@ def _kubectl(config: RunConfig, *words: str) -> None:
 
 def _wait_for_scheduler(config: RunConfig, name: str, namespace: str) -> None:
     pod = f"dask.org/cluster-name={name},dask.org/component=scheduler"
-    deadline = time.monotonic() + STARTUP_S
+    deadline = time.monotonic() + MAX_STARTUP_S
     while True:
-        try:  # fails at once where the operator has not made it yet
+        try:  # fails at once if the operator has not created the pod yet
             _kubectl(config, "wait", "pod", "--namespace", namespace, "--selector", pod, "--for=condition=Ready",
                      "--timeout=60s")
             return
         except ConfigError as error:
             if time.monotonic() > deadline:
-                raise ConfigError(f"{error}; is Dask's operator installed, and has its image been found?") from None
+                raise ConfigError(f"{error}; check that Dask's operator is installed and that Kubernetes can "
+                                  "fetch the image") from None
             time.sleep(2)
 
 
 @contextmanager
 def _forwarded(config: RunConfig, name: str, namespace: str) -> Iterator[int]:
-    """Give a port of this machine that leads to the scheduler."""
+    """Yield a port of this machine that is forwarded to the scheduler."""
     words: list[Any] = ["kubectl", "port-forward", "--address=127.0.0.1", f"--namespace={namespace}",
                         f"service/{name}-scheduler", ":8786"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as forwarding:
@@ -84,7 +90,8 @@ def _forwarded(config: RunConfig, name: str, namespace: str) -> Iterator[int]:
             assert forwarding.stdout is not None
             match = re.search(r"127\.0\.0\.1:(\d+) ->", forwarding.stdout.readline())
             if match is None:
-                raise ConfigError(f"{config.cluster_config}: kubectl port-forward to {name}-scheduler has failed")
+                raise ConfigError(f"{config.cluster_config}: kubectl port-forward to {name}-scheduler failed; run it "
+                                  "by hand to see why")
             yield int(match[1])
         finally:
             forwarding.terminate()

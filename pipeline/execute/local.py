@@ -1,7 +1,7 @@
-"""A cluster on this machine for one run, which no other user of the machine can use.
+"""Start a cluster on this machine for one run. No other user of the machine can use it.
 
-Every port asks for a certificate that only the processes of the run have, and no port serves HTTP. Scratch files are in
-a folder that only its owner can open: Dask puts it first on Python's search path.
+Every port asks for a certificate that only the processes of the run have. No port serves HTTP. Scratch files are in a
+folder that only its owner can open, because Dask puts this folder first on Python's search path.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ LOOPBACK = "127.0.0.1"
 
 @contextmanager
 def local_cluster(workers: int, memory_limit: str, env: dict[str, str]) -> Iterator[Any]:
-    """Start a scheduler in this process, and so many worker processes of one thread each with ``env`` added."""
+    """Start a scheduler in this process and worker processes of one thread each; yield the cluster.
+
+    Parameters
+    ----------
+    workers : int
+        Number of worker processes.
+    memory_limit : str
+        Memory limit of each, such as ``2GB``.
+    env : dict
+        Variables to add to the environment of the workers.
+    """
     from distributed import Nanny, Scheduler, SpecCluster
 
     security = own_security()
@@ -40,14 +50,14 @@ def local_cluster(workers: int, memory_limit: str, env: dict[str, str]) -> Itera
 
 @contextmanager
 def private_scratch() -> Iterator[str]:
-    """Give a new folder for Dask's files that only this user can open; delete it after the block.
+    """Make a new folder for Dask's files that only this user can open; yield its path. Delete it after the block.
 
-    By its own settings Dask uses one folder for all users, and whoever made it can put modules and pickles there.
+    By default, Dask uses one folder for all users. The user who made that folder can put modules and pickles into it.
 
     Raises
     ------
     ConfigError
-        No folder can be made, or every user could put another one in its place.
+        The folder cannot be made, or every user could replace it.
     """
     from dask import config
 
@@ -57,7 +67,7 @@ def private_scratch() -> Iterator[str]:
         place.mkdir(parents=True, exist_ok=True)
         mode = place.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            raise ConfigError(f"{shown(place)}: every user can replace what others put there (mode "
+            raise ConfigError(f"{shown(place)}: every user can replace the files of others there (mode "
                               f"{stat.S_IMODE(mode):o}); {advice}")
         held = tempfile.TemporaryDirectory(prefix="lookalike-", dir=place, ignore_cleanup_errors=True)
     except OSError as error:
@@ -68,20 +78,20 @@ def private_scratch() -> Iterator[str]:
 
 
 def without_http(kind: Any) -> Any:
-    """Return a class of Dask's servers that opens no port for HTTP; by itself, Dask opens one even to serve nothing."""
+    """Return a subclass of one of Dask's servers that opens no HTTP port. Dask opens one even if it serves no page."""
 
-    class Quiet(kind):  # type: ignore[misc]
-        """Talks to its peers alone."""
+    class WithoutHttp(kind):  # type: ignore[misc]
+        """A server without an HTTP port."""
 
         def start_http_server(self, *_: Any, **__: Any) -> None:
-            """Start none."""
+            """Do nothing."""
 
-    Quiet.__name__ = Quiet.__qualname__ = kind.__name__  # by which Dask names folders and logs
-    return Quiet
+    WithoutHttp.__name__ = WithoutHttp.__qualname__ = kind.__name__  # Dask names folders and logs by it
+    return WithoutHttp
 
 
 def worker_without_http(*arguments: Any, **options: Any) -> Any:
-    """Make a worker in its process; a function, as a class of :func:`without_http` cannot be sent there."""
+    """Make a worker without HTTP in its own process. A class made by :func:`without_http` could not be sent there."""
     from distributed import Worker
 
     return without_http(Worker)(*arguments, **options)

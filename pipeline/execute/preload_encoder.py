@@ -1,7 +1,8 @@
 """Load a worker's encoder before its first task: ``dask worker … --preload pipeline.execute.preload_encoder``.
 
-It is the default encoder, or what Dask's setting ``lookalike.encoder`` names (``DASK_LOOKALIKE__ENCODER=resnet50``).
-Without its weights a worker does not start: its embed tasks would all fail.
+The encoder is ``spectral``, or the one that Dask's setting ``lookalike.encoder`` names
+(``DASK_LOOKALIKE__ENCODER=resnet50``). A worker without the weights does not start, because all its embed tasks would
+fail.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pipeline.errors import PipelineError
 
 
 def dask_setup(worker: Any) -> None:
-    """Load the encoder as embed tasks will, and compile what it compiles: one batch is encoded.
+    """Load the encoder, and encode one batch, so that its code is compiled before the first task.
 
     Raises
     ------
     SystemExit
-        It cannot be loaded. Any other exception Dask would log, and go on.
+        The encoder cannot be loaded. Dask would only log any other exception, and start the worker.
     """
     from dask import config
 

@@ -1,8 +1,7 @@
-"""What a scheduler does as it starts: ``dask scheduler … --preload pipeline.execute.preload_scheduler``.
+"""Keep the memory of a scheduler constant: ``dask scheduler … --preload pipeline.execute.preload_scheduler``.
 
-It keeps a scheduler's memory flat over months of nights. Dask groups tasks in spans, and a span remembers of what
-collections each submission was, for a page that is not served: some two kilobytes a source, for as long as the
-scheduler lives (distributed 2026.8).
+Dask groups tasks in spans. For each submission, a span stores metadata about its collections, for a web page that is
+not served. This takes about two kilobytes per source, until the scheduler ends (distributed 2026.8).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 
 
 def dask_setup(scheduler: Any) -> None:
-    """Have the scheduler's spans forget what collections tasks were of."""
+    """Make the spans of the scheduler drop the metadata of collections."""
     spans = scheduler.extensions.get("spans")
     if spans is None:
         return

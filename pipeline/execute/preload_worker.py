@@ -1,7 +1,6 @@
-"""What a worker does as it starts: ``dask worker … --preload pipeline.execute.preload_worker``.
+"""Prepare a worker when it starts: ``dask worker … --preload pipeline.execute.preload_worker``.
 
-The HDF5 plugins are registered by what is imported here, and files are opened without HDF5's locks, which network file
-systems often lack: nothing else is needed for these.
+The imports of this module register the HDF5 plugins.
 """
 
 from __future__ import annotations
@@ -10,27 +9,31 @@ import os
 import signal
 from typing import Any
 
-import pipeline.tasks  # noqa: F401 - before the first task, so that a worker that lacks a library says so at once
+import pipeline.tasks  # noqa: F401 - a worker that lacks a library fails now, not at its first task
 from pipeline.encoders import gpu_names
 from pipeline.support.simd import obey_environment
 
 _THREADS = ("NUMBA_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
             "ZARR_THREADING__MAX_WORKERS", "ZARR_ASYNC__CONCURRENCY")
-"""These libraries take every core otherwise; Dask sees to OpenMP's and BLAS' alone. Zarr's threads, many more than
-cores, besides wait for one another: with two workers on two cores, a third of a commit's time."""
+"""Variables that limit the threads of a library. Dask itself limits only those of OpenMP and BLAS.
+
+Without a limit, these libraries use every core. Zarr starts many more threads than there are cores, and its threads
+wait for one another. With two workers on two cores, this took a third of the time of a commit."""
 
 
 def dask_setup(worker: Any) -> None:
-    """Bound the threads of libraries, see to the GPU, and leave a terminal's Ctrl-C to the run, which ends its workers.
+    """Limit the threads of libraries and check the GPU.
+
+    A worker with a nanny ignores Ctrl-C: the run receives it, too, and ends its workers.
 
     Raises
     ------
     SystemExit
-        The worker offers a GPU, yet sees several: with memory and queues shared, they would be in each other's way.
+        The worker offers one GPU but sees several. Two such workers would compete for the memory of the same GPUs.
     """
     for name in _THREADS:
         os.environ.setdefault(name, str(worker.state.nthreads))
-    obey_environment()  # numba has been imported with the package
+    obey_environment()  # numba is already imported and has read its variables
     if worker.nanny:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if worker.state.total_resources.get("GPU"):
@@ -38,7 +41,7 @@ def dask_setup(worker: Any) -> None:
 
 
 def check_pinned() -> None:
-    """Raise :class:`SystemExit` unless this process sees one GPU at most."""
+    """Raise :class:`SystemExit` if this process sees more than one GPU."""
     seen = len(gpu_names())
     if seen > 1:
         raise SystemExit(f"a worker that offers GPU=1 sees {seen} GPUs; start one worker for each, with "

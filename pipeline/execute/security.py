@@ -1,4 +1,8 @@
-"""Who may talk to a scheduler: whoever can runs code on its workers, so it takes a certificate."""
+"""Decide who may connect to a scheduler.
+
+Anyone who can connect can run code on the workers. So a connection needs TLS with a certificate, unless the user allows
+a scheduler without TLS.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +21,33 @@ _ENCRYPTED = ("tls", "wss")
 
 
 def tls_settings(config: RunConfig) -> dict[str, Any]:
-    """Dask's settings for the certificates of a run; none where ``config`` names none.
+    """Return Dask's settings for the certificates that ``config`` names: key → value. Empty if it names none.
 
     Raises
     ------
     ConfigError
-        A file is not there, or cannot be read.
+        A file is missing or cannot be read.
     """
     if not config.tls_ca:
         return {}
     for path in (config.tls_ca, config.tls_cert, config.tls_key):
         if not os.access(path, os.R_OK) or not Path(path).is_file():
-            raise ConfigError(f"{shown(path)}: cannot be read; `make certs` makes ca.pem, cert.pem and key.pem, and "
-                              "--tls-ca, --tls-cert and --tls-key name them")
+            raise ConfigError(f"{shown(path)}: cannot be read; `make certs` makes ca.pem, cert.pem and key.pem for "
+                              "--tls-ca, --tls-cert and --tls-key")
     roles = {f"distributed.comm.tls.{role}": {"cert": config.tls_cert, "key": config.tls_key}
              for role in ("client", "scheduler", "worker")}
     return {"distributed.comm.tls.ca-file": config.tls_ca, **roles, "distributed.comm.require-encryption": True}
 
 
 def own_security() -> Any:
-    """Make a key and a certificate for one run: the processes that are given them may connect, and nobody else.
+    """Make a key and a certificate for one run. Only processes that have both can connect.
 
-    Both sides of each connection must show the certificate. Workers get it through the pipe by which they are started,
-    so no command line or environment has it. Python's ``ssl`` reads keys from files only: for that moment Dask writes
-    it to a folder that only this user can open. The certificate is valid for a year, from the day before, so that a
-    clock that is set back locks nobody out. The key is of an elliptic curve, as making one takes no time.
+    Both sides of a connection must show the certificate. Workers receive key and certificate through the pipe by which
+    they are started, so no command line and no environment contains them. Python's ``ssl`` reads keys only from files.
+    For that moment, Dask writes the key to a folder that only this user can open.
+
+    The certificate is valid for a year from yesterday on, so that it stays valid if a clock is set back. The key uses
+    an elliptic curve, because such a key is made without delay.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -62,7 +68,7 @@ def own_security() -> Any:
 
 
 def has_certificates() -> bool:
-    """Tell whether Dask, as it is now configured, has an authority and a certificate of its own."""
+    """Return True if Dask's current configuration names an authority and a certificate."""
     from distributed.security import Security
 
     known = Security().get_tls_config_for_role("client")
@@ -70,43 +76,47 @@ def has_certificates() -> bool:
 
 
 def check_address(address: str, config: RunConfig) -> None:
-    """Refuse a scheduler without TLS unless ``config.insecure``, and TLS without certificates.
+    """Refuse a scheduler without TLS unless ``config.insecure`` allows it, and TLS without certificates.
 
     Raises
     ------
     ConfigError
+        The scheduler is refused.
     ValueError
-        This is no address.
+        ``address`` is not an address.
     """
     from distributed.comm import get_address_host, parse_address
 
     scheme, _ = parse_address(address)
     if scheme in _ENCRYPTED:
         if not has_certificates():
-            raise ConfigError(f"{address}: with which certificates? Name them by --tls-ca, --tls-cert and --tls-key "
-                              "(`make certs` makes them), or in Dask's own configuration")
+            raise ConfigError(f"{address}: a tls:// address needs certificates. Name them with --tls-ca, --tls-cert "
+                              "and --tls-key (`make certs` makes them), or in Dask's own configuration")
     elif scheme != "inproc":
         check_hosts([get_address_host(address)], config, is_encrypted=False)
 
 
 def check_hosts(hosts: list[str], config: RunConfig, *, is_encrypted: bool) -> None:
-    """Refuse a scheduler without TLS on these hosts, unless ``config.insecure``; on this machine alone as well."""
+    """Raise :class:`ConfigError` for a scheduler without TLS on these hosts, unless ``config.insecure`` allows it.
+
+    A scheduler that only this machine can reach is refused, too: other users of the machine can reach it.
+    """
     if is_encrypted or config.insecure:
         return
     outside = [host for host in hosts if not is_loopback(host)]
     if outside:
-        danger = f"a scheduler at {outside[0]} without TLS lets whoever reaches it run code on its workers"
-        exception = "where the network is yours alone"
+        danger = f"a scheduler at {outside[0]} without TLS lets anyone who can reach it run code on its workers"
+        exception = "if nobody else can use the network"
     else:
         danger = (f"a scheduler at {hosts[0]} without TLS lets every user of this machine run code as the user of its "
                   "workers")
-        exception = "where nobody else uses this machine"
+        exception = "if nobody else uses this machine"
     raise ConfigError(f"{danger}; use tls:// with --tls-ca, --tls-cert and --tls-key (`make certs` makes them), or, "
                       f"{exception}, --insecure")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name or address leads to this machine alone."""
+    """Return True if a host name or address is a loopback address, which only this machine can reach."""
     try:
         addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
     except OSError:

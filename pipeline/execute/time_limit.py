@@ -1,4 +1,4 @@
-"""A limit to the time of a task, kept on the worker: a thread cannot be stopped, so the process is ended."""
+"""Limit the time of a task on its worker. A thread cannot be stopped, so the process is ended."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 EXIT_STATUS = 70
+"""Exit status of a worker that was ended."""
 
 
 def bounded(limit_s: float, task: Callable[..., Any], *arguments: Any) -> Any:
-    """Return ``task(*arguments)``; where that takes longer than ``limit_s``, end this worker's process.
+    """Return ``task(*arguments)``. End the process of this worker if that takes longer than ``limit_s`` seconds.
 
-    Dask sees a worker die, and does what it does for any other. Where the scheduler lives in this process, too, it is
-    the user's own and goes on: the driver stops waiting in the end.
+    Dask then handles a worker that died. If a scheduler runs in the same process, the process belongs to the user and
+    is not ended; the driver stops waiting for the task after a longer time.
     """
     watch = threading.Timer(limit_s, _end, [limit_s, getattr(task, "__name__", "task")])
     watch.daemon = True

@@ -1,11 +1,11 @@
-"""Filterbank files, read and written: HDF5 (``.h5``, ``.hdf5``) and sigproc (``.fil``) behind one door.
+"""Read and write filterbank files: HDF5 (``.h5``, ``.hdf5``) and sigproc (``.fil``).
 
-Ascending frequency and float32 leave this package, whatever the file holds. The only home of h5py and blimpy.
-An HDF5 file that comes from outside is parsed in another process, which may crash.
+Readers return float32 in ascending frequency, whatever the file holds. Only this package imports h5py and blimpy. HDF5
+files are parsed in another process, because a damaged file may crash the HDF5 library.
 """
 
-from pipeline.filterbank.fetched import Room
-from pipeline.filterbank.find import FoundFile, find_files
+from pipeline.filterbank.fetched import Buffer
+from pipeline.filterbank.find import SUFFIXES, FoundFile, find_files
 from pipeline.filterbank.header import require_spectra
 from pipeline.filterbank.parser_client import start as start_parser
 from pipeline.filterbank.reader import Ascending, Filterbank, open_filterbank, source_of
@@ -13,11 +13,12 @@ from pipeline.filterbank.waterfall import read_waterfall
 from pipeline.filterbank.writer import FilterbankWriter, write_filterbank
 
 __all__ = [
+    "SUFFIXES",
     "Ascending",
+    "Buffer",
     "Filterbank",
     "FilterbankWriter",
     "FoundFile",
-    "Room",
     "find_files",
     "open_filterbank",
     "read_waterfall",

@@ -1,4 +1,4 @@
-"""What can go wrong before the first byte is read: names, links, permissions."""
+"""Errors before the first byte of a file is read: names, links and permissions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipeline.support.text import shown
 
 
 def refusal(reason: Reason, path: str | Path, fault: str) -> SourceError:
-    """Return the error that refuses a file, its message beginning with the file's name."""
+    """Return the error that refuses a file. Its message begins with the path of the file."""
     return SourceError(reason, f"{shown(path)}: {fault}")
 
 
 def access_error(error: OSError, path: Path) -> SourceError:
-    """Translate an operating system's refusal to list, stat or open ``path``.
+    """Translate an error of the operating system in listing or opening ``path``.
 
-    What says nothing about links (no permission, an I/O error, a stale handle) is PERMISSION: it may heal.
+    Errors that are not about links (no permission, an I/O error, a stale handle) become PERMISSION, which may heal.
     """
     if error.errno == errno.ELOOP:
         return refusal(Reason.BAD_LINK, path, "a symbolic link that leads to itself; remove or mend it")
@@ -32,10 +32,12 @@ def access_error(error: OSError, path: Path) -> SourceError:
 
 
 def open_regular(path: Path) -> int:
-    """Open a regular file for reading and return its descriptor; a pipe or device never blocks.
+    """Open a regular file for reading and return its descriptor. It never waits for a pipe or device.
 
-    Raises :class:`SourceError`: PERMISSION, BAD_LINK, BUSY where it has gone, NOT_FILTERBANK where it is no
-    regular file.
+    Raises
+    ------
+    SourceError
+        PERMISSION; BAD_LINK; BUSY if the file is gone; NOT_FILTERBANK if it is no regular file.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -1,7 +1,7 @@
-"""Attributes of an HDF5 object, looked at before the HDF5 library converts them: by damage to their types it crashes.
+"""Checks of HDF5 attributes before the HDF5 library converts them, because some damaged types crash it.
 
-A bit of a type says whether what is of any length is text. With another value there the library calls a function that
-is not set (HDF5 1.14.6). Keywords are numbers or text, so of all types none but these is let through.
+A bit of a type says whether a value of variable length is text. If the bit is wrong, the library calls a function that
+is not set (HDF5 1.14.6). Keywords are numbers or text, so other types are refused.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import h5py
 from h5py import h5t
 
 KINDS = frozenset({h5t.INTEGER, h5t.FLOAT, h5t.STRING})
-MOST_VALUES = 1
-"""A keyword has one."""
+MAX_VALUES = 1
+"""Largest number of values in an attribute: a keyword has one."""
 
 
 def attribute(of: h5py.HLObject, name: str) -> Any:
-    """Return the value of an attribute, None where there is none.
+    """Return the value of an attribute; None if there is none.
 
     Raises
     ------
     TypeError
-        It is no single number or text.
+        The value is neither one number nor one text.
     """
     if name not in of.attrs:
         return None
     found = of.attrs.get_id(name)
-    if found.get_type().get_class() not in KINDS or found.get_space().get_simple_extent_npoints() > MOST_VALUES:
+    if found.get_type().get_class() not in KINDS or found.get_space().get_simple_extent_npoints() > MAX_VALUES:
         raise TypeError(f"attribute {name} is neither one number nor text")
     return of.attrs[name]

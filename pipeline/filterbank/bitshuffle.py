@@ -1,15 +1,16 @@
-"""Decode bitshuffle + LZ4, as nearly all archives store float32 samples, straight to where they are wanted.
+"""Decode bitshuffle + LZ4, in which nearly all archives store float32 samples, directly into the caller's array.
 
-HDF5's own way decodes a whole chunk into memory of its own, by a plugin that is built for the least of processors, and
-copies what is wanted from there. Here only the blocks that hold wanted samples are decoded, each while it is in a
-core's nearest cache, and every length is checked: damage is told, it never leads outside the chunk.
+HDF5 decodes a whole chunk into memory of its own, by a plugin that is compiled for the least capable processors, and
+then copies the wanted part. Here only the blocks with wanted samples are decoded, each while it is in the nearest cache
+of a core. Every length is checked: damage is reported, and never leads outside the chunk.
 
-A chunk is, all numbers big-endian::
+A chunk holds, with all numbers big-endian::
 
     u64 decoded bytes │ u32 block bytes │ (u32 length, block compressed by LZ4) … │ left-over samples, raw
 
-A block holds, of a multiple of eight samples, first the lowest bit of all, then the next bit of all, and so on
-(Masui et al. 2015, https://arxiv.org/abs/1503.00638; https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
+The number of samples in a block is a multiple of eight. A block holds the lowest bit of all its samples, then the next
+bit of all, and so on (Masui et al. 2015, https://arxiv.org/abs/1503.00638;
+https://github.com/lz4/lz4/blob/dev/doc/lz4_Block_format.md).
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from pipeline.support.simd import intrinsic
 SAMPLE_BYTES = 4
 BITS = 8 * SAMPLE_BYTES
 TILE = 64
-"""Bytes of each plane that are gathered together."""
+"""Number of bytes of each bit plane that are processed together."""
 
 _compiled = njit(cache=True, nogil=True)
 
 
 @intrinsic
 def _copy(typing: Any, target: Any, to: Any, source: Any, start: Any, count: Any) -> Any:
-    """Copy bytes between uint8 arrays, which must not overlap: many short runs, so a loop of any kind is too slow."""
+    """Copy bytes between uint8 arrays that do not overlap. Runs are many and short, so any loop would be too slow."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         into, out_of = (context.make_array(signature.args[i])(context, builder, values[i]).data for i in (0, 2))
@@ -48,14 +49,14 @@ def _copy(typing: Any, target: Any, to: Any, source: Any, start: Any, count: Any
 
 @_compiled
 def blocks_of(stored, samples):  # type: ignore[no-untyped-def]
-    """Find the blocks of a chunk of so many float32 samples.
+    """Find the blocks of a chunk with this number of float32 samples.
 
     Returns
     -------
     (blocks, 2) int64
-        Where each begins and ends, the last perhaps what is left over; none where lengths do not fit together.
+        First byte and end of each block. The last entry may be the left-over samples. Empty if lengths do not fit.
     int
-        Samples a block.
+        Number of samples in a block.
     """
     damaged = np.empty((0, 2), np.int64)
     if len(stored) < HEAD_BYTES or _number(stored, 0, 8) != SAMPLE_BYTES * samples:
@@ -87,24 +88,24 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
     Parameters
     ----------
     stored : (n,) uint8
-        Where the chunk lies.
+        The bytes that hold the chunk.
     blocks : (blocks, 2) int64
-        Where each block begins and ends in it.
+        First byte and end of each block in ``stored``.
     block : int
-        Samples a block.
+        Number of samples in a block.
     shape : (spectra, products, channels)
-        Of the chunk.
+        Shape of the chunk.
     start, stop : (spectrum, product, channel)
         Corners of the part, of one product, within the chunk.
     out : (spectra, channels) uint32, C-contiguous
-        The bits of the samples go here …
+        Array for the bits of the samples.
     row, column : int
-        … from this place on.
+        Place in ``out`` of the first sample.
 
     Returns
     -------
     bool
-        False where a block does not expand to its length; ``out`` then holds anything.
+        False if a block does not expand to its length. The content of ``out`` is then undefined.
     """
     samples = shape[0] * shape[1] * shape[2]
     room = min(block, samples)
@@ -112,13 +113,13 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
     to = out.reshape(-1).view(np.uint8)
     done = -1
     for t in range(start[0], stop[0]):
-        begin = (t * shape[1] + start[1]) * shape[2]  # of this spectrum and product
+        begin = (t * shape[1] + start[1]) * shape[2]  # first sample of this spectrum and product
         first = begin + start[2]
         while first < begin + stop[2]:
             i = first // block
             count = min(block, samples - i * block)
             count = count if count < GROUP else count - count % GROUP
-            if first >= i * block + count:  # what is left over lies behind the last block
+            if first >= i * block + count:  # left-over samples lie behind the last block
                 i, count = i + 1, samples % GROUP
             at = i * block if count >= GROUP else samples - count
             stop_here = min(at + count, begin + stop[2])
@@ -131,7 +132,7 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
                     _unshuffle(planes, count, to if is_direct else decoded, target if is_direct else 0)
                 else:
                     return False
-                done = -1 if is_direct else i  # what is wanted whole is wanted once
+                done = -1 if is_direct else i  # a block that went directly to its place is not needed again
             if not is_direct:
                 _copy(to, target, decoded, SAMPLE_BYTES * (first - at), SAMPLE_BYTES * (stop_here - first))
             first = stop_here
@@ -142,28 +143,31 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
 def decode_chunks(  # type: ignore[no-untyped-def]
     stored, blocks, block, corners, shape, start, stop, out, row, column
 ):
-    """Decode what lies between two corners of a dataset, of one product, out of chunks behind one another.
+    """Decode the samples of one product between two corners of a dataset, from chunks that follow one another.
 
     Parameters
     ----------
     stored : (n,) uint8
+        The bytes that hold the chunks.
     blocks : (chunks, blocks, 2) int64
-        Where each block of each chunk begins and ends in it.
+        First byte and end of each block of each chunk in ``stored``.
     block : int
-        Samples a block.
+        Number of samples in a block.
     corners : (chunks, 3) int64
         First sample of each chunk.
     shape : (spectra, products, channels)
-        Of a chunk.
+        Shape of a chunk.
+    start, stop : (spectrum, product, channel)
+        Corners of the wanted samples in the dataset.
     out : (spectra, channels) uint32, C-contiguous
-        The bits of the samples go here …
+        Array for the bits of the samples.
     row, column : int
-        … from this place on.
+        Place in ``out`` of the first sample.
 
     Returns
     -------
     int
-        Which chunk is damaged; -1 if none is.
+        Index of a damaged chunk; -1 if there is none.
     """
     for k in range(len(corners)):
         corner = corners[k]
@@ -187,7 +191,7 @@ def _number(stored, at, count):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _expand(stored, at, end, out, size):  # type: ignore[no-untyped-def]
-    """Expand a block of LZ4 to exactly ``size`` bytes; return False if it is no such block."""
+    """Expand a block of LZ4 to exactly ``size`` bytes. Return False if that is impossible."""
     done = np.int64(0)
     while at < end:
         token = np.int64(stored[at])
@@ -206,7 +210,7 @@ def _expand(stored, at, end, out, size):  # type: ignore[no-untyped-def]
         if back == 0 or back > done or count > size - done:
             return False
         copied = np.int64(0)
-        while copied < count:  # what repeats itself is copied in lengths that double
+        while copied < count:  # a repeated pattern is copied in pieces whose lengths double
             more = min(back + copied, count - copied)
             _copy(out, done + copied, out, done - back, more)
             copied += more
@@ -216,7 +220,7 @@ def _expand(stored, at, end, out, size):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _length(stored, at, end, count):  # type: ignore[no-untyped-def]
-    """Return a length of four bits, continued in further bytes where all are set, and where it ends."""
+    """Return a length and the position behind it. It has four bits; if all are set, further bytes add to it."""
     more = np.int64(255) if count == 15 else np.int64(0)
     while more == 255 and at < end:
         more = np.int64(stored[at])
@@ -241,7 +245,7 @@ def _unshuffle(planes, count, out, to):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _gather(typing: Any, planes: Any, at: Any, apart: Any, out: Any, to: Any) -> Any:
-    """Gather the bits of 512 samples, 64 bytes of each plane, which are so far ``apart``, into bytes of ``out``."""
+    """Gather the bits of 512 samples, 64 bytes of each plane, into ``out``. Planes lie ``apart`` bytes apart."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         source, target = (context.make_array(signature.args[i])(context, builder, values[i]).data for i in (0, 3))
@@ -265,9 +269,9 @@ def _gather(typing: Any, planes: Any, at: Any, apart: Any, out: Any, to: Any) ->
 
 
 def _transposed(context: Any, builder: Any, bits: list[Any]) -> list[Any]:
-    """Make bytes, in order, of eight vectors of their bits, the lowest first."""
+    """Make bytes, in order, from eight vectors of their bits, lowest bit first."""
     if "+gfni" in context.codegen()._tm_features and "+avx512bw" in context.codegen()._tm_features:
-        # multiplies 8 × 8 bits, the last row first, by a column of bits: by each of the unit columns, that transposes
+        # The instruction multiplies 8 × 8 bits, last row first, by a column. Unit columns transpose the bits.
         line, byte = bits[0].type, ir.IntType(8)
         units, nothing = ir.Constant(line, [1 << i for i in range(8)] * (TILE // 8)), ir.Constant(byte, 0)
         multiply = cgutils.get_or_insert_function(
@@ -277,7 +281,7 @@ def _transposed(context: Any, builder: Any, bits: list[Any]) -> list[Any]:
 
 
 def _transposed_squares(builder: Any, squares: Any) -> Any:
-    """Swap, in each 8 × 8 bits, those beside the diagonal, then pairs, then fours (Warren, Hacker's Delight, 7-3)."""
+    """Transpose each 8 × 8 bits: swap single bits, then pairs, then fours (Warren, Hacker's Delight, 7-3)."""
     whole = ir.VectorType(ir.IntType(64), TILE // 8)
     turned = builder.bitcast(squares, whole)
     for apart, above in ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0)):
@@ -288,7 +292,7 @@ def _transposed_squares(builder: Any, squares: Any) -> Any:
 
 
 def _woven(builder: Any, threads: Sequence[Any]) -> list[Any]:
-    """Take the first byte of each vector, then the second of each …: as many vectors, whose number is a power of 2."""
+    """Interleave the bytes of vectors, whose number is a power of 2. Return the same number of vectors."""
     woven, bytes_each = [[thread] for thread in threads], 1
     while len(woven) > 1:
         woven = [[part for pair in zip(*pairs, strict=True) for part in _pairwise(builder, *pair, bytes_each)]
@@ -298,7 +302,7 @@ def _woven(builder: Any, threads: Sequence[Any]) -> list[Any]:
 
 
 def _pairwise(builder: Any, a: Any, b: Any, bytes_each: int) -> list[Any]:
-    """Take so many bytes of ``a``, then as many of ``b`` …: two vectors."""
+    """Interleave groups of ``bytes_each`` bytes of ``a`` and ``b``. Return two vectors."""
     of_a = np.arange(TILE).reshape(-1, bytes_each)
     order = np.stack([of_a, of_a + TILE], axis=1).reshape(2, TILE)
     index = ir.VectorType(ir.IntType(32), TILE)

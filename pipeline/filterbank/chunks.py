@@ -1,7 +1,9 @@
-"""The stored chunks of an HDF5 dataset: the usual ones are decoded here, others by HDF5, in a process that may crash.
+"""Stored chunks of an HDF5 dataset.
 
-HDF5's decoder of bitshuffle trusts the lengths it finds in a chunk (drawn in :mod:`pipeline.filterbank.bitshuffle`), so
-they are checked before. A bit flipped *within* a compressed block mostly decodes silently: the format has no checksum.
+The usual kind is decoded here. HDF5 decodes the others, in a process that may crash.
+
+HDF5's decoder of bitshuffle trusts the lengths in a chunk (drawn in :mod:`pipeline.filterbank.bitshuffle`), so they are
+checked first. A flipped bit *within* a compressed block often decodes silently, because the format has no checksum.
 """
 
 from __future__ import annotations
@@ -22,24 +24,24 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import refusal
 from pipeline.filterbank.facts import Dataset, identity_of
-from pipeline.filterbank.fetched import Corner, Room, Undecoded
+from pipeline.filterbank.fetched import Buffer, Corner, UndecodedChunks
 
 BITSHUFFLE = 32008
 FLETCHER32 = 3
 HEAD_BYTES = 12
 GROUP = 8
-"""Elements that bitshuffle handles together."""
+"""Number of elements that bitshuffle processes together."""
 LZ4, ZSTANDARD = 2, 3
-"""Bitshuffle's numbers for compressions, which frame their blocks alike."""
-MOST_DECODED = 1 << 30
-"""Bytes of a chunk that HDF5 decodes: it takes the memory of several."""
+"""bitshuffle's numbers of the compressions that store their blocks in the same layout."""
+MAX_DECODED_BYTES = 1 << 30
+"""Largest chunk that HDF5 may decode. It needs the memory of several chunks."""
 
 Form = Literal["usual", "frames", "whole", "plain", "other"]
-"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, by bitshuffle alone, as in
-memory, or by other filters."""
+"""How chunks are stored: ``usual``, float32 by bitshuffle and LZ4; ``frames``, other samples or another compression by
+bitshuffle; ``whole``, bitshuffle without compression; ``plain``, no filters; ``other``, other filters."""
 
 ReadAt = Callable[[int, int], bytes]
-"""Returns a number of bytes from a position on; fewer where they end."""
+"""Reads a number of bytes at a position; fewer at the end of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,13 @@ class StoredChunk:
     """Position of the first byte."""
     size: int
     is_unfiltered: bool = False
-    """True where filters of the dataset were left out for this chunk."""
+    """True if some filters of the dataset were not applied to this chunk."""
     is_plain: bool = False
-    """True where all of them were, or there are none."""
+    """True if no filters were applied to this chunk."""
 
 
 def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
-    """Say what is wrong with the lengths within a compressed chunk; empty if they are sound."""
+    """Return what is wrong with the lengths in a compressed chunk; an empty text if they are valid."""
     if chunk.size < HEAD_BYTES:
         return f"{chunk.size} bytes cannot hold its header"
     read_at, end = chunk.read_at, chunk.start + chunk.size
@@ -71,20 +73,20 @@ def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
     blocks, last = divmod(total, block_bytes)
     at = chunk.start + HEAD_BYTES
     for _ in range(blocks + (last >= group_bytes)):
-        at += 4 + int.from_bytes(read_at(4, at))  # may leave the chunk, but then never comes back to its end
+        at += 4 + int.from_bytes(read_at(4, at))  # a wrong length may leave the chunk, but never returns to its end
     at += last % group_bytes
     return "" if at == end else f"its blocks end at byte {at - chunk.start} of {chunk.size}"
 
 
 class Chunks:
-    """The samples of a dataset, chunk by chunk. One without chunks has nothing to check."""
+    """The samples of a dataset, chunk by chunk."""
 
     def __init__(self, dataset: Dataset, descriptor: int) -> None:
         self._dataset = dataset
         self._path = Path(dataset.path)
         self._descriptor = descriptor
         self._dtype = np.dtype(dataset.dtype)
-        self._room = Room()
+        self._room = Buffer()
         self._decoded_bytes = math.prod(dataset.chunks or dataset.shape) * self._dtype.itemsize
         self._numbers = dataset.table[:, 0]
         self._form = self._form_of()
@@ -107,9 +109,12 @@ class Chunks:
         return "frames" if values[4] in (LZ4, ZSTANDARD) else "whole"
 
     def read(self, start: Corner, stop: Corner, memory: NDArray[np.float32], row: int, column: int) -> None:
-        """Read what lies between two corners, of one product, into ``memory`` (spectra, channels) from a place on.
+        """Read the samples of one product between two corners into ``memory`` (spectra, channels), at (row, column).
 
-        Raises CORRUPT_CHUNK or TRUNCATED, naming the chunk, where one cannot be decoded.
+        Raises
+        ------
+        SourceError
+            CORRUPT_CHUNK or TRUNCATED, which names the chunk, if it cannot be decoded.
         """
         target = memory[row : row + stop[0] - start[0], column : column + stop[2] - start[2]]
         if self._dataset.chunks is None:
@@ -131,7 +136,7 @@ class Chunks:
 
     def _decode(self, corner: Corner, chunk: StoredChunk, start: Corner, stop: Corner, memory: NDArray[np.float32],
                 row: int, column: int) -> None:
-        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which a search does without
+        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which searches do not need
 
         stored, blocks, block = self._load(corner, chunk, self._room.take(chunk.size))
         if decode_chunks(stored, blocks[None], block, np.array([corner], np.int64), self._dataset.chunks, start, stop,
@@ -143,10 +148,13 @@ class Chunks:
         firsts = (range(a - a % size, b, size) for a, b, size in zip(start, stop, sizes, strict=False))
         return itertools.product(*firsts) if sizes else ()
 
-    def fetch(self, start: Corner, stop: Corner, room: Room) -> Undecoded | None:
-        """Read the chunks between two corners as they are stored; None where that is not in the usual way.
+    def fetch(self, start: Corner, stop: Corner, room: Buffer) -> UndecodedChunks | None:
+        """Read the stored chunks between two corners. Return None if they are not stored in the usual way.
 
-        Raises as :meth:`read` does.
+        Raises
+        ------
+        SourceError
+            CORRUPT_CHUNK or TRUNCATED, which names the chunk.
         """
         if self._form != "usual" or self._dataset.chunks is None:
             return None
@@ -162,28 +170,29 @@ class Chunks:
         if len({(len(blocks), block) for blocks, block in found}) > 1:
             return None
         table = np.stack([blocks for blocks, _ in found])
-        return Undecoded(stored, table, found[0][1], np.array(corners, np.int64), self._dataset.chunks, self.refuse)
+        first_samples = np.array(corners, np.int64)
+        return UndecodedChunks(stored, table, found[0][1], first_samples, self._dataset.chunks, self.refuse)
 
     def refuse(self, corner: Corner) -> SourceError:
-        """Return the error of a chunk of sound lengths that cannot be expanded."""
+        """Return the error for a chunk whose lengths are valid but that cannot be decompressed."""
         return self._refusal(Reason.CORRUPT_CHUNK, corner, "is damaged: a block does not expand to its length; "
                              "fetch the file again")
 
     def _load(
         self, corner: Corner, chunk: StoredChunk, room: NDArray[np.uint8]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], int]:
-        """Return a chunk's bytes, read into ``room``, where its blocks lie in them, and samples a block."""
+        """Return the bytes of a chunk, read into ``room``, the places of its blocks, and the samples in a block."""
         from pipeline.filterbank.bitshuffle import blocks_of
 
         stored = room[: self._fill(room[: chunk.size], chunk.start)]
         blocks, block = blocks_of(stored, self._decoded_bytes // self._dtype.itemsize)
         if block == 0:
-            self._check(corner, chunk)  # says more
+            self._check(corner, chunk)  # its message is more precise
             raise self.refuse(corner)
         return stored, blocks, block
 
     def _fill(self, room: NDArray[np.uint8], start: int) -> int:
-        """Read bytes from a position of the file on; return how many there were."""
+        """Read bytes from a position of the file. Return how many were read."""
         at = 0
         while at < len(room) and (count := os.preadv(self._descriptor, [room[at:].data], start + at)):
             at += count
@@ -200,7 +209,7 @@ class Chunks:
 
     def _read_box(self, corner: Corner, shape: Corner, offset: int | None, start: Corner, stop: Corner,
                   target: NDArray[np.float32]) -> None:
-        """Read samples that are stored without filters, of the box at ``corner``, into ``target``, at ``start``."""
+        """Read samples without filters from the box at ``corner`` into ``target``, whose first sample is ``start``."""
         a, b = np.maximum(start, corner), np.minimum(stop, np.add(corner, shape))
         first, product, channel = (a - corner).tolist()
         into = target[a[0] - start[0] : b[0] - start[0], a[2] - start[2] : b[2] - start[2]]
@@ -208,11 +217,11 @@ class Chunks:
             at = self._dtype.itemsize * (((first + i) * shape[1] + product) * shape[2] + channel)
             raw = self._raw(at, offset, samples)
             if raw is not samples:
-                with np.errstate(over="ignore", invalid="ignore"):  # infinite where float32 ends
+                with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 become infinite
                     samples[:] = raw
 
     def _raw(self, at: int, offset: int | None, samples: NDArray[np.float32]) -> NDArray[np.generic]:
-        """Return as many samples as ``samples`` holds, from a byte of a box on; float32 is read into it."""
+        """Return ``len(samples)`` samples from byte ``at`` of a box. float32 is read directly into ``samples``."""
         count = len(samples) * self._dtype.itemsize
         if offset is None:
             return np.frombuffer(self._dataset.content[at : at + count], self._dtype, len(samples))
@@ -223,9 +232,9 @@ class Chunks:
         return raw
 
     def _read_by_hdf5(self, start: Corner, stop: Corner, target: NDArray[np.float32]) -> None:
-        if self._decoded_bytes > MOST_DECODED:
+        if self._decoded_bytes > MAX_DECODED_BYTES:
             raise refusal(Reason.BAD_HEADER, self._path, f"its chunks are of {self._decoded_bytes} bytes, and HDF5 "
-                          f"decodes {MOST_DECODED} at most here; rewrite it in smaller ones with h5repack")
+                          f"decodes {MAX_DECODED_BYTES} at most here; rewrite it in smaller ones with h5repack")
         more_bytes = 3 * (self._decoded_bytes + 4 * target.size)
         answer = parser_client.mapped(parser_client.ask(
             self._path, "decode", more_bytes, name=self._dataset.name, start=start, stop=stop,
@@ -233,7 +242,7 @@ class Chunks:
         target[:] = np.frombuffer(answer, np.float32, target.size).reshape(target.shape)
 
     def _locate(self, corner: Corner) -> StoredChunk:
-        """Find a chunk in the file, to read a few bytes here and there."""
+        """Find a chunk in the file."""
         grid, sizes = self._dataset.grid, self._dataset.chunks or self._dataset.shape
         i, j, k = (first // size for first, size in zip(corner, sizes, strict=True))
         number = (i * grid[1] + j) * grid[2] + k
@@ -245,18 +254,18 @@ class Chunks:
         if start + size > os.fstat(descriptor).st_size:
             raise self._refusal(Reason.TRUNCATED, corner, "reaches past the end of the file; try again when all "
                                 "is there")
-        if self._form == "usual" and size > self._most_bytes:  # before memory is taken for it
+        if self._form == "usual" and size > self._max_bytes:  # checked before memory is reserved for it
             raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {size} bytes are stored, "
                                 f"{self._decoded_bytes} decoded ones never take as many; fetch the file again")
-        if self._form in ("frames", "whole", "other"):  # wanted whole in a moment, after a few bytes here and there
+        if self._form in ("frames", "whole", "other"):  # a check reads a few bytes first, and then all are needed
             os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
         filters = len(self._dataset.filters)
         is_plain = mask & ((1 << filters) - 1) == (1 << filters) - 1
         return StoredChunk(partial(os.pread, descriptor), start, size, mask != 0, is_plain)
 
     @property
-    def _most_bytes(self) -> int:
-        """More than any sound chunk takes: a longer one is damaged."""
+    def _max_bytes(self) -> int:
+        """Size that no valid chunk exceeds."""
         return 2 * int(self._decoded_bytes) + 4096
 
     def _refusal(self, reason: Reason, corner: Corner, fault: str) -> SourceError:

@@ -1,7 +1,7 @@
-"""What is known of an HDF5 file once it is parsed: plain numbers and text, which lie between two processes as JSON.
+"""Facts about a parsed HDF5 file: plain numbers and text, which one process sends to another as JSON.
 
-A file is parsed in a process that may crash (:mod:`pipeline.filterbank.parser`); samples are read in this one, by these
-facts and without HDF5. What comes out of that process is checked like anything else that a file says.
+A file is parsed in a process that may crash (:mod:`pipeline.filterbank.parser`). This process reads samples from these
+facts, without HDF5. The facts are checked like everything else that a file says.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,76 +19,77 @@ from numpy.typing import NDArray
 
 from pipeline.filterbank.fetched import Corner
 from pipeline.model import Header
+from pipeline.support.records import record_of
 
 COLUMNS = 4
-"""Of a table of chunks: number in the grid, first byte, bytes, filters left out."""
-MOST_SAMPLES = 1 << 60
-"""Of a dataset: positions are computed in 64 bits."""
+"""Columns of a table of chunks: number in the grid, first byte, size in bytes, mask of omitted filters."""
+MAX_SAMPLES = 1 << 60
+"""Largest number of samples in a dataset, because positions are computed in 64 bits."""
 LENGTH_BYTES = 8
 
 Identity = tuple[int, ...]
-"""Device, inode, size, and the times of the last change of content and of state."""
+"""Device, inode, size, and times of the last change of content and of status."""
 
 
 def identity_of(state: os.stat_result) -> Identity:
-    """Tell one state of a file from another."""
+    """Return what identifies one state of a file."""
     return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset of three axes and where its bytes lie."""
+    """A dataset with three axes, and where its bytes lie."""
 
     path: str
     name: str
-    """Within the file."""
+    """Path of the dataset within the file."""
     shape: Corner
     dtype: str
-    """numpy's name, with the order of bytes."""
+    """numpy's name of the type, with byte order."""
     chunks: Corner | None
     filters: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    """Number and settings of each."""
+    """Number and settings of each HDF5 filter."""
     offset: int | None = None
-    """First byte of one without chunks."""
+    """First byte of a dataset without chunks."""
     content: bytes = b""
-    """All of one that lies in the file's metadata."""
+    """All samples of a dataset that is stored in the metadata of the file."""
     table: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, COLUMNS), np.int64))
-    """Stored chunks, by ascending number in the grid."""
+    """(chunks, COLUMNS): stored chunks, in ascending order of their number in the grid."""
 
     @property
     def grid(self) -> Corner:
-        """Chunks along each axis."""
+        """Number of chunks along each axis."""
         return tuple(-(-length // size) for length, size in zip(self.shape, self.chunks or self.shape, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box of samples, and which dataset stores it."""
+    """A box of samples, and the dataset that stores it."""
 
     number: int
-    """Of the dataset in :attr:`Facts.datasets`."""
+    """Index of the dataset in :attr:`Facts.datasets`."""
     start: Corner
-    """First sample of the box, as the file's own dataset counts."""
+    """First sample of the box, in the coordinates of the file's own dataset."""
     stop: Corner
     source_start: Corner
-    """The same sample as the dataset that stores it counts."""
+    """First sample of the box, in the coordinates of the dataset that stores it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that reading a file takes."""
+    """All that is needed to read a file."""
 
     header: Header
     chunks: Corner | None
-    """Of the file's own dataset."""
+    """Chunk shape of the file's own dataset."""
     boxes: list[Box]
-    """Later ones lie above earlier ones."""
+    """Boxes of samples. A later box hides an earlier one where they overlap."""
     datasets: list[Dataset]
     files: dict[str, Identity]
-    """Every file that was parsed, and its state then."""
+    """Path of every file that was parsed → its state then."""
 
     def packed(self) -> bytes:
-        """Return the facts as JSON, its length before it, and the tables of chunks behind it."""
+        """Return the facts as bytes: the length of the JSON text, the text, and the tables of chunks."""
         datasets = [{**asdict(one), "content": one.content.hex(), "table": len(one.table)} for one in self.datasets]
         said = {"header": asdict(self.header), "chunks": self.chunks, "boxes": [asdict(box) for box in self.boxes],
                 "datasets": datasets, "files": self.files}
@@ -96,12 +98,21 @@ class Facts:
 
 
 def unpacked(raw: bytes, root: Path, path: Path) -> Facts:
-    """Return the facts that were packed, once they are possible.
+    """Return the facts in ``raw``, after checking that they are possible.
+
+    Parameters
+    ----------
+    raw : bytes
+        Output of :meth:`Facts.packed`.
+    root : Path
+        Folder that holds all datasets, except those in ``path`` itself.
+    path : Path
+        The file.
 
     Raises
     ------
     ValueError, TypeError, KeyError, IndexError
-        They are not.
+        The facts are impossible.
     """
     at = LENGTH_BYTES + int.from_bytes(raw[:LENGTH_BYTES], "little")
     said = json.loads(raw[LENGTH_BYTES:at])
@@ -111,10 +122,12 @@ def unpacked(raw: bytes, root: Path, path: Path) -> Facts:
         table = np.frombuffer(raw[at : at + size], np.int64).reshape(one["table"], COLUMNS)
         at += size
         datasets.append(_dataset(one, table))
-    boxes = [Box(one["number"], _corner(one["start"]), _corner(one["stop"]), _corner(one["source_start"]))
-             for one in said["boxes"]]
+    boxes = record_of(list[Box], said["boxes"])
+    for box in boxes:
+        for corner in (box.start, box.stop, box.source_start):
+            _corner(corner)
     files = {str(name): tuple(map(int, identity)) for name, identity in said["files"].items()}
-    facts = Facts(Header(**said["header"]), said["chunks"] and _corner(said["chunks"]), boxes, datasets, files)
+    facts = Facts(record_of(Header, said["header"]), said["chunks"] and _corner(said["chunks"]), boxes, datasets, files)
     _require_possible(facts, root, path)
     return facts
 
@@ -126,15 +139,15 @@ def _dataset(said: dict[str, Any], table: NDArray[np.int64]) -> Dataset:
                    bytes.fromhex(said["content"]), table)
 
 
-def _corner(said: list[int]) -> Corner:
+def _corner(said: Sequence[int]) -> Corner:
     corner = tuple(map(int, said))
-    if len(corner) != 3 or min(corner) < 0 or max(corner) > MOST_SAMPLES:
+    if len(corner) != 3 or min(corner) < 0 or max(corner) > MAX_SAMPLES:
         raise ValueError(f"{corner} is no place in a dataset")
     return corner
 
 
 def _require_possible(facts: Facts, root: Path, path: Path) -> None:
-    """Raise ``ValueError`` where a box lies outside its dataset, or a dataset outside the root."""
+    """Raise ``ValueError`` if a box lies outside its dataset, or a dataset outside the root."""
     for box in facts.boxes:
         source = facts.datasets[box.number]
         stop = (c + b - a for a, b, c in zip(box.start, box.stop, box.source_start, strict=True))
@@ -143,7 +156,7 @@ def _require_possible(facts: Facts, root: Path, path: Path) -> None:
     for dataset in facts.datasets:
         if dataset.path != str(path) and not Path(os.path.realpath(dataset.path)).is_relative_to(root):
             raise ValueError("its samples lie outside the data root")
-        if math.prod(dataset.shape) > MOST_SAMPLES or (dataset.chunks and min(dataset.chunks) < 1):
+        if math.prod(dataset.shape) > MAX_SAMPLES or (dataset.chunks and min(dataset.chunks) < 1):
             raise ValueError(f"{dataset.shape} samples in chunks of {dataset.chunks}")
         if len(dataset.table) and (dataset.table[:, :3].min() < 0 or np.any(np.diff(dataset.table[:, 0]) <= 0)):
             raise ValueError("its list of chunks is out of order")

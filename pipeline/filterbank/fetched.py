@@ -1,4 +1,4 @@
-"""Parts of a file in memory, as they are stored: decoded piece by piece, while a piece is in a core's caches."""
+"""Stored parts of a file in memory. They are decoded piece by piece, while a piece is in the caches of a core."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from numpy.typing import NDArray
 from pipeline.errors import SourceError
 
 Corner = tuple[int, ...]
-"""(spectrum, product, channel) in the order of a dataset's axes."""
+"""(spectrum, product, channel): a position in a dataset."""
 
 
-class Room:
-    """Memory that is used again: what has been used before is faster by a quarter of the time."""
+class Buffer:
+    """Memory that is used again. Memory that was used before saves a quarter of the time."""
 
     def __init__(self) -> None:
         self._bytes = np.empty(0, np.uint8)
 
     def take(self, count: int) -> NDArray[np.uint8]:
-        """Return so many bytes; what was taken before is overwritten."""
+        """Return ``count`` bytes. They overlap those of earlier calls."""
         if len(self._bytes) < count:
             self._bytes = np.empty(count, np.uint8)
         return self._bytes[:count]
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Samples, decoded already."""
+class DecodedSamples:
+    """Samples that are decoded already."""
 
     power: NDArray[np.float32]
     """(spectra, channels) in the file's order."""
     spectrum: int
-    """The first one."""
+    """Number of the first spectrum."""
     channel: int
+    """Number of the first channel, as the file counts."""
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:
@@ -45,26 +46,26 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Undecoded:
-    """Chunks of float32 samples as they are stored, behind one another."""
+class UndecodedChunks:
+    """Stored chunks of float32 samples, one after another."""
 
     stored: NDArray[np.uint8]
     blocks: NDArray[np.int64]
-    """(chunks, blocks, 2): where each begins and ends."""
+    """(chunks, blocks, 2): first byte and end of each block."""
     block: int
-    """Samples a block."""
+    """Number of samples in a block."""
     corners: NDArray[np.int64]
     """(chunks, 3): first sample of each chunk."""
     shape: Corner
-    """Of a chunk."""
+    """Shape of a chunk."""
     refuse: Callable[[Corner], SourceError]
-    """Makes the error of a chunk that does not expand."""
+    """Makes the error for a chunk that cannot be decompressed."""
     product: int = 0
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:
         """Decode float32 (spectra, channels), counted as in the dataset, into C-contiguous ``memory``."""
-        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which a search does without
+        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which searches do not need
 
         damaged = decode_chunks(
             self.stored, self.blocks, self.block, self.corners, self.shape,

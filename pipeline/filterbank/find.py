@@ -1,4 +1,4 @@
-"""Find filterbank files below the folders a user names."""
+"""Find filterbank files in the folders that a user names."""
 
 from __future__ import annotations
 
@@ -20,22 +20,29 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file that calls itself a filterbank, not opened yet."""
+    """A file that has the name of a filterbank file. It has not been opened."""
 
     path: Path
-    """Absolute; links are followed but not resolved."""
+    """Absolute path. Links are followed, but not resolved."""
     root: Path
-    """The folder named by the user that it was found under; of a file named by the user, its own folder."""
+    """Folder named by the user in which the file was found. For a file named by the user: the folder of the file."""
 
 
 def find_files(paths: Sequence[str | Path]) -> tuple[list[FoundFile], list[SourceReport]]:
-    """Walk files and folders and list what is to be read, in the order of its paths' bytes.
+    """List the filterbank files in some files and folders, in the order of the bytes of their paths.
 
-    Follows links to files and folders. Takes ``.h5``, ``.hdf5`` and ``.fil`` in any case; a file given by
-    name is taken whatever it is called. What cannot be walked (PERMISSION, BAD_LINK) becomes a report, and
-    the walk goes on.
+    Links to files and folders are followed. In folders, files that end in ``.h5``, ``.hdf5`` or ``.fil``, in any case,
+    are listed. A file that is named itself is listed whatever its name is.
 
-    Raises :class:`ConfigError` if an argument does not exist.
+    Returns
+    -------
+    list of FoundFile, list of SourceReport
+        The files, and a report (PERMISSION, BAD_LINK, …) for each path that cannot be read. The search goes on.
+
+    Raises
+    ------
+    ConfigError
+        A path does not exist.
     """
     walk = _Walk()
     for argument in paths:

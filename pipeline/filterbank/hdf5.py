@@ -1,6 +1,6 @@
-"""The HDF5 format: a dataset ``data`` (spectra, products, channels) whose attributes are the header.
+"""The HDF5 format: a dataset ``data`` (spectra, products, channels), with the header as its attributes.
 
-The HDF5 library sees a file in another process only, which may crash (:mod:`pipeline.filterbank.parser_process`).
+The HDF5 library parses a file only in another process, which may crash (:mod:`pipeline.filterbank.parser_process`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import open_regular, refusal
 from pipeline.filterbank.chunks import Chunks
 from pipeline.filterbank.facts import Box, Facts, identity_of
-from pipeline.filterbank.fetched import Room, Undecoded
+from pipeline.filterbank.fetched import Buffer, UndecodedChunks
 from pipeline.support.text import shown
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SIGNATURE_OFFSETS = (0, *(512 << i for i in range(12)))
-"""At the start or, behind a user block, at a power of two."""
+"""Possible positions of the signature: the start of the file, or a power of two behind a user block."""
 
 
 def is_hdf5(descriptor: int) -> bool:
-    """Tell whether an open file has HDF5's signature."""
+    """Return True if an open file has the signature of HDF5."""
     return any(os.pread(descriptor, len(SIGNATURE), offset) == SIGNATURE for offset in SIGNATURE_OFFSETS)
 
 
@@ -55,7 +55,7 @@ class Hdf5File:
              memory: NDArray[np.float32]) -> None:
         """Read float32 (spectra, channels), channels counted as in the file, into C-contiguous ``memory``.
 
-        Samples that no part of a virtual dataset supplies become NaN: no measurement, so they are masked.
+        Samples of a virtual dataset that no part supplies become NaN, so they are masked later.
         """
         first = (spectrum_start, self._polarisation, channel_start)
         end = (spectrum_stop, self._polarisation + 1, channel_stop)
@@ -71,8 +71,8 @@ class Hdf5File:
             piece.chunks.read(tuple((start + shift).tolist()), tuple((stop + shift).tolist()), memory, row, column)
 
     def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
-              room: Room) -> Undecoded | None:
-        """Read what is stored of a range, channels counted as in the file; None where it is to be read decoded."""
+              room: Buffer) -> UndecodedChunks | None:
+        """Read the stored bytes of a range, channels counted as in the file. Return None if it must be read decoded."""
         if len(self._pieces) > 1 or self._pieces[0].box.start != self._pieces[0].box.source_start:
             return None
         start = (spectrum_start, self._polarisation, channel_start)
@@ -80,12 +80,12 @@ class Hdf5File:
         return fetched and replace(fetched, product=self._polarisation)
 
     def close(self) -> None:
-        """Close the file and those it leads to."""
+        """Close the file and the files that it refers to."""
         self._files.close()
 
 
 def _descriptor(name: Path, facts: Facts, path: Path, files: ExitStack) -> int:
-    """Open one of the files that were parsed; raise BUSY where it is no longer the same."""
+    """Open one of the parsed files. Raise BUSY if it has changed since."""
     descriptor = open_regular(name)
     files.callback(os.close, descriptor)
     if identity_of(os.fstat(descriptor)) != facts.files[str(name)]:

@@ -1,4 +1,4 @@
-"""From raw keywords, of either format, to a checked :class:`~pipeline.model.Header`."""
+"""Make a checked :class:`~pipeline.model.Header` from the keywords of either format."""
 
 from __future__ import annotations
 
@@ -15,20 +15,30 @@ from pipeline.model import Header
 
 REQUIRED = ("fch1", "foff", "nchans", "nifs", "nbits", "tsamp", "tstart")
 OPTIONAL = ("source_name", "telescope_id", "machine_id", "src_raj", "src_dej", "rawdatafile")
-LATEST_MJD = 1e6
-FINEST_MHZ, HIGHEST_MHZ = 1e-12, 1e12
-"""From a microhertz to an exahertz: what is outside are damaged numbers, and sums with them are not finite."""
-SHORTEST_S, LONGEST_S = 1e-12, 1e9
-"""Of one spectrum."""
+MAX_MJD = 1e6
+MIN_MHZ, MAX_MHZ = 1e-12, 1e12
+"""From a microhertz to an exahertz. Numbers outside are damaged, and sums with them may not be finite."""
+MIN_TSAMP_S, MAX_TSAMP_S = 1e-12, 1e9
+"""Limits of the duration of one spectrum."""
 
 
 def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path) -> Header:
-    """Check the keywords and give them units.
+    """Check keywords and give them units.
 
-    ``keywords`` maps sigproc names to numbers and text (bytes or str), angles already in hours and degrees.
+    Parameters
+    ----------
+    keywords : mapping
+        sigproc name → number or text (bytes or str). Angles are in hours and degrees.
+    nsamples : int
+        Number of spectra.
+    path : Path
+        The file, for error messages.
 
-    Raises :class:`SourceError`: BAD_HEADER naming a keyword that is missing or of the wrong type,
-    HEADER_INCONSISTENT for impossible counts, BAD_AXIS for a frequency or time axis that runs nowhere.
+    Raises
+    ------
+    SourceError
+        BAD_HEADER names a keyword that is missing or of the wrong type. HEADER_INCONSISTENT: a count is impossible.
+        BAD_AXIS: the frequency or time axis is impossible.
     """
     for name in REQUIRED:
         if name not in keywords:
@@ -65,17 +75,17 @@ def _require_axes(header: Header, path: Path) -> None:
         if count < 1:
             raise refusal(Reason.HEADER_INCONSISTENT, path, f"{name} is {count}, must be at least 1")
     for name, value, fits in (
-        ("fch1", header.fch1_mhz, abs(header.fch1_mhz) < HIGHEST_MHZ),
-        ("foff", header.foff_mhz, FINEST_MHZ < abs(header.foff_mhz) < HIGHEST_MHZ / header.nchans),
-        ("tsamp", header.tsamp_s, SHORTEST_S < header.tsamp_s < LONGEST_S),
-        ("tstart", header.tstart_mjd, 0 <= header.tstart_mjd < LATEST_MJD),
+        ("fch1", header.fch1_mhz, abs(header.fch1_mhz) < MAX_MHZ),
+        ("foff", header.foff_mhz, MIN_MHZ < abs(header.foff_mhz) < MAX_MHZ / header.nchans),
+        ("tsamp", header.tsamp_s, MIN_TSAMP_S < header.tsamp_s < MAX_TSAMP_S),
+        ("tstart", header.tstart_mjd, 0 <= header.tstart_mjd < MAX_MJD),
     ):
         if not fits:
             raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, so its axis runs nowhere")
 
 
 def _real(keywords: Mapping[str, Any], name: str, path: Path) -> float:
-    """Return a number, 0 where the keyword is absent (required ones are known to be there)."""
+    """Return a number; 0 if the keyword is absent. (The caller has checked that required keywords exist.)"""
     value = np.asarray(keywords.get(name, 0))
     if value.size != 1 or value.dtype.kind not in "iuf":
         raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {keywords[name]!r}, not a number")
@@ -99,7 +109,7 @@ def _integer(keywords: Mapping[str, Any], name: str, path: Path) -> int:
 def _text(keywords: Mapping[str, Any], name: str, path: Path) -> str:
     value = keywords.get(name, "")
     if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")  # h5py's way to hand over bytes that are no text
+        value = value.encode("utf-8", "surrogateescape")  # h5py returns bytes that are not UTF-8 in this form
     if not isinstance(value, bytes):
         raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {value!r}, not text")
     return value.rstrip(b"\0").decode("utf-8", "backslashreplace")

@@ -1,10 +1,12 @@
-"""Global heaps of an HDF5 file, looked at before the HDF5 library does: from some damage it never comes back.
+"""Checks of the global heaps of an HDF5 file before the HDF5 library reads them: some damage hangs it for ever.
 
-Strings of any length and the parts of virtual datasets lie in *collections*: ``GCOL``, a version, three bytes, the
-collection's size; then objects, each a u16 number, a u16 count, four bytes, its size, and its bytes, padded to eight.
-Number 0 is what is free, its size with its own head. The library walks them by their sizes, so a free piece of none
-keeps it in one place for ever, in C, where no signal and no other thread of Python ends it; and so does one whose size
-takes its sum of 64 bits back to where it was (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
+Strings of variable length and the parts of virtual datasets lie in *collections*. A collection is ``GCOL``, a version,
+three bytes, and the size of the collection; then objects. An object is a 16-bit number, a 16-bit count, four bytes, its
+size, and its bytes, padded to a multiple of eight. Number 0 marks free space, whose size includes its own head.
+
+The library steps through the objects by their sizes. Free space of size 0 keeps it at one place for ever. So does a
+size that overflows its 64-bit sum back to the same place. This happens in C, where neither a signal nor another Python
+thread can end it (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
 """
 
 from __future__ import annotations
@@ -19,22 +21,22 @@ from typing import Any
 import h5py
 
 SIGNATURE = b"GCOL"
-MOST_OBJECTS = 1 << 16
-"""Objects are numbered in 16 bits."""
+MAX_OBJECTS = 1 << 16
+"""Largest number of objects in a collection, because their numbers have 16 bits."""
 
 
 class DamagedHeap(OSError):
-    """A collection that the library must not be shown."""
+    """A damaged collection, which the library must not read."""
 
 
 class HeapGuard(io.FileIO):
-    """A file whose collections are checked as they are read."""
+    """A file whose collections are checked when they are read."""
 
     length_bytes = 8
-    """Bytes of a size: the file's superblock says how many, nearly always these."""
+    """Size of a length in bytes. The superblock of the file says it; it is nearly always 8."""
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read as any file does; raise :class:`DamagedHeap` where a damaged collection begins within what is read."""
+        """Read like any file. Raise :class:`DamagedHeap` if a damaged collection begins in the bytes that were read."""
         start = self.tell()
         count = super().readinto(buffer)
         raw = bytes(memoryview(buffer)[:count])
@@ -49,30 +51,30 @@ class HeapGuard(io.FileIO):
 
 @contextmanager
 def guarded(path: Path) -> Iterator[h5py.File]:
-    """Open a file for its metadata: every heap that HDF5 reads of it is checked first. Slow for samples."""
+    """Open a file for its metadata. Every heap that HDF5 reads is checked first. This is slow for samples."""
     with HeapGuard(os.fsencode(path), "r") as raw, h5py.File(raw, "r") as file:
         raw.length_bytes = file.id.get_create_plist().get_sizes()[1]
         yield file
 
 
 def heap_fault(descriptor: int, start: int, length_bytes: int = 8) -> str:
-    """Say why the collection that begins at a byte would keep HDF5 for ever; empty if it would not."""
+    """Return why the collection at a byte would hang HDF5; an empty text if it would not."""
     head_bytes = _padded(8 + length_bytes)  # of the collection, and of each object in it
     size = int.from_bytes(os.pread(descriptor, length_bytes, start + 8), "little")
     at = head_bytes
-    for _ in range(MOST_OBJECTS):
+    for _ in range(MAX_OBJECTS):
         if at + head_bytes > size:
             return ""
         head = os.pread(descriptor, 8 + length_bytes, start + at)
         if len(head) < 8 + length_bytes:
-            return ""  # beyond the file's end, which the library notices
+            return ""  # beyond the end of the file: the library notices this
         number, length = int.from_bytes(head[:2], "little"), int.from_bytes(head[8:], "little")
         if number == 0 and length == 0:
             return f"an object of no bytes at byte {start + at}"
         at += head_bytes + _padded(length) if number else length
         if at > size:
             return f"an object that ends beyond it, of {length} bytes"
-    return f"more than {MOST_OBJECTS} objects"
+    return f"more than {MAX_OBJECTS} objects"
 
 
 def _padded(count: int) -> int:

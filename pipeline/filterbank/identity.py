@@ -1,4 +1,4 @@
-"""Which scan of the sky a file holds, told from its header and a few samples, never from its name."""
+"""The id of a scan: found from the header and a few samples of a file, never from its name."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from numpy.typing import NDArray
 from pipeline.model import SECONDS_PER_DAY, Header
 
 PROBE_CHANNELS = 64
-LONGEST_TARGET = 40
+MAX_TARGET_CHARACTERS = 40
 DIGEST_CHARACTERS = 10
 
 Read = Callable[[int, int, int, int], NDArray[np.float32]]
 
 
 def scan_id(header: Header, read: Read) -> str:
-    """Name a scan ``<telescope>_<MJD>_<UT second>_<target>_<digest>``.
+    """Return the id of a scan: ``<telescope>_<MJD>_<UT second>_<target>_<digest>``.
 
-    ``read`` takes spectra and ascending channels, as :meth:`Filterbank.read` does. The digest is over the
-    header and over 64 channels at the bottom, middle and top of the first and last spectrum: copies, the
-    other format and the mirrored file are one scan; the parts of a band are not.
+    The digest covers the header and 64 channels at the bottom, middle and top of the first and the last spectrum. So
+    copies, the other format and the mirrored file are one scan. Parts of a band are different scans.
+
+    Parameters
+    ----------
+    header : Header
+        Header of the file.
+    read : callable
+        Reads a range of spectra and ascending channels, like :meth:`Filterbank.read`.
     """
-    # The nearest second: an MJD in 64 bits is good to a microsecond, flooring would name the second before
+    # Round to the nearest second: an MJD in 64 bits is exact to a microsecond, and may lie just below a second.
     day, second = divmod(round(header.tstart_mjd * SECONDS_PER_DAY), int(SECONDS_PER_DAY))
     telescope = header.telescope
     target = header.source_name.strip()
@@ -37,10 +43,10 @@ def scan_id(header: Header, read: Read) -> str:
     for spectrum in (0, header.nsamples - 1):
         for channel in (0, (header.nchans - width) // 2, header.nchans - width):
             digest.update(read(spectrum, spectrum + 1, channel, channel + width).astype("<f4").tobytes())
-    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", target)[:LONGEST_TARGET].strip("-.") or "unknown"
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "-", target)[:MAX_TARGET_CHARACTERS].strip("-.") or "unknown"
     return f"{telescope}_{day}_{second}_{name}_{digest.hexdigest()[:DIGEST_CHARACTERS]}"
 
 
 def _hertz(f_mhz: float) -> int:
-    """Whole hertz. Band edges are often multiples of half a hertz: the quarter keeps them off it."""
+    """Return whole hertz. Band edges are often multiples of half a hertz; adding a quarter avoids a tie."""
     return math.floor(f_mhz * 1e6 + 0.25)

@@ -1,7 +1,7 @@
-"""Where the samples of an HDF5 file really lie: links and virtual datasets, resolved here and never by HDF5.
+"""Find where the samples of an HDF5 file lie: resolve links and virtual datasets here, never by HDF5.
 
-HDF5 follows external links and virtual datasets to any file of the machine, tries several folders in turn,
-and reads zeros where a file is missing. Here every target must exist and lie below the data root.
+HDF5 would follow external links and virtual datasets to any file of the machine, try several folders in turn, and read
+zeros if a file is missing. Here every target must exist and lie below the data root.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ from pipeline.filterbank.access import refusal
 from pipeline.filterbank.fetched import Corner
 from pipeline.support.text import shown
 
-MOST_LINKS = 8
+MAX_LINKS = 8
+"""Largest number of links that are followed one after another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A box of samples and what stores it."""
+    """A box of samples, and the dataset that stores it."""
 
     dataset: h5py.Dataset
     path: Path
-    """Of the file that holds the dataset."""
+    """File that holds the dataset."""
     start: Corner
-    """First sample of the box, as the file's own dataset counts."""
+    """First sample of the box, in the coordinates of the file's own dataset."""
     stop: Corner
     source_start: Corner
-    """The same sample as that counts."""
+    """First sample of the box, in the coordinates of ``dataset``."""
 
 
 class Links:
-    """Resolves names within and between files; opens them on a stack that the caller closes."""
+    """Resolves names within and between files. The files are opened on a stack that the caller closes."""
 
     def __init__(
         self, root: Path, files: ExitStack, opened: Callable[[Path], AbstractContextManager[h5py.File]]
@@ -55,18 +56,20 @@ class Links:
         return list(self._known)
 
     def open_file(self, path: Path) -> h5py.File:
-        """Open one file, in the way that was given; each once, however many parts lie in it."""
+        """Open a file, with the function that the constructor got. Each file is opened once."""
         if path not in self._known:
             self._known[path] = self._files.enter_context(self._opened(path))
         return self._known[path]
 
     def find(self, file: h5py.File, path: Path, name: str) -> tuple[h5py.HLObject | None, Path]:
-        """Return the object called ``name`` in the file at ``path``, ``None`` if there is none, and its file.
+        """Return the object ``name`` of the file at ``path``, and the file that holds it; None if there is none.
 
-        Raises :class:`SourceError` REFUSED_LINK where a link leaves the root, BAD_LINK where its target is
-        missing.
+        Raises
+        ------
+        SourceError
+            REFUSED_LINK if a link leaves the root, BAD_LINK if its target is missing.
         """
-        for _ in range(MOST_LINKS):
+        for _ in range(MAX_LINKS):
             here: h5py.HLObject = file
             parts = [part for part in name.split("/") if part]
             for depth, part in enumerate(parts):
@@ -86,10 +89,10 @@ class Links:
                 break
             else:
                 return here, path
-        raise refusal(Reason.BAD_LINK, path, f"more than {MOST_LINKS} links lead from one to the next")
+        raise refusal(Reason.BAD_LINK, path, f"more than {MAX_LINKS} links lead from one to the next")
 
     def target(self, name: str, path: Path) -> Path:
-        """Path of the file that ``path`` refers to as ``name``, once it is known to lie below the root."""
+        """Return the path of the file that ``path`` refers to as ``name``. It must exist and lie below the root."""
         target = Path(os.path.realpath(path.parent / name))
         if not target.is_relative_to(self._root):
             raise refusal(Reason.REFUSED_LINK, path, f"its samples lie in {shown(target)}, outside the "
@@ -99,13 +102,13 @@ class Links:
         return target
 
     def pieces(self, dataset: h5py.Dataset, path: Path) -> list[Piece]:
-        """Boxes that together make up ``dataset`` in the file at ``path``: one, unless it is virtual."""
+        """Return the boxes that make up ``dataset`` in the file at ``path``. Only a virtual one has more than one."""
         if not dataset.is_virtual:
             zero = (0,) * dataset.ndim
             return [_piece(dataset, path, zero, dataset.shape, zero)]
         pieces = [self._virtual_piece(dataset, path, mapping) for mapping in dataset.virtual_sources()]
         supplied = sum(math.prod(np.subtract(piece.stop, piece.start).tolist()) for piece in pieces)
-        if supplied < math.prod(dataset.shape):  # parts that overlap may leave gaps all the same: those are masked
+        if supplied < math.prod(dataset.shape):  # parts that overlap may still leave gaps, which are masked later
             raise refusal(Reason.TRUNCATED, path, "virtual, with parts that no file supplies")
         return pieces
 
@@ -135,8 +138,8 @@ def _piece(dataset: h5py.Dataset, path: Path, start: Corner, stop: Corner, sourc
 
 
 def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Corner]:
-    """Corners of a selection that is one solid box, of a dataset of this shape."""
-    if space.get_select_type() == h5py.h5s.SEL_ALL:  # of a size that it does not know
+    """Return the corners of a selection of a dataset with this shape. The selection must be one solid box."""
+    if space.get_select_type() == h5py.h5s.SEL_ALL:  # such a selection does not know its size
         return (0,) * len(shape), shape
     first, last = space.get_select_bounds()
     start, stop = tuple(map(int, first)), tuple(int(index) + 1 for index in last)

@@ -1,7 +1,7 @@
-"""What the HDF5 library does with a file that nobody has checked. It runs in a process that may crash, and no other.
+"""Calls of the HDF5 library for unchecked files. They run only in a process that may crash.
 
-Three things: tell all that reading the file takes (:func:`describe`); read samples that are stored in a way which only
-the library decodes (:func:`decode`); try what blimpy will do (:func:`rehearse`).
+There are three tasks: collect all facts that reading the file takes (:func:`describe`), read samples that only the
+library can decode (:func:`decode`), and try what blimpy will do (:func:`rehearse`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
 from pipeline.filterbank.attributes import attribute
-from pipeline.filterbank.facts import COLUMNS, MOST_SAMPLES, Box, Dataset, Facts, identity_of
+from pipeline.filterbank.facts import COLUMNS, MAX_SAMPLES, Box, Dataset, Facts, identity_of
 from pipeline.filterbank.fetched import Corner
 from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
 from pipeline.filterbank.heaps import guarded
@@ -33,14 +33,23 @@ SUPERBLOCK_BYTES = 96
 SAMPLE_TYPES = frozenset({"f4", "f8", "u1", "i1", "u2", "i2"})
 NBITS = (8, 16, 32, 64)
 REHEARSED_BYTES = 1 << 26
-"""Of samples that are read at once to see whether they can be."""
+"""Size of the samples that a rehearsal reads at once."""
 
 Errors = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
-"""What h5py raises for a damaged file."""
+"""Errors that h5py raises for a damaged file."""
 
 
 def describe(path: Path, root: Path, memory: int) -> None:
-    """Write all that reading a file takes into ``memory``, as :meth:`Facts.packed` does.
+    """Write the facts that reading a file takes into ``memory``, as :meth:`Facts.packed` returns them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    root : Path
+        Folder that links must not leave.
+    memory : int
+        Descriptor to write to.
 
     Raises
     ------
@@ -48,7 +57,7 @@ def describe(path: Path, root: Path, memory: int) -> None:
         The file cannot be used.
     """
     try:
-        _opened_plainly(path).close()  # tells whether it is still being written
+        _opened_plainly(path).close()  # an error here says whether the file is still being written
         with ExitStack() as files:
             facts = _facts(path, Links(root, files, guarded))
         os.pwrite(memory, facts.packed(), 0)
@@ -62,7 +71,7 @@ def decode(path: Path, name: str, identity: tuple[int, ...], start: Corner, stop
     Raises
     ------
     SourceError
-        CORRUPT_CHUNK where they cannot be decoded, BUSY where the file has changed since it was described.
+        CORRUPT_CHUNK if they cannot be decoded, BUSY if the file has changed since it was described.
     """
     import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
 
@@ -79,12 +88,12 @@ def decode(path: Path, name: str, identity: tuple[int, ...], start: Corner, stop
 
 
 def rehearse(path: Path, first: int, end: int) -> None:
-    """Do with a file what blimpy does: read every attribute, and all samples of a range of channels.
+    """Read what blimpy will read: every attribute, and all samples of a range of channels.
 
     Raises
     ------
     SourceError
-        It cannot be done.
+        HDF5 cannot read it.
     """
     import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
 
@@ -107,7 +116,7 @@ def _mapped(memory: int, count: int) -> mmap.mmap:
 
 
 def _opened_plainly(path: Path) -> h5py.File:
-    """Open one file, without locks: network file systems often have none."""
+    """Open one file without locks, because network file systems often have none."""
     return h5py.File(os.fsencode(path), "r", locking=False)
 
 
@@ -127,7 +136,7 @@ def _facts(path: Path, links: Links) -> Facts:
 
 
 def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
-    """Return dataset ``data`` and the file it lies in; without it or the class the file is something else."""
+    """Return the dataset ``data`` and the file that holds it. Raise an error if this is no filterbank file."""
     of_class = attribute(file, "CLASS") in ("FILTERBANK", b"FILTERBANK")
     data, holder = links.find(file, path, "data")
     if data is None and of_class:
@@ -154,12 +163,12 @@ def _read_header(data: h5py.Dataset, path: Path) -> Header:
 
 
 def _dataset_facts(dataset: h5py.Dataset, path: Path) -> Dataset:
-    """Return what is known of a dataset that stores samples."""
+    """Return the facts about a dataset that stores samples."""
     dtype, stored = dataset.dtype, dataset.id.get_type()
     if dtype.str[1:] not in SAMPLE_TYPES or not stored.equal(h5py.h5t.py_create(dtype)):
         raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are stored as {dtype}, in a way of their own; "
                       "integers of 8 and 16 bits and floats of 32 and 64 are read")
-    if np.prod(dataset.shape, dtype=object) > MOST_SAMPLES:
+    if np.prod(dataset.shape, dtype=object) > MAX_SAMPLES:
         raise refusal(Reason.BAD_HEADER, path, f"{dataset.shape} samples fit on no disk; fetch the file again")
     creation = dataset.id.get_create_plist()
     known = [creation.get_filter(i) for i in range(creation.get_nfilters())]
@@ -180,21 +189,21 @@ def _table(dataset: h5py.Dataset, grid: Corner) -> Any:
 
 
 def _row_adder(rows: array[int], chunk: Corner, grid: Corner) -> Callable[[Any], None]:
-    """Return what adds a row to a table for each chunk that HDF5 names: a microsecond each, so it looks up nothing."""
+    """Return a callback that adds a row for each chunk that HDF5 reports. It takes a microsecond per chunk."""
     extend = rows.extend
     (spectra, products, channels), (n_spectra, n_products, n_channels) = chunk, grid
 
     def add(info: Any) -> None:
         corner, mask, start, size = info
         i, j, k = corner[0] // spectra, corner[1] // products, corner[2] // channels
-        if i < n_spectra and j < n_products and k < n_channels:  # else the dataset was shortened
+        if i < n_spectra and j < n_products and k < n_channels:  # else cut off
             extend(((i * n_products + j) * n_channels + k, start, size, mask))
 
     return add
 
 
 def open_error(error: Exception, path: Path) -> SourceError:
-    """Translate what HDF5 says while it opens a file."""
+    """Translate an error of HDF5 in opening a file."""
     is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
     said = "it leads beyond any file" if is_beyond else str(error)
     if isinstance(error, MemoryError):

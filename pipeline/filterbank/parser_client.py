@@ -1,7 +1,7 @@
-"""Asks the process that parses files (:mod:`pipeline.filterbank.parser_process`), and starts it.
+"""Start the process that parses HDF5 files (:mod:`pipeline.filterbank.parser_process`), and ask it questions.
 
-Each process that reads HDF5 has one of its own, from the first question on until it ends, however it ends: the other
-sees its socket close. What was told of the last files is kept as long as these are unchanged.
+Each process that reads HDF5 has its own parser. It starts with the first question. It ends when this process ends in
+any way, because its socket closes. The facts about the last files are kept as long as these files are unchanged.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
 from pipeline.filterbank.facts import Facts, identity_of, unpacked
 
-MOST_BYTES = 1 << 16
-"""Of a message."""
+MAX_MESSAGE_BYTES = 1 << 16
 START = "import sys; sys.path[:] = {path!r}; from pipeline.filterbank.parser_process import main; main()"
 PACKAGES = str(Path(__file__).resolve().parents[2])
-"""Where this package lies: an installation for developers has it in no folder that Python searches."""
-MOST_KEPT = 8
-"""Files whose facts are kept ..."""
-MOST_ROWS = 1 << 21
-"""... unless they have more chunks than these: 64 MB."""
+"""Folder of this package. An editable installation is in no folder that Python searches."""
+MAX_KEPT_FILES = 8
+"""Largest number of files whose facts are kept."""
+MAX_KEPT_ROWS = 1 << 21
+"""Largest number of chunks in all facts that are kept: 64 MB."""
 SETTLED_NS = 2 * 10**9
-"""A file that was changed less long ago may be changed once more without a sign."""
+"""Facts are kept only of files unchanged for this time. A second change within it may not show in the time stamps."""
 
 
-ENDING_S = 5.0
+MAX_ENDING_S = 5.0
 
 
 class ParserLost(RuntimeError):
@@ -46,24 +45,24 @@ class ParserLost(RuntimeError):
 
 
 class _Parser:
-    """One such process."""
+    """A running parser."""
 
     def __init__(self) -> None:
         self._asks, answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        # without site: its folders are among these already
+        # -S: the folders that ``site`` would add are in sys.path already
         words = [sys.executable, "-I", "-S", "-c", START.format(path=[PACKAGES, *sys.path]), str(answers.fileno())]
         with answers:
             self.process = subprocess.Popen(
                 words, pass_fds=[answers.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, start_new_session=True,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},  # forks have one thread
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},  # a fork keeps one thread only
             )
 
     def ask(self, question: bytes) -> tuple[dict[str, Any], int]:
         """Return the outcome and the descriptor of the memory that holds the answer."""
         try:
             self._asks.sendall(question)
-            said, descriptors, _, _ = socket.recv_fds(self._asks, MOST_BYTES, 1)
+            said, descriptors, _, _ = socket.recv_fds(self._asks, MAX_MESSAGE_BYTES, 1)
         except OSError as error:
             raise ParserLost(str(error)) from error
         if not said or not descriptors:
@@ -74,19 +73,19 @@ class _Parser:
         """Let the process end, and wait for it."""
         self._asks.close()
         try:
-            self.process.wait(ENDING_S)
+            self.process.wait(MAX_ENDING_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
     def forget(self) -> None:
-        """Leave the process to the one that this process was forked from."""
+        """Leave the parser to the parent process, from which this process was forked."""
         self._asks.close()
         self.process.returncode = 0  # nothing to wait for
 
 
 class _Client:
-    """The parser of this process, and what it has told."""
+    """The parser of this process, and the facts that are kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,7 +93,7 @@ class _Client:
         self._kept: OrderedDict[tuple[str, ...], Facts] = OrderedDict()
 
     def start(self) -> None:
-        """Start the parser unless it runs: it is ready some tenths of a second later."""
+        """Start the parser if it is not running. It is ready some tenths of a second later."""
         with self._lock:
             self._parser = self._parser or _Parser()
 
@@ -106,18 +105,18 @@ class _Client:
             self._parser = None
 
     def renew(self) -> None:
-        """Begin anew in a process that was forked."""
+        """Reset this object in a forked process."""
         if self._parser is not None:
             self._parser.forget()
         self.__init__()  # type: ignore[misc]
 
     def ask(self, path: Path, what: str, more_bytes: int = 0, **details: Any) -> int:
-        """Return the descriptor of the memory that holds the answer to a question about a file.
+        """Ask a question about a file. Return the descriptor of the memory that holds the answer.
 
         Raises
         ------
         SourceError
-            As the parser says; BAD_HEADER where it crashes; CRASHED where it cannot be asked.
+            The error that the parser found; BAD_HEADER if it crashed; CRASHED if it cannot be asked.
         """
         asked = {"path": str(path), "folder": _folder(), "what": what, "more_bytes": more_bytes, **details}
         question = json.dumps(asked).encode()
@@ -131,11 +130,11 @@ class _Client:
 
     def _asked(self, path: Path, question: bytes) -> tuple[dict[str, Any], int]:
         with self._lock:
-            for is_last in (False, True):  # one that has idled ends, so the first may just be ending
+            for is_last in (False, True):  # an idle parser ends by itself, perhaps right now: then try once more
                 self._parser = self._parser or _Parser()
                 try:
                     return self._parser.ask(question)
-                except BaseException as error:  # an answer that nobody waited for must not be taken for the next one
+                except BaseException as error:  # a late answer must not be taken for the answer to the next question
                     self._parser.close()
                     self._parser = None
                     if not isinstance(error, ParserLost):
@@ -146,7 +145,7 @@ class _Client:
         raise AssertionError("unreachable")
 
     def describe(self, path: Path, root: Path) -> Facts:
-        """Return all that reading a file takes; raises as :meth:`ask` does."""
+        """Return the facts that reading a file takes. Errors are those of :meth:`ask`."""
         key = _folder(), str(path), str(root)
         with self._lock:
             known = self._kept.get(key)
@@ -167,19 +166,19 @@ class _Client:
             self._kept[key] = facts
             self._kept.move_to_end(key)
             rows = sum(len(one.table) for kept in self._kept.values() for one in kept.datasets)
-            while len(self._kept) > 1 and (len(self._kept) > MOST_KEPT or rows > MOST_ROWS):
+            while len(self._kept) > 1 and (len(self._kept) > MAX_KEPT_FILES or rows > MAX_KEPT_ROWS):
                 _, gone = self._kept.popitem(last=False)
                 rows -= sum(len(one.table) for one in gone.datasets)
 
 
 def contents(memory: int) -> bytes:
-    """Return all that lies in the memory of a descriptor, and close that."""
+    """Return the content of the memory behind a descriptor, and close the descriptor."""
     with open(memory, "rb") as file:
         return file.read()
 
 
 def mapped(memory: int) -> mmap.mmap:
-    """Return the memory of a descriptor, and close that."""
+    """Map the memory behind a descriptor, and close the descriptor."""
     try:
         return mmap.mmap(memory, 0, prot=mmap.PROT_READ)
     finally:
@@ -187,10 +186,10 @@ def mapped(memory: int) -> mmap.mmap:
 
 
 def _folder() -> str:
-    """Folder that relative paths start from."""
+    """Return the working folder."""
     try:
         return os.getcwd()
-    except OSError:  # it was removed: no relative path leads anywhere
+    except OSError:  # it was removed, so no relative path can be opened
         return "/"
 
 
@@ -202,8 +201,8 @@ def _is_unchanged(facts: Facts) -> bool:
 
 
 def _crash(number: int, path: Path, what: str) -> SourceError:
-    """Return the error of a file at which the process that met it has ended, by a signal or, negative, a status."""
-    if number == signal.SIGKILL:  # nothing that a file holds sends it
+    """Return the error for a file that ended the parsing process, by a signal or, if negative, with an exit status."""
+    if number == signal.SIGKILL:  # the content of a file cannot cause this
         return refusal(Reason.CRASHED, path, "the process that parsed it was killed, perhaps because the machine had "
                        "no memory left; try again")
     reason = Reason.CORRUPT_CHUNK if what == "decode" else Reason.BAD_HEADER

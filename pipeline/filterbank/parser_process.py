@@ -1,8 +1,8 @@
-"""The process in which files are parsed: it waits for questions, and forks for each one.
+"""The process that parses HDF5 files. It waits for questions, and forks a new process for each.
 
-So every file meets a process in which no other file has been: a crash ends that one alone, its memory and its time are
-bounded, and nothing that it has damaged is left for the next file. The answer lies in memory that is shared by its
-descriptor; the question and the outcome are one message each, on a socket. Nothing is unpickled on either side.
+So each file is parsed in a process that has seen no other file. A crash ends only that process, whose memory and time
+are limited, and no damage reaches the next file. The answer lies in shared memory, which is passed as a descriptor.
+Question and outcome are one message each, on a socket. Neither side unpickles anything.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import parser
 from pipeline.filterbank.access import access_error, refusal
 
-MOST_BYTES = 1 << 16
-"""Of a message."""
-MEMORY_BYTES = 512 << 20
-"""Of address space, of which Python and its libraries take a quarter. What decoding needs is added."""
-CPU_S = 60
-"""A list of a million chunks takes two."""
-DECODING_S = 600
+MAX_MESSAGE_BYTES = 1 << 16
+MAX_MEMORY_BYTES = 512 << 20
+"""Limit of the address space. Python and its libraries take a quarter of it. Decoding gets more."""
+MAX_CPU_S = 60
+"""Limit of processor time in seconds. A list of a million chunks takes two seconds."""
+MAX_DECODING_S = 600
+"""Limit of processor time in seconds while samples are decoded."""
 IDLE_S = 60.0
-"""After so long without a question the process ends; the next question starts another."""
+"""Seconds without a question after which the process ends. The next question starts another one."""
 FAILED = 1
 
 
 def main() -> None:
-    """Answer the questions that come on the socket whose descriptor is the last word, until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is meant for whoever asks
+    """Answer the questions from the socket whose descriptor is the last argument, until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is meant for the asking process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with socket.socket(fileno=int(sys.argv[-1])) as asker:
         while select.select([asker], [], [], IDLE_S)[0]:
-            question = asker.recv(MOST_BYTES)
+            question = asker.recv(MAX_MESSAGE_BYTES)
             if not question:
                 return
             _answer(asker, question)
@@ -53,7 +53,7 @@ def _answer(asker: socket.socket, question: bytes) -> None:
         _work(question, memory, outcome)  # never returns
     try:
         status = _ended(process, asker)
-        said = os.pread(outcome, MOST_BYTES, 0) if status == 0 else json.dumps({"signal": -status}).encode()
+        said = os.pread(outcome, MAX_MESSAGE_BYTES, 0) if status == 0 else json.dumps({"signal": -status}).encode()
         socket.send_fds(asker, [said], [memory])
     finally:
         os.close(memory)
@@ -61,10 +61,10 @@ def _answer(asker: socket.socket, question: bytes) -> None:
 
 
 def _ended(process: int, asker: socket.socket) -> int:
-    """Wait for a forked process, and end it where nobody waits for it any more; return its exit status."""
+    """Wait for a forked process and return its exit status. Kill it if the asking process is gone."""
     ending = os.pidfd_open(process)
     try:
-        # an asker says nothing while it waits, unless it has gone
+        # the asking process sends nothing while it waits; the socket becomes readable only if it is gone
         ready = select.select([ending, asker.fileno()], [], [])[0]
         if ending not in ready:
             os.kill(process, signal.SIGKILL)
@@ -78,7 +78,7 @@ def _work(question: bytes, memory: int, outcome: int) -> None:
     try:
         asked = json.loads(question)
         os.chdir(asked["folder"])
-        _limit(asked["more_bytes"], DECODING_S if asked["more_bytes"] else CPU_S)
+        _limit(asked["more_bytes"], MAX_DECODING_S if asked["more_bytes"] else MAX_CPU_S)
         os.pwrite(outcome, json.dumps(_done(asked, memory)).encode(), 0)
         status = 0
     finally:
@@ -108,5 +108,5 @@ def _done(asked: dict[str, Any], memory: int) -> dict[str, str]:
 
 
 def _limit(more_bytes: int, cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES + more_bytes,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # at the first with a signal that tells why
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES + more_bytes,) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))  # the first limit sends SIGXCPU, which names the cause

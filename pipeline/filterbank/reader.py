@@ -1,4 +1,4 @@
-"""The one reader: any filterbank file, in ascending frequency."""
+"""Open and read a filterbank file of either format. Channels are in ascending frequency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError, Reason
 from pipeline.filterbank.access import open_regular, refusal
-from pipeline.filterbank.fetched import Held, Room
+from pipeline.filterbank.fetched import Buffer, DecodedSamples
 from pipeline.filterbank.hdf5 import Hdf5File, is_hdf5
 from pipeline.filterbank.identity import scan_id
 from pipeline.filterbank.sigproc import SigprocFile
@@ -21,7 +21,7 @@ from pipeline.support.text import shown
 
 
 class Samples(Protocol):
-    """What can be read; channels counted as in the file."""
+    """Samples that can be read. Channels are counted as in the file."""
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:
@@ -29,19 +29,19 @@ class Samples(Protocol):
 
 
 class Storage(Samples, Protocol):
-    """What a file format must offer."""
+    """What a file format must provide."""
 
     @property
     def header(self) -> Header:
-        """The checked header."""
+        """Header of the file, checked."""
 
     @property
     def chunk_shape(self) -> tuple[int, int] | None:
-        """(spectra, channels) stored together."""
+        """(spectra, channels) of a stored chunk; None if any range is equally cheap to read."""
 
     def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
-              room: Room) -> Samples | None:
-        """Read what is stored of a range, to decode it later; None where nothing is gained by that."""
+              room: Buffer) -> Samples | None:
+        """Read the stored bytes of a range, to decode them later. Return None if that gains nothing."""
 
     def close(self) -> None:
         """Close the file."""
@@ -59,11 +59,29 @@ class Ascending:
              memory: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Read linear power as float32 (spectra, channels), channels in ascending frequency.
 
-        The result lies in ``memory``, one-dimensional, if that is large enough: memory that has been used before is
-        faster by a quarter of the time. Of a file of descending frequency it is a mirrored view. Beside it, a read
-        takes the memory of one chunk. What is cheap is whole chunks: see :attr:`Filterbank.chunk_shape`.
+        Beside the result, a read needs the memory of one chunk. Whole chunks are the cheapest ranges, see
+        :attr:`Filterbank.chunk_shape`.
 
-        Raises ``IndexError`` for a range outside the file, :class:`SourceError` TRUNCATED or CORRUPT_CHUNK.
+        Parameters
+        ----------
+        spectrum_start, spectrum_stop : int
+            Range of spectra.
+        channel_start, channel_stop : int
+            Range of ascending channels.
+        memory : float32 array, one-dimensional, optional
+            The result lies in it if it is large enough. Memory that was used before saves a quarter of the time.
+
+        Returns
+        -------
+        float32 array (spectra, channels)
+            A mirrored view if the frequencies of the file descend.
+
+        Raises
+        ------
+        IndexError
+            The range lies outside the file.
+        SourceError
+            TRUNCATED or CORRUPT_CHUNK: samples are missing or damaged.
         """
         header = self.header
         if not (0 <= spectrum_start <= spectrum_stop <= header.nsamples
@@ -78,30 +96,31 @@ class Ascending:
         return power if header.foff_mhz > 0 else power[:, ::-1]
 
     def _in_file(self, channel_start: int, channel_stop: int) -> tuple[int, int]:
-        """Return ascending channels as the file counts them."""
+        """Return a range of ascending channels as the file counts them."""
         nchans = self.header.nchans
         return (channel_start, channel_stop) if self.header.foff_mhz > 0 else (
             nchans - channel_stop, nchans - channel_start)
 
 
 class Filterbank(Ascending):
-    """An open filterbank file: a context manager, made by :func:`open_filterbank`."""
+    """An open filterbank file, made by :func:`open_filterbank`. It is a context manager."""
 
     def __init__(self, storage: Storage, path: Path, size_bytes: int, mtime_ns: int) -> None:
         super().__init__(storage, storage.header, path)
         self._storage = storage
         self.size_bytes = size_bytes
-        """Size when it was opened."""
+        """Size of the file when it was opened."""
         self.mtime_ns = mtime_ns
-        """Time of its last change when it was opened."""
+        """Time of the file's last change when it was opened, in Unix nanoseconds."""
         self.chunk_shape = storage.chunk_shape
-        """(spectra, channels) stored, and so decoded, together; ``None`` where any range is as cheap."""
+        """(spectra, channels) of a stored chunk, which is decoded as a whole; None if any range is equally cheap."""
 
     def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
-              room: Room) -> Ascending:
-        """Read what is stored of a range into ``room``, until that is used again: what comes back decodes parts of it.
+              room: Buffer) -> Ascending:
+        """Read the stored bytes of a range into ``room``. Reads from the returned object decode parts of them.
 
-        So pixels are looked at while they are in a core's caches. Raises as :meth:`Ascending.read` does.
+        So samples are processed while they are in the caches of a core. The returned object is valid until ``room`` is
+        used again. Parameters and errors are those of :meth:`Ascending.read`.
         """
         first, last = self._in_file(channel_start, channel_stop)
         samples = self._storage.fetch(spectrum_start, spectrum_stop, first, last, room)
@@ -109,15 +128,15 @@ class Filterbank(Ascending):
             power = room.take(4 * (spectrum_stop - spectrum_start) * (last - first)).view(np.float32)
             power = power.reshape(spectrum_stop - spectrum_start, last - first)
             self._storage.read(spectrum_start, spectrum_stop, first, last, power)
-            samples = Held(power, spectrum_start, first)
+            samples = DecodedSamples(power, spectrum_start, first)
         return Ascending(samples, self.header, self.path)
 
     def source_id(self) -> str:
-        """Name the scan: equal for copies, for the ``.fil`` and the ``.h5``, and for the mirrored file."""
+        """Return the id of the scan. It is equal for copies, for ``.fil`` and ``.h5``, and for a mirrored file."""
         return scan_id(self.header, self.read)
 
     def check_unchanged(self) -> None:
-        """Raise BUSY if the file has changed since it was opened: what was read may be half of each state."""
+        """Raise BUSY if the file has changed since it was opened, because reads may mix both states."""
         try:
             now = os.stat(self.path)
         except OSError as error:
@@ -139,13 +158,23 @@ class Filterbank(Ascending):
 
 
 def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation: int = 0) -> Filterbank:
-    """Open a filterbank file of either format, told by its content, and check its header.
+    """Open a filterbank file of either format and check its header. The content, not the name, tells the format.
 
-    ``root`` is the folder that external links and virtual datasets may not leave, by default the file's own.
-    ``polarisation`` counts the file's products; 0 is total power.
+    Parameters
+    ----------
+    path : path
+        The file.
+    root : Path, optional
+        Folder that external links and virtual datasets must not leave. Default: the folder of the file.
+    polarisation : int
+        Number of the polarisation product to read; 0 is total power.
 
-    Raises :class:`SourceError` with one of the codes of :class:`Reason` (BAD_HEADER where the file has no
-    such polarisation), :class:`ConfigError` for a negative polarisation.
+    Raises
+    ------
+    SourceError
+        The file cannot be used; ``reason`` says why. BAD_HEADER if it has no such polarisation.
+    ConfigError
+        ``polarisation`` is negative.
     """
     path = Path(path)
     if polarisation < 0:
@@ -172,6 +201,6 @@ def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation:
 
 
 def source_of(filterbank: Filterbank, coarse: CoarseLayout) -> Source:
-    """Describe an open file as a source; reads a few samples for its identity."""
+    """Describe an open file as a source. Reads a few samples for its id."""
     return Source(filterbank.source_id(), filterbank.header, coarse, str(filterbank.path),
                   filterbank.size_bytes, filterbank.mtime_ns)

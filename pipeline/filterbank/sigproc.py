@@ -1,4 +1,4 @@
-"""The sigproc format (``.fil``): a header of length-prefixed keywords, then spectra one after another."""
+"""The sigproc format (``.fil``): a header of keywords with their lengths, then one spectrum after another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason
 from pipeline.filterbank.access import refusal
-from pipeline.filterbank.fetched import Room
+from pipeline.filterbank.fetched import Buffer
 from pipeline.filterbank.header import header_from_keywords
 from pipeline.model import Header
 
@@ -21,17 +21,17 @@ INTEGERS = frozenset({"telescope_id", "machine_id", "data_type", "barycentric", 
                       "nsamples", "nchans", "nifs", "nbeams", "ibeam"})
 REALS = frozenset({"az_start", "za_start", "tstart", "tsamp", "fch1", "foff", "refdm", "period"})
 ANGLES = frozenset({"src_raj", "src_dej"})
-"""Packed as the digits of hhmmss.s and ddmmss.s."""
+"""Stored as the digits of hhmmss.s and ddmmss.s."""
 TEXTS = frozenset({"rawdatafile", "source_name"})
 
 SAMPLE_TYPES: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 16: np.dtype("<u2"), 32: np.dtype("<f4")}
-LONGEST_KEYWORD = 80
-LONGEST_HEADER = 1 << 20
+MAX_KEYWORD_BYTES = 80
+MAX_HEADER_BYTES = 1 << 20
 MAGIC = b"\x0c\x00\x00\x00HEADER_START"
 
 
 class SigprocFile:
-    """An open ``.fil``, read by position and never mapped: a file cut under us is an error, not a SIGBUS."""
+    """An open ``.fil``. It is read, not mapped: a file that becomes shorter raises an error, and no SIGBUS."""
 
     chunk_shape = None
 
@@ -39,7 +39,7 @@ class SigprocFile:
         self._descriptor = descriptor
         self._path = path
         self._polarisation = polarisation
-        keywords, self._data_start = parse_header(os.pread(descriptor, LONGEST_HEADER, 0), path)
+        keywords, self._data_start = parse_header(os.pread(descriptor, MAX_HEADER_BYTES, 0), path)
         self.header = header_from_keywords(keywords, 0, path)
         if self.header.nbits not in SAMPLE_TYPES:
             raise refusal(Reason.UNSUPPORTED_NBITS, path,
@@ -49,7 +49,7 @@ class SigprocFile:
         self.header = replace(self.header, nsamples=self._spectra(data_bytes, keywords.get("nsamples", 0)))
 
     def _spectra(self, data_bytes: int, promised: int) -> int:
-        """Spectra that ``data_bytes`` hold; ``promised`` is the keyword ``nsamples``, 0 where unknown."""
+        """Return the number of spectra in ``data_bytes``. ``promised`` is the keyword ``nsamples``, 0 if unknown."""
         header, path = self.header, self._path
         spectrum_bytes = header.nifs * header.nchans * self._sample.itemsize
         if data_bytes == 0:
@@ -80,8 +80,8 @@ class SigprocFile:
                 row[:] = stored
 
     def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
-              room: Room) -> None:
-        """There is nothing to decode: samples are stored as they are."""
+              room: Buffer) -> None:
+        """Return None: nothing is to be decoded, because samples are stored as they are."""
 
     def _fill(self, target: NDArray[Any], offset: int) -> None:
         view = memoryview(target.view(np.uint8).data)
@@ -100,9 +100,15 @@ class SigprocFile:
 def parse_header(head: bytes, path: Path) -> tuple[dict[str, Any], int]:
     """Parse the keywords at the beginning of a file.
 
-    Returns the keywords (angles in hours and degrees) and the offset of the data. Raises
-    :class:`SourceError`: NOT_FILTERBANK where no header begins, BAD_HEADER naming an unknown keyword or the
-    place where the header is cut.
+    Returns
+    -------
+    dict, int
+        The keywords (angles in hours and degrees), and the first byte of the data.
+
+    Raises
+    ------
+    SourceError
+        NOT_FILTERBANK if no header begins here. BAD_HEADER names an unknown keyword, or where the header is cut off.
     """
     if not head.startswith(MAGIC):
         if MAGIC.startswith(head):
@@ -112,7 +118,7 @@ def parse_header(head: bytes, path: Path) -> tuple[dict[str, Any], int]:
     last, at = "HEADER_START", len(MAGIC)
     try:
         while True:
-            keyword, at = _take_text(head, at, LONGEST_KEYWORD)
+            keyword, at = _take_text(head, at, MAX_KEYWORD_BYTES)
             if keyword == "HEADER_END":
                 return keywords, at
             if keyword in TEXTS:
@@ -133,7 +139,7 @@ def parse_header(head: bytes, path: Path) -> tuple[dict[str, Any], int]:
 
 
 def build_header(header: Header) -> bytes:
-    """Serialise a header: the inverse of :func:`parse_header`."""
+    """Return the bytes of a header, the inverse of :func:`parse_header`."""
     parts = [MAGIC]
     for keyword, value in keywords_of(header).items():
         parts.append(_pack_text(keyword))
@@ -148,7 +154,7 @@ def build_header(header: Header) -> bytes:
 
 
 def keywords_of(header: Header) -> dict[str, int | float | str]:
-    """Name a header's values as sigproc and HDF5 files do; angles in hours and degrees."""
+    """Return the values of a header under the names of sigproc and HDF5 files. Angles are in hours and degrees."""
     return {
         "machine_id": header.machine_id,
         "telescope_id": header.telescope_id,
@@ -171,14 +177,14 @@ def keywords_of(header: Header) -> dict[str, int | float | str]:
 
 
 def unpack_angle(packed: float) -> float:
-    """Turn the digits ddmmss.s (hhmmss.s) into degrees (hours)."""
+    """Convert the digits ddmmss.s (hhmmss.s) to degrees (hours)."""
     whole, seconds = divmod(abs(packed), 100.0)
     degrees, minutes = divmod(whole, 100.0)
     return float(np.copysign(degrees + minutes / 60 + seconds / 3600, packed))
 
 
 def pack_angle(angle: float) -> float:
-    """Turn degrees (hours) into the digits ddmmss.s (hhmmss.s), to a ten-millionth of a second."""
+    """Convert degrees (hours) to the digits ddmmss.s (hhmmss.s), rounded to a ten-millionth of a second."""
     minutes, seconds = divmod(round(abs(angle) * 3600, 7), 60.0)
     degrees, minutes = divmod(minutes, 60.0)
     return float(np.copysign(degrees * 10_000 + minutes * 100 + seconds, angle))

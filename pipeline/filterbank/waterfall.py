@@ -1,4 +1,4 @@
-"""blimpy's ``Waterfall``, for those who ask for it, without blimpy's surprises."""
+"""Load a file as blimpy's ``Waterfall``. Where blimpy would end the process or load other data, an error is raised."""
 
 from __future__ import annotations
 
@@ -19,22 +19,34 @@ from pipeline.model import Header
 from pipeline.support.text import shown
 
 TOLERANCE = 1e-3
-"""Channels by which a range may miss the band: frequencies are often given rounded."""
+"""Channels by which a range may exceed the band, because frequencies are often given rounded."""
 
 REHEARSAL_BYTES = 1 << 30
-"""Of memory, to see whether HDF5 can decode a file: several of its chunks."""
+"""Memory in bytes for the trial whether HDF5 can decode a file; several chunks fit into it."""
 
 
 def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
                    f_stop_mhz: float | None = None) -> Any:
-    """Load a file, or the channels between two edges, as a ``blimpy.Waterfall``.
+    """Load a file, or the channels between two frequencies, as a ``blimpy.Waterfall``.
 
-    Edges are channel edges, as in :class:`~pipeline.model.Window`, rounded to whole channels; either may be
-    left out. The object is blimpy's own: its data have three axes, in file order and of the file's type.
+    Parameters
+    ----------
+    path : path
+        The file.
+    f_start_mhz, f_stop_mhz : float, optional
+        Edges of channels, as in :class:`~pipeline.model.Window`, rounded to whole channels. Default: the whole band.
 
-    Raises :class:`SourceError` for a file that cannot be used, :class:`QueryError` for a range outside the
-    band or too large for memory. (blimpy ends the process for the first, and loads everything or nothing for
-    the others.)
+    Returns
+    -------
+    blimpy.Waterfall
+        Its data have three axes (spectra, products, channels), in the order and type of the file.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be used. (blimpy would end the process.)
+    QueryError
+        The range lies outside the band, or does not fit into memory. (blimpy would load everything or nothing.)
     """
     with open_filterbank(path) as filterbank:
         header = filterbank.header
@@ -54,9 +66,9 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
 
 def _blimpy_range(header: Header, f_start_mhz: float | None, f_stop_mhz: float | None, path: str | Path
                   ) -> tuple[float, float]:
-    """Return the range in blimpy's terms, exactly on its grid so that its rounding has nothing to decide.
+    """Return the range as blimpy expects it, exactly on blimpy's grid, so that its rounding changes nothing.
 
-    blimpy lets channel i of the file reach from fch1 + i·foff to fch1 + (i + 1)·foff, half a channel off.
+    In blimpy, channel i of the file spans fch1 + i·foff to fch1 + (i + 1)·foff, which is half a channel off.
     """
     first = 0.0 if f_start_mhz is None else header.channel_at(f_start_mhz)
     end = float(header.nchans) if f_stop_mhz is None else header.channel_at(f_stop_mhz)
@@ -70,7 +82,7 @@ def _blimpy_range(header: Header, f_start_mhz: float | None, f_stop_mhz: float |
 
 
 def _rehearse(path: Path, header: Header, f_start_mhz: float, f_stop_mhz: float) -> None:
-    """Let HDF5 read the range in a process that may crash, before it does so in this one: blimpy reads by HDF5."""
+    """Let HDF5 read the range in a process that may crash. Afterwards blimpy reads it by HDF5 in this process."""
     descriptor = open_regular(path)
     try:
         if not is_hdf5(descriptor):
@@ -80,12 +92,12 @@ def _rehearse(path: Path, header: Header, f_start_mhz: float, f_stop_mhz: float)
     first, end = sorted(round((edge - header.fch1_mhz) / header.foff_mhz) for edge in (f_start_mhz, f_stop_mhz))
     decoded_bytes = header.nsamples * header.nifs * (end - first) * header.nbits // 8
     if decoded_bytes > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
-        first = end  # of a range beyond memory blimpy loads nothing
+        first = end  # blimpy loads nothing of a range that exceeds memory
     os.close(parser_client.ask(path, "rehearse", REHEARSAL_BYTES, first=first, end=end))
 
 
 def _blimpy_class() -> Any:
-    """Import blimpy, and undo its warnings and its hold on the root logger."""
+    """Import blimpy. Suppress its warnings and undo its changes of the root logger."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -1,4 +1,4 @@
-"""Write filterbank files as Breakthrough Listen does, piece by piece."""
+"""Write filterbank files like those of Breakthrough Listen, piece by piece."""
 
 from __future__ import annotations
 
@@ -18,24 +18,38 @@ from pipeline.model import Header
 from pipeline.support.text import shown
 
 CHUNK = (1, 1 << 20)
+"""Default (spectra, channels) of an HDF5 chunk."""
 
 
 class Sink(Protocol):
-    """A file being written, channels in its own order."""
+    """A file that is being written. Channels are in the order of the file."""
 
     def put(self, spectrum: int, channel: int, samples: NDArray[Any]) -> None:
-        """Store (spectra, channels) from the corner ``spectrum``, ``channel`` on."""
+        """Store samples (spectra, channels) from the corner ``spectrum``, ``channel`` on."""
 
     def close(self) -> None:
         """Close the file."""
 
 
 class FilterbankWriter:
-    """Writes a file: sigproc if its name ends in ``.fil``, else HDF5 (bitshuffle + LZ4). A context manager.
+    """Writes a file: sigproc if its name ends in ``.fil``, else HDF5 (bitshuffle and LZ4). It is a context manager.
 
-    The file appears under its name when all is written; an error leaves nothing behind. ``header`` decides
-    shape, order of channels in the file (sign of ``foff_mhz``) and sample type (``nbits`` 8, 16 or 32); there
-    is one polarisation.
+    The file appears under its name when it is complete. After an error, nothing is left behind.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    header : Header
+        Decides the shape, the order of channels in the file (sign of ``foff_mhz``) and the sample type (``nbits`` 8, 16
+        or 32). There must be one polarisation product.
+    chunk : (int, int)
+        (spectra, channels) of an HDF5 chunk.
+
+    Raises
+    ------
+    ConfigError
+        Such a file cannot be written.
     """
 
     def __init__(self, path: str | Path, header: Header, *, chunk: tuple[int, int] = CHUNK) -> None:
@@ -52,10 +66,14 @@ class FilterbankWriter:
                             else _Hdf5Sink(self._partial, header, chunk))
 
     def write(self, spectrum_start: int, channel_start: int, power: NDArray[Any]) -> None:
-        """Write linear power (spectra, channels), ascending, from a spectrum and an ascending channel on.
+        """Write linear power (spectra, channels), channels ascending, from a spectrum and an ascending channel on.
 
-        Integer samples are rounded and clipped. Each sample is to be written once. Raises
-        :class:`ConfigError` for a piece outside the file, or where NaN would become an integer.
+        Integer samples are rounded and clipped. Each sample must be written once.
+
+        Raises
+        ------
+        ConfigError
+            The piece lies outside the file, or NaN would become an integer.
         """
         (spectra, channels), header = power.shape, self._header
         if not (0 <= spectrum_start <= header.nsamples - spectra
@@ -126,7 +144,7 @@ class _Hdf5Sink:
 
     def put(self, spectrum: int, channel: int, samples: NDArray[Any]) -> None:
         spectra, channels = samples.shape
-        # Three axes on both sides: HDF5 copies between unlike shapes much slower
+        # Both sides have three axes, because HDF5 copies between different shapes much more slowly.
         self._data[spectrum:spectrum + spectra, 0:1, channel:channel + channels] = samples[:, np.newaxis]
 
     def close(self) -> None:
@@ -134,7 +152,7 @@ class _Hdf5Sink:
 
 
 def write_filterbank(path: str | Path, power: NDArray[Any], header: Header) -> Path:
-    """Write linear power (spectra, channels), ascending, as one file; see :class:`FilterbankWriter`."""
+    """Write linear power (spectra, channels), channels ascending, as one file. See :class:`FilterbankWriter`."""
     with FilterbankWriter(path, header) as writer:
         writer.write(0, 0, power)
     return writer.path

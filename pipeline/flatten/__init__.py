@@ -1,1 +1,1 @@
-"""From power to power over baseline: band shape, row gains and dead pixels are removed. Import its modules by name."""
+"""From power to power over baseline: row gains, band shape and dead pixels are removed. Import its modules by name."""

@@ -10,137 +10,184 @@ from scipy.special import gammaincinv
 
 from pipeline.support.compiled import njit
 
-BLOCK = 256
-"""Channels a block of the band-shape estimate."""
-SMOOTHING = 33
-"""Blocks in the running median: a signal up to 16 blocks (4,096 channels, 11 kHz at 2.79 Hz) wide stays in the data
-where the band is level; on its slopes it stays in part. The band itself has to be smooth over this width."""
-BAND_FEATURE = 64
-"""The shape of a coarse channel is smooth over one part in so many of its width: in narrow ones the running median is
-no wider, and what stays in the data is as much narrower."""
-FEWEST_BLOCKS = 8
-"""A piece of a band without coarse channels that is shorter than this many blocks is taken to be flat."""
+BLOCK_CHANNELS = 256
+"""Channels in a block. The band is estimated from the medians of blocks."""
+MEDIAN_BLOCKS = 33
+"""Blocks in the running median. It determines which signals survive: where the band is level, a signal up to 16 blocks
+wide (4,096 channels, 11 kHz at 2.79 Hz) stays in the data. Where the band slopes, part of it stays. The band itself
+must be smooth over the width of the running median."""
+MIN_MEDIANS = 64
+"""Minimum width of a coarse channel, in widths of the running median. In a narrow coarse channel, the band changes over
+fewer channels. So the running median must be narrower there, and signals must be narrower to stay in the data."""
+MIN_SHAPE_BLOCKS = 8
+"""Minimum number of blocks in a piece of a band without coarse channels. A shorter piece is taken to be flat."""
 
 
-def smoothing_of(coarse_width: int | None) -> tuple[int, int]:
-    """Return channels a block, and blocks in the running median (an odd number), for coarse channels of a width."""
-    reach = BLOCK * SMOOTHING if coarse_width is None else min(BLOCK * SMOOTHING, coarse_width // BAND_FEATURE)
-    block = max(1, reach // SMOOTHING)
-    return block, max(3, min(SMOOTHING, reach) | 1)
+def median_size(coarse_width: int | None) -> tuple[int, int]:
+    """Return the size of the running median for coarse channels of ``coarse_width`` channels.
+
+    Returns
+    -------
+    int, int
+        Channels in a block, and blocks in the running median (an odd number).
+    """
+    widest = BLOCK_CHANNELS * MEDIAN_BLOCKS
+    reach = widest if coarse_width is None else min(widest, coarse_width // MIN_MEDIANS)
+    block = max(1, reach // MEDIAN_BLOCKS)
+    return block, max(3, min(MEDIAN_BLOCKS, reach) | 1)
 
 
 def median_over_mean(shape: float) -> np.float64:
-    """Return the median of noise that is Gamma of ``shape``, mean 1."""
+    """Return the ratio of median to mean of noise that has a Gamma distribution with parameter ``shape``."""
     return np.float64(gammaincinv(shape, 0.5) / shape)
 
 
-def middles(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the median of each row."""
+def row_medians(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the median of each row.
+
+    Parameters
+    ----------
+    blocks : (n, width) float32
+
+    Returns
+    -------
+    (n,) float64
+    """
     width = blocks.shape[1]
-    middle = np.sort(blocks, axis=1)[:, (width - 1) // 2 : width // 2 + 1]  # faster than a selection
+    middle = np.sort(blocks, axis=1)[:, (width - 1) // 2 : width // 2 + 1]  # a full sort is faster than a partial one
     medians: NDArray[np.float64] = middle.mean(axis=1, dtype=np.float64)
     return medians
 
 
 class BandShape:
-    """The smooth band under a time-averaged spectrum, which is added piece by piece, from low frequency.
+    """The smooth band under a time-averaged spectrum, which is added in pieces from low frequency.
+
+    The band becomes known with a delay: half a running median later than its spectrum. What is known never changes. It
+    does not depend on how the spectrum is divided into pieces.
 
     Parameters
     ----------
     channels : int
-        Of the whole spectrum.
+        Channels in the whole spectrum.
     shape : float
-        Noise is Gamma of this shape.
+        Shape parameter of the Gamma distribution of the noise in the spectrum.
     coarse_width : int, optional
-        Channels of a whole coarse channel; None for a piece of a band without any.
+        Channels in a whole coarse channel; None for a piece of a band that has no coarse channels.
     """
 
     def __init__(self, channels: int, shape: float, coarse_width: int | None) -> None:
-        block, smoothing = smoothing_of(coarse_width)
+        block, smoothing = median_size(coarse_width)
         blocks = channels // block
         self._channels, self._median_over_mean = channels, median_over_mean(shape)
-        self._is_level = blocks < (FEWEST_BLOCKS if coarse_width is None else smoothing)
+        self._is_flat = blocks < (MIN_SHAPE_BLOCKS if coarse_width is None else smoothing)
         self._width = channels // max(1, blocks)
         self._half = max(0, min(smoothing, blocks - (1 - blocks % 2)) // 2)
         self._blocks = blocks
         self._spectrum = np.empty(channels, np.float32)
-        self._added, self._last_alive = 0, -1
-        self._levels = self._smoothed = 0
-        self._level = np.empty(blocks + 2 * self._half)
-        """Of each block, as far as they are known; before and after them, lines that continue them."""
-        self._smooth = np.empty(blocks + 2, np.float32)
-        """Running medians of them, one more before and one after."""
+        self._n_added, self._last_alive = 0, -1
+        self._n_levels = self._n_smoothed = 0
+        self._levels = np.empty(blocks + 2 * self._half)
+        """Median of each block, as far as known. Straight lines continue them before the first and after the last."""
+        self._smoothed = np.empty(blocks + 2, np.float32)
+        """Running median at each block, as far as known, with one more before the first and after the last."""
 
     def add(self, spectrum: NDArray[np.float32]) -> None:
-        """Add the next channels; 0 where they are dead."""
-        first, self._added = self._added, self._added + len(spectrum)
-        self._spectrum[first : self._added] = spectrum
-        if self._is_level:
+        """Add the next channels of the spectrum; dead channels are 0."""
+        first, self._n_added = self._n_added, self._n_added + len(spectrum)
+        self._spectrum[first : self._n_added] = spectrum
+        if self._is_flat:
             return
         if self._last_alive == first - 1 and spectrum.min() > 0:  # nearly always
-            self._last_alive = self._added - 1
+            self._last_alive = self._n_added - 1
         else:
-            self._last_alive = _bridge(self._spectrum[: self._added], first, self._last_alive)
-        if self._added == self._channels and self._last_alive >= 0:
+            self._last_alive = _fill_dead_channels(self._spectrum[: self._n_added], first, self._last_alive)
+        if self._n_added == self._channels and self._last_alive >= 0:
             self._spectrum[self._last_alive + 1 :] = self._spectrum[self._last_alive]
             self._last_alive = self._channels - 1
         self._find_levels((self._last_alive + 1) // self._width)
         self._smooth_levels()
 
     @property
-    def known(self) -> int:
-        """Channels, from low frequency, whose band no further piece will change."""
-        if self._added == self._channels:
+    def n_known(self) -> int:
+        """Number of channels, from low frequency, whose band is known."""
+        if self._n_added == self._channels:
             return self._channels
-        return max(0, int(_middle_before(self._smoothed, self._width))) if self._smoothed else 0
+        return max(0, int(_channel_after_middle(self._n_smoothed, self._width))) if self._n_smoothed else 0
 
     def between(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Return the band of channels that are :attr:`known`."""
-        if self._is_level:
+        """Return the band of channels [start, stop), which must be among the :attr:`n_known` first channels."""
+        if self._is_flat:
             alive = self._spectrum[self._spectrum > 0]
             level = np.median(alive) / self._median_over_mean if len(alive) else 1
             return np.full(stop - start, level, np.float32)
         if self._last_alive < 0:
             return np.ones(stop - start, np.float32)
-        band: NDArray[np.float32] = _between_blocks(self._smooth, self._width, start, stop)
+        band: NDArray[np.float32] = _interpolate(self._smoothed, self._width, start, stop)
         return band
 
     def _find_levels(self, count: int) -> None:
-        first, self._levels = self._levels, min(count, self._blocks)
-        blocks = self._spectrum[first * self._width : self._levels * self._width].reshape(-1, self._width)
-        self._level[self._half + first : self._half + self._levels] = middles(blocks)
+        """Find the medians of the first ``count`` blocks, except for those that are known."""
+        first, self._n_levels = self._n_levels, min(count, self._blocks)
+        blocks = self._spectrum[first * self._width : self._n_levels * self._width].reshape(-1, self._width)
+        self._levels[self._half + first : self._half + self._n_levels] = row_medians(blocks)
 
     def _smooth_levels(self) -> None:
-        """Take running medians, continued in a straight line beyond both ends so that slopes survive there."""
-        half, level, is_whole = self._half, self._level, self._levels == self._blocks
-        first, stop = self._smoothed, self._blocks if is_whole else self._levels - half
+        """Take running medians of the levels. Straight lines continue these at both ends, so that slopes survive."""
+        half, levels, is_complete = self._half, self._levels, self._n_levels == self._blocks
+        first, stop = self._n_smoothed, self._blocks if is_complete else self._n_levels - half
         if stop < max(first + 1, 2):
             return
         if first == 0:
-            level[:half] = _line_before(level[half:], half)
-        if is_whole:
-            level[half + stop :] = _line_before(level[half : half + stop][::-1], half)[::-1]
-        smooth = _running_medians(level[first : stop + 2 * half], half)
-        self._smooth[first + 1 : stop + 1] = smooth / self._median_over_mean
+            levels[:half] = _extrapolate_before(levels[half:], half)
+        if is_complete:
+            levels[half + stop :] = _extrapolate_before(levels[half : half + stop][::-1], half)[::-1]
+        medians = _running_medians(levels[first : stop + 2 * half], half)
+        self._smoothed[first + 1 : stop + 1] = medians / self._median_over_mean
         if first == 0:
-            self._smooth[0] = (2 * smooth[0] - smooth[1]) / self._median_over_mean
-        if is_whole:
-            self._smooth[-1] = (2 * smooth[-1] - smooth[-2]) / self._median_over_mean
-        self._smoothed = stop
+            self._smoothed[0] = (2 * medians[0] - medians[1]) / self._median_over_mean
+        if is_complete:
+            self._smoothed[-1] = (2 * medians[-1] - medians[-2]) / self._median_over_mean
+        self._n_smoothed = stop
 
 
 def band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | None) -> NDArray[np.float32]:
-    """Return the smooth band under a whole time-averaged spectrum (:class:`BandShape`)."""
+    """Return the smooth band under a whole time-averaged spectrum.
+
+    Parameters
+    ----------
+    spectrum : (channels,) float32
+        Dead channels are 0.
+    shape, coarse_width
+        As for :class:`BandShape`.
+
+    Returns
+    -------
+    (channels,) float32
+    """
     band = BandShape(len(spectrum), shape, coarse_width)
     band.add(spectrum)
     return band.between(0, len(spectrum))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _bridge(spectrum: NDArray[np.float32], start: int, last: int) -> int:
-    """Draw straight lines over dead channels, level ones before the first that is alive; return the last alive.
+def _fill_dead_channels(spectrum: NDArray[np.float32], start: int, last: int) -> int:
+    """Replace dead channels by straight lines between the living channels beside them.
 
-    What lies before ``start`` is done, up to its ``last`` one alive.
+    Dead channels before the first living one get its value.
+
+    Parameters
+    ----------
+    spectrum : (channels,) float32
+        Changed in place. Dead channels are 0.
+    start : int
+        First channel that has not been filled by an earlier call.
+    last : int
+        Last living channel before ``start``, or −1.
+
+    Returns
+    -------
+    int
+        Last living channel, or −1.
     """
     for c in range(start, len(spectrum)):
         if spectrum[c] > 0:
@@ -153,20 +200,24 @@ def _bridge(spectrum: NDArray[np.float32], start: int, last: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _middle_before(block: int, width: int) -> int:
-    """Return the first channel beyond the middle of the block before ``block``; of the first one, below the band."""
+def _channel_after_middle(block: int, width: int) -> int:
+    """Return the first channel after the middle of block ``block`` − 1. For block 0, it is negative."""
     return math.ceil(block * width - (width - (width - 1) / 2))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _between_blocks(level: NDArray[np.float32], width: int, start: int, stop: int) -> NDArray[np.float32]:
-    """Interpolate from the middles of blocks to channels. The first and the last level lie outside the band."""
+def _interpolate(level: NDArray[np.float32], width: int, start: int, stop: int) -> NDArray[np.float32]:
+    """Interpolate the band of channels [start, stop) between the middles of blocks.
+
+    ``level`` begins with a value before the first block and ends with a value after the last block. So the outermost
+    half blocks can be interpolated, too.
+    """
     band = np.empty(stop - start, np.float32)
-    offset = width - (width - 1) / 2  # of channel 0 from the middle of the block before it
+    offset = width - (width - 1) / 2  # distance of channel 0 from the middle of the block before it
     of_block = 1 / width
     i, at = max(0, start // width - 1), start
     while at < stop:
-        end = stop if i == len(level) - 2 else min(stop, _middle_before(i + 1, width))
+        end = stop if i == len(level) - 2 else min(stop, _channel_after_middle(i + 1, width))
         rise = level[i + 1] - level[i]
         for c in range(at, end):
             band[c - start] = level[i] + np.float32(min((c + offset) * of_block - i, 1.0)) * rise
@@ -176,7 +227,10 @@ def _between_blocks(level: NDArray[np.float32], width: int, start: int, stop: in
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _running_medians(level: NDArray[np.float64], half: int) -> NDArray[np.float64]:
-    """Return the median of each number with so many neighbours on either side, of those that have as many."""
+    """Return the median of each number and its ``half`` neighbours on either side.
+
+    The first and last ``half`` numbers have too few neighbours and are left out.
+    """
     out = np.empty(len(level) - 2 * half)
     ordered = np.sort(level[: 2 * half + 1])
     out[0] = ordered[half]
@@ -195,8 +249,11 @@ def _running_medians(level: NDArray[np.float64], half: int) -> NDArray[np.float6
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _line_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Continue a sequence ``count`` places before its start, by the median slope (Theil-Sen) of as many after it."""
+def _extrapolate_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Continue a sequence by ``count`` numbers before its start, on a straight line.
+
+    The slope is the median of the slopes between all pairs of the first ``count`` + 1 numbers (Theil-Sen estimator).
+    """
     slopes = np.empty(count * (count + 1) // 2)
     k = 0
     for i in range(count + 1):

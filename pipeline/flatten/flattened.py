@@ -1,4 +1,4 @@
-"""A flattened coarse channel, and windows cut out of it."""
+"""Flattened coarse channels, and the windows cut out of them."""
 
 from __future__ import annotations
 
@@ -13,98 +13,124 @@ from pipeline.support.compiled import njit
 
 
 @dataclass(frozen=True, slots=True)
-class Flat:
-    """A flattened coarse channel: the power as it was read, and by what each row and channel is to be multiplied.
+class FlattenedChannel:
+    """A flattened coarse channel, or a stretch of one: unchanged power, and the factors that flatten it.
 
-    Most pixels are looked at once, by the gate: it multiplies as it goes, and nobody writes them back.
+    The gate looks at most pixels only once. It multiplies by the factors as it reads, so flattened power is never
+    stored.
     """
 
     stored: NDArray[np.float32]
-    """(spectra, channels), C-contiguous: power in the file's unit and order."""
+    """(spectra, channels), C-contiguous: power in the unit and order of the file."""
     is_mirrored: bool
-    """True where ``stored`` runs from high frequency to low; everything else here ascends."""
+    """True if ``stored`` goes from high frequency to low. All other arrays ascend."""
     row_scale: NDArray[np.float32]
     """(spectra,): 1 / gain; 0 for a dead row."""
     channel_scale: NDArray[np.float32]
     """(channels,): 1 / baseline; 0 for a dead channel."""
-    is_whole: NDArray[np.bool_]
-    """(channels,): True where no pixel is masked."""
+    is_unmasked: NDArray[np.bool_]
+    """(channels,): True if no pixel of the channel is masked."""
     row_gain: NDArray[np.float32]
     """(spectra,): gain of each row relative to the median row; 0 for a dead row."""
     baseline: NDArray[np.float32]
-    """(channels,): the band, in the file's unit; never below :data:`pipeline.flatten.coarse_channel.FAINTEST`."""
+    """(channels,): the band, in the file's unit. If the true band is below
+    :data:`pipeline.flatten.coarse_channel.MIN_BAND_LEVEL` times its median, this value is used instead."""
     noise_spectra: float
-    """N in use: exponentials averaged in one bin."""
+    """N in use: the number of exponential variables averaged in one pixel (:mod:`pipeline.flatten.noise`)."""
     noise_is_measured: bool
-    """True where the data contradicted the header's N."""
+    """True if the data contradicted the header's N."""
 
     @classmethod
-    def of_level(cls, power: NDArray[np.float32], noise_spectra: float) -> Self:
-        """Take power (spectra, channels) whose noise is at 1 already, masked pixels 0."""
-        stored, is_mirrored = in_order_of_memory(power)
+    def from_flat(cls, power: NDArray[np.float32], noise_spectra: float) -> Self:
+        """Wrap power (spectra, channels) that is already flat: noise is at 1, and masked pixels are 0."""
+        stored, is_mirrored = in_memory_order(power)
         rows, band = np.ones(len(power), np.float32), np.ones(power.shape[1], np.float32)
-        is_whole = np.asarray(is_valid(power).all(axis=0))
-        return cls(stored, is_mirrored, rows, band, is_whole, rows, band, noise_spectra, False)
-
-    @property
-    def power(self) -> NDArray[np.float32]:
-        """Power over baseline (spectra, channels), noise at 1; masked pixels are 0. A new array."""
-        whole: NDArray[np.float32] = self.windows(np.zeros(1, np.int64), self.stored.shape[1])[0]
-        return whole
+        is_unmasked = np.asarray(is_valid(power).all(axis=0))
+        return cls(stored, is_mirrored, rows, band, is_unmasked, rows, band, noise_spectra, False)
 
     def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
-        """Cut windows (n, spectra, channels) out of :attr:`power`. Raises ``IndexError`` for one that is not in it."""
-        flat, at = self.ascending(starts, channels)
-        windows: NDArray[np.float32] = _flattened(flat.stored, flat.row_scale, flat.channel_scale, at, channels)
+        """Cut windows of power over baseline: noise is at 1, masked pixels are 0.
+
+        Parameters
+        ----------
+        starts : (n,) int64
+            First channel of each window.
+        channels : int
+            Channels in a window.
+
+        Returns
+        -------
+        (n, spectra, channels) float32
+            A new array, ascending.
+
+        Raises
+        ------
+        IndexError
+            A window is not completely inside.
+        """
+        flat, at = self.in_ascending_order(starts, channels)
+        windows: NDArray[np.float32] = _flatten_windows(flat.stored, flat.row_scale, flat.channel_scale, at, channels)
         return windows
 
-    def ascending(self, starts: NDArray[np.int64], channels: int) -> tuple[Self, NDArray[np.int64]]:
-        """Return what holds windows in ascending order, and where they start in it: this one, if it ascends."""
+    def in_ascending_order(self, starts: NDArray[np.int64], channels: int) -> tuple[Self, NDArray[np.int64]]:
+        """Return power in which the windows ascend, and the first channel of each window in it.
+
+        If this power ascends, it is returned itself. Otherwise the windows are copied (:meth:`take_windows`).
+        Parameters and errors are those of :meth:`windows`.
+        """
         if self.is_mirrored:
-            return self.taken(starts, channels), np.arange(0, len(starts) * channels, channels)
-        return self, self._within(starts, channels)
+            return self.take_windows(starts, channels), np.arange(0, len(starts) * channels, channels)
+        return self, self._check_starts(starts, channels)
 
-    def taken(self, starts: NDArray[np.int64], channels: int) -> Self:
-        """Return windows alone, ascending and side by side, in memory of their own: mostly few."""
-        stored, channel_scale, is_whole, baseline = _side_by_side(
-            self.stored, self.is_mirrored, self.channel_scale, self.is_whole, self.baseline,
-            self._within(starts, channels), channels)
-        return type(self)(stored, False, self.row_scale, channel_scale, is_whole, self.row_gain, baseline,
-                          self.noise_spectra, self.noise_is_measured)  # by "replace" it takes as long as the copy
+    def take_windows(self, starts: NDArray[np.int64], channels: int) -> Self:
+        """Copy windows side by side into new memory, in ascending order.
 
-    def _within(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
-        """Return what windows start with, if all of them are in here: compiled code does not look."""
+        Parameters and errors are those of :meth:`windows`. Window k begins at channel k × ``channels`` of the result.
+        """
+        stored, channel_scale, is_unmasked, baseline = _copy_side_by_side(
+            self.stored, self.is_mirrored, self.channel_scale, self.is_unmasked, self.baseline,
+            self._check_starts(starts, channels), channels)
+        # dataclasses.replace would take as long as the copy
+        return type(self)(stored, False, self.row_scale, channel_scale, is_unmasked, self.row_gain, baseline,
+                          self.noise_spectra, self.noise_is_measured)
+
+    def _check_starts(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
+        """Return ``starts`` if all windows are completely inside. Compiled code does not check it."""
         last = self.stored.shape[1] - channels
         if len(starts) and not 0 <= starts.min() <= starts.max() <= last:
-            raise IndexError(f"windows from {starts.min()} to {starts.max()}, where the last begins at {last}")
+            raise IndexError(f"windows begin at channels {starts.min()} to {starts.max()}, but the last one that fits "
+                             f"begins at {last}")
         return starts
 
     @classmethod
-    def joined(cls, pieces: Sequence[Self]) -> Self:
+    def concatenate(cls, pieces: Sequence[Self]) -> Self:
         """Put ascending pieces of one coarse channel side by side."""
-        names = ("stored", "channel_scale", "is_whole", "baseline")
+        names = ("stored", "channel_scale", "is_unmasked", "baseline")
         joined: dict[str, Any] = {
             name: np.concatenate([getattr(piece, name) for piece in pieces], axis=-1) for name in names}
         return replace(pieces[0], **joined)
 
 
-def in_order_of_memory(power: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
-    """Return the array as it lies in memory, which is what compiled loops are fast on, and whether that is mirrored."""
+def in_memory_order(power: NDArray[np.float32]) -> tuple[NDArray[np.float32], bool]:
+    """Return ``power`` in the order in which it is in memory, and True if that order is mirrored.
+
+    Compiled loops are fast only in memory order.
+    """
     is_mirrored = power.strides[1] < 0
     return np.ascontiguousarray(power[:, ::-1] if is_mirrored else power), is_mirrored
 
 
 def is_valid(power: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which pixels hold a power: positive and finite."""
+    """Tell which pixels hold a valid power: positive and finite."""
     return (power > 0) & (power < np.inf)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _flattened(
+def _flatten_windows(
     stored: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32],
     starts: NDArray[np.int64], channels: int,
 ) -> NDArray[np.float32]:
-    """Cut power over baseline, 0 where masked, of some channels from each start on."""
+    """Return windows (n, spectra, channels) of power over baseline. Masked pixels are 0."""
     spectra = len(stored)
     out = np.empty((len(starts), spectra, channels), np.float32)
     for k in range(len(starts)):
@@ -118,17 +144,17 @@ def _flattened(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _side_by_side(
-    stored: NDArray[np.float32], is_mirrored: bool, channel_scale: NDArray[np.float32], is_whole: NDArray[np.bool_],
+def _copy_side_by_side(
+    stored: NDArray[np.float32], is_mirrored: bool, channel_scale: NDArray[np.float32], is_unmasked: NDArray[np.bool_],
     baseline: NDArray[np.float32], starts: NDArray[np.int64], channels: int,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    """Copy some channels from each start on, ascending."""
+    """Copy windows side by side, ascending. Return their power, channel scales, mask and baseline."""
     (spectra, stride), count = stored.shape, len(starts) * channels
     power, band = np.empty((spectra, count), np.float32), np.empty(count, np.float32)
     scale, whole = np.empty(count, np.float32), np.empty(count, np.bool_)
     for k in range(len(starts)):
         first, to = starts[k], slice(k * channels, (k + 1) * channels)
-        scale[to], whole[to] = channel_scale[first : first + channels], is_whole[first : first + channels]
+        scale[to], whole[to] = channel_scale[first : first + channels], is_unmasked[first : first + channels]
         band[to] = baseline[first : first + channels]
         if is_mirrored:
             first = stride - channels - first

@@ -1,7 +1,8 @@
-"""How noisy noise is: the N of its Gamma distribution, by the header and as measured.
+"""The noise of filterbank data: the shape N of its Gamma distribution, from the header or measured.
 
-Noise of a filterbank bin is the mean of N independent exponentials (spectra × polarisations), so power over its mean is
-Gamma(N, 1/N), of spread 1/√N: the radiometer equation.
+The noise in one pixel is the mean of N independent exponential variables, one for each spectrum and polarisation that
+was added up. So power divided by its mean has a Gamma(N, 1/N) distribution, whose standard deviation is 1/√N (the
+radiometer equation).
 """
 
 from __future__ import annotations
@@ -15,61 +16,100 @@ from scipy.special import gammainc, gammaincinv
 
 from pipeline.model import Header
 
-MIDDLE = (0.4, 0.6)
-"""Quantiles between which pixels count as the middle of a row."""
+MIDDLE_QUANTILES = (0.4, 0.6)
+"""Two quantiles. The *middle* of values is the mean of those between them."""
 
 
 def nominal_noise_spectra(header: Header) -> float:
-    """Return N = 2 · tsamp · \\|foff\\|: spectra summed in one bin, times two polarisations (at least 1)."""
+    """Return N from the header: 2 · tsamp · \\|foff\\|, at least 1.
+
+    tsamp · \\|foff\\| is the number of spectra added up in one bin. The factor 2 stands for two polarisations.
+    """
     return max(1.0, 2 * header.tsamp_s * header.channel_width_mhz * 1e6)
 
 
 def middle_of(values: NDArray[np.floating[Any]]) -> float:
-    """Return the mean of the middle fifth: a median that does not jump where data are quantised to few levels.
+    """Return the middle of values: the mean of those between the quantiles 0.4 and 0.6.
 
-    Like a median, it stands for the noise while signals fill less than two fifths.
+    Like a median, it represents the noise while signals fill less than two fifths of the values. Unlike a median, it
+    does not jump if data are quantised to few levels.
+
+    Parameters
+    ----------
+    values : (n,) floating-point array
     """
-    return float(_middles_of_sorted(np.sort(values)))
+    return float(_sorted_middles(np.sort(values)))
 
 
 def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the middle of values (…, n) and the mean square of what lies below it, relative to it: (…) each."""
-    # a whole sort, as numpy has one for each processor's vectors: faster than two selections
-    ordered, (_, last) = np.sort(values, axis=-1), _middle_places(values.shape[-1])
-    middle = _middles_of_sorted(ordered)
+    """Return the middle of values, and how far values are below it.
+
+    Parameters
+    ----------
+    values : (…, n) floating-point array
+
+    Returns
+    -------
+    (…) float64
+        Middle of the n values (:func:`middle_of`).
+    (…) float64
+        Mean of min(value / middle − 1, 0)² over the n values.
+    """
+    # a full sort is faster than two partial ones, because numpy has vectorised sorts for each processor
+    ordered, (_, last) = np.sort(values, axis=-1), _middle_indices(values.shape[-1])
+    middle = _sorted_middles(ordered)
     below = np.minimum(ordered[..., : last + 1] / middle[..., None].astype(ordered.dtype) - 1, 0)
     return middle, np.asarray(np.sum(below**2, axis=-1) / values.shape[-1], np.float64)
 
 
-def _middles_of_sorted(ordered: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    first, last = _middle_places(ordered.shape[-1])
+def _sorted_middles(ordered: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the middle of values that are sorted along the last axis."""
+    first, last = _middle_indices(ordered.shape[-1])
     return np.asarray(np.mean(ordered[..., first : last + 1], axis=-1), np.float64)
 
 
-def _middle_places(count: int) -> tuple[int, int]:
-    return int(MIDDLE[0] * count), int(MIDDLE[1] * count)
+def _middle_indices(count: int) -> tuple[int, int]:
+    """Return the first and last index of the middle of ``count`` sorted values."""
+    return int(MIDDLE_QUANTILES[0] * count), int(MIDDLE_QUANTILES[1] * count)
 
 
-def noise_spectra_of(power: NDArray[np.floating[Any]]) -> float:
-    """Measure N from power (n,), positive, whose noise lies around its middle, from pixels below: signals only add."""
-    return noise_spectra_of_square(middles_and_squares(power)[1])
+def measure_noise_spectra(power: NDArray[np.floating[Any]]) -> float:
+    """Measure N from power whose noise is near its middle.
+
+    Only pixels below the middle are used, because signals only add power.
+
+    Parameters
+    ----------
+    power : (n,) floating-point array
+        Positive values.
+    """
+    return noise_spectra_from_square(middles_and_squares(power)[1])
 
 
-def noise_spectra_of_square(square: float | np.float64 | NDArray[np.float64]) -> float:
-    """Return the N for which Gamma noise has the mean ``square`` of relative distances below its middle."""
-    table_n, table_deviation = _semideviations()
+def noise_spectra_from_square(square: float | np.float64 | NDArray[np.float64]) -> float:
+    """Return N, given the mean square of relative distances below the middle (:func:`middles_and_squares`)."""
+    table_n, table_deviation = _tabulate_semideviations()
     return float(np.exp(np.interp(-np.sqrt(square), -table_deviation, np.log(table_n))))
 
 
 _N_TABLE = tuple(float(n) for n in np.geomspace(1, 1e6, 121))
+"""Values of N at which the relation is tabulated."""
 
 
 @lru_cache(maxsize=1)
-def _semideviations() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Tabulate N against √E[min(x/m − 1, 0)²] for Gamma(N) and its middle m, from incomplete gamma functions."""
+def _tabulate_semideviations() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Tabulate √E[min(x/m − 1, 0)²] against N, for x from Gamma(N) and its middle m.
+
+    The expectation follows from incomplete gamma functions.
+
+    Returns
+    -------
+    (121,) float64, (121,) float64
+        N and the semideviation.
+    """
     n = np.array(_N_TABLE)
     # E[x^k; x < q] = (N)_k / N^k · P(N + k, N q)
-    low, high = gammaincinv(n, MIDDLE[0]), gammaincinv(n, MIDDLE[1])
-    nm = n * (gammainc(n + 1, high) - gammainc(n + 1, low)) / (MIDDLE[1] - MIDDLE[0])
+    low, high = gammaincinv(n, MIDDLE_QUANTILES[0]), gammaincinv(n, MIDDLE_QUANTILES[1])
+    nm = n * (gammainc(n + 1, high) - gammainc(n + 1, low)) / (MIDDLE_QUANTILES[1] - MIDDLE_QUANTILES[0])
     square = gammainc(n, nm) - 2 * gammainc(n + 1, nm) * n / nm + gammainc(n + 2, nm) * n * (n + 1) / nm**2
     return n, np.sqrt(square)

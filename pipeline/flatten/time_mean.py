@@ -1,4 +1,4 @@
-"""Averages over time, of whatever a file holds: what is not valid is left out."""
+"""The mean of power over time, leaving out invalid pixels."""
 
 from __future__ import annotations
 
@@ -21,42 +21,51 @@ from pipeline.support.simd import (
     where_positive,
 )
 
-STRIP = 2048
-"""Channels whose sums over time stay in a core's nearest cache."""
-LARGEST = np.finfo(np.float32).max
+STRIP_CHANNELS = 2048
+"""Channels averaged together. Their sums fit into a core's first-level cache."""
+MAX_FLOAT32 = np.finfo(np.float32).max
+"""Largest finite float32. Any larger value is infinite."""
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def time_mean(
     power: NDArray[np.float32], row_scale: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Average over time, row gains divided out.
+    """Average power over time, with row gains divided out.
+
+    Parameters
+    ----------
+    power : (spectra, channels) float32
+        C-contiguous. Pixels that are not finite or not positive are left out.
+    row_scale : (spectra,) float32
+        1 / gain of each row; 0 for a row that is left out.
 
     Returns
     -------
     (channels,) float32
-        Mean of the valid pixels of each channel; 0 where none is, or all are equal.
+        Mean of the valid pixels of each channel. It is 0 if a channel has none, or if all of its pixels are equal.
     (channels,) bool
-        True where every pixel is valid.
+        True if every pixel of the channel is valid.
     """
     channels = power.shape[1]
-    mean, is_whole = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
-    for start in range(0, channels, STRIP):
-        total = mean[start : start + STRIP]
+    mean, is_unmasked = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
+    for start in range(0, channels, STRIP_CHANNELS):
+        total = mean[start : start + STRIP_CHANNELS]
         if len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, total):
-            is_whole[start : start + STRIP] = True
+            is_unmasked[start : start + STRIP_CHANNELS] = True
         else:
-            _average_valid(power, start, row_scale, total, is_whole[start : start + STRIP])
-    return mean, is_whole
+            _average_valid(power, start, row_scale, total, is_unmasked[start : start + STRIP_CHANNELS])
+    return mean, is_unmasked
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_up_valid(
     power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32]
 ) -> bool:
-    """Average a stretch as if every pixel were valid, and tell whether that is so: it nearly always is.
+    """Average a strip as if every pixel were valid, and return whether that was true. It nearly always is.
 
-    What is not valid shows afterwards, by a minimum that is not positive or a sum that is not finite.
+    An invalid pixel shows up afterwards: the minimum is not positive, or the sum is not finite. ``mean`` is then
+    incomplete.
     """
     (spectra, stride), flat, nothing = power.shape, power.reshape(-1), np.float32(0)
     if not (row_scale > 0).all():
@@ -68,7 +77,7 @@ def _add_up_valid(
             value = load(flat, t * stride + start + c)
             total = add(total, multiply(value, broadcast(row_scale[t])))
             low, high = minimum(low, value), maximum(high, value)
-        if is_any_outside(low, nothing, LARGEST) or is_any_outside(total, nothing, LARGEST):
+        if is_any_outside(low, nothing, MAX_FLOAT32) or is_any_outside(total, nothing, MAX_FLOAT32):
             return False
         average = divide(total, broadcast(np.float32(spectra)))
         store(mean, c, where_positive(subtract(high, low), average) if spectra > 1 else average)
@@ -78,21 +87,21 @@ def _add_up_valid(
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _average_valid(
     power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
-    is_whole: NDArray[np.bool_],
+    is_unmasked: NDArray[np.bool_],
 ) -> None:
-    """Average a stretch over its valid pixels."""
+    """Average the valid pixels of a strip. Slower than :func:`_add_up_valid`, but correct for any data."""
     spectra, stop = len(power), start + len(mean)
     count, differs = np.zeros(len(mean), np.float32), np.full(len(mean), np.float32(spectra == 1))
     mean[:] = 0
     for t in range(spectra):
         row, first, scale = power[t, start:stop], power[0, start:stop], row_scale[t]
-        counted = np.float32(scale > 0)
+        row_count = np.float32(scale > 0)
         for c in range(len(mean)):
             is_valid = (row[c] > 0) & (row[c] < np.inf)
             mean[c] += row[c] * scale if is_valid else np.float32(0)
-            count[c] += counted if is_valid else np.float32(0)
+            count[c] += row_count if is_valid else np.float32(0)
             differs[c] = np.float32(1) if row[c] != first[c] else differs[c]
     for c in range(len(mean)):
         is_alive = (count[c] > 0) & (differs[c] > 0)
         mean[c] = mean[c] / count[c] if is_alive else np.float32(0)
-        is_whole[c] = count[c] == spectra
+        is_unmasked[c] = count[c] == spectra

@@ -1,5 +1,21 @@
-"""Signal or noise: which windows hold a signal, at one false-alarm rate."""
+"""The gate: decides which windows hold a signal, at one false-alarm rate."""
 
-from pipeline.gate.gate import EXCESS_PROBABILITY, MOST_MASKED, Statistics, may_pass, measure, thresholds
+from pipeline.gate.gate import (
+    BOX_WIDTHS,
+    MAX_EXCESS_PROBABILITY,
+    MAX_MASKED_SHARE,
+    Statistics,
+    may_pass,
+    measure,
+    thresholds,
+)
 
-__all__ = ["EXCESS_PROBABILITY", "MOST_MASKED", "Statistics", "may_pass", "measure", "thresholds"]
+__all__ = [
+    "BOX_WIDTHS",
+    "MAX_EXCESS_PROBABILITY",
+    "MAX_MASKED_SHARE",
+    "Statistics",
+    "may_pass",
+    "measure",
+    "thresholds",
+]

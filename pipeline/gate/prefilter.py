@@ -1,10 +1,12 @@
-"""A first look at windows, in few bits: nearly all noise is told from what it cannot be mistaken for.
+"""A fast first test of windows: it rejects nearly all noise without exact sums.
 
-The gate (:mod:`pipeline.gate`) wants exact sums of the few windows that it keeps. Of the others it is enough to know
-that no sum can reach its threshold, and for that power may be rounded: to 16 bits, of which wider boxes are made, and
-these to 8 where a window has few spectra, so that sums take a quarter of the time. What rounding can amount to is taken
-off the thresholds, so a window that would pass is never lost here, and the answer of the gate does not depend on this
-module. Noise stays so far below the thresholds (its largest sum reaches 65 % of one) that 8 bits tell it from them.
+The gate (:mod:`pipeline.gate`) needs exact sums only for the few windows that it keeps. For the others, it is enough to
+know that no sum can reach its threshold. For that, power may be rounded to 16-bit integers. Wider boxes are made from
+these. If a window has few spectra, boxes are then rounded to 8 bits, and sums take a quarter of the time.
+
+The thresholds are lowered by the largest error that rounding can cause. So a window that would pass the gate is never
+rejected here, and the result of the gate does not depend on this module. The lowered thresholds still reject noise,
+because its largest sum reaches only 65 % of a threshold.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.gate.box_sums import empty_boxes, places_of, raise_peaks, row_length, rows_of
+from pipeline.gate.box_tree import allocate_boxes, box_offsets, find_peaks, padded_rows, row_pitch
 from pipeline.support.compiled import njit
 from pipeline.support.simd import (
     CACHE_LINE_BYTES,
@@ -37,144 +39,162 @@ from pipeline.support.simd import (
 )
 from pipeline.support.simd_stores import store_half_sums_of_four, store_rounded
 
-AHEAD = 2
-"""Windows until one is looked at whose pixels are asked for now."""
-LINE = CACHE_LINE_BYTES // 4
-"""Pixels that come together."""
-MOST = 2**15 - 1
-ROWS_IN_BYTES = 16
-"""Sums of more rows than these are of 16 bits: what rounding to 8 takes from each would add up to too much."""
-HEADROOM = 1.01
-"""Pixels are clipped so much above the threshold of a single one: what is clipped passes."""
+PREFETCH_WINDOWS = 2
+"""Number of windows between the one that is tested and the one whose pixels are prefetched."""
+PIXELS_PER_CACHE_LINE = CACHE_LINE_BYTES // 4
+"""Number of float32 pixels in a cache line."""
+MAX_INT16 = 2**15 - 1
+"""Largest 16-bit integer."""
+MAX_ROWS_FOR_INT8 = 16
+"""Maximum number of rows whose sums have 8 bits. With more rows, the rounding errors of a sum would be too large."""
+CLIP_HEADROOM = 1.01
+"""Power at which pixels are clipped, relative to the threshold of a single pixel. A clipped pixel passes by itself."""
 
 _compiled = njit(cache=True, nogil=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The gate's thresholds (:class:`pipeline.gate.Thresholds`) in units of rounded power."""
+class RoundedThresholds:
+    """The gate's thresholds (:class:`pipeline.gate.gate.Thresholds`), in the units of rounded power."""
 
-    units: np.float32
-    """A power of 1."""
-    most: np.float32
-    """Where pixels are clipped: no box overflows."""
-    places: NDArray[np.int64]
-    """Where boxes of each width lie (:func:`pipeline.gate.box_sums.places_of`)."""
+    one: np.float32
+    """Number of units that represent a power of 1 (the baseline)."""
+    max_units: np.float32
+    """Number of units at which pixels are clipped, so that no box overflows."""
+    offsets: NDArray[np.int64]
+    """(widths + 1,): first column of the boxes of each width (:func:`pipeline.gate.box_tree.box_offsets`)."""
     shifts: NDArray[np.int64]
-    """(widths,): by so many bits are boxes of each width shortened …"""
-    sums: NDArray[np.integer[Any]]
-    """(durations × columns,): … and this is what sums of that duration, beginning in that column, then reach wherever
-    exact ones reach their threshold; elsewhere what none reaches."""
+    """(widths,): number of bits by which boxes of each width are shifted right when they are rounded."""
+    limits: NDArray[np.integer[Any]]
+    """(durations × columns,): limits of rounded sums, by duration and first column. If an exact sum reaches its
+    threshold, the rounded sum reaches its limit. Columns between the widths have a limit that no sum exceeds."""
     pixel: int
-    """Pixels below this add nothing to the excess."""
+    """Number of units below which a pixel adds nothing to the excess."""
     share_of_excess: NDArray[np.float32]
-    """(most + 1,): what a pixel so large adds to the excess at most, as a share of the gate's threshold."""
+    """(max_units + 1,): maximum that a pixel of this many units adds to the excess, relative to the gate's threshold.
+    """
 
 
-def rounded(
+def round_thresholds(
     sigmas: NDArray[np.float32],
     noise_spectra: float,
     spectra: int,
     channels: int,
     pixel: float,
     share_of_excess: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> Limits:
-    """Round the gate's thresholds down, by as much as rounding can take from what is compared with them.
+) -> RoundedThresholds:
+    """Convert the gate's thresholds to units of rounded power, lowered by the largest possible rounding error.
 
-    A pixel is rounded towards zero, by less than a unit. Boxes four times as wide hold half of the sum of four, rounded
-    down: their noise is as large, and one of 4^i channels falls short by less than 2^(i+1) − 1 units. Where boxes are
-    shortened, each may lose half of what its last bit is then worth. A sum that is too large for its bits has passed on
-    the way there, as all limits fit into them.
+    A pixel is rounded towards zero, so it loses less than one unit. A box four times as wide is half the sum of four
+    boxes, rounded down, so that its noise stays about the same. A box of 4^i channels therefore falls short by less
+    than 2^(i+1) − 1 units. If boxes are shifted right, each may lose half the value of the new last bit. A sum
+    that exceeds the range of its bits saturates and passes, because no limit is above that range.
+
+    Parameters
+    ----------
+    sigmas : (widths, durations) float32
+        Exact thresholds of box sums, in standard deviations of the box's noise.
+    noise_spectra : float
+        N of the noise.
+    spectra, channels : int
+        Shape of a window.
+    pixel : float
+        Power (baseline 1) above which a pixel adds to the excess.
+    share_of_excess : callable
+        Returns how much pixels of given powers add to the excess, relative to its threshold.
     """
-    most = MOST // 2 ** (len(sigmas) - 1)  # wide boxes do not overflow
-    units = noise_spectra**0.5 * most / (HEADROOM * float(sigmas[0, 0]))
+    max_units = MAX_INT16 // 2 ** (len(sigmas) - 1)  # wide boxes do not overflow
+    one = noise_spectra**0.5 * max_units / (CLIP_HEADROOM * float(sigmas[0, 0]))
     i, level = np.indices(sigmas.shape)
     boxes = np.minimum(2**level, spectra)
-    exact = sigmas.astype(np.float64) * (boxes / noise_spectra) ** 0.5 * units
-    kind = np.int8 if rows_of(spectra) <= ROWS_IN_BYTES else np.int16
+    exact = sigmas.astype(np.float64) * (boxes / noise_spectra) ** 0.5 * one
+    kind = np.int8 if padded_rows(spectra) <= MAX_ROWS_FOR_INT8 else np.int16
     highest = np.iinfo(kind).max
     shifts = np.ceil(np.log2(np.maximum(1, exact.max(axis=1) / highest))).astype(np.int64)
     last_bit = 2.0 ** shifts[:, None]
     limits = (exact * (1 - 1e-6) - boxes * (2.0 ** (i + 1) - 1) - 1) / last_bit - boxes * np.where(last_bit > 1, 0.5, 0)
     limits = np.clip(np.floor(limits), 0, highest)
-    places = places_of(spectra, channels, len(sigmas))
-    sums = np.full_like(empty_boxes(spectra, places, kind)[2], highest)  # more than any sum between the widths
-    of_level = sums.reshape(-1, row_length(spectra, places))
-    for width, start in enumerate(places[:-1]):
+    offsets = box_offsets(spectra, channels, len(sigmas))
+    sums = np.full_like(allocate_boxes(spectra, offsets, kind)[2], highest)  # no sum is higher
+    of_level = sums.reshape(-1, row_pitch(spectra, offsets))
+    for width, start in enumerate(offsets[:-1]):
         of_level[: limits.shape[1], start : start + channels // 4**width] = limits[width][:, None]
-    above = (np.arange(most + 1) + 2) / units + 1  # no pixel of so many units is stronger
+    above = (np.arange(max_units + 1) + 2) / one + 1  # upper bound of the power of a pixel, by its units
     share = share_of_excess(above).astype(np.float32)
-    return Limits(np.float32(units), np.float32(most), places, shifts, sums, int((pixel - 1) * units) - 1, share)
+    lowest = int((pixel - 1) * one) - 1
+    return RoundedThresholds(np.float32(one), np.float32(max_units), offsets, shifts, sums, lowest, share)
 
 
 @_compiled
 def mark_possible(  # type: ignore[no-untyped-def]
-    power, is_mirrored, row_scale, channel_scale, is_whole, starts, channels, units, most, places, shifts, limits,
-    pixel, share_of_excess, passes
+    power, is_mirrored, row_scale, channel_scale, is_unmasked, starts, channels, one, max_units, offsets, shifts,
+    limits, pixel, share_of_excess, passes
 ):
-    """Set ``passes`` (n,) True for windows that may pass the gate, False for those that cannot.
+    """Set ``passes`` (n,) to True for windows that may pass the gate, and to False for those that cannot.
 
     Parameters
     ----------
     power : (spectra, channels) float32
-        Ascending, or descending where it ``is_mirrored``: sums, of all drifts, are the same from either end.
+        Ascending, or descending if ``is_mirrored``. Sums over all drifts are the same from either end.
     row_scale, channel_scale : float32
-        By what it is to be multiplied to be 1 on average; channels ascend.
-    is_whole : (channels,) bool
-        False where a pixel is masked: windows with any are not looked at here.
+        Factors that bring the noise to 1. Channels ascend.
+    is_unmasked : (channels,) bool
+        False if a pixel of the channel is masked. Windows with masked pixels always may pass.
     starts : (n,) int64
         First channel of each window, ascending.
-    units, most, places, shifts, limits, pixel, share_of_excess
-        As :class:`Limits` has them.
+    one, max_units, offsets, shifts, limits, pixel, share_of_excess
+        See :class:`RoundedThresholds`.
     """
     spectra, stride = power.shape
     power = power.reshape(-1)
-    fine, _, _ = empty_boxes(spectra, places, np.int16)
-    boxes, sums, peaks = empty_boxes(spectra, places, limits.dtype.type)
-    full = row_length(spectra, places)
+    fine, _, _ = allocate_boxes(spectra, offsets, np.int16)
+    boxes, sums, peaks = allocate_boxes(spectra, offsets, limits.dtype.type)
+    pitch = row_pitch(spectra, offsets)
     seen = np.empty(2 * LANES, np.int16)
-    are_whole = is_whole.all()
+    are_whole = is_unmasked.all()
     for k in range(len(starts)):
         start = starts[k]
-        passes[k] = not are_whole and not is_whole[start : start + channels].all()
+        passes[k] = not are_whole and not is_unmasked[start : start + channels].all()
         if passes[k]:
             continue
         seen[:] = 0
-        at, ahead = start, starts[min(k + AHEAD, len(starts) - 1)]
+        at, ahead = start, starts[min(k + PREFETCH_WINDOWS, len(starts) - 1)]
         if is_mirrored:
             at, ahead = stride - channels - at, stride - channels - ahead
-        _round(power, stride, at, ahead, is_mirrored, row_scale, channel_scale, start, channels, units, most, fine,
-               full, places[0], np.int16(pixel), seen)
+        _round_window(power, stride, at, ahead, is_mirrored, row_scale, channel_scale, start, channels, one, max_units,
+                      fine, pitch, offsets[0], np.int16(pixel), seen)
         columns = channels
-        for i in range(1, len(places) - 1):
+        for i in range(1, len(offsets) - 1):
             columns //= 4
-            _widen(fine, spectra, full, places[i - 1], places[i], columns)
-        _shorten(fine, boxes, spectra, full, places, shifts)
-        raise_peaks(boxes, sums, peaks, spectra, places)
-        passes[k] = _is_reached(peaks, limits, full, places) or (
+            _widen_boxes(fine, spectra, pitch, offsets[i - 1], offsets[i], columns)
+        _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts)
+        find_peaks(boxes, sums, peaks, spectra, offsets)
+        passes[k] = _is_reached(peaks, limits, pitch, offsets) or (
             seen[:LANES].sum() * share_of_excess[max_of(load(seen, LANES))] >= 1
-            and _share_of_excess(fine, full, spectra, places[0], channels, pixel, share_of_excess) >= 1
+            and _share_of_excess(fine, pitch, spectra, offsets[0], channels, pixel, share_of_excess) >= 1
         )
 
 
 @_compiled
-def _round(  # type: ignore[no-untyped-def]
-    power, stride, at, ahead, is_mirrored, row_scale, scale, start, channels, one, most, out, full, to, pixel, seen
+def _round_window(  # type: ignore[no-untyped-def]
+    power, stride, at, ahead, is_mirrored, row_scale, scale, start, channels, one, max_units, out, pitch, to, pixel,
+    seen
 ):
-    """Write a window's power over baseline, less 1, in whole units; ask for the pixels of one that lies ``ahead``.
+    """Write a window's power over baseline, less 1, in units, and prefetch a window at ``ahead``.
 
-    What has been ``seen``, lane by lane, is how many are from ``pixel`` on, and the largest.
+    ``seen`` has 2 × LANES numbers. The first half receives how many pixels have at least ``pixel`` units, lane by lane.
+    The second half receives the largest pixel of each lane.
     """
     whole, last = channels - channels % LANES, start + channels - 1
     count, top, least = load(seen, 0), load(seen, LANES), broadcast(pixel)
     for t in range(len(row_scale)):
-        row, into, row_units = t * stride + at, t * full + to, row_scale[t] * one
-        for c in range(0, channels, LINE):
+        row, into, row_units = t * stride + at, t * pitch + to, row_scale[t] * one
+        for c in range(0, channels, PIXELS_PER_CACHE_LINE):
             prefetch(power, t * stride + ahead + c)
         for c in range(0, whole, LANES):
             of_channel = reverse(load(scale, last - c - LANES + 1)) if is_mirrored else load(scale, start + c)
             value = multiply(load(power, row + c), multiply(of_channel, broadcast(row_units)))
-            value = maximum(subtract(minimum(value, broadcast(most + one)), broadcast(one)), broadcast(-most))
+            value = maximum(subtract(minimum(value, broadcast(max_units + one)), broadcast(one)), broadcast(-max_units))
             units = truncate_to_int16(value)
             count, top = count_at_least(count, units, least), maximum(top, units)
             store(out, into + c, units)
@@ -183,16 +203,16 @@ def _round(  # type: ignore[no-untyped-def]
     for t in range(len(row_scale)):
         for c in range(whole, channels):
             value = power[t * stride + at + c] * (scale[last - c if is_mirrored else start + c] * (row_scale[t] * one))
-            units = np.int16(max(min(value, most + one) - one, -most))
+            units = np.int16(max(min(value, max_units + one) - one, -max_units))
             seen[0], seen[LANES] = seen[0] + np.int16(units >= pixel), max(seen[LANES], units)
-            out[t * full + to + c] = units
+            out[t * pitch + to + c] = units
 
 
 @_compiled
-def _widen(boxes, spectra, full, narrow, wide, columns):  # type: ignore[no-untyped-def]
-    """Write half of the sum of each four boxes, rounded down."""
+def _widen_boxes(boxes, spectra, pitch, narrow, wide, columns):  # type: ignore[no-untyped-def]
+    """Write half the sum of every four boxes, rounded down."""
     whole = columns - columns % (LANES // 4)
-    for row in range(0, spectra * full, full):  # row after row: what was written last is not read at once
+    for row in range(0, spectra * pitch, pitch):  # row by row, so that a value is not read right after it is written
         for c in range(0, whole, LANES // 4):
             store_half_sums_of_four(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
         for c in range(whole, columns):
@@ -201,29 +221,32 @@ def _widen(boxes, spectra, full, narrow, wide, columns):  # type: ignore[no-unty
 
 
 @_compiled
-def _shorten(fine, boxes, spectra, full, places, shifts):  # type: ignore[no-untyped-def]
-    """Round boxes to the bits of others."""
-    for row in range(0, spectra * full, full):
-        for i in range(len(shifts)):  # from narrow to wide: lanes that reach too far are overwritten, or empty
-            for at in range(row + places[i], row + places[i + 1], LANES):
+def _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts):  # type: ignore[no-untyped-def]
+    """Shift boxes right and round them to the bits of the sums."""
+    for row in range(0, spectra * pitch, pitch):
+        for i in range(len(shifts)):  # narrow to wide: extra lanes are overwritten later or unused
+            for at in range(row + offsets[i], row + offsets[i + 1], LANES):
                 store_rounded(boxes, at, load(fine, at), shifts[i])
 
 
 @_compiled
-def _is_reached(peaks, limits, full, places):  # type: ignore[no-untyped-def]
+def _is_reached(peaks, limits, pitch, offsets):  # type: ignore[no-untyped-def]
     """Tell whether any peak reaches its limit."""
     beyond = broadcast(limits.dtype.type(-1))
-    for level in range(0, len(peaks), full):
-        for at in range(level + places[0], level + places[-1], lane_count(peaks)):
+    for level in range(0, len(peaks), pitch):
+        for at in range(level + offsets[0], level + offsets[-1], lane_count(peaks)):
             beyond = maximum(beyond, subtract(load(peaks, at), load(limits, at)))
     return max_of(beyond) >= 0
 
 
 @_compiled
-def _share_of_excess(boxes, full, spectra, start, channels, pixel, share_of_excess):  # type: ignore[no-untyped-def]
-    """Add up what the pixels of a window add to the excess at most: only where a rougher bound does not do."""
+def _share_of_excess(boxes, pitch, spectra, start, channels, pixel, share_of_excess):  # type: ignore[no-untyped-def]
+    """Return the maximum excess of a window, relative to the gate's threshold.
+
+    It adds up all pixels. It is called only for windows that a faster, rougher bound could not reject.
+    """
     total = np.float32(0)
-    for row in range(start, start + spectra * full, full):
+    for row in range(start, start + spectra * pitch, pitch):
         for at in range(row, row + channels):
             if boxes[at] >= pixel:
                 total += share_of_excess[boxes[at]]

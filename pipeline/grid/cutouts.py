@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flatten.noise import middle_of, noise_spectra_of
+from pipeline.flatten.noise import measure_noise_spectra, middle_of
 
 ASINH_MIN, ASINH_MAX = -3.0, 7.0
 """Range of asinh(u) that codes can express: u from −10 to 548. At N = 102, u = 548 is 10²³ times the baseline."""
@@ -172,5 +172,5 @@ def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[n
         gain = np.ones(len(window))
         gain[rows] = [middle_of(row[ok]) for row, ok in zip(window[rows], valid[rows], strict=True)]
         out[i] = np.where(valid, window / gain[:, None], 0.0)
-        spreads[i] = noise_spectra_of(out[i][valid]) ** -0.5
+        spreads[i] = measure_noise_spectra(out[i][valid]) ** -0.5
     return out, spreads

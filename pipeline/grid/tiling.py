@@ -24,8 +24,8 @@ MAX_PIECE_CHANNELS = 2**20
 MIN_SPIKE_PERIOD = 4096
 """Minimum number of channels between DC spikes. Spikes that are closer together are a comb of interference."""
 EDGE_TOLERANCE_CHANNELS = 0.01
-"""Channels by which a window may extend beyond the requested band. Edges printed with nine decimals of a MHz are this
-inexact, and a window must be inside its own printed edges."""
+"""Channels by which a window may extend beyond the requested band. Edges that were printed with nine decimals of a MHz
+are rounded by less than this. So a window lies within the edges that were printed for it."""
 
 
 def coarse_layout(
@@ -37,14 +37,12 @@ def coarse_layout(
     spikes_searched: int | None = None,
     window_is_given: bool = False,
 ) -> CoarseLayout:
-    """Find the coarse channels of a file.
+    """Find the coarse channels of a file: from ``width``, else its product, else DC spikes.
 
-    The first of these that applies decides: ``width``, the telescope's product (:func:`product_width`), DC spikes
-    (:func:`spike_period`). Otherwise the file has no coarse channels, and the whole band is cut into pieces.
+    If none of these gives coarse channels, the whole band is cut into pieces.
 
     Parameters
     ----------
-    header : Header
     window_channels : int
         Fine channels in a window. A coarse channel must hold at least one window.
     width : int, optional
@@ -107,9 +105,9 @@ def product_width(header: Header) -> int | None:
 def spike_period(spikes: Sequence[int], nchans: int) -> tuple[int, int] | None:
     """Find the DC spikes among single-channel spikes.
 
-    DC spikes are periodic. The other spikes are steady interference. A series of spikes with one period counts if at
-    least three spikes, and at least four fifths of all places of the series in the band, are there. Some may be
-    missing, because interference can hide a DC spike. The shortest period wins.
+    DC spikes are periodic. The other spikes are steady interference. A series is accepted if it has at least three
+    spikes and at least four fifths of those expected in the band. The others may be hidden by interference. The
+    shortest period wins.
 
     Parameters
     ----------
@@ -222,10 +220,11 @@ class Tiling:
         count = self.windows_in(i)
         first, last = 0, count - 1
         if self.f_start_mhz is not None:
-            first = math.ceil((self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE_CHANNELS) / self.grid.step)
+            lowest = self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE_CHANNELS
+            first = math.ceil(lowest / self.grid.step)
         if self.f_stop_mhz is not None:
-            room = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE_CHANNELS
-            last = math.floor(room / self.grid.step)
+            highest = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE_CHANNELS
+            last = math.floor(highest / self.grid.step)
         first = min(max(first, 0), count)
         return range(first, max(first, min(last + 1, count)))
 
@@ -303,7 +302,7 @@ def _count_windows(width: int, grid: WindowGrid) -> int:
 
 
 def _count_covered(width: int, grid: WindowGrid) -> int:
-    """Return the number of channels, of a piece ``width`` channels wide, that are in at least one window."""
+    """Return the number of channels in at least one window, for a piece of ``width`` channels."""
     count = _count_windows(width, grid)
     if count == 0:
         return 0

@@ -1,4 +1,4 @@
-"""Making a segment: equal vectors become one, a graph is built over those, the folder appears whole."""
+"""Build a segment: merge equal vectors, build a graph of the distinct ones, and write the folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pipeline.index.segment import Segment
 logger = logging.getLogger(__name__)
 
 MIN_GRAPH_VECTORS = 256
-"""Fewer distinct vectors than this get no graph, here or in any segment: scanning them takes microseconds."""
+"""Smallest number of distinct vectors that get a graph. Scanning fewer takes microseconds."""
 LENGTH_TOLERANCE = 2e-3
-"""How far from 1 the length of a vector may lie; rounding to float16 moves it by up to 5e-4."""
+"""Largest deviation of a vector's length from 1. Rounding to float16 changes it by up to 5e-4."""
 _BLOCK_ROWS = 1 << 14
 
 
@@ -39,32 +39,32 @@ def build_segment(
 ) -> Segment:
     """Write a segment and open it.
 
-    Vectors that are equal after rounding to float16, as the corpus stores them, are kept once, with the list
-    of their rows: copies would fill each other's neighbour lists and cut the graph to pieces.
+    Vectors that are equal after rounding to float16, as the corpus stores them, are stored once, with the list of their
+    rows. Copies would fill each other's neighbour lists and break the graph into pieces.
 
     Parameters
     ----------
     folder
-        Where the segment will appear, whole; it must not exist.
+        Folder of the segment. It must not exist, and appears whole.
     vectors
-        (n, d) of unit length.
+        (n, d) vectors of length 1.
     row_source, row_number
-        (n,) whose window each vector is: position in ``source_ids``, and window number.
+        (n,) window of each vector: index into ``source_ids``, and window number.
     source_ids
-        Distinct names of the sources.
+        Distinct ids of the sources.
     n_neighbors, tree_leaf_size, seed
-        How the graph is built. Equal input, seed and number of numba threads give an equal graph.
+        Parameters of the graph. The same input, seed and number of numba threads give the same graph.
     is_cell
-        True for a cell of a routed segment, which names the sources for all of its cells.
+        True for a cell of a routed segment, which stores the source ids for all its cells.
 
     Raises
     ------
     CorpusDamaged
-        A vector is not finite or not of unit length; the message names its window.
+        A vector is not finite or not of length 1. The message names its window.
     CorpusError
         ``folder`` exists.
     ConfigError
-        Another pynndescent is installed than the index understands.
+        The installed version of pynndescent is not the supported one.
     """
     sources, numbers = _checked_rows(len(vectors), row_source, row_number, source_ids)
     digests = _digests(vectors, sources, numbers, source_ids)
@@ -102,7 +102,7 @@ def build_segment(
 
 def _checked_rows(count: int, row_source: ArrayLike, row_number: ArrayLike,
                   source_ids: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the rows' arrays in their stored types; ``ValueError`` where the caller mixed something up."""
+    """Return the arrays of rows in their stored types. Raise ``ValueError`` if they do not fit together."""
     sources, numbers = np.asarray(row_source), np.asarray(row_number)
     if not count:
         raise ValueError("a segment needs at least one vector")
@@ -119,7 +119,7 @@ def _checked_rows(count: int, row_source: ArrayLike, row_number: ArrayLike,
 
 def _digests(vectors: NDArray[np.floating], sources: NDArray[np.int32], numbers: NDArray[np.int64],
              source_ids: Sequence[str]) -> NDArray[np.uint64]:
-    """Return a 128-bit digest (n, 2) of each vector as stored, having checked that all have unit length."""
+    """Return a 128-bit digest (n, 2) of each vector as stored. Check that every vector has length 1."""
     digests = np.empty((len(vectors), 2), dtype=np.uint64)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = np.asarray(vectors[start:start + _BLOCK_ROWS], dtype=np.float32)
@@ -137,7 +137,7 @@ def _digests(vectors: NDArray[np.floating], sources: NDArray[np.int32], numbers:
 
 
 def _distinct(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first row of each distinct digest, ascending, and for each row which of them it equals."""
+    """Return the first row of each distinct digest, ascending, and the index of each row's digest among them."""
     order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal digests stay in the order of rows
     ordered = digests[order]
     is_first = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
@@ -149,7 +149,7 @@ def _distinct(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _stored_form(vectors: NDArray[np.floating], rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the given rows, rounded to float16 as the corpus stores them, in float32 with length 1."""
+    """Return the given rows, rounded to float16 and normalised to length 1, as float32."""
     out = np.empty((len(rows), vectors.shape[1]), dtype=np.float32)
     for start in range(0, len(rows), _BLOCK_ROWS):
         block = vectors[rows[start:start + _BLOCK_ROWS]].astype(np.float16).astype(np.float64) + 0.0

@@ -1,13 +1,13 @@
-"""Cells: vectors are divided among centroids by k-means, so that a search need look only near its query. Pure.
+"""Cells: k-means divides vectors among centroids, so that a search reads only the cells near its query. No disk here.
 
-A vector is in the cell whose centroid it has the largest product with. That must come out the same on every machine and
-in any company, for one cell can be built anew without the others: centroids are rounded to multiples of 2⁻¹², vectors
-are of float16, so products are multiples of 2⁻³⁶ and their sums exact in float64, in whatever order they are added.
+A vector belongs to the cell whose centroid has the largest product with it. This must not depend on the machine or on
+the other vectors, because a single cell can be rebuilt. So centroids are rounded to multiples of 2⁻¹², and vectors are
+float16. Products are then multiples of 2⁻³⁶, and their sums in float64 are exact in any order.
 
-Which cells to ask: of a query q and a vector v within r of it, let a be the centroid nearest to q and b that of v's
-cell. Then d(q, b) ≤ r + d(v, b) ≤ r + d(v, a) ≤ 2r + d(q, a). So all cells within a *margin* of 2r of the nearest hold
-everything within r; most of what is a little farther is in them, too. What margin is needed depends on the encoder and
-on what was observed: it is measured (:func:`margins_of`).
+Which cells to read: let a vector v lie within r of a query q. Let a be the centroid nearest to q, and b the centroid of
+v's cell. Then d(q, b) ≤ r + d(v, b) ≤ r + d(v, a) ≤ 2r + d(q, a). So the cells within a *margin* of 2r of the nearest
+centroid hold every vector within r. They also hold most vectors that are slightly farther away. The margin that is
+needed depends on the encoder and on the observations, so it is measured (:func:`margins_of`).
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from numpy.typing import NDArray
 
 from pipeline.index.exact import cosine
 
-SAMPLE = 256
-"""Vectors a cell that k-means looks at."""
+SAMPLE_PER_CELL = 256
+"""Number of vectors per cell in the sample for k-means."""
 ROUNDS = 12
-"""Of k-means: later ones move little."""
-MOST = 2.0
-"""A cell of so many times the mean is split."""
-NEAREST = 10
-"""Neighbours of a query that margins are measured by."""
+"""Rounds of k-means. Further rounds change little."""
+MAX_CELL_RATIO = 2.0
+"""A cell is split if it is larger than this multiple of the mean."""
+NEIGHBOURS = 10
+"""Number of neighbours per query that margins are measured with."""
 SHARES = (0.98, 0.995)
-"""Of these neighbours, how many are in the cells asked by default, and by a careful search."""
+"""Share of these neighbours that must lie in the cells that are read, for a normal and for a careful search."""
 _GRID = 2.0**12
-_SPLITS = 8  # halvings of one cell
-_BLOCK_NUMBERS = 1 << 22  # products held at once
+_MAX_SPLITS = 8  # rounds in which large cells are split
+_BLOCK_NUMBERS = 1 << 22  # products in memory at once
 
 
 def train_cells(sample: NDArray[np.floating], count: int, seed: int = 0) -> NDArray[np.float32]:
-    """Return centroids (m, d), of length 1 but for rounding, that divide a sample (n, d) of unit vectors.
+    """Return centroids (m, d) that divide a sample (n, d) of unit vectors. Their length is 1 up to rounding.
 
-    There are about ``count``, more where large cells were split, fewer than that only of fewer vectors.
+    There are about ``count`` centroids: more if large cells were split, fewer if the sample has fewer vectors.
     """
     rng = np.random.default_rng(seed)
     sample = sample.astype(np.float32)
     centroids = _k_means(sample, min(count, len(sample)), rng)
-    most = max(MOST * len(sample) / count, 1)
-    for _ in range(_SPLITS):
+    most = max(MAX_CELL_RATIO * len(sample) / count, 1)
+    for _ in range(_MAX_SPLITS):
         cells = _nearest(sample, centroids)
         large = np.flatnonzero(np.bincount(cells, minlength=len(centroids)) > most)
         if not len(large):
@@ -55,7 +55,7 @@ def train_cells(sample: NDArray[np.floating], count: int, seed: int = 0) -> NDAr
 
 
 def cells_of(vectors: NDArray[np.float16], centroids: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the cell of each vector (n, d): exact, equal products going to the first."""
+    """Return the cell (n,) of each vector (n, d). The result is exact; among equal products, the first cell wins."""
     wide = centroids.T.astype(np.float64)
     cells = np.empty(len(vectors), np.int64)
     step = max(1, _BLOCK_NUMBERS // (wide.shape[0] + wide.shape[1]))
@@ -65,7 +65,7 @@ def cells_of(vectors: NDArray[np.float16], centroids: NDArray[np.float32]) -> ND
 
 
 def distances(queries: NDArray[np.floating], centroids: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return how far each unit query (q, d) is from each centroid, along the chord: (q, m), as of equal lengths."""
+    """Return the Euclidean distances (q, m) between unit queries (q, d) and centroids, taken as of length 1."""
     cosines = np.stack([cosine(centroids, query) for query in queries]).astype(np.float64)
     return np.sqrt(np.maximum(2 - 2 * cosines, 0))
 
@@ -74,18 +74,24 @@ def margins_of(
     centroids: NDArray[np.float32], queries: NDArray[np.float32], scores: Sequence[NDArray[np.float32]],
     cells: Sequence[int]
 ) -> tuple[float, ...]:
-    """Measure how far beyond the nearest cell the neighbours of some vectors lie, for each of :data:`SHARES`.
+    """Measure how much farther than the nearest cell the neighbours' cells are, for each of :data:`SHARES`.
 
     Parameters
     ----------
+    centroids : (m, d)
     queries : (q, d)
         Vectors that are in the cells.
-    scores : one (q, NEAREST + 1) a cell
-        The best that each of the queries finds in it, itself among them; −inf where there are fewer.
+    scores : sequence of (q, NEIGHBOURS + 1)
+        For each searched cell, the best scores of each query in it. The query finds itself, too. −inf fills up.
     cells : sequence of int
-        Which cell each is of.
+        Number of each searched cell.
+
+    Returns
+    -------
+    tuple of float
+        A margin of distance for each of :data:`SHARES`.
     """
-    width = NEAREST + 1
+    width = NEIGHBOURS + 1
     together = np.concatenate(scores, axis=1)
     best = np.argsort(-together, axis=1, kind="stable")[:, 1:width]  # the first is the query itself
     far = distances(queries, centroids)
@@ -95,7 +101,7 @@ def margins_of(
 
 
 def _k_means(vectors: NDArray[np.float32], count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Lloyd's algorithm on the sphere, from vectors drawn at random; an empty cell is given another one."""
+    """Run Lloyd's algorithm on the sphere, from vectors drawn at random. An empty cell gets a random vector."""
     centroids = vectors[rng.choice(len(vectors), count, replace=False)]
     for _ in range(ROUNDS):
         cells = _nearest(vectors, centroids)

@@ -1,7 +1,7 @@
-"""Exact nearest neighbours by cosine: numpy only, blocked, with answers that do not depend on the blocks.
+"""Exact nearest neighbours by cosine, with numpy only. Vectors are processed in blocks, which do not change the result.
 
-The float32 matrix product, whose last bits move with the shape of a block, only proposes candidates; the
-scores that decide, and are returned, come from :func:`cosine`, which sees one vector and one query at a time.
+The float32 matrix product only proposes candidates, because its last bits depend on the shape of a block. The scores
+that decide, and that are returned, come from :func:`cosine`, which looks at one vector and one query at a time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import CorpusDamaged, QueryError
 
 BLOCK_NUMBERS = 1 << 22
-"""Numbers a block and its scores may take together: 16 MB in float32."""
+"""Largest number of float32 numbers in a block and its scores together: 16 MB."""
 
 _PRODUCTS = threading.Lock()
-"""Products are formed one at a time: each has all cores that BLAS may use, and threads that want them at once wait on
-one another inside it for ten times as long."""
+"""Lock for matrix products. BLAS uses all cores for one product, and threads that start products at the same time block
+one another for ten times as long."""
 
 Vectors = NDArray[np.floating] | Iterable[NDArray[np.floating]]
 
@@ -27,31 +27,31 @@ Vectors = NDArray[np.floating] | Iterable[NDArray[np.floating]]
 def exact_neighbors(
     vectors: Vectors, queries: ArrayLike, k: int, *, unit_length: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Find the ``k`` nearest vectors of each query by cosine, leaving none out.
+    """Find the ``k`` nearest vectors of each query by cosine. The result is exact.
 
     Parameters
     ----------
     vectors
-        (n, d) array, memory-mapped or not, of any float type; or an iterable of such blocks, in order.
+        (n, d) array of any float type, memory-mapped or not; or an iterable of such blocks, in order.
     queries
-        (q, d), any length but zero.
+        (q, d) of any length except zero.
     k
-        Neighbours a query.
+        Number of neighbours per query.
     unit_length
-        True where the vectors are known to have length 1, which saves a pass over them.
+        True if all vectors have length 1, which saves a pass over them.
 
     Returns
     -------
     rows, scores
-        (q, k) int64 and float32, best first, equal scores by ascending row; −1 and −inf where there are fewer
-        than ``k``.
+        (q, k) int64 and float32, best first; equal scores are in ascending order of rows. −1 and −inf fill up if there
+        are fewer than ``k`` vectors.
 
     Raises
     ------
     QueryError
         A query is zero, not finite or of another dimension, or ``k`` is below 1.
     CorpusDamaged
-        A vector is zero or not finite (not looked for where ``unit_length``).
+        A vector is zero or not finite. This is not checked if ``unit_length``.
     """
     if isinstance(vectors, np.ndarray):
         checked = checked_queries(queries, k, vectors.shape[1])
@@ -71,8 +71,8 @@ def exact_neighbors(
 def cosine(vectors: NDArray[np.floating], query: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the cosine of each row of ``vectors`` (n, d) with ``query`` (d,): (n,) float32.
 
-    Summed in float64 from the first number to the last, so a pair has one score, in whatever company and by whatever
-    program it is computed: the products of float32 are exact.
+    The sums run in float64 from the first number to the last. Products of float32 are exact in float64. So a pair has
+    the same score in any batch and in any program.
     """
     wide, direction = vectors.astype(np.float64), query.astype(np.float64)
     lengths = np.sqrt(_sums(wide * wide) * _sums((direction * direction)[None]))
@@ -81,13 +81,13 @@ def cosine(vectors: NDArray[np.floating], query: NDArray[np.floating]) -> NDArra
 
 
 def _sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Sum each row (n, d) in order; ``sum`` adds in an order of its own."""
+    """Sum each row (n, d) from left to right. ``numpy.sum`` would use another order."""
     sums: NDArray[np.float64] = np.cumsum(rows, axis=1)[:, -1]
     return sums
 
 
 def checked_queries(queries: ArrayLike, k: int, dimension: int | None = None) -> NDArray[np.float32]:
-    """Return ``queries`` as (q, d) float32 of unit length, or raise :class:`QueryError`."""
+    """Return ``queries`` as (q, d) float32 of length 1, or raise :class:`QueryError`."""
     if k < 1:
         raise QueryError(f"k must be at least 1, got {k}")
     wide = np.asarray(queries, dtype=np.float64)
@@ -123,17 +123,17 @@ def _merge_block(
     scores: NDArray[np.float32],
     unit_length: bool,
 ) -> None:
-    """Let the vectors of ``block``, rows ``start`` and on, into the (q, k) best so far, in place."""
+    """Merge the vectors of ``block``, which begins at row ``start``, into the best (q, k) so far, in place."""
     _check_dimension(queries.shape[1], block.shape[1])
     k = rows.shape[1]
-    with _PRODUCTS, np.errstate(invalid="ignore"):  # of vectors that are not finite: named below
+    with _PRODUCTS, np.errstate(invalid="ignore"):  # vectors that are not finite are reported below
         rough = queries @ block.T
     if not unit_length:
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
         if (bad := np.flatnonzero(~((lengths > 0) & np.isfinite(lengths)))).size:
             raise CorpusDamaged(f"vector {start + bad[0]} is zero or not finite")
         rough /= lengths
-    # rounding, u = 2⁻²⁴, of two compared cosines: each d·u for the product and d·u/2 for the length
+    # Rounding error of two compared cosines, with u = 2⁻²⁴: each has d·u for the product and d·u/2 for the length.
     slack = np.float32(3 * (block.shape[1] + 8) * 2.0**-24)
     floors = scores[:, -1] - slack
     for i in np.flatnonzero(rough.max(axis=1, initial=-np.inf) >= floors):
@@ -143,6 +143,6 @@ def _merge_block(
             candidates = candidates[near >= np.partition(near, -k)[-k] - slack]
         both_rows = np.concatenate([rows[i], candidates + start])
         both_scores = np.concatenate([scores[i], cosine(block[candidates], queries[i])])
-        # stable: earlier rows stand first among equals
+        # a stable sort keeps earlier rows first among equal scores
         best = np.argsort(-both_scores, kind="stable")[:k]
         rows[i], scores[i] = both_rows[best], both_scores[best]

@@ -1,6 +1,7 @@
-"""A segment on disk: a folder of plain ``.npy`` arrays and ``segment.json``, with size and digest of each.
+"""A segment on disk: a folder of ``.npy`` arrays and ``segment.json``, which holds size and digest of each array.
 
-Written under another name, flushed and renamed: what bears its own name is whole. Nothing is ever unpickled.
+A segment is written under another name, flushed, and renamed. So a folder with its final name is complete. Nothing is
+ever unpickled.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from pipeline.support.durable import atomic_file, make_folder, publish_folder, w
 from pipeline.support.safe_files import is_own, remove_tree
 
 _INSIDE = re.compile(r"[a-z_]+|cell-[0-9]{4,9}")
-"""Names of arrays and cells: they come from a file, and become paths."""
+"""Valid names of arrays and cells. Names come from a file and become paths, so they are checked."""
 RECORD_FILE = "segment.json"
 FORMAT = "lookalike-segment"
 FORMAT_VERSION = 1
 PARTIAL_SUFFIX = ".partial"
-"""Ends the name of a folder that is being written; left over by a run that was killed, it may be deleted."""
+"""Suffix of a folder that is being written. A killed run leaves it behind; it may be deleted."""
 
 ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
     "vectors": ("<f4", 2),
@@ -35,7 +36,7 @@ ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
     "row_source": ("<i4", 1),
     "row_number": ("<i8", 1),
 }
-"""Data type and number of axes of the arrays that every segment has."""
+"""Name → data type and number of axes, for the arrays of every segment."""
 GRAPH_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
     "graph_indptr": ("<i4", 1),
     "graph_indices": ("<i4", 1),
@@ -43,21 +44,21 @@ GRAPH_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
     "tree_offsets": ("<f4", 1),
     "tree_children": ("<i4", 2),
 }
-"""… and of those that a segment with a graph has besides."""
+"""Name → data type and number of axes, for the additional arrays of a segment with a graph."""
 ROUTED_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {"centroids": ("<f4", 2)}
-"""… and of the one that a routed segment has: the others are in its cells (:mod:`pipeline.index.routed`)."""
+"""Name → data type and number of axes, for the only array of a routed segment (:mod:`pipeline.index.routed`)."""
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary sibling to write into; on leaving, flush and rename it to ``folder``, or delete it.
+    """Yield a temporary folder beside ``folder``, then flush and rename it to ``folder``. Delete it after an error.
 
-    Where another process has put the same segment there meanwhile, that one stays.
+    If another process has published the same segment meanwhile, that one stays.
 
     Raises
     ------
     CorpusError
-        ``folder`` exists: segments are never written over.
+        ``folder`` exists. Segments are never overwritten.
     """
     if folder.exists():
         raise CorpusError(f"{folder}: exists, and segments are never written over; choose another name")
@@ -72,9 +73,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``.
+    """Write ``arrays`` and then their record, with ``facts``, into ``folder``.
 
-    Each file appears under its name whole: one that is there, a link for instance, is not written into.
+    Each file is written under another name and renamed, so an existing file, such as a link, is never written into.
     """
     types = {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES, **ROUTED_ARRAY_TYPES}
     entries = {}
@@ -89,14 +90,14 @@ def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, N
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Read ``segment.json`` and check that it is whole and of a format known here.
+    """Read ``segment.json`` and check its digest and its format.
 
     Raises
     ------
     SegmentDamaged
-        The folder or the file is missing, or not as it was written.
+        The folder or the file is missing or altered.
     CorpusMismatch
-        It was written by a newer version of this program.
+        Another version of this program wrote it.
     """
     path = folder / RECORD_FILE
     try:
@@ -118,7 +119,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 def map_arrays(
     folder: Path, record: Mapping[str, Any], types: Mapping[str, tuple[str, int]]
 ) -> dict[str, NDArray[Any]]:
-    """Memory-map the arrays named in ``types`` read-only, having checked size, type and shape."""
+    """Memory-map the arrays named in ``types`` read-only, after checking size, type and shape."""
     arrays = {}
     for name, (dtype, axes) in types.items():
         path, entry = folder / f"{name}.npy", record["arrays"][name]
@@ -140,13 +141,13 @@ def map_arrays(
 
 
 def verify_arrays(folder: Path, record: Mapping[str, Any]) -> None:
-    """Read every array and compare its sha256, else raise :class:`SegmentDamaged` naming the file."""
+    """Compare the sha256 of every array. Raise :class:`SegmentDamaged`, which names the file, if one differs."""
     for path, message in array_faults(folder, record):
         raise SegmentDamaged(f"{path}: {message}")
 
 
 def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Yield each file of a segment that is not what was written, and how: reads everything."""
+    """Yield each damaged array of a segment and what is wrong with it. Reads every byte."""
     for name, entry in record["arrays"].items():
         path = folder / f"{name}.npy"
         try:
@@ -159,14 +160,16 @@ def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path
 def segment_faults(
     folder: Path, expected: tuple[Sequence[str] | None, int] | None = None, *, cells: bool = True
 ) -> Iterator[tuple[Path, str]]:
-    """Yield each file of a segment that is damaged, and how: reads everything.
+    """Yield each damaged file of a segment and what is wrong with it. Reads every byte.
 
     Parameters
     ----------
+    folder : Path
+        Folder of the segment.
     expected : (source ids, rows), optional
-        What it must hold; a cell names no sources.
+        What the segment must hold. The source ids of a cell are None.
     cells : bool
-        Of a routed segment, read its cells, too.
+        Also read the cells of a routed segment.
     """
     path = folder / RECORD_FILE
     if not folder.is_dir():
@@ -179,7 +182,7 @@ def segment_faults(
         return
     try:
         yield from _faults(folder, record, expected, cells)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its digest does not tell who wrote it
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # a valid digest proves no valid content
         yield path, f"is not the record of a segment ({error!r})"
 
 
@@ -200,7 +203,7 @@ def _faults(
                 yield from segment_faults(folder / name, (None, rows))
     known = {path, *(folder / f"{name}.npy" for name in record["arrays"]), *(folder / name for name in own_cells)}
     for other in sorted(folder.glob("[!.]*")):
-        if other not in known and is_own(other.name):  # others are somebody else's
+        if other not in known and is_own(other.name):  # others are foreign files
             yield other, f"is not in {RECORD_FILE}"
 
 

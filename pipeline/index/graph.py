@@ -1,10 +1,11 @@
-"""The neighbour graph of a segment: pynndescent's search graph and tree as plain arrays. Its only importer.
+"""The neighbour graph of a segment: pynndescent's search graph and tree as plain arrays.
 
-The library builds; searches walk along the arrays without it. Vertices are numbered in the order of the search tree's
-leaves, and vectors and rows are stored in that order: a leaf is then a run of vertices and needs no file.
+The library builds the graph, and only this module imports it. Searches walk along the arrays without the library.
+Vertices are numbered in the order of the leaves of the search tree, and vectors and rows are stored in this order. So a
+leaf is a range of vertices, and needs no file.
 
-Distance is Euclidean, which orders unit vectors as cosine does. The library's "dot" and "cosine" take every vector at
-90° or more to be infinitely far.
+The distance is Euclidean, which ranks unit vectors as cosine does. The library's "dot" and "cosine" treat every vector
+at 90° or more as infinitely far.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from pipeline.errors import ConfigError, SegmentDamaged
 logger = logging.getLogger(__name__)
 
 PYNNDESCENT_VERSION = "0.7.0"
-"""The release whose internal state the arrays are."""
+"""The release whose internal arrays this module reads."""
 METRIC = "euclidean"
 
-# numba's fallback threading layer aborts the process when two threads run parallel code at once
+# numba's fallback threading layer aborts the process if two threads run parallel code at the same time
 _build_lock = threading.Lock()
 
 
@@ -39,28 +40,28 @@ class Graph:
     """A graph just built."""
 
     vectors: NDArray[np.float32]
-    """The given vectors in the order of vertices."""
+    """The given vectors, in the order of vertices."""
     order: NDArray[np.int32]
-    """Which of the given vectors each vertex is."""
+    """Index of each vertex among the given vectors."""
     arrays: dict[str, NDArray[Any]]
     """The arrays of :data:`pipeline.index.folder.GRAPH_ARRAY_TYPES`."""
     state: dict[str, Any]
-    """How it was built, fit for JSON."""
+    """Parameters of the build, as JSON values."""
 
 
 def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_size: int, seed: int) -> Graph:
-    """Build the graph of distinct unit ``vectors`` (n, d); seed and number of numba threads decide it.
+    """Build the graph of distinct unit ``vectors`` (n, d). Seed and number of numba threads determine it.
 
-    The first build of a process compiles for up to a minute; builds of one process wait for one another.
+    The first build of a process compiles for up to a minute. Builds in one process run one after another.
 
     Raises
     ------
     ConfigError
-        Another pynndescent is installed than the one whose state is understood here.
+        The installed version of pynndescent is not the supported one.
     """
     nearest_neighbours = load_pynndescent()
     with _build_lock, warnings.catch_warnings():
-        # vertices short of neighbours stay reachable through the tree and through their neighbours' lists
+        # vertices with too few neighbours stay reachable through the tree and through other vertices
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors", UserWarning)
         index = nearest_neighbours(
             np.ascontiguousarray(vectors, dtype=np.float32),
@@ -92,7 +93,7 @@ def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_siz
 
 
 class GraphSearch:
-    """Walks along stored arrays, which :func:`check_graph` has checked. Threads may share it."""
+    """Walks along stored arrays that :func:`check_graph` has checked. Threads may share it."""
 
     def __init__(self, vectors: NDArray[np.float32], arrays: Mapping[str, NDArray[Any]]) -> None:
         children, indptr = arrays["tree_children"], arrays["graph_indptr"]
@@ -104,14 +105,27 @@ class GraphSearch:
             arrays["tree_offsets"], children, np.cumsum(internal, dtype=np.int32) - np.int32(1),
             max(int(np.diff(indptr).max()), int((leaves[:, 0] - leaves[:, 1]).max())),
         )
-        self._marks: list[NDArray[np.uint8]] = []  # as many as threads have walked at once
+        self._marks: list[NDArray[np.uint8]] = []  # one for each thread that has walked at the same time
 
     def nearest(
         self, queries: NDArray[np.float32], k: int, beam: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], int]:
-        """Return ``k`` vertices near each unit query (q, d), best first, and their scores.
+        """Return ``k`` vertices near each unit query, best first.
 
-        A query that is stranded in a small piece of the graph finds fewer: −1. Last, the number of these queries.
+        Parameters
+        ----------
+        queries
+            (q, d) of length 1.
+        k
+            Number of vertices per query.
+        beam
+            Number of nearest vertices that the walk keeps.
+
+        Returns
+        -------
+        vertices, scores, count
+            (q, k) int32 and float32, and the number of queries that found fewer than ``k``. Such a query is stranded in
+            a small component of the graph; −1 fills up its vertices.
         """
         from pipeline.index.walk import walk
 
@@ -127,18 +141,18 @@ class GraphSearch:
 
 
 def load_pynndescent() -> Any:
-    """Return what builds graphs; raise :class:`ConfigError` unless the one release is installed that is understood."""
+    """Return the class that builds graphs. Raise :class:`ConfigError` unless the supported release is installed."""
     if (installed := version("pynndescent")) != PYNNDESCENT_VERSION:
         raise ConfigError(f"pynndescent {installed} is installed, the index needs {PYNNDESCENT_VERSION} "
                           f"exactly: pip install pynndescent=={PYNNDESCENT_VERSION}")
-    import_module("pipeline.support.compiled")  # first: it sees to where compiled code is read from, pynndescent's, too
+    import_module("pipeline.support.compiled")  # first: it says where compiled code is read from
     from pynndescent import NNDescent
 
     return NNDescent
 
 
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:
-    """Check every number by which compiled code steps through memory, else raise :class:`SegmentDamaged`."""
+    """Check every number that compiled code uses as an index. Raise :class:`SegmentDamaged` if one is invalid."""
     indptr, indices, children = arrays["graph_indptr"], arrays["graph_indices"], arrays["tree_children"]
     internal = children[:, 0] > 0
     nodes = np.arange(len(children))[internal, None]
@@ -146,7 +160,7 @@ def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, 
     checks = {
         "graph_indptr": is_indptr(indptr, count, len(indices)),
         "graph_indices": within(indices, count),
-        # children after their parents: every walk down ends
+        # children come after their parents, so every walk down the tree ends
         "tree_children": len(children) > 0
         and bool((children[internal] > nodes).all())
         and bool((children[internal] < len(children)).all())
@@ -160,12 +174,12 @@ def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, 
 
 
 def is_indptr(indptr: NDArray[np.integer], count: int, total: int) -> bool:
-    """Tell whether ``indptr`` cuts ``total`` entries into ``count`` consecutive lists."""
+    """Return True if ``indptr`` divides ``total`` entries into ``count`` consecutive lists."""
     if len(indptr) != count + 1 or indptr[0] != 0 or indptr[-1] != total:
         return False
     return bool((indptr[1:] >= indptr[:-1]).all())
 
 
 def within(numbers: NDArray[np.integer], stop: int) -> bool:
-    """Tell whether all ``numbers`` lie in 0 … ``stop`` − 1."""
+    """Return True if all ``numbers`` lie in 0 … ``stop`` − 1."""
     return numbers.size == 0 or (int(numbers.min()) >= 0 and int(numbers.max()) < stop)

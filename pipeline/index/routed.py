@@ -1,8 +1,8 @@
-"""A routed segment on disk: a record and ``centroids.npy``, and beside them its cells, each a segment.
+"""A routed segment on disk: a record, ``centroids.npy``, and its cells, each of which is a segment.
 
-It is built in a folder of one name, so that a run that was killed is gone on with: whatever is in it under its own name
-is whole. Vectors come source by source and leave cell by cell: *spools*, some sources' vectors sorted by cell, lie
-between.
+It is built in a folder with a fixed name, so that a run continues after a kill: every file and folder in it with its
+final name is complete. Vectors arrive source by source and are needed cell by cell. *Spools* lie in between: each holds
+the vectors of some sources, sorted by cell.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ _SPOOLED = ("vectors", "source", "number", "starts")
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Which cells of a routed segment are near a query."""
+    """Selects the cells of a routed segment near a query."""
 
     centroids: NDArray[np.float32]
-    """(m, d)."""
+    """(m, d) centroid of each cell."""
     margins: tuple[float, ...]
-    """How far beyond the nearest a cell is still asked, by default and by a careful search."""
+    """Distances beyond the nearest centroid within which cells are read: for a normal and for a careful search."""
 
     @classmethod
     def open(cls, folder: Path, cells: int) -> Self:
-        """Read the centroids of a routed segment of so many cells, having compared their digest.
+        """Read the centroids of a routed segment with this number of cells, and compare their digest.
 
         Raises
         ------
         SegmentDamaged
-            A file is missing or is not what was written; the message names it.
+            A file is missing or altered. The message names it.
         CorpusMismatch
-            It was written by a newer version of this program.
+            Another version of this program wrote it.
         """
         record = read_record(folder)
         centroids = map_arrays(folder, record, ROUTED_ARRAY_TYPES)["centroids"]
@@ -61,18 +61,18 @@ class Routing:
 
 
 def partial_of(folder: Path) -> Path:
-    """Return the folder in which a routed segment is built."""
+    """Return the folder in which the routed segment ``folder`` is built."""
     return folder.with_name(folder.name + PARTIAL_SUFFIX)
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array that appears whole."""
+    """Write an array to a file, which appears whole."""
     with atomic_file(path) as file:
         write_npy(file, array)
 
 
 def read_array(path: Path) -> NDArray[Any]:
-    """Map an array that :func:`write_array` or a spool has written; :class:`CorpusDamaged` where that is no use."""
+    """Memory-map an array of a build. Raise :class:`CorpusDamaged` if it cannot be read."""
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -84,12 +84,18 @@ def write_spool(
     folder: Path, vectors: NDArray[np.float16], source: NDArray[np.int32], number: NDArray[np.int64],
     centroids: NDArray[np.float32], only: int | None = None,
 ) -> None:
-    """Write rows sorted by cell, of all cells or one only.
+    """Write rows, sorted by cell, into a new folder.
 
     Parameters
     ----------
+    folder
+        Folder of the spool.
     vectors, source, number
-        (n, d) and (n,): as :func:`pipeline.index.build_segment` takes them.
+        (n, d) and (n,), as for :func:`pipeline.index.build_segment`.
+    centroids
+        (m, d) centroid of each cell.
+    only
+        Write the rows of this cell only.
     """
     cells = cells_of(vectors, centroids)
     order = np.argsort(cells, kind="stable")
@@ -103,14 +109,14 @@ def write_spool(
 
 
 def rows_in_spool(spool: Path) -> NDArray[np.int64]:
-    """Return the number of rows of each cell in a spool."""
+    """Return the number of rows (m,) of each cell in a spool."""
     return np.diff(read_array(spool / "starts.npy"))
 
 
 def rows_of_cell(
     spools: Sequence[Path], cell: int
 ) -> tuple[NDArray[np.float16], NDArray[np.int32], NDArray[np.int64]]:
-    """Return vectors, sources and numbers of a cell, as they were given to :func:`write_spool`."""
+    """Return vectors (n, d), sources (n,) and window numbers (n,) of a cell from all spools."""
     found: list[list[NDArray[Any]]] = [[], [], []]
     for spool in spools:
         vectors, source, number, starts = (read_array(spool / f"{name}.npy") for name in _SPOOLED)
@@ -123,18 +129,24 @@ def rows_of_cell(
 def publish_routed(
     partial: Path, folder: Path, cells: Mapping[str, int], source_ids: Sequence[str], margins: Sequence[float]
 ) -> None:
-    """Give a routed segment that is all built its record and its name; what its building left is deleted.
+    """Write the record of a routed segment whose cells are built, delete temporary files, and publish it.
 
     Parameters
     ----------
+    partial, folder
+        Folder in which it was built, and its final folder.
     cells
-        Names of the cells, in order → rows; those of no rows have no folder.
+        Name of each cell, in order → number of rows. Cells without rows have no folder.
+    source_ids
+        Ids of the sources whose vectors it holds.
+    margins
+        See :attr:`Routing.margins`.
     """
-    if folder.exists():  # done before, by a task whose answer was lost
+    if folder.exists():  # a task whose answer was lost has published it
         return
     centroids = np.array(read_array(partial / "centroids.npy"))
     for path in sorted(partial.iterdir()):
-        if not is_own(path.name):  # somebody else's
+        if not is_own(path.name):  # a foreign file
             continue
         refuse_link(path)
         if path.name not in cells and path.is_dir():

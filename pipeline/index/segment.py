@@ -1,4 +1,4 @@
-"""An open segment: immutable vectors, the windows they belong to, and searches for the nearest of them."""
+"""An open segment: immutable vectors, the windows they belong to, and searches for the nearest ones."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from pipeline.index.graph import (
 )
 
 DEFAULT_BEAM = 96
-"""Nearest vectors that a walk along the graph keeps: it looks around from each of them."""
+"""Default number of nearest vectors that a walk along the graph keeps. It visits the neighbours of each."""
 CAREFUL_BEAM = 192
-"""For searches that would rather take twice as long than miss a neighbour in a hundred."""
-BEAM_A_ROW = 3
-"""… and at least so many for each row asked for."""
+"""Number of vectors for a careful search, which takes twice as long and misses fewer neighbours."""
+BEAM_PER_ROW = 3
+"""Smallest number of kept vectors per requested row."""
 MAX_BEAM = 1 << 12
-"""… and at most; for more, scanning is as fast."""
-SCANNED_MEANWHILE = 30
-"""Vectors that are scanned in the time in which the graph finds one neighbour more (100,000 × 128: 0.1 and 3 µs)."""
-_GATHERED = 1 << 13  # vectors copied at once to be scanned
+"""Largest number of kept vectors. Above it, scanning is as fast."""
+SCANNED_PER_NEIGHBOUR = 30
+"""Number of vectors scanned in the time in which the graph finds one more neighbour (100,000 × 128: 0.1 and 3 µs)."""
+_GATHERED_VECTORS = 1 << 13  # number of vectors copied at once for a scan
 
 
 _Found = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -38,27 +38,27 @@ _Found = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class Neighbors:
-    """The nearest rows of each query, best first; −1 and −inf where there are fewer than asked for."""
+    """The nearest rows of each query, best first. −1 and −inf fill up if there are fewer than requested."""
 
     row_source: NDArray[np.int32]
-    """(q, k) positions in the segment's ``source_ids``."""
+    """(q, k) indices into the segment's ``source_ids``."""
     row_number: NDArray[np.int64]
     """(q, k) window numbers."""
     score: NDArray[np.float32]
-    """(q, k) cosine, descending."""
+    """(q, k) cosines, descending."""
 
 
 class Segment:
-    """Vectors of some sources and, unless they are few, a graph over them. Threads may share it."""
+    """Vectors of some sources and, unless they are few, a graph of them. Threads may share it."""
 
     def __init__(
         self, folder: Path, record: dict[str, Any], arrays: dict[str, NDArray[Any]], source_ids: tuple[str, ...]
     ) -> None:
         self.folder = folder
         self.source_ids = source_ids
-        """Sources whose windows are here; ``row_source`` counts in this order."""
+        """Sources whose windows are in the segment. ``row_source`` refers to this order."""
         self.rows: int = record["rows"]
-        """Windows in the segment."""
+        """Number of windows in the segment."""
         self.dimension: int = record["dimension"]
         self._record = record
         self._vectors: NDArray[np.float32] = arrays["vectors"]
@@ -68,19 +68,21 @@ class Segment:
 
     @classmethod
     def open(cls, folder: Path, source_ids: tuple[str, ...] | None = None) -> Self:
-        """Map a segment's arrays into memory, having checked their sizes, types, shapes and rows.
+        """Memory-map the arrays of a segment, after checking their sizes, types, shapes and rows.
 
         Parameters
         ----------
+        folder
+            Folder of the segment.
         source_ids
-            Of a cell, which does not name its sources itself: those of its routed segment.
+            For a cell: the sources of its routed segment, as a cell does not store them.
 
         Raises
         ------
         SegmentDamaged
-            A file is missing or is not what was written; the message names it.
+            A file is missing or altered. The message names it.
         CorpusMismatch
-            It was written by a newer version of this program.
+            Another version of this program wrote it.
         """
         record = read_record(folder)
         arrays = map_arrays(folder, record, ARRAY_TYPES)
@@ -102,31 +104,26 @@ class Segment:
 
     @property
     def has_graph(self) -> bool:
-        """False where the vectors are so few that they are always scanned."""
+        """True if the segment has a graph; False if it is small and always scanned."""
         return self._record["graph"] is not None
 
     @property
     def row_source(self) -> NDArray[np.int32]:
-        """(rows,) whose window each row is: positions in ``source_ids``."""
+        """(rows,) source of each row: indices into ``source_ids``."""
         return self._row_source
 
     @property
     def row_number(self) -> NDArray[np.int64]:
-        """(rows,) window numbers."""
+        """(rows,) window number of each row."""
         return self._row_number
 
-    @property
-    def distinct_vectors(self) -> int:
-        """Vectors that are left when equal ones count once."""
-        return len(self._vectors)
-
     def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the unit vectors (n, d) of rows, in any order."""
-        of_one_type = rows.astype(self._posting_indptr.dtype)  # else all the other array is made of this one's
+        """Return the unit vectors (n, d) of some rows, given in any order."""
+        of_one_type = rows.astype(self._posting_indptr.dtype)  # else numpy would convert the larger array
         return self._vectors[np.searchsorted(self._posting_indptr, of_one_type, side="right") - 1]
 
     def verify(self) -> None:
-        """Read all files and compare their digests, else raise :class:`SegmentDamaged` naming the file."""
+        """Compare every file with its digest. Raise :class:`SegmentDamaged`, which names the file, if one differs."""
         verify_arrays(self.folder, self._record)
 
     def search(
@@ -140,37 +137,38 @@ class Segment:
     ) -> Neighbors:
         """Find the ``k`` rows nearest to each query by cosine.
 
-        Scores are computed from the stored vectors: by the graph or by a scan, a row has the same score, and
-        a query gets the same answer in any company. The first search by the graph loads numba, which takes a
-        moment; a scan never does.
+        Scores are computed from the stored vectors: a row has the same score by graph and by scan, and a query gets the
+        same answer in any batch. The first search by graph loads numba, which takes a moment. A scan does not.
 
         Parameters
         ----------
         queries
-            (q, d), any length but zero.
+            (q, d) of any length except zero.
         k
-            Rows a query. Equal scores: in the order of the stored vectors, rows of one by source and number.
+            Number of rows per query. Rows with equal scores are in the order of the stored vectors; rows of the same
+            vector are in the order of source and window number.
         exact
             Scan every vector.
         beam
-            Effort of the graph search, such as ``CAREFUL_BEAM``; default: ``DEFAULT_BEAM``, and ``BEAM_A_ROW`` a row.
+            Number of nearest vectors that the graph search keeps, such as ``CAREFUL_BEAM``. Default: ``DEFAULT_BEAM``,
+            or ``BEAM_PER_ROW`` per row if that is more.
         among
-            (rows,) True for the rows that may be found; by default all. Where they are few, they are scanned.
+            (rows,) True for the rows that may be found. Default: all. If they are few, they are scanned.
 
         Raises
         ------
         QueryError
-            A query is zero, not finite or of another dimension, or ``k`` is below 1; nothing was searched.
+            A query is zero, not finite or of another dimension, or ``k`` is below 1. Nothing was searched.
         SegmentDamaged
-            The graph's arrays are not what was written.
+            The arrays of the graph are altered.
         """
         checked = checked_queries(queries, k, self.dimension)
         wanted = None if among is None else self._vertices_of(among)
-        if exact or not self.has_graph or BEAM_A_ROW * k > MAX_BEAM:
+        if exact or not self.has_graph or BEAM_PER_ROW * k > MAX_BEAM:
             found = self._scan(checked, k, wanted)
         elif wanted is None:
             vertices, scores = self._walk(checked, k, beam)
-            if self.rows == len(self._vectors) and vertices.shape[1] == k:  # a row each: what follows, at once
+            if self.rows == len(self._vectors) and vertices.shape[1] == k:  # each vertex has one row: no expansion
                 return Neighbors(self._row_source[vertices], self._row_number[vertices], scores)
             found = list(zip(vertices, scores, strict=True))
         else:
@@ -188,22 +186,23 @@ class Segment:
         return answer
 
     def _scan(self, queries: NDArray[np.float32], k: int, wanted: NDArray[np.int64] | None = None) -> list[_Found]:
-        """Return at most ``k`` nearest vertices of each query, of all or of those wanted, best first, with scores."""
+        """Return at most ``k`` nearest vertices of each query, best first, and scores; only of ``wanted`` if given."""
         if wanted is None:
             vertices, scores = exact_neighbors(self._vectors, queries, min(k, len(self._vectors)), unit_length=True)
         elif not len(wanted):
             return [(wanted, np.empty(0, np.float32))] * len(queries)
         else:
-            blocks = (self._vectors[wanted[i : i + _GATHERED]] for i in range(0, len(wanted), _GATHERED))
+            blocks = (self._vectors[wanted[i : i + _GATHERED_VECTORS]]
+                      for i in range(0, len(wanted), _GATHERED_VECTORS))
             places, scores = exact_neighbors(blocks, queries, min(k, len(wanted)), unit_length=True)
             vertices = wanted[places]
         return list(zip(vertices, scores, strict=True))
 
     def _walk_among(self, query: NDArray[np.float32], k: int, beam: int | None, wanted: NDArray[np.int64]) -> _Found:
-        """Return what :meth:`_scan` does, for one query: by the graph, asked for more until ``k`` are wanted ones."""
+        """Return what :meth:`_scan` returns for one query, by graph: ask for more until ``k`` are wanted ones."""
         k = min(k, len(wanted))
         reach = k * len(self._vectors) // max(1, len(wanted))
-        while reach * SCANNED_MEANWHILE < len(wanted) and BEAM_A_ROW * reach <= MAX_BEAM:
+        while reach * SCANNED_PER_NEIGHBOUR < len(wanted) and BEAM_PER_ROW * reach <= MAX_BEAM:
             vertices, scores = (found[0] for found in self._walk(query[None], reach, beam))
             place = np.minimum(np.searchsorted(wanted, vertices), len(wanted) - 1)
             kept = np.flatnonzero(wanted[place] == vertices)
@@ -215,9 +214,9 @@ class Segment:
     def _walk(
         self, queries: NDArray[np.float32], k: int, beam: int | None
     ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
-        """Return ``k`` vertices (q, k) near each query, of all, best first, and their scores."""
+        """Return the ``k`` vertices (q, k) nearest to each query, best first, and their scores."""
         k = min(k, len(self._vectors))
-        beam = max(DEFAULT_BEAM, BEAM_A_ROW * k) if beam is None else max(beam, k)
+        beam = max(DEFAULT_BEAM, BEAM_PER_ROW * k) if beam is None else max(beam, k)
         vertices, scores, short = self._graph.nearest(queries, k, min(beam, len(self._vectors)))
         if short:
             for i in np.flatnonzero(vertices[:, -1] < 0):
@@ -226,19 +225,19 @@ class Segment:
 
     @cached_property
     def _graph(self) -> GraphSearch:
-        """Open the graph; two threads may open the same: both are good."""
+        """Open the graph. Two threads may both open it, which does no harm."""
         arrays = map_arrays(self.folder, self._record, GRAPH_ARRAY_TYPES)
         check_graph(arrays, len(self._vectors), self.dimension, self.folder)
         return GraphSearch(self._vectors, arrays)
 
     def _vertices_of(self, among: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return the vertices that have a row among some, ascending."""
-        return np.flatnonzero(np.logical_or.reduceat(among, self._posting_indptr[:-1]))  # each has a row
+        """Return the vertices that have at least one row in ``among``, ascending."""
+        return np.flatnonzero(np.logical_or.reduceat(among, self._posting_indptr[:-1]))  # every vertex has a row
 
     def _rows_of(
         self, vertices: NDArray[np.int64], k: int, among: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the first ``k`` rows posted under ``vertices``, and under which of them each stands."""
+        """Return the first ``k`` rows of ``vertices``, and the index of each row's vertex among them."""
         starts = self._posting_indptr[vertices].astype(np.int64)
         lengths = self._posting_indptr[vertices + 1] - starts
         if among is None:

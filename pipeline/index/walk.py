@@ -1,49 +1,46 @@
-"""The walk along a segment's graph, compiled; the index loads numba here alone.
+"""The compiled walk along a segment's graph. In this package, only this module loads numba.
 
-From the vertices of one leaf of the tree, the walk looks at the neighbours of the nearest vertex it has not looked
-around from yet, and keeps the ``beam`` nearest it has seen: until it has looked around from all of these. Threads may
-walk at once, each with marks of its own; no lock is held, nor Python's.
+The walk starts with the vertices of one leaf of the tree. It keeps the ``beam`` nearest vertices that it has seen. In
+each step it visits the neighbours of the nearest kept vertex that it has not expanded yet, until all kept vertices are
+expanded. Several threads may walk at the same time, each with its own marks. Neither a lock nor Python's GIL is held.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir  # comes with numba
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from pipeline.support.compiled import njit
+from pipeline.support.simd import prefetch
 
 CLOSENESS = 1e-6
-"""Squared distances in float32 that differ by less than this, and a ten-thousandth, may be in the wrong order."""
+"""Squared distances in float32 that differ by less than this, plus a ten-thousandth, may be in the wrong order."""
 
 _fast = njit(cache=True, nogil=True, fastmath=True)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _fetch(_: Any, array: Any, __: Any) -> Any:
-    """Ask for the cache line of an element, of a one-dimensional array, that is needed soon."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        place = builder.gep(context.make_array(array)(context, builder, arguments[0]).data, [arguments[1]])
-        place = builder.bitcast(place, ir.IntType(8).as_pointer())
-        number = ir.IntType(32)
-        fetch = builder.module.declare_intrinsic(
-            "llvm.prefetch", [place.type], ir.FunctionType(ir.VoidType(), [place.type, number, number, number]))
-        builder.call(fetch, [place, number(0), number(3), number(1)])  # to read, to keep, data
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), code
-
-
 @njit(inline="always")  # type: ignore[untyped-decorator]
 def _row(numbers: NDArray[np.float32], row: int, dimension: int) -> NDArray[np.float32]:
-    """Return a row of a matrix laid out flat: loops over such a slice are vectorised, over indices they are not."""
+    """Return a row of a flat matrix. Loops over such a slice are vectorised; loops over computed indices are not."""
     first = int(row) * dimension
     return numbers[first : first + dimension]
+
+
+@njit(fastmath=True, inline="always")  # type: ignore[untyped-decorator]
+def _leaf(
+    query: NDArray[np.float32], planes: NDArray[np.float32], offsets: NDArray[np.float32],
+    children: NDArray[np.int32], plane_of: NDArray[np.int32],
+) -> int:
+    """Return the leaf of the tree in which a query lies."""
+    dimension = query.shape[0]
+    node = 0
+    while children[node, 0] > 0:
+        plane = _row(planes, plane_of[node], dimension)
+        margin = offsets[node]
+        for t in range(dimension):
+            margin += query[t] * plane[t]
+        node = children[node, 0] if margin > 0 else children[node, 1]
+    return node
 
 
 @_fast  # type: ignore[untyped-decorator]
@@ -53,26 +50,26 @@ def walk(
     children: NDArray[np.int32], plane_of: NDArray[np.int32], most_at_once: int, marks: NDArray[np.uint8],
     vertices: NDArray[np.int32], scores: NDArray[np.float32],
 ) -> int:
-    """Fill ``vertices`` and ``scores`` (q, k), best first, equal scores by vertex; −1 and −inf where there are fewer.
+    """Fill ``vertices`` and ``scores`` (q, k), best first; equal scores are in the order of vertices.
 
-    Returns the number of queries that found fewer.
+    −1 and −inf fill up if fewer vertices are found. Returns the number of queries for which that happened.
 
     Parameters
     ----------
     queries
-        (q, d) of unit length.
+        (q, d) of length 1.
     beam
-        Vertices kept, at least k.
+        Number of vertices kept, at least k.
     numbers
-        (n·d,) the vectors, of unit length, one after the other.
+        (n·d,) the vectors of length 1, one after another.
     graph_indptr, graph_indices
-        Neighbours of each vertex.
+        Neighbours of each vertex, in compressed rows.
     planes, offsets, children, plane_of
-        The tree, see :data:`pipeline.index.folder.GRAPH_ARRAY_TYPES`; for each node, which of the planes is its own.
+        The tree, see :data:`pipeline.index.folder.GRAPH_ARRAY_TYPES`, and the index of each node's plane.
     most_at_once
-        Most neighbours of a vertex and most vertices of a leaf.
+        Largest number of neighbours of a vertex and of vertices of a leaf.
     marks
-        (n + 1,) for one thread alone. A vertex is marked that bears the last entry, which grows with each query.
+        (n + 1,) for this thread only. A vertex is marked if its entry equals the last one, which grows with each query.
     """
     dimension = queries.shape[1]
     pool = np.empty(beam, np.uint64)
@@ -85,13 +82,7 @@ def walk(
             marks[:] = 0
         marks[-1] += 1
         mark = marks[-1]
-        node = 0
-        while children[node, 0] > 0:
-            plane = _row(planes, plane_of[node], dimension)
-            margin = offsets[node]
-            for t in range(dimension):
-                margin += query[t] * plane[t]
-            node = children[node, 0] if margin > 0 else children[node, 1]
+        node = _leaf(query, planes, offsets, children, plane_of)
         count = 0
         for vertex in range(-children[node, 0], -children[node, 1]):
             marks[vertex] = mark
@@ -100,7 +91,7 @@ def walk(
         size, _ = _admit(query, numbers, pending, count, distances, pool, 0)
         at = 0
         while at < size:
-            if pool[at] & np.uint64(1):  # looked around from
+            if pool[at] & np.uint64(1):  # expanded already
                 at += 1
                 continue
             vertex = int((pool[at] & np.uint64(0xFFFFFFFF)) >> np.uint64(1))
@@ -112,7 +103,7 @@ def walk(
                     marks[neighbour] = mark
                     first = int(neighbour) * dimension
                     for line in range(first, first + dimension, 16):
-                        _fetch(numbers, line)
+                        prefetch(numbers, line)
                     pending[count] = neighbour
                     count += 1
             size, changed = _admit(query, numbers, pending, count, distances, pool, size)
@@ -127,15 +118,15 @@ def _admit(
     query: NDArray[np.float32], numbers: NDArray[np.float32], pending: NDArray[np.int64], count: int,
     distances: NDArray[np.float32], pool: NDArray[np.uint64], size: int,
 ) -> tuple[int, int]:
-    """Let vertices into the pool, which is sorted; return its new size, and the first place that changed.
+    """Add vertices to the sorted pool. Return its new size and the first position that changed.
 
-    An entry is, from the highest bit on, the squared distance as float32, which sorts as it is, the vertex, and one bit
-    that is set once the walk has looked around from it.
+    An entry holds, from the highest bit: the squared distance as float32, whose bits sort like the number; the vertex;
+    and one bit that is set once the walk has expanded the vertex.
     """
     dimension = query.shape[0]
     bits = distances.view(np.uint32)
     changed = len(pool)
-    pending[count : count + 3] = pending[max(0, count - 1)]  # four at a time
+    pending[count : count + 3] = pending[max(0, count - 1)]  # padding, as four are processed at a time
     for start in range(0, count, 4):
         a, b = _row(numbers, pending[start], dimension), _row(numbers, pending[start + 1], dimension)
         c, d = _row(numbers, pending[start + 2], dimension), _row(numbers, pending[start + 3], dimension)
@@ -173,7 +164,7 @@ def _score(
     query: NDArray[np.float32], numbers: NDArray[np.float32], pool: NDArray[np.uint64], size: int,
     distances: NDArray[np.float32], vertices: NDArray[np.int32], scores: NDArray[np.float32],
 ) -> None:
-    """Fill in the best of the pool by :func:`pipeline.index.exact.cosine`: the same sums in the same order."""
+    """Fill in the best vertices of the pool by :func:`pipeline.index.exact.cosine`: the same sums in the same order."""
     vertices[:] = -1
     scores[:] = -np.inf
     wanted = min(len(vertices), size)

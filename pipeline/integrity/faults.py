@@ -9,7 +9,7 @@ from pipeline.catalogue import SourceEntry
 from pipeline.config import CONFIG_FILE, Config, fingerprint
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
-from pipeline.store.digests import SEAL, Fault, Seal
+from pipeline.store.digests import DIGESTS_FILE, Digests, Fault
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import identity_bytes, read_identity
 from pipeline.store.layout import IDENTITY, PROJECTION_COPY, projection_file, source_folder, vector_folder
@@ -26,8 +26,7 @@ def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
     except (CorpusDamaged, CorpusMismatch) as error:
         yield path, f"cannot be read ({error})"
         return
-    written = {identity_bytes(identity, format_number) for format_number in (1, 2)}
-    if path.read_bytes() not in written or (fingerprints and fingerprint(identity) not in fingerprints):
+    if path.read_bytes() != identity_bytes(identity) or (fingerprints and fingerprint(identity) not in fingerprints):
         yield path, "is not what the windows were made with"
         return
     try:
@@ -87,7 +86,7 @@ def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec:
 def projection_faults(root: Path, name: str) -> Iterator[Fault]:
     """Compare the projection of an encoder, and its copy, with their digests."""
     path = projection_file(root, name)
-    others = (path.with_name(PROJECTION_COPY), path.with_name(SEAL))
+    others = (path.with_name(PROJECTION_COPY), path.with_name(DIGESTS_FILE))
     if path.is_file() and not any(other.exists() for other in others):
         return  # written before projections had copies: the spec of the vectors has its digest
     yield from _group_faults(path.parent)
@@ -98,8 +97,8 @@ def _group_faults(folder: Path) -> Iterator[Fault]:
         yield folder, "is missing"
         return
     try:
-        seal = Seal.read(folder)
+        digests = Digests.read(folder)
     except CorpusDamaged as error:
-        yield folder / SEAL, str(error).removeprefix(f"{folder}: {SEAL} ").rsplit("; ", 1)[0]
+        yield folder / DIGESTS_FILE, str(error).removeprefix(f"{folder}: {DIGESTS_FILE} ").rsplit("; ", 1)[0]
         return
-    yield from seal.faults()
+    yield from digests.faults()

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig, fingerprint
 from pipeline.errors import ConfigError, CorpusDamaged
-from pipeline.store.digests import Seal
+from pipeline.store.digests import Digests
 from pipeline.store.foreign_files import discard, own_folders
 from pipeline.store.identity import identity_bytes, read_identity, write_identity
 from pipeline.store.layout import (
@@ -148,16 +148,16 @@ def mend_projection(root: Path, name: str) -> None:
     staged.mkdir()
     (staged / path.name).write_bytes(content)
     (staged / copy.name).write_bytes(content)
-    Seal.of(staged).write()
+    Digests.of(staged).write()
     with set_aside(root, path.parent):
         publish_folder(staged, path.parent)
 
 
 def _is_good(path: Path) -> bool:
-    """Return True if a projection fits its digest; without digests, if it equals its copy."""
+    """Return True if a projection matches its digests; without digests, if it equals its copy."""
     other = path.with_name(PROJECTION_COPY)
     try:
-        damaged = {fault[0] for fault in Seal.read(path.parent).faults()}
+        damaged = {fault[0] for fault in Digests.read(path.parent).faults()}
     except CorpusDamaged:
         return other.is_file() and path.is_file() and path != other and path.read_bytes() == other.read_bytes()
     return path.is_file() and path not in damaged

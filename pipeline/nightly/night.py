@@ -46,9 +46,8 @@ from pipeline.run import (
     showing,
     with_serial,
 )
-from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import CorpusStore
-from pipeline.store.lease import Lease
+from pipeline.search import OpenCorpus
+from pipeline.store import CorpusStore, Lease
 
 MIN_AGE_S = 600.0
 """A file that has changed less than this many seconds ago may still be written."""

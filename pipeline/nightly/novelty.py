@@ -25,11 +25,7 @@ from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.nightly.artefacts import ARTEFACTS, broadband, by_place
 from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
-from pipeline.search import Corpus
-from pipeline.search.encoder import encoder_key
-from pipeline.search.nearest import best_scores, is_approximate
-from pipeline.search.selection import Selection
-from pipeline.search.snapshot import OpenCorpus
+from pipeline.search import Corpus, OpenCorpus, Selection, best_scores, encoder_key, is_approximate
 
 JUDGED_AT_ONCE = 1024
 """Number of windows whose best scores are looked for at once."""

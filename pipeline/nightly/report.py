@@ -15,7 +15,7 @@ from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
-from pipeline.store.layout import mending
+from pipeline.store import mending
 from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 

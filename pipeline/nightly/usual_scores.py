@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.search.nearest import best_scores
-from pipeline.search.selection import Selection
-from pipeline.search.snapshot import OpenCorpus
+from pipeline.search import OpenCorpus, Selection, best_scores
 
 SAMPLE_WINDOWS = 2000
 """Number of earlier windows in the sample."""

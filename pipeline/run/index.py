@@ -27,8 +27,7 @@ from pipeline.run.failures import disk_errors, is_unwritable, unwritable
 from pipeline.run.preconditions import writing
 from pipeline.run.routed import build_routed
 from pipeline.run.segment_plan import is_worn, plan_segments
-from pipeline.store import CorpusStore
-from pipeline.store.layout import mending
+from pipeline.store import CorpusStore, mending
 
 
 def index(

@@ -12,8 +12,7 @@ from pipeline.config import require_no_run
 from pipeline.errors import QueryError
 from pipeline.run.failures import disk_errors
 from pipeline.run.preconditions import put_in_order
-from pipeline.store import CorpusStore
-from pipeline.store.layout import pasted
+from pipeline.store import CorpusStore, pasted
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.catalogue import SegmentEntry, cell_id
-from pipeline.index.cells import margins_of
-from pipeline.index.folder import read_record
-from pipeline.index.routed import partial_of, publish_routed, read_array
+from pipeline.index import margins_of, partial_of, publish_routed, read_array, read_record
 from pipeline.store import CorpusStore, segment_folder
 from pipeline.support.safe_files import remove_tree
-from pipeline.tasks.index import build_cell, spool, spool_of, train
+from pipeline.tasks import build_cell, spool, spool_of, train
 
 RunAll = Callable[[Sequence[tuple[Any, ...]]], list[Any]]
 """Runs tasks, each given as (task, argument, …). Returns their results in order, or raises what a task raises."""

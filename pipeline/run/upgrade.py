@@ -16,10 +16,15 @@ from typing import Any
 from pipeline.config import CONFIG_FILE, Config
 from pipeline.errors import ConfigError
 from pipeline.run.failures import disk_errors
-from pipeline.store import CorpusStore
-from pipeline.store.generations import is_in_current_format
-from pipeline.store.identity import is_identity_in_current_format, write_identity
-from pipeline.store.layout import CURRENT, IDENTITY, pasted
+from pipeline.store import (
+    CURRENT,
+    IDENTITY,
+    CorpusStore,
+    is_identity_in_current_format,
+    is_in_current_format,
+    pasted,
+    write_identity,
+)
 from pipeline.support.durable import write_atomic
 
 _RUN = "run"

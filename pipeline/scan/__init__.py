@@ -1,7 +1,7 @@
-"""From filterbank data to kept windows: where reader, grid, flattening, gate and cutouts meet."""
+"""From filterbank data to kept windows: brings together reader, window grid, flattening, gate and cutouts."""
 
 from pipeline.scan.coarse_channels import cut_windows, scan, scan_channel
-from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, Scanned, nothing
+from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, ScanResult, empty_result
 from pipeline.scan.layout import tiling_of
 from pipeline.scan.reading import read_groups
 
@@ -10,9 +10,9 @@ __all__ = [
     "EXPOSURE_TYPES",
     "WINDOW_TYPES",
     "Columns",
-    "Scanned",
+    "ScanResult",
     "cut_windows",
-    "nothing",
+    "empty_result",
     "read_groups",
     "scan",
     "scan_channel",

@@ -1,4 +1,4 @@
-"""From filterbank data to kept windows, one coarse channel and time block at a time."""
+"""Scans filterbank data for windows to keep, one coarse channel and one time block at a time."""
 
 from __future__ import annotations
 
@@ -10,37 +10,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.filterbank import Ascending, Filterbank, Room
+from pipeline.filterbank import Ascending, Buffer, Filterbank
 from pipeline.flatten.coarse_channel import flatten_stretches
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.flatten.noise import nominal_noise_spectra
-from pipeline.flatten.time_mean import STRIP
-from pipeline.gate import may_pass, measure
+from pipeline.flatten.time_mean import STRIP_CHANNELS
+from pipeline.gate import Statistics, may_pass, measure
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
-from pipeline.scan.columns import Columns, Scanned
+from pipeline.scan.columns import Columns, ScanResult
 from pipeline.scan.reading import block_runs, fetch_ahead, read_groups
 
-STRETCH = 16 * STRIP
-"""Channels that are decoded and looked at together: few enough to stay in a core's caches."""
+STRETCH_CHANNELS = 16 * STRIP_CHANNELS
+"""Channels that are decoded and scanned together. They must fit into the caches of a processor core."""
 
 
-def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[Scanned]:
-    """Scan whole coarse channels, all time blocks, in order of (coarse channel, time block).
+def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[ScanResult]:
+    """Scan whole coarse channels in all time blocks.
 
-    The order does not depend on how a source's coarse channels are shared out among tasks. Memory is bounded by two
-    reads, and what is kept of them: while one is scanned, the next is fetched in a thread.
+    Memory is bounded by two reads and the windows that are kept of them: while one read is scanned, the next one is
+    fetched in a thread.
+
+    Parameters
+    ----------
+    filterbank : Filterbank
+        The open file.
+    tiling : Tiling
+        Where its windows are.
+    coarse : range
+        Coarse channels to scan.
+    config : ScanConfig
+        Settings of the gate.
+
+    Yields
+    ------
+    ScanResult
+        One for each coarse channel and time block, in that order. The order does not depend on how the coarse channels
+        of a source are divided among tasks.
     """
     wanted = [(group, run) for group in read_groups(tiling, coarse) for run in block_runs(filterbank, tiling, group)]
-    blocks: list[list[Scanned]] = []
+    blocks: list[list[ScanResult]] = []
     spare: list[NDArray[np.float32]] = []
     for (group, run), (fetched, read_s) in zip(wanted, fetch_ahead(filterbank, tiling, wanted), strict=True):
         each_s = read_s / (len(group) * len(run))
         blocks += [[scan_channel(fetched, tiling, i, block, config, spare, each_s) for i in group] for block in run]
         if run.stop == tiling.n_blocks:
-            for of_one_channel in zip(*blocks, strict=True):
-                yield from of_one_channel
+            for results_of_channel in zip(*blocks, strict=True):
+                yield from results_of_channel
             blocks = []
 
 
@@ -52,91 +69,140 @@ def scan_channel(
     config: ScanConfig,
     spare: list[NDArray[np.float32]],
     read_s: float = 0.0,
-) -> Scanned:
-    """Scan coarse channel ``i`` in time ``block``.
+) -> ScanResult:
+    """Scan coarse channel ``i`` in one time block.
 
     Parameters
     ----------
     samples : Ascending
-        Where power is read from, as often as it is wanted.
+        Reads the power. Some channels are read twice.
     spare : list of arrays
-        Memory to decode into, handed on from call to call.
+        Memory to decode into, reused from call to call.
     read_s : float
-        Seconds it took to fetch them.
+        Seconds already spent on fetching the samples.
     """
     began = time.perf_counter()
-    positions = np.arange(tiling.positions(i).start, tiling.positions(i).stop, dtype=np.int64)
-    starts = positions * tiling.grid.step
-    looked, pieces = [], []
-    reading = _Timed(samples)
-    beyond = 0 if tiling.grid.step == tiling.grid.channels and STRETCH % tiling.grid.step == 0 else tiling.grid.channels
-    for first, stop, flat in _flattened(reading, tiling, i, block, beyond, spare):
+    reader = _TimedReader(samples)
+    windows, chosen = _candidates(reader, tiling, i, block, config, spare)
+    channels = tiling.grid.channels
+    at = np.arange(windows.stored.shape[1] // channels) * channels
+    stats = measure(windows, at, tiling.grid, config.false_alarm)
+    kept = np.flatnonzero(stats.searchable if config.keep_all else stats.keep)
+    n_masked = int((~stats.searchable).sum())  # windows that are no candidates have no masked pixel
+    numbers = tiling.number(block, i, 0) + tiling.positions(i).start + chosen[kept]
+    columns = _window_columns(windows, at[kept], channels, numbers, stats, kept)
+    exposure = _exposure(tiling, i, block, len(kept), n_masked, windows)
+    timing = Timing(read_s=read_s + reader.took_s, scan_s=time.perf_counter() - began - reader.took_s)
+    low, high = tiling.coarse_span(i)
+    return ScanResult(columns, exposure, timing, bytes_decoded=4 * tiling.grid.integrations * (high - low))
+
+
+def _candidates(
+    reader: _TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]]
+) -> tuple[FlattenedChannel, NDArray[np.int64]]:
+    """Flatten a coarse channel and copy the windows that may pass the gate.
+
+    Returns
+    -------
+    FlattenedChannel
+        The candidates, ascending and side by side.
+    (candidates,) int64
+        Index of each candidate among the searched windows of the coarse channel.
+    """
+    grid = tiling.grid
+    starts = _window_starts(tiling, i)
+    fit_into_stretches = grid.step == grid.channels and STRETCH_CHANNELS % grid.step == 0
+    chosen, pieces = [], []
+    for first, stop, flat in _flatten(reader, tiling, i, block, 0 if fit_into_stretches else grid.channels, spare):
         here = np.flatnonzero((starts >= first) & (starts < stop))
         if not config.keep_all:
-            here = here[may_pass(flat, starts[here] - first, tiling.grid, config.false_alarm)]
-        looked.append(here)
-        pieces.append(flat.taken(starts[here] - first, tiling.grid.channels))
-    windows = Flat.joined(pieces)  # those that may pass, side by side
-    at = np.arange(windows.stored.shape[1] // tiling.grid.channels) * tiling.grid.channels
-    stats = measure(windows, at, tiling.grid, config.false_alarm)
-    stats_kept = np.flatnonzero(stats.searchable if config.keep_all else stats.keep)
-    kept = np.concatenate(looked)[stats_kept]
-    masked = int((~stats.searchable).sum())  # others have no masked pixel
-    spread = windows.noise_spectra**-0.5
-    columns: Columns = {
-        "number": tiling.number(block, i, 0) + positions[kept],
-        "cutout": cut(windows, at[stats_kept], tiling.grid.channels),
-        "snr": stats.snr[stats_kept],
-        "best_width": stats.best_width[stats_kept],
-        "best_duration": stats.best_duration[stats_kept],
-        "excess": stats.excess[stats_kept],
-        "masked": stats.masked[stats_kept],
-        "level": windows.baseline[at[stats_kept] + tiling.grid.channels // 2],
-        "spread": np.full(len(kept), spread, np.float32),
+            here = here[may_pass(flat, starts[here] - first, grid, config.false_alarm)]
+        chosen.append(here)
+        pieces.append(flat.take_windows(starts[here] - first, grid.channels))
+    return FlattenedChannel.concatenate(pieces), np.concatenate(chosen)
+
+
+def _window_starts(tiling: Tiling, i: int) -> NDArray[np.int64]:
+    """Return the first channel of each searched window, counted in coarse channel ``i``."""
+    positions = tiling.positions(i)
+    return np.arange(positions.start, positions.stop, dtype=np.int64) * tiling.grid.step
+
+
+def _window_columns(
+    windows: FlattenedChannel, at: NDArray[np.int64], channels: int, numbers: NDArray[np.int64], stats: Statistics,
+    kept: NDArray[np.int64],
+) -> Columns:
+    """Return the columns of the kept windows (:data:`pipeline.scan.columns.WINDOW_TYPES`).
+
+    Parameters
+    ----------
+    at : (n,) int64
+        First channel of each kept window in ``windows``.
+    numbers : (n,) int64
+        Window numbers.
+    stats : Statistics
+        Statistics of all candidates; ``kept`` (n,) are the indices of the kept windows.
+    """
+    return {
+        "number": numbers,
+        "cutout": make_cutouts(windows, at, channels),
+        "snr": stats.snr[kept],
+        "best_width": stats.best_width[kept],
+        "best_duration": stats.best_duration[kept],
+        "excess": stats.excess[kept],
+        "masked": stats.masked[kept],
+        "level": windows.baseline[at + channels // 2],
+        "spread": np.full(len(kept), windows.noise_spectra**-0.5, np.float32),
     }
-    first, last = tiling.coarse_span(i)[0] + starts[0], tiling.coarse_span(i)[0] + starts[-1] + tiling.grid.channels
-    exposure: Columns = {
+
+
+def _exposure(tiling: Tiling, i: int, block: int, n_kept: int, n_masked: int, windows: FlattenedChannel) -> Columns:
+    """Return one row about what was searched (:data:`pipeline.scan.columns.EXPOSURE_TYPES`)."""
+    starts, low = _window_starts(tiling, i), tiling.coarse_span(i)[0]
+    first, last = low + starts[0], low + starts[-1] + tiling.grid.channels
+    return {
         "coarse_channel": np.array([i], np.int32),
         "time_block": np.array([block], np.int32),
         "f_start_mhz": np.array([tiling.header.channel_edge_mhz(float(first))]),
         "f_stop_mhz": np.array([tiling.header.channel_edge_mhz(float(last))]),
-        "windows_searched": np.array([len(starts) - masked], np.int32),
-        "windows_kept": np.array([len(kept)], np.int32),
-        "windows_masked": np.array([masked], np.int32),
+        "windows_searched": np.array([len(starts) - n_masked], np.int32),
+        "windows_kept": np.array([n_kept], np.int32),
+        "windows_masked": np.array([n_masked], np.int32),
         "noise_spectra": np.array([windows.noise_spectra], np.float32),
         "noise_is_measured": np.array([windows.noise_is_measured], np.bool_),
         "row_gain": windows.row_gain[None, :],
     }
-    timing = Timing(read_s=read_s + reading.took_s, scan_s=time.perf_counter() - began - reading.took_s)
-    decoded = 4 * tiling.grid.integrations * (tiling.coarse_span(i)[1] - tiling.coarse_span(i)[0])
-    return Scanned(columns, exposure, timing, decoded)
 
 
-class _Timed:
-    """Counts the seconds that reading takes."""
+class _TimedReader:
+    """Reads samples and adds up the seconds that this takes."""
 
     def __init__(self, samples: Ascending) -> None:
         self._samples = samples
         self.took_s = 0.0
 
     def read(self, *arguments: Any) -> NDArray[np.float32]:
+        """Read as :meth:`pipeline.filterbank.Ascending.read` does."""
         began = time.perf_counter()
         power = self._samples.read(*arguments)
         self.took_s += time.perf_counter() - began
         return power
 
 
-def _flattened(
-    samples: Ascending | _Timed, tiling: Tiling, i: int, block: int, beyond: int, spare: list[NDArray[np.float32]]
-) -> Iterator[tuple[int, int, Flat]]:
-    """Flatten coarse channel ``i`` in time ``block`` (:func:`pipeline.flatten.coarse_channel.flatten_stretches`)."""
+def _flatten(
+    samples: Ascending | _TimedReader, tiling: Tiling, i: int, block: int, beyond: int, spare: list[NDArray[np.float32]]
+) -> Iterator[tuple[int, int, FlattenedChannel]]:
+    """Yield flattened stretches of coarse channel ``i`` in time ``block``.
+
+    Parameters and results are those of :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
+    """
     low, high = tiling.coarse_span(i)
     first, last = block * tiling.grid.integrations, (block + 1) * tiling.grid.integrations
     is_coarse = tiling.coarse.has_dc_spike
     return flatten_stretches(
         lambda start, stop, memory: samples.read(first, last, low + start, low + stop, memory),
         (last - first, high - low),
-        stretch=STRETCH,
+        stretch=STRETCH_CHANNELS,
         beyond=beyond,
         spare=spare,
         nominal=nominal_noise_spectra(tiling.header),
@@ -145,34 +211,62 @@ def _flattened(
     )
 
 
-def cut(flat: Flat, starts: NDArray[np.int64], channels: int) -> NDArray[np.uint8]:
-    """Cut windows out of a flattened coarse channel as (n, integrations, channels) uint8 cutouts."""
-    return quantise(flat.windows(starts, channels), flat.noise_spectra**-0.5)
-
-
-def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
-    """Cut any windows of a file, on the grid or off it, kept or not.
+def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: int) -> NDArray[np.uint8]:
+    """Turn windows of a flattened coarse channel into cutouts.
 
     Parameters
     ----------
-    places : sequence of (time block, first ascending channel)
-        Each window must lie within one coarse channel.
+    flat : FlattenedChannel
+    starts : (n,) int64
+        First channel of each window in ``flat``.
+    channels : int
+        Channels in a window.
 
     Returns
     -------
     (n, integrations, channels) uint8
+        Codes (:mod:`pipeline.grid.cutouts`).
+
+    Raises
+    ------
+    IndexError
+        A window is not completely inside.
+    """
+    return quantise(flat.windows(starts, channels), flat.noise_spectra**-0.5)
+
+
+def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
+    """Make cutouts of any windows of a file, on the grid or off it, kept or not.
+
+    Parameters
+    ----------
+    filterbank : Filterbank
+        The open file.
+    tiling : Tiling
+        Its coarse channels and the shape of windows.
+    places : sequence of (int, int)
+        Time block and first ascending channel of each window. A window must be within one coarse channel.
+
+    Returns
+    -------
+    (n, integrations, channels) uint8
+
+    Raises
+    ------
+    SourceError
+        The file cannot be read.
     """
     grid = tiling.grid
     out = np.zeros((len(places), grid.integrations, grid.channels), np.uint8)
-    by_piece: dict[tuple[int, int], list[int]] = {}
+    by_coarse_channel: dict[tuple[int, int], list[int]] = {}
     for k, (block, channel) in enumerate(places):
-        by_piece.setdefault((block, tiling.coarse_at(channel)), []).append(k)
-    room, spare = Room(), list[NDArray[np.float32]]()
-    for (block, i), members in by_piece.items():
+        by_coarse_channel.setdefault((block, tiling.coarse_at(channel)), []).append(k)
+    room, spare = Buffer(), list[NDArray[np.float32]]()
+    for (block, i), members in by_coarse_channel.items():
         low, high = tiling.coarse_span(i)
         fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
         where, starts = np.array(members), np.array([places[k][1] - low for k in members], np.int64)
-        for first, stop, flat in _flattened(fetched, tiling, i, block, grid.channels, spare):
+        for first, stop, flat in _flatten(fetched, tiling, i, block, grid.channels, spare):
             here = (starts >= first) & (starts < stop)
-            out[where[here]] = cut(flat, starts[here] - first, grid.channels)
+            out[where[here]] = make_cutouts(flat, starts[here] - first, grid.channels)
     return out

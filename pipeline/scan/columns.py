@@ -1,4 +1,4 @@
-"""Columns of a source group: what scanning writes, one row a kept window or one row a piece of searched band."""
+"""The columns of a source group: one row for each kept window, and one row for each piece of band that was searched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.model import Timing, WindowGrid
 
 Columns = Mapping[str, NDArray[np.generic]]
+"""Arrays of equal length, by column name."""
 
 COLUMNS = {
     "number": "window number",
@@ -33,36 +34,40 @@ COLUMNS = {
     "noise_is_measured": "true where the data contradicted the header's N",
     "row_gain": "gain of each spectrum relative to the median one; 0 for a dead one",
 }
-"""What the columns of a source group hold, in words."""
+"""Description of each column, which is stored with the source group."""
 
 WINDOW_TYPES: Mapping[str, type[np.generic]] = {
     "number": np.int64, "cutout": np.uint8, "snr": np.float32, "best_width": np.uint16, "best_duration": np.uint16,
     "excess": np.float32, "masked": np.uint32, "level": np.float32, "spread": np.float32,
 }
+"""Type of each column that has one row per kept window."""
 EXPOSURE_TYPES: Mapping[str, type[np.generic]] = {
     "coarse_channel": np.int32, "time_block": np.int32, "f_start_mhz": np.float64, "f_stop_mhz": np.float64,
     "windows_searched": np.int32, "windows_kept": np.int32, "windows_masked": np.int32, "noise_spectra": np.float32,
     "noise_is_measured": np.bool_, "row_gain": np.float32,
 }
+"""Type of each column that has one row per coarse channel and time block."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
-    """What one read of a source gave."""
+class ScanResult:
+    """The result of scanning one coarse channel in one time block."""
 
     windows: Columns
-    """One row a kept window: number, cutout, snr, best_width, best_duration, excess, masked, level, spread."""
+    """Columns with one row per kept window (:data:`WINDOW_TYPES`)."""
     exposure: Columns
-    """One row a coarse channel and time block: what was searched there, and how noisy it was."""
+    """Columns with one row: what was searched, and how noisy it was (:data:`EXPOSURE_TYPES`)."""
     timing: Timing
+    """Seconds spent on reading and scanning."""
     bytes_decoded: int
+    """Bytes of float32 power that were decoded."""
 
 
-def nothing(grid: WindowGrid) -> Scanned:
-    """Return what a band gives in which no window is to be searched: columns without rows."""
+def empty_result(grid: WindowGrid) -> ScanResult:
+    """Return the result for a band without windows to search: columns without rows."""
     shapes = {"cutout": (grid.integrations, grid.channels), "row_gain": (grid.integrations,)}
 
     def empty(types: Mapping[str, type[np.generic]]) -> Columns:
         return {name: np.zeros((0, *shapes.get(name, ())), dtype) for name, dtype in types.items()}
 
-    return Scanned(empty(WINDOW_TYPES), empty(EXPOSURE_TYPES), Timing(), 0)
+    return ScanResult(empty(WINDOW_TYPES), empty(EXPOSURE_TYPES), Timing(), 0)

@@ -1,4 +1,5 @@
-"""How a source is cut into windows: its coarse channels, found from the product, from DC spikes, or not at all."""
+"""Decides how a source is cut into windows. Coarse channels come from settings, the product or DC spikes, if from any.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +12,28 @@ from pipeline.grid.tiling import Tiling, coarse_layout, product_width
 from pipeline.scan.reading import READ_CHANNELS
 from pipeline.support.text import shown
 
-SPIKE_CHANNELS = 2**23
-"""Channels searched for DC spikes in a band whose coarse channels are unknown."""
-SPIKE_RATIO = 1.5
-"""Power of a DC spike over that of both neighbouring channels, in the mean over time."""
+MAX_SPIKE_CHANNELS = 2**23
+"""Maximum number of channels that are searched for DC spikes if the coarse channels of a band are unknown."""
+MIN_SPIKE_RATIO = 1.5
+"""Minimum ratio of a DC spike's power to that of each neighbouring channel, in the mean over time."""
 MAX_SPIKES = 64
-"""Most DC spikes that are looked at, the highest first."""
+"""Maximum number of DC spikes that are used. The strongest are taken."""
 
 
 def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
     """Decide how a source is cut into windows.
 
+    Parameters
+    ----------
+    filterbank : Filterbank
+        The open file. It is read only if its coarse channels have to be found from DC spikes.
+    config : ScanConfig
+        Window grid and searched band.
+
     Raises
     ------
     SourceError
-        TOO_FEW_SAMPLES, TOO_FEW_CHANNELS.
+        TOO_FEW_SAMPLES or TOO_FEW_CHANNELS: the file is smaller than a window. Or the file cannot be read.
     """
     header = filterbank.header
     require_spectra(header, config.integrations, path=filterbank.path)
@@ -35,8 +43,8 @@ def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
             header,
             window_channels=config.window,
             width=config.coarse_width,
-            dc_spikes=_spikes(filterbank) if unknown else (),
-            spikes_searched=min(header.nchans, SPIKE_CHANNELS),
+            dc_spikes=_find_spikes(filterbank) if unknown else (),
+            spikes_searched=min(header.nchans, MAX_SPIKE_CHANNELS),
             window_is_given=config.window_is_given,
         )
     except SourceError as error:
@@ -44,15 +52,15 @@ def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
     return Tiling(header, config.grid, layout, config.f_start_mhz, config.f_stop_mhz)
 
 
-def _spikes(filterbank: Filterbank) -> list[int]:
-    """Return channels that stand alone above their neighbours: DC bins, and steady interference."""
+def _find_spikes(filterbank: Filterbank) -> list[int]:
+    """Return channels that are stronger than both neighbours, strongest first: DC bins and steady interference."""
     header = filterbank.header
     found: list[tuple[float, int]] = []
-    for start in range(0, min(header.nchans, SPIKE_CHANNELS), READ_CHANNELS):
+    for start in range(0, min(header.nchans, MAX_SPIKE_CHANNELS), READ_CHANNELS):
         stop = min(start + READ_CHANNELS, header.nchans)
         power = filterbank.read(0, min(16, header.nsamples), start, stop)
-        with np.errstate(all="ignore"):  # power may be anything; what is not finite is no spike
+        with np.errstate(all="ignore"):  # power may have any value; if it is not finite, it is no spike
             spectrum = power.mean(axis=0)
             ratio = spectrum[1:-1] / np.maximum(spectrum[:-2], spectrum[2:])
-        found += [(float(ratio[i]), start + 1 + int(i)) for i in np.flatnonzero(ratio > SPIKE_RATIO)]
+        found += [(float(ratio[i]), start + 1 + int(i)) for i in np.flatnonzero(ratio > MIN_SPIKE_RATIO)]
     return [channel for _, channel in sorted(found, reverse=True)[:MAX_SPIKES]]

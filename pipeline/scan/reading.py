@@ -1,4 +1,4 @@
-"""Which channels and spectra a scan reads at once. The next piece is read in a thread while one is scanned."""
+"""Decides which channels and spectra a scan reads at once, and reads the next ones in a thread while it scans."""
 
 from __future__ import annotations
 
@@ -6,55 +6,81 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from pipeline.filterbank import Ascending, Filterbank, Room
+from pipeline.filterbank import Ascending, Buffer, Filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.support.prefetch import prefetch
 
 READ_CHANNELS = 2**20
-"""Coarse channels narrower than this are read several at once: storage chunks may be wider than they are."""
-READ_PIXELS = 2**24
-"""Most pixels (spectra × channels) of one read: 64 MB. One block of one coarse channel may be more."""
-_SPARE_ROOMS: deque[Room] = deque()
-"""Buffers of earlier scans of this process. Reusing them saves the system from zeroing new memory."""
+"""Maximum number of channels in one read, unless one coarse channel is wider. Narrow coarse channels are read together,
+because a storage chunk of the file may span several of them."""
+MAX_READ_PIXELS = 2**24
+"""Maximum number of pixels (spectra × channels) in one read: 64 MB of power. One time block of one coarse channel may
+be larger."""
+_SPARE_BUFFERS: deque[Buffer] = deque()
+"""Buffers of earlier scans in this process. Reusing them saves the system from zeroing new memory."""
 
 
-def _spare_room() -> Room:
-    """Take a buffer of an earlier scan, or make one. ``deque.pop`` is atomic, so threads never share a buffer."""
+def _take_buffer() -> Buffer:
+    """Return a buffer of an earlier scan, or a new one. ``deque.pop`` is atomic, so two threads never get the same one.
+    """
     try:
-        return _SPARE_ROOMS.pop()
+        return _SPARE_BUFFERS.pop()
     except IndexError:
-        return Room()
+        return Buffer()
 
 
 def fetch_ahead(
     filterbank: Filterbank, tiling: Tiling, wanted: Sequence[tuple[range, range]]
 ) -> Iterator[tuple[Ascending, float]]:
-    """Fetch coarse channels × time blocks in turn; give each, and the seconds it took, until the next is asked for."""
+    """Fetch groups of coarse channels and runs of time blocks. While one is used, the next is fetched in a thread.
+
+    Parameters
+    ----------
+    wanted : sequence of (range, range)
+        Coarse channels and time blocks of each read.
+
+    Yields
+    ------
+    Ascending
+        The samples. They are valid until the next item is asked for.
+    float
+        Seconds that fetching took.
+    """
     rows = tiling.grid.integrations
-    rooms = [_spare_room() for _ in range(2)]
+    buffers = [_take_buffer() for _ in range(2)]
 
     def fetch(number: int) -> tuple[Ascending, float]:
         began = time.perf_counter()
         group, run = wanted[number]
         start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
-        fetched = filterbank.fetch(run.start * rows, run.stop * rows, start, stop, rooms[number % 2])
+        fetched = filterbank.fetch(run.start * rows, run.stop * rows, start, stop, buffers[number % 2])
         return fetched, time.perf_counter() - began
 
-    yield from prefetch(fetch, len(wanted))  # by one, as there are two rooms
-    _SPARE_ROOMS.extend(rooms)
+    yield from prefetch(fetch, len(wanted))  # depth 1, because there are two buffers
+    _SPARE_BUFFERS.extend(buffers)
 
 
 def block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[range]:
-    """Cut the time blocks into runs that are read at once: as many as a storage chunk spans, if memory allows it."""
+    """Divide the time blocks into runs that are read at once.
+
+    A run spans one storage chunk, so that no chunk is decoded twice. If this exceeds :data:`MAX_READ_PIXELS`, runs are
+    shorter, but at least one time block.
+    """
     spectra = filterbank.chunk_shape[0] if filterbank.chunk_shape else 1
     channels = tiling.coarse_span(group[-1])[1] - tiling.coarse_span(group[0])[0]
     integrations = tiling.grid.integrations
-    size = max(1, min(-(-spectra // integrations), READ_PIXELS // (channels * integrations)))
+    size = max(1, min(-(-spectra // integrations), MAX_READ_PIXELS // (channels * integrations)))
     return [range(first, min(first + size, tiling.n_blocks)) for first in range(0, tiling.n_blocks, size)]
 
 
 def read_groups(tiling: Tiling, coarse: range) -> Iterator[range]:
-    """Cut ``coarse`` into runs that are read at once; channels outside the searched band are left out."""
+    """Divide coarse channels into groups that are read at once. Those outside the searched band are left out.
+
+    Yields
+    ------
+    range
+        Consecutive coarse channels.
+    """
     searched = [i for i in coarse if len(tiling.positions(i))]
     most = max(1, READ_CHANNELS // tiling.coarse.width)
     first = 0

@@ -10,19 +10,20 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.catalogue import Manifest, SourceEntry
-from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Header
 from pipeline.search.filter_values import MHZ_RANGE, MOMENT, NAME, MhzRange, ValueKind
-from pipeline.search.frequency_range import EDGE_TOLERANCE_CHANNELS, first_channels
 from pipeline.support.text import listed
 
-Mask = NDArray[np.bool_]
+if TYPE_CHECKING:  # the command line reads this table for its help, which loads no numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.catalogue import Manifest, SourceEntry
+    from pipeline.grid.tiling import Tiling
+
+    Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,10 @@ def _is_named(pattern: str, source_id: str, entry: SourceEntry) -> bool:
 
 def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray[np.int64]) -> Mask:
     """Tell which windows share a channel with any of some ranges."""
+    import numpy as np
+
+    from pipeline.search.frequency_range import EDGE_TOLERANCE_CHANNELS, first_channels
+
     header, first = tiling.header, first_channels(tiling, numbers)
     stop = first + tiling.grid.channels
     shared = np.zeros(len(numbers), np.bool_)
@@ -106,7 +111,7 @@ def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray
 def _begins_mjd(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
     blocks = numbers // tiling.windows_per_block
     seconds = blocks * tiling.grid.integrations * tiling.header.tsamp_s
-    return (tiling.header.tstart_mjd + seconds / SECONDS_PER_DAY).astype(np.float64, copy=False)
+    return (tiling.header.tstart_mjd + seconds / SECONDS_PER_DAY).astype("float64", copy=False)
 
 
 def _end_mjd(header: Header) -> float:

@@ -44,11 +44,14 @@ class Filters:
     before_mjd: float | None = None
     """Windows that begin before this MJD (UTC)."""
     _given_values: tuple[tuple[str, tuple[Any, ...]], ...] = field(init=False, repr=False, compare=False)
-    """Name and values of each given condition. They are looked up once, for filters are asked about every source."""
+    """Name and values of each given condition, kept because filters are evaluated for every source of a corpus."""
 
     def __post_init__(self) -> None:
-        every = ((name, _tuple_of(getattr(self, name))) for name in FILTERS)
-        object.__setattr__(self, "_given_values", tuple((name, values) for name, values in every if values))
+        every = {name: _tuple_of(getattr(self, name)) for name in FILTERS}
+        for name, values in every.items():
+            if FILTERS[name].is_list:
+                object.__setattr__(self, name, values)  # a list could not be hashed
+        object.__setattr__(self, "_given_values", tuple((name, values) for name, values in every.items() if values))
         for row, value in self._values():
             if fault := row.kind.fault_of(value):
                 raise ParameterError(f"{_shown(row, value).rstrip()}{fault}")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.index import BEAM_A_ROW, CAREFUL_BEAM, exact_neighbors
+from pipeline.index import BEAM_PER_ROW, CAREFUL_BEAM, exact_neighbors
 from pipeline.search.cells import Routes, queries_for, routes_of
 from pipeline.search.limits import FullPlaces
 from pipeline.search.selection import Selection
@@ -96,7 +96,7 @@ def nearest(
     """
     if routes is None and not exact:
         routes = routes_of(selection, vectors, k, careful=careful, full=full)
-    beam = max(CAREFUL_BEAM, 2 * BEAM_A_ROW * k) if careful else None
+    beam = max(CAREFUL_BEAM, 2 * BEAM_PER_ROW * k) if careful else None
     best = Nearest.none()
     for first in range(0, len(vectors), QUERY_BATCH):
         batch = vectors[first : first + QUERY_BATCH]

@@ -132,13 +132,13 @@ def find_signals(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
-    from pipeline.flatten.flattened import Flat
+    from pipeline.flatten.flattened import FlattenedChannel
     from pipeline.gate import measure  # loads numba
 
     scan = corpus.config.scan
     power = np.minimum(np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
     start = np.zeros(1, np.int64)
-    flat = Flat.of_level(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
+    flat = FlattenedChannel.from_flat(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
     return bool(measure(flat, start, scan.grid, scan.false_alarm).keep[0])
 
 

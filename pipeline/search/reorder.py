@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encoders.frequency import near_scores, nearness
+from pipeline.encoders import near_scores, nearness
 from pipeline.model import Match, Window
 from pipeline.search.correlate import DRIFTS, correlate, fused
 from pipeline.search.merge import Merged

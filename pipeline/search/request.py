@@ -65,7 +65,7 @@ class SearchRequest:
         Weight of nearness to the query's frequency in the order of hits: 0 for none, 1 for as much as the pattern. Not
         with ``rerank``, and not for an array, which has no frequency.
     filters : Filters, optional
-        Frequencies, files, targets, telescopes and times to search. Hits are those of a corpus that holds nothing else.
+        Frequencies, files, targets, telescopes and times to search. All other windows are ignored.
     per_file : int, optional
         Maximum number of hits from one source.
     per_mhz : int, optional

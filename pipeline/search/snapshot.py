@@ -18,8 +18,7 @@ from pipeline.errors import CorpusDamaged, CorpusError, SegmentDamaged
 from pipeline.grid.tiling import Tiling
 from pipeline.index import Routing, Segment
 from pipeline.model import Window
-from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
-from pipeline.store.layout import mending
+from pipeline.store import CorpusStore, SourceGroup, VectorGroup, mending, segment_folder
 
 MAX_OPEN_GROUPS = 256
 """Maximum number of groups that are kept open, with their metadata."""

@@ -3,33 +3,38 @@
 from pipeline.simulate.demo import demo_corpus
 from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, UNSEEN, family, vary
-from pipeline.simulate.files import Placed, Truth, fine_header, scatter, simulate_file
+from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, simulate_file
 from pipeline.simulate.instrument import Instrument, noise
-from pipeline.simulate.population import random_signal, sibling
-from pipeline.simulate.signals import Axes, Envelope, Path, Signal
+from pipeline.simulate.population import SNR_RANGE, random_signal, sibling
+from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal
 from pipeline.simulate.windows import (
     CLEAN,
+    FINE_GRID,
     NOISE,
     SKY,
     Scene,
     place_in_window,
     simulate_cutouts,
     simulate_families,
+    simulate_power,
     simulate_windows,
 )
 
 __all__ = [
     "CLEAN",
     "FAMILIES",
+    "FINE",
+    "FINE_GRID",
     "NOISE",
     "SKY",
+    "SNR_RANGE",
     "UNSEEN",
     "Axes",
     "Envelope",
     "Footprint",
     "Instrument",
     "Path",
-    "Placed",
+    "PlacedSignal",
     "Scene",
     "Signal",
     "Truth",
@@ -45,6 +50,7 @@ __all__ = [
     "simulate_cutouts",
     "simulate_families",
     "simulate_file",
+    "simulate_power",
     "simulate_windows",
     "vary",
 ]

@@ -62,8 +62,8 @@ def add_signal(
     channel : float
         Position of the lowest line at ``t_s``; bin k covers k to k + 1.
     rng : Generator
-        Draws scintillation, random hops, and the beat of the signal against the noise: an excess e of a coherent signal
-        adds 2e/N to a bin's variance, where N is ``axes.noise_spectra``.
+        Draws scintillation, random hops and noise. The noise is that of a coherent signal, which beats against the
+        noise of the sky: an excess e adds 2e/N to a bin's variance, where N is ``axes.noise_spectra``.
     t_s : float
         Time 0 of the signal, in seconds after the start of the array's first spectrum.
     circular : bool
@@ -86,7 +86,19 @@ def add_signal(
     if circular:
         image = _fold(first, image, channels)
         first = 0
-    start, stop = max(first, 0), min(first + image.shape[1], channels)
+    return _add_image(power, first, image, signal, axes, rng)
+
+
+def _add_image(
+    power: NDArray[np.float32],
+    first: int,
+    image: NDArray[np.float32],
+    signal: Signal,
+    axes: Axes,
+    rng: np.random.Generator,
+) -> Footprint | None:
+    """Add the image of a signal, and its beat against the noise, to power from channel ``first`` on."""
+    start, stop = max(first, 0), min(first + image.shape[1], power.shape[1])
     if start >= stop:
         return None
     excess = image[:, start - first : stop - first]
@@ -135,7 +147,7 @@ def _draw(
 
 
 def _line_brightness(signal: Signal, times_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the brightness (lines, times) of each line; (lines, 1) × (times,) broadcast."""
+    """Return the brightness (lines, times) of each line."""
     amplitudes = np.array(signal.amplitudes)[:, None]
     if signal.stagger_s == 0:
         return amplitudes * signal.envelope.at(times_s, rng)

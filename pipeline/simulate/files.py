@@ -28,7 +28,7 @@ _WINDOWS_PER_SLOT = 4  # no other signal is put into these windows
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedSignal:
     """A signal and its position in a file."""
 
     signal: Signal
@@ -42,7 +42,7 @@ class Placed:
 class Truth:
     """The bins that a placed signal covers: where it reaches a tenth of its brightest bin. Stops are exclusive."""
 
-    placed: Placed
+    placed: PlacedSignal
     channel_start: int
     """Fine channel, counted in ascending frequency."""
     channel_stop: int
@@ -73,10 +73,8 @@ def fine_header(
 
     Parameters
     ----------
-    coarse_channels : int
-        Number of coarse channels.
-    coarse_width : int
-        Fine channels per coarse channel.
+    coarse_channels, coarse_width : int
+        Number of coarse channels, and of fine channels in each.
     nsamples : int
         Number of spectra.
     f_min_mhz : float
@@ -98,17 +96,14 @@ def fine_header(
     return Header(
         fch1_mhz=first,
         foff_mhz=width_mhz if ascending else -width_mhz,
-        nchans=nchans,
-        nifs=1,
-        nbits=32,
+        nchans=nchans, nifs=1, nbits=32,
         tsamp_s=axes.tsamp_s,
         nsamples=nsamples,
         tstart_mjd=mjd + second / SECONDS_PER_DAY,
         source_name=source_name,
         telescope_id=telescope_id,
         machine_id=20,
-        ra_hours=15.78,
-        dec_deg=34.9,
+        ra_hours=15.78, dec_deg=34.9,
         rawdatafile=f"guppi_{mjd}_{second:05d}_{source_name}_0001.0000.raw",
     )
 
@@ -122,7 +117,7 @@ def scatter(
     snr: tuple[float, float] = (6.0, 60.0),
     coarse_width: int = COARSE_WIDTH,
     grid: WindowGrid = FINE_GRID,
-) -> list[Placed]:
+) -> list[PlacedSignal]:
     """Place ``count`` signals at random in a file, each within one window of the grid.
 
     Signals are at least three windows apart, and avoid DC bins and the edges of coarse channels. In a file of several
@@ -146,37 +141,38 @@ def scatter(
 
     Returns
     -------
-    list of Placed
+    list of PlacedSignal
 
     Raises
     ------
     ConfigError
         The file has room for fewer signals, or a family does not exist.
     """
-    axes = Axes.of(header)
     kinds = [None if name == RANDOM else family(name, also=[RANDOM]) for name in families]
     slots = _free_slots(header, coarse_width, grid)
     if count > len(slots):
         raise ConfigError(f"{count} signals do not fit into a file that has room for {len(slots)}; ask for fewer")
     placed = []
     for i, slot in enumerate(rng.choice(len(slots), count, replace=False)):
-        block, channel = slots[slot]
         signal = vary(rng, kinds[i % len(kinds)] or random_signal(rng, RANDOM), snr)
-        offset, t_s = place_in_window(rng, signal, axes, grid)
-        placed.append(
-            Placed(
-                signal,
-                header.channel_edge_mhz(channel + offset),
-                block * grid.integrations * header.tsamp_s + t_s,
-            )
-        )
+        placed.append(_place(rng, header, signal, slots[slot], grid))
     return placed
+
+
+def _place(
+    rng: np.random.Generator, header: Header, signal: Signal, slot: tuple[int, int], grid: WindowGrid
+) -> PlacedSignal:
+    """Place a signal at random into the window of a slot, as :func:`_free_slots` lists them."""
+    block, channel = slot
+    offset, t_s = place_in_window(rng, signal, Axes.of(header), grid)
+    start_s = block * grid.integrations * header.tsamp_s
+    return PlacedSignal(signal, header.channel_edge_mhz(channel + offset), start_s + t_s)
 
 
 def simulate_file(
     path: str | Path,
     header: Header,
-    placed: Sequence[Placed] = (),
+    placed: Sequence[PlacedSignal] = (),
     *,
     coarse_width: int = COARSE_WIDTH,
     instrument: Instrument = GREEN_BANK,
@@ -192,7 +188,7 @@ def simulate_file(
         Path of the file to write, ``.h5`` or ``.fil``.
     header : Header
         Header of the file, for example from :func:`fine_header`.
-    placed : sequence of Placed
+    placed : sequence of PlacedSignal
         Signals to add.
     coarse_width : int
         Fine channels per coarse channel.
@@ -216,15 +212,13 @@ def simulate_file(
     gains = instrument.row_gains(np.random.default_rng([seed, 0]), header.nsamples)
     footprints: list[Footprint | None] = [None] * len(placed)
     with FilterbankWriter(Path(path), header, chunk=(1, min(coarse_width, COARSE_WIDTH))) as writer:
-        for i in range(header.nchans // coarse_width):
+        for i, start in enumerate(range(0, header.nchans, coarse_width)):
             rng = np.random.default_rng([seed, 1, i])
-            start = i * coarse_width
             power = noise(rng, (header.nsamples, coarse_width), Axes.of(header))
             _add_signals(power, placed, footprints, header, start, rng)
             _apply_instrument(power, instrument, gains, ascending=header.foff_mhz > 0)
             writer.write(0, start, power)
-    pairs = zip(placed, footprints, strict=True)
-    return [_make_truth(header, one, seen) for one, seen in pairs if seen is not None]
+    return [_make_truth(header, one, seen) for one, seen in zip(placed, footprints, strict=True) if seen is not None]
 
 
 def _free_slots(header: Header, coarse_width: int, grid: WindowGrid) -> list[tuple[int, int]]:
@@ -242,7 +236,7 @@ def _free_slots(header: Header, coarse_width: int, grid: WindowGrid) -> list[tup
 
 def _add_signals(
     power: NDArray[np.float32],
-    placed: Sequence[Placed],
+    placed: Sequence[PlacedSignal],
     footprints: list[Footprint | None],
     header: Header,
     start: int,
@@ -272,7 +266,7 @@ def _apply_instrument(
     round_mantissa(power, instrument.mantissa_bits)
 
 
-def _make_truth(header: Header, placed: Placed, seen: Footprint) -> Truth:
+def _make_truth(header: Header, placed: PlacedSignal, seen: Footprint) -> Truth:
     return Truth(
         placed,
         seen.channel_start,

@@ -27,8 +27,8 @@ class Instrument:
     gain_spread: float = 0.01
     """Relative spread of the gain from row to row, common to the band; 0.08 under strong interference."""
     mantissa_bits: int = 23
-    """Number of bits that each sample keeps of its 23-bit mantissa. Real files use all. 8 bits (steps of at most 0.04 σ
-    at 102 noise_spectra) compress to a third of the size, and windows look the same."""
+    """Number of bits that each sample keeps of its 23-bit mantissa. Real files use all. Samples of 8 bits compress to a
+    third of the size. Their steps are at most 0.04 σ at 102 noise_spectra, so windows look the same."""
 
     def band_shape(self, width: int) -> NDArray[np.float32]:
         """Return the relative gain (width,) across a coarse channel, in ascending frequency; about 1 in the middle."""

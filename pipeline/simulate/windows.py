@@ -25,7 +25,7 @@ _NOISE_BATCH_WINDOWS = 512  # windows of noise drawn together; bounds memory
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Disturbances of simulated windows, which similarity must not depend on. The default is none."""
+    """Disturbances of simulated windows. Similarity should not depend on them. The default is none."""
 
     cut: float = 0.0
     """Share of signals that an edge of the window cuts; up to half of their extent lies outside."""
@@ -138,7 +138,7 @@ def simulate_power(
 
 
 def _add_instrument_residuals(rng: np.random.Generator, power: NDArray[np.float32], scene: Scene) -> None:
-    """Apply to windows, in place, what flattening a file leaves of the instrument.
+    """Apply the effects of the instrument that flattening does not remove, in place.
 
     These are gains of rows and a slope of the band. In some windows, rows are then divided by their medians.
     """
@@ -194,7 +194,7 @@ def simulate_cutouts(
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.uint8]:
-    """Simulate cutouts as a scan with an exact baseline and noise spread would store them.
+    """Simulate the cutouts of a scan whose baseline and noise spread are exact.
 
     Parameters
     ----------

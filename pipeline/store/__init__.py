@@ -1,10 +1,22 @@
-"""The corpus on disk: manifest generations, and immutable groups of windows and of vectors."""
+"""The corpus on disk: generations of the manifest, and immutable groups of windows and of vectors."""
 
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
 from pipeline.store.encoder import corpus_encoder, freeze_projection, is_fitted
+from pipeline.store.generations import is_in_current_format
 from pipeline.store.groups import SourceGroup, VectorGroup
-from pipeline.store.layout import segment_folder, source_folder, vector_folder
+from pipeline.store.identity import is_identity_in_current_format, write_identity
+from pipeline.store.layout import (
+    CURRENT,
+    IDENTITY,
+    STAGING,
+    mending,
+    pasted,
+    segment_folder,
+    source_folder,
+    vector_folder,
+)
+from pipeline.store.lease import Lease
 from pipeline.store.staging import (
     Part,
     read_part,
@@ -16,7 +28,11 @@ from pipeline.store.staging import (
 )
 
 __all__ = [
+    "CURRENT",
+    "IDENTITY",
+    "STAGING",
     "CorpusStore",
+    "Lease",
     "Part",
     "Recovered",
     "SourceGroup",
@@ -26,6 +42,10 @@ __all__ = [
     "corpus_encoder",
     "freeze_projection",
     "is_fitted",
+    "is_identity_in_current_format",
+    "is_in_current_format",
+    "mending",
+    "pasted",
     "read_part",
     "read_part_vectors",
     "remove_parts",
@@ -33,6 +53,7 @@ __all__ = [
     "segment_folder",
     "source_folder",
     "vector_folder",
+    "write_identity",
     "write_part",
     "write_part_vectors",
 ]

@@ -1,4 +1,4 @@
-"""Arrays of rows in Zarr v3: sharded, compressed, a checksum on every chunk. The only importer of zarr."""
+"""Arrays of rows in Zarr v3: sharded and compressed, with a checksum on every chunk. The only importer of zarr."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# zarr takes 0.4 s to import: it is, inside the functions that need it, so that a manifest is read without
+# Importing zarr takes 0.4 s. The functions that need it import it, so that a manifest is read without it.
 
 Array = NDArray[Any]
 Rows = slice | NDArray[np.int64]
 
 CHUNK_BYTES = 2**20
-"""About what is decoded to read one row."""
+"""Target size of a chunk, uncompressed. Reading one row decodes one chunk."""
 CHUNKS_PER_SHARD = 64
-"""A shard, one file, is what is in memory while an array is written."""
+"""Maximum number of chunks in a shard, which is one file. A writer holds one shard in memory."""
 
 
 def create_group(folder: Path, attributes: Mapping[str, Any]) -> None:
@@ -30,21 +30,23 @@ def create_group(folder: Path, attributes: Mapping[str, Any]) -> None:
 
 
 def write_array(folder: Path, name: str, pieces: Iterable[Array], n_rows: int) -> None:
-    """Write the array ``name`` of a root group from pieces of rows, in order, one whole shard at a time.
+    """Write an array of a root group from pieces of rows, in order, one whole shard at a time.
 
     Parameters
     ----------
     folder : Path
-        Root group.
+        Folder of the root group.
     name : str
-        Path of the array in it.
+        Path of the array in the group.
     pieces : iterable of arrays (n_i, ...)
-        At least one, all of one dtype and row shape, together ``n_rows`` rows.
+        At least one piece. All have the same dtype and row shape.
+    n_rows : int
+        Number of rows of all pieces together.
 
     Raises
     ------
     ValueError
-        The pieces differ in dtype or row shape, or are not ``n_rows`` rows.
+        The pieces differ in dtype or row shape, or do not have ``n_rows`` rows together.
     """
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
@@ -76,18 +78,18 @@ def open_array(folder: Path, name: str) -> Any:
 
 
 def read_rows(array: Any, rows: Rows) -> Array:
-    """Read rows by slice, or by their numbers in any order, repeats included."""
+    """Read rows by slice, or by row numbers. Numbers may be in any order and may repeat."""
     return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
 
 
 def _chunking(n_rows: int, row_bytes: int) -> tuple[int, int]:
-    """Return rows a chunk and rows a shard (a multiple of it), no larger than ``n_rows`` calls for."""
+    """Return the rows of a chunk and of a shard, a whole number of chunks; both as small as ``n_rows`` allows."""
     chunk = min(max(1, CHUNK_BYTES // row_bytes), max(1, n_rows))
     return chunk, chunk * max(1, min(CHUNKS_PER_SHARD, math.ceil(n_rows / chunk)))
 
 
 def _regroup(name: str, pieces: Iterable[Array], size: int) -> Iterator[Array]:
-    """Yield the rows of ``pieces`` in blocks of ``size``, the last one shorter; one buffer serves all."""
+    """Yield the rows of ``pieces`` in blocks of ``size``; the last may be shorter. All blocks share one buffer."""
     buffer: Array | None = None
     filled = 0
     for piece in pieces:

@@ -1,6 +1,8 @@
-"""Committing: the parts of a source become one immutable group, under its final name whole or not at all.
+"""Commits: join the parts of a source to one immutable group.
 
-Any number of processes may commit the same group, after any crash: one wins, the others find it done.
+The group appears under its final name whole or not at all.
+
+Several processes may commit the same group at once, and after any crash. One wins; the others find the group done.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
 from pipeline.store.arrays import Array
-from pipeline.store.digests import Seal
+from pipeline.store.digests import Digests
 from pipeline.store.groups import (
     EXPOSURE,
     VECTOR,
@@ -36,8 +38,8 @@ from pipeline.support.safe_files import remove_tree
 
 logger = logging.getLogger(__name__)
 
-REMOVED = {errno.ENOENT, errno.EEXIST, errno.ESTALE}
-"""What a writer meets whose work another one has done; any other error of a disk is not taken for that."""
+RACE_ERRORS = {errno.ENOENT, errno.EEXIST, errno.ESTALE}
+"""Errors that a writer gets if another one committed the group first. Other disk errors are raised."""
 
 
 def commit_source_group(
@@ -50,38 +52,38 @@ def commit_source_group(
     fingerprint: str,
     columns: Mapping[str, str] | None = None,
 ) -> SourceGroup:
-    """Make the source group of ``n_parts`` parts (numbered from 0), rows in the order of the parts.
+    """Make the source group of the parts 0 to ``n_parts`` − 1. Rows are in the order of the parts.
 
     Parameters
     ----------
     root, staging : Path
-        The corpus and the run's staging folder, on one file system.
+        Folder of the corpus, and staging folder of the run. Both are on one file system.
     source : Source
-        Stored whole, so that a group no manifest names yet can be adopted.
+        Stored in the group, so that a later run can adopt a group that no manifest names yet.
     report : SourceReport
-        Its ``windows_kept`` must be the number of rows.
+        Report of the source. ``windows_kept`` must be the number of rows.
     fingerprint : str
-        Of the grid, gate and cutout that decide what is in the group.
+        Fingerprint of the identity: grid, gate and cutouts, which decide what the group holds.
     columns : mapping
-        Column → what it holds, in words and units.
+        Column → description with units.
 
     Returns
     -------
     SourceGroup
-        The group under its final name: this one, or an equal one that was there before.
+        The group under its final name: this one, or the one that was there before.
 
     Raises
     ------
     CorpusMismatch
-        There is a group of this source with another fingerprint.
+        A group of this source with another fingerprint exists.
     CorpusDamaged
-        A part, or the group that is there, is missing or altered.
+        A part or the existing group is missing or altered.
     ValueError
-        Parts do not fit together, repeat windows, or are not what ``report`` says.
+        The parts do not fit together, repeat windows, or disagree with ``report``.
     """
     final = source_folder(root, source.id)
     if final.exists():
-        sync_folder(final.parent)  # its maker may have ended before the name was on disk
+        sync_folder(final.parent)  # its writer may have ended before the name was on disk
     else:
         with (_build(parts_folder(staging, source.id), final) as folder,
               opened_parts(staging, source.id, n_parts) as parts):
@@ -94,7 +96,7 @@ def commit_source_group(
     if group.source_id != source.id or group.fingerprint != fingerprint:
         raise CorpusMismatch(
             f"{final}: holds {group.source_id} with fingerprint {group.fingerprint}, this run makes "
-            f"{source.id} with {fingerprint}; remove the folder and ingest the source anew"
+            f"{source.id} with {fingerprint}; remove the folder and ingest the source again"
         )
     return group
 
@@ -102,21 +104,32 @@ def commit_source_group(
 def commit_vector_group(
     root: Path, staging: Path, source_id: str, n_parts: int, *, spec: EncoderSpec
 ) -> VectorGroup:
-    """Make the vector group of a committed source from the vectors of ``n_parts`` parts.
+    """Make the vector group of a committed source from the vectors of the parts 0 to ``n_parts`` − 1.
+
+    Parameters
+    ----------
+    root, staging : Path
+        Folder of the corpus, and staging folder of the run. Both are on one file system.
+    source_id : str
+        Source whose windows were embedded.
+    n_parts : int
+        Number of parts.
+    spec : EncoderSpec
+        Encoder that made the vectors.
 
     Raises
     ------
     CorpusMismatch
-        There is a group under this key of another encoder or of other windows.
+        The existing group under this key was made by another encoder or of other windows.
     CorpusDamaged
-        A part's vectors, or a group that is there, are missing or altered.
+        The vectors of a part or an existing group are missing or altered.
     ValueError
-        The vectors are not one a window, or not of the encoder's dimension.
+        The number of vectors is not the number of windows, or their dimension is not that of the encoder.
     """
     final = vector_folder(root, spec.key, source_id)
     source = SourceGroup.open(root, source_id)
     if final.exists():
-        sync_folder(final.parent)  # its maker may have ended before the name was on disk
+        sync_folder(final.parent)  # its writer may have ended before the name was on disk
     else:
         with _build(parts_folder(staging, source_id), final) as folder:
             arrays.create_group(folder, vector_attributes(source, spec))
@@ -133,7 +146,7 @@ def commit_vector_group(
 def _survey(
     source_id: str, parts: Sequence[PartColumns], report: SourceReport
 ) -> tuple[list[str], dict[str, int]]:
-    """Check the parts against each other and the report; return column names, and rows by kind."""
+    """Check the parts against each other and the report. Return the column names, and kind → number of rows."""
     _at_least_one(source_id, len(parts))
     names = parts[0].names
     an_exposure = next((name for name in sorted(names) if name.startswith(EXPOSURE)), None)
@@ -166,16 +179,17 @@ def _vector_pieces(staging: Path, source_id: str, n_parts: int, spec: EncoderSpe
 
 def _at_least_one(source_id: str, n_parts: int) -> None:
     if n_parts < 1:
-        raise ValueError(f"{source_id}: a group takes at least one part, if only an empty one")
+        raise ValueError(f"{source_id}: a group needs at least one part, which may be empty")
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Raise :class:`CorpusDamaged` if ``folder`` is another at the end: Zarr makes anew what was removed under it.
+def _same_folder(folder: Path) -> Iterator[None]:
+    """Raise :class:`CorpusDamaged` if ``folder`` was replaced within the block.
 
-    That happens to a task that outlives its run, whose staging folder goes with it.
+    A task may outlive its run, which removes the staging folder. Zarr then silently makes the folder again, with only
+    a part of the data.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # while open, no other folder is given its inode
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)  # while this is open, no other folder gets its inode
     try:
         yield
         if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
@@ -186,18 +200,18 @@ def _held(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _build(parts: Path, final: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; seal and publish it as ``final``, unless another process was faster."""
+    """Yield an empty folder to fill. Then write its digests and publish it as ``final``, unless it exists by now."""
     folder = parts / f"group-{uuid4().hex}"
     try:
         folder.mkdir(parents=True)
-        with _held(folder):
+        with _same_folder(folder):
             yield folder
-            Seal.of(folder).write()
+            Digests.of(folder).write()
         make_folder(final.parent)
         publish_folder(folder, final)
     except Exception as error:
-        # the faster one may have removed the parts under our hands, too
-        if not final.is_dir() or (isinstance(error, OSError) and error.errno not in REMOVED):
+        # another process may have committed the group and removed the parts
+        if not final.is_dir() or (isinstance(error, OSError) and error.errno not in RACE_ERRORS):
             raise
         logger.info("%s: committed by another process meanwhile", final)
     finally:

@@ -1,4 +1,4 @@
-"""A corpus folder: made once with an identity, written by one run at a time, read by anyone at any time."""
+"""A corpus folder: made once with an identity, written by one run at a time, and read by anyone at any time."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from pipeline.support.text import shown
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Groups that were committed but, as the run died, not yet put into the manifest."""
+    """Groups that a run committed but did not put into the manifest before it died."""
 
     sources: tuple[SourceGroup, ...]
     vectors: tuple[VectorGroup, ...]
-    """Also those of sources the manifest does name."""
+    """Vector groups, including those of sources that the manifest names."""
 
 
 class CorpusStore:
-    """The door to a corpus folder. Reading needs no lock; :meth:`publish` takes it where it is not held."""
+    """Access to a corpus folder. Reading needs no lock. :meth:`publish` takes the lock unless it is held already."""
 
     def __init__(self, root: Path, identity: Mapping[str, Any] | None) -> None:
         self.root = root
@@ -59,7 +59,7 @@ class CorpusStore:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What the corpus was made with, without the folder's own format number.
+        """Identity of the corpus: what decides its content. The format number of the file is left out.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class CorpusStore:
 
     @staticmethod
     def refuse_foreign(root: Path) -> None:
-        """Raise :class:`ConfigError` if ``root`` is a folder with anything in it that is not a corpus' own."""
+        """Raise :class:`ConfigError` if ``root`` holds a file or folder that is not part of a corpus."""
         foreign = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
         foreign = [name for name in foreign if name not in OWN and not name.startswith(".")]
         if foreign:
@@ -81,22 +81,24 @@ class CorpusStore:
 
     @classmethod
     def create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
-        """Make a corpus in ``root``, a folder that need not exist.
+        """Make a corpus.
 
         Parameters
         ----------
         root : path
+            Folder of the corpus. It is made if it does not exist.
         identity : mapping
-            Anything JSON can hold, without a key ``format``.
+            What decides the content of the corpus. Values must be JSON; the keys ``format`` and ``sha256`` are not
+            allowed.
 
         Raises
         ------
         ConfigError
             ``root`` is not a folder.
         CorpusError
-            There is a corpus already, or what is left of one.
+            ``root`` holds a corpus, or what is left of one.
         CorpusLocked
-            Another process is at it.
+            Another process holds the lock.
         """
         root = Path(root)
         try:
@@ -112,28 +114,28 @@ class CorpusStore:
             for name in FOLDERS:
                 make_folder(root / name)
             write_generation(root, Manifest())
-            write_identity(root, identity)  # last: it is what makes the folder a corpus
+            write_identity(root, identity)  # last: this file makes the folder a corpus
         return cls.open(root)
 
     @classmethod
     def open(cls, root: str | Path) -> Self:
-        """Open the corpus in ``root``; :class:`CorpusNotFound` if there is none."""
+        """Open the corpus in ``root``; raise :class:`CorpusNotFound` if there is none."""
         root = Path(root)
         return cls(root, read_identity(root))
 
     @classmethod
     def for_repair(cls, root: str | Path) -> Self:
-        """Open a corpus whose identity may be lost: it is read when it is first asked for."""
+        """Open a corpus whose identity may be lost. It is read on first use."""
         return cls(Path(root), None)
 
     @classmethod
     def open_or_create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
-        """Open the corpus in ``root`` if it has this identity, or make it.
+        """Open the corpus in ``root`` and compare its identity, or make the corpus if there is none.
 
         Raises
         ------
         CorpusMismatch
-            It has another identity; each differing key is listed.
+            The corpus has another identity. The message lists each key that differs.
         """
         try:
             store = cls.open(root)
@@ -143,20 +145,20 @@ class CorpusStore:
         return store
 
     def require_identity(self, identity: Mapping[str, Any]) -> None:
-        """Raise :class:`CorpusMismatch` that lists each key in which the corpus differs from ``identity``."""
+        """Raise :class:`CorpusMismatch` if the corpus has another identity. The message lists each key that differs."""
         compare_identity(self.root, self.identity, identity)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the one writer for the length of a ``with`` block; may be nested.
+        """Be the only writer within a ``with`` block. Blocks may be nested.
 
         Raises
         ------
         CorpusLocked
-            A live process holds the corpus; or, entering a nested block, another process has taken the lock over, as
-            this one had not stirred for long (:mod:`pipeline.store.lease`).
+            A live process holds the lock. In a nested block: another process took the lock over, because this process
+            had not renewed it for too long (:mod:`pipeline.store.lease`).
         CorpusDamaged
-            One of the corpus' folders is a link: nothing is written through it (:mod:`pipeline.store.foreign_files`).
+            A folder of the corpus is a link. Runs do not write through links (:mod:`pipeline.store.foreign_files`).
         """
         with self._mutex:
             if self._lease is None:
@@ -175,12 +177,12 @@ class CorpusStore:
                     lease.release()
 
     def manifest(self) -> Manifest:
-        """Read the current generation; what is returned never changes.
+        """Read the current generation. The returned value never changes.
 
         Raises
         ------
         CorpusDamaged
-            The manifest is missing or not what was written.
+            The manifest is missing or altered.
         """
         pointer = read_pointer(self.root)
         known = self._current
@@ -191,7 +193,7 @@ class CorpusStore:
                 manifest = read_generation(self.root, pointer)
                 break
             except CorpusDamaged:
-                # so many generations may have been published meanwhile that this one is gone
+                # other generations may have been published meanwhile, and this one deleted
                 newer = read_pointer(self.root)
                 if newer == pointer:
                     raise
@@ -200,9 +202,9 @@ class CorpusStore:
         return manifest
 
     def publish(self, change: Callable[[Manifest], Manifest]) -> Manifest:
-        """Make ``change`` of the current generation the next one, durably, and return it.
+        """Apply ``change`` to the current generation, write the result to disk as the next one, and return it.
 
-        A change that returns what it was given publishes nothing.
+        Nothing is published if ``change`` returns its argument.
         """
         with self._mutex, self.lock():
             current = self.manifest()
@@ -219,24 +221,24 @@ class CorpusStore:
             self._lease.require()
 
     def new_staging(self) -> Path:
-        """Make an empty folder for this run's parts, on the corpus' file system."""
+        """Make an empty folder for the parts of this run, on the file system of the corpus."""
         folder = self.root / STAGING / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         return folder
 
     def clean_staging(self) -> None:
-        """Remove every staging folder, those of dead runs and one's own: call it before and after a run's work."""
+        """Remove all staging folders, including those of dead runs. Runs call it before and after their work."""
         with self.lock():
             for name in own_folders(self.root / STAGING, RUN):
                 discard(self.root, self.root / STAGING / name)
 
     def forget_missing(self) -> tuple[str, ...]:
-        """Drop from the manifest what is no longer on disk, so that it can be made anew.
+        """Drop sources and vectors whose folders are missing from the manifest, so that they can be made again.
 
         Returns
         -------
         tuple of str
-            The sources. Vectors of sources that are still there are dropped, too.
+            Ids of the sources that were dropped.
         """
         sources = self.manifest().sources
         missing = tuple(i for i in sources if not source_folder(self.root, i).is_dir())
@@ -249,7 +251,7 @@ class CorpusStore:
         return missing
 
     def clean_segments(self, planned: Collection[str]) -> None:
-        """Remove segments that are not named, planned or retired: what is left of builds that were killed."""
+        """Remove segments that killed builds left behind: those neither in the manifest, nor planned, nor retired."""
         with self.lock():
             manifest = self.manifest()
             named = {*planned, *(segment.id for segment in manifest.segments)}
@@ -259,13 +261,13 @@ class CorpusStore:
                     discard(self.root, folder)
 
     def clean_retired(self) -> None:
-        """Delete the folders that left the corpus a day ago or earlier (:mod:`pipeline.store.retirement`)."""
+        """Delete the folders that left the corpus at least a day ago (:mod:`pipeline.store.retirement`)."""
         with self.lock():
             manifest = self.manifest()
             doomed = due(manifest, time.time())
             if not doomed:
                 return
-            prune(self.root, manifest.generation, keep=1)  # older ones may name them
+            prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
             for folder in doomed:
                 with suppress(FileNotFoundError):
                     discard(self.root, self.root / folder)
@@ -277,13 +279,13 @@ class CorpusStore:
             discard(self.root, folder)
 
     def recover(self) -> Recovered:
-        """Find the complete groups on disk that the manifest does not name, for the run to adopt; none it has retired.
+        """Find complete groups on disk that the manifest neither names nor has retired. The run adopts them.
 
         Raises
         ------
         CorpusDamaged, CorpusMismatch
-            Such a group is missing files, holds vectors of other windows, or says that it is another: it can be
-            removed.
+            Such a group lacks files, holds vectors of other windows, or its folder has the name of another group. The
+            user can delete it.
         """
         manifest, here = self.manifest(), Path()
         named = manifest.sources
@@ -291,7 +293,7 @@ class CorpusStore:
                    for source_id in own_groups(self.root / SOURCES, known=named)
                    if source_id not in named and source_id not in manifest.removed
                    if not is_retired(manifest, source_folder(here, source_id))]
-        adopted = {*named, *(group.source_id for group in sources)}  # of others, the windows are to be made anew first
+        adopted = {*named, *(group.source_id for group in sources)}  # other vectors lack their windows
         vectors = [_own(VectorGroup.open(self.root, key, source_id))
                    for key in own_folders(self.root / VECTORS, KEY)
                    for source_id in own_groups(self.root / VECTORS / key, known=named)
@@ -304,7 +306,7 @@ _Group = TypeVar("_Group", SourceGroup, VectorGroup)
 
 
 def _own(group: _Group) -> _Group:
-    """Return a group if what it says of itself is what its folder is called: that goes into the manifest."""
+    """Return a group whose attributes agree with the name of its folder, as they go into the manifest."""
     if fault := group.misnamed():
         raise CorpusDamaged(f"{group.folder}: {fault}; move the folder out of the corpus, or delete it")
     return group

@@ -1,6 +1,6 @@
-"""The seal of a finished folder: size and sha256 of each file in it.
+"""Digests of a finished folder: size and sha256 of each file in it.
 
-Zarr reads a missing chunk as zeros, without an error; the seal is what tells that it is missing.
+Zarr reads a missing chunk as zeros, without an error. The digests show that it is missing.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pipeline.store.layout import mending_of
 from pipeline.store.safe_names import BadName, checked_path
 from pipeline.support.safe_files import is_own
 
-SEAL = "digests.json"
+DIGESTS_FILE = "digests.json"
 Fault = tuple[Path, str]
-"""A file or folder that is damaged, and what is wrong with it."""
+"""Path of a damaged file or folder, and what is wrong with it."""
 _METADATA = "zarr.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """What a folder must hold."""
+class Digests:
+    """The files that a folder must hold."""
 
     folder: Path
     files: Mapping[str, tuple[int, str]]
@@ -34,47 +34,48 @@ class Seal:
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """Take the seal of a folder as it is now."""
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL
-                       and _is_own(path.relative_to(folder)))  # what another program has left there may go any time
+        """Compute the digests of a folder as it is now."""
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DIGESTS_FILE
+                       and _is_own(path.relative_to(folder)))  # files of other programs may vanish at any time
         return cls(folder, {str(p.relative_to(folder)): (p.stat().st_size, _sha256(p)) for p in paths})
 
     def write(self) -> None:
-        """Write the seal into its folder."""
-        # a group's file names are this package's own, all ASCII
-        (self.folder / SEAL).write_text(json.dumps(self.files, indent=0), encoding="ascii")
+        """Write the digests into their folder."""
+        # this package chooses the file names of a group: all are ASCII
+        (self.folder / DIGESTS_FILE).write_text(json.dumps(self.files, indent=0), encoding="ascii")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read a folder's seal, and nothing else of it; :class:`CorpusDamaged` where it is missing or unreadable."""
+        """Read the digests of a folder, and no other file; raise :class:`CorpusDamaged` if they cannot be read."""
         try:
-            record = json.loads((folder / SEAL).read_bytes())
+            record = json.loads((folder / DIGESTS_FILE).read_bytes())
             files = {checked_path(path): (int(size), str(digest)) for path, (size, digest) in record.items()}
         except BadName as error:
-            raise CorpusDamaged(f"{folder}: {SEAL} names a file outside the folder ({error}); "
+            raise CorpusDamaged(f"{folder}: {DIGESTS_FILE} names a file outside the folder ({error}); "
                                 f"{mending_of(folder)}") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {mending_of(folder)}") from error
+            raise CorpusDamaged(f"{folder}: {DIGESTS_FILE} is missing or altered ({error}); "
+                                f"{mending_of(folder)}") from error
         return cls(folder, files)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Read a folder's seal and check it: every file is there, of its size; metadata byte for byte.
+        """Read the digests of a folder. Check that every file has its size, and every metadata file its digest.
 
         Raises
         ------
         CorpusDamaged
-            Seal or file are missing or differ; the message names folder and file.
+            The digests or a file are missing or altered. The message names folder and file.
         """
-        seal = cls.read(folder)
-        seal.check()
-        for path, (_, digest) in seal.files.items():
+        digests = cls.read(folder)
+        digests.check()
+        for path, (_, digest) in digests.files.items():
             if path.endswith(_METADATA) and _sha256(folder / path) != digest:
                 raise CorpusDamaged(f"{folder}: {path} does not match its digest; {mending_of(folder)}")
-        return seal
+        return digests
 
     def check(self, array: str = "") -> None:
-        """Raise :class:`CorpusDamaged` if a file (of one array) is missing or of another size: cheap."""
+        """Raise :class:`CorpusDamaged` if a file, of one array or of all, is missing or has another size."""
         for path, (size, _) in self.files.items():
             if path.startswith(f"{array}/" if array else ""):
                 try:
@@ -87,9 +88,9 @@ class Seal:
                                         f"{mending_of(self.folder)}")
 
     def faults(self) -> Iterator[Fault]:
-        """Yield each file that differs from its digest, or has none, and how: reads everything.
+        """Yield each file that differs from its digest or has none, and what is wrong with it. Reads every byte.
 
-        Files whose names a seal would not hold are somebody else's, and no fault.
+        Files that belong to other programs (:func:`pipeline.support.safe_files.is_own`) are no faults.
         """
         for name, (size, digest) in self.files.items():
             path = self.folder / name
@@ -101,18 +102,18 @@ class Seal:
                     yield path, "does not match its digest"
             except OSError as error:
                 yield path, f"cannot be read ({error.strerror})"
-        known = {self.folder / name for name in self.files} | {self.folder / SEAL}
+        known = {self.folder / name for name in self.files} | {self.folder / DIGESTS_FILE}
         for path in sorted(self.folder.rglob("[!.]*")):
             if path not in known and path.is_file() and _is_own(path.relative_to(self.folder)):
-                yield path, f"is not in {SEAL}"
+                yield path, f"is not in {DIGESTS_FILE}"
 
     def verify(self) -> None:
-        """Raise :class:`CorpusDamaged` if any file differs from its digest: reads everything."""
+        """Raise :class:`CorpusDamaged` if any file differs from its digest. Reads every byte."""
         for path, message in self.faults():
             raise CorpusDamaged(f"{self.folder}: {path.relative_to(self.folder)} {message}; {mending_of(self.folder)}")
 
     def digest(self, prefix: str) -> str:
-        """Return one sha256 for all files whose path starts with ``prefix``."""
+        """Return one sha256 over all files whose path starts with ``prefix``."""
         files = {path: record for path, record in self.files.items() if path.startswith(prefix)}
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode("ascii")).hexdigest()
 

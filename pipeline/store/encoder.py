@@ -1,4 +1,4 @@
-"""Encoders as a corpus has them: one that needs a projection has that of the corpus, fitted once and never again."""
+"""Encoders of a corpus. An encoder that needs a projection gets the one that was fitted once for this corpus."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import TYPE_CHECKING
 
 from pipeline.config import EncoderConfig
 from pipeline.model import WindowGrid
-from pipeline.store.digests import Seal
+from pipeline.store.digests import Digests
 from pipeline.store.layout import PROJECTION_COPY, projection_file
 from pipeline.support.durable import make_folder, publish_folder
 
 if TYPE_CHECKING:
     from pipeline.encoders import Encoder
 
-# encoders load scipy, some TensorFlow: imported where one is made, so that a stored window is found without them
+# Encoders load scipy, and some load TensorFlow. They are imported where one is made, so that a search for a stored
+# window does without them.
 
 
 def is_fitted(root: Path, name: str) -> bool:
-    """Tell whether the encoder ``name`` can make vectors for the corpus: it has its projection, or needs none."""
+    """Return True if the encoder ``name`` can make vectors: the corpus has its projection, or it needs none."""
     from pipeline.encoders import needs_projection
 
     return not needs_projection(name) or projection_file(root, name).exists()
 
 
 def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encoder:
-    """Load an encoder with the corpus' projection; one whose projection is yet to be fitted gives bare features.
+    """Load an encoder with the projection of the corpus. Without a fitted projection, it returns bare features.
 
     Raises
     ------
     ConfigError, EncoderError
-        As :func:`pipeline.encoders.load_encoder` does.
+        See :func:`pipeline.encoders.load_encoder`.
     """
     from pipeline.encoders import load_encoder, needs_projection
 
@@ -42,19 +43,27 @@ def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encod
 
 
 def freeze_projection(root: Path, name: str, staged: Path) -> None:
-    """Make the file ``staged``, alone in its folder, the projection of the encoder ``name`` for good; and a copy of it.
+    """Publish the file ``staged`` as the projection of the encoder ``name``, with a copy beside it.
 
-    It is there twice because it could not be made anew: the corpus it was fitted to has grown since.
+    The copy guards against damage: the projection cannot be fitted again, because the corpus grows. Call this function
+    under the lock of the corpus.
 
-    Call it under the corpus' lock.
+    Parameters
+    ----------
+    root : Path
+        Folder of the corpus.
+    name : str
+        Name of the encoder.
+    staged : Path
+        File of the projection, alone in its folder.
 
     Raises
     ------
     FileExistsError
-        There is one already.
+        The corpus has a projection for this encoder already.
     """
     final = projection_file(root, name)
     make_folder(final.parent.parent)
     shutil.copyfile(staged, staged.with_name(PROJECTION_COPY))
-    Seal.of(staged.parent).write()
+    Digests.of(staged.parent).write()
     publish_folder(staged.parent, final.parent)

@@ -1,11 +1,11 @@
-"""What lies in a corpus' folders that the store has not put there: links, and files of other programs.
+"""Foreign files: links in the folders of a corpus, and files of other programs there.
 
-A writer refuses to begin where one of the store's own folders is a link: what it writes, moves and deletes would be
-what the link points to (:mod:`pipeline.support.safe_files`). A reader does not ask. It changes nothing, and someone
-whose disk is full may have put ``vectors`` elsewhere: searches go on, and ``verify`` names the link.
+A writer refuses to start if a folder of the corpus is a link, because it would write, move and delete files at the
+target of the link (:mod:`pipeline.support.safe_files`). A reader does not check, because it changes nothing. A user
+whose disk is full may have moved ``vectors`` and linked it: searches go on, and ``verify`` names the link.
 
 Other programs leave files on a disk: ``lost+found``, ``@eaDir``, ``.snapshot``, ``.nfs0001``, notes, backups of an
-editor. They are no damage. No run is stopped by them, moves them or deletes them; ``verify`` names them.
+editor. They are no damage. Runs ignore them, and neither move nor delete them. ``verify`` names them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from pipeline.config import CONFIG_FILE
 from pipeline.errors import CorpusDamaged
-from pipeline.store.digests import SEAL, Fault
+from pipeline.store.digests import DIGESTS_FILE, Fault
 from pipeline.store.layout import (
     CURRENT,
     DAMAGED,
@@ -38,27 +38,27 @@ from pipeline.support.durable import make_folder
 from pipeline.support.safe_files import MAX_FOLDER_DEPTH, is_own, link_message, move, refuse_link, remove_tree
 
 FOLDERS = (MANIFESTS, SOURCES, VECTORS, SEGMENTS, STAGING)
-"""What a corpus consists of, even an empty one."""
+"""Folders that every corpus has, even an empty one."""
 OWN = frozenset({CONFIG_FILE, CURRENT, DAMAGED, ENCODERS, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING,
                  VECTORS})
-"""Names in the corpus' own folder."""
+"""Names that the store uses in the folder of the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A folder, or each of several, in which the store keeps others."""
+    """A folder in which the store keeps other folders or files."""
 
     names: re.Pattern[str]
-    """Of what the store puts there."""
+    """Pattern of the names that the store uses in it."""
     places: Mapping[str, _Place] = field(default_factory=dict)
-    """Folders of one name in it that are such places themselves."""
+    """Name of a subfolder that is such a place itself → its description."""
     each: _Place | None = None
-    """What each of its folders is, where all of them are such places."""
+    """Description of every subfolder, if all of them are such places."""
     holds: frozenset[str] = frozenset()
-    """One of these files is in each of its folders that the store has made; empty where that is not known."""
+    """Every subfolder that the store made holds one of these files. Empty if no such file is known."""
 
     def deeper(self, name: str) -> _Place | None:
-        """Return the place that a folder of this name in it is; None where it is an object."""
+        """Return the description of the subfolder ``name``; None if it is an object of the corpus."""
         return self.each or self.places.get(name)
 
 
@@ -70,8 +70,8 @@ def _names(*names: str) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, names)))
 
 
-_GROUP = frozenset({SEAL, "zarr.json"})
-_ENCODERS = _Place(_any(KEY, MENDED), holds=frozenset({SEAL, PROJECTION_COPY, "projection.npz"}))
+_GROUP = frozenset({DIGESTS_FILE, "zarr.json"})
+_ENCODERS = _Place(_any(KEY, MENDED), holds=frozenset({DIGESTS_FILE, PROJECTION_COPY, "projection.npz"}))
 _SET_ASIDE = _Place(_names(CONFIG_FILE, ENCODERS, SEGMENTS, SOURCES, VECTORS), {
     SOURCES: _Place(SOURCE),
     VECTORS: _Place(KEY, each=_Place(SOURCE)),
@@ -92,16 +92,16 @@ _CORPUS = _Place(_any(_names(*sorted(OWN)), TEMPORARY), {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the store has not put into some folders."""
+    """Foreign files that were found."""
 
     links: tuple[Fault, ...] = ()
-    """Links, and what else is no file or folder, under names of the store's own."""
+    """Links, pipes and devices that have a name of the store, and what is wrong with each."""
     foreign: tuple[Path, ...] = ()
-    """Files and folders of others. What is in such a folder is not looked at."""
+    """Files and folders of other programs. The content of such folders is not read."""
 
 
 def survey(root: Path, known: Collection[Path] = ()) -> Found:
-    """Look through the folders of a corpus, and the objects in them but those that are ``known``."""
+    """Search the folders of a corpus for foreign files. Objects in ``known`` are not searched."""
     objects, links, foreign = {str(path) for path in known}, list[Fault](), list[Path]()
     for entry, place in _entries(root, _CORPUS):
         if entry.path in objects and not entry.is_symlink():
@@ -118,7 +118,7 @@ def survey(root: Path, known: Collection[Path] = ()) -> Found:
 
 
 def inside(folder: Path, deepest: int = MAX_FOLDER_DEPTH) -> Found:
-    """Look through the folder of one object."""
+    """Search the folder of one object for foreign files, down to ``deepest`` levels."""
     links: list[Fault] = []
     foreign: list[Path] = []
     for entry in _scanned(folder):
@@ -135,7 +135,7 @@ def inside(folder: Path, deepest: int = MAX_FOLDER_DEPTH) -> Found:
 
 
 def require_own_folders(root: Path) -> None:
-    """Raise :class:`CorpusDamaged` if one of the store's folders, or of the objects in them, is a link."""
+    """Raise :class:`CorpusDamaged` if a folder or object of the corpus is a link."""
     for entry, place in _entries(root, _CORPUS):
         if place.names.fullmatch(entry.name) and (message := _unlike_a_file(entry)):
             path = Path(entry.path)
@@ -147,25 +147,25 @@ def require_own_folders(root: Path) -> None:
 
 
 def own_folders(folder: Path, names: re.Pattern[str]) -> list[str]:
-    """List the folders in ``folder`` that bear a name of the store's own, sorted; links are none."""
+    """Return the sorted names of subfolders that match the pattern ``names``. Links are left out."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries
                       if names.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False))
 
 
 def own_groups(folder: Path, names: re.Pattern[str] = SOURCE, known: Container[str] = ()) -> list[str]:
-    """List the folders in ``folder`` that may be groups or projections: they hold a file of one, or nothing at all.
+    """Return the sorted names of subfolders that may be groups or projections: they hold a file of one, or are empty.
 
-    Those that are ``known`` to be some are not looked into: there may be a million.
+    Names in ``known`` are not opened, because there may be a million.
     """
     return [name for name in own_folders(folder, names)
             if name in known or _holds(folder / name, _GROUP | _ENCODERS.holds)]
 
 
 def discard(root: Path, folder: Path) -> None:
-    """Delete a folder of a corpus, except what is not the store's in it.
+    """Delete a folder of a corpus. Foreign files in it stay.
 
-    It is moved away first: nobody, a killed run's successor included, must find half of it.
+    The folder is moved to ``staging`` first, so that no other run finds half of it if this one is killed.
     """
     doomed = root / STAGING / f".{uuid4().hex}"
     make_folder(doomed.parent)
@@ -174,7 +174,7 @@ def discard(root: Path, folder: Path) -> None:
 
 
 def _unlike_a_file(entry: os.DirEntry[str]) -> str:
-    """Say what is wrong with what should be a file or folder; nothing where it is one, or has gone."""
+    """Return what is wrong with an entry that is neither file nor folder; an empty text if it is one, or is gone."""
     if entry.is_symlink():
         return link_message(Path(entry.path))
     if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):
@@ -187,9 +187,9 @@ def _unlike_a_file(entry: os.DirEntry[str]) -> str:
 
 
 def _entries(folder: str | Path, place: _Place) -> Iterator[tuple[os.DirEntry[str], _Place]]:
-    """Yield what is in a place, and in the places in it."""
+    """Yield the entries of a place and of the places in it."""
     for entry in _scanned(folder):
-        if place is _CORPUS and entry.name == CONFIG_FILE:  # the user's own: it may be a link, runs only replace it
+        if place is _CORPUS and entry.name == CONFIG_FILE:  # may be a link: runs only replace it
             continue
         yield entry, place
         deeper = place.deeper(entry.name) if place.names.fullmatch(entry.name) else None
@@ -198,7 +198,7 @@ def _entries(folder: str | Path, place: _Place) -> Iterator[tuple[os.DirEntry[st
 
 
 def _is_of(entry: os.DirEntry[str], place: _Place) -> bool:
-    """Tell whether the store may have put something there."""
+    """Return True if the store may have made this entry."""
     if place.names.fullmatch(entry.name) is None:
         return False
     return not (place.holds and entry.is_dir(follow_symlinks=False)) or _holds(entry.path, place.holds)
@@ -210,7 +210,7 @@ def _holds(folder: str | Path, files: frozenset[str]) -> bool:
 
 
 def _scanned(folder: str | Path) -> list[os.DirEntry[str]]:
-    """List a folder; nothing where it has gone, or may not be read."""
+    """Return the sorted entries of a folder; an empty list if it is gone or cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)

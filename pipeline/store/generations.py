@@ -1,7 +1,7 @@
-"""The manifest on disk: complete snapshots, and a pointer that is moved last.
+"""The manifest on disk: a complete file for each generation, and a pointer to the current one, which is written last.
 
-A snapshot ends with its own digest, and there are two of the current one: so the pointer, or either of them, can be
-made anew from what is left (:mod:`pipeline.integrity.manifest_files`).
+Each file ends with its own digest, and the current generation has two files. So the pointer or either file can be
+restored from the others (:mod:`pipeline.integrity.manifest_files`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pipeline.store.safe_names import GENERATION, TEMPORARY, BadName, check_mani
 from pipeline.support.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
 from pipeline.support.safe_files import remove_file
 
-KEPT = 10
-"""Generations left on disk."""
+MAX_GENERATIONS = 10
+"""Number of generations kept on disk."""
 
 
 def read_pointer(root: Path) -> str:
-    """Return the text of ``CURRENT``: the generation's number and its file's sha256."""
+    """Return the text of ``CURRENT``: the number of the generation and the sha256 of its file."""
     path = root / CURRENT
     try:
         return path.read_text(encoding="ascii")
@@ -37,7 +37,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     Raises
     ------
     CorpusDamaged
-        Its file is missing, is not what was written, or the pointer itself is not.
+        The file or the pointer is missing or altered.
     CorpusMismatch
         It was written by a newer version of the program.
     """
@@ -55,12 +55,14 @@ def read_generation(root: Path, pointer: str) -> Manifest:
 
 
 def parsed(path: Path, content: bytes) -> Manifest:
-    """Return the manifest that a snapshot holds. Its digest says who wrote it no more than it says what is in it.
+    """Read the manifest in the content of a generation's file, and check it.
+
+    The digest of the file is no proof: whoever alters the file can also make its digest.
 
     Raises
     ------
     CorpusDamaged
-        It is no manifest of the generation that its file is named after, or a name in it leads out of the corpus
+        The content is no manifest, its generation is not that of the file name, or a name in it leads out of the corpus
         (:mod:`pipeline.store.safe_names`).
     CorpusMismatch
         It was written by a newer version of the program.
@@ -82,14 +84,21 @@ def parsed(path: Path, content: bytes) -> Manifest:
 
 
 def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], None] = lambda: None) -> str:
-    """Write a snapshot, move ``CURRENT`` to it, drop all but the last ``KEPT``; return the new pointer.
+    """Write a generation, point ``CURRENT`` to it, delete old generations, and return the new pointer.
 
-    ``require_lock`` is called right before each of the two and raises where another process has become the writer.
+    Parameters
+    ----------
+    root : Path
+        Folder of the corpus.
+    manifest : Manifest
+        The new generation.
+    require_lock : callable
+        Called right before both writes. It raises an error if another process has become the writer.
     """
     digest, number = hashlib.sha256(), manifest.generation
     require_lock()
     with atomic_file(copy_file(root, number)) as copy, atomic_file(generation_file(root, number)) as file:
-        for piece in _sealed(manifest.json_pieces()):  # all at once would take more than the manifest
+        for piece in _with_digest(manifest.json_pieces()):  # the whole text takes more memory than the manifest
             digest.update(piece)
             file.write(piece)
             copy.write(piece)
@@ -101,16 +110,16 @@ def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], 
 
 
 def is_in_current_format(root: Path) -> bool:
-    """Tell whether this version would write the current generation byte for byte as it is on disk."""
+    """Return True if this version would write the current generation byte for byte as it is on disk."""
     pointer = read_pointer(root)
     digest = hashlib.sha256()
-    for piece in _sealed(read_generation(root, pointer).json_pieces()):
+    for piece in _with_digest(read_generation(root, pointer).json_pieces()):
         digest.update(piece)
     return pointer.split()[1] == digest.hexdigest()
 
 
-def prune(root: Path, newest: int, keep: int = KEPT) -> None:
-    """Drop all but the last ``keep`` generations, and what writers that were killed left behind."""
+def prune(root: Path, newest: int, keep: int = MAX_GENERATIONS) -> None:
+    """Delete all but the last ``keep`` generations, and temporary files of writers that were killed."""
     kept = {generation_file(root, number) for number in range(newest - keep + 1, newest + 1)}
     kept.add(copy_file(root, newest))
     for path in (root / MANIFESTS).iterdir():
@@ -122,12 +131,12 @@ def prune(root: Path, newest: int, keep: int = KEPT) -> None:
 
 
 def generation_file(root: Path, generation: int) -> Path:
-    """File of a generation."""
+    """Return the path of a generation's file."""
     return root / MANIFESTS / f"{generation:08d}.json"
 
 
 def copy_file(root: Path, generation: int) -> Path:
-    """Second file of the current generation, of the same content."""
+    """Return the path of the copy of a generation's file. Only the current generation has one."""
     return root / MANIFESTS / f"{generation:08d}.copy"
 
 
@@ -135,8 +144,8 @@ _DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"}')
 _DIGEST_BYTES = len(',"sha256":""}') + 64
 
 
-def _sealed(pieces: Iterable[str]) -> Iterator[bytes]:
-    """Add its own digest to a JSON object, as its last key: who does not know of it reads past it."""
+def _with_digest(pieces: Iterable[str]) -> Iterator[bytes]:
+    """Add the digest of a JSON object to it, as its last key. Programs that do not know the key ignore it."""
     digest, before = hashlib.sha256(), b""
     for piece in pieces:
         yield before
@@ -146,6 +155,6 @@ def _sealed(pieces: Iterable[str]) -> Iterator[bytes]:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether a snapshot is as it was written, by the digest at its end."""
+    """Return True if the content of a generation's file matches the digest at its end."""
     match = _DIGEST.fullmatch(content[-_DIGEST_BYTES:])
     return match is not None and hashlib.sha256(content[:-_DIGEST_BYTES] + b"}").hexdigest().encode() == match[1]

@@ -1,4 +1,4 @@
-"""What a corpus was made with, written once and compared on every reopening."""
+"""The identity of a corpus: what decides its content. It is written once, and every run compares it."""
 
 from __future__ import annotations
 
@@ -13,25 +13,23 @@ from pipeline.store.layout import IDENTITY, mending
 from pipeline.support.durable import write_atomic
 
 FORMAT = 2
-"""2 added the digest."""
 _DIGEST = "sha256"
 
 
 def write_identity(root: Path, identity: Mapping[str, Any]) -> None:
-    """Write ``identity``, any JSON mapping without the keys ``format`` and ``sha256``, which are the folder's own."""
+    """Write an identity. Values must be JSON; the keys ``format`` and ``sha256`` are not allowed."""
     if own := {"format", _DIGEST} & set(identity):
-        raise ValueError(f"the key {min(own)!r} of an identity is the store's own")
+        raise ValueError(f"an identity cannot have the key {min(own)!r}: the store uses it")
     write_atomic(root / IDENTITY, identity_bytes(identity))
 
 
-def identity_bytes(identity: Mapping[str, Any], format_number: int = FORMAT) -> bytes:
-    """Return what is written of an identity, byte for byte; the first format had no digest."""
-    digest = {_DIGEST: _digest(identity)} if format_number > 1 else {}
-    return json.dumps({"format": format_number, **identity, **digest}, indent=1, allow_nan=False).encode()
+def identity_bytes(identity: Mapping[str, Any]) -> bytes:
+    """Return the content of the file of an identity."""
+    return json.dumps({"format": FORMAT, **identity, _DIGEST: _digest(identity)}, indent=1, allow_nan=False).encode()
 
 
 def is_identity_in_current_format(root: Path) -> bool:
-    """Tell whether this version would write the identity byte for byte as it is on disk."""
+    """Return True if this version would write the identity byte for byte as it is on disk."""
     return (root / IDENTITY).read_bytes() == identity_bytes(read_identity(root))
 
 
@@ -40,8 +38,12 @@ def read_identity(root: Path) -> dict[str, Any]:
 
     Raises
     ------
-    CorpusNotFound, CorpusDamaged, CorpusMismatch
-        There is none; it is not what was written; a newer version of the program made it.
+    CorpusNotFound
+        There is no identity, so ``root`` is no corpus.
+    CorpusDamaged
+        The file is altered.
+    CorpusMismatch
+        Another version of the program made the corpus, in a format that this version does not read.
     """
     path = root / IDENTITY
     try:
@@ -53,9 +55,10 @@ def read_identity(root: Path) -> dict[str, Any]:
         raise CorpusNotFound(f"{root}: there is no corpus here; {make}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorpusDamaged(f"{path}: no identity of a corpus ({error}); {mending(root)}") from error
-    if not isinstance(format_number, int) or format_number > FORMAT:
-        raise CorpusMismatch(f"{root}: corpus of format {format_number}, this program reads {FORMAT}: update")
-    if digest != _digest(record) and (format_number, digest) != (1, None):
+    if format_number != FORMAT:
+        remedy = "ingest the files into a new corpus" if format_number == 1 else "update the program"
+        raise CorpusMismatch(f"{root}: corpus of format {format_number}, this program reads {FORMAT}; {remedy}")
+    if digest != _digest(record):
         raise CorpusDamaged(f"{path}: does not match its digest; {mending(root)}")
     return record
 
@@ -65,7 +68,7 @@ def _digest(identity: Mapping[str, Any]) -> str:
 
 
 def compare_identity(root: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise :class:`CorpusMismatch` that lists every key in which the two differ."""
+    """Raise :class:`CorpusMismatch`, which lists every key that differs, unless both identities are equal."""
     differences = list(_differences(stored, json.loads(json.dumps(asked))))
     if differences:
         raise CorpusMismatch(f"{root}: this corpus was made otherwise: {'; '.join(differences)}; ask the same by flags "

@@ -1,4 +1,4 @@
-"""Where things lie in a corpus folder."""
+"""Names and paths in a corpus folder."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ VECTORS = "vectors"
 SEGMENTS = "index"
 ENCODERS = "encoders"
 PROJECTION_COPY = "copy.npz"
-"""Beside each projection."""
+"""Name of the copy beside each projection."""
 STAGING = "staging"
 DAMAGED = "damaged"
-"""What a repair has put aside, as it was called in the corpus, until what replaces it is in place."""
+"""Folder of damaged objects. A repair moves them here, under their old paths, until a replacement is in place."""
 
 
 def source_folder(root: Path, source_id: str) -> Path:
-    """Folder of a source's windows."""
+    """Return the folder of a source's windows."""
     return root / SOURCES / checked(source_id)
 
 
 def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:
-    """Folder of the vectors one encoder made of a source's windows."""
+    """Return the folder of the vectors that one encoder made of a source's windows."""
     return root / VECTORS / checked(encoder_key) / checked(source_id)
 
 
 def segment_folder(root: Path, segment_id: str) -> Path:
-    """Folder of one index segment; a cell's (:func:`pipeline.catalogue.cell_id`) is in that of its routed segment."""
+    """Return the folder of an index segment. A cell (:func:`pipeline.catalogue.cell_id`) lies in its routed segment."""
     routed_id, _, cell = segment_id.partition("/")
     if CELL_NAME.fullmatch(cell):
         return root / SEGMENTS / checked(routed_id) / cell
@@ -41,25 +41,25 @@ def segment_folder(root: Path, segment_id: str) -> Path:
 
 
 def projection_file(root: Path, encoder: str) -> Path:
-    """File of the projection fitted on this corpus for the encoder of that name, for encoders that need one."""
+    """Return the file of the projection that was fitted on this corpus for an encoder."""
     return root / ENCODERS / checked(encoder) / "projection.npz"
 
 
 def pasted(command: str, root: Path) -> str:
-    """Return a command for this corpus as a shell takes it."""
+    """Return a command with ``--corpus`` and the quoted path of the corpus, ready to be pasted into a shell."""
     return f"{command} --corpus {shlex.quote(str(root))}"
 
 
 def mending(root: Path) -> str:
-    """Advice to whoever meets damage: a command that can be pasted."""
+    """Return the advice for a damaged corpus: a command that can be pasted."""
     return f"mend it with: {pasted('lookalike verify --repair', root)}"
 
 
 def mending_of(folder: Path) -> str:
-    """Say the same of the corpus that the folder of a source, of vectors or of a projection is in."""
+    """Return the advice of :func:`mending` for the corpus that holds a folder of windows, vectors or a projection."""
     return mending(next(place.parent for place in folder.parents if place.name in (SOURCES, VECTORS, ENCODERS)))
 
 
 def parts_folder(staging: Path, source_id: str) -> Path:
-    """Folder of a source's parts, while a run is gathering them."""
+    """Return the folder of a source's parts in the staging folder of a run."""
     return staging / checked(source_id)

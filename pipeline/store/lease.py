@@ -1,28 +1,27 @@
-"""One writer a corpus: a lease that its holder keeps up with a heartbeat, and a successor takes over when it is dead.
+"""The lock of a corpus: a lease that its holder renews, and that another process takes over if the holder is dead.
 
-The folder ``lock`` holds leases, files with ascending numbers. The highest counts. It is free once its holder has
-written so into it, or is dead:
+The folder ``lock`` holds leases: files with ascending numbers. Only the highest counts. It is free if its holder wrote
+``released`` into it, or if the holder is dead:
 
-- on this machine, when there is no such process any more (its number may have been given to another one, so its start
-  is compared, too): at once;
-- elsewhere, when it has not touched its file for :data:`EXPIRY_S`. What the time is says the file system, whose clock
-  dates both that file and the one with which it is compared: clocks of two machines are never compared.
+- A holder on this machine is dead as soon as its process does not exist. Process numbers are used again, so the start
+  time of the process is compared, too.
+- A holder elsewhere is dead if it has not touched its file for :data:`EXPIRY_S`. The file system dates both this file
+  and the file that it is compared with. So the clocks of two machines are never compared.
 
-Exactly one of several contenders succeeds lease n: whoever links a file of its own, complete as it is, to the name
-n + 1, which a file system lets only one do. A contender that slept meanwhile may find that name free again, as leases
-are deleted once they have a successor; but they are deleted in ascending order, so lease n is then gone as well. Hence
-it looks for lease n *after* it has linked n + 1, and where that is gone, starts over.
+Several contenders may try to succeed lease n. Each makes a complete file of its own and links it to the name n + 1.
+The file system lets only one do so. One problem is left: leases are deleted once they have a successor, so a contender
+that slept may find the name n + 1 free again. But leases are deleted in ascending order, so lease n is gone by then,
+too. Each contender therefore looks for lease n *after* it has linked n + 1, and starts again if n is gone.
 
-A holder that slept until it was succeeded must not write any more. :meth:`Lease.require` tells: there is no lease
-n + 1, and then, in this order, n is still there. (Were n + 1 missing as it has been deleted, n would be, too.) It is
-asked before each step that alters what others see. What a holder does within the blink between asking and doing,
-should it sleep right there for minutes, no file system can prevent.
+A holder that slept and was succeeded must not write any more. :meth:`Lease.require` checks that lease n + 1 is missing,
+and then, in this order, that lease n exists. (If n + 1 was deleted, n was deleted before it.) Writers call it before
+each step that changes what others see. One gap cannot be closed on a file system: the holder may sleep for minutes
+between this check and the step.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -44,18 +43,18 @@ from pipeline.support.safe_files import refuse_link, remove_file
 from pipeline.support.text import shown
 
 HEARTBEAT_S = 10.0
-"""How often a holder touches its lease."""
+"""Seconds between two touches of the lease by its holder."""
 EXPIRY_S = 120.0
-"""After how long without a touch the holder, on another machine, counts as dead."""
+"""Seconds without a touch after which a holder on another machine counts as dead."""
 RELEASED = b"released"
-LAST = 10**18 - 1
-"""The largest number of a lease."""
-LONGEST_COMMAND = 200
+MAX_NUMBER = 10**18 - 1
+"""Largest number of a lease."""
+MAX_COMMAND_CHARACTERS = 200
 TEMPORARY_SUFFIX = ".tmp"
 
 
 class Lease:
-    """The right to write, from :meth:`acquire` to :meth:`release`, unless another process takes it over."""
+    """The right to write, from :meth:`acquire` to :meth:`release`, unless another process takes the lease over."""
 
     def __init__(self, folder: Path, number: int, descriptor: int, heartbeat_s: float) -> None:
         self._folder, self._number, self._descriptor = folder, number, descriptor
@@ -65,19 +64,21 @@ class Lease:
 
     @classmethod
     def acquire(cls, folder: Path, *, heartbeat_s: float | None = None, expiry_s: float | None = None) -> Self:
-        """Take the lease in ``folder``, which is made if need be.
+        """Take the lease.
 
         Parameters
         ----------
         folder : path
-            A file of this name is the lock of earlier versions: it gives way unless one of these holds it.
+            Folder of the leases. It is made if it does not exist.
         heartbeat_s, expiry_s : float, optional
-            Default :data:`HEARTBEAT_S` and :data:`EXPIRY_S`; whoever shares a corpus must agree on them.
+            Default :data:`HEARTBEAT_S` and :data:`EXPIRY_S`. All who share a corpus must use the same values.
 
         Raises
         ------
         CorpusLocked
-            A live process holds it; the message says which, where, since when, and with which command.
+            A live process holds the lease. The message names process, machine, time and command.
+        CorpusDamaged
+            ``folder`` is no folder, or a lease in it is no file.
         RunError
             The file system has no hard links.
         """
@@ -93,46 +94,46 @@ class Lease:
                 drop_temporary(temporary)
             _clean(folder, before + 1, descriptor, expiry_s)
         except BaseException:
-            os.pwrite(descriptor, RELEASED, 0)  # it may be the lease by now
+            os.pwrite(descriptor, RELEASED, 0)  # this file may be the lease by now
             os.close(descriptor)
             raise
         return cls(folder, before + 1, descriptor, HEARTBEAT_S if heartbeat_s is None else heartbeat_s)
 
     def require(self) -> None:
         """Raise :class:`CorpusLocked` if another process has taken the lease over."""
-        successor = _Seen.of(self._folder, self._number + 1)
-        mine = _Seen.of(self._folder, self._number)
+        successor = _Found.of(self._folder, self._number + 1)
+        mine = _Found.of(self._folder, self._number)
         if successor is None and mine is not None and os.path.samestat(mine.stat, os.fstat(self._descriptor)):
             return
         by = f" by {successor.holder}" if successor is not None and successor.record else ""
-        raise CorpusLocked(f"{self._folder.parent}: its lock was taken over{by}, as this run had not stirred for long; "
-                           "nothing more is written, and what was committed before stays; run again")
+        raise CorpusLocked(f"{self._folder.parent}: its lock was taken over{by}, as this run had not renewed it for "
+                           "too long; it writes nothing more, and what it committed before stays; run it again")
 
     def release(self) -> None:
-        """Give the lease back. One that has been taken over is left as it is."""
+        """Release the lease. A lease that was taken over stays as it is."""
         self._stop.set()
         self._heart.join()
-        os.pwrite(self._descriptor, RELEASED, 0)  # into its own file, wherever that is by now
+        os.pwrite(self._descriptor, RELEASED, 0)  # into the own file, whatever its name is by now
         os.close(self._descriptor)
 
     def _beat(self, heartbeat_s: float) -> None:
         while not self._stop.wait(heartbeat_s):
-            with suppress(OSError):  # of a file system that is away: it is touched when it is back
+            with suppress(OSError):  # the file system is away: the next touch may succeed
                 os.utime(self._descriptor)
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A lease as it was found."""
+class _Found:
+    """A lease that was read from disk."""
 
     stat: os.stat_result
     content: bytes
 
     @classmethod
     def of(cls, folder: Path, number: int) -> Self | None:
-        """Read a lease, None where it is not there. Opened, not merely asked for: so NFS asks its server."""
+        """Read a lease; return None if it does not exist. The file is opened, so that NFS asks its server."""
         path = _path(folder, number)
-        try:  # what is no file is not waited for, as a pipe would be
+        try:  # O_NONBLOCK: opening a pipe would wait for a writer
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
@@ -153,7 +154,7 @@ class _Seen:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What its holder says of itself; nothing where a power cut has left nothing of it."""
+        """Description of the holder; empty if a power cut has destroyed it."""
         try:
             record = json.loads(self.content)
             return record if isinstance(record, dict) else {}
@@ -162,13 +163,13 @@ class _Seen:
 
     @property
     def holder(self) -> str:
-        """The holder, in words."""
+        """Description of the holder in words."""
         return _in_words(self.record)
 
 
 def _require_free(folder: Path, number: int, mine: int, expiry_s: float) -> None:
-    """Raise :class:`CorpusLocked` while the holder of a lease lives; ``mine`` is a file in the same folder."""
-    seen = _Seen.of(folder, number)
+    """Raise :class:`CorpusLocked` if the holder of a lease lives. ``mine`` is an open file in the same folder."""
+    seen = _Found.of(folder, number)
     if seen is None or seen.is_released:
         return
     record, age = seen.record, ""
@@ -178,7 +179,7 @@ def _require_free(folder: Path, number: int, mine: int, expiry_s: float) -> None
     except (KeyError, TypeError):
         is_here = is_dead = False
     if not is_here:
-        os.utime(mine)  # dated by the file system, as the lease was
+        os.utime(mine)  # the file system dates this file, as it dated the lease
         age_s = os.fstat(mine).st_mtime - seen.stat.st_mtime
         is_dead = age_s > expiry_s
         age = f", last heard of {max(0.0, age_s):.0f} s ago"
@@ -187,10 +188,10 @@ def _require_free(folder: Path, number: int, mine: int, expiry_s: float) -> None
 
 
 def _succeed(folder: Path, temporary: Path, mine: int, expiry_s: float) -> int:
-    """Make a file, open as ``mine``, the lease after the one that counts, and return that one's number; 0 for none."""
-    while True:  # each round but the last, another process has got on
+    """Make the file ``mine`` the next lease. Return the number of the lease before it, 0 if there was none."""
+    while True:  # another round means that another process has made progress
         before = max(_numbers(folder), default=0)
-        if before >= LAST:
+        if before >= MAX_NUMBER:
             raise CorpusDamaged(f"{_path(folder, before)}: no lock can follow one of this number; delete the file")
         if before:
             _require_free(folder, before, mine, expiry_s)
@@ -200,14 +201,14 @@ def _succeed(folder: Path, temporary: Path, mine: int, expiry_s: float) -> int:
 
 
 def _claim(folder: Path, temporary: Path, before: int) -> bool:
-    """Try to succeed lease ``before``; False where another process was faster, at whatever time."""
+    """Try to succeed lease ``before``. Return False if another process was faster."""
     mine = _path(folder, before + 1)
     try:
         os.link(temporary, mine)
     except FileExistsError:
         return False
     except FileNotFoundError as error:
-        if folder.is_dir():  # this process slept so long that its file was cleared away
+        if folder.is_dir():  # this process slept so long that another one deleted its file
             raise RunError(f"{folder}: this run slept while it was starting; run it again") from error
         raise
     except OSError as error:
@@ -215,14 +216,14 @@ def _claim(folder: Path, temporary: Path, before: int) -> bool:
             raise RunError(f"{folder}: the file system has no hard links ({error.strerror}), which locking needs; "
                            "put the corpus on another one") from error
         raise
-    if max(_numbers(folder), default=0) == before + 1 and (before == 0 or _Seen.of(folder, before) is not None):
+    if max(_numbers(folder), default=0) == before + 1 and (before == 0 or _Found.of(folder, before) is not None):
         return True
     remove_file(folder, mine)
     return False
 
 
 def _clean(folder: Path, held: int, mine: int, expiry_s: float) -> None:
-    """Delete the leases before the one held, in ascending order, and old files of contenders that were killed."""
+    """Delete the leases before ``held``, in ascending order, and old files of contenders that were killed."""
     for number in _numbers(folder):
         if number < held:
             remove_file(folder, _path(folder, number))
@@ -238,7 +239,7 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _numbers(folder: Path) -> list[int]:
-    """List the leases. Only names that :func:`_path` gives are theirs: ``5`` is somebody else's file."""
+    """Return the sorted numbers of the leases. Only names that :func:`_path` makes count: ``5`` is a foreign file."""
     return sorted(int(name) for name in os.listdir(folder) if NUMBER.fullmatch(name))
 
 
@@ -247,38 +248,20 @@ def _no_lease(path: Path) -> CorpusDamaged:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder; a file in its place, the lock of earlier versions, is removed unless one of these holds it."""
+    """Make the folder of the leases, if it does not exist."""
     refuse_link(folder)
-    while not folder.is_dir():
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            with suppress(FileNotFoundError, IsADirectoryError):  # another process was faster
-                _remove_flock(folder)
-
-
-def _remove_flock(path: Path) -> None:
-    refuse_link(path)
-    if path.exists() and not path.is_file():
-        raise _no_lease(path)
-    with open(path, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            try:
-                holder = _in_words(json.loads(file.read()))
-            except (ValueError, AttributeError):
-                holder = _in_words({})
-            raise CorpusLocked(f"{path.parent}: locked by {holder}, an earlier version of the program; wait for it, "
-                               "or stop it") from error
-        remove_file(path.parent, path)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise CorpusDamaged(f"{folder}: is no folder, so nothing can be locked; move it out of the corpus") from error
 
 
 def _signature() -> dict[str, Any]:
-    """What a holder says of itself."""
+    """Return the description of this process, for the file of its lease."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     return {"host": socket.gethostname(), "pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "command": command[:LONGEST_COMMAND], "place": _place(), "started": (_stat(os.getpid()) or ("", ""))[1]}
+            "command": command[:MAX_COMMAND_CHARACTERS], "place": _place(),
+            "started": (_stat(os.getpid()) or ("", ""))[1]}
 
 
 def _in_words(record: dict[str, Any]) -> str:
@@ -290,7 +273,7 @@ def _in_words(record: dict[str, Any]) -> str:
 
 @cache
 def _place() -> str:
-    """Where process numbers mean the same: this start of this machine, and this container's processes."""
+    """Return a name of the place where process numbers are unique: this boot of this machine and this container."""
     try:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:  # a system without /proc
@@ -298,19 +281,19 @@ def _place() -> str:
 
 
 def _is_alive(pid: int, started: str) -> bool:
-    """Tell whether a process of this place, which began at ``started``, still runs."""
+    """Return True if a process of this place that began at ``started`` still runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it exists, and belongs to another user
     seen = _stat(pid)
     return seen is None or (seen[0] not in "ZX" and seen[1] == started)
 
 
 def _stat(pid: int) -> tuple[str, str] | None:
-    """State and start of a process, in ticks after the machine's; None where that is not to be seen."""
+    """Return state and start of a process, in ticks since boot; None if the system does not show them."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:

@@ -1,8 +1,9 @@
-"""Folders that are no longer part of a corpus: when they left it, and when they may go.
+"""Retired folders: they left the corpus, and are deleted a day later.
 
-A search opens what it needs when it needs it, of the generation that was current when it began. So nothing is deleted
-because the newest generation does not name it: it is *retired*, and deleted a day later. (Generations are no clock: an
-ingest publishes ten of them, all that are kept, in less than a minute; a corpus at rest publishes none in a month.)
+A search opens files late, and reads the generation that was current when it started. So a folder that the newest
+generation does not name is not deleted at once: it is *retired*, and deleted after :data:`GRACE_S`. The number of
+generations cannot serve as the clock: an ingest publishes ten of them in less than a minute, and an idle corpus
+publishes none in a month.
 """
 
 from __future__ import annotations
@@ -14,27 +15,31 @@ from pipeline.catalogue import Manifest
 from pipeline.store.layout import SEGMENTS, SOURCES, segment_folder, source_folder, vector_folder
 
 GRACE_S = 86_400.0
-"""How long a retired folder stays: whoever opened the corpus before may read it so long."""
+"""Seconds that a retired folder stays. A search that opened the corpus before may read it that long."""
 
 _HERE = Path()
 
 
 def retired_by(root: Path, before: Manifest, after: Manifest, now_s: float) -> dict[str, float]:
-    """Return what is retired once ``after`` follows ``before``: folder, relative to ``root`` → since when.
+    """Return the retired folders of the generation ``after``, which follows ``before``.
 
-    What was retired and is named again is not; nor is what is not there.
+    Returns
+    -------
+    dict
+        Folder relative to ``root`` → Unix seconds at which it was retired. Folders that ``after`` names again, and
+        folders that do not exist, are left out.
     """
     kept = {folder: since_s for folder, since_s in after.retired.items() if not _names(after, folder)}
     return kept | {folder: now_s for folder in _dropped(before, after) if (root / folder).is_dir()}
 
 
 def is_retired(manifest: Manifest, folder: Path) -> bool:
-    """Tell whether ``folder``, relative to the corpus, has left it."""
+    """Return True if ``folder``, relative to the corpus, is retired."""
     return folder.as_posix() in manifest.retired
 
 
 def due(manifest: Manifest, now_s: float) -> list[str]:
-    """List the folders that may be deleted: vectors before the windows they were made of, as they may be adopted."""
+    """Return the folders that may be deleted. Windows come last, so that vectors without windows are never adopted."""
     folders = [folder for folder, since_s in manifest.retired.items()
                if now_s - since_s >= GRACE_S and not _names(manifest, folder)]
     return sorted(folders, key=lambda folder: folder.startswith(f"{SOURCES}/"))
@@ -58,7 +63,7 @@ def _dropped(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _names(manifest: Manifest, folder: str) -> bool:
-    """Tell whether a generation is made of ``folder``, among others."""
+    """Return True if a generation names ``folder``."""
     kind, *key, name = folder.split("/")
     if kind == SEGMENTS:
         return any(segment.id == name for segment in manifest.segments)

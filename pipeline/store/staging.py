@@ -1,4 +1,4 @@
-"""Parts: what one task hands over, a file each in the run's staging folder, until the source is committed."""
+"""Parts: the results of single tasks, one file each in the staging folder of a run, until the source is committed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from pipeline.support.safe_files import is_own, remove_file, remove_tree
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some of a source's windows, and what was searched to find them."""
+    """The windows that one scan task kept, and what it searched to find them."""
 
     windows: Mapping[str, Array]
-    """Column → one row a kept window. Holds at least ``number`` int64 (n,) and ``cutout`` uint8 (n, T, F)."""
+    """Column → one row for each kept window. ``number`` int64 (n,) and ``cutout`` uint8 (n, spectra, channels) are
+    required."""
     exposure: Mapping[str, Array]
-    """Column → one row a piece of band that was searched."""
+    """Column → one row for each piece of the band that was searched."""
 
     def __post_init__(self) -> None:
         for kind, columns in (("windows", self.windows), ("exposure", self.exposure)):
@@ -48,12 +49,12 @@ class Part:
 
     @property
     def n_windows(self) -> int:
-        """Kept windows in this part."""
+        """Number of kept windows in this part."""
         return len(self.windows["number"])
 
 
 def write_part(staging: Path, source_id: str, part_no: int, part: Part) -> None:
-    """Write a part, replacing an earlier attempt's."""
+    """Write a part. It replaces the part of an earlier attempt."""
     columns = {f"windows.{name}": column for name, column in part.windows.items()}
     columns |= {f"exposure.{name}": column for name, column in part.exposure.items()}
     path = part_path(staging, source_id, part_no)
@@ -63,7 +64,7 @@ def write_part(staging: Path, source_id: str, part_no: int, part: Part) -> None:
 
 
 def read_part(staging: Path, source_id: str, part_no: int) -> Part:
-    """Read a part back; :class:`CorpusDamaged` if it is missing or altered."""
+    """Read a part. Raise :class:`CorpusDamaged` if it is missing or altered."""
     path = part_path(staging, source_id, part_no)
     with _opened(path) as file, np.load(file, allow_pickle=False) as columns:
         split: dict[str, dict[str, Array]] = {"windows": {}, "exposure": {}}
@@ -74,7 +75,7 @@ def read_part(staging: Path, source_id: str, part_no: int) -> Part:
 
 
 class PartColumns:
-    """The columns of a part that is open, each read when it is asked for."""
+    """The columns of an open part. Each is read on request."""
 
     def __init__(self, path: Path, columns: Any) -> None:
         self._path = path
@@ -83,7 +84,7 @@ class PartColumns:
         """``windows.<column>`` and ``exposure.<column>``."""
 
     def read(self, name: str) -> Array:
-        """Read one column; :class:`CorpusDamaged` if it is missing or altered."""
+        """Read one column. Raise :class:`CorpusDamaged` if it is missing or altered."""
         with _reading(self._path):
             column: Array = self._columns[name]
             return column
@@ -91,7 +92,7 @@ class PartColumns:
 
 @contextmanager
 def opened_parts(staging: Path, source_id: str, count: int) -> Iterator[list[PartColumns]]:
-    """Open the parts, numbered from 0, of a source; :class:`CorpusDamaged` if one is missing or altered."""
+    """Open the parts 0 to ``count`` − 1 of a source. Raise :class:`CorpusDamaged` if one is missing or altered."""
     with ExitStack() as files:
         parts = []
         for part_no in range(count):
@@ -103,12 +104,12 @@ def opened_parts(staging: Path, source_id: str, count: int) -> Iterator[list[Par
 
 
 def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str, vectors: Array) -> None:
-    """Write the vectors of a part's windows, in the order of its rows, as float16.
+    """Write the vectors (n, dimension) of a part's windows as float16, in the order of its rows.
 
     Raises
     ------
     ValueError
-        Not two-dimensional, or a component is not finite (as float16).
+        The array is not two-dimensional, or a component is not finite as float16.
     """
     if vectors.ndim != 2:
         raise ValueError(f"vectors must be (windows, dimension), got shape {vectors.shape}")
@@ -122,7 +123,7 @@ def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key:
 
 
 def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str) -> NDArray[np.float16]:
-    """Read a part's vectors (n, dimension); :class:`CorpusDamaged` if they are missing or not such."""
+    """Read the vectors (n, dimension) of a part. Raise :class:`CorpusDamaged` if they are missing or altered."""
     path = vectors_path(staging, source_id, part_no, encoder_key)
     with _opened(path) as file:
         vectors = np.load(file, allow_pickle=False)
@@ -132,37 +133,37 @@ def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: 
 
 
 def remove_windows(staging: Path, source_id: str) -> None:
-    """Drop a source's windows, once they are committed. Vectors stay: the commit may be a late one."""
+    """Delete the windows of a source that is committed. Vectors stay, as they may not be committed yet."""
     for path in parts_folder(staging, source_id).glob("part-*.npz"):
         if is_own(path.name):
             remove_file(staging, path)
 
 
 def remove_parts(staging: Path, source_id: str) -> None:
-    """Drop a source's parts, once they are committed or given up."""
+    """Delete the parts of a source that is committed or has failed."""
     remove_tree(staging, parts_folder(staging, source_id))
 
 
 def refuse_non_finite(vectors: Array, what: str) -> None:
-    """Raise ``ValueError`` naming the first row of ``vectors`` that holds a NaN or an infinity."""
+    """Raise ``ValueError``, which names the first row of ``vectors`` with a NaN or an infinity, if there is one."""
     bad = ~np.isfinite(vectors).all(axis=1)
     if bad.any():
         raise ValueError(f"{what}: {int(bad.sum())} vectors are not finite, first in row {int(bad.argmax())}")
 
 
 def part_path(staging: Path, source_id: str, part_no: int) -> Path:
-    """File of a part's windows and exposure."""
+    """Return the file of a part's windows and exposure."""
     return parts_folder(staging, source_id) / f"part-{part_no:05d}.npz"
 
 
 def vectors_path(staging: Path, source_id: str, part_no: int, encoder_key: str) -> Path:
-    """File of a part's vectors."""
+    """Return the file of a part's vectors."""
     return parts_folder(staging, source_id) / f"part-{part_no:05d}.{checked(encoder_key)}.npy"
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file of this folder; whatever goes wrong in reading it is damage, under its name."""
+    """Open a file of a part. Errors in reading it become :class:`CorpusDamaged` with its path."""
     with _reading(path), open(path, "rb") as file:  # np.load, given the path, leaves it open where it fails
         yield file
 

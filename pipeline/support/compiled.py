@@ -40,7 +40,7 @@ _refused: dict[Path, tuple[Exposure, ...]] = {}
 
 @cache  # every compiled function asks this, and one answer for each folder is enough for a process
 def _is_private(folder: Path) -> bool:
-    """Tell whether only this user and root can have written what is in ``folder``.
+    """Tell whether nobody except this user and root can have written the files in ``folder``.
 
     The folder is made if it does not exist.
     """
@@ -76,7 +76,7 @@ def refused_folders() -> dict[Path, tuple[Exposure, ...]]:
 
 
 def _make_checked_locator(locator: Any) -> Any:
-    """Return a subclass of one of numba's cache locators that rejects a folder that others can write to."""
+    """Return a subclass of a numba cache locator. It rejects folders that others can write to."""
 
     class CheckedLocator(locator):  # type: ignore[misc]  # numba has no types
         def ensure_cache_path(self) -> None:
@@ -89,7 +89,7 @@ def _make_checked_locator(locator: Any) -> Any:
 
 
 def _make_private_locator(of_user: Any) -> Any:
-    """Return a subclass of numba's user-wide locator that uses a folder which only this user can enter.
+    """Return a subclass of numba's user-wide cache locator. It uses a folder that only this user can enter.
 
     Parameters
     ----------

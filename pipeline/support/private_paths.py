@@ -57,7 +57,7 @@ def exposures(path: Path) -> tuple[Exposure, ...]:
 
 
 def file_exposures(folder: Path, suffixes: tuple[str, ...]) -> tuple[Exposure, ...]:
-    """Return the reasons why others can have changed files in ``folder``, of those whose names end in ``suffixes``.
+    """Return the reasons why others can have changed files in ``folder``. Only some ``suffixes`` are checked.
 
     The folder itself must be safe (:func:`exposures`). Others may have put files into it before it became safe, so
     their owners are checked here. Modes of files do not matter if nobody else can enter the folder.

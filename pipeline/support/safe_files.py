@@ -91,7 +91,7 @@ def remove_file(root: Path, path: Path) -> None:
 
 
 def remove_tree(root: Path, path: Path) -> None:
-    """Delete a folder below ``root`` with all that has one of the program's own names (:func:`is_own`).
+    """Delete a folder below ``root``, but of its contents only what the program itself may have made (:func:`is_own`).
 
     Other files stay, and so do the folders that contain them. A link inside the folder is deleted, but never its
     target. A file that cannot be deleted stays for the next clean-up. Nothing happens if the folder does not exist.
@@ -113,8 +113,16 @@ def remove_empty(root: Path, path: Path) -> None:
 
 
 def _remove(parent: int, path: Path, depth_left: int) -> None:
-    """Delete the program's own files from the folder ``path`` in the open folder ``parent``, then the folder if it is
-    empty.
+    """Delete the program's own files in a folder, then the folder itself if it is empty.
+
+    Parameters
+    ----------
+    parent : int
+        File descriptor of the folder that contains it.
+    path : Path
+        The folder.
+    depth_left : int
+        Maximum depth of folders inside it that are deleted, too.
     """
     descriptor = _open_folder(parent, path)
     try:

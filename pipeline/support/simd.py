@@ -216,7 +216,7 @@ maximum, minimum = _make_choice(">"), _make_choice("<")
 
 @intrinsic
 def where_positive(typing: Any, a: Any, b: Any) -> Any:
-    """Return ``b`` in the lanes where ``a`` is positive, and 0 where ``a`` is zero, negative or NaN."""
+    """Return ``b`` in lanes where ``a`` is positive, and 0 in the others (zero, negative or NaN)."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         nothing = ir.Constant(values[0].type, [0] * a.count)
@@ -256,7 +256,7 @@ def max_of(typing: Any, a: Any) -> Any:
 
 
 def shuffle(builder: Any, vector: Any, order: Any) -> Any:
-    """Emit a vector of the lanes of ``vector`` that ``order`` lists, in that order."""
+    """Emit a vector of some lanes of ``vector``. ``order`` lists their indices."""
     order = [*order]
     chosen = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), chosen)
@@ -264,7 +264,7 @@ def shuffle(builder: Any, vector: Any, order: Any) -> Any:
 
 @intrinsic
 def count_at_least(typing: Any, count: Any, a: Any, least: Any) -> Any:
-    """Add 1 to each lane of ``count`` in which the integer in ``a`` is at least ``least``."""
+    """Add 1 to each lane of ``count`` if the integer in that lane of ``a`` is at least ``least``."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         reaches = builder.icmp_signed(">=", values[1], values[2])

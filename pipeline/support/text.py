@@ -15,7 +15,7 @@ def shown(text: str | Path) -> str:
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
-    """Join names for a message. At most ``most`` of them are named; the number of the others follows."""
+    """Join up to ``most`` names for a message. If there are more, append how many."""
     every = list(names)
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
 
@@ -26,7 +26,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def _escaped(letter: str) -> str:
-    """Return a character that cannot be printed as an escape sequence."""
+    """Return the escape sequence of a character that cannot be printed."""
     if "\udc80" <= letter <= "\udcff":  # Python's code for a byte that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode("ascii")

@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ConfigError
+from pipeline.support.records import value_of
 
 
 def read_tables(path: Path) -> dict[str, Any]:
@@ -49,12 +50,12 @@ def laid_over(default: Any, keys: Any, origin: str) -> Any:
     """
     if not isinstance(keys, Mapping):
         raise ConfigError(f"{origin}: expected a table, got {keys!r}")
-    types = types_of(default)
+    types, kinds = types_of(default), get_type_hints(type(default))
     values = {}
     for key, value in keys.items():
         if key not in types:
             raise ConfigError(f"{origin}: unknown key {key!r}; known: {', '.join(types)}")
-        values[key] = _value(types[key], value, f"{origin} {key}")
+        values[key] = _value(kinds[key], types[key], value, f"{origin} {key}")
     try:
         return replace(default, **values)
     except ConfigError as error:
@@ -72,16 +73,17 @@ def as_toml(key: str, value: Any) -> str:
     return f"{key} = " + json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _value(annotation: str, value: Any, origin: str) -> Any:
-    """Check that a TOML value matches the annotation of its field, and return it.
+def _value(kind: Any, annotation: str, value: Any, origin: str) -> Any:
+    """Check that a TOML value has the type of its field, and return it.
 
     Whole numbers are accepted for float fields and converted, so that 1400 and 1400.0 are the same setting. Booleans
-    are not accepted as numbers.
+    are not accepted as numbers. Which texts a field allows, its dataclass checks.
     """
-    kinds: tuple[type, ...] = {"int": (int,), "float": (int, float), "bool": (bool,)}.get(
-        annotation.removesuffix(" | None"), (str,))
-    if type(value) not in kinds:
-        raise ConfigError(f"{origin} = {value!r} is not of type {annotation}")
-    if float in kinds and not abs(value) < 1e300:  # rejects NaN, infinities and integers beyond float's range
+    kind = str if get_origin(kind) is Literal else kind
+    is_number = type(value) in (int, float) and float in (kind, *get_args(kind))
+    if is_number and not abs(value) < 1e300:  # rejects NaN, infinities and integers beyond float's range
         raise ConfigError(f"{origin} = {value!r} is not a finite number")
-    return float(value) if float in kinds else value
+    try:
+        return value_of(kind, value)
+    except ValueError:
+        raise ConfigError(f"{origin} = {value!r} is not of type {annotation}") from None

@@ -1,7 +1,7 @@
-"""What runs on a worker: probe, scan, embed, commit, fit, index.
+"""Tasks that run on a worker: probe, scan, embed, commit, fit a projection, index.
 
-Every task is idempotent and writes one whole thing under its own name, so it may be run again, or twice at once. A bad
-source comes back as a report, never as an exception. No Dask here.
+Every task is idempotent: it writes one complete result under its own name. So it may be run again, or twice at the same
+time. A bad source is returned as a report and never raised as an exception. Nothing here depends on Dask.
 """
 
 from pipeline.tasks.embed import Piece, commit_vectors, embed_parts, fit_projection, sample, sample_keys

@@ -1,4 +1,4 @@
-"""Tasks that make vectors of stored windows: fit a projection, embed, and commit the vectors of a source."""
+"""Tasks that compute vectors of stored windows: fit a projection, encode windows, commit the vectors of a source."""
 
 from __future__ import annotations
 
@@ -25,87 +25,121 @@ from pipeline.store import (
 from pipeline.support.prefetch import prefetch
 from pipeline.tasks.work import PartReport, Work
 
-SAMPLE = 4096
-"""Windows a projection is fitted on."""
-READ_AHEAD = 1024
-"""Windows that are read at once, while those before are encoded: 4 MiB. Batches are formed of several where they are
-larger."""
+MAX_FIT_WINDOWS = 4096
+"""Maximum number of windows that a projection is fitted to."""
+MAX_READ_WINDOWS = 1024
+"""Maximum number of windows in one read: 4 MiB of cutouts. The next read runs while the last one is encoded. Larger
+batches of an encoder are made of several reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some of a stored source's windows, of which one embed task makes vectors."""
+    """Some windows of a stored source, whose vectors one embed task computes."""
 
     source_id: str
     part_no: int
+    """Number of the part of the source's vectors."""
     rows: tuple[int, int]
-    """[start, stop)."""
+    """First row and last row + 1 of the windows in the source's group."""
 
 
 def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> list[PartReport]:
-    """Encode stored cutouts of some sources together, and write the vectors of each piece as one part of its source.
+    """Encode the cutouts of several pieces together, and write the vectors of each piece as one part of its source.
 
-    A device is starved by what one small source keeps, so the windows of all pieces are encoded as one sequence, in
-    batches that know no bounds of sources. While some are, the next are read.
+    A small source has too few windows to keep a device busy. So the windows of all pieces are encoded as one sequence,
+    and a batch may contain windows of several sources. The next windows are read while a batch is encoded.
 
     Parameters
     ----------
     work : Work
-        Of any of the sources: corpus, staging folder and encoder are the same for all.
+        Work on any of the sources. Corpus, staging folder and encoder are the same for all of them.
+    spec : EncoderSpec
+        The encoder that the run has agreed on.
+    pieces : tuple of Piece
+        Windows to encode.
 
     Returns
     -------
     list of PartReport
-        One a piece. A source that cannot be read, or whose vectors are refused, fails alone.
+        One per piece. If a source cannot be read, only its own pieces fail.
+
+    Raises
+    ------
+    EncoderError
+        This worker has a different encoder.
     """
     began = time.perf_counter()
     encoder = corpus_encoder(work.corpus, work.encoder, work.scan.grid)
     if encoder.spec != spec:
         raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
                            "program and the same weights")
-    runs = _runs([piece.rows[1] - piece.rows[0] for piece in pieces])
-    of_piece: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    """Which piece each window that goes to the encoder is of."""
-    failed: dict[int, CorpusDamaged] = {}
-
-    def read(run_no: int) -> list[tuple[int, NDArray[np.uint8]]]:
-        there = []
-        for i, first, last in runs[run_no]:
-            start = pieces[i].rows[0]
-            try:
-                group = SourceGroup.open(work.corpus, pieces[i].source_id)
-                there.append((i, group.cutouts(slice(start + first, start + last))))
-            except CorpusDamaged as error:
-                failed[i] = error
-        return there
-
-    def blocks() -> Iterator[NDArray[np.uint8]]:
-        for there in prefetch(read, len(runs)):
-            for i, cutouts in there:
-                of_piece.append(np.full(len(cutouts), i))
-                yield cutouts
-
-    vectors = encoder.encode_all(blocks())
-    owners = np.concatenate(of_piece)
+    reader = _PieceReader(work.corpus, pieces)
+    vectors = encoder.encode_all(reader.cutouts())
+    owners = reader.owners()
     for i, piece in enumerate(pieces):
-        if i not in failed:
+        if i not in reader.failed:
             write_part_vectors(work.staging, piece.source_id, piece.part_no, spec.key, vectors[owners == i])
     each = Timing(embed_s=(time.perf_counter() - began) / len(pieces))
-    return [_embedded(piece, failed.get(i), each) for i, piece in enumerate(pieces)]
+    return [_report(piece, reader.failed.get(i), each) for i, piece in enumerate(pieces)]
 
 
-def _runs(counts: Sequence[int]) -> list[list[tuple[int, int, int]]]:
-    """Divide pieces of so many windows into runs of up to ``READ_AHEAD``, as (piece, first window, last + 1)."""
+class _PieceReader:
+    """Reads the cutouts of pieces as one sequence, and remembers which piece each cutout belongs to."""
+
+    def __init__(self, corpus: Path, pieces: Sequence[Piece]) -> None:
+        self.failed: dict[int, CorpusDamaged] = {}
+        """Errors by the index of the piece that could not be read."""
+        self._corpus, self._pieces = corpus, pieces
+        self._runs = _divide_into_runs([piece.rows[1] - piece.rows[0] for piece in pieces])
+        self._owners = [np.empty(0, np.int64)]
+
+    def cutouts(self) -> Iterator[NDArray[np.uint8]]:
+        """Yield blocks of cutouts (n, T, F). The next blocks are read while one is used."""
+        for blocks in prefetch(self._read, len(self._runs)):
+            for i, cutouts in blocks:
+                self._owners.append(np.full(len(cutouts), i))
+                yield cutouts
+
+    def owners(self) -> NDArray[np.int64]:
+        """Return the index of the piece that each cutout yielded so far belongs to."""
+        return np.concatenate(self._owners)
+
+    def _read(self, run_no: int) -> list[tuple[int, NDArray[np.uint8]]]:
+        """Read the cutouts of one run, with the index of their piece."""
+        blocks = []
+        for i, first, stop in self._runs[run_no]:
+            start = self._pieces[i].rows[0]
+            try:
+                group = SourceGroup.open(self._corpus, self._pieces[i].source_id)
+                blocks.append((i, group.cutouts(slice(start + first, start + stop))))
+            except CorpusDamaged as error:
+                self.failed[i] = error
+        return blocks
+
+
+def _divide_into_runs(counts: Sequence[int]) -> list[list[tuple[int, int, int]]]:
+    """Divide pieces into runs of up to :data:`MAX_READ_WINDOWS` windows.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Windows in each piece.
+
+    Returns
+    -------
+    list of list of (int, int, int)
+        Index of the piece, first window and last window + 1, for each block of each run.
+    """
     runs: list[list[tuple[int, int, int]]] = [[]]
-    room = READ_AHEAD
+    room = MAX_READ_WINDOWS
     for i, count in enumerate(counts):
         first = 0
         while True:
             if room == 0:
                 runs.append([])
-                room = READ_AHEAD
+                room = MAX_READ_WINDOWS
             last = min(count, first + room)
-            runs[-1].append((i, first, last))  # of no windows, too: their vectors are an empty part
+            runs[-1].append((i, first, last))  # empty pieces, too: their vectors are an empty part
             room -= last - first
             first = last
             if first == count:
@@ -113,14 +147,32 @@ def _runs(counts: Sequence[int]) -> list[list[tuple[int, int, int]]]:
     return runs
 
 
-def _embedded(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartReport:
+def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartReport:
+    """Return the report on a piece: embedded, or failed with ``error``."""
     if error is not None:
         return PartReport(piece.part_no, reason=Reason.CRASHED, message=f"{piece.source_id}: {error}")
     return PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0], timing=timing)
 
 
 def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
-    """Make the vectors of a source's ``n_parts`` parts their immutable group."""
+    """Combine the vector parts of a source into one immutable group.
+
+    Parameters
+    ----------
+    work : Work
+        The source.
+    spec : EncoderSpec
+        Encoder of the vectors.
+    n_parts : int
+        Number of parts.
+    report : SourceReport
+        Report on the source so far.
+
+    Returns
+    -------
+    SourceReport
+        The same, with the seconds spent on writing.
+    """
     began = time.perf_counter()
     commit_vector_group(work.corpus, work.staging, work.source.id, n_parts, spec=spec)
     remove_parts(work.staging, work.source.id)
@@ -128,17 +180,42 @@ def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceRe
 
 
 def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, staged: Path) -> None:
-    """Fit an encoder's projection on a sample of the corpus' windows and write it to ``staged``."""
+    """Fit an encoder's projection to a sample of the windows in a corpus, and write it.
+
+    Parameters
+    ----------
+    corpus : Path
+        Folder of the corpus.
+    encoder : EncoderConfig
+        The encoder.
+    grid : WindowGrid
+        Shape of windows.
+    staged : Path
+        File to write, in a staging folder.
+    """
     from pipeline.encoders import fit
 
-    cutouts = sample(corpus, SAMPLE)
+    cutouts = sample(corpus, MAX_FIT_WINDOWS)
     projection = fit(encoder.name, cutouts, grid=grid, weights=encoder.weights, precision=encoder.precision)
     staged.parent.mkdir(parents=True, exist_ok=True)
     projection.save(staged)
 
 
 def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
-    """Read the cutouts (n ≤ count, T, F) of a corpus' windows with the smallest :func:`sample_keys`."""
+    """Read the cutouts of a random sample of the windows in a corpus (:func:`sample_keys`).
+
+    Parameters
+    ----------
+    corpus : Path
+        Folder of the corpus.
+    count : int
+        Maximum number of cutouts.
+
+    Returns
+    -------
+    (n, T, F) uint8
+        Cutouts of the windows with the smallest keys, in the order of the keys.
+    """
     source_ids = sorted(CorpusStore.open(corpus).manifest().sources)
     keys, sources, rows = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
     for i, source_id in enumerate(source_ids):
@@ -148,21 +225,23 @@ def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
         rows = np.concatenate([rows, np.arange(len(numbers))])
         chosen = np.argsort(keys, kind="stable")[:count]
         keys, sources, rows = keys[chosen], sources[chosen], rows[chosen]
-    pieces = [SourceGroup.open(corpus, source_ids[i]).cutouts(rows[sources == i]) for i in np.unique(sources)]
-    cutouts = np.concatenate(pieces)
-    in_place = np.empty_like(cutouts)
-    in_place[np.argsort(sources, kind="stable")] = cutouts
-    return in_place
+    blocks = [SourceGroup.open(corpus, source_ids[i]).cutouts(rows[sources == i]) for i in np.unique(sources)]
+    cutouts = np.concatenate(blocks)
+    in_key_order = np.empty_like(cutouts)
+    in_key_order[np.argsort(sources, kind="stable")] = cutouts
+    return in_key_order
 
 
 def sample_keys(source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Give each window of a source a number as good as random: the windows of a corpus with the smallest are a sample.
+    """Return a pseudorandom number for each window of a source.
 
-    It depends on nothing else, so neither on the order in which sources came nor on the machine. Mixed by the
-    finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+    The windows of a corpus with the smallest numbers are a random sample. The numbers depend only on the source and the
+    window. So the sample does not depend on the order in which sources were taken in, or on the machine. The numbers
+    are mixed by the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 
     Parameters
     ----------
+    source_id : str
     numbers : (n,) int64
         Window numbers.
 
@@ -171,7 +250,7 @@ def sample_keys(source_id: str, numbers: NDArray[np.int64]) -> NDArray[np.uint64
     (n,) uint64
     """
     seed = int.from_bytes(hashlib.sha256(source_id.encode()).digest()[:8], "little")
-    keys = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)  # wraps, as it should
+    keys = numbers.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)  # wraps on purpose
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
     mixed: NDArray[np.uint64] = keys ^ (keys >> np.uint64(31))

@@ -1,7 +1,7 @@
-"""Tasks that build the index: a segment of stored vectors, and the steps of a routed segment.
+"""Tasks that build the index: segments of stored vectors, and the steps of a routed segment.
 
-A routed segment is built by steps (:mod:`pipeline.run.routed`): ``train`` finds the cells, ``spool`` sorts vectors by
-cell, ``build_cell`` builds the segment of one cell.
+A routed segment is built in steps (:mod:`pipeline.run.routed`). ``train`` finds the cells, ``spool`` sorts vectors by
+cell, and ``build_cell`` builds the segment of one cell.
 """
 
 from __future__ import annotations
@@ -15,21 +15,40 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import SegmentEntry
 from pipeline.index import (
+    NEIGHBOURS,
+    SAMPLE_PER_CELL,
     Segment,
     build_segment,
+    read_array,
+    rows_in_spool,
+    rows_of_cell,
+    train_cells,
+    write_array,
+    write_spool,
 )
-from pipeline.index.cells import NEAREST, SAMPLE, train_cells
-from pipeline.index.routed import read_array, rows_in_spool, rows_of_cell, write_array, write_spool
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
 
-SAMPLED_SOURCES = 256
-"""Most sources that k-means looks at."""
-PROBES = 512
-"""Vectors whose neighbours show how many cells a search must ask."""
+MAX_SAMPLED_SOURCES = 256
+"""Maximum number of sources that k-means is trained on."""
+N_PROBES = 512
+"""Number of vectors used as test queries. Their neighbours show how many cells a search must look into."""
 
 
 def index_sources(root: Path, entry: SegmentEntry) -> None:
-    """Build one segment of the stored vectors of some sources; one that is there already is left alone."""
+    """Build one segment from the stored vectors of some sources. A segment that exists is only checked.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the corpus.
+    entry : SegmentEntry
+        Sources and encoder of the segment.
+
+    Raises
+    ------
+    CorpusDamaged
+        The vectors or the existing segment cannot be read.
+    """
     folder = segment_folder(root, entry.id)
     if folder.exists():
         Segment.open(folder)
@@ -46,19 +65,50 @@ def index_sources(root: Path, entry: SegmentEntry) -> None:
 
 
 def train(root: Path, entry: SegmentEntry, partial: Path) -> None:
-    """Find the centroids of a segment's cells and draw the vectors that margins are measured by; once."""
+    """Find the centroids of a segment's cells, and draw the probes. Nothing is done if they exist.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the corpus.
+    entry : SegmentEntry
+        The routed segment.
+    partial : Path
+        Folder of the unfinished segment. Receives ``centroids.npy`` and ``probes.npy``.
+    """
     if (partial / "probes.npy").exists():
         return
-    sample = _sample(root, entry, SAMPLE * max(len(entry.cells), PROBES // SAMPLE))
+    sample = _sample_vectors(root, entry, SAMPLE_PER_CELL * max(len(entry.cells), N_PROBES // SAMPLE_PER_CELL))
     partial.mkdir(exist_ok=True)
     write_array(partial / "centroids.npy", train_cells(sample, len(entry.cells)))
-    write_array(partial / "probes.npy", sample[:PROBES].astype(np.float32))
+    write_array(partial / "probes.npy", sample[:N_PROBES].astype(np.float32))
 
 
 def spool(
     root: Path, entry: SegmentEntry, routed: Path, into: Path, source_ids: Sequence[str], only: int | None
 ) -> NDArray[np.int64]:
-    """Sort the vectors of some sources by cell and write them down; return the rows of each cell."""
+    """Sort the vectors of some sources by cell, and write them to a spool. A spool that exists is used.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the corpus.
+    entry : SegmentEntry
+        The routed segment.
+    routed : Path
+        Folder with its centroids.
+    into : Path
+        Folder for the spool.
+    source_ids : sequence of str
+        Sources to read.
+    only : int or None
+        If given, write only the vectors of this cell.
+
+    Returns
+    -------
+    (cells,) int64
+        Number of vectors of each cell in the spool.
+    """
     path = spool_of(into, source_ids, only)
     if not path.exists():
         into.mkdir(exist_ok=True)
@@ -77,27 +127,51 @@ def spool(
 def build_cell(
     routed: Path, folder: Path, spools: Sequence[Path], cell: int, source_ids: tuple[str, ...]
 ) -> NDArray[np.float32] | None:
-    """Build a cell; return what the probes, where there are any, find best in it: (probes, NEAREST + 1) scores."""
+    """Build the segment of one cell. A segment that exists is only opened.
+
+    Parameters
+    ----------
+    routed : Path
+        Folder of the routed segment.
+    folder : Path
+        Folder of the cell.
+    spools : sequence of Path
+        Folders with vectors, sorted by cell (:func:`spool`).
+    cell : int
+        Number of the cell.
+    source_ids : tuple of str
+        Sources of the routed segment.
+
+    Returns
+    -------
+    (probes, NEIGHBOURS + 1) float32 or None
+        The best scores of the probes in this cell; None if the segment has no probes.
+    """
     segment = (Segment.open(folder, source_ids) if folder.exists() else
                build_segment(folder, *rows_of_cell(spools, cell), source_ids, is_cell=True))
     if not (routed / "probes.npy").exists():
         return None
-    return segment.search(read_array(routed / "probes.npy"), NEAREST + 1).score
+    return segment.search(read_array(routed / "probes.npy"), NEIGHBOURS + 1).score
 
 
 def spool_of(folder: Path, source_ids: Sequence[str], only: int | None) -> Path:
-    """Name the file that :func:`spool` writes for some sources; with ``only``, of the vectors of one cell."""
+    """Return the path of the spool that :func:`spool` writes for the same arguments."""
     digest = hashlib.sha256("\n".join([str(only), *source_ids]).encode()).hexdigest()[:12]
     return folder / f"spool-{digest}"
 
 
-def _sample(root: Path, entry: SegmentEntry, count: int) -> NDArray[np.float16]:
-    """Draw up to ``count`` of a segment's vectors, in random order: from so many sources, the large more likely."""
+def _sample_vectors(root: Path, entry: SegmentEntry, count: int) -> NDArray[np.float16]:
+    """Draw up to ``count`` vectors of a segment, in random order.
+
+    They come from at most :data:`MAX_SAMPLED_SOURCES` sources. Sources are drawn with probabilities proportional to
+    their number of vectors.
+    """
     rng = np.random.default_rng(0)
     sources = CorpusStore.open(root).manifest().sources
-    held = np.array([sources[source_id].vectors[entry.encoder_key] for source_id in entry.source_ids])
-    chosen = np.sort(rng.choice(len(held), min(SAMPLED_SOURCES, len(held)), replace=False, p=held / held.sum()))
-    share = min(1.0, count / held[chosen].sum())
+    counts = np.array([sources[source_id].vectors[entry.encoder_key] for source_id in entry.source_ids])
+    n_chosen = min(MAX_SAMPLED_SOURCES, len(counts))
+    chosen = np.sort(rng.choice(len(counts), n_chosen, replace=False, p=counts / counts.sum()))
+    share = min(1.0, count / counts[chosen].sum())
     drawn = []
     for i in chosen:
         group = VectorGroup.open(root, entry.encoder_key, entry.source_ids[i])

@@ -1,4 +1,4 @@
-"""Tasks that read filterbank files: probe, scan, and commit the windows of a source."""
+"""Tasks that read filterbank files: probe a file, scan a part of it, and commit the windows of a source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import FoundFile, open_filterbank, source_of
 from pipeline.model import Source, SourceReport, Timing
-from pipeline.scan import COLUMNS, Columns, Scanned, nothing, scan, tiling_of
+from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of
 from pipeline.store import Part, commit_source_group, remove_windows, write_part
 from pipeline.support.text import shown
 from pipeline.tasks.work import PartReport, Work, report_of_error
@@ -20,15 +20,27 @@ from pipeline.tasks.work import PartReport, Work, report_of_error
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A file whose header and a few samples have been read."""
+    """A file that can be scanned: its header and a few samples have been read."""
 
     source: Source
+    """The source that the file contains."""
     also_at: tuple[str, ...] = ()
-    """Further files of this run that hold the same scan."""
+    """Other files of this run that contain the same source."""
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
-    """Read a file's header and a few samples: which scan is it, and can it be scanned?"""
+    """Read a file's header and a few samples, to find out which source it contains and whether it can be scanned.
+
+    Parameters
+    ----------
+    file : FoundFile
+    config : ScanConfig
+
+    Returns
+    -------
+    Probed or SourceReport
+        A report if the file cannot be scanned.
+    """
     try:
         with open_filterbank(file.path, root=file.root, polarisation=config.polarisation) as filterbank:
             tiling = tiling_of(filterbank, config)
@@ -40,23 +52,36 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
 
 
 def probe_batch(files: Sequence[FoundFile], config: ScanConfig) -> list[Probed | SourceReport]:
-    """Probe several files in one task: a probe is shorter than a task's overhead is worth."""
+    """Probe several files in one task. A single probe takes less time than the overhead of a task."""
     return [probe(file, config) for file in files]
 
 
 def scan_part(work: Work, part_no: int) -> PartReport:
-    """Scan some whole coarse channels and write the kept windows as one part."""
+    """Scan the coarse channels of one part of a source, and write the windows that are kept.
+
+    Parameters
+    ----------
+    work : Work
+        The source.
+    part_no : int
+        Index in ``work.parts``.
+
+    Returns
+    -------
+    PartReport
+        With a reason if the file cannot be read.
+    """
     coarse = range(*work.parts[part_no])
     try:
         with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation) as filterbank:
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
-                raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed since it was found; run again")
-            scanned = [nothing(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]
+                raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
+            scanned = [empty_result(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]
             filterbank.check_unchanged()
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
     began = time.perf_counter()
-    part = _joined(scanned)
+    part = _join(scanned)
     write_part(work.staging, work.source.id, part_no, part)
     write_s = time.perf_counter() - began
     timing = sum((piece.timing for piece in scanned), Timing(write_s=write_s))
@@ -70,8 +95,8 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     )
 
 
-def _joined(scanned: list[Scanned]) -> Part:
-    """Join the pieces of a part, in order."""
+def _join(scanned: list[ScanResult]) -> Part:
+    """Join the results of a part, in order."""
 
     def joined(pieces: list[Columns]) -> Columns:
         return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
@@ -80,7 +105,20 @@ def _joined(scanned: list[Scanned]) -> Part:
 
 
 def commit_windows(work: Work, report: SourceReport) -> SourceReport:
-    """Make a source's parts its immutable group of windows. The manifest is moved on by the driver, not here."""
+    """Combine the parts of a source into one immutable group of windows. The driver updates the manifest later.
+
+    Parameters
+    ----------
+    work : Work
+        The source.
+    report : SourceReport
+        Report on the source so far, which is stored with the group.
+
+    Returns
+    -------
+    SourceReport
+        The same, with the seconds spent on writing.
+    """
     began = time.perf_counter()
     commit_source_group(work.corpus, work.staging, work.source, len(work.parts), report=report,
                         fingerprint=work.identity, columns=COLUMNS)

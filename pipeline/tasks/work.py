@@ -1,4 +1,4 @@
-"""What tasks are told, and what they report."""
+"""The input and the reports of tasks."""
 
 from __future__ import annotations
 
@@ -13,32 +13,38 @@ from pipeline.model import Source, SourceReport, Timing
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every task of one source needs to know."""
+    """Everything that the tasks of one source need to know."""
 
     corpus: Path
+    """Folder of the corpus."""
     staging: Path
+    """Folder of this run for unfinished parts."""
     source: Source
     also_at: tuple[str, ...]
+    """Other files of this run that contain the same source."""
     root: Path
-    """The DATA argument the file was found under: links must not lead out of it."""
+    """DATA argument under which the file was found. Links must not lead outside of it."""
     scan: ScanConfig
+    """Settings of the scan."""
     encoder: EncoderConfig
-    """With the precision that the whole run settled on: what is fastest on a worker does not count."""
+    """Settings of the encoder, with the precision that the whole run has agreed on. The fastest precision of a single
+    worker is not used."""
     identity: str
-    """Fingerprint of what decides a source group's content."""
+    """Fingerprint of all settings that determine the content of a source group."""
     parts: tuple[tuple[int, int], ...]
-    """Coarse channels [start, stop) of each scan task; rows of each embed task where the source is stored already."""
+    """Coarse channels [start, stop) of each scan task. If the source is stored already: rows [start, stop) of each
+    embed task."""
     is_stored: bool = False
-    """True where the corpus has the source's windows: they are only embedded."""
+    """True if the corpus already has the windows of the source. They are then only embedded."""
 
     @property
     def tiling(self) -> Tiling:
-        """How the source is cut."""
+        """How the source is cut into windows."""
         scan = self.scan
         return Tiling(self.source.header, scan.grid, self.source.coarse, scan.f_start_mhz, scan.f_stop_mhz)
 
     def new_report(self) -> SourceReport:
-        """Return the report of the source before any of its parts is done."""
+        """Return the report on the source before any of its parts is done."""
         skipped = 0 if self.is_stored else self.tiling.channels_skipped
         return SourceReport(self.source.path, "done", self.source.id, channels_skipped=skipped, also_at=self.also_at)
 
@@ -48,6 +54,7 @@ class PartReport:
     """What one scan or embed task did."""
 
     part_no: int
+    """Number of the part."""
     windows_seen: int = 0
     windows_kept: int = 0
     windows_masked: int = 0
@@ -55,12 +62,13 @@ class PartReport:
     bytes_decoded: int = 0
     timing: Timing = field(default_factory=Timing)
     reason: Reason | None = None
-    """Why the source cannot be ingested, where that came out."""
+    """Why the source cannot be ingested, if the task found a reason."""
     message: str = ""
+    """Details of the reason."""
 
 
 def added(report: SourceReport, part: PartReport) -> SourceReport:
-    """Add what one task did to its source's report."""
+    """Return a source's report with the counts and times of one task added."""
     return replace(
         report,
         windows_seen=report.windows_seen + part.windows_seen,
@@ -73,5 +81,5 @@ def added(report: SourceReport, part: PartReport) -> SourceReport:
 
 
 def report_of_error(path: str, reason: Reason, message: str, source_id: str = "") -> SourceReport:
-    """Turn a source's error into its report: information, busy or failed."""
+    """Return the report on a source that has an error. Its status follows from the reason: skipped, busy or failed."""
     return SourceReport(path, reason.status, source_id, reason, message)

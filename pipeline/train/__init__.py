@@ -11,7 +11,7 @@ from pipeline.encoders import beta_vae as _beta_vae
 from pipeline.encoders import spectral as _spectral
 from pipeline.errors import ConfigError
 from pipeline.support.prefetch import prefetch
-from pipeline.train.batches import BATCHES_AHEAD, singles
+from pipeline.train.batches import BATCHES_AHEAD, simulate_singles
 
 __all__ = ["STEPS", "train"]
 
@@ -61,7 +61,7 @@ def train(
     if steps < 1:
         raise ConfigError(f"training takes at least one step, got {steps}")
     if precision == "auto":
-        from pipeline.encoders.backend import fastest_precision
+        from pipeline.encoders import fastest_precision
 
         precision = fastest_precision()
     if name == _spectral.NAME:
@@ -71,4 +71,5 @@ def train(
     else:
         from pipeline.train import beta_vae
 
-        beta_vae.train(prefetch(partial(singles, seed), steps, BATCHES_AHEAD), steps, out, seed, on_step, precision)
+        batches = prefetch(partial(simulate_singles, seed), steps, BATCHES_AHEAD)
+        beta_vae.train(batches, steps, out, seed, on_step, precision)

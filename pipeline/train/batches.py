@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.simulate import SKY, random_signal, sibling, simulate_cutouts, vary
-from pipeline.simulate.population import SNR_RANGE
+from pipeline.simulate import SKY, SNR_RANGE, random_signal, sibling, simulate_cutouts, vary
 
 PAIRS_PER_STEP = 256
 """Signals per step. Half of them are siblings of the other half, so that the encoder learns small differences."""
@@ -23,7 +22,7 @@ _TRAINING = 0  # first word of every training seed; other parts of the program s
 _JITTER = 0.1  # relative difference of drift, curvature and width between the views of half of the pairs
 
 
-def views(
+def simulate_pairs(
     seed: int, step: int, pairs: int = PAIRS_PER_STEP, noise_windows: int = NOISE_WINDOWS_PER_STEP
 ) -> NDArray[np.uint8]:
     """Simulate the windows of one step: all first views, all second views in the same order, then noise.
@@ -56,7 +55,7 @@ def views(
     return simulate_cutouts(rng, both + [None] * noise_windows, scene=SKY)
 
 
-def singles(seed: int, step: int, batch: int = WINDOWS_PER_STEP) -> NDArray[np.uint8]:
+def simulate_singles(seed: int, step: int, batch: int = WINDOWS_PER_STEP) -> NDArray[np.uint8]:
     """Simulate the windows of one step of a training without pairs: signals, then an eighth of noise.
 
     Parameters

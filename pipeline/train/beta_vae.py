@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.encoders import beta_vae
-from pipeline.encoders.backend import keras, save_weights, use_precision
+from pipeline.encoders import beta_vae, keras, save_weights, use_precision
 from pipeline.model import WindowGrid
 
 LEARNING_RATE = 1e-3

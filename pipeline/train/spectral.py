@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.encoders import spectral
-from pipeline.encoders.backend import keras, save_weights, use_precision
+from pipeline.encoders import keras, save_weights, spectral, use_precision
 from pipeline.support.prefetch import prefetch
-from pipeline.train.batches import BATCHES_AHEAD, PAIRS_PER_STEP, views
+from pipeline.train.batches import BATCHES_AHEAD, PAIRS_PER_STEP, simulate_pairs
 
 TEMPERATURE = 0.07
 """Divisor of the cosines in the loss."""
@@ -34,7 +33,7 @@ def contrastive_loss(vectors: Any, pairs: int) -> Any:
     Parameters
     ----------
     vectors : (2 × pairs + noise, d) tensor
-        Vectors of the windows, in the order of :func:`pipeline.train.batches.views`.
+        Vectors of the windows, in the order of :func:`pipeline.train.batches.simulate_pairs`.
     pairs : int
         Number of pairs.
 
@@ -91,7 +90,7 @@ def train(
         0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
     learner.compile(optimizer=keras().optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY))
     unfinished = out.with_suffix(".partial.npz")
-    for step, cutouts in enumerate(prefetch(partial(views, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
+    for step, cutouts in enumerate(prefetch(partial(simulate_pairs, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
         unused_labels = np.zeros(len(cutouts), np.float32)  # Keras wants labels; the order of the windows replaces them
         on_step(step, float(learner.train_on_batch(spectral.inputs(cutouts), unused_labels)))
         if step % STEPS_PER_CHECKPOINT == 0:

@@ -9,7 +9,9 @@ from pipeline.catalogue import FileEntry, Manifest, SegmentEntry, SourceEntry
 from pipeline.catalogue.manifest import ENTRIES_PER_PIECE
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
+from tests.store import conftest as of_stores
 
+header, spec = of_stores.header, of_stores.spec
 COARSE = CoarseLayout(2**18, "dc-spikes", 17)
 
 

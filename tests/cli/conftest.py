@@ -25,7 +25,7 @@ from tests.run.small import archive, config
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command gave back."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Ran:
         return record
 
     def assert_refused(self, code: int, *words: str) -> None:
-        """It said what is wrong in one line on standard error, and nothing else."""
+        """Check that it printed one line on standard error and nothing else."""
         assert (self.code, self.out) == (code, ""), self
         assert self.err.startswith("lookalike: ")
         assert self.err.count("\n") == 1
@@ -47,7 +47,7 @@ class Ran:
             assert word in self.err
 
     def assert_misused(self, *words: str) -> None:
-        """It showed how it is used."""
+        """Check that it printed its usage and exited with code 2."""
         assert (self.code, self.out) == (2, ""), self
         assert self.err.startswith("Usage: lookalike ")
         for word in words:
@@ -82,13 +82,13 @@ def lookalike(capsys: pytest.CaptureFixture[str]) -> Lookalike:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three scans, not to be changed: scan0.h5, scan1.fil, scan2.h5."""
+    """Folder of three scans: scan0.h5, scan1.fil, scan2.h5. Tests must not change it."""
     return archive(tmp_path_factory.mktemp("cli") / "data", 3)
 
 
 @pytest.fixture(scope="session")
 def corpus(data: Path) -> Path:
-    """The corpus of these, not to be changed."""
+    """Corpus of these scans. Tests must not change it."""
     root = data.parent / "corpus"
     ingest([data], root, config=config(), serial=True)
     return root
@@ -96,7 +96,7 @@ def corpus(data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def kept(corpus: Path) -> str:
-    """A window that is stored, as ``SOURCE/NUMBER``."""
+    """A stored window, as ``SOURCE/NUMBER``."""
     from pipeline.store import CorpusStore, SourceGroup
 
     source_id = min(CorpusStore.open(corpus).manifest().sources)
@@ -104,7 +104,7 @@ def kept(corpus: Path) -> str:
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object], columns: int = 200) -> str:
-    """Return what an action writes to standard error where that is a terminal."""
+    """Return what an action writes to standard error if that is a terminal."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with monkeypatch.context() as patch, os.fdopen(follower, "w") as terminal:
@@ -118,5 +118,5 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object],
 
 
 def environment() -> dict[str, str]:
-    """For a process that finds the package as this one does, and treats warnings alike."""
+    """Environment of a process that uses this checkout and treats warnings as errors."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "error", "COLUMNS": "80"}

@@ -1,4 +1,4 @@
-"""Where a run is told to take place, and what of the user's own file that beats."""
+"""The options that say where a run takes place, and the settings of the user that they override."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.conftest import UserSays
 
 
 def run_config(corpus: Path, *flags: str) -> RunConfig:
-    """Run a command with these flags on a corpus; return what becomes of ``[run]``."""
+    """Run a command with these flags on a corpus; return the resulting ``[run]``."""
     got: list[Any] = []
 
     @click.command()
     @place_options
-    def command(place: dict[str, Any], serial: bool) -> None:
+    def command(place: dict[str, Any]) -> None:
         got.append(Config.load(corpus, {"run": place}).run)
 
     ran = CliRunner().invoke(command, flags)
@@ -38,6 +38,7 @@ def test_flags_name_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         scheduler="tls://a:1", tls_ca=str(tmp_path / "ca"), tls_cert=str(tmp_path / "c"), tls_key=str(tmp_path / "k"),
         insecure=True)
     assert run_config(tmp_path, "--cluster", "local", "--workers", "3") == RunConfig(workers=3)
+    assert run_config(tmp_path, "--serial") == RunConfig(serial=True)
 
 
 def test_a_place_that_is_named_beats_that_of_the_file(tmp_path: Path, user_says: UserSays) -> None:
@@ -46,6 +47,7 @@ def test_a_place_that_is_named_beats_that_of_the_file(tmp_path: Path, user_says:
     own = RunConfig(scheduler="tls://a:1", cluster="slurm", cluster_config=str(folder / "b.yaml"), insecure=True)
     assert run_config(tmp_path) == own
     assert run_config(tmp_path, "--scheduler", "tls://b:2").scheduler == "tls://b:2"
+    assert run_config(tmp_path, "--serial").serial
     for flags, cluster in ((["--workers", "2"], "local"), (["--cluster", "local"], "local"),
                            (["--cluster", "ssh"], "ssh")):
         place = run_config(tmp_path, *flags)
@@ -58,7 +60,7 @@ def test_a_place_that_is_named_beats_that_of_the_file(tmp_path: Path, user_says:
 def test_one_place_at_a_time(flags: list[str]) -> None:
     @click.command()
     @place_options
-    def command(place: dict[str, Any], serial: bool) -> None:
+    def command(place: dict[str, Any]) -> None:
         pytest.fail("was run")
 
     ran = CliRunner().invoke(command, flags)

@@ -1,4 +1,4 @@
-"""``lookalike demo``: what it prints is true, and its commands do the same by hand."""
+"""``lookalike demo``: its output is true, and the commands that it shows give the same results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def small_archive(folder: Path) -> dict[Path, list[Truth]]:
 
 
 def check(lookalike: Lookalike, ran: Ran, folder: Path, truth: dict[Path, list[Truth]]) -> None:
-    """Check the demo's last lines against the truth, and its search against the command it shows."""
+    """Compare the last lines of the demo with the truth, and its search with the command that it shows."""
     assert (ran.code, ran.err) == (0, "")
     *_, count, picture, seconds = ran.out.splitlines()
     found = re.fullmatch(rf"The query is a {FAMILY} signal; (\d+) of its (\d+) hits are {FAMILY} signals\.", count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def test_what_is_not_seen_fails_with_what_to_do_and_json_says_the_same(lookalike
 
 def test_a_scheduler_that_does_not_answer_is_an_error(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
     really = door.doctor
-    monkeypatch.setattr(door, "doctor", lambda corpus, data, place: really(
-        corpus, data, place={**place, "resource_wait_s": 0.5}))
+    monkeypatch.setattr(door, "doctor", lambda corpus, data, run: really(
+        corpus, data, run=replace(run, resource_wait_s=0.5)))
     ran = lookalike("doctor", "--scheduler", "tcp://127.0.0.1:1", "--insecure")
     ran.assert_refused(2, "no Dask scheduler answers at tcp://127.0.0.1:1")
 

@@ -105,13 +105,13 @@ def test_every_flag_arrives(lookalike: Lookalike, tmp_path: Path, monkeypatch: p
     lookalike("embed", "--serial")
     assert all(isinstance(call.pop("progress"), progress.Show) for call in calls)
     plain = {"corpus": Path("corpus"), "encoder": None, "weights": "", "precision": None, "config": Config(),
-             "serial": False, "dry_run": False}
+             "dry_run": False}
     assert calls == [
         plain,
-        {"corpus": Path("c"), "encoder": "resnet50", "weights": Path("w.h5"), "precision": "bfloat16", "serial": False,
+        {"corpus": Path("c"), "encoder": "resnet50", "weights": Path("w.h5"), "precision": "bfloat16",
          "dry_run": True, "config": Config(run=RunConfig(workers=3, embed_on="gpu"))},
         {**plain, "config": Config(run=RunConfig(scheduler="tcp://head:8786"))},
-        {**plain, "serial": True},
+        {**plain, "config": Config(run=RunConfig(serial=True))},
     ]
 
 

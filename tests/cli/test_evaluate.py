@@ -16,7 +16,7 @@ from tests.cli.conftest import Lookalike
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Answer at once; return what was asked for."""
+    """Replace the evaluation by one that returns at once; return the arguments that it received."""
     seen: dict[str, Any] = {}
 
     def evaluate(names: tuple[str, ...], *, tell: Any, **how: Any) -> Report:

@@ -1,4 +1,4 @@
-"""``lookalike index``. The segments here are too small to hold a graph, which takes long to compile."""
+"""``lookalike index``. The segments here are too small for a graph, whose code takes long to compile."""
 
 from __future__ import annotations
 

@@ -22,12 +22,12 @@ from tests.cli.conftest import Lookalike, Ran, on_a_terminal
 from tests.run.small import COARSE, write_scan
 
 ENCODER = ("--encoder", "power-spectrum")
-"""Named: the default one takes long to load."""
+"""Not the default encoder, which takes long to load."""
 SERIAL = ("--serial", "--coarse-width", str(COARSE), *ENCODER)
 
 
 def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
-    """What lies under a folder, and when it was written."""
+    """Return every path under a folder with its size and its time of change."""
     return {path: (path.lstat().st_size, path.lstat().st_mtime_ns) for path in root.rglob("*")}
 
 
@@ -134,7 +134,7 @@ def test_numbers_of_the_summary_add_up(lookalike: Lookalike, monkeypatch: pytest
 
 
 def called_with(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> dict[str, Any]:
-    """Return what the run is asked to do."""
+    """Return the arguments that ``pipeline.run.ingest`` receives."""
     calls: list[dict[str, Any]] = []
 
     def ingest(paths: Any, corpus: Any, **named: Any) -> RunReport:
@@ -152,7 +152,7 @@ def test_defaults(
     monkeypatch.chdir(tmp_path)
     call = called_with(lookalike, monkeypatch, "a", "b.h5")
     assert isinstance(call.pop("progress"), progress.Show)
-    assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(), "serial": False,
+    assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(),
                     "dry_run": False}
 
 
@@ -247,7 +247,7 @@ def test_a_file_placed_by_the_user_beats_the_defaults_and_flags_beat_it(
 
 
 def test_a_band_whose_coarse_channels_are_unknown_is_named_once(lookalike: Lookalike, tmp_path: Path) -> None:
-    """One coarse channel alone: its DC spike says nothing of a width. Of four, they do."""
+    """One DC spike alone does not tell the width of a coarse channel; four of them do."""
     folder, asked = tmp_path / "data", ("ingest", tmp_path / "data", "--serial", *ENCODER, "--corpus")
     folder.mkdir()
     write_scan(folder / "four.h5", 0)
@@ -396,7 +396,7 @@ def test_a_run_is_not_ended_by_a_terminal_that_goes_away(lookalike: Lookalike, d
 
 
 def test_flags_of_a_run_are_for_that_run_alone(lookalike: Lookalike, data: Path, tmp_path: Path) -> None:
-    """A scheduler named once may be gone the next night."""
+    """They are not stored: a scheduler that was named once may be gone the next night."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (corpus / CONFIG_FILE).write_text("[index]\nexact_below = 7\n")

@@ -1,4 +1,4 @@
-"""What all commands share: help, exit codes, where things are written, and what is loaded for it."""
+"""Properties of all commands: help, exit codes, output streams, and the modules that they load."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ import pipeline.search
 from pipeline.cli import COMMANDS, main
 from pipeline.cli import lookalike as group
 from pipeline.cli.grouped import GENERAL, SHARED_GROUPS, GroupedCommand
+from pipeline.config import RunConfig
 from pipeline.errors import RunError
 from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike, environment
@@ -92,6 +94,14 @@ def test_help_fits_eighty_columns_and_every_option_is_described(lookalike: Looka
         assert not isinstance(parameter, click.Option) or parameter.help
 
 
+def test_the_keys_of_a_run_are_listed_in_full(lookalike: Lookalike) -> None:
+    keys = [one.name for one in fields(RunConfig)]
+    for text in (lookalike("--help").out, (Path(__file__).parents[2] / "cluster" / "README.md").read_text()):
+        listed = re.search(r"keys\s+of\s+`?\[run\]`?\s+are\s+(.+?)\.\s", text, re.DOTALL)
+        assert listed is not None
+        assert re.findall(r"\w+", listed[1].replace(" and", "")) == keys
+
+
 def test_the_list_of_commands_says_what_their_help_says() -> None:
     for name, what in COMMANDS.items():
         described = command(name).help
@@ -133,7 +143,7 @@ def test_the_version_is_that_of_the_package(lookalike: Lookalike) -> None:
 
 
 def loaded_by(*command_lines: list[str]) -> set[str]:
-    """Top-level modules in memory after some command lines, in a fresh interpreter."""
+    """Return the top-level modules that some command lines load in a new interpreter."""
     script = """
 import json, sys
 from pipeline.cli import main

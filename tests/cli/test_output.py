@@ -1,4 +1,4 @@
-"""What is written where."""
+"""Results and errors of writing."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def root(corpus: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def scan0(corpus: Path, data: Path) -> tuple[str, int, str]:
-    """Id, windows and path of the first file."""
+    """Source id, number of windows and path of the first file."""
     sources = CorpusStore.open(corpus).manifest().sources
     (found,) = ((i, entry) for i, entry in sources.items() if Path(entry.path).name == "scan0.h5")
     return found[0], found[1].windows_kept, str(data / "scan0.h5")

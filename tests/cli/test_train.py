@@ -1,4 +1,4 @@
-"""``lookalike train``: the smallest of trainings, and what is refused."""
+"""``lookalike train``: a minimal training, and arguments that are refused."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def root(corpus: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def damaged(root: Path) -> Path:
-    """A file with a byte too few."""
+    """A file of the corpus that lacks its last byte."""
     path = source_folder(root, min(CorpusStore.open(root).manifest().sources)) / "windows/number/c/0"
     path.write_bytes(path.read_bytes()[:-1])
     return path

@@ -1,4 +1,4 @@
-"""``lookalike warm-up``. The graph, which takes long to compile, is left to `make setup`."""
+"""``lookalike warm-up``. The tests do not compile the graph code, which takes long; `make setup` does."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from types import SimpleNamespace
 import numpy as np
 import pipeline.flatten.time_mean, pipeline.flatten.bandpass
 import pipeline.flatten.coarse_channel, pipeline.flatten.flattened
-import pipeline.gate.box_sums, pipeline.gate.prefilter
+import pipeline.gate.box_sums, pipeline.gate.box_tree, pipeline.gate.prefilter
 import pipeline.filterbank.bitshuffle
 import pipeline.index
 from pipeline.cli.warm_up import warm_up
@@ -47,7 +47,8 @@ from pipeline.scan import scan, tiling_of
 from pipeline.simulate import fine_header, scatter, simulate_file
 
 modules = (pipeline.flatten.time_mean, pipeline.flatten.bandpass, pipeline.flatten.coarse_channel,
-           pipeline.flatten.flattened, pipeline.gate.box_sums, pipeline.gate.prefilter, pipeline.filterbank.bitshuffle)
+           pipeline.flatten.flattened, pipeline.gate.box_sums, pipeline.gate.box_tree, pipeline.gate.prefilter,
+           pipeline.filterbank.bitshuffle)
 def compiled():
     return {(module.__name__, name, signature) for module in modules for name, one in vars(module).items()
             for signature in getattr(one, "signatures", ())}

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import Room, open_filterbank
+from pipeline.filterbank import Buffer, open_filterbank
 from pipeline.filterbank.sigproc import build_header
 from tests.filterbank.files import GBT, attributes, in_file_order, power_of, write_h5
 
@@ -224,7 +224,7 @@ def read(path: Path) -> Pixels:
         for first in range(0, spectra, 6):
             blocks.append(filterbank.read(first, min(first + 6, spectra), 0, header.nchans))
         power = np.concatenate(blocks)
-        fetched = filterbank.fetch(0, spectra, 0, header.nchans, Room())
+        fetched = filterbank.fetch(0, spectra, 0, header.nchans, Buffer())
         for first in range(0, header.nchans, PIECE):
             pieces.append(fetched.read(0, spectra, first, min(first + PIECE, header.nchans)))
         if not np.array_equal(power, np.concatenate(pieces, axis=1), equal_nan=True):

@@ -138,7 +138,7 @@ def test_a_worker_that_stops_is_done_without(services: Services, data: Path, ref
 def test_a_worker_of_a_runs_own_cluster_that_stops_is_replaced(
     data: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "SILENT_S", 8.0)
+    monkeypatch.setattr(cluster, "MAX_WORKER_SILENCE_S", 8.0)
     others = worker_processes(psutil.Process())
     stopped: list[psutil.Process] = []
 

@@ -123,7 +123,7 @@ def test_a_job_that_ends_is_submitted_anew(
     slurm_conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm_conf)
-    monkeypatch.setattr(slurm, "KEEP_S", 1.0)
+    monkeypatch.setattr(slurm, "JOB_CHECK_INTERVAL_S", 1.0)
     config = RunConfig(cluster="slurm", cluster_config=str(written(tmp_path)), insecure=True)
     with connected(config) as client:
         client.wait_for_workers(3, timeout=60)

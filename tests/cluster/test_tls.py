@@ -88,7 +88,8 @@ def test_who_has_no_certificate_of_theirs_is_refused(
     for number, (scheme, flags, why) in enumerate((
             ("tcp", [], "lets every user of this machine run code"),
             ("tcp", ["--insecure"], "no Dask scheduler answers"),
-            ("tls", [], "with which certificates?"), ("tls", tls_flags(strangers), "no Dask scheduler answers"))):
+            ("tls", [], "a tls:// address needs certificates. Name them with --tls-ca"),
+            ("tls", tls_flags(strangers), "no Dask scheduler answers"))):
         root = tmp_path / str(number)
         root.mkdir()
         (root / "corpus.toml").write_text("[encoder]\nname = 'power-spectrum'\n")
@@ -139,6 +140,6 @@ def test_certificates_are_the_owners_alone_and_never_overwritten(tmp_path: Path)
     (tmp_path / "cert.pem").unlink()
     again = subprocess.run(command, check=False, capture_output=True, text=True)
     assert again.returncode == 1
-    assert "is there already" in again.stderr
+    assert "ca.pem already exists; remove it, or name another folder" in again.stderr
     del before["cert.pem"]
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,4 +1,4 @@
-"""Doctor: on real workers, some of which have something wrong with them."""
+"""``doctor`` with real workers, some of which have a fault."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def named(found: Diagnosis, name: str, where: str = "") -> list[Check]:
 
 
 def wrong(found: Diagnosis) -> set[tuple[str, str, str]]:
-    """What is not well, but for what is so by the circumstance that others change the package, or share the machine."""
-    circumstance = {"restart", "threads", "disk", "scratch", "open files", "numba cache", "libgomp", "memory"}
+    """Return the checks that are not ok, except those that depend on the load and the state of this machine."""
+    of_this_machine = {"restart", "threads", "disk", "scratch", "open files", "numba cache", "libgomp", "memory"}
     return {(check.where, check.name, check.status) for check in found.checks
-            if check.status != "ok" and check.name not in circumstance}
+            if check.status != "ok" and check.name not in of_this_machine}
 
 
 def first(client: Any) -> str:
@@ -48,7 +48,7 @@ def first(client: Any) -> str:
 
 @contextmanager
 def on_worker(client: Any, address: str, patch: Callable[[], None]) -> Iterator[None]:
-    """Change something in one worker; what ``patch`` sets in :mod:`pipeline.doctor.facts` is taken back."""
+    """Run ``patch`` in one worker. After the block, reload :mod:`pipeline.doctor.facts` there, which undoes it."""
     client.run(patch, workers=[address])
     try:
         yield
@@ -91,12 +91,12 @@ def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
-        doctor(place={"scheduler": "tcp://127.0.0.1:1", "insecure": True, "resource_wait_s": 0.5})
+        doctor(run=RunConfig(scheduler="tcp://127.0.0.1:1", insecure=True, resource_wait_s=0.5))
 
 
 def test_a_scheduler_of_this_machine_without_tls_is_not_connected_to_unasked() -> None:
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1 without TLS lets every user of this machine run code"):
-        doctor(place={"scheduler": "tcp://127.0.0.1:1", "resource_wait_s": 0.5})
+        doctor(run=RunConfig(scheduler="tcp://127.0.0.1:1", resource_wait_s=0.5))
 
 
 def test_a_scheduler_without_workers_is_a_fault() -> None:
@@ -140,21 +140,25 @@ def test_another_version_is_named_beside_that_here(client: Any) -> None:
 
 
 def without_plugin() -> None:
-    """As where HDF5 looks for its filters elsewhere and finds none: it has forgotten the one for these files."""
-    import h5py
+    """Let the process that reads HDF5 files import an empty hdf5plugin, which registers no filter."""
+    import sys
+    import tempfile
 
     from pipeline.doctor import facts as examine
+    from pipeline.filterbank import parser_client
 
     really = examine._decode
 
     def decode(contents: Any) -> None:
-        assert h5py.h5z.unregister_filter(32008)
-        try:
-            really(contents)
-        finally:
-            import hdf5plugin
-
-            hdf5plugin.register("bshuf", force=True)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "hdf5plugin.py").touch()
+            sys.path.insert(0, folder)
+            parser_client.stop()  # the next question starts another process, with this search path
+            try:
+                really(contents)
+            finally:
+                sys.path.remove(folder)
+                parser_client.stop()
 
     examine._decode = decode
 

@@ -182,7 +182,7 @@ def unit(features):
     return flat / np.linalg.norm(flat, axis=1, keepdims=True)
 
 
-def test_finds_brothers_among_noise_and_other_kinds():
+def test_finds_variants_among_noise_and_other_kinds():
     rng = np.random.default_rng(20)
     kinds = [random_signal(rng, f"kind {i}") for i in range(24)]
     signals = [vary(rng, kind) for kind in kinds for _ in range(10)] + [None] * 360

@@ -66,7 +66,7 @@ def test_average_precision_is_scikit_learns() -> None:
 def test_more_queries_than_are_ranked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, labels = labelled(2)
     whole = scores(rank(vectors, labels))
-    monkeypatch.setattr("pipeline.evaluate.metrics._QUERIES_AT_ONCE", 7)
+    monkeypatch.setattr("pipeline.evaluate.metrics._QUERIES_PER_BLOCK", 7)
     assert scores(rank(vectors, labels)) == whole
 
 

@@ -18,7 +18,7 @@ from pipeline.evaluate.picture import _figure, _panels, draw
 from pipeline.evaluate.published import Clusters, PublishedScores
 from pipeline.evaluate.real import Check
 from pipeline.evaluate.report import RANDOM, Report
-from pipeline.evaluate.rerank import Reranked
+from pipeline.evaluate.rerank import RerankScores
 from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.sets import SetSpec
 from pipeline.evaluate.speed import Speed
@@ -39,7 +39,7 @@ def full_report() -> Report:
         retrieval={name: [Retrieval(SetSpec("mixed kinds", snr=(2.0, 6.0)), scored(value), {"mixed-00": scored(value)}),
                           Retrieval(unseen, scored(value), {"zigzag": scored(value - 0.5)})]
                    for name, value in (("one", 0.75), ("two", 0.625))},
-        rerank={"one": [Reranked(unseen, scored(0.5), scored(0.375), scored(0.875))]},
+        rerank={"one": [RerankScores(unseen, scored(0.5), scored(0.375), scored(0.875))]},
         published={"one": PublishedScores(clusters, clusters, 0.9375),
                    RANDOM: PublishedScores(clusters, Clusters(-0.02, float("nan"), 1.0), 0.25)},
         step={"one": StepCurve(8, 4, tuple(StepScores(step, 0.75, 0.5, 0.25, 0.125, 256 / step) for step in (64, 256)),

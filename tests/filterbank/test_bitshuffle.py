@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import Room, open_filterbank
+from pipeline.filterbank import Buffer, open_filterbank
 from pipeline.filterbank.bitshuffle import blocks_of, decode, decode_chunks
 
 from .files import attributes, write_h5
@@ -116,7 +116,7 @@ def test_any_range_of_a_file_is_what_hdf5_reads(
             part = expected[t[0] : t[1], c[0] : c[1]]
             np.testing.assert_array_equal(filterbank.read(*t, *c), part)
             if part.size:
-                fetched = filterbank.fetch(*t, *c, Room())
+                fetched = filterbank.fetch(*t, *c, Buffer())
                 middle = (c[0] + c[1]) // 2
                 for first, last in ((c[0], middle), (middle, c[1])):
                     np.testing.assert_array_equal(fetched.read(*t, first, last), expected[t[0] : t[1], first:last])
@@ -127,7 +127,7 @@ def test_what_is_fetched_stays_until_its_room_is_used_again(tmp_path, chunks):
     stored = np.random.default_rng(1).standard_gamma(102, (4, 1, 4096)).astype(np.float32)
     path = write_h5(tmp_path / "f.h5", stored, attributes(foff=1e-6, nchans=4096), chunks=chunks,
                     filters="bitshuffle" if chunks else None)
-    room = Room()
+    room = Buffer()
     with open_filterbank(path) as filterbank:
         fetched = filterbank.fetch(1, 3, 100, 4000, room)
     np.testing.assert_array_equal(fetched.read(2, 3, 200, 300), stored[2:3, 0, 200:300])  # the file is closed
@@ -195,7 +195,7 @@ def test_a_block_that_does_not_expand_is_corrupt_when_it_is_decoded(tmp_path):
     raw[at : at + 3] = b"\x0f\x00\x00"
     path.write_bytes(raw)
     with open_filterbank(path) as filterbank:
-        fetched = filterbank.fetch(0, 2, 0, 4096, Room())
+        fetched = filterbank.fetch(0, 2, 0, 4096, Buffer())
         np.testing.assert_array_equal(fetched.read(0, 1, 0, 4096), stored[:1, 0])
         for read in (fetched.read, filterbank.read):
             with pytest.raises(SourceError, match="spectrum 1, channel 0 is damaged: a block does not") as caught:

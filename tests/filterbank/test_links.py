@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import Room, open_filterbank
+from pipeline.filterbank import Buffer, open_filterbank
 
 from .files import GBT, attributes, in_file_order, power_of, read_all, write_h5
 
@@ -158,7 +158,7 @@ def test_what_overlapping_parts_leave_out_is_no_measurement(root, parts, turned)
     with open_filterbank(root / "overlapping.h5") as filterbank:
         stale = np.full(expected.size, 7, np.float32)
         np.testing.assert_array_equal(filterbank.read(0, 18, 0, 100, stale), expected)
-        room = Room()
+        room = Buffer()
         room.take(4 * expected.size).view(np.float32)[:] = 7
         fetched = filterbank.fetch(0, 18, 0, 100, room)
         np.testing.assert_array_equal(fetched.read(1, 17, 3, 99), expected[1:17, 3:99])

@@ -1,4 +1,5 @@
-"""The band under a spectrum does not depend on the pieces that this comes in, and is never taken back."""
+"""The band under a spectrum does not depend on the pieces in which the spectrum is added, and never changes once known.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +9,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.flatten.bandpass import (
-    BLOCK,
-    SMOOTHING,
+    BLOCK_CHANNELS,
+    MEDIAN_BLOCKS,
     BandShape,
-    _line_before,
+    _extrapolate_before,
     _running_medians,
     band_shape,
-    middles,
-    smoothing_of,
+    median_size,
+    row_medians,
 )
 
 
 @settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    channels=st.sampled_from([1, 2, 100, 255, 257, 2048, 9 * BLOCK, 34 * BLOCK + 77, 2**15, 50_003]),
+    channels=st.sampled_from([1, 2, 100, 255, 257, 2048, 9 * BLOCK_CHANNELS, 34 * BLOCK_CHANNELS + 77, 2**15, 50_003]),
     coarse_width=st.sampled_from([None, 1024, 2**14, 2**20]),
     dead=st.sampled_from(["none", "some", "most", "all"]),
 )
-def test_a_band_of_pieces_is_that_of_the_whole(seed, channels, coarse_width, dead):
+def test_pieces_give_the_band_of_the_whole(seed, channels, coarse_width, dead):
     rng = np.random.default_rng(seed)
     spectrum = (rng.gamma(1632, 1 / 1632, channels) * (1 + np.linspace(0, 3, channels))).astype(np.float32)
     if dead == "all":
@@ -42,29 +43,29 @@ def test_a_band_of_pieces_is_that_of_the_whole(seed, channels, coarse_width, dea
         count = int(rng.integers(1, max(2, channels // 5)))
         band.add(spectrum[given : given + count].copy())
         given = min(given + count, channels)
-        assert known <= band.known <= given
-        pieces[known : band.known] = band.between(known, band.known)
-        known = band.known
+        assert known <= band.n_known <= given
+        pieces[known : band.n_known] = band.between(known, band.n_known)
+        known = band.n_known
     assert known == channels
     np.testing.assert_array_equal(pieces, whole)
 
 
 def test_the_band_is_known_half_a_running_median_later():
     band, spectrum = BandShape(2**20, 1632.0, 2**20), np.ones(2**16, np.float32)
-    block, smoothing = smoothing_of(2**20)
-    assert (block, smoothing) == (BLOCK, SMOOTHING)
+    block, smoothing = median_size(2**20)
+    assert (block, smoothing) == (BLOCK_CHANNELS, MEDIAN_BLOCKS)
     band.add(spectrum)
-    assert 2**16 - (smoothing // 2 + 1) * block <= band.known <= 2**16 - smoothing // 2 * block
-    band.add(np.zeros(2**16, np.float32))  # over dead channels it has to wait
-    assert band.known < 2**16
+    assert 2**16 - (smoothing // 2 + 1) * block <= band.n_known <= 2**16 - smoothing // 2 * block
+    band.add(np.zeros(2**16, np.float32))  # dead channels delay it
+    assert band.n_known < 2**16
     band.add(spectrum)
-    assert band.known > 2**17
+    assert band.n_known > 2**17
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 256])
-def test_middles_are_medians(width):
+def test_row_medians(width):
     blocks = np.random.default_rng(0).normal(size=(50, width)).astype(np.float32)
-    np.testing.assert_allclose(middles(blocks), np.median(blocks.astype(float), axis=1), rtol=1e-6)
+    np.testing.assert_allclose(row_medians(blocks), np.median(blocks.astype(float), axis=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("half", [0, 1, 5, 16])
@@ -77,9 +78,9 @@ def test_running_medians(half, kind):
 
 
 @pytest.mark.parametrize("count", [1, 2, 16])
-def test_a_line_is_continued_whatever_stands_out_of_it(count):
+def test_a_line_is_continued_despite_outliers(count):
     at = np.arange(40)
     level = 3 - 0.25 * at
     if count > 4:
         level[[1, 5]] += [100, -7]
-    np.testing.assert_allclose(_line_before(level, count), 3 - 0.25 * np.arange(-count, 0))
+    np.testing.assert_allclose(_extrapolate_before(level, count), 3 - 0.25 * np.arange(-count, 0))

@@ -1,4 +1,4 @@
-"""The N of noise: by the header, and measured without being fooled by signals."""
+"""The N of the noise: read from the header, and measured correctly despite signals."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.flatten.noise import MIDDLE, noise_spectra_of, nominal_noise_spectra
+from pipeline.flatten.noise import MIDDLE_QUANTILES, measure_noise_spectra, nominal_noise_spectra
 from pipeline.model import Header
 
 
@@ -27,35 +27,35 @@ def test_nominal_noise_is_two_polarisations_times_the_spectra_of_a_bin() -> None
 def test_noise_spectra_are_measured(n: float) -> None:
     sample = noise(n, 200_000)
 
-    # the error of a spread is 1.4/√pixels and N goes as its square; half as much again for the table
-    assert noise_spectra_of(sample) == pytest.approx(n, rel=5 * 2.8 / 200_000**0.5 + 0.005)
-    assert noise_spectra_of(sample * np.float32(1e6)) == pytest.approx(noise_spectra_of(sample), rel=1e-3)
+    # the relative error of a spread is 1.4/√pixels, and N is proportional to its inverse square; 0.5 % for the table
+    assert measure_noise_spectra(sample) == pytest.approx(n, rel=5 * 2.8 / 200_000**0.5 + 0.005)
+    assert measure_noise_spectra(sample * np.float32(1e6)) == pytest.approx(measure_noise_spectra(sample), rel=1e-3)
 
 
 @pytest.mark.parametrize("n", [4, 102])
 def test_the_measure_is_the_one_stated(n: float) -> None:
-    """Numpy alone: the N whose simulated noise has the same lower semideviation about its middle."""
+    """By numpy alone, simulated noise of the measured N has the same lower semideviation about its middle."""
     def semideviation(x: NDArray[np.float64]) -> float:
-        low, high = np.quantile(x, MIDDLE)
+        low, high = np.quantile(x, MIDDLE_QUANTILES)
         middle = x[(x >= low) & (x <= high)].mean()
         return float(np.sqrt(np.mean(np.where(x < middle, x / middle - 1, 0) ** 2)))
 
     rng = np.random.default_rng(9)
-    sample = rng.gamma(n * 1.2, 1 / n, 50_000)  # of 1.2 N, at another level
+    sample = rng.gamma(n * 1.2, 1 / n, 50_000)  # noise of 1.2 N at a level of 1.2
     grid = n * np.array([1.0, 1.1, 1.2, 1.3, 1.4])
     by_n = [semideviation(rng.gamma(g, 1 / g, 1_000_000)) for g in grid]
     oracle = np.interp(-semideviation(sample), -np.array(by_n), grid)
 
-    assert noise_spectra_of(sample.astype(np.float32)) == pytest.approx(oracle, rel=0.015)
+    assert measure_noise_spectra(sample.astype(np.float32)) == pytest.approx(oracle, rel=0.015)
 
 
 def test_signals_hardly_raise_the_measured_spread() -> None:
     sample = noise(102, 200_000)
     sample[:10_000] *= 100
 
-    assert 0.85 * 102 < noise_spectra_of(sample) < 102
+    assert 0.85 * 102 < measure_noise_spectra(sample) < 102
 
 
 @pytest.mark.parametrize("values", [[1.0], [3.0, 3.0, 3.0], [1e-30] * 5])
 def test_a_constant_has_no_spread(values: list[float]) -> None:
-    assert noise_spectra_of(np.array(values, np.float32)) == pytest.approx(1e6)
+    assert measure_noise_spectra(np.array(values, np.float32)) == pytest.approx(1e6)

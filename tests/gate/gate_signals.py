@@ -1,4 +1,4 @@
-"""Noise and signals for a gate: which bins of a window a signal fills. For tests and benchmarks."""
+"""Noise and signals for testing a gate, shared by tests and benchmarks. A mask says which bins a signal fills."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import Statistics, measure
 from pipeline.model import WindowGrid
 
@@ -27,11 +27,12 @@ def noise(n: float, spectra: int, channels: int, seed: int = 0) -> Power:
 
 def measured(power: Power, grid: WindowGrid, n: float = 102, false_alarm: float = FALSE_ALARM) -> Statistics:
     starts = np.arange(0, power.shape[1] - grid.channels + 1, grid.step, dtype=np.int64)
-    return measure(Flat.of_level(power, n), starts, grid, false_alarm)
+    return measure(FlattenedChannel.from_flat(power, n), starts, grid, false_alarm)
 
 
 def track(channels: NDArray[np.float64], width: int = 1) -> Mask:
-    """Fill ``width`` channels from ``channels[t]`` on in every spectrum t; what lies outside the window is cut off."""
+    """Fill ``width`` channels, starting at ``channels[t]``, in each spectrum t. Parts outside the window are cut off.
+    """
     mask = np.zeros((SPECTRA, CHANNELS), bool)
     for t, channel in enumerate(np.floor(channels)):
         first, last = np.clip([channel, channel + width], 0, CHANNELS).astype(int)
@@ -40,7 +41,7 @@ def track(channels: NDArray[np.float64], width: int = 1) -> Mask:
 
 
 def line(drift: float, width: int = 1) -> Family:
-    """A line that drifts ``drift`` channels a spectrum and stays within the window."""
+    """Return lines that drift ``drift`` channels per spectrum and stay inside the window."""
     def draw(rng: np.random.Generator) -> Mask:
         span = drift * (SPECTRA - 1)
         start = rng.uniform(max(0, -span), CHANNELS - width - max(0, span))
@@ -49,7 +50,7 @@ def line(drift: float, width: int = 1) -> Family:
 
 
 def cut_off(drift: float, inside: int = 8) -> Family:
-    """A drifting line that leaves the window after ``inside`` spectra."""
+    """Return drifting lines that leave the window after ``inside`` spectra."""
     def draw(rng: np.random.Generator) -> Mask:
         edge = CHANNELS if drift > 0 else 0
         start = edge - drift * (inside - rng.uniform(0.01, 0.99))
@@ -58,7 +59,7 @@ def cut_off(drift: float, inside: int = 8) -> Family:
 
 
 def pulsed(every: int, drift: float = 0) -> Family:
-    """A line that is on in every ``every``-th spectrum."""
+    """Return lines that are on in every ``every``-th spectrum."""
     def draw(rng: np.random.Generator) -> Mask:
         mask = line(drift)(rng)
         mask[np.arange(SPECTRA) % every != rng.integers(every)] = False
@@ -67,7 +68,7 @@ def pulsed(every: int, drift: float = 0) -> Family:
 
 
 def block(spectra: int, channels: int) -> Family:
-    """A rectangle anywhere."""
+    """Return rectangles at random positions."""
     def draw(rng: np.random.Generator) -> Mask:
         mask = np.zeros((SPECTRA, CHANNELS), bool)
         t, c = rng.integers(SPECTRA - spectra + 1), rng.integers(CHANNELS - channels + 1)
@@ -77,14 +78,14 @@ def block(spectra: int, channels: int) -> Family:
 
 
 def scattered(rng: np.random.Generator) -> Mask:
-    """Eight bins anywhere."""
+    """Fill eight bins at random positions."""
     mask = np.zeros(SPECTRA * CHANNELS, bool)
     mask[rng.choice(mask.size, 8, replace=False)] = True
     return mask.reshape(SPECTRA, CHANNELS)
 
 
 def comb(spectra: int, teeth: int) -> Family:
-    """Equally spaced lines that come and go together."""
+    """Return equally spaced lines that begin and end together."""
     def draw(rng: np.random.Generator) -> Mask:
         mask = np.zeros((SPECTRA, CHANNELS), bool)
         spacing = int(rng.integers(5, CHANNELS // teeth))
@@ -95,13 +96,13 @@ def comb(spectra: int, teeth: int) -> Family:
 
 
 def wave(rng: np.random.Generator) -> Mask:
-    """A line whose channel swings to and fro."""
+    """Fill a line whose channel oscillates."""
     swing = 40 * np.sin(2 * np.pi * (np.arange(SPECTRA) / rng.uniform(6, 16) + rng.uniform()))
     return track(rng.uniform(40, CHANNELS - 41) + swing)
 
 
 def hopping(rng: np.random.Generator) -> Mask:
-    """A line at another channel in every spectrum."""
+    """Fill a line at a new random channel in each spectrum."""
     return track(rng.uniform(0, CHANNELS - 1, SPECTRA))
 
 
@@ -120,13 +121,14 @@ FAMILIES: dict[str, Family] = {
     "comb, 1 spectrum": comb(1, 8), "comb, 5 spectra": comb(5, 12),
     "scattered": scattered,
 }
-"""Each fills at least eight bins."""
+"""Signals by name. Each fills at least eight bins."""
 
 
 def windows_with(family: Family, count: int, snr: tuple[float, float], n: float, seed: int) -> NDArray[np.float32]:
-    """Return (spectra, count × channels) power over baseline: noise of ``n``, and in each window one signal.
+    """Return (spectra, count × channels) power over baseline: noise of N = ``n``, with one signal in each window.
 
-    Its bins stand ``snr`` (drawn log-uniformly, one value a window) standard deviations of the noise above it.
+    The bins of a signal are ``snr`` standard deviations of the noise above it. One value is drawn log-uniformly for
+    each window.
     """
     rng = np.random.default_rng(seed)
     power = rng.standard_gamma(n, (SPECTRA, count * CHANNELS), dtype=np.float32) / np.float32(n)

@@ -1,4 +1,4 @@
-"""Box sums: equal to naive ones, whatever lies beside a window."""
+"""Box sums are equal to naive ones, whatever is beside a window."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import Statistics, measure
 from pipeline.model import WindowGrid
 from tests.gate.gate_signals import FALSE_ALARM, Power, measured, noise
 
 
 def tree_path(level: int, drift: int) -> list[int]:
-    """Taylor's integer path of 2^level spectra from column 0 to ``drift``: both halves drift by half of it."""
+    """Return Taylor's integer path of 2^level spectra from column 0 to ``drift``. Both halves drift by half of it."""
     if level == 0:
         return [0]
     half = tree_path(level - 1, drift // 2)
@@ -21,7 +21,7 @@ def tree_path(level: int, drift: int) -> list[int]:
 
 
 def naive_best(window: Power, n: float) -> tuple[float, int, int]:
-    """Largest box sum in sigmas and the box: every width, duration, drift, group of spectra and column."""
+    """Return the largest box sum in sigmas and its box, over every width, duration, drift and place."""
     spectra, channels = window.shape
     values = np.where(window > 0, window - 1.0, 0.0).astype(float)
     best = (0.0, 1, 1)
@@ -79,7 +79,8 @@ def test_windows_do_not_see_their_neighbours() -> None:
 def test_order_and_overlap_of_windows_do_not_matter() -> None:
     power, grid = noise(102, 16, 8192), WindowGrid()
     starts = np.random.default_rng(2).permutation(np.arange(0, 8192 - 256, 100))
-    there, back = (measure(Flat.of_level(power, 102), s, grid, FALSE_ALARM) for s in (starts, starts[::-1].copy()))
+    flat = FlattenedChannel.from_flat(power, 102)
+    there, back = (measure(flat, s, grid, FALSE_ALARM) for s in (starts, starts[::-1].copy()))
 
     assert_array_equal(there.snr, back.snr[::-1])
     assert_array_equal(there.excess, back.excess[::-1])

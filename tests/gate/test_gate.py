@@ -1,4 +1,4 @@
-"""The gate: box sums equal to naive ones, noise let through at the promised rate, signals let through always."""
+"""The gate lets noise through at the promised rate, and lets all signals through."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy.stats import gamma, poisson
 
-from pipeline.flatten.coarse_channel import flatten
-from pipeline.flatten.flattened import Flat
-from pipeline.gate import EXCESS_PROBABILITY, MOST_MASKED, Statistics, measure, thresholds
+from pipeline.flatten.flattened import FlattenedChannel
+from pipeline.gate import MAX_EXCESS_PROBABILITY, MAX_MASKED_SHARE, Statistics, measure, thresholds
 from pipeline.model import WindowGrid
+from tests.flatten.at_once import flatten, power_of
 from tests.gate.gate_signals import FALSE_ALARM, FAMILIES, Family, measured, noise, windows_with
 
 Power = NDArray[np.float32]
 CHANCE = 1e-4
-"""Each statistical test would fail by chance this often, were its seed not fixed."""
+"""Probability that a statistical test would fail by chance, if its seed were not fixed."""
 
 
 @pytest.mark.parametrize("n", [4, 102, 255])
-def test_excess_adds_up_how_improbable_pixels_are(n: float) -> None:
+def test_excess_is_the_sum_over_improbable_pixels(n: float) -> None:
     power = noise(n, 16, 64 * 256)
     power[3, ::200] *= 3
     p = gamma.sf(power.astype(float), n, scale=1 / n)
-    each = np.where(p < EXCESS_PROBABILITY, np.log(EXCESS_PROBABILITY) - np.log(np.maximum(p, 1e-150)), 0)
+    each = np.where(p < MAX_EXCESS_PROBABILITY, np.log(MAX_EXCESS_PROBABILITY) - np.log(np.maximum(p, 1e-150)), 0)
     expected = each.reshape(16, 64, 256).sum(axis=(0, 2))
 
     assert_allclose(measured(power, WindowGrid(), n).excess, expected, rtol=0.01, atol=0.05)
@@ -59,8 +59,8 @@ def test_masked_pixels_are_counted_and_weigh_nothing() -> None:
     assert (stats.masked[0], stats.snr[0], stats.excess[0], stats.keep[0]) == (10, 0, 0, False)
 
 
-def test_a_window_masked_for_the_most_part_is_not_searched() -> None:
-    most = int(MOST_MASKED * 16 * 256)
+def test_a_mostly_masked_window_is_not_searched() -> None:
+    most = int(MAX_MASKED_SHARE * 16 * 256)
     power = np.concatenate([empty(), empty()], axis=1)
     power[:, [5, 261]] = 100
     for k, count in enumerate([most, most + 1]):
@@ -75,7 +75,7 @@ def test_a_window_masked_for_the_most_part_is_not_searched() -> None:
 
 
 @pytest.mark.parametrize("power", [np.zeros((16, 512), np.float32), empty(channels=512)])
-def test_nothing_is_no_signal(power: Power) -> None:
+def test_dead_or_constant_windows_do_not_pass(power: Power) -> None:
     stats = measured(power, WindowGrid())
     assert not stats.keep.any()
     assert_array_equal(stats.snr, 0)
@@ -92,14 +92,14 @@ def test_an_enormous_pixel() -> None:
 
 
 def test_no_windows() -> None:
-    stats = measure(Flat.of_level(empty(), 102), np.zeros(0, np.int64), WindowGrid(), FALSE_ALARM)
+    stats = measure(FlattenedChannel.from_flat(empty(), 102), np.zeros(0, np.int64), WindowGrid(), FALSE_ALARM)
     assert all(len(getattr(stats, name)) == 0 for name in Statistics.__dataclass_fields__)
 
 
 # ------------------------------------------------------------------------------------------------------ false alarms
 
 def expect_rate(alarms: int, windows: int, rate: float, factor: float = 1.0) -> None:
-    """Assert a Poisson count that lies within ``factor`` of the rate, but for a chance of :data:`CHANCE`."""
+    """Assert that a Poisson count is within ``factor`` of the rate, except with probability :data:`CHANCE`."""
     low = poisson.ppf(CHANCE / 2, windows * rate / factor)
     high = poisson.isf(CHANCE / 2, windows * rate * factor)
     assert low <= alarms <= high, f"{alarms} of {windows} windows of noise pass, {windows * rate:g} should"
@@ -107,7 +107,7 @@ def expect_rate(alarms: int, windows: int, rate: float, factor: float = 1.0) -> 
 
 @lru_cache(maxsize=1)
 def noise_alarms() -> dict[tuple[float, float], int]:
-    """Count false alarms by (N, rate promised): 12,288 windows a count."""
+    """Count false alarms by (N, promised rate), in 12,288 windows each."""
     counts: dict[tuple[float, float], int] = {}
     for n in (4.0, 102.0, 255.0):
         for seed in range(3):
@@ -160,7 +160,7 @@ BAND = (1 - 0.8 * np.clip((np.abs(np.linspace(-1, 1, COARSE)) - 5 / 6) * 6, 0, 1
 
 def kept_of(power: Power, n: float) -> NDArray[np.bool_]:
     flat = flatten(power, nominal=n, has_dc_spike=True)
-    return measured(flat.power, WindowGrid(), flat.noise_spectra).keep
+    return measured(power_of(flat), WindowGrid(), flat.noise_spectra).keep
 
 
 @pytest.mark.parametrize("n", [4, 102, 255])
@@ -184,10 +184,10 @@ def test_dc_spikes_of_any_strength_raise_no_alarms(strength: float) -> None:
         power[:, 2**13 - mirror] *= np.float32(strength)
         kept += list(kept_of(power, 102)[31:33])
 
-    assert sum(kept) <= 1  # of 40: chance alone gives one in 25 runs
+    assert sum(kept) <= 1  # of 40 windows; chance alone gives one in 25 runs
 
 
-def test_one_strong_line_raises_no_storm() -> None:
+def test_one_strong_line_raises_no_storm_of_alarms() -> None:
     power = noise(102, 16, COARSE, seed=5) * BAND
     power[[3, 4, 5, 11]] *= np.array([2, 1.7, 0.8, 1.05], np.float32)[:, None]
     power[[3, 4, 5, 11], 400_000:403_000] *= 1e4
@@ -199,11 +199,12 @@ def test_one_strong_line_raises_no_storm() -> None:
     expect_rate(int(kept.sum()), 4084, FALSE_ALARM, factor=1.5)
 
 
-def test_a_header_that_is_wrong_about_the_noise_raises_no_storm() -> None:
-    power = noise(92, 16, COARSE, seed=6)  # 5 % more spread than 102 spectra have
+def test_a_header_that_is_wrong_about_the_noise_raises_no_storm_of_alarms() -> None:
+    power = noise(92, 16, COARSE, seed=6)  # its spread is 5 % higher than for N = 102
     flat = flatten(power, nominal=102, has_dc_spike=False)
 
-    expect_rate(int(measured(flat.power, WindowGrid(), flat.noise_spectra).keep.sum()), 4096, FALSE_ALARM, factor=1.5)
+    kept = measured(power_of(flat), WindowGrid(), flat.noise_spectra).keep
+    expect_rate(int(kept.sum()), 4096, FALSE_ALARM, factor=1.5)
 
 
 # ------------------------------------------------------------------------------------------------------- sensitivity

@@ -1,4 +1,4 @@
-"""The first look must never refuse what the gate keeps, and should refuse nearly everything else."""
+"""The prefilter must never reject a window that the gate keeps, and should reject nearly everything else."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.flatten.flattened import Flat
+from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import may_pass, measure
 from pipeline.model import WindowGrid
 
 
 def scene(rng: np.random.Generator, spectra: int, channels: int, n: float, windows: int) -> np.ndarray:
-    """Noise, and in every other window a signal of about the strength at which gates begin to see it."""
+    """Return noise with a signal in every other window, about as strong as the weakest that gates detect."""
     power = rng.standard_gamma(n, (spectra, windows * channels)) / n
     for k in range(0, windows, 2):
         width, duration = int(rng.integers(1, channels + 1)), int(rng.integers(1, spectra + 1))
@@ -36,20 +36,20 @@ def scene(rng: np.random.Generator, spectra: int, channels: int, n: float, windo
     is_mirrored=st.booleans(),
     is_scaled=st.booleans(),
 )
-def test_nothing_that_the_gate_keeps_is_refused(seed, shape, n, false_alarm, is_mirrored, is_scaled):
+def test_windows_that_the_gate_keeps_are_not_rejected(seed, shape, n, false_alarm, is_mirrored, is_scaled):
     rng = np.random.default_rng(seed)
     spectra, channels = shape
     power = scene(rng, spectra, channels, n, 150)
     grid = WindowGrid(channels, channels, spectra)
     if is_mirrored:
         power = power[:, ::-1]
-    flat = Flat.of_level(power, n)
-    if is_scaled:  # what lies on disk is neither level nor around 1
+    flat = FlattenedChannel.from_flat(power, n)
+    if is_scaled:  # power on disk is neither level nor near 1
         rows = rng.uniform(0.5, 2, spectra).astype(np.float32)
         band = rng.uniform(1e-9, 3e-9, power.shape[1]).astype(np.float32)
         stored_band = band[::-1] if is_mirrored else band
-        flat = Flat(flat.stored / rows[:, None] / stored_band, is_mirrored, rows, band, flat.is_whole, flat.row_gain,
-                    flat.baseline, n, False)
+        flat = FlattenedChannel(flat.stored / rows[:, None] / stored_band, is_mirrored, rows, band, flat.is_unmasked,
+                                flat.row_gain, flat.baseline, n, False)
     starts = np.concatenate([np.arange(0, 150 * channels, channels), rng.integers(0, 149 * channels + 1, 30)])
     kept = measure(flat, starts, grid, false_alarm).keep
     assert not (kept & ~may_pass(flat, starts, grid, false_alarm)).any()
@@ -58,19 +58,19 @@ def test_nothing_that_the_gate_keeps_is_refused(seed, shape, n, false_alarm, is_
 
 @pytest.mark.parametrize("n", [4.0, 102.0])
 @pytest.mark.parametrize("is_mirrored", [False, True])
-def test_nearly_all_noise_is_refused(n, is_mirrored):
+def test_nearly_all_noise_is_rejected(n, is_mirrored):
     power = (np.random.default_rng(1).standard_gamma(n, (16, 3000 * 256)) / n).astype(np.float32)
-    flat = Flat.of_level(power[:, ::-1] if is_mirrored else power, n)
+    flat = FlattenedChannel.from_flat(power[:, ::-1] if is_mirrored else power, n)
     starts = np.arange(0, power.shape[1], 256)
     passed = may_pass(flat, starts, WindowGrid(), 1e-3).sum()
     assert measure(flat, starts, WindowGrid(), 1e-3).keep.sum() <= passed < 0.02 * len(starts)
 
 
 @pytest.mark.parametrize("spectra", [8, 64, 100])
-def test_noise_of_windows_of_other_durations_is_refused(spectra):
+def test_noise_of_windows_of_other_durations_is_rejected(spectra):
     power = (np.random.default_rng(1).standard_gamma(102, (spectra, 300 * 256)) / 102).astype(np.float32)
     starts = np.arange(0, power.shape[1], 256)
-    passed = may_pass(Flat.of_level(power, 102), starts, WindowGrid(256, 256, spectra), 1e-3).sum()
+    passed = may_pass(FlattenedChannel.from_flat(power, 102), starts, WindowGrid(256, 256, spectra), 1e-3).sum()
     assert passed < 0.03 * len(starts)
 
 
@@ -78,20 +78,20 @@ def test_noise_of_windows_of_other_durations_is_refused(spectra):
 def test_windows_with_masked_pixels_are_left_to_the_gate(value):
     power = (np.random.default_rng(2).standard_gamma(102, (16, 100 * 256)) / 102).astype(np.float32)
     starts = np.arange(0, power.shape[1], 256)
-    before = may_pass(Flat.of_level(power, 102), starts, WindowGrid(), 1e-3)
+    before = may_pass(FlattenedChannel.from_flat(power, 102), starts, WindowGrid(), 1e-3)
     power[3, 40 * 256 + 17] = value
-    after = may_pass(Flat.of_level(power, 102), starts, WindowGrid(), 1e-3)
+    after = may_pass(FlattenedChannel.from_flat(power, 102), starts, WindowGrid(), 1e-3)
     assert np.flatnonzero(before != after).tolist() == [40]
     assert after[40]
 
 
-def test_enormous_power_passes_and_spares_its_neighbours():
+def test_enormous_power_passes_and_does_not_affect_its_neighbours():
     power = np.ones((16, 100 * 256), np.float32)
     power[:, 50 * 256 : 51 * 256] = 1e30
-    passed = may_pass(Flat.of_level(power, 102), np.arange(0, power.shape[1], 256), WindowGrid(), 1e-3)
+    passed = may_pass(FlattenedChannel.from_flat(power, 102), np.arange(0, power.shape[1], 256), WindowGrid(), 1e-3)
     assert np.flatnonzero(passed).tolist() == [50]
 
 
 def test_no_windows():
-    flat = Flat.of_level(np.ones((16, 256), np.float32), 102)
+    flat = FlattenedChannel.from_flat(np.ones((16, 256), np.float32), 102)
     assert len(may_pass(flat, np.zeros(0, np.int64), WindowGrid(), 1e-3)) == 0

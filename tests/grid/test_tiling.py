@@ -75,8 +75,8 @@ def tilings(draw: st.DrawFn) -> Tiling:
 
 EDGE_CASES = [
     Tiling(header_of(100, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "dc-spikes", 39)),
-    Tiling(header_of(100, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "dc-spikes", 5)),  # no window in the first piece
-    Tiling(header_of(85, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # no window in the last piece
+    Tiling(header_of(100, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "dc-spikes", 5)),  # first piece empty
+    Tiling(header_of(85, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # last piece empty
     Tiling(header_of(30, 4, 0.25), WindowGrid(10, 3, 2), CoarseLayout(40, "flag")),  # wider than the band
     Tiling(header_of(5, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # no window at all
 ]

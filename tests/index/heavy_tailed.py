@@ -23,6 +23,11 @@ class Built:
     queries: NDArray[np.float32]
 
 
+def distinct_vectors(segment: Segment) -> int:
+    """Return the number of vectors that a segment stores: equal ones are stored once."""
+    return len(np.load(segment.folder / "vectors.npy", mmap_mode="r"))
+
+
 def heavy_tailed(count: int, dimension: int, seed: int) -> NDArray[np.float32]:
     """Draw unit vectors: half in 40 clusters of Zipf sizes, 30 % in groups of five, the rest each on its own.
 

@@ -44,7 +44,7 @@ def test_a_scan_equals_brute_force(request: pytest.FixtureRequest, which: str, s
 
 @pytest.mark.parametrize("share", SHARES)
 def test_recall_by_the_graph(heavy: Built, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
-    monkeypatch.setattr("pipeline.index.segment.SCANNED_MEANWHILE", 1)  # else so few are always scanned
+    monkeypatch.setattr("pipeline.index.segment.SCANNED_PER_NEIGHBOUR", 1)  # else so few are always scanned
     walks = []
     walk = Segment._walk
     monkeypatch.setattr(Segment, "_walk", lambda *a: (walks.append(a[2]), walk(*a))[1])
@@ -60,7 +60,7 @@ def test_recall_by_the_graph(heavy: Built, monkeypatch: pytest.MonkeyPatch, shar
 def test_a_query_whose_neighbours_are_left_out_walks_on_or_scans(
     heavy: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.index.segment.SCANNED_MEANWHILE", 1)
+    monkeypatch.setattr("pipeline.index.segment.SCANNED_PER_NEIGHBOUR", 1)
     segment, query = heavy.segment, heavy.queries[300:301]
     near = segment.search(query, 3000, exact=True)
     mask = np.ones(segment.rows, np.bool_)

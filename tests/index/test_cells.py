@@ -63,11 +63,11 @@ def test_margins_reach_the_share_of_neighbours_they_were_measured_for(
     filled = np.unique(of_row)
     scores = []
     for cell in filled:
-        best = -np.sort(-products[:, of_row == cell], axis=1)[:, : cells.NEAREST + 1]
-        scores.append(np.pad(best, ((0, 0), (0, cells.NEAREST + 1 - best.shape[1])), constant_values=-np.inf))
+        best = -np.sort(-products[:, of_row == cell], axis=1)[:, : cells.NEIGHBOURS + 1]
+        scores.append(np.pad(best, ((0, 0), (0, cells.NEIGHBOURS + 1 - best.shape[1])), constant_values=-np.inf))
     margins = margins_of(centroids, queries, scores, filled)
     products[np.arange(200), rows] = -1  # not itself
-    true = np.argsort(-products, axis=1, kind="stable")[:, : cells.NEAREST]
+    true = np.argsort(-products, axis=1, kind="stable")[:, : cells.NEIGHBOURS]
     far = np.array([[np.sqrt(2 - 2 * query @ c / np.linalg.norm(query) / np.linalg.norm(c)) for c in centroids]
                     for query in queries.astype(np.float64)])
     np.testing.assert_allclose(distances(queries, centroids), far, atol=1e-3)

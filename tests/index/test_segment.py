@@ -16,8 +16,8 @@ from pipeline.errors import ConfigError, QueryError
 from pipeline.index import CAREFUL_BEAM, DEFAULT_BEAM, Neighbors, Segment, build_segment
 from pipeline.index.folder import GRAPH_ARRAY_TYPES, map_arrays
 from pipeline.index.graph import GraphSearch
-from pipeline.index.segment import BEAM_A_ROW, MAX_BEAM
-from tests.index.heavy_tailed import SOURCES, Built, recall_by_distance
+from pipeline.index.segment import BEAM_PER_ROW, MAX_BEAM
+from tests.index.heavy_tailed import SOURCES, Built, distinct_vectors, recall_by_distance
 
 pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
 
@@ -36,7 +36,7 @@ def test_recall_on_heavy_tailed_vectors(heavy: Built, which: slice, beam: int, l
 
 @pytest.mark.parametrize("which", [slice(0, 300), slice(300, 600)], ids=["new", "stored"])
 def test_recall_where_every_vector_occurs_ten_times(tenfold: Built, which: slice) -> None:
-    assert (tenfold.segment.rows, tenfold.segment.distinct_vectors) == (40_000, 4000)
+    assert (tenfold.segment.rows, distinct_vectors(tenfold.segment)) == (40_000, 4000)
     found = tenfold.segment.search(tenfold.queries[which], 50)
     exact = tenfold.segment.search(tenfold.queries[which], 50, exact=True)
     assert recall_by_distance(found.score[:, :10], exact.score[:, :10]) >= 0.95
@@ -133,8 +133,8 @@ def test_asking_for_more_than_there_is(tenfold: Built) -> None:
 
 def test_asking_for_very_many_scans(heavy: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heavy.segment, "_walk", None)
-    found = heavy.segment.search(heavy.queries[:1], MAX_BEAM // BEAM_A_ROW + 1)
-    assert same(found, heavy.segment.search(heavy.queries[:1], MAX_BEAM // BEAM_A_ROW + 1, exact=True))
+    found = heavy.segment.search(heavy.queries[:1], MAX_BEAM // BEAM_PER_ROW + 1)
+    assert same(found, heavy.segment.search(heavy.queries[:1], MAX_BEAM // BEAM_PER_ROW + 1, exact=True))
 
 
 def test_a_query_the_graph_strands_is_scanned(heavy: Built, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ import pytest
 from pipeline.catalogue import FileEntry
 from pipeline.integrity.manifest_files import mend_head, read_head
 from pipeline.store import CorpusStore
+from tests.store import conftest as of_stores
+
+store = of_stores.store
 
 
 @pytest.fixture

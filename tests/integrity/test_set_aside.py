@@ -9,6 +9,9 @@ import pytest
 
 from pipeline.integrity.set_aside import bring_back, set_aside
 from pipeline.store import CorpusStore
+from tests.store import conftest as of_stores
+
+store = of_stores.store
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.config import Config, EncoderConfig, NightlyConfig, ScanConfig
 from pipeline.model import Header
-from pipeline.simulate import Axes, Instrument, Placed, family, fine_header, place_in_window, simulate_file, vary
+from pipeline.simulate import Axes, Instrument, PlacedSignal, family, fine_header, place_in_window, simulate_file, vary
 
 WIDTH, N_COARSE = 8192, 8
 PER_COARSE = WIDTH // 256
@@ -27,13 +27,13 @@ def header(night: int, scan: int) -> Header:
 
 def placed(
     rng: np.random.Generator, like: Header, name: str, windows: Sequence[int], snr: float = 30.0
-) -> list[Placed]:
-    """Put brothers of a kind into windows, given by their numbers."""
+) -> list[PlacedSignal]:
+    """Put variants of a kind into the windows of the given numbers."""
     found = []
     for number in windows:
         signal = replace(vary(rng, family(name)), snr=snr * rng.uniform(0.9, 1.1))
         offset, t_s = place_in_window(rng, signal, Axes.of(like), CONFIG.scan.grid)
-        found.append(Placed(signal, like.channel_edge_mhz(256 * number + offset), t_s))
+        found.append(PlacedSignal(signal, like.channel_edge_mhz(256 * number + offset), t_s))
     return found
 
 
@@ -44,7 +44,7 @@ def usual_windows(rng: np.random.Generator, count: int) -> list[int]:
     return [coarse * PER_COARSE + place for coarse, place in (both[i] for i in rng.permutation(len(both))[:count])]
 
 
-def write_scan(folder: Path, night: int, scan: int, others: Sequence[Placed] = (), count: int = 28) -> Path:
+def write_scan(folder: Path, night: int, scan: int, others: Sequence[PlacedSignal] = (), count: int = 28) -> Path:
     """Write a scan with ``count`` signals of known kinds, and others."""
     folder.mkdir(parents=True, exist_ok=True)
     like, rng = header(night, scan), np.random.default_rng([night, scan])

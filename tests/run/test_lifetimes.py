@@ -181,7 +181,7 @@ def test_whatever_happens_a_scan_finds_what_brute_force_finds(
 def test_whatever_happens_a_graph_finds_almost_all_of_it_and_nothing_that_is_gone() -> None:
     with life(3, IndexConfig(exact_below=100, segment_vectors=1000)) as (one, patch):
         patch.setattr(build, "MIN_GRAPH_VECTORS", 64)
-        patch.setattr(segment_module, "SCANNED_MEANWHILE", 0)  # walk the graph, however few rows are alive
+        patch.setattr(segment_module, "SCANNED_PER_NEIGHBOUR", 0)  # walk the graph, however few rows are alive
         graphs, dead, agree, asked = 0, 0, 0, 0
         for event in ("add", "add", "index", "remove", "add", "add", "index", "remove", "take_back", "add", "index",
                       "vanish", "add", "wait", "index", "remove"):

@@ -13,9 +13,8 @@ import pytest
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Ascending, Filterbank, FilterbankWriter, open_filterbank, write_filterbank
-from pipeline.filterbank.fetched import Held
-from pipeline.flatten import coarse_channel as baseline_module
-from pipeline.flatten.coarse_channel import flatten
+from pipeline.filterbank.fetched import DecodedSamples
+from pipeline.flatten import coarse_channel as flatten_module
 from pipeline.flatten.noise import nominal_noise_spectra
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
@@ -25,10 +24,10 @@ from pipeline.scan import (
     COLUMNS,
     EXPOSURE_TYPES,
     WINDOW_TYPES,
-    Scanned,
+    ScanResult,
     coarse_channels,
     cut_windows,
-    nothing,
+    empty_result,
     read_groups,
     reading,
     scan,
@@ -37,6 +36,7 @@ from pipeline.scan import (
 )
 from pipeline.scan import layout as layout_module
 from pipeline.simulate import fine_header
+from tests.flatten.at_once import flatten, power_of
 from tests.run.small import COARSE, header, noisy_power
 
 Columns = dict[str, np.ndarray]
@@ -44,7 +44,7 @@ Columns = dict[str, np.ndarray]
 
 @pytest.fixture(scope="module")
 def sky() -> tuple[Header, np.ndarray]:
-    """Four whole coarse channels and a piece of a fifth, two time blocks and five spectra over."""
+    """Return four whole coarse channels and a piece of a fifth, in two time blocks with five spectra left over."""
     like = header(nchans=4 * COARSE + 1000, nsamples=37)
     return like, noisy_power(5, like)
 
@@ -57,7 +57,7 @@ def path(sky: tuple[Header, np.ndarray], tmp_path_factory: pytest.TempPathFactor
 CONFIG = ScanConfig(coarse_width=COARSE, step=192)
 
 
-def joined(pieces: list[Scanned]) -> tuple[Columns, Columns]:
+def joined(pieces: list[ScanResult]) -> tuple[Columns, Columns]:
     windows = {name: np.concatenate([piece.windows[name] for piece in pieces]) for name in WINDOW_TYPES}
     exposure = {name: np.concatenate([piece.exposure[name] for piece in pieces]) for name in EXPOSURE_TYPES}
     return windows, exposure
@@ -79,7 +79,7 @@ def assert_equal(found: tuple[Columns, Columns], expected: tuple[Columns, Column
 
 
 def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One window after the other, from the array that was written."""
+    """Scan one window after the other, from the array that was written."""
     starts_of = [[c + s for s in range(0, min(COARSE, like.nchans - c) - config.window + 1, config.step)]
                  for c in range(0, like.nchans, COARSE)]
     windows_per_block = sum(map(len, starts_of))
@@ -98,7 +98,7 @@ def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dic
                 if not (stats.searchable[0] if config.keep_all else stats.keep[0]):
                     continue
                 kept += 1
-                image = flat.power[:, start - low : start - low + config.window]
+                image = power_of(flat)[:, start - low : start - low + config.window]
                 windows.append({
                     "number": block * windows_per_block + sum(map(len, starts_of[:i])) + k,
                     "cutout": quantise(image, flat.noise_spectra**-0.5), "snr": stats.snr[0],
@@ -127,7 +127,7 @@ def test_a_scan_equals_a_naive_loop(path: Path, sky: tuple[Header, np.ndarray], 
     for found, expected in ((windows, expected_windows), (exposure, expected_exposure)):
         for name in expected[0]:
             np.testing.assert_array_equal(found[name], [row[name] for row in expected], err_msg=name)
-    # every window of the grid is counted once: searched or masked; the kept are among the searched
+    # every window of the grid is counted once, as searched or as masked; kept windows are among the searched
     with open_filterbank(dead) as filterbank:
         tiling = tiling_of(filterbank, config)
     assert exposure["windows_searched"].sum() + exposure["windows_masked"].sum() == tiling.n_windows
@@ -138,7 +138,7 @@ def test_a_scan_equals_a_naive_loop(path: Path, sky: tuple[Header, np.ndarray], 
 
 @pytest.fixture(scope="module")
 def wide_sky() -> tuple[Header, np.ndarray]:
-    """Two coarse channels of many stretches, with lines, dead pixels, and dead channels over more than a stretch."""
+    """Return two coarse channels of many stretches, with lines, dead pixels, and a dead range longer than a stretch."""
     like = header(nchans=2**16, nsamples=16)
     rng = np.random.default_rng(11)
     power = (rng.gamma(102, 1 / 102, (16, 2**16)) * (1 + np.arange(2**16) / 2**16)).astype(np.float32)
@@ -153,21 +153,22 @@ def wide_sky() -> tuple[Header, np.ndarray]:
 
 
 @pytest.mark.parametrize("changes", [{}, {"step": 100}, {"window": 100, "step": 300}, {"keep_all": True, "step": 250}])
-def test_how_long_stretches_are_changes_nothing(
+def test_the_length_of_stretches_does_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wide_sky: tuple[Header, np.ndarray], changes: dict[str, Any]
 ) -> None:
     like, power = wide_sky
     config = replace(ScanConfig(coarse_width=2**15), **changes)
-    monkeypatch.setattr(baseline_module, "SAMPLES", 8192)  # so that coarse channels so narrow have stretches
+    # narrow coarse channels then have several stretches
+    monkeypatch.setattr(flatten_module, "MIN_SAMPLED_CHANNELS", 8192)
     path = write_filterbank(tmp_path / "wide.h5", power, like)
     rising = replace(like, foff_mhz=-like.foff_mhz, fch1_mhz=like.fch1_mhz + (like.nchans - 1) * like.foff_mhz)
     mirrored = write_filterbank(tmp_path / "mirrored.fil", power, rising)
     whole = None
     for stretch in (2**15, 2048, 6144, 2**14):
-        monkeypatch.setattr(coarse_channels, "STRETCH", stretch)
+        monkeypatch.setattr(coarse_channels, "STRETCH_CHANNELS", stretch)
         for file in (path, mirrored):
             windows, exposure = scanned(file, config)
-            for name in ("f_start_mhz", "f_stop_mhz"):  # the mirrored file computes edges from the other end
+            for name in ("f_start_mhz", "f_stop_mhz"):  # in the mirrored file, edges are computed from the other end
                 exposure[name] = exposure[name].round(9)
             whole = whole or (windows, exposure)
             assert_equal((windows, exposure), whole)
@@ -258,7 +259,7 @@ def test_nothing_has_the_columns_that_a_scan_has(path: Path) -> None:
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, CONFIG)
         some = next(scan(filterbank, tiling, range(1), replace(CONFIG, keep_all=True)))
-    empty = nothing(tiling.grid)
+    empty = empty_result(tiling.grid)
     for columns, other, types in ((some.windows, empty.windows, WINDOW_TYPES),
                                   (some.exposure, empty.exposure, EXPOSURE_TYPES)):
         assert columns.keys() == other.keys() == types.keys() <= COLUMNS.keys()
@@ -269,17 +270,17 @@ def test_nothing_has_the_columns_that_a_scan_has(path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixels", [1, 2 * 16 * COARSE, 2**24])
-def test_how_many_blocks_are_read_at_once_changes_nothing(
+def test_the_number_of_blocks_in_a_read_does_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: int
 ) -> None:
-    """Storage chunks of many spectra are decoded once, not once for every time block."""
+    """Storage chunks of many spectra are decoded once, not once per time block."""
     like = header(nsamples=70)
     power = noisy_power(7, like)
     deep = tmp_path / "deep.h5"
     with FilterbankWriter(deep, like, chunk=(64, 512)) as writer:
         writer.write(0, 0, power)
     flat = write_filterbank(tmp_path / "flat.fil", power, like)
-    monkeypatch.setattr(reading, "READ_PIXELS", pixels)
+    monkeypatch.setattr(reading, "MAX_READ_PIXELS", pixels)
     reads = []
     fetch = Filterbank.fetch
     monkeypatch.setattr(Filterbank, "fetch", lambda *given: (reads.append(given[1:3]), fetch(*given))[1])
@@ -295,7 +296,7 @@ def test_cut_windows_equals_what_a_scan_stores(path: Path) -> None:
         places = [tiling.window("", int(number)) for number in windows["number"][order]]
         cutouts = cut_windows(filterbank, tiling, [(w.spectrum_start // 16, w.channel_start) for w in places])
         np.testing.assert_array_equal(cutouts, windows["cutout"][order])
-        # off the grid: two halves of neighbours on it
+        # windows off the grid share halves with their neighbours on the grid
         low, high = cut_windows(filterbank, tiling, [(1, 2 * COARSE), (1, 2 * COARSE + 128)])
         np.testing.assert_array_equal(low[:, 128:], high[:, :128])
 
@@ -312,8 +313,8 @@ def test_the_cut_of_a_window_does_not_depend_on_the_range_searched(path: Path) -
 
 
 @pytest.mark.slow
-def test_as_much_noise_is_kept_as_was_asked_for() -> None:
-    """Gains, band and noise are estimated: what that costs in false alarms is less than can be counted here."""
+def test_the_share_of_noise_that_is_kept_is_the_requested_one() -> None:
+    """Gains, band and noise are only estimated, but that adds no measurable false alarms."""
     like, config = replace(fine_header(coarse_channels=1, source_name="NOISE"), nsamples=16), ScanConfig()
     layout = coarse_layout(like, window_channels=256, width=None, dc_spikes=(), spikes_searched=0,
                            window_is_given=False)
@@ -324,7 +325,7 @@ def test_as_much_noise_is_kept_as_was_asked_for() -> None:
     kept = seen = 0
     for _ in range(40):
         power = rng.standard_gamma(n, (16, like.nchans), dtype=np.float32) * band
-        found = scan_channel(Ascending(Held(power, 0, 0), like, Path("noise")), tiling, 0, 0, config, [])
+        found = scan_channel(Ascending(DecodedSamples(power, 0, 0), like, Path("noise")), tiling, 0, 0, config, [])
         kept, seen = kept + len(found.windows["number"]), seen + int(found.exposure["windows_searched"][0])
     assert seen > 160_000
     assert kept == pytest.approx(config.false_alarm * seen, abs=4 * (config.false_alarm * seen) ** 0.5)
@@ -334,14 +335,14 @@ def test_as_much_noise_is_kept_as_was_asked_for() -> None:
 
 
 def test_coarse_channels_are_found_from_dc_spikes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout_module, "READ_CHANNELS", 6000)  # spikes are looked for piece by piece
+    monkeypatch.setattr(layout_module, "READ_CHANNELS", 6000)  # spikes are searched in several pieces
     with open_filterbank(path) as filterbank:
         layout = tiling_of(filterbank, replace(CONFIG, coarse_width=None)).coarse
     assert (layout.width, layout.origin, layout.offset) == (COARSE, "dc-spikes", 0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 3e38])
-def test_no_power_disturbs_the_search_for_spikes(tmp_path: Path, value: float) -> None:
+def test_no_value_of_power_disturbs_the_search_for_spikes(tmp_path: Path, value: float) -> None:
     like = header(nchans=COARSE, nsamples=16)
     power = noisy_power(1, like)
     power[:, 100:3000] = value
@@ -383,14 +384,14 @@ def peak(path):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 small, large = map(peak, sys.argv[1:])
-assert large > 100, "so much the libraries take"
+assert large > 100, "the libraries alone need more"
 print(large - small)
 """
 
 
 def test_memory_is_bounded_by_one_read_not_by_the_file(tmp_path: Path) -> None:
     paths = []
-    for name, n_coarse in (("small", 8), ("large", 24)):  # two reads and six: 128 and 384 MB, mostly a hole on the disk
+    for name, n_coarse in (("small", 8), ("large", 24)):  # 2 and 6 reads: sparse files of 128 and 384 MB
         like = header(nchans=2**18 * n_coarse)
         one = np.ones((1, 1), np.float32)
         path = write_filterbank(tmp_path / f"{name}.fil", one, replace(like, nchans=1, nsamples=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,10 +23,10 @@ SOURCES = [f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABCDE")]
 LIMITS = [(1, None), (2, None), (None, 1), (None, 3), (2, 2), (1, 4)]
 
 
-@pytest.fixture
-def corpus(make: Callable[..., Made]) -> Corpus:
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """Five sources whose bands cross whole MHz, of neighbours that are alike; the query's own fills the list."""
-    made = make(config=CONFIG.override({"scan": {"step": 8}}))
+    made = Made(tmp_path_factory.mktemp("limits") / "corpus", CONFIG.override({"scan": {"step": 8}}))
     for i, name in enumerate(SOURCES):
         rng = np.random.default_rng(i)
         numbers = np.flatnonzero(rng.random(240) < 0.7)
@@ -35,6 +35,13 @@ def corpus(make: Callable[..., Made]) -> Corpus:
         made.add(name, numbers, unit(walk / (1 + i) + 3), header=header, coarse=CoarseLayout(1024, "flag"))
     made.index(SOURCES[0], SOURCES[3])
     return made.open()
+
+
+@pytest.fixture(scope="module")
+def all_hits(corpus: Corpus) -> dict[str, SearchResult]:
+    """All hits of four windows."""
+    windows = [f"{name}/{corpus._corpus.numbers(name)[row]}" for name in (SOURCES[0], SOURCES[4]) for row in (3, 90)]
+    return {window: corpus.search(window=window, k=10_000) for window in windows}
 
 
 def naive(hits: Sequence[Hit], k: int, per_file: int | None, per_mhz: int | None) -> list[tuple]:
@@ -55,15 +62,14 @@ def told(hits: Sequence[Hit] | SearchResult) -> list[tuple]:
 @pytest.mark.parametrize(("per_file", "per_mhz"), LIMITS)
 @pytest.mark.parametrize("few", [False, True])
 def test_equals_a_naive_choice_from_all_hits(
-    corpus: Corpus, monkeypatch: pytest.MonkeyPatch, per_file: int | None, per_mhz: int | None, few: bool
+    corpus: Corpus, all_hits: dict[str, SearchResult], monkeypatch: pytest.MonkeyPatch, per_file: int | None,
+    per_mhz: int | None, few: bool
 ) -> None:
-    windows = [f"{name}/{corpus._corpus.numbers(name)[row]}" for name in (SOURCES[0], SOURCES[4]) for row in (3, 90)]
-    everything = {window: corpus.search(window=window, k=10_000) for window in windows}
     if few:  # fetched at a time, so that it takes several rounds
         monkeypatch.setattr("pipeline.search.best_hits.MIN_FETCHED_WINDOWS", 3)
         monkeypatch.setattr("pipeline.search.best_hits.FETCHED_PER_HIT", 1)
         monkeypatch.setattr("pipeline.search.best_hits.NEIGHBOUR_REACH", 1)
-    for window, hits in everything.items():
+    for window, hits in all_hits.items():
         for k in (1, 4, 9, 1000):
             result = corpus.search(window=window, k=k, per_file=per_file, per_mhz=per_mhz)
             assert told(result) == naive(hits, k, per_file, per_mhz)

@@ -134,6 +134,7 @@ def test_filters_survive_json(only: list, not_: list, names: list[str], after: f
 
 def test_one_value_needs_no_tuple() -> None:
     assert Filters(only_file="a.h5").to_json() == {"only_file": ["a.h5"]}  # type: ignore[arg-type]
+    assert hash(Filters(not_file=["a", "b"])) == hash(Filters(not_file=("a", "b")))  # type: ignore[arg-type]
     assert Filters(only_mhz=[(1.0, 2.0)]).to_json() == {"only_mhz": [[1.0, 2.0]]}  # type: ignore[arg-type]
 
 

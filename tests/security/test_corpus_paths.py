@@ -21,7 +21,7 @@ from pipeline.index.routed import publish_routed, write_array
 from pipeline.integrity import verify
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore
-from pipeline.store.digests import Seal
+from pipeline.store.digests import Digests
 from pipeline.store.lease import Lease
 from pipeline.store.retirement import GRACE_S
 from pipeline.support.safe_files import move, remove_empty, remove_file, remove_tree
@@ -126,7 +126,7 @@ def test_a_seal_names_files_inside_its_folder(attacked: Attacked, name: str) -> 
     assert code == 5
     assert_names(said, str(seal), "outside the folder")
     with pytest.raises(CorpusDamaged, match="outside the folder"):
-        Seal.open(seal.parent)
+        Digests.open(seal.parent)
 
 
 @pytest.mark.parametrize("field", ["arrays", "cells"])
@@ -151,7 +151,7 @@ def test_a_group_that_says_it_is_another_is_not_taken_in(attacked: Attacked, nam
     record["attributes"]["source"]["id"] = named
     (stranger / "zarr.json").write_text(json.dumps(record))
     (stranger / "digests.json").unlink()
-    Seal.of(stranger).write()
+    Digests.of(stranger).write()
     before = (attacked.root / "CURRENT").read_bytes()
     for command in ("ingest", "index", "embed", "remove", "verify"):
         code, said = attacked.call(command)

@@ -172,7 +172,7 @@ def test_a_file_that_keeps_hdf5_busy_for_ever_is_refused(tmp_path: Path, monkeyp
     """The limit is put into the process that parses; it spins instead of parsing."""
     path = write_h5(tmp_path / "f.h5", in_file_order(power_of(GBT), GBT), attributes())
     begin = ("import sys; sys.path[:] = {path!r}; from pipeline.filterbank import parser, parser_process as p; "
-             "p.CPU_S = 1; parser.describe = lambda *_: [None for _ in iter(int, 1)]; p.main()")
+             "p.MAX_CPU_S = 1; parser.describe = lambda *_: [None for _ in iter(int, 1)]; p.main()")
     monkeypatch.setattr(parser_client, "START", begin)
     parser_client.stop()
     try:

@@ -147,7 +147,8 @@ def test_scratch_files_are_put_nowhere_that_every_user_could_replace_them(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tmp_path.chmod(0o777)
-    with pytest.raises(ConfigError, match=r"every user can replace .* \(mode 777\); set TMPDIR"), private_scratch():
+    message = r"every user can replace the files of others there \(mode 777\); set TMPDIR"
+    with pytest.raises(ConfigError, match=message), private_scratch():
         pass
     tmp_path.chmod(0o1777)
     with private_scratch() as folder:

@@ -31,18 +31,18 @@ def test_family_lies_whole_in_its_window(name):
     assert np.std(places) > 5
 
 
-def test_brothers_differ_in_strength_and_little_else():
+def test_variants_differ_in_strength_and_little_else():
     rng = np.random.default_rng(7)
     original = family("curved")
-    brothers = [vary(rng, original, (6, 60)) for _ in range(300)]
-    snr = np.array([one.snr for one in brothers])
+    variants = [vary(rng, original, (6, 60)) for _ in range(300)]
+    snr = np.array([one.snr for one in variants])
     assert 6 <= snr.min() < 7
     assert 52 < snr.max() <= 60
     assert np.median(snr) == pytest.approx(np.sqrt(6 * 60), rel=0.2)
     for name in ("width_hz", "drift_hz_per_s", "curvature_hz_per_s2"):
-        ratio = np.array([getattr(one, name) for one in brothers]) / getattr(original, name)
+        ratio = np.array([getattr(one, name) for one in variants]) / getattr(original, name)
         assert 0.9 <= ratio.min() < ratio.max() <= 1.1
-    assert {one.name for one in brothers} == {"curved"}
+    assert {one.name for one in variants} == {"curved"}
 
 
 def test_unknown_family_is_named_with_those_there_are():

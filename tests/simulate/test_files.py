@@ -10,7 +10,7 @@ from pipeline.simulate import (
     FAMILIES,
     Axes,
     Instrument,
-    Placed,
+    PlacedSignal,
     Signal,
     demo_corpus,
     fine_header,
@@ -67,9 +67,9 @@ def test_instrument_is_in_the_file(tmp_path, ascending, suffix):
 def test_signal_is_where_the_truth_says(tmp_path):
     header = small()
     places = [
-        Placed(Signal("in", snr=80, width_hz=8, drift_hz_per_s=0.5), header.channel_edge_mhz(700.0)),
-        Placed(Signal("outside", snr=80), header.f_max_mhz + 1.0),
-        Placed(Signal("across", snr=80, width_hz=100), header.channel_edge_mhz(float(WIDTH))),
+        PlacedSignal(Signal("in", snr=80, width_hz=8, drift_hz_per_s=0.5), header.channel_edge_mhz(700.0)),
+        PlacedSignal(Signal("outside", snr=80), header.f_max_mhz + 1.0),
+        PlacedSignal(Signal("across", snr=80, width_hz=100), header.channel_edge_mhz(float(WIDTH))),
     ]
     truth = simulate_file(tmp_path / "a.h5", header, places, coarse_width=WIDTH, instrument=QUIET)
     power, _ = read(tmp_path / "a.h5")

@@ -95,7 +95,8 @@ def test_a_missing_manifest_or_pointer_is_damage(store: CorpusStore):
 
 PUBLISHER = """
 import sys
-from pipeline.store import CorpusStore, FileEntry
+from pipeline.catalogue import FileEntry
+from pipeline.store import CorpusStore
 store = CorpusStore.open(sys.argv[1])
 for number in range(200):
     store.publish(lambda manifest: manifest.with_files({f"/{number}": FileEntry(1, number, "done")}))

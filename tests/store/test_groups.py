@@ -18,7 +18,7 @@ from pipeline.store import (
     commit_source_group,
     commit_vector_group,
 )
-from pipeline.store.digests import Seal
+from pipeline.store.digests import Digests
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_group_of_a_newer_format_says_so(store: CorpusStore, committed: Any):
     metadata = json.loads((folder / "zarr.json").read_text())
     metadata["attributes"]["format"] = 2
     (folder / "zarr.json").write_text(json.dumps(metadata))
-    Seal.of(folder).write()
+    Digests.of(folder).write()
     with pytest.raises(CorpusMismatch, match=r"format 2.*update"):
         SourceGroup.open(store.root, committed.source.id)
 

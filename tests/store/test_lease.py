@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from pipeline.errors import CorpusLocked, RunError
+from pipeline.errors import CorpusDamaged, CorpusLocked, RunError
 from pipeline.store import CorpusStore, lease
 from pipeline.store.lease import Lease
 
@@ -28,7 +27,8 @@ with CorpusStore.open(sys.argv[1]).lock():
 """
 SLEEPER = """
 import sys
-from pipeline.store import CorpusStore, FileEntry, lease
+from pipeline.catalogue import FileEntry
+from pipeline.store import CorpusStore, lease
 lease.HEARTBEAT_S, lease._place = 0.05, lambda: "another machine"
 store = CorpusStore.open(sys.argv[1])
 try:
@@ -135,15 +135,12 @@ def test_one_store_may_nest_it_and_share_it_between_threads(store: CorpusStore):
         pass
 
 
-def test_the_lock_of_earlier_versions_gives_way_unless_it_is_held(tmp_path: Path):
+def test_a_file_where_the_folder_of_the_leases_should_be_is_refused_and_stays(tmp_path: Path):
     path = tmp_path / "lock"
-    path.write_text('{"host": "red", "pid": 17, "since": "2020-01-01T00:00:00Z"}')
-    with open(path, "r+b") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(CorpusLocked, match="process 17 on red since 2020-01-01T00:00:00Z, an earlier version"):
-            Lease.acquire(path)
-    Lease.acquire(path).release()
-    assert path.is_dir()
+    path.write_text("notes")
+    with pytest.raises(CorpusDamaged, match=r"lock: is no folder, so nothing can be locked; move it out"):
+        Lease.acquire(path)
+    assert path.read_text() == "notes"
 
 
 def test_one_that_sleeps_on_this_machine_keeps_it(store: CorpusStore, monkeypatch: pytest.MonkeyPatch):

@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_work(tmp_path: Path, path: Path) -> Make:
-    """Work on one source, one part a coarse channel, as a driver would make it."""
+    """Return a function that makes the work on one source, with one part per coarse channel, as a driver would."""
     store = CorpusStore.create(tmp_path / "corpus", {"scan": "small"})
 
     def make(scan: ScanConfig = SCAN) -> tasks.Work:
@@ -64,7 +64,7 @@ def scan_all(work: tasks.Work) -> SourceReport:
 
 
 def embed_all(work: tasks.Work, report: SourceReport) -> SourceReport:
-    """Embed in three tasks."""
+    """Embed the windows of a source in three tasks."""
     rows = [round(i * report.windows_kept / 3) for i in range(4)]
     for part_no, (start, stop) in enumerate(itertools.pairwise(rows)):
         (part,) = tasks.embed_parts(work, SPEC, (tasks.Piece(work.source.id, part_no, (start, stop)),))
@@ -139,10 +139,10 @@ def test_every_task_may_run_again_at_any_moment(make_work: Make) -> None:
         assert replace(first, timing=second.timing) == second
     scanned = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("scanned")))
     count = tasks.commit_windows(again, expected).windows_kept
-    assert tasks.commit_windows(again, expected).windows_kept == count  # parts are gone, the group is there
+    assert tasks.commit_windows(again, expected).windows_kept == count  # the parts are gone, but the group exists
     for _ in range(2):
         tasks.embed_parts(again, SPEC, (tasks.Piece(again.source.id, 0, (0, count)),))
-        tasks.commit_windows(again, expected)  # by a worker thought dead: vectors are not its own to clear away
+        tasks.commit_windows(again, expected)  # a worker thought dead must not delete vectors
     embedded = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("embedded")))
     for work in (again, again, embedded):
         assert tasks.commit_vectors(work, SPEC, 1, expected).windows_kept == count
@@ -191,7 +191,7 @@ def test_a_source_that_changes_during_the_scan_is_busy(
     make_work: Make, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work = make_work()
-    really = tasks.scan
+    really = scan_tasks.scan
 
     def touching(*arguments: object) -> object:
         yield from really(*arguments)  # type: ignore[arg-type]

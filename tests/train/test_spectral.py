@@ -7,28 +7,28 @@ from pipeline.encoders import load_encoder, spectral
 from pipeline.encoders.backend import load_weights, save_weights
 from pipeline.errors import ConfigError
 from pipeline.train import train
-from pipeline.train.batches import singles, views
+from pipeline.train.batches import simulate_pairs, simulate_singles
 from pipeline.train.spectral import TEMPERATURE, contrastive_loss
 from pipeline.train.spectral import train as teach
 
 
 def test_two_views_share_their_signal_and_noise_comes_last():
-    windows = views(3, 0, pairs=6, noise_windows=4)
+    windows = simulate_pairs(3, 0, pairs=6, noise_windows=4)
     assert windows.shape == (16, 16, 256)
     assert windows.dtype == np.uint8
-    np.testing.assert_array_equal(windows, views(3, 0, pairs=6, noise_windows=4))
-    for other in (views(3, 1, 6, 4), views(4, 0, 6, 4)):
+    np.testing.assert_array_equal(windows, simulate_pairs(3, 0, pairs=6, noise_windows=4))
+    for other in (simulate_pairs(3, 1, 6, 4), simulate_pairs(4, 0, 6, 4)):
         assert not np.array_equal(windows, other)
     assert not np.array_equal(windows[:6], windows[6:12])
     # a plain power spectrum is enough to find many of the partners
-    windows = views(5, 0, pairs=64, noise_windows=0)
+    windows = simulate_pairs(5, 0, pairs=64, noise_windows=0)
     vectors = load_encoder("power-spectrum").encode(windows)
     likeness = vectors[:64] @ vectors[64:].T
     assert (likeness.argmax(axis=1) == np.arange(64)).mean() > 0.3  # by chance: 1 in 64
 
 
 def test_windows_without_partners_are_signals_and_an_eighth_of_noise():
-    windows = singles(0, 0, 16)
+    windows = simulate_singles(0, 0, 16)
     assert windows.shape == (16, 16, 256)
     bright = np.sort(windows.reshape(16, -1), axis=1)[:, -3]
     assert np.median(bright[:14]) > bright[14:].max()
@@ -55,7 +55,7 @@ def test_a_few_steps_lower_the_loss_and_the_weights_come_back(tmp_path):
     losses = [loss for _, loss in told]
     assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 0.1
     assert [path.name for path in tmp_path.iterdir()] == ["spectral.npz"]
-    windows = views(2, 0, 8, 0)
+    windows = simulate_pairs(2, 0, 8, 0)
     encoder = load_encoder("spectral", weights=str(out))
     vectors = encoder.encode(windows)
     again = tmp_path / "again.npz"

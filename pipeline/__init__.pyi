@@ -1,0 +1,23 @@
+# The public names: this file is their only list. Type checkers read it, and pipeline/__init__.py reads it to find the
+# module of a name when the name is first used.
+
+from pipeline.config import Config as Config
+from pipeline.encoders import encode as encode
+from pipeline.errors import PipelineError as PipelineError
+from pipeline.execute.cluster_search import open_on_cluster as open_on_cluster
+from pipeline.filterbank import read_waterfall as read_waterfall
+from pipeline.integrity import verify as verify
+from pipeline.nightly import nightly as run_nightly  # pipeline.nightly is the package of that name
+from pipeline.run import embed as embed
+from pipeline.run import index as build_index  # pipeline.index is the package of that name
+from pipeline.run import ingest as ingest
+from pipeline.run import remove as remove
+from pipeline.run import upgrade as upgrade
+from pipeline.search import Filters as Filters
+from pipeline.search import SearchRequest as SearchRequest
+from pipeline.search import SearchResult as SearchResult
+from pipeline.search import open_corpus as open_corpus
+
+__all__ = ["Config", "Filters", "PipelineError", "SearchRequest", "SearchResult", "build_index", "embed", "encode",
+           "ingest", "open_corpus", "open_on_cluster", "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
+__version__: str

@@ -1,0 +1,37 @@
+"""The public names of :mod:`pipeline.search`. Other packages import them from there."""
+
+from pipeline.search.cells import Routes, routes_of
+from pipeline.search.corpus import Corpus, open_corpus
+from pipeline.search.description import QueryDescription
+from pipeline.search.encoder import encoder_key
+from pipeline.search.filter_table import FILTERS, Filter
+from pipeline.search.filters import Filters
+from pipeline.search.limits import FullPlaces
+from pipeline.search.nearest import Nearest, best_scores, is_approximate
+from pipeline.search.request import SearchRequest
+from pipeline.search.result import HIT_COLUMNS, SearchResult
+from pipeline.search.selection import Selection
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.search.status import CorpusStatus
+
+__all__ = [
+    "FILTERS",
+    "HIT_COLUMNS",
+    "Corpus",
+    "CorpusStatus",
+    "Filter",
+    "Filters",
+    "FullPlaces",
+    "Nearest",
+    "OpenCorpus",
+    "QueryDescription",
+    "Routes",
+    "SearchRequest",
+    "SearchResult",
+    "Selection",
+    "best_scores",
+    "encoder_key",
+    "is_approximate",
+    "open_corpus",
+    "routes_of",
+]
