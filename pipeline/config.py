@@ -21,7 +21,7 @@ from typing import Any, Literal, Self, get_args
 from pipeline.errors import ConfigError
 from pipeline.model import Precision, WindowGrid
 from pipeline.support.toml_tables import as_toml, laid_over, read_tables, types_of
-from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, user_file
+from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, one_place, user_file
 
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
@@ -246,7 +246,7 @@ class Config:
         if unknown := sorted(set(tables) - set(known)):
             raise ConfigError(f"{origin}[{unknown[0]}]: unknown table; known: {', '.join(known)}")
         tables = {**tables, "scan": _window_alone(self.scan, tables["scan"])} if "scan" in tables else tables
-        tables = {**tables, RUN: _one_place(tables[RUN])} if RUN in tables else tables
+        tables = {**tables, RUN: one_place(tables[RUN])} if RUN in tables else tables
         return replace(self, **{table: laid_over(getattr(self, table), keys, f"{origin}[{table}]")
                                 for table, keys in tables.items()})
 
@@ -277,18 +277,6 @@ def _window_alone(scan: ScanConfig, keys: Any) -> Any:
     if scan.step == scan.window:
         implied["step"] = keys["window"]
     return {**keys, **{key: value for key, value in implied.items() if key not in keys}}
-
-
-def _one_place(keys: Any) -> Any:
-    """Complete a table that says where tasks run: it resets places that tables of lower precedence name."""
-    if not isinstance(keys, Mapping):
-        return keys
-    implied: dict[str, Any] = {}
-    if keys.get("cluster"):
-        implied["scheduler"] = ""
-    if keys.get("cluster") or keys.get("scheduler"):
-        implied["serial"] = False
-    return {**implied, **keys}
 
 
 def require_no_run(corpus: Path) -> None:

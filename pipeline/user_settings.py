@@ -83,6 +83,18 @@ def of_environment(types: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def one_place(keys: Any) -> Any:
+    """Complete a table ``[run]`` that says where tasks run: it overrides the places that a weaker table names."""
+    if not isinstance(keys, Mapping):
+        return keys
+    implied: dict[str, Any] = {}
+    if keys.get("cluster"):
+        implied["scheduler"] = ""
+    if keys.get("cluster") or keys.get("scheduler"):
+        implied["serial"] = False
+    return {**implied, **keys}
+
+
 def _from_folder(folder: Path, value: Any) -> Any:
     return str(folder / os.path.expanduser(value)) if isinstance(value, str) and value else value
 

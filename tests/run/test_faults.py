@@ -214,7 +214,7 @@ def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on_later(
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out) == (130, "")
-        assert err.strip() == "lookalike: interrupted; what is committed stays, run again to go on"
+        assert err.strip() == "lookalike: interrupted; finished work is saved. Run the command again to continue"
         wait_until(lambda: are_gone(family), seconds=5)
     assert not list((root / "staging").iterdir())
     ingest([good], root, config=config(), serial=True)
