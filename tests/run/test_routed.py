@@ -174,7 +174,7 @@ def test_filters_leave_the_nearest_of_what_passes(
     scanned = bool(few) and bool(filters.only_file)
     assert bool(where.unindexed) == scanned
     found = nearest(where, queries[:1], 10**4, exact=True)
-    assert len(found.score) == where.count()
+    assert len(found.score) == where.count_windows()
     for source, number in zip(found.source, found.number, strict=True):
         assert taken(where.source_ids[source], number)
     assert recall_by_distance(scores(where, queries), expected) >= (1.0 if scanned else 0.95)
