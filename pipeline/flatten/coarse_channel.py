@@ -1,8 +1,8 @@
 """Flattens a coarse channel: finds dead pixels, row gains, the shape of the band and the spread of the noise.
 
-Power divided by its baseline has a mean of 1 where there is only noise, with the noise's own relative spread
-(:mod:`pipeline.flatten.noise`). All estimates are robust against signals. They use the whole coarse channel and never
-one window alone, because a wide signal must not be divided out as if it were part of the band.
+Flattened power is power divided by its baseline. Its noise has a mean of 1 and the relative spread that
+:mod:`pipeline.flatten.noise` describes. All estimates are robust against signals. They use the whole coarse channel and
+never one window alone, because a wide signal must not be divided out as if it were part of the band.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _estimate_from_sample(
 def _lines_through_blocks(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
     """Estimate the band in the sample: straight lines through the medians of blocks, in each run separately.
 
-    It is 0 in blocks of which half is dead.
+    It is 0 near blocks in which at least half of the channels are dead.
     """
     medians = row_medians(spectrum.reshape(-1, BLOCK_CHANNELS)).reshape(-1, RUN_CHANNELS // BLOCK_CHANNELS)
     at, middle = np.arange(RUN_CHANNELS), np.arange(BLOCK_CHANNELS // 2, RUN_CHANNELS, BLOCK_CHANNELS)

@@ -32,10 +32,10 @@ def _no_limiting_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_widest_instruction_set_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: str, has_bfloat16: bool
 ) -> None:
-    told = tmp_path / "cpuinfo"
+    file = tmp_path / "cpuinfo"
     if flags is not None:
-        told.write_text(f"processor\t: 0\nmodel name\t: Zen avx2\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t: no\n")
-    monkeypatch.setattr(processor, "_CPUINFO", told)
+        file.write_text(f"processor\t: 0\nmodel name\t: Zen avx2\nflags\t\t: {flags}\n\nprocessor\t: 1\nflags\t: no\n")
+    monkeypatch.setattr(processor, "_CPUINFO", file)
     assert (processor.instruction_set(), processor.has_bfloat16()) == (expected, has_bfloat16)
     name = platform.machine() if flags is None else "Zen avx2"
     assert processor.describe() == f"{name}, {expected}"
