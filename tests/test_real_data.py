@@ -118,5 +118,6 @@ def test_the_users_comb_finds_its_own_neighbours_before_noise(tmp_path: Path) ->
 
 def test_real_signals_find_their_kin_before_noise_and_simulated_ones() -> None:
     folder = real_file("voyager1_2020_crop.h5").parent
-    failed = [check for check in evaluate_real(load_encoder("spectral").encode, read_real_set(folder)) if not check.passed]
+    checks = evaluate_real(load_encoder("spectral").encode, read_real_set(folder))
+    failed = [check for check in checks if not check.passed]
     assert not failed
