@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import ConnectionPatch, Rectangle
 from numpy.typing import NDArray
 
-import pipeline
+import lookalike
 from pipeline.catalogue import Manifest
 from pipeline.config import IndexConfig
 from pipeline.gate import BOX_WIDTHS, thresholds
@@ -146,8 +146,8 @@ def archive(folder: Path) -> tuple[Corpus, dict[str, list[tuple[float, float, st
         done = subprocess.run([sys.executable, "-m", "pipeline", *map(str, command)], check=True, capture_output=True)
         truth[str(path)] = [(one["f_start_mhz"], one["f_stop_mhz"], one["family"])
                             for one in json.loads(done.stdout)["signals"]]
-    pipeline.ingest([folder], corpus=folder / "corpus", serial=True)
-    return pipeline.open_corpus(folder / "corpus"), truth
+    lookalike.ingest([folder], corpus=folder / "corpus", serial=True)
+    return lookalike.open_corpus(folder / "corpus"), truth
 
 
 def kind_of(hit: Hit, truth: dict[str, list[tuple[float, float, str]]]) -> str:
@@ -220,10 +220,10 @@ def index() -> None:
 def main() -> None:
     """Draw all."""
     with tempfile.TemporaryDirectory() as folder:
-        pipeline.ingest([VOYAGER], corpus=Path(folder, "voyager"), serial=True)
-        voyager = pipeline.open_corpus(Path(folder, "voyager"))
+        lookalike.ingest([VOYAGER], corpus=Path(folder, "voyager"), serial=True)
+        voyager = lookalike.open_corpus(Path(folder, "voyager"))
         carrier, = voyager.search(file=QUERY, f_start_mhz=8419.56473, f_stop_mhz=8419.56544,
-                                  filters=pipeline.Filters(only_file=("voyager1_80672_ON_carrier.h5",)))
+                                  filters=lookalike.Filters(only_file=("voyager1_80672_ON_carrier.h5",)))
         sidebands = voyager.search(file=QUERY, f_start_mhz=8419.56473, f_stop_mhz=8419.56544)
         windows(sidebands.query_power())
         gate(voyager.power_of([carrier])[0], Path(folder, "voyager", "sources", carrier.source_id))
