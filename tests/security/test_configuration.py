@@ -16,7 +16,8 @@ import pytest
 
 import pipeline
 from pipeline.config import CONFIG_FILE, Config, RunConfig
-from pipeline.errors import ConfigError
+from pipeline.encoders import load_encoder
+from pipeline.errors import ConfigError, EncoderError
 from pipeline.support.toml_tables import as_toml
 from tests.cli import conftest as cli
 from tests.cli.conftest import Lookalike
@@ -335,3 +336,11 @@ def test_a_link_of_ones_own_is_followed(tmp_path: Path, user_says: UserSays) -> 
     (path.parent / "elsewhere.toml").chmod(0o666)
     with pytest.raises(ConfigError, match=r"elsewhere\.toml can be written by others \(mode 666\)"):
         Config.load(tmp_path)
+
+
+def test_weights_that_are_no_regular_file_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    """A corpus may name them, and a pipe would be read for ever."""
+    pipe = tmp_path / "weights.npz"
+    os.mkfifo(pipe)
+    with pytest.raises(EncoderError, match=r"weights\.npz: the weights of spectral must be a regular file"):
+        load_encoder("spectral", weights=str(pipe))
