@@ -67,7 +67,7 @@ class Reason(StrEnum):
     CORRUPT_CHUNK = (
         "CORRUPT_CHUNK", "failed", False, "a compressed chunk cannot be decoded; it is named", "fetch the file again")
     PERMISSION = (
-        "PERMISSION", "failed", True, "the file cannot be opened", "allow reading, or see to the disk")
+        "PERMISSION", "failed", True, "the file cannot be opened", "give permission to read it, or check the disk")
     BAD_LINK = (
         "BAD_LINK", "failed", False, "a link that leads nowhere, or in a circle", "correct or remove the link")
     DUPLICATE = (

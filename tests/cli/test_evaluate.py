@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluate import PARTS, Report, suite
+from pipeline import evaluate as door
+from pipeline.evaluate import PARTS, Report
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.metrics import Scores
 from tests.cli.conftest import Lookalike
@@ -25,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return Report(how["seed"], how["full"], {"fake": "fake-v1"}, {"notebook": "no weights"},
                       depth={"fake": [Depth(8, Scores(9, 0.75, 0.5, 0.25, 0.0))]})
 
-    monkeypatch.setattr(suite, "evaluate", evaluate)
+    monkeypatch.setattr(door, "evaluate", evaluate)
     return seen
 
 

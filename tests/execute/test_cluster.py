@@ -225,7 +225,7 @@ def test_a_worker_that_offers_a_gpu_sees_one(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(SystemExit, match="sees 2 GPUs; start one worker for each"):
         check_pinned()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr(backend, "_DEVICES", tmp_path)
+    monkeypatch.setattr(backend, "_DEVICE_FOLDER", tmp_path)
     for name in ("nvidia0", "nvidiactl", "null"):
         (tmp_path / name).touch()
     check_pinned()

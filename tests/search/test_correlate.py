@@ -12,6 +12,7 @@ from scipy.ndimage import convolve1d
 from pipeline.errors import QueryError
 from pipeline.grid.cutouts import image_of_cutouts, quantise
 from pipeline.search.correlate import DRIFTS, THRESHOLD, WEIGHT, correlate, fused
+from pipeline.search.description import QueryDescription
 from pipeline.search.merge import Candidate, Merged
 from pipeline.search.query import Query
 from pipeline.search.reorder import compare_cutouts
@@ -257,7 +258,7 @@ def test_each_hit_is_compared_with_the_window_that_found_it(fill: Callable[..., 
     numbers = [int(number) for number in made.numbers[source_id][:4]]
     cutouts = np.stack([cutout_of(made, source_id, number) for number in numbers])
     query = Query(vectors=np.zeros((2, 12), np.float32), cutouts=cutouts[:2], windows=(), region=None, resolution="",
-                  power_of=lambda i: np.zeros((4, 16)), record={})
+                  power_of=lambda i: np.zeros((4, 16)), description=QueryDescription("power"))
     hits = [Merged(Candidate(0.5, corpus.window(source_id, number), i % 2), ()) for i, number in enumerate(numbers)]
     found = {merged.best.window.number: match.correlation for merged, match in compare_cutouts(corpus, query, hits)}
     assert [found[number] for number in numbers[:2]] == pytest.approx([1, 1], abs=1e-6)
