@@ -73,9 +73,9 @@ class Reason(StrEnum):
     DUPLICATE = (
         "DUPLICATE", "skipped", False, "the same scan as another file; not an error", "nothing")
     REFUSED_LINK = (
-        "REFUSED_LINK", "failed", False, "data that lie outside of the folder you named",
-        "name a folder that holds the data, too")
-    CRASHED = ("CRASHED", "failed", True, "reading it ended a worker, each time", "look at the log of the worker")
+        "REFUSED_LINK", "failed", False, "a link to data outside the folder that you named",
+        "name a folder that also holds these data")
+    CRASHED = ("CRASHED", "failed", True, "each attempt to read it ended a worker", "look at the log of the worker")
     REMOVED = (
         "REMOVED", "skipped", False, "you removed this scan; not an error", "`lookalike remove --undo` takes it back")
 
