@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pipeline.run import Damage, Verification
 
 
+MOST_FOREIGN = 20
+"""Files of other programs that are listed for people."""
+
+
 @click.command()
 @corpus_option
 @click.option("--repair", is_flag=True, help="Rebuild what is damaged.")
@@ -67,6 +71,9 @@ def summary(found: Verification) -> list[str]:
     lines += [f"mended   {_what(one)}" for one in found.mended]
     for one in found.damages:
         lines += [f"damaged  {_what(one)}", f"         {shown(one.remedy)}"]
+    lines += [f"foreign  {shown(path)}: no part of the corpus, left as it is" for path in found.foreign[:MOST_FOREIGN]]
+    if len(found.foreign) > MOST_FOREIGN:
+        lines.append(f"foreign  and {len(found.foreign) - MOST_FOREIGN:,} more: --json lists them")
     return [*lines, *(f"note: {shown(note)}" for note in found.notes)]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,9 +17,12 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.durable import make_folder, publish_folder, write_npy
+from pipeline.durable import atomic_file, make_folder, publish_folder, write_npy
 from pipeline.errors import CorpusError, CorpusMismatch, SegmentDamaged
+from pipeline.safe import is_own, remove_tree
 
+_INSIDE = re.compile(r"[a-z_]+|cell-[0-9]{4,9}")
+"""Names of arrays and cells: they come from a file, and become paths."""
 RECORD_FILE = "segment.json"
 FORMAT = "lookalike-segment"
 FORMAT_VERSION = 1
@@ -65,20 +68,23 @@ def new_folder(folder: Path) -> Iterator[Path]:
         with suppress(FileExistsError):
             publish_folder(partial, folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_tree(partial.parent, partial)
 
 
 def write_segment(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``."""
+    """Write ``arrays`` and then the record of them, with ``facts``, into ``folder``.
+
+    Each file appears under its name whole: one that is there, a link for instance, is not written into.
+    """
     types = {**ARRAY_TYPES, **GRAPH_ARRAY_TYPES, **ROUTED_ARRAY_TYPES}
     entries = {}
     for name, array in arrays.items():
         path = folder / f"{name}.npy"
-        with path.open("wb") as file:
+        with atomic_file(path, flush=False) as file:
             write_npy(file, np.asarray(array, dtype=types[name][0]))
         entries[name] = {"shape": list(array.shape), "bytes": path.stat().st_size, "sha256": _sha256(path)}
     record = {"format": FORMAT, "format_version": FORMAT_VERSION, **facts, "arrays": entries}
-    with (folder / RECORD_FILE).open("wb") as file:
+    with atomic_file(folder / RECORD_FILE, flush=False) as file:
         file.write(json.dumps({**record, "sha256": _record_digest(record)}, indent=1).encode())
 
 
@@ -171,18 +177,30 @@ def segment_faults(
     except (SegmentDamaged, CorpusMismatch) as error:
         yield path, str(error).removeprefix(f"{path}: ")
         return
+    try:
+        yield from _faults(folder, record, expected, cells)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its digest does not tell who wrote it
+        yield path, f"is not the record of a segment ({error!r})"
+
+
+def _faults(
+    folder: Path, record: Mapping[str, Any], expected: tuple[Sequence[str] | None, int] | None, cells: bool
+) -> Iterator[tuple[Path, str]]:
+    path, own_cells = folder / RECORD_FILE, record.get("cells", {})
+    if strange := [name for name in (*record["arrays"], *own_cells) if not _INSIDE.fullmatch(name)]:
+        yield path, f"names {strange[0][:100]!r}, which is no array and no cell"
+        return
     if expected is not None and (_tuple(record["source_ids"]), record["rows"]) != (_tuple(expected[0]), expected[1]):
         sources = "" if record["source_ids"] is None else f" of {len(record['source_ids'])} sources"
         yield path, f"holds {record['rows']} rows{sources}, not what the manifest says"
     yield from array_faults(folder, record)
-    own_cells = record.get("cells", {})
     if cells:
         for name, rows in own_cells.items():
             if rows:
                 yield from segment_faults(folder / name, (None, rows))
     known = {path, *(folder / f"{name}.npy" for name in record["arrays"]), *(folder / name for name in own_cells)}
     for other in sorted(folder.glob("[!.]*")):
-        if other not in known:
+        if other not in known and is_own(other.name):  # others are somebody else's
             yield other, f"is not in {RECORD_FILE}"
 
 

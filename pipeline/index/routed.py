@@ -7,7 +7,6 @@ between.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from pipeline.index.folder import (
     verify_arrays,
     write_segment,
 )
+from pipeline.safe import is_own, refuse_link, remove_file, remove_tree
 
 _SPOOLED = ("vectors", "source", "number", "starts")
 
@@ -133,11 +133,14 @@ def publish_routed(
     if folder.exists():  # done before, by a task whose answer was lost
         return
     centroids = np.array(read_array(partial / "centroids.npy"))
-    for path in partial.iterdir():
+    for path in sorted(partial.iterdir()):
+        if not is_own(path.name):  # somebody else's
+            continue
+        refuse_link(path)
         if path.name not in cells and path.is_dir():
-            shutil.rmtree(path)
-        elif path.is_file() and path.name != "centroids.npy":
-            path.unlink()
+            remove_tree(partial, path)
+        elif path.name != "centroids.npy":
+            remove_file(partial, path)
     facts = {"metric": "cosine", "dimension": centroids.shape[1], "rows": sum(cells.values()), "cells": dict(cells),
              "margins": list(margins), "source_ids": list(source_ids)}
     write_segment(partial, facts, {"centroids": centroids})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,11 +12,13 @@ from typing import Any
 from uuid import uuid4
 
 from pipeline.config import Config, RunConfig
+from pipeline.errors import CorpusDamaged
 from pipeline.filterbank.find import SUFFIXES
 from pipeline.run.cluster import connected
 from pipeline.run.corpus import settled
 from pipeline.run.examine import Facts, Questions, examine, fixture_files, now
 from pipeline.run.judge import HERE, Check, judge, judge_here, judge_worker, offers_gpu
+from pipeline.safe import refuse_link, remove_tree
 from pipeline.store.layout import STAGING
 
 ANSWER_S = 180.0
@@ -123,6 +124,8 @@ def _token(root: Path | None, checks: list[Check]) -> Iterator[Path | None]:
         return
     token = (root / STAGING if (root / STAGING).is_dir() else root) / f"doctor-{uuid4().hex}"
     try:
+        if token.parent != root:  # the root may be a link: the user has named it
+            refuse_link(token.parent)
         token.mkdir()
         (token / "client").write_bytes(b"here")
     except OSError as error:
@@ -130,10 +133,14 @@ def _token(root: Path | None, checks: list[Check]) -> Iterator[Path | None]:
                             "see to its permissions, or name another corpus"))
         yield None
         return
+    except CorpusDamaged as error:
+        checks.append(Check(HERE, "corpus place", "fail", str(error), "put a folder in the place of the link"))
+        yield None
+        return
     try:
         yield token
     finally:
-        shutil.rmtree(token, ignore_errors=True)
+        remove_tree(root, token)
 
 
 def _sample(paths: Sequence[Path]) -> Path | None:

@@ -8,6 +8,7 @@ meanwhile (:mod:`pipeline.store.mending`): a repair that is killed is taken up b
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.config import Config, EncoderConfig, fingerprint
+from pipeline.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, EncoderError, PipelineError, Reason, SourceError
 from pipeline.filterbank import FoundFile
 from pipeline.model import Source, SourceReport
@@ -32,7 +34,6 @@ from pipeline.run.ingest import disk_errors, is_unwritable
 from pipeline.run.progress import Tracker
 from pipeline.run.routed import build_routed, rebuild_cell
 from pipeline.run.verify import (
-    FOLDERS,
     Damage,
     Verification,
     check,
@@ -46,6 +47,7 @@ from pipeline.store import CorpusStore, segment_folder, source_folder, vector_fo
 from pipeline.store.head import mend_head, read_head
 from pipeline.store.identity import read_identity
 from pipeline.store.mending import bring_back, mend_identity, mend_projection, set_aside
+from pipeline.store.survey import FOLDERS
 from pipeline.windows import Tiling
 
 logger = logging.getLogger(__name__)
@@ -80,7 +82,8 @@ def repaired(
             store.clean_staging()
             if left:
                 with nullcontext(SerialEngine()) if serial else dask_engine(config.run, client) as engine:
-                    left = _Repair(store, engine, config, tracker).run(left)
+                    links = [one for one in left if one.kind == "link" and os.path.lexists(one.path)]
+                    left = (*links, *_Repair(store, engine, config, tracker).run(left))
             if not left:
                 adopt_committed(store)
             store.clean_staging()
@@ -95,7 +98,7 @@ def _mend_head(root: Path) -> tuple[list[Damage], tuple[str, ...]]:
     head = read_head(root)
     damages = list(head_damages(root, head))
     for name in FOLDERS:
-        (root / name).mkdir(exist_ok=True)
+        make_folder(root / name)
     if head.faults:
         mend_head(root)
         if head.is_lost:
@@ -136,7 +139,7 @@ class _Repair:
         manifest = self._store.manifest()
         again = [item for item in items_of(self._root, manifest)
                  if (item.kind, item.id) in todo or (item.kind == "segment" and item.id not in before)]
-        _, still = check(again, manifest, self._tracker)
+        _, still, _ = check(again, manifest, self._tracker)
         return tuple(replace(one, remedy=f"could not be rebuilt ({why}): {one.remedy}")
                      if (why := self._failed.get((one.kind, one.id))) else one for one in still)
 

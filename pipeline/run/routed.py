@@ -7,7 +7,6 @@ task holds more vectors than a segment has.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from pipeline.index.routed import (
     write_array,
     write_spool,
 )
+from pipeline.safe import remove_tree
 from pipeline.store import CorpusStore, SegmentEntry, SourceGroup, VectorGroup, cell_id, segment_folder
 
 SAMPLED_SOURCES = 256
@@ -67,7 +67,7 @@ def rebuild_cell(root: Path, entry: SegmentEntry, piece: SegmentEntry, segment_v
     run_all([(spool, root, entry, folder, partial, chunk, cell) for chunk in chunks])
     spools = [_spool_of(partial, chunk, cell) for chunk in chunks]
     run_all([(build_cell, folder, segment_folder(root, piece.id), spools, cell, entry.source_ids)])
-    shutil.rmtree(partial, ignore_errors=True)
+    remove_tree(root, partial)
 
 
 def train(root: Path, entry: SegmentEntry, partial: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -18,11 +19,13 @@ from typing import Any, Literal
 from pipeline.config import CONFIG_FILE
 from pipeline.encoders import needs_projection
 from pipeline.errors import ConfigError, CorpusError, CorpusNotFound
-from pipeline.index import PARTIAL_SUFFIX, segment_faults
+from pipeline.index import segment_faults
 from pipeline.run.ingest import stat_of
 from pipeline.run.progress import Listener, Tracker
+from pipeline.safe import link_remedy
 from pipeline.store import Manifest, SourceGroup, segment_folder, source_folder, vector_folder
 from pipeline.store.checks import identity_faults, projection_faults, source_faults, vector_faults
+from pipeline.store.door import KEY, SEGMENT, SOURCE
 from pipeline.store.head import Head, read_head
 from pipeline.store.layout import (
     CURRENT,
@@ -31,19 +34,18 @@ from pipeline.store.layout import (
     MANIFESTS,
     SEGMENTS,
     SOURCES,
-    STAGING,
     VECTORS,
     projection_file,
 )
 from pipeline.store.retired import is_retired
 from pipeline.store.seal import Fault
+from pipeline.store.survey import FOLDERS, inside, own_folders, own_groups, survey
 
-Kind = Literal["folder", "pointer", "manifest", "identity", "config", "projection", "source", "vectors", "segment",
-               "orphan"]
-"""An orphan is a folder that no generation names, and that the next run would take in."""
+Kind = Literal["link", "folder", "pointer", "manifest", "identity", "config", "projection", "source", "vectors",
+               "segment", "orphan"]
+"""An orphan is a folder that no generation names, and that the next run would take in. A link is one where the corpus
+has folders of its own: no run writes before it is gone."""
 
-FOLDERS = (MANIFESTS, SOURCES, VECTORS, SEGMENTS, STAGING)
-"""What a corpus consists of, even an empty one."""
 THREADS = 8
 """Files read at once, at most: what keeps a disk busy, and hashing off one core."""
 _ASKED_FOR_IDENTITY = 16
@@ -84,6 +86,8 @@ class Verification:
     """What else there is to know."""
     sample: float = 1.0
     """Share of the objects whose turn it was: of few objects it may have been none's."""
+    foreign: tuple[Path, ...] = ()
+    """Files and folders that are no part of the corpus: no damage, and no run touches them."""
 
     @property
     def exit_code(self) -> int:
@@ -97,6 +101,7 @@ class Verification:
             "bytes_read": self.bytes_read, "elapsed_s": round(self.elapsed_s, 3),
             "damages": [one.to_json() for one in self.damages],
             "mended": [one.to_json() for one in self.mended], "notes": list(self.notes),
+            "foreign": [str(path) for path in self.foreign],
         }
 
 
@@ -168,12 +173,15 @@ def read_through(root: Path, sample: float, day: int, tracker: Tracker) -> Verif
     damages = list(head_damages(root, head))
     items = items_of(root, head.manifest)
     chosen = [item for item in items if _is_sampled(item, sample, day)]
-    bytes_read, found = check(chosen, head.manifest, tracker)
+    beside = survey(root, {item.folder for item in items})
+    damages += [Damage("link", str(path.relative_to(root)), path, message, link_remedy(path))
+                for path, message in beside.links]
+    bytes_read, found, foreign = check(chosen, head.manifest, tracker)
     if found:  # a run may have gone on meanwhile: what it has dropped does not count
         named = {(item.kind, item.id) for item in items_of(root, read_head(root).manifest)}
         found = [one for one in found if (one.kind, one.id) in named]
     return Verification(len(chosen), len(items), bytes_read, time.perf_counter() - began, (*damages, *found),
-                        sample=sample)
+                        sample=sample, foreign=tuple(sorted({*beside.foreign, *foreign})))
 
 
 def head_damages(root: Path, head: Head) -> Iterator[Damage]:
@@ -205,13 +213,13 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
     """List what a generation is made of, and what lies beside it that the next run would take in."""
     expected = next(iter(fingerprints(root, manifest)), "")
     items = [Item("projection", name, projection_file(root, name).parent, partial(projection_faults, root, name))
-             for name in sorted({*_folders(root / ENCODERS), *(spec.name for spec in manifest.encoders.values()
+             for name in sorted({*_groups(root / ENCODERS, KEY), *(spec.name for spec in manifest.encoders.values()
                                                                 if needs_projection(spec.name))})]
     for source_id, entry in manifest.sources.items():
         items.append(Item("source", source_id, source_folder(root, source_id),
                           partial(source_faults, root, source_id, entry, expected)))
         items += [Item("vectors", f"{key}/{source_id}", vector_folder(root, key, source_id),
-                       partial(vector_faults, root, key, source_id, count, manifest.encoders[key]))
+                       partial(vector_faults, root, key, source_id, count, manifest.encoders.get(key)))
                   for key, count in entry.vectors.items()]
     for segment in manifest.segments:
         folder = segment_folder(root, segment.id)
@@ -225,25 +233,27 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
                       if item.folder not in known and not is_retired(manifest, item.folder.relative_to(root)))]
 
 
-def check(items: Sequence[Item], manifest: Manifest, tracker: Tracker) -> tuple[int, list[Damage]]:
-    """Check objects, several at once: return bytes read, and what is damaged in the order of the items."""
+def check(items: Sequence[Item], manifest: Manifest, tracker: Tracker) -> tuple[int, list[Damage], list[Path]]:
+    """Check objects, several at once: return bytes read, what is damaged in the order of the items, foreign files."""
     damages: list[Damage] = []
+    foreign: list[Path] = []
     tracker.enter("verify", len(items))
     tracker.parts = len(items)
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         try:
-            for item, (size, faults) in zip(items, pool.map(_checked, items), strict=True):
+            for item, (size, faults, others) in zip(items, pool.map(_checked, items), strict=True):
                 tracker.files_done += 1
                 tracker.parts_done += 1
                 tracker.bytes_decoded += size
                 tracker.tell()
                 damages += [Damage(item.kind, item.id, path, message, remedy_of(item, manifest))
                             for path, message in faults]
+                foreign += others
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     tracker.tell(force=True)
-    return tracker.bytes_decoded, damages
+    return tracker.bytes_decoded, damages, foreign
 
 
 def remedy_of(item: Item, manifest: Manifest) -> str:
@@ -269,12 +279,15 @@ def unchanged_file(manifest: Manifest, source_id: str) -> str:
     return next((path for path, stat in candidates.items() if stat_of(path) == stat), "")
 
 
-def _checked(item: Item) -> tuple[int, list[Fault]]:
+def _checked(item: Item) -> tuple[int, list[Fault], tuple[Path, ...]]:
+    beside = inside(item.folder, 0) if item.kind == "segment" else inside(item.folder)  # cells are items, too
+    if beside.links:  # a pipe among them would be read for ever
+        return 0, list(beside.links), beside.foreign
     faults = list(item.check())
     with suppress(OSError):
-        files = item.folder.glob("*") if item.kind == "segment" else item.folder.rglob("*")  # cells are items, too
-        return sum(path.stat().st_size for path in files if path.is_file()), faults
-    return 0, faults
+        files = item.folder.glob("*") if item.kind == "segment" else item.folder.rglob("*")
+        return sum(path.stat().st_size for path in files if path.is_file()), faults, beside.foreign
+    return 0, faults, beside.foreign
 
 
 def _is_sampled(item: Item, share: float, day: int) -> bool:
@@ -290,15 +303,18 @@ def _orphans(root: Path, expected: str) -> Iterator[Item]:
     def item(folder: Path, faults: Callable[[], Iterator[Fault]]) -> Item:
         return Item("orphan", str(folder.relative_to(root)), folder, faults)
 
-    for source_id in _folders(root / SOURCES):
+    for source_id in _groups(root / SOURCES):
         yield item(source_folder(root, source_id), partial(source_faults, root, source_id, None, expected))
-    for key in _folders(root / VECTORS):
-        for source_id in _folders(root / VECTORS / key):
+    for key in _folders(root / VECTORS, KEY):
+        for source_id in _groups(root / VECTORS / key):
             yield item(vector_folder(root, key, source_id), partial(vector_faults, root, key, source_id, None, None))
-    for name in _folders(root / SEGMENTS):
-        if not name.endswith(PARTIAL_SUFFIX):
-            yield item(segment_folder(root, name), partial(segment_faults, segment_folder(root, name)))
+    for name in _folders(root / SEGMENTS, SEGMENT):
+        yield item(segment_folder(root, name), partial(segment_faults, segment_folder(root, name)))
 
 
-def _folders(folder: Path) -> Iterable[str]:
-    return sorted(path.name for path in folder.glob("[!.]*") if path.is_dir())
+def _folders(folder: Path, names: re.Pattern[str]) -> list[str]:
+    return own_folders(folder, names) if folder.is_dir() else []
+
+
+def _groups(folder: Path, names: re.Pattern[str] = SOURCE) -> list[str]:
+    return own_groups(folder, names) if folder.is_dir() else []

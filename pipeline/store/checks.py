@@ -50,7 +50,7 @@ def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerp
     if not faults:
         try:
             group = SourceGroup(folder)
-        except CorpusMismatch as error:
+        except (CorpusDamaged, CorpusMismatch) as error:
             yield folder, str(error)
             return
         if group.source_id != source_id or (fingerprint and group.fingerprint != fingerprint):
@@ -75,7 +75,9 @@ def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec:
     except (CorpusDamaged, CorpusMismatch) as error:
         yield folder, str(error).removeprefix(f"{folder}: ").rsplit("; ", 1)[0]
         return
-    if spec is not None and (group.count, group.spec) != (count, spec):
+    if fault := group.misnamed():
+        yield folder, fault
+    elif spec is not None and (group.count, group.spec) != (count, spec):
         yield folder, f"holds {group.count} vectors of {group.spec}, the manifest says {count} of {spec}"
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from pipeline.durable import make_folder, publish_folder, sync_folder
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
+from pipeline.safe import remove_tree
 from pipeline.store import arrays
 from pipeline.store.arrays import Array
 from pipeline.store.groups import (
@@ -201,4 +201,4 @@ def _build(parts: Path, final: Path) -> Iterator[Path]:
             raise
         logger.info("%s: committed by another process meanwhile", final)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(parts, folder)

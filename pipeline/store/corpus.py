@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -11,22 +10,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
-from pipeline.config import CONFIG_FILE
 from pipeline.durable import make_folder
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
+from pipeline.store.door import KEY, PARTIAL, RUN, SEGMENT
 from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
 from pipeline.store.layout import (
     CURRENT,
-    DAMAGED,
-    ENCODERS,
     IDENTITY,
     LOCK,
-    MANIFESTS,
     SEGMENTS,
     SOURCES,
     STAGING,
@@ -37,6 +33,7 @@ from pipeline.store.layout import (
 from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest
 from pipeline.store.retired import due, is_retired, retired_by
+from pipeline.store.survey import FOLDERS, OWN, discard, own_folders, own_groups, require_own_folders
 from pipeline.text import shown
 
 
@@ -64,9 +61,8 @@ class CorpusStore:
     @staticmethod
     def refuse_foreign(root: Path) -> None:
         """Raise :class:`ConfigError` if ``root`` is a folder with anything in it that is not a corpus' own."""
-        own = {CONFIG_FILE, CURRENT, DAMAGED, ENCODERS, IDENTITY, LOCK, MANIFESTS, SEGMENTS, SOURCES, STAGING, VECTORS}
         foreign = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
-        foreign = [name for name in foreign if name not in own and not name.startswith(".")]
+        foreign = [name for name in foreign if name not in OWN and not name.startswith(".")]
         if foreign:
             raise ConfigError(f"{root}: is no corpus, and holds other things ({shown(foreign[0])}); name an empty "
                               "folder for the corpus, or one that does not exist")
@@ -101,7 +97,7 @@ class CorpusStore:
                 raise CorpusError(f"{root}: there is a corpus already; open it, or name another folder")
             if (root / CURRENT).exists() and store.manifest().generation > 0:
                 raise CorpusDamaged(f"{root / IDENTITY}: is missing, though the corpus is in use; restore it")
-            for name in (MANIFESTS, SOURCES, VECTORS, SEGMENTS, STAGING):
+            for name in FOLDERS:
                 make_folder(root / name)
             write_generation(root, Manifest())
             write_identity(root, identity)  # last: it is what makes the folder a corpus
@@ -142,9 +138,12 @@ class CorpusStore:
         CorpusLocked
             A live process holds the corpus; or, entering a nested block, another process has taken the lock over, as
             this one had not stirred for long (:mod:`pipeline.store.lease`).
+        CorpusDamaged
+            One of the corpus' folders is a link: nothing is written through it (:mod:`pipeline.store.survey`).
         """
         with self._mutex:
             if self._lease is None:
+                require_own_folders(self.root)
                 self._lease = Lease.acquire(self.root / LOCK)
             else:
                 self._lease.require()
@@ -211,8 +210,8 @@ class CorpusStore:
     def clean_staging(self) -> None:
         """Remove every staging folder, those of dead runs and one's own: call it before and after a run's work."""
         with self.lock():
-            for folder in (self.root / STAGING).iterdir():
-                self._remove(folder)
+            for name in own_folders(self.root / STAGING, RUN):
+                discard(self.root, self.root / STAGING / name)
 
     def forget_missing(self) -> tuple[str, ...]:
         """Drop from the manifest what is no longer on disk, so that it can be made anew.
@@ -237,9 +236,10 @@ class CorpusStore:
         with self.lock():
             manifest = self.manifest()
             named = {*planned, *(segment.id for segment in manifest.segments)}
-            for folder in (self.root / SEGMENTS).iterdir():
-                if folder.name not in named and not is_retired(manifest, folder.relative_to(self.root)):
-                    self._remove(folder)
+            for name in (*own_folders(self.root / SEGMENTS, SEGMENT), *own_folders(self.root / SEGMENTS, PARTIAL)):
+                folder = self.root / SEGMENTS / name
+                if name not in named and not is_retired(manifest, folder.relative_to(self.root)):
+                    discard(self.root, folder)
 
     def clean_retired(self) -> None:
         """Delete the folders that left the corpus a day ago or earlier (:mod:`pipeline.store.retired`)."""
@@ -251,19 +251,13 @@ class CorpusStore:
             prune(self.root, manifest.generation, keep=1)  # older ones may name them
             for folder in doomed:
                 with suppress(FileNotFoundError):
-                    self._remove(self.root / folder)
+                    discard(self.root, self.root / folder)
             self.publish(lambda m: replace(m, retired={f: since for f, since in m.retired.items() if f not in doomed}))
 
     def discard(self, folder: Path) -> None:
         """Delete a folder that no generation names."""
         with self.lock():
-            self._remove(folder)
-
-    def _remove(self, folder: Path) -> None:
-        """Delete a folder. It is moved away first: nobody, a killed run's successor included, must find half of it."""
-        doomed = self.root / STAGING / f".{uuid4().hex}"
-        folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+            discard(self.root, folder)
 
     def recover(self) -> Recovered:
         """Find the complete groups on disk that the manifest does not name, for the run to adopt; none it has retired.
@@ -271,22 +265,29 @@ class CorpusStore:
         Raises
         ------
         CorpusDamaged, CorpusMismatch
-            Such a group is missing files, or holds vectors of other windows: it can be removed.
+            Such a group is missing files, holds vectors of other windows, or says that it is another: it can be
+            removed.
         """
         manifest, here = self.manifest(), Path()
         named = manifest.sources
-        sources = [SourceGroup.open(self.root, source_id)
-                   for source_id in _folders(self.root / SOURCES)
+        sources = [_own(SourceGroup.open(self.root, source_id))
+                   for source_id in own_groups(self.root / SOURCES)
                    if source_id not in named and source_id not in manifest.removed
                    if not is_retired(manifest, source_folder(here, source_id))]
         adopted = {*named, *(group.source_id for group in sources)}  # of others, the windows are to be made anew first
-        vectors = [VectorGroup.open(self.root, key, source_id)
-                   for key in _folders(self.root / VECTORS)
-                   for source_id in _folders(self.root / VECTORS / key)
+        vectors = [_own(VectorGroup.open(self.root, key, source_id))
+                   for key in own_folders(self.root / VECTORS, KEY)
+                   for source_id in own_groups(self.root / VECTORS / key)
                    if source_id in adopted and source_folder(self.root, source_id).is_dir()
                    if source_id not in named or key not in named[source_id].vectors]
         return Recovered(tuple(sources), tuple(vectors))
 
 
-def _folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+_Group = TypeVar("_Group", SourceGroup, VectorGroup)
+
+
+def _own(group: _Group) -> _Group:
+    """Return a group if what it says of itself is what its folder is called: that goes into the manifest."""
+    if fault := group.misnamed():
+        raise CorpusDamaged(f"{group.folder}: {fault}; move the folder out of the corpus, or delete it")
+    return group

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pipeline.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
-from pipeline.errors import CorpusDamaged
+from pipeline.errors import CorpusDamaged, CorpusMismatch
+from pipeline.safe import remove_file
+from pipeline.store.door import GENERATION, TEMPORARY, BadName, check_manifest
 from pipeline.store.layout import CURRENT, MANIFESTS, mending
 from pipeline.store.manifest import Manifest
 
@@ -39,7 +41,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     CorpusMismatch
         It was written by a newer version of the program.
     """
-    match = re.fullmatch(r"(\d+) ([0-9a-f]{64})\n", pointer)
+    match = re.fullmatch(r"([0-9]{1,18}) ([0-9a-f]{64})\n", pointer)
     if match is None:
         raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {mending(root)}")
     path = generation_file(root, int(match[1]))
@@ -49,7 +51,34 @@ def read_generation(root: Path, pointer: str) -> Manifest:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
     if hashlib.sha256(content).hexdigest() != match[2]:
         raise CorpusDamaged(f"{path}: does not match its digest in {CURRENT}; {mending(root)}")
-    return Manifest.from_json(content)
+    return parsed(path, content)
+
+
+def parsed(path: Path, content: bytes) -> Manifest:
+    """Return the manifest that a snapshot holds. Its digest says who wrote it no more than it says what is in it.
+
+    Raises
+    ------
+    CorpusDamaged
+        It is no manifest of the generation that its file is named after, or a name in it leads out of the corpus
+        (:mod:`pipeline.store.door`).
+    CorpusMismatch
+        It was written by a newer version of the program.
+    """
+    try:
+        manifest = Manifest.from_json(content)
+        check_manifest(manifest)
+    except BadName as error:
+        raise CorpusDamaged(f"{path}: {error}; {mending(path.parents[1])}") from error
+    except CorpusMismatch:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CorpusDamaged(f"{path}: is no manifest ({error!r}); {mending(path.parents[1])}") from error
+    dated = all(isinstance(since_s, int | float) for since_s in manifest.retired.values())
+    if manifest.generation != int(path.stem) or not dated:
+        raise CorpusDamaged(f"{path}: is of generation {manifest.generation!r}, or does not say since when folders are "
+                            f"retired; {mending(path.parents[1])}")
+    return manifest
 
 
 def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], None] = lambda: None) -> str:
@@ -76,10 +105,11 @@ def prune(root: Path, newest: int, keep: int = KEPT) -> None:
     kept = {generation_file(root, number) for number in range(newest - keep + 1, newest + 1)}
     kept.add(copy_file(root, newest))
     for path in (root / MANIFESTS).iterdir():
-        if path not in kept:
-            path.unlink(missing_ok=True)
+        if path not in kept and GENERATION.fullmatch(path.name):
+            remove_file(root, path)
     for path in root.glob(f".*{TEMPORARY_SUFFIX}"):
-        path.unlink(missing_ok=True)
+        if TEMPORARY.fullmatch(path.name):
+            remove_file(root, path)
 
 
 def generation_file(root: Path, generation: int) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,10 @@ from pipeline.errors import CorpusDamaged, CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Timing
 from pipeline.store import arrays
 from pipeline.store.arrays import Array, Rows
+from pipeline.store.door import checked
 from pipeline.store.layout import mending_of, source_folder, vector_folder
 from pipeline.store.seal import Seal
+from pipeline.text import shown
 
 FORMAT = 1
 WINDOWS = "windows"
@@ -84,14 +87,15 @@ class SourceGroup(Group):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.source = _source_from(self.attributes["source"])
-        self.report = _report_from(self.attributes["report"])
-        """As it was at the commit; its counts and timings are those of the run that won."""
-        self.fingerprint: str = self.attributes["fingerprint"]
-        """Of the grid, gate and cutout the windows were made with."""
-        self.columns: dict[str, str] = self.attributes["columns"]
-        """Column → what it holds, in words."""
-        self.n_windows = self._length(f"{WINDOWS}/number")
+        with _as_written(folder):
+            self.source = _source_from(self.attributes["source"])
+            self.report = _report_from(self.attributes["report"])
+            """As it was at the commit; its counts and timings are those of the run that won."""
+            self.fingerprint: str = self.attributes["fingerprint"]
+            """Of the grid, gate and cutout the windows were made with."""
+            self.columns: dict[str, str] = self.attributes["columns"]
+            """Column → what it holds, in words."""
+            self.n_windows = self._length(f"{WINDOWS}/number")
 
     @classmethod
     def open(cls, root: Path, source_id: str) -> Self:
@@ -102,6 +106,10 @@ class SourceGroup(Group):
     def source_id(self) -> str:
         """The source's id."""
         return self.source.id
+
+    def misnamed(self) -> str:
+        """Say what is wrong where the folder is called after another source; else nothing."""
+        return "" if self.source.id == self.folder.name else f"holds {shown(str(self.source.id)[:100])}"
 
     @property
     def header(self) -> Header:
@@ -150,9 +158,11 @@ class VectorGroup(Group):
 
     def __init__(self, folder: Path, source: SourceGroup) -> None:
         super().__init__(folder)
-        self.source_id: str = self.attributes["source_id"]
-        self.spec = EncoderSpec(**self.attributes["spec"])
-        self.count, self.dimension = self._metadata(VECTOR)["shape"]
+        with _as_written(folder):
+            self.source_id: str = self.attributes["source_id"]
+            self.spec = EncoderSpec(**self.attributes["spec"])
+            checked(self.spec.name)
+            self.count, self.dimension = self._metadata(VECTOR)["shape"]
         if self.source_id != source.source_id or self.attributes["rows"] != source.digest:
             raise CorpusMismatch(f"{folder}: made of other windows than {source.folder} holds; "
                                  "remove it and ingest the source anew")
@@ -170,12 +180,30 @@ class VectorGroup(Group):
         """
         return cls(vector_folder(root, encoder_key, source_id), SourceGroup.open(root, source_id))
 
+    def misnamed(self) -> str:
+        """Say what is wrong where the folder is called after another source or encoder; else nothing."""
+        key, source_id = self.folder.parts[-2:]
+        if (self.spec.key, self.source_id) == (key, source_id):
+            return ""
+        return f"holds vectors {shown(f'{self.spec.key} of {self.source_id}'[:200])}"
+
     def vectors(self, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Read rows ``start`` to ``stop`` as float32 (n, dimension); they are stored as float16."""
         rows = slice(start, self.count if stop is None else stop)
         if not 0 <= rows.start <= rows.stop <= self.count:
             raise IndexError(f"{self.folder}: rows {rows.start} to {rows.stop} of {self.count}")
         return self._read(VECTOR, rows).astype(np.float32)
+
+
+@contextmanager
+def _as_written(folder: Path) -> Iterator[None]:
+    """Take attributes that say something else than a group's do for damage; a digest does not tell who wrote them."""
+    try:
+        yield
+    except CorpusDamaged:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise CorpusDamaged(f"{folder}: zarr.json is not that of a group ({error!r}); {mending_of(folder)}") from error
 
 
 def source_attributes(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from pipeline.store.door import CELL_NAME, checked
+
 CURRENT = "CURRENT"
 IDENTITY = "identity.json"
 LOCK = "lock"
@@ -24,20 +26,20 @@ DAMAGED = "damaged"
 
 def source_folder(root: Path, source_id: str) -> Path:
     """Folder of a source's windows."""
-    return root / SOURCES / _name(source_id)
+    return root / SOURCES / checked(source_id)
 
 
 def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:
     """Folder of the vectors one encoder made of a source's windows."""
-    return root / VECTORS / _name(encoder_key) / _name(source_id)
+    return root / VECTORS / checked(encoder_key) / checked(source_id)
 
 
 def segment_folder(root: Path, segment_id: str) -> Path:
     """Folder of one index segment; a cell's (:func:`cell_id`) is in that of its routed segment."""
     routed_id, _, cell = segment_id.partition("/")
-    if cell.startswith(CELL):
-        return root / SEGMENTS / _name(routed_id) / _name(cell)
-    return root / SEGMENTS / _name(segment_id)
+    if CELL_NAME.fullmatch(cell):
+        return root / SEGMENTS / checked(routed_id) / cell
+    return root / SEGMENTS / checked(segment_id)
 
 
 def cell_id(routed_id: str, cell: int) -> str:
@@ -47,7 +49,7 @@ def cell_id(routed_id: str, cell: int) -> str:
 
 def projection_file(root: Path, encoder: str) -> Path:
     """File of the projection fitted on this corpus for the encoder of that name, for encoders that need one."""
-    return root / ENCODERS / _name(encoder) / "projection.npz"
+    return root / ENCODERS / checked(encoder) / "projection.npz"
 
 
 def pasted(command: str, root: Path) -> str:
@@ -67,11 +69,4 @@ def mending_of(folder: Path) -> str:
 
 def parts_folder(staging: Path, source_id: str) -> Path:
     """Folder of a source's parts, while a run is gathering them."""
-    return staging / _name(source_id)
-
-
-def _name(text: str) -> str:
-    """Refuse what would leave its folder or hide in it."""
-    if not text or text.startswith(".") or "/" in text or "\0" in text:
-        raise ValueError(f"{text!r} cannot name a folder of the corpus")
-    return text
+    return staging / checked(source_id)

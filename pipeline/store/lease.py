@@ -26,6 +26,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import sys
 import threading
 from contextlib import suppress
@@ -36,7 +37,9 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from pipeline.errors import CorpusLocked, RunError
+from pipeline.errors import CorpusDamaged, CorpusLocked, RunError
+from pipeline.safe import refuse_link, remove_file
+from pipeline.store.door import NUMBER, TEMPORARY
 from pipeline.text import shown
 
 HEARTBEAT_S = 10.0
@@ -44,6 +47,8 @@ HEARTBEAT_S = 10.0
 EXPIRY_S = 120.0
 """After how long without a touch the holder, on another machine, counts as dead."""
 RELEASED = b"released"
+LAST = 10**18 - 1
+"""The largest number of a lease."""
 LONGEST_COMMAND = 200
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -84,7 +89,7 @@ class Lease:
                 os.write(descriptor, json.dumps(_signature()).encode())
                 before = _succeed(folder, temporary, descriptor, expiry_s)
             finally:
-                temporary.unlink(missing_ok=True)
+                remove_file(folder, temporary)
             _clean(folder, before + 1, descriptor, expiry_s)
         except BaseException:
             os.pwrite(descriptor, RELEASED, 0)  # it may be the lease by now
@@ -125,11 +130,21 @@ class _Seen:
     @classmethod
     def of(cls, folder: Path, number: int) -> Self | None:
         """Read a lease, None where it is not there. Opened, not merely asked for: so NFS asks its server."""
-        try:
-            with open(_path(folder, number), "rb") as file:
-                return cls(os.fstat(file.fileno()), file.read())
+        path = _path(folder, number)
+        try:  # what is no file is not waited for, as a pipe would be
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+            raise _no_lease(path) from error
+        seen = os.fstat(descriptor)
+        if not stat.S_ISREG(seen.st_mode):
+            os.close(descriptor)
+            raise _no_lease(path)
+        with open(descriptor, "rb") as file:
+            return cls(seen, file.read())
 
     @property
     def is_released(self) -> bool:
@@ -174,6 +189,8 @@ def _succeed(folder: Path, temporary: Path, mine: int, expiry_s: float) -> int:
     """Make a file, open as ``mine``, the lease after the one that counts, and return that one's number; 0 for none."""
     while True:  # each round but the last, another process has got on
         before = max(_numbers(folder), default=0)
+        if before >= LAST:
+            raise CorpusDamaged(f"{_path(folder, before)}: no lock can follow one of this number; delete the file")
         if before:
             _require_free(folder, before, mine, expiry_s)
         os.utime(mine)
@@ -199,7 +216,7 @@ def _claim(folder: Path, temporary: Path, before: int) -> bool:
         raise
     if max(_numbers(folder), default=0) == before + 1 and (before == 0 or _Seen.of(folder, before) is not None):
         return True
-    mine.unlink(missing_ok=True)
+    remove_file(folder, mine)
     return False
 
 
@@ -207,12 +224,12 @@ def _clean(folder: Path, held: int, mine: int, expiry_s: float) -> None:
     """Delete the leases before the one held, in ascending order, and old files of contenders that were killed."""
     for number in _numbers(folder):
         if number < held:
-            _path(folder, number).unlink(missing_ok=True)
+            remove_file(folder, _path(folder, number))
     now = os.fstat(mine).st_mtime
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         with suppress(FileNotFoundError):
-            if now - path.stat().st_mtime > expiry_s:
-                path.unlink()
+            if TEMPORARY.fullmatch(path.name) and now - path.lstat().st_mtime > expiry_s:
+                remove_file(folder, path)
 
 
 def _path(folder: Path, number: int) -> Path:
@@ -220,11 +237,17 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def _numbers(folder: Path) -> list[int]:
-    return sorted(int(name) for name in os.listdir(folder) if name.isdecimal())
+    """List the leases. Only names that :func:`_path` gives are theirs: ``5`` is somebody else's file."""
+    return sorted(int(name) for name in os.listdir(folder) if NUMBER.fullmatch(name))
+
+
+def _no_lease(path: Path) -> CorpusDamaged:
+    return CorpusDamaged(f"{path}: is a link, a folder or a pipe where a lock should be; move it out of the corpus")
 
 
 def _make_folder(folder: Path) -> None:
     """Make the folder; a file in its place, the lock of earlier versions, is removed unless one of these holds it."""
+    refuse_link(folder)
     while not folder.is_dir():
         try:
             folder.mkdir()
@@ -234,6 +257,9 @@ def _make_folder(folder: Path) -> None:
 
 
 def _remove_flock(path: Path) -> None:
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        raise _no_lease(path)
     with open(path, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -244,7 +270,7 @@ def _remove_flock(path: Path) -> None:
                 holder = _in_words({})
             raise CorpusLocked(f"{path.parent}: locked by {holder}, an earlier version of the program; wait for it, "
                                "or stop it") from error
-        path.unlink()
+        remove_file(path.parent, path)
 
 
 def _signature() -> dict[str, Any]:

@@ -6,9 +6,8 @@ puts it back, and one that is killed leaves it for the next to put back.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from typing import Any
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig, fingerprint
 from pipeline.durable import make_folder, publish_folder, sync_folder, write_atomic
 from pipeline.errors import ConfigError, CorpusDamaged
+from pipeline.safe import move, refuse_link, remove_empty, remove_tree
+from pipeline.store.door import CELL_NAME, KEY, SEGMENT, SOURCE
 from pipeline.store.identity import identity_bytes, read_identity, write_identity
 from pipeline.store.layout import (
-    CELL,
     DAMAGED,
     ENCODERS,
     IDENTITY,
@@ -30,17 +30,21 @@ from pipeline.store.layout import (
 )
 from pipeline.store.manifest import Manifest
 from pipeline.store.seal import Seal
+from pipeline.store.survey import discard, own_folders
 
-_PLACES = (f"{SOURCES}/*", f"{VECTORS}/*/*", f"{SEGMENTS}/*/{CELL}*", f"{SEGMENTS}/*", f"{ENCODERS}/*")
+_ANY = re.compile(f"{SOURCE.pattern}|{SEGMENT.pattern}")
+_PLACES = ((SOURCES, SOURCE), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY, CELL_NAME), (SEGMENTS, _ANY), (ENCODERS, KEY))
+"""Folders that are set aside, by the names on the way to them."""
 
 
 @contextmanager
 def set_aside(root: Path, folder: Path) -> Iterator[None]:
     """Make room for what is to replace ``folder``; on an error put it back, else delete it."""
     aside = root / DAMAGED / folder.relative_to(root)
+    refuse_link(folder)
     if folder.exists():
         make_folder(aside.parent)
-        os.rename(folder, aside)
+        move(root, folder, aside)
         sync_folder(aside.parent)
     try:
         yield
@@ -49,20 +53,32 @@ def set_aside(root: Path, folder: Path) -> Iterator[None]:
 
 
 def bring_back(root: Path) -> None:
-    """Put back what was set aside and has not been replaced; delete what has."""
-    for place in _PLACES:
-        for aside in sorted((root / DAMAGED).glob(place)):
-            folder = root / aside.relative_to(root / DAMAGED)
+    """Put back what was set aside and has not been replaced; delete what has. What bears no name of the store stays."""
+    damaged = root / DAMAGED
+    for names in _PLACES:
+        for aside in sorted(_folders(damaged, names)):
+            folder = root / aside.relative_to(damaged)
             if folder.exists():
-                shutil.rmtree(aside, ignore_errors=True)
+                discard(root, aside)
             else:
                 make_folder(folder.parent)
-                os.rename(aside, folder)
+                move(root, aside, folder)
                 sync_folder(folder.parent)
-    for place in (f"{VECTORS}/*", "*", ""):
-        for aside in (root / DAMAGED).glob(place) if place else [root / DAMAGED]:
-            with suppress(OSError):  # holds something, or is not there
-                aside.rmdir()
+    emptied = _folders(damaged, (SEGMENTS, _ANY))
+    emptied += _folders(damaged, (VECTORS, KEY))
+    for aside in (*emptied, *(damaged / name for name in (SOURCES, VECTORS, SEGMENTS, ENCODERS)), damaged):
+        remove_empty(root, aside)  # one that holds something is left
+
+
+def _folders(folder: Path, names: Sequence[str | re.Pattern[str]]) -> list[Path]:
+    """List the folders below ``folder`` whose path, name by name, is as ``names`` say; links are none."""
+    found = [folder]
+    for name in names:
+        if isinstance(name, str):
+            found = [path / name for path in found if (path / name).is_dir() and not (path / name).is_symlink()]
+        else:
+            found = [path / entry for path in found for entry in own_folders(path, name)]
+    return found
 
 
 def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> None:
@@ -96,7 +112,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
             return
     if (root / CONFIG_FILE).exists():  # the user's own settings may be in it
         make_folder(root / DAMAGED)
-        shutil.copyfile(root / CONFIG_FILE, root / DAMAGED / CONFIG_FILE)
+        write_atomic(root / DAMAGED / CONFIG_FILE, (root / CONFIG_FILE).read_bytes())
     config = Config(scan=ScanConfig(**identity["scan"]), encoder=_main_encoder(manifest))
     write_atomic(root / CONFIG_FILE, config.to_toml().encode())
 
@@ -127,7 +143,7 @@ def mend_projection(root: Path, name: str) -> None:
                             "backup")
     content = good.read_bytes()
     staged = path.parent.with_name(f".{name}.mended")
-    shutil.rmtree(staged, ignore_errors=True)
+    remove_tree(root, staged)
     staged.mkdir()
     (staged / path.name).write_bytes(content)
     (staged / copy.name).write_bytes(content)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.durable import atomic_file, write_npy
 from pipeline.errors import CorpusDamaged
+from pipeline.safe import is_own, remove_file, remove_tree
 from pipeline.store.arrays import Array
+from pipeline.store.door import checked
 from pipeline.store.layout import parts_folder
 
 
@@ -133,12 +134,13 @@ def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: 
 def remove_windows(staging: Path, source_id: str) -> None:
     """Drop a source's windows, once they are committed. Vectors stay: the commit may be a late one."""
     for path in parts_folder(staging, source_id).glob("part-*.npz"):
-        path.unlink(missing_ok=True)
+        if is_own(path.name):
+            remove_file(staging, path)
 
 
 def remove_parts(staging: Path, source_id: str) -> None:
     """Drop a source's parts, once they are committed or given up."""
-    shutil.rmtree(parts_folder(staging, source_id), ignore_errors=True)
+    remove_tree(staging, parts_folder(staging, source_id))
 
 
 def refuse_non_finite(vectors: Array, what: str) -> None:
@@ -155,7 +157,7 @@ def part_path(staging: Path, source_id: str, part_no: int) -> Path:
 
 def vectors_path(staging: Path, source_id: str, part_no: int, encoder_key: str) -> Path:
     """File of a part's vectors."""
-    return parts_folder(staging, source_id) / f"part-{part_no:05d}.{encoder_key}.npy"
+    return parts_folder(staging, source_id) / f"part-{part_no:05d}.{checked(encoder_key)}.npy"
 
 
 @contextmanager

@@ -35,7 +35,8 @@ def is_retired(manifest: Manifest, folder: Path) -> bool:
 
 def due(manifest: Manifest, now_s: float) -> list[str]:
     """List the folders that may be deleted: vectors before the windows they were made of, as they may be adopted."""
-    folders = [folder for folder, since_s in manifest.retired.items() if now_s - since_s >= GRACE_S]
+    folders = [folder for folder, since_s in manifest.retired.items()
+               if now_s - since_s >= GRACE_S and not _names(manifest, folder)]
     return sorted(folders, key=lambda folder: folder.startswith(f"{SOURCES}/"))
 
 

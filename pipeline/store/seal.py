@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from pipeline.errors import CorpusDamaged
+from pipeline.safe import is_own
+from pipeline.store.door import BadName, checked_path
 from pipeline.store.layout import mending_of
 
 SEAL = "digests.json"
@@ -33,7 +35,8 @@ class Seal:
     @classmethod
     def of(cls, folder: Path) -> Self:
         """Take the seal of a folder as it is now."""
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL
+                       and _is_own(path.relative_to(folder)))  # what another program has left there may go any time
         return cls(folder, {str(p.relative_to(folder)): (p.stat().st_size, _sha256(p)) for p in paths})
 
     def write(self) -> None:
@@ -46,7 +49,10 @@ class Seal:
         """Read a folder's seal, and nothing else of it; :class:`CorpusDamaged` where it is missing or unreadable."""
         try:
             record = json.loads((folder / SEAL).read_bytes())
-            files = {path: (int(size), str(digest)) for path, (size, digest) in record.items()}
+            files = {checked_path(path): (int(size), str(digest)) for path, (size, digest) in record.items()}
+        except BadName as error:
+            raise CorpusDamaged(f"{folder}: {SEAL} names a file outside the folder ({error}); "
+                                f"{mending_of(folder)}") from error
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise CorpusDamaged(f"{folder}: {SEAL} is missing or altered ({error}); {mending_of(folder)}") from error
         return cls(folder, files)
@@ -81,7 +87,10 @@ class Seal:
                                         f"{mending_of(self.folder)}")
 
     def faults(self) -> Iterator[Fault]:
-        """Yield each file that differs from its digest, or has none, and how: reads everything."""
+        """Yield each file that differs from its digest, or has none, and how: reads everything.
+
+        Files whose names a seal would not hold are somebody else's, and no fault.
+        """
         for name, (size, digest) in self.files.items():
             path = self.folder / name
             try:
@@ -94,7 +103,7 @@ class Seal:
                 yield path, f"cannot be read ({error.strerror})"
         known = {self.folder / name for name in self.files} | {self.folder / SEAL}
         for path in sorted(self.folder.rglob("[!.]*")):
-            if path not in known and path.is_file():
+            if path not in known and path.is_file() and _is_own(path.relative_to(self.folder)):
                 yield path, f"is not in {SEAL}"
 
     def verify(self) -> None:
@@ -106,6 +115,11 @@ class Seal:
         """Return one sha256 for all files whose path starts with ``prefix``."""
         files = {path: record for path, record in self.files.items() if path.startswith(prefix)}
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode("ascii")).hexdigest()
+
+
+def _is_own(path: Path) -> bool:
+    return all(is_own(name) for name in path.parts)
+
 
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
