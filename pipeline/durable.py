@@ -36,10 +36,15 @@ def atomic_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        drop_temporary(temporary)
         raise
     if flush:
         sync_folder(path.parent)
+
+
+def drop_temporary(path: Path) -> None:
+    """Delete a file that this process has made under a name of its own; what others may have made goes otherwise."""
+    path.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -46,9 +46,13 @@ class BadName(CorpusDamaged, ValueError):
 
 def checked(name: Any) -> str:
     """Return ``name`` if it is that of one file or folder, neither hidden nor elsewhere; else :class:`BadName`."""
-    if not isinstance(name, str) or _SAFE.fullmatch(name) is None or len(name.encode()) > _LONGEST:
+    if not _is_name(name):
         raise BadName(f"{str(name)[:_LONGEST]!r} cannot name a folder of the corpus")
-    return name
+    return str(name)
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and _SAFE.fullmatch(name) is not None and len(name.encode()) <= _LONGEST
 
 
 def checked_path(path: Any) -> str:
@@ -61,10 +65,8 @@ def checked_path(path: Any) -> str:
 def checked_retired(folder: Any) -> str:
     """Return a folder that left the corpus if it is ``sources/ID``, ``vectors/KEY/ID`` or ``index/ID``."""
     kind, *names = folder.split("/") if isinstance(folder, str) else ("",)
-    if len(names) != {"sources": 1, "vectors": 2, "index": 1}.get(kind):
+    if len(names) != {"sources": 1, "vectors": 2, "index": 1}.get(kind) or not all(map(_is_name, names)):
         raise BadName(f"{str(folder)[:_LONGEST]!r} cannot be a folder that left the corpus")
-    for name in names:
-        checked(name)
     return str(folder)
 
 

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+from pipeline.durable import drop_temporary
 from pipeline.errors import CorpusDamaged, CorpusLocked, RunError
 from pipeline.safe import refuse_link, remove_file
 from pipeline.store.door import NUMBER, TEMPORARY
@@ -89,7 +90,7 @@ class Lease:
                 os.write(descriptor, json.dumps(_signature()).encode())
                 before = _succeed(folder, temporary, descriptor, expiry_s)
             finally:
-                remove_file(folder, temporary)
+                drop_temporary(temporary)
             _clean(folder, before + 1, descriptor, expiry_s)
         except BaseException:
             os.pwrite(descriptor, RELEASED, 0)  # it may be the lease by now

@@ -189,16 +189,26 @@ def make_link(attacked: Attacked, place: str) -> Path:
 @pytest.mark.parametrize("place", LINKED)
 def test_nothing_is_written_moved_or_deleted_through_a_link(attacked: Attacked, place: str) -> None:
     link = make_link(attacked, place)
-    if place == "damaged/corpus.toml":
-        truncate(attacked.root / "corpus.toml")
     victim, target = snapshot(attacked.victim), os.readlink(link)
     for command in COMMANDS:
         code, said = attacked.call(command)
         assert code == (3 if command == "nightly" else 5), (command, said)
-        if (place, command) != ("damaged/corpus.toml", "nightly"):  # which says that it cannot read corpus.toml
-            assert_names(said, str(link), target, "link")
+        assert_names(said, str(link), target, "link")
         assert snapshot(attacked.victim) == victim, command
         assert os.readlink(link) == target
+
+
+def test_a_repair_does_not_put_a_copy_of_the_configuration_into_a_link(attacked: Attacked) -> None:
+    make_link(attacked, "damaged/corpus.toml")
+    truncate(attacked.root / "corpus.toml")
+    victim = snapshot(attacked.victim)
+    code, said = attacked.call("verify --repair")
+    assert code == 5
+    assert_names(said, str(attacked.root / "damaged" / "corpus.toml"), "link")
+    assert snapshot(attacked.victim) == victim
+    (attacked.root / "damaged" / "corpus.toml").unlink()
+    assert attacked.call("verify --repair") == (0, "")
+    assert (attacked.root / "damaged" / "corpus.toml").is_file()
 
 
 @pytest.mark.parametrize("place", ["sources", "vectors", "vectors/KEY", "index", "manifest", "sources/ID", "index/SEG"])
