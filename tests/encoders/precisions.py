@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from pipeline import encoders
 from pipeline.encoders import light, spectral
+from pipeline.encoders.backend import computed, computing_in, keras
 from pipeline.processor import described
 
 needs_bfloat16 = pytest.mark.skipif(not light.computes_in("bfloat16"),
@@ -29,3 +31,19 @@ def computes_by_keras(patch: pytest.MonkeyPatch) -> None:
 def shows_gpu(patch: pytest.MonkeyPatch, shown: bool) -> None:
     patch.setattr(spectral, "has_gpu_device", lambda: shown)
     encoders._load.cache_clear()  # what was loaded before is of the machine as it was
+
+
+def made_by_a_layer(precision: str) -> np.ndarray:
+    """What a layer of a network of Keras makes in a precision, as float32, which holds every number of the others.
+
+    A second layer, which changes nothing, turns it into float32: a compiler might leave out that it was rounded.
+    """
+    layers = keras().layers
+    rng = np.random.default_rng(3)
+    image = keras().Input((16,))
+    with computing_in(precision):
+        first = layers.Dense(8, use_bias=False)(image)
+    second = layers.Dense(8, use_bias=False, dtype="float32")(first)
+    model = keras().Model(image, second)
+    model.set_weights([rng.normal(size=(16, 8)).astype(np.float32), np.eye(8, dtype=np.float32)])
+    return np.array(computed(model)(rng.normal(size=(32, 16)).astype(np.float32))())

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pipeline.encoders.backend import _without_notices, computing_in, fastest_precision, keras
 from pipeline.errors import ConfigError
+from tests.encoders.precisions import made_by_a_layer
 
 NOTICES = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
@@ -63,6 +65,14 @@ def test_precision_holds_within_its_block_alone():
     assert keras().config.dtype_policy().name == before
     with pytest.raises(ConfigError, match=r"'float64'.*float32, bfloat16, float16"), computing_in("float64"):
         pass
+
+
+@pytest.mark.parametrize(("precision", "dropped"), [("float32", 0), ("bfloat16", 0xFFFF), ("float16", 0x1FFF)])
+def test_keras_computes_in_what_it_is_told_to(precision, dropped):
+    """A layer's numbers have no more bits than the precision has, whatever the processor."""
+    bits = made_by_a_layer(precision).view(np.uint32)
+    assert not (bits & dropped).any()
+    assert (bits & (dropped + 1)).any(), "its last bit is used"
 
 
 @pytest.mark.parametrize(("devices", "has_instructions", "are_used", "expected"), [
