@@ -5,6 +5,7 @@
     PipelineError                          exit code
     ├─ ConfigError(ValueError)         2   you: fix the flag or corpus.toml
     ├─ EncoderError(RuntimeError)      2   you: weights are missing or do not fit
+    │  └─ PrecisionError                   a machine does not compute in what was asked for
     ├─ QueryError(LookupError)         2   you: no such window, file or range
     ├─ SourceError                     3   one file: reported, the others go on
     ├─ RunError(RuntimeError)          1   the run: the cluster cannot do what was asked
@@ -70,6 +71,10 @@ class EncoderError(PipelineError, RuntimeError):
     """An encoder cannot be made: weights missing, altered or of another shape."""
 
     exit_code = 2
+
+
+class PrecisionError(EncoderError):
+    """This machine does not compute in the precision that was asked for. Another machine may."""
 
 
 class QueryError(PipelineError, LookupError):

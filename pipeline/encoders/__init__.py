@@ -7,6 +7,7 @@ neither TensorFlow nor Keras.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.cutouts import cutouts_of_power
 from pipeline.encoders import beta_vae, power_spectrum, resnet50, spectral
 from pipeline.encoders.backend import (
+    PRECISIONS,
     check_precision,
     digest_of,
     fastest_precision,
@@ -27,12 +29,12 @@ from pipeline.encoders.backend import (
 )
 from pipeline.encoders.base import Encoder
 from pipeline.encoders.projection import Projection, fit_projection
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, PrecisionError
 from pipeline.model import WindowGrid
 
 __all__ = [
     "ENCODERS", "Encoder", "Projection", "encode", "fit", "gpu_devices", "gpu_names", "has_gpu_device",
-    "load_encoder", "needs_projection", "settled_precision",
+    "load_encoder", "needs_projection", "precisions_here", "require_precision", "settled_precision",
 ]
 
 
@@ -122,6 +124,26 @@ def settled_precision(name: str, precision: str) -> str:
         raise ConfigError(f"encoder {name} computes in float32 alone, not in {precision}; others are known to "
                           f"{' and '.join(sorted(_OF_SEVERAL_PRECISIONS))}")
     return precision
+
+
+def require_precision(name: str, precision: str) -> None:
+    """Raise :class:`PrecisionError` where this machine does not compute an encoder in a settled precision.
+
+    :func:`load_encoder` does not: the machine that starts a run need not be one of those that make its vectors. Such an
+    encoder raises as it encodes.
+    """
+    if name == spectral.NAME:
+        spectral.require_precision(precision)
+
+
+def precisions_here(name: str) -> tuple[str, ...]:
+    """List what an encoder can compute in on this machine."""
+    found = []
+    for precision in PRECISIONS if name in _OF_SEVERAL_PRECISIONS else ("float32",):
+        with suppress(PrecisionError):
+            require_precision(name, precision)
+            found.append(precision)
+    return tuple(found)
 
 
 def needs_projection(name: str) -> bool:

@@ -15,7 +15,7 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 from pipeline.cutouts import IMAGE_OF_CODE
 from pipeline.durable import atomic_file
 from pipeline.encoders.device import Begin, gpus_of, on_device
+from pipeline.encoders.light import computes_in
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.model import Precision
+from pipeline.processor import has_bfloat16
 from pipeline.text import shown
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -115,15 +117,12 @@ def batch_of_device(on_gpu: int, on_processors: int) -> int:
 def fastest_precision() -> Precision:
     """Return the precision in which this machine computes fastest; it gains by less than 32 bits or has float32.
 
-    GPUs gain by float16 (tensor cores), processors by bfloat16 where they have instructions for it (AMX, AVX-512).
+    GPUs gain by float16 (tensor cores), processors by bfloat16 where they have instructions for it (AMX, AVX-512) and
+    the libraries use them: ``ONEDNN_MAX_CPU_ISA`` may forbid it.
     """
     if has_gpu_device() and gpu_devices():  # in this order: Keras takes seconds to load
         return "float16"
-    with suppress(OSError):
-        flags = Path("/proc/cpuinfo").read_text().split()
-        if not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags):
-            return "bfloat16"
-    return "float32"
+    return "bfloat16" if has_bfloat16() and computes_in("bfloat16") else "float32"
 
 
 def check_precision(precision: str) -> None:

@@ -39,6 +39,8 @@ class Encoder(Protocol):
         ------
         EncoderError
             Where the cutouts are of another shape or type, or the weights make vectors that are not finite.
+        PrecisionError
+            Where this machine does not compute in the precision of the spec.
         """
         ...
 

@@ -109,7 +109,8 @@ def _by_jax(model: Any) -> Begin:
         with jax.default_matmul_precision("highest"):
             return model.stateless_call(*weights, windows, training=False)[0]
 
-    compiled = jax.jit(compute)
+    # else a compiler leaves out that numbers are rounded between layers, where its processor has not the precision
+    compiled = jax.jit(compute, compiler_options={"xla_allow_excess_precision": False})
 
     def begin(windows: NDArray[Any]) -> Callable[[], NDArray[np.float32]]:
         made = compiled(weights, jax.device_put(windows))  # returns before it is done

@@ -8,6 +8,7 @@ faster, so Keras is for GPUs and for teaching.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encoders.spectrum import spectrum_features
+from pipeline.errors import PrecisionError
+from pipeline.processor import described
 
 BATCH = 32
 """Windows at once: patches of more leave the processor's cache, and a query of one waits for all of them."""
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-"""What the convolutions compute in; where the processor has no bfloat16, that is float32."""
+"""What the convolutions may compute in, in OpenVINO's words."""
+OTHER_NUMBERS = 1e-4
+"""Least difference, beside the largest number, between what bfloat16 and float32 make of an image. bfloat16 rounds each
+number by up to 2e-3 of it; float32 differs by 1e-6 among processors."""
 
 _EPSILON = 1e-3  # Keras' own, of batch normalisation
 
@@ -47,6 +53,8 @@ class LightNetwork:
     ------
     KeyError, ValueError, RuntimeError
         The arrays are of another network.
+    PrecisionError
+        OpenVINO computes in another precision on this machine.
     """
 
     def __init__(
@@ -58,10 +66,13 @@ class LightNetwork:
         layers = {key.removesuffix("/kernel"): _folded(named, key.removesuffix("/kernel"))
                   for key in named if key.endswith("/kernel")}
         images, pooled = _convolutions(layers, shape)
-        core = openvino.Core()
-        self._convolutions = core.compile_model(openvino.Model([pooled], [images]), "CPU", _settings(precision))
+        core, network = openvino.Core(), openvino.Model([pooled], [images])
+        self._convolutions = core.compile_model(network, "CPU", _settings(precision))
         inputs, vectors = _head(layers, shape, pixel_scale)
         self._head = core.compile_model(openvino.Model([vectors], inputs), "CPU", _settings("float32"))
+        if precision != "float32":
+            _require_other_numbers(self._convolutions, core.compile_model(network, "CPU", _settings("float32")), shape,
+                                   precision)
 
     def predict_on_batch(self, images: Array) -> Array:
         """Compute vectors (BATCH, d) of images (BATCH, T, F, 1), not yet of unit length."""
@@ -70,6 +81,35 @@ class LightNetwork:
         pooled = self._convolutions.create_infer_request().infer([pixels[:, None]])[0]
         vectors: Array = self._head.create_infer_request().infer([pixels, pooled])[0]
         return vectors
+
+
+def computes_in(precision: str) -> bool:
+    """Tell whether OpenVINO says that it computes in one of :data:`PRECISIONS` here; ``ONEDNN_MAX_CPU_ISA`` counts."""
+    import openvino
+
+    known = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return precision == "float32" or PRECISIONS[precision].upper() in known
+
+
+def refusal(precision: str) -> PrecisionError:
+    """Return the error of a machine that does not compute in a precision: what it has, and what to do."""
+    return PrecisionError(
+        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({described()}); it would compute in float32 "
+        "instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
+
+
+def _require_other_numbers(reduced: Any, full: Any, shape: tuple[int, int], precision: str) -> None:
+    """Raise :class:`PrecisionError` unless a compiled network computes in the precision that it was compiled for.
+
+    OpenVINO says nothing where it computes in float32 instead. So its own word on the compiled network is asked for,
+    and the numbers are looked at: they must not be those of the network that was compiled for float32.
+    """
+    if reduced.get_property("INFERENCE_PRECISION_HINT").to_string() != PRECISIONS[precision]:
+        raise refusal(precision)
+    images = np.random.default_rng(0).normal(size=(BATCH, 1, *shape)).astype(np.float32)
+    made, expected = (network.create_infer_request().infer([images])[0] for network in (reduced, full))
+    if np.abs(made - expected).max() <= OTHER_NUMBERS * np.abs(expected).max():
+        raise refusal(precision)
 
 
 def _settings(precision: str) -> dict[str, Any]:

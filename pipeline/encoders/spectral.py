@@ -34,9 +34,9 @@ from pipeline.encoders.base import checked, joined, unit_rows
 from pipeline.encoders.device import Begin, in_batches
 from pipeline.encoders.light import BATCH as LIGHT_BATCH
 from pipeline.encoders.light import PRECISIONS as LIGHT_PRECISIONS
-from pipeline.encoders.light import LightNetwork
+from pipeline.encoders.light import LightNetwork, computes_in, refusal
 from pipeline.encoders.spectrum import spectrum_features
-from pipeline.errors import EncoderError
+from pipeline.errors import EncoderError, PrecisionError
 from pipeline.model import EncoderSpec, WindowGrid
 
 NAME = "spectral"
@@ -59,7 +59,10 @@ PIXEL_SCALE = 0.5
 
 
 class Spectral:
-    """Encoder by the network of :func:`build`: Keras runs it on a GPU, OpenVINO on processors.
+    """Encoder by the network of :func:`build`: Keras runs it on a GPU and in float16, OpenVINO on processors.
+
+    Where this machine does not compute in the precision asked for, it has a spec, as a run of other machines needs it,
+    but makes no vectors: each encoding raises :class:`pipeline.errors.PrecisionError`.
 
     Parameters
     ----------
@@ -93,7 +96,13 @@ class Spectral:
         self._batch = batch
         self._path = Path(weights).expanduser() if weights else SHIPPED
         digest = digest_of(self._path, NAME)
-        self._light = None if has_gpu_device() or precision not in LIGHT_PRECISIONS else _light(self._path, precision)
+        self._light: LightNetwork | None = None
+        self._refusal = ""
+        if _runs_lightly(precision):
+            try:
+                self._light = _light(self._path, precision)
+            except PrecisionError as error:
+                self._refusal = str(error)
         self.spec = EncoderSpec(
             name=NAME,
             version=VERSION,
@@ -111,15 +120,21 @@ class Spectral:
     def encode_all(self, blocks: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Encode cutouts that come block by block; see :meth:`pipeline.encoders.Encoder.encode_all`."""
         windows = (checked(NAME, block, self._grid) for block in blocks)
+        self._require_precision()
         if self._light:
             return _vectors(_lightly(self._light, inputs), windows, LIGHT_BATCH)
         return _vectors(self._of_cutouts, windows, self._keras_batch)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode asinh images (n, 16, 256) that were never rounded to 8 bits: what cutouts cost is measured by this."""
+        self._require_precision()
         if self._light:
             return _vectors(_lightly(self._light, _scaled), [images], LIGHT_BATCH)
         return _vectors(self._of_images, [_scaled(images)], self._keras_batch)
+
+    def _require_precision(self) -> None:
+        if self._refusal:
+            raise PrecisionError(self._refusal)
 
     @cached_property
     def _of_cutouts(self) -> Begin:
@@ -139,6 +154,17 @@ class Spectral:
             model = build()
         load_weights(self._path, model, NAME)
         return model
+
+
+def require_precision(precision: str) -> None:
+    """Raise :class:`PrecisionError` where this machine, as its libraries say, does not compute in a precision."""
+    if _runs_lightly(precision) and not computes_in(precision):
+        raise refusal(precision)
+
+
+def _runs_lightly(precision: str) -> bool:
+    """Tell whether OpenVINO computes, not Keras."""
+    return not has_gpu_device() and precision in LIGHT_PRECISIONS
 
 
 def inputs(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -167,6 +193,8 @@ def _light(path: Path, precision: str) -> LightNetwork:
         network = LightNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
         made = network.predict_on_batch(np.zeros((LIGHT_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))
         fits = made.shape == (LIGHT_BATCH, DIMENSION)
+    except PrecisionError:
+        raise
     except (KeyError, ValueError, IndexError, RuntimeError):
         fits = False
     if not fits:

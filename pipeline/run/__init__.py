@@ -101,7 +101,8 @@ def ingest(
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
     needs_filterbank = not require_ingestable(root, config) and not may_be_empty
     config = replace(config, encoder=settled(config.encoder))
-    spec = spec_of(root, config.encoder, config)  # before anything is made: it may not be had
+    computes_here = _stays_here(config, client, serial)
+    spec = spec_of(root, config.encoder, config, computes_here=computes_here)  # before anything is made: it may fail
     stats = {str(file.path): stat_of(file.path) for file in found}
     tracker = Tracker(listener, files=len(found))
     if dry_run:
@@ -185,7 +186,7 @@ def embed(
     config = config or Config.load(root)
     store.require_identity(config.identity())
     chosen = settled(_chosen(config.encoder, encoder, weights, precision))
-    spec = spec_of(root, chosen, config)
+    spec = spec_of(root, chosen, config, computes_here=_stays_here(config, client, serial))
     tracker = Tracker(listener)
     made: Collection[SourceReport] = ()
     if not dry_run:
@@ -228,7 +229,7 @@ def index(
     store = CorpusStore.open(root)
     config = config or Config.load(root)
     run = replace(config.run, task_timeout_s=0.0)  # of a million vectors, a graph takes as long as it takes
-    is_serial = client is None and not config.run.scheduler and config.run.cluster == "local"
+    is_serial = _stays_here(config, client)
     with disk_errors(root), store.lock(), _engine(replace(config, run=run), client, is_serial) as engine:
         put_in_order(store)
         return index_corpus(engine, store, config.index)
@@ -285,6 +286,11 @@ def _handed_on(engine: Engine, held: ExitStack) -> Iterator[Engine]:
     """Give an engine that is running; it ends with this block, no longer with that of ``held``."""
     with held.pop_all():
         yield engine
+
+
+def _stays_here(config: Config, client: Any, serial: bool = False) -> bool:
+    """Tell whether every task of a run is done on this machine."""
+    return serial or (client is None and not config.run.scheduler and config.run.cluster == "local")
 
 
 def _engine(config: Config, client: Any, serial: bool) -> AbstractContextManager[Engine]:

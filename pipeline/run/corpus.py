@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
 from pipeline.durable import write_atomic
-from pipeline.encoders import needs_projection, settled_precision
+from pipeline.encoders import needs_projection, require_precision, settled_precision
 from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
 from pipeline.run.ingest import file_entry
@@ -72,8 +72,18 @@ def manifest_if_any(root: Path) -> Manifest:
         return Manifest()
 
 
-def spec_of(root: Path, encoder: EncoderConfig, config: Config) -> EncoderSpec | None:
-    """Load an encoder and return its spec; None where it cannot be known before its projection is fitted."""
+def spec_of(
+    root: Path, encoder: EncoderConfig, config: Config, *, computes_here: bool = False
+) -> EncoderSpec | None:
+    """Load an encoder and return its spec; None where it cannot be known before its projection is fitted.
+
+    Raises
+    ------
+    EncoderError
+        It cannot be had; or this machine is to compute it (``computes_here``), and does not in its precision.
+    """
+    if computes_here:
+        require_precision(encoder.name, encoder.precision)
     loaded = corpus_encoder(root, encoder, config.scan.grid)
     return loaded.spec if is_fitted(root, encoder.name) else None
 

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pipeline
-from pipeline import tasks
+from pipeline import processor, tasks
 from pipeline.config import EncoderConfig, ScanConfig
-from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder
+from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, precisions_here
 from pipeline.filterbank import FoundFile, open_filterbank, write_filterbank
 from pipeline.model import EncoderSpec, Header, SourceReport
 from pipeline.store import corpus_encoder
@@ -75,6 +75,10 @@ class Facts:
     gpus: tuple[str, ...] = ()
     has_gpu: bool = False
     """True where the machine shows a GPU, whether or not Keras can use it."""
+    processor: str = ""
+    """Its name, its instruction set, and what the environment holds down."""
+    precisions: tuple[str, ...] = ()
+    """What the encoder can compute in here."""
     entries: Mapping[str, int] = field(default_factory=dict)
     """Data folder → how many entries it lists."""
     opens_sample: bool = False
@@ -136,6 +140,7 @@ def examine(questions: Questions) -> Facts:
     nothing: tuple[EncoderSpec | None, NDArray[np.float32] | None] = (None, None)
     attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
+    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), ())
     no_devices: list[str] = []
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
     corpus = questions.corpus
@@ -147,8 +152,8 @@ def examine(questions: Questions) -> Facts:
     opens_sample = attempt("sample", lambda: _probe(questions), False)
     scratch = tempfile.gettempdir()
     return Facts(
-        socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(), entries,
-        opens_sample,
+        socket.gethostname(), os.getpid(), versions(), spec, vectors, tuple(gpus), has_gpu_device(),
+        processor.described(), precisions, entries, opens_sample,
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         corpus_free_bytes=attempt("disk", lambda: _free(corpus), -1) if corpus is not None else -1,
         scratch=scratch,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline import tasks
 from pipeline.config import Config, fingerprint
-from pipeline.errors import ConfigError, EncoderError, Reason, RunError
+from pipeline.errors import ConfigError, EncoderError, PrecisionError, Reason, RunError
 from pipeline.filterbank import FoundFile
 from pipeline.model import Source, SourceReport, Timing
 from pipeline.plan import Plan, Probed, choose_sources, parts_of
@@ -197,7 +197,13 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
 
 
 def crashed(path: str, source_id: str, error: BaseException) -> SourceReport:
-    """Report a task that failed for no reason of its source that we know; an error of the whole run is raised."""
+    """Report a task that failed for no reason of its source that we know; an error of the whole run is raised.
+
+    That a worker does not compute in the run's precision is its own: others may, now or in the next run.
+    """
+    if isinstance(error, PrecisionError):
+        logger.warning("%s: task refused: %s", path, error)
+        return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {error}", timing=Timing())
     if is_unwritable(error) or isinstance(error, ConfigError | EncoderError | RunError):
         raise error
     logger.warning("%s: task failed: %r", path, error)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pipeline.config import RunConfig
+from pipeline.errors import PrecisionError
 from pipeline.filterbank.find import SUFFIXES
 from pipeline.run.examine import THREAD_SETTINGS, Facts
 
@@ -19,7 +20,7 @@ LEAST_FREE_BYTES = 10 * 2**30
 LEAST_SCRATCH_BYTES = 2**30
 LEAST_OPEN_FILES = 1024
 ALIKE = 1e-3
-"""Largest difference between two machines' vectors."""
+"""Largest difference between two machines' vectors of float32; of less precision, the encoder's tolerance is."""
 ESSENTIAL = frozenset({"python", "lookalike", "code", "dask", "distributed", "cloudpickle", "msgpack"})
 """Where these differ a cluster does not work, or does something else on each machine."""
 HERE = "here"
@@ -50,6 +51,8 @@ def judge(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
     yield _could(where, facts, "plugins", "bitshuffle-LZ4 files decode",
                  "install hdf5plugin anew, and unset HDF5_PLUGIN_PATH")
     yield _encoder(where, facts, here)
+    yield _could(where, facts, "precisions", f"{facts.processor}; vectors can be computed in "
+                 f"{' and '.join(facts.precisions)}", "install openvino anew")
     yield from _paths(where, facts, here)
     yield from _limits(where, facts)
 
@@ -122,7 +125,9 @@ def _versions(where: str, facts: Facts, here: Facts) -> Check:
 
 def _encoder(where: str, facts: Facts, here: Facts) -> Check:
     if "encoder" in facts.errors or facts.spec is None or facts.vectors is None:
-        return Check(where, "encoder", "fail", facts.errors.get("encoder", "gave no vectors"),
+        why = facts.errors.get("encoder", "gave no vectors")
+        return Check(where, "encoder", "fail", why, "ask for another precision, or leave this machine out"
+                     if why.startswith(PrecisionError.__name__) else
                      "see to its weights, and to the libraries it needs")
     if here.spec is None or here.vectors is None:
         return Check(where, "encoder", "ok", facts.spec.key)
@@ -130,7 +135,7 @@ def _encoder(where: str, facts: Facts, here: Facts) -> Check:
         return Check(where, "encoder", "fail", f"is {facts.spec.key}, here {here.spec.key}",
                      "give every machine the same package and weights")
     difference = float(np.abs(facts.vectors - here.vectors).max())
-    if not difference <= ALIKE:
+    if not difference <= (ALIKE if facts.spec.precision == "float32" else facts.spec.tolerance):
         return Check(where, "encoder", "fail", f"{facts.spec.key}: vectors differ by {difference:.2g} from those here",
                      "its libraries compute otherwise: install the same versions as here")
     return Check(where, "encoder", "ok", facts.spec.key)

@@ -23,7 +23,7 @@ from pipeline.search.hits import best_hits, window_of
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.opened import OpenCorpus
-from pipeline.search.query import Query, relative_power
+from pipeline.search.query import Query, relative_power, with_note
 from pipeline.search.result import SearchResult
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
@@ -184,7 +184,7 @@ class Corpus:
         best_query = found[0][0].best.query if found else 0
         left_out = sorted(set(vectors_held(self._corpus.manifest, key)) - scope.resolutions)
         return SearchResult(
-            query={**query.record, **_note(query, _said_of_none(hits, findable), at_most.said_of(hits, k)),
+            query={**with_note(query.record, _said_of_none(hits, findable), at_most.said_of(hits, k)),
                    "encoder": key,
                    "resolutions": sorted(scope.resolutions), "resolutions_left_out": left_out, "k": k, "exact": exact,
                    "careful": careful,
@@ -291,12 +291,6 @@ class Corpus:
             "sources": len(manifest.sources),
             "generation": manifest.generation,
         }
-
-
-def _note(query: Query, *more: str) -> dict[str, str]:
-    """Return the query's note with more said in it; nothing where there is nothing to say."""
-    note = "; ".join(filter(None, [query.record.get("note"), *more]))
-    return {"note": note} if note else {}
 
 
 def _said_of_none(hits: Sequence[Hit], findable: int) -> str:

@@ -17,7 +17,7 @@ from pipeline.filterbank import Filterbank, open_filterbank
 from pipeline.model import Window
 from pipeline.search.opened import OpenCorpus
 from pipeline.search.places import check_range, first_channels, number_at, window_starts
-from pipeline.search.query import Query, Region, embed, relative_power, usable, with_signal
+from pipeline.search.query import Query, Region, embed, relative_power, usable, with_note, with_signal
 from pipeline.text import counted
 from pipeline.windows import Tiling
 
@@ -113,7 +113,7 @@ def query_of_range(
             raise
         windows = _kept_windows(corpus, origin, low, high, error)
         note = f"{error}: searched for {counted(len(windows), 'window')} in range that the corpus has kept"
-        return _query(corpus, encoder_key, origin, windows, region, {**record, "note": note})
+        return _query(corpus, encoder_key, origin, windows, region, with_note(record, note))
 
 
 class FileGone(QueryError):
@@ -197,13 +197,13 @@ def _query(
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])
     found = usable(cutouts, f"{origin.name}, {windows[0].f_start_mhz:.6f}–{windows[-1].f_stop_mhz:.6f} MHz")
     found, note = with_signal(corpus, cutouts, spreads, found, rows >= 0)
-    if note:
-        record = {**record, "note": "; ".join(filter(None, [record.get("note"), note]))}
+    record = with_note(record, note)
     if has_vectors.any():
         vectors[has_vectors] = corpus.vectors_of(source_id, encoder_key, rows[has_vectors])
     fresh = found[~has_vectors[found]]
     if len(fresh):
-        vectors[fresh] = embed(corpus, encoder_key, cutouts[fresh])
+        vectors[fresh], note = embed(corpus, encoder_key, cutouts[fresh])
+        record = with_note(record, note)
     return Query(
         vectors=vectors[found],
         cutouts=cutouts[found],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
 from pipeline.search.opened import OpenCorpus
-from pipeline.search.query import Query, embed, usable, with_signal
+from pipeline.search.query import Query, embed, usable, with_note, with_signal
 
 MOST_NEGATIVE = 0.1
 """Share of an array. Of power in dB, or less its mean, about half is; of power only what is broken, and masked."""
@@ -45,20 +45,21 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     cutouts = quantise_windows(flat, spreads)
     found = usable(cutouts, f"the array of shape {array.shape}")
     found, is_noise = with_signal(corpus, cutouts, spreads, found, np.zeros(len(cutouts), np.bool_))
-    note = "; ".join(filter(None, [note, is_noise]))
+    vectors, in_float32 = embed(corpus, encoder_key, cutouts[found])
 
     def power_of(i: int) -> NDArray[np.float64]:
         piece: NDArray[np.float64] = pieces[found[i]]
         return piece / np.nanmedian(piece)
 
     return Query(
-        vectors=embed(corpus, encoder_key, cutouts[found]),
+        vectors=vectors,
         cutouts=cutouts[found],
         windows=(),
         power_of=power_of,
         region=None,
         resolution="",
-        record={"kind": "array", "shape": list(array.shape), "windows": len(found), **({"note": note} if note else {})},
+        record=with_note({"kind": "array", "shape": list(array.shape), "windows": len(found)}, note, is_noise,
+                         in_float32),
     )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import EncoderConfig
-from pipeline.errors import EncoderError, QueryError
+from pipeline.errors import EncoderError, PrecisionError, QueryError
 from pipeline.model import Window
 from pipeline.search.opened import OpenCorpus
 from pipeline.store import corpus_encoder
+
+if TYPE_CHECKING:
+    from pipeline.encoders import Encoder
 
 EMBED_BATCH = 4096
 """Cutouts handed to an encoder at once."""
@@ -115,8 +118,11 @@ def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -
     return bool(measure(flat, start, scan.grid, scan.false_alarm).keep[0])
 
 
-def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Make vectors as the corpus has them.
+def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> tuple[NDArray[np.float32], str]:
+    """Make vectors to compare with those of the corpus, and a note.
+
+    They are of the precision of the corpus' vectors. Where this machine does not compute in it they are of float32: a
+    query is not stored, and vectors of the two differ by less than the encoder's tolerance. The note says so.
 
     Raises
     ------
@@ -130,5 +136,21 @@ def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> N
     if encoder.spec != spec:
         raise EncoderError(f"{corpus.root}: its vectors were made by {spec}, the encoder here is {encoder.spec}; use "
                            "the program and the weights that made the corpus")
+    try:
+        return _in_batches(encoder, cutouts), ""
+    except PrecisionError:
+        exact = corpus_encoder(corpus.root, replace(chosen, precision="float32"), corpus.config.scan.grid)
+        return _in_batches(exact, cutouts), (
+            f"this machine does not compute in {spec.precision}: the query's vectors are computed in float32, those of "
+            f"the corpus in {spec.precision}; their components differ by less than {spec.tolerance:g}")
+
+
+def _in_batches(encoder: Encoder, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     batches = (encoder.encode(cutouts[first : first + EMBED_BATCH]) for first in range(0, len(cutouts), EMBED_BATCH))
-    return np.concatenate([np.empty((0, spec.dimension), np.float32), *batches])
+    return np.concatenate([np.empty((0, encoder.spec.dimension), np.float32), *batches])
+
+
+def with_note(record: Mapping[str, Any], *notes: str) -> dict[str, Any]:
+    """Return a query's record with more noted in it."""
+    note = "; ".join(filter(None, [record.get("note"), *notes]))
+    return {**record, "note": note} if note else {**record}

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from pipeline.encoders.backend import _without_notices, computing_in, fastest_precision, keras
 from pipeline.errors import ConfigError
+from tests.encoders.precisions import made_by_a_layer
 
 NOTICES = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
@@ -65,20 +67,24 @@ def test_precision_holds_within_its_block_alone():
         pass
 
 
-@pytest.mark.parametrize(("devices", "flags", "expected"), [
-    (["gpu:0"], "fpu amx_bf16", "float16"),
-    ([], "fpu amx_bf16", "bfloat16"),
-    ([], "fpu avx512_bf16", "bfloat16"),
-    ([], "fpu avx512f", "float32"),
-    ([], None, "float32"),
-])
-def test_precision_goes_by_the_hardware(monkeypatch, devices, flags, expected):
-    def read_text(path):
-        if flags is None:
-            raise OSError
-        return f"processor : 0\nflags : {flags}\n"
+@pytest.mark.parametrize(("precision", "dropped"), [("float32", 0), ("bfloat16", 0xFFFF), ("float16", 0x1FFF)])
+def test_keras_computes_in_what_it_is_told_to(precision, dropped):
+    """A layer's numbers have no more bits than the precision has, whatever the processor."""
+    bits = made_by_a_layer(precision).view(np.uint32)
+    assert not (bits & dropped).any()
+    assert (bits & (dropped + 1)).any(), "its last bit is used"
 
+
+@pytest.mark.parametrize(("devices", "has_instructions", "are_used", "expected"), [
+    (["gpu:0"], True, True, "float16"),
+    ([], True, True, "bfloat16"),
+    ([], True, False, "float32"),  # by ONEDNN_MAX_CPU_ISA
+    ([], False, True, "float32"),  # by way of AVX-512, slowly
+    ([], False, False, "float32"),
+])
+def test_precision_goes_by_the_hardware(monkeypatch, devices, has_instructions, are_used, expected):
     monkeypatch.setattr("pipeline.encoders.backend.has_gpu_device", lambda: bool(devices))
     monkeypatch.setattr(keras().distribution, "list_devices", lambda kind: devices)
-    monkeypatch.setattr("pathlib.Path.read_text", read_text)
+    monkeypatch.setattr("pipeline.encoders.backend.has_bfloat16", lambda: has_instructions)
+    monkeypatch.setattr("pipeline.encoders.backend.computes_in", lambda precision: are_used)
     assert fastest_precision() == expected

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 from pipeline.config import RunConfig
+from pipeline.encoders import precisions_here
 from pipeline.errors import ConfigError
+from pipeline.model import EncoderSpec
+from pipeline.processor import described
 from pipeline.run import Check, Diagnosis, doctor, examine
 from pipeline.run.doctor import ANSWER_S
 from pipeline.run.judge import judge, judge_here, judge_worker
@@ -253,6 +256,8 @@ WORKER = {"nthreads": 1, "memory_limit": 3e9, "resources": {}}
     ({"is_outdated": True}, "restart", "warn"),
     ({"errors": {"corpus": "FileNotFoundError: /corpus"}}, "corpus", "fail"),
     ({"errors": {"encoder": "EncoderError: no weights"}}, "encoder", "fail"),
+    ({"errors": {"encoder": "PrecisionError: no bfloat16"}}, "encoder", "fail"),
+    ({"errors": {"precisions": "ImportError: openvino"}}, "precisions", "fail"),
     ({"errors": {"data /d": "PermissionError"}, "entries": {"/d": -1}}, "data", "fail"),
     ({"errors": {"sample": "OSError"}, "entries": {"/d": 1}}, "sample", "fail"),
     ({"entries": {"/d": 1}}, "sample", "warn"),
@@ -263,6 +268,22 @@ def test_each_fact_is_judged_with_what_to_do(change: dict[str, Any], name: str, 
     assert sound.get(name) is None or sound[name].status == "ok" or name == "encoder"
     (check,) = (check for check in judge("tcp://w", replace(FACTS, **change), FACTS) if check.name == name)
     assert (check.status, bool(check.remedy)) == (status, True)
+
+
+def test_the_processor_is_named_with_what_it_computes_in() -> None:
+    (told,) = named(doctor(), "precisions")
+    assert told.message == f"{described()}; vectors can be computed in {' and '.join(precisions_here('spectral'))}"
+    refused = replace(FACTS, errors={"encoder": "PrecisionError: no bfloat16"})
+    (check,) = (check for check in judge("tcp://w", refused, FACTS) if check.name == "encoder")
+    assert check.remedy.startswith("ask for another precision")
+
+
+@pytest.mark.parametrize(("precision", "status"), [("float32", "fail"), ("bfloat16", "ok")])
+def test_vectors_of_less_precision_may_differ_by_the_tolerance(precision: str, status: str) -> None:
+    spec = EncoderSpec("spectral", 1, 2, "cutout-v1 16x256", "0" * 64, precision, tolerance=0.02)
+    here, facts = (replace(FACTS, spec=spec, vectors=np.full((1, 2), value, np.float32)) for value in (0.7, 0.71))
+    (check,) = (check for check in judge("tcp://w", facts, here) if check.name == "encoder")
+    assert check.status == status
 
 
 def test_fewer_entries_of_a_data_folder_than_here_are_pointed_out() -> None:

@@ -13,11 +13,12 @@ import pytest
 from pipeline import encoders
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
 from pipeline.encoders import load_encoder
-from pipeline.errors import ConfigError, CorpusMismatch, QueryError
-from pipeline.run import embed, ingest
+from pipeline.errors import ConfigError, CorpusMismatch, PrecisionError, QueryError, Reason
+from pipeline.run import embed, ingest, verify
 from pipeline.search import open_corpus
 from pipeline.store import VectorGroup
-from pipeline.store.layout import projection_file
+from pipeline.store.layout import projection_file, vector_folder
+from tests.encoders.precisions import computes_by_keras, computes_in_float32_alone, needs_bfloat16
 from tests.run import fake
 from tests.run.small import archive, config, noisy_power, write_scan
 from tests.run.stored import FAKE, check_vectors, manifest, snapshot
@@ -47,20 +48,27 @@ def largest_difference(root: Path, key: str, other: str) -> float:
     return max(float(np.abs(one - two).max()) for one, two in pairs)
 
 
-def test_the_networks_vectors_lie_side_by_side_within_the_tolerance(root: Path) -> None:
+@pytest.mark.parametrize(("precision", "at_least"), [
+    pytest.param("bfloat16", 5e-4, marks=needs_bfloat16),  # more than storing as float16 makes
+    ("float16", 1e-4),
+])
+def test_the_networks_vectors_lie_side_by_side_within_the_tolerance(
+    root: Path, precision: str, at_least: float
+) -> None:
     """With the default encoder itself."""
-    keys = [embed(root, encoder="spectral", precision=p, serial=True).encoder for p in ("float32", "bfloat16")]
+    keys = [embed(root, encoder="spectral", precision=p, serial=True).encoder for p in ("float32", precision)]
     full, reduced = (manifest(root).encoders[key] for key in keys)  # type: ignore[index]
-    assert reduced == replace(full, precision="bfloat16", tolerance=reduced.tolerance)
-    assert keys[1] == f"{keys[0]}-bfloat16"
+    assert reduced == replace(full, precision=precision, tolerance=reduced.tolerance)
+    assert keys[1] == f"{keys[0]}-{precision}"
     assert full.tolerance < reduced.tolerance
     check_vectors(root, full.key, load_encoder("spectral").encode, full.tolerance)
-    check_vectors(root, reduced.key, load_encoder("spectral", precision="bfloat16").encode, reduced.tolerance)
-    assert 5e-4 < largest_difference(root, *keys) < reduced.tolerance  # 5e-4: more than storing as float16 makes
+    check_vectors(root, reduced.key, load_encoder("spectral", precision=precision).encode, reduced.tolerance)
+    assert at_least < largest_difference(root, *keys) < reduced.tolerance
     # reopened: a query is embedded in the precision of what it is compared with
     power = noisy_power(9)[:, 5000:5256]
     found = [open_corpus(root).search(power=power, k=3, encoder=key) for key in keys]
     assert [result.query["encoder"] for result in found] == keys
+    assert not any("does not compute" in result.query.get("note", "") for result in found)
     scores = np.array([[hit.score for hit in result] for result in found])
     np.testing.assert_allclose(scores[0], scores[1], atol=0.02)
     assert (scores[0] != scores[1]).any()
@@ -133,6 +141,108 @@ def test_precisions_share_a_projection(root: Path) -> None:
     for key, precision in zip(keys, ("float16", "float32"), strict=True):
         check_vectors(root, key, load_encoder(fake.PROJECTED, projection=path, precision=precision).encode)
     assert 0 < largest_difference(root, *keys) < manifest(root).encoders[keys[0]].tolerance
+
+
+@pytest.mark.parametrize("corpus", ["new", "held"])
+def test_a_run_of_this_machine_refuses_before_it_makes_anything(
+    corpus: str, data: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computes_in_float32_alone(monkeypatch)
+    before = snapshot(root)
+    if corpus == "new":
+        with pytest.raises(PrecisionError, match="cannot compute in bfloat16 on .* Ask for --precision float32 or auto"):
+            ingest([data], tmp_path / "new", config=asking("spectral", "bfloat16"), serial=True)
+        assert not (tmp_path / "new").exists()
+    else:
+        for more in ({"serial": True}, {}):  # in this process, and by workers on this machine
+            with pytest.raises(PrecisionError, match="cannot compute in bfloat16"):
+                embed(root, encoder="spectral", precision="bfloat16", **more)  # type: ignore[arg-type]
+    assert snapshot(root) == before
+
+
+def test_auto_is_what_the_machine_computes_in(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computes_in_float32_alone(monkeypatch)
+    monkeypatch.setattr("pipeline.encoders.backend.has_bfloat16", lambda: True)  # held down by ONEDNN_MAX_CPU_ISA
+    root = tmp_path / "corpus"
+    report = ingest([data], root, config=asking("spectral", "auto"), serial=True, dry_run=True)
+    assert (report.encoder, {r.status for r in report.reports}) == (load_encoder("spectral").spec.key, {"skipped"})
+
+
+def refuse_once(token: Path) -> None:
+    """Have the first embed task that comes, on whichever worker, not be computed in its precision."""
+    really = fake.Fake.encode_all
+
+    def encode_all(self: Any, blocks: Any) -> np.ndarray:
+        try:
+            token.touch(exist_ok=False)
+        except FileExistsError:
+            return really(self, blocks)
+        raise PrecisionError("this worker has no bfloat16")
+
+    fake.Fake.encode_all = encode_all  # type: ignore[method-assign]
+    fake.Fake.really = really  # type: ignore[attr-defined]
+
+
+def stop_refusing() -> None:
+    fake.Fake.encode_all = fake.Fake.really  # type: ignore[attr-defined,method-assign]
+
+
+def test_a_worker_without_the_precision_fails_its_task_and_the_others_go_on(
+    data: Path, client: Any, tmp_path: Path
+) -> None:
+    client.run(fake.register)
+    client.run(refuse_once, tmp_path / "refused")
+    root = tmp_path / "corpus"
+    asked = replace(asking("fake", "bfloat16"), run=config(retries=0).run)  # else another worker is asked
+    try:
+        report = ingest([data], root, client, config=asked)
+    finally:
+        client.run(stop_refusing)
+    (failed,) = (one for one in report.reports if one.status != "done")
+    assert (failed.status, failed.reason) == ("failed", Reason.CRASHED)
+    assert failed.message == f"{failed.path}: this worker has no bfloat16"
+    assert len(report.reports) == 4
+    key = f"{FAKE}-bfloat16"
+    assert sum(key in entry.vectors for entry in manifest(root).sources.values()) == 3
+    # its windows are kept; the next run makes the vectors
+    again = ingest([data], root, client)
+    assert {one.status for one in again.reports} <= {"done", "skipped"}
+    assert all(key in entry.vectors for entry in manifest(root).sources.values())
+    assert len(manifest(root).sources) == 4
+    check_vectors(root, key, load_encoder("fake", precision="bfloat16").encode)
+
+
+def test_a_corpus_of_another_machine_is_searched_but_not_added_to(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras makes its vectors, in bfloat16 on any processor; then the machine is one that has float32 alone."""
+    power = noisy_power(9)[:, 5000:5256]
+    computes_by_keras(monkeypatch)
+    key = str(embed(root, encoder="spectral", precision="bfloat16", serial=True).encoder)
+    there = open_corpus(root).search(power=power, k=8, encoder=key, exact=True)
+    assert "float32" not in there.query.get("note", "")
+    tolerance = manifest(root).encoders[key].tolerance
+
+    computes_in_float32_alone(monkeypatch)
+    here = open_corpus(root).search(power=power, k=8, encoder=key, exact=True)
+    assert here.query["encoder"] == key
+    assert ("this machine does not compute in bfloat16: the query's vectors are computed in float32, those of the corpus "
+            f"in bfloat16; their components differ by less than {tolerance:g}") in here.query["note"]
+    np.testing.assert_allclose([hit.score for hit in here], [hit.score for hit in there], atol=tolerance)
+    assert here.hits[0].window == there.hits[0].window
+    # a stored window has its vector
+    source_id = here.hits[0].source_id
+    stored = open_corpus(root).search(window=f"{source_id}/{here.hits[0].window.number}", encoder=key)
+    assert "note" not in stored.query
+
+    # vectors that are lost are not made in float32 under the name of bfloat16
+    folder = vector_folder(root, key, source_id)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    for found in (verify(root, repair=True, serial=True), verify(root)):
+        assert {(one.kind, one.id) for one in found.damages} >= {("vectors", f"{key}/{source_id}")}
+    assert not any(path.is_file() for path in folder.rglob("*"))
 
 
 @pytest.fixture(scope="module")
