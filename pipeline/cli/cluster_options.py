@@ -23,7 +23,7 @@ _CLUSTER_OPTIONS = (
     click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Own certificate, for TLS."),
     click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key."),
     click.option("--insecure", is_flag=True, default=None,
-                 help="Allow a scheduler without TLS, on this machine, too: who reaches it can run code on its workers."),
+                 help="Allow a scheduler without TLS, here or elsewhere: who reaches it can run code on its workers."),
 )
 _HERE_OPTIONS = (
     click.option("--workers", type=click.IntRange(1), metavar="N",
