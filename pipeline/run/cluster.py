@@ -130,6 +130,7 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
     Of a machine with GPUs each has a worker besides, which alone sees it; with ``embed_on`` ``cpu`` nobody does.
     """
     import dask
+    import distributed  # noqa: F401 - its settings must be there before some are changed
 
     # what dies here comes back as a report; distributed's own account of it is for its developers
     for library in ("distributed", "tornado.application"):
