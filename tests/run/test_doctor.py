@@ -73,7 +73,7 @@ def test_a_sound_cluster_is_told_to_be(client: Any, corpus: Path, good: Path) ->
                          "memory", "open files", "numba cache", "libgomp"}
     assert {check.name for check in found.checks if check.where != "here"} >= {"clock", "threads", "corpus write"}
     assert not list((corpus / "staging").iterdir()), "it leaves nothing behind"
-    assert {check.message for check in named(found, "versions", "tcp")} == {"as here"}
+    assert {check.message for check in named(found, "versions", "tls")} == {"as here"}
 
 
 def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:

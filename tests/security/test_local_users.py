@@ -10,13 +10,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 import pytest
+from cryptography import x509
 
+from pipeline.errors import ConfigError
 from pipeline.run import ingest
+from pipeline.run.clusters.local import private_scratch
+from pipeline.run.clusters.security import own_security
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.workers import environment, ingest_command, slowly, started
 
@@ -82,8 +88,8 @@ def victim(start: str, folder: Path) -> Iterator[Victim]:
     """Start a cluster in a process of its own; into the folder of temporary files somebody has put a module before."""
     shared = folder / "tmp" / "dask-scratch-space"
     shared.mkdir(parents=True)
-    for one in (shared.parent, shared):
-        one.chmod(0o777)
+    shared.parent.chmod(0o1777)  # as /tmp is
+    shared.chmod(0o777)
     (shared / "planted_by_another_user.py").touch()
     script = folder / "victim.py"
     script.write_text(VICTIM.format(start=start))
@@ -134,6 +140,35 @@ def test_what_another_user_puts_into_dasks_folder_is_not_found(tmp_path: Path) -
         assert {one.stat().st_mode & 0o077 for one in folders} == {0}
         for one in psutil.Process(run.process.pid).children(recursive=True):
             assert "PRIVATE KEY" not in " ".join([*one.cmdline(), *one.environ().values()])
+
+
+def test_scratch_files_are_put_nowhere_that_every_user_could_replace_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match=r"every user can replace .* \(mode 777\); set TMPDIR"), private_scratch():
+        pass
+    tmp_path.chmod(0o1777)
+    with private_scratch() as folder:
+        assert Path(folder).parent == tmp_path
+        assert Path(folder).stat().st_mode & 0o077 == 0
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with dask.config.set({"temporary-directory": str(tmp_path / "file" / "below")}), \
+            pytest.raises(ConfigError, match=r"below: no folder for scratch files can be made there \(Not a dir"), \
+            private_scratch():
+        pass
+
+
+def test_each_run_has_a_key_of_its_own_which_holds_when_the_clock_is_set_back() -> None:
+    one, other = own_security(), own_security()
+    assert one.tls_worker_key != other.tls_worker_key
+    assert "PRIVATE" not in repr(one)
+    certificate = x509.load_pem_x509_certificate(one.tls_worker_cert.encode())
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    assert certificate.not_valid_before_utc < now - 20 * hour
+    assert certificate.not_valid_after_utc > now + 300 * 24 * hour
 
 
 @pytest.mark.cluster

@@ -7,12 +7,16 @@ a folder that only its owner can open: Dask puts it first on Python's search pat
 from __future__ import annotations
 
 import logging
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ConfigError
 from pipeline.run.clusters.security import own_security
+from pipeline.text import shown
 
 LOOPBACK = "127.0.0.1"
 
@@ -39,11 +43,27 @@ def private_scratch() -> Iterator[str]:
     """Give a new folder for Dask's files that only this user can open; delete it after the block.
 
     By its own settings Dask uses one folder for all users, and whoever made it can put modules and pickles there.
+
+    Raises
+    ------
+    ConfigError
+        No folder can be made, or every user could put another one in its place.
     """
     from dask import config
 
-    with tempfile.TemporaryDirectory(prefix="lookalike-", dir=config.get("temporary-directory", None),
-                                     ignore_cleanup_errors=True) as folder:
+    place = Path(config.get("temporary-directory", None) or tempfile.gettempdir())
+    advice = "set TMPDIR, or temporary-directory in Dask's configuration, to a folder of your own"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        mode = place.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise ConfigError(f"{shown(place)}: every user can replace what others put there (mode "
+                              f"{stat.S_IMODE(mode):o}); {advice}")
+        held = tempfile.TemporaryDirectory(prefix="lookalike-", dir=place, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{shown(place)}: no folder for scratch files can be made there ({error.strerror}); "
+                          f"{advice}") from error
+    with held as folder:
         yield folder
 
 
