@@ -131,7 +131,7 @@ class RunConfig:
     tls_key: str = ""
     """Its key."""
     insecure: bool = False
-    """Allow a scheduler on the network without TLS: who reaches it can run code on its workers."""
+    """Allow a scheduler without TLS, on this machine, too: who reaches it can run code on its workers."""
     workers: int = 0
     """Worker processes of the embedded cluster; 0 for one a core."""
     worker_memory_gb: float = 2.0

@@ -13,7 +13,7 @@ from pipeline.config import ClusterKind
 
 _CLUSTER_OPTIONS = (
     click.option("--scheduler", metavar="ADDR",
-                 help="Address of a running Dask scheduler (tls://HOST:PORT, or tcp:// on this machine)."),
+                 help="Address of a running Dask scheduler (tls://HOST:PORT; tcp:// takes --insecure)."),
     click.option("--cluster", type=click.Choice(get_args(ClusterKind)),
                  help="Start workers for this run: here, or where --cluster-config says. Default: here (local)."),
     click.option("--cluster-config", type=click.Path(path_type=Path), metavar="FILE",
@@ -23,7 +23,7 @@ _CLUSTER_OPTIONS = (
     click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Own certificate, for TLS."),
     click.option("--tls-key", type=click.Path(path_type=Path), metavar="FILE", help="Its key."),
     click.option("--insecure", is_flag=True, default=None,
-                 help="Allow a scheduler on the network without TLS: who reaches it can run code on its workers."),
+                 help="Allow a scheduler without TLS, here or elsewhere: who reaches it can run code on its workers."),
 )
 _HERE_OPTIONS = (
     click.option("--workers", type=click.IntRange(1), metavar="N",

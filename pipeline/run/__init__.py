@@ -69,7 +69,7 @@ def ingest(
     corpus : path
         Made if it is not there. What is in it already is not read again.
     client : distributed.Client, optional
-        Cluster to run on; None for ``config.run.scheduler``, or an embedded one.
+        Cluster to run on, used as it is, over TLS or not; None for ``config.run.scheduler``, or an embedded one.
     config : Config, optional
         Default: the corpus' own ``corpus.toml``, else the defaults.
     serial : bool

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.encoders import gpu_devices, gpu_names
 from pipeline.errors import ConfigError
+from pipeline.run.clusters.local import local_cluster
 from pipeline.run.clusters.security import check_address, tls_settings
 from pipeline.run.clusters.settings import cluster_settings
 from pipeline.run.on_dask import DaskEngine
@@ -35,6 +36,9 @@ def dask_engine(config: RunConfig, client: Any = None) -> Iterator[DaskEngine]:
 
     Where the scheduler goes, the engine connects again in the same way: to the same address, or to a cluster started
     anew where the run had started its own.
+
+    A ``client`` is used as it is, over TLS or not: whoever connected it has decided whom to trust. On a shared machine
+    or network, a scheduler without TLS lets other people run code as the user of its workers.
     """
     with ExitStack() as held:
         address, security = (client.scheduler.address, client.security) if client is not None else ("", None)
@@ -121,32 +125,21 @@ def _started(config: RunConfig) -> Any:
 
 @contextmanager
 def embedded_cluster(config: RunConfig) -> Iterator[Any]:
-    """Start one worker process a core (or ``config.workers``) on this machine, listening on loopback only.
+    """Start one worker process a core (or ``config.workers``) on this machine, for this process and its workers alone.
 
     Of a machine with GPUs each has a worker besides, which alone sees it; with ``embed_on`` ``cpu`` nobody does.
     """
     import dask
-    from distributed import LocalCluster
+    import distributed  # noqa: F401 - its settings must be there before some are changed
 
     # what dies here comes back as a report; distributed's own account of it is for its developers
     for library in ("distributed", "tornado.application"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    own = {"distributed.comm.require-encryption": False,  # nobody else reaches loopback, so no certificates
-           "distributed.scheduler.worker-ttl": SILENT_S}
+    own = {"distributed.scheduler.worker-ttl": SILENT_S}
     gpus = gpu_names()
-    unseen = {"env": {"CUDA_VISIBLE_DEVICES": ""}} if gpus else {}
-    with dask.config.set({**cluster_settings(), **own}), _script_hidden(), LocalCluster(
-        n_workers=config.workers or os.cpu_count() or 1,
-        threads_per_worker=1,
-        memory_limit=f"{config.worker_memory_gb}GB",
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # a port is opened even where there is no dashboard: any free one
-        scheduler_kwargs={"dashboard": False},
-        worker_dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-        **unseen,
-    ) as cluster:
+    unseen = {"CUDA_VISIBLE_DEVICES": ""} if gpus else {}
+    with dask.config.set({**cluster_settings(), **own}), _script_hidden(), local_cluster(
+            config.workers or os.cpu_count() or 1, f"{config.worker_memory_gb}GB", unseen) as cluster:
         if gpus and config.embed_on != "cpu":
             _add_gpu_workers(cluster, gpus)
         yield cluster

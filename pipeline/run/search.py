@@ -41,6 +41,7 @@ def open_on_cluster(corpus: str | PathLike[str], client: Any, *, encoder: str | 
     corpus : path
         Seen by all workers, too.
     client : distributed.Client
+        Used as it is, over TLS or not.
     encoder : str, optional
         See :func:`pipeline.search.open_corpus`, and for errors; a search raises :class:`RunError` besides where there
         are no workers, or they die of it.

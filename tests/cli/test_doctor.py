@@ -43,7 +43,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error(lookalike: Lookalike, monk
     really = run.doctor
     monkeypatch.setattr(run, "doctor", lambda corpus, data, place: really(
         corpus, data, place={**place, "resource_wait_s": 0.5}))
-    ran = lookalike("doctor", "--scheduler", "tcp://127.0.0.1:1")
+    ran = lookalike("doctor", "--scheduler", "tcp://127.0.0.1:1", "--insecure")
     ran.assert_refused(2, "no Dask scheduler answers at tcp://127.0.0.1:1")
 
 

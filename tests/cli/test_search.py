@@ -20,6 +20,7 @@ from pipeline.search import Filters, SearchResult, open_corpus
 from pipeline.search.rerank import WEIGHT
 from tests.cli.conftest import Lookalike
 from tests.run.small import archive, noisy_power
+from tests.run.workers import credentials, tls_flags
 
 PROMISED = {"rank", "score", "source", "file", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "mjd",
             "snr"}
@@ -122,14 +123,18 @@ def test_the_answer_is_that_of_the_python_api(lookalike: Lookalike, corpus: Path
 
 def test_a_cluster_gives_the_same_answer(lookalike: Lookalike, corpus: Path, kept: str) -> None:
     asked = ("search", "--corpus", corpus, "--window", kept, "--json")
-    with embedded_cluster(RunConfig(workers=1)) as cluster:
-        ran = lookalike(*asked, "--scheduler", cluster.scheduler_address)
+    with embedded_cluster(RunConfig(workers=1)) as cluster, credentials(cluster) as certificates:
+        ran = lookalike(*asked, "--scheduler", cluster.scheduler_address, *tls_flags(certificates))
         assert ran.code == 0, ran.err
         here = lookalike(*asked).json
         assert (ran.json["hits"], ran.json["corpus"]) == (here["hits"], here["corpus"])
     ran = lookalike(*asked, "--scheduler", "nonsense")
     assert ran.code == 2
     assert "no Dask scheduler answers at nonsense" in ran.err
+    ran = lookalike(*asked, "--scheduler", "tcp://127.0.0.1:1")
+    assert ran.code == 2
+    assert "lets every user of this machine run code" in ran.err
+    assert "--insecure" in ran.err
 
 
 def test_queries_by_range_and_by_array(

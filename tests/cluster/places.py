@@ -18,12 +18,6 @@ REPOSITORY = Path(__file__).parents[2]
 DEPLOYMENT = REPOSITORY / "cluster"
 
 
-def tls_flags(certificates: Path) -> list[str]:
-    """Name the certificates to the command."""
-    return ["--tls-ca", str(certificates / "ca.pem"), "--tls-cert", str(certificates / "cert.pem"),
-            "--tls-key", str(certificates / "key.pem")]
-
-
 def lookalike(python: str, *arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the command and wait for it."""
     return subprocess.run([python, "-m", "pipeline", *map(str, arguments)], env=environment(**changes),

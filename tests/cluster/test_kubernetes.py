@@ -12,8 +12,8 @@ import pytest
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.run.cluster import connected
-from tests.cluster.places import DEPLOYMENT, running, tls_flags, wait_for
-from tests.run.workers import LOOPBACK
+from tests.cluster.places import DEPLOYMENT, running, wait_for
+from tests.run.workers import LOOPBACK, dask_flags, tls_config
 
 KUBECTL = """#!{python}
 import json, sys, time
@@ -53,9 +53,8 @@ def asked(log: Path) -> list[list[str]]:
 
 
 def config(certificates: Path) -> RunConfig:
-    ca, cert, key = tls_flags(certificates)[1::2]
-    return RunConfig(cluster="kubernetes", cluster_config=str(DEPLOYMENT / "kubernetes.yaml"), tls_ca=ca, tls_cert=cert,
-                     tls_key=key, resource_wait_s=60.0)
+    return RunConfig(cluster="kubernetes", cluster_config=str(DEPLOYMENT / "kubernetes.yaml"), resource_wait_s=60.0,
+                     **tls_config(certificates))
 
 
 @pytest.mark.cluster
@@ -65,8 +64,8 @@ def test_resources_are_created_reached_over_tls_and_deleted(
     log, port = kubectl
     run = config(certificates)
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", LOOPBACK, "--port", str(port),
-                 "--protocol", "tls", "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--tls-ca-file",
-                 run.tls_ca, "--tls-cert", run.tls_cert, "--tls-key", run.tls_key]
+                 "--protocol", "tls", "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0",
+                 *dask_flags(certificates)]
     with running([scheduler], tmp_path):
         wait_for(lambda: "Scheduler at" in (tmp_path / "0.log").read_text(), "the scheduler")
         with connected(run) as client:

@@ -56,7 +56,7 @@ class Later:
 
 
 def run(services: Services, data: Path, root: Path) -> RunReport:
-    circumstances = {"scheduler": services.address, "embed_on": "gpu", "resource_wait_s": RECOVERY_S}
+    circumstances = {"scheduler": services.address, "insecure": True, "embed_on": "gpu", "resource_wait_s": RECOVERY_S}
     return ingest([data], root, config=config(**circumstances))
 
 
@@ -96,7 +96,8 @@ def test_a_run_whose_driver_is_killed_is_completed_by_the_next(
         root = tmp_path / f"{attempt}"
         services.wait_for_workers()
         command = [word for word in ingest_command(data, root) if word not in ("--workers", "2")]
-        with started([*command, "--scheduler", services.address, "--embed-on", "gpu"], tmp_path) as process:
+        where = ["--scheduler", services.address, "--insecure"]
+        with started([*command, *where, "--embed-on", "gpu"], tmp_path) as process:
             deadline = time.monotonic() + 60
             while not list(root.glob("staging/*")) and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -33,7 +33,7 @@ def test_one_of_many_sources_that_aborts_its_reader_fails_alone(tmp_path: Path) 
         "if a[0].source.path.endswith('crashes.h5'): os.abort()",
     )
     with supervised(folder, crashing) as services:
-        where = config(scheduler=services.address, resource_wait_s=RECOVERY_S)
+        where = config(scheduler=services.address, insecure=True, resource_wait_s=RECOVERY_S)
         report = ingest([data], tmp_path / "corpus", config=where)
     found = by_name(report)
     crashed = found.pop("crashes.h5")

@@ -19,9 +19,9 @@ from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.run.cluster import connected
 from pipeline.run.clusters import slurm
-from tests.cluster.places import ingest_arguments, lookalike, running, tls_flags, wait_for
+from tests.cluster.places import ingest_arguments, lookalike, running, wait_for
 from tests.run.small import assert_same_corpus
-from tests.run.workers import LOOPBACK, environment
+from tests.run.workers import LOOPBACK, environment, tls_flags
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
 
@@ -124,7 +124,7 @@ def test_a_job_that_ends_is_submitted_anew(
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm_conf)
     monkeypatch.setattr(slurm, "KEEP_S", 1.0)
-    config = RunConfig(cluster="slurm", cluster_config=str(written(tmp_path)))
+    config = RunConfig(cluster="slurm", cluster_config=str(written(tmp_path)), insecure=True)
     with connected(config) as client:
         client.wait_for_workers(3, timeout=60)
         before = jobs(slurm_conf)
@@ -139,7 +139,8 @@ def test_a_job_that_ends_is_submitted_anew(
 def test_no_job_outlives_a_run_that_was_killed(slurm_conf: str, tmp_path: Path) -> None:
     script = (
         "import time\nfrom pipeline.config import RunConfig\nfrom pipeline.run.cluster import connected\n"
-        f"with connected(RunConfig(cluster='slurm', cluster_config={str(written(tmp_path))!r})) as client:\n"
+        f"run = RunConfig(cluster='slurm', cluster_config={str(written(tmp_path))!r}, insecure=True)\n"
+        "with connected(run) as client:\n"
         "    client.wait_for_workers(3)\n    print('ready', flush=True)\n    time.sleep(60)\n")
     run = subprocess.Popen([sys.executable, "-c", script], env=environment(SLURM_CONF=slurm_conf), text=True,
                            stdout=subprocess.PIPE)
@@ -160,7 +161,7 @@ def test_what_slurm_cannot_do_is_said(
     slurm_conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readers: dict[str, Any], message: str
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", slurm_conf)
-    config = RunConfig(cluster="slurm", cluster_config=str(written(tmp_path, **readers)))
+    config = RunConfig(cluster="slurm", cluster_config=str(written(tmp_path, **readers)), insecure=True)
     with pytest.raises(ConfigError, match=message), connected(config):
         pass
     wait_for(lambda: not jobs(slurm_conf), "the end of its jobs")

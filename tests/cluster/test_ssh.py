@@ -22,9 +22,9 @@ import yaml
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.run.cluster import connected
-from tests.cluster.places import ingest_arguments, listening, lookalike, running, tls_flags, wait_for
+from tests.cluster.places import ingest_arguments, listening, lookalike, running, wait_for
 from tests.run.small import assert_same_corpus
-from tests.run.workers import LOOPBACK, environment
+from tests.run.workers import LOOPBACK, environment, tls_flags
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 needs_sshd = pytest.mark.skipif(SSHD is None or importlib.util.find_spec("asyncssh") is None,
@@ -91,7 +91,8 @@ def test_the_same_ingest_by_ssh(
 ) -> None:
     connect_options, process = sshd
     where = ["--cluster", "ssh", "--cluster-config", str(written(tmp_path, connect_options)), "--embed-on", "gpu"]
-    words = ingest_arguments(data, tmp_path / "corpus", *where, *(tls_flags(certificates) if is_encrypted else []))
+    where += tls_flags(certificates) if is_encrypted else ["--insecure"]
+    words = ingest_arguments(data, tmp_path / "corpus", *where)
     seen: set[str] = set()
     most = 0
     is_over = threading.Event()
@@ -125,7 +126,7 @@ def test_nothing_is_left_for_long_of_a_run_that_was_killed(
     path = written(tmp_path, connect_options, scheduler_options={"idle_timeout": "10s"})
     script = (
         "import time\nfrom pipeline.config import RunConfig\nfrom pipeline.run.cluster import connected\n"
-        f"with connected(RunConfig(cluster='ssh', cluster_config={str(path)!r})) as client:\n"
+        f"with connected(RunConfig(cluster='ssh', cluster_config={str(path)!r}, insecure=True)) as client:\n"
         "    client.wait_for_workers(3)\n    print('ready', flush=True)\n    time.sleep(60)\n")
     run = subprocess.Popen([sys.executable, "-c", script], env=environment(), stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
@@ -143,6 +144,6 @@ def test_nothing_is_left_for_long_of_a_run_that_was_killed(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Dask forgets a cluster half made
 def test_a_machine_that_lets_nobody_in_is_named(sshd: tuple[dict[str, Any], psutil.Process], tmp_path: Path) -> None:
     path = written(tmp_path, sshd[0] | {"client_keys": None, "username": "nobody", "password": "no"})
-    config = RunConfig(cluster="ssh", cluster_config=str(path))
+    config = RunConfig(cluster="ssh", cluster_config=str(path), insecure=True)
     with pytest.raises(ConfigError, match=r"cannot be started by ssh.*Permission denied"), connected(config):
         pass

@@ -23,19 +23,13 @@ from tests.cluster.places import (
     listening,
     lookalike,
     running,
-    tls_flags,
     wait_for,
 )
 from tests.run import jobs
 from tests.run.small import assert_same_corpus
-from tests.run.workers import LOOPBACK
+from tests.run.workers import LOOPBACK, dask_flags, tls_config, tls_flags
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
-
-
-def dask_flags(certificates: Path) -> list[str]:
-    return ["--tls-ca-file", str(certificates / "ca.pem"), "--tls-cert", str(certificates / "cert.pem"),
-            "--tls-key", str(certificates / "key.pem")]
 
 
 def dask_command(name: str, *arguments: str) -> list[str]:
@@ -90,9 +84,11 @@ def test_who_has_no_certificate_of_theirs_is_refused(
 ) -> None:
     strangers = tmp_path / "tls"
     subprocess.run([DEPLOYMENT / "make-certs", strangers], check=True, capture_output=True)
-    for scheme, flags, why in (("tcp", [], "no Dask scheduler answers"), ("tls", [], "with which certificates?"),
-                               ("tls", tls_flags(strangers), "no Dask scheduler answers")):
-        root = tmp_path / f"{scheme}{len(flags)}"
+    for number, (scheme, flags, why) in enumerate((
+            ("tcp", [], "lets every user of this machine run code"),
+            ("tcp", ["--insecure"], "no Dask scheduler answers"),
+            ("tls", [], "with which certificates?"), ("tls", tls_flags(strangers), "no Dask scheduler answers"))):
+        root = tmp_path / str(number)
         root.mkdir()
         (root / "corpus.toml").write_text("[run]\nresource_wait_s = 3.0\n[encoder]\nname = 'power-spectrum'\n")
         ran = lookalike(sys.executable, *ingest_arguments(
@@ -103,8 +99,7 @@ def test_who_has_no_certificate_of_theirs_is_refused(
 def test_the_settings_prepare_scheduler_and_workers(
     processes: Any, free_port: int, certificates: Path
 ) -> None:
-    ca, cert, key = tls_flags(certificates)[1::2]
-    config = RunConfig(scheduler=f"tls://{LOOPBACK}:{free_port}", tls_ca=ca, tls_cert=cert, tls_key=key)
+    config = RunConfig(scheduler=f"tls://{LOOPBACK}:{free_port}", **tls_config(certificates))
     with connected(config) as client:
         assert list(client.run(jobs.environment_of_worker, "NUMBA_NUM_THREADS").values()) == ["1", "1"]
         assert client.submit(jobs.double, 4, pure=False).result() == 8

@@ -79,3 +79,10 @@ def zarr_settings() -> tuple[int, int]:
     import zarr
 
     return zarr.config.get("threading.max_workers"), zarr.config.get("async.concurrency")
+
+
+def requires_encryption() -> bool:
+    """Tell whether this process is set to talk over TLS alone."""
+    from dask import config
+
+    return bool(config.get("distributed.comm.require-encryption"))

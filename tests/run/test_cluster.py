@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,14 @@ from pipeline.run.clusters.security import is_loopback
 from pipeline.run.preload import check_pinned
 from tests.run import jobs
 from tests.run.small import assert_same_corpus, config
-from tests.run.workers import LOOPBACK, drain, environment, wait_until
+from tests.run.workers import LOOPBACK, credentials, dask_flags, drain, environment, tls_config, wait_until
+
+
+@pytest.fixture
+def certificates(cluster: Any) -> Iterator[Path]:
+    """Those of the cluster of these tests."""
+    with credentials(cluster) as folder:
+        yield folder
 
 
 def test_a_scheduler_nobody_answers_at_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,13 +40,13 @@ def test_a_scheduler_nobody_answers_at_is_named(monkeypatch: pytest.MonkeyPatch)
         listening.bind((LOOPBACK, 0))
         address = f"tcp://{LOOPBACK}:{listening.getsockname()[1]}"
     for scheduler in (address, "nonsense://nowhere"):
-        config = RunConfig(scheduler=scheduler, resource_wait_s=0.5)
+        config = RunConfig(scheduler=scheduler, insecure=True, resource_wait_s=0.5)
         with pytest.raises(ConfigError, match=f"no Dask scheduler answers at {scheduler}"), dask_engine(config):
             pass
 
 
-def test_a_running_scheduler_is_used_by_its_address(cluster: Any, client: Any) -> None:
-    with dask_engine(RunConfig(scheduler=cluster.scheduler_address)) as engine:
+def test_a_running_scheduler_is_used_by_its_address(cluster: Any, client: Any, certificates: Path) -> None:
+    with dask_engine(RunConfig(scheduler=cluster.scheduler_address, **tls_config(certificates))) as engine:
         engine.submit("pid", jobs.worker_pid)
         (pid,) = drain(engine, 1).values()
     assert pid in client.run(os.getpid).values()
@@ -104,6 +112,13 @@ def test_a_scheduler_on_the_network_without_tls_is_refused(address: str) -> None
         pass
 
 
+@pytest.mark.parametrize("host", [LOOPBACK, "localhost"])
+def test_so_is_one_of_this_machine_whose_other_users_could_run_code(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"without TLS lets every user of this machine run code as .*--insecure"), \
+            connected(RunConfig(scheduler=f"tcp://{host}:1", resource_wait_s=0.2)):
+        pass
+
+
 def test_insecure_lets_it_be_tried() -> None:
     config = RunConfig(scheduler="tcp://scheduler.invalid:8786", insecure=True, resource_wait_s=0.2)
     with pytest.raises(ConfigError, match="no Dask scheduler answers"), connected(config):
@@ -133,7 +148,9 @@ def test_the_embedded_cluster_needs_no_certificates_where_dask_is_told_to_encryp
     from dask import config
 
     with config.set({"distributed.comm.require-encryption": True}), connected(RunConfig(workers=1)) as client:
+        assert config.get("distributed.comm.require-encryption") is True, "what a site demands stays so"
         assert client.submit(jobs.double, 21).result() == 42
+        assert set(client.run(jobs.requires_encryption).values()) == {True}
 
 
 def test_its_scheduler_remembers_nothing_of_what_collections_tasks_were_of() -> None:
@@ -157,9 +174,11 @@ def test_its_scheduler_remembers_nothing_of_what_collections_tasks_were_of() -> 
     ("ssh", "scheduler: 3", "scheduler = 3 is not of type str"),
     ("ssh", "scheduler: a", "name a scheduler and at least one of workers"),
     ("ssh", "scheduler: 192.0.2.1\nworkers: [192.0.2.2]", "a scheduler at 192.0.2.1 without TLS"),
+    ("ssh", "scheduler: 127.0.0.1\nworkers: [localhost]", "a scheduler at 127.0.0.1 without TLS lets every user"),
     ("ssh", "a: [", "not valid YAML"),
     ("slurm", "scheduler: 127.0.0.1", "name a scheduler, .*, and readers"),
     ("slurm", "scheduler: 192.0.2.1\nreaders: {jobs: 1}", "a scheduler at 192.0.2.1 without TLS"),
+    ("slurm", "scheduler: 127.0.0.1\nreaders: {jobs: 1}", "a scheduler at 127.0.0.1 without TLS lets every user"),
     ("kubernetes", "kind: Pod", "expected one DaskCluster"),
 ])
 def test_a_file_that_says_nothing_useful_is_refused(tmp_path: Path, cluster: Any, text: str, message: str) -> None:
@@ -191,7 +210,7 @@ def test_a_missing_package_is_named(
     path.write_text(text)
     message = rf"needs {package.replace('_', '-')}: pip install 'lookalike\[{cluster}\]'"
     with pytest.raises(ConfigError, match=message), \
-            connected(RunConfig(cluster=cluster, cluster_config=str(path))):
+            connected(RunConfig(cluster=cluster, cluster_config=str(path), insecure=True)):
         pass
 
 
@@ -247,10 +266,10 @@ def test_a_gpu_that_keras_cannot_use_gets_no_worker(
     assert "Keras can use 0 of the 1 GPUs of this machine" in caplog.text
 
 
-def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> None:
+def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any, certificates: Path) -> None:
     command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
                "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--no-nanny", "--nthreads", "1",
-               "--resources", "GPU=1", "--preload", "pipeline.run.preload"]
+               "--resources", "GPU=1", "--preload", "pipeline.run.preload", *dask_flags(certificates)]
     done = subprocess.run(command, env=environment(CUDA_VISIBLE_DEVICES="0,1"), capture_output=True, text=True,
                           timeout=60, check=False)
     assert done.returncode != 0
@@ -260,11 +279,12 @@ def test_a_worker_that_offers_a_gpu_and_sees_two_does_not_join(cluster: Any) -> 
 
 @pytest.mark.parametrize(("encoder", "is_there"), [("", True), ("power-spectrum", True), ("beta-vae", False)])
 def test_a_worker_has_its_encoder_before_its_first_task_or_does_not_join(
-    cluster: Any, client: Any, encoder: str, is_there: bool
+    cluster: Any, client: Any, certificates: Path, encoder: str, is_there: bool
 ) -> None:
     command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
                "--no-dashboard", "--dashboard-address", f"{LOOPBACK}:0", "--no-nanny", "--nthreads", "1",
-               "--name", "warm", "--preload", "pipeline.run.preload", "--preload", "pipeline.run.preload_encoder"]
+               "--name", "warm", "--preload", "pipeline.run.preload", "--preload", "pipeline.run.preload_encoder",
+               *dask_flags(certificates)]
     chosen = {"DASK_LOOKALIKE__ENCODER": encoder} if encoder else {}
     worker = subprocess.Popen(command, env=environment(**chosen), stderr=subprocess.PIPE, text=True)
     try:
@@ -299,6 +319,7 @@ def test_a_scheduler_that_goes_as_it_is_greeted_is_greeted_again(
     monkeypatch.setattr("distributed.Client", client)
     monkeypatch.setattr("pipeline.run.cluster.GREETING_S", 0.01)
     outcome = nullcontext() if is_reached else pytest.raises(ConfigError, match="no Dask scheduler answers")
-    with outcome, connected(RunConfig(scheduler=f"tcp://{LOOPBACK}:1", resource_wait_s=0.3)) as given:
+    with outcome, connected(
+            RunConfig(scheduler=f"tcp://{LOOPBACK}:1", insecure=True, resource_wait_s=0.3)) as given:
         assert given == "a client"
     assert len(tries) == 3 if is_reached else len(tries) > 3

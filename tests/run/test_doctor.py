@@ -76,7 +76,7 @@ def test_a_sound_cluster_is_told_to_be(client: Any, corpus: Path, good: Path) ->
                          "memory", "open files", "numba cache", "libgomp"}
     assert {check.name for check in found.checks if check.where != "here"} >= {"clock", "threads", "corpus write"}
     assert not list((corpus / "staging").iterdir()), "it leaves nothing behind"
-    assert {check.message for check in named(found, "versions", "tcp")} == {"as here"}
+    assert {check.message for check in named(found, "versions", "tls")} == {"as here"}
 
 
 def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
@@ -90,6 +90,11 @@ def test_without_a_cluster_this_machine_is_examined(tmp_path: Path) -> None:
 
 def test_a_scheduler_that_does_not_answer_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1 "):
+        doctor(place={"scheduler": "tcp://127.0.0.1:1", "insecure": True, "resource_wait_s": 0.5})
+
+
+def test_a_scheduler_of_this_machine_without_tls_is_not_connected_to_unasked() -> None:
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1 without TLS lets every user of this machine run code"):
         doctor(place={"scheduler": "tcp://127.0.0.1:1", "resource_wait_s": 0.5})
 
 
@@ -233,7 +238,7 @@ def test_a_gpu_that_is_offered_but_not_there_is_found(cluster: Any, client: Any)
     with gpu_worker(cluster):
         found = doctor(client=client)
     (fault,) = [check for check in found.checks if check.status == "fail"]
-    assert (fault.name, fault.where.startswith("tcp://127.0.0.1:")) == ("gpu", True)
+    assert (fault.name, fault.where.startswith("tls://127.0.0.1:")) == ("gpu", True)
     assert fault.message.startswith("offers the resource GPU, but Keras sees no GPU")
 
 

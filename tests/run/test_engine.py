@@ -195,7 +195,8 @@ def test_a_scheduler_that_dies_is_an_error_not_silence() -> None:
                                env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
     assert process.stdout is not None
     try:
-        config = RunConfig(scheduler=process.stdout.readline().strip(), resource_wait_s=2.0, scheduler_wait_s=3.0)
+        config = RunConfig(scheduler=process.stdout.readline().strip(), insecure=True, resource_wait_s=2.0,
+                           scheduler_wait_s=3.0)
         with dask_engine(config) as engine:
             engine.submit("long", jobs.sleep, 600.0)
             os.killpg(process.pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,20 +33,47 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 @contextmanager
+def credentials(cluster: Any) -> Iterator[Path]:
+    """A folder with the certificate of an embedded cluster, as ``make certs`` makes one."""
+    own = cluster.security
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in (("ca", own.tls_ca_file), ("cert", own.tls_client_cert), ("key", own.tls_client_key)):
+            (Path(folder) / f"{name}.pem").write_text(text)
+        yield Path(folder)
+
+
+def tls_flags(certificates: Path) -> list[str]:
+    """Name the certificates to the command."""
+    return ["--tls-ca", str(certificates / "ca.pem"), "--tls-cert", str(certificates / "cert.pem"),
+            "--tls-key", str(certificates / "key.pem")]
+
+
+def dask_flags(certificates: Path) -> list[str]:
+    """Name the certificates to Dask's own commands."""
+    return ["--tls-ca-file", *tls_flags(certificates)[1:]]
+
+
+def tls_config(certificates: Path) -> dict[str, str]:
+    """Name the certificates to a :class:`RunConfig`."""
+    return {f"tls_{name}": str(certificates / f"{name}.pem") for name in ("ca", "cert", "key")}
+
+
+@contextmanager
 def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A further worker that says it has a GPU, started as an operator starts it."""
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
-               "--no-dashboard", "--no-nanny", "--nthreads", "1", "--resources", "GPU=1"]
-    workers = cluster.scheduler.workers
-    before = len(workers)
-    process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
-    try:
-        wait_until(lambda: len(workers) == before + 1, seconds=90)  # a busy machine starts a process late
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        wait_until(lambda: len(workers) == before)
+    with credentials(cluster) as certificates:
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
+                   "--no-dashboard", "--no-nanny", "--nthreads", "1", "--resources", "GPU=1", *dask_flags(certificates)]
+        workers = cluster.scheduler.workers
+        before = len(workers)
+        process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
+        try:
+            wait_until(lambda: len(workers) == before + 1, seconds=90)  # a busy machine starts a process late
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            wait_until(lambda: len(workers) == before)
 
 
 def worker_processes(parent: psutil.Process) -> set[psutil.Process]:

@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError
 from pipeline.run.clusters.file import read_cluster_file
+from pipeline.run.clusters.local import private_scratch
 from pipeline.run.clusters.security import check_hosts, has_certificates
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ def slurm_cluster(config: RunConfig) -> Iterator[Any]:
     if shutil.which("sbatch") is None:
         raise ConfigError("--cluster slurm needs SLURM's sbatch; run lookalike on a login node")
     with ExitStack() as stack:
+        scratch = stack.enter_context(private_scratch())
         try:
-            cluster = stack.enter_context(_cluster(said, is_encrypted))  # which submits its jobs
+            cluster = stack.enter_context(_cluster(said, is_encrypted, scratch))  # which submits its jobs
         except (OSError, RuntimeError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}: the jobs cannot be submitted ({' '.join(str(error).split())})") from error
         is_over = threading.Event()
@@ -55,8 +57,8 @@ def slurm_cluster(config: RunConfig) -> Iterator[Any]:
             keeping.join()
 
 
-def _cluster(said: dict[str, Any], is_encrypted: bool) -> Any:
-    """Start a scheduler, and say which jobs it is to have."""
+def _cluster(said: dict[str, Any], is_encrypted: bool, scratch: str) -> Any:
+    """Start a scheduler with this scratch folder, and say which jobs it is to have."""
     from dask_jobqueue import SLURMCluster
     from distributed.security import Security
 
@@ -68,7 +70,7 @@ def _cluster(said: dict[str, Any], is_encrypted: bool) -> Any:
     for kind in (readers, gpu)[: 1 + bool(n_gpu)]:
         job("tcp://unknown:0", name="unknown", **kind)  # raises what the cluster would, half made
     scheduler = {"host": said["scheduler"], "port": said.get("port", 0), "dashboard": False,
-                 "dashboard_address": "127.0.0.1:0"}
+                 "dashboard_address": "127.0.0.1:0", "local_directory": scratch}
     cluster = SLURMCluster(job_cls=job, scheduler_options=scheduler, **readers)
     for number in range(n_gpu):
         cluster.worker_spec[f"gpu-{number}"] = {"cls": job, "options": gpu}
