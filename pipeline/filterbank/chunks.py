@@ -35,8 +35,8 @@ MOST_DECODED = 1 << 30
 """Bytes of a chunk that HDF5 decodes: it takes the memory of several."""
 
 Form = Literal["usual", "frames", "whole", "plain", "other"]
-"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, by bitshuffle alone, as they
-are, or by other filters."""
+"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, by bitshuffle alone, without
+filters, or by other filters."""
 
 ReadAt = Callable[[int, int], bytes]
 """Returns a number of bytes from a position on; fewer where they end."""
@@ -200,7 +200,7 @@ class Chunks:
 
     def _read_box(self, corner: Corner, shape: Corner, offset: int | None, start: Corner, stop: Corner,
                   target: NDArray[np.float32]) -> None:
-        """Read samples that are stored as they are, of the box at ``corner``, into ``target``, which is at ``start``."""
+        """Read samples that are stored without filters, of the box at ``corner``, into ``target``, at ``start``."""
         a, b = np.maximum(start, corner), np.minimum(stop, np.add(corner, shape))
         first, product, channel = (a - corner).tolist()
         into = target[a[0] - start[0] : b[0] - start[0], a[2] - start[2] : b[2] - start[2]]

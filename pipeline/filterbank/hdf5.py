@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import Reason
 from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import open_regular, refusal
 from pipeline.filterbank.chunks import Chunks
 from pipeline.filterbank.facts import Box, Facts, identity_of
 from pipeline.filterbank.fetched import Room, Undecoded
-from pipeline.errors import Reason
 from pipeline.text import shown
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -78,7 +78,7 @@ def decode(path: Path, name: str, identity: tuple[int, ...], start: Corner, stop
                       f"be decoded ({error})") from error
 
 
-def rehearse(path: Path, first: int, end: int, memory: int) -> None:
+def rehearse(path: Path, first: int, end: int) -> None:
     """Do with a file what blimpy does: read every attribute, and all samples of a range of channels.
 
     Raises
@@ -94,8 +94,8 @@ def rehearse(path: Path, first: int, end: int, memory: int) -> None:
             for of in (file, data):
                 for name in of.attrs:
                     of.attrs[name]
-            rows = max(1, REHEARSED_BYTES // (data.dtype.itemsize * data.shape[1] * (end - first)))
-            for spectrum in range(0, data.shape[0], rows):
+            rows = max(1, REHEARSED_BYTES // (data.dtype.itemsize * data.shape[1] * max(1, end - first)))
+            for spectrum in range(0, data.shape[0] if first < end else 0, rows):
                 data[spectrum : spectrum + rows, :, first:end]
     except Errors as error:
         raise open_error(error, path) from error

@@ -64,7 +64,8 @@ def _ended(process: int, asker: socket.socket) -> int:
     """Wait for a forked process, and end it where nobody waits for it any more; return its exit status."""
     ending = os.pidfd_open(process)
     try:
-        ready = select.select([ending, asker], [], [])[0]  # an asker says nothing while it waits, unless it has gone
+        # an asker says nothing while it waits, unless it has gone
+        ready = select.select([ending, asker.fileno()], [], [])[0]
         if ending not in ready:
             os.kill(process, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -94,7 +95,7 @@ def _done(asked: dict[str, Any], memory: int) -> dict[str, str]:
                 start, stop = tuple(asked["start"]), tuple(asked["stop"])
                 parser.decode(path, asked["name"], tuple(asked["identity"]), start, stop, memory)
             case "rehearse":
-                parser.rehearse(path, asked["first"], asked["end"], memory)
+                parser.rehearse(path, asked["first"], asked["end"])
     except SourceError as error:
         return {"reason": error.reason, "message": error.message}
     except OSError as error:
