@@ -28,6 +28,8 @@ from pipeline.filterbank.facts import Facts, identity_of, unpacked
 MOST_BYTES = 1 << 16
 """Of a message."""
 START = "import sys; sys.path[:] = {path!r}; from pipeline.filterbank.parser_process import main; main()"
+PACKAGES = str(Path(__file__).resolve().parents[2])
+"""Where this package lies: an installation for developers has it in no folder that Python searches."""
 MOST_KEPT = 8
 """Files whose facts are kept ..."""
 MOST_ROWS = 1 << 21
@@ -48,7 +50,8 @@ class _Parser:
 
     def __init__(self) -> None:
         self._asks, answers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        words = [sys.executable, "-I", "-c", START.format(path=sys.path), str(answers.fileno())]
+        # without site: its folders are among these already
+        words = [sys.executable, "-I", "-S", "-c", START.format(path=[PACKAGES, *sys.path]), str(answers.fileno())]
         with answers:
             self.process = subprocess.Popen(
                 words, pass_fds=[answers.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
