@@ -16,6 +16,7 @@ from uuid import uuid4
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
 from pipeline.run.bounded import bounded
+from pipeline.run.clusters.settings import LONGEST_RESTART_S
 from pipeline.run.engine import Outcome
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,6 @@ LOSSES = 10
 """So many times may the scheduler be lost before a task ends."""
 STALLED = 5
 """Where no task has ended for so many times ``task_timeout_s``, a worker hangs that cannot be ended."""
-LONGEST_RESTART_S = 300.0
-"""A worker that its nanny has not started again by then is waited for no longer."""
 
 
 class WorkersDied(RuntimeError):
