@@ -1,8 +1,7 @@
-"""The stored chunks of an HDF5 dataset: the usual ones are decoded here, others checked before HDF5 decodes them.
+"""The stored chunks of an HDF5 dataset: the usual ones are decoded here, others by HDF5, in a process that may crash.
 
 HDF5's decoder of bitshuffle trusts the lengths it finds in a chunk (drawn in :mod:`pipeline.filterbank.bitshuffle`), so
-one flipped bit there can crash the process. A bit flipped *within* a compressed block mostly decodes silently: the
-format has no checksum.
+they are checked before. A bit flipped *within* a compressed block mostly decodes silently: the format has no checksum.
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
+from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import refusal
+from pipeline.filterbank.facts import Dataset, identity_of
 from pipeline.filterbank.fetched import Corner, Room, Undecoded
 
 BITSHUFFLE = 32008
@@ -31,12 +31,12 @@ GROUP = 8
 """Elements that bitshuffle handles together."""
 LZ4, ZSTANDARD = 2, 3
 """Bitshuffle's numbers for compressions, which frame their blocks alike."""
-MOST_LISTED = 1 << 16
-"""Chunks up to which a file's list of them is read (1 µs each)."""
+MOST_DECODED = 1 << 30
+"""Bytes of a chunk that HDF5 decodes: it takes the memory of several."""
 
-Form = Literal["usual", "frames", "whole", "other"]
-"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, at their full length, or by
-filters that guard themselves."""
+Form = Literal["usual", "frames", "whole", "plain", "other"]
+"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, by bitshuffle alone, as they
+are in memory, or by other filters."""
 
 ReadAt = Callable[[int, int], bytes]
 """Returns a number of bytes from a position on; fewer where they end."""
@@ -51,9 +51,9 @@ class StoredChunk:
     """Position of the first byte."""
     size: int
     is_unfiltered: bool = False
-    """True where the dataset's filters were left out for this chunk."""
-    whole: NDArray[np.uint8] | None = None
-    """All of them, where they are in memory already."""
+    """True where filters of the dataset were left out for this chunk."""
+    is_plain: bool = False
+    """True where all of them were, or there are none."""
 
 
 def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
@@ -79,24 +79,22 @@ def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
 class Chunks:
     """The samples of a dataset, chunk by chunk. One without chunks has nothing to check."""
 
-    def __init__(self, dataset: h5py.Dataset, path: Path) -> None:
+    def __init__(self, dataset: Dataset, descriptor: int) -> None:
         self._dataset = dataset
-        self._path = path
+        self._path = Path(dataset.path)
+        self._descriptor = descriptor
+        self._dtype = np.dtype(dataset.dtype)
         self._room = Room()
-        sizes = dataset.chunks or dataset.shape
-        self._decoded_bytes = math.prod(sizes) * dataset.dtype.itemsize
-        chunks = math.prod(-(-length // size) for length, size in zip(dataset.shape, sizes, strict=True))
-        self._locate = self._listed if chunks <= MOST_LISTED else self._fetched
-        creation = dataset.id.get_create_plist()
-        filters = [creation.get_filter(i) for i in range(creation.get_nfilters())]
-        self._form = self._form_of(filters)
+        self._decoded_bytes = math.prod(dataset.chunks or dataset.shape) * self._dtype.itemsize
+        self._numbers = dataset.table[:, 0]
+        self._form = self._form_of()
 
-    def _form_of(self, filters: list[Any]) -> Form:
-        numbers = [number for number, *_ in filters]
+    def _form_of(self) -> Form:
+        numbers = [number for number, _ in self._dataset.filters]
         if BITSHUFFLE not in numbers:
-            return "other" if filters else "whole"
-        values = filters[0][2]
-        itemsize = self._dataset.dtype.itemsize
+            return "other" if numbers else "plain"
+        values = self._dataset.filters[0][1]
+        itemsize = self._dtype.itemsize
         known = numbers in ([BITSHUFFLE], [BITSHUFFLE, FLETCHER32])
         if not known or len(values) < 5 or values[2] != itemsize:
             raise refusal(Reason.BAD_HEADER, self._path,
@@ -104,7 +102,7 @@ class Chunks:
                           f"safely for samples of {itemsize} bytes; rewrite it with h5repack")
         if FLETCHER32 in numbers:
             return "other"
-        if values[4] == LZ4 and self._dataset.dtype == np.dtype("<f4"):
+        if values[4] == LZ4 and self._dtype == np.dtype("<f4"):
             return "usual"
         return "frames" if values[4] in (LZ4, ZSTANDARD) else "whole"
 
@@ -113,22 +111,32 @@ class Chunks:
 
         Raises CORRUPT_CHUNK or TRUNCATED, naming the chunk, where one cannot be decoded.
         """
-        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which a search does without
-
-        is_decoded = self._dataset.chunks is not None
+        target = memory[row : row + stop[0] - start[0], column : column + stop[2] - start[2]]
+        if self._dataset.chunks is None:
+            self._read_box((0, 0, 0), self._dataset.shape, self._dataset.offset, start, stop, target)
+            return
+        is_decoded = True
         for corner in self._corners(start, stop):
             chunk = self._locate(corner)
-            if self._form != "usual" or chunk.is_unfiltered:
+            if chunk.is_plain:
+                self._check(corner, chunk)
+                self._read_box(corner, self._dataset.chunks, chunk.start, start, stop, target)
+            elif self._form != "usual" or chunk.is_unfiltered:
                 self._check(corner, chunk)
                 is_decoded = False
-                continue
-            stored, blocks, block = self._load(corner, chunk, self._room.take(chunk.size))
-            corners = np.array([corner], np.int64)
-            if decode_chunks(stored, blocks[None], block, corners, self._dataset.chunks, start, stop,
-                             memory.view(np.uint32), row, column) >= 0:
-                raise self.refuse(corner)
+            else:
+                self._decode(corner, chunk, start, stop, memory, row, column)
         if not is_decoded:
-            self._read_by_hdf5(start, stop, memory, row, column)
+            self._read_by_hdf5(start, stop, target)
+
+    def _decode(self, corner: Corner, chunk: StoredChunk, start: Corner, stop: Corner, memory: NDArray[np.float32],
+                row: int, column: int) -> None:
+        from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which a search does without
+
+        stored, blocks, block = self._load(corner, chunk, self._room.take(chunk.size))
+        if decode_chunks(stored, blocks[None], block, np.array([corner], np.int64), self._dataset.chunks, start, stop,
+                         memory.view(np.uint32), row, column) >= 0:
+            raise self.refuse(corner)
 
     def _corners(self, start: Corner, stop: Corner) -> Iterable[Corner]:
         sizes = self._dataset.chunks or ()
@@ -140,10 +148,10 @@ class Chunks:
 
         Raises as :meth:`read` does.
         """
-        corners = list(self._corners(start, stop))
-        if self._form != "usual" or self._locate != self._listed:
+        if self._form != "usual" or self._dataset.chunks is None:
             return None
-        chunks = [self._listed(corner) for corner in corners]
+        corners = list(self._corners(start, stop))
+        chunks = [self._locate(corner) for corner in corners]
         if any(chunk.is_unfiltered for chunk in chunks):
             return None
         ends = np.cumsum([chunk.size for chunk in chunks])
@@ -164,84 +172,87 @@ class Chunks:
     def _load(
         self, corner: Corner, chunk: StoredChunk, room: NDArray[np.uint8]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], int]:
-        """Return a chunk's bytes, read into ``room`` if need be, where its blocks lie in them, and samples a block."""
+        """Return a chunk's bytes, read into ``room``, where its blocks lie in them, and samples a block."""
         from pipeline.filterbank.bitshuffle import blocks_of
 
-        stored = chunk.whole
-        if stored is None:
-            stored, at = room, 0
-            while at < chunk.size and (count := os.preadv(self._descriptor, [stored[at:].data], chunk.start + at)):
-                at += count
-            stored = stored[:at]
-        blocks, block = blocks_of(stored, self._decoded_bytes // self._dataset.dtype.itemsize)
+        stored = room[: self._fill(room[: chunk.size], chunk.start)]
+        blocks, block = blocks_of(stored, self._decoded_bytes // self._dtype.itemsize)
         if block == 0:
             self._check(corner, chunk)  # says more
             raise self.refuse(corner)
         return stored, blocks, block
 
+    def _fill(self, room: NDArray[np.uint8], start: int) -> int:
+        """Read bytes from a position of the file on; return how many there were."""
+        at = 0
+        while at < len(room) and (count := os.preadv(self._descriptor, [room[at:].data], start + at)):
+            at += count
+        return at
+
     def _check(self, corner: Corner, chunk: StoredChunk) -> None:
         fault = ""
         if self._form in ("usual", "frames") and not chunk.is_unfiltered:
-            fault = frame_fault(chunk, self._dataset.dtype.itemsize, self._decoded_bytes)
-        elif (self._form == "whole" or chunk.is_unfiltered) and chunk.size != self._decoded_bytes:
+            fault = frame_fault(chunk, self._dtype.itemsize, self._decoded_bytes)
+        elif (self._form == "whole" or chunk.is_plain or chunk.is_unfiltered) and chunk.size != self._decoded_bytes:
             fault = f"{chunk.size} bytes are stored, {self._decoded_bytes} are needed"
         if fault:
             raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {fault}; fetch the file again")
 
-    def _read_by_hdf5(self, start: Corner, stop: Corner, memory: NDArray[np.float32], row: int, column: int) -> None:
-        # three axes on both sides: HDF5 copies between unlike shapes twenty times slower
-        source = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        to = (slice(row, row + stop[0] - start[0]), slice(0, 1), slice(column, column + stop[2] - start[2]))
-        try:
-            self._dataset.read_direct(memory[:, None], source, to)
-        except (OSError, RuntimeError) as error:
-            raise refusal(Reason.CORRUPT_CHUNK, self._path, f"spectra {start[0]}–{stop[0]}, channels {start[2]}–"
-                          f"{stop[2]} cannot be decoded ({error})") from error
+    def _read_box(self, corner: Corner, shape: Corner, offset: int | None, start: Corner, stop: Corner,
+                  target: NDArray[np.float32]) -> None:
+        """Read samples that are stored without filters, of the box at ``corner``, into ``target``, at ``start``."""
+        a, b = np.maximum(start, corner), np.minimum(stop, np.add(corner, shape))
+        first, product, channel = (a - corner).tolist()
+        into = target[a[0] - start[0] : b[0] - start[0], a[2] - start[2] : b[2] - start[2]]
+        for i, samples in enumerate(into):
+            at = self._dtype.itemsize * (((first + i) * shape[1] + product) * shape[2] + channel)
+            raw = self._raw(at, offset, samples)
+            if raw is not samples:
+                with np.errstate(over="ignore", invalid="ignore"):  # infinite where float32 ends
+                    samples[:] = raw
 
-    def _listed(self, corner: Corner) -> StoredChunk:
+    def _raw(self, at: int, offset: int | None, samples: NDArray[np.float32]) -> NDArray[np.generic]:
+        """Return as many samples as ``samples`` holds, from a byte of a box on; float32 is read into it."""
+        count = len(samples) * self._dtype.itemsize
+        if offset is None:
+            return np.frombuffer(self._dataset.content[at : at + count], self._dtype, len(samples))
+        raw = samples if self._dtype == samples.dtype else np.empty(len(samples), self._dtype)
+        if self._fill(raw.view(np.uint8), offset + at) < count:
+            raise refusal(Reason.TRUNCATED, self._path, f"its samples reach past its end, byte {offset + at + count}; "
+                          "try again when all is there")
+        return raw
+
+    def _read_by_hdf5(self, start: Corner, stop: Corner, target: NDArray[np.float32]) -> None:
+        if self._decoded_bytes > MOST_DECODED:
+            raise refusal(Reason.BAD_HEADER, self._path, f"its chunks are of {self._decoded_bytes} bytes, and HDF5 "
+                          f"decodes {MOST_DECODED} at most here; rewrite it in smaller ones with h5repack")
+        more_bytes = 3 * (self._decoded_bytes + 4 * target.size)
+        answer = parser_client.mapped(parser_client.ask(
+            self._path, "decode", more_bytes, name=self._dataset.name, start=start, stop=stop,
+            identity=identity_of(os.fstat(self._descriptor))))
+        target[:] = np.frombuffer(answer, np.float32, target.size).reshape(target.shape)
+
+    def _locate(self, corner: Corner) -> StoredChunk:
         """Find a chunk in the file, to read a few bytes here and there."""
-        info = self._list.get(corner)
-        if info is None:
+        grid, sizes = self._dataset.grid, self._dataset.chunks or self._dataset.shape
+        i, j, k = (first // size for first, size in zip(corner, sizes, strict=True))
+        number = (i * grid[1] + j) * grid[2] + k
+        place = int(np.searchsorted(self._numbers, number))
+        if place == len(self._numbers) or self._numbers[place] != number:
             raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is there")
+        _, start, size, mask = self._dataset.table[place].tolist()
         descriptor = self._descriptor
-        if info.byte_offset + info.size > os.fstat(descriptor).st_size:
+        if start + size > os.fstat(descriptor).st_size:
             raise self._refusal(Reason.TRUNCATED, corner, "reaches past the end of the file; try again when all "
                                 "is there")
-        if self._form == "usual" and info.size > self._most_bytes:  # before memory is taken for it
-            raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {info.size} bytes are stored, "
+        if self._form == "usual" and size > self._most_bytes:  # before memory is taken for it
+            raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {size} bytes are stored, "
                                 f"{self._decoded_bytes} decoded ones never take as many; fetch the file again")
-        if self._form != "usual":  # others are wanted whole in a moment, after a few bytes here and there
-            os.posix_fadvise(descriptor, info.byte_offset, info.size, os.POSIX_FADV_WILLNEED)
-        return StoredChunk(partial(os.pread, descriptor), info.byte_offset, info.size, info.filter_mask != 0)
-
-    @cached_property
-    def _descriptor(self) -> int:
-        return int(self._dataset.file.id.get_vfd_handle())
-
-    @cached_property
-    def _list(self) -> dict[Corner, h5py.h5d.StoreInfo]:
-        chunks: dict[Corner, h5py.h5d.StoreInfo] = {}
-        try:
-            self._dataset.id.chunk_iter(lambda info: chunks.__setitem__(info.chunk_offset, info))
-        except (OSError, RuntimeError) as error:
-            raise refusal(Reason.CORRUPT_CHUNK, self._path, f"its list of chunks is damaged ({error})") from error
-        return chunks
-
-    def _fetched(self, corner: Corner) -> StoredChunk:
-        """Do as :meth:`_listed`, by a copy of the chunk: slower, but without the list."""
-        try:
-            mask, chunk = self._dataset.id.read_direct_chunk(corner, out=self._buffer)
-        except RuntimeError as error:
-            raise self._refusal(Reason.TRUNCATED, corner, f"was never written ({error})") from error
-        except (OSError, ValueError) as error:
-            raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"cannot be read ({error})") from error
-        whole = self._buffer[:len(chunk)]
-        return StoredChunk(lambda n, at: bytes(whole[at:at + n]), 0, len(whole), mask != 0, whole)
-
-    @cached_property
-    def _buffer(self) -> NDArray[np.uint8]:
-        """Memory is used only as far as it is filled."""
-        return np.empty(self._most_bytes, np.uint8)
+        if self._form in ("frames", "whole", "other"):  # wanted whole in a moment, after a few bytes here and there
+            os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
+        filters = len(self._dataset.filters)
+        is_plain = mask & ((1 << filters) - 1) == (1 << filters) - 1
+        return StoredChunk(partial(os.pread, descriptor), start, size, mask != 0, is_plain)
 
     @property
     def _most_bytes(self) -> int:

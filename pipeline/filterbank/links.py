@@ -6,6 +6,7 @@ and reads zeros where a file is missing. Here every target must exist and lie be
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -17,20 +18,19 @@ import numpy as np
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import refusal
-from pipeline.filterbank.chunks import Chunks
+from pipeline.filterbank.fetched import Corner
 from pipeline.text import shown
 
 MOST_LINKS = 8
-
-Corner = tuple[int, ...]
-"""(spectrum, product, channel) in the order of a dataset's axes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A box of samples and what stores it."""
 
-    chunks: Chunks
+    dataset: h5py.Dataset
+    path: Path
+    """Of the file that holds the dataset."""
     start: Corner
     """First sample of the box, as the file's own dataset counts."""
     stop: Corner
@@ -47,10 +47,18 @@ class Links:
         self._root = Path(os.path.realpath(root))
         self._files = files
         self._opened = opened
+        self._known: dict[Path, h5py.File] = {}
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that was opened."""
+        return list(self._known)
 
     def open_file(self, path: Path) -> h5py.File:
-        """Open one file, in the way that was given."""
-        return self._files.enter_context(self._opened(path))
+        """Open one file, in the way that was given; each once, however many parts lie in it."""
+        if path not in self._known:
+            self._known[path] = self._files.enter_context(self._opened(path))
+        return self._known[path]
 
     def find(self, file: h5py.File, path: Path, name: str) -> tuple[h5py.HLObject | None, Path]:
         """Return the object called ``name`` in the file at ``path``, ``None`` if there is none, and its file.
@@ -96,8 +104,8 @@ class Links:
             zero = (0,) * dataset.ndim
             return [_piece(dataset, path, zero, dataset.shape, zero)]
         pieces = [self._virtual_piece(dataset, path, mapping) for mapping in dataset.virtual_sources()]
-        covered = sum(np.prod(np.subtract(piece.stop, piece.start)) for piece in pieces)
-        if covered != np.prod(dataset.shape):
+        supplied = sum(math.prod(np.subtract(piece.stop, piece.start).tolist()) for piece in pieces)
+        if supplied < math.prod(dataset.shape):  # parts that overlap may leave gaps all the same: those are masked
             raise refusal(Reason.TRUNCATED, path, "virtual, with parts that no file supplies")
         return pieces
 
@@ -123,7 +131,7 @@ def _piece(dataset: h5py.Dataset, path: Path, start: Corner, stop: Corner, sourc
     if dataset.external:
         raise refusal(Reason.REFUSED_LINK, path, "its samples lie in raw files beside it, which cannot be "
                       "checked; make it one file with h5repack")
-    return Piece(Chunks(dataset, path), start, stop, source_start)
+    return Piece(dataset, path, start, stop, source_start)
 
 
 def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Corner]:
@@ -132,7 +140,7 @@ def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Co
         return (0,) * len(shape), shape
     first, last = space.get_select_bounds()
     start, stop = tuple(map(int, first)), tuple(int(index) + 1 for index in last)
-    if np.prod(np.subtract(stop, start)) != space.get_select_npoints():
+    if math.prod(np.subtract(stop, start).tolist()) != space.get_select_npoints():
         raise _irregular(path)
     return start, stop
 

@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import QueryError, Reason
-from pipeline.filterbank.access import refusal
+from pipeline.filterbank import parser_client
+from pipeline.filterbank.access import open_regular, refusal
+from pipeline.filterbank.hdf5 import is_hdf5
 from pipeline.filterbank.reader import open_filterbank
 from pipeline.model import Header
 from pipeline.text import shown
 
 TOLERANCE = 1e-3
 """Channels by which a range may miss the band: frequencies are often given rounded."""
+
+REHEARSAL_BYTES = 1 << 30
+"""Of memory, to see whether HDF5 can decode a file: several of its chunks."""
 
 
 def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
@@ -34,6 +39,7 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
     with open_filterbank(path) as filterbank:
         header = filterbank.header
     f_start, f_stop = _blimpy_range(header, f_start_mhz, f_stop_mhz, path)
+    _rehearse(Path(path), header, f_start, f_stop)
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
@@ -61,6 +67,21 @@ def _blimpy_range(header: Header, f_start_mhz: float | None, f_stop_mhz: float |
     if header.foff_mhz < 0:
         edges = (header.nchans - edges[0], header.nchans - edges[1])
     return header.fch1_mhz + edges[0] * header.foff_mhz, header.fch1_mhz + edges[1] * header.foff_mhz
+
+
+def _rehearse(path: Path, header: Header, f_start_mhz: float, f_stop_mhz: float) -> None:
+    """Let HDF5 read the range in a process that may crash, before it does so in this one: blimpy reads by HDF5."""
+    descriptor = open_regular(path)
+    try:
+        if not is_hdf5(descriptor):
+            return
+    finally:
+        os.close(descriptor)
+    first, end = sorted(round((edge - header.fch1_mhz) / header.foff_mhz) for edge in (f_start_mhz, f_stop_mhz))
+    decoded_bytes = header.nsamples * header.nifs * (end - first) * header.nbits // 8
+    if decoded_bytes > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+        first = end  # of a range beyond memory blimpy loads nothing
+    os.close(parser_client.ask(path, "rehearse", REHEARSAL_BYTES, first=first, end=end))
 
 
 def _blimpy_class() -> Any:

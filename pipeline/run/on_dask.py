@@ -16,6 +16,7 @@ from uuid import uuid4
 from pipeline.config import RunConfig
 from pipeline.errors import ConfigError, RunError
 from pipeline.run.bounded import bounded
+from pipeline.run.clusters.settings import LONGEST_RESTART_S
 from pipeline.run.engine import Outcome
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ class DaskEngine:
         never lets go of a group that has become empty; the next task of this name would begin another."""
         self._suspects: deque[_Call] = deque()
         self._workers: dict[str, Any] = {}
+        self._lost: dict[str, tuple[float, bool]] = {}
+        """By nanny: when its worker went, and whether that offered a GPU."""
         self._looked = -math.inf
         self._await(lambda: bool(self._look(fresh=True)), "no worker has joined the cluster; start workers, "
                     "or raise resource_wait_s")
@@ -113,7 +116,7 @@ class DaskEngine:
                     self._suspects.append(call)
                 else:
                     outcomes.append((call.ticket, result))
-            if not outcomes and self._can_go_on():
+            if not outcomes and (self._can_go_on() or self._is_restarting()):
                 stuck_since = time.monotonic()
             self._require_progress(stuck_since, ended)
         return outcomes
@@ -233,15 +236,41 @@ class DaskEngine:
         # where a worker is idle and yet none is at ours, they wait for what nobody will bring
         return any(ours & set(keys) for keys in processing.values()) or all(processing.get(one) for one in able)
 
+    def _is_restarting(self) -> bool:
+        """Tell whether a worker that could do one of the tasks has died, and its nanny is there to start another."""
+        gpu_only = all(call.on_gpu for call in self._calls.values())
+        return any(
+            time.monotonic() - since < LONGEST_RESTART_S and (offers_gpu or not gpu_only) and self._answers(nanny)
+            for nanny, (since, offers_gpu) in self._lost.items()
+        )
+
+    def _answers(self, nanny: str) -> bool:
+        """Tell whether a nanny lives; the scheduler forgets it with its worker, so it is asked from here."""
+        try:
+            return bool(self._client.sync(self._client.rpc(nanny).identity, callback_timeout=ANSWER_S))
+        except OSError:
+            return False
+
     def _gpu_workers(self, *, fresh: bool = False) -> int:
         return sum(map(_offers_gpu, self._look(fresh=fresh).values()))
 
     def _look(self, *, fresh: bool = False) -> dict[str, Any]:
         """Return the workers, asked for anew when what is known has become old."""
         if fresh or time.monotonic() - self._looked > 5 * POLL_S:
-            self._workers = (self._ask("identity", n_workers=-1) or {"workers": {}})["workers"]
+            told = self._ask("identity", n_workers=-1)
+            if told:
+                self._note_lost(told["workers"])
+            self._workers = told["workers"] if told else {}
             self._looked = time.monotonic()
         return self._workers
+
+    def _note_lost(self, found: dict[str, Any]) -> None:
+        """Note the nannies whose workers are not among those found, and forget those that have one again."""
+        for address, worker in self._workers.items():
+            if address not in found and worker.get("nanny"):
+                self._lost[worker["nanny"]] = time.monotonic(), _offers_gpu(worker)
+        for worker in found.values():
+            self._lost.pop(worker.get("nanny"), None)
 
     def _ask(self, question: str, **details: Any) -> Any:
         """Return the scheduler's answer; None where it gives none, as its client is trying to reach it again."""

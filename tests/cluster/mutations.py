@@ -107,7 +107,37 @@ def bases(folder: Path) -> list[Base]:
                 where = [(info.byte_offset, info.byte_offset + info.size) for info in infos]
                 corners = [(info.chunk_offset[0], info.chunk_offset[2]) for info in infos]
         found.append(Base(f"{name}.h5", path.read_bytes(), tuple(where), tuple(corners)))
+    for name, write in (("compact.h5", _write_compact), ("virtual.h5", _write_virtual)):
+        raw = write(folder / f"base-{name}", stored).read_bytes()
+        start = raw.index(stored.tobytes())
+        found.append(Base(name, raw, ((start, start + stored.nbytes),), ((0, 0),)))
     return found
+
+
+def _write_compact(path: Path, stored: Pixels) -> Path:
+    """Write samples into the header of their dataset."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_layout(h5py.h5d.COMPACT)
+    with h5py.File(path, "w") as file:
+        file.attrs["CLASS"] = "FILTERBANK"
+        space = h5py.h5s.create_simple(stored.shape)
+        dataset = h5py.h5d.create(file.id, b"data", h5py.h5t.IEEE_F32LE, space, creation)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(stored))
+        file["data"].attrs.update(attributes())
+    return path
+
+
+def _write_virtual(path: Path, stored: Pixels) -> Path:
+    """Write a virtual dataset over many parts of another one of the file."""
+    layout, source = h5py.VirtualLayout(stored.shape, stored.dtype), h5py.VirtualSource(".", "x", stored.shape)
+    for first in range(0, stored.shape[2], 4):
+        layout[:, :, first : first + 4] = source[:, :, first : first + 4]
+    with h5py.File(path, "w") as file:
+        file.attrs["CLASS"] = "FILTERBANK"
+        file["x"] = stored
+        file.create_virtual_dataset("data", layout)
+        file["data"].attrs.update(attributes())
+    return path
 
 
 def damage(base: Base, chance: random.Random, folder: Path) -> Damaged:
@@ -222,7 +252,7 @@ def verdict(damaged: Damaged, path: Path) -> dict[str, str]:
 def _difference(damaged: Damaged, chunk: int, power: Pixels) -> str:
     """Say what is wrong with pixels where only those of one chunk were altered."""
     base = damaged.base
-    if base.is_sigproc or base.name == "whole.h5":
+    if base.is_sigproc or base.name in ("whole.h5", "compact.h5", "virtual.h5"):
         start, stop = base.data[0]
         expected = np.frombuffer(damaged.raw[start:stop], base.sample).astype(np.float32).reshape(power.shape)
         return "" if np.array_equal(expected, power, equal_nan=True) else "other numbers than stored"

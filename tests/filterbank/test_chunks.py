@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import chunks, open_filterbank
+from pipeline.filterbank import open_filterbank
 from pipeline.filterbank.chunks import StoredChunk, frame_fault
 
 from .files import GBT, attributes, in_file_order, power_of, read_all, write_h5
@@ -20,12 +20,6 @@ SHAPE = (1, 1, 37)  # neither divides the band nor is a multiple of eight
 
 def stored_chunk(raw: bytes) -> StoredChunk:
     return StoredChunk(lambda n, at: raw[at:at + n], 0, len(raw))
-
-
-@pytest.fixture(params=["listed", "fetched"])
-def both_ways(request, monkeypatch):
-    """Run a test with the list of chunks and, as for files of very many chunks, without."""
-    monkeypatch.setattr(chunks, "MOST_LISTED", 1 << 16 if request.param == "listed" else 0)
 
 
 @pytest.fixture
@@ -56,7 +50,6 @@ def test_what_bitshuffle_writes_is_sound(tmp_path, dtype, elements):
         assert frame_fault(stored_chunk(damaged), stored.itemsize, stored.nbytes)
 
 
-@pytest.mark.usefixtures("both_ways")
 class TestReading:
     def test_sound_chunks_pass(self, path):
         np.testing.assert_array_equal(read_all(path), power_of(GBT))

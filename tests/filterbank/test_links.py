@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import open_filterbank
+from pipeline.filterbank import Room, open_filterbank
 
 from .files import GBT, attributes, in_file_order, power_of, read_all, write_h5
 
@@ -136,6 +136,32 @@ def test_a_damaged_chunk_of_a_part_is_found(root):
 
 def test_a_virtual_dataset_with_a_gap_is_truncated(root):
     refused(virtual(root / "gap.h5", {("whole.h5", "data"): (0, 99)}), Reason.TRUNCATED, "no file supplies")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("parts", [
+    [((0, 18), (0, 60)), ((0, 18), (40, 80))],  # as many samples as the whole, yet none above channel 80
+    [((0, 12), (0, 100)), ((6, 12), (0, 100))],
+    [((0, 12), (0, 70)), ((3, 16), (20, 95)), ((2, 5), (0, 100))],
+])
+def test_what_overlapping_parts_leave_out_is_no_measurement(root, parts, turned):
+    layout, source = h5py.VirtualLayout(SHAPE, np.float32), h5py.VirtualSource("whole.h5", "data", SHAPE)
+    expected = np.full((GBT.nsamples, GBT.nchans), np.nan, np.float32)
+    for (first, last), (start, stop) in parts[::-1] if turned else parts:
+        layout[first:last, :, start:stop] = source[first:last, :, start:stop]
+        expected[first:last, start:stop] = in_file_order(power_of(GBT), GBT)[first:last, 0, start:stop]
+    with h5py.File(root / "overlapping.h5", "w") as file:
+        file.create_virtual_dataset("data", layout)
+        file["data"].attrs.update(attributes())
+    assert np.isnan(expected).any()
+    expected = expected[:, ::-1]  # descending
+    with open_filterbank(root / "overlapping.h5") as filterbank:
+        stale = np.full(expected.size, 7, np.float32)
+        np.testing.assert_array_equal(filterbank.read(0, 18, 0, 100, stale), expected)
+        room = Room()
+        room.take(4 * expected.size).view(np.float32)[:] = 7
+        fetched = filterbank.fetch(0, 18, 0, 100, room)
+        np.testing.assert_array_equal(fetched.read(1, 17, 3, 99), expected[1:17, 3:99])
 
 
 def test_a_part_shorter_than_promised_is_truncated(root):

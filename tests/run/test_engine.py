@@ -237,6 +237,24 @@ def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_i
     assert 2 <= (tmp_path / "killer").stat().st_size <= 4
 
 
+def test_a_worker_that_is_being_restarted_is_no_standstill(tmp_path: Path) -> None:
+    """It takes longer to start than a run waits for workers, and there is no other."""
+    from distributed import Client
+
+    with embedded_cluster(RunConfig(workers=1)) as cluster, Client(cluster, set_as_default=False) as client:
+        engine = DaskEngine(client, RunConfig(workers=1, resource_wait_s=0.1))
+        engine.submit("killer", jobs.die, tmp_path / "killer", 99)
+        for n in range(4):
+            engine.submit(("good", n), jobs.sleep, 0.1)
+        outcomes = drain(engine, 5)
+        assert isinstance(outcomes.pop("killer"), WorkersDied)
+        assert set(outcomes.values()) == {0.1}
+        engine.submit("late", jobs.sleep, 60.0)
+        cluster.scale(0)  # ends the worker and its nanny, which therefore starts no other
+        with pytest.raises(RunError, match="no worker could run what is left to do"):
+            engine.wait()
+
+
 def test_where_a_worker_that_cannot_be_ended_hangs_the_wait_is_bounded() -> None:
     """In the process of the scheduler, the user's own, a task that takes too long goes on."""
     from distributed import Client, LocalCluster

@@ -7,6 +7,8 @@ from typing import Any
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": 32 * 2**20, "MALLOC_TRIM_THRESHOLD_": 256 * 2**20}
 """glibc keeps so much freed memory of a worker for its next arrays. By Dask's own setting it gives back all of it, and
 most of a scan's time goes into having empty pages handed out again."""
+LONGEST_RESTART_S = 300.0
+"""A worker that its nanny has not started again by then is waited for no longer."""
 WORKER_PRELOAD, SCHEDULER_PRELOAD = "pipeline.run.preload", "pipeline.run.preload_scheduler"
 
 
@@ -35,5 +37,7 @@ def cluster_settings() -> dict[str, Any]:
         "distributed.admin.system-monitor.interval": "2s",
         "distributed.worker.memory.monitor-interval": "500ms",
         "distributed.scheduler.work-stealing-interval": "1s",
+        # Dask's cluster objects give up a worker for good that is away for 15 s; on a busy machine it only starts again
+        "distributed.deploy.lost-worker-timeout": f"{LONGEST_RESTART_S:g}s",
         "distributed.scheduler.allowed-failures": 1,  # a task blamed twice is tried alone
     }

@@ -1,0 +1,208 @@
+"""What the HDF5 library does with a file that nobody has checked. It runs in a process that may crash, and no other.
+
+Three things: tell all that reading the file takes (:func:`describe`); read samples that are stored in a way which only
+the library decodes (:func:`decode`); try what blimpy will do (:func:`rehearse`).
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from array import array
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.errors import Reason, SourceError
+from pipeline.filterbank.access import access_error, refusal
+from pipeline.filterbank.attributes import attribute
+from pipeline.filterbank.facts import COLUMNS, MOST_SAMPLES, Box, Dataset, Facts, identity_of
+from pipeline.filterbank.fetched import Corner
+from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
+from pipeline.filterbank.heaps import guarded
+from pipeline.filterbank.links import Links
+from pipeline.model import Header
+
+SUPERBLOCK_BYTES = 96
+SAMPLE_TYPES = frozenset({"f4", "f8", "u1", "i1", "u2", "i2"})
+NBITS = (8, 16, 32, 64)
+REHEARSED_BYTES = 1 << 26
+"""Of samples that are read at once to see whether they can be."""
+
+Errors = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+"""What h5py raises for a damaged file."""
+
+
+def describe(path: Path, root: Path, memory: int) -> None:
+    """Write all that reading a file takes into ``memory``, as :meth:`Facts.packed` does.
+
+    Raises
+    ------
+    SourceError
+        The file cannot be used.
+    """
+    try:
+        _opened_plainly(path).close()  # tells whether it is still being written
+        with ExitStack() as files:
+            facts = _facts(path, Links(root, files, guarded))
+        os.pwrite(memory, facts.packed(), 0)
+    except Errors as error:
+        raise open_error(error, path) from error
+
+
+def decode(path: Path, name: str, identity: tuple[int, ...], start: Corner, stop: Corner, memory: int) -> None:
+    """Write the samples between two corners of a dataset into ``memory``, as float32.
+
+    Raises
+    ------
+    SourceError
+        CORRUPT_CHUNK where they cannot be decoded, BUSY where the file has changed since it was described.
+    """
+    import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
+
+    if identity_of(os.stat(path)) != identity:
+        raise refusal(Reason.BUSY, path, "changed while it was read; try again when it is complete")
+    shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+    samples = np.frombuffer(_mapped(memory, 4 * int(np.prod(shape))), np.float32).reshape(shape)
+    try:
+        with _opened_plainly(path) as file:
+            file[name].read_direct(samples, tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
+    except Errors as error:
+        raise refusal(Reason.CORRUPT_CHUNK, path, f"spectra {start[0]}–{stop[0]}, channels {start[2]}–{stop[2]} cannot "
+                      f"be decoded ({error})") from error
+
+
+def rehearse(path: Path, first: int, end: int) -> None:
+    """Do with a file what blimpy does: read every attribute, and all samples of a range of channels.
+
+    Raises
+    ------
+    SourceError
+        It cannot be done.
+    """
+    import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
+
+    try:
+        with _opened_plainly(path) as file:
+            data = file["data"]
+            for of in (file, data):
+                for name in of.attrs:
+                    of.attrs[name]
+            rows = max(1, REHEARSED_BYTES // (data.dtype.itemsize * data.shape[1] * max(1, end - first)))
+            for spectrum in range(0, data.shape[0] if first < end else 0, rows):
+                data[spectrum : spectrum + rows, :, first:end]
+    except Errors as error:
+        raise open_error(error, path) from error
+
+
+def _mapped(memory: int, count: int) -> mmap.mmap:
+    os.ftruncate(memory, count)
+    return mmap.mmap(memory, count)
+
+
+def _opened_plainly(path: Path) -> h5py.File:
+    """Open one file, without locks: network file systems often have none."""
+    return h5py.File(os.fsencode(path), "r", locking=False)
+
+
+def _facts(path: Path, links: Links) -> Facts:
+    data, holder = _find_data(links.open_file(path), path, links)
+    header = _read_header(data, path)
+    datasets: dict[tuple[Path, str], Dataset] = {}
+    boxes, numbers = [], {}
+    for piece in links.pieces(data, holder):
+        key = piece.path, piece.dataset.name
+        if key not in datasets:
+            numbers[key] = len(datasets)
+            datasets[key] = _dataset_facts(piece.dataset, piece.path)
+        boxes.append(Box(numbers[key], piece.start, piece.stop, piece.source_start))
+    files = {str(one): identity_of(os.stat(one)) for one in links.paths}
+    return Facts(header, data.chunks, boxes, list(datasets.values()), files)
+
+
+def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
+    """Return dataset ``data`` and the file it lies in; without it or the class the file is something else."""
+    of_class = attribute(file, "CLASS") in ("FILTERBANK", b"FILTERBANK")
+    data, holder = links.find(file, path, "data")
+    if data is None and of_class:
+        raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
+    if not isinstance(data, h5py.Dataset) or not (of_class or "fch1" in data.attrs):
+        raise refusal(Reason.NOT_FILTERBANK, path, "HDF5, but not of class FILTERBANK with a dataset 'data'")
+    return data, holder
+
+
+def _read_header(data: h5py.Dataset, path: Path) -> Header:
+    keywords = {name: value for name in (*REQUIRED, *OPTIONAL) if (value := attribute(data, name)) is not None}
+    if data.ndim != 3:
+        raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has {data.ndim} axes, not 3")
+    header = header_from_keywords(keywords, data.shape[0], path)
+    if header.nbits not in NBITS or data.dtype.str[1:] not in SAMPLE_TYPES:
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples of {header.nbits} bits, stored as "
+                      f"{data.dtype}; integers of 8 and 16 bits and floats of 32 and 64 are read")
+    if (header.nifs, header.nchans) != data.shape[1:]:
+        raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
+                      f"{header.nifs} products, 'data' has {data.shape[2]} × {data.shape[1]}")
+    if data.shape[0] == 0 or (not data.is_virtual and data.id.get_storage_size() == 0):
+        raise refusal(Reason.NO_DATA, path, "a header without data")
+    return replace(header, nbits=8 * data.dtype.itemsize)
+
+
+def _dataset_facts(dataset: h5py.Dataset, path: Path) -> Dataset:
+    """Return what is known of a dataset that stores samples."""
+    dtype, stored = dataset.dtype, dataset.id.get_type()
+    if dtype.str[1:] not in SAMPLE_TYPES or not stored.equal(h5py.h5t.py_create(dtype)):
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are stored as {dtype}, in a way of their own; "
+                      "integers of 8 and 16 bits and floats of 32 and 64 are read")
+    if np.prod(dataset.shape, dtype=object) > MOST_SAMPLES:
+        raise refusal(Reason.BAD_HEADER, path, f"{dataset.shape} samples fit on no disk; fetch the file again")
+    creation = dataset.id.get_create_plist()
+    known = [creation.get_filter(i) for i in range(creation.get_nfilters())]
+    filters = tuple((int(number), tuple(map(int, values))) for number, _, values, _ in known)
+    facts = Dataset(str(path), dataset.name, dataset.shape, dtype.str, dataset.chunks, filters)
+    if dataset.chunks:
+        return replace(facts, table=_table(dataset, facts.grid))
+    if creation.get_layout() == h5py.h5d.COMPACT:
+        return replace(facts, content=dataset[...].tobytes())
+    return replace(facts, offset=dataset.id.get_offset())
+
+
+def _table(dataset: h5py.Dataset, grid: Corner) -> Any:
+    rows = array("q")
+    dataset.id.chunk_iter(_row_adder(rows, dataset.chunks, grid))
+    table = np.frombuffer(rows, np.int64).reshape(-1, COLUMNS)
+    return table[np.unique(table[:, 0], return_index=True)[1]]
+
+
+def _row_adder(rows: array[int], chunk: Corner, grid: Corner) -> Callable[[Any], None]:
+    """Return what adds a row to a table for each chunk that HDF5 names: a microsecond each, so it looks up nothing."""
+    extend = rows.extend
+    (spectra, products, channels), (n_spectra, n_products, n_channels) = chunk, grid
+
+    def add(info: Any) -> None:
+        corner, mask, start, size = info
+        i, j, k = corner[0] // spectra, corner[1] // products, corner[2] // channels
+        if i < n_spectra and j < n_products and k < n_channels:  # else the dataset was shortened
+            extend(((i * n_products + j) * n_channels + k, start, size, mask))
+
+    return add
+
+
+def open_error(error: Exception, path: Path) -> SourceError:
+    """Translate what HDF5 says while it opens a file."""
+    is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
+    said = "it leads beyond any file" if is_beyond else str(error)
+    if isinstance(error, MemoryError):
+        said = "more memory is asked for than any sound file takes"
+    if isinstance(error, OSError) and error.errno and not is_beyond:
+        return access_error(error, path)
+    if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
+        return refusal(Reason.TRUNCATED, path, f"its end is missing ({said}); try again when it is complete")
+    if "already open for write" in said:
+        return refusal(Reason.BUSY, path, "another process is writing it; try again later")
+    return refusal(Reason.BAD_HEADER, path, f"HDF5 cannot open it ({said}); fetch the file again")
