@@ -19,7 +19,7 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 	$(if $(TLS),--tls-ca "$(TLS)/ca.pem" --tls-cert "$(TLS)/cert.pem" --tls-key "$(TLS)/key.pem")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster certs bench bench-large bench-gpu bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,12 @@ soak: setup  ## Kill every process fifty times and a run at every write; the res
 test-cluster: setup  ## The tests with real schedulers, ssh, SLURM and kills (what is missing is skipped, and said)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,test-cluster]'
 	$(BIN)/python -m pytest -q -m "not slow" tests/cluster
+
+docs: setup  ## Build the documents as a site: build/docs/index.html
+	@$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python docs/make_commands.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "build/docs/index.html"
 
 certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)

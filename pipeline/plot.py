@@ -123,8 +123,8 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     from matplotlib.figure import Figure
 
     pairs = list(zip(result.hits[:MOST_HITS], powers[:MOST_HITS], strict=True))
-    columns = min(len(pairs), COLUMNS)
     rows = max(1, -(-len(pairs) // COLUMNS))
+    columns = -(-len(pairs) // rows)  # rows of about one length: eight hits are two rows of four
     figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
     axes, bar = _panel(figure, 0, (rows - 1) / 2)  # half-way up
     _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
@@ -133,7 +133,7 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     for spine in axes.spines.values():
         spine.set(edgecolor="tab:red", linewidth=2)
     for i, (hit, power) in enumerate(pairs):
-        row, column = divmod(i, COLUMNS)
+        row, column = divmod(i, columns)
         is_last = column == columns - 1 or i == len(pairs) - 1
         _hit(figure, column + 1, rows - 1 - row, hit, power, is_first=column == 0, is_last=is_last)
     return figure
