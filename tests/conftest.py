@@ -1,7 +1,8 @@
 """Settings all tests share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,3 +21,23 @@ def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> I
             if name.startswith("LOOKALIKE_RUN_"):
                 patch.delenv(name)
         yield
+
+
+UserSays = Callable[[str], Path]
+
+
+@pytest.fixture
+def user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UserSays:
+    """Write lines into the table ``[run]`` of the user's file; return the file."""
+
+    def write(lines: str) -> Path:
+        folder = tmp_path / "xdg" / "lookalike"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder.parent))
+        path = folder / "config.toml"
+        path.write_text(f"[run]\n{lines}")
+        path.chmod(0o600)
+        folder.parent.chmod(0o700)
+        return path
+
+    return write
