@@ -76,7 +76,7 @@ def _checked(locator: Any) -> Any:
 
 
 def _last_resort(of_user: Any) -> Any:
-    """Return a locator, made of numba's for a folder of the user, of one that only the user can enter."""
+    """Make a checked locator of one for a folder of the user: of a folder that only the user can enter."""
 
     class OwnFolder(of_user):  # type: ignore[misc]  # numba has no types
         def __init__(self, py_func: Any, py_file: str) -> None:
@@ -113,8 +113,8 @@ def _check_all() -> None:
         return object.__new__(cls)
 
     of_user = getattr(caching, "UserWideCacheLocator", None) or caching._UserWideCacheLocator  # of older numba
-    locators = [*caching.CacheImpl._locator_classes, _last_resort(of_user)]
-    caching.CacheImpl._locator_classes = [_checked(locator) for locator in locators]
+    locators = [_checked(locator) for locator in caching.CacheImpl._locator_classes]
+    caching.CacheImpl._locator_classes = [*locators, _last_resort(_checked(of_user))]
     caching.CacheImpl.__init__ = found
     caching.Cache.__new__ = made
 
