@@ -132,7 +132,9 @@ def load_pynndescent() -> Any:
         raise ConfigError(f"pynndescent {installed} is installed, the index needs {PYNNDESCENT_VERSION} "
                           f"exactly: pip install pynndescent=={PYNNDESCENT_VERSION}")
     import_module("pipeline.compiled")  # first: it sees to where compiled code is read from, pynndescent's, too
-    return import_module("pynndescent").NNDescent
+    from pynndescent import NNDescent
+
+    return NNDescent
 
 
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:
