@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
+
+from pipeline.compiled import njit
 
 BLOCK = 256
 """Channels a block of the band-shape estimate."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.averages import time_mean
 from pipeline.band import BLOCK, BandShape, band_shape, middles
+from pipeline.compiled import njit
 from pipeline.flat import Flat, in_order_of_memory, is_valid
 from pipeline.noise import middles_and_squares, noise_spectra_of_square
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from pipeline.compiled import njit
 from pipeline.lanes import (
     COUNT,
     COUNT_OF_BYTES,

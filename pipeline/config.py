@@ -2,22 +2,27 @@
 
 ``corpus.toml`` in the corpus folder has two halves. ``[scan]`` and ``[encoder]`` are *identity*: they decide what is
 in the corpus and are compared on every reopening. ``[scan]`` cannot change; another ``[encoder]`` can be named once
-``lookalike embed`` has made its vectors. ``[index]``, ``[run]`` and ``[nightly]`` are *circumstance*: any run may set
-them anew. Flags beat the file, the file beats the defaults.
+``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: any run may set them anew.
+Flags beat the file, the file beats the defaults.
+
+Where and how code runs, ``[run]``, is said by the user alone, never by a corpus, which may be somebody else's: flags
+beat the environment, that beats the user's own file (:mod:`pipeline.user_settings`), and that the defaults.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pipeline.errors import ConfigError
 from pipeline.model import Precision, WindowGrid
+from pipeline.tables import as_toml, laid_over, read_tables, types_of
+from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, user_file
 
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
@@ -116,7 +121,7 @@ ClusterKind = Literal["local", "ssh", "slurm", "kubernetes"]
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """How a run is carried out. Circumstance."""
+    """How a run is carried out. The user's own: a ``corpus.toml`` may not say it."""
 
     scheduler: str = ""
     """Address of a running Dask scheduler; empty for a cluster of the run's own."""
@@ -188,7 +193,7 @@ class NightlyConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """All five tables of ``corpus.toml``."""
+    """The tables of ``corpus.toml``, and what the user says of runs."""
 
     scan: ScanConfig = field(default_factory=ScanConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
@@ -198,26 +203,39 @@ class Config:
 
     @classmethod
     def load(cls, corpus: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
-        """Read ``corpus.toml`` if the folder has one, then lay ``overrides`` (table → key → value) over it.
+        """Read ``corpus.toml`` if the folder has one, and what the user says; then lay ``overrides`` over both.
 
-        Values of ``None`` in ``overrides`` mean "flag not given". Unknown tables and keys raise :class:`ConfigError`.
+        ``[run]`` is read from the user's own ``$XDG_CONFIG_HOME/lookalike/config.toml`` (``~/.config/…``), then from
+        the environment: ``LOOKALIKE_RUN_SCHEDULER``, and so on for every key of :class:`RunConfig`. ``overrides`` are
+        table → key → value; values of ``None`` mean "flag not given". Unknown tables and keys raise
+        :class:`ConfigError`, and so does a ``corpus.toml`` that says how runs are carried out.
+        """
+        return cls.of_corpus(corpus)._as_user_says().override(overrides or {})
+
+    @classmethod
+    def of_user(cls) -> Self:
+        """Return the defaults, and what the user says of runs."""
+        return cls()._as_user_says()
+
+    @classmethod
+    def of_corpus(cls, corpus: Path) -> Self:
+        """Read ``corpus.toml`` alone, if the folder has one. Of runs it may say what is the default, and nothing else.
+
+        Every corpus had a whole table ``[run]`` once.
         """
         path = corpus / CONFIG_FILE
-        tables: dict[str, dict[str, Any]] = {}
-        try:
-            tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:  # TOML, UTF-8, or a number of too many digits
-            raise ConfigError(f"{path}: not valid TOML ({error})") from error
-        return cls()._with(tables, f"{path} ").override(overrides or {})
+        tables = read_tables(path)
+        _refuse_run(path, _not_default(tables.pop(RUN, {}), f"{path} [{RUN}]"))
+        return cls()._with(tables, f"{path} ")
 
     def override(self, overrides: Mapping[str, Mapping[str, Any]]) -> Self:
         """Lay given values (not ``None``) over this configuration."""
         given = {table: {k: v for k, v in keys.items() if v is not None} for table, keys in overrides.items()}
         return self._with(given, "flags ")
+
+    def _as_user_says(self) -> Self:
+        with_file = self._with({RUN: of_user_file()}, f"{user_file()} ")
+        return with_file._with({RUN: of_environment(types_of(self.run))}, f"environment ({PREFIX}…) ")
 
     def _with(self, tables: Mapping[str, Any], origin: str) -> Self:
         """Lay ``tables`` over this configuration, rejecting unknown names, wrong types and impossible values."""
@@ -225,7 +243,8 @@ class Config:
         if unknown := sorted(set(tables) - set(known)):
             raise ConfigError(f"{origin}[{unknown[0]}]: unknown table; known: {', '.join(known)}")
         tables = {**tables, "scan": _window_alone(self.scan, tables["scan"])} if "scan" in tables else tables
-        return replace(self, **{table: _table(getattr(self, table), keys, f"{origin}[{table}]")
+        tables = {**tables, RUN: _cluster_alone(tables[RUN])} if RUN in tables else tables
+        return replace(self, **{table: laid_over(getattr(self, table), keys, f"{origin}[{table}]")
                                 for table, keys in tables.items()})
 
     def identity(self) -> dict[str, Any]:
@@ -235,14 +254,15 @@ class Config:
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
-        """The file that :meth:`load` reads back to an equal configuration."""
+        """The file that :meth:`of_corpus` reads back to an equal configuration, but for what the user says of runs."""
         lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change.",
                  "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
                  "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
-                 "# [index], [run] and [nightly] may be edited at any time."]
+                 "# [index] and [nightly] may be edited at any time. What says where code runs: `lookalike --help`."]
         for table, keys in asdict(self).items():
-            lines += ["", f"[{table}]"]
-            lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
+            if table != RUN:
+                lines += ["", f"[{table}]"]
+                lines += [as_toml(key, value) for key, value in keys.items() if value is not None]
         return "\n".join(lines) + "\n"
 
 
@@ -256,36 +276,35 @@ def _window_alone(scan: ScanConfig, keys: Any) -> Any:
     return {**keys, **{key: value for key, value in implied.items() if key not in keys}}
 
 
-def _table(default: Any, keys: Any, origin: str) -> Any:
-    """Lay ``keys`` over the dataclass ``default``."""
-    if not isinstance(keys, Mapping):
-        raise ConfigError(f"{origin}: expected a table, got {keys!r}")
-    types = {f.name: str(f.type) for f in fields(default)}
-    values = {}
-    for key, value in keys.items():
-        if key not in types:
-            raise ConfigError(f"{origin}: unknown key {key!r}; known: {', '.join(types)}")
-        values[key] = _value(types[key], value, f"{origin} {key}")
-    try:
-        return replace(default, **values)
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error}") from None
+def _cluster_alone(keys: Any) -> Any:
+    """Complete a table that names a cluster: it beats a scheduler that was named where less counts."""
+    if isinstance(keys, Mapping) and keys.get("cluster") and "scheduler" not in keys:
+        return {**keys, "scheduler": ""}
+    return keys
 
 
-def _value(annotation: str, value: Any, origin: str) -> Any:
-    """Return a TOML value as the type of its field; a whole number is a fine float, a bool is no number."""
-    kinds: tuple[type, ...] = {"int": (int,), "float": (int, float), "bool": (bool,)}.get(
-        annotation.removesuffix(" | None"), (str,))
-    if type(value) not in kinds:
-        raise ConfigError(f"{origin} = {value!r} is not of type {annotation}")
-    if float in kinds and not abs(value) < 1e300:  # not NaN, not infinite, and no whole number beyond every float
-        raise ConfigError(f"{origin} = {value!r} is not a finite number")
-    return float(value) if float in kinds else value  # 1400 and 1400.0 are one identity
+def require_no_run(corpus: Path) -> None:
+    """Raise :class:`ConfigError` where ``corpus.toml`` says how runs are carried out; whatever else is wrong passes."""
+    path, said = corpus / CONFIG_FILE, {}
+    with suppress(ConfigError):
+        said = _not_default(read_tables(path).get(RUN, {}), f"{path} [{RUN}]")
+    _refuse_run(path, said)
 
 
-def _toml(value: Any) -> str:
-    # JSON spells numbers and booleans as TOML does, and strings but for DEL
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _not_default(keys: Any, origin: str) -> dict[str, Any]:
+    """Return what a table ``[run]`` says that is not the default."""
+    said, default = asdict(laid_over(RunConfig(), keys, origin)), asdict(RunConfig())
+    return {key: value for key, value in said.items() if value != default[key]}
+
+
+def _refuse_run(path: Path, said: Mapping[str, Any]) -> None:
+    """Refuse a corpus that says how runs are carried out: whoever made it would say where code runs."""
+    if said:
+        lines = [as_toml(key, value) for key, value in said.items()]
+        s, them = ("s", "them") if len(said) > 1 else ("", "it")
+        raise ConfigError(f"{path}: [{RUN}] {', '.join(lines)}: where and how code runs is said by you, not by a "
+                          f"corpus. Delete the line{s} there; if you wrote {them}, put {them} into {user_file()} under "
+                          f"the line [{RUN}]: {' and '.join(lines)}")
 
 
 def fingerprint(identity: Mapping[str, Any]) -> str:

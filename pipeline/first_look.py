@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from pipeline.boxes import empty_boxes, places_of, raise_peaks, row_length, rows_of
+from pipeline.compiled import njit
 from pipeline.lanes import (
     COUNT,
     LINE_BYTES,

@@ -50,7 +50,7 @@ OFFENCES = {
     "config.py": ("Keras is known to pipeline.encoders alone", "import tensorflow"),
     "encoders/spectral.py": ("Keras is known to pipeline.encoders alone", "import jax"),
     "cli/__init__.py": ("matplotlib is known to pipeline.plot alone", "import matplotlib.pyplot"),
-    "cutouts.py": ("numba compiles where pixels are touched one by one", "import numba"),
+    "cutouts.py": ("numba is known to those that compile", "import numba"),
 }
 
 

@@ -54,7 +54,17 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+SETTINGS = """Where code runs is said by the user, never by a corpus: by flags, else
+in the environment, else in the table [run] of your own file,
+$XDG_CONFIG_HOME/lookalike/config.toml (~/.config/lookalike/config.toml).
+Its keys are scheduler, cluster, cluster_config, tls_ca, tls_cert, tls_key,
+insecure, workers, worker_memory_gb, embed_on, resource_wait_s,
+scheduler_wait_s, task_timeout_s, in_flight and retries; LOOKALIKE_RUN_ and
+the key in capitals is its variable, such as LOOKALIKE_RUN_SCHEDULER. Others
+must not be able to write the file."""
+
+
+@click.group(cls=_Commands, epilog=SETTINGS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pipeline.__version__, message="lookalike %(version)s")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is done, to standard error.")
 def lookalike(verbose: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import click
 
 from pipeline.config import ClusterKind
+from pipeline.user_settings import PATHS
 
 _CLUSTER_OPTIONS = (
     click.option("--scheduler", metavar="ADDR",
@@ -30,14 +31,13 @@ _HERE_OPTIONS = (
                  help="Worker processes on this machine; default: one a core."),
     click.option("--serial", is_flag=True, help="Run every task in this process, without Dask."),
 )
-_PATHS = ("cluster_config", "tls_ca", "tls_cert", "tls_key")
-_KEYS = ("scheduler", "cluster", *_PATHS, "insecure", "workers")
+_KEYS = ("scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers")
 
 Command = Callable[..., Any]
 
 
 def cluster_options(command: Command) -> Command:
-    """Add the options that name a cluster. The command gets them as ``place``, what ``[run]`` is overridden with."""
+    """Add the options that name a cluster. The command gets them as ``place``, what beats the user's ``[run]``."""
     return _with_options(command, _CLUSTER_OPTIONS)
 
 
@@ -59,14 +59,14 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
 
 
 def _place(given: dict[str, Any], serial: bool) -> dict[str, Any]:
-    """Refuse a run in several places at once; let the place that is named beat that of ``corpus.toml``."""
+    """Refuse a run in several places at once; let the place that is named beat what the user's settings name."""
     workers, cluster, scheduler = given.get("workers"), given["cluster"], given["scheduler"]
     places = {"--serial": serial, "--workers": workers and cluster != "local", "--scheduler": scheduler,
               "--cluster": cluster}
     named = [name for name, value in places.items() if value]
     if len(named) > 1:
         raise click.UsageError(f"choose one of {' and '.join(named)}")
-    place = {key: str(value.absolute()) if key in _PATHS and value is not None else value
+    place = {key: str(value.absolute()) if key in PATHS and value is not None else value
              for key, value in given.items()}
     if workers:
         place["cluster"] = "local"

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 
+from pipeline.compiled import njit
 from pipeline.filterbank.chunks import GROUP, HEAD_BYTES
 from pipeline.lanes import intrinsic
 

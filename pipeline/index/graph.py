@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,11 @@ def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_siz
     ConfigError
         Another pynndescent is installed than the one whose state is understood here.
     """
-    require_pynndescent()
-    from pynndescent import NNDescent
-
+    nearest_neighbours = load_pynndescent()
     with _build_lock, warnings.catch_warnings():
         # vertices short of neighbours stay reachable through the tree and through their neighbours' lists
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors", UserWarning)
-        index = NNDescent(
+        index = nearest_neighbours(
             np.ascontiguousarray(vectors, dtype=np.float32),
             metric=METRIC,
             n_neighbors=n_neighbors,
@@ -127,11 +126,15 @@ class GraphSearch:
         return vertices, scores, short
 
 
-def require_pynndescent() -> None:
-    """Raise :class:`ConfigError` unless the one release is installed whose state is understood here."""
+def load_pynndescent() -> Any:
+    """Return what builds graphs; raise :class:`ConfigError` unless the one release is installed that is understood."""
     if (installed := version("pynndescent")) != PYNNDESCENT_VERSION:
         raise ConfigError(f"pynndescent {installed} is installed, the index needs {PYNNDESCENT_VERSION} "
                           f"exactly: pip install pynndescent=={PYNNDESCENT_VERSION}")
+    import_module("pipeline.compiled")  # first: it sees to where compiled code is read from, pynndescent's, too
+    from pynndescent import NNDescent
+
+    return NNDescent
 
 
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:

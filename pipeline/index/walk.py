@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # comes with numba
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from pipeline.compiled import njit
 
 CLOSENESS = 1e-6
 """Squared distances in float32 that differ by less than this, and a ten-thousandth, may be in the wrong order."""

@@ -55,13 +55,13 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
 
 
 def _write_config(root: Path, config: Config) -> None:
-    """Write ``corpus.toml``. [index] and [run] stay as the user's own file has them: flags are for one run."""
+    """Write ``corpus.toml``. [index] stays as the file had it, if it was there: flags are for one run."""
     try:
         root.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
         raise ConfigError(f"{root}: cannot be a folder ({error.strerror}); name another one for the corpus") from error
-    own = Config.load(root)
-    write_atomic(root / CONFIG_FILE, replace(config, index=own.index, run=own.run).to_toml().encode())
+    own = Config.of_corpus(root)
+    write_atomic(root / CONFIG_FILE, replace(config, index=own.index).to_toml().encode())
 
 
 def manifest_if_any(root: Path) -> Manifest:
@@ -120,7 +120,7 @@ def adopt_committed(store: CorpusStore) -> None:
 
 def _require_own_name(root: Path, asked: EncoderConfig) -> None:
     """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder, in its own precision."""
-    own = Config.load(root).encoder
+    own = Config.of_corpus(root).encoder
     add = f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}"
     if asked.name != own.name:
         raise CorpusMismatch(f"{root}: its encoder is {own.name}, this run asks for {asked.name}; ingest without "

@@ -64,7 +64,8 @@ def doctor(
     client : distributed.Client, optional
         Whose workers to examine; None for those of ``place``.
     place : mapping, optional
-        What to override ``[run]`` of ``corpus.toml`` with; without a scheduler or cluster there, only this machine.
+        What to override the user's ``[run]`` with (:mod:`pipeline.user_settings`); without a scheduler or cluster in
+        either, only this machine.
     answer_s : float
         How long each worker may take.
 
@@ -75,10 +76,10 @@ def doctor(
     Raises
     ------
     ConfigError
-        ``corpus.toml`` cannot be read, or no scheduler answers.
+        A configuration file cannot be read, or no scheduler answers.
     """
     root = None if corpus is None else Path(corpus).absolute()
-    config = (Config() if root is None else Config.load(root)).override({"run": place or {}})
+    config = (Config.of_user() if root is None else Config.load(root)).override({"run": place or {}})
     paths = tuple(Path(path).absolute() for path in data)
     checks: list[Check] = []
     with _connection(client, config.run, place or {}) as found, _token(root, checks) as token:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 import pipeline
 from pipeline import processor, tasks
+from pipeline.compiled import cache_folder, refused_folders
 from pipeline.config import EncoderConfig, ScanConfig
 from pipeline.encoders import gpu_devices, has_gpu_device, load_encoder, precisions_here
 from pipeline.filterbank import FoundFile, open_filterbank, write_filterbank
@@ -89,7 +90,9 @@ class Facts:
     scratch: str = ""
     scratch_free_bytes: int = -1
     numba_cache: str = ""
-    """Folder that compiled code can be kept in; empty where there is none."""
+    """Folder that compiled code is kept in; empty where there is none."""
+    numba_refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Folders that it is not kept in, for others can write them → what they are like, and what to do."""
     memory_bytes: int = 0
     """Of the machine."""
     has_libgomp: bool = True
@@ -143,6 +146,7 @@ def examine(questions: Questions) -> Facts:
     no_precisions: tuple[str, ...] = ()
     precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), no_precisions)
     no_devices: list[str] = []
+    nothing_refused: dict[str, tuple[str, str]] = {}
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
     corpus = questions.corpus
     if questions.token is not None:
@@ -159,7 +163,8 @@ def examine(questions: Questions) -> Facts:
         corpus_free_bytes=attempt("disk", lambda: _free(corpus), -1) if corpus is not None else -1,
         scratch=scratch,
         scratch_free_bytes=attempt("scratch", lambda: _free(Path(scratch)), -1),
-        numba_cache=_numba_cache(),
+        numba_cache=attempt("numba cache", cache_folder, ""),
+        numba_refused=attempt("numba refused", _refused, nothing_refused),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         has_libgomp=platform.system() != "Linux" or ctypes.util.find_library("gomp") is not None,
         is_outdated=_is_outdated(),
@@ -244,18 +249,6 @@ def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _numba_cache() -> str:
-    """Return the first of the folders in which numba keeps compiled code that can be written to."""
-    own = Path(pipeline.__file__).parent / "__pycache__"
-    candidates = [Path(os.environ["NUMBA_CACHE_DIR"])] if os.environ.get("NUMBA_CACHE_DIR") else [
-        own, Path.home() / ".cache" / "numba"]
-    for folder in candidates:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return str(folder)
-        except OSError:
-            continue
-    return ""
-
-
+def _refused() -> dict[str, tuple[str, str]]:
+    return {str(folder): (", ".join(map(str, faults)), "; ".join(one.remedy for one in faults))
+            for folder, faults in refused_folders().items()}

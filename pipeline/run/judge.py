@@ -173,7 +173,20 @@ def _limits(where: str, facts: Facts) -> Iterator[Check]:
     few = facts.open_files < LEAST_OPEN_FILES
     yield Check(where, "open files", "warn" if few else "ok", f"up to {facts.open_files:,}",
                 f"raise it to {LEAST_OPEN_FILES:,} (ulimit -n)" if few else "")
-    yield Check(where, "numba cache", "ok" if facts.numba_cache else "warn", facts.numba_cache or "none can be written",
-                "" if facts.numba_cache else "every process compiles anew: set NUMBA_CACHE_DIR to a folder of its own")
+    yield _numba_cache(where, facts)
     yield Check(where, "libgomp", "ok" if facts.has_libgomp else "warn", "there" if facts.has_libgomp else "is missing",
                 "" if facts.has_libgomp else "install the system's package libgomp1")
+
+
+def _numba_cache(where: str, facts: Facts) -> Check:
+    """Judge where compiled code is kept: it runs as it is read, so never where others can write."""
+    if facts.numba_refused:
+        folder, (fault, remedy) = next(iter(facts.numba_refused.items()))
+        more = f" and {len(facts.numba_refused) - 1} more folders" if len(facts.numba_refused) > 1 else ""
+        kept = f"compiled code is kept in {facts.numba_cache}" if facts.numba_cache else "every process compiles anew"
+        return Check(where, "numba cache", "warn", f"{folder}{more} not used, for others can write what is run from "
+                     f"there: {fault}; {kept}", f"delete the compiled code in it (*.nbi, *.nbc), then: {remedy}")
+    if not facts.numba_cache:
+        return Check(where, "numba cache", "warn", "none can be written: every process compiles anew",
+                     "make a folder that only you can write (mkdir -m 700), and set NUMBA_CACHE_DIR to it")
+    return Check(where, "numba cache", "ok", facts.numba_cache)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import require_no_run
 from pipeline.errors import QueryError
 from pipeline.run.corpus import put_in_order
 from pipeline.run.ingest import disk_errors
@@ -69,6 +70,7 @@ def remove(
     """
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
+    require_no_run(root)
     if dry_run:
         manifest = store.manifest()
         return _told(manifest, _chosen(names, manifest, root, undo))

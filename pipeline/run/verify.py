@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.config import CONFIG_FILE
+from pipeline.config import CONFIG_FILE, require_no_run
 from pipeline.encoders import needs_projection
 from pipeline.errors import ConfigError, CorpusError, CorpusNotFound
 from pipeline.index import segment_faults
@@ -140,7 +140,7 @@ def verify(
     repair : bool
         Rebuild what is damaged, under the corpus' lock; what cannot be is left as it is and named.
     place : mapping, optional
-        What to override ``[run]`` of ``corpus.toml`` with, which may itself be damaged.
+        What to override the user's ``[run]`` with (:mod:`pipeline.user_settings`).
     serial, listener
         As :func:`pipeline.run.ingest` takes them.
 
@@ -158,6 +158,7 @@ def verify(
     root = Path(corpus).absolute()
     if not any((root / name).exists() for name in (IDENTITY, CURRENT, MANIFESTS)):
         raise CorpusNotFound(f"{root}: there is no corpus here; make one with: lookalike ingest DATA --corpus {root}")
+    require_no_run(root)
     day = datetime.date.today().toordinal() if day is None else day
     if not repair:
         return read_through(root, sample, day, Tracker(listener))

@@ -39,7 +39,7 @@ class OpenCorpus:
         self.root = store.root
         self.manifest = manifest or store.manifest()
         """Pinned: what a run adds meanwhile is not seen."""
-        self.config = Config.load(self.root)
+        self.config = Config.of_corpus(self.root)
         store.require_identity(self.config.identity())  # corpus.toml may have been edited
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         self._arrays: dict[Hashable, NDArray[Any]] = {}

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from pipeline.compiled import njit
 from pipeline.simulate.signals import FWHM_PER_SIGMA, Axes, Signal
 
 _VISIBLE = 0.1  # share of its brightest bin from which on a signal counts as present, for the truth table

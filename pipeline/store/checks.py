@@ -33,7 +33,7 @@ def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
     try:
         if not (root / CONFIG_FILE).is_file():
             yield root / CONFIG_FILE, "is missing"
-        elif Config.load(root).identity() != identity:
+        elif Config.of_corpus(root).identity() != identity:
             yield root / CONFIG_FILE, "[scan] says otherwise than the identity"
     except ConfigError as error:
         yield root / CONFIG_FILE, f"cannot be used ({error})"

@@ -97,7 +97,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
     candidates: list[Mapping[str, Any]] = []
     with suppress(ConfigError):
         if (root / CONFIG_FILE).is_file():
-            candidates.append(Config.load(root).identity())
+            candidates.append(Config.of_corpus(root).identity())
     with suppress(CorpusDamaged, FileNotFoundError, ValueError):
         candidates.insert(0, read_identity(root))
     right = [one for one in candidates if not fingerprints or fingerprint(one) in fingerprints]
@@ -108,7 +108,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
     if not (root / IDENTITY).is_file() or (root / IDENTITY).read_bytes() != identity_bytes(identity):
         write_identity(root, identity)
     with suppress(ConfigError):
-        if (root / CONFIG_FILE).is_file() and Config.load(root).identity() == identity:
+        if (root / CONFIG_FILE).is_file() and Config.of_corpus(root).identity() == identity:
             return
     if (root / CONFIG_FILE).exists():  # the user's own settings may be in it
         make_folder(root / DAMAGED)

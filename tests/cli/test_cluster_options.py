@@ -1,4 +1,4 @@
-"""Where a run is told to take place, and what of ``corpus.toml`` that beats."""
+"""Where a run is told to take place, and what of the user's own file that beats."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from pipeline.cli.cluster_options import cluster_options, place_options
 from pipeline.config import Config, RunConfig
+from tests.conftest import UserSays
 
 
 def run_config(corpus: Path, *flags: str) -> RunConfig:
@@ -39,16 +40,16 @@ def test_flags_name_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert run_config(tmp_path, "--cluster", "local", "--workers", "3") == RunConfig(workers=3)
 
 
-def test_a_place_that_is_named_beats_that_of_the_corpus(tmp_path: Path) -> None:
-    (tmp_path / "corpus.toml").write_text(
-        '[run]\nscheduler = "tls://a:1"\ncluster = "slurm"\ncluster_config = "b.yaml"\ninsecure = true\n')
-    own = RunConfig(scheduler="tls://a:1", cluster="slurm", cluster_config="b.yaml", insecure=True)
+def test_a_place_that_is_named_beats_that_of_the_file(tmp_path: Path, user_says: UserSays) -> None:
+    folder = user_says(
+        'scheduler = "tls://a:1"\ncluster = "slurm"\ncluster_config = "b.yaml"\ninsecure = true\n').parent
+    own = RunConfig(scheduler="tls://a:1", cluster="slurm", cluster_config=str(folder / "b.yaml"), insecure=True)
     assert run_config(tmp_path) == own
     assert run_config(tmp_path, "--scheduler", "tls://b:2").scheduler == "tls://b:2"
     for flags, cluster in ((["--workers", "2"], "local"), (["--cluster", "local"], "local"),
                            (["--cluster", "ssh"], "ssh")):
         place = run_config(tmp_path, *flags)
-        assert (place.scheduler, place.cluster, place.cluster_config) == ("", cluster, "b.yaml")
+        assert (place.scheduler, place.cluster, place.cluster_config) == ("", cluster, str(folder / "b.yaml"))
 
 
 @pytest.mark.parametrize("flags", [

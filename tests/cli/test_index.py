@@ -11,6 +11,7 @@ import pipeline.run
 from pipeline.config import Config, IndexConfig, RunConfig
 from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike
+from tests.conftest import UserSays
 
 
 def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
@@ -73,8 +74,11 @@ def test_json_lists_the_new_segments(lookalike: Lookalike, corpus: Path, tmp_pat
     assert segment["source_ids"] == list(entry.source_ids)
 
 
-def test_flags_beat_the_corpus_file(lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "corpus.toml").write_text("[index]\nexact_below = 7\n[run]\nscheduler = 'tcp://old:1'\n")
+def test_flags_beat_the_files_of_corpus_and_user(
+    lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user_says: UserSays
+) -> None:
+    (tmp_path / "corpus.toml").write_text("[index]\nexact_below = 7\n")
+    user_says("scheduler = 'tcp://old:1'\n")
     calls: list[Config] = []
 
     def index(corpus: Path, *, config: Config) -> tuple[()]:

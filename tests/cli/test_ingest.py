@@ -399,7 +399,8 @@ def test_flags_of_a_run_are_for_that_run_alone(lookalike: Lookalike, data: Path,
     """A scheduler named once may be gone the next night."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    (corpus / CONFIG_FILE).write_text("[run]\nin_flight = 2\n")
+    (corpus / CONFIG_FILE).write_text("[index]\nexact_below = 7\n")
     assert lookalike("ingest", data, "--corpus", corpus, *SERIAL, "--embed-on", "cpu", "--step", "512").code == 0
     written = Config.load(corpus)
-    assert (written.scan.step, written.run.in_flight, written.run.embed_on) == (512, 2, "auto")
+    assert (written.scan.step, written.index.exact_below, written.run.embed_on) == (512, 7, "auto")
+    assert "[run]" not in (corpus / CONFIG_FILE).read_text()

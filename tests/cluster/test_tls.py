@@ -80,8 +80,9 @@ def test_ingest_index_and_search_over_tls(
 
 
 def test_who_has_no_certificate_of_theirs_is_refused(
-    processes: Any, free_port: int, data: Path, tmp_path: Path
+    processes: Any, free_port: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LOOKALIKE_RUN_RESOURCE_WAIT_S", "3")
     strangers = tmp_path / "tls"
     subprocess.run([DEPLOYMENT / "make-certs", strangers], check=True, capture_output=True)
     for number, (scheme, flags, why) in enumerate((
@@ -90,7 +91,7 @@ def test_who_has_no_certificate_of_theirs_is_refused(
             ("tls", [], "with which certificates?"), ("tls", tls_flags(strangers), "no Dask scheduler answers"))):
         root = tmp_path / str(number)
         root.mkdir()
-        (root / "corpus.toml").write_text("[run]\nresource_wait_s = 3.0\n[encoder]\nname = 'power-spectrum'\n")
+        (root / "corpus.toml").write_text("[encoder]\nname = 'power-spectrum'\n")
         ran = lookalike(sys.executable, *ingest_arguments(
             data, root, "--scheduler", f"{scheme}://{LOOPBACK}:{free_port}", *flags))
         assert (ran.returncode, why in ran.stderr) == (2, True), ran.stderr

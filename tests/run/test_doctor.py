@@ -257,6 +257,8 @@ WORKER = {"nthreads": 1, "memory_limit": 3e9, "resources": {}}
     ({"corpus_free_bytes": 10**9}, "disk", "warn"),
     ({"scratch_free_bytes": 10**8}, "scratch", "warn"),
     ({"numba_cache": ""}, "numba cache", "warn"),
+    ({"numba_refused": {"/shared": ("/shared can be written by others (mode 777)", "chmod go-w /shared")}},
+     "numba cache", "warn"),
     ({"has_libgomp": False}, "libgomp", "warn"),
     ({"is_outdated": True}, "restart", "warn"),
     ({"errors": {"corpus": "FileNotFoundError: /corpus"}}, "corpus", "fail"),
