@@ -189,6 +189,8 @@ def _unlike_a_file(entry: os.DirEntry[str]) -> str:
 def _entries(folder: str | Path, place: _Place) -> Iterator[tuple[os.DirEntry[str], _Place]]:
     """Yield what is in a place, and in the places in it."""
     for entry in _scanned(folder):
+        if place is _CORPUS and entry.name == CONFIG_FILE:  # the user's own: it may be a link, runs only replace it
+            continue
         yield entry, place
         deeper = place.deeper(entry.name) if place.names.fullmatch(entry.name) else None
         if deeper is not None and entry.is_dir(follow_symlinks=False):
