@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -230,7 +230,7 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
         items += [Item("segment", piece.id, cell, partial(segment_faults, cell, (None, piece.count)))
                   for piece, cell in cells]
     known = {item.folder for item in items}
-    return [*items, *(item for item in _orphans(root, expected)
+    return [*items, *(item for item in _orphans(root, expected, manifest.sources)
                       if item.folder not in known and not is_retired(manifest, item.folder.relative_to(root)))]
 
 
@@ -299,15 +299,15 @@ def _is_sampled(item: Item, share: float, day: int) -> bool:
     return (int.from_bytes(digest[:8], "big") / 2**64 + day * share) % 1.0 < share
 
 
-def _orphans(root: Path, expected: str) -> Iterator[Item]:
+def _orphans(root: Path, expected: str, named: Collection[str]) -> Iterator[Item]:
     """List the groups and segments on disk."""
     def item(folder: Path, faults: Callable[[], Iterator[Fault]]) -> Item:
         return Item("orphan", str(folder.relative_to(root)), folder, faults)
 
-    for source_id in _groups(root / SOURCES):
+    for source_id in _groups(root / SOURCES, SOURCE, named):
         yield item(source_folder(root, source_id), partial(source_faults, root, source_id, None, expected))
     for key in _folders(root / VECTORS, KEY):
-        for source_id in _groups(root / VECTORS / key):
+        for source_id in _groups(root / VECTORS / key, SOURCE, named):
             yield item(vector_folder(root, key, source_id), partial(vector_faults, root, key, source_id, None, None))
     for name in _folders(root / SEGMENTS, SEGMENT):
         yield item(segment_folder(root, name), partial(segment_faults, segment_folder(root, name)))
@@ -317,5 +317,5 @@ def _folders(folder: Path, names: re.Pattern[str]) -> list[str]:
     return own_folders(folder, names) if folder.is_dir() else []
 
 
-def _groups(folder: Path, names: re.Pattern[str] = SOURCE) -> list[str]:
-    return own_groups(folder, names) if folder.is_dir() else []
+def _groups(folder: Path, names: re.Pattern[str], named: Collection[str] = ()) -> list[str]:
+    return own_groups(folder, names, named) if folder.is_dir() else []

@@ -271,13 +271,13 @@ class CorpusStore:
         manifest, here = self.manifest(), Path()
         named = manifest.sources
         sources = [_own(SourceGroup.open(self.root, source_id))
-                   for source_id in own_groups(self.root / SOURCES)
+                   for source_id in own_groups(self.root / SOURCES, known=named)
                    if source_id not in named and source_id not in manifest.removed
                    if not is_retired(manifest, source_folder(here, source_id))]
         adopted = {*named, *(group.source_id for group in sources)}  # of others, the windows are to be made anew first
         vectors = [_own(VectorGroup.open(self.root, key, source_id))
                    for key in own_folders(self.root / VECTORS, KEY)
-                   for source_id in own_groups(self.root / VECTORS / key)
+                   for source_id in own_groups(self.root / VECTORS / key, known=named)
                    if source_id in adopted and source_folder(self.root, source_id).is_dir()
                    if source_id not in named or key not in named[source_id].vectors]
         return Recovered(tuple(sources), tuple(vectors))

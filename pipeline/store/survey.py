@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -153,9 +153,13 @@ def own_folders(folder: Path, names: re.Pattern[str]) -> list[str]:
                       if names.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False))
 
 
-def own_groups(folder: Path, names: re.Pattern[str] = SOURCE) -> list[str]:
-    """List the folders in ``folder`` that may be groups or projections: they hold a file of one, or nothing at all."""
-    return [name for name in own_folders(folder, names) if _holds(folder / name, _GROUP | _ENCODERS.holds)]
+def own_groups(folder: Path, names: re.Pattern[str] = SOURCE, known: Container[str] = ()) -> list[str]:
+    """List the folders in ``folder`` that may be groups or projections: they hold a file of one, or nothing at all.
+
+    Those that are ``known`` to be some are not looked into: there may be a million.
+    """
+    return [name for name in own_folders(folder, names)
+            if name in known or _holds(folder / name, _GROUP | _ENCODERS.holds)]
 
 
 def discard(root: Path, folder: Path) -> None:
@@ -185,6 +189,8 @@ def _unlike_a_file(entry: os.DirEntry[str]) -> str:
 def _entries(folder: str | Path, place: _Place) -> Iterator[tuple[os.DirEntry[str], _Place]]:
     """Yield what is in a place, and in the places in it."""
     for entry in _scanned(folder):
+        if place is _CORPUS and entry.name == CONFIG_FILE:  # the user's own: it may be a link, runs only replace it
+            continue
         yield entry, place
         deeper = place.deeper(entry.name) if place.names.fullmatch(entry.name) else None
         if deeper is not None and entry.is_dir(follow_symlinks=False):

@@ -79,3 +79,25 @@ def test_on_a_terminal_progress_is_shown(lookalike: Lookalike, root: Path, monke
     said = on_a_terminal(monkeypatch, lambda: lookalike("verify", "--corpus", root))
     assert "verify [############] 6/6 objects" in said
     assert " MB/s" in said
+
+
+def test_files_of_other_programs_are_named_and_are_no_damage(lookalike: Lookalike, root: Path) -> None:
+    mine = [root / "sources" / "@eaDir", *(root / f"notes{number:02d}.txt" for number in range(30))]
+    for path in mine:
+        path.touch()
+    ran = lookalike("verify", "--corpus", root)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[0].endswith(": all as written")
+    assert ran.out.splitlines()[1] == f"foreign  {mine[1]}: no part of the corpus, left as it is"
+    assert ran.out.splitlines()[-1] == "foreign  and 11 more: --json lists them"
+    assert lookalike("verify", "--corpus", root, "--json").json["foreign"] == sorted(map(str, mine))
+
+
+def test_a_link_is_named_with_what_to_do(lookalike: Lookalike, root: Path, tmp_path: Path) -> None:
+    shutil.move(root / "vectors", tmp_path / "elsewhere")
+    (root / "vectors").symlink_to(tmp_path / "elsewhere")
+    ran = lookalike("verify", "--corpus", root)
+    assert ran.code == 5
+    assert f"damaged  link       vectors: {root / 'vectors'}: is a link to {tmp_path / 'elsewhere'}" in ran.out
+    assert "unlink vectors" in ran.out
+    lookalike("verify", "--corpus", root, "--repair").assert_refused(5, str(root / "vectors"), "is a link to")

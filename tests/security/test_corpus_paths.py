@@ -226,6 +226,15 @@ def test_the_corpus_itself_may_be_a_link(attacked: Attacked, tmp_path: Path) -> 
     assert {command: linked.call(command)[0] for command in COMMANDS} == dict.fromkeys(COMMANDS, 0)
 
 
+def test_the_configuration_is_the_users_own_and_may_be_a_link(attacked: Attacked) -> None:
+    shutil.move(attacked.root / "corpus.toml", attacked.victim / "corpus.toml")
+    (attacked.root / "corpus.toml").symlink_to(attacked.victim / "corpus.toml")
+    victim = snapshot(attacked.victim)
+    assert {command: attacked.call(command)[0] for command in COMMANDS} == dict.fromkeys(COMMANDS, 0)
+    assert snapshot(attacked.victim) == victim
+    assert verify(attacked.root).foreign == ()
+
+
 def test_a_link_inside_a_group_is_damage_and_is_mended_without_its_target(attacked: Attacked) -> None:
     inside = attacked.place("sources/ID/windows")
     shutil.move(inside, attacked.victim / "windows")
