@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.record import moved, section, with_section
+from pipeline.processor import HELD_DOWN, described
+from tests.benchmarks.record import marker_of, moved, section, with_section
+from tests.benchmarks.report import machine
 
 BEFORE = """
 | what | seconds | windows/s |
@@ -27,6 +29,22 @@ def test_what_moved_by_more_than_a_tenth_is_told_and_what_is_new():
         ("ingest", "", "not there", "new", "–"),
     ]
     assert list(moved(BEFORE, BEFORE)) == []
+
+
+def test_instruction_sets_stand_apart(monkeypatch):
+    for name in HELD_DOWN:
+        monkeypatch.delenv(name, raising=False)
+    text = ""
+    for number, known in enumerate(("AVX2", "AMX")):
+        monkeypatch.setattr("tests.benchmarks.record.instruction_set", lambda known=known: known)
+        marker = marker_of("index", ["--sizes", "7"])
+        assert marker == f"index --sizes 7 on {known}"
+        assert section(text, marker) is None
+        text = with_section(text, marker, str(number))
+    assert section(text, "index --sizes 7 on AVX2") == "0"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert marker_of("scan", []) == "scan on AMX ONEDNN_MAX_CPU_ISA=AVX2"
+    assert described() in machine()
 
 
 def test_a_section_is_replaced_and_nothing_else():

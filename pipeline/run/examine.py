@@ -140,7 +140,8 @@ def examine(questions: Questions) -> Facts:
     nothing: tuple[EncoderSpec | None, NDArray[np.float32] | None] = (None, None)
     attempt("plugins", lambda: _decode(questions.fixtures), None)
     spec, vectors = attempt("encoder", lambda: _encode(questions), nothing)
-    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), ())
+    no_precisions: tuple[str, ...] = ()
+    precisions = attempt("precisions", lambda: precisions_here(questions.encoder.name), no_precisions)
     no_devices: list[str] = []
     gpus = attempt("gpu", gpu_devices, no_devices) if questions.asks_gpu or has_gpu_device() else no_devices
     corpus = questions.corpus

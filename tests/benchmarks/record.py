@@ -3,11 +3,14 @@
     python -m tests.benchmarks.record scan gate "index --sizes 100000" …
 
 Each name is a module ``bench_NAME`` beside this one, with its arguments. What it prints takes the place of what stands
-between ``<!-- NAME -->`` and ``<!-- /NAME -->``; another benchmark of the same arguments compares with it in turn.
+between ``<!-- NAME on INSTRUCTION SET -->`` and ``<!-- /NAME on INSTRUCTION SET -->``; another benchmark of the same
+arguments compares with it in turn. Where another instruction set was measured, its tables stay as they are: a ratio of
+two times is another one where one of the two gains more by AVX-512.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +18,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.processor import HELD_DOWN, instruction_set
 from tests.benchmarks.report import table
 
 BENCHMARKS = Path(__file__).parents[2] / "BENCHMARKS.md"
@@ -27,7 +31,7 @@ def main() -> None:
     for job in sys.argv[1:]:
         name, *arguments = shlex.split(job)
         text = run(name, arguments)
-        marker = " ".join([name, *arguments])
+        marker = marker_of(name, arguments)
         before = section(BENCHMARKS.read_text(), marker)
         print(f"\n## {marker}\n")
         if before is None:
@@ -35,6 +39,12 @@ def main() -> None:
         else:
             table(("what moved", "column", "before", "now", "now / before"), moved(before, text))
         BENCHMARKS.write_text(with_section(BENCHMARKS.read_text(), marker, text))
+
+
+def marker_of(name: str, arguments: list[str]) -> str:
+    """Name a section: by the benchmark and by the instruction set that this machine has, or is held down to."""
+    held = [f"{variable}={os.environ[variable]}" for variable in HELD_DOWN if os.environ.get(variable)]
+    return " ".join([name, *arguments, "on", instruction_set(), *held])
 
 
 def run(name: str, arguments: list[str]) -> str:

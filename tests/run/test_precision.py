@@ -150,7 +150,7 @@ def test_a_run_of_this_machine_refuses_before_it_makes_anything(
     computes_in_float32_alone(monkeypatch)
     before = snapshot(root)
     if corpus == "new":
-        with pytest.raises(PrecisionError, match="cannot compute in bfloat16 on .* Ask for --precision float32 or auto"):
+        with pytest.raises(PrecisionError, match=r"cannot compute in bfloat16 .* Ask for --precision float32"):
             ingest([data], tmp_path / "new", config=asking("spectral", "bfloat16"), serial=True)
         assert not (tmp_path / "new").exists()
     else:
@@ -226,8 +226,8 @@ def test_a_corpus_of_another_machine_is_searched_but_not_added_to(
     computes_in_float32_alone(monkeypatch)
     here = open_corpus(root).search(power=power, k=8, encoder=key, exact=True)
     assert here.query["encoder"] == key
-    assert ("this machine does not compute in bfloat16: the query's vectors are computed in float32, those of the corpus "
-            f"in bfloat16; their components differ by less than {tolerance:g}") in here.query["note"]
+    assert ("this machine does not compute in bfloat16: the query's vectors are computed in float32, those of the "
+            f"corpus in bfloat16; their components differ by less than {tolerance:g}") in here.query["note"]
     np.testing.assert_allclose([hit.score for hit in here], [hit.score for hit in there], atol=tolerance)
     assert here.hits[0].window == there.hits[0].window
     # a stored window has its vector
