@@ -18,6 +18,11 @@ PLACE = $(if $(SCHEDULER),--scheduler $(SCHEDULER)) $(if $(CLUSTER),--cluster $(
 	$(if $(CLUSTER_CONFIG),--cluster-config "$(CLUSTER_CONFIG)") \
 	$(if $(TLS),--tls-ca "$(TLS)/ca.pem" --tls-cert "$(TLS)/cert.pem" --tls-key "$(TLS)/key.pem")
 
+# Instruction sets of OpenVINO and of compiled loops, held down to what every supported processor has. Loops compiled so
+# are kept in a folder of their own.
+AS_AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= NUMBA_CACHE_DIR=$(CURDIR)/$(VENV)/numba-avx2
+OF_PROCESSOR = tests/test_lanes.py tests/test_boxes.py tests/test_first_look.py tests/test_gate.py tests/filterbank/test_bitshuffle.py tests/encoders/test_light.py tests/encoders/test_spectral.py
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean
 
@@ -69,6 +74,8 @@ status: setup  ## Tell what CORPUS=corpus holds
 
 test: check  ## Check style, types and layers, then run the tests (8 to 14 minutes on two cores)
 	$(BIN)/python -m pytest -q -m "not slow and not cluster"
+	@echo "once more, what depends on the processor, as on one that has AVX2 and no more: $(AS_AVX2)"
+	$(AS_AVX2) $(BIN)/python -m pytest -q -m processor -o timeout=600 $(OF_PROCESSOR)
 
 check: setup  ## Style, types and import layers only
 	$(BIN)/ruff check .

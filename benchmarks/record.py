@@ -3,12 +3,14 @@
     python -m benchmarks.record scan gate "index --sizes 100000" …
 
 Each job is the name of a program ``bench_NAME`` in this folder, followed by its arguments. What the program prints
-replaces the text between ``<!-- JOB -->`` and ``<!-- /JOB -->`` in the page of its topic. The same job with the same
-arguments is compared with this text the next time.
+replaces the text between ``<!-- JOB on INSTRUCTION SET -->`` and ``<!-- /JOB on INSTRUCTION SET -->`` in the page of
+its topic. The same job with the same arguments, on the same instruction set, is compared with this text the next time.
+Tables of other instruction sets stay as they are: two programs do not gain alike by AVX-512, so ratios differ.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import table
+from pipeline.processor import HELD_DOWN, instruction_set
 
 FOLDER = Path(__file__).parent
 PAGES = {"scan": "scan.md", "gate": "gate.md", "index": "index.md", "cells": "index.md", "search": "search.md",
@@ -31,7 +34,7 @@ def main() -> None:
     for job in sys.argv[1:]:
         name, *arguments = shlex.split(job)
         text = run(name, arguments)
-        marker, page = " ".join([name, *arguments]), FOLDER / PAGES[name]
+        marker, page = marker_of(name, arguments), FOLDER / PAGES[name]
         before = section(page.read_text(), marker)
         print(f"\n## {marker}\n")
         if before is None:
@@ -39,6 +42,12 @@ def main() -> None:
         else:
             table(("what moved", "column", "before", "now", "now / before"), moved(before, text))
         page.write_text(with_section(page.read_text(), marker, text))
+
+
+def marker_of(name: str, arguments: list[str]) -> str:
+    """Name a section: by the benchmark and by the instruction set that this machine has, or is held down to."""
+    held = [f"{variable}={os.environ[variable]}" for variable in HELD_DOWN if os.environ.get(variable)]
+    return " ".join([name, *arguments, "on", instruction_set(), *held])
 
 
 def run(name: str, arguments: list[str]) -> str:

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import psutil
+
+from pipeline.processor import described
 
 LOAD = os.getloadavg()[0]
 """Load of the machine before the measurement; later, the measurement itself is most of the load."""
@@ -40,11 +41,9 @@ def command() -> str:
 
 
 def machine() -> str:
-    """Describe processor, cores, memory and load."""
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    """Describe processor, instruction set, cores, memory and load."""
     memory_gb = psutil.virtual_memory().total / 1e9
-    return (f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores, {memory_gb:.0f} GB; "
+    return (f"{described()}, {os.cpu_count()} cores, {memory_gb:.0f} GB; "
             f"load {LOAD:.1f} when it began")
 
 

@@ -49,6 +49,7 @@ def naive_best(window: Power, n: float) -> tuple[float, int, int]:
 SHAPES = [(256, 16), (100, 12), (8, 3), (1, 1), (1, 16), (5, 1), (16, 2), (37, 9), (64, 17), (300, 5)]
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(("channels", "spectra"), SHAPES)
 def test_box_sums_are_those_of_a_naive_loop(channels: int, spectra: int) -> None:
     grid = WindowGrid(channels, channels, spectra)

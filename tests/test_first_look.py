@@ -26,6 +26,7 @@ def scene(rng: np.random.Generator, spectra: int, channels: int, n: float, windo
     return power.astype(np.float32)
 
 
+@pytest.mark.processor
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

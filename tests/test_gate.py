@@ -117,6 +117,7 @@ def noise_alarms() -> dict[tuple[float, float], int]:
     return counts
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("rate", [1e-3, 1e-2])
 @pytest.mark.parametrize("n", [4, 102, 255])
 def test_pure_noise_passes_at_the_promised_rate(n: float, rate: float) -> None:

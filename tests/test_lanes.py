@@ -9,6 +9,8 @@ from numba import njit
 from pipeline import lanes
 from pipeline.lanes import COUNT, COUNT_OF_BYTES, load, spread, store
 
+pytestmark = pytest.mark.processor
+
 WHOLE = np.random.default_rng(0).integers(-2000, 2000, (3, 200)).astype(np.int16)
 BYTES = np.random.default_rng(2).integers(-11, 12, (3, 200)).astype(np.int8)
 FLOATING = np.random.default_rng(1).normal(0, 1000, (3, 200)).astype(np.float32)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,28 @@ def test_the_widest_instruction_set_is_named(
     assert processor.described() == f"{name}, {expected}"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert processor.described() == f"{name}, {expected}, ONEDNN_MAX_CPU_ISA=AVX2"
+
+
+COMPILED = """
+from numba import njit
+
+@njit(cache=True)
+def doubled(x):
+    return 2 * x
+
+doubled(3)
+print(sum(doubled.stats.cache_hits.values()))
+"""
+
+
+def test_what_is_compiled_for_two_processors_is_kept_apart(tmp_path: Path) -> None:
+    """In one folder: what was compiled for more instructions than a processor has would end the process."""
+    program = tmp_path / "program.py"
+    program.write_text(COMPILED)
+    hits = []
+    for name in ("haswell", "generic", "haswell"):
+        done = subprocess.run([sys.executable, str(program)], check=True, capture_output=True, text=True, env={
+            **os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path / "cache")})
+        hits.append(int(done.stdout))
+    assert hits == [0, 0, 1]
+    assert len([*tmp_path.rglob("*.nbc")]) == 2

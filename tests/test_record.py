@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import record
-from benchmarks.record import FOLDER, PAGES, moved, section, with_section
+from benchmarks.record import FOLDER, PAGES, marker_of, moved, section, with_section
+from benchmarks.report import machine
+from pipeline.processor import HELD_DOWN, described
 
 BEFORE = """
 | what | seconds | windows/s |
@@ -33,6 +35,22 @@ def test_what_moved_by_more_than_a_tenth_is_told_and_what_is_new():
         ("ingest", "", "not there", "new", "–"),
     ]
     assert list(moved(BEFORE, BEFORE)) == []
+
+
+def test_instruction_sets_stand_apart(monkeypatch):
+    for name in HELD_DOWN:
+        monkeypatch.delenv(name, raising=False)
+    text = ""
+    for number, known in enumerate(("AVX2", "AMX")):
+        monkeypatch.setattr("benchmarks.record.instruction_set", lambda known=known: known)
+        marker = marker_of("index", ["--sizes", "7"])
+        assert marker == f"index --sizes 7 on {known}"
+        assert section(text, marker) is None
+        text = with_section(text, marker, str(number))
+    assert section(text, "index --sizes 7 on AVX2") == "0"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert marker_of("scan", []) == "scan on AMX ONEDNN_MAX_CPU_ISA=AVX2"
+    assert described() in machine()
 
 
 def test_a_section_is_replaced_and_nothing_else():
@@ -68,12 +86,13 @@ def test_programs_and_pages_that_the_pages_name_are_there():
 
 
 def test_a_job_is_recorded_on_the_page_of_its_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "scan.md").write_text(f"# Scan\n\n<!-- scan -->\n{BEFORE}\n<!-- /scan -->\n\nwords\n")
+    (tmp_path / "scan.md").write_text(f"# Scan\n\n<!-- scan on AVX2 -->\n{BEFORE}\n<!-- /scan on AVX2 -->\n\nwords\n")
+    monkeypatch.setattr(record, "marker_of", lambda name, arguments: f"{name} on AVX2")
     monkeypatch.setattr(record, "FOLDER", tmp_path)
     monkeypatch.setattr(record, "run", lambda name, arguments: NOW.strip())
     monkeypatch.setattr("sys.argv", ["record", "scan"])
     record.main()
     text = (tmp_path / "scan.md").read_text()
-    assert section(text, "scan") == NOW.strip()
+    assert section(text, "scan on AVX2") == NOW.strip()
     assert text.startswith("# Scan\n")
     assert text.endswith("\nwords\n")

@@ -94,8 +94,8 @@ def computes_in(precision: str) -> bool:
 def refusal(precision: str) -> PrecisionError:
     """Return the error of a machine that does not compute in a precision: what it has, and what to do."""
     return PrecisionError(
-        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({described()}); it would use float32 "
-        "instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
+        f"OpenVINO cannot compute in {precision} on {socket.gethostname()} ({described()}); it would compute in "
+        "float32 instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
 
 
 def _require_other_numbers(reduced: Any, full: Any, shape: tuple[int, int], precision: str) -> None:

@@ -6,16 +6,14 @@ and a step that is done is not done again: after a kill, the next upgrade does t
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import CONFIG_FILE, RunConfig
+from pipeline.config import CONFIG_FILE, require_no_run
 from pipeline.durable import write_atomic
 from pipeline.errors import ConfigError
 from pipeline.run.ingest import disk_errors
@@ -129,7 +127,8 @@ def _without_run(path: Path, text: str) -> str:
     tables = _parsed(path, text)
     if _RUN not in tables:
         return text
-    _require_defaults(path, tables.pop(_RUN))
+    require_no_run(path.parent)
+    del tables[_RUN]
     lines: list[str] = []
     is_run = False
     for line in text.splitlines(keepends=True):
@@ -142,24 +141,6 @@ def _without_run(path: Path, text: str) -> str:
         raise ConfigError(f"{path}: [run] can only be taken out by hand; delete its lines, then run "
                           + pasted("lookalike upgrade", path.parent))
     return changed
-
-
-def _require_defaults(path: Path, given: Any) -> None:
-    """Raise :class:`ConfigError` that says where to move the values of ``[run]`` that are no defaults."""
-    defaults = asdict(RunConfig())
-    given = given if isinstance(given, Mapping) else {"run": given}
-    own = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in given.items()
-           if key not in defaults or value != defaults[key]]
-    if own:
-        raise ConfigError(f"{path}: [run] holds {', '.join(own)}. How tasks run is part of your own configuration now, "
-                          f"not of a corpus. Write these values into the table [run] of {_user_file()}, delete [run] "
-                          f"from {path.name}, then run {pasted('lookalike upgrade', path.parent)}")
-
-
-def _user_file() -> Path:
-    """Return the path of the user's own configuration file."""
-    folder = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(folder) if os.path.isabs(folder) else Path.home() / ".config") / "lookalike" / "config.toml"
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from pipeline.errors import PrecisionError
 from pipeline.model import WindowGrid
 from tests.encoders.precisions import computes_in_float32_alone, needs_bfloat16
 
+pytestmark = pytest.mark.processor
+
 SHAPE = (16, 256)
 REFUSED = r"cannot compute in bfloat16 on .*\(.*\); it would compute in float32 instead\. Ask for --precision float32"
 

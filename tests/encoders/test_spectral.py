@@ -76,6 +76,7 @@ def test_threads_do_not_mix_up_their_windows(cutouts):
         np.testing.assert_array_equal(made, alone)
 
 
+@pytest.mark.processor
 def test_vectors_are_unit_finite_and_independent_of_the_batch(cutouts):
     encoder = Spectral(GRID, batch=8)
     together = encoder.encode(cutouts)
@@ -94,6 +95,7 @@ def test_spec_says_which_weights():
     assert SHIPPED.stat().st_size < 4_000_000
 
 
+@pytest.mark.processor
 def test_shipped_weights_give_the_golden_vectors():
     with np.load(GOLDEN) as golden:
         assert str(golden["weights_sha256"]) == load_encoder("spectral").spec.weights_sha256

@@ -43,6 +43,7 @@ def stored_chunk(samples: np.ndarray, path, block: int = 0) -> np.ndarray:
         return np.frombuffer(data.id.read_direct_chunk((0,) * samples.ndim)[1], np.uint8)
 
 
+@pytest.mark.processor
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["noise", "constant", "bits", "pattern"]),
