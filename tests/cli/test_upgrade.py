@@ -44,5 +44,5 @@ def test_what_must_be_read_again_is_told_in_bytes() -> None:
 def test_what_cannot_be_upgraded_is_refused(lookalike: Lookalike, root: Path, tmp_path: Path) -> None:
     path = root / "corpus.toml"
     path.write_text(path.read_text().replace("workers = 0", "workers = 4"))
-    lookalike("upgrade", "--corpus", root).assert_refused(2, "[run] holds workers = 4.", "config.toml")
+    lookalike("upgrade", "--corpus", root).assert_refused(2, "[run] workers = 4: ", "config.toml")
     lookalike("upgrade", "--corpus", tmp_path / "nowhere").assert_refused(2, "there is no corpus here")

@@ -80,8 +80,7 @@ def test_values_of_the_user_s_own_stop_it_before_anything_is_written(
     before = snapshot(root)
     with pytest.raises(ConfigError) as caught:
         upgrade(root)
-    for words in (f"{path}: [run] holds {own}.", str(tmp_path / "settings/lookalike/config.toml"), "delete [run]",
-                  "lookalike upgrade --corpus"):
+    for words in (f"{path}: [run] {own}: ", str(tmp_path / "settings/lookalike/config.toml"), "Delete the line"):
         assert words in str(caught.value)
     assert snapshot(root) == before
 
