@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import CONFIG_FILE, require_no_run
+from pipeline.config import CONFIG_FILE, Config
 from pipeline.durable import write_atomic
 from pipeline.errors import ConfigError
 from pipeline.run.ingest import disk_errors
@@ -127,7 +127,7 @@ def _without_run(path: Path, text: str) -> str:
     tables = _parsed(path, text)
     if _RUN not in tables:
         return text
-    require_no_run(path.parent)
+    Config.of_corpus(path.parent)  # refuses values that are not the defaults, and unknown keys
     del tables[_RUN]
     lines: list[str] = []
     is_run = False
