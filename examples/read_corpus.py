@@ -9,6 +9,7 @@ The format is described in docs/corpus-format.md.
 import hashlib
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def first_channels(numbers, header, coarse, scan):
     """Return time block and first channel, counted from low frequency, of each window number."""
     width, step = scan["window"], scan["step"]
     edges = [0, *range(coarse["offset"], header["nchans"], coarse["width"]), header["nchans"]]
-    pieces = [(low, high) for low, high in zip(edges, edges[1:], strict=False) if high > low]  # coarse channels
+    pieces = [(low, high) for low, high in pairwise(edges) if high > low]  # coarse channels
     counts = [(high - low - width) // step + 1 if high - low >= width else 0 for low, high in pieces]
     starts = np.concatenate([low + step * np.arange(count) for (low, _), count in zip(pieces, counts, strict=True)])
     blocks, places = np.divmod(numbers, len(starts))

@@ -87,7 +87,9 @@ def windows(power: NDArray[np.floating]) -> None:
     waterfall(window, power, f"A window: 256 channels of {header.channel_width_mhz * 1e6:.2f} Hz × "
                              f"16 spectra of {header.tsamp_s:.2f} s (here: Voyager 1)")
     window.set(xlabel="channel, counted from low frequency", ylabel="spectrum")
-    for above, below, marked, (left, right, top) in ((band, coarse, 9, (0, 44, 1)), (coarse, window, 26, (-0.5, 255.5, 15.5))):
+    for above, below, marked, (left, right, top) in (
+        (band, coarse, 9, (0, 44, 1)), (coarse, window, 26, (-0.5, 255.5, 15.5)),
+    ):
         for side, x in ((0, left), (0.92, right)):
             figure.add_artist(ConnectionPatch((marked + side, 0), (x, top), "data", "data", axesA=above, axesB=below,
                                               color=RED, linewidth=0.7))
