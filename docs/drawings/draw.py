@@ -116,7 +116,7 @@ def gate(power: NDArray[np.floating], stored: Path) -> None:
         right.text(column, row, f"{value:.1f}", ha="center", va="center")
     right.set_xticks(range(sigmas.shape[1]), [str(2**level) for level in range(sigmas.shape[1])])
     right.set_yticks(range(len(WIDTHS)), [str(width) for width in WIDTHS])
-    right.set(xlabel="spectra a box", ylabel="channels a box", title="Thresholds in standard deviations of noise")
+    right.set(xlabel="spectra per box", ylabel="channels per box", title="Thresholds in standard deviations of noise")
     save("gate")
 
 
@@ -130,9 +130,9 @@ def cutouts(power: NDArray[np.floating]) -> None:
     curve.set(xlabel="power over noise (grey: noise, ±3σ)", ylabel="code", title="From power to code")
     codes = quantise(power, spread)
     before.imshow(power, aspect="auto", origin="lower", interpolation="nearest")
-    before.set(title="Linear power: 4 bytes a pixel", xlabel="channel", ylabel="spectrum")
+    before.set(title="Linear power: 4 bytes per pixel", xlabel="channel", ylabel="spectrum")
     after.imshow(codes, aspect="auto", origin="lower", interpolation="nearest")
-    after.set(title="Codes: 1 byte a pixel", xlabel="channel")
+    after.set(title="Codes: 1 byte per pixel", xlabel="channel")
     save("cutouts")
 
 
@@ -212,7 +212,7 @@ def index() -> None:
             axes.bar(night + 1, count / 1000, 0.85, bottom, color=colour, edgecolor="white", linewidth=0.8)
             bottom += count / 1000
     axes.set(xlabel="night", ylabel="thousand vectors",
-             title=f"Each box is a segment; {night_vectors:,} vectors a night, at most {max(map(len, sizes))} segments")
+             title=f"Each box is a segment; {night_vectors:,} vectors per night, at most {max(map(len, sizes))} segments")
     save("index")
 
 
