@@ -94,16 +94,16 @@ docs: setup  ## Build the documents as a site: build/docs/index.html
 certs:  ## Make an authority and a certificate for a cluster, in TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
-bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into BENCHMARKS.md, say what moved (about an hour, 13 GB of disk)
-	$(BIN)/python -m tests.benchmarks.record scan gate index cells search "driver --sources 10000"
+bench: bench-setup  ## Measure scan, gate, index, search and driver, put the tables into benchmarks/*.md, say what moved (about an hour, 13 GB of disk)
+	$(BIN)/python -m benchmarks.record scan gate index cells search "driver --sources 10000"
 
 bench-large: bench-setup  ## The same of a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
-	$(BIN)/python -m tests.benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
+	$(BIN)/python -m benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
 	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" memory
 
-bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU, put the tables into BENCHMARKS.md (KERAS_BACKEND=jax: by JAX)
+bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU, put the tables into benchmarks/encoders.md (KERAS_BACKEND=jax: by JAX)
 	@$(BIN)/python -m pip install --quiet --editable '.[gpu]'
-	$(BIN)/python -m tests.benchmarks.record gpu
+	$(BIN)/python -m benchmarks.record gpu
 
 bench-setup: setup
 	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "not all peers can be installed: those are left out"

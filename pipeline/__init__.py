@@ -17,6 +17,7 @@ _HOMES = {
     "Filters": ("pipeline.search", "Filters"),
     "remove": ("pipeline.run", "remove"),
     "verify": ("pipeline.run", "verify"),
+    "upgrade": ("pipeline.run", "upgrade"),
     "run_nightly": ("pipeline.nightly", "nightly"),  # pipeline.nightly is the package of that name
     "encode": ("pipeline.encoders", "encode"),
     "read_waterfall": ("pipeline.filterbank", "read_waterfall"),
@@ -24,7 +25,7 @@ _HOMES = {
     "PipelineError": ("pipeline.errors", "PipelineError"),
 }
 __all__ = ["Config", "Filters", "PipelineError", "build_index", "embed", "encode", "ingest", "open_corpus",
-           "open_on_cluster", "read_waterfall", "remove", "run_nightly", "verify"]
+           "open_on_cluster", "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ anywhere.
 In noise, the sum of m pixels is Gamma(m·N) exactly, so every threshold follows from its false-alarm probability. What
 is not exact is how many *independent* trials a family of overlapping boxes amounts to: that share was counted in
 simulated noise, where it turned out to depend on the shape of the window alone and not on N (:data:`INDEPENDENT`,
-:data:`JOINT`; ``tests/benchmarks/calibrate_gate.py`` counts again).
+:data:`JOINT`; ``benchmarks/calibrate_gate.py`` counts again).
 """
 
 from __future__ import annotations

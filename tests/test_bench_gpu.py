@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.card import calls_a_second
+from benchmarks.cost import bytes_of, flops_of, layers_of, spectrum_flops
 from pipeline.encoders import backend, spectral
 from pipeline.encoders.spectrum import spectrum_features
-from tests.benchmarks.card import calls_a_second
-from tests.benchmarks.cost import bytes_of, flops_of, layers_of, spectrum_flops
 from tests.run.workers import environment
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +91,7 @@ def test_the_call_that_compiles_is_not_counted() -> None:
 def test_it_runs_without_tensorflow_and_falls_back_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise ImportError('this machine has none')\n")
     changes = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-m", "tests.benchmarks.bench_gpu", "--part", "spectral", "--precisions", "float16",
+    command = [sys.executable, "-m", "benchmarks.bench_gpu", "--part", "spectral", "--precisions", "float16",
                "--batches", "4", "--windows", "8", "--seconds", "0.05", "--size", "32"]
     refused, done = (subprocess.run([*command, *more], env=environment(**changes), cwd=ROOT, capture_output=True,
                                     text=True, timeout=100, check=False) for more in ([], ["--on-cpu"]))

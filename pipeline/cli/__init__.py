@@ -25,6 +25,7 @@ COMMANDS = {
     "remove": "Take sources out of a corpus.",
     "nightly": "Take in what is new and report in the morning.",
     "verify": "Read a corpus through and mend what is damaged.",
+    "upgrade": "Bring a corpus to the format of this version.",
     "status": "Tell what a corpus holds.",
     "doctor": "Check this machine and every worker of a cluster.",
     "simulate": "Write a filterbank file with known signals.",

@@ -1,4 +1,4 @@
-"""The runs a user starts: ingest, embed, index, remove and verify.
+"""The runs a user starts: ingest, embed, index, remove, verify and upgrade.
 
 Progress comes as snapshots; nothing is printed below the command line.
 """
@@ -37,14 +37,15 @@ from pipeline.run.ingest import Stat, disk_errors, make_plan, note_files, requir
 from pipeline.run.judge import Check
 from pipeline.run.progress import Listener, Progress, RunReport, Tracker
 from pipeline.run.remove import Removal, remove
+from pipeline.run.upgrade import Upgrade, upgrade
 from pipeline.run.verify import Damage, Verification, verify
 from pipeline.store import CorpusStore, Manifest, SegmentEntry
 
 Split = Callable[[Sequence[FoundFile], Iterable[Stat | None], Manifest], tuple[list[FoundFile], list[SourceReport]]]
 
 __all__ = [
-    "Check", "Damage", "Diagnosis", "Progress", "Removal", "RunReport", "Verification", "doctor", "embed", "index",
-    "ingest", "remove", "verify",
+    "Check", "Damage", "Diagnosis", "Progress", "Removal", "RunReport", "Upgrade", "Verification", "doctor", "embed",
+    "index", "ingest", "remove", "upgrade", "verify",
 ]
 
 

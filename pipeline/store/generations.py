@@ -71,6 +71,15 @@ def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], 
     return pointer
 
 
+def is_in_current_format(root: Path) -> bool:
+    """Tell whether this version would write the current generation byte for byte as it is on disk."""
+    pointer = read_pointer(root)
+    digest = hashlib.sha256()
+    for piece in _sealed(read_generation(root, pointer).json_pieces()):
+        digest.update(piece)
+    return pointer.split()[1] == digest.hexdigest()
+
+
 def prune(root: Path, newest: int, keep: int = KEPT) -> None:
     """Drop all but the last ``keep`` generations, and what writers that were killed left behind."""
     kept = {generation_file(root, number) for number in range(newest - keep + 1, newest + 1)}

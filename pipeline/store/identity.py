@@ -30,6 +30,11 @@ def identity_bytes(identity: Mapping[str, Any], format_number: int = FORMAT) -> 
     return json.dumps({"format": format_number, **identity, **digest}, indent=1, allow_nan=False).encode()
 
 
+def is_identity_in_current_format(root: Path) -> bool:
+    """Tell whether this version would write the identity byte for byte as it is on disk."""
+    return (root / IDENTITY).read_bytes() == identity_bytes(read_identity(root))
+
+
 def read_identity(root: Path) -> dict[str, Any]:
     """Read the identity of the corpus in ``root``.
 

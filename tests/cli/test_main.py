@@ -40,6 +40,7 @@ OPTIONS = {
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", *CLUSTER, "--workers", "--serial", "--embed-on",
                 "--json"},
     "verify": {"--corpus", "--repair", "--sample", *CLUSTER, "--workers", "--serial", "--json"},
+    "upgrade": {"--corpus", "--dry-run", "--json"},
     "status": {"--corpus", "--json"},
     "doctor": {"--corpus", "--data", *CLUSTER, "--json"},
     "simulate": {"--signals", "--family", "--snr", "--coarse-channels", "--coarse-width", "--spectra", "--f-min",

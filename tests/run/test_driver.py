@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from benchmarks import stub
 from pipeline.run import driver
 from pipeline.run.driver import PUBLISH_S, PUBLISH_SHARE, Driver
 from pipeline.run.engine import Outcome, SerialEngine
 from pipeline.run.progress import Tracker
 from pipeline.store import Manifest
-from tests.benchmarks import stub
 
 TASK_S = 0.1
 

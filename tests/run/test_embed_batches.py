@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import stub
 from pipeline import plan, tasks
 from pipeline.errors import Reason
 from pipeline.model import WindowGrid
@@ -19,7 +20,6 @@ from pipeline.run.driver import Driver
 from pipeline.run.engine import SerialEngine
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore
-from tests.benchmarks import stub
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.stored import manifest
 

@@ -19,7 +19,7 @@ SOURCES = 2000
 @pytest.mark.timeout(1200)
 def test_memory_stays_flat_and_the_scheduler_is_never_filled(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.bench_driver", "--sources", str(SOURCES), "--folder", str(tmp_path),
+        [sys.executable, "-m", "benchmarks.bench_driver", "--sources", str(SOURCES), "--folder", str(tmp_path),
          "--json"], stdout=subprocess.PIPE, text=True, check=True, env=environment(), cwd=Path(__file__).parents[2])
     measured: dict[str, Any] = json.loads(done.stdout)
     assert measured["tasks"] == 4 * SOURCES

@@ -1,4 +1,4 @@
-"""What a device can do at most, measured through the same queue as encoders are: products, memory, bus."""
+"""Measure the limits of a device: products, memory and bus. Calls go through the same queue as those of encoders."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ PRODUCTS = 16
 
 @dataclass(frozen=True)
 class Limits:
-    """Rates a second."""
+    """Highest rates of a device, a second."""
 
     flops: dict[str, float]
-    """Of products of large matrices, by precision."""
+    """Precision → floating-point operations in products of large matrices."""
     memory_bytes: float
-    """Read from the device's memory."""
+    """Bytes read from the memory of the device."""
     bus_bytes: float
-    """Of cutouts, from where they lie in the host's memory to the device."""
+    """Bytes of cutouts copied from the memory of the host to the device."""
 
 
 def names() -> str:
-    """What computes: the card as its driver names it, else as Keras does; or that it is a processor."""
+    """Return the name of the card, from its driver or else from Keras; without a card, say that there is none."""
     if not gpu_devices():
         return "a processor, no GPU"
     if shutil.which("nvidia-smi"):
@@ -44,12 +44,12 @@ def names() -> str:
 
 
 def pretended() -> list[str]:
-    """Take the processor for a GPU, to try what is done with one."""
+    """Return a list of GPUs that holds the processor, to try the code for GPUs without one."""
     return ["cpu:0"]
 
 
 def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
-    """Measure all three; matrices are (size, size), and as much memory as 16 of them is read."""
+    """Measure all three limits, with matrices of (size, size) and a read of the memory of 16 of them."""
     flops = {}
     for precision in precisions:
         calls = calls_a_second(_products(size, precision), np.ones((1, 1), np.float32), seconds)
@@ -60,7 +60,7 @@ def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
 
 
 def calls_a_second(begin: Begin, batch: NDArray[Any], seconds: float) -> float:
-    """Begin on a batch again and again, as an encoder does; the first call, which compiles, does not count."""
+    """Return calls a second with one batch, as an encoder makes them. The first call compiles and does not count."""
     begin(batch)()
     began, calls = time.perf_counter(), 0
 
@@ -98,7 +98,7 @@ def _receiving() -> Begin:
 
 
 def _layer(shape: tuple[int, int], scale: float, precision: str, function: Callable[[Any, Any], Any]) -> Begin:
-    """A function of numbers that lie on the device, and of a 1."""
+    """Return a function of numbers that are on the device and of one number from the host."""
 
     class Held(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
         def build(self, _: Any) -> None:

@@ -1,21 +1,21 @@
-"""Measure a GPU: what the card can do at most, what the encoders make of that, and a whole ingest with it.
+"""Measure a GPU: the limits of the card, the speed of encoders on it, and a whole ingest with it.
 
-    KERAS_BACKEND=jax python -m tests.benchmarks.bench_gpu [--part spectral resnet50 ingest] [--folder DIR]
+    KERAS_BACKEND=jax python -m benchmarks.bench_gpu [--part spectral resnet50 ingest] [--folder DIR]
 
-Needs a GPU that Keras' library (tensorflow, jax or torch) computes on; TensorFlow only where it is that library. Beside
-it: numpy, scipy, keras, h5py, hdf5plugin, numba, zarr, numcodecs, dask, distributed and psutil. A part takes minutes,
-most of them compiling; each row is printed as it is measured. --precisions and --batches shorten it.
+Needs a GPU on which the library behind Keras (tensorflow, jax or torch) computes, and numpy, scipy, keras, h5py,
+hdf5plugin, numba, zarr, numcodecs, dask, distributed and psutil. TensorFlow is not needed beside another library. A
+part takes minutes, mostly to compile. Each row is printed when it is measured. --precisions and --batches shorten it.
 
-``spectral``, ``resnet50``: windows/s from cutouts in the host's memory to unit vectors there, by precision and by
-windows at once, and which share that is of three limits measured in the same run, through the same queue: products of
-large matrices in that precision, the device's memory, the bus. The network's arithmetic is counted from its layers; of
-memory, what its convolutions read and write. Vectors are compared with those that Keras makes of the same cutouts on
-the processor, and must not differ by more than the encoder's tolerance. ResNet50's weights are random, which changes no
+``spectral``, ``resnet50``: windows/s from cutouts in the memory of the host to unit vectors there, for each precision
+and batch. Three limits are measured in the same run, through the same queue: products of large matrices, the memory
+of the device, the bus. The table says which share of each limit an encoder uses. Operations are counted from the
+layers of the network, and bytes from what its convolutions read and write. Vectors are compared with those of Keras
+on the processor and may differ by the tolerance of the encoder. The weights of ResNet50 are random, which changes no
 timing.
 
-``ingest``: one file, by one worker with the GPU, which scans while there is nothing to embed, and more or fewer
-readers; then with the gate off, so that every window is encoded. ``--on-cpu`` runs all of it without a GPU, to try the
-script: those figures say nothing.
+``ingest``: one file, by one worker with the GPU and different numbers of readers, with the gate on and off. The
+worker with the GPU scans while there is nothing to embed. ``--on-cpu`` runs everything without a GPU, to try the
+program; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import card
+from benchmarks.bench_scan import make_file
+from benchmarks.cost import bytes_of, flops_of
+from benchmarks.report import heading, table
 from pipeline.config import Config
 from pipeline.encoders import Encoder, Projection, gpu_devices, spectral
 from pipeline.encoders.backend import keras
@@ -41,24 +45,20 @@ from pipeline.encoders.spectral import Spectral
 from pipeline.model import WindowGrid
 from pipeline.run import cluster as clusters
 from pipeline.run import ingest
-from tests.benchmarks import card
-from tests.benchmarks.bench_scan import make_file
-from tests.benchmarks.cost import bytes_of, flops_of
-from tests.benchmarks.report import heading, table
 
 PARTS = ("spectral", "resnet50", "ingest")
 PRECISIONS = ("float32", "bfloat16", "float16")
 WIDTH = {"float32": 4, "bfloat16": 2, "float16": 2}
 CUTOUT = 16 * 256
-"""Bytes."""
-GOLDEN = Path(__file__).parents[1] / "encoders" / "golden_spectral.npz"
-"""Holds cutouts of simulated signals."""
+"""Bytes of a cutout."""
+GOLDEN = Path(__file__).parents[1] / "tests" / "encoders" / "golden_spectral.npz"
+"""File with cutouts of simulated signals."""
 
 Maker = Callable[..., Encoder]
 
 
 def encoder_of(name: str, folder: Path, precision: str, batch: int) -> Encoder:
-    """Make an encoder that computes by Keras."""
+    """Make an encoder that computes with Keras."""
     if name == "spectral":
         return Spectral(WindowGrid(), precision=precision, batch=batch)
     weights, projection = folder / "random.weights.h5", folder / "projection.npz"
@@ -70,12 +70,12 @@ def encoder_of(name: str, folder: Path, precision: str, batch: int) -> Encoder:
 
 
 def network_of(encoder: Any) -> Any:
-    """Return the Keras model within."""
+    """Return the Keras model of an encoder."""
     return encoder._keras if isinstance(encoder, Spectral) else encoder._model
 
 
 def windows_a_second(encoder: Encoder, cutouts: NDArray[np.uint8], seconds: float) -> float:
-    """Encode the cutouts again and again, as one sequence."""
+    """Encode the cutouts repeatedly, as one sequence; return windows a second."""
     began = time.perf_counter()
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
@@ -90,7 +90,7 @@ def windows_a_second(encoder: Encoder, cutouts: NDArray[np.uint8], seconds: floa
 def on_processor(name: str, folder: Path, cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Encode in float32 in a process that sees no GPU."""
     np.save(folder / "cutouts.npy", cutouts)
-    program = ("import sys, numpy as np\nfrom pathlib import Path\nfrom tests.benchmarks import bench_gpu\n"
+    program = ("import sys, numpy as np\nfrom pathlib import Path\nfrom benchmarks import bench_gpu\n"
                "bench_gpu.by_keras()\nfolder = Path(sys.argv[2])\n"
                "encoder = bench_gpu.encoder_of(sys.argv[1], folder, 'float32', 4)\n"
                "np.save(folder / 'vectors.npy', encoder.encode(np.load(folder / 'cutouts.npy')))\n")
@@ -100,7 +100,7 @@ def on_processor(name: str, folder: Path, cutouts: NDArray[np.uint8]) -> NDArray
 
 
 def by_keras() -> None:
-    """Have Keras run ``spectral``, also where there is no GPU."""
+    """Let Keras run ``spectral`` even without a GPU."""
     spectral.has_gpu_device = lambda: True
 
 
@@ -110,7 +110,7 @@ def measure_encoder(name: str, options: argparse.Namespace, limits: card.Limits,
     random = np.random.default_rng(0).integers(0, 256, (options.windows, 16, 256), np.uint8)
     with np.load(GOLDEN) as golden:
         few = golden["cutouts"]
-    encoder_of(name, folder, "float32", batches[0])  # whose weights the other process reads
+    encoder_of(name, folder, "float32", batches[0])  # writes the weights, which the other process reads
     expected = on_processor(name, folder, few)
     heading(f"{name} on {card.names()}, {keras().backend.backend()}", *packages())
 
@@ -184,7 +184,7 @@ def measure_ingest(options: argparse.Namespace) -> None:
 
 
 def packages() -> tuple[str, ...]:
-    """Whose versions matter."""
+    """Return the packages whose versions are printed."""
     library = keras().backend.backend()
     return ("keras", library, *(("jaxlib",) if library == "jax" else ()))
 
@@ -197,8 +197,8 @@ def parsed() -> argparse.Namespace:
                         help="ingest takes the last one")
     parser.add_argument("--batches", type=int, nargs="+", help="windows at once; default: three an encoder")
     parser.add_argument("--windows", type=int, default=65_536, help="cutouts in the host's memory")
-    parser.add_argument("--seconds", type=float, default=4.0, help="a measurement lasts so long, or longer")
-    parser.add_argument("--size", type=int, default=8192, help="of the matrices")
+    parser.add_argument("--seconds", type=float, default=4.0, help="shortest time of a measurement")
+    parser.add_argument("--size", type=int, default=8192, help="rows and columns of the matrices")
     parser.add_argument("--readers", type=int, nargs="+", default=sorted({max(1, cores // 4), max(1, cores - 1)}))
     parser.add_argument("--coarse-channels", type=int, default=32)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "lookalike-bench")

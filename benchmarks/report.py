@@ -1,4 +1,4 @@
-"""How the benchmarks say what they measured: Markdown tables, under the machine, the versions and the command."""
+"""Print results as Markdown tables, under a heading that names machine, versions and command."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from pathlib import Path
 import psutil
 
 LOAD = os.getloadavg()[0]
-"""Of the machine, before anything is measured: some tables are printed at the end, when the load is their own."""
+"""Load of the machine before the measurement; later, the measurement itself is most of the load."""
 
 
 def heading(title: str, *packages: str) -> None:
-    """Print what was measured, on what, with which versions, and by which command."""
+    """Print the title, the command, the machine, the versions of some packages, and the day."""
     versions = ", ".join(f"{name} {version_of(name)}" for name in packages)
     print(f"\n### {title}\n\n`{command()}`. {machine()}; Python {platform.python_version()}, {versions}; "
           f"{datetime.now(UTC):%Y-%m-%d}.\n", flush=True)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; its first column is words, the others are numbers."""
+    """Print a table. The first column holds words, the others numbers."""
     print(f"| {' | '.join(head)} |\n|---{'|---:' * (len(head) - 1)}|")
     for row in rows:
         print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
 def command() -> str:
-    """The command line that runs this again."""
+    """Return the command line of this process."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     program = f"-m {spec.name}" if spec else os.path.relpath(sys.argv[0])
@@ -40,7 +40,7 @@ def command() -> str:
 
 
 def machine() -> str:
-    """Processor, cores, memory, load."""
+    """Describe processor, cores, memory and load."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     memory_gb = psutil.virtual_memory().total / 1e9
@@ -49,7 +49,7 @@ def machine() -> str:
 
 
 def version_of(package: str) -> str:
-    """Of an installed package, or that it is absent."""
+    """Return the version of a package, or ``absent``."""
     try:
         return version(package)
     except PackageNotFoundError:

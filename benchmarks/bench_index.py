@@ -1,11 +1,12 @@
 """Measure the index against hnswlib, faiss and scikit-learn: same vectors, same run, one thread.
 
-    python -m tests.benchmarks.bench_index [--sizes 100000 1000000] [--dimension 128] [--queries 500] [--folder DIR]
+    python -m benchmarks.bench_index [--sizes 100000 1000000] [--dimension 128] [--queries 500] [--folder DIR]
 
-Vectors are heavy-tailed (dense clusters, near-duplicates, isolated points), as those of real interference are. Recall
-is by distance: an answer counts if it is no farther than the true tenth neighbour. Seconds are of processor time: with
-one thread, those of an idle machine. Prints how each index is built, its queries a second at each recall, those of
-all at equal recall, what copies do to them, and how long a fresh process takes to its first answer.
+Vectors are heavy-tailed, like those of real interference: dense clusters, near-duplicates, isolated points. Recall is
+by distance: an answer counts if it is no farther away than the true tenth neighbour. Seconds are processor time,
+which with one thread is the time on an idle machine. The program prints the time to build each index, its queries a
+second at each recall, all indexes at equal recall, the effect of copied vectors, and the time of a fresh process to
+its first answer.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ os.environ.update(ONE_THREAD)
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
-from tests.benchmarks.caches import drop_caches  # noqa: E402
-from tests.benchmarks.peers import HNSWLIB, INDEXES, LOADERS, OURS, Index, Ours, Vectors, present  # noqa: E402
-from tests.benchmarks.report import heading, table  # noqa: E402
+from benchmarks.caches import drop_caches  # noqa: E402
+from benchmarks.peers import HNSWLIB, INDEXES, LOADERS, OURS, Index, Ours, Vectors, present  # noqa: E402
+from benchmarks.report import heading, table  # noqa: E402
 from tests.index.heavy_tailed import heavy_tailed, recall_by_distance  # noqa: E402
 
 K = 10
 RECALLS = (0.97, 0.98, 0.99)
 EXACT_ONE_BY_ONE = 50
-"""Queries a scan is asked one by one: enough to time it."""
+"""Number of single queries that time an exact scan."""
 COPIES = 10
 
 
 @dataclass(frozen=True)
 class Point:
-    """One effort of one index."""
+    """Speed and recall of one index at one effort."""
 
     index: str
     effort: str
@@ -54,7 +55,7 @@ class Point:
 
 
 def prepared(count: int, dimension: int, seed: int) -> Vectors:
-    """Heavy-tailed vectors as the corpus stores them: rounded to float16, then of length 1."""
+    """Return heavy-tailed vectors as the corpus stores them: rounded to float16, then scaled to length 1."""
     rounded = heavy_tailed(count, dimension, seed).astype(np.float16).astype(np.float32)
     unit: Vectors = rounded / np.linalg.norm(rounded, axis=1, keepdims=True)
     return unit
@@ -104,7 +105,7 @@ def curve(name: str, index: Index, vectors: Vectors, queries: Vectors, exact: ND
     few = queries[:EXACT_ONE_BY_ONE] if index.is_exact else queries
     points = []
     for effort, value in index.efforts.items():
-        index.search(queries[:10], K, value)  # whatever is loaded at the first search
+        index.search(queries[:10], K, value)  # loads everything
         found = index.search(queries, K, value)
         at_once, one_by_one = [], []
         for _ in range(3):
@@ -121,9 +122,9 @@ def curve(name: str, index: Index, vectors: Vectors, queries: Vectors, exact: ND
 
 
 def at_recall(points: Iterable[Point], recall: float, how: str) -> float | None:
-    """Queries/s at a recall: between the two efforts on either side, logarithms in proportion; None if not reached.
+    """Return queries/s at a recall, interpolated between two efforts on a logarithmic scale; None if not reached.
 
-    An index whose least effort has more recall than asked for is taken at that.
+    If the least effort has a higher recall than asked for, its queries/s are returned.
     """
     best: list[tuple[float, float]] = []
     for point in sorted(points, key=lambda point: (-point.recall, -getattr(point, how))):
@@ -136,7 +137,7 @@ def at_recall(points: Iterable[Point], recall: float, how: str) -> float | None:
 
 
 def compared(points: Sequence[Point], how: str) -> list[list[str]]:
-    """Rows: recall, queries/s of each approximate index, ours over hnswlib's."""
+    """Return rows of recall, queries/s of each approximate index, and the ratio of ours to hnswlib."""
     names = list(dict.fromkeys(point.index for point in points))
     rows = []
     for recall in RECALLS:
@@ -149,7 +150,7 @@ def compared(points: Sequence[Point], how: str) -> list[list[str]]:
 
 
 def copied(names: Sequence[str], distinct: Vectors, queries: Vectors, folder: Path) -> list[Sequence[object]]:
-    """Rows: recall of each approximate index where each vector is there ten times, in disorder."""
+    """Return rows of the recall of each approximate index if each vector occurs ten times, in random order."""
     vectors = distinct[np.random.default_rng(5).permutation(np.repeat(np.arange(len(distinct)), COPIES))]
     exact = truth(vectors, queries)
     rows: list[Sequence[object]] = []
@@ -162,7 +163,7 @@ def copied(names: Sequence[str], distinct: Vectors, queries: Vectors, folder: Pa
 
 
 def loaded(indexes: Mapping[str, Index], queries: Vectors, folder: Path) -> list[Sequence[object]]:
-    """Rows: seconds a fresh process takes to import, to load, to answer; files cold and warm."""
+    """Return rows of the seconds a fresh process takes to import, load and answer, with cold and warm files."""
     np.save(folder / "queries.npy", queries[:1])
     rows: list[Sequence[object]] = []
     for name, code in LOADERS.items():

@@ -1,4 +1,4 @@
-"""Sources that nobody has to read: the tasks of a run, doing nothing but report."""
+"""Tasks that do nothing but report, and sources for them that need no files."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pipeline.simulate import fine_header
 SPEC = EncoderSpec("stub", 1, 128, "cutout-v1 16x256")
 SEEN, KEPT = 4096, 80
 TASKS_A_SOURCE = 2
-"""Beside its scan tasks, and the embed tasks that it shares with others: windows, vectors."""
+"""Tasks of a source that commit its windows and its vectors. Scan tasks and shared embed tasks come on top."""
 
 
 def works(count: int, corpus: Path, parts: int = 1) -> deque[tasks.Work]:
-    """Sources of a session, one coarse channel each, as an ingest spells them out."""
+    """Return the work of ``count`` sources of one coarse channel each, as an ingest plans it."""
     config, header, root = Config(), fine_header(), Path("/mnt/blpd7")
     made: deque[tasks.Work] = deque()
     for number in range(count):
@@ -55,7 +55,7 @@ def commit_vectors(work: tasks.Work, spec: EncoderSpec, n_parts: int, report: So
 
 @contextmanager
 def stubbed(seconds: float = 0.0) -> Iterator[None]:
-    """Have a driver of this process submit these tasks; workers find them by name. A scan task takes ``seconds``."""
+    """Replace the tasks that a driver of this process submits. A scan task then takes ``seconds``."""
     stubs = (commit_windows, embed_parts, commit_vectors)
     really = {name: getattr(tasks, name) for name in ("scan_part", *(stub.__name__ for stub in stubs))}
     try:

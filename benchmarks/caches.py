@@ -1,4 +1,4 @@
-"""The page cache, emptied where that is allowed: what is read next comes from the disk."""
+"""Empty the page cache, so that the next reads come from the disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DROP = Path("/proc/sys/vm/drop_caches")
 
 
 def drop_caches() -> str:
-    """Empty the page cache; return why that could not be done, or nothing."""
+    """Empty the page cache; return the reason if that is not allowed, else an empty text."""
     os.sync()
     try:
         DROP.write_text("3\n")

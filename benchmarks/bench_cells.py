@@ -1,12 +1,11 @@
-"""Measure routed segments: what a search finds of the true nearest, how much it looks at, and how long it takes.
+"""Measure searches of routed segments: their recall, the share of vectors they look at, and their time.
 
-    python -m tests.benchmarks.bench_cells [--size 100000] [--segment 10000] [--queries 500] [--folder DIR]
+    python -m benchmarks.bench_cells [--size 100000] [--segment 10000] [--queries 500] [--folder DIR]
 
-One corpus of heavy-tailed vectors of the default encoder's size, as an ingest leaves it, is indexed twice by the
-product: as plain segments, each of which a search asks, and as one routed segment. Segments are as small as --segment,
-so that there are so many as a large corpus has of the size they are there: cells are half as large. Queries are new
-vectors, one after the other, in one thread. Recall is by distance: an answer counts if it is no farther than the true
-tenth neighbour.
+One corpus of heavy-tailed vectors is indexed twice: as plain segments, all of which a search asks, and as one routed
+segment. Segments have only --segment vectors, so that a small corpus has as many of them as a large one. Cells are
+half that size. Queries are new vectors, one after the other, in one thread. Recall is by distance: an answer counts
+if it is no farther away than the true tenth neighbour.
 """
 
 from __future__ import annotations
@@ -23,6 +22,10 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 import numpy as np
 
+from benchmarks.bench_index import K, truth
+from benchmarks.peers import Vectors
+from benchmarks.report import heading, table
+from benchmarks.synthetic import Synthetic
 from pipeline.config import IndexConfig
 from pipeline.run.engine import SerialEngine
 from pipeline.run.index import index_corpus
@@ -31,38 +34,34 @@ from pipeline.search.opened import OpenCorpus
 from pipeline.search.routes import routes_of
 from pipeline.search.scope import Scope
 from pipeline.search.searched import Searched
-from tests.benchmarks.bench_index import K, truth
-from tests.benchmarks.peers import Vectors
-from tests.benchmarks.report import heading, table
-from tests.benchmarks.synthetic import Synthetic
 from tests.index.heavy_tailed import recall_by_distance
 
 FETCHED = (K, 50)
-"""Windows asked for: the true ten nearest, and what a search for ten hits fetches."""
+"""Numbers of windows that are asked for: the ten nearest, and the 50 that a search for ten hits fetches."""
 
 
 def opened(corpus: Synthetic) -> tuple[OpenCorpus, Scope]:
-    """Open what there is now."""
+    """Open the corpus as it is indexed now."""
     manifest = corpus.store.manifest()
     resolutions = frozenset(entry.resolution for entry in manifest.sources.values())
     return OpenCorpus(corpus.root), Scope.of(manifest, corpus.spec.key, resolutions)
 
 
 def asked_share(where: Searched, query: Vectors, k: int, careful: bool) -> tuple[int, float]:
-    """Count the segments and cells a query is asked of, and the share of vectors in them."""
+    """Return the number of segments and cells that a query is sent to, and the share of vectors in them."""
     routes = routes_of(where, query, k, careful=careful)
     chosen = [entry for entry in where.scope.segments if not entry.routed_id or entry.id in routes]
     return len(chosen), sum(entry.count for entry in chosen) / where.scope.count
 
 
 def measured(name: str, corpus: Synthetic, queries: Vectors, exact: Vectors) -> Iterator[Sequence[object]]:
-    """Rows of the table for one way of indexing."""
+    """Yield the rows of the table for one kind of index."""
     held, scope = opened(corpus)
     for k in FETCHED:
         for careful in (False, True):
             where = Searched(held, scope)
             for query in queries[:50]:
-                nearest(where, query[None], k, careful=careful)  # whatever is loaded and opened by the first
+                nearest(where, query[None], k, careful=careful)  # loads and opens everything
             taken, found, shares = [], [], []
             for query in queries:
                 began = time.perf_counter()

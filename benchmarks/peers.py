@@ -1,6 +1,6 @@
-"""Indexes to compare: ours, and those of others, behind one face. One thread each.
+"""Indexes to compare, ours and others, with one interface. Each uses one thread.
 
-All get the same vectors, of unit length and exact in float16, and are asked for the rows nearest by cosine.
+All get the same vectors, of unit length and exact in float16, and return the rows nearest by cosine.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _BEAM_NAMES = {DEFAULT_BEAM: " (default)", CAREFUL_BEAM: " (careful)"}
 
 
 class Index(Protocol):
-    """An index that has been built."""
+    """A finished index."""
 
     efforts: Mapping[str, Any]
-    """What it can be told to do for recall, in words, quickest first; one entry where there is nothing to tell."""
+    """Name of an effort → the value that sets it, fastest first. An exact index has one entry."""
     is_exact: bool
     bytes_beyond_vectors: int
-    """As it is saved, less four bytes a number of the vectors; negative where it does not keep them whole."""
+    """Size of the file less four bytes for each number of the vectors; negative if the index compresses them."""
     file: Path
-    """Where it was saved."""
+    """File or folder of the saved index."""
 
     def search(self, queries: Vectors, k: int, effort: Any) -> Rows:
-        """Rows (q, k), −1 where one is missing."""
+        """Return rows (q, k), −1 for a missing one."""
 
 
 class Ours:
-    """A segment."""
+    """Our segment, searched through its graph."""
 
     is_exact = False
 
@@ -57,7 +57,7 @@ class Ours:
 
 
 class OursExact(Ours):
-    """The scan of the segment, built beforehand."""
+    """Our segment, scanned exactly. It opens what :class:`Ours` saved."""
 
     is_exact = True
 
@@ -94,7 +94,7 @@ class Hnswlib:
 
 
 class _Faiss:
-    """What faiss' indexes have in common."""
+    """Common part of the indexes of faiss."""
 
     name: str
     is_exact = False
@@ -121,7 +121,7 @@ class _Faiss:
 
 
 class FaissFlat(_Faiss):
-    """Exact."""
+    """Exact search of faiss."""
 
     name, is_exact, efforts = "flat", True, MappingProxyType({"exact": None})
 
@@ -130,7 +130,7 @@ class FaissFlat(_Faiss):
 
 
 class FaissHnsw(_Faiss):
-    """The same graph as hnswlib's."""
+    """Graph of faiss, with the parameters of hnswlib."""
 
     name, efforts = "hnsw", MappingProxyType({f"efSearch {ef}": ef for ef in EFS})
 
@@ -144,7 +144,7 @@ class FaissHnsw(_Faiss):
 
 
 class FaissIvfPq(_Faiss):
-    """Cells of 250 vectors, codes of a byte for each four numbers, no second look."""
+    """Cells of 250 vectors, one byte for each four numbers, without a second comparison."""
 
     name, efforts = "ivfpq", MappingProxyType({f"nprobe {nprobe}": nprobe for nprobe in NPROBES})
 
@@ -154,7 +154,7 @@ class FaissIvfPq(_Faiss):
         index = faiss.IndexIVFPQ(faiss.IndexFlatIP(dimension), dimension, cells, dimension // 4, 8,
                                  faiss.METRIC_INNER_PRODUCT)
         index.train(vectors[: max(64 * cells, 10_000)])
-        self._quantizer = index.quantizer  # which the index does not keep alive
+        self._quantizer = index.quantizer  # the index itself keeps no reference to it
         return index
 
     def _tell(self, effort: Any) -> None:
@@ -162,7 +162,7 @@ class FaissIvfPq(_Faiss):
 
 
 class ScikitLearn:
-    """Brute force; nothing is saved but the vectors."""
+    """Brute force. Only the vectors are saved."""
 
     is_exact, bytes_beyond_vectors, efforts = True, 0, MappingProxyType({"exact": None})
 
@@ -186,11 +186,11 @@ INDEXES: Mapping[str, tuple[Callable[[Vectors, Path], Index], str]] = {
     "faiss flat": (FaissFlat, "faiss"),
     "scikit-learn brute": (ScikitLearn, "sklearn"),
 }
-"""Name → how it is built, and the module that it takes. In this order: the second opens what the first has saved."""
+"""Name → class, and the module it needs. The order matters: the second entry opens what the first one saved."""
 
 
 def present(wanted: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
-    """Return the indexes that can be built here, and why each of the others cannot."""
+    """Return the names of the indexes that can be built here, and the reason for each of the others."""
     found, absent = [], {}
     for name, (_, module) in INDEXES.items():
         if wanted and name not in wanted and not name.startswith(OURS):
@@ -212,4 +212,4 @@ LOADERS = {
               "it.knn_query(queries, 10)"),
     "faiss HNSW": ("faiss", "it = faiss.read_index(path)", "it.search(queries, 10)"),
 }
-"""How a fresh process loads what was saved: module, opening, first search. Code, for ``python -c``."""
+"""Name → code with which a fresh process imports, opens and searches a saved index, for ``python -c``."""

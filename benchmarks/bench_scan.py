@@ -1,14 +1,13 @@
-"""Measure ingest: against a bare read of the same file, and against the notebook this project began as.
+"""Measure scan and ingest, and compare with a bare read of the same file and with the loop of the first notebook.
 
-    python -m tests.benchmarks.bench_scan [--coarse-channels 64] [--folder DIR] [--workers 2] [--notebook-windows 16]
+    python -m benchmarks.bench_scan [--coarse-channels 64] [--folder DIR] [--workers 2] [--notebook-windows 16]
 
-Writes a file of 16 × coarse channels × 2^20 float32 (64: 4.3 GB decoded) with signals in about 2 % of its windows,
-once, and a few copies of it, and prints a markdown table. Everything is timed in the same run, so the ratios hold
-whatever the machine, which must have room for them in its page cache (64: 13 GB).
+Writes a file of 16 × coarse channels × 2^20 float32 with signals in about 2 % of its windows, and three copies of it;
+64 coarse channels are 4.3 GB decoded. Later runs use the same files. Everything is timed in one run, so that ratios
+do not depend on the machine. All files must fit into the page cache: 13 GB for 64 coarse channels.
 
-The bare read is h5py and hdf5plugin, in a process of its own, twice: as anyone runs it, and with the memory allocator
-told to keep what is freed, as this project's workers have it. The latter is the most that can be asked of the library;
-ratios are to it, and to the other.
+The bare read uses h5py and hdf5plugin in a process of its own. It is measured twice: as anyone runs it, and with an
+allocator that keeps freed memory, as the workers of this project do. The table has ratios to both.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
 import numpy as np
 import psutil
 
+from benchmarks.report import heading, table
 from pipeline.config import Config
 from pipeline.filterbank import open_filterbank, read_waterfall
 from pipeline.run import ingest
@@ -39,13 +39,12 @@ from pipeline.run.cluster import embedded_cluster
 from pipeline.run.clusters.settings import ALLOCATOR
 from pipeline.scan import scan, tiling_of
 from pipeline.simulate import fine_header, scatter, simulate_file
-from tests.benchmarks.report import heading, table
 
 SIGNALS = 80
-"""A coarse channel: 2 % of its 4,096 windows."""
+"""Signals in a coarse channel: in 2 % of its 4,096 windows."""
 REPEATS = 3
 FILES = 4
-"""By which one worker is compared with several: at the end of a run some have nothing left to do."""
+"""Files with which one worker is compared with several. With one file, some workers would be idle at the end."""
 
 
 def make_file(folder: Path, coarse_channels: int) -> Path:
@@ -57,7 +56,7 @@ def make_file(folder: Path, coarse_channels: int) -> Path:
 
 
 def another(path: Path, number: int) -> Path:
-    """Make the same file of a later scan, once: another source."""
+    """Copy the file with a later start, which makes it another source; a copy that exists is used again."""
     copy = path.with_name(f"{path.stem}_{number}.h5")
     if not copy.exists():
         shutil.copy(path, copy)
@@ -67,7 +66,7 @@ def another(path: Path, number: int) -> Path:
 
 
 def bare_read(path: Path) -> float:
-    """Read every chunk as h5py gives it: the decompression everyone pays."""
+    """Read every chunk through h5py; return seconds."""
     began = time.perf_counter()
     with h5py.File(path) as file:
         data = file["data"]
@@ -92,17 +91,17 @@ def scan_alone(path: Path) -> tuple[float, int, int]:
 
 
 def repeated(what: str, path: Path, allocator: Mapping[str, int]) -> list[float]:
-    """Do something to a file, several times, in a process of its own; return what the fastest time gave."""
+    """Run one measurement several times in a process of its own; return the result of the fastest."""
     environment = {**{name: value for name, value in os.environ.items() if name not in ALLOCATOR},
                    **{name: str(value) for name, value in allocator.items()}}
-    command = [sys.executable, "-m", "tests.benchmarks.bench_scan", "--only", what, "--file", str(path)]
+    command = [sys.executable, "-m", "benchmarks.bench_scan", "--only", what, "--file", str(path)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return min(json.loads(line) for line in done.stdout.splitlines())
 
 
 @contextmanager
 def peak_memory_of_children() -> Iterator[list[float]]:
-    """Sample the resident memory of each child process; the list ends up with one entry: the largest, in GB."""
+    """Sample the resident memory of each child process. The list has one entry: the largest so far, in GB."""
     peak, stop = [0.0], threading.Event()
 
     def sample() -> None:
@@ -125,7 +124,7 @@ def peak_memory_of_children() -> Iterator[list[float]]:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Keep this process, and what it starts, on one core."""
+    """Keep this process and its children on one core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     try:
@@ -144,10 +143,7 @@ def whole_ingest(paths: list[Path], config: Config, folder: Path, client: Any = 
 
 
 def running_ingest(paths: list[Path], workers: int, precision: str, folder: Path) -> float:
-    """Ingest on a cluster that is running and has ingested before, as one is that reads an archive.
-
-    Return the seconds that the fastest of some ingests took: what it is compared with is the fastest of some, too.
-    """
+    """Ingest several times on a cluster that is running and has ingested before; return the seconds of the fastest."""
     from distributed import Client
 
     config = Config().override({"run": {"workers": workers}, "encoder": {"precision": precision}})
@@ -159,7 +155,7 @@ def running_ingest(paths: list[Path], workers: int, precision: str, folder: Path
 def notebook_loop(path: Path, windows: int) -> float:
     """Do what the notebook does for each window: blimpy grab, scikit-image resize, one predict. Return windows/s.
 
-    The file is opened once, for the coarse channel that holds the windows; weights are random, which changes no timing.
+    The file is opened once. Weights are random, which changes no timing.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
@@ -212,10 +208,10 @@ def main() -> None:
     rows: list[tuple[str, float, str]] = []
     with one_core():
         scan_alone(make_file(folder, 1))  # compile
-        for file in reversed(several):  # into the page cache: what is measured is decompression, for all
+        for file in reversed(several):  # into the page cache, so that decompression is measured
             bare_read(file)
         plain_s, bare_s, scan_s = float("inf"), float("inf"), float("inf")
-        for _ in range(2):  # in turn, the best of each: the machine may have other work
+        for _ in range(2):  # in turn, the best of each, as the machine may have other work
             plain_s = min(plain_s, *repeated("bare", path, {}))
             bare_s = min(bare_s, *repeated("bare", path, ALLOCATOR))
             took_s, seen, kept = repeated("scan", path, ALLOCATOR)

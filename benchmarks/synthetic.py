@@ -1,4 +1,4 @@
-"""Corpora of any size, written through the store as a run writes them, with nothing read or scanned."""
+"""Make corpora of any size. They are written through the store, but nothing is read or scanned."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from pipeline.windows import Tiling
 from tests.index.heavy_tailed import heavy_tailed
 
 COARSE_CHANNELS = 308
-"""Of a file of the archive: 1.26 million windows."""
+"""Coarse channels of a file: 1.26 million windows."""
 KEPT = 25_000
-"""Windows of it that pass the gate: 2 %."""
+"""Windows of a file that pass the gate: 2 %."""
 PART_ROWS = 8192
 
 
@@ -46,11 +46,11 @@ class Synthetic:
         rng = np.random.default_rng(seed)
         vectors = heavy_tailed(count + held_out, self.spec.dimension, seed)
         vectors, self.queries = vectors[:count], vectors[count:]
-        """Of the latter, no source has any."""
+        """Vectors that no source of the corpus has."""
         self.vectors = vectors
         cutouts = rng.integers(1, 256, (PART_ROWS, config.scan.integrations, config.scan.window), dtype=np.uint8)
         self.windows: list[str] = []
-        """Some of them, as a search names them."""
+        """Some windows, as ``SOURCE/NUMBER``."""
         staging, cuts, made = self.store.new_staging(), np.linspace(0, count, sources + 1).astype(int), []
         for number in range(sources):
             source, numbers = self._add(number, vectors[cuts[number] : cuts[number + 1]], cutouts, staging, rng, config)
@@ -90,7 +90,7 @@ class Synthetic:
         return source, numbers
 
     def index(self, segments: int) -> None:
-        """Index all sources in so many segments, as even as they can be, instead of those there are."""
+        """Drop all segments, then index all sources in this number of segments of about equal size."""
         manifest = self.store.manifest()
         self.store.publish(lambda current: current.without_segments([s.id for s in current.segments]))
         self.store.clean_segments([])
@@ -102,7 +102,7 @@ class Synthetic:
             self.store.publish(lambda current, entry=entry: current.with_segment(entry))  # type: ignore[misc]
 
     def bytes_of(self, folders: Iterable[str]) -> int:
-        """Of all files in some of the corpus' folders."""
+        """Return the bytes of all files in some folders of the corpus."""
         return sum(path.stat().st_size for folder in folders
                    for path in (self.root / folder).rglob("*") if path.is_file())
 

@@ -1,8 +1,8 @@
-"""Count how many independent trials the gate's box families amount to, and their joint false-alarm rate.
+"""Count the independent trials in each family of boxes of the gate, and measure their joint false-alarm rate.
 
-    python tests/benchmarks/calibrate_gate.py [windows]
+    python -m benchmarks.calibrate_gate [windows]
 
-Prints the tables that ``pipeline/gate.py`` holds as ``INDEPENDENT`` and ``JOINT``.
+Prints the numbers that the gate holds as ``INDEPENDENT`` and ``JOINT``.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Measure search: from the shell and from Python, over corpora of growing size, and in more or fewer segments.
 
-    python -m tests.benchmarks.bench_search [--sizes 10000 100000] [--segments-of 100000] [--folder DIR]
+    python -m benchmarks.bench_search [--sizes 10000 100000] [--segments-of 100000] [--folder DIR]
 
-Corpora are synthetic (heavy-tailed vectors of the default encoder, cutouts of noise) but lie on disk as an ingest
-leaves them. A corpus of 10^6 takes 5 GB of --folder. Sizes that are not measured, to 10^10, are computed; the
-arithmetic is printed. Cold: the page cache is emptied first, of the whole machine, where that is allowed.
+Corpora are synthetic: heavy-tailed vectors of the default encoder, and cutouts of noise. On disk they are like those
+of an ingest. A corpus of 10^6 vectors takes 5 GB of --folder. Larger sizes, up to 10^10, are computed, and the
+arithmetic is printed. For cold figures, the page cache of the whole machine is emptied first, if that is allowed.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from benchmarks.caches import drop_caches
+from benchmarks.report import heading, table
+from benchmarks.synthetic import KEPT, Synthetic
 from pipeline.simulate import fine_header, scatter, simulate_file
-from tests.benchmarks.caches import drop_caches
-from tests.benchmarks.report import heading, table
-from tests.benchmarks.synthetic import KEPT, Synthetic
 
 SEGMENT = 1_000_000
-"""Vectors a segment, as the configuration has it."""
+"""Vectors of a segment, the default of the configuration."""
 EXACT_BELOW = 20_000
 COUNTS = (1, 2, 4, 8, 16, 32)
 WARM = 100
 THREADS = (1, 8)
 WINDOWS_A_SOURCE = 1_260_000
-"""Of which one in fifty is kept: what a number of vectors is in files."""
+"""Windows of a source, of which one in fifty is kept."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a fresh process said, see :mod:`tests.benchmarks.ask`."""
+    """Times of a fresh process (:mod:`benchmarks.ask`)."""
 
     opened_s: float
     first_s: float
     taken_s: list[float]
     segment_s: float
-    """Of these, what a segment takes once it is asked."""
+    """Median of the seconds that one segment takes for a query."""
     per_s: float
     peak_mb: float
 
     def quantile_ms(self, share: float) -> float:
-        """Of the warm queries."""
+        """Return a quantile of the times of warm queries."""
         return float(1e3 * np.quantile(self.taken_s, share))
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is known of a corpus that was measured, to compute others from."""
+    """Figures of a measured corpus, from which those of larger ones are computed."""
 
     count: int
     segments: int
@@ -73,10 +73,10 @@ class Size:
 
 
 def ask(corpus: Synthetic, threads: int, exact: bool, warm: int) -> Asked:
-    """Search in a fresh process; the first of its windows is another one each time."""
+    """Search in a fresh process, each time beginning with another window."""
     corpus.windows.append(corpus.windows.pop(0))
     windows = (corpus.windows * (1 + warm // len(corpus.windows)))[: 1 + warm]
-    command = [sys.executable, "-m", "tests.benchmarks.ask", str(corpus.root), str(threads),
+    command = [sys.executable, "-m", "benchmarks.ask", str(corpus.root), str(threads),
                "exact" if exact else "index", *windows]
     return Asked(**json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout))
 
@@ -89,7 +89,7 @@ process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.env
 _, status, usage = os.wait4(process, 0)
 print(json.dumps([time.perf_counter() - began, usage.ru_maxrss / 1e3, os.waitstatus_to_exitcode(status)]))
 """
-"""Starts the command from a small process: Linux counts what its parent held when it was started as its own."""
+"""Starts the command from a small process: Linux counts memory of the parent at the start as that of the child."""
 
 
 def shell(*arguments: str) -> tuple[float, float]:
@@ -128,7 +128,7 @@ def shell_rows(corpus: Synthetic, outside: Sequence[str]) -> tuple[list[Sequence
 
 
 def python_rows(corpus: Synthetic, exact: bool) -> tuple[list[Sequence[object]], float, float]:
-    """Rows for a process that stays, and the medians of its warm queries and of what a segment takes, in ms."""
+    """Return rows for a process that stays open, the median time of a warm query, and that of one segment, in ms."""
     problem = drop_caches()
     cold = None if problem else ask(corpus, 1, exact, 0)
     rows: list[Sequence[object]] = []
@@ -146,7 +146,7 @@ def python_rows(corpus: Synthetic, exact: bool) -> tuple[list[Sequence[object]],
 
 
 def measure_size(count: int, folder: Path, outside: Sequence[str]) -> Size:
-    """Make a corpus, search it, print the table."""
+    """Make a corpus, search it, and print the table."""
     corpus = Synthetic(folder / f"corpus{count}", count, sources=max(4, count // KEPT))
     segments = 0 if count < EXACT_BELOW else max(1, count // SEGMENT)
     if segments:
@@ -166,7 +166,7 @@ def measure_size(count: int, folder: Path, outside: Sequence[str]) -> Size:
 
 
 def measure_segments(count: int, folder: Path) -> None:
-    """Print how latency depends on the number of segments that hold the same vectors."""
+    """Print latencies with the same vectors in different numbers of segments."""
     corpus = Synthetic(folder / f"segments{count}", count, sources=max(COUNTS))
     heading(f"Search: {count:,} vectors in more or fewer segments", "pynndescent")
     rows = []
@@ -181,7 +181,7 @@ def measure_segments(count: int, folder: Path) -> None:
 
 
 def show_growth(sizes: Sequence[Size]) -> None:
-    """Print what was measured and what larger corpora would take, computed from the largest that has segments."""
+    """Print the measured sizes, and larger ones computed from the largest measured one that has segments."""
     last = max(sizes, key=lambda size: size.count)
     if not last.segments:
         return

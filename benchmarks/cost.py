@@ -1,4 +1,4 @@
-"""What a window costs a network: arithmetic counted from its layers, and the bytes that go through the memory."""
+"""Count the operations of a network for one window, and the bytes that it reads and writes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any
 
 
 def flops_of(model: Any) -> int:
-    """Additions and multiplications of a window, of convolutions, dense layers and the power spectrum alone.
+    """Return the additions and multiplications for one window, in convolutions, dense layers and the power spectrum.
 
-    Padding is counted as if it were pixels, as libraries do that compute with it.
+    Padding counts as pixels: libraries compute with it.
     """
     return sum(_flops(layer) for layer in layers_of(model))
 
 
 def bytes_of(model: Any, itemsize: int) -> int:
-    """Bytes that a window's convolutions read and write, were everything else computed in passing."""
+    """Return the bytes that the convolutions read and write for one window; other layers count as free."""
     return itemsize * sum(math.prod(tensor.shape[1:]) for layer in layers_of(model) if len(_kernel(layer)) == 4
                           for tensor in (layer.input, layer.output))
 
 
 def layers_of(model: Any) -> list[Any]:
-    """Layers, those of models within it among them."""
+    """Return all layers, including those of models inside the model."""
     return [inner for layer in model.layers for inner in (layers_of(layer) if hasattr(layer, "layers") else [layer])]
 
 
 def _flops(layer: Any) -> int:
     kernel = _kernel(layer)
-    if kernel:  # (height, width, from, to) for each pixel that it makes, or (from, to)
+    if kernel:  # (height, width, inputs, outputs) for each output pixel, or (inputs, outputs)
         return 2 * math.prod(kernel) * math.prod(layer.output.shape[1:-1])
     if layer.name == "spectrum":
         _, times, channels, _ = layer.input.shape
@@ -40,7 +40,7 @@ def _kernel(layer: Any) -> tuple[int, ...]:
 
 
 def spectrum_flops(times: int, channels: int, bands: int) -> int:
-    """Of the matrix products of :func:`pipeline.encoders.spectrum.spectrum_features`."""
+    """Return the operations of the matrix products in :func:`pipeline.encoders.spectrum.spectrum_features`."""
     frequencies = channels // 2 + 1
     along_channels, along_time = 2 * times * channels * frequencies, 4 * times * times * frequencies
     return 2 * (along_channels + along_time + times * frequencies * bands)

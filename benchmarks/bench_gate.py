@@ -1,9 +1,10 @@
 """Measure which signals pass the gate, by shape, strength and noise.
 
-    python -m tests.benchmarks.bench_gate [windows per cell]
+    python -m benchmarks.bench_gate [windows per cell]
 
-Prints a table: the share of windows kept, at 0.1 % false alarms, whose signal stands so many standard deviations of the
-noise above it in each of its bins. N is the number of exponentials averaged in one bin.
+Prints a table of the share of windows that the gate keeps at 0.1 % false alarms. Columns are ranges of SNR: how many
+standard deviations of the noise the signal adds in each of its bins. N is the number of exponentials averaged in a
+bin.
 """
 
 from __future__ import annotations

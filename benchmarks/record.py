@@ -1,9 +1,10 @@
-"""Run benchmarks, put their tables into BENCHMARKS.md, and say what has moved since those that stood there.
+"""Run benchmarks, write their tables into the pages of this folder, and print what has changed.
 
-    python -m tests.benchmarks.record scan gate "index --sizes 100000" …
+    python -m benchmarks.record scan gate "index --sizes 100000" …
 
-Each name is a module ``bench_NAME`` beside this one, with its arguments. What it prints takes the place of what stands
-between ``<!-- NAME -->`` and ``<!-- /NAME -->``; another benchmark of the same arguments compares with it in turn.
+Each job is the name of a program ``bench_NAME`` in this folder, followed by its arguments. What the program prints
+replaces the text between ``<!-- JOB -->`` and ``<!-- /JOB -->`` in the page of its topic. The same job with the same
+arguments is compared with this text the next time.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.report import table
+from benchmarks.report import table
 
-BENCHMARKS = Path(__file__).parents[2] / "BENCHMARKS.md"
+FOLDER = Path(__file__).parent
+PAGES = {"scan": "scan.md", "gate": "gate.md", "index": "index.md", "cells": "index.md", "search": "search.md",
+         "gpu": "encoders.md", "driver": "driver.md", "memory": "driver.md"}
+"""Name of a program, without ``bench_`` → the page that holds its tables."""
 MOVED = 0.1
-"""Numbers that differ by a smaller share are left out: machines are never quite idle."""
+"""Smallest relative change that is printed. Machines are never quite idle."""
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 
 
@@ -27,21 +31,21 @@ def main() -> None:
     for job in sys.argv[1:]:
         name, *arguments = shlex.split(job)
         text = run(name, arguments)
-        marker = " ".join([name, *arguments])
-        before = section(BENCHMARKS.read_text(), marker)
+        marker, page = " ".join([name, *arguments]), FOLDER / PAGES[name]
+        before = section(page.read_text(), marker)
         print(f"\n## {marker}\n")
         if before is None:
             print("Nothing was recorded before.")
         else:
             table(("what moved", "column", "before", "now", "now / before"), moved(before, text))
-        BENCHMARKS.write_text(with_section(BENCHMARKS.read_text(), marker, text))
+        page.write_text(with_section(page.read_text(), marker, text))
 
 
 def run(name: str, arguments: list[str]) -> str:
-    """Run a benchmark to its end and return what it printed; its errors go where ours do."""
-    command = [sys.executable, "-m", f"tests.benchmarks.bench_{name}", *arguments]
+    """Run a benchmark to its end; return what it wrote to standard output."""
+    command = [sys.executable, "-m", f"benchmarks.bench_{name}", *arguments]
     lines = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=BENCHMARKS.parent) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=FOLDER.parent) as process:
         for line in process.stdout or ():
             print(line, end="", flush=True)
             lines.append(line)
@@ -51,13 +55,13 @@ def run(name: str, arguments: list[str]) -> str:
 
 
 def section(text: str, marker: str) -> str | None:
-    """Return what stands between a marker and its end, None where there is none."""
+    """Return the text between a marker and its end; None if the text has no such marker."""
     start, stop = f"<!-- {marker} -->", f"<!-- /{marker} -->"
     return text.split(start, 1)[1].split(stop, 1)[0].strip() if start in text and stop in text else None
 
 
 def with_section(text: str, marker: str, content: str) -> str:
-    """Return the text with a section's content replaced, or appended where it had none."""
+    """Return the text with the content of a section replaced; a section that is missing is added at the end."""
     start, stop = f"<!-- {marker} -->", f"<!-- /{marker} -->"
     new = f"{start}\n{content}\n{stop}"
     if section(text, marker) is None:
@@ -66,7 +70,7 @@ def with_section(text: str, marker: str, content: str) -> str:
 
 
 def moved(before: str, now: str) -> Iterator[tuple[str, str, str, str, str]]:
-    """Give each number that differs: its row, its column, both values and their ratio. Rows of other names are new."""
+    """Yield row, column, both values and their ratio of each number that changed, then the rows that are new."""
     old, new = cells(before), cells(now)
     for (row, column), value in new.items():
         earlier = old.get((row, column))
@@ -80,7 +84,7 @@ def moved(before: str, now: str) -> Iterator[tuple[str, str, str, str, str]]:
 
 
 def cells(text: str) -> dict[tuple[str, str], list[float]]:
-    """Return the numbers of every cell of every table, by row and column; a table's first column names its rows."""
+    """Return the numbers of every cell of every table, by row and column. First columns name rows."""
     found: dict[tuple[str, str], list[float]] = {}
     head: list[str] = []
     for line in text.splitlines():

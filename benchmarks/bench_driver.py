@@ -1,10 +1,11 @@
-"""Measure what it costs to drive many sources: sources whose tasks do nothing, on a real Dask scheduler.
+"""Measure the cost of driving many sources: their tasks do nothing, but go through a real Dask scheduler.
 
-    python -m tests.benchmarks.bench_driver [--sources 100000] [--workers 2] [--parts 1] [--folder DIR]
+    python -m benchmarks.bench_driver [--sources 100000] [--workers 2] [--parts 1] [--folder DIR]
 
-Scheduler and workers are processes of their own. Prints, every tenth of the way, the time a source takes and the
-memory of client and scheduler; then the most tasks in flight, what a task costs, and how many worker threads could so
-be kept busy with tasks of five seconds. ``--json`` prints the numbers instead, for the test.
+Scheduler and workers are processes of their own. After each tenth of the sources, the program prints the time a
+source takes and the memory of client and scheduler. At the end it prints the highest number of tasks in flight, the
+time a task takes, and how many worker threads that keeps busy with tasks of five seconds. ``--json`` prints numbers
+for the test.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from typing import Any
 import dask
 import psutil
 
+from benchmarks import stub
+from benchmarks.report import heading, table
 from pipeline.config import Config, RunConfig
 from pipeline.model import SourceReport
 from pipeline.run.clusters.settings import cluster_settings
@@ -33,17 +36,15 @@ from pipeline.run.engine import Outcome
 from pipeline.run.on_dask import DaskEngine
 from pipeline.run.progress import Progress, Tracker
 from pipeline.store import CorpusStore, Manifest
-from tests.benchmarks import stub
-from tests.benchmarks.report import heading, table
 
 TASK_S = 5.0
-"""A scan task of real files takes about so long."""
+"""Typical duration of a scan task of a real file."""
 MARKS = 10
 
 
 @dataclass
 class Mark:
-    """How far a run was, and what it had taken."""
+    """Progress of a run, and the time and memory it has used until then."""
 
     sources: int
     elapsed_s: float
@@ -55,31 +56,31 @@ class Mark:
 
 @dataclass
 class Measured:
-    """A run."""
+    """Figures of one run."""
 
     sources: int
     tasks: int
     slots: int
     in_flight: int
-    """Configured, a slot."""
+    """Limit of the configuration for one slot."""
     most_in_flight: int
-    """Counted, of all slots."""
+    """Highest number counted, all slots together."""
     elapsed_s: float
     marks: list[Mark] = field(default_factory=list)
 
     @property
     def task_s(self) -> float:
-        """Seconds a task that does nothing takes the run: how fast the driver can hand them out."""
+        """Seconds for each task that does nothing: how fast the driver can hand out tasks."""
         return self.elapsed_s / self.tasks
 
     @property
     def lost(self) -> float:
-        """Most of a slot's time that is lost to scheduling, were each task to take ``TASK_S``."""
+        """Upper bound of the share of a slot's time that scheduling takes if each task takes ``TASK_S``."""
         overhead_s = self.task_s * self.slots
         return overhead_s / (overhead_s + TASK_S)
 
     def growth(self, name: str) -> float:
-        """By what share memory differs most, at the end of a later tenth, from what it was at that of the first."""
+        """Return the largest relative change of memory since the end of the first tenth."""
         first, *later = [getattr(mark, name) for mark in self.marks]
         return max((value / first - 1 for value in later), key=abs)
 
@@ -101,7 +102,7 @@ class Counting(DaskEngine):
 
 
 class Store(CorpusStore):
-    """Times what it publishes."""
+    """Adds up the time of all publications."""
 
     spent_s = 0.0
 
@@ -114,9 +115,9 @@ class Store(CorpusStore):
 
 @contextmanager
 def cluster(workers: int) -> Iterator[tuple[str, psutil.Process]]:
-    """Start a scheduler and workers of one thread each; give its address and its process."""
+    """Start a scheduler and workers of one thread each; yield address and process of the scheduler."""
     settings = {**cluster_settings(), "logging.distributed": "critical"}
-    del settings["distributed.worker.preload"]  # libraries that no task here wants
+    del settings["distributed.worker.preload"]  # loads libraries that these tasks do not use
     with dask.config.set(settings):
         handed_on = dask.config.serialize(dask.config.global_config)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path]),

@@ -1,10 +1,10 @@
-"""Measure what memory an ingest takes on the largest product: 16 spectra × 1664 coarse channels × 2^20 channels.
+"""Measure the memory of an ingest of the largest product: 16 spectra × 1664 coarse channels × 2^20 channels.
 
-    python -m tests.benchmarks.bench_memory [--coarse-channels 1664] [--workers 1] [--folder DIR]
+    python -m benchmarks.bench_memory [--coarse-channels 1664] [--workers 1] [--folder DIR]
 
-Two coarse channels of noise, with signals in about 2 % of their windows, are compressed once; the file repeats their
-chunks. Power is rounded to half of the noise's spread or less, so that 1664 of them take 21 GB of ``--folder``. Prints
-the largest resident memory of a worker process against its bound, and fails if that is exceeded.
+The file repeats the compressed chunks of two coarse channels of noise, with signals in about 2 % of their windows.
+Power is rounded to steps of at most half the spread of the noise, so that the file takes 21 GB of ``--folder``. The
+program prints the largest resident memory of a worker process and its bound. It fails if the bound is exceeded.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import h5py
 import hdf5plugin
 import numpy as np
 
+from benchmarks.bench_scan import SIGNALS, peak_memory_of_children
+from benchmarks.report import heading, table
 from pipeline.config import Config
 from pipeline.filterbank.sigproc import keywords_of
 from pipeline.run import ingest
 from pipeline.simulate import fine_header, scatter, simulate_file
-from tests.benchmarks.bench_scan import SIGNALS, peak_memory_of_children
-from tests.benchmarks.report import heading, table
 
 DISTINCT = 2
-"""Coarse channels that differ."""
+"""Number of different coarse channels."""
 
 
 def make_file(folder: Path, coarse_channels: int) -> Path:
-    """Write a file of so many coarse channels, chunk by chunk, compressed before."""
+    """Write a file of this number of coarse channels, from chunks that are compressed already."""
     path, of_distinct = folder / f"memory_{coarse_channels}.h5", folder / "distinct.h5"
     header = fine_header(coarse_channels=DISTINCT, source_name="MEMORY")
     simulate_file(of_distinct, header, scatter(np.random.default_rng(0), header, count=SIGNALS * DISTINCT))
@@ -53,7 +53,7 @@ def make_file(folder: Path, coarse_channels: int) -> Path:
 
 
 def _coarse(power: np.ndarray) -> np.ndarray:
-    """Round power to the power of two next below half its spread: fewer bits differ."""
+    """Round to steps of a power of two below half the spread of the noise, so that power compresses well."""
     low, high = np.percentile(power, (16, 84))
     unit = np.float32(2.0 ** np.floor(np.log2((high - low) / 4)))
     return np.rint(power / unit) * unit

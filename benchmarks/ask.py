@@ -1,6 +1,6 @@
-"""A fresh process that opens a corpus and searches it; prints as JSON how long that took. For ``bench_search``.
+"""Open a corpus in a fresh process, search it, and print the times as JSON. ``bench_search`` starts this program.
 
-    python -m tests.benchmarks.ask CORPUS THREADS EXACT SOURCE/NUMBER…
+    python -m benchmarks.ask CORPUS THREADS EXACT SOURCE/NUMBER…
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def seconds_of(corpus: Corpus, window: str, exact: bool) -> float:
 
 
 def timed_segments(taken: list[float]) -> None:
-    """Note how long each search of a segment takes."""
+    """Append the seconds of each search of a segment to ``taken``."""
     search = Segment.search
 
     def timed(*arguments: Any, **named: Any) -> Neighbors:
@@ -38,7 +38,7 @@ def timed_segments(taken: list[float]) -> None:
 
 
 def peak_mb() -> float:
-    """Most memory this process has held; not getrusage, which on Linux counts the parent's in."""
+    """Return the peak memory of this process. ``getrusage`` would include the parent's on Linux."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
 
@@ -49,7 +49,7 @@ def main() -> None:
     corpus = open_corpus(root)
     opened_s = time.perf_counter() - began
     first_s = seconds_of(corpus, first, exact == "exact")
-    for window in windows[: len(windows) // 5]:  # what is opened at the first query of a source stays open
+    for window in windows[: len(windows) // 5]:  # opens the sources, which then stay open
         seconds_of(corpus, window, exact == "exact")
     asked = windows[len(windows) // 5 :]
     of_segments: list[float] = []

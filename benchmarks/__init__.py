@@ -1,0 +1,1 @@
+"""Programs that measure Lookalike, and what they measured: see README.md."""

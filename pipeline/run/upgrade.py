@@ -1,0 +1,169 @@
+"""Upgrade: bring a corpus that an earlier version made to the format of this version.
+
+Windows, vectors and index segments are not touched. Source files are not read. Each step replaces one file atomically,
+and a step that is done is not done again: after a kill, the next upgrade does the steps that are left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import CONFIG_FILE, RunConfig
+from pipeline.durable import write_atomic
+from pipeline.errors import ConfigError
+from pipeline.run.ingest import disk_errors
+from pipeline.store import CorpusStore
+from pipeline.store.generations import is_in_current_format
+from pipeline.store.identity import is_identity_in_current_format, write_identity
+from pipeline.store.layout import CURRENT, IDENTITY, pasted
+
+_RUN = "run"
+_OLD_COMMENT = "# [index], [run] and [nightly] may be edited at any time."
+_NEW_COMMENT = "# [index] and [nightly] may be edited at any time."
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade changed, or would change."""
+
+    changes: tuple[str, ...]
+    """One sentence for each file that was replaced; empty if the corpus is in the format of this version."""
+    dry_run: bool
+    """True if nothing was written."""
+    files_to_read: int = 0
+    """Source files that an ingest must read again before the corpus has all that this version stores. No such change
+    of the format exists yet."""
+    bytes_to_read: int = 0
+    """Size of these files."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Record for ``upgrade --json``."""
+        return {**asdict(self), "changes": list(self.changes)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One file to replace."""
+
+    change: str
+    make: Callable[[], object]
+
+
+def upgrade(corpus: str | Path = "corpus", *, dry_run: bool = False) -> Upgrade:
+    """Bring a corpus to the format of this version, without reading source files.
+
+    Parameters
+    ----------
+    corpus : path
+        Folder of the corpus.
+    dry_run : bool
+        Find what would change, and write nothing.
+
+    Returns
+    -------
+    Upgrade
+        What changed; no changes if the corpus was in this format before.
+
+    Raises
+    ------
+    ConfigError
+        ``corpus.toml`` has a table ``[run]`` with values of its own; nothing was changed.
+    CorpusNotFound, CorpusLocked, CorpusDamaged, CorpusMismatch, RunError
+        No corpus is there; another run holds it; it is damaged; a newer version made it; or its disk cannot be
+        written. Run the upgrade again after the cause is removed.
+    """
+    root = Path(corpus).absolute()
+    store = CorpusStore.open(root)
+    if dry_run:
+        steps = _steps(store)
+    else:
+        with disk_errors(root), store.lock():
+            steps = _steps(store)
+            for step in steps:
+                step.make()
+    return Upgrade(tuple(step.change for step in steps), dry_run)
+
+
+def _steps(store: CorpusStore) -> list[_Step]:
+    """Find what is to be done. Every check comes before the first write."""
+    root, steps = store.root, []
+    path = root / CONFIG_FILE
+    text = _read_config(path)
+    upgraded = _without_run(path, text)
+    if upgraded != text:
+        steps.append(_Step(f"{CONFIG_FILE}: the table [run] is taken out; all its values were defaults",
+                           lambda: write_atomic(path, upgraded.encode())))
+    if not is_identity_in_current_format(root):
+        steps.append(_Step(f"{IDENTITY}: written in the current format", lambda: write_identity(root, store.identity)))
+    if not is_in_current_format(root):
+        steps.append(_Step(f"{CURRENT}: a new generation of the manifest, in the current format",
+                           lambda: store.publish(replace)))  # a copy counts as a change
+    return steps
+
+
+def _read_config(path: Path) -> str:
+    """Read ``corpus.toml``; return an empty text if it is missing, which ``verify`` reports."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from error
+
+
+def _without_run(path: Path, text: str) -> str:
+    """Return ``corpus.toml`` without its table ``[run]``; the other tables stay to the letter.
+
+    Raises
+    ------
+    ConfigError
+        The table has values that are no defaults, or the text is not TOML.
+    """
+    tables = _parsed(path, text)
+    if _RUN not in tables:
+        return text
+    _require_defaults(path, tables.pop(_RUN))
+    lines: list[str] = []
+    is_run = False
+    for line in text.splitlines(keepends=True):
+        if line.lstrip().startswith("["):
+            is_run = re.match(rf"\s*\[\s*{_RUN}\s*\]", line) is not None
+        if not is_run or line.lstrip().startswith("#"):  # a comment may belong to the table below it
+            lines.append(line)
+    changed = "".join(lines).replace(_OLD_COMMENT, _NEW_COMMENT)
+    if _parsed(path, changed) != tables:
+        raise ConfigError(f"{path}: [run] can only be taken out by hand; delete its lines, then run "
+                          + pasted("lookalike upgrade", path.parent))
+    return changed
+
+
+def _require_defaults(path: Path, given: Any) -> None:
+    """Raise :class:`ConfigError` that says where to move the values of ``[run]`` that are no defaults."""
+    defaults = asdict(RunConfig())
+    given = given if isinstance(given, Mapping) else {"run": given}
+    own = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in given.items()
+           if key not in defaults or value != defaults[key]]
+    if own:
+        raise ConfigError(f"{path}: [run] holds {', '.join(own)}. How tasks run is part of your own configuration now, "
+                          f"not of a corpus. Write these values into the table [run] of {_user_file()}, delete [run] "
+                          f"from {path.name}, then run {pasted('lookalike upgrade', path.parent)}")
+
+
+def _user_file() -> Path:
+    """Return the path of the user's own configuration file."""
+    folder = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(folder) if os.path.isabs(folder) else Path.home() / ".config") / "lookalike" / "config.toml"
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from error
