@@ -212,7 +212,8 @@ def index() -> None:
             axes.bar(night + 1, count / 1000, 0.85, bottom, color=colour, edgecolor="white", linewidth=0.8)
             bottom += count / 1000
     axes.set(xlabel="night", ylabel="thousand vectors",
-             title=f"Each box is a segment; {night_vectors:,} vectors per night, at most {max(map(len, sizes))} segments")
+             title=f"Each box is a segment; {night_vectors:,} vectors per night, "
+                   f"at most {max(map(len, sizes))} segments")
     save("index")
 
 
