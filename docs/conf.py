@@ -21,8 +21,9 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_typehints = "none"  # docstrings say them
 autodoc_class_signature = "separated"
+maximum_signature_line_length = 90
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 

@@ -99,7 +99,9 @@ def read_corpus(corpus, encoder=None):
 def main():
     windows = read_corpus(sys.argv[1])
     if len(sys.argv) > 2:
-        query = next(window for window in windows if window["window"] == sys.argv[2])
+        query = next((window for window in windows if window["window"] == sys.argv[2]), None)
+        if query is None:
+            sys.exit(f"{sys.argv[2]}: {sys.argv[1]} has no such window")
         for window in windows:
             a, b = query["vector"], window["vector"]
             window["score"] = a @ b / np.linalg.norm(a) / np.linalg.norm(b)

@@ -72,28 +72,28 @@ def windows(power: NDArray[np.floating]) -> None:
     tiling = Tiling(header, WindowGrid(), CoarseLayout(2**20, "product"))
     first, last = (tiling.window("", number) for number in (0, tiling.n_windows - 1))
     in_one = tiling.windows_in(0)
-    figure, (band, coarse, window) = plt.subplots(3, 1, figsize=(7.4, 4.6), height_ratios=(1, 1, 3))
+    figure, (band, coarse, window) = plt.subplots(3, 1, figsize=(7.4, 4.3), height_ratios=(1, 1, 4))
+    figure.get_layout_engine().set(hspace=0.12)
     for axes, cells, marked, title in (
-        (band, 28, 9, f"A file: {header.nchans:,} channels, {first.f_start_mhz:.0f} to {last.f_stop_mhz:.0f} MHz, "
+        (band, 28, 25, f"A file: {header.nchans:,} channels, {first.f_start_mhz:.0f} to {last.f_stop_mhz:.0f} MHz, "
                       f"in {tiling.n_coarse} coarse channels (drawn: 28)"),
-        (coarse, 44, 26, f"A coarse channel: {2**20:,} channels in {in_one:,} windows side by side (drawn: 44)"),
+        (coarse, 44, 3, f"A coarse channel: {2**20:,} channels in {in_one:,} windows side by side (drawn: 44)"),
     ):
         for i in range(cells):
             colour = RED if i == marked else BLUE
             axes.add_patch(Rectangle((i, 0), 0.92, 1, facecolor=colour, alpha=0.9 if i == marked else 0.35))
         axes.set(xlim=(0, cells), ylim=(0, 1), xticks=[], yticks=[])
-        axes.set_title(title)
+        axes.text(cells / 2, 0.5, title, ha="center", va="center", backgroundcolor="white")
         axes.spines[:].set_visible(False)
-    waterfall(window, power, f"A window: 256 channels of {header.channel_width_mhz * 1e6:.2f} Hz × "
-                             f"16 spectra of {header.tsamp_s:.2f} s (here: Voyager 1)")
-    window.set(xlabel="channel, counted from low frequency", ylabel="spectrum")
-    zooms = ((band, coarse, 9, (0, 44, 1)), (coarse, window, 26, (-0.5, 255.5, 15.5)))
-    for above, below, marked, (left, right, top) in zooms:
+    waterfall(window, power)
+    window.set(xlabel=f"A window: 256 channels of {header.channel_width_mhz * 1e6:.2f} Hz, from low frequency up, × "
+                      f"16 spectra of {header.tsamp_s:.2f} s (here: Voyager 1)", ylabel="spectrum")
+    for above, below, marked, (left, right, top) in (
+        (band, coarse, 25, (0, 44, 1)), (coarse, window, 3, (-0.5, 255.5, 15.5)),
+    ):
         for side, x in ((0, left), (0.92, right)):
             figure.add_artist(ConnectionPatch((marked + side, 0), (x, top), "data", "data", axesA=above, axesB=below,
                                               color=RED, linewidth=0.7))
-        below.title.set(backgroundcolor="white", zorder=10)
-        below.set_zorder(1)
     save("windows")
 
 
@@ -116,7 +116,7 @@ def gate(power: NDArray[np.floating], stored: Path) -> None:
         right.text(column, row, f"{value:.1f}", ha="center", va="center")
     right.set_xticks(range(sigmas.shape[1]), [str(2**level) for level in range(sigmas.shape[1])])
     right.set_yticks(range(len(WIDTHS)), [str(width) for width in WIDTHS])
-    right.set(xlabel="spectra a box", ylabel="channels a box", title="Thresholds in standard deviations of noise")
+    right.set(xlabel="spectra per box", ylabel="channels per box", title="Thresholds in standard deviations of noise")
     save("gate")
 
 
@@ -130,9 +130,9 @@ def cutouts(power: NDArray[np.floating]) -> None:
     curve.set(xlabel="power over noise (grey: noise, ±3σ)", ylabel="code", title="From power to code")
     codes = quantise(power, spread)
     before.imshow(power, aspect="auto", origin="lower", interpolation="nearest")
-    before.set(title="Linear power: 4 bytes a pixel", xlabel="channel", ylabel="spectrum")
+    before.set(title="Linear power: 4 bytes per pixel", xlabel="channel", ylabel="spectrum")
     after.imshow(codes, aspect="auto", origin="lower", interpolation="nearest")
-    after.set(title="Codes: 1 byte a pixel", xlabel="channel")
+    after.set(title="Codes: 1 byte per pixel", xlabel="channel")
     save("cutouts")
 
 
@@ -212,7 +212,8 @@ def index() -> None:
             axes.bar(night + 1, count / 1000, 0.85, bottom, color=colour, edgecolor="white", linewidth=0.8)
             bottom += count / 1000
     axes.set(xlabel="night", ylabel="thousand vectors",
-             title=f"Each box is a segment; {night_vectors:,} vectors a night, at most {max(map(len, sizes))} segments")
+             title=f"Each box is a segment; {night_vectors:,} vectors per night, "
+                   f"at most {max(map(len, sizes))} segments")
     save("index")
 
 

@@ -15,7 +15,7 @@ VOYAGER = ROOT / "examples" / "data" / "voyager1"
 
 def run(*command: object, cwd: Path | None = None) -> str:
     """Run a command with this checkout's package; return what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run([sys.executable, *map(str, command)], env=environment, cwd=cwd, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

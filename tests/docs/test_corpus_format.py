@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -117,22 +118,79 @@ def test_vectors_belong_to_windows(voyager: Path, manifest: dict[str, Any]) -> N
         assert attributes["spec"] == spec
 
 
-def test_a_segment(voyager: Path, manifest: dict[str, Any]) -> None:
-    entry, = manifest["segments"]
-    folder = voyager / "index" / entry["id"]
-    record = json.loads((folder / "segment.json").read_bytes())
-    graph = {"graph_indptr", "graph_indices", "tree_children", "tree_hyperplanes", "tree_offsets"}
-    described = arrays_of("index/SEGMENT/")
-    assert {name for name in names(tables()["index/SEGMENT/"]) if not name.endswith(".npy")} == set(record)
-    assert {path.stem for path in folder.glob("*.npy")} == set(described) - graph
-    sizes = {"v": record["vectors"], "r": record["rows"], "d": record["dimension"]}
-    for name in record["arrays"]:
+GRAPH = {"graph_indptr", "graph_indices", "tree_children", "tree_hyperplanes", "tree_offsets"}
+
+
+def check_segment(folder: Path) -> dict[str, Any]:
+    """Compare a segment with its tables; return its record."""
+    record: dict[str, Any] = json.loads((folder / "segment.json").read_bytes())
+    heading = "index/SEGMENT/"
+    described = arrays_of(heading)
+    assert {name for name in names(tables()[heading]) if not name.endswith(".npy")} == set(record)
+    assert {path.stem for path in folder.glob("*.npy")} == set(described) - (set() if record["graph"] else GRAPH)
+    arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in record["arrays"]}
+    sizes = {"v": record["vectors"], "r": record["rows"], "d": record["dimension"], "2": 2}
+    if record["graph"]:
+        children = arrays["tree_children"]
+        sizes |= {"e": arrays["graph_indptr"][-1], "t": len(children), "inner nodes": int((children[:, 0] > 0).sum())}
+    for name, array in arrays.items():
         dtype, shape = described[name]
-        array = np.load(folder / f"{name}.npy", allow_pickle=False)
         assert array.dtype == np.dtype(dtype)
-        assert array.shape == tuple(sizes[length[0]] + (" + 1" in length) for length in re.findall(r"\w[ +1]*", shape))
+        lengths = [length.strip() for length in shape.strip("()").split(",") if length.strip()]
+        assert array.shape == tuple(sizes[length.removesuffix(" + 1")] + (" + 1" in length) for length in lengths)
         assert record["arrays"][name]["sha256"] == hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest()
     assert record.pop("sha256") == canonical(record)
+    return record
+
+
+def test_a_segment(voyager: Path, manifest: dict[str, Any]) -> None:
+    entry, = manifest["segments"]
+    record = check_segment(voyager / "index" / entry["id"])
+    assert (record["rows"], record["source_ids"]) == (entry["count"], entry["source_ids"])
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Corpora that an earlier version made: one with a graph, one with a routed segment."""
+    folder = tmp_path_factory.mktemp("stored")
+    with tarfile.open(ROOT / "tests" / "fixtures" / "corpus_218a0fb.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def test_a_segment_with_a_graph(stored: Path) -> None:
+    record = next(record for record in map(check_segment, (stored / "graph" / "index").iterdir()) if record["graph"])
+    folder = next(folder for folder in (stored / "graph" / "index").iterdir()
+                  if json.loads((folder / "segment.json").read_bytes())["rows"] == record["rows"])
+    children = np.load(folder / "tree_children.npy")
+    leaves = -children[children[:, 0] <= 0]
+    covered = np.concatenate([np.arange(first, last) for first, last in leaves])
+    assert sorted(covered) == list(range(record["vectors"]))
+    posting = np.load(folder / "posting_indptr.npy")
+    assert posting[-1] == record["rows"] > record["vectors"]
+
+
+def test_a_routed_segment(stored: Path) -> None:
+    folder, = (stored / "routed" / "index").iterdir()
+    record = json.loads((folder / "segment.json").read_bytes())
+    centroids = np.load(folder / "centroids.npy")
+    assert (centroids.dtype, centroids.shape) == (np.float32, (len(record["cells"]), record["dimension"]))
+    filled = {cell for cell, rows in record["cells"].items() if rows}
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == filled
+    assert len(record["margins"]) == 2
+    for number, (cell, rows) in enumerate(record["cells"].items()):
+        if rows:
+            of_cell = check_segment(folder / cell)
+            assert (of_cell["rows"], of_cell["source_ids"]) == (rows, None)
+            vectors = np.load(folder / cell / "vectors.npy")
+            assert ((vectors @ centroids.T).argmax(axis=1) == number).all()
+
+
+def test_the_reader_reads_corpora_of_an_earlier_version(stored: Path) -> None:
+    for corpus in stored.iterdir():
+        number, _ = (corpus / "CURRENT").read_text().split()
+        sources = json.loads((corpus / "manifest" / f"{int(number):08d}.json").read_bytes())["sources"]
+        assert len(run(READER, corpus).splitlines()) == sum(entry["windows_kept"] for entry in sources.values()) > 0
 
 
 def test_the_reader_needs_no_package_and_finds_what_a_search_finds(voyager: Path) -> None:
