@@ -204,8 +204,8 @@ def _is_unchanged(facts: Facts) -> bool:
 def _crash(number: int, path: Path, what: str) -> SourceError:
     """Return the error of a file at which the process that met it has ended, by a signal or, negative, a status."""
     if number == signal.SIGKILL:  # nothing that a file holds sends it
-        return refusal(Reason.CRASHED, path, "the process that parsed it was killed, perhaps as the machine had no memory "
-                       "left; try again")
+        return refusal(Reason.CRASHED, path, "the process that parsed it was killed, perhaps because the machine had "
+                       "no memory left; try again")
     reason = Reason.CORRUPT_CHUNK if what == "decode" else Reason.BAD_HEADER
     if number == signal.SIGXCPU:
         return refusal(reason, path, "HDF5 does not come to an end with it; it is damaged: fetch the file again")
