@@ -89,7 +89,7 @@ def search(
         raise click.UsageError("--rerank-drift and --rerank-mirror go with --rerank")
     power = None if npy is None else read_array(npy)
     on_cluster = bool(place["scheduler"] or place["cluster"])
-    with _opened(corpus, place) if on_cluster else nullcontext(_open_here(corpus)) as opened:
+    with _opened(corpus, place) if on_cluster else nullcontext(_open_here(corpus, file)) as opened:
         result = opened.search(file=file, f_start_mhz=f_start, f_stop_mhz=f_stop, window=window, power=power, k=k,
                                exact=exact, careful=careful, encoder=encoder, all_resolutions=all_resolutions,
                                rerank=rerank, rerank_drift=rerank_drift, rerank_mirror=rerank_mirror,
@@ -110,9 +110,12 @@ def search(
         put("\n".join(table(result)))
 
 
-def _open_here(corpus: Path) -> Corpus:
+def _open_here(corpus: Path, file: str | None) -> Corpus:
+    from pipeline.filterbank import start_parser
     from pipeline.search import open_corpus
 
+    if file is not None:
+        start_parser()  # beside what else takes time
     return open_corpus(corpus)
 
 

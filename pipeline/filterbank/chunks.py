@@ -35,8 +35,8 @@ MOST_DECODED = 1 << 30
 """Bytes of a chunk that HDF5 decodes: it takes the memory of several."""
 
 Form = Literal["usual", "frames", "whole", "plain", "other"]
-"""How chunks are stored: float32 by bitshuffle and LZ4 (usual), by bitshuffle with another compression (frames), by
-bitshuffle alone (whole), as they are in memory (plain), or by other filters (other)."""
+"""How chunks are stored: float32 by bitshuffle and LZ4, by bitshuffle otherwise compressed, by bitshuffle alone, as in
+memory, or by other filters."""
 
 ReadAt = Callable[[int, int], bytes]
 """Returns a number of bytes from a position on; fewer where they end."""

@@ -126,7 +126,7 @@ class _Client:
             return memory
         os.close(memory)
         if "signal" in said:
-            raise refusal(Reason.BAD_HEADER if what != "decode" else Reason.CORRUPT_CHUNK, path, _crash(said["signal"]))
+            raise _crash(int(said["signal"]), path, what)
         raise SourceError(Reason(said["reason"]), str(said["message"]))
 
     def _asked(self, path: Path, question: bytes) -> tuple[dict[str, Any], int]:
@@ -201,16 +201,22 @@ def _is_unchanged(facts: Facts) -> bool:
         return False
 
 
-def _crash(number: int) -> str:
+def _crash(number: int, path: Path, what: str) -> SourceError:
+    """Return the error of a file at which the process that met it has ended, by a signal or, negative, a status."""
+    if number == signal.SIGKILL:  # nothing that a file holds sends it
+        return refusal(Reason.CRASHED, path, "the process that parsed it was killed, perhaps because the machine had "
+                       "no memory left; try again")
+    reason = Reason.CORRUPT_CHUNK if what == "decode" else Reason.BAD_HEADER
     if number == signal.SIGXCPU:
-        return "HDF5 does not come to an end with it; it is damaged: fetch the file again"
+        return refusal(reason, path, "HDF5 does not come to an end with it; it is damaged: fetch the file again")
     name = signal.Signals(number).name if number in set(signal.Signals) else f"status {-number}"
-    return f"HDF5 crashes on it ({name}); it is damaged: fetch the file again"
+    return refusal(reason, path, f"HDF5 crashes on it ({name}); it is damaged: fetch the file again")
 
 
 _client = _Client()
 start: Callable[[], None] = _client.start
+stop: Callable[[], None] = _client.stop
 ask = _client.ask
 describe = _client.describe
-atexit.register(_client.stop)
+atexit.register(stop)
 os.register_at_fork(after_in_child=_client.renew)

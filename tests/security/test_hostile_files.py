@@ -37,7 +37,7 @@ MUTANTS = sorted((Path(__file__).parent / "mutants").glob("*.h5"))
 CRASHING = "01789-meta-vds.h5"
 REFUSED = ("00510-meta-compact.h5", CRASHING, "04418-meta-vds.h5")
 MOST_BYTES = 512 << 20
-FRESH = 40
+FRESH = 100
 """Damaged files that are made anew."""
 LONGEST_S = 60
 
@@ -136,7 +136,7 @@ from pipeline.config import ScanConfig
 from pipeline.filterbank import FoundFile, parser_client
 from pipeline.tasks import probe
 path = Path(sys.argv[1])
-print(probe(FoundFile(path, path.parent, 0, 0), ScanConfig()).reason)
+print(probe(FoundFile(path, path.parent), ScanConfig()).reason)
 parser_client.stop()  # so that its memory counts, and that of the processes it has started
 """
 
