@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import pipeline.run
 import pipeline.simulate
+from pipeline.cli import progress
 from pipeline.cli.demo import FAMILY
 from pipeline.config import Config, EncoderConfig, ScanConfig
 from pipeline.run import ingest
@@ -67,6 +69,7 @@ def test_the_demo_says_what_it_does(
         return made[0]
 
     monkeypatch.setattr(pipeline.simulate, "demo_corpus", demo_corpus)
+    monkeypatch.setattr(progress, "QUIET_S", math.inf)  # a slow machine would show progress
     built = (SegmentEntry("S1", "power-spectrum-v1", "", 1, ("A",)), SegmentEntry("S2", "", "", 1234, ("A", "B")))
     monkeypatch.setattr(pipeline.run, "index", lambda *_, **__: built)  # building a graph takes long
     # so does loading the default encoder; one coarse channel alone does not say that it is one
