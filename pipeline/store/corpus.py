@@ -15,7 +15,15 @@ from uuid import uuid4
 
 from pipeline.catalogue import Manifest
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, CorpusNotFound
-from pipeline.store.foreign_files import FOLDERS, OWN, discard, own_folders, own_groups, require_own_folders
+from pipeline.store.foreign_files import (
+    FOLDERS,
+    OWN,
+    discard,
+    holds_group,
+    own_folders,
+    own_groups,
+    require_own_folders,
+)
 from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
@@ -269,8 +277,9 @@ class CorpusStore:
                 return
             prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
             for folder in doomed:
-                with suppress(FileNotFoundError):
-                    discard(self.root, self.root / folder)
+                if holds_group(self.root / folder):  # a manifest may name folders of other programs: they stay
+                    with suppress(FileNotFoundError):
+                        discard(self.root, self.root / folder)
             self.publish(lambda m: replace(m, retired={f: since for f, since in m.retired.items() if f not in doomed}))
 
     def discard(self, folder: Path) -> None:

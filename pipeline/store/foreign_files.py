@@ -162,6 +162,11 @@ def own_groups(folder: Path, names: re.Pattern[str] = SOURCE, known: Container[s
             if name in known or _holds(folder / name, _GROUP | _ENCODERS.holds)]
 
 
+def holds_group(folder: Path) -> bool:
+    """Return True if a folder holds a file that the store writes into each source, set of vectors or segment."""
+    return bool({entry.name for entry in _scanned(folder)} & {"digests.json", "segment.json", "zarr.json"})
+
+
 def discard(root: Path, folder: Path) -> None:
     """Delete a folder of a corpus. Foreign files in it stay.
 

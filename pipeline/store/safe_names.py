@@ -16,7 +16,8 @@ from pipeline.errors import CorpusDamaged
 if TYPE_CHECKING:
     from pipeline.catalogue import Manifest
 
-_SAFE = re.compile(r"[^./\0\ud800-\udfff][^/\0\ud800-\udfff]*")
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+"""The characters that the store itself uses. A name with others would escape the search for links by pattern."""
 _MAX_NAME_BYTES = 255
 """Longest name that all file systems allow."""
 _ID = r"[A-Za-z0-9][A-Za-z0-9_-]*|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}"

@@ -27,6 +27,7 @@ from pipeline.index import (
     write_spool,
 )
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
+from pipeline.support.safe_files import refuse_link
 
 MAX_SAMPLED_SOURCES = 256
 """Maximum number of sources that k-means is trained on."""
@@ -76,6 +77,7 @@ def train(root: Path, entry: SegmentEntry, partial: Path) -> None:
     partial : Path
         Folder of the unfinished segment. Receives ``centroids.npy`` and ``probes.npy``.
     """
+    refuse_link(partial)
     if (partial / "probes.npy").exists():
         return
     sample = _sample_vectors(root, entry, SAMPLE_PER_CELL * max(len(entry.cells), N_PROBES // SAMPLE_PER_CELL))
@@ -109,6 +111,7 @@ def spool(
     (cells,) int64
         Number of vectors of each cell in the spool.
     """
+    refuse_link(into)
     path = spool_of(into, source_ids, only)
     if not path.exists():
         into.mkdir(exist_ok=True)

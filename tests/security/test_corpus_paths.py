@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 import pipeline
+from pipeline import tasks
+from pipeline.catalogue import SegmentEntry
 from pipeline.errors import CorpusDamaged
 from pipeline.index.folder import new_folder, write_segment
 from pipeline.index.routed import publish_routed, write_array
@@ -22,8 +24,10 @@ from pipeline.integrity import verify
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore
 from pipeline.store.digests import Digests
+from pipeline.store.generations import write_generation
 from pipeline.store.lease import Lease
 from pipeline.store.retirement import GRACE_S
+from pipeline.store.safe_names import BadName, checked
 from pipeline.support.safe_files import move, remove_empty, remove_file, remove_tree
 from tests.run.damages import flip, truncate
 from tests.security.attacked import COMMANDS, WRITERS, Attacked, attacked, forge, original, snapshot
@@ -410,3 +414,38 @@ def test_nothing_else_in_store_index_and_run_deletes_or_renames() -> None:
             calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
             assert not [f"{path}:{call.lineno}" for call in calls
                         if isinstance(call, ast.Attribute) and call.attr in ONLY_HERE]
+
+
+@pytest.mark.parametrize("kind", ["sources/foreign_notes", "index/foreign"])
+def test_folders_of_other_programs_stay_though_a_manifest_says_that_they_left(attacked: Attacked, kind: str) -> None:
+    folder = attacked.root / kind
+    folder.mkdir(parents=True)
+    (folder / "README").write_text("mine")
+    store = CorpusStore.open(attacked.root)
+    write_generation(attacked.root, replace(store.manifest(), generation=store.manifest().generation + 1,
+                                            retired={kind: 0.0}))
+    CorpusStore.open(attacked.root).clean_retired()
+    assert (folder / "README").read_text() == "mine"
+
+
+@pytest.mark.parametrize("task", ["train", "spool", "publish"])
+def test_a_routed_segment_is_not_built_through_a_link(tmp_path: Path, task: str) -> None:
+    victim, partial = tmp_path / "victim", tmp_path / "index" / "xy.partial"
+    victim.mkdir()
+    (victim / "notes").write_text("mine")
+    partial.parent.mkdir()
+    partial.symlink_to(victim)
+    entry = SegmentEntry("xy", "k", "r", 1, ("A",), cells=(0,))
+    run = {
+        "train": lambda: tasks.train(tmp_path, entry, partial),
+        "spool": lambda: tasks.spool(tmp_path, entry, partial, partial, ("A",), None),
+        "publish": lambda: publish_routed(partial, partial.with_name("xy"), {}, ("A",), (0.0, 0.0)),
+    }[task]
+    with pytest.raises(CorpusDamaged, match=r"xy\.partial: is a link"):
+        run()
+    assert [path.name for path in victim.iterdir()] == ["notes"]
+
+
+def test_a_name_with_a_space_is_none_of_the_store() -> None:
+    with pytest.raises(BadName):
+        checked("x y")
