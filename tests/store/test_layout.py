@@ -7,7 +7,7 @@ from pipeline.store.layout import parts_folder, projection_file, segment_folder,
 
 def test_each_object_has_its_own_folder():
     root = Path("/c")
-    assert source_folder(root, "GBT_1_2_x y") == Path("/c/sources/GBT_1_2_x y")
+    assert source_folder(root, "GBT_1_2_x+y") == Path("/c/sources/GBT_1_2_x+y")
     assert vector_folder(root, "power-spectrum-v1", "s") == Path("/c/vectors/power-spectrum-v1/s")
     assert segment_folder(root, "0001") == Path("/c/index/0001")
     assert segment_folder(root, "0001/cell-0012") == Path("/c/index/0001/cell-0012")

@@ -54,6 +54,7 @@ def filled(store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec) -> 
         store.publish(
             lambda m, s=staged: m.with_sources([(s.source, s.report)]).with_vectors_of(spec, {s.source.id: 3}))
     (store.root / "index" / "ab").mkdir()
+    (store.root / "index" / "ab" / "segment.json").write_text("{}")  # by which the store knows its own
     store.publish(lambda m: m.with_segment(SegmentEntry("ab", spec.key, "2.794Hz-18.25s", 6, ("a", "b"))))
     return store
 
