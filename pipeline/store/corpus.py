@@ -276,10 +276,9 @@ class CorpusStore:
             if not doomed:
                 return
             prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
-            for folder in doomed:
-                if holds_group(self.root / folder):  # a manifest may name folders of other programs: they stay
-                    with suppress(FileNotFoundError):
-                        discard(self.root, self.root / folder)
+            for folder in filter(holds_group, map(self.root.joinpath, doomed)):  # others are not the store's
+                with suppress(FileNotFoundError):
+                    discard(self.root, folder)
             self.publish(lambda m: replace(m, retired={f: since for f, since in m.retired.items() if f not in doomed}))
 
     def discard(self, folder: Path) -> None:
