@@ -103,7 +103,8 @@ def test_the_rules_find_what_they_are_for() -> None:
     assert [*phrases_in("read Anew, so\n    many of an unaskedness")] == ["so many", "anew"]
     for folder in (b"work", b"farm", b"home"):
         assert machine_paths(b"in '/" + folder + b"/me/x'") == {f"/{folder.decode()}/me"}
-    assert machine_paths(b"a/home/b ~/work/c $HOME/work/d https://x.org/farm/e /home/lookalike/f") == set()
+    for start in ("a/{home}/b", "~/{work}/c", "$HOME/{work}/d", "https://x.org/{farm}/e", "/{home}/lookalike/f"):
+        assert machine_paths(start.format(work="work", farm="farm", home="home").encode()) == set()
 
 
 def shrink() -> None:

@@ -164,7 +164,7 @@ def own_groups(folder: Path, names: re.Pattern[str] = SOURCE, known: Container[s
 
 def holds_group(folder: Path) -> bool:
     """Return True if a folder holds a file that the store writes into each source, set of vectors or segment."""
-    return bool({entry.name for entry in _scanned(folder)} & {"digests.json", "segment.json", "zarr.json"})
+    return bool({entry.name for entry in _scanned(folder)} & (_GROUP | {"segment.json"}))
 
 
 def discard(root: Path, folder: Path) -> None:
