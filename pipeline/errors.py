@@ -65,7 +65,8 @@ class Reason(StrEnum):
         "NOT_FILTERBANK", "skipped", False, "another kind of file; not an error", "nothing")
     BUSY = ("BUSY", "busy", True, "the file changed while it was read", "wait until the file is complete")
     CORRUPT_CHUNK = (
-        "CORRUPT_CHUNK", "failed", False, "a compressed chunk cannot be decoded; it is named", "fetch the file again")
+        "CORRUPT_CHUNK", "failed", False, "a compressed chunk cannot be decoded; the message names it",
+        "fetch the file again")
     PERMISSION = (
         "PERMISSION", "failed", True, "the file cannot be opened", "give permission to read it, or check the disk")
     BAD_LINK = (
