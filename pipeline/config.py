@@ -51,7 +51,7 @@ class ScanConfig:
     coarse_width: int | None = None
     """Fine channels per coarse channel. Default: found from each file."""
     polarisation: int = 0
-    """Number of the polarisation product to read; 0 is total power."""
+    """Number of the polarisation to read, counted from 0; 0 is total power."""
 
     def __post_init__(self) -> None:
         if min(self.window, self.step, self.integrations) < 1:

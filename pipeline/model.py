@@ -26,7 +26,7 @@ class Header:
     """Channel spacing. Negative if the frequencies in the file descend."""
     nchans: int
     nifs: int
-    """Number of polarisation products. The first is total power."""
+    """Number of polarisations. The first is total power."""
     nbits: int
     """Bits per stored sample."""
     tsamp_s: float
@@ -257,7 +257,7 @@ class Hit:
     target: str
     telescope_id: int
     snr: float
-    """Best statistic of the gate, in standard deviations of the radiometer noise."""
+    """SNR of the window: the gate's largest box sum, in standard deviations of that box's noise."""
     merged: tuple[int, ...] = ()
     """Numbers of other windows of the same source that overlap or touch this one and were merged into it."""
     match: Match | None = None

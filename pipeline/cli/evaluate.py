@@ -25,7 +25,7 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "gate", 
 @click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS),
               help="Part of the evaluation to run. May be repeated. Default: every part whose data is available.")
 @click.option("--full", is_flag=True,
-              help="Use as many windows as the published test. Takes an hour or more instead of minutes.")
+              help="Use as many windows as the test of arXiv 2302.13854. Takes an hour or more instead of minutes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Seed of the random numbers. Another seed gives other families and noise.")
 @click.option("--real", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -50,7 +50,7 @@ def evaluate(
       - for whole signals, and for signals cut by the window grid;
       - for cutouts of several bit depths.
 
-    Also prints the results of the published test beside the published figures,
+    Also prints the results of the test of arXiv 2302.13854 beside its figures,
     the share of windows that the gate keeps, and the number of windows encoded
     per second.
 

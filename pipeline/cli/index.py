@@ -20,12 +20,12 @@ DEFAULT = IndexConfig()
 HELP = f"""Build the search index of a corpus.
 
 Run it after every ingest. A search also works without an index: it then
-compares the query with every vector. From {DEFAULT.exact_below:,} signals on, an index is
-faster. Building it takes about a minute, and longer from a million signals on.
+compares the query with every vector. From {DEFAULT.exact_below:,} windows on, an index is
+faster. Building it takes about a minute; with more than a million windows, longer.
 
 The index consists of segments. New vectors become a new segment with a graph
 of its own. Small segments are merged from time to time, so there are never
-many. From {DEFAULT.routed_from:,} signals on, the segments are rebuilt into one that is
+many. From {DEFAULT.routed_from:,} windows on, the segments are rebuilt into one that is
 divided into cells; a search reads only the cells near its query.
 
 The index is built in this process, or on the cluster that you name.

@@ -46,7 +46,7 @@ DEFAULT = ScanConfig()
 @click.option("--coarse-width", type=click.IntRange(2), metavar="CHANNELS",
               help="Width of a coarse channel, in fine channels. Default: determined from each file.")
 @click.option("--polarisation", type=click.IntRange(0), metavar="INDEX",
-              help="Product to read from files that hold several polarisation products. Default: "
+              help="Polarisation to read from files that hold several, counted from 0. Default: "
                    f"{DEFAULT.polarisation}, the total power.")
 @json_option
 def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, dry_run: bool, **flags: Any) -> None:

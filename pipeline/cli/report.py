@@ -44,7 +44,7 @@ def file_lines(report: RunReport) -> list[str]:
 
 
 def outcome_counts(report: RunReport) -> str:
-    """Return the number of files by status, and by reason where they have one. In a dry run, by what would be done."""
+    """Count the files by status, and by reason if they have one. In a dry run, count them by what would be done."""
     if report.dry_run:
         counts = Counter(_plan_of(r) for r in sorted(report.reports, key=lambda r: r.reason is not None))
         return ", ".join(f"{count:,} {plan}" for plan, count in counts.items()) + "; nothing was written"

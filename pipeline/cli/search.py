@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 @click.option("--window", metavar="SOURCE/NUMBER",
               help="Search for a window of the corpus. Its source is named by id, beginning of the id, or file name.")
 @click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
-              help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, frequency "
-                   "ascending: reverse the channels where foff < 0, as in arrays that blimpy reads.")
+              help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
+                   "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--exact", is_flag=True,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 @click.option("--rerank-drift", is_flag=True, help="With --rerank, allow for slightly more or less drift.")
 @click.option("--rerank-mirror", is_flag=True, help="With --rerank, allow for reversed frequency.")
 @click.option("--near-frequency", type=float, default=0.0, metavar="WEIGHT",
-              help="Weight of nearness in frequency in the order of hits; 1 counts it as much as the pattern. Not with "
+              help="How much nearness in frequency counts in the order of hits. 1: as much as the pattern. Not with "
                    "--rerank. Default: 0.")
 @filter_options
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")

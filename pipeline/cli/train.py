@@ -12,7 +12,7 @@ from pipeline.cli.output import put, remark
 from pipeline.config import PRECISIONS
 
 PROGRESS_INTERVAL_S = 10.0
-"""Least time between two lines of progress."""
+"""Minimum time between two lines of progress."""
 
 
 @command()

@@ -46,7 +46,7 @@ INTEGRATIONS, CHANNELS = 16, 256
 """Spectra and channels of a window. The network was trained on this shape and takes no other."""
 SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
-"""Precision → tolerance: the vector of a window differs by less in each component between batches and machines."""
+"""Precision → tolerance. No component of a window's vector differs by more than this between batches or machines."""
 BATCH, GPU_BATCH = 128, 4096
 """Windows per batch of Keras, on processors and on a GPU. The last batch is padded to this size, so that the network is
 compiled for one shape only."""
@@ -210,9 +210,9 @@ def build() -> Any:
     """Build the network: (n, 16, 256, 1) scaled asinh image → (n, 128), not yet of unit length.
 
     The first convolution (the stem) sees 3 spectra × 7 channels at every fourth channel. Three residual blocks follow;
-    each halves both axes. The mean and the maximum of each feature over the remaining positions follow. Other units see
-    the power spectrum of the whole window. A last linear layer combines both. The position of a signal in the window
-    therefore hardly changes the vector.
+    each halves both axes. The mean and the maximum of each feature over the remaining positions follow. Beside these,
+    other units see the power spectrum of the whole window. A last linear layer combines all. Means, maxima and power
+    spectrum hardly depend on the position of a signal in the window, so neither does the vector.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")

@@ -29,7 +29,7 @@ MAX_KEPT_SELECTIONS = 16
 
 
 def open_on_cluster(corpus: str | PathLike[str], client: Any, *, encoder: str | None = None) -> Corpus:
-    """Open a corpus for reading, to search it on a cluster. The answers are those of a search in this process.
+    """Open a corpus for reading, to search it on a cluster. The hits are the same as those of a search in this process.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def open_on_cluster(corpus: str | PathLike[str], client: Any, *, encoder: str | 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The share of one worker: some segments, and some sources that are in none."""
+    """What one worker searches: some segments, and some sources that are in no segment."""
 
     encoder_key: str
     resolutions: frozenset[str]
@@ -147,7 +147,8 @@ def find_in_part(
 
     Returns
     -------
-    Nearest, or None where this worker does not know the manifest and did not get it
+    Nearest or None
+        None if this worker does not know the manifest and did not get it.
     """
     key = f"{root} {token}"
     select = _open_corpora.get(key)

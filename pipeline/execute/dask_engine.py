@@ -73,7 +73,7 @@ class DaskEngine(Engine):
         self._losses = 0
         """Number of times that the scheduler was lost since a task ended."""
         self._patient_until = -math.inf
-        """Until then, no workers are no error: they join later than a scheduler that is back."""
+        """Time until which a cluster without workers is no error. Workers join some time after a scheduler is back."""
         self._calls: dict[Any, _Call] = {}
         """Future → task in flight."""
         self._anchors: dict[str, Any] = {}
@@ -116,7 +116,7 @@ class DaskEngine(Engine):
         Raises
         ------
         RunError
-            For a long time, no worker could run any of the tasks, or none has ended, or there was no scheduler.
+            For a long time, no worker could run any of the tasks, no task has ended, or there was no scheduler.
         """
         outcomes: list[Outcome] = []
         stuck_since = ended = time.monotonic()
@@ -238,7 +238,7 @@ class DaskEngine(Engine):
         return future.result(timeout=POLL_S) if error is None else error
 
     def _can_go_on(self) -> bool:
-        """Return True if a worker runs one of the tasks in flight, or will after it has run tasks of other users."""
+        """Return True if a worker runs one of the tasks in flight, or will do so after tasks of other users."""
         workers = self._look(fresh=True)
         gpu_only = all(call.on_gpu for call in self._calls.values())
         able = [address for address in workers if not gpu_only or _offers_gpu(workers[address])]

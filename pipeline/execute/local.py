@@ -57,7 +57,7 @@ def private_scratch() -> Iterator[str]:
     Raises
     ------
     ConfigError
-        The folder cannot be made, or every user could replace it.
+        The folder cannot be made, or other users could replace it.
     """
     from dask import config
 

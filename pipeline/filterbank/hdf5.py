@@ -1,4 +1,4 @@
-"""The HDF5 format: a dataset ``data`` (spectra, products, channels), with the header as its attributes.
+"""The HDF5 format: a dataset ``data`` (spectra, polarisations, channels), with the header as its attributes.
 
 The HDF5 library parses a file only in another process, which may crash (:mod:`pipeline.filterbank.parser_process`).
 """

@@ -156,7 +156,7 @@ def _read_header(data: h5py.Dataset, path: Path) -> Header:
                       f"{data.dtype}; integers of 8 and 16 bits and floats of 32 and 64 are read")
     if (header.nifs, header.nchans) != data.shape[1:]:
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
-                      f"{header.nifs} products, 'data' has {data.shape[2]} × {data.shape[1]}")
+                      f"{header.nifs} polarisations, 'data' has {data.shape[2]} × {data.shape[1]}")
     if data.shape[0] == 0 or (not data.is_virtual and data.id.get_storage_size() == 0):
         raise refusal(Reason.NO_DATA, path, "a header without data")
     return replace(header, nbits=8 * data.dtype.itemsize)

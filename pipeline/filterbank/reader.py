@@ -167,7 +167,7 @@ def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation:
     root : Path, optional
         Folder that external links and virtual datasets must not leave. Default: the folder of the file.
     polarisation : int
-        Number of the polarisation product to read; 0 is total power.
+        Number of the polarisation to read, counted from 0; 0 is total power.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation:
         raise
     if polarisation >= storage.header.nifs:
         storage.close()
-        raise refusal(Reason.BAD_HEADER, path, f"has {storage.header.nifs} polarisation products, counted "
+        raise refusal(Reason.BAD_HEADER, path, f"has {storage.header.nifs} polarisations, counted "
                       f"from 0: there is no number {polarisation}")
     return Filterbank(storage, path, state.st_size, state.st_mtime_ns)
 

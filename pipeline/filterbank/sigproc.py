@@ -56,7 +56,7 @@ class SigprocFile:
             raise refusal(Reason.NO_DATA, path, "a header without data")
         if data_bytes < spectrum_bytes:
             raise refusal(Reason.HEADER_INCONSISTENT, path,
-                          f"one spectrum of {header.nchans} channels × {header.nifs} products × "
+                          f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × "
                           f"{header.nbits} bits is more than all of its {data_bytes} bytes of data")
         nsamples, rest = divmod(data_bytes, spectrum_bytes)
         if rest:

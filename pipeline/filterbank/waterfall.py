@@ -39,7 +39,7 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
     Returns
     -------
     blimpy.Waterfall
-        Its data have three axes (spectra, products, channels), in the order and type of the file.
+        Its data have three axes (spectra, polarisations, channels), in the order and type of the file.
 
     Raises
     ------

@@ -42,7 +42,7 @@ class FilterbankWriter:
         The file.
     header : Header
         Decides the shape, the order of channels in the file (sign of ``foff_mhz``) and the sample type (``nbits`` 8, 16
-        or 32). There must be one polarisation product.
+        or 32). There must be one polarisation.
     chunk : (int, int)
         (spectra, channels) of an HDF5 chunk.
 
@@ -56,8 +56,8 @@ class FilterbankWriter:
         self.path = Path(path)
         if header.nbits not in SAMPLE_TYPES or header.nifs != 1 or min(header.nchans, header.nsamples) < 1:
             raise ConfigError(f"{shown(path)}: cannot write {header.nsamples} spectra × {header.nifs} "
-                              f"products × {header.nchans} channels of {header.nbits} bits; one "
-                              "product of 8, 16 or 32 bits can be written")
+                              f"polarisations × {header.nchans} channels of {header.nbits} bits; one "
+                              "polarisation of 8, 16 or 32 bits can be written")
         self._header = header
         self._sample = SAMPLE_TYPES[header.nbits]
         self._missing = header.nsamples * header.nchans

@@ -23,7 +23,7 @@ from pipeline.store import CorpusStore, remove_parts
 from pipeline.support.memory import give_back
 
 PUBLISH_S = 2.0
-"""Least time between two generations of the manifest, in seconds."""
+"""Minimum time between two generations of the manifest, in seconds."""
 PUBLISH_SHARE = 0.05
 """Largest share of a run's time for writing the manifest. It names every source, so a large one is written less often.
 """

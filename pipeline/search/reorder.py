@@ -24,7 +24,7 @@ def order_by_nearness(query: Query, hits: Sequence[Merged], weight: float) -> li
     Parameters
     ----------
     weight : float
-        Weight of nearness: 0 keeps the order, 1 counts it as much as the pattern.
+        How much nearness counts. 0: the order stays; 1: as much as the pattern.
     """
     scores = np.array([
         near_scores(np.array([hit.best.score]), np.array([_middle_mhz(hit.best.window)]),

@@ -52,7 +52,7 @@ class SearchRequest:
         Name or key of the encoder whose vectors are compared. Default: the encoder the corpus was opened with. If
         several encoders share the name, the one of ``corpus.toml`` is used; give the key to choose another.
     polarisation : int, optional
-        Polarisation product of ``file`` to look at. Default: the one the corpus was made of.
+        Number of the polarisation of ``file`` to look at. Default: the one that the corpus was made of.
     all_resolutions : bool
         Search all resolution classes. Otherwise only the class of the query is searched; for an array, the largest.
     rerank : bool
@@ -62,8 +62,8 @@ class SearchRequest:
         While comparing pixel by pixel, allow for up to one channel per spectrum more or less drift, or for reversed
         frequency. Need ``rerank``.
     near_frequency : float
-        Weight of nearness to the query's frequency in the order of hits: 0 for none, 1 for as much as the pattern. Not
-        with ``rerank``, and not for an array, which has no frequency.
+        How much nearness to the query's frequency counts in the order of hits: 0 for not at all, 1 for as much as the
+        pattern. Not with ``rerank``, and not for an array, which has no frequency.
     filters : Filters, optional
         Frequencies, files, targets, telescopes and times to search. All other windows are ignored.
     per_file : int, optional

@@ -9,7 +9,7 @@ import time
 from typing import Protocol
 
 LINE_INTERVAL_S = 30.0
-"""Least time between two lines where standard error is not a terminal."""
+"""Minimum time between two lines where standard error is not a terminal."""
 CLEAR = "\r\x1b[K"
 """Return to the start of the line and erase it, on a terminal."""
 NOTEBOOK_COLUMNS = 80

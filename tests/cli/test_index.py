@@ -28,7 +28,7 @@ def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
 def test_the_help_names_the_numbers_that_hold(lookalike: Lookalike) -> None:
     said = " ".join(lookalike("index", "--help").out.split())
     for most in (IndexConfig().exact_below, IndexConfig().routed_from):
-        assert f"from {most:,} signals on" in said.lower()
+        assert f"from {most:,} windows on" in said.lower()
         assert f"Default: {most:,}." in said
 
 
