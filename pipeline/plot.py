@@ -42,7 +42,7 @@ MAX_FILE_LENGTH, MAX_TARGET_LENGTH = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
 
 
 class Described(Protocol):
-    """What is named of a query: :class:`pipeline.search.QueryDescription`, or anything like it."""
+    """Part of :class:`pipeline.search.QueryDescription` that a picture needs."""
 
     @property
     def file(self) -> str:

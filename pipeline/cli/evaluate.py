@@ -20,7 +20,7 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "gate", 
 @click.option("--weights", multiple=True, metavar="NAME=FILE",
               help="File with the weights of an encoder. May be repeated. Default: the encoder's own weights.")
 @click.option("--corpus", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Use the projections of the encoders that were fitted for this corpus. Default: fit them to "
+              help="Use the projections that were fitted for this corpus. Default: fit them to "
                    "simulated windows.")
 @click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS),
               help="Part of the evaluation to run. May be repeated. Default: every part whose data is available.")

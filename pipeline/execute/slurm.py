@@ -115,7 +115,7 @@ def _job_class() -> type:
 
 
 def _job(keywords: dict[str, Any], worker_arguments: list[str]) -> dict[str, Any]:
-    """Return the keywords of a kind of job, completed: its workers have the settings of this run and serve no page."""
+    """Complete the keywords of a kind of job: its workers get the settings of this run and serve no page."""
     from dask import config
 
     inherited = f"export DASK_INTERNAL_INHERIT_CONFIG={shlex.quote(config.serialize(config.global_config))}"

@@ -17,7 +17,7 @@ REQUIRED = ("fch1", "foff", "nchans", "nifs", "nbits", "tsamp", "tstart")
 OPTIONAL = ("source_name", "telescope_id", "machine_id", "src_raj", "src_dej", "rawdatafile")
 MAX_MJD = 1e6
 MIN_MHZ, MAX_MHZ = 1e-12, 1e12
-"""From a microhertz to an exahertz. Numbers outside are damaged, and sums with them may not be finite."""
+"""From a microhertz to an exahertz. A header with a number outside is damaged; sums with it may not be finite."""
 MIN_TSAMP_S, MAX_TSAMP_S = 1e-12, 1e9
 """Limits of the duration of one spectrum."""
 
@@ -37,8 +37,8 @@ def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path)
     Raises
     ------
     SourceError
-        BAD_HEADER names a keyword that is missing or of the wrong type. HEADER_INCONSISTENT: a count is impossible.
-        BAD_AXIS: the frequency or time axis is impossible.
+        BAD_HEADER: a keyword is missing or of the wrong type; the message names it. HEADER_INCONSISTENT: a count is
+        impossible. BAD_AXIS: the frequency or time axis is impossible.
     """
     for name in REQUIRED:
         if name not in keywords:
@@ -81,7 +81,7 @@ def _require_axes(header: Header, path: Path) -> None:
         ("tstart", header.tstart_mjd, 0 <= header.tstart_mjd < MAX_MJD),
     ):
         if not fits:
-            raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, so its axis runs nowhere")
+            raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, which gives no usable axis")
 
 
 def _real(keywords: Mapping[str, Any], name: str, path: Path) -> float:

@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import CorpusDamaged, QueryError
 
 BLOCK_NUMBERS = 1 << 22
-"""Largest number of float32 numbers in a block and its scores together: 16 MB."""
+"""Maximum number of float32 values in a block and its scores together: 16 MB."""
 
 _PRODUCTS = threading.Lock()
-"""Lock for matrix products. BLAS uses all cores for one product, and threads that start products at the same time block
-one another for ten times as long."""
+"""Lock for matrix products. BLAS uses all cores for one product. Threads that start products at the same time block one
+another, and take ten times as long."""
 
 Vectors = NDArray[np.floating] | Iterable[NDArray[np.floating]]
 
@@ -43,8 +43,8 @@ def exact_neighbors(
     Returns
     -------
     rows, scores
-        (q, k) int64 and float32, best first; equal scores are in ascending order of rows. −1 and −inf fill up if there
-        are fewer than ``k`` vectors.
+        (q, k) int64 and float32, best first; equal scores are in ascending order of rows. If there are fewer than ``k``
+        vectors, the last entries are −1 and −inf.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None =
         Folder of the corpus.
     encoder : str, optional
         Name or key of the encoder whose vectors are compared unless a search names another. Default: the encoder of
-        ``corpus.toml``; of its versions, the one with most vectors.
+        ``corpus.toml``. If the corpus has several versions of it, the one with most vectors is used.
 
     Raises
     ------
@@ -218,15 +218,15 @@ class Corpus:
         wanted = query.resolution or max(sorted(vectors), key=lambda resolution: vectors[resolution])
         if wanted not in vectors and not request.all_resolutions:
             raise ParameterError(f"{query.description.file} has resolution {wanted}, the corpus only "
-                                 f"{', '.join(sorted(vectors))}; to compare them all the same, search with "
+                                 f"{', '.join(sorted(vectors))}; to compare them anyway, search with "
                                  f"{parameter('all_resolutions')}")
         resolutions = frozenset(vectors if request.all_resolutions else {wanted})
         return Selection.of(self._corpus, encoder_key, resolutions, request.filters or Filters())
 
     def _reorder(self, query: Query, request: SearchRequest) -> _Reorder | None:
-        """Return the function that orders hits by more than their cosine; None where the request asks for none.
+        """Return the function that orders hits by more than their cosine; None if the request does not ask for that.
 
-        It is loaded only when needed, since it loads scipy.
+        It is imported only when needed, because it imports scipy.
         """
         if request.rerank:
             from pipeline.search.reorder import compare_cutouts
@@ -242,7 +242,7 @@ class Corpus:
     def _find(
         self, query: Query, selection: Selection, request: SearchRequest
     ) -> list[tuple[Merged, Match | None]]:
-        """Return the best hits: by cosine, or in the order of the request among the best by cosine."""
+        """Return the best hits by cosine. If the request asks for another order, put the best hits by cosine into it."""
         k, limits, reorder = request.k, request.limits, self._reorder(query, request)
         best_hits = partial(self._best_hits, selection, query, exact=request.exact, careful=request.careful)
         if reorder is None:
@@ -251,7 +251,7 @@ class Corpus:
 
         pool = best_hits(max(k, MIN_REORDERED_HITS))
         if limits:
-            # among twice as many hits that keep the limits, every order leaves k
+            # of 2k hits within the limits, at least k can be picked, however they are ordered
             within_limits = best_hits(2 * k, limits=limits)
             pool = list({(hit.best.window.source_id, hit.best.window.number): hit
                          for hit in (*within_limits, *pool)}.values())

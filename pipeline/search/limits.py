@@ -32,7 +32,7 @@ class FullPlaces:
         return bool(self.sources or self.mhz)
 
     def share_of(self, source_id: str, header: Header) -> float:
-        """Return the full share of a source, from 0 (nothing) to 1 (everything), judged by its band alone."""
+        """Return the share of a source's MHz that are full, from 0 to 1; 1 if the source itself is full."""
         if source_id in self.sources:
             return 1.0
         band = range(math.floor(header.f_min_mhz), math.floor(header.f_max_mhz) + 1)
@@ -109,7 +109,7 @@ class HitLimits:
             return ""
         limits = [f"{number} {words}" for number, words in ((self.per_file, "a file"), (self.per_mhz, "a MHz"))
                   if number]
-        return f"{counted(len(hits), 'hit')}, not {k}: at most {' and '.join(limits)} leave no more"
+        return f"{counted(len(hits), 'hit')}, not {k}: the limits ({' and '.join(limits)}) leave no more"
 
 
 def _is_full(count: int, limit: int | None) -> bool:

@@ -128,7 +128,7 @@ def test_a_note_says_why_there_are_fewer_hits_than_asked_for(corpus: Corpus) -> 
     window = f"{SOURCES[0]}/{corpus._corpus.numbers(SOURCES[0])[3]}"
     assert "note" not in corpus.search(window=window, k=2, per_file=1).query
     fewer = corpus.search(window=window, k=99, per_file=1, per_mhz=50)
-    assert fewer.query["note"] == f"{len(fewer)} hits, not 99: at most 1 a file and 50 a MHz leave no more"
+    assert fewer.query["note"] == f"{len(fewer)} hits, not 99: the limits (1 a file and 50 a MHz) leave no more"
     assert "note" not in corpus.search(window=window, k=10_000).query, "there are not so many"
     assert "note" not in corpus.search(window=window, k=10_000, per_file=5000).query
 
