@@ -47,7 +47,7 @@ def of_user_file() -> dict[str, Any]:
     if not os.path.lexists(path):
         return {}
     if faults := exposures(path):
-        raise ConfigError(f"{path}: is not read, for others can change it, and it says where code runs: "
+        raise ConfigError(f"{path}: is not read, because others can change it, and it says where code runs: "
                           f"{', '.join(map(str, faults))}; mend it with: {'; '.join(one.remedy for one in faults)}")
     tables = read_tables(path)
     if unknown := sorted(set(tables) - {RUN}):

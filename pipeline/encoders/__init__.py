@@ -210,9 +210,9 @@ def fit(
     Raises
     ------
     ConfigError
-        The encoder takes no projection, or for the reasons that :func:`load_encoder` lists.
+        The encoder takes no projection, or one of the reasons of :func:`load_encoder` applies.
     EncoderError
-        There are too few windows, all windows are alike, or for the reasons that :func:`load_encoder` lists.
+        There are too few windows, all windows are alike, or one of the reasons of :func:`load_encoder` applies.
     """
     if not needs_projection(name):
         raise ConfigError(f"encoder {name} takes no projection")

@@ -28,7 +28,7 @@ def access_error(error: OSError, path: Path) -> SourceError:
             target = shown(os.readlink(path))
             return refusal(Reason.BAD_LINK, path, f"links to {target}, which does not exist; mend it")
         return refusal(Reason.BUSY, path, "no such file; it was moved or removed since it was listed")
-    return refusal(Reason.PERMISSION, path, f"cannot be read ({error.strerror}); see to it and try again")
+    return refusal(Reason.PERMISSION, path, f"cannot be read ({error.strerror}); correct the cause and try again")
 
 
 def open_regular(path: Path) -> int:

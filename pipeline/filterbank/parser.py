@@ -166,7 +166,7 @@ def _dataset_facts(dataset: h5py.Dataset, path: Path) -> Dataset:
     """Return the facts about a dataset that stores samples."""
     dtype, stored = dataset.dtype, dataset.id.get_type()
     if dtype.str[1:] not in SAMPLE_TYPES or not stored.equal(h5py.h5t.py_create(dtype)):
-        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are stored as {dtype}, in a way of their own; "
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are stored as {dtype} with a layout of their own; "
                       "integers of 8 and 16 bits and floats of 32 and 64 are read")
     if np.prod(dataset.shape, dtype=object) > MAX_SAMPLES:
         raise refusal(Reason.BAD_HEADER, path, f"{dataset.shape} samples fit on no disk; fetch the file again")

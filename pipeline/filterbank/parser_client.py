@@ -155,7 +155,7 @@ class _Client:
         try:
             facts = unpacked(contents(self.ask(path, "describe", root=str(root))), root, path)
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            raise refusal(Reason.BAD_HEADER, path, f"HDF5 tells of it what cannot be ({error}); fetch the file "
+            raise refusal(Reason.BAD_HEADER, path, f"HDF5 reports impossible facts about it ({error}); fetch the file "
                           "again") from error
         if max(max(identity[3:]) for identity in facts.files.values()) < began - SETTLED_NS:
             self._keep(key, facts)
@@ -207,7 +207,7 @@ def _crash(number: int, path: Path, what: str) -> SourceError:
                        "no memory left; try again")
     reason = Reason.CORRUPT_CHUNK if what == "decode" else Reason.BAD_HEADER
     if number == signal.SIGXCPU:
-        return refusal(reason, path, "HDF5 does not come to an end with it; it is damaged: fetch the file again")
+        return refusal(reason, path, "HDF5 does not finish reading it; it is damaged: fetch the file again")
     name = signal.Signals(number).name if number in set(signal.Signals) else f"status {-number}"
     return refusal(reason, path, f"HDF5 crashes on it ({name}); it is damaged: fetch the file again")
 

@@ -203,8 +203,8 @@ class _Repair:
             raise SourceError(bad.reason or Reason.CRASHED, bad.message)
         report = reduce(tasks.added, parts, work.new_report())
         if (report.windows_seen, report.windows_kept) != (entry.windows_seen, entry.windows_kept):
-            raise _Failed(f"{path} gives {report.windows_kept} of {report.windows_seen} windows, there were "
-                          f"{entry.windows_kept} of {entry.windows_seen}")
+            raise _Failed(f"{path} now gives {report.windows_kept} kept of {report.windows_seen} windows, but the "
+                          f"manifest has {entry.windows_kept} of {entry.windows_seen}")
         with set_aside(self._root, source_folder(self._root, source_id)):
             self._run_all([(tasks.commit_windows, work, report)])
 

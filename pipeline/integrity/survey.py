@@ -37,7 +37,7 @@ Kind = Literal["link", "folder", "pointer", "manifest", "identity", "config", "p
 stands in place of one of the corpus' folders: no run writes before the user has removed it."""
 
 MAX_THREADS = 8
-"""Largest number of objects checked at once: enough to keep a disk busy, and to hash on several cores."""
+"""Maximum number of objects checked at once: enough to keep a disk busy, and to hash on several cores."""
 _MAX_SOURCES_ASKED = 16
 """Number of sources whose fingerprint is read."""
 
@@ -77,7 +77,7 @@ class Verification:
     notes: tuple[str, ...] = field(default=())
     """Further notes for the user."""
     sample: float = 1.0
-    """Share of the objects that was to be read. Of few objects, it may have been no object's turn."""
+    """Share of the objects that was to be read. If the corpus has few objects, the sample may be empty."""
     foreign: tuple[Path, ...] = ()
     """Files and folders that are no part of the corpus. They are no damage, and no run touches them."""
 

@@ -24,8 +24,8 @@ def is_unwritable(error: BaseException) -> bool:
 
 def unwritable(root: Path, error: BaseException) -> RunError:
     """Return the error that tells the user what to do about the corpus' disk."""
-    return RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
-                    "disk, and run again: what is committed stays")
+    return RunError(f"{root}: cannot be written ({error}); make room, or check its permissions and its "
+                    "disk; then run again. What is committed stays")
 
 
 @contextmanager

@@ -80,13 +80,13 @@ def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
     guessed = [source for source in sources if source.coarse.origin == "whole-band" and width is None
                and product_width(source.header) is None]
     if guessed:
-        logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
-                       "one: if there are any, their DC spikes and edges are kept as signals; name the width with "
-                       "--coarse-width in a new corpus", _named(guessed))
+        logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the whole band is "
+                       "treated as one coarse channel; if it has several, their DC spikes and edges are kept as "
+                       "signals; make a new corpus with --coarse-width then", _named(guessed))
     odd = [source for source in sources if width is not None and source.header.nchans % width]
     if odd:
-        logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): what "
-                       "is left over at its end is taken as a piece of one", _named(odd),
+        logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): the "
+                       "channels left at its end are treated as an incomplete coarse channel", _named(odd),
                        f"{odd[0].header.nchans:,}", f"{width:,}")
 
 

@@ -26,7 +26,8 @@ FETCHED_PER_HIT = 4
 NEIGHBOUR_REACH = 32
 """Neighbours looked up on either side of each window of a hit, in frequency."""
 MAX_MERGED_WINDOWS = 1000
-"""A hit with this many merged windows is followed no further. Where all windows look alike, merging has no end."""
+"""Number of merged windows from which the neighbours of a hit are no longer fetched. Without this limit, merging would
+not end where all windows look alike."""
 
 
 def best_hits(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pipeline.grid.cutouts import image_of_cutouts
 
 WEIGHT = 0.25
-"""Weight of the correlation in the order of hits. The cosine of the vectors has the rest."""
+"""Weight of the correlation in the order of hits. The weight of the cosine of the vectors is 1 − WEIGHT."""
 DRIFTS = tuple(sorted((k / 4 for k in range(-4, 5)), key=abs))
 """Extra drifts to try, in channels per spectrum. The steps are finer than a line two channels wide can tell apart."""
 THRESHOLD = 0.53

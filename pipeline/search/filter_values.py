@@ -22,13 +22,13 @@ class ValueKind:
     """How values of one kind are read, checked and shown."""
 
     metavar: str
-    """What stands for a value in the help of the command line."""
+    """Placeholder for a value in the help of the command line, such as ``NAME``."""
     parse: Callable[[str], Any]
-    """Reads a value from the command line; raises QueryError where the text is none."""
+    """Reads a value from the command line; raises QueryError if the text is not a value of this kind."""
     show: Callable[[Any], str]
     """Gives a value as text for messages."""
     fault_of: Callable[[Any], str]
-    """Says why a value cannot be used; an empty text where it can."""
+    """Says why a value cannot be used; an empty text if it can."""
     to_json: Callable[[Any], Any] = lambda value: value
     from_json: Callable[[Any], Any] = lambda value: value
 

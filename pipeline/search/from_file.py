@@ -212,7 +212,7 @@ def _query(
     """Make a query of some windows of one source.
 
     Stored windows are taken from the corpus; the others are cut from the file and encoded. Windows that show nothing
-    are left out. Windows without a signal are left out too, unless none has one.
+    are left out. Windows without a signal are left out, too, unless no window has one.
     """
     grid, source_id = origin.tiling.grid, origin.source_id
     rows = np.full(len(windows), -1, np.int64)

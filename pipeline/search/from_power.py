@@ -34,7 +34,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     Raises
     ------
     QueryError
-        The value is no such array, shows nothing, or lies on its side; or it holds decibels, or power with the mean
+        The value is no such array, shows nothing, or has its axes swapped; or it holds decibels, or power with the mean
         subtracted.
     """
     from pipeline.grid.cutouts import flatten_windows, quantise_windows  # loads scipy
@@ -89,8 +89,8 @@ def _check_axes(shape: tuple[int, ...], grid: WindowGrid) -> str:
     sizes = (f"the array has {spectra} spectra of {channels} channels, windows have {grid.integrations} of "
              f"{grid.channels}")
     if channels <= grid.integrations and spectra >= grid.channels:
-        raise QueryError(f"{sizes}: it lies on its side; give array.T")
-    return f"{sizes}: if it lies on its side, give array.T"
+        raise QueryError(f"{sizes}: its axes are swapped; give array.T")
+    return f"{sizes}: if its axes are swapped, give array.T"
 
 
 def cut_array(array: NDArray[np.float64], grid: WindowGrid) -> NDArray[np.float64]:

@@ -106,7 +106,7 @@ def find_signals(
     usable: NDArray[np.int64],
     is_stored: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], str]:
-    """Return the usable windows in which the gate sees a signal; or all usable ones and a note, where it sees none.
+    """Return the usable windows in which the gate sees a signal; all usable ones, and a note, if it sees none.
 
     A wide range is mostly noise, and one window of noise looks much like another. So windows of noise are left out of
     the query if others hold a signal. Stored windows passed the gate when they were ingested, unless the corpus keeps

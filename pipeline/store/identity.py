@@ -71,8 +71,8 @@ def compare_identity(root: Path, stored: Mapping[str, Any], asked: Mapping[str, 
     """Raise :class:`CorpusMismatch`, which lists every key that differs, unless both identities are equal."""
     differences = list(_differences(stored, json.loads(json.dumps(asked))))
     if differences:
-        raise CorpusMismatch(f"{root}: this corpus was made otherwise: {'; '.join(differences)}; ask the same by flags "
-                             "and corpus.toml, or name another folder")
+        raise CorpusMismatch(f"{root}: this corpus has other settings: {'; '.join(differences)}; use its settings "
+                             "in flags and corpus.toml, or name another folder")
 
 
 def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

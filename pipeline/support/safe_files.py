@@ -91,7 +91,7 @@ def remove_file(root: Path, path: Path) -> None:
 
 
 def remove_tree(root: Path, path: Path) -> None:
-    """Delete a folder below ``root``, but of its contents only what the program itself may have made (:func:`is_own`).
+    """Delete what the program itself may have made (:func:`is_own`) in a folder below ``root``, and the empty folder.
 
     Other files stay, and so do the folders that contain them. A link inside the folder is deleted, but never its
     target. A file that cannot be deleted stays for the next clean-up. Nothing happens if the folder does not exist.

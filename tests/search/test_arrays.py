@@ -91,7 +91,7 @@ def test_masked_pixels_of_an_array_are_left_out(archive: Archive) -> None:
     (lambda rng: 10 * np.log10(rng.gamma(102, 1 / 102, (16, 256))), "% of the array .* is negative: that is dB"),
     (lambda rng: rng.gamma(102, size=(16, 256)) - 102, "% of the array .* is negative"),
     (lambda rng: rng.gamma(102, size=(256, 16)), r"256 spectra of 16 channels, .*: .* give array\.T"),
-    (lambda rng: rng.gamma(102, size=(3000, 9)), r"3000 spectra of 9 channels, .* it lies on its side"),
+    (lambda rng: rng.gamma(102, size=(3000, 9)), r"3000 spectra of 9 channels, .* its axes are swapped"),
 ])
 def test_arrays_that_are_something_else_are_told_what(archive: Archive, power: Callable, message: str) -> None:
     with pytest.raises(QueryError, match=message):
@@ -104,7 +104,7 @@ def test_an_array_that_may_lie_on_its_side_is_noted(archive: Archive, shape: tup
     power = np.random.default_rng(0).gamma(102, size=shape)
     power[:, shape[1] // 2] *= 9
     note = archive.open().search(power=power, k=1).query.get("note", "")
-    assert ("if it lies on its side, give array.T" in note) == noted
+    assert ("if its axes are swapped, give array.T" in note) == noted
 
 
 def test_a_few_pixels_that_are_not_positive_are_masked(archive: Archive) -> None:

@@ -177,7 +177,7 @@ def test_a_file_that_keeps_hdf5_busy_for_ever_is_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr(parser_client, "START", begin)
     parser_client.stop()
     try:
-        with pytest.raises(SourceError, match="does not come to an end") as caught:
+        with pytest.raises(SourceError, match="does not finish reading") as caught:
             open_filterbank(path)
         assert caught.value.reason is Reason.BAD_HEADER
     finally:

@@ -32,7 +32,7 @@ def test_every_differing_key_is_listed_with_both_values(tmp_path: Path):
         compare_identity(tmp_path, stored, asked)
     begin, *differences, advice = str(caught.value).split("; ")
     assert [begin, *differences] == [
-        f"{tmp_path}: this corpus was made otherwise: new: corpus has null, this run asks [1.5]",
+        f"{tmp_path}: this corpus has other settings: new: corpus has null, this run asks [1.5]",
         "scan.old: corpus has 1, this run asks null",
         "scan.window: corpus has 256, this run asks 128",
     ]
