@@ -85,7 +85,7 @@ class Reason(StrEnum):
     meaning: str
     remedy: str
 
-    # the defaults are for type checkers alone, which take the look-up Reason("EMPTY") for a call of this
+    # the defaults are only for type checkers, which take the look-up Reason("EMPTY") for a call of __new__
     def __new__(cls, code: str, status: FileStatus = "failed", may_heal: bool = False, meaning: str = "",
                 remedy: str = "") -> Self:
         """Make a member whose value is its code."""

@@ -196,7 +196,7 @@ def _row_adder(rows: array[int], chunk: Corner, grid: Corner) -> Callable[[Any],
     def add(info: Any) -> None:
         corner, mask, start, size = info
         i, j, k = corner[0] // spectra, corner[1] // products, corner[2] // channels
-        if i < n_spectra and j < n_products and k < n_channels:  # else cut off
+        if i < n_spectra and j < n_products and k < n_channels:  # else the chunk lies outside the data
             extend(((i * n_products + j) * n_channels + k, start, size, mask))
 
     return add

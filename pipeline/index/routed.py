@@ -144,7 +144,7 @@ def publish_routed(
     """
     if folder.exists():  # a task whose answer was lost has published it
         return
-    refuse_link(partial)  # what follows deletes relative to it
+    refuse_link(partial)  # files are deleted inside this folder below
     centroids = np.array(read_array(partial / "centroids.npy"))
     for path in sorted(partial.iterdir()):
         if not is_own(path.name):  # a foreign file

@@ -1,4 +1,4 @@
-"""Comparison of the best hits with the query pixel by pixel: their cutouts are correlated at every shift. Pure.
+"""Compares the best hits with the query pixel by pixel: their cutouts are correlated at every shift. Uses no files.
 
 Vectors say what kind of pattern a window holds. Two patterns that agree pixel by pixel are surely of one kind. Each
 cutout is prepared in three steps: the gain of its rows and the slope of its band are removed, it is smoothed, and

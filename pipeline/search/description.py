@@ -1,4 +1,4 @@
-"""What was searched for, in words and numbers. Pure."""
+"""What was searched for, in words and numbers. Uses no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of filters: one row per filter, with its option, its help text and what it tests. Pure.
+"""The table of filters: one row per filter, with its option, its help text and what it tests. Uses no files.
 
 To add a filter, add a row here and a field of its name to :class:`pipeline.search.filters.Filters`. The option of the
 command line, JSON, messages and searches follow from these.

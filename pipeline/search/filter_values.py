@@ -1,4 +1,4 @@
-"""The kinds of values that filters take: ranges of frequency, names and moments. Pure."""
+"""The kinds of values that filters take: ranges of frequency, names and moments. Uses no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters: where hits may lie, by source and by window. Pure."""
+"""Filters: where hits may lie, by source and by window. Uses no files."""
 
 from __future__ import annotations
 

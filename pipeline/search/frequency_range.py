@@ -1,4 +1,4 @@
-"""From a range of frequency to the windows that cover it. Pure."""
+"""From a range of frequency to the windows that cover it. Uses no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits on the number of hits from one file or one MHz, so that one transmitter does not fill the list. Pure."""
+"""Limits on the number of hits per file or per MHz, so that one transmitter does not fill the list. Uses no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging of neighbouring windows that found the same thing into one hit. Pure."""
+"""Merging of neighbouring windows that show the same signal into one hit. Uses no files."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,), "None": (type(None),)}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)  # arrays have no equality that is one truth value
+@dataclass(frozen=True, kw_only=True, eq=False)  # comparing arrays gives an array, not one truth value
 class SearchRequest:
     """One search: the pattern, and how to look for it.
 
@@ -192,7 +192,7 @@ def with_request_keywords(
         of_request = inspect.signature(make).parameters.values()
         signature = its_own.replace(parameters=[next(iter(its_own.parameters.values())), *of_request])
         with_keywords.__signature__ = signature  # type: ignore[attr-defined]
-        if method.__doc__ and make.__doc__:  # python -OO has none
+        if method.__doc__ and make.__doc__:  # python -OO drops docstrings
             section = inspect.getdoc(make) or ""
             described = section[section.index("Parameters\n"):section.index("Raises\n")].rstrip()
             with_keywords.__doc__ = inspect.cleandoc(method.__doc__).replace("PARAMETERS", described)
