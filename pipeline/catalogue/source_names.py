@@ -48,5 +48,5 @@ def source_named(text: str, paths: Mapping[str, Collection[str]], what: str) -> 
     if not found:
         raise QueryError(f"{text}: no {what} has this id or file name; there are {listed(sorted(paths)) or 'none'}")
     if len(found) > 1:
-        raise QueryError(f"{text}: could be any of {listed(sorted(found))}; say which, by more of its id")
+        raise QueryError(f"{text}: could be any of {listed(sorted(found))}; give more of its id")
     return found.pop()

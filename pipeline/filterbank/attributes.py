@@ -13,7 +13,7 @@ from h5py import h5t
 
 KINDS = frozenset({h5t.INTEGER, h5t.FLOAT, h5t.STRING})
 MAX_VALUES = 1
-"""Largest number of values in an attribute: a keyword has one."""
+"""Maximum number of values in an attribute. A keyword has a single value."""
 
 
 def attribute(of: h5py.HLObject, name: str) -> Any:

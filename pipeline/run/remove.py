@@ -63,8 +63,8 @@ def remove(
     Raises
     ------
     QueryError
-        A name fits no source or several, or a source that was removed before. With ``undo``, a name fits no removed
-        source or several, or a source that is in the corpus.
+        A name fits no source, several sources, or a source that was removed before. With ``undo``, a name fits no
+        removed source, several of them, or a source that is in the corpus.
     CorpusNotFound
         There is no corpus in this folder.
     CorpusLocked

@@ -1,4 +1,4 @@
-"""Stores the reports of many sources in a third of the memory."""
+"""Stores the reports of many sources in a third of the memory that report objects would take."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
 
     An array larger than a window is cut into whole windows: in time from its first row on, in frequency in the middle.
     A smaller array is put in the middle of a window that is masked around it. Pixels that are not finite or not
-    positive are masked. Of several windows, those with a signal are used.
+    positive are masked. If there are several windows, only those with a signal are used.
 
     Parameters
     ----------

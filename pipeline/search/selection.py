@@ -151,7 +151,7 @@ class Selection:
         Parameters
         ----------
         full : FullPlaces, optional
-            Places of which no more hits are wanted.
+            Places from which the search needs no more hits.
 
         Returns
         -------
