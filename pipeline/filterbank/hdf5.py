@@ -72,7 +72,7 @@ class Hdf5File:
 
     def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
               room: Buffer) -> UndecodedChunks | None:
-        """Read the stored bytes of a range, channels counted as in the file; None if only :meth:`read` can read it."""
+        """Read the stored bytes of a range, channels counted as in the file; None if :meth:`read` is needed."""
         if len(self._pieces) > 1 or self._pieces[0].box.start != self._pieces[0].box.source_start:
             return None
         start = (spectrum_start, self._polarisation, channel_start)

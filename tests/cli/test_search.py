@@ -271,7 +271,7 @@ def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str
     (["--window", "scan1.fil/64"], ["scan1.fil/64: ", "has 64 windows, numbered from 0"]),
     (["--window", "scan1.fil"], ["'scan1.fil' names no window: give SOURCE/NUMBER"]),
     (["--window", "scan1.fil/-1"], ["'scan1.fil/-1' names no window"]),
-    (["--window", "GBT/1"], ["GBT: could be any of GBT_57436_43200", "say which"]),
+    (["--window", "GBT/1"], ["GBT: could be any of GBT_57436_43200", "give more of its id"]),
     (["--window", "scan1.fil/1", "--encoder", "resnet50"], ["no vectors of encoder resnet50, but of power-spectrum"]),
     (["--window", "scan1.fil/1", "--encoder", "typo"],
      ["no vectors of encoder typo, but of power-spectrum", "typo is the name of none; vectors of spectral, power-"]),
