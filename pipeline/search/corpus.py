@@ -242,7 +242,7 @@ class Corpus:
     def _find(
         self, query: Query, selection: Selection, request: SearchRequest
     ) -> list[tuple[Merged, Match | None]]:
-        """Return the best hits by cosine. If the request asks for another order, put the best hits by cosine into it."""
+        """Return the best hits by cosine, put into another order if the request asks for one."""
         k, limits, reorder = request.k, request.limits, self._reorder(query, request)
         best_hits = partial(self._best_hits, selection, query, exact=request.exact, careful=request.careful)
         if reorder is None:
