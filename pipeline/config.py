@@ -41,7 +41,7 @@ class ScanConfig:
     window_is_given: bool = False
     """True if the user chose the window. Only then may it be wider than the coarse channels of a file."""
     false_alarm: float = 0.001
-    """Share of windows of pure noise that the gate keeps, by all of its statistics together."""
+    """Share of windows of pure noise that the gate keeps, with all of its thresholds together."""
     keep_all: bool = False
     """Keep every window, with or without a signal."""
     f_start_mhz: float | None = None
@@ -105,7 +105,8 @@ class IndexConfig:
     compact: bool = True
     """Join segments of similar size, and rebuild segments that have many dead vectors."""
     routed_from: int = 100_000_000
-    """Number of vectors from which a routed segment is built (:mod:`pipeline.index.routed`). Below, all are read."""
+    """Smallest number of vectors for a routed segment (:mod:`pipeline.index.routed`). With fewer, a search reads all
+    segments."""
 
     def __post_init__(self) -> None:
         if self.exact_below < 0 or min(self.segment_vectors, self.routed_from) < 1:
@@ -130,7 +131,7 @@ class RunConfig:
     cluster_config: str = ""
     """Path of the file that describes the cluster. Every kind but ``local`` needs it."""
     tls_ca: str = ""
-    """Path of the certificate authority to trust (PEM). If all three paths are empty, Dask's own settings apply."""
+    """Path of the certificate authority to trust (PEM). Dask's own settings apply if all ``tls_…`` paths are empty."""
     tls_cert: str = ""
     """Path of the certificate of this machine (PEM)."""
     tls_key: str = ""
@@ -176,9 +177,10 @@ class NightlyConfig:
     tries: int = 6
     """Number of tries after which a failed file is left alone until it changes. Tries are 1, 2, 4, … nights apart."""
     verify: float = 0.03
-    """Share of the corpus that each night compares with its digests, a different one each time; 0 for none."""
+    """Share of the corpus whose digests each night checks; 0 for none. Each night checks another share."""
     novel_share: float = 0.01
-    """A window is novel if its best score with earlier windows is below this quantile of theirs with each other."""
+    """A window is novel if its best score with earlier windows is below this quantile of the best scores that earlier
+    windows have with each other."""
     least_earlier: int = 500
     """Smallest number of earlier windows of a resolution. With fewer, no window is called novel."""
 
@@ -225,7 +227,7 @@ class Config:
 
     @classmethod
     def of_corpus(cls, corpus: Path) -> Self:
-        """Read only ``corpus.toml``, if the folder has one. Its ``[run]`` may hold only defaults, as old ones do."""
+        """Read only ``corpus.toml``, if the folder has one. Old files have ``[run]``, which may hold only defaults."""
         path = corpus / CONFIG_FILE
         tables = read_tables(path)
         _refuse_run(path, _not_default(tables.pop(RUN, {}), f"{path} [{RUN}]"))
@@ -261,7 +263,7 @@ class Config:
         lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change.",
                  "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
                  "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
-                 "# [index] and [nightly] may be edited at any time. What says where code runs: `lookalike --help`."]
+                 "# [index] and [nightly] may be edited any time. `lookalike --help` says how to set where code runs."]
         for table, keys in asdict(self).items():
             if table != RUN:
                 lines += ["", f"[{table}]"]
@@ -270,7 +272,7 @@ class Config:
 
 
 def _window_alone(scan: ScanConfig, keys: Any) -> Any:
-    """Complete a table that sets ``window``: mark it as given; windows that lay side by side stay side by side."""
+    """Complete a table that sets ``window``: mark it as given. If windows lay side by side, set ``step`` to match."""
     if not isinstance(keys, Mapping) or "window" not in keys:
         return keys
     implied = {"window_is_given": True}

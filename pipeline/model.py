@@ -138,7 +138,7 @@ class Window:
 
     source_id: str
     number: int
-    """Time block × windows per block + position, counted from low frequency."""
+    """Time block × windows per block + position in the block, counted from low frequency."""
     channel_start: int
     """First ascending fine channel."""
     channel_stop: int
@@ -235,11 +235,11 @@ class Match:
     correlation: float
     """Correlation at this alignment: from 0, nothing in common, to 1."""
     shift_hz: float
-    """Hertz: position of the hit's pattern in the hit's window, minus that of the query's in the query's window."""
+    """Position of the pattern in the hit's window minus its position in the query's window, in hertz."""
     shift_s: float
     """The same difference of positions in time, in seconds."""
     extra_drift_hz_per_s: float
-    """Drift rate of the pattern minus that of the query's pattern; 0 unless the search was to compare drifts."""
+    """Drift rate of the hit's pattern minus that of the query's pattern; 0 unless the search compared drifts."""
     mirrored: bool
     """True if the pattern resembles the query with frequency reversed; False unless the search allowed it."""
 
@@ -265,7 +265,7 @@ class Hit:
     nearness: float | None = None
     """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
     query_window: Window | None = None
-    """Window of the query that gives the score, the most similar one; None if the query is an array."""
+    """Most similar window of the query, which gives the score; None if the query is an array."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the flat record that ``search --json`` prints."""

@@ -46,7 +46,7 @@ class Described(Protocol):
 
     @property
     def file(self) -> str:
-        """Path or name of its file; empty for an array."""
+        """Path or name of the query's file; empty for an array."""
 
     @property
     def target(self) -> str:
@@ -127,7 +127,7 @@ def png_of_gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> by
     ----------
     result : SearchResult
     powers : sequence of (T, F) arrays
-        Power of the hits that are drawn, or of all.
+        Power of all hits, or only of those that are drawn.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

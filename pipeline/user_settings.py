@@ -1,8 +1,8 @@
 """The user's settings for runs: the table ``[run]`` of their own configuration file, and their environment.
 
 The file is ``$XDG_CONFIG_HOME/lookalike/config.toml``, by default ``~/.config/lookalike/config.toml``. It has one
-table, ``[run]``, with the keys of :class:`pipeline.config.RunConfig`. It decides which cluster a run connects to, and
-so which code runs. It is therefore refused if other users can change it.
+table, ``[run]``, with the keys of :class:`pipeline.config.RunConfig`. The file decides which cluster a run connects to,
+and so which code runs. It is therefore refused if other users can change it.
 
 Each key also has an environment variable: ``LOOKALIKE_RUN_`` and the key in capitals, such as
 ``LOOKALIKE_RUN_SCHEDULER=tls://head:8786`` or ``LOOKALIKE_RUN_INSECURE=true``. An empty variable sets an empty text:
@@ -84,7 +84,7 @@ def of_environment(types: Mapping[str, str]) -> dict[str, Any]:
 
 
 def one_place(keys: Any) -> Any:
-    """Complete a table ``[run]`` that says where tasks run: it overrides the places that a weaker table names."""
+    """Complete a table ``[run]`` that says where tasks run, so that it overrides the places in a weaker table."""
     if not isinstance(keys, Mapping):
         return keys
     implied: dict[str, Any] = {}
