@@ -155,7 +155,7 @@ def use_precision(precision: str) -> Iterator[None]:
 def hash_weights(path: Path, name: str) -> str:
     """Return the SHA-256 of a weights file of encoder ``name``; raise :class:`EncoderError` if it cannot be read.
 
-    A corpus may name the file, and a pipe or a device would be read for ever: only a regular file is opened.
+    Only a regular file is opened. A corpus may name the file, and reading a pipe or a device might never end.
     """
     if path.exists() and not path.is_file():
         raise EncoderError(f"{shown(path)}: the weights of {name} must be a regular file; name one with --weights")

@@ -37,7 +37,7 @@ BETA = 9.0
 """Weight of the divergence in the loss; published runs use 8 to 10."""
 SHIPPED = Path(__file__).with_name("weights") / "beta-vae.npz"
 TOLERANCE = 2e-3
-"""The vector of a window differs by less than this in each component between batches and machines."""
+"""No component of a window's vector differs by more than this between batches or machines."""
 BATCH, GPU_BATCH = 128, 1024
 """Windows per batch on processors and on a GPU. The last batch is padded, so that the network is compiled once."""
 

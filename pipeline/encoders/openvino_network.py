@@ -27,7 +27,7 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 """Supported precisions of the convolutions → OpenVINO's names for them."""
 MIN_PRECISION_DIFFERENCE = 1e-4
 """Minimum difference between the results of bfloat16 and float32 for an image, relative to the largest result. bfloat16
-rounds each number by up to 2e-3 of it. float32 results differ among processors by 1e-6."""
+rounds each number by up to 2e-3 of its value. float32 results differ among processors by 1e-6."""
 
 _EPSILON = 1e-3  # Keras' default for batch normalisation
 

@@ -45,7 +45,7 @@ class PowerSpectrum:
     Parameters
     ----------
     grid : WindowGrid
-        Shape of the windows; any shape will do.
+        Shape of the windows. Any shape is allowed.
     """
 
     def __init__(self, grid: WindowGrid) -> None:

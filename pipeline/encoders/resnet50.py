@@ -39,7 +39,7 @@ RANGE_PERCENTILES = (1.0, 99.9)
 BATCH, GPU_BATCH = 16, 256
 """Windows per batch on processors and on a GPU. The last batch is padded, so that the network is compiled once."""
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.02, "float16": 0.005}
-"""Precision → tolerance: the vector of a window differs by less in each component between batches and machines."""
+"""Precision → tolerance. No component of a window's vector differs by more than this between batches or machines."""
 
 _WEIGHTS_FILE = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _WEIGHTS_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/resnet/{_WEIGHTS_FILE}"
@@ -47,12 +47,12 @@ _WEIGHTS_MD5 = "4d473c1dd8becc155b73f8504c6f6626"
 
 
 class ResNet50:
-    """Encoder by Keras' ``ResNet50(include_top=False)``; features are averaged over the picture and projected.
+    """Encoder with Keras' ``ResNet50(include_top=False)``; features are averaged over the picture and projected.
 
     Parameters
     ----------
     grid : WindowGrid
-        Shape of the windows; any shape will do.
+        Shape of the windows. Any shape is allowed.
     weights : str
         Path of a weights file without the classifier, ``.h5`` or ``.weights.h5``. Empty: the file that Keras downloads.
     projection : Path, optional

@@ -1,4 +1,4 @@
-"""Retrieval by the bit depth of cutouts: from the stored 8 bits, from fewer bits, and from unrounded images."""
+"""Retrieval at several bit depths of cutouts: from the stored 8 bits, from fewer bits, and from unrounded images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def evaluate_depth(encoder: Encoder, power: NDArray[np.float32], labels: NDArray
     encoder : Encoder
         Encoder to measure. Unrounded images are measured only if it has a method ``encode_images``.
     power : (n, 16, 256) float32
-        Power relative to the baseline, of the fine product.
+        Power relative to the baseline, at the resolution of the fine product.
     labels : (n,) str
         Family of each window.
 

@@ -14,7 +14,7 @@ from pipeline.gate import measure
 from pipeline.simulate import FAMILIES, FINE, FINE_GRID, UNSEEN, noise, simulate_power, vary
 
 SNRS = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
-"""Strengths of the signals: SNR of the brightest bin, in sigmas."""
+"""Strengths of the signals, as SNR per bin."""
 FALSE_ALARMS = (1e-4, 1e-3, 1e-2)
 """Settings of the gate: nominal share of windows of pure noise that it keeps."""
 
@@ -47,7 +47,7 @@ class OperatingCurve:
 
 
 def measure_operating_curve(per_cell: int = 100, noise_windows: int = 65_536, *, seed: int = 0) -> OperatingCurve:
-    """Measure the gate on the catalogue's families, on the unseen families, and on noise.
+    """Measure the gate on all families of :data:`FAMILIES` and :data:`UNSEEN`, and on noise.
 
     Parameters
     ----------

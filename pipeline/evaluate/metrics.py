@@ -49,7 +49,7 @@ class Scores:
 
 
 def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> QueryScores:
-    """Search with every window of a signal for its family among all other windows.
+    """Search all other windows with each window of a signal, and score how well its family is found.
 
     Windows of noise are no queries, nor are windows whose family has no other member. Among results of equal
     similarity, windows of other families come first, so that ties do not favour the encoder.

@@ -2,12 +2,12 @@
 
 The notebook does the following:
 
-1. It grabs each window by blimpy from ``round(f, 3)`` MHz to an end that is not rounded. The windows therefore overlap
-   and vary in width.
+1. It grabs each window with blimpy, from ``round(f, 3)`` MHz to an end that is not rounded. The windows therefore
+   overlap and vary in width.
 2. It resizes each array to (1, 224, 224, 3), which reduces the time axis to one pixel.
 3. It takes logarithms, subtracts the smallest one and divides by the largest one.
-4. It computes ResNet50 (ImageNet, without its top) and flattens the output to 100,352 numbers per window.
-5. It compares these by scikit-learn's brute force search.
+4. It computes ResNet50 (ImageNet, without its classifier) and flattens the output to 100,352 numbers per window.
+5. It compares these numbers with scikit-learn's brute force search.
 
 The only difference here is that the network takes several windows per call, which does not change the result.
 """
@@ -91,7 +91,7 @@ def evaluate_notebook(one: NotebookSet, weights: str = "") -> dict[str, Scores]:
     one : NotebookSet
         The simulated band.
     weights : str
-        Path of ResNet50's ImageNet weights without the top. Empty: the file that Keras downloads.
+        Path of ResNet50's ImageNet weights without the classifier. Empty: the file that Keras downloads.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: retrieval by strength, the gate's operating curve, the step, and the depth."""
+"""Pictures of an evaluation: retrieval by strength, the gate's operating curve, the step of windows, the bit depth."""
 
 from __future__ import annotations
 

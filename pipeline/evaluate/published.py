@@ -115,14 +115,15 @@ FIGURES = (
     Figures("SIFT", "", 3.09, None),
     Figures("raw pixels", "-0.363", None, None),
 )
-"""Figures from arXiv 2302.13854 and its test bench: real backgrounds, each encoder's own input, 10 runs."""
+"""Figures from arXiv 2302.13854 and its test bench. The authors used real backgrounds, 10 runs, and for each encoder
+its own input."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     drift_hz_per_s: float
     snr: float
-    """SNR of the whole track in sigmas; √16 times the SNR of a bin."""
+    """SNR of the whole track, in sigmas: √16 times the SNR per bin."""
     width_hz: float
     place: int
     """Channel at which the line begins."""
@@ -180,7 +181,7 @@ def property_injections(rng: np.random.Generator, per_property: int) -> Injectio
 def inject(
     rng: np.random.Generator, lines: list[_Line], backgrounds: NDArray[np.float32] | None
 ) -> NDArray[np.uint8]:
-    """Inject each line into a window by setigen.
+    """Inject each line into a window with setigen.
 
     Parameters
     ----------

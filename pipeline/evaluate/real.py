@@ -1,10 +1,11 @@
 """Searches with real signals among simulated windows.
 
-Signals of Voyager 1 should find other signals of Voyager 1, and a comb of the L band should find its neighbours.
+Signals of Voyager 1 should find other signals of Voyager 1. A comb in the L band should find the windows beside it,
+which hold the same comb.
 
-The files of real data are small and not part of this project; ``--real DIR`` names their folder. Each piece is pasted
-into simulated noise at a random offset. Its level and spread are matched to the noise, and its edges are tapered, so
-that windows can resemble each other by their signals only.
+The files of real data are small and not part of this project; ``--real DIR`` names their folder. Each piece of data is
+pasted into simulated noise at a random offset. Its level and spread are matched to the noise, and its edges are
+tapered, so that windows can resemble each other by their signals only.
 """
 
 from __future__ import annotations

@@ -37,9 +37,9 @@ from pipeline.simulate import (
 )
 
 HELD_OUT = 7331
-"""First word of every seed in this package."""
+"""First number of every seed in this package."""
 SNR_BANDS = ((2.0, 6.0), (6.0, 60.0), (60.0, 300.0))
-"""Ranges of the SNR of the brightest bin: barely visible, usual, saturated."""
+"""Ranges of the SNR per bin: barely visible, usual, saturated."""
 RANDOM_FAMILIES = 40
 """Number of families that are drawn for a set of mixed or random kinds."""
 
@@ -57,7 +57,7 @@ class SetSpec:
     families: FamilyKind = "mixed"
     """Kind of the families."""
     snr: tuple[float, float] = (6.0, 60.0)
-    """Range of the SNR of the brightest bin."""
+    """Range of the SNR per bin."""
     signals: int = 512
     """Number of windows with a signal of one of the families."""
     noise: int = 1536
@@ -103,7 +103,7 @@ def draw_families(kind: FamilyKind, rng: np.random.Generator) -> Mapping[str, Si
 
 
 def mixed_signal(rng: np.random.Generator, name: str) -> Signal:
-    """Draw a signal with a common path and envelope, narrow or wide, of one to five lines."""
+    """Draw a signal of one wide line, or of one to five narrow lines. The lines share a path and an envelope."""
     is_wide = rng.random() < 0.35
     lines = 1 if is_wide or rng.random() < 0.4 else int(rng.integers(2, 6))
     signal = Signal(

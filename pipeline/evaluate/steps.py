@@ -48,7 +48,7 @@ class StepScores:
     """Share of the signals on a boundary that are found. These are the signals that no window of the grid of step 256
     holds whole; they are the same signals at every step."""
     recalled: float
-    """Mean share of searches that recall a signal, over all signals."""
+    """Mean over all signals of the share of searches that recall the signal."""
     recalled_on_boundary: float
     """The same mean over the signals on a boundary."""
     cost: float

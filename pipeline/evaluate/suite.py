@@ -52,7 +52,7 @@ def evaluate(
     corpus : path, optional
         Corpus whose projections are used, for encoders that need one. Default: projections fitted to simulated windows.
     parts : sequence
-        Parts to measure, of :data:`PARTS`. Default: all parts that can be measured; the report lists the others.
+        Parts to measure, from :data:`PARTS`. Default: all parts that can be measured; the report lists the others.
     full : bool
         True: use the published numbers of windows. False: use fewer windows, which takes minutes.
     seed : int
@@ -67,7 +67,7 @@ def evaluate(
     Raises
     ------
     ConfigError
-        An encoder is unknown, or a requested part needs setigen or the real data and does not have them.
+        An encoder is unknown, or setigen or the real data is missing and a requested part needs it.
     EncoderError
         A requested encoder cannot be loaded, or the notebook is requested and its weights cannot be loaded.
     """
@@ -92,7 +92,7 @@ class _Run:
     tell: Tell
 
     def each(self, part: Part) -> Iterator[tuple[str, Encoder]]:
-        """Yield the encoders, and announce each by ``tell``."""
+        """Yield the encoders, and announce each with ``tell``."""
         for name, encoder in self.encoders.items():
             self.tell(f"{part}: {name}")
             yield name, encoder
@@ -119,7 +119,7 @@ def _load_encoders(
 
 
 def _load_encoder(name: str, weights: str, corpus: Path | None, seed: int, tell: Tell) -> Encoder:
-    """Load an encoder. If it needs a projection, take the corpus' or fit one to windows of a separate set."""
+    """Load an encoder. If it needs a projection, take that of the corpus, or fit one to windows of a separate set."""
     if not needs_projection(name):
         return load_encoder(name, weights=weights)
     if corpus is not None and is_fitted(corpus, name):

@@ -83,7 +83,7 @@ def vary(rng: np.random.Generator, signal: Signal, snr: tuple[float, float] = (6
     signal : Signal
         The signal to vary.
     snr : (float, float)
-        Range of the strength, in sigmas of the brightest bin; log-uniform.
+        Range of the SNR per bin; its logarithm is drawn uniformly.
     by : float
         Drift, curvature and width are multiplied by factors from 1 − ``by`` to 1 + ``by``. The phases are random.
     """

@@ -23,7 +23,7 @@ COARSE_WIDTH = 2**20
 """Number of fine channels per coarse channel of the fine product."""
 
 RANDOM = "random"
-"""Name of a family whose every member is another random signal."""
+"""Name of a family in which each member is a new random signal."""
 _WINDOWS_PER_SLOT = 4  # no other signal is put into these windows
 
 
@@ -40,7 +40,7 @@ class PlacedSignal:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The bins that a placed signal covers: where it reaches a tenth of its brightest bin. Stops are exclusive."""
+    """The bins in which a placed signal reaches a tenth of its brightest bin. Each ``stop`` is exclusive."""
 
     placed: PlacedSignal
     channel_start: int
@@ -133,7 +133,7 @@ def scatter(
     families : sequence of str
         Families to take in turn. :data:`RANDOM` stands for another random signal each time, drawn as for training.
     snr : (float, float)
-        Range of the strength, in sigmas of the brightest bin.
+        Range of the SNR per bin.
     coarse_width : int
         Fine channels per coarse channel.
     grid : WindowGrid

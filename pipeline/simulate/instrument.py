@@ -25,10 +25,12 @@ class Instrument:
     dc_spike: float = 20.0
     """Excess of each coarse channel's DC bin, relative to the mean of the noise; 0 for none."""
     gain_spread: float = 0.01
-    """Relative spread of the gain from row to row, common to the band; 0.08 under strong interference."""
+    """Relative spread of the gain from row to row; all channels of a row share its gain. The spread is about 0.08 under
+    strong interference."""
     mantissa_bits: int = 23
-    """Number of bits that each sample keeps of its 23-bit mantissa. Real files use all. Samples of 8 bits compress to a
-    third of the size. Their steps are at most 0.04 σ at 102 noise_spectra, so windows look the same."""
+    """Number of bits that each sample keeps of its 23-bit mantissa. Real files use all. Samples that keep 8 bits are
+    compressed to a third of the size. Their steps are at most 0.04 σ if ``noise_spectra`` is 102, so windows look the
+    same."""
 
     def band_shape(self, width: int) -> NDArray[np.float32]:
         """Return the relative gain (width,) across a coarse channel, in ascending frequency; about 1 in the middle."""

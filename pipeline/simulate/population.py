@@ -17,7 +17,7 @@ _ENVELOPE_PROBABILITIES: dict[EnvelopeKind, float] = {
     "steady": 0.40, "pulsed": 0.24, "burst": 0.12, "scintillating": 0.12, "ramp": 0.06, "fade": 0.06,
 }
 SNR_RANGE = (2.0, 300.0)
-"""Range of the SNR of the brightest bin, from barely visible to saturated."""
+"""Range of the SNR per bin, from barely visible to saturated."""
 
 
 def random_signal(rng: np.random.Generator, name: str = "random") -> Signal:
@@ -105,7 +105,7 @@ def _random_lines(rng: np.random.Generator, width_hz: float) -> tuple[float, tup
 
 
 def _add_random_motion(rng: np.random.Generator, signal: Signal) -> Signal:
-    """Give a signal a drift, and in some cases a curvature, a sinusoidal path or hops, that the window has room for."""
+    """Give a signal a drift, and sometimes a curvature, a sinusoidal path or hops. All fit into a window."""
     room_hz = max(_WINDOW_HZ - signal.spacing_hz * (len(signal.amplitudes) - 1) - signal.width_hz, 80)
     kind = rng.choice(["straight", "curved", "sinusoid", "hops"], p=[0.66, 0.12, 0.12, 0.10])
     drift = _random_drift(rng, room_hz)
@@ -126,7 +126,8 @@ def _add_random_motion(rng: np.random.Generator, signal: Signal) -> Signal:
 
 
 def _random_drift(rng: np.random.Generator, room_hz: float) -> float:
-    """Draw a drift: 0 (a quarter), up to 0.5 Hz/s (a quarter), or up to a little more than crosses ``room_hz``."""
+    """Draw a drift: in a quarter of the cases 0, in another quarter up to 0.5 Hz/s, else up to a little more than the
+    drift that crosses ``room_hz``."""
     which = rng.random()
     if which < 0.25:
         return 0.0

@@ -228,7 +228,7 @@ def simulate_families(
     families : sequence of str
         Names of the families.
     snr : (float, float)
-        Range of the strength, in sigmas of the brightest bin.
+        Range of the SNR per bin.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Simulated windows for training. Each step draws new windows from the seed and its own number."""
+"""Simulated windows for training. Each step draws new windows from the seed and the number of the step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCHES_AHEAD = 2
 WEAK_SHARE, WEAK_SNR = 0.4, (2.0, 8.0)
 """Share of pairs in which both views are weak, and the range of their SNR."""
 
-_TRAINING = 0  # first word of every training seed; other parts of the program start their seeds with other words
+_TRAINING = 0  # first number of every training seed; other parts of the program start their seeds with other numbers
 _JITTER = 0.1  # relative difference of drift, curvature and width between the views of half of the pairs
 
 
