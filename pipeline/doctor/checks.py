@@ -1,4 +1,4 @@
-"""Judge the facts about a process (:mod:`pipeline.doctor.facts`): each check is sound, or has a remedy."""
+"""Judge the facts about a process (:mod:`pipeline.doctor.facts`): each check is ok, or has a remedy."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _encoder(where: str, facts: Facts, here: Facts) -> Check:
 
 
 def _paths(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
-    """Yield whether corpus and data can be used."""
+    """Yield the checks of the corpus and the data."""
     if facts.corpus_free_bytes >= 0:
         yield _attempted(where, facts, "corpus", "can be read and written",
                          "mount its file system under the same path, with write access")
@@ -170,7 +170,7 @@ def _paths(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
                         "mount its file system under the same path, and check its permissions")
         elif count != expected:
             yield Check(where, "data", "warn", f"{path} has {count:,} entries, but {expected:,} here",
-                        "unless files are being written there now, it is another folder: mount the same one")
+                        "mount the same folder as here, unless files are just being written to it")
         else:
             yield Check(where, "data", "ok", f"{path} can be read")
     if facts.opens_sample or "sample" in facts.errors:
@@ -182,7 +182,7 @@ def _paths(where: str, facts: Facts, here: Facts) -> Iterator[Check]:
 
 
 def _limits(where: str, facts: Facts) -> Iterator[Check]:
-    """Yield whether disk space, open files, the cache of numba and libgomp suffice."""
+    """Yield the checks of disk space, open files, the cache of numba and libgomp."""
     for name, folder, free, least in (("disk", "the corpus", facts.corpus_free_bytes, MIN_FREE_BYTES),
                                       ("scratch", facts.scratch, facts.scratch_free_bytes, MIN_SCRATCH_BYTES)):
         if free >= 0:
@@ -199,7 +199,7 @@ def _limits(where: str, facts: Facts) -> Iterator[Check]:
 
 
 def _numba_cache(where: str, facts: Facts) -> Check:
-    """Return whether compiled code has a folder that only this user can write to.
+    """Check that compiled code has a folder that only this user can write to.
 
     Reading compiled code runs it. So a folder that other users can write to is not used.
     """

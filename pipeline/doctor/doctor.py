@@ -177,7 +177,7 @@ def _answers(
         except TimeoutError:
             future.cancel(force=True)
             yield address, (f"no answer within {answer_s:g} s: the worker is busy, hangs, or has gone")
-        except Exception as error:  # the process died, or its exception was no Exception
+        except Exception as error:  # the worker died, or the task raised a BaseException
             yield address, f"failed to answer ({type(error).__name__}: {error})"
 
 

@@ -60,7 +60,8 @@ class Questions:
     sample: Path | None = None
     """A filterbank file of the data, to open."""
     asks_gpu: bool = False
-    """True for a worker that offers a GPU. Keras is also asked if the machine has one."""
+    """True for a worker that offers a GPU: it asks Keras which GPUs it can use. A process on a machine with a GPU asks
+    Keras in any case."""
 
 
 @dataclass(frozen=True, slots=True)

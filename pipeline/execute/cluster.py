@@ -41,7 +41,7 @@ def engine_for(config: RunConfig, client: Any = None) -> Iterator[Engine]:
     Parameters
     ----------
     config : RunConfig
-        Names the cluster. If it is serial, every task runs in this process.
+        Names the cluster. If ``config.serial`` is true, every task runs in this process.
     client : distributed.Client, optional
         Client of the cluster to use. None: the cluster that ``config`` names.
     """
@@ -185,7 +185,7 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
 
 
 def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
-    """Start a worker for each GPU that sees only this GPU; stop the workers on which Keras cannot use it."""
+    """Start a worker for each GPU, which sees no other GPU. Stop the workers on which Keras cannot use the GPU."""
     from distributed import Client
 
     plain = cluster.new_spec

@@ -90,8 +90,8 @@ class DaskEngine(Engine):
         self._await(lambda: bool(self._look(fresh=True)), "no worker has joined the cluster; start workers, "
                     "or raise resource_wait_s")
         if config.embed_on == "gpu":
-            self._await(lambda: self._gpu_workers(fresh=True) > 0, "embed_on is gpu, but no worker offers the resource "
-                        "GPU; start workers with --resources GPU=1, or use embed_on = auto")
+            self._await(lambda: self._gpu_workers(fresh=True) > 0, "no worker offers the resource GPU, but embed_on is "
+                        "gpu; start workers with --resources GPU=1, or use embed_on = auto")
 
     @property
     def capacity(self) -> int:

@@ -65,7 +65,7 @@ class Engine(ABC):
         """Give up all tasks in flight."""
 
     def close(self) -> None:
-        """Give up all tasks in flight and let go of workers. A second call does nothing."""
+        """Give up all tasks in flight and release the workers. A second call does nothing."""
         self.cancel()
 
     def run_all(self, calls: deque[Call], on_error: OnError = raise_error) -> Iterator[Outcome]:
@@ -78,13 +78,13 @@ class Engine(ABC):
         calls : deque of Call
             Emptied from the left as tasks start. The caller may append more while the iteration runs.
         on_error : callable
-            Called for each task that raised an exception. It raises an exception, which ends the iteration, or
-            returns, and the iteration goes on; it may append calls. By default it raises the task's own exception.
+            Called for each task that raised an exception. If ``on_error`` raises an exception, the iteration ends. If
+            it returns, the iteration goes on; it may append calls. By default it raises the task's own exception.
 
         Yields
         ------
         ticket, result
-            Of each task that raised nothing.
+            For each task that raised no exception.
         """
 
         def submit_next() -> bool:
@@ -110,9 +110,9 @@ class Engine(ABC):
         Parameters
         ----------
         calls : sequence of Call
-            Their tickets differ.
+            Calls with different tickets.
         on_error : callable
-            Called with the first exception that a task raises. It raises an exception.
+            Called with the first exception that a task raises. It must raise an exception.
         """
         results = dict(self.run_all(deque(calls), on_error))
         return [results[call.ticket] for call in calls]
@@ -139,7 +139,7 @@ def pump(engine: Engine, submit_next: Callable[[], bool]) -> Iterator[Outcome]:
 
 
 class SerialEngine(Engine):
-    """Runs each task in this process when it is submitted. Results are those of every other engine."""
+    """Runs each task in this process when it is submitted. Results are the same as with every other engine."""
 
     capacity = 1
     offers_gpu = False
@@ -172,7 +172,7 @@ class LazyEngine(Engine):
     """
 
     def __init__(self, start: Callable[[], AbstractContextManager[Engine]]) -> None:
-        """Remember how to start the engine: the context manager gives it, and its exit lets go of the workers."""
+        """Remember how to start the engine: ``start`` returns a context manager that yields it and ends it."""
         self._start = start
         self._started: Engine | None = None
         self._held = ExitStack()

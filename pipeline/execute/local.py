@@ -86,7 +86,7 @@ def without_http(kind: Any) -> Any:
         def start_http_server(self, *_: Any, **__: Any) -> None:
             """Do nothing."""
 
-    WithoutHttp.__name__ = WithoutHttp.__qualname__ = kind.__name__  # Dask names folders and logs by it
+    WithoutHttp.__name__ = WithoutHttp.__qualname__ = kind.__name__  # Dask names folders and logs after the class
     return WithoutHttp
 
 

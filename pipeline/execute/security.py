@@ -44,7 +44,7 @@ def own_security() -> Any:
 
     Both sides of a connection must show the certificate. Workers receive key and certificate through the pipe by which
     they are started, so no command line and no environment contains them. Python's ``ssl`` reads keys only from files.
-    For that moment, Dask writes the key to a folder that only this user can open.
+    To load the key, Dask writes it for a moment to a folder that only this user can open.
 
     The certificate is valid for a year from yesterday on, so that it stays valid if a clock is set back. The key uses
     an elliptic curve, because such a key is made without delay.

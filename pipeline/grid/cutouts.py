@@ -8,8 +8,8 @@ the radiometer equation. Then::
         code = 0                                           masked pixel, treated as u = 0 (the baseline)
 
 One step is 0.04 σ at the baseline and 4 % of u far above it. ``level`` (power at the baseline) and ``spread`` (σ) are
-stored with every cutout. :func:`power_of_cutouts` recovers linear power from them. A window of a file that is constant
-or mostly masked has no cutout, because the gate counts it as masked.
+stored with every cutout. :func:`power_of_cutouts` recovers linear power from them. If a window of a file is constant or
+mostly masked, it has no cutout, because the gate counts it as masked.
 """
 
 from __future__ import annotations

@@ -88,8 +88,8 @@ def _whole_band(header: Header) -> CoarseLayout:
 def product_width(header: Header) -> int | None:
     """Return the number of fine channels in a coarse channel of a Breakthrough Listen product.
 
-    The band must consist of whole coarse channels of 2.9296875 MHz. Known products have 2^20 fine channels of 2.79 Hz
-    in one (1,033,216 in early data), 1,024 of 2.86 kHz or 8 of 366 kHz.
+    The band must consist of whole coarse channels of 2.9296875 MHz. In known products, a coarse channel has 2^20 fine
+    channels of 2.79 Hz (1,033,216 in early data), 1,024 of 2.86 kHz or 8 of 366 kHz.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def spike_period(spikes: Sequence[int], nchans: int) -> tuple[int, int] | None:
     """Find the DC spikes among single-channel spikes.
 
     DC spikes are periodic. The other spikes are steady interference. A series is accepted if it has at least three
-    spikes and at least four fifths of those expected in the band. The others may be hidden by interference. The
+    spikes and at least four fifths of those expected in the band. Interference may hide the missing ones. The
     shortest period wins.
 
     Parameters

@@ -55,7 +55,7 @@ def build_segment(
     n_neighbors, tree_leaf_size, seed
         Parameters of the graph. The same input, seed and number of numba threads give the same graph.
     is_cell
-        True for a cell of a routed segment, which stores the source ids for all its cells.
+        True for a cell of a routed segment. The routed segment stores the source ids for all its cells.
 
     Raises
     ------

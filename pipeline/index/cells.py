@@ -65,7 +65,7 @@ def cells_of(vectors: NDArray[np.float16], centroids: NDArray[np.float32]) -> ND
 
 
 def distances(queries: NDArray[np.floating], centroids: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the Euclidean distances (q, m) between unit queries (q, d) and centroids, taken as of length 1."""
+    """Return the Euclidean distances (q, m) between unit queries (q, d) and centroids, whose length is taken as 1."""
     cosines = np.stack([cosine(centroids, query) for query in queries]).astype(np.float64)
     return np.sqrt(np.maximum(2 - 2 * cosines, 0))
 
@@ -82,7 +82,7 @@ def margins_of(
     queries : (q, d)
         Vectors that are in the cells.
     scores : sequence of (q, NEIGHBOURS + 1)
-        For each searched cell, the best scores of each query in it. The query finds itself, too. −inf fills up.
+        For each searched cell, the best scores of each query in it. A query also finds itself. Missing scores are −inf.
     cells : sequence of int
         Number of each searched cell.
 

@@ -126,7 +126,7 @@ def map_arrays(
         try:
             size = path.stat().st_size
             if size != entry["bytes"]:
-                raise SegmentDamaged(f"{path}: {size} bytes, {entry['bytes']} were written")
+                raise SegmentDamaged(f"{path}: {size} bytes, but {entry['bytes']} were written")
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except OSError as error:
             raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
@@ -135,7 +135,7 @@ def map_arrays(
         found = (array.dtype.str, array.ndim, list(array.shape), array.flags.c_contiguous)
         if found != (dtype, axes, entry["shape"], True):
             raise SegmentDamaged(f"{path}: type {array.dtype.str} and shape {list(array.shape)}, "
-                                f"{dtype} and {entry['shape']} were written")
+                                f"but {dtype} and {entry['shape']} were written")
         arrays[name] = array.view(np.ndarray)
     return arrays
 
@@ -191,7 +191,7 @@ def _faults(
 ) -> Iterator[tuple[Path, str]]:
     path, own_cells = folder / RECORD_FILE, record.get("cells", {})
     if strange := [name for name in (*record["arrays"], *own_cells) if not _INSIDE.fullmatch(name)]:
-        yield path, f"names {strange[0][:100]!r}, which is no array and no cell"
+        yield path, f"names {strange[0][:100]!r}, which is neither an array nor a cell"
         return
     if expected is not None and (_tuple(record["source_ids"]), record["rows"]) != (_tuple(expected[0]), expected[1]):
         sources = "" if record["source_ids"] is None else f" of {len(record['source_ids'])} sources"

@@ -105,7 +105,7 @@ class GraphSearch:
             arrays["tree_offsets"], children, np.cumsum(internal, dtype=np.int32) - np.int32(1),
             max(int(np.diff(indptr).max()), int((leaves[:, 0] - leaves[:, 1]).max())),
         )
-        self._marks: list[NDArray[np.uint8]] = []  # one for each thread that has walked at the same time
+        self._marks: list[NDArray[np.uint8]] = []  # one for each of the threads that walk at the same time
 
     def nearest(
         self, queries: NDArray[np.float32], k: int, beam: int

@@ -1,4 +1,6 @@
-"""Show progress on standard error: one line that is rewritten on a terminal or in a notebook, else a line at times."""
+"""Show progress on standard error. On a terminal or in a notebook, one line is rewritten. Elsewhere, a new line is
+written from time to time.
+"""
 
 from __future__ import annotations
 

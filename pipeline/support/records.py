@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
 
-# Importing msgspec takes 0.05 s. The functions import it, so that `lookalike --help` does without it.
+# Importing msgspec takes 0.05 s. Only the functions below import it, so that `lookalike --help` does not load it.
 
 
 def record_of(kind: type[_T], value: object) -> _T:
@@ -22,7 +22,7 @@ def record_of(kind: type[_T], value: object) -> _T:
     Parameters
     ----------
     kind : type
-        A dataclass, or a type of which dataclasses are parts, such as ``list[Box]``.
+        A dataclass, or a type that contains dataclasses, such as ``list[Box]``.
     value : object
         The plain value.
 

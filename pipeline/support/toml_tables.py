@@ -77,7 +77,7 @@ def _value(kind: Any, annotation: str, value: Any, origin: str) -> Any:
     """Check that a TOML value has the type of its field, and return it.
 
     Whole numbers are accepted for float fields and converted, so that 1400 and 1400.0 are the same setting. Booleans
-    are not accepted as numbers. Which texts a field allows, its dataclass checks.
+    are not accepted as numbers. The dataclass checks which texts a field allows.
     """
     kind = str if get_origin(kind) is Literal else kind
     is_number = type(value) in (int, float) and float in (kind, *get_args(kind))

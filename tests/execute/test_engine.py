@@ -225,7 +225,7 @@ def test_tasks_for_a_gpu_run_on_the_workers_that_have_one(client: Any, cluster: 
 
 def test_a_gpu_that_nobody_offers_is_an_error_after_a_bounded_wait(client: Any) -> None:
     began = time.monotonic()
-    with pytest.raises(ConfigError, match=r"after 0\.5 s embed_on is gpu, but no worker offers the resource GPU; "):
+    with pytest.raises(ConfigError, match=r"after 0\.5 s no worker offers the resource GPU, but embed_on is gpu; "):
         DaskEngine(client, RunConfig(embed_on="gpu", resource_wait_s=0.5))
     assert 0.5 <= time.monotonic() - began < 10
 
