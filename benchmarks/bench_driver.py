@@ -2,10 +2,10 @@
 
     python -m benchmarks.bench_driver [--sources 100000] [--workers 2] [--parts 1] [--folder DIR]
 
-Scheduler and workers are processes of their own. After each tenth of the sources, the program prints the time a
-source takes and the memory of client and scheduler. At the end it prints the highest number of tasks in flight, the
-time a task takes, and how many worker threads that keeps busy with tasks of five seconds. ``--json`` prints numbers
-for the test.
+Scheduler and workers are processes of their own. After each tenth of the sources, the program prints the time per
+source, and the memory of client and scheduler. At the end it prints the highest number of tasks in flight, the time per
+task, and how many worker threads a driver of this speed keeps busy with tasks of five seconds. ``--json`` prints
+numbers for the test.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Measured:
     tasks: int
     slots: int
     in_flight: int
-    """Limit of the configuration for one slot."""
+    """Configured limit for one worker thread (slot)."""
     most_in_flight: int
-    """Highest number counted, all slots together."""
+    """Highest number that was counted in all slots together."""
     elapsed_s: float
     marks: list[Mark] = field(default_factory=list)
 
@@ -76,7 +76,7 @@ class Measured:
 
     @property
     def lost(self) -> float:
-        """Upper bound of the share of a slot's time that scheduling takes if each task takes ``TASK_S``."""
+        """Upper bound of the share of a slot's time that is lost to scheduling if each task takes ``TASK_S``."""
         overhead_s = self.task_s * self.slots
         return overhead_s / (overhead_s + TASK_S)
 
@@ -171,7 +171,7 @@ def measure(sources: int, workers: int, parts: int, folder: Path) -> Measured:
 
 def _check(reports: Iterable[SourceReport], sources: int, store: CorpusStore) -> None:
     if [report.status for report in reports] != ["done"] * sources or len(store.manifest().sources) != sources:
-        raise SystemExit("not every source came through")
+        raise SystemExit("some sources were not ingested")
 
 
 def _mb(process: psutil.Process) -> float:
@@ -188,25 +188,24 @@ def show(measured: Measured) -> None:
         rows.append((f"{mark.sources:,}", f"{1e3 * seconds / count:.2f}", f"{share:.1%}", f"{mark.client_mb:,.0f}",
                      f"{mark.scheduler_mb:,.0f}", mark.scheduler_tasks))
         before = mark
-    table(("sources done", "ms a source", "of it writing the manifest", "client, MB", "scheduler, MB",
-           "tasks it knows"), rows)
+    table(("sources done", "ms per source", "time share of writing the manifest", "client, MB", "scheduler, MB",
+           "tasks that the scheduler knows"), rows)
     last, first = measured.marks[-1], measured.marks[0]
     client_kb, scheduler_kb = (1e3 * (getattr(last, name) - getattr(first, name)) / (last.sources - first.sources)
                                for name in ("client_mb", "scheduler_mb"))
     print()
     table(("what", "measured", "bound"), [
-        ("most tasks in flight, a worker thread", f"{measured.most_in_flight / measured.slots:g}",
+        ("most tasks in flight per worker thread", f"{measured.most_in_flight / measured.slots:g}",
          measured.in_flight),
-        ("client memory, what differs most from the first tenth's", f"{measured.growth('client_mb'):+.1%}", "±10 %"),
-        ("… KB a source (its lines of the manifest, its report)", f"{client_kb:.2f}", ""),
-        ("scheduler memory, likewise", f"{measured.growth('scheduler_mb'):+.1%}", "±10 %"),
-        ("… KB a source",
-         f"{scheduler_kb:.2f}", ""),
-        ("ms a task that does nothing (client, scheduler and workers on these cores)",
+        ("client memory, largest change since the first tenth", f"{measured.growth('client_mb'):+.1%}", "±10 %"),
+        ("client memory, KB per source (lines of the manifest, and its report)", f"{client_kb:.2f}", ""),
+        ("scheduler memory, largest change since the first tenth", f"{measured.growth('scheduler_mb'):+.1%}", "±10 %"),
+        ("scheduler memory, KB per source", f"{scheduler_kb:.2f}", ""),
+        ("ms per task that does nothing (client, scheduler and workers on these cores)",
          f"{1e3 * measured.task_s:.2f}", ""),
-        (f"share of {measured.slots} worker threads' time lost, at tasks of {TASK_S:g} s (computed)",
+        (f"share of the time of {measured.slots} worker threads that is lost with tasks of {TASK_S:g} s (computed)",
          f"{measured.lost:.2%}", "5 %"),
-        (f"worker threads kept busy with tasks of {TASK_S:g} s (computed: {TASK_S:g} s / ms a task)",
+        (f"worker threads kept busy with tasks of {TASK_S:g} s (computed: {TASK_S:g} s / ms per task)",
          f"{TASK_S / measured.task_s:,.0f}", ""),
     ])
 
@@ -215,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sources", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--parts", type=int, default=1, help="scan tasks a source")
+    parser.add_argument("--parts", type=int, default=1, help="scan tasks per source")
     parser.add_argument("--folder", type=Path, help="where the manifest is written; default: a temporary folder")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

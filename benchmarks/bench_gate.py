@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_gate [windows per cell]
 
-Prints a table of the share of windows that the gate keeps at 0.1 % false alarms. Columns are ranges of SNR: how many
-standard deviations of the noise the signal adds in each of its bins. N is the number of exponentials averaged in a
-bin.
+Prints a table of the share of windows that the gate keeps at 0.1 % false alarms. Columns are ranges of SNR per bin: how
+many standard deviations of the noise the signal adds in each of its bins. N is the number of exponential variables
+averaged in a bin.
 """
 
 from __future__ import annotations

@@ -3,12 +3,14 @@
     KERAS_BACKEND=jax python -m benchmarks.bench_gpu [--part spectral resnet50 ingest] [--folder DIR]
 
 Needs a GPU on which the library behind Keras (tensorflow, jax or torch) computes, and numpy, scipy, keras, h5py,
-hdf5plugin, numba, zarr, numcodecs, dask, distributed and psutil. TensorFlow is not needed beside another library. A
-part takes minutes, mostly to compile. Each row is printed when it is measured. --precisions and --batches shorten it.
+hdf5plugin, numba, zarr, numcodecs, dask, distributed and psutil. TensorFlow is not needed if another library computes.
+A part takes minutes, mostly to compile. Each row is printed when it is measured. --precisions and --batches shorten a
+part.
 
 ``spectral``, ``resnet50``: windows/s from cutouts in the memory of the host to unit vectors there, for each precision
-and batch. Three limits are measured in the same run, through the same queue: products of large matrices, the memory
-of the device, the bus. The table says which share of each limit an encoder uses. Operations are counted from the
+and batch. Three limits are measured in the same run, through the same queue: products of large matrices, reads from
+the memory of the device, and copies over the bus. The table says which share of each limit an encoder uses. Operations
+are counted from the
 layers of the network, and bytes from what its convolutions read and write. Vectors are compared with those of Keras
 on the processor and may differ by the tolerance of the encoder. The weights of ResNet50 are random, which changes no
 timing.
@@ -75,7 +77,7 @@ def network_of(encoder: Any) -> Any:
 
 
 def windows_a_second(encoder: Encoder, cutouts: NDArray[np.uint8], seconds: float) -> float:
-    """Encode the cutouts repeatedly, as one sequence; return windows a second."""
+    """Encode the cutouts repeatedly, as one sequence; return windows per second."""
     began = time.perf_counter()
 
     def blocks() -> Iterator[NDArray[np.uint8]]:
@@ -122,7 +124,8 @@ def measure_encoder(name: str, options: argparse.Namespace, limits: card.Limits,
                 off = float(np.abs(encoder.encode(few) - expected).max())
                 first_s = time.perf_counter() - began
                 if not off <= encoder.spec.tolerance:
-                    raise SystemExit(f"{name} in {precision} is off by {off:.4f}, more than {encoder.spec.tolerance}")
+                    raise SystemExit(f"{name} in {precision}: vectors differ from those of the processor by "
+                                     f"{off:.4f}, more than {encoder.spec.tolerance}")
                 rate = windows_a_second(encoder, random[: max(batch, len(random) // batch * batch)], options.seconds)
                 model = network_of(encoder)
                 shares = (rate * flops_of(model) / limits.flops[precision],
@@ -131,8 +134,8 @@ def measure_encoder(name: str, options: argparse.Namespace, limits: card.Limits,
                 yield (f"{precision}, {batch:,} at once", f"{rate:,.0f}", f"{rate * flops_of(model) / 1e12:.2f}",
                        *(f"{share:.1%}" for share in shares), f"{off:.5f}", f"{first_s:.1f}")
 
-    table((f"{name}", "windows/s", "TFLOP/s", "of its products", "of its memory", "of the bus",
-           "off the processor's", "first call, s"), rows())
+    table((f"{name}", "windows/s", "TFLOP/s", "share of the limit of products", "of memory", "of the bus",
+           "difference from the processor", "first call, s"), rows())
 
 
 def show_limits(options: argparse.Namespace) -> card.Limits:
@@ -180,7 +183,7 @@ def measure_ingest(options: argparse.Namespace) -> None:
                        f"{embed_s / seconds:.1%}")
 
     table((f"{options.precisions[-1]}", "seconds", "windows/s", "MB/s decoded", "vectors", "vectors/s in embed tasks",
-           "of the time in these"), rows())
+           "share of the time in embed tasks"), rows())
 
 
 def packages() -> tuple[str, ...]:

@@ -3,10 +3,10 @@
     python -m benchmarks.bench_index [--sizes 100000 1000000] [--dimension 128] [--queries 500] [--folder DIR]
 
 Vectors are heavy-tailed, like those of real interference: dense clusters, near-duplicates, isolated points. Recall is
-by distance: an answer counts if it is no farther away than the true tenth neighbour. Seconds are processor time,
-which with one thread is the time on an idle machine. The program prints the time to build each index, its queries a
-second at each recall, all indexes at equal recall, the effect of copied vectors, and the time of a fresh process to
-its first answer.
+by distance: an answer counts if it is no farther away than the true tenth neighbour. Seconds are processor time.
+With one thread, this equals the time on an idle machine. The program prints the time to build each index, its queries
+per second at each recall, a comparison of all indexes at equal recall, the effect of copied vectors, and the time from
+the start of a fresh process to its first answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# before numpy and numba load: one thread
+# one thread; libraries read these variables when they are loaded
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 os.environ.update(ONE_THREAD)
 
@@ -49,9 +49,9 @@ class Point:
     effort: str
     recall: float
     one_by_one: float
-    """Queries/s, a call each."""
+    """Queries/s, with one call per query."""
     at_once: float
-    """Queries/s, all in one call."""
+    """Queries/s, with all queries in one call."""
 
 
 def prepared(count: int, dimension: int, seed: int) -> Vectors:

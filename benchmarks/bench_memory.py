@@ -89,7 +89,7 @@ def main() -> None:
         ("seconds, start-up included", f"{report.elapsed_s:,.0f}", ""),
     ])
     if peak[0] > bound_gb:
-        raise SystemExit(f"a worker took {peak[0]:.2f} GB, {bound_gb:g} GB are its bound")
+        raise SystemExit(f"a worker took {peak[0]:.2f} GB, but its bound is {bound_gb:g} GB")
 
 
 if __name__ == "__main__":

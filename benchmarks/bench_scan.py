@@ -6,8 +6,8 @@ Writes a file of 16 × coarse channels × 2^20 float32 with signals in about 2 %
 64 coarse channels are 4.3 GB decoded. Later runs use the same files. Everything is timed in one run, so that ratios
 do not depend on the machine. All files must fit into the page cache: 13 GB for 64 coarse channels.
 
-The bare read uses h5py and hdf5plugin in a process of its own. It is measured twice: as anyone runs it, and with an
-allocator that keeps freed memory, as the workers of this project do. The table has ratios to both.
+The bare read uses h5py and hdf5plugin in a process of its own. It is measured twice: with default settings, as anyone
+runs it, and with an allocator that keeps freed memory, as in the workers of this project. The table has ratios to both.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        for _ in range(REPEATS + 1):  # the first into the caches
+        for _ in range(REPEATS + 1):  # the first run fills the caches
             print(json.dumps([bare_read(options.file)] if options.only == "bare" else scan_alone(options.file)))
         return
     folder, workers = options.folder, options.workers
@@ -209,11 +209,11 @@ def main() -> None:
     fastest = resolve_precision("spectral", "auto")
     rows: list[tuple[str, float, str]] = []
     with one_core():
-        scan_alone(make_file(folder, 1))  # compile
-        for file in reversed(several):  # into the page cache, so that decompression is measured
+        scan_alone(make_file(folder, 1))  # compiles
+        for file in reversed(several):  # fills the page cache, so that decompression is measured and not the disk
             bare_read(file)
         plain_s, bare_s, scan_s = float("inf"), float("inf"), float("inf")
-        for _ in range(2):  # in turn, the best of each, as the machine may have other work
+        for _ in range(2):  # measured in turn; the best counts, because the machine may have other work
             plain_s = min(plain_s, *repeated("bare", path, {}))
             bare_s = min(bare_s, *repeated("bare", path, ALLOCATOR))
             took_s, seen, kept = repeated("scan", path, ALLOCATOR)

@@ -89,7 +89,8 @@ process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.env
 _, status, usage = os.wait4(process, 0)
 print(json.dumps([time.perf_counter() - began, usage.ru_maxrss / 1e3, os.waitstatus_to_exitcode(status)]))
 """
-"""Starts the command from a small process: Linux counts memory of the parent at the start as that of the child."""
+"""Starts the command from a small process, because Linux counts the memory that a parent has at the start of a child as
+the child's own."""
 
 
 def shell(*arguments: str) -> tuple[float, float]:
@@ -154,7 +155,7 @@ def measure_size(count: int, folder: Path, outside: Sequence[str]) -> Size:
     heading(f"Search: {count:,} vectors, {len(corpus.store.manifest().sources)} sources, {segments} segment(s)",
             "pynndescent", "numpy", "zarr")
     if problem := drop_caches():
-        print(f"Nothing is cold: {problem}.\n")
+        print(f"No cold start is measured: {problem}.\n")
     rows, shell_s = shell_rows(corpus, outside)
     graph, warm_ms, segment_ms = python_rows(corpus, exact=False)
     exact = python_rows(corpus, exact=True)[0] if segments else []

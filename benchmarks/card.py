@@ -21,7 +21,7 @@ PRODUCTS = 16
 
 @dataclass(frozen=True)
 class Limits:
-    """Highest rates of a device, a second."""
+    """Highest rates of a device, per second."""
 
     flops: dict[str, float]
     """Precision → floating-point operations in products of large matrices."""
@@ -44,12 +44,12 @@ def names() -> str:
 
 
 def pretended() -> list[str]:
-    """Return a list of GPUs that holds the processor, to try the code for GPUs without one."""
+    """Return the processor as the only GPU, so that code for GPUs can be tried on a machine without a GPU."""
     return ["cpu:0"]
 
 
 def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
-    """Measure all three limits, with matrices of (size, size) and a read of the memory of 16 of them."""
+    """Measure all three limits. Matrices have the shape (size, size); 16 of them are read from memory."""
     flops = {}
     for precision in precisions:
         calls = calls_a_second(_products(size, precision), np.ones((1, 1), np.float32), seconds)
@@ -60,7 +60,7 @@ def measure(precisions: tuple[str, ...], size: int, seconds: float) -> Limits:
 
 
 def calls_a_second(begin: StartBatch, batch: NDArray[Any], seconds: float) -> float:
-    """Return calls a second with one batch, as an encoder makes them. The first call compiles and does not count."""
+    """Return calls per second with one batch, as an encoder makes them. The first call compiles and does not count."""
     begin(batch)()
     began, calls = time.perf_counter(), 0
 

@@ -32,7 +32,7 @@ class Index(Protocol):
     """Name of an effort → the value that sets it, fastest first. An exact index has one entry."""
     is_exact: bool
     bytes_beyond_vectors: int
-    """Size of the file less four bytes for each number of the vectors; negative if the index compresses them."""
+    """Size of the file minus four bytes for each number of the vectors; negative if the index compresses vectors."""
     file: Path
     """File or folder of the saved index."""
 

@@ -5,7 +5,7 @@
 Each job is the name of a program ``bench_NAME`` in this folder, followed by its arguments. What the program prints
 replaces the text between ``<!-- JOB on INSTRUCTION SET -->`` and ``<!-- /JOB on INSTRUCTION SET -->`` in the page of
 its topic. The same job with the same arguments, on the same instruction set, is compared with this text the next time.
-Tables of other instruction sets stay as they are: two programs do not gain alike by AVX-512, so ratios differ.
+Tables of other instruction sets stay as they are. AVX-512 does not speed up two programs alike, so ratios differ.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def marker_of(name: str, arguments: list[str]) -> str:
-    """Name a section: by the benchmark and by the instruction set that this machine has, or is held down to."""
+    """Name a section: by the benchmark and by the instruction set that this machine has, or to which it is limited."""
     held = [f"{variable}={os.environ[variable]}" for variable in LIMITING_VARIABLES if os.environ.get(variable)]
     return " ".join([name, *arguments, "on", instruction_set(), *held])
 
@@ -59,7 +59,7 @@ def run(name: str, arguments: list[str]) -> str:
             print(line, end="", flush=True)
             lines.append(line)
     if process.returncode:
-        raise SystemExit(f"{shlex.join(command)} ended with {process.returncode}; nothing is recorded of it")
+        raise SystemExit(f"{shlex.join(command)} ended with {process.returncode}, so nothing is recorded")
     return "".join(lines).strip()
 
 

@@ -15,7 +15,7 @@ import psutil
 from pipeline.support.processor import describe
 
 LOAD = os.getloadavg()[0]
-"""Load of the machine before the measurement; later, the measurement itself is most of the load."""
+"""Load of the machine before the measurement. It is read now, because the measurement itself is a load."""
 
 
 def heading(title: str, *packages: str) -> None:

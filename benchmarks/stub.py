@@ -18,7 +18,7 @@ from pipeline.simulate import fine_header
 SPEC = EncoderSpec("stub", 1, 128, "cutout-v1 16x256")
 SEEN, KEPT = 4096, 80
 TASKS_A_SOURCE = 2
-"""Tasks of a source that commit its windows and its vectors. Scan tasks and shared embed tasks come on top."""
+"""Tasks of a source that commit its windows and its vectors. Scan tasks and shared embed tasks are not counted here."""
 
 
 def works(count: int, corpus: Path, parts: int = 1) -> deque[tasks.Work]:
