@@ -1,4 +1,4 @@
-"""Runs to be disturbed, and what is to be so whatever happens to them."""
+"""Runs that tests disturb, and checks that must pass whatever happens to these runs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Case:
 
     work: str
     before: Path
-    """The corpus it finds."""
+    """The corpus before the run."""
     data: Path
     after: Path
-    """The corpus it leaves, undisturbed."""
+    """The corpus after the run, if nothing disturbs it."""
     calls: dict[str, int]
 
     def run(self, server: Server, root: Path, **how: Any) -> dict[str, Any]:
@@ -67,12 +67,12 @@ def case(request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytes
 
 
 def spread(count: int, most: int | None) -> list[int]:
-    """Numbers from 1 to ``count``: all, or so many of them at even distances."""
+    """Return numbers from 1 to ``count``: all, or at most ``most`` of them at even distances."""
     return sorted({int(n) for n in np.linspace(1, count, min(count, most or count)).round()})
 
 
 def names(root: Path) -> set[str]:
-    """What the folders of a corpus hold, but for what is numbered anew by each run."""
+    """Return all paths in some folders of a corpus. Folders whose files each run numbers anew are left out."""
     return {str(path.relative_to(root)) for kind in ("sources", "vectors", "segments", "staging")
             for path in (root / kind).rglob("*")}
 
@@ -83,7 +83,7 @@ def answers(root: Path) -> list[tuple[str, float]]:
 
 
 def assert_opens(root: Path, case: Case) -> None:
-    """Assert that the last generation is whole, holds all that the one before the run did, and can be searched."""
+    """Assert that the last generation is complete and searchable, and holds all that the corpus held before the run."""
     try:
         held = contents(root)
     except CorpusNotFound:
@@ -96,7 +96,7 @@ def assert_opens(root: Path, case: Case) -> None:
 
 
 def assert_completed(root: Path, case: Case, server: Server) -> None:
-    """Assert that the same run, made again, ends as if nothing had happened."""
+    """Assert that the same run, started again, ends as if nothing had disturbed it."""
     again = case.run(server, root)
     assert (again["status"], again["error"]) == (0, "")
     assert_same_corpus(root, case.after)

@@ -1,4 +1,4 @@
-"""Certificates, and a small archive with the corpus it makes in one process."""
+"""Certificates, and a small archive with the corpus that one process makes of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.run.small import archive, config
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``make certs`` makes."""
+    """Folder of the certificates that ``make certs`` makes."""
     folder = tmp_path_factory.mktemp("certificates") / "tls"
     subprocess.run([DEPLOYMENT / "make-certs", folder], check=True, capture_output=True)
     return folder
@@ -27,7 +27,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus of these scans, made in this process."""
+    """Corpus of the scans of ``data``, made in this process."""
     root = tmp_path_factory.mktemp("reference") / "corpus"
     ingest([data], root, config=config(), serial=True)
     return root

@@ -1,9 +1,9 @@
-"""Runs that die at a chosen call: a server that has imported everything forks one for each death.
+"""Runs that die at a chosen call. A server that has imported everything forks a process for each run.
 
-``python -m tests.cluster.deaths`` reads one order a line and writes what became of it. An order names the ``work``
+``python -m tests.cluster.deaths`` reads one order per line and writes how the run ended. An order names the ``work``
 (``ingest`` or ``index``), its folders, a ``call`` (``fsync`` or ``rename``), a number ``when`` and an ``effect``: KILL,
-an error's name, or nothing. With ``by = "strace"`` the kernel does it, else the call itself; the latter alone counts
-those of all threads together, so that none is left out.
+the name of an error, or nothing. With ``by = "strace"`` the kernel causes the effect, else the patched call does. Only
+the patched call counts the calls of all threads together, so that none is left out.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from typing import Any
 from tests.run.workers import environment
 
 CALLS = {"fsync": ("fsync",), "rename": ("rename", "replace", "link")}
-"""What moves things to disk, and what makes them visible."""
+"""Name in an order → functions of ``os``. ``fsync`` moves data to disk; ``rename`` makes a path visible."""
 SYSTEM_CALLS = {"fsync": "fsync,fdatasync", "rename": "rename,renameat,renameat2,link,linkat"}
 LONGEST_S = 100
 
 
 class Server:
-    """The server, as the tests see it."""
+    """The server process, with a method that gives it an order."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen([sys.executable, "-m", __name__], env=environment(), text=True,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, work: str, root: Path, data: Path | None = None, **how: Any) -> dict[str, Any]:
-        """Have a run made, and say how it ended: its exit status (negative: by that signal), calls made, error."""
+        """Give an order; return how the run ended: exit status (negative: a signal), numbers of calls, and error."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"work": work, "root": str(root), "data": str(data), **how}) + "\n")
@@ -88,7 +88,7 @@ def _forked(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attached(child: int, order: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """Have strace hold the child; it waits until that is so."""
+    """Attach strace to the waiting child; return when it is attached."""
     effect = "signal=SIGKILL" if order["effect"] == "KILL" else f"error={order['effect']}"
     calls = SYSTEM_CALLS[order["call"]]
     strace = subprocess.Popen(["strace", "-f", "-p", str(child), "-e", f"trace={calls}", "-e",
@@ -146,7 +146,7 @@ def _work(order: dict[str, Any]) -> None:
         if report.exit_code != 0:
             raise RuntimeError("; ".join(one.message for one in report.reports))
     else:
-        # every source becomes a segment; those are joined as together they are as large as a segment may become
+        # every source becomes a segment; segments are joined, because the limit is the number of all vectors
         total = sum(sum(entry.vectors.values()) for entry in CorpusStore.open(root).manifest().sources.values())
         index(root, config=replace(config(), index=IndexConfig(1, total, compact=order["work"] == "compact")))
 

@@ -1,12 +1,12 @@
-"""Filterbank files damaged by chance, and what the reader says of them: ``python -m tests.cluster.mutations``.
+"""Filterbank files with random damage, and what the reader says about them: ``python -m tests.cluster.mutations``.
 
-``FOLDER FIRST STOP`` are its words. Of each number from FIRST to STOP one damaged file is made, always the same, and
-read; a line of JSON is written before that and one after it, so that whoever started this knows which file it died or
-hung at.
+The arguments are ``FOLDER FIRST STOP``. For each number from FIRST to STOP, one damaged file is made and read. A number
+always gives the same file. A line of JSON is written before each file is read, and one after it. So the parent process
+knows at which file this process died or hung.
 
-What is expected is found out without the reader: a file that is cut, or a keyword that is impossible, must be refused;
-so must one that zlib cannot decode or that HDF5 itself cannot read. Where numbers alone were altered the reader must
-give just these, and where one chunk was damaged, the others as they were.
+The expected result does not come from the reader. It must refuse a file that is cut off or has an impossible keyword,
+and a file that zlib cannot decode or HDF5 itself cannot read. If only samples were altered, the reader must return the
+altered samples. If one chunk was damaged, it must return all other chunks unchanged.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from tests.filterbank.files import GBT, attributes, in_file_order, power_of, wri
 
 CHUNKS = (6, 1, 37)
 PIECE = 29
-"""Channels that are decoded at once: no divisor of a chunk."""
+"""Channels that are decoded at once; not a divisor of a chunk's width."""
 MEMORY_BYTES = 8 << 30
-"""A reader that takes a damaged length for granted meets this bound."""
+"""Limit of memory. A reader that trusts a damaged length exceeds it."""
 MOST_SPECTRA = 64
-"""So many are read where damage makes a file seem longer."""
+"""Maximum number of spectra to read, because damage can make a file seem longer."""
 IMPOSSIBLE: dict[str, tuple[float, ...]] = {
     "nchans": (0, -1, 2**30, 7), "nifs": (0, -3, 2**20), "nbits": (0, -8, 7, 128),
     "foff": (0.0, float("nan"), float("inf")), "fch1": (float("nan"), float("-inf")),
     "tsamp": (0.0, -1.0, float("nan"), float("inf")), "tstart": (float("nan"), -1.0, 1e9),
 }
-"""Values with which no file can be read."""
+"""Keyword → values with which no file can be read."""
 
 Pixels = NDArray[np.float32]
 
@@ -56,9 +56,9 @@ class Base:
     name: str
     raw: bytes
     data: tuple[tuple[int, int], ...]
-    """Where its samples lie: start and stop, one chunk each."""
+    """First byte and last byte + 1 of the samples, for each chunk."""
     corners: tuple[tuple[int, int], ...] = ()
-    """Spectrum and channel at which those begin."""
+    """First spectrum and first channel of each chunk."""
     sample: str = "<f4"
 
     @property
@@ -68,19 +68,19 @@ class Base:
 
 @dataclass(frozen=True)
 class Damaged:
-    """What was done to a file, and what is known of it."""
+    """A damaged file, what was done to it, and what the reader must do."""
 
     base: Base
     how: str
     raw: bytes
     is_hopeless: bool = False
-    """It must be refused."""
+    """True if the reader must refuse the file."""
     chunk: int | None = None
-    """The only chunk that was altered."""
+    """Index of the altered chunk, if only one was altered."""
 
 
 def bases(folder: Path) -> list[Base]:
-    """Files of both formats, and HDF5 ones stored in several ways."""
+    """Make files of both formats, with several ways of storing HDF5 data."""
     stored = in_file_order(power_of(GBT), GBT)
     found = []
     for bits, kind in ((8, "<u1"), (16, "<u2"), (32, "<f4")):
@@ -115,7 +115,7 @@ def bases(folder: Path) -> list[Base]:
 
 
 def _write_compact(path: Path, stored: Pixels) -> Path:
-    """Write samples into the header of their dataset."""
+    """Write a dataset whose samples are stored in its header."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.COMPACT)
     with h5py.File(path, "w") as file:
@@ -128,7 +128,7 @@ def _write_compact(path: Path, stored: Pixels) -> Path:
 
 
 def _write_virtual(path: Path, stored: Pixels) -> Path:
-    """Write a virtual dataset over many parts of another one of the file."""
+    """Write a virtual dataset that consists of many parts of another dataset in the same file."""
     layout, source = h5py.VirtualLayout(stored.shape, stored.dtype), h5py.VirtualSource(".", "x", stored.shape)
     for first in range(0, stored.shape[2], 4):
         layout[:, :, first : first + 4] = source[:, :, first : first + 4]
@@ -141,7 +141,7 @@ def _write_virtual(path: Path, stored: Pixels) -> Path:
 
 
 def damage(base: Base, chance: random.Random, folder: Path) -> Damaged:
-    """Do one of many things to a file."""
+    """Damage a file in one of many ways."""
     how = chance.choice((_cut, _keyword, _headers, _headers, _headers, _chunk, _chunk, _anywhere))
     return how(base, chance, folder)
 
@@ -166,7 +166,7 @@ def _keyword(base: Base, chance: random.Random, folder: Path) -> Damaged:
 
 
 def _headers(base: Base, chance: random.Random, folder: Path) -> Damaged:
-    """Alter what is not samples."""
+    """Alter bytes that are not samples."""
     inside = [False] * len(base.raw)
     for start, stop in base.data:
         inside[start:stop] = [True] * (stop - start)
@@ -175,13 +175,13 @@ def _headers(base: Base, chance: random.Random, folder: Path) -> Damaged:
 
 
 def _chunk(base: Base, chance: random.Random, folder: Path) -> Damaged:
-    """Alter the samples of one chunk, its first bytes as often as all others."""
+    """Alter the samples of one chunk: in half of the cases only its first bytes."""
     number = chance.randrange(len(base.data))
     start, stop = base.data[number]
     some = chance.choice((min(stop, start + 24), stop))
     raw = bytearray(base.raw)
     altered = _altered(base.raw, lambda: chance.randrange(start, some), chance)
-    raw[start:stop] = altered[start:stop]  # what was written over its end is left as it was
+    raw[start:stop] = altered[start:stop]  # bytes after the chunk stay as they were
     is_hopeless = False
     if base.name == "gzip.h5":
         try:
@@ -192,7 +192,7 @@ def _chunk(base: Base, chance: random.Random, folder: Path) -> Damaged:
 
 
 def _anywhere(base: Base, chance: random.Random, folder: Path) -> Damaged:
-    """Insert, delete or repeat bytes anywhere: all that follows is displaced."""
+    """Insert, delete or repeat bytes anywhere, which displaces all bytes after them."""
     at, length = chance.randrange(len(base.raw)), chance.choice((1, 4, 8, 512))
     pieces = {"inserted": chance.randbytes(length) + base.raw[at:], "deleted": base.raw[at + length :],
               "repeated": base.raw[max(0, at - length) :]}
@@ -215,7 +215,7 @@ def _altered(raw: bytes, place: Callable[[], int], chance: random.Random) -> byt
 
 
 def read(path: Path) -> Pixels:
-    """Read a file as runs do: its identity; then blocks of spectra, decoded at once; and fetched, decoded in pieces."""
+    """Read a file as runs do: its identity, then its samples, first in blocks of spectra, then fetched in pieces."""
     with open_filterbank(path) as filterbank:
         filterbank.source_id()
         header = filterbank.header
@@ -233,7 +233,7 @@ def read(path: Path) -> Pixels:
 
 
 def verdict(damaged: Damaged, path: Path) -> dict[str, str]:
-    """Read a damaged file: the reason given, empty for none, and what is wrong about that, empty for nothing."""
+    """Read a damaged file. Return the reader's reason, and what is wrong with its answer. Each may be empty."""
     path.write_bytes(damaged.raw)
     try:
         power = read(path)
@@ -250,7 +250,7 @@ def verdict(damaged: Damaged, path: Path) -> dict[str, str]:
 
 
 def _difference(damaged: Damaged, chunk: int, power: Pixels) -> str:
-    """Say what is wrong with pixels where only those of one chunk were altered."""
+    """Say what is wrong with the pixels of a file in which one chunk was altered; empty if nothing is."""
     base = damaged.base
     if base.is_sigproc or base.name in ("whole.h5", "compact.h5", "virtual.h5"):
         start, stop = base.data[0]
@@ -263,7 +263,7 @@ def _difference(damaged: Damaged, chunk: int, power: Pixels) -> str:
 
 
 def _missed(base: Base, path: Path) -> str:
-    """Say whether HDF5 itself, asked without bitshuffle, whose decoder may crash, cannot read a file that was read."""
+    """Say if HDF5 cannot read a file that the reader read. Bitshuffle files are left out: HDF5 may crash on them."""
     if base.name not in ("gzip.h5", "whole.h5"):
         return ""
     try:
@@ -277,7 +277,7 @@ def _missed(base: Base, path: Path) -> str:
 
 
 def main() -> None:
-    """Damage and read the files of a range of numbers."""
+    """Make and read the damaged files of a range of numbers."""
     folder, first, stop = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

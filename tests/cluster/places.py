@@ -1,4 +1,4 @@
-"""What the tests of this folder have in common: certificates, sockets, and the command on a small archive."""
+"""Helpers that the tests of this folder share: certificates, sockets, and the command line on a small archive."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def lookalike(python: str, *arguments: str | Path, **changes: str) -> subprocess
 
 
 def ingest_arguments(data: Path, root: Path, *where: str) -> list[str]:
-    """Words of an ingest of a small archive."""
+    """Return the arguments of an ingest of a small archive."""
     return ["ingest", str(data), "--corpus", str(root), "--coarse-width", str(COARSE), "--encoder", ENCODER.name,
             "--json", *where]
 
 
 def first_window(root: Path) -> str:
-    """Name a window of a corpus, as a search takes it."""
+    """Return a window of a corpus as ``SOURCE/NUMBER``."""
     from pipeline.store import SourceGroup
 
     source_id = next(iter(CorpusStore.open(root).manifest().sources))
@@ -39,7 +39,7 @@ def first_window(root: Path) -> str:
 
 
 def listening(processes: Iterable[psutil.Process]) -> set[str]:
-    """Addresses at which these processes, and theirs, listen."""
+    """Return the addresses at which these processes and their children listen."""
     found = set()
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -51,7 +51,7 @@ def listening(processes: Iterable[psutil.Process]) -> set[str]:
 
 @contextmanager
 def running(commands: Sequence[Sequence[str | Path]], folder: Path, **changes: str) -> Iterator[list[psutil.Process]]:
-    """Start commands, their output in ``folder/N.log``; none of them, nor of theirs, survives the block."""
+    """Start commands, with output in ``folder/N.log``. All their processes are ended after the block."""
     processes, family = [], []
     try:
         for number, words in enumerate(commands):
@@ -70,7 +70,7 @@ def running(commands: Sequence[Sequence[str | Path]], folder: Path, **changes: s
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 90.0) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"

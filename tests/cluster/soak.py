@@ -1,6 +1,6 @@
-"""Faults, fifty times each: ``make soak``. Prints a table of what happened and writes it beside the records.
+"""Cause each fault fifty times: ``make soak``. Prints a table of the results, and writes it beside the records.
 
-Tests ask :data:`TIMES` how often to do what they do, and :func:`note` what came of it.
+Tests repeat a fault :data:`TIMES` times, and record the result with :func:`note`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from typing import Any
 SWITCH, RESULT, DAMAGED = "LOOKALIKE_SOAK", "LOOKALIKE_SOAK_RESULT", "LOOKALIKE_SOAK_DAMAGED"
 IS_SOAK = SWITCH in os.environ
 TIMES = int(os.environ.get(SWITCH, 5))
-"""How often each kind of process is killed."""
+"""Number of times that each kind of process is killed."""
 DAMAGED_FILES = int(os.environ.get(DAMAGED, 500))
-"""How many damaged files are read."""
+"""Number of damaged files that are read."""
 FILES = ("test_kills.py", "test_losses.py", "test_disk.py", "test_mutations.py", "test_many.py",
          "../run/test_verify.py::test_random_damage_is_found_each_time_and_mended")
 
 
 def note(what: str, times: int, **facts: Any) -> None:
-    """Record that something was done so many times, and all was well each time."""
+    """Record that a fault was caused a number of times and that every run survived it."""
     if RESULT in os.environ:
         with open(os.environ[RESULT], "a") as file:
             file.write(json.dumps({"what": what, "times": times, **facts}) + "\n")
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """Records as Markdown."""
+    """Return the records as a Markdown table."""
     lines = ["| fault | times | survived | longest recovery (s) |", "|---|---|---|---|"]
     for record in records:
         slowest = record.get("slowest_s")
@@ -43,7 +43,7 @@ def table(records: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the tests of faults and say what came of it; 0 if all is well."""
+    """Run the tests of faults and print the results; return 0 if all passed."""
     import pytest
 
     parser = argparse.ArgumentParser(description=__doc__)

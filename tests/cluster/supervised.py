@@ -49,7 +49,7 @@ class Service:
 
 
 class Services:
-    """A scheduler, two workers, and one that offers a GPU."""
+    """A scheduler, two workers, and a worker that offers a GPU."""
 
     def __init__(self, folder: Path, preload: str) -> None:
         with socket.socket() as free:

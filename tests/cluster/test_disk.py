@@ -1,4 +1,5 @@
-"""A disk that is full at any moment of a run: a message, what was stays, and with room a rerun completes it."""
+"""The disk becomes full at any moment of a run. A message says so, nothing is lost, and a rerun with room completes it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ __all__ = ["case", "server"]  # fixtures
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600 if IS_SOAK else 400)]
 
 STEP = 4 if IS_SOAK else 16
-"""KiB by which the room grows from run to run."""
+"""KiB by which the free space grows from run to run."""
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
-"""The deployment files: what reads them accepts them, and they say what the program understands."""
+"""The deployment files are valid for systemd, Dask, Kubernetes and containers, and name existing commands and settings.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def test_what_must_not_stay_down_is_restarted_and_a_missed_night_made_up_for() -
 
 
 def command_lines() -> list[tuple[str, list[str]]]:
-    """Every `dask` and `lookalike` command in the files, by where it is."""
+    """Return every `dask` and `lookalike` command in the files, each with its place."""
     found = []
     for unit in UNITS:
         for start in re.findall(r"^ExecStart=/opt/lookalike/bin/((?:.*\\\n)*.*)$", unit.read_text(), re.MULTILINE):
@@ -138,7 +139,7 @@ def test_workers_end_before_slurm_ends_them(kind: str) -> None:
 
 
 def schema_of(kind: str) -> dict[str, Any]:
-    """The operator's own schema of a resource. A pod's it refers to, and does not bring along: see below."""
+    """Return the operator's own schema of a resource. It refers to the schema of a pod, which is not part of it."""
     import dask_kubernetes
 
     folder = Path(dask_kubernetes.__file__).parent / "operator" / "customresources"
@@ -167,7 +168,7 @@ def schema_of(kind: str) -> dict[str, Any]:
 
 
 def check_model(said: Any, kind: str, path: str) -> None:
-    """Check an object against the official client's model of it: names, kinds of values, and what must be there."""
+    """Check an object against the official client's model: names, types of values, and required fields."""
     from kubernetes.client import models
 
     if kind.startswith(("list[", "List[")):

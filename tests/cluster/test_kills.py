@@ -1,6 +1,7 @@
 """A run that dies at any write leaves the last generation whole, and a rerun completes it.
 
-By default some of the calls, spread evenly, with the first and the last; all of them in a soak.
+By default, the run dies at some of its calls: the first, the last, and some at even distances between them. In a soak,
+it dies at each.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def test_a_run_whose_disk_fails_at_any_flush_says_so_and_a_rerun_completes_it(
         ended = case.run(server, root, call="fsync", when=when, effect=error)
         assert ended["status"] == 1, when
         assert os.strerror(getattr(errno, error)) in ended["error"]
-        # of the source alone, where its task may have been at fault; else of the run, and what to do about it
+        # the error is that of one source if its task may be the cause; else it is that of the run
         assert ended["error"].startswith("RunError: ") or (error == "EIO" and "scan" in ended["error"])
         assert_opens(root, case)
         assert_completed(root, case, server)
@@ -62,7 +63,7 @@ def test_a_run_whose_disk_fails_at_any_flush_says_so_and_a_rerun_completes_it(
 def test_what_the_kernel_does_at_a_call_is_survived_as_well(
     call: str, effect: str, case: Case, server: Server, tmp_path: Path
 ) -> None:
-    # strace counts each thread's calls by itself, so the last ones of all may be nobody's
+    # strace counts the calls of each thread separately, so no thread may reach the highest numbers
     ended = 0
     for when in spread(case.calls[call] // 2, 20 if IS_SOAK else 4):
         root = Path(shutil.copytree(case.before, tmp_path / f"{when}"))

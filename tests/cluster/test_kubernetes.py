@@ -1,4 +1,4 @@
-"""What is asked of kubectl: a stand-in notes it, and leads to a real scheduler on this machine."""
+"""Calls of kubectl: a fake kubectl notes its arguments, and forwards its port to a real scheduler on this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture
 def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int]:
-    """Give the stand-in's log, and a port to which it forwards."""
+    """Return the log of the fake kubectl, and the port that it forwards to."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     with socket.socket() as one:

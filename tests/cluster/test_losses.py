@@ -1,4 +1,4 @@
-"""Whatever process is killed or hangs, and whenever: the corpus is as if nothing had happened, soon, by itself."""
+"""Any process is killed or hangs, at any moment. The run recovers by itself, and its corpus is the same as always."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 
 class Later:
-    """Does something at a moment of a run, and says when it was done; nothing if the run ends first."""
+    """Does something at a moment of a run, and notes when. Does nothing if the run ends first."""
 
     def __init__(self, delay_s: float, action: Callable[[], object]) -> None:
         self._action = action
@@ -50,7 +50,7 @@ class Later:
         self._action()
 
     def cancel(self) -> bool:
-        """Forget it; tell whether it was done."""
+        """Cancel the action; return whether it was done already."""
         self._timer.cancel()
         self._timer.join()
         return self.at is not None
@@ -120,7 +120,7 @@ def test_a_run_whose_driver_is_killed_is_completed_by_the_next(
 
 
 def test_a_worker_that_stops_is_done_without(services: Services, data: Path, reference: Path, tmp_path: Path) -> None:
-    """The scheduler gives it up once it has shown no sign of life for its ``worker-ttl`` (15 s here)."""
+    """The scheduler gives up a worker that has been silent for ``worker-ttl`` (15 s here)."""
     run(services, data, tmp_path / "undisturbed")
     stopped = services.services["worker"].process
     later = Later(0.7, lambda: stopped.send_signal(signal.SIGSTOP))
@@ -164,7 +164,7 @@ def test_a_source_that_hangs_its_worker_fails_alone_with_the_reason(
     hanging = preload(tmp_path, "scan_part", "if a[0].source.path.endswith('hangs.h5'): time.sleep(3600)")
     began = time.monotonic()
     with preloaded(hanging):
-        # a run gives up where nothing ends for five times as long: workers must be back before, on a busy machine, too
+        # a run gives up if no task ends for five time limits; workers must be back before, even on a busy machine
         report = ingest([files], tmp_path / "corpus", config=config(task_timeout_s=10.0, resource_wait_s=RECOVERY_S))
     assert time.monotonic() - began < 3 * RECOVERY_S
     found = by_name(report)
@@ -192,7 +192,7 @@ def test_two_sources_that_kill_their_workers_fail_alone_those_with_a_gpu_too(
         name: ("failed", Reason.CRASHED) for name in ("scan0.h5", "other1.h5")}
     assert len(found) == 6
     starts = services.services["GPU worker"].starts
-    # two tries beside others and two alone, of each killer and of the tasks in which they were with others
+    # each killer is tried twice beside others and twice alone, and so is each task that it shared with other sources
     assert 1 + 2 * 2 <= starts <= 1 + 2 * (4 + 4), "each try costs one worker, and tries are few"
     assert report.exit_code == 3
 

@@ -1,4 +1,4 @@
-"""One source among two hundred crashes whatever reads it: the others are done, and little is done twice."""
+"""One source among two hundred crashes every process that reads it. All others are done, and few tasks run twice."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 GOOD = 200
 RECOVERY_S = 60.0
-"""So long may a worker that died take to come back: on a busy machine it needs more than the 10 s of other tests."""
+"""Time for a dead worker to come back. On a busy machine it needs more than the 10 s of other tests."""
 
 
 def test_one_of_many_sources_that_aborts_its_reader_fails_alone(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.run.workers import environment
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600 if IS_SOAK else 300)]
 
 LONGEST_S = 60.0
-"""A reader that takes longer over a file of some kilobytes hangs."""
+"""A reader that takes longer than this for a file of some kilobytes hangs."""
 
 
 def test_damaged_files_neither_kill_nor_stop_the_reader(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_damaged_files_neither_kill_nor_stop_the_reader(tmp_path: Path) -> None:
 
 
 def _read(folder: Path, count: int) -> Iterator[dict[str, Any]]:
-    """Have damaged files read by a process; by another one where it dies or hangs, which is told of the file."""
+    """Let a process read damaged files. If it dies or hangs, yield that for its file, and start another process."""
     number = 0
     while number < count:
         words = [sys.executable, "-X", "faulthandler", "-m", "tests.cluster.mutations", folder, number, count]
@@ -58,7 +58,7 @@ def _read(folder: Path, count: int) -> Iterator[dict[str, Any]]:
 
 
 def _line(process: subprocess.Popen[bytes]) -> bytes:
-    """Wait for a line; empty where the process has ended or none comes."""
+    """Wait for a line; return an empty one if the process has ended or no line comes."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], LONGEST_S)
     return process.stdout.readline() if ready else b""

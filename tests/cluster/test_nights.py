@@ -1,4 +1,7 @@
-"""Nightly runs as processes: two at once, of which one says who is at it; and one while a file is being written."""
+"""Nightly runs as processes: two at the same time, and one while a file is being written.
+
+Of two runs at the same time, one refuses and names the other.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def test_of_two_nights_at_once_one_is_done_and_the_other_names_it(tmp_path: Path
     assert ingest([data], alone, config=config(), serial=True).exit_code == 0
 
     nightly = command("nightly", data, "--corpus", root, "--min-age", "0s", "--workers", "1", "--json")
-    slow = {"DASK_DISTRIBUTED__WORKER__PRELOAD": json.dumps([slowly(tmp_path, 2.0)])}  # both are up before one is done
+    slow = {"DASK_DISTRIBUTED__WORKER__PRELOAD": json.dumps([slowly(tmp_path, 2.0)])}  # both start before one ends
     with started(nightly, tmp_path, **slow) as one, started(nightly, tmp_path, **slow) as other:
         said = {process: process.communicate(timeout=200) for process in (one, other)}
         refused, done = sorted((one, other), key=lambda process: -process.returncode)
@@ -67,7 +70,7 @@ def test_a_file_that_grows_during_the_scan_is_left_and_taken_the_next_night(tmp_
     nightly = command("nightly", data, "--corpus", root, "--min-age", "0s", "--workers", "1", "--json")
     slow = {"DASK_DISTRIBUTED__WORKER__PRELOAD": json.dumps([slowly(tmp_path, 1.0)])}
     with started(nightly, tmp_path, **slow) as night:
-        wait_for(lambda: any((root / "staging").glob("*/*")), "a scan")  # it has been found, and is opened or waits
+        wait_for(lambda: any((root / "staging").glob("*/*")), "a scan")  # the growing file has been found
         with started([sys.executable, "-c", GROW, str(growing), str(end), str(4 * COARSE * N_COARSE)], tmp_path):
             output, errors = night.communicate(timeout=200)
             end.touch()

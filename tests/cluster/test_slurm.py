@@ -1,4 +1,4 @@
-"""Jobs of a real SLURM, controller and node on this machine, with munge of their own."""
+"""Jobs of a real SLURM. Its controller, its node and its munge run on this machine for the tests only."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Path of the configuration of a SLURM that runs."""
+    """Path of the configuration of the running SLURM."""
     folder = tmp_path_factory.mktemp("slurm")
     for name in ("state", "spool"):
         (folder / name).mkdir()
@@ -88,7 +88,7 @@ def slurm_conf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def written(folder: Path, **readers: Any) -> Path:
-    """Write a cluster of one job that scans, with two workers, and one with a GPU."""
+    """Write the file of a cluster: one job that scans, with two workers, and one job with a GPU."""
     job = {"cores": 2, "processes": 2, "memory": "4GB", "walltime": "00:30:00", "local_directory": str(folder),
            "log_directory": str(folder), "job_script_prologue": [f"export PYTHONPATH={environment()['PYTHONPATH']}"],
            "worker_extra_args": ["--lifetime", "25m", "--lifetime-stagger", "2m"]}

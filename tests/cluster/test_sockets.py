@@ -1,4 +1,4 @@
-"""What a run opens by default, as ``ss -ltn`` has it: nothing that another machine could reach."""
+"""Ports that a run opens by default, as ``ss -ltn`` lists them. No other machine can reach any of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300),
 
 
 def addresses(pids: set[int]) -> set[str]:
-    """Address and port of each socket at which one of these processes listens."""
+    """Return address and port of each socket at which one of these processes listens."""
     told = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True, check=True).stdout
     return {line.split()[3] for line in told.splitlines()
             if pids & {int(pid) for pid in re.findall(r"\bpid=(\d+)", line)}}

@@ -1,4 +1,4 @@
-"""Workers by ssh: a real sshd on loopback, with keys of its own."""
+"""Workers that are started by ssh: a real sshd on the loopback address, with its own keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def can_be_reached(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, Any], psutil.Process]]:
-    """How to log in to this machine, and who lets one in."""
+    """Yield the options to log in to this machine, and the process of the sshd."""
     folder = tmp_path_factory.mktemp("ssh")
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
@@ -48,7 +48,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, A
         port = one.getsockname()[1]
     (folder / "known_hosts").write_text(f"[{LOOPBACK}]:{port} {(folder / 'host.pub').read_text()}")
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd does not start without it
     options = {"Port": port, "ListenAddress": LOOPBACK, "HostKey": folder / "host", "PidFile": "none", "UsePAM": "no",
                "AuthorizedKeysFile": folder / "authorized", "StrictModes": "no", "PasswordAuthentication": "no"}
     flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
@@ -60,7 +60,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, A
 
 
 def written(folder: Path, connect_options: dict[str, Any], **further: Any) -> Path:
-    """Write a cluster of two workers that scan and one with a GPU; what ssh starts finds this package."""
+    """Write the file of a cluster: two workers that scan and one with a GPU. Its processes find this package."""
     path = folder / "ssh.yaml"
     path.write_text(yaml.safe_dump({
         "scheduler": LOOPBACK, "workers": [LOOPBACK], "gpu_workers": [{"host": LOOPBACK, "device": 0}],
@@ -72,7 +72,7 @@ def written(folder: Path, connect_options: dict[str, Any], **further: Any) -> Pa
 
 
 def started_by(sshd: psutil.Process) -> list[psutil.Process]:
-    """Processes of Dask that ssh has started: a scheduler, and two groups of workers with a nanny each."""
+    """Return the processes of Dask that ssh has started: a scheduler, and two groups of workers, each with a nanny."""
     found = []
     for process in sshd.children(recursive=True):
         with suppress(psutil.Error):

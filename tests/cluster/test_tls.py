@@ -47,7 +47,7 @@ def free_port() -> int:
 def processes(
     certificates: Path, free_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[psutil.Process]]:
-    """A scheduler, a worker that scans, and one that offers a GPU, by the commands and settings of cluster/."""
+    """Start a scheduler, a worker that scans and one that offers a GPU, with the commands and settings of cluster/."""
     folder = tmp_path_factory.mktemp("dask")
     address = f"tls://{LOOPBACK}:{free_port}"
     tls = dask_flags(certificates)
