@@ -1,4 +1,4 @@
-"""Settings all tests share, and what takes long to make: one cluster, one small corpus a process."""
+"""Settings that all tests share, and fixtures that take long to make: a cluster and a small corpus for each process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.run import ingest
 from tests.run import fake
 from tests.run.small import archive, config
 
-# a busy machine is no failure; pytest-timeout stops what hangs
+# a slow test on a busy machine must not fail; pytest-timeout stops tests that hang
 settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
 
@@ -25,7 +25,8 @@ BUILD_GRAPHS = {
     "tests/index/test_segment.py", "tests/nightly/test_novelty.py", "tests/run/test_lifetimes.py",
     "tests/search/test_filters.py", "tests/search/test_search.py",
 }
-"""Each process that builds a graph compiles for most of a minute: pynndescent keeps little of it on disk."""
+"""Test files that build graphs. Each process that does so compiles for most of a minute, because pynndescent stores
+little compiled code on disk."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -45,7 +46,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have no test read what the person who runs the tests says of runs."""
+    """Hide the settings for runs of the person who runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
         for name in list(os.environ):
@@ -76,7 +77,7 @@ def user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UserSays:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    """A cluster of two workers for every test that does not kill it."""
+    """A cluster of two workers, for all tests that do not kill workers."""
     with embedded_cluster(RunConfig(workers=2)) as cluster:
         yield cluster
 
@@ -91,13 +92,13 @@ def client(cluster: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of six good scans, not to be changed."""
+    """Folder of six good scans. Tests must not change it."""
     return archive(tmp_path_factory.mktemp("good"), 6)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The corpus of these, made in this process, not to be changed."""
+    """Corpus of the six good scans, made in this process. Tests must not change it."""
     root = tmp_path_factory.mktemp("undisturbed") / "corpus"
     report = ingest([good], root, config=config(), serial=True)
     assert [r.status for r in report.reports] == ["done"] * 6
@@ -106,5 +107,5 @@ def undisturbed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the encoders of :mod:`tests.run.fake` known."""
+    """Add the encoders of :mod:`tests.run.fake` to the known encoders."""
     fake.register(monkeypatch.setattr)

@@ -1,4 +1,4 @@
-"""The GPU benchmark: its arithmetic against other counts, and that it runs where there is no TensorFlow."""
+"""The GPU benchmark: its counts agree with independent ones, and it runs without TensorFlow."""
 
 from __future__ import annotations
 

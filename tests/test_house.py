@@ -25,7 +25,7 @@ MAX_ROOT_MODULES = 6
 PHRASES = ("so many", "so much", "as may be", "gainsay", "anew", "unasked")
 MACHINE_PATH = re.compile(rb"(?<![\w.~$})/-])/(?:work|farm|home)/\w+")
 NOT_OF_A_MACHINE = {b"/home/lookalike", b"/home/of"}
-"""The home of the user in the container image, and one that a test makes up."""
+"""The home folder of the user in the container image, and an invented one in a test."""
 
 
 def long_functions(source: str) -> Iterator[str]:

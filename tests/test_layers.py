@@ -1,4 +1,4 @@
-"""Imports only go down, each heavy library has one home, and nobody waits for a library that is not needed."""
+"""Imports only go down, each heavy library has one home, and no command loads a library that it does not need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pipeline
 ROOT = Path(pipeline.__file__).parents[1]
 SLOW = {"tensorflow", "keras", "blimpy", "pynndescent", "matplotlib", "zarr", "dask", "distributed", "skimage",
         "msgspec"}
-"""Libraries that take half a second or more to import, msgspec 0.05 s: no module loads one before it is used."""
+"""Libraries that take half a second or more to import, and msgspec (0.05 s). No module loads one before it is used."""
 NUMBA = {"numba", "scipy"}
 HDF5 = {"h5py", "hdf5plugin"}
 
@@ -26,7 +26,7 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(pipeline.__path__, "pipel
 
 
 def lint(folder: Path) -> str:
-    """Check the contracts of the project in ``folder``; return what is said about each."""
+    """Check the contracts of the project in ``folder``; return the report."""
     command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     # the folder goes first, so that its own package is looked at and not an installed one
     done = subprocess.run([sys.executable, "-c", command, "--no-cache"], cwd=folder, capture_output=True, text=True,

@@ -1,4 +1,4 @@
-"""The nouns: frequency arithmetic in both directions, and records that survive JSON."""
+"""Shared values: frequency arithmetic in both directions, and records that survive JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front door: ``import lookalike``, ``import pipeline``, ``python -m pipeline``, and what they need installed."""
+"""Ways into the package (``import lookalike``, ``import pipeline``, ``python -m pipeline``) and what they need."""
 
 from __future__ import annotations
 

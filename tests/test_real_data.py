@@ -1,4 +1,4 @@
-"""The main job on small pieces of real data: Voyager 1, a comb of the L band, and noise of another product."""
+"""Ingest and search with small pieces of real data: Voyager 1, a comb in the L band, and noise of another product."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPACING = 16_384
 
 
 def pasted(power: np.ndarray, cutout: np.ndarray, channel: int) -> None:
-    """Paste real power into mean-1 noise, level and spread matched, edges tapered: only the signal can match."""
+    """Paste real power into mean-1 noise. Level, spread and edges are adapted, so that only the signal can match."""
     rows, width = cutout.shape
     relative = cutout / np.median(cutout, axis=1, keepdims=True) - 1
     below = relative[relative < 0]
@@ -35,7 +35,7 @@ def pasted(power: np.ndarray, cutout: np.ndarray, channel: int) -> None:
 
 @pytest.fixture(scope="module")
 def voyager_corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[str, float]]]:
-    """Corpus of the five cut-outs of 2016, each in noise of its own file, and of the 2020 file as it is."""
+    """Corpus of five files with a cutout of 2016 each, pasted into noise, and of two unchanged real files."""
     folder = tmp_path_factory.mktemp("voyager")
     hits = np.load(real_file("voyager1_hits_seticore.npz"))
     rng = np.random.default_rng(5)

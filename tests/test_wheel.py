@@ -1,4 +1,4 @@
-"""The wheel: it holds all that is needed, installs into an empty environment, and runs ``lookalike demo`` there."""
+"""The wheel contains every file that it needs, installs into an empty environment, and runs ``lookalike demo``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A corpus of the example data, made once by the command line in processes of its own."""
+"""A corpus of the example data. The command line makes it once, in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command reference is what the commands print."""
+"""The command reference equals the output of ``--help``."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def test_the_page_is_what_the_commands_print() -> None:
     make_commands = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_commands)
     written = (DOCS / "commands.md").read_text(encoding="utf-8")
-    # words alone: versions of click differ in how they break lines
+    # only the words are compared, because versions of click break lines differently
     assert written.split() == make_commands.page().split(), "run: python docs/make_commands.py"

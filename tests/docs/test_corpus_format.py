@@ -1,4 +1,4 @@
-"""``docs/corpus-format.md`` describes what is on disk: read here with json, numpy and zarr alone."""
+"""``docs/corpus-format.md`` describes the files on disk. These tests read them with only json, numpy and zarr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUERY = "GBT_59046_80036_VOYAGER-1_da109e2ee6/0"
 
 
 def tables() -> dict[str, list[list[str]]]:
-    """Heading → rows of all tables below it, the heads of tables left out."""
+    """Return heading → rows of all tables below it, without the heads of the tables."""
     found: dict[str, list[list[str]]] = {}
     heading = ""
     for line in PAGE.read_text(encoding="utf-8").splitlines():
@@ -34,12 +34,12 @@ def tables() -> dict[str, list[list[str]]]:
 
 
 def names(rows: list[list[str]]) -> set[str]:
-    """Names in the first cells, of which each may hold several."""
+    """Return the names in the first cells of rows. A cell may hold several names."""
     return {name for row in rows for name in re.findall(r"`([^`]+)`", row[0])}
 
 
 def arrays_of(heading: str) -> dict[str, tuple[str, str]]:
-    """Array → dtype and shape, as a table has them."""
+    """Return array → dtype and shape, as a table states them."""
     return {name.removesuffix(".npy"): (row[1], row[2]) for row in tables()[heading] if len(row) > 3
             or row[0].endswith(".npy`") for name in names([row])}
 

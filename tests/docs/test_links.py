@@ -1,4 +1,4 @@
-"""Links between the documents lead somewhere, and the architecture names what there is."""
+"""Links between the documents have existing targets, and the architecture page names every module."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def without_code(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """Anchors of a page's headings, as GitHub and MyST make them."""
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
     headings = re.findall(r"^#+ (.+)$", without_code(path), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""The notebooks in ``examples`` run, and say what their text says."""
+"""The notebooks in ``examples`` run, and their output agrees with their text."""
 
 from __future__ import annotations
 

@@ -30,11 +30,11 @@ def computes_by_keras(patch: pytest.MonkeyPatch) -> None:
 
 def shows_gpu(patch: pytest.MonkeyPatch, shown: bool) -> None:
     patch.setattr(spectral, "has_gpu_device", lambda: shown)
-    encoders._load.cache_clear()  # encoders loaded before belong to the unpatched machine
+    encoders._load.cache_clear()  # encoders that are loaded already do not know the patch
 
 
 def made_by_a_layer(precision: str) -> np.ndarray:
-    """Return the output of a Keras layer that computes in a precision, as float32, which is exact for the others.
+    """Return the output of a Keras layer that computes in a precision. It is converted to float32, without a loss.
 
     A second layer, the identity, converts to float32, because a compiler might skip the rounding of the last layer.
     """

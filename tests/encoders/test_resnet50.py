@@ -34,7 +34,7 @@ def keras():
 
 @pytest.fixture(scope="module")
 def weights(keras, tmp_path_factory):
-    """Save random weights by Keras; the moving averages are random too."""
+    """Save random weights with Keras; the moving averages are random too."""
     path = tmp_path_factory.mktemp("weights") / "seeded.weights.h5"
     keras.utils.set_random_seed(7)
     model = keras.applications.ResNet50(weights=None, include_top=False, pooling="avg", input_shape=(224, 224, 3))
@@ -50,7 +50,7 @@ def encoder(weights):
 
 
 def drawn(cutout):
-    """Draw the picture of a window by scikit-image."""
+    """Draw the picture of a window with scikit-image."""
     image = image_of_cutouts(cutout).astype(np.float64)
     low, high = np.percentile(image, (1, 99.9))
     grey = np.clip((image - low) / (high - low), 0, 1) * 255 if high > low else np.zeros_like(image)

@@ -22,7 +22,7 @@ from tests.encoders.precisions import needs_bfloat16
 
 GRID = WindowGrid()
 GOLDEN = Path(__file__).with_name("golden_spectral.npz")
-"""Windows and their vectors, computed by Keras on TensorFlow with the shipped weights when these were made."""
+"""File with windows and their vectors. Keras on TensorFlow computed them when the shipped weights were made."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def cutouts():
 
 @pytest.fixture(scope="module")
 def with_keras(cutouts):
-    """Compute the vectors of the windows by Keras, at unit length."""
+    """Compute the vectors of the windows with Keras, at unit length."""
     model = build()
     backend.load_weights(SHIPPED, model, "spectral")
     vectors = np.concatenate([model.predict_on_batch(inputs(cutouts[i : i + 1])) for i in range(len(cutouts))])

@@ -10,7 +10,7 @@ from pipeline.encoders.spectrum import BANDS, spectrum_features
 
 
 def expected(image):
-    """Compute the features by numpy's transforms and a loop over bands, which grow from one frequency upwards."""
+    """Compute the features with numpy's transforms and a loop over bands, which grow from one frequency upwards."""
     bright = np.maximum(image.astype(np.float64) - float(THRESHOLD), 0)
     power = np.abs(np.fft.fft2(bright)) ** 2 / (image.size * noise_variance())
     power = power[:, : image.shape[1] // 2 + 1]

@@ -1,4 +1,4 @@
-"""The published protocol: injections by setigen, classes, and the scores of known vectors."""
+"""The published protocol: injections with setigen, classes, and the scores of known vectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_a_line_is_as_bright_as_wide_and_as_steep_as_asked_for() -> None:
-    """Check that the SNR is that of the whole track, √16 times a bin's, and the width that at half maximum."""
+    """Check that the SNR is that of the whole track, √16 times the SNR per bin, and the width is at half maximum."""
     line = published._Line(drift_hz_per_s=-0.7, snr=120.0, width_hz=40.0, place=150)
     background = 1 + SIGMA * rng().standard_normal((1, 16, 256)).astype(np.float32)
     [cutout] = inject(rng(), [line], background)

@@ -1,4 +1,4 @@
-"""Real signals: how they are pasted, what is checked, and how the power spectrum does."""
+"""Real signals: how they are pasted, what is checked, and how well the power spectrum does."""
 
 from __future__ import annotations
 

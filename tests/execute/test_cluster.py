@@ -1,4 +1,4 @@
-"""The cluster a run uses: the one that is named, or one of its own on this machine."""
+"""The cluster that a run uses: the one that the user names, or a new one on this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.run.workers import LOOPBACK, credentials, dask_flags, drain, environm
 
 @pytest.fixture
 def certificates(cluster: Any) -> Iterator[Path]:
-    """Those of the cluster of these tests."""
+    """Folder of the certificates of the cluster that these tests share."""
     with credentials(cluster) as folder:
         yield folder
 
@@ -71,7 +71,9 @@ def test_embedded_workers_take_one_core_and_a_bounded_memory_each(client: Any) -
 
 
 def test_numba_knows_of_its_threads_before_it_compiles() -> None:
-    """It reads its environment when it is imported, and when it compiles: cached code may start threads in between."""
+    """numba reads its environment when it is imported and when it compiles. Between the two, cached code may start
+    threads.
+    """
     script = ("import os, types; os.sched_getaffinity = lambda _: {0, 1, 2}\n"
               "import numba; from pipeline.execute.preload_worker import dask_setup\n"
               "assert numba.config.NUMBA_NUM_THREADS == 3\n"
@@ -102,7 +104,7 @@ def test_a_script_without_a_main_guard_may_use_the_embedded_cluster(tmp_path: Pa
     assert done.stderr == ""
 
 
-# --- who may talk to it --------------------------------------------------------------------------------------------
+# --- who may connect to a cluster ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("address", ["tcp://192.0.2.1:8786", "192.0.2.1:8786", "tcp://scheduler.invalid:8786"])
@@ -164,7 +166,7 @@ def test_its_scheduler_remembers_nothing_of_what_collections_tasks_were_of() -> 
     assert set(spans) == {None}
 
 
-# --- the file that says what to start ------------------------------------------------------------------------------
+# --- the file that describes the cluster ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("cluster", "text", "message"), [
@@ -214,7 +216,7 @@ def test_a_missing_package_is_named(
         pass
 
 
-# --- what a worker does as it starts -------------------------------------------------------------------------------
+# --- what a worker does when it starts -----------------------------------------------------------------------------
 
 
 def test_a_worker_that_offers_a_gpu_sees_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

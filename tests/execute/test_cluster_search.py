@@ -1,4 +1,4 @@
-"""A search on a cluster gives the answers of a search in this process, whatever becomes of corpus and workers."""
+"""A search on a cluster has the same hits as a search in this process, even if the corpus changes or workers die."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ASKED: list[dict[str, Any]] = [
 
 
 def filled(root: Path, seed: int = 0) -> Made:
-    """Three segments of one, two and one source, and a source in none."""
+    """Make three segments of one, two and one source, and a source that is in no segment."""
     made = Made(root)
     for i, source_id in enumerate(SOURCES):
         rng = np.random.default_rng(10 * seed + i)

@@ -116,7 +116,7 @@ def test_results_come_in_the_order_of_the_calls(engine: Engine) -> None:
     assert engine.results_of([]) == []
 
 
-# --- one that starts at its first task -----------------------------------------------------------------------------
+# --- an engine that starts at its first task -----------------------------------------------------------------------
 
 
 class Started:
@@ -179,9 +179,9 @@ def test_capacity_follows_the_threads_of_the_cluster(client: Any) -> None:
     assert DaskEngine(client, RunConfig(in_flight=5)).capacity == 10
 
 
-@pytest.mark.timeout(400)  # however busy the machine is: longer than is waited for the scheduler
+@pytest.mark.timeout(400)  # longer than the test waits for the scheduler
 def test_an_endless_list_of_work_never_fills_the_scheduler(client: Any, cluster: Any) -> None:
-    others = set(cluster.scheduler.tasks)  # of earlier tests, until their futures are collected
+    others = set(cluster.scheduler.tasks)  # tasks of earlier tests, whose futures are not collected yet
     engine = DaskEngine(client, RunConfig(in_flight=2))
     known: list[int] = []
     endless, in_flight, done = itertools.count(), 0, 0
@@ -194,7 +194,7 @@ def test_an_endless_list_of_work_never_fills_the_scheduler(client: Any, cluster:
         in_flight -= ended
         done += ended
     engine.cancel()
-    # what has ended is forgotten with a delay of a message or two
+    # the scheduler forgets an ended task after one or two more messages
     assert max(known) <= 3 * engine.capacity
     wait_until(lambda: set(cluster.scheduler.tasks) <= others, seconds=300)
 
@@ -327,7 +327,7 @@ def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_i
 
 
 def test_a_worker_that_is_being_restarted_is_no_standstill(tmp_path: Path) -> None:
-    """It takes longer to start than a run waits for workers, and there is no other."""
+    """The only worker takes longer to start than a run waits for workers."""
     from distributed import Client
 
     with embedded_cluster(RunConfig(workers=1)) as cluster, Client(cluster, set_as_default=False) as client:
@@ -345,7 +345,7 @@ def test_a_worker_that_is_being_restarted_is_no_standstill(tmp_path: Path) -> No
 
 
 def test_where_a_worker_that_cannot_be_ended_hangs_the_wait_is_bounded() -> None:
-    """In the process of the scheduler, the user's own, a task that takes too long goes on."""
+    """A task that takes too long is not ended if it runs in the user's own process, together with the scheduler."""
     from distributed import Client, LocalCluster
 
     local = {"protocol": "tcp", "host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "n_workers": 1,

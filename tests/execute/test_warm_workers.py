@@ -1,6 +1,6 @@
-"""Graphs on workers that find all code compiled: there numba starts its threads before it compiles anything itself.
+"""Graphs on workers that find all code compiled. There, numba starts its threads before it compiles anything itself.
 
-Whatever it compiles in a worker has it read its settings again, which hides that it was told too late of its threads.
+When numba compiles in a worker, it reads its settings again. That would hide a limit of threads that was set too late.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # each graph takes ha
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """So many windows that a graph is built of them."""
+    """Folder of files with enough windows for a graph."""
     return archive(tmp_path_factory.mktemp("warm") / "data", 5)
 
 
 @pytest.fixture(scope="module")
 def made(data: Path) -> Path:
-    """A corpus with a graph. What was compiled for it is kept, as where ``lookalike warm-up`` has run."""
+    """Corpus with a graph. Its compiled code is kept, as after ``lookalike warm-up``."""
     root = data.parent / "corpus"
     ingest([data], root, config=CONFIG, serial=True)
     index(root, config=CONFIG)

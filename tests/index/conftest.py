@@ -1,4 +1,4 @@
-"""One graph for the whole session: building compiles for up to a minute, two with an empty numba cache."""
+"""One graph for the whole session, because the first build compiles for a minute, or two if numba's cache is empty."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.index.heavy_tailed import SOURCES, Built, heavy_tailed
 
 @pytest.fixture(scope="session")
 def heavy(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """20,000 heavy-tailed vectors of 64 numbers, with a graph."""
+    """Segment of 20,000 heavy-tailed vectors of 64 numbers, with a graph."""
     drawn = heavy_tailed(20_300, 64, seed=1)
     vectors, queries = drawn[:20_000], np.concatenate([drawn[20_000:], drawn[:300]])
     sources, numbers = np.arange(20_000) % 7, np.arange(20_000) * 3
@@ -22,7 +22,7 @@ def heavy(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def tenfold(heavy: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The first 4,000 of them ten times over, in disorder. Nothing is left to compile."""
+    """Segment of the first 4,000 of these vectors, ten times each and shuffled. Nothing is left to compile."""
     of_vector = np.random.default_rng(5).permutation(np.repeat(np.arange(4000), 10))
     vectors = heavy.vectors[of_vector]
     sources, numbers = np.arange(40_000) % 7, np.arange(40_000)

@@ -1,4 +1,4 @@
-"""Vectors distributed as those of real interference: what an index finds hardest."""
+"""Vectors distributed like those of real interference, which are the hardest for an index."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def heavy_tailed(count: int, dimension: int, seed: int) -> NDArray[np.float32]:
 
 
 def recall_by_distance(found: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
-    """Share of found scores as good as the worst of the exact ones; (queries, k) each, descending."""
+    """Return the share of found scores that reach the lowest exact score. Both arrays are (queries, k), descending."""
     return float((found >= exact[:, -1:] - 1e-6).mean())
 
 

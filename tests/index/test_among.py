@@ -8,20 +8,20 @@ import pytest
 from pipeline.index import Segment
 from tests.index.heavy_tailed import Built, recall_by_distance
 
-pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
+pytestmark = pytest.mark.timeout(400)  # the first test builds the graph
 RNG = np.random.default_rng(3)
 SHARES = [0.9, 0.2, 0.01]
 
 
 def brute_force(built: Built, queries: np.ndarray, k: int, passes: np.ndarray) -> np.ndarray:
-    """Scores of the ``k`` best rows that pass, in float64; ``passes`` has one entry a given vector."""
+    """Return the scores of the ``k`` best rows that pass, in float64. ``passes`` has one entry per given vector."""
     stored = built.vectors[passes].astype(np.float16).astype(np.float64)
     cosines = (queries.astype(np.float64) @ stored.T) / np.linalg.norm(stored, axis=1)
     return -np.sort(-cosines / np.linalg.norm(queries, axis=1)[:, None], axis=1)[:, :k]
 
 
 def among(built: Built, passes: np.ndarray) -> np.ndarray:
-    """The same in the order of the segment's rows."""
+    """Return ``passes`` in the order of the segment's rows."""
     segment = built.segment
     wanted = set(zip(built.row_source[passes].tolist(), built.row_number[passes].tolist(), strict=True))
     pairs = zip(segment.row_source.tolist(), segment.row_number.tolist(), strict=True)
@@ -44,7 +44,7 @@ def test_a_scan_equals_brute_force(request: pytest.FixtureRequest, which: str, s
 
 @pytest.mark.parametrize("share", SHARES)
 def test_recall_by_the_graph(heavy: Built, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
-    monkeypatch.setattr("pipeline.index.segment.SCANNED_PER_NEIGHBOUR", 1)  # else so few are always scanned
+    monkeypatch.setattr("pipeline.index.segment.SCANNED_PER_NEIGHBOUR", 1)  # otherwise all rows are scanned
     walks = []
     walk = Segment._walk
     monkeypatch.setattr(Segment, "_walk", lambda *a: (walks.append(a[2]), walk(*a))[1])

@@ -1,4 +1,4 @@
-"""Dividing vectors among cells, against arithmetic in whole numbers and brute force."""
+"""Dividing vectors among cells, compared with integer arithmetic and brute force."""
 
 from __future__ import annotations
 

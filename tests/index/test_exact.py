@@ -20,7 +20,7 @@ QUERIES = np.concatenate([RNG.standard_normal((4, 24)), VECTORS[[7, 2500]], -VEC
 
 
 def naive(vectors: NDArray[Any], queries: NDArray[Any], k: int) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """Cosine to the letter, one pair at a time in float64; equal float32 scores by row."""
+    """Compute cosines by definition, one pair at a time in float64. Equal float32 scores are in the order of rows."""
     rows, scores = [], []
     for query in queries.astype(np.float64):
         unit = (query / np.sqrt(sum(x * x for x in query))).astype(np.float32).astype(np.float64)

@@ -16,7 +16,7 @@ from pipeline.index import Segment
 from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, _record_digest
 from tests.index.heavy_tailed import Built
 
-pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
+pytestmark = pytest.mark.timeout(400)  # the first test builds the graph
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def verify(folder: Path) -> None:
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    """Change the record as a program that knows the format would."""
+    """Change the record, and give it a valid digest."""
     record = json.loads((folder / "segment.json").read_text())
     del record["sha256"]
     change(record)

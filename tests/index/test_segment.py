@@ -19,7 +19,7 @@ from pipeline.index.graph import GraphSearch
 from pipeline.index.segment import BEAM_PER_ROW, MAX_BEAM
 from tests.index.heavy_tailed import SOURCES, Built, distinct_vectors, recall_by_distance
 
-pytestmark = pytest.mark.timeout(400)  # the first to come builds the graph
+pytestmark = pytest.mark.timeout(400)  # the first test builds the graph
 
 
 def same(one: Neighbors, other: Neighbors) -> bool:
@@ -58,7 +58,7 @@ def test_ten_copies_are_ten_answers(tenfold: Built) -> None:
 
 def test_the_vector_of_a_row_is_that_it_was_built_of(tenfold: Built) -> None:
     rows = np.random.default_rng(2).permutation(tenfold.segment.rows)[:500]
-    given = tenfold.vectors[tenfold.segment.row_number[rows]]  # numbered as they were given
+    given = tenfold.vectors[tenfold.segment.row_number[rows]]  # a window number is the index of its vector
     np.testing.assert_allclose(tenfold.segment.vectors_of(rows), given, rtol=0, atol=5e-4)
 
 
@@ -103,7 +103,7 @@ def test_eight_threads_get_the_serial_answers(heavy: Built, at_once: int) -> Non
 
 def test_more_queries_than_marks_can_tell_apart(heavy: Built) -> None:
     segment = Segment.open(heavy.segment.folder)
-    many = np.tile(heavy.queries[:100], (6, 1))  # a byte marks what a query has seen
+    many = np.tile(heavy.queries[:100], (6, 1))  # marks are bytes, so they are used again after 255 queries
     found = segment.search(many, 10)
     for i in range(6):
         np.testing.assert_array_equal(found.row_number[100 * i : 100 * i + 100], found.row_number[:100])
@@ -138,7 +138,7 @@ def test_asking_for_very_many_scans(heavy: Built, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_query_the_graph_strands_is_scanned(heavy: Built, tmp_path: Path) -> None:
-    """Where no vertex has neighbours, a walk sees no more than a leaf."""
+    """If no vertex has neighbours, a walk sees only one leaf."""
     folder = shutil.copytree(heavy.segment.folder, tmp_path / "cut")
     segment = Segment.open(folder)
     arrays = map_arrays(folder, segment._record, GRAPH_ARRAY_TYPES)
