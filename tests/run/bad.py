@@ -1,4 +1,4 @@
-"""Files of every kind that may go wrong, and some that look as if."""
+"""Bad files of every kind, and good files that look bad."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def set_attribute(path: Path, name: str, value: Any) -> None:
 
 
 def bad_archive(data: Path) -> dict[str, Reason]:
-    """One file of each kind of bad input, in each format that can have it."""
+    """Write a file for each kind of bad input, in each format that can have it; return file → expected reason."""
     data.mkdir()
     expected: dict[str, Reason] = {}
     numbers = iter(range(100, 200))
@@ -114,7 +114,7 @@ def bad_archive(data: Path) -> dict[str, Reason]:
 
 
 def good_but_odd(data: Path) -> set[str]:
-    """Files that must simply work."""
+    """Write unusual files that must be ingested without an error; return their names."""
     like = header(90)
     power = noisy_power(90)
     power[:, :300], power[2, 5000:6000], power[4, 7000:8000], power[:, 9000:9100], power[7] = 0, np.nan, np.inf, -3, 5e8

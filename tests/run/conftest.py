@@ -13,7 +13,7 @@ from pipeline.store import CorpusStore
 
 @pytest.fixture
 def root(undisturbed: Path, tmp_path: Path) -> Path:
-    """A corpus of six sources with vectors of one encoder, whose files are not there."""
+    """A corpus of six sources with vectors of one encoder. The source files do not exist."""
     root = Path(shutil.copytree(undisturbed, tmp_path / "corpus"))
     store = CorpusStore.open(root)
     gone = {i: replace(entry, path=f"/gone/{Path(entry.path).name}") for i, entry in store.manifest().sources.items()}

@@ -1,4 +1,4 @@
-"""A corpus to be damaged, the ways in which, and what is to be so of it again once it is mended."""
+"""A corpus to damage, ways to damage it, and the hits that it must give again after a repair."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(data: Path) -> Made:
-    """Two sources, their vectors and a segment; and what a search finds there."""
+    """Corpus of two sources, with vectors and a segment, and the hits of a search in it."""
     root = data.parent / "corpus"
     with pytest.MonkeyPatch.context() as patch:
         no_graph(patch)
@@ -52,7 +52,7 @@ def root(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def no_graph(patch: pytest.MonkeyPatch) -> None:
-    """Compiling takes most of a minute; that segments with a graph are rebuilt is tested apart, slowly."""
+    """Build no graphs, because compiling takes most of a minute. A slow test covers the repair of graphs."""
     patch.setattr("pipeline.index.build.MIN_GRAPH_VECTORS", 10**9)
 
 
@@ -81,7 +81,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {"flip": flip, "truncate": truncate
 
 
 def files_of(root: Path) -> Iterator[tuple[Path, str, str]]:
-    """Every file that a corpus at rest is made of, and the kind and id of the object that it belongs to."""
+    """Yield every file of a corpus that no run uses, with the kind and the id of the object that it belongs to."""
     manifest = CorpusStore.open(root).manifest()
     yield root / "CURRENT", "pointer", "CURRENT"
     yield root / "identity.json", "identity", "identity.json"

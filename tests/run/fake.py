@@ -1,6 +1,6 @@
-"""Encoders that take no time to load: pooled pixels turned by a random matrix, which is all their weights say.
+"""Encoders that load at once. They multiply pooled pixels by a random matrix, whose seed comes from the weights file.
 
-In less precision than float32 their pixels are rounded to half precision, whatever they are told.
+In bfloat16 and in float16, pixels are rounded to float16.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAIN, PROJECTED = "fake", "fake-projected"
 
 
 class Fake:
-    """24 numbers a window; with a projection, what that leaves of them."""
+    """24 numbers for each window, or their projection if there is one."""
 
     def __init__(
         self, grid: WindowGrid, weights: str = "", projection: str = "", name: str = PLAIN, precision: str = "float32"
@@ -54,7 +54,7 @@ class Fake:
 
 
 def register(patch: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Have the encoders' door know both; ``patch`` sets an attribute."""
+    """Add both encoders to those that :mod:`pipeline.encoders` knows; ``patch`` sets an attribute."""
     really = getattr(encoders._load, "really", encoders._load)
 
     def load(name: str, grid: WindowGrid, weights: str, projection: str, digest: str, precision: str) -> Any:
@@ -71,4 +71,4 @@ def register(patch: Callable[[Any, str, Any], None] = setattr) -> None:
 
 
 COMMAND = "from tests.run import fake; fake.register(); from pipeline.cli import main; main()"
-"""For ``python -c``: the command line, with these encoders."""
+"""Code for ``python -c`` that runs the command line with these encoders."""

@@ -38,14 +38,14 @@ def has_loaded(module: str) -> bool:
 
 
 def encoders_loaded() -> int:
-    """How many encoders this process holds."""
+    """Return the number of encoders that this process keeps."""
     from pipeline.encoders import _load
 
     return _load.cache_info().currsize
 
 
 def metadata_of_spans(dask_scheduler: Any) -> list[Any]:
-    """What a scheduler remembers of the tasks that it was given."""
+    """Return the metadata that a scheduler keeps for its spans of tasks."""
     return [span._metadata for span in dask_scheduler.extensions["spans"].spans.values()]
 
 
@@ -55,7 +55,7 @@ def sleep(seconds: float) -> float:
 
 
 def attempt(counter: Path, failures: int) -> int:
-    """Fail the first ``failures`` times; attempts are counted in a file, in whatever process they happen."""
+    """Fail the first ``failures`` times. A file counts the attempts of all processes."""
     with open(counter, "a") as file:
         file.write("x")
     attempts = counter.stat().st_size
@@ -75,14 +75,14 @@ def die(counter: Path, deaths: int) -> int:
 
 
 def zarr_settings() -> tuple[int, int]:
-    """Threads that Zarr uses, and how much it does at once."""
+    """Return the number of Zarr's threads, and of its concurrent operations."""
     import zarr
 
     return zarr.config.get("threading.max_workers"), zarr.config.get("async.concurrency")
 
 
 def requires_encryption() -> bool:
-    """Tell whether this process is set to talk over TLS alone."""
+    """Return whether Dask in this process accepts only TLS."""
     from dask import config
 
     return bool(config.get("distributed.comm.require-encryption"))

@@ -1,4 +1,4 @@
-"""Small archives, and how to say that two corpora are the same. A coarse channel here has 4,096 channels."""
+"""Small archives, and a check that two corpora are equal. A coarse channel of these files has 4,096 channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COARSE = 4096
 N_COARSE = 4
 SCAN = ScanConfig(coarse_width=COARSE)
 ENCODER = EncoderConfig("power-spectrum")
-"""Named: the default one takes long to load."""
+"""The encoder is named, because the default one takes long to load."""
 HEADER = Header(
     fch1_mhz=8419.5, foff_mhz=-2.7939677238464355e-06, nchans=COARSE * N_COARSE, nifs=1, nbits=32,
     tsamp_s=18.253611008, nsamples=16, tstart_mjd=57_436.5, source_name="HIP77257", telescope_id=6,
@@ -26,12 +26,12 @@ HEADER = Header(
 
 
 def header(scan_no: int = 0, **changes: Any) -> Header:
-    """Header of the n-th scan of a session."""
+    """Make the header of the n-th scan of a session."""
     return replace(HEADER, tstart_mjd=HEADER.tstart_mjd + scan_no * 300 / 86_400, **changes)
 
 
 def noisy_power(seed: int, like: Header = HEADER) -> np.ndarray:
-    """Radiometer noise with a sloping band, a DC spike in each coarse channel, and a few drifting lines."""
+    """Draw radiometer noise with a sloping band, a DC spike in each coarse channel, and a few drifting lines."""
     rng = np.random.default_rng(seed)
     shape = (like.nsamples, like.nchans)
     power = rng.gamma(102, 1 / 102, shape) * (1 + 0.2 * np.arange(like.nchans) / like.nchans)
@@ -58,17 +58,17 @@ def archive(folder: Path, count: int = 3) -> Path:
 
 
 def config(scan: ScanConfig = SCAN, **run: Any) -> Config:
-    """Configuration for these archives."""
+    """Return the configuration for these archives."""
     return Config(scan=scan, encoder=ENCODER, run=RunConfig(**{"workers": 2, "resource_wait_s": 10.0, **run}))
 
 
 def by_name(report: RunReport) -> dict[str, SourceReport]:
-    """Reports by file name."""
+    """Return the reports by file name."""
     return {Path(r.path).name: r for r in report.reports}
 
 
 def contents(root: Path) -> dict[str, Any]:
-    """All that a corpus holds: what a reader of its manifest can see."""
+    """Return everything that a reader of the manifest can see in a corpus."""
     manifest = CorpusStore.open(root).manifest()
     held: dict[str, Any] = {"files": {path: (entry.status, entry.reason, entry.source_id)
                                       for path, entry in manifest.files.items()}}
@@ -89,7 +89,7 @@ def contents(root: Path) -> dict[str, Any]:
 
 
 def assert_same_corpus(root: Path, reference: Path) -> None:
-    """Equal files, windows, cutouts, statistics and exposure bit for bit; vectors within the encoder's tolerance."""
+    """Assert that files, windows, cutouts, statistics and exposure are equal, and vectors within the tolerance."""
     found, expected = contents(root), contents(reference)
     assert found.keys() == expected.keys()
     assert found.pop("files") == expected.pop("files")

@@ -1,4 +1,4 @@
-"""What a corpus has of an encoder, for tests of ``embed``."""
+"""Checks of the vectors of one encoder in a corpus, for tests of ``embed``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def manifest(root: Path) -> Any:
 
 
 def check_vectors(root: Path, key: str, encode: Callable[[np.ndarray], np.ndarray], tolerance: float = 1e-3) -> int:
-    """Every source has what the encoder makes of its windows all at once; return how many vectors that are."""
+    """Compare each source's vectors with those of one call of the encoder; return the number of all vectors."""
     entries = manifest(root).sources
     for source_id, entry in entries.items():
         group = VectorGroup.open(root, key, source_id)
@@ -31,6 +31,6 @@ def check_vectors(root: Path, key: str, encode: Callable[[np.ndarray], np.ndarra
 
 
 def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
-    """Files of a corpus but for the lock, and when they were written."""
+    """Return all files of a corpus except for the lock, with size and time of change."""
     paths = (path for path in root.rglob("*") if path.is_file() and path.parent.name != "lock")
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}

@@ -1,4 +1,4 @@
-"""Every kind of bad input, in both formats: the right code, no worker's death, the others finish."""
+"""Every kind of bad input, in both formats: the reason is right, no worker dies, and all other files are done."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.run.workers import environment
 
 @pytest.fixture
 def restless(tmp_path: Path) -> Iterator[Callable[[Path], threading.Event]]:
-    """Keep touching a file, as one that is still being written is; the event stops it."""
+    """Change the time of a file all the time, as if it were still being written. The event stops this."""
     stop = threading.Event()
     threads: list[threading.Thread] = []
 

@@ -1,4 +1,4 @@
-"""What it costs the driver to see many sources through: tasks that do nothing, and a clock that the test turns."""
+"""The time that the driver takes for many sources. Tasks do nothing, and the test sets the clock."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Timed(SerialEngine):
 
 
 class Store:
-    """A manifest that takes as long to publish as it is told to."""
+    """A store that takes ``publish_s`` to publish a manifest."""
 
     def __init__(self, clock: Clock, publish_s: float) -> None:
         self.manifest, self.published = Manifest(), list[float]()

@@ -1,4 +1,4 @@
-"""Embed: other encoders' vectors of stored windows, on both engines, after any death."""
+"""Embed: vectors of stored windows with other encoders, on both engines, also after a run or a worker died."""
 
 from __future__ import annotations
 

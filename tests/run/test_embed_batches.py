@@ -1,4 +1,4 @@
-"""On a GPU, embed tasks hold windows of several sources; what comes out is the same."""
+"""On a GPU, embed tasks take windows of several sources; the vectors are the same."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_batch_is_as_large_as_fits_and_never_empty(counts: list[int], most: in
 
 
 class Recorded(SerialEngine):
-    """As if there were a GPU; notes the sizes of embed tasks."""
+    """Pretends to have a GPU, and records the sizes of embed tasks."""
 
     offers_gpu = True
 

@@ -1,4 +1,4 @@
-"""Ingest where something dies: workers, runs, the disk. Moments are random, their seeds are not."""
+"""Ingest while workers or the run die, or while the disk is full. Moments are random, with fixed seeds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PRELOAD = "DASK_DISTRIBUTED__WORKER__PRELOAD"
 
 
 class Killer:
-    """A listener that kills a worker of the embedded cluster whenever so many windows have been seen."""
+    """A listener that kills a worker of the embedded cluster each time a number of windows has been seen."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
@@ -124,7 +124,7 @@ def test_a_gpu_worker_embeds_and_where_it_vanishes_the_run_stops_and_the_next_go
 
 
 def count_embeds(folder: str) -> None:
-    """Have a worker leave its process id in ``folder`` when it embeds; without a folder, no longer."""
+    """Let a worker write its process id into ``folder`` when it embeds. An empty ``folder`` ends this."""
     from pipeline.tasks import PartReport, embed
 
     really = getattr(embed.embed_parts, "really", embed.embed_parts)
@@ -164,7 +164,7 @@ def run_to_the_end(data: Path, root: Path, folder: Path) -> dict[str, Any]:
 
 
 MOMENTS = ["staging/*", "staging/*/*/part-*.npz", "sources/*", "vectors/*/*"]
-"""What appears while a run goes on; the run is killed a moment after one of these."""
+"""Patterns of paths that appear during a run. The run is killed a moment after one of them appears."""
 
 
 def test_a_run_killed_at_any_moment_leaves_a_corpus_that_the_next_completes(
@@ -247,7 +247,7 @@ def test_two_runs_at_once_are_one_too_many(good: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    """A file system that takes next to nothing, and a way to give it more."""
+    """Yield a tiny file system, and a function that makes it larger."""
     disk = tmp_path / "disk"
     disk.mkdir()
 

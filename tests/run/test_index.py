@@ -52,7 +52,7 @@ def with_index(**limits: int) -> Config:
 
 
 def rows_of(root: Path) -> list[tuple[str, int]]:
-    """(source, window number) of every row of every segment of the manifest."""
+    """Return (source, window number) of every row of every segment in the manifest."""
     rows = []
     for entry in CorpusStore.open(root).manifest().segments:
         segment = Segment.open(segment_folder(root, entry.id))
@@ -63,7 +63,7 @@ def rows_of(root: Path) -> list[tuple[str, int]]:
 
 
 def no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling pynndescent takes most of a minute; the index's own tests build graphs."""
+    """Build no graphs, because compiling pynndescent takes most of a minute. The tests of the index build graphs."""
     monkeypatch.setattr("pipeline.index.build.MIN_GRAPH_VECTORS", 10**9)
 
 
@@ -190,7 +190,7 @@ def test_segments_are_built_on_a_cluster_where_one_is_given(corpus: Path, client
 
 
 def answers(root: Path, query: int = 0) -> list[tuple[str, int, float]]:
-    """What a search of all vectors of the fine scans finds, everything compared."""
+    """Return the hits of an exact search among all vectors of the fine scans."""
     opened = OpenCorpus(root)
     selection = Selection.of(opened, SPEC.key, frozenset({"2.794Hz-18.25s"}))
     vector = VectorGroup.open(root, SPEC.key, selection.source_ids[-1]).vectors(query, query + 1)
@@ -242,7 +242,7 @@ def test_a_source_that_vanishes_leaves_the_others_of_its_segment_to_be_found(
 
 
 class Killed(BaseException):
-    """Nothing but a test looks for it."""
+    """Simulates a kill; only a test catches it."""
 
 
 MOST_STEPS = 400
@@ -299,7 +299,7 @@ def test_killed_at_any_step_the_corpus_answers_and_the_next_run_goes_on(
 
 
 def killed_at(step: int, work: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Do some work up to its n-th step that changes names on the disk; tell whether it came so far."""
+    """Do some work up to its n-th step that changes names on the disk; return whether it had that many steps."""
     left = step
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:

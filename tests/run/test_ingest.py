@@ -1,4 +1,4 @@
-"""Ingest where nothing dies: both engines, what is skipped, what is tried again, bad input of every kind."""
+"""Ingest without faults: both engines, files that are skipped or tried again, and bad input of every kind."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_of_files_that_are_no_filterbank_no_corpus_is_made_by_workers_either(tmp
 
 
 def test_a_file_that_cannot_be_read_is_no_reason_for_none(tmp_path: Path) -> None:
-    """It may be mended, and its failures are counted."""
+    """The file may be mended later, and its failures are counted."""
     (tmp_path / "empty.h5").touch()
     (tmp_path / "notes.h5").write_text("no filterbank")
     report = ingest([tmp_path], tmp_path / "corpus", config=config(), serial=True)
@@ -258,7 +258,7 @@ def test_a_second_run_finds_the_corpus_locked(undisturbed: Path, good: Path) -> 
 
 
 class Recorder(SerialEngine):
-    """Holds tasks back until they are waited for, and notes how many and how large they are."""
+    """Runs tasks only when their results are waited for, and records their number and sizes."""
 
     capacity = 5
 

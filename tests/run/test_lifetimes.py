@@ -1,4 +1,4 @@
-"""A corpus that grows, is indexed, loses sources and gets them back, in any order, finds what brute force finds."""
+"""A corpus grows, is indexed, loses sources and gets them back, in any order. Searches agree with brute force."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Found = list[tuple[float, tuple[str, int]]]
 DAY_S = 86_400.0
 QUERIES, K = 3, 12
 NAMES = [f"GBT_59000_{i:02d}" for i in range(5)]
-"""So few that what has gone often comes back, with other windows."""
+"""Names of sources. There are few, so a removed source often comes back, with other windows."""
 
 
 def brute_force(live: Live, queries: np.ndarray, k: int) -> Found:
-    """The best score a query has with each window, of the ``k`` best windows, in float64."""
+    """Return the ``k`` best windows, each with its best score with any query, in float64."""
     scores = {window: max(float(v @ q / np.sqrt((v @ v) * (q @ q))) for q in queries) for window, v in live.items()}
     return sorted(((score, window) for window, score in scores.items()), reverse=True)[:k]
 
@@ -58,7 +58,7 @@ def assert_same(found: Found, expected: Found) -> None:
 
 @dataclass
 class Pinned:
-    """A search that began a while ago."""
+    """A generation that was opened some time ago, and what it held."""
 
     opened: OpenCorpus
     live: Live
@@ -73,7 +73,7 @@ class Life:
         self.rng = np.random.default_rng(seed)
         self.live: dict[str, Live] = {}
         self.removed: dict[str, tuple[float, Live]] = {}
-        """Since when, and what is back if it is taken back within a day."""
+        """Removed source → time of the removal, and its windows, which come back if that is undone within a day."""
         self.pinned: list[Pinned] = []
 
     def time(self) -> float:
@@ -113,7 +113,7 @@ class Life:
                 self.live[name] = rows
 
     def vanish(self) -> None:
-        """Somebody deletes folders by hand."""
+        """Delete folders of a source, as a user might do by hand."""
         if (name := self.pick(sorted(self.live))) is not None:
             shutil.rmtree(source_folder(self.root, name))
             shutil.rmtree(vector_folder(self.root, SPEC.key, name))
@@ -136,7 +136,7 @@ class Life:
         return unit(self.rng.normal(size=(QUERIES, SPEC.dimension)))
 
     def check(self) -> None:
-        """A search begun now, and those begun before, find what brute force does."""
+        """Compare searches in the current generation and in all opened earlier ones with brute force."""
         live, opened = self.all_live(), OpenCorpus(self.root)
         assert set(opened.manifest.sources) == set(self.live)
         assert set(opened.manifest.removed) == set(self.removed)

@@ -1,4 +1,4 @@
-"""Thousands of sources, whose tasks do nothing, through the driver and a real scheduler: nothing piles up."""
+"""Thousands of sources, whose tasks do nothing, with the driver and a real scheduler. Memory does not grow."""
 
 from __future__ import annotations
 

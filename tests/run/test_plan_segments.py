@@ -1,4 +1,4 @@
-"""Which segments are to be built: few, none larger than is wanted, no vector built often."""
+"""The plan of segments: they are few, none exceeds the limit, and no vector is built often."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_segment_is_named_by_what_is_in_it() -> None:
 
 
 def night(manifest: Manifest, counts: list[int], limits: IndexConfig) -> tuple[Manifest, list[SegmentEntry]]:
-    """Add sources, index them; return also what was built."""
+    """Add sources and index them; return the new manifest and the segments that were built."""
     manifest = manifest_of(counts, manifest=manifest)
     built = list(plan_segments(manifest, limits))
     for entry in built:

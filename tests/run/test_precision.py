@@ -1,4 +1,4 @@
-"""Less than float32 is another encoder: a key, vectors and a tolerance of its own, on whatever machine."""
+"""A reduced precision makes another encoder, which has its own key, vectors and tolerance on every machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def asking(name: str, precision: str) -> Config:
 
 
 def fastest(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
-    """Be a machine that computes fastest in ``precision``."""
+    """Pretend that this machine computes fastest in ``precision``."""
     monkeypatch.setattr(encoders, "fastest_precision", lambda: precision)
 
 
@@ -43,7 +43,7 @@ def precision_in(root: Path) -> str:
 
 
 def largest_difference(root: Path, key: str, other: str) -> float:
-    """Of the components of two encoders' vectors of the same windows."""
+    """Return the largest difference between components of two encoders' vectors of the same windows."""
     pairs = [[VectorGroup.open(root, each, source_id).vectors() for each in (key, other)]
              for source_id in manifest(root).sources]
     return max(float(np.abs(one - two).max()) for one, two in pairs)
@@ -56,7 +56,7 @@ def largest_difference(root: Path, key: str, other: str) -> float:
 def test_the_networks_vectors_lie_side_by_side_within_the_tolerance(
     root: Path, precision: str, at_least: float
 ) -> None:
-    """With the default encoder itself."""
+    """Check with the default encoder."""
     keys = [embed(root, encoder="spectral", precision=p, serial=True).encoder for p in ("float32", precision)]
     full, reduced = (manifest(root).encoders[key] for key in keys)  # type: ignore[index]
     assert reduced == replace(full, precision=precision, tolerance=reduced.tolerance)
@@ -79,7 +79,7 @@ def test_the_networks_vectors_lie_side_by_side_within_the_tolerance(
 def test_auto_is_settled_once_by_the_machine_that_starts_the_run(
     data: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """The workers' own fastest is float32, or what it really is: nobody asks them."""
+    """The fastest precision of the workers differs, and is not used."""
     client.run(fake.register)
     fastest(monkeypatch, "float16")
     root = tmp_path / "corpus"
@@ -170,7 +170,7 @@ def test_auto_is_what_the_machine_computes_in(data: Path, tmp_path: Path, monkey
 
 
 def refuse_once(token: Path) -> None:
-    """Have the first embed task that comes, on whichever worker, not be computed in its precision."""
+    """Let the first embed task on any worker fail, as if the worker did not support the precision."""
     really = fake.Fake.encode_all
 
     def encode_all(self: Any, blocks: Any) -> np.ndarray:
@@ -216,7 +216,7 @@ def test_a_worker_without_the_precision_fails_its_task_and_the_others_go_on(
 def test_a_corpus_of_another_machine_is_searched_but_not_added_to(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keras makes its vectors, in bfloat16 on any processor; then the machine is one that has float32 alone."""
+    """Keras makes the vectors in bfloat16, on any processor. Then the machine pretends to support float32 only."""
     power = noisy_power(9)[:, 5000:5256]
     computes_by_keras(monkeypatch)
     key = str(embed(root, encoder="spectral", precision="bfloat16", serial=True).encoder)

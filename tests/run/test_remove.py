@@ -1,4 +1,4 @@
-"""Sources that are taken out of a corpus, and back."""
+"""Sources are removed from a corpus, and taken back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INDEXED = replace(config(KEEP_ALL), index=IndexConfig(exact_below=50))
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five scans, their corpus and its index, not to be changed."""
+    """Five scans, their corpus and its index. Tests must not change them."""
     folder = tmp_path_factory.mktemp("remove")
     ingest([archive(folder / "data", 5)], folder / "corpus", config=config(KEEP_ALL), serial=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -47,7 +47,7 @@ def id_of(root: Path, name: str) -> str:
 
 
 def found(root: Path, query: str) -> set[str]:
-    """Sources that a search for a window finds, everything asked for."""
+    """Return the sources of all hits of a search for a window."""
     return {hit.source_id for hit in open_corpus(root).search(window=query, k=1000)}
 
 

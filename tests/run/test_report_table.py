@@ -1,4 +1,4 @@
-"""Reports in a table: what comes out is what went in."""
+"""Reports survive the way into a table and back."""
 
 from __future__ import annotations
 

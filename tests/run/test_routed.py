@@ -1,4 +1,4 @@
-"""Routed segments against brute force: what a search finds, what is left when something is gone, killed or damaged."""
+"""Routed segments, compared with brute force: also after removals, kills and damage."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ LIMITS = IndexConfig(exact_below=50, segment_vectors=2000, routed_from=10_000)
 
 
 def no_graph(patch: pytest.MonkeyPatch) -> None:
-    """Compiling pynndescent takes most of a minute; what is missed is then missed by routing."""
+    """Build no graphs, because compiling pynndescent takes most of a minute. Only routing can then miss vectors."""
     patch.setattr("pipeline.index.build.MIN_GRAPH_VECTORS", 10**9)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Ten sources, all in one routed segment; one vector in fifty is in another one, too."""
+    """Corpus of ten sources, all in one routed segment. One vector in fifty is also in another source."""
     made = Made(tmp_path_factory.mktemp("routed") / "corpus")
     drawn = vectors_and_queries()[:-NEW]
     drawn[1::50] = drawn[::50]
@@ -88,7 +88,7 @@ def searched(root: Path, filters: Filters | None = None, without_index: bool = F
 
 def brute_force(made: Made, queries: np.ndarray, taken: Any = lambda source_id, numbers: True, k: int = K
                 ) -> np.ndarray:
-    """Cosines (q, k) of the nearest of the windows that are taken."""
+    """Return the cosines (q, k) of the nearest windows among those for which ``taken`` is true."""
     kept = [made.vectors[i][np.broadcast_to(taken(i, made.numbers[i]), EACH)] for i in made.numbers]
     vectors = np.concatenate(kept)
     products = queries.astype(np.float64) @ vectors.T / np.linalg.norm(vectors, axis=1)
@@ -97,7 +97,7 @@ def brute_force(made: Made, queries: np.ndarray, taken: Any = lambda source_id, 
 
 
 def scores(where: Selection, queries: np.ndarray, k: int = K, **how: Any) -> np.ndarray:
-    """Scores (q, k) of what each query finds alone."""
+    """Return the scores (q, k) of a separate search with each query."""
     return np.stack([nearest(where, query[None], k, **how).score for query in queries])
 
 

@@ -1,4 +1,4 @@
-"""Who sees the progress of a run: a notebook does, a script only if it asks."""
+"""Progress of a run: it is shown in a notebook, and in a script only if the script asks for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SNAPSHOT = Progress(stage="probe", files=9, files_done=4, parts=0, parts_done=0,
 
 
 def in_ipython(monkeypatch: pytest.MonkeyPatch, **shell: object) -> None:
-    """Let it look as if this process were a shell of IPython, in which a notebook has a kernel."""
+    """Pretend that this process is a shell of IPython, with a kernel if it is a notebook."""
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(**shell)))
 
 

@@ -1,4 +1,4 @@
-"""Upgrade: what is replaced, what stays, and what happens if it is refused or killed."""
+"""Upgrade: which files are replaced, which stay, and what happens if an upgrade is refused or killed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def write_otherwise(root: Path) -> None:
-    """Write manifest and identity as this version does not: with other white space."""
+    """Write manifest and identity with other white space than this version writes."""
     number = CorpusStore.open(root).manifest().generation
     path = root / "manifest" / f"{number:08d}.json"
     record = json.loads(path.read_text())
@@ -47,7 +47,7 @@ def digest(text: str) -> str:
 
 
 def held(root: Path) -> tuple[Any, ...]:
-    """What readers see of a corpus, but for the number of its generation."""
+    """Return what readers see of a corpus, except for the number of its generation."""
     manifest = CorpusStore.open(root).manifest()
     return manifest.sources, manifest.files, manifest.segments, manifest.encoders, CorpusStore.open(root).identity
 

@@ -1,4 +1,4 @@
-"""Real processes for the tests: workers, the command, and what is left of them."""
+"""Real processes for tests: workers, commands, and checks of which processes are still alive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Environment in which a process finds this package and these tests from any folder."""
+    """Return an environment in which a process finds this package and these tests from any folder."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **changes}
 
 
@@ -43,24 +43,24 @@ def credentials(cluster: Any) -> Iterator[Path]:
 
 
 def tls_flags(certificates: Path) -> list[str]:
-    """Name the certificates to the command."""
+    """Return the flags of ``lookalike`` that name the certificates."""
     return ["--tls-ca", str(certificates / "ca.pem"), "--tls-cert", str(certificates / "cert.pem"),
             "--tls-key", str(certificates / "key.pem")]
 
 
 def dask_flags(certificates: Path) -> list[str]:
-    """Name the certificates to Dask's own commands."""
+    """Return the flags of Dask's own commands that name the certificates."""
     return ["--tls-ca-file", *tls_flags(certificates)[1:]]
 
 
 def tls_config(certificates: Path) -> dict[str, str]:
-    """Name the certificates to a :class:`RunConfig`."""
+    """Return the values of a :class:`RunConfig` that name the certificates."""
     return {f"tls_{name}": str(certificates / f"{name}.pem") for name in ("ca", "cert", "key")}
 
 
 @contextmanager
 def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A further worker that says it has a GPU, started as an operator starts it."""
+    """Start another worker, which offers a GPU, with the command that an operator uses."""
     with credentials(cluster) as certificates:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
                    "--no-dashboard", "--no-nanny", "--nthreads", "1", "--resources", "GPU=1", *dask_flags(certificates)]
@@ -68,7 +68,7 @@ def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
         before = len(workers)
         process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
         try:
-            wait_until(lambda: len(workers) == before + 1, seconds=90)  # a busy machine starts a process late
+            wait_until(lambda: len(workers) == before + 1, seconds=90)  # on a busy machine, a process starts late
             yield process
         finally:
             process.kill()
@@ -87,7 +87,7 @@ def worker_processes(parent: psutil.Process) -> set[psutil.Process]:
 
 
 def preload(folder: Path, name: str, *body: str) -> str:
-    """Write a module that workers load as they start, and return its path.
+    """Write a module that workers load when they start; return its path.
 
     The function of this name, in a module of ``pipeline.tasks``, gets a new body, in which ``really(*a, **k)`` is the
     old function.
@@ -110,7 +110,7 @@ def preload(folder: Path, name: str, *body: str) -> str:
 
 @contextmanager
 def preloaded(path: str) -> Iterator[None]:
-    """Have the workers of clusters that start meanwhile load a module."""
+    """Let the workers of clusters that start within the block load a module."""
     import distributed  # noqa: F401 - its settings must be there before one is changed
     from dask import config
 
@@ -119,7 +119,7 @@ def preloaded(path: str) -> Iterator[None]:
 
 
 def slowly(folder: Path, seconds: float) -> str:
-    """Give each scan task some time in which something can happen to it."""
+    """Write a module that makes each scan task take longer, so that something can happen to it; return its path."""
     return preload(folder, "scan_part", f"time.sleep({seconds})")
 
 
@@ -135,7 +135,7 @@ def ingest_command(data: Path, root: Path, *, serial: bool = False) -> list[str]
 
 @contextmanager
 def started(arguments: list[str], folder: Path, **changes: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a command in a process group of its own, as a shell does; none of it survives the block."""
+    """Start a command in its own process group, as a shell does. All its processes are ended after the block."""
     process = subprocess.Popen(arguments, cwd=folder, env=environment(**changes), text=True, start_new_session=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     family = [psutil.Process(process.pid)]

@@ -24,7 +24,7 @@ from tests.run.small import archive
 
 @dataclass(frozen=True)
 class Attacked:
-    """A corpus of one source with its vectors and a segment, and a folder outside it that nobody may touch."""
+    """A corpus of one source with its vectors and a segment, and a folder outside it that must not change."""
 
     root: Path
     data: Path
@@ -39,13 +39,13 @@ class Attacked:
         return min(path.name for path in (self.root / "index").resolve().iterdir() if path.name.startswith(KEY))
 
     def place(self, text: str) -> Path:
-        """A folder of the corpus, with ID, KEY and SEG for its names."""
+        """Return a folder of the corpus. ID, KEY and SEG in ``text`` stand for source, encoder and segment."""
         for word, name in (("ID", self.source_id), ("KEY", KEY), ("SEG", self.segment_id)):
             text = "/".join(name if part == word else part for part in text.split("/"))
         return self.root / text
 
     def call(self, command: str) -> tuple[int, str]:
-        """Run a command: its exit code, and what it says that is wrong. What is no error of the program is raised."""
+        """Run a command; return its exit code and its errors. An exception of another kind is raised."""
         try:
             return COMMANDS[command](self)
         except PipelineError as error:
@@ -53,7 +53,7 @@ class Attacked:
 
 
 def snapshot(folder: Path) -> dict[str, Any]:
-    """Everything below a folder, byte for byte, links as links."""
+    """Return the content of everything below a folder. Links are not followed."""
     found: dict[str, Any] = {}
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
@@ -91,7 +91,7 @@ WRITERS = [command for command in COMMANDS if command != "verify"]
 
 
 def forge(root: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """Change the current manifest and give it, its copy and the pointer the digests that fit; return its file."""
+    """Change the current manifest, with valid digests in it, its copy and the pointer; return its path."""
     number = int((root / "CURRENT").read_text().split()[0])
     path = root / "manifest" / f"{number:08d}.json"
     record = json.loads(path.read_bytes())

@@ -1,7 +1,8 @@
 """Another user of this machine, who tries to run code in other people's Dask clusters.
 
-``python -m tests.security.stranger FOLDER PORT…`` tries every way at every port, and prints what came of it as JSON.
-Code that runs makes a file in FOLDER, named after port and way: FOLDER is the victim's alone, so nobody else could.
+``python -m tests.security.stranger FOLDER PORT…`` tries every attack on every port, and prints the results as JSON. An
+attack that succeeds makes a file in FOLDER, named after the port and the attack. Only the victim can write to FOLDER,
+so a file proves that code ran as the victim.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Way = Callable[[int, Path], Awaitable[str]]
 
 
 def become_another_user() -> bool:
-    """Give up root's rights, where this process has them."""
+    """Give up the rights of root, if this process has them."""
     if os.getuid():
         return False
     os.setgroups([])
@@ -38,7 +39,7 @@ def become_another_user() -> bool:
 
 
 def trusting(stranger: Security | None) -> ssl.SSLContext:
-    """Accept whatever certificate the other side has; show one of the stranger's, or none."""
+    """Return a TLS context that accepts any certificate of the other side, and shows the stranger's own or none."""
     context = ssl.create_default_context() if stranger is None else \
         stranger.get_connection_args("client")["ssl_context"]
     context.check_hostname = False
@@ -47,7 +48,7 @@ def trusting(stranger: Security | None) -> ssl.SSLContext:
 
 
 def asking(operation: str, scheme: str, context: ssl.SSLContext | None) -> Way:
-    """Ask a server of Dask to call a function: by ``run`` workers and nannies do, by ``run_function`` schedulers."""
+    """Ask a server of Dask to call a function: workers and nannies by ``run``, schedulers by ``run_function``."""
 
     async def way(port: int, marker: Path) -> str:
         message = {"op": operation, "function": pickle.dumps(Path.touch), "args": pickle.dumps((marker,)), "kwargs": {},
@@ -64,7 +65,7 @@ def asking(operation: str, scheme: str, context: ssl.SSLContext | None) -> Way:
 
 
 def submitting(scheme: str, security: Security) -> Way:
-    """Submit a task, as the user of a scheduler does."""
+    """Submit a task, as a user of the scheduler does."""
 
     async def way(port: int, marker: Path) -> str:
         async with Client(f"{scheme}://127.0.0.1:{port}", security=security, timeout=PATIENCE_S, asynchronous=True,
@@ -85,7 +86,7 @@ async def asking_by_http(port: int, _: Path) -> str:
 
 
 def ways() -> dict[str, Way]:
-    """All that is tried, by name."""
+    """Return all attacks by name."""
     own = own_security()
     contexts = {"tcp": None, "tls without a certificate": trusting(None), "tls with another one": trusting(own)}
     asked = {f"{operation} over {name}": asking(operation, name[:3], context)
@@ -95,7 +96,7 @@ def ways() -> dict[str, Way]:
 
 
 async def attack(folder: Path, ports: list[int], tried: dict[str, Way]) -> dict[str, str]:
-    """Try every way at every port; return what was answered or raised, by port and way."""
+    """Try every attack on every port; return each answer or exception by port and attack."""
 
     async def one(port: int, name: str) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Compiled code is kept as pickles, which run as they are read: never from where others can write."""
+"""Compiled code is stored as pickles, and reading a pickle runs it. So none is read from where others can write."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALL = "import small; print(small.one_more(41), small.one_more._cache.cache_path
 
 
 class _Poison:
-    """A pickle that makes a folder as it is read."""
+    """An object whose pickle makes a folder when it is read."""
 
     def __init__(self, marker: Path) -> None:
         self._marker = marker
@@ -39,13 +39,13 @@ class _Poison:
 
 @dataclass(frozen=True)
 class Place:
-    """A module to compile, and folders that its compiled code may be kept in; all are the user's own at first."""
+    """A module to compile, and folders for its compiled code. At first, only the user can write to the folders."""
 
     root: Path
 
     @property
     def given(self) -> Path:
-        """What ``NUMBA_CACHE_DIR`` names."""
+        """Folder that ``NUMBA_CACHE_DIR`` names."""
         return self.root / "given" / "numba"
 
     @property
@@ -54,7 +54,7 @@ class Place:
 
     @property
     def of_user(self) -> Path:
-        """Where numba keeps what has no other place."""
+        """Folder that numba uses if it has no other."""
         return self.root / "xdg" / "numba"
 
     @property
@@ -62,7 +62,7 @@ class Place:
         return self.root / "was-run"
 
     def run(self, code: str, *, given: bool) -> subprocess.CompletedProcess[str]:
-        """Run code in a process of its own."""
+        """Run code in a new process."""
         variables = {**os.environ, "PYTHONPATH": f"{PACKAGE.parent}:{self.root / 'source'}",
                      "XDG_CACHE_HOME": str(self.root / "xdg"), "NUMBA_CACHE_DIR": str(self.given) if given else "",
                      "PYTHONDONTWRITEBYTECODE": "1"}
@@ -72,13 +72,13 @@ class Place:
         return done
 
     def kept_in(self, *, given: bool) -> Path | None:
-        """Compile or load the function; return where its code is kept."""
+        """Compile or load the function; return the folder of its compiled code."""
         number, folder = self.run(CALL, given=given).stdout.split()
         assert number == "42"
         return None if folder == "None" else Path(folder)
 
     def poison(self, folder: Path) -> None:
-        """Replace what was kept."""
+        """Replace the compiled code by a pickle that shows that it ran."""
         files = list(folder.rglob("*.nbi"))
         assert files
         for path in files:
@@ -96,7 +96,7 @@ def place(tmp_path: Path) -> Place:
 
 
 def as_anybodys(folder: Path, how: str) -> None:
-    """Have others be able to write what is in a folder."""
+    """Let other users write to a folder or to its files."""
     kind, _, mode = how.partition(" ")
     if kind == "owner":
         if os.geteuid() != 0:
@@ -114,7 +114,7 @@ HOW = ["folder 777", "folder 775", "folder 1777", "parent 777", "files 666", "ow
 
 @pytest.mark.parametrize("how", ["", *HOW])
 def test_a_given_folder_that_others_can_write_is_not_read(place: Place, how: str) -> None:
-    """Without ``how`` the poison runs: what is the user's own is read, and the test can fail."""
+    """Without ``how``, only the user can write to the folder: the poison is read and runs, so this test can fail."""
     folder = place.kept_in(given=True)
     assert folder is not None
     assert folder.parent == place.given
@@ -186,7 +186,7 @@ for one in gc.get_objects():
 
 def test_the_whole_package_and_pynndescent_read_nothing_there(place: Place) -> None:
     place.given.chmod(0o777)
-    # beside a source that only root can write there is no room: what would compile is not called
+    # compiled code cannot be stored beside a source that only root can write to, so no such function is called
     lines = [line.split() for line in place.run(EVERY_INDEX, given=True).stdout.splitlines()]
     assert {"pipeline", "pynndescent"} <= {module.split(".")[0] for module, _ in lines}
     for module, path in lines:
@@ -195,7 +195,7 @@ def test_the_whole_package_and_pynndescent_read_nothing_there(place: Place) -> N
 
 
 def test_all_that_is_compiled_here_asks() -> None:
-    """Whoever takes numba's own ``njit`` may have decorated a function before anybody was asked."""
+    """A module that imports ``njit`` from numba itself might decorate a function before the checks are installed."""
     for path in PACKAGE.rglob("*.py"):
         taken = {alias.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)
                  and node.module == "numba" for alias in node.names}

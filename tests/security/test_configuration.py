@@ -1,4 +1,4 @@
-"""Where code runs is said by the user: by flags, the environment and their own file, and never by a corpus."""
+"""The user decides where code runs, by flags, the environment and their own file. A corpus never decides it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ retries = 2
 
 
 class Listener:
-    """A port of this machine that counts who connects, and hangs up."""
+    """A port of this machine that counts connections and closes them."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -87,7 +87,7 @@ def listener() -> Iterator[Listener]:
 
 @pytest.fixture
 def strangers(corpus: Path, tmp_path: Path, listener: Listener) -> Path:
-    """A corpus that says where runs take place."""
+    """A corpus whose ``corpus.toml`` names a scheduler."""
     root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
     with (root / CONFIG_FILE).open("a") as file:
         file.write(f'\n[run]\nscheduler = "{listener.address}"\ninsecure = true\n')
@@ -142,7 +142,7 @@ def test_every_command_goes_where_the_user_sends_it(
     lookalike: Lookalike, corpus: Path, tmp_path: Path, listener: Listener, user_says: UserSays,
     monkeypatch: pytest.MonkeyPatch, said_by: str,
 ) -> None:
-    """The listener counts: without this, the tests above could not fail."""
+    """The listener counts connections. Without this test, the tests above could not fail."""
     root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
     toml = (root / CONFIG_FILE).read_text()
     (root / CONFIG_FILE).write_text(toml.replace("exact_below = 20000", "exact_below = 2"))
@@ -205,7 +205,7 @@ def test_all_keys_are_tried() -> None:
     assert {*OTHER, *TLS} == {field.name for field in fields(RunConfig)}
 
 
-# --- what counts more ----------------------------------------------------------------------------------------------
+# --- which setting has precedence ----------------------------------------------------------------------------------
 
 
 def test_flags_beat_the_environment_and_that_beats_the_file(
@@ -339,7 +339,7 @@ def test_a_link_of_ones_own_is_followed(tmp_path: Path, user_says: UserSays) -> 
 
 
 def test_weights_that_are_no_regular_file_are_refused_and_not_waited_for(tmp_path: Path) -> None:
-    """A corpus may name them, and a pipe would be read for ever."""
+    """A corpus may name the weights, and reading a pipe might never end."""
     pipe = tmp_path / "weights.npz"
     os.mkfifo(pipe)
     with pytest.raises(EncoderError, match=r"weights\.npz: the weights of spectral must be a regular file"):

@@ -1,4 +1,4 @@
-"""Corpora of strangers and on shared disks: no name and no link leads a run outside, no foreign file stops one."""
+"""Corpora of strangers and on shared disks. No name and no link leads a run outside, and no foreign file stops it."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ LINKED = ["staging", "index", "manifest", "sources", "vectors", "vectors/KEY", "
 
 
 def make_link(attacked: Attacked, place: str) -> Path:
-    """Put a link in the place of a folder. What was there lies with the victim, so that the corpus is as it was."""
+    """Put a link to the victim at a place of the corpus. A folder that was there is moved to the victim."""
     path = attacked.place(place)
     path.parent.mkdir(parents=True, exist_ok=True)
     target = attacked.victim
@@ -261,7 +261,7 @@ PLACES = ["", "staging", "index", "manifest", "sources", "vectors", "vectors/KEY
 
 
 def litter(folder: Path) -> dict[Path, bytes | None]:
-    """Leave what other programs leave; return it with its content."""
+    """Write files that other programs leave in folders; return them with their content."""
     folder.mkdir(parents=True, exist_ok=True)
     if folder.parent.name == "encoders":
         (folder / "projection.npz").write_bytes(b"a projection of before there were copies")
@@ -407,7 +407,7 @@ ONLY_HERE = {"rmtree", "unlink", "rmdir", "rename", "renames", "removedirs", "re
 
 
 def test_nothing_else_in_store_index_and_run_deletes_or_renames() -> None:
-    """Only ``support.safe_files`` does; ``support.durable``, below it, puts in place what it has written itself."""
+    """Only ``support.safe_files`` deletes and renames. ``support.durable`` renames only files that it wrote itself."""
     package = Path(pipeline.__file__).parent
     for layer in ("store", "index", "run", "nightly"):
         for path in sorted((package / layer).rglob("*.py")):

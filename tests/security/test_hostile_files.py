@@ -1,8 +1,8 @@
 """HDF5 files that crash the HDF5 library, or make it take all memory: refused with a reason, and nothing else suffers.
 
-``mutants`` were made by altering bytes of generated files: three of a virtual dataset, two of which crash HDF5 1.14.6
-wherever they are opened and one in some processes only, and one whose data lie in its header, of which the library
-takes four gigabytes.
+The files in ``mutants`` are generated files with altered bytes. Three have a virtual dataset: two of them crash HDF5
+1.14.6 in every process, and one does so in some processes only. The data of the fourth lie in its header; the library
+allocates four gigabytes for it.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ CRASHING = "01789-meta-vds.h5"
 REFUSED = ("00510-meta-compact.h5", CRASHING, "04418-meta-vds.h5")
 MOST_BYTES = 512 << 20
 FRESH = 100
-"""Damaged files that are made anew."""
+"""Number of damaged files that the test makes."""
 LONGEST_S = 60
 
 
 def archive(folder: Path) -> Path:
-    """Two good scans, and the mutants between them."""
+    """Write two good scans, and the mutants between them."""
     folder.mkdir()
     write_scan(folder / "00000-good.h5", 0)
     write_scan(folder / "99999-good.h5", 1)
@@ -69,7 +69,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def root(data: Path) -> Path:
-    """A corpus made of it in this process: a crash would end the tests."""
+    """A corpus of these files, made in this process. A crash would end the tests."""
     root = data.parent / "corpus"
     assert_others_are_done(ingest([data], root, config=config(), serial=True))
     return root
@@ -81,7 +81,7 @@ def test_there_are_mutants() -> None:
 
 
 def test_hdf5_alone_crashes() -> None:
-    """Without this the process that parses guards against nothing: once it fails, HDF5 has been mended."""
+    """If this test fails, HDF5 has been mended, and the separate process for parsing is no longer needed."""
     code = "import h5py, sys; list(h5py.File(sys.argv[1])['data'].virtual_sources())"
     path = next(path for path in MUTANTS if path.name == CRASHING)
     done = subprocess.run([sys.executable, "-c", code, path], check=False, capture_output=True)
@@ -170,7 +170,7 @@ def test_fresh_mutants_neither_kill_nor_stop_the_reader(tmp_path: Path) -> None:
 
 
 def test_a_file_that_keeps_hdf5_busy_for_ever_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit is put into the process that parses; it spins instead of parsing."""
+    """The parsing process gets a short limit and loops for ever instead of parsing."""
     path = write_h5(tmp_path / "f.h5", in_file_order(power_of(GBT), GBT), attributes())
     begin = ("import sys; sys.path[:] = {path!r}; from pipeline.filterbank import parser, parser_process as p; "
              "p.MAX_CPU_S = 1; parser.describe = lambda *_: [None for _ in iter(int, 1)]; p.main()")
@@ -241,7 +241,7 @@ def test_a_parser_that_nobody_asks_ends_and_the_next_question_starts_another(
     parser_client.stop()
     try:
         for _ in range(3):
-            os.utime(path)  # so that it is asked about again
+            os.utime(path)  # so that the file is probed again
             with open_filterbank(path) as filterbank:
                 assert filterbank.header.nchans == GBT.nchans
             time.sleep(0.3)

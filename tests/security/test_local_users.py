@@ -1,4 +1,4 @@
-"""Other users of the machine, who run code in no run's own cluster: not by its ports, and not by its scratch folder."""
+"""Other users of the machine cannot run code in a cluster that a run starts, by its ports or by its scratch folder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if __name__ == "__main__":
 
 
 def ports_of(process: psutil.Process) -> set[int]:
-    """Ports at which a process and its children listen."""
+    """Return the ports at which a process and its children listen."""
     found = set()
     for one in [process, *process.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):
@@ -56,7 +56,7 @@ def ports_of(process: psutil.Process) -> set[int]:
 
 
 def attacked(ports: set[int], folder: Path) -> dict[str, Any]:
-    """What came of it that another user tried to make files in this folder through these ports."""
+    """Attack these ports as another user, who tries to make files in this folder; return the results."""
     words = [sys.executable, "-m", "tests.security.stranger", str(folder), *map(str, ports)]
     done = subprocess.run(words, env=environment(DASK_LOGGING__DISTRIBUTED="critical"), capture_output=True, text=True,
                           timeout=100, check=False)
@@ -68,14 +68,14 @@ def attacked(ports: set[int], folder: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Victim:
-    """A running cluster, and what it said of its search path."""
+    """A running cluster, and what it printed about its search path."""
 
     process: subprocess.Popen[str]
     said: str
     ports: set[int]
 
     def go_on(self) -> str:
-        """What it says to one more task."""
+        """Let the cluster run one more task; return what it prints."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("\n")
@@ -85,7 +85,7 @@ class Victim:
 
 @contextmanager
 def victim(start: str, folder: Path) -> Iterator[Victim]:
-    """Start a cluster in a process of its own; into the folder of temporary files somebody has put a module before."""
+    """Start a cluster in a new process. Another user has already put a module into the folder of temporary files."""
     shared = folder / "tmp" / "dask-scratch-space"
     shared.mkdir(parents=True)
     shared.parent.chmod(0o1777)  # as /tmp is
@@ -118,7 +118,7 @@ def test_no_port_of_a_runs_own_cluster_runs_code_of_another_user(tmp_path: Path)
 
 
 def test_the_same_attacks_succeed_where_dask_is_left_as_it_is(tmp_path: Path) -> None:
-    """Without this, the attacks might fail for reasons of their own."""
+    """Without this test, the attacks might fail for other reasons."""
     with victim(OF_DASK, tmp_path) as run:
         (markers := tmp_path / "markers").mkdir(mode=0o700)
         answers = attacked(run.ports, markers)
