@@ -158,7 +158,7 @@ def test_totals_are_those_of_all_sources(header: Header, spec: EncoderSpec):
 
 
 def three(header: Header, spec: EncoderSpec) -> Manifest:
-    """Sources a, b and c of 10, 20 and 30 vectors, the first two in one segment."""
+    """Manifest of sources a, b and c with 10, 20 and 30 vectors. The first two are in one segment."""
     manifest = Manifest()
     for name, count in (("a", 10), ("b", 20), ("c", 30)):
         manifest = manifest.with_sources([(source(header, name, f"/{name}.h5"), report(kept=count))])

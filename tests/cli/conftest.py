@@ -1,4 +1,4 @@
-"""The command line, called in this process, and a small corpus to call it on."""
+"""Fixtures that call the command line in this process, and a small corpus to call it on."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Ran:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The one object on standard output."""
+        """Return the JSON object on standard output."""
         record = json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
         assert isinstance(record, dict)
         return record
 
     def assert_refused(self, code: int, *words: str) -> None:
-        """Check that it printed one line on standard error and nothing else."""
+        """Check that the command printed one line on standard error and nothing else."""
         assert (self.code, self.out) == (code, ""), self
         assert self.err.startswith("lookalike: ")
         assert self.err.count("\n") == 1
@@ -47,7 +47,7 @@ class Ran:
             assert word in self.err
 
     def assert_misused(self, *words: str) -> None:
-        """Check that it printed its usage and exited with code 2."""
+        """Check that the command printed its usage and exited with code 2."""
         assert (self.code, self.out) == (2, ""), self
         assert self.err.startswith("Usage: lookalike ")
         for word in words:
@@ -88,7 +88,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(data: Path) -> Path:
-    """Corpus of these scans. Tests must not change it."""
+    """Corpus of the scans of ``data``. Tests must not change it."""
     root = data.parent / "corpus"
     ingest([data], root, config=config(), serial=True)
     return root
@@ -104,7 +104,7 @@ def kept(corpus: Path) -> str:
 
 
 def on_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object], columns: int = 200) -> str:
-    """Return what an action writes to standard error if that is a terminal."""
+    """Return what an action writes to standard error if standard error is a terminal."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with monkeypatch.context() as patch, os.fdopen(follower, "w") as terminal:
@@ -118,5 +118,5 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object],
 
 
 def environment() -> dict[str, str]:
-    """Environment of a process that uses this checkout and treats warnings as errors."""
+    """Return the environment of a process that uses this checkout and treats warnings as errors."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONWARNINGS": "error", "COLUMNS": "80"}

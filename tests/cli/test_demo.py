@@ -24,7 +24,7 @@ WIDTH = 2**17
 
 
 def small_archive(folder: Path) -> dict[Path, list[Truth]]:
-    """Two files of one narrow coarse channel."""
+    """Write two files of one narrow coarse channel each; return their signals."""
     folder.mkdir(parents=True)
     truth = {}
     for i in range(2):

@@ -1,4 +1,4 @@
-"""``lookalike search``: three kinds of query, three forms of answer, and everything that cannot be answered."""
+"""``lookalike search``: three kinds of query, three forms of output, and queries that are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.run.workers import credentials, tls_flags
 
 PROMISED = {"rank", "score", "source", "file", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "mjd",
             "snr"}
-"""Keys of a hit that others rely on; there may be more."""
+"""Keys of a hit that other programs rely on; there may be more."""
 RANGE = ("--f-start", "8419.46", "--f-stop", "8419.4605")
 
 

@@ -1,4 +1,4 @@
-"""``lookalike simulate``: a file that opens, and the truth about it."""
+"""``lookalike simulate``: a file that can be opened, and the list of its signals."""
 
 from __future__ import annotations
 

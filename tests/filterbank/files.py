@@ -1,4 +1,4 @@
-"""Small filterbank files for tests, written without the code under test where that matters, and blimpy as oracle."""
+"""Small filterbank files for tests, and blimpy as oracle. Where it matters, the code under test does not write them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ GBT = Header(fch1_mhz=8421.386717353016, foff_mhz=-2.7939677238464355e-06, nchan
 
 
 def power_of(header: Header, seed: int = 1) -> np.ndarray:
-    """Noise of a level that 8 bits hold; whole numbers where the header asks for integers."""
+    """Draw noise at a level that 8 bits can hold. The values are integers if the header says so."""
     power = np.random.default_rng(seed).uniform(0, 255, (header.nsamples, header.nchans)).astype(np.float32)
     return power if header.nbits == 32 else np.rint(power)
 
 
 def attributes(header: Header = GBT, **changes: Any) -> dict[str, Any]:
-    """HDF5 attributes as blimpy writes them; a change of ``None`` leaves one out."""
+    """Return HDF5 attributes as blimpy writes them. ``name=None`` leaves an attribute out."""
     known = {"fch1": header.fch1_mhz, "foff": header.foff_mhz, "nchans": header.nchans, "nifs": header.nifs,
              "nbits": header.nbits, "tsamp": header.tsamp_s, "tstart": header.tstart_mjd,
              "source_name": header.source_name, "telescope_id": header.telescope_id,
@@ -40,7 +40,7 @@ def attributes(header: Header = GBT, **changes: Any) -> dict[str, Any]:
 
 def write_h5(path: Path, stored: np.ndarray, attrs: dict[str, Any], *, chunks: Any = True, filters: Any = "bitshuffle",
              root: dict[str, Any] | None = None, **creation: Any) -> Path:
-    """Write ``data`` (time, feed, frequency in file order) with plain h5py."""
+    """Write a dataset ``data`` (time, feed, frequency in file order) with h5py only."""
     options: dict[str, Any] = {"chunks": chunks}
     if filters == "bitshuffle":
         options["compression"] = hdf5plugin.Bitshuffle(nelems=0, cname="lz4")
@@ -54,7 +54,7 @@ def write_h5(path: Path, stored: np.ndarray, attrs: dict[str, Any], *, chunks: A
 
 
 def in_file_order(power: np.ndarray, header: Header) -> np.ndarray:
-    """(spectra, ascending channels) as the array (time, feed, frequency) that a file holds."""
+    """Turn (spectra, ascending channels) into the array (time, feed, frequency) that a file holds."""
     return power[:, np.newaxis, :: 1 if header.foff_mhz > 0 else -1]
 
 
@@ -79,7 +79,7 @@ def blimpy_waterfall(path: Path, **options: Any) -> Any:
 
 
 def blimpy_power(path: Path, product: int = 0, **options: Any) -> np.ndarray:
-    """What blimpy reads, (spectra, ascending channels) as float32."""
+    """Return what blimpy reads, as float32 (spectra, ascending channels)."""
     waterfall = blimpy_waterfall(path, **options)
     power = waterfall.data[:, product].astype(np.float32)
     return power if waterfall.header["foff"] > 0 else power[:, ::-1]

@@ -1,4 +1,4 @@
-"""Attributes whose types are damaged: refused with a reason, where HDF5 alone would crash."""
+"""Attributes with damaged types are refused with a reason. HDF5 alone would crash on them."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from .files import GBT, attributes, in_file_order, power_of, write_h5
 
 STORED = in_file_order(power_of(GBT), GBT)
 TEXT_OF_ANY_LENGTH = b"CLASS\0\0\0\x19\x01"
-"""An attribute's name, its type's version and class, and the bit by which it is text."""
+"""Name of an attribute, version and class of its type, and the bit that marks text."""
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def path(tmp_path):
 
 
 def of_no_kind(path):
-    """Let the type of CLASS be neither text nor a sequence."""
+    """Change the type of CLASS so that it is neither text nor a sequence."""
     raw = path.read_bytes()
     assert raw.count(TEXT_OF_ANY_LENGTH) == 1
     path.write_bytes(raw.replace(TEXT_OF_ANY_LENGTH, TEXT_OF_ANY_LENGTH[:-1] + b"\x05"))
@@ -39,7 +39,7 @@ def test_a_type_at_which_hdf5_would_crash_is_refused(path):
 
 
 def test_hdf5_alone_would_crash_there(path):
-    """Without this the guard guards against nothing: once it fails, HDF5 has been mended."""
+    """If this test fails, HDF5 has been mended, and the check is no longer needed."""
     code = "import h5py, sys; h5py.File(sys.argv[1]).attrs['CLASS']"
     done = subprocess.run([sys.executable, "-c", code, of_no_kind(path)], check=False, capture_output=True)
     assert done.returncode < 0
@@ -62,17 +62,17 @@ def test_numbers_and_text_are(tmp_path, value):
 
 
 CONTINUED = b"\x10\0\x10\0\0\0\0\0"
-"""Type and size of the message that says where an object's header goes on."""
+"""Type and size of the message that says where an object's header continues."""
 
 
 DRIVER_AT = 0x30
-"""Where the first version of a file says where its driver's block is: nowhere, all bits set."""
+"""Offset of the address of the driver block in a file of the first version. All bits set mean that there is none."""
 
 
 @pytest.mark.parametrize("where", ["dataset", "driver"])
 def test_a_header_that_leads_beyond_any_file_is_a_bad_one(path, where):
     raw = path.read_bytes()
-    at = raw.rindex(CONTINUED) + len(CONTINUED)  # that of the dataset; the first one is the file's own
+    at = raw.rindex(CONTINUED) + len(CONTINUED)  # the last message belongs to the dataset, the first one to the file
     at, value = (at, b"\xff" * 8) if where == "dataset" else (DRIVER_AT, b"\xff" * 6 + bytes(2))
     path.write_bytes(raw[:at] + value + raw[at + 8 :])
     with pytest.raises(SourceError, match="it leads beyond any file") as caught:

@@ -1,4 +1,4 @@
-"""What is decoded here equals what HDF5 decodes, whatever the chunks; damage is told and leads nowhere."""
+"""The decoder agrees with HDF5 for chunks of all shapes. Damage is reported, and never touches other memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .files import attributes, write_h5
 
 
 def samples_of(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> np.ndarray:
-    """What compresses little, or so well that lengths run over many bytes, or into patterns of any period."""
+    """Draw samples that compress badly, or so well that lengths take many bytes, or into patterns of any period."""
     count = int(np.prod(shape))
     if kind == "noise":
         stored = rng.standard_gamma(102, count)
@@ -36,7 +36,7 @@ def samples_of(rng: np.random.Generator, shape: tuple[int, ...], kind: str) -> n
 
 
 def stored_chunk(samples: np.ndarray, path, block: int = 0) -> np.ndarray:
-    """One chunk as the plugin writes it."""
+    """Return the bytes of a chunk as the plugin writes it."""
     with h5py.File(path, "w") as file:
         data = file.create_dataset("data", data=samples, chunks=samples.shape,
                                    compression=hdf5plugin.Bitshuffle(nelems=block, cname="lz4"))
@@ -136,7 +136,7 @@ def test_what_is_fetched_stays_until_its_room_is_used_again(tmp_path, chunks):
 
 
 def test_damaged_bytes_are_told_or_harmless(tmp_path):
-    """Any byte changed: the chunk is refused, or decodes to something, and nothing beside its part is touched."""
+    """Change some bytes. The chunk is refused or decoded to any values, and nothing beside it is overwritten."""
     rng = np.random.default_rng(2)
     samples = samples_of(rng, (2, 1, 5003), "pattern")
     stored = stored_chunk(samples, tmp_path / "chunk.h5")
@@ -159,7 +159,7 @@ def test_damaged_bytes_are_told_or_harmless(tmp_path):
     for cut in (0, 5, 11, 12, 15, len(stored) - 1):
         assert blocks_of(stored[:cut], samples.size)[1] == 0
     assert blocks_of(stored, samples.size + 1)[1] == 0
-    # the index of sound lengths, the bytes of others: no read leaves the array
+    # the index of a good chunk with random bytes: no read leaves the array
     noise = rng.integers(0, 256, len(stored)).astype(np.uint8)
     assert not decode(noise, blocks, per_block, samples.shape, (0, 0, 0), (2, 1, 5003),
                       np.zeros((2, 5003), np.uint32), 0, 0)

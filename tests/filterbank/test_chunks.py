@@ -153,7 +153,7 @@ print(json.dumps(said))
 
 
 def fuzz(path, first, bits):
-    """Flip one bit after another of a file, in a process of its own: what each reading said."""
+    """Flip one bit of a file after another, in a separate process; return the result of each reading."""
     done = subprocess.run([sys.executable, "-c", FUZZ, path, str(first), json.dumps(bits)], capture_output=True,
                           text=True, timeout=60, check=False)
     assert done.returncode == 0, f"the reader died ({done.returncode}): {done.stderr[-2000:]}"

@@ -29,7 +29,7 @@ def altered(path, at, value):
 
 
 def first_free(path, start):
-    """Where the free piece of a collection begins: found by the sizes that its objects say."""
+    """Return where the free piece of a collection begins, computed from the sizes of its objects."""
     raw = path.read_bytes()
     at = start + OBJECT_BYTES
     while int.from_bytes(raw[at : at + 2], "little"):
@@ -38,12 +38,12 @@ def first_free(path, start):
 
 
 def looped(path):
-    """Let a free piece say that it is of no bytes: HDF5 stays there for ever."""
+    """Set the size of a free piece to 0. HDF5 loops there for ever."""
     return altered(path, first_free(path, heaps_of(path)[0]) + 8, bytes(8))
 
 
 def wrapped(path):
-    """Let an object be so long that its end, in 64 bits, is its beginning: HDF5 stays there for ever."""
+    """Make an object so long that its end, in 64 bits, equals its beginning. HDF5 loops there for ever."""
     return altered(path, heaps_of(path)[0] + OBJECT_BYTES + 8, (2**64 - OBJECT_BYTES).to_bytes(8, "little"))
 
 
@@ -71,7 +71,7 @@ def test_a_heap_in_which_hdf5_would_stay_for_ever_is_refused(path, damaged):
 
 @pytest.mark.parametrize("damaged", [looped, wrapped])
 def test_hdf5_alone_would_stay_there(path, damaged):
-    """Without this the guard guards against nothing: once it fails, HDF5 has been mended."""
+    """If this test fails, HDF5 has been mended, and the check is no longer needed."""
     code = "import h5py, sys; print('opened', flush=True); h5py.File(sys.argv[1]).attrs['CLASS']; print('back')"
     with subprocess.Popen([sys.executable, "-c", code, damaged(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "opened\n"

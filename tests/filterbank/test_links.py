@@ -14,7 +14,7 @@ SHAPE = (GBT.nsamples, 1, GBT.nchans)
 
 @pytest.fixture
 def root(tmp_path):
-    """Folder of a data root, holding whole.h5; tmp_path/elsewhere/whole.h5 is a copy outside it."""
+    """Data folder with whole.h5. tmp_path/elsewhere/whole.h5 is a copy outside the folder."""
     for folder in ("root/sub", "elsewhere"):
         (tmp_path / folder).mkdir(parents=True)
     for folder in ("root", "elsewhere"):

@@ -18,7 +18,7 @@ ASCENDING = replace(GBT, foff_mhz=-GBT.foff_mhz)
 @pytest.fixture(scope="module", params=[
     (suffix, foff_sign, nbits) for suffix in ("fil", "h5") for foff_sign in (-1, 1) for nbits in (8, 16, 32)])
 def written(request, tmp_path_factory):
-    """A file of each format, sign of foff and sample type, with the array it holds."""
+    """File of each format, sign of foff and sample type, with the array that it holds."""
     suffix, foff_sign, nbits = request.param
     header = replace(GBT, foff_mhz=foff_sign * abs(GBT.foff_mhz), nbits=nbits)
     path = tmp_path_factory.mktemp("written") / f"f.{suffix}"

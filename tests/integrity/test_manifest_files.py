@@ -1,4 +1,4 @@
-"""Pointer and manifests: what is left of them is enough."""
+"""Pointer and manifests: a corpus can be read if one of these files is damaged."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_where_none_is_left_an_empty_one_is_made(root: Path) -> None:
 
 
 def test_a_manifest_without_a_digest_of_its_own_is_known_by_the_pointer(root: Path) -> None:
-    """As they were written before there were any."""
+    """Manifests of older versions have no digest."""
     import hashlib
 
     path = root / "manifest/00000003.json"

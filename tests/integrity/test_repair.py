@@ -1,4 +1,4 @@
-"""What is damaged is rebuilt alone and as it was; what cannot be is left, and said."""
+"""Only damaged objects are rebuilt, and they equal the old ones. Objects that cannot be rebuilt stay and are listed."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_file_that_has_changed_is_not_taken_for_what_it_was(data: Path, tmp_pa
     damaged = path.read_bytes()
     assert [one.id for one in mend(root).damages] == [source_id]
     assert path.read_bytes() == damaged, "left as it is"
-    # a copy that is as it was does as well
+    # an unchanged copy of the file can replace it
     shutil.copy2(data / "scan0.h5", here / "copy.h5")
     store = CorpusStore.open(root)
     assert verify(root).exit_code == 5
@@ -162,7 +162,7 @@ def test_vectors_whose_windows_are_lost_are_named_too(data: Path, tmp_path: Path
     assert source_id in CorpusStore.open(root).manifest().sources, "forgotten only when the user says so"
 
 
-# --- what else lies there --------------------------------------------------------------------------------------------
+# --- objects that the manifest does not name -------------------------------------------------------------------------
 
 
 def test_a_damaged_group_that_no_generation_names_is_deleted_and_a_whole_one_is_taken_in(root: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_damaged_group_that_no_generation_names_is_deleted_and_a_whole_one_is_
     first, second = sorted(store.manifest().sources)
     store.publish(lambda manifest: replace(manifest.without_sources([first, second])))
     store.publish(lambda manifest: replace(manifest, retired={}))
-    with store.lock():  # as if their run had died: publish keeps an account of what is dropped
+    with store.lock():  # written directly, because publish records dropped objects; so it is as if the run had died
         from pipeline.store.generations import write_generation
 
         write_generation(root, replace(store.manifest(), generation=99, retired={}, segments=()))

@@ -1,4 +1,4 @@
-"""What is set aside is put back unless something has taken its place."""
+"""Objects that are set aside are put back, unless something else has taken their place."""
 
 from __future__ import annotations
 

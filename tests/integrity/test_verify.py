@@ -1,4 +1,4 @@
-"""Every kind of file of a corpus, damaged in every way: verify names it, and nothing else."""
+"""Every kind of file of a corpus is damaged in every way. Verify names this file and no other."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_each_file_that_is_damaged_is_named_alone(root: Path, how: str) -> None:
         DAMAGES[how](path)
         found = verify(root)
         assert {(one.kind, one.id) for one in found.damages} == {(kind, name)}, path
-        # of a seal or a record that is altered, nothing else can be told
+        # if the file of digests is altered, other files cannot be checked
         assert path in {one.path for one in found.damages} or path.name == "digests.json"
         assert found.exit_code == 5
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Simulated nights: the same kinds of signals every night, and now and then something else."""
+"""Simulated nights: the same kinds of signals every night, and sometimes a new kind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def header(night: int, scan: int) -> Header:
 def placed(
     rng: np.random.Generator, like: Header, name: str, windows: Sequence[int], snr: float = 30.0
 ) -> list[PlacedSignal]:
-    """Put variants of a kind into the windows of the given numbers."""
+    """Place variants of one kind of signal in the windows of the given numbers."""
     found = []
     for number in windows:
         signal = replace(vary(rng, family(name)), snr=snr * rng.uniform(0.9, 1.1))
@@ -38,7 +38,7 @@ def placed(
 
 
 def usual_windows(rng: np.random.Generator, count: int) -> list[int]:
-    """Draw windows a few apart, away from edges and DC bins, at most two in the same channels."""
+    """Draw window numbers. Windows are a few apart, away from edges and DC bins, and at most two share channels."""
     per_coarse = [place for place in range(3, PER_COARSE - 3, 3) if abs(place - PER_COARSE / 2) > 2]
     both = [(coarse, place) for place in per_coarse for coarse in rng.choice(N_COARSE, 4, replace=False)]
     return [coarse * PER_COARSE + place for coarse, place in (both[i] for i in rng.permutation(len(both))[:count])]

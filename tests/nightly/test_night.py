@@ -1,4 +1,4 @@
-"""Nights as they go: what is done, left, tried again, lost and found, and what the reports say of it."""
+"""Whole nights: files that are done, left, tried again, lost and found, and what the reports say about them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VOID = {"meta", "img", "br", "link"}
 
 
 class Page(HTMLParser):
-    """Checks that tags are balanced, and gathers text and what is referred to."""
+    """Checks that tags are balanced, and collects the text and all links."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def test_a_corpus_that_was_there_before_is_the_past(tmp_path: Path):
 
 
 class Nights:
-    """A clock that all that is dated by the program goes by."""
+    """A clock that replaces the program's clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 4e9  # beyond all files' times

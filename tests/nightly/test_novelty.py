@@ -1,4 +1,4 @@
-"""What is novel, against brute force; and on three nights of which the third holds something new."""
+"""Novel windows, compared with brute force, and on three nights of which the third has a new kind of signal."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ KEY = "power-spectrum-v1"
 NEW = [5, 42, 90, 217]
 """Windows of the new kind, in two scans."""
 SPUR = [coarse * PER_COARSE + 9 for coarse in range(N_COARSE)]
-"""Windows of something that is at the same place of every coarse channel."""
+"""Windows of an artefact at the same place in every coarse channel."""
 DC = 3 * PER_COARSE + PER_COARSE // 2
 EDGE = 4 * PER_COARSE
 
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two nights of two scans, then a third; all ingested."""
+    """Corpus of three nights with two scans each. The third night has the new kind of signal."""
     root = tmp_path_factory.mktemp("nights")
     for night in (0, 1):
         for scan in (0, 1):
@@ -105,7 +105,7 @@ def test_novel_is_what_brute_force_calls_so(corpus: OpenCorpus, novelty: Novelty
 
 
 def test_scores_are_the_same_whether_indexed_or_not(nights: Path, corpus: OpenCorpus, tmp_path: Path):
-    """A segment that holds tonight's sources, too, must not lend them to the past."""
+    """A segment can also hold sources of tonight. They must not count as earlier windows."""
     import shutil
 
     root = shutil.copytree(nights, tmp_path / "corpus")

@@ -79,7 +79,7 @@ def assert_equal(found: tuple[Columns, Columns], expected: tuple[Columns, Column
 
 
 def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Scan one window after the other, from the array that was written."""
+    """Scan window after window of the array that the file was written from."""
     starts_of = [[c + s for s in range(0, min(COARSE, like.nchans - c) - config.window + 1, config.step)]
                  for c in range(0, like.nchans, COARSE)]
     windows_per_block = sum(map(len, starts_of))

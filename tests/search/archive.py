@@ -1,4 +1,4 @@
-"""A small archive of simulated files, ingested, and what brute force finds in it."""
+"""A small archive of simulated files, its corpus, and searches in it by brute force."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ INSTRUMENT = Instrument(edge_depth=0.0, ripple=0.0)
 class Archive:
     root: Path
     one: Path
-    """One time block, in the corpus."""
+    """File of one time block; in the corpus."""
     two: Path
-    """Two time blocks, a .fil of ascending frequency, in the corpus."""
+    """File (.fil) of two time blocks with ascending frequency; in the corpus."""
     outside: Path
     truth: dict[Path, list[Truth]]
 
@@ -38,7 +38,7 @@ class Archive:
         return open_corpus(self.root / "corpus")
 
     def vectors(self) -> dict[tuple[str, int], np.ndarray]:
-        """All stored vectors, by source and window number."""
+        """Return all stored vectors by source and window number."""
         corpus = self.open()._corpus
         return {(source_id, int(number)): vector.astype(np.float64)
                 for source_id in corpus.manifest.sources
@@ -76,13 +76,13 @@ def names_at(archive: Archive, hit_file: str, start: int, stop: int) -> set[str]
 
 
 def best_scores(archive: Archive, cutouts: np.ndarray) -> dict[tuple[str, int], float]:
-    """Best cosine of each stored window with any of the cutouts, in float64."""
+    """Return the best cosine of each stored window with any of the cutouts, in float64."""
     queries = load_encoder("power-spectrum").encode(cutouts).astype(np.float64)
     return {key: float((queries @ vector).max() / np.linalg.norm(vector)) for key, vector in archive.vectors().items()}
 
 
 def check_scores(archive: Archive, hits: Sequence, cutouts: np.ndarray, without: set[tuple[str, int]]) -> None:
-    """The best hit is the best by brute force, and every score is right."""
+    """Assert that the best hit is the best by brute force, and that every score is right."""
     truth = best_scores(archive, cutouts)
     for hit in hits:
         assert hit.score == pytest.approx(truth[hit.source_id, hit.window.number], abs=1e-5)
@@ -91,7 +91,7 @@ def check_scores(archive: Archive, hits: Sequence, cutouts: np.ndarray, without:
 
 
 def every_cutout(path: Path) -> dict[int, np.ndarray]:
-    """Cutouts of all windows of a file, kept or not, by window number."""
+    """Return the cutouts of all windows of a file, kept or not, by window number."""
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, SCAN)
         config = ScanConfig(coarse_width=WIDTH, keep_all=True)

@@ -1,4 +1,4 @@
-"""Small corpora, made through the real store: random vectors whose nearest neighbours brute force can tell."""
+"""Small corpora, written by the real store. Their vectors are random; brute force finds the nearest neighbours."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 class Made:
-    """A corpus in the making, and what is in it."""
+    """A corpus to which tests add sources, and a record of what it holds."""
 
     def __init__(self, root: Path, config: Config = CONFIG) -> None:
         self.root, self.config = root, config
@@ -48,7 +48,7 @@ class Made:
         self.staging = self.store.new_staging()
         self.numbers: dict[str, np.ndarray] = {}
         self.vectors: dict[str, np.ndarray] = {}
-        """As stored: rounded to float16."""
+        """Source → vectors, rounded to float16 as they are stored."""
         self.snr: dict[str, np.ndarray] = {}
 
     def tiling(self, source_id: str) -> Tiling:
@@ -57,7 +57,7 @@ class Made:
 
     def add(self, source_id: str, numbers: Sequence[int], vectors: np.ndarray, *, header: Header = FINE,
             path: str | None = None, spec: EncoderSpec = SPEC, coarse: CoarseLayout = COARSE) -> None:
-        """Commit a source in two parts, rows in the order given."""
+        """Commit a source in two parts, with rows in the given order."""
         rng = np.random.default_rng(len(self.numbers))
         scan = self.config.scan
         windows = {
@@ -83,7 +83,7 @@ class Made:
         self.snr[source_id] = windows["snr"]
 
     def add_vectors(self, source_id: str, vectors: np.ndarray, spec: EncoderSpec) -> None:
-        """Commit vectors of another encoder of a source that is there."""
+        """Commit vectors of another encoder for a source of the corpus."""
         write_part_vectors(self.staging, source_id, 0, spec.key, vectors)
         commit_vector_group(self.root, self.staging, source_id, 1, spec=spec)
         self.store.publish(lambda m: m.with_vectors_of(spec, {source_id: len(vectors)}))
@@ -116,7 +116,7 @@ def make(tmp_path: Path) -> Callable[..., Made]:
 
 @pytest.fixture
 def fill(make: Callable[..., Made]) -> Callable[..., Made]:
-    """Make a corpus of sources A, B, C … with random vectors; equal arguments, equal content."""
+    """Make a corpus of sources A, B, C … with random vectors. Equal arguments give equal content."""
 
     def filled(name: str = "corpus", sources: str = "ABC", count: int = 40, spread: float = 1.0) -> Made:
         made = make(name)
@@ -132,5 +132,5 @@ def fill(make: Callable[..., Made]) -> Callable[..., Made]:
 
 @pytest.fixture(scope="package")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """Not to be changed."""
+    """Archive with its corpus. Tests must not change it."""
     return ingested(tmp_path_factory.mktemp("archive"))

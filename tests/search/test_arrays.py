@@ -1,4 +1,4 @@
-"""Queries from arrays, in a corpus that was ingested."""
+"""Queries from arrays, in a corpus of ingested files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A corpus, opened: what it says of itself, how it stays as it was, and what it keeps in memory."""
+"""An open corpus: its properties, how it stays at one generation, and what it keeps in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The second look at hits, against loops over every position, and its place in a search."""
+"""Correlation of hits with the query, compared with loops over every position, and its use in a search."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def image(cutout: np.ndarray) -> np.ndarray:
 
 def naive(query: np.ndarray, candidate: np.ndarray, drifts: tuple[int, ...], mirrors: tuple[bool, ...]
           ) -> tuple[float, set[tuple[int, int, int, bool]]]:
-    """The best correlation, and where it is: pixel by pixel, in every position; of an odd number of spectra."""
+    """Return the best correlation and its positions, from a loop over all positions. The number of spectra is odd."""
     a, b = image(query), image(candidate)
     spectra, channels = a.shape
     found: dict[tuple[int, int, int, bool], float] = {}
@@ -56,7 +56,7 @@ def naive(query: np.ndarray, candidate: np.ndarray, drifts: tuple[int, ...], mir
 
 
 def blobs(rng: np.random.Generator, n: int, shape: tuple[int, int] = (5, 14)) -> np.ndarray:
-    """Cutouts of noise with some bright pixels in it."""
+    """Make cutouts of noise with some bright pixels."""
     codes = rng.integers(BASELINE - 40, BASELINE + 40, (n, *shape))
     bright = rng.random((n, *shape)) < 0.08
     return np.where(bright, rng.integers(150, 256, (n, *shape)), codes).astype(np.uint8)
@@ -64,7 +64,9 @@ def blobs(rng: np.random.Generator, n: int, shape: tuple[int, int] = (5, 14)) ->
 
 def lines(channels: tuple[float, ...], *, drift: float = 0.0, snr: float = 30.0, rows: slice = slice(None),
           seed: int = 0, gain: np.ndarray | float = 1.0) -> np.ndarray:
-    """A cutout of the fine grid with narrow lines, where each is in the middle spectrum, drifting in channels a row."""
+    """Make a cutout of the fine grid with narrow lines. ``channels`` are their places in the middle spectrum, and
+    ``drift`` is in channels per row.
+    """
     rng = np.random.default_rng(seed)
     power = noise(rng, (16, 256), FINE)
     hz_per_s = drift * FINE.channel_width_hz / FINE.tsamp_s
@@ -90,7 +92,7 @@ def test_equals_loops_over_every_position(drifts: tuple[int, ...], mirrors: tupl
 
 
 def test_rows_that_drift_apart_do_not_come_round() -> None:
-    """Two pixels at either end that drift still farther apart: 64 channels less, were the rows rings of 64."""
+    """Two pixels at opposite ends drift farther apart. If rows were rings of 64 channels, they would come closer."""
     query, candidate = np.full((2, 5, 32), BASELINE, np.uint8)
     query[[0, 4], [0, 31]] = candidate[[0, 4], [25, 4]] = 250
     found = correlate(query, candidate[None], drifts=(0, 3))
@@ -131,7 +133,7 @@ def test_a_burst_finds_a_burst_at_another_time() -> None:
 
 
 def test_what_leaves_the_window_does_not_come_in_on_the_other_side() -> None:
-    """Two lines 80 channels apart, and two 176 = 256 − 80 apart: the same, were the window a ring."""
+    """Two lines are 80 channels apart, two others 176 = 256 − 80. If the window were a ring, they would be equal."""
     near, far = lines((60.0, 140.0)), lines((40.0, 216.0), seed=1)
     assert correlate(near, far[None]).correlation[0] < 0.6
 
@@ -173,7 +175,7 @@ def test_noise_has_little_in_common_and_empty_images_nothing() -> None:
 
 
 def test_gain_of_rows_and_slope_of_the_band_count_for_nothing() -> None:
-    """What all windows of one file may have in common."""
+    """All windows of a file may share such gains and slopes."""
     rng = np.random.default_rng(4)
     gain = (1 + 0.1 * rng.standard_normal((16, 1))) * (1 + 0.15 * np.linspace(-1, 1, 256))
     noises = np.stack([lines((), seed=seed, gain=gain) for seed in range(5, 25)])

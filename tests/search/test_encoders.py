@@ -1,4 +1,4 @@
-"""Several encoders' vectors in one corpus: which of them a search compares."""
+"""Vectors of several encoders in one corpus, and which of them a search compares."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHER = EncoderSpec("other", 3, 20, "none", weights_sha256="ab" * 32)
 
 @pytest.fixture
 def made(fill: Callable[..., Made]) -> Made:
-    """Vectors of two encoders; the second has none of C yet."""
+    """Corpus with vectors of two encoders. The second encoder has no vectors of source C yet."""
     made = fill()
     for i, source_id in enumerate((A, B)):
         rng = np.random.default_rng(100 + i)
@@ -32,7 +32,7 @@ def made(fill: Callable[..., Made]) -> Made:
 
 
 def brute_force(made: Made, spec: EncoderSpec, source_ids: tuple[str, ...], query: tuple[str, int]) -> np.ndarray:
-    """Scores of all windows but the query, best first, in float64."""
+    """Return the scores of all windows except for the query, best first, in float64."""
     rows = {source_id: VectorGroup.open(made.root, spec.key, source_id).vectors().astype(np.float64)
             for source_id in source_ids}
     wanted = rows[query[0]][made.numbers[query[0]].tolist().index(query[1])]

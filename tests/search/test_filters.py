@@ -1,4 +1,4 @@
-"""Filters: against a naive loop over windows, alone and in searches."""
+"""Filters, compared with a naive loop over windows: alone and in searches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEADERS = [
     replace(FINE, fch1_mhz=1540.0, foff_mhz=-FINE.foff_mhz, tstart_mjd=59_002.25, telescope_id=77),
     replace(FINE, source_name="HIP1-OFF", tstart_mjd=59_003.25),
 ]
-"""Two bands, five days."""
+"""Headers of the sources: two bands and five days."""
 EDGE = FINE.channel_edge_mhz
 HIGH_EDGE = HEADERS[2].channel_edge_mhz
 BLOCK_DAYS = 4 * FINE.tsamp_s / 86_400
@@ -39,7 +39,7 @@ BLOCK_DAYS = 4 * FINE.tsamp_s / 86_400
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Five sources of 40 windows; A and C are in one segment, D in another."""
+    """Corpus of five sources of 40 windows. A and C are in one segment, D in another."""
     made = Made(tmp_path_factory.mktemp("filters") / "corpus")
     for i, (name, header) in enumerate(zip(NAMES, HEADERS, strict=True)):
         rng = np.random.default_rng(i)
@@ -57,7 +57,7 @@ def corpus(made: Made) -> Corpus:
 
 
 def passing(made: Made, wanted: Callable[[str, int, int, int], bool]) -> dict[tuple[str, int], np.ndarray]:
-    """Vectors of the stored windows of which a test of source, block, first channel and last is true."""
+    """Return the vectors of the stored windows for which ``wanted(source, block, first, last channel)`` is true."""
     found = {}
     for name in NAMES:
         for number, vector in zip(made.numbers[name].tolist(), made.vectors[name], strict=True):
@@ -68,7 +68,7 @@ def passing(made: Made, wanted: Callable[[str, int, int, int], bool]) -> dict[tu
 
 
 def expected(made: Made, vectors: dict[tuple[str, int], np.ndarray], query: tuple[str, int]) -> list[tuple]:
-    """Hits by brute force over some windows."""
+    """Return the hits that brute force finds among some windows."""
     row = made.numbers[query[0]].tolist().index(query[1])
     wanted = made.vectors[query[0]][row]
     scores = {key: float(vector @ wanted / np.linalg.norm(vector) / np.linalg.norm(wanted))
@@ -95,7 +95,7 @@ def test_a_search_equals_brute_force_over_what_passes(
     made: Made, corpus: Corpus, data: st.DataObject, only: list, not_: list, only_file: list[str],
     not_file: list[str], after: int | None, before: int | None, exact: bool,
 ) -> None:
-    """Moments are counted in time blocks, two a source: a moment lies in the middle between two."""
+    """Times are counted in time blocks, two per source. A time lies in the middle between two blocks."""
     if after is not None and before is not None and after >= before:
         after, before = None, before
 
@@ -199,7 +199,7 @@ def test_which_sources_pass(made: Made, filters: Filters, sources: str) -> None:
 def test_windows_equal_a_naive_loop(
     ranges: list[tuple[int, int]], not_: list[tuple[int, int]], step: int, after: int | None, before: int | None
 ) -> None:
-    """Overlapping windows, and gaps between them; frequencies with nine decimals, as hits are told in."""
+    """Windows overlap or have gaps. Frequencies have nine decimals, as in printed hits."""
     if after is not None and before is not None and after >= before:
         before = None
     tiling = Tiling(FINE, WindowGrid(16, step, 4), COARSE)

@@ -1,4 +1,4 @@
-"""So many hits of one file or MHz: against a naive choice from the list of all hits."""
+"""Limits of hits per file and per MHz, compared with a naive choice from the list of all hits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ LIMITS = [(1, None), (2, None), (None, 1), (None, 3), (2, 2), (1, 4)]
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """Five sources whose bands cross whole MHz, of neighbours that are alike; the query's own fills the list."""
+    """Corpus of five sources whose bands cross whole MHz. Neighbouring windows are alike. Most best hits are of the
+    query's own source.
+    """
     made = Made(tmp_path_factory.mktemp("limits") / "corpus", CONFIG.override({"scan": {"step": 8}}))
     for i, name in enumerate(SOURCES):
         rng = np.random.default_rng(i)
@@ -39,13 +41,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.fixture(scope="module")
 def all_hits(corpus: Corpus) -> dict[str, SearchResult]:
-    """All hits of four windows."""
+    """Window → all hits of a search for it, for four windows."""
     windows = [f"{name}/{corpus._corpus.numbers(name)[row]}" for name in (SOURCES[0], SOURCES[4]) for row in (3, 90)]
     return {window: corpus.search(window=window, k=10_000) for window in windows}
 
 
 def naive(hits: Sequence[Hit], k: int, per_file: int | None, per_mhz: int | None) -> list[tuple]:
-    """Walk down the list of all hits."""
+    """Go down the list of all hits, and take each hit that the limits allow."""
     chosen: list[Hit] = []
     for hit in hits:
         of_file = [one for one in chosen if one.source_id == hit.source_id]

@@ -26,7 +26,7 @@ def groups(found: list[Candidate]) -> list[tuple[int, tuple[int, ...]]]:
 
 
 def naive(found: list[Candidate], tolerance: float) -> list[tuple[int, tuple[int, ...]]]:
-    """Grow one group after the other by looking at every pair until nothing changes."""
+    """Grow one group after the other: look at every pair until nothing changes."""
     rest = sorted(found, key=lambda c: (-c.score, c.window.number))
     result = []
     while rest:
@@ -43,7 +43,7 @@ def naive(found: list[Candidate], tolerance: float) -> list[tuple[int, tuple[int
 
 
 def _touching(a: Candidate, b: Candidate) -> bool:
-    """Whether the channels and spectra of two windows, each grown by one, have a pixel in common."""
+    """Return whether two windows, of which each is grown by one channel and one spectrum, share a pixel."""
     def pixels(start: int, stop: int) -> set[int]:
         return set(range(2 * start, 2 * stop + 1))
 

@@ -16,7 +16,7 @@ from tests.search.conftest import FINE, SPEC, Made, unit
 
 @pytest.fixture
 def made(make: Callable[..., Made]) -> Made:
-    """Four sources, each in a band of its own, with alike vectors."""
+    """Corpus of four sources with similar vectors, each in its own band."""
     made = make()
     for i, offset_mhz in enumerate((0, 1, 5, 40)):
         rng = np.random.default_rng(i)

@@ -1,4 +1,4 @@
-"""Queries from real files, in a corpus that was ingested."""
+"""Queries from files, in a corpus of ingested files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests, descriptions and the table of filters: validated once; the same in Python, JSON and a shell."""
+"""Requests, descriptions and the table of filters: they are checked in one place, for Python, JSON and the shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches of synthetic corpora against brute force in float64."""
+"""Searches of synthetic corpora, compared with brute force in float64."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ A, B, C = (f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABC"))
 
 
 def brute_force(made: Made, source_id: str, number: int, sources: Sequence[str]) -> list[tuple[float, str, int]]:
-    """(score, source, number) of every window that does not overlap the query, by descending score."""
+    """Return (score, source, number) of every window that does not overlap the query, by descending score."""
     row = int(np.flatnonzero(made.numbers[source_id] == number)[0])
     query = made.vectors[source_id][row]
     found = []
@@ -37,7 +37,7 @@ def brute_force(made: Made, source_id: str, number: int, sources: Sequence[str])
 
 def expected_hits(made: Made, source_id: str, number: int, sources: Sequence[str]
                   ) -> list[tuple[str, int, tuple[int, ...]]]:
-    """Hits by brute force over everything."""
+    """Return the hits that brute force finds among all windows."""
     found = brute_force(made, source_id, number, sources)
     merged = merge([Candidate(score, made.tiling(source).window(source, n), 0) for score, source, n in found])
     return [(one.best.window.source_id, one.best.window.number, one.others) for one in merged]
@@ -169,7 +169,7 @@ def test_fewer_hits_than_asked_for(fill: Callable[..., Made]) -> None:
 
 
 def test_goes_deeper_until_there_are_enough_hits(make: Callable[..., Made]) -> None:
-    """The best 391 windows are one chain, of which any fifty look like several hits."""
+    """The best 391 windows are one chain of touching windows. Any fifty of them alone look like several hits."""
     made = make(config=CONFIG.override({"scan": {"step": 2}}))
     n = 400
     vectors = unit(np.ones((n, SPEC.dimension)) + 1e-3 * np.random.default_rng(0).normal(size=(n, SPEC.dimension)))
@@ -185,7 +185,7 @@ def test_goes_deeper_until_there_are_enough_hits(make: Callable[..., Made]) -> N
 def test_hits_do_not_depend_on_how_many_candidates_are_fetched(
     make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Neighbouring windows are alike here, so that most hits are merged of many, some beyond what is fetched."""
+    """Neighbouring windows are alike, so most hits consist of many windows. Some of these are not fetched at first."""
     made = make(config=CONFIG.override({"scan": {"step": 8}}))
     rng = np.random.default_rng(seed)
     for source_id in (A, B):

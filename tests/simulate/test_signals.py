@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.simulate import Axes, Envelope, Footprint, Signal, add_signal
 
-AXES = Axes(channel_width_hz=2.0, tsamp_s=10.0)  # 40 averages
+AXES = Axes(channel_width_hz=2.0, tsamp_s=10.0)  # ``noise_spectra`` is 40
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""Small corpora: sources, parts and reports as the tasks of a run would make them."""
+"""Small corpora, with sources, parts and reports like those that the tasks of a run make."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> CorpusStore:
 
 @dataclass
 class Staged:
-    """A source whose parts lie in a staging folder, and what its group must therefore hold."""
+    """A source with parts in a staging folder, and the content that its group must get."""
 
     source: Source
     staging: Path
@@ -59,7 +59,7 @@ def make_source(source_id: str = "GBT_57436_51432_HIP77257_0a1b") -> Source:
 
 
 def make_parts(counts: tuple[int, ...], seed: int) -> list[tuple[Part, np.ndarray]]:
-    """Parts of ``counts`` windows each, numbers unique but, as with several time blocks, not ascending."""
+    """Make parts of ``counts`` windows. Window numbers are unique, but not ascending, as with several time blocks."""
     rng = np.random.default_rng(seed)
     numbers = rng.permutation(10 * sum(counts) + 1)[: sum(counts)].astype(np.int64)
     parts = []
@@ -80,7 +80,7 @@ def make_parts(counts: tuple[int, ...], seed: int) -> list[tuple[Part, np.ndarra
 
 @pytest.fixture
 def stage(store: CorpusStore) -> Callable[..., Staged]:
-    """Put parts of random content into a staging folder; equal seeds, equal content."""
+    """Write parts with random content into a staging folder. Equal seeds give equal content."""
 
     def make(*counts: int, seed: int = 0, source_id: str = "GBT_57436_51432_HIP77257_0a1b") -> Staged:
         staging = store.new_staging()

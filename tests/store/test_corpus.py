@@ -198,7 +198,7 @@ def test_killed_at_any_step_the_corpus_opens_whole_and_a_rerun_completes_it(
 
 
 def complete(root: Path, staged: Any, spec: EncoderSpec) -> tuple[str, int, int]:
-    """Do what a rerun does after a crash, check where it ends, and tell what it found."""
+    """Do what a rerun does after a crash and check the result; return what the rerun found."""
     try:
         manifest = CorpusStore.open(root).manifest()
         state = f"generation {manifest.generation}"

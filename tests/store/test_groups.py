@@ -25,7 +25,7 @@ from pipeline.store.digests import Digests
 def committed(
     store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    """Commit a source of 130 windows, in several shards."""
+    """Commit a source of 130 windows, which take several shards."""
     monkeypatch.setattr(arrays, "CHUNK_BYTES", 512)
     monkeypatch.setattr(arrays, "CHUNKS_PER_SHARD", 4)
     staged = stage(50, 0, 80)

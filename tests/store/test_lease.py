@@ -68,7 +68,7 @@ def hold_in_another_process(root: Path, script: str = HOLDER) -> subprocess.Pope
 
 
 def say(process: subprocess.Popen[str]) -> str:
-    """Let a process go on and return what it says next."""
+    """Let a process continue; return the next line that it prints."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("\n")
@@ -158,13 +158,13 @@ def test_one_elsewhere_that_sleeps_is_succeeded_and_publishes_nothing(store: Cor
     with hold_in_another_process(store.root, SLEEPER) as process:
         [held] = (store.root / "lock").iterdir()
         os.utime(held, (0, 0))
-        while held.stat().st_mtime == 0:  # until it stirs
+        while held.stat().st_mtime == 0:  # until its owner renews it
             time.sleep(0.01)
         with pytest.raises(CorpusLocked, match=r"\), last heard of \d+ s ago; wait"), store.lock():
             pass
         process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        os.utime(held, (0, 0))  # as if for long
+        os.utime(held, (0, 0))  # as if its owner had not renewed it for a long time
         with store.lock():
             process.send_signal(signal.SIGCONT)
             said = say(process)
@@ -201,7 +201,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def stalled(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[list[int]]:
-    """Each entry of the list: before the next claim, so many others come and go (one more stays, where negative)."""
+    """Yield a list that other processes follow: before each claim, they take and release the lease as often as its last
+    entry says. If the entry is negative, one more takes the lease and keeps it.
+    """
     others: list[int] = []
     stayed: list[Lease] = []
     link = os.link
@@ -278,7 +280,7 @@ def test_without_hard_links_it_says_so(folder: Path, monkeypatch: pytest.MonkeyP
 
 
 class Machines(RuleBasedStateMachine):
-    """Processes on machines that take, lose and give back one lease; a model says who holds it."""
+    """Processes on machines that take, lose and release one lease. A model says who holds it."""
 
     folder: Path
     place: str = ""

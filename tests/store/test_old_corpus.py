@@ -1,4 +1,4 @@
-"""A corpus that an earlier version made opens, answers as it did, grows and is upgraded. Its source files are gone."""
+"""A corpus of an earlier version opens, gives the same hits, grows and is upgraded. Its source files are gone."""
 
 from __future__ import annotations
 

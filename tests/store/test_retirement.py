@@ -1,4 +1,4 @@
-"""What is no longer part of a corpus stays for whoever opened it before, and is deleted a day later."""
+"""Objects that are dropped from a corpus stay for those who opened it before. They are deleted a day later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DAY = 86_400
 
 
 class Clock:
-    """The store's time, which stands still."""
+    """Replaces the store's clock. Only the test changes the time."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def filled(store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec) -> CorpusStore:
-    """Sources a and b of three windows, in one segment; c in none."""
+    """Store of three sources of three windows: a and b are in one segment, c in none."""
     for source_id in ("a", "b", "c"):
         staged = stage(3, source_id=source_id)
         commit_source_group(store.root, staged.staging, staged.source, 1, report=staged.report, fingerprint="f00d")
@@ -182,11 +182,11 @@ def test_cleaning_that_is_cut_short_anywhere_leaves_a_whole_corpus_and_is_comple
 
 
 class Killed(BaseException):
-    """Nothing but a test looks for it."""
+    """Simulates a kill; only a test catches it."""
 
 
 class Steps:
-    """Ends what is under way at its n-th step."""
+    """Simulates a kill at the n-th step of an action."""
 
     def __init__(self, left: int) -> None:
         self.left = left
