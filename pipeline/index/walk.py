@@ -52,7 +52,7 @@ def walk(
 ) -> int:
     """Fill ``vertices`` and ``scores`` (q, k), best first; equal scores are in the order of vertices.
 
-    −1 and −inf fill up if fewer vertices are found. Returns the number of queries for which that happened.
+    If a query finds fewer vertices, its last entries are −1 and −inf. Returns the number of such queries.
 
     Parameters
     ----------
@@ -67,9 +67,10 @@ def walk(
     planes, offsets, children, plane_of
         The tree, see :data:`pipeline.index.folder.GRAPH_ARRAY_TYPES`, and the index of each node's plane.
     most_at_once
-        Largest number of neighbours of a vertex and of vertices of a leaf.
+        Larger of two numbers: the most neighbours of any vertex, and the most vertices of any leaf.
     marks
-        (n + 1,) for this thread only. A vertex is marked if its entry equals the last one, which grows with each query.
+        (n + 1,) for this thread only. The last entry grows with each query. A vertex is marked if its entry equals the
+        last entry.
     """
     dimension = queries.shape[1]
     pool = np.empty(beam, np.uint64)
