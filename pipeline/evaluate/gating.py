@@ -47,7 +47,7 @@ class OperatingCurve:
 
 
 def measure_operating_curve(per_cell: int = 100, noise_windows: int = 65_536, *, seed: int = 0) -> OperatingCurve:
-    """Measure the gate on all families of :data:`FAMILIES` and :data:`UNSEEN`, and on noise.
+    """Measure the gate on all named families (:mod:`pipeline.simulate.families`), and on noise.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class Instrument:
     dc_spike: float = 20.0
     """Excess of each coarse channel's DC bin, relative to the mean of the noise; 0 for none."""
     gain_spread: float = 0.01
-    """Relative spread of the gain from row to row; all channels of a row share its gain. The spread is about 0.08 under
+    """Relative spread of the gain from row to row; all channels of a row share its gain. The spread is 0.08 under
     strong interference."""
     mantissa_bits: int = 23
     """Number of bits that each sample keeps of its 23-bit mantissa. Real files use all. Samples that keep 8 bits are
