@@ -90,7 +90,7 @@ class Facts:
     open_files: int = 0
     """Limit of open files of the process."""
     corpus_free_bytes: int = -1
-    """−1 if unknown."""
+    """Free disk space for the corpus; −1 if unknown."""
     scratch: str = ""
     """Folder of temporary files."""
     scratch_free_bytes: int = -1

@@ -1,4 +1,4 @@
-"""Results of an evaluation as plain data."""
+"""Results of an evaluation as plain data. Each ``snr`` in them is an SNR per bin."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def test_of_two_classes_that_fit_the_nearer_is_taken(header: Header):
 
 
 def test_many_at_once_are_what_they_are_one_by_one(full: Manifest, header: Header, spec: EncoderSpec):
-    # the third founds a class, which the fourth, within 1 % of it alone, joins
+    # the third source starts a new class; the fourth joins it, because it is within 1 % of the third only
     widths = [("a", 1.0), ("b", 1.005), ("c", 1.012), ("d", 1.02)]
     sources = [source(replace(header, foff_mhz=header.foff_mhz * by), name, f"/{name}.h5") for name, by in widths]
     one_by_one = full

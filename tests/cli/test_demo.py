@@ -72,7 +72,7 @@ def test_the_demo_says_what_it_does(
     monkeypatch.setattr(progress_line, "LINE_INTERVAL_S", math.inf)  # a slow machine would show progress
     built = (SegmentEntry("S1", "power-spectrum-v1", "", 1, ("A",)), SegmentEntry("S2", "", "", 1234, ("A", "B")))
     monkeypatch.setattr(pipeline.run, "index", lambda *_, **__: built)  # building a graph takes long
-    # so does loading the default encoder; one coarse channel alone does not say that it is one
+    # loading the default encoder takes long, too; the width is given, because one coarse channel does not show it
     config = Config(ScanConfig(coarse_width=WIDTH), EncoderConfig("power-spectrum"))
     monkeypatch.setattr(pipeline.run, "ingest", lambda *a, **k: ingest(*a, **{"config": config, **k}))
     ran = lookalike("demo", tmp_path / "my demo", "--serial")

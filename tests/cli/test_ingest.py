@@ -85,7 +85,7 @@ def test_where_no_file_is_a_filterbank_it_says_so(lookalike: Lookalike, data: Pa
 
     ran = lookalike("ingest", notes, data / "scan0.h5", "--corpus", root, *SERIAL)
     assert (ran.code, "nothing to ingest" in ran.out) == (0, False)
-    for flags in ([], ["--dry-run"]):  # in a corpus that is there, it is as with files that are known
+    for flags in ([], ["--dry-run"]):  # in a corpus that exists, other files count as known files
         ran = lookalike("ingest", notes, "--corpus", root, *flags)
         assert (ran.code, ran.err) == (0, "")
         first, said, file = ran.out.splitlines()
@@ -272,7 +272,7 @@ def test_a_width_that_does_not_divide_a_band_is_named(lookalike: Lookalike, tmp_
         assert f"{first}: a band of " in warned
         assert f"coarse channels of {width:,} (--coarse-width)" in warned
     assert lookalike(*asked, tmp_path / "told", "--coarse-width", str(COARSE)).err == ""
-    # a window over several coarse channels that are known: nothing to be done
+    # a window over several known coarse channels needs no warning
     wide = ("--encoder", "power-spectrum", "--coarse-width", "512", "--window", "1024")
     assert lookalike(*asked, tmp_path / "wide", *wide).err == ""
 

@@ -188,7 +188,7 @@ def test_wrong_usage_shows_the_usage(lookalike: Lookalike, arguments: list[str])
 def test_no_command_shows_the_help() -> None:
     done = subprocess.run([sys.executable, "-m", "pipeline"], env=environment(), capture_output=True, text=True)
     assert done.returncode == 2
-    assert "Commands:" in done.stdout + done.stderr  # click has changed its mind about where
+    assert "Commands:" in done.stdout + done.stderr  # the stream depends on the version of click
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["index"], ["embed"], ["search", "--window", "a/1"]])

@@ -57,7 +57,7 @@ def test_what_is_damaged_is_rebuilt_alone_and_equals_what_was(made: Made, root: 
 
 def test_everything_damaged_at_once_is_rebuilt(made: Made, root: Path) -> None:
     for path, _, _ in files_of(root):
-        if path.suffix != ".copy":  # of the manifest one of the two must be left
+        if path.suffix != ".copy":  # one of the manifest's two files must stay intact
             flip(path, seed=3)
     done = mend(root)
     assert done.damages == ()
@@ -122,7 +122,7 @@ def test_windows_whose_file_is_gone_are_left_and_named_and_the_rest_is_rebuilt(
     assert "could not be rebuilt (its file is gone or has changed)" in done.damages[0].remedy
     assert "restore the folder from a backup; or delete it" in done.damages[0].remedy
     assert done.exit_code == 5
-    # as it says
+    # the second remedy of the message
     shutil.rmtree(source_folder(root, lost))
     assert ingest([here], root, config=CONFIG, serial=True).exit_code == 0
     assert set(CorpusStore.open(root).manifest().sources) == {by_name["scan1.fil"]}

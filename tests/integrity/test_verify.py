@@ -137,7 +137,7 @@ def test_random_damage_is_found_each_time_and_mended(made: Made, root: Path) -> 
     for _ in range(RANDOM_DAMAGES // 5):
         named: set[tuple[str, str]] = set()
         for _ in range(5):
-            # one of the manifest's two files must be left, and a file of which there is something to damage
+            # one of the manifest's two files must stay intact, and a file to damage must hold more than one byte
             files = [(root / path.relative_to(made.root), kind, name) for path, kind, name in files_of(made.root)
                      if kind != "manifest" or kind not in dict(named)]
             files = [file for file in files if file[0].exists() and file[0].stat().st_size > 1]

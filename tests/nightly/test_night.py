@@ -159,7 +159,7 @@ def test_what_fails_is_tried_again_ever_later_then_left_alone_and_always_listed(
         assert by_path[str(cut)].since == by_path[str(empty)].since == "2096-10-02 07:06"
         nights.now_s += DAY_S
         if night >= 4:
-            shutil.rmtree(tmp_path / "corpus-reports")  # of no account here, and so many to read
+            shutil.rmtree(tmp_path / "corpus-reports")  # not needed here, and slow to read
     assert tried == [0, 1, 3, 7, 15, 31]
     assert by_path[str(cut)].tries == 6
     assert by_path[str(cut)].next_try == by_path[str(empty)].next_try == ""

@@ -72,7 +72,7 @@ def test_every_kind_of_bad_input_is_told_apart_and_harms_nobody_else(
     dead = SourceGroup.open(root, found["dead pixels.h5"].source_id)
     assert dead.exposure("windows_masked").sum() == found["dead pixels.h5"].windows_masked > 0
 
-    # again: what may heal is tried again, all else is known
+    # second run: files that may heal are tried again, all others are known
     stop.set()
     write_scan(data / "truncated.fil", 77)
     report = ingest([data], root, client, config=config())
@@ -85,7 +85,7 @@ def test_every_kind_of_bad_input_is_told_apart_and_harms_nobody_else(
     assert {name for name, count in tries.items() if count > 1} == {"truncated.h5"}
     assert tries["truncated.h5"] == 2
 
-    # and once more: one probe, of the one file that may still heal
+    # third run: it probes the only file that may still heal
     report = ingest([data], root, client, config=config())
     assert (report.tasks, report.exit_code) == (1, 3)
     assert by_name(report)["truncated.h5"].reason is Reason.TRUNCATED

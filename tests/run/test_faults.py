@@ -84,7 +84,7 @@ def test_a_source_that_crashes_its_worker_each_time_fails_alone(
     assert "every worker that ran it died" in crashed.message
     assert crashed.message.startswith(str(data / "crashes.h5"))
     assert {r.status for r in found.values()} == {"done"}
-    # with a library that is mended it heals
+    # with a mended library, the file can be read
     report = ingest([data], tmp_path / "corpus", config=config(), serial=True)
     assert by_name(report)["crashes.h5"].status == "done"
     assert len(CorpusStore.open(tmp_path / "corpus").manifest().sources) == 7
@@ -179,10 +179,10 @@ def test_a_run_killed_at_any_moment_leaves_a_corpus_that_the_next_completes(
             while before.issuperset(root.glob(pattern)) and process.poll() is None:
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, 0.1))
-            with suppress(ProcessLookupError):  # it was faster
+            with suppress(ProcessLookupError):  # the run has ended already
                 os.killpg(process.pid, signal.SIGKILL)
             killed += process.wait() == -signal.SIGKILL
-        held = contents(root)  # it opens, and all it names is whole
+        held = contents(root)  # the corpus opens, and all objects of its manifest are complete
         assert held.keys() - {"files"} <= scanned_on_disk(root)
         inodes = {source_id: (root / "sources" / source_id).stat().st_ino for source_id in scanned_on_disk(root)}
     complete = complete_on_disk(root)

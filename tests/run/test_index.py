@@ -218,7 +218,7 @@ def test_joined_segments_answer_as_the_small_ones_did_and_searches_under_way_go_
         assert under_way.segment(segment.id).rows == 64
     assert index(corpus, config=with_index(exact_below=50)) == ()
     assert sorted(rows_of(corpus)) == sorted({*rows_of(corpus)})
-    # a day later they go
+    # a day later they are deleted
     monkeypatch.setattr("pipeline.store.retirement.GRACE_S", 0.0)
     index(corpus, config=with_index(exact_below=50))
     assert {path.name for path in (corpus / "index").iterdir()} == {s.id for s in manifest.segments}
@@ -306,7 +306,7 @@ def killed_at(step: int, work: Callable[[], None], monkeypatch: pytest.MonkeyPat
         def wrapper(*arguments: Any, **named: Any) -> Any:
             nonlocal left
             left -= 1
-            if left <= 0:  # neither this nor what would clear up after it
+            if left <= 0:  # neither this step nor any later one, such as a clean-up
                 raise Killed
             return call(*arguments, **named)
 

@@ -49,7 +49,7 @@ def test_planned_segments_hold_each_vector_once_and_are_neither_too_small_nor_to
         assert entry.count == sum(sizes) >= exact_below
         assert 0 not in sizes
         assert {manifest.sources[source_id].resolution for source_id in entry.source_ids} == {entry.resolution}
-        # one more source than fits only where without it the segment would be too small
+        # a segment exceeds the limit only if it would be too small without its last source
         assert sum(sizes) <= segment_vectors or sum(sizes[:-1]) < max(exact_below, 1)
 
 
@@ -92,7 +92,7 @@ def test_equal_nights_are_joined_four_by_four_and_full_segments_are_left_alone()
         sizes.append(sorted(segment.live_count for segment in manifest.segments))
     assert sizes[:5] == [[10], [10, 10], [10, 10, 10], [40], [10, 40]]
     assert sizes[14:17] == [[10, 10, 10, 40, 40, 40], [160], [10, 160]]
-    # two thirds of a full segment are as good as one, and the next nights leave it alone
+    # a segment of two thirds of the limit counts as full, and the next nights leave it alone
     tiny = IndexConfig(exact_below=10, segment_vectors=100)
     manifest, sizes = Manifest(), []
     for _ in range(14):
@@ -113,11 +113,11 @@ def test_nights_leave_few_segments_and_each_vector_is_built_a_few_times(counts: 
     indexed = [source_id for segment in manifest.segments for source_id in segment.live_ids]
     assert len(indexed) == len(set(indexed))
     assert sum(count for count in counts) - sum(s.live_count for s in manifest.segments) < exact_below
-    # a vector is built once, once more for each fourfold growth, and once for the last two thirds
+    # a vector is built once, once more for each fourfold growth, and once more when its segment becomes full
     smallest = min((count for count in counts if count), default=1)
     total = sum(counts)
     assert work <= total * (2 + math.log(1000 / smallest, 4))
-    # sums of the smallest grow by 4/3 from one segment to the next, up to two thirds of a full one; one may be over
+    # the sum of the smallest segments grows by 4/3 with each segment, up to two thirds of a full one, plus one segment
     growing = 2 + math.log(max(1, 1000 * 2 / 3 / max(smallest, exact_below)), 4 / 3)
     full = [segment for segment in manifest.segments if segment.live_count > 500]
     assert len(manifest.segments) - len(full) <= growing + 1

@@ -272,7 +272,7 @@ def test_a_build_that_was_killed_is_gone_on_with(
     monkeypatch.setattr(routed_module, "build_segment", lambda *a, **kw: [built.append(a[0]), build(*a, **kw)][1])
     (entry,) = index_corpus(SerialEngine(), store, LIMITS)
     assert entry == whole
-    done_before = max(0, after - 1 - 10)  # after k-means and a spool a source
+    done_before = max(0, after - 1 - 10)  # cells come after k-means and one spool per source
     assert len(built) == len(entry.pieces) - done_before
     assert sorted(path.name for path in (root / "index").iterdir()) == [entry.id]
     assert {path.name for path in segment_folder(root, entry.id).iterdir()} == {

@@ -146,7 +146,7 @@ def test_recall_by_the_graph(make: Callable[..., Made], monkeypatch: pytest.Monk
         vectors = unit(centres[rng.integers(0, 40, 2000)] + 0.3 * rng.normal(size=(2000, SPEC.dimension)))
         made.add(name, 4 * rng.permutation(2500)[:2000], vectors, header=header, coarse=coarse)  # none touch
     made.index(*NAMES[:2])
-    monkeypatch.setattr("pipeline.index.segment.SCANNED_PER_NEIGHBOUR", 1)  # else so few are always scanned
+    monkeypatch.setattr("pipeline.index.segment.SCANNED_PER_NEIGHBOUR", 1)  # otherwise all rows are scanned
     walked = []
     walk = Segment._walk
     monkeypatch.setattr(Segment, "_walk", lambda *a: (walked.append(a[2]), walk(*a))[1])

@@ -36,7 +36,7 @@ def test_windows_lie_in_the_range_and_each_in_one_coarse_channel(low: float, wid
         assert first <= start
         assert start + 16 <= last
     if width > 24.1:
-        # no channel twice, and in no coarse channel is there room for one more
+        # no channel is in two windows, and no coarse channel has room for one more window
         assert all(b - a >= 16 for a, b in pairwise(starts))
         whole = sum(int((min(low + width, last) - max(low, first) + 1e-3) // 16)
                     for first, last in map(grid.coarse_span, range(grid.n_coarse))

@@ -67,7 +67,7 @@ def test_equals_a_naive_choice_from_all_hits(
     corpus: Corpus, all_hits: dict[str, SearchResult], monkeypatch: pytest.MonkeyPatch, per_file: int | None,
     per_mhz: int | None, few: bool
 ) -> None:
-    if few:  # fetched at a time, so that it takes several rounds
+    if few:  # few windows are fetched at a time, so a search takes several rounds
         monkeypatch.setattr("pipeline.search.best_hits.MIN_FETCHED_WINDOWS", 3)
         monkeypatch.setattr("pipeline.search.best_hits.FETCHED_PER_HIT", 1)
         monkeypatch.setattr("pipeline.search.best_hits.NEIGHBOUR_REACH", 1)
@@ -83,7 +83,7 @@ def test_equals_a_naive_choice_from_all_hits(
 def test_another_order_keeps_the_limits_and_finds_as_many(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch, per_file: int | None, per_mhz: int | None, order: dict
 ) -> None:
-    monkeypatch.setattr("pipeline.search.reorder.MIN_REORDERED_HITS", 3)  # of which the limits leave too few
+    monkeypatch.setattr("pipeline.search.reorder.MIN_REORDERED_HITS", 3)  # the limits leave too few of three hits
     window = f"{SOURCES[0]}/{corpus._corpus.numbers(SOURCES[0])[3]}"
     plain = corpus.search(window=window, k=4, per_file=per_file, per_mhz=per_mhz)
     result = corpus.search(window=window, k=4, per_file=per_file, per_mhz=per_mhz, **order)

@@ -178,7 +178,7 @@ def test_goes_deeper_until_there_are_enough_hits(make: Callable[..., Made]) -> N
     made.add(B, range(0, 120, 20), far)
     result = made.open().search(window=f"{A}/0", k=5)
     assert [hit.source_id for hit in result] == [A, B, B, B, B]
-    assert sum(1 + len(hit.merged) for hit in result if hit.source_id == A) == n - 8  # those that overlap the query
+    assert sum(1 + len(hit.merged) for hit in result if hit.source_id == A) == n - 8  # without overlaps with the query
 
 
 @pytest.mark.parametrize("seed", range(4))
