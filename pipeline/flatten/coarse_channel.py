@@ -262,9 +262,10 @@ def _combine(
 ) -> FlattenedChannel:
     """Return the flattened stretch, given its band as ``baseline``. Channels below ``min_level`` are masked."""
     channel_scale = _channel_scale(averaged.spectrum, baseline, min_level, averaged.is_unmasked)
+    # N of signed values is measured already. The rows' measure takes it that there are no signals below the noise.
+    noise = (known.nominal, True) if known.is_signed else (rows.noise_spectra, rows.noise_is_measured)
     return FlattenedChannel(averaged.stored, averaged.is_mirrored, rows.scale, channel_scale, averaged.is_unmasked,
-                            rows.gain, baseline, rows.noise_spectra, rows.noise_is_measured or known.is_signed,
-                            known.is_signed)
+                            rows.gain, baseline, *noise, known.is_signed)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -32,6 +32,12 @@ MIN_BLOCK_PIXELS = 4096
 QUANTILES = ((0.1, 0.3), (0.4, 0.6), (0.7, 0.9))
 """Low, middle and high values of the noise are means between these quantiles. Means do not jump if values are quantised
 to few levels, and signals that fill less than a tenth of a block do not affect them."""
+MAX_DEVIATION = 4.0
+"""The spread is the root mean square of the deviations up to this many spreads. Larger ones may be signals."""
+MEAN_SQUARE = 0.99893
+"""Mean square of the deviations of a normal distribution up to :data:`MAX_DEVIATION`, in units of the variance."""
+ITERATIONS = 6
+"""Number of times that the limit of the deviations is set by the last spread."""
 
 
 def is_signed(values: NDArray[np.float32]) -> bool:
@@ -82,19 +88,18 @@ class SignedScale:
         """
         spectra, channels = shape
         width = min(block_width(spectra), channels)
-        low, middle, high = np.concatenate([_levels_of_blocks(piece, width) for piece in pieces]).T * sign
+        low, middle, high, spread = np.concatenate([_levels_of_blocks(piece, width) for piece in pieces]).T
         if sign < 0:
-            low, high = high, low
+            low, middle, high = -high, -middle, -low
         below, above = middle - low, high - middle
-        usable = (below > 0) & (above > 0)
+        usable = (below > 0) & (above > 0) & (spread > 0)
         if not usable.any():
             return None
         n = _noise_spectra(float(np.median(above[usable] / below[usable])))
-        gamma_low, gamma_middle, gamma_high = _gamma_levels(np.array([n]))[:, 0]
         half = _half_of_smoothing(coarse_width, width, len(middle))
         middles = _curve(np.where(usable, middle, np.nan), width, channels, half)
-        factor = (gamma_high - gamma_low) / _curve(np.where(usable, high - low, np.nan), width, channels, half)
-        offset = gamma_middle - middles * factor
+        factor = _gamma_spread(n) / _curve(np.where(usable, spread, np.nan), width, channels, half)
+        offset = _gamma_levels(np.array([n]))[1, 0] - middles * factor
         limit = max(sign * limits[0], sign * limits[1])
         full_scale = float(np.min(limit * factor + offset)) if np.isfinite(limit) else np.inf
         return cls((sign * factor).astype(np.float32), offset.astype(np.float32), n, full_scale)
@@ -117,7 +122,7 @@ def block_width(spectra: int) -> int:
 
 
 def _levels_of_blocks(values: NDArray[np.float32], width: int) -> NDArray[np.float64]:
-    """Return the low, middle and high level (blocks, 3) of the noise in each whole block of channels.
+    """Return low, middle and high level, and the spread, of the noise in each whole block of channels: (blocks, 4).
 
     Values that are not finite, and channels of one value, are left out. A block that consists of them mostly has NaN.
     """
@@ -131,13 +136,29 @@ def _levels_of_blocks(values: NDArray[np.float32], width: int) -> NDArray[np.flo
     counts = np.isfinite(ordered).sum(axis=1)
     sums = np.zeros((blocks, spectra * width + 1))
     np.cumsum(np.nan_to_num(ordered), axis=1, dtype=np.float64, out=sums[:, 1:])
-    rows, levels = np.arange(blocks), np.full((blocks, len(QUANTILES)), np.nan)
+    rows, levels = np.arange(blocks), np.full((blocks, len(QUANTILES) + 1), np.nan)
     enough = 2 * counts > spectra * width
     for k, (first, last) in enumerate(QUANTILES):
         start = (first * counts).astype(np.int64)
         stop = np.maximum(start + 1, (last * counts).astype(np.int64))
         levels[enough, k] = ((sums[rows, stop] - sums[rows, start]) / (stop - start))[enough]
+    levels[enough, -1] = _spreads(ordered[enough], levels[enough])
     return levels
+
+
+def _spreads(values: NDArray[np.float32], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the spread (blocks,) of values (blocks, pixels), which may be NaN, given their levels.
+
+    Unlike the distance of levels, it is right for values that are quantised to few levels, too.
+    """
+    low, middle, high = levels[:, :3].T
+    squares = (values - middle[:, None]) ** 2
+    spread = (high - low) / 1.722  # that of normal noise
+    for _ in range(ITERATIONS):
+        near = squares <= (MAX_DEVIATION * spread[:, None]) ** 2
+        mean = np.where(near, squares, 0).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
+        spread = np.sqrt(mean / MEAN_SQUARE)
+    return spread
 
 
 def _half_of_smoothing(coarse_width: int | None, width: int, blocks: int) -> int:
@@ -166,6 +187,18 @@ def _noise_spectra(ratio: float) -> float:
     """Return N of noise whose high level is ``ratio`` times as far above its middle as its low level is below it."""
     n, ratios = _tabulate_ratios()
     return float(np.exp(np.interp(-ratio, -ratios, np.log(n))))
+
+
+def _gamma_spread(n: float) -> float:
+    """Return the spread of Gamma(N) noise with a mean of 1, as :func:`_spreads` would measure it."""
+    middle, spread = _gamma_levels(np.array([n]))[1, 0], n**-0.5
+    for _ in range(10 * ITERATIONS):
+        ends = n * np.array([max(0, middle - MAX_DEVIATION * spread), middle + MAX_DEVIATION * spread])
+        # E[x^k; a < x < b] = (N)_k / N^k · (P(N + k, N b) − P(N + k, N a))
+        share, mean, square = (np.diff(gammainc(n + k, ends))[0] for k in range(3))
+        deviation = (n + 1) / n * square - 2 * middle * mean + middle**2 * share
+        spread = float(np.sqrt(deviation / share / MEAN_SQUARE))
+    return spread
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ def test_the_whole_spectra_of_a_sigproc_file(tmp_path: Path, cut: int, whole: in
     path.write_bytes(path.read_bytes()[:-cut])
     refused(path, Reason.TRUNCATED, shortfall)
     with open_filterbank(path, accept_truncated=True) as filterbank:
-        assert (filterbank.header, filterbank.shortfall) == (replace(GBT, nsamples=whole), shortfall)
+        assert (filterbank.header.nsamples, filterbank.shortfall) == (whole, shortfall)
     np.testing.assert_array_equal(read_all(path, accept_truncated=True), POWER[:whole])
 
 

@@ -464,14 +464,14 @@ def test_signals_on_both_sides_of_signed_noise_are_kept(tmp_path: Path, unit: fl
 
     windows, exposure = scanned(path, config)
 
-    expected = {block * 16 + channel // 256 for block in (0, 1) for channel in (700, 730, 2000, 1970, 3000)}
+    expected = {block * 16 + channel // 256 for block in (0, 1) for channel in (700, 2000, 3000)}
     assert set(windows["number"]) == expected
     assert len(windows["number"]) == len(expected)
     # a steady line of 50 standard deviations, over 16 spectra
     steady = windows["snr"][np.isin(windows["number"], [11, 27])]
     np.testing.assert_allclose(steady, 50 * 16**0.5, rtol=0.1)
     assert exposure["windows_searched"].tolist() == [16, 16]
-    assert exposure["windows_kept"].tolist() == [5, 5]
+    assert exposure["windows_kept"].tolist() == [3, 3]
     assert exposure["noise_is_measured"].all()
 
 
@@ -481,7 +481,7 @@ def test_the_cut_of_a_signed_window_is_what_a_scan_stores(tmp_path: Path) -> Non
     config = ScanConfig(coarse_width=COARSE)
     windows, _ = scanned(path, config)
     below, above = (windows["cutout"][windows["number"] == channel // 256][0] for channel in (1980, 3000))
-    assert (below.max(), above.max()) > (220, 220), "both are bright"
+    assert min(below.max(), above.max()) > 180, "both are bright"
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, config)
         places = [(0, tiling.window("", int(number)).channel_start) for number in windows["number"]]
