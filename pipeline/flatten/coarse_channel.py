@@ -133,7 +133,7 @@ def _as_power(known: _Known, stretch: int, memory: Memory, limits: tuple[float, 
     width = block_width(spectra)
     step = -(-stretch // width) * width
     pieces = (read(start, min(start + step, channels), memory) for start in range(0, channels, step))
-    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits)
+    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits, known.nominal)
     if scale is None:
         return known
     return replace(known, read=lambda start, stop, into: scale.power(read(start, stop, into), start),

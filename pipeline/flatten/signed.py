@@ -3,8 +3,10 @@
 The noise of such values has any middle and any spread. It need not be symmetric: power less its mean is still skewed.
 So the smooth middle and the smooth spread of the noise are measured along the coarse channel, and the skewness in all
 of it. The values are then shifted and scaled such that their noise is that of power: it has a Gamma(N) distribution
-with a mean of 1, whose N has the measured skewness. Power less its mean becomes that power again. Symmetric noise gets
-a large N, with which a Gamma distribution is nearly normal.
+with a mean of 1, whose N has the measured skewness. Power less its mean becomes that power again.
+
+The noise of Stokes V is symmetric. Its large deviations are rarer than those of power with the N of the header, and more
+frequent than those of a normal distribution. So the N of the header is the largest that is used.
 
 Signals may lie on either side of the noise. With ``sign`` −1, the values are mirrored first, so that signals below the
 noise become power above it.
@@ -34,6 +36,9 @@ QUANTILES = ((0.1, 0.3), (0.4, 0.6), (0.7, 0.9))
 to few levels, and signals that fill less than a tenth of a block do not affect them."""
 MAX_DEVIATION = 4.0
 """The spread is the root mean square of the deviations up to this many spreads. Larger ones may be signals."""
+MIN_NOMINAL = 25.0
+"""Minimum of the largest N. With this N, power is positive down to five spreads below the mean. If it were smaller, much
+of symmetric noise would be masked."""
 MEAN_SQUARE = 0.99893
 """Mean square of the deviations of a normal distribution up to :data:`MAX_DEVIATION`, in units of the variance."""
 ITERATIONS = 6
@@ -69,7 +74,7 @@ class SignedScale:
     @classmethod
     def measure(
         cls, pieces: Iterable[NDArray[np.float32]], shape: tuple[int, int], coarse_width: int | None, sign: int,
-        limits: tuple[float, float],
+        limits: tuple[float, float], nominal: float,
     ) -> Self | None:
         """Measure the noise of a whole coarse channel; return None if there is none anywhere.
 
@@ -85,6 +90,8 @@ class SignedScale:
             −1 to find signals below the noise.
         limits : (float, float)
             Smallest and largest value that a sample of the file can have.
+        nominal : float
+            N from the header.
         """
         spectra, channels = shape
         width = min(block_width(spectra), channels)
@@ -95,7 +102,7 @@ class SignedScale:
         usable = (below > 0) & (above > 0) & (spread > 0)
         if not usable.any():
             return None
-        n = _noise_spectra(float(np.median(above[usable] / below[usable])))
+        n = min(_noise_spectra(float(np.median(above[usable] / below[usable]))), max(nominal, MIN_NOMINAL))
         half = _half_of_smoothing(coarse_width, width, len(middle))
         middles = _curve(np.where(usable, middle, np.nan), width, channels, half)
         factor = _gamma_spread(n) / _curve(np.where(usable, spread, np.nan), width, channels, half)
