@@ -49,11 +49,15 @@ class Reason(StrEnum):
     HEADER_INCONSISTENT = (
         "HEADER_INCONSISTENT", "failed", False, "the header does not fit the size of the data", "fetch the file again")
     TRUNCATED = (
-        "TRUNCATED", "failed", True, "samples are missing at the end", "wait until the file is complete")
+        "TRUNCATED", "failed", True, "samples are missing at the end, and the file may still grow",
+        "wait, or read its whole spectra with `--accept-truncated`")
     BAD_HEADER = (
         "BAD_HEADER", "failed", False, "the header is cut off or damaged, or lacks a keyword", "fetch the file again")
     BAD_AXIS = (
         "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
+    ALL_MASKED = (
+        "ALL_MASKED", "failed", False,
+        "no window can be searched: most samples are zero, are no numbers or never change", "check how it was made")
     UNSUPPORTED_NBITS = (
         "UNSUPPORTED_NBITS", "failed", False, "samples are not of 8, 16 or 32 bits", "convert the file")
     TOO_FEW_SAMPLES = (

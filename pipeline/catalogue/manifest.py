@@ -72,11 +72,17 @@ class Manifest:
     def with_sources(self, committed: Iterable[tuple[Source, SourceReport]]) -> Self:
         """Add committed sources, which have no vectors yet. Each call copies the whole table of sources.
 
+        A file that has grown since it was ingested is another source, because its id depends on its last spectrum. The
+        new source takes the place of the old one, whose spectra it has, too.
+
         Raises
         ------
         ValueError
             A source is in the manifest already.
         """
+        committed = list(committed)
+        if outgrown := self._outgrown([source for source, _ in committed]):
+            return self.without_sources(outgrown).with_sources(committed)
         sources = dict(self.sources)
         classes = self._classes()
         for source, report in committed:
@@ -96,6 +102,17 @@ class Manifest:
                 also_at=report.also_at,
             )
         return replace(self, sources=sources)
+
+    def _outgrown(self, committed: Collection[Source]) -> list[str]:
+        """Return the ids of the sources that are the beginning of a committed source of the same file."""
+        by_path = {source.path: source for source in committed}
+        outgrown = []
+        for source_id, entry in self.sources.items():
+            source = by_path.get(entry.path)
+            if (source is not None and entry.header.nsamples < source.header.nsamples
+                    and replace(entry.header, nsamples=source.header.nsamples) == source.header):
+                outgrown.append(source_id)
+        return outgrown
 
     def without_sources(self, source_ids: Collection[str]) -> Self:
         """Drop sources and the entries of their files. They can be ingested again. Their rows in segments die."""

@@ -53,6 +53,8 @@ def embed(
 
 def summary(report: RunReport) -> list[str]:
     """Return the counts and times of a run, and a line for each source with a fault."""
+    from pipeline.run import NO_SIGNAL
+
     of = f", {report.encoder}" if report.encoder else ""
     lines = [f"{counted(len(report.reports), 'source')}{of}: {outcome_counts(report)}"]
     if report.windows_embedded:
@@ -62,4 +64,9 @@ def summary(report: RunReport) -> list[str]:
             f"{report.windows_embedded / seconds:,.0f} windows/s",
             f"seconds in tasks: embed {report.timing.embed_s:.1f}, write {report.timing.write_s:.1f}",
         ]
+    without = sum(r.message == NO_SIGNAL for r in report.reports)
+    if without and without == len(report.reports):
+        lines.append("the corpus holds no signal: there is nothing to embed, and nothing that a search can find")
+    elif without:
+        lines.append(f"{counted(without, 'source')} without a signal: nothing to embed")
     return [*lines, *file_lines(report)]

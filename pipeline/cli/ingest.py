@@ -10,7 +10,7 @@ import click
 
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option, run_options
-from pipeline.cli.report import file_lines, outcome_counts, print_and_exit, run_with_progress
+from pipeline.cli.report import coverage_lines, file_lines, outcome_counts, print_and_exit, run_with_progress
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason
 from pipeline.support.progress_line import duration
@@ -48,8 +48,13 @@ DEFAULT = ScanConfig()
 @click.option("--polarisation", type=click.IntRange(0), metavar="INDEX",
               help="Polarisation to read from files that hold several, counted from 0. Default: "
                    f"{DEFAULT.polarisation}, the total power.")
+@click.option("--accept-truncated", is_flag=True,
+              help="Read the whole spectra of files whose end is missing. Default: only of files that have not changed "
+                   "for 10 minutes.")
 @json_option
-def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, dry_run: bool, **flags: Any) -> None:
+def ingest(
+    data: tuple[Path, ...], corpus: Path, accept_truncated: bool, as_json: bool, dry_run: bool, **flags: Any
+) -> None:
     """Read filterbank files and add their signals to a corpus.
 
     DATA are filterbank files (.h5, .hdf5, .fil), or folders that are searched
@@ -73,7 +78,8 @@ def ingest(data: tuple[Path, ...], corpus: Path, as_json: bool, dry_run: bool, *
     from pipeline.run import ingest as run_ingest
 
     config = Config.load(corpus, overrides(flags))
-    report = run_with_progress(partial(run_ingest, data, corpus, config=config, dry_run=dry_run))
+    report = run_with_progress(partial(run_ingest, data, corpus, config=config, accept_truncated=accept_truncated,
+                                       dry_run=dry_run))
     print_and_exit(report, summary, as_json)
 
 
@@ -106,4 +112,8 @@ def summary(report: RunReport) -> list[str]:
             f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
             f"write {timing.write_s:.1f}",
         ]
-    return [*lines, *file_lines(report)]
+    if report.without_signal:
+        lines.append(f"{counted(report.without_signal, 'file')} without a signal: no window passed the gate")
+    if report.out_of_band:
+        lines.append(f"{counted(report.out_of_band, 'file')} without a window in the band that the corpus searches")
+    return [*lines, *coverage_lines(report), *file_lines(report)]

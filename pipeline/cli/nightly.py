@@ -15,6 +15,7 @@ from pipeline.cli.cluster_options import place_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, embed_on_option, json_option
 from pipeline.cli.output import put, put_json
+from pipeline.cli.report import in_no_window
 from pipeline.support.progress_line import Show
 from pipeline.support.text import shown
 
@@ -88,6 +89,8 @@ def nightly(
 def _summary(report: NightReport) -> list[str]:
     """Return the headline, the steps and files that failed this night, and the path of the report."""
     lines = [report.headline]
+    lines += in_no_window(report.ingest.get("share_skipped", 0.0))
+    lines += [f"{'warning':<28} {shown(message)}" for message in report.partly_read]
     lines += [f"{step.name} failed: {shown(step.message)}" for step in report.steps if step.status == "failed"]
     lines += [f"{one.status:<8}{one.reason:<20} {shown(one.message)}" for one in report.wrong if one.tonight]
     return [*lines, f"report: {shown(report.files['html'])}"]

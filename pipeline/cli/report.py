@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.output import put, put_json
 from pipeline.support.progress_line import Show
-from pipeline.support.text import shown
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
+    from pipeline.grid.coverage import Coverage
     from pipeline.model import SourceReport
     from pipeline.run import RunReport
+
+MAX_COVERAGES = 10
+"""Maximum number of lines about channels and spectra in no window. Files of equal shape share one."""
 
 
 def run_with_progress(run: Callable[..., RunReport]) -> RunReport:
@@ -33,14 +37,50 @@ def print_and_exit(report: RunReport, summary: Callable[[RunReport], list[str]],
 
 
 def file_lines(report: RunReport) -> list[str]:
-    """Return a line for each file with a fault; in a dry run, also for each file that would be used."""
+    """Return a line for each file with a fault or a warning; in a dry run, also for each file that would be used."""
     lines = []
     for r in report.reports:
         if r.reason is not None:
             lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
+        elif r.status == "done" and r.message:
+            lines.append(f"{'warning':<28} {_fault(r)}")
         elif report.dry_run:
             lines.append(f"{r.message:<23} {shown(r.path)}")
     return lines
+
+
+def coverage_lines(report: RunReport) -> list[str]:
+    """Return lines that say how many channels and spectra of the scanned files are in no window, if any are."""
+    paths: dict[Coverage, list[str]] = {}
+    for r in report.by_status("done"):
+        covered = report.coverage.get(r.source_id)
+        if covered is not None and covered.samples_skipped:
+            paths.setdefault(covered, []).append(r.path)
+    lines = in_no_window(report.share_skipped)
+    for covered, of in sorted(paths.items(), key=lambda item: -item[0].samples_skipped * len(item[1]))[:MAX_COVERAGES]:
+        more = f" and {counted(len(of) - 1, 'file')} more" if len(of) > 1 else ""
+        lines.append(f"  {left_out(covered)}: {shown(of[0])}{more}")
+    if len(paths) > MAX_COVERAGES:
+        others = sum(map(len, paths.values()))
+        lines.append(f"  … and so on, in {counted(others, 'file')}: the JSON report has each")
+    return lines
+
+
+def in_no_window(share: float) -> list[str]:
+    """Return the line that gives the share of samples in no window; nothing if it is 0."""
+    return [f"in no window: {percent(share)} of all samples"] if share else []
+
+
+def left_out(covered: Coverage) -> str:
+    """Return the channels and spectra of a file that are in no window, as text."""
+    counts = ((covered.channels_skipped, covered.channels, "channels"),
+              (covered.spectra_skipped, covered.spectra, "spectra"))
+    return " and ".join(f"{skipped:,} of {total:,} {noun}" for skipped, total, noun in counts if skipped)
+
+
+def percent(share: float) -> str:
+    """Return a share above 0 as a percentage that is not rounded to nothing."""
+    return f"{100 * share:.2f} %" if share >= 5e-5 else "less than 0.01 %"
 
 
 def outcome_counts(report: RunReport) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
+from pipeline.cli.report import percent
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def status(corpus: Path, as_json: bool) -> None:
     """Show what a corpus contains.
 
     Prints the number of sources, files, windows and vectors, the reasons why
-    files were not ingested, and the state of the index.
+    files were not ingested, the share of samples that is in no window, and the
+    state of the index.
 
     \b
     Example:
@@ -41,12 +43,18 @@ def lines(status: CorpusStatus) -> list[str]:
     kept = 100 * status.windows_kept / status.windows_seen if status.windows_seen else 0.0
     classes = ", ".join(f"{count} of {name}" for name, count in status.resolutions.items())
     files = ", ".join(f"{count} {name}" for name, count in status.files.items())
+    lacking = [f"{counted(count, 'source')} {what}" for count, what in (
+        (status.without_signal, "without a signal"), (status.not_searched, "without a window that could be searched"),
+    ) if count]
     return [
         f"{status.corpus}, generation {status.generation}, {status.size_bytes / 1e6:,.1f} MB",
         f"sources   {status.sources:,}" + (f" ({classes})" if classes else ""),
         f"files     {files or 'none'}",
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
+        *(f"          {one}" for one in lacking),
+        *([f"          {percent(status.share_skipped)} of all samples are in none, in "
+           f"{counted(status.partly_covered, 'source')}"] if status.partly_covered else []),
         *(f"vectors   {count:,} of {key}{_remarks(status, key)}" for key, count in status.vectors.items()),
         *(f"index     {one.vectors_indexed:,} of {key} in {counted(one.segments, 'segment')}"
           f"{' of ' + counted(one.cells, 'cell') if one.cells else ''}, {one.vectors_unindexed:,} scanned exactly"

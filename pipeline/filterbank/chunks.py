@@ -173,6 +173,20 @@ class Chunks:
         first_samples = np.array(corners, np.int64)
         return UndecodedChunks(stored, table, found[0][1], first_samples, self._dataset.chunks, self.refuse)
 
+    def count_whole_spectra(self) -> int:
+        """Return the number of spectra before the first one with a sample that was never written or is cut off."""
+        shape, size = self._dataset.shape, os.fstat(self._descriptor).st_size
+        if self._dataset.chunks is None:
+            if self._dataset.offset is None:
+                return int(shape[0])
+            spectrum_bytes = shape[1] * shape[2] * self._dtype.itemsize
+            return int(min(shape[0], max(0, size - self._dataset.offset) // max(1, spectrum_bytes)))
+        rows, products, across = self._dataset.grid
+        there = self._dataset.table[:, 1] + self._dataset.table[:, 2] <= size
+        counts = np.bincount(self._numbers[there] // (products * across), minlength=rows)
+        missing = np.flatnonzero(counts[:rows] < products * across)
+        return int(min(shape[0], missing[0] * self._dataset.chunks[0])) if len(missing) else int(shape[0])
+
     def refuse(self, corner: Corner) -> SourceError:
         """Return the error for a chunk whose lengths are valid but that cannot be decompressed."""
         return self._refusal(Reason.CORRUPT_CHUNK, corner, "is damaged: a block does not expand to its length; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,13 @@ from pipeline.errors import SourceError
 
 Corner = tuple[int, ...]
 """(spectrum, product, channel): a position in a dataset."""
+
+
+def limits_of(sample: np.dtype[Any]) -> tuple[float, float]:
+    """Return the smallest and the largest value of a sample type; infinite for floating-point numbers."""
+    if sample.kind not in "iu":
+        return -np.inf, np.inf
+    return float(np.iinfo(sample).min), float(np.iinfo(sample).max)
 
 
 class Buffer:

@@ -26,6 +26,8 @@ class FoundFile:
     """Absolute path. Links are followed, but not resolved."""
     root: Path
     """Folder named by the user in which the file was found. For a file named by the user: the folder of the file."""
+    accept_truncated: bool = False
+    """True to read the whole spectra of the file even if its end is missing."""
 
 
 def find_files(paths: Sequence[str | Path]) -> tuple[list[FoundFile], list[SourceReport]]:

@@ -18,7 +18,7 @@ from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import open_regular, refusal
 from pipeline.filterbank.chunks import Chunks
 from pipeline.filterbank.facts import Box, Facts, identity_of
-from pipeline.filterbank.fetched import Buffer, UndecodedChunks
+from pipeline.filterbank.fetched import Buffer, UndecodedChunks, limits_of
 from pipeline.support.text import shown
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -40,7 +40,7 @@ class _Piece:
 class Hdf5File:
     """An open HDF5 filterbank file."""
 
-    def __init__(self, path: Path, root: Path, polarisation: int) -> None:
+    def __init__(self, path: Path, root: Path, polarisation: int, accept_truncated: bool = False) -> None:
         self._polarisation = polarisation
         facts = parser_client.describe(path, Path(os.path.realpath(root)))
         self.header = facts.header
@@ -50,6 +50,21 @@ class Hdf5File:
             stored = [Chunks(dataset, descriptors[dataset.path]) for dataset in facts.datasets]
             self._files = files.pop_all()
         self._pieces = [_Piece(box, stored[box.number]) for box in facts.boxes]
+        limits = {limits_of(np.dtype(dataset.dtype)) for dataset in facts.datasets}
+        self.limits = limits.pop() if len(limits) == 1 else (-np.inf, np.inf)
+        self.shortfall = ""
+        if accept_truncated and len(self._pieces) == 1:
+            self._end_at(self._pieces[0].chunks.count_whole_spectra())
+
+    def _end_at(self, whole: int) -> None:
+        """Leave out the spectra after the first ``whole`` ones, whose samples were never written or are cut off.
+
+        If no spectrum is whole, nothing is left out: reading then says what is missing.
+        """
+        promised = self.header.nsamples
+        if 0 < whole < promised:
+            self.shortfall = f"holds {whole} whole spectra of {promised}"
+            self.header = replace(self.header, nsamples=whole)
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:

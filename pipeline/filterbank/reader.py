@@ -39,6 +39,14 @@ class Storage(Samples, Protocol):
     def chunk_shape(self) -> tuple[int, int] | None:
         """(spectra, channels) of a stored chunk; None if any range is equally cheap to read."""
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value that a sample can have; infinite if there are none."""
+
+    @property
+    def shortfall(self) -> str:
+        """What is missing at the end of the file; empty if all is there."""
+
     def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
               room: Buffer) -> Samples | None:
         """Read the stored bytes of a range, to decode them later. Return None if that gains nothing."""
@@ -50,10 +58,14 @@ class Storage(Samples, Protocol):
 class Ascending:
     """Samples in ascending frequency."""
 
-    def __init__(self, samples: Samples, header: Header, path: Path) -> None:
+    def __init__(
+        self, samples: Samples, header: Header, path: Path, limits: tuple[float, float] = (-np.inf, np.inf)
+    ) -> None:
         self._samples = samples
         self.header = header
         self.path = path
+        self.limits = limits
+        """Smallest and largest value that a sample of the file can have; infinite if there are none."""
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -106,8 +118,10 @@ class Filterbank(Ascending):
     """An open filterbank file, made by :func:`open_filterbank`. It is a context manager."""
 
     def __init__(self, storage: Storage, path: Path, size_bytes: int, mtime_ns: int) -> None:
-        super().__init__(storage, storage.header, path)
+        super().__init__(storage, storage.header, path, storage.limits)
         self._storage = storage
+        self.shortfall = storage.shortfall
+        """What is missing at the end of the file; empty if all is there."""
         self.size_bytes = size_bytes
         """Size of the file when it was opened."""
         self.mtime_ns = mtime_ns
@@ -129,7 +143,7 @@ class Filterbank(Ascending):
             power = power.reshape(spectrum_stop - spectrum_start, last - first)
             self._storage.read(spectrum_start, spectrum_stop, first, last, power)
             samples = DecodedSamples(power, spectrum_start, first)
-        return Ascending(samples, self.header, self.path)
+        return Ascending(samples, self.header, self.path, self.limits)
 
     def source_id(self) -> str:
         """Return the id of the scan. It is equal for copies, for ``.fil`` and ``.h5``, and for a mirrored file."""
@@ -157,7 +171,9 @@ class Filterbank(Ascending):
         self.close()
 
 
-def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation: int = 0) -> Filterbank:
+def open_filterbank(
+    path: str | Path, *, root: Path | None = None, polarisation: int = 0, accept_truncated: bool = False
+) -> Filterbank:
     """Open a filterbank file of either format and check its header. The content, not the name, tells the format.
 
     Parameters
@@ -168,6 +184,9 @@ def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation:
         Folder that external links and virtual datasets must not leave. Default: the folder of the file.
     polarisation : int
         Number of the polarisation to read, counted from 0; 0 is total power.
+    accept_truncated : bool
+        True to read a file whose end is missing. Its header then has the number of whole spectra that are there, and
+        ``shortfall`` says what is missing. By default, such a file is refused.
 
     Raises
     ------
@@ -186,10 +205,10 @@ def open_filterbank(path: str | Path, *, root: Path | None = None, polarisation:
             raise refusal(Reason.EMPTY, path, "zero bytes")
         storage: Storage
         if is_hdf5(descriptor):
-            storage = Hdf5File(path, root or path.parent, polarisation)
+            storage = Hdf5File(path, root or path.parent, polarisation, accept_truncated)
             os.close(descriptor)
         else:
-            storage = SigprocFile(descriptor, path, polarisation)
+            storage = SigprocFile(descriptor, path, polarisation, accept_truncated)
     except BaseException:
         os.close(descriptor)
         raise

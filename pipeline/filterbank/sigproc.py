@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason
 from pipeline.filterbank.access import refusal
-from pipeline.filterbank.fetched import Buffer
+from pipeline.filterbank.fetched import Buffer, limits_of
 from pipeline.filterbank.header import header_from_keywords
 from pipeline.model import Header
 
@@ -35,7 +35,7 @@ class SigprocFile:
 
     chunk_shape = None
 
-    def __init__(self, descriptor: int, path: Path, polarisation: int) -> None:
+    def __init__(self, descriptor: int, path: Path, polarisation: int, accept_truncated: bool = False) -> None:
         self._descriptor = descriptor
         self._path = path
         self._polarisation = polarisation
@@ -45,11 +45,18 @@ class SigprocFile:
             raise refusal(Reason.UNSUPPORTED_NBITS, path,
                           f"samples of {self.header.nbits} bits; 8, 16 and 32 are read")
         self._sample = SAMPLE_TYPES[self.header.nbits]
+        self.limits = limits_of(self._sample)
         data_bytes = os.fstat(descriptor).st_size - self._data_start
-        self.header = replace(self.header, nsamples=self._spectra(data_bytes, keywords.get("nsamples", 0)))
+        nsamples, self.shortfall = self._spectra(data_bytes, keywords.get("nsamples", 0))
+        if self.shortfall and not accept_truncated:
+            raise refusal(Reason.TRUNCATED, path, f"{self.shortfall}; try again when it is complete")
+        self.header = replace(self.header, nsamples=nsamples)
 
-    def _spectra(self, data_bytes: int, promised: int) -> int:
-        """Return the number of spectra in ``data_bytes``. ``promised`` is the keyword ``nsamples``, 0 if unknown."""
+    def _spectra(self, data_bytes: int, promised: int) -> tuple[int, str]:
+        """Return the number of whole spectra in ``data_bytes``, and what is missing at the end.
+
+        ``promised`` is the keyword ``nsamples``, 0 if unknown.
+        """
         header, path = self.header, self._path
         spectrum_bytes = header.nifs * header.nchans * self._sample.itemsize
         if data_bytes == 0:
@@ -60,12 +67,10 @@ class SigprocFile:
                           f"{header.nbits} bits is more than all of its {data_bytes} bytes of data")
         nsamples, rest = divmod(data_bytes, spectrum_bytes)
         if rest:
-            raise refusal(Reason.TRUNCATED, path, f"ends within spectrum {nsamples}, "
-                          f"{spectrum_bytes - rest} bytes short; try again when it is complete")
+            return nsamples, f"ends within spectrum {nsamples}, {spectrum_bytes - rest} bytes short"
         if nsamples < promised:
-            raise refusal(Reason.TRUNCATED, path, f"holds {nsamples} of the {promised} spectra its header "
-                          "promises; try again when it is complete")
-        return nsamples
+            return nsamples, f"holds {nsamples} of the {promised} spectra its header promises"
+        return nsamples, ""
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:

@@ -3,13 +3,15 @@
 Flattened power is power divided by its baseline. Its noise has a mean of 1 and the relative spread that
 :mod:`pipeline.flatten.noise` describes. All estimates are robust against signals. They use the whole coarse channel and
 never one window alone, because a wide signal must not be divided out as if it were part of the band.
+
+Values that are not power are turned into power first (:mod:`pipeline.flatten.signed`).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
 from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
 from pipeline.flatten.gains import Rows, estimate_rows
+from pipeline.flatten.signed import SignedScale, block_width, is_signed
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
 
@@ -37,9 +40,25 @@ Read = Callable[[int, int, Memory], NDArray[np.float32]]
 memory for the result."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known about a coarse channel before its noise is measured."""
+
+    read: Read
+    shape: tuple[int, int]
+    nominal: float
+    has_dc_spike: bool
+    coarse_width: int | None
+    full_scale: np.float32
+    """Largest value that a sample can have; infinity if there is none."""
+    is_signed: bool = False
+    """True if ``read`` returns power that was made from values of either sign."""
+
+
 def flatten_stretches(
     read: Read, shape: tuple[int, int], *, stretch: int, beyond: int = 0, spare: list[Memory] | None = None,
     nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None,
+    limits: tuple[float, float] = (-np.inf, np.inf), sign: int = 1,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Flatten one coarse channel in stretches that fit into the caches of a processor core.
 
@@ -66,6 +85,10 @@ def flatten_stretches(
         file is mirrored.
     coarse_width : int, optional
         Channels in a whole coarse channel; None for a piece of a band that has no coarse channels.
+    limits : (float, float)
+        Smallest and largest value that a sample of the file can have; infinite if there are none.
+    sign : {1, -1}
+        Side of the noise on which signals are, if the values turn out not to be power.
 
     Yields
     ------
@@ -73,36 +96,70 @@ def flatten_stretches(
         First channel of the stretch, first channel of the next one, and the flattened stretch. Its memory is reused
         once the next stretch is asked for.
     """
-    channels = shape[1]
     spare = [] if spare is None else spare
-    runs = _sampled_runs(channels)
+    known = _Known(read, shape, nominal, has_dc_spike, coarse_width, np.float32(limits[1]))
+    size = shape[0] * (stretch + beyond)
+    memory = _take_memory(spare, size)
+    runs = _sampled_runs(shape[1])
+    sample = _read_sample(known, runs, memory)
+    if is_signed(sample):
+        known = _as_power(known, stretch if runs else shape[1], memory, limits, sign)
+        sample = _read_sample(known, runs, memory)
     if runs:
-        yield from _flatten_sampled(read, shape, runs, stretch, beyond, spare, nominal, has_dc_spike, coarse_width)
-        return
-    memory = _take_memory(spare, shape[0] * (stretch + beyond))
-    yield 0, channels, _flatten_at_once(read(0, channels, memory), nominal, has_dc_spike, coarse_width)
-    spare.append(memory)
+        spare.append(memory)
+        yield from _flatten_sampled(known, sample, len(runs), stretch, beyond, spare)
+    else:
+        yield 0, shape[1], _flatten_at_once(known, sample)
+        spare.append(memory)
+
+
+def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> NDArray[np.float32]:
+    """Read the ``runs`` of channels side by side; or all channels if there are none, into ``memory`` if it can be."""
+    spectra, channels = known.shape
+    if not runs:
+        return known.read(0, channels, memory)
+    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32)
+    for k, (start, stop) in enumerate(runs):
+        sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = known.read(start, stop, memory)
+    return sample
+
+
+def _as_power(known: _Known, stretch: int, memory: Memory, limits: tuple[float, float], sign: int) -> _Known:
+    """Measure the noise of values that are not power, which reads all of them; return how to read them as power.
+
+    Nothing changes if there is no noise.
+    """
+    (spectra, channels), read, coarse_width = known.shape, known.read, known.coarse_width
+    width = block_width(spectra)
+    step = -(-stretch // width) * width
+    pieces = (read(start, min(start + step, channels), memory) for start in range(0, channels, step))
+    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits, known.nominal)
+    if scale is None:
+        return known
+    return replace(known, read=lambda start, stop, into: scale.power(read(start, stop, into), start),
+                   nominal=scale.noise_spectra, full_scale=np.float32(scale.full_scale), is_signed=True)
 
 
 def _flatten_sampled(
-    read: Read, shape: tuple[int, int], runs: list[tuple[int, int]], stretch: int, beyond: int, spare: list[Memory],
-    nominal: float, has_dc_spike: bool, coarse_width: int | None,
+    known: _Known, sample: NDArray[np.float32], n_runs: int, stretch: int, beyond: int, spare: list[Memory]
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
-    """Flatten a coarse channel in stretches, after estimating gains and noise from ``runs`` of channels."""
-    (spectra, channels), size = shape, shape[0] * (stretch + beyond)
-    rows, min_level = _estimate_from_sample(read, spectra, runs, nominal, spare, size)
-    band, waiting = BandShape(channels, spectra * nominal, coarse_width), deque[tuple[int, Memory, _AveragedPower]]()
+    """Flatten a coarse channel in stretches, after estimating gains and noise from a sample of runs."""
+    (spectra, channels), size = known.shape, known.shape[0] * (stretch + beyond)
+    rows, min_level = _estimate_from_sample(known, sample, n_runs)
+    band = BandShape(channels, spectra * known.nominal, known.coarse_width)
+    waiting = deque[tuple[int, Memory, _AveragedPower]]()
     for start in range(0, channels, stretch):
         stop, memory = min(start + stretch, channels), _take_memory(spare, size)
-        averaged = _AveragedPower.of(read(start, min(stop + beyond, channels), memory), start, rows.scale)
-        if has_dc_spike:
+        power = known.read(start, min(stop + beyond, channels), memory)
+        averaged = _AveragedPower.of(power, start, rows.scale, known.full_scale)
+        if known.has_dc_spike:
             averaged.mask(channels // 2 - 1, channels // 2 + 1)
         band.add(averaged.spectrum[: stop - start])
         waiting.append((stop, memory, averaged))
         while waiting and waiting[0][2].stop <= band.n_known:
             stop, memory, averaged = waiting.popleft()
             baseline = band.between(averaged.start, averaged.stop)
-            yield averaged.start, stop, _combine(averaged, rows, baseline, min_level)
+            yield averaged.start, stop, _combine(known, averaged, rows, baseline, min_level)
             spare.append(memory)
 
 
@@ -138,10 +195,12 @@ class _AveragedPower:
     """(channels,): True if every pixel of the channel is valid."""
 
     @classmethod
-    def of(cls, power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32]) -> Self:
+    def of(
+        cls, power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], full_scale: np.float32
+    ) -> Self:
         """Average power (spectra, channels) over time, each row multiplied by its scale."""
         stored, is_mirrored = in_memory_order(power)
-        spectrum, is_unmasked = time_mean(stored, row_scale)
+        spectrum, is_unmasked = time_mean(stored, row_scale, full_scale)
         if is_mirrored:
             spectrum, is_unmasked = spectrum[::-1].copy(), is_unmasked[::-1].copy()
         return cls(start, stored, is_mirrored, spectrum, is_unmasked)
@@ -157,18 +216,13 @@ class _AveragedPower:
 
 
 def _estimate_from_sample(
-    read: Read, spectra: int, runs: list[tuple[int, int]], nominal: float, spare: list[Memory], size: int
+    known: _Known, sample: NDArray[np.float32], n_runs: int
 ) -> tuple[Rows, np.float32]:
-    """Read a sample of a coarse channel. Return its row gains and noise, and the minimum level of its band."""
-    memory = _take_memory(spare, size)
-    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32)
-    for k, (start, stop) in enumerate(runs):
-        sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = read(start, stop, memory)
-    spare.append(memory)
-    averaged = _AveragedPower.of(sample, 0, np.ones(spectra, np.float32))
+    """Return the row gains and the noise of a sample of runs, and the minimum level of its band."""
+    averaged = _AveragedPower.of(sample, 0, np.ones(len(sample), np.float32), known.full_scale)
     band = _lines_through_blocks(averaged.spectrum)
-    rows = estimate_rows(sample, averaged.spectrum, averaged.is_unmasked, band, len(runs), nominal)
-    return rows, _min_level(time_mean(sample, rows.scale)[0])
+    rows = estimate_rows(sample, averaged.spectrum, averaged.is_unmasked, band, n_runs, known.nominal)
+    return rows, _min_level(time_mean(sample, rows.scale, known.full_scale)[0])
 
 
 def _lines_through_blocks(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -190,28 +244,28 @@ def _min_level(band: NDArray[np.float32]) -> np.float32:
     return np.float32(MIN_BAND_LEVEL * row_medians(alive[None])[0]) if len(alive) else np.float32(0)
 
 
-def _flatten_at_once(
-    power: NDArray[np.float32], nominal: float, has_dc_spike: bool, coarse_width: int | None
-) -> FlattenedChannel:
+def _flatten_at_once(known: _Known, power: NDArray[np.float32]) -> FlattenedChannel:
     """Flatten a coarse channel of few channels: all of them are in the sample."""
-    channels, shape = power.shape[1], len(power) * nominal
-    first = _AveragedPower.of(power, 0, np.ones(len(power), np.float32))
-    band = band_shape(first.spectrum, shape, coarse_width)
-    rows = estimate_rows(power, first.spectrum, first.is_unmasked, band, 1, nominal)
-    averaged = _AveragedPower.of(power, 0, rows.scale)
-    if has_dc_spike:
+    channels, shape = power.shape[1], len(power) * known.nominal
+    first = _AveragedPower.of(power, 0, np.ones(len(power), np.float32), known.full_scale)
+    band = band_shape(first.spectrum, shape, known.coarse_width)
+    rows = estimate_rows(power, first.spectrum, first.is_unmasked, band, 1, known.nominal)
+    averaged = _AveragedPower.of(power, 0, rows.scale, known.full_scale)
+    if known.has_dc_spike:
         averaged.mask(channels // 2 - 1, channels // 2 + 1)
-    baseline = band_shape(averaged.spectrum, shape, coarse_width)
-    return _combine(averaged, rows, baseline, _min_level(baseline))
+    baseline = band_shape(averaged.spectrum, shape, known.coarse_width)
+    return _combine(known, averaged, rows, baseline, _min_level(baseline))
 
 
 def _combine(
-    averaged: _AveragedPower, rows: Rows, baseline: NDArray[np.float32], min_level: np.float32
+    known: _Known, averaged: _AveragedPower, rows: Rows, baseline: NDArray[np.float32], min_level: np.float32
 ) -> FlattenedChannel:
     """Return the flattened stretch, given its band as ``baseline``. Channels below ``min_level`` are masked."""
     channel_scale = _channel_scale(averaged.spectrum, baseline, min_level, averaged.is_unmasked)
+    # N of signed values is measured already. The rows' measure takes it that there are no signals below the noise.
+    noise = (known.nominal, True) if known.is_signed else (rows.noise_spectra, rows.noise_is_measured)
     return FlattenedChannel(averaged.stored, averaged.is_mirrored, rows.scale, channel_scale, averaged.is_unmasked,
-                            rows.gain, baseline, rows.noise_spectra, rows.noise_is_measured)
+                            rows.gain, baseline, *noise, known.is_signed)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -39,6 +39,8 @@ class FlattenedChannel:
     """N in use: the number of exponential variables averaged in one pixel (:mod:`pipeline.flatten.noise`)."""
     noise_is_measured: bool
     """True if the data contradicted the header's N."""
+    is_signed: bool = False
+    """True if the values of the file are not power: ``stored`` was made from them (:mod:`pipeline.flatten.signed`)."""
 
     @classmethod
     def from_flat(cls, power: NDArray[np.float32], noise_spectra: float) -> Self:
@@ -92,7 +94,7 @@ class FlattenedChannel:
             self._check_starts(starts, channels), channels)
         # dataclasses.replace would take as long as the copy
         return type(self)(stored, False, self.row_scale, channel_scale, is_unmasked, self.row_gain, baseline,
-                          self.noise_spectra, self.noise_is_measured)
+                          self.noise_spectra, self.noise_is_measured, self.is_signed)
 
     def _check_starts(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.int64]:
         """Return ``starts`` if all windows are completely inside. Compiled code does not check it."""

@@ -29,7 +29,7 @@ MAX_FLOAT32 = np.finfo(np.float32).max
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def time_mean(
-    power: NDArray[np.float32], row_scale: NDArray[np.float32]
+    power: NDArray[np.float32], row_scale: NDArray[np.float32], full_scale: np.float32
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Average power over time, with row gains divided out.
 
@@ -39,11 +39,15 @@ def time_mean(
         C-contiguous. Pixels that are not finite or not positive are left out.
     row_scale : (spectra,) float32
         1 / gain of each row; 0 for a row that is left out.
+    full_scale : float32
+        Largest value that a sample of the file can have; infinity if there is none. A channel that always has this
+        value is saturated by a signal. A channel that always has another value is dead.
 
     Returns
     -------
     (channels,) float32
-        Mean of the valid pixels of each channel. It is 0 if a channel has none, or if all of its pixels are equal.
+        Mean of the valid pixels of each channel. It is 0 if a channel has none, or if all of its pixels are equal and
+        below ``full_scale``.
     (channels,) bool
         True if every pixel of the channel is valid.
     """
@@ -51,16 +55,17 @@ def time_mean(
     mean, is_unmasked = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
     for start in range(0, channels, STRIP_CHANNELS):
         total = mean[start : start + STRIP_CHANNELS]
-        if len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, total):
+        if len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, full_scale, total):
             is_unmasked[start : start + STRIP_CHANNELS] = True
         else:
-            _average_valid(power, start, row_scale, total, is_unmasked[start : start + STRIP_CHANNELS])
+            _average_valid(power, start, row_scale, full_scale, total, is_unmasked[start : start + STRIP_CHANNELS])
     return mean, is_unmasked
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_up_valid(
-    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32]
+    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], full_scale: np.float32,
+    mean: NDArray[np.float32],
 ) -> bool:
     """Average a strip as if every pixel were valid, and return whether that was true. It nearly always is.
 
@@ -80,14 +85,17 @@ def _add_up_valid(
         if is_any_outside(low, nothing, MAX_FLOAT32) or is_any_outside(total, nothing, MAX_FLOAT32):
             return False
         average = divide(total, broadcast(np.float32(spectra)))
-        store(mean, c, where_positive(subtract(high, low), average) if spectra > 1 else average)
+        if spectra > 1:
+            saturated = subtract(average, where_positive(subtract(broadcast(full_scale), low), average))
+            average = maximum(where_positive(subtract(high, low), average), saturated)
+        store(mean, c, average)
     return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _average_valid(
-    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], mean: NDArray[np.float32],
-    is_unmasked: NDArray[np.bool_],
+    power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], full_scale: np.float32,
+    mean: NDArray[np.float32], is_unmasked: NDArray[np.bool_],
 ) -> None:
     """Average the valid pixels of a strip. Slower than :func:`_add_up_valid`, but correct for any data."""
     spectra, stop = len(power), start + len(mean)
@@ -102,6 +110,6 @@ def _average_valid(
             count[c] += row_count if is_valid else np.float32(0)
             differs[c] = np.float32(1) if row[c] != first[c] else differs[c]
     for c in range(len(mean)):
-        is_alive = (count[c] > 0) & (differs[c] > 0)
+        is_alive = (count[c] > 0) & ((differs[c] > 0) | (power[0, start + c] >= full_scale))
         mean[c] = mean[c] / count[c] if is_alive else np.float32(0)
         is_unmasked[c] = count[c] == spectra

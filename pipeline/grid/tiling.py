@@ -235,11 +235,9 @@ class Tiling:
         These are the remainder of each coarse channel, and the gaps between windows if the step is larger than a
         window.
         """
-        kinds: dict[int, int] = {}
-        for i in range(self.n_coarse):
-            start, stop = self.coarse_span(i)
-            kinds[stop - start] = kinds.get(stop - start, 0) + 1
-        return sum(count * (width - _count_covered(width, self.grid)) for width, count in kinds.items())
+        whole, rest = divmod(self.header.nchans - self.coarse.offset, self.coarse.width)
+        pieces = ((1, self.coarse.offset), (whole, self.coarse.width), (1, rest))
+        return sum(count * (width - _count_covered(width, self.grid)) for count, width in pieces)
 
     def number(self, block: int, i: int, position: int) -> int:
         """Return the number of the window at ``position`` in coarse channel ``i`` and time ``block``."""

@@ -193,7 +193,7 @@ class _Repair:
         path = unchanged_file(self._store.manifest(), source_id)
         if not path:
             raise _Failed("its file is gone or has changed")
-        (probed,) = self._run_all([(tasks.probe, FoundFile(Path(path), Path(path).parent), scan)])
+        (probed,) = self._run_all([(tasks.probe, FoundFile(Path(path), Path(path).parent, True), scan)])
         if not isinstance(probed, Probed) or probed.source.id != source_id:
             raise _Failed(probed.message if isinstance(probed, SourceReport) else f"{path} holds {probed.source.id}")
         work = self._work(probed.source, self._config.encoder, [

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
 from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.model import SourceReport
-from pipeline.run import Selected, Stat, may_heal
+from pipeline.run import Selected, Stat, may_heal, stat_of, unchanged_s
 from pipeline.support.text import shown
 
 DAY_S = 86_400.0
@@ -87,10 +86,5 @@ def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFil
 
 def _unchanged_s(file: FoundFile, before: Stat | None, now_s: float) -> float:
     """Return the seconds for which a file has not changed; infinity for a file that is gone, which ingest reports."""
-    try:
-        stat = os.stat(file.path)
-    except OSError:
-        return float("inf")
-    if before != (stat.st_size, stat.st_mtime_ns):
-        return 0.0
-    return now_s - max(stat.st_mtime, stat.st_ctime)
+    age_s = unchanged_s(file.path, now_s)
+    return 0.0 if age_s < float("inf") and before != stat_of(file.path) else age_s

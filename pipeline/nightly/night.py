@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from pipeline.nightly.report import (
 )
 from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
 from pipeline.run import (
+    MIN_AGE_S,
     Listener,
     ProgressChoice,
     RunReport,
@@ -49,8 +50,6 @@ from pipeline.run import (
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
 
-MIN_AGE_S = 600.0
-"""A file that has changed less than this many seconds ago may still be written."""
 LOCK_FOLDER = ".lock"
 """Folder of the lease of a night, in the folder of the reports."""
 
@@ -83,7 +82,8 @@ def nightly(
     report_dir : path, optional
         Folder of the reports. Default: beside the corpus, its name followed by ``-reports``.
     min_age_s : float
-        Files that have changed less than this many seconds ago are left for the next night.
+        Files that have changed less than this many seconds ago are left for the next night. Older ones whose end is
+        missing are read as far as their spectra are whole, with a warning in the report.
     retry : bool
         Try all files that failed before, whether they are due or not.
     config : Config, optional
@@ -147,7 +147,7 @@ class _Night:
             make_corpus(root, config, client)
             due = select_due(found, manifest_if_any(root), self.rules)
             ingested = ingest_files(due.selected, root, client, config=config, retry=self.rules.retry,
-                                    listener=listener)
+                                    whole_after_s=self.rules.min_age_s, listener=listener)
         if next(plan_segments(CorpusStore.open(root).manifest(), config.index), None) is not None:
             with self._step("index"):
                 index(root, client, config=config)
@@ -222,10 +222,21 @@ class _Night:
             wrong=wrong,
             left=tuple(report.message for report in left),
             ingest={} if run is None else {key: value for key, value in run.to_json().items() if key != "sources"},
+            partly_read=tuple(report.message for report in reports if report.status == "done" and report.message),
+            partly_covered=() if run is None else _partly_covered(run),
             before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(new_sources),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )
+
+
+def _partly_covered(run: RunReport) -> tuple[dict[str, Any], ...]:
+    """List the ingested files with channels or spectra in no window, those with most samples in none first."""
+    covered = ((run.coverage[report.source_id], report.path) for report in run.by_status("done")
+               if report.source_id in run.coverage)
+    partly = sorted(((one, path) for one, path in covered if one.samples_skipped),
+                    key=lambda item: (-item[0].samples_skipped, item[1]))
+    return tuple({"path": path, **asdict(one)} for one, path in partly)
 
 
 def _is_corpus(root: Path) -> bool:

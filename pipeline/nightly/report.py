@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.catalogue import Manifest, SourceEntry
+from pipeline.grid.coverage import Coverage, share_skipped
+from pipeline.grid.tiling import Tiling
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
@@ -61,13 +63,21 @@ class Size:
     segments: int
     exposure_mhz_h: float
     """Bandwidth × time that was searched, in MHz h."""
+    share_skipped: float = 0.0
+    """Share of the samples of all sources that is in no window."""
+
+    @property
+    def percent_skipped(self) -> float:
+        """:attr:`share_skipped` in percent."""
+        return 100 * self.share_skipped
 
     @classmethod
     def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
         """Count what a manifest names: sources, windows and segments."""
         entries = manifest.sources.values()
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
-                   sum(exposure_mhz_h(entry, grid) for entry in entries))
+                   sum(exposure_mhz_h(entry, grid) for entry in entries),
+                   share_skipped(Coverage.of(Tiling(entry.header, grid, entry.coarse)) for entry in entries))
 
 
 def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:
@@ -97,6 +107,10 @@ class NightReport:
     """Messages about files that were still changing."""
     ingest: Mapping[str, Any]
     """What ``ingest --json`` says, without its sources; empty if ingest failed."""
+    partly_read: tuple[str, ...]
+    """What there is to know of files that were ingested although something is wrong with them."""
+    partly_covered: tuple[Mapping[str, Any], ...]
+    """Path, and number of channels and spectra in no window, of each ingested file that has any."""
     before: Size
     after: Size
     new_sources: tuple[str, ...]
@@ -136,6 +150,7 @@ class NightReport:
             "data": list(self.data), "host": self.host, "began": _utc(self.began), "ended": _utc(self.ended),
             "steps": [asdict(step) for step in self.steps], "files": dict(self.counts), "done": list(self.done),
             "wrong": [asdict(wrong) for wrong in self.wrong], "left": list(self.left), "ingest": dict(self.ingest),
+            "partly_read": list(self.partly_read), "partly_covered": [dict(one) for one in self.partly_covered],
             "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
             "new_sources": list(self.new_sources), "verified": dict(self.verified),
             "novelty": [novelty.to_json() for novelty in self.novelty],

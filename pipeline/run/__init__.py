@@ -4,9 +4,9 @@ Each is one function, in the module of its name. A run reports its progress as s
 packages import from here: the functions of a user first, then what nights and repairs share with runs.
 """
 
-from pipeline.run.embed import embed, embeds_on_gpu
+from pipeline.run.embed import NO_SIGNAL, embed, embeds_on_gpu
 from pipeline.run.failures import disk_errors, is_unwritable
-from pipeline.run.file_selection import Selected, Stat, select_files, stat_of
+from pipeline.run.file_selection import MIN_AGE_S, Selected, Stat, select_files, stat_of, unchanged_s
 from pipeline.run.index import index
 from pipeline.run.ingest import ingest, ingest_files
 from pipeline.run.plan import may_heal, parts_of, slices_of
@@ -18,8 +18,9 @@ from pipeline.run.segment_plan import heir_of, plan_segments
 from pipeline.run.upgrade import Upgrade, upgrade
 
 __all__ = [
-    "Listener", "Progress", "ProgressChoice", "Removal", "RunReport", "Selected", "Stat", "Tracker", "Upgrade",
-    "adopt_committed", "build_routed", "disk_errors", "embed", "embeds_on_gpu", "heir_of", "index", "ingest",
-    "ingest_files", "is_unwritable", "make_corpus", "manifest_if_any", "may_heal", "parts_of", "plan_segments",
-    "rebuild_cell", "remove", "select_files", "settled", "showing", "slices_of", "stat_of", "upgrade", "with_serial",
+    "MIN_AGE_S", "NO_SIGNAL", "Listener", "Progress", "ProgressChoice", "Removal", "RunReport", "Selected", "Stat",
+    "Tracker", "Upgrade", "adopt_committed", "build_routed", "disk_errors", "embed", "embeds_on_gpu", "heir_of",
+    "index", "ingest", "ingest_files", "is_unwritable", "make_corpus", "manifest_if_any", "may_heal", "parts_of",
+    "plan_segments", "rebuild_cell", "remove", "select_files", "settled", "showing", "slices_of", "stat_of",
+    "unchanged_s", "upgrade", "with_serial",
 ]

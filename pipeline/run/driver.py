@@ -202,7 +202,7 @@ class Driver:
             source.report = tasks.added(source.report, outcome)
             self._tracker.add(outcome)
             if source.left == 0:
-                self._queue_next("windows" if step == "scan" else "vectors", source)
+                self._complete(step, source)
             return
         source.report = replace(source.report, timing=outcome.timing)  # a commit adds nothing else
         if step == "windows" and self._spec is not None:
@@ -211,6 +211,18 @@ class Driver:
             self._queue_next("embed", source, len(source.slices))
         else:
             self._end(source)
+
+    def _complete(self, step: str, source: _Open) -> None:
+        """Go on to the next step of a source once all tasks of a step have ended."""
+        if step != "scan":
+            self._queue_next("vectors", source)
+            return
+        report = source.work.scanned(source.report)
+        if report.status == "done":
+            source.report = report
+            self._queue_next("windows", source)
+        else:
+            self._fail(step, source, report)
 
     def _fail(self, step: str, source: _Open, report: SourceReport) -> None:
         """Give up a source: its other tasks are not started, and the outcomes of those in flight are ignored."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import tasks
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import PipelineError, RunError
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
@@ -22,6 +22,9 @@ from pipeline.run.plan import slices_of
 from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
 from pipeline.run.progress import ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore, freeze_projection, is_fitted
+
+NO_SIGNAL = "no signal: nothing to embed"
+"""What a report says of a source without kept windows."""
 
 
 def embed(
@@ -114,8 +117,13 @@ def _chosen(own: EncoderConfig, name: str | None, weights: str | Path, precision
 def _others(manifest: Manifest, spec: EncoderSpec | None, made: Collection[SourceReport]) -> list[SourceReport]:
     """Report the sources that this run has not embedded."""
     lacking, reported = set(unembedded(manifest, spec)), {report.source_id for report in made}
-    return [SourceReport(entry.path, "skipped", source_id,
-                         message="would be embedded" if source_id in lacking else "already embedded")
+
+    def said_of(source_id: str, entry: SourceEntry) -> str:
+        if not entry.windows_kept:
+            return NO_SIGNAL
+        return "would be embedded" if source_id in lacking else "already embedded"
+
+    return [SourceReport(entry.path, "skipped", source_id, message=said_of(source_id, entry))
             for source_id, entry in manifest.sources.items() if source_id not in reported]
 
 
@@ -171,7 +179,7 @@ def merge_reports(reports: Sequence[SourceReport], embedded: Iterable[SourceRepo
     for report in reports:
         more = later.pop(report.source_id, None) if report.reason is None else None
         both.append(report if more is None else replace(
-            report, status=more.status, reason=more.reason, message=more.message,
+            report, status=more.status, reason=more.reason, message=more.message or report.message,
             windows_embedded=more.windows_embedded, timing=report.timing + more.timing))
     return [*both, *later.values()]
 

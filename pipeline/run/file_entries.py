@@ -19,8 +19,9 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
     same = before is not None and (before.size_bytes, before.mtime_ns) == stat
     # a report without a reason that skips a file: the corpus holds its windows already
     is_held = report.status == "done" or (report.status == "skipped" and report.reason is None)
-    entry = FileEntry(*stat, status="done" if is_held else report.status, reason=report.reason,
-                      message="" if is_held else report.message, source_id=report.source_id,
+    message = "" if is_held and report.status != "done" else report.message
+    entry = FileEntry(*stat, status="done" if is_held else report.status, reason=report.reason, message=message,
+                      source_id=report.source_id,
                       tries=before.tries + 1 if before is not None and same else 1)
     if not entry.is_wrong:
         return entry

@@ -11,6 +11,8 @@ from pipeline.errors import ConfigError
 from pipeline.filterbank import FoundFile, find_files
 from pipeline.model import SourceReport
 
+MIN_AGE_S = 600.0
+"""A file that has changed less than this many seconds ago may still be written."""
 Stat = tuple[int, int]
 """Size in bytes and time of change in ns of a file."""
 
@@ -56,3 +58,15 @@ def stat_of(path: str | Path) -> Stat | None:
     except OSError:
         return None
     return stat.st_size, stat.st_mtime_ns
+
+
+def unchanged_s(path: str | Path, now_s: float) -> float:
+    """Return the seconds for which neither the content nor the place of a file has changed; infinity if it is gone.
+
+    Both times of change count, because a copy may bear the time of its original.
+    """
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return float("inf")
+    return now_s - max(stat.st_mtime, stat.st_ctime)

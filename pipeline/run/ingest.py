@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from pipeline.config import Config, fingerprint
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
 from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.filterbank import FoundFile
+from pipeline.grid.coverage import Coverage
 from pipeline.grid.tiling import Tiling
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_encoder
 from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import note_files
-from pipeline.run.file_selection import Selected, select_files
+from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
@@ -44,6 +46,7 @@ def ingest(
     client: Any = None,
     *,
     config: Config | None = None,
+    accept_truncated: bool = False,
     serial: bool = False,
     dry_run: bool = False,
     progress: ProgressChoice = None,
@@ -60,6 +63,9 @@ def ingest(
         Cluster to run on, used as it is, over TLS or not. By default ``config.run`` says where tasks run.
     config : Config, optional
         Default: the corpus' own ``corpus.toml`` and the user's settings, else the defaults.
+    accept_truncated : bool
+        True to read the whole spectra of files whose end is missing, with a warning in their reports. By default, this
+        is done with files that have not changed for ten minutes. Others are reported as TRUNCATED.
     serial : bool
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
@@ -90,7 +96,7 @@ def ingest(
     config = config or Config.load(Path(corpus).absolute())
     with showing(progress) as listener:
         return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
-                            listener=listener)
+                            whole_after_s=-math.inf if accept_truncated else MIN_AGE_S, listener=listener)
 
 
 def ingest_files(
@@ -100,6 +106,7 @@ def ingest_files(
     *,
     config: Config | None = None,
     retry: bool = False,
+    whole_after_s: float = MIN_AGE_S,
     dry_run: bool = False,
     listener: Listener | None = None,
 ) -> RunReport:
@@ -111,6 +118,9 @@ def ingest_files(
         The files; its reports become part of the run's report.
     retry : bool
         Try every file again that failed before. By default, only files whose reason may heal are tried again.
+    whole_after_s : float
+        A file whose end is missing is read as far as its spectra are whole, if it has not changed for this many
+        seconds. Until then it may still grow.
     listener : callable, optional
         Called with :class:`Progress` snapshots.
     corpus, client, config, dry_run
@@ -123,7 +133,7 @@ def ingest_files(
     config = replace(config, encoder=settled(config.encoder))
     # before anything is made: the encoder may be missing
     spec = spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
-    run = _Ingest(root, config, selected, is_new, retry, Tracker(listener, files=len(selected.files)))
+    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, Tracker(listener, files=len(selected.files)))
     if dry_run:
         reports = run.preview()
     else:
@@ -131,7 +141,7 @@ def ingest_files(
             reports = run.carry_out(engine, spec)
             spec = spec_of(root, config.encoder, config)  # its projection may be fitted by now
     key = "" if spec is None else spec.key
-    return RunReport(tuple(reports), time.perf_counter() - began, run.tracker.tasks, dry_run, key)
+    return RunReport(tuple(reports), time.perf_counter() - began, run.tracker.tasks, dry_run, key, run.coverage)
 
 
 @dataclass(slots=True)
@@ -144,13 +154,16 @@ class _Ingest:
     is_new: bool
     """True if there was no corpus when the run began."""
     retry: bool
+    whole_after_s: float
     tracker: Tracker
+    coverage: dict[str, Coverage] = field(default_factory=dict)
+    """Source id → what part of a source that was scanned is in windows."""
 
     def preview(self) -> list[SourceReport]:
         """Probe files in this process and report what an ingest would do."""
         manifest = manifest_if_any(self.root)
         unknown, known = self._split(manifest)
-        probes = probe_files(SerialEngine(), unknown, self.config, self.tracker)
+        probes = self._probe(SerialEngine(), unknown)
         plan = self._plan(unknown, probes, manifest)
         if self.is_new:
             require_filterbank(probes.values(), self.selected.reports)
@@ -162,17 +175,21 @@ class _Ingest:
         config, tracker = self.config, self.tracker
         probes: Probes = {}
         if self.is_new:  # no corpus is made of files that are no filterbank files
-            probes = probe_files(engine, self.selected.files, config, tracker)
+            probes = self._probe(engine, self.selected.files)
             require_filterbank(probes.values(), self.selected.reports)
         store = open_or_create(self.root, config)
         with writing(store, engine):
             require_own_encoder(store, config.encoder, spec)
             note_encoder(store, spec, config.encoder)
             unknown, known = self._split(store.manifest())
-            probes |= probe_files(engine, [file for file in unknown if file not in probes], config, tracker)
+            probes |= self._probe(engine, [file for file in unknown if file not in probes])
             scanned = self._scan(engine, store, spec, unknown, probes)
             reports = [*self.selected.reports, *known, *scanned]
+            self.coverage = _coverage_of(scanned, store.manifest(), config)
             return merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))
+
+    def _probe(self, engine: Engine, files: Sequence[FoundFile]) -> Probes:
+        return probe_files(engine, files, self.config, self.tracker, self.whole_after_s)
 
     def _split(self, manifest: Manifest) -> tuple[list[FoundFile], list[SourceReport]]:
         """Separate files that must be probed from files that the manifest knows."""
@@ -205,6 +222,16 @@ def _has_failed(entry: FileEntry) -> bool:
     return entry.is_wrong
 
 
+def _coverage_of(
+    reports: Collection[SourceReport], manifest: Manifest, config: Config
+) -> dict[str, Coverage]:
+    """Return what part of each ingested source is in windows, by its id."""
+    done = {report.source_id for report in reports if report.status == "done"}
+    entries = ((source_id, manifest.sources[source_id]) for source_id in sorted(done & manifest.sources.keys()))
+    return {source_id: Coverage.of(Tiling(entry.header, config.scan.grid, entry.coarse))
+            for source_id, entry in entries}
+
+
 def _works_of(plan: Plan, roots: Mapping[str, Path], store: CorpusStore, config: Config) -> deque[tasks.Work]:
     """Describe the tasks of every source that is to be ingested; ``roots`` has each file's DATA argument."""
     staging = store.new_staging()
@@ -216,6 +243,7 @@ def _works_of(plan: Plan, roots: Mapping[str, Path], store: CorpusStore, config:
             staging=staging,
             source=item.source,
             also_at=item.also_at,
+            warning=item.warning,
             root=roots[item.source.path],
             scan=config.scan,
             encoder=config.encoder,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from pipeline import tasks
 from pipeline.config import Config
@@ -14,6 +17,7 @@ from pipeline.filterbank import FoundFile
 from pipeline.grid.tiling import product_width
 from pipeline.model import Source, SourceReport
 from pipeline.run.failures import crashed
+from pipeline.run.file_selection import unchanged_s
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Tracker
 from pipeline.support.text import shown
@@ -27,13 +31,27 @@ Probes = dict[FoundFile, Probed | SourceReport]
 """What was found out about each file."""
 
 
-def probe_files(engine: Engine, files: Sequence[FoundFile], config: Config, tracker: Tracker) -> Probes:
-    """Probe files, several of them in one task."""
+def probe_files(
+    engine: Engine, files: Sequence[FoundFile], config: Config, tracker: Tracker, whole_after_s: float = math.inf
+) -> Probes:
+    """Probe files, several of them in one task.
+
+    Parameters
+    ----------
+    whole_after_s : float
+        A file whose end is missing is accepted with its whole spectra if it has not changed for this many seconds.
+    """
     if not files:
         return {}
     tracker.enter("probe", tracker.files, tracker.files - len(files))
     batches = (tuple(files[first : first + PROBES_PER_TASK]) for first in range(0, len(files), PROBES_PER_TASK))
-    calls = deque(_call(batch, config) for batch in batches)
+    now_s = time.time()
+
+    def call(batch: tuple[FoundFile, ...]) -> Call:
+        given = tuple(replace(file, accept_truncated=unchanged_s(file.path, now_s) >= whole_after_s) for file in batch)
+        return Call(batch, tasks.probe_batch, (given, config.scan))
+
+    calls = deque(map(call, batches))
     probes: Probes = {}
 
     def note(batch: Sequence[FoundFile], found: Sequence[Probed | SourceReport]) -> None:
@@ -44,7 +62,7 @@ def probe_files(engine: Engine, files: Sequence[FoundFile], config: Config, trac
     def on_error(batch: Sequence[FoundFile], error: BaseException) -> None:
         tracker.tasks += 1
         if len(batch) > 1:  # find out which of the files it is
-            calls.extend(_call((file,), config) for file in batch)
+            calls.extend(call((file,)) for file in batch)
         else:
             note(batch, [crashed(str(batch[0].path), "", error)])
 
@@ -53,10 +71,6 @@ def probe_files(engine: Engine, files: Sequence[FoundFile], config: Config, trac
         note(batch, found)
     tracker.tell(force=True)
     return probes
-
-
-def _call(batch: tuple[FoundFile, ...], config: Config) -> Call:
-    return Call(batch, tasks.probe_batch, (batch, config.scan))
 
 
 def require_filterbank(probed: Collection[Probed | SourceReport], reports: Sequence[SourceReport]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.grid.coverage import Coverage, share_skipped
 from pipeline.model import SourceReport, Timing
 from pipeline.support.progress_line import Show, is_notebook
+from pipeline.support.text import counted
 from pipeline.tasks import PartReport
 
 
@@ -80,6 +82,8 @@ class RunReport:
     dry_run: bool = False
     encoder: str = ""
     """Key of the encoder; empty if its projection is not fitted yet."""
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    """Id of each source that this run scanned → what part of it is in windows."""
 
     def by_status(self, status: str) -> list[SourceReport]:
         """Return the reports of one status."""
@@ -106,6 +110,21 @@ class RunReport:
         return sum(report.windows_embedded for report in self.by_status("done"))
 
     @property
+    def without_signal(self) -> int:
+        """Number of files in which this run searched windows and kept none."""
+        return sum(report.windows_seen > 0 and not report.windows_kept for report in self.by_status("done"))
+
+    @property
+    def out_of_band(self) -> int:
+        """Number of files that this run scanned and that have no window in the band that the corpus searches."""
+        return sum(report.source_id in self.coverage and not report.windows_seen for report in self.by_status("done"))
+
+    @property
+    def share_skipped(self) -> float:
+        """Share of the samples of the scanned files that is in no window."""
+        return share_skipped(self.coverage.values())
+
+    @property
     def bytes_decoded(self) -> int:
         """Bytes of decoded samples that this run read."""
         return sum(report.bytes_decoded for report in self.by_status("done"))
@@ -124,6 +143,9 @@ class RunReport:
             "tasks": self.tasks,
             "windows_seen": self.windows_seen,
             "windows_kept": self.windows_kept,
+            "without_signal": self.without_signal,
+            "out_of_band": self.out_of_band,
+            "share_skipped": round(self.share_skipped, 9),
             "encoder": self.encoder,
             "windows_embedded": self.windows_embedded,
             "bytes_decoded": self.bytes_decoded,
@@ -131,12 +153,22 @@ class RunReport:
             "scan_s": round(timing.scan_s, 3),
             "embed_s": round(timing.embed_s, 3),
             "write_s": round(timing.write_s, 3),
-            "sources": [
-                {"path": r.path, "status": r.status, "reason": r.reason, "message": r.message, "source": r.source_id,
-                 "windows_seen": r.windows_seen, "windows_kept": r.windows_kept,
-                 "windows_embedded": r.windows_embedded, "also_at": list(r.also_at)}
-                for r in self.reports
-            ],
+            "sources": [self._source_json(report) for report in self.reports],
+        }
+
+    def _source_json(self, report: SourceReport) -> dict[str, Any]:
+        covered, message = self.coverage.get(report.source_id) if report.status == "done" else None, report.message
+        if covered and not report.windows_kept:
+            nothing = (f"no signal in {counted(report.windows_seen, 'window')}" if report.windows_seen else
+                       "no window in the band that the corpus searches")
+            message = "; ".join(filter(None, (message, nothing)))
+        return {
+            "path": report.path, "status": report.status, "reason": report.reason, "message": message,
+            "source": report.source_id, "windows_seen": report.windows_seen, "windows_kept": report.windows_kept,
+            "windows_masked": report.windows_masked, "windows_embedded": report.windows_embedded,
+            "channels_skipped": covered.channels_skipped if covered else 0,
+            "spectra_skipped": covered.spectra_skipped if covered else 0,
+            "also_at": list(report.also_at),
         }
 
 

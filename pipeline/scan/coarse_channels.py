@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from pipeline.gate import Statistics, may_pass, measure
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
-from pipeline.scan.columns import Columns, ScanResult
-from pipeline.scan.reading import block_runs, fetch_ahead, read_groups
+from pipeline.scan.columns import Columns, ScanResult, join_sides
+from pipeline.scan.reading import TimedReader, block_runs, fetch_ahead, read_groups
 
 STRETCH_CHANNELS = 16 * STRIP_CHANNELS
 """Channels that are decoded and scanned together. They must fit into the caches of a processor core."""
@@ -81,24 +81,48 @@ def scan_channel(
     read_s : float
         Seconds already spent on fetching the samples.
     """
+    result, is_signed = _scan_side(samples, tiling, i, block, config, spare, 1)
+    if is_signed:
+        result = join_sides(result, _scan_side(samples, tiling, i, block, config, spare, -1)[0])
+    return replace(result, timing=result.timing + Timing(read_s=read_s))
+
+
+def _scan_side(
+    samples: Ascending, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
+    sign: int,
+) -> tuple[ScanResult, bool]:
+    """Scan coarse channel ``i`` in one time block for signals on one side of the noise.
+
+    Returns
+    -------
+    ScanResult, bool
+        True if the values are not power, so that signals may be on the other side, too.
+    """
     began = time.perf_counter()
-    reader = _TimedReader(samples)
-    windows, chosen = _candidates(reader, tiling, i, block, config, spare)
+    reader = TimedReader(samples)
+    windows, chosen = _candidates(reader, tiling, i, block, config, spare, sign)
     channels = tiling.grid.channels
     at = np.arange(windows.stored.shape[1] // channels) * channels
-    stats = measure(windows, at, tiling.grid, config.false_alarm)
+    stats = measure(windows, at, tiling.grid, _false_alarm(windows, config))
     kept = np.flatnonzero(stats.searchable if config.keep_all else stats.keep)
     n_masked = int((~stats.searchable).sum())  # windows that are no candidates have no masked pixel
     numbers = tiling.number(block, i, 0) + tiling.positions(i).start + chosen[kept]
     columns = _window_columns(windows, at[kept], channels, numbers, stats, kept)
     exposure = _exposure(tiling, i, block, len(kept), n_masked, windows)
-    timing = Timing(read_s=read_s + reader.took_s, scan_s=time.perf_counter() - began - reader.took_s)
+    timing = Timing(read_s=reader.took_s, scan_s=time.perf_counter() - began - reader.took_s)
     low, high = tiling.coarse_span(i)
-    return ScanResult(columns, exposure, timing, bytes_decoded=4 * tiling.grid.integrations * (high - low))
+    result = ScanResult(columns, exposure, timing, bytes_decoded=4 * tiling.grid.integrations * (high - low))
+    return result, windows.is_signed
+
+
+def _false_alarm(flat: FlattenedChannel, config: ScanConfig) -> float:
+    """Return the share of noise windows to keep. If both sides of the noise are searched, each gets a half of it."""
+    return config.false_alarm / 2 if flat.is_signed else config.false_alarm
 
 
 def _candidates(
-    reader: _TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]]
+    reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
+    sign: int,
 ) -> tuple[FlattenedChannel, NDArray[np.int64]]:
     """Flatten a coarse channel and copy the windows that may pass the gate.
 
@@ -113,10 +137,11 @@ def _candidates(
     starts = _window_starts(tiling, i)
     fit_into_stretches = grid.step == grid.channels and STRETCH_CHANNELS % grid.step == 0
     chosen, pieces = [], []
-    for first, stop, flat in _flatten(reader, tiling, i, block, 0 if fit_into_stretches else grid.channels, spare):
+    beyond = 0 if fit_into_stretches else grid.channels
+    for first, stop, flat in _flatten(reader, tiling, i, block, beyond, spare, sign):
         here = np.flatnonzero((starts >= first) & (starts < stop))
         if not config.keep_all:
-            here = here[may_pass(flat, starts[here] - first, grid, config.false_alarm)]
+            here = here[may_pass(flat, starts[here] - first, grid, _false_alarm(flat, config))]
         chosen.append(here)
         pieces.append(flat.take_windows(starts[here] - first, grid.channels))
     return FlattenedChannel.concatenate(pieces), np.concatenate(chosen)
@@ -174,23 +199,9 @@ def _exposure(tiling: Tiling, i: int, block: int, n_kept: int, n_masked: int, wi
     }
 
 
-class _TimedReader:
-    """Reads samples and adds up the seconds that this takes."""
-
-    def __init__(self, samples: Ascending) -> None:
-        self._samples = samples
-        self.took_s = 0.0
-
-    def read(self, *arguments: Any) -> NDArray[np.float32]:
-        """Read as :meth:`pipeline.filterbank.Ascending.read` does."""
-        began = time.perf_counter()
-        power = self._samples.read(*arguments)
-        self.took_s += time.perf_counter() - began
-        return power
-
-
 def _flatten(
-    samples: Ascending | _TimedReader, tiling: Tiling, i: int, block: int, beyond: int, spare: list[NDArray[np.float32]]
+    samples: Ascending | TimedReader, tiling: Tiling, i: int, block: int, beyond: int,
+    spare: list[NDArray[np.float32]], sign: int,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Yield flattened stretches of coarse channel ``i`` in time ``block``.
 
@@ -208,6 +219,8 @@ def _flatten(
         nominal=nominal_noise_spectra(tiling.header),
         has_dc_spike=is_coarse and tiling.is_whole(i),
         coarse_width=tiling.coarse.width if is_coarse else None,
+        limits=samples.limits,
+        sign=sign,
     )
 
 
@@ -265,8 +278,32 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     for (block, i), members in by_coarse_channel.items():
         low, high = tiling.coarse_span(i)
         fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
-        where, starts = np.array(members), np.array([places[k][1] - low for k in members], np.int64)
-        for first, stop, flat in _flatten(fetched, tiling, i, block, grid.channels, spare):
-            here = (starts >= first) & (starts < stop)
-            out[where[here]] = make_cutouts(flat, starts[here] - first, grid.channels)
+        starts = np.array([places[k][1] - low for k in members], np.int64)
+        out[members] = _cut(fetched, tiling, i, block, starts, spare)
     return out
+
+
+def _cut(
+    samples: Ascending, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
+) -> NDArray[np.uint8]:
+    """Make cutouts of windows of coarse channel ``i``. A scan that keeps them makes the same.
+
+    Parameters
+    ----------
+    starts : (n,) int64
+        First channel of each window, counted in the coarse channel.
+    """
+    grid = tiling.grid
+    cutouts = np.zeros((2, len(starts), grid.integrations, grid.channels), np.uint8)
+    snr = np.full((2, len(starts)), -np.inf, np.float32)
+    for side, sign in enumerate((1, -1)):
+        is_signed = False
+        for first, stop, flat in _flatten(samples, tiling, i, block, grid.channels, spare, sign):
+            here, is_signed = (starts >= first) & (starts < stop), flat.is_signed
+            cutouts[side, here] = make_cutouts(flat, starts[here] - first, grid.channels)
+            if is_signed:  # any false-alarm rate will do: it does not change the sums
+                snr[side, here] = measure(flat, starts[here] - first, grid, 1e-3).snr
+        if not is_signed:
+            return cutouts[0]
+    chosen: NDArray[np.uint8] = cutouts[snr.argmax(axis=0), np.arange(len(starts))]
+    return chosen

@@ -63,6 +63,23 @@ class ScanResult:
     """Bytes of float32 power that were decoded."""
 
 
+def join_sides(above: ScanResult, below: ScanResult) -> ScanResult:
+    """Join two scans of the same coarse channel and time block, for signals above and below the noise.
+
+    A window that both kept is the one with the larger SNR. A window counts as searched if either scan searched it.
+    """
+    both = {name: np.concatenate([above.windows[name], below.windows[name]]) for name in WINDOW_TYPES}
+    order = np.lexsort((-np.asarray(both["snr"], np.float32), both["number"]))
+    numbers = both["number"][order]
+    first = order[np.concatenate([np.ones(min(1, len(order)), np.bool_), numbers[1:] != numbers[:-1]])]
+    exposure = dict(above.exposure)
+    exposure["windows_searched"] = np.maximum(above.exposure["windows_searched"], below.exposure["windows_searched"])
+    exposure["windows_masked"] = np.minimum(above.exposure["windows_masked"], below.exposure["windows_masked"])
+    exposure["windows_kept"] = np.array([len(first)], EXPOSURE_TYPES["windows_kept"])
+    return ScanResult({name: column[first] for name, column in both.items()}, exposure, above.timing + below.timing,
+                      above.bytes_decoded + below.bytes_decoded)
+
+
 def empty_result(grid: WindowGrid) -> ScanResult:
     """Return the result for a band without windows to search: columns without rows."""
     shapes = {"cutout": (grid.integrations, grid.channels), "row_gain": (grid.integrations,)}

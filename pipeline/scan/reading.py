@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.filterbank import Ascending, Buffer, Filterbank
 from pipeline.grid.tiling import Tiling
@@ -18,6 +22,22 @@ MAX_READ_PIXELS = 2**24
 be larger."""
 _SPARE_BUFFERS: deque[Buffer] = deque()
 """Buffers of earlier scans in this process. Reusing them saves the system from zeroing new memory."""
+
+
+class TimedReader:
+    """Reads samples and adds up the seconds that this takes."""
+
+    def __init__(self, samples: Ascending) -> None:
+        self._samples = samples
+        self.limits = samples.limits
+        self.took_s = 0.0
+
+    def read(self, *arguments: Any) -> NDArray[np.float32]:
+        """Read as :meth:`pipeline.filterbank.Ascending.read` does."""
+        began = time.perf_counter()
+        power = self._samples.read(*arguments)
+        self.took_s += time.perf_counter() - began
+        return power
 
 
 def _take_buffer() -> Buffer:

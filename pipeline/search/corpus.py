@@ -84,7 +84,7 @@ class Corpus:
             default = encoder_key(self._corpus, self._encoder)
         except QueryError:  # there are no vectors that a search would compare
             default = ""
-        return status_of(self.root, self._corpus.manifest, default)
+        return status_of(self.root, self._corpus.manifest, default, self._corpus.config.scan.grid)
 
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:

@@ -8,6 +8,7 @@ from pipeline.catalogue import Manifest
 from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.support.text import counted
 
 
 def count_vectors(manifest: Manifest, encoder_key: str) -> Counter[str]:
@@ -32,7 +33,7 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
     Raises
     ------
     QueryError
-        The corpus has no sources, or no vectors of this encoder. Or several encoders have the name, and
+        The corpus has no sources, no signals, or no vectors of this encoder. Or several encoders have the name, and
         ``corpus.toml`` does not single out one of them.
     """
     manifest, config = corpus.manifest, corpus.config.encoder
@@ -43,6 +44,10 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
         raise QueryError(f"{corpus.root}: holds no sources; " + (
             "all were removed: take some back with lookalike remove --undo SOURCE" if manifest.removed else
             f"take some in with lookalike ingest DATA --corpus {corpus.root}"))
+    if not manifest.windows_kept:
+        raise QueryError(f"{corpus.root}: holds no signal, so there is nothing to find: the gate kept none of "
+                         f"{counted(manifest.windows_seen, 'window')} in {counted(len(manifest.sources), 'source')}; "
+                         f"take more files in with lookalike ingest DATA --corpus {corpus.root}")
     if not keys:
         raise QueryError(f"{corpus.root}: has no vectors of encoder {wanted}, but of "
                          f"{', '.join(sorted(present)) or 'no encoder'}; {_how_to_make_vectors(corpus, wanted)}")

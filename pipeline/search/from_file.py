@@ -176,11 +176,11 @@ def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[
     An ingest reads the corpus' own polarisation, and the id depends on that.
     """
     own = corpus.config.scan.polarisation
-    with open_filterbank(path, polarisation=polarisation) as filterbank:
+    with open_filterbank(path, polarisation=polarisation, accept_truncated=True) as filterbank:
         if polarisation == own or own >= filterbank.header.nifs:
             yield filterbank, filterbank.source_id()
             return
-        with open_filterbank(path, polarisation=own) as ingested:
+        with open_filterbank(path, polarisation=own, accept_truncated=True) as ingested:
             source_id = ingested.source_id()
         yield filterbank, source_id
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalogue import Manifest
+from pipeline.grid.coverage import Coverage, share_skipped
+from pipeline.grid.tiling import Tiling
+from pipeline.model import WindowGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,14 @@ class CorpusStatus:
     """Number of windows that were searched for signals, kept or not."""
     windows_kept: int
     """Number of windows that were kept."""
+    without_signal: int
+    """Number of sources in which windows were searched and none was kept."""
+    not_searched: int
+    """Number of sources in which no window was searched: none is in the band of the corpus, or all are masked."""
+    partly_covered: int
+    """Number of sources with channels or spectra that are in no window."""
+    share_skipped: float
+    """Share of the samples of all sources that is in no window."""
     vectors: Mapping[str, int]
     """Encoder key → number of vectors."""
     encoder: str
@@ -65,16 +76,19 @@ class CorpusStatus:
         return {**asdict(self), **sums}
 
 
-def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
+def status_of(root: Path, manifest: Manifest, encoder: str, grid: WindowGrid) -> CorpusStatus:
     """Count what a generation holds, and the size of its folder on disk.
 
     Parameters
     ----------
     encoder : str
         Key of the encoder whose vectors are compared by default, or an empty text.
+    grid : WindowGrid
+        Shape and spacing of the windows of the corpus.
     """
     sources, files = manifest.sources.values(), manifest.files.values()
     vectors = manifest.vector_counts()
+    coverage = [Coverage.of(Tiling(source.header, grid, source.coarse)) for source in sources]
     return CorpusStatus(
         corpus=str(root),
         generation=manifest.generation,
@@ -84,6 +98,10 @@ def status_of(root: Path, manifest: Manifest, encoder: str) -> CorpusStatus:
         reasons=_counted(str(file.reason) for file in files if file.reason is not None),
         windows_seen=manifest.windows_seen,
         windows_kept=manifest.windows_kept,
+        without_signal=sum(source.windows_seen > 0 and not source.windows_kept for source in sources),
+        not_searched=sum(not source.windows_seen for source in sources),
+        partly_covered=sum(covered.samples_skipped > 0 for covered in coverage),
+        share_skipped=share_skipped(coverage),
         vectors=vectors,
         encoder=encoder,
         sources_embedded={key: sum(key in source.vectors for source in sources) for key in vectors},

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
-from pipeline.filterbank import FoundFile, open_filterbank, source_of
+from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_of
 from pipeline.model import Source, SourceReport, Timing
 from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of
 from pipeline.store import Part, commit_source_group, remove_windows, write_part
@@ -26,6 +26,8 @@ class Probed:
     """The source that the file contains."""
     also_at: tuple[str, ...] = ()
     """Other files of this run that contain the same source."""
+    warning: str = ""
+    """What the report says of a file that is read although something is wrong with it."""
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
@@ -42,13 +44,31 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
         A report if the file cannot be scanned.
     """
     try:
-        with open_filterbank(file.path, root=file.root, polarisation=config.polarisation) as filterbank:
+        with open_filterbank(file.path, root=file.root, polarisation=config.polarisation,
+                             accept_truncated=file.accept_truncated) as filterbank:
+            _require_window(filterbank, config)
             tiling = tiling_of(filterbank, config)
             source = source_of(filterbank, tiling.coarse)
             filterbank.check_unchanged()
-            return Probed(source)
+            return Probed(source, warning=_warning(filterbank))
     except SourceError as error:
         return report_of_error(str(file.path), error.reason, error.message)
+
+
+def _require_window(filterbank: Filterbank, config: ScanConfig) -> None:
+    """Raise TRUNCATED if the end of a file is missing, and what is left is shorter than a window: it may still grow."""
+    count = filterbank.header.nsamples
+    if filterbank.shortfall and count < config.integrations:
+        raise SourceError(Reason.TRUNCATED, f"{shown(filterbank.path)}: {filterbank.shortfall}; its {count} whole "
+                          f"spectra are fewer than the {config.integrations} of one window; try again when it is "
+                          "complete")
+
+
+def _warning(filterbank: Filterbank) -> str:
+    if not filterbank.shortfall:
+        return ""
+    return (f"{shown(filterbank.path)}: {filterbank.shortfall}; its first {filterbank.header.nsamples:,} spectra, "
+            "which are whole, are read")
 
 
 def probe_batch(files: Sequence[FoundFile], config: ScanConfig) -> list[Probed | SourceReport]:
@@ -73,7 +93,8 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     """
     coarse = range(*work.parts[part_no])
     try:
-        with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation) as filterbank:
+        with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation,
+                             accept_truncated=True) as filterbank:  # the probe has decided
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
             scanned = [empty_result(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]

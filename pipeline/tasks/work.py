@@ -9,6 +9,7 @@ from pipeline.config import EncoderConfig, ScanConfig
 from pipeline.errors import Reason
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Source, SourceReport, Timing
+from pipeline.support.text import counted, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Work:
     parts: tuple[tuple[int, int], ...]
     """Coarse channels [start, stop) of each scan task. If the source is stored already: rows [start, stop) of each
     embed task."""
+    warning: str = ""
+    """What the report says of a file that is read although something is wrong with it."""
     is_stored: bool = False
     """True if the corpus already has the windows of the source. They are then only embedded."""
 
@@ -46,7 +49,17 @@ class Work:
     def new_report(self) -> SourceReport:
         """Return the report on the source before any of its parts is done."""
         skipped = 0 if self.is_stored else self.tiling.channels_skipped
-        return SourceReport(self.source.path, "done", self.source.id, channels_skipped=skipped, also_at=self.also_at)
+        return SourceReport(self.source.path, "done", self.source.id, message=self.warning, channels_skipped=skipped,
+                            also_at=self.also_at)
+
+    def scanned(self, report: SourceReport) -> SourceReport:
+        """Return the report on the source once all its parts are scanned: a failure if no window could be searched."""
+        if report.windows_seen or not report.windows_masked:
+            return report
+        windows = counted(report.windows_masked, "window")
+        return report_of_error(
+            report.path, Reason.ALL_MASKED, f"{shown(report.path)}: none of its {windows} can be searched, because "
+            "most samples are zero, are no numbers, or never change; check how the file was made", self.source.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,17 @@ def in_segments(manifest: Manifest) -> dict[str, tuple[tuple[str, ...], int]]:
     return {segment.id: (segment.live_ids, segment.live_count) for segment in manifest.segments}
 
 
+def test_a_longer_source_of_the_same_file_takes_the_place_of_the_shorter_one(header: Header, spec: EncoderSpec):
+    full, longer = three(header, spec), replace(header, nsamples=2 * header.nsamples)
+    grown = full.with_sources([(source(longer, "a2", "/a.h5"), report())])
+    assert (set(grown.sources), set(grown.files)) == ({"a2", "b", "c"}, {"/b.h5", "/c.h5"})
+    assert in_segments(grown) == {"ab": (("b",), 20)}
+    # a copy elsewhere, a shorter file and another scan do not
+    for other, path in ((longer, "/a2.h5"), (replace(header, nsamples=1), "/a.h5"),
+                        (replace(longer, tstart_mjd=header.tstart_mjd + 1), "/a.h5")):
+        assert set(full.with_sources([(source(other, "a2", path), report())]).sources) == {"a", "a2", "b", "c"}
+
+
 def test_a_segment_serves_the_sources_that_are_left(header: Header, spec: EncoderSpec):
     full = three(header, spec)
     left = full.without_sources(["a", "c"])

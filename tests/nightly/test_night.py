@@ -20,6 +20,7 @@ import pytest
 from pipeline.catalogue import FileEntry
 from pipeline.config import Config
 from pipeline.errors import ConfigError, CorpusLocked, RunError
+from pipeline.filterbank import write_filterbank
 from pipeline.nightly import NightReport, nightly
 from pipeline.nightly import due_files as choice
 from pipeline.nightly import night as night_module
@@ -170,6 +171,32 @@ def test_what_fails_is_tried_again_ever_later_then_left_alone_and_always_listed(
     report = run(tmp_path)
     assert report.done == (str(cut),)
     assert [one.path for one in report.wrong] == [str(empty)]
+
+
+def test_a_file_whose_end_is_missing_is_read_as_far_as_it_goes_and_listed(tmp_path: Path):
+    like = small.header(nsamples=31, nchans=small.COARSE + 200)
+    (tmp_path / "data").mkdir()
+    path = write_filterbank(tmp_path / "data" / "cut.fil", small.noisy_power(1, like), like)
+    with open(path, "ab") as file:
+        file.write(b"torn")
+
+    report = run(tmp_path, min_age_s=3600.0)
+    assert (report.done, len(report.left)) == ((), 1), "it may still grow"
+
+    report = run(tmp_path)
+    assert (report.done, report.exit_code) == ((str(path),), 0)
+    [message] = report.partly_read
+    assert message.startswith(f"{path}: ends within spectrum 31, ")
+    record = written(tmp_path)
+    assert record["partly_read"] == [message]
+    assert record["partly_covered"] == [
+        {"path": str(path), "channels": 4296, "channels_skipped": 200, "spectra": 31, "spectra_skipped": 15}]
+    skipped = 1 - 4096 * 16 / (4296 * 31)
+    assert record["ingest"]["share_skipped"] == pytest.approx(skipped)
+    assert record["after"]["share_skipped"] == pytest.approx(skipped)
+    words = page(tmp_path).words
+    assert "ends within spectrum 31" in words
+    assert f"{100 * skipped:.4g} % of all samples" in words
 
 
 def page_of(report: NightReport) -> Page:

@@ -413,3 +413,111 @@ def test_memory_is_bounded_by_one_read_not_by_the_file(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 50, "MB more for a file of 384 MB than for one of 128 MB"
+
+
+# --- saturated carriers, and values that are not power --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", ["fil", "h5"])
+def test_a_channel_always_at_full_scale_is_a_signal_and_one_always_lower_is_dead(tmp_path: Path, suffix: str) -> None:
+    like = header(nchans=4 * COARSE, nsamples=16, nbits=8)
+    rng = np.random.default_rng(1)
+    power = 30 * rng.gamma(51, 1 / 51, (16, like.nchans))
+    power[:, 3000], power[:, 6000:6003] = 255, 255
+    power[:, 9000] = 250 + rng.integers(-2, 3, 16)
+    power[:, 12_000], power[:, 14_000], power[:, 15_000] = 254, 0, 30
+    path = write_filterbank(tmp_path / f"saturated.{suffix}", np.clip(np.rint(power), 0, 255), like)
+
+    windows, exposure = scanned(path, ScanConfig(coarse_width=4 * COARSE, false_alarm=1e-6))
+
+    assert windows["number"].tolist() == [3000 // 256, 6000 // 256, 9000 // 256]
+    assert (windows["snr"] > 100).all()
+    assert (windows["masked"] == 0).all()
+    assert exposure["windows_searched"].sum() == 64
+
+
+def test_full_scale_is_that_of_the_sample_type(tmp_path: Path) -> None:
+    """The same values in 32 bits: 255 is a value like any other."""
+    like = header(nchans=COARSE, nsamples=16)
+    power = 30 * np.random.default_rng(1).gamma(51, 1 / 51, (16, COARSE))
+    power[:, 3000] = 255
+    path = write_filterbank(tmp_path / "float.h5", power.astype(np.float32), like)
+    windows, _ = scanned(path, ScanConfig(coarse_width=COARSE, false_alarm=1e-6))
+    assert len(windows["number"]) == 0
+
+
+def signed_values(like: Header, seed: int = 3) -> np.ndarray:
+    """Draw normal noise with a drifting line above it, one below it, and a steady one above it."""
+    values = np.random.default_rng(seed).standard_normal((like.nsamples, like.nchans)).astype(np.float32)
+    for channel, drift, height in ((700, 2, 50), (2000, -2, -50), (3000, 0, 50)):
+        for t in range(like.nsamples):
+            values[t, channel + drift * (t % 16)] += height
+    return values
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e8])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_signals_on_both_sides_of_signed_noise_are_kept(tmp_path: Path, unit: float, sign: int) -> None:
+    like = header(nchans=COARSE, nsamples=37)
+    path = write_filterbank(tmp_path / "stokes_v.h5", sign * unit * signed_values(like), like)
+    config = ScanConfig(coarse_width=COARSE, false_alarm=1e-5)
+
+    windows, exposure = scanned(path, config)
+
+    expected = {block * 16 + channel // 256 for block in (0, 1) for channel in (700, 2000, 3000)}
+    assert set(windows["number"]) == expected
+    assert len(windows["number"]) == len(expected)
+    # a steady line of 50 standard deviations, over 16 spectra
+    steady = windows["snr"][np.isin(windows["number"], [11, 27])]
+    np.testing.assert_allclose(steady, 50 * 16**0.5, rtol=0.1)
+    assert exposure["windows_searched"].tolist() == [16, 16]
+    assert exposure["windows_kept"].tolist() == [3, 3]
+    assert exposure["noise_is_measured"].all()
+
+
+def test_the_cut_of_a_signed_window_is_what_a_scan_stores(tmp_path: Path) -> None:
+    like = header(nchans=COARSE, nsamples=16)
+    path = write_filterbank(tmp_path / "stokes_v.h5", signed_values(like), like)
+    config = ScanConfig(coarse_width=COARSE)
+    windows, _ = scanned(path, config)
+    below, above = (windows["cutout"][windows["number"] == channel // 256][0] for channel in (1980, 3000))
+    assert min(below.max(), above.max()) > 180, "both are bright"
+    with open_filterbank(path) as filterbank:
+        tiling = tiling_of(filterbank, config)
+        places = [(0, tiling.window("", int(number)).channel_start) for number in windows["number"]]
+        np.testing.assert_array_equal(cut_windows(filterbank, tiling, places), windows["cutout"])
+
+
+def test_all_windows_of_signed_noise_are_counted_and_kept_once(tmp_path: Path) -> None:
+    like = header(nchans=COARSE, nsamples=32)
+    path = write_filterbank(tmp_path / "noise.h5", signed_values(like), like)
+    windows, exposure = scanned(path, ScanConfig(coarse_width=COARSE, keep_all=True))
+    assert sorted(windows["number"]) == list(range(32))
+    assert exposure["windows_kept"].sum() == exposure["windows_searched"].sum() == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["normal", "difference", "less its mean", "8 bits", "decibels"])
+def test_the_share_of_signed_noise_that_is_kept_is_at_most_the_requested_one(kind: str) -> None:
+    like, config = replace(fine_header(coarse_channels=1, source_name="NOISE"), nsamples=16), ScanConfig()
+    layout = coarse_layout(like, window_channels=256)
+    tiling = Tiling(like, config.grid, layout)
+    edge = np.abs(np.linspace(-1, 1, like.nchans))
+    band = (1 - 0.8 * np.clip((edge - 5 / 6) * 6, 0, 1) ** 2).astype(np.float32)
+    rng, kept, seen = np.random.default_rng(6), 0, 0
+
+    def power(n: float) -> np.ndarray:
+        return rng.standard_gamma(n, (16, like.nchans), dtype=np.float32) / np.float32(n)
+
+    for _ in range(20):
+        values = {
+            "normal": lambda: rng.standard_normal((16, like.nchans), np.float32) * band,
+            "difference": lambda: (power(25) - power(25)) * band,
+            "less its mean": lambda: (power(51) - 1) * band,
+            "8 bits": lambda: np.rint(2 * rng.standard_normal((16, like.nchans), np.float32)),
+            "decibels": lambda: 10 * np.log10(power(51)) - 3,
+        }[kind]()
+        found = scan_channel(Ascending(DecodedSamples(values, 0, 0), like, Path("noise")), tiling, 0, 0, config, [])
+        kept, seen = kept + len(found.windows["number"]), seen + int(found.exposure["windows_searched"][0])
+    assert seen > 80_000
+    assert kept < config.false_alarm * seen + 4 * (config.false_alarm * seen) ** 0.5
