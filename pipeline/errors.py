@@ -55,7 +55,11 @@ class Reason(StrEnum):
     BAD_AXIS = (
         "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
     UNSUPPORTED_NBITS = (
-        "UNSUPPORTED_NBITS", "failed", False, "samples are not of 8, 16 or 32 bits", "convert the file")
+        "UNSUPPORTED_NBITS", "failed", False, "samples are complex, or of a type that is not read",
+        "convert the file to 32-bit floats")
+    UNSUPPORTED_AXIS = (
+        "UNSUPPORTED_AXIS", "failed", False, "the channels in the table of frequencies are not evenly spaced",
+        "resample the file, or cut it into evenly spaced parts")
     TOO_FEW_SAMPLES = (
         "TOO_FEW_SAMPLES", "failed", False, "fewer spectra than a window has", "use a corpus of fewer integrations")
     TOO_FEW_CHANNELS = (
