@@ -11,7 +11,7 @@ from pipeline.config import Config
 from pipeline.errors import ConfigError, Reason
 from pipeline.execute.engine import Call, Engine
 from pipeline.filterbank import FoundFile
-from pipeline.grid.tiling import product_width
+from pipeline.grid.coarse_layout import known_layout
 from pipeline.model import Source, SourceReport
 from pipeline.run.failures import crashed
 from pipeline.run.plan import Plan
@@ -78,7 +78,7 @@ def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
     """
     sources, width = [item.source for item in plan.todo], config.scan.coarse_width
     guessed = [source for source in sources if source.coarse.origin == "whole-band" and width is None
-               and product_width(source.header) is None]
+               and known_layout(source.header) is None]
     if guessed:
         logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the band is taken as "
                        "one: if there are any, their DC spikes and edges are kept as signals; name the width with "
@@ -88,6 +88,16 @@ def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
         logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): what "
                        "is left over at its end is taken as a piece of one", _named(odd),
                        f"{odd[0].header.nchans:,}", f"{width:,}")
+
+
+def warn_of_remarks(plan: Plan) -> None:
+    """Warn once of each subject that files are remarked on, such as a keyword that cannot be used."""
+    remarked: dict[str, list[Probed]] = {}
+    for item in plan.todo:
+        for subject in item.remarks:
+            remarked.setdefault(subject, []).append(item)
+    for subject, items in remarked.items():
+        logger.warning("%s: %s", _named([item.source for item in items]), shown(items[0].remarks[subject]))
 
 
 def _named(sources: Sequence[Source]) -> str:

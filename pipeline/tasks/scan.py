@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Probed:
     """The source that the file contains."""
     also_at: tuple[str, ...] = ()
     """Other files of this run that contain the same source."""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """What a user should know of the file: subject → a sentence."""
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
@@ -46,7 +48,7 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
             tiling = tiling_of(filterbank, config)
             source = source_of(filterbank, tiling.coarse)
             filterbank.check_unchanged()
-            return Probed(source)
+            return Probed(source, remarks=filterbank.remarks)
     except SourceError as error:
         return report_of_error(str(file.path), error.reason, error.message)
 
