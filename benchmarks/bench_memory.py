@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.bench_scan import SIGNALS, peak_memory_of_children
 from benchmarks.report import heading, table
 from pipeline.config import Config
-from pipeline.filterbank.sigproc import keywords_of
+from pipeline.filterbank.sigproc_header import keywords_of
 from pipeline.run import ingest
 from pipeline.simulate import fine_header, scatter, simulate_file
 

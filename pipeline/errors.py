@@ -59,7 +59,11 @@ class Reason(StrEnum):
         "ALL_MASKED", "failed", False,
         "no window can be searched: most samples are zero, are no numbers or never change", "check how it was made")
     UNSUPPORTED_NBITS = (
-        "UNSUPPORTED_NBITS", "failed", False, "samples are not of 8, 16 or 32 bits", "convert the file")
+        "UNSUPPORTED_NBITS", "failed", False, "samples are complex, or of a type that is not read",
+        "convert the file to 32-bit floats")
+    UNSUPPORTED_AXIS = (
+        "UNSUPPORTED_AXIS", "failed", False, "the channels in the table of frequencies are not evenly spaced",
+        "resample the file, or cut it into evenly spaced parts")
     TOO_FEW_SAMPLES = (
         "TOO_FEW_SAMPLES", "failed", False, "fewer spectra than a window has", "use a corpus of fewer integrations")
     TOO_FEW_CHANNELS = (

@@ -41,6 +41,8 @@ class Header:
     ra_hours: float = 0.0
     dec_deg: float = 0.0
     rawdatafile: str = ""
+    nfpc: int = 0
+    """Number of fine channels per coarse channel, as the file says; 0 if it does not say it."""
 
     @property
     def telescope(self) -> str:
@@ -98,12 +100,12 @@ class WindowGrid:
                 raise ValueError(f"grid {name} must be at least 1, got {getattr(self, name)}")
 
 
-CoarseOrigin = Literal["flag", "product", "dc-spikes", "whole-band"]
+CoarseOrigin = Literal["flag", "header", "product", "dc-spikes", "whole-band"]
 
 
 @dataclass(frozen=True, slots=True)
 class CoarseLayout:
-    """Position of the coarse channels. The header does not give it; ``origin`` says how it was found."""
+    """Position of the coarse channels. Few headers give it; ``origin`` says how it was found."""
 
     width: int
     """Fine channels per coarse channel."""

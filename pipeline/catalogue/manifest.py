@@ -284,6 +284,8 @@ def _fields_of(value: Any) -> dict[str, Any]:
     record = {name: getattr(value, name) for name in value.__slots__}
     if isinstance(value, SegmentEntry) and not value.cells:
         del record["cells"]
+    if isinstance(value, Header) and not value.nfpc:  # so that manifests without it are in the current format
+        del record["nfpc"]
     if isinstance(value, Manifest):
         return {"format": FORMAT if any(segment.cells for segment in value.segments) else UNROUTED_FORMAT, **record}
     return record

@@ -117,13 +117,17 @@ class Chunks:
             CORRUPT_CHUNK or TRUNCATED, which names the chunk, if it cannot be decoded.
         """
         target = memory[row : row + stop[0] - start[0], column : column + stop[2] - start[2]]
+        is_foreign = self._dtype.kind == "V"
+        if self._dataset.chunks is None and is_foreign:
+            self._read_by_hdf5(start, stop, target)
+            return
         if self._dataset.chunks is None:
             self._read_box((0, 0, 0), self._dataset.shape, self._dataset.offset, start, stop, target)
             return
         is_decoded = True
         for corner in self._corners(start, stop):
             chunk = self._locate(corner)
-            if chunk.is_plain:
+            if chunk.is_plain and not is_foreign:
                 self._check(corner, chunk)
                 self._read_box(corner, self._dataset.chunks, chunk.start, start, stop, target)
             elif self._form != "usual" or chunk.is_unfiltered:

@@ -46,7 +46,8 @@ class Dataset:
     """Path of the dataset within the file."""
     shape: Corner
     dtype: str
-    """numpy's name of the type, with byte order."""
+    """numpy's name of the type, with byte order. ``|V`` and a number of bytes if numpy has no such type: then HDF5 must
+    convert the samples."""
     chunks: Corner | None
     filters: tuple[tuple[int, tuple[int, ...]], ...] = ()
     """Number and settings of each HDF5 filter."""
@@ -81,6 +82,8 @@ class Facts:
     """All that is needed to read a file."""
 
     header: Header
+    remarks: dict[str, str]
+    """What a user should know of the header, see :data:`pipeline.filterbank.header.Remarks`."""
     chunks: Corner | None
     """Chunk shape of the file's own dataset."""
     boxes: list[Box]
@@ -92,8 +95,8 @@ class Facts:
     def packed(self) -> bytes:
         """Return the facts as bytes: the length of the JSON text, the text, and the tables of chunks."""
         datasets = [{**asdict(one), "content": one.content.hex(), "table": len(one.table)} for one in self.datasets]
-        said = {"header": asdict(self.header), "chunks": self.chunks, "boxes": [asdict(box) for box in self.boxes],
-                "datasets": datasets, "files": self.files}
+        said = {"header": asdict(self.header), "remarks": self.remarks, "chunks": self.chunks, "files": self.files,
+                "boxes": [asdict(box) for box in self.boxes], "datasets": datasets}
         text = json.dumps(said).encode()
         return b"".join([len(text).to_bytes(LENGTH_BYTES, "little"), text, *(d.table.tobytes() for d in self.datasets)])
 
@@ -128,7 +131,9 @@ def unpacked(raw: bytes, root: Path, path: Path) -> Facts:
         for corner in (box.start, box.stop, box.source_start):
             _corner(corner)
     files = {str(name): tuple(map(int, identity)) for name, identity in said["files"].items()}
-    facts = Facts(record_of(Header, said["header"]), said["chunks"] and _corner(said["chunks"]), boxes, datasets, files)
+    remarks = record_of(dict[str, str], said["remarks"])
+    chunks = said["chunks"] and _corner(said["chunks"])
+    facts = Facts(record_of(Header, said["header"]), remarks, chunks, boxes, datasets, files)
     _require_possible(facts, root, path)
     return facts
 

@@ -43,7 +43,7 @@ class Hdf5File:
     def __init__(self, path: Path, root: Path, polarisation: int, accept_truncated: bool = False) -> None:
         self._polarisation = polarisation
         facts = parser_client.describe(path, Path(os.path.realpath(root)))
-        self.header = facts.header
+        self.header, self.remarks = facts.header, facts.remarks
         self.chunk_shape = (facts.chunks[0], facts.chunks[2]) if facts.chunks else None
         with ExitStack() as files:
             descriptors = {name: _descriptor(Path(name), facts, path, files) for name in facts.files}

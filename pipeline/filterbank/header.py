@@ -1,38 +1,59 @@
-"""Make a checked :class:`~pipeline.model.Header` from the keywords of either format."""
+"""Make a checked :class:`~pipeline.model.Header` from the keywords of either format.
+
+The axes and the shape decide whether a file can be read. Labels, such as its target, do not: a label that cannot be
+used is left out, and a remark says so.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pipeline.errors import Reason
 from pipeline.filterbank.access import refusal
 from pipeline.model import Header
+from pipeline.support.text import shown
 
 REQUIRED = ("fch1", "foff", "nchans", "nifs", "nbits", "tsamp", "tstart")
-OPTIONAL = ("source_name", "telescope_id", "machine_id", "src_raj", "src_dej", "rawdatafile")
+LABELS = ("source_name", "telescope_id", "machine_id", "src_raj", "src_dej", "rawdatafile", "nfpc")
 MAX_MJD = 1e6
 MIN_MHZ, MAX_MHZ = 1e-12, 1e12
 """From a microhertz to an exahertz. A header with a number outside is damaged; sums with it may not be finite."""
+MAX_OBSERVED_MHZ = 5e6
+"""5 THz, above the bands of all radio telescopes. In hertz, all their bands are above this number."""
 MIN_TSAMP_S, MAX_TSAMP_S = 1e-12, 1e9
 """Limits of the duration of one spectrum."""
+MAX_INTEGER = 2**31
+"""Limit of labels that are numbers, as sigproc stores them. Names of sources hold some of these numbers."""
+MAX_SHOWN_CHARACTERS = 60
+SEXAGESIMAL = re.compile(r"([+-]?)(\d+)[:hd ]\s*(\d+)[:m' ]\s*(\d+(?:\.\d*)?)[s\"]?")
+
+Remarks = dict[str, str]
+"""What a user should know of a file that is read all the same: subject, such as a keyword → a sentence."""
+_T = TypeVar("_T")
 
 
-def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path) -> Header:
+def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path) -> tuple[Header, Remarks]:
     """Check keywords and give them units.
 
     Parameters
     ----------
     keywords : mapping
-        sigproc name → number or text (bytes or str). Angles are in hours and degrees.
+        sigproc name → number or text (bytes or str), or an array of one of them. Angles are in hours and degrees.
     nsamples : int
         Number of spectra.
     path : Path
         The file, for error messages.
+
+    Returns
+    -------
+    Header, dict
+        The header, and remarks on labels that cannot be used and on doubtful values.
 
     Raises
     ------
@@ -43,6 +64,7 @@ def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path)
     for name in REQUIRED:
         if name not in keywords:
             raise refusal(Reason.BAD_HEADER, path, f"the header lacks the keyword {name}")
+    labels = _Labels(keywords)
     header = Header(
         fch1_mhz=_real(keywords, "fch1", path),
         foff_mhz=_real(keywords, "foff", path),
@@ -52,15 +74,16 @@ def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path)
         tsamp_s=_real(keywords, "tsamp", path),
         nsamples=nsamples,
         tstart_mjd=_real(keywords, "tstart", path),
-        source_name=_text(keywords, "source_name", path),
-        telescope_id=_integer(keywords, "telescope_id", path),
-        machine_id=_integer(keywords, "machine_id", path),
-        ra_hours=_finite(keywords, "src_raj", path),
-        dec_deg=_finite(keywords, "src_dej", path),
-        rawdatafile=_text(keywords, "rawdatafile", path),
+        source_name=labels.get("source_name", text_of, ""),
+        telescope_id=labels.get("telescope_id", _whole_of, 0),
+        machine_id=labels.get("machine_id", _whole_of, 0),
+        ra_hours=labels.get("src_raj", _angle_of, 0.0),
+        dec_deg=labels.get("src_dej", _angle_of, 0.0),
+        rawdatafile=labels.get("rawdatafile", text_of, ""),
+        nfpc=labels.get("nfpc", _whole_of, 0),
     )
     _require_axes(header, path)
-    return header
+    return header, labels.remarks | _doubts(header)
 
 
 def require_spectra(header: Header, integrations: int, path: str | Path) -> None:
@@ -84,19 +107,94 @@ def _require_axes(header: Header, path: Path) -> None:
             raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, which gives no usable axis")
 
 
+def _doubts(header: Header) -> Remarks:
+    """Return remarks on values that are possible but hardly true."""
+    if header.f_max_mhz <= MAX_OBSERVED_MHZ:
+        return {}
+    return {"fch1": f"fch1 is {header.fch1_mhz:.9g} MHz, and no radio telescope observes there: if fch1 and foff "
+                    f"({header.foff_mhz:.9g}) are in hertz, divide both by 1,000,000 in the file and ingest it again, "
+                    "because all its frequencies and drift rates are wrong"}
+
+
+class _Labels:
+    """Labels of a file, and remarks on those that cannot be used."""
+
+    def __init__(self, keywords: Mapping[str, Any]) -> None:
+        self._keywords = keywords
+        self.remarks: Remarks = {}
+
+    def get(self, name: str, convert: Callable[[Any], _T], default: _T) -> _T:
+        """Return a converted label. It is ``default`` if the label is absent or cannot be converted."""
+        if name not in self._keywords:
+            return default
+        value = self._keywords[name]
+        try:
+            return convert(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            told = shown(repr(value))[:MAX_SHOWN_CHARACTERS]
+            self.remarks[name] = f"the keyword {name} is left out, because {told} is {error}"
+            return default
+
+
+def text_of(value: Any) -> str:
+    """Return a label as text. Several texts are joined; numbers become digits.
+
+    Raises
+    ------
+    TypeError
+        The value is neither text nor a number.
+    """
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")  # h5py returns bytes that are not UTF-8 in this form
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0").decode("utf-8", "backslashreplace")
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OSU" and value.size:
+        parts = [text_of(part) for part in value.reshape(-1).tolist()]
+        return ("" if all(len(part) <= 1 for part in parts) else " ").join(parts)
+    try:
+        return f"{_number_of(value):.17g}"
+    except TypeError:
+        raise TypeError("neither text nor a number") from None
+
+
+def _number_of(value: Any) -> float:
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "iuf":
+        raise TypeError("not a number")
+    return float(array.reshape(-1)[0])
+
+
+def _finite_of(value: Any) -> float:
+    number = _number_of(value)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+def _whole_of(value: Any) -> int:
+    number = _finite_of(value)
+    if not number.is_integer() or abs(number) > MAX_INTEGER:
+        raise ValueError("not a whole number of 32 bits")
+    return int(number)
+
+
+def _angle_of(value: Any) -> float:
+    """Return an angle in hours or degrees. It is a number, or a text such as ``-12:03:49.7``."""
+    if not isinstance(value, str | bytes) and np.asarray(value).dtype.kind not in "OSU":
+        return _finite_of(value)
+    found = SEXAGESIMAL.fullmatch(text_of(value).strip())
+    if not found:
+        raise ValueError("no angle")
+    whole, minutes, seconds = (float(part) for part in found.groups()[1:])
+    return math.copysign(whole + minutes / 60 + seconds / 3600, -1.0 if found[1] == "-" else 1.0)
+
+
 def _real(keywords: Mapping[str, Any], name: str, path: Path) -> float:
-    """Return a number; 0 if the keyword is absent. (The caller has checked that required keywords exist.)"""
-    value = np.asarray(keywords.get(name, 0))
-    if value.size != 1 or value.dtype.kind not in "iuf":
-        raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {keywords[name]!r}, not a number")
-    return float(value.reshape(-1)[0])
-
-
-def _finite(keywords: Mapping[str, Any], name: str, path: Path) -> float:
-    value = _real(keywords, name, path)
-    if not math.isfinite(value):
-        raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {value}")
-    return value
+    """Return the number of a required keyword."""
+    try:
+        return _number_of(keywords[name])
+    except TypeError as error:
+        raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {keywords[name]!r}, {error}") from None
 
 
 def _integer(keywords: Mapping[str, Any], name: str, path: Path) -> int:
@@ -104,12 +202,3 @@ def _integer(keywords: Mapping[str, Any], name: str, path: Path) -> int:
     if not value.is_integer():
         raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {value}, not a whole number")
     return int(value)
-
-
-def _text(keywords: Mapping[str, Any], name: str, path: Path) -> str:
-    value = keywords.get(name, "")
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")  # h5py returns bytes that are not UTF-8 in this form
-    if not isinstance(value, bytes):
-        raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {value!r}, not text")
-    return value.rstrip(b"\0").decode("utf-8", "backslashreplace")

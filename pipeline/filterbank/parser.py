@@ -18,20 +18,26 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
-from pipeline.filterbank.attributes import attribute
+from pipeline.filterbank.attributes import MAX_LABEL_VALUES, attribute
 from pipeline.filterbank.facts import COLUMNS, MAX_SAMPLES, Box, Dataset, Facts, identity_of
 from pipeline.filterbank.fetched import Corner
-from pipeline.filterbank.header import OPTIONAL, REQUIRED, header_from_keywords
+from pipeline.filterbank.header import LABELS, REQUIRED, Remarks, header_from_keywords
 from pipeline.filterbank.heaps import guarded
 from pipeline.filterbank.links import Links
 from pipeline.model import Header
 
 SUPERBLOCK_BYTES = 96
-SAMPLE_TYPES = frozenset({"f4", "f8", "u1", "i1", "u2", "i2"})
+REAL_KINDS = "iufb"
+"""numpy's letters for the kinds of real numbers: integers, floats, and 0 or 1."""
 NBITS = (8, 16, 32, 64)
+"""Values of the keyword ``nbits`` that are accepted. It does not decide, because the dataset has a type."""
+FULL_BITFIELDS = tuple(getattr(h5py.h5t, f"STD_B{bits}{order}") for bits in NBITS for order in ("LE", "BE"))
+CONVERTED_BY_HDF5 = frozenset({h5py.h5t.INTEGER, h5py.h5t.FLOAT})
+"""Classes of types that HDF5 converts to float32. The others are converted by numpy."""
 REHEARSED_BYTES = 1 << 26
 """Size of the samples that a rehearsal reads at once."""
 
@@ -81,7 +87,7 @@ def decode(path: Path, name: str, identity: tuple[int, ...], start: Corner, stop
     samples = np.frombuffer(_mapped(memory, 4 * int(np.prod(shape))), np.float32).reshape(shape)
     try:
         with _opened_plainly(path) as file:
-            file[name].read_direct(samples, tuple(slice(a, b) for a, b in zip(start, stop, strict=True)))
+            _read_samples(file[name], tuple(slice(a, b) for a, b in zip(start, stop, strict=True)), samples)
     except Errors as error:
         raise refusal(Reason.CORRUPT_CHUNK, path, f"spectra {start[0]}–{stop[0]}, channels {start[2]}–{stop[2]} cannot "
                       f"be decoded ({error})") from error
@@ -110,6 +116,15 @@ def rehearse(path: Path, first: int, end: int) -> None:
         raise open_error(error, path) from error
 
 
+def _read_samples(dataset: h5py.Dataset, box: tuple[slice, ...], samples: NDArray[np.float32]) -> None:
+    """Read a box of samples into float32. HDF5 cannot convert bitfields and enumerations, and float16 only slowly."""
+    if dataset.id.get_type().get_class() in CONVERTED_BY_HDF5 and dataset.dtype != np.float16:
+        dataset.read_direct(samples, box)
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        samples[...] = dataset[box]
+
+
 def _mapped(memory: int, count: int) -> mmap.mmap:
     os.ftruncate(memory, count)
     return mmap.mmap(memory, count)
@@ -122,7 +137,7 @@ def _opened_plainly(path: Path) -> h5py.File:
 
 def _facts(path: Path, links: Links) -> Facts:
     data, holder = _find_data(links.open_file(path), path, links)
-    header = _read_header(data, path)
+    header, remarks = _read_header(data, path)
     datasets: dict[tuple[Path, str], Dataset] = {}
     boxes, numbers = [], {}
     for piece in links.pieces(data, holder):
@@ -132,7 +147,7 @@ def _facts(path: Path, links: Links) -> Facts:
             datasets[key] = _dataset_facts(piece.dataset, piece.path)
         boxes.append(Box(numbers[key], piece.start, piece.stop, piece.source_start))
     files = {str(one): identity_of(os.stat(one)) for one in links.paths}
-    return Facts(header, data.chunks, boxes, list(datasets.values()), files)
+    return Facts(header, remarks, data.chunks, boxes, list(datasets.values()), files)
 
 
 def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset, Path]:
@@ -146,39 +161,79 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
     return data, holder
 
 
-def _read_header(data: h5py.Dataset, path: Path) -> Header:
-    keywords = {name: value for name in (*REQUIRED, *OPTIONAL) if (value := attribute(data, name)) is not None}
+def _read_header(data: h5py.Dataset, path: Path) -> tuple[Header, Remarks]:
+    """Return the header and remarks on it. Shape and type of the dataset supply what the keywords do not."""
     if data.ndim != 3:
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has {data.ndim} axes, not 3")
-    header = header_from_keywords(keywords, data.shape[0], path)
-    if header.nbits not in NBITS or data.dtype.str[1:] not in SAMPLE_TYPES:
-        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples of {header.nbits} bits, stored as "
-                      f"{data.dtype}; integers of 8 and 16 bits and floats of 32 and 64 are read")
-    if (header.nifs, header.nchans) != data.shape[1:]:
+    nsamples, nifs, nchans = data.shape
+    nbits = _bits_of(data, path)
+    keywords, unreadable = _read_keywords(data)
+    header, remarks = header_from_keywords({"nbits": nbits, "nifs": nifs, "nchans": nchans} | keywords, nsamples, path)
+    if header.nbits not in (*NBITS, nbits):
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"the header says samples of {header.nbits} bits, and they are "
+                      f"stored as {data.dtype}; only unpacked samples are read from HDF5 files")
+    if (header.nifs, header.nchans) != (nifs, nchans):
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
-                      f"{header.nifs} polarisations, 'data' has {data.shape[2]} × {data.shape[1]}")
-    if data.shape[0] == 0 or (not data.is_virtual and data.id.get_storage_size() == 0):
+                      f"{header.nifs} polarisations, 'data' has {nchans} × {nifs}")
+    if nsamples == 0 or (not data.is_virtual and data.id.get_storage_size() == 0):
         raise refusal(Reason.NO_DATA, path, "a header without data")
-    return replace(header, nbits=8 * data.dtype.itemsize)
+    return replace(header, nbits=nbits), remarks | unreadable
+
+
+def _read_keywords(data: h5py.Dataset) -> tuple[dict[str, Any], Remarks]:
+    """Return the known attributes of a dataset, and remarks on labels that cannot be read."""
+    keywords = {name: attribute(data, name) for name in REQUIRED}
+    remarks = {}
+    for name in LABELS:
+        try:
+            keywords[name] = attribute(data, name, MAX_LABEL_VALUES)
+        except TypeError:
+            remarks[name] = f"the keyword {name} is left out, because it is neither a number nor text"
+    return {name: value for name, value in keywords.items() if value is not None}, remarks
+
+
+def _bits_of(data: h5py.Dataset, path: Path) -> int:
+    """Return the bits of a sample. Raise UNSUPPORTED_NBITS if samples are not real numbers."""
+    try:
+        dtype = data.dtype
+    except TypeError as error:
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"numpy has no type for its samples ({error}); convert them to "
+                      "32-bit floats") from error
+    if dtype.kind == "c":
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are complex ({dtype}): they are voltages, and power is "
+                      "searched; make a filterbank file of their squares, such as rawspec does")
+    if dtype.kind not in REAL_KINDS:
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are {dtype}, and not numbers; convert them to 32-bit "
+                      "floats")
+    return 8 * int(data.id.get_type().get_size())
 
 
 def _dataset_facts(dataset: h5py.Dataset, path: Path) -> Dataset:
     """Return the facts about a dataset that stores samples."""
-    dtype, stored = dataset.dtype, dataset.id.get_type()
-    if dtype.str[1:] not in SAMPLE_TYPES or not stored.equal(h5py.h5t.py_create(dtype)):
-        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"samples are stored as {dtype} with a layout of their own; "
-                      "integers of 8 and 16 bits and floats of 32 and 64 are read")
+    _bits_of(dataset, path)
+    stored = dataset.id.get_type()
+    dtype = f"|V{stored.get_size()}" if _is_foreign(stored, dataset.dtype) else dataset.dtype.str
     if np.prod(dataset.shape, dtype=object) > MAX_SAMPLES:
         raise refusal(Reason.BAD_HEADER, path, f"{dataset.shape} samples fit on no disk; fetch the file again")
     creation = dataset.id.get_create_plist()
     known = [creation.get_filter(i) for i in range(creation.get_nfilters())]
     filters = tuple((int(number), tuple(map(int, values))) for number, _, values, _ in known)
-    facts = Dataset(str(path), dataset.name, dataset.shape, dtype.str, dataset.chunks, filters)
+    facts = Dataset(str(path), dataset.name, dataset.shape, dtype, dataset.chunks, filters)
     if dataset.chunks:
         return replace(facts, table=_table(dataset, facts.grid))
     if creation.get_layout() == h5py.h5d.COMPACT:
         return replace(facts, content=dataset[...].tobytes())
     return replace(facts, offset=dataset.id.get_offset())
+
+
+def _is_foreign(stored: h5py.h5t.TypeID, dtype: np.dtype[Any]) -> bool:
+    """Return True if the bytes of a stored number are not those of numpy's type, as in integers of 12 bits.
+
+    A bitfield that fills its bytes is an unsigned integer. rawspec writes samples of 8 and 16 bits as bitfields.
+    """
+    if stored.get_class() == h5py.h5t.BITFIELD:
+        return not any(stored.equal(full) for full in FULL_BITFIELDS)
+    return not stored.equal(h5py.h5t.py_create(dtype))
 
 
 def _table(dataset: h5py.Dataset, grid: Corner) -> Any:

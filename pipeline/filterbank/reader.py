@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, Reason
 from pipeline.filterbank.access import open_regular, refusal
 from pipeline.filterbank.fetched import Buffer, DecodedSamples
 from pipeline.filterbank.hdf5 import Hdf5File, is_hdf5
+from pipeline.filterbank.header import Remarks
 from pipeline.filterbank.identity import scan_id
 from pipeline.filterbank.sigproc import SigprocFile
 from pipeline.model import CoarseLayout, Header, Source
@@ -34,6 +35,10 @@ class Storage(Samples, Protocol):
     @property
     def header(self) -> Header:
         """Header of the file, checked."""
+
+    @property
+    def remarks(self) -> Remarks:
+        """What a user should know of the header."""
 
     @property
     def chunk_shape(self) -> tuple[int, int] | None:
@@ -126,6 +131,8 @@ class Filterbank(Ascending):
         """Size of the file when it was opened."""
         self.mtime_ns = mtime_ns
         """Time of the file's last change when it was opened, in Unix nanoseconds."""
+        self.remarks = storage.remarks
+        """What a user should know of a file that is read all the same: subject → a sentence."""
         self.chunk_shape = storage.chunk_shape
         """(spectra, channels) of a stored chunk, which is decoded as a whole; None if any range is equally cheap."""
 

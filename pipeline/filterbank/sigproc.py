@@ -1,9 +1,8 @@
-"""The sigproc format (``.fil``): a header of keywords with their lengths, then one spectrum after another."""
+"""The sigproc format (``.fil``): a header, then one spectrum after another. A byte may hold several samples."""
 
 from __future__ import annotations
 
 import os
-import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +14,22 @@ from pipeline.errors import Reason
 from pipeline.filterbank.access import refusal
 from pipeline.filterbank.fetched import Buffer, limits_of
 from pipeline.filterbank.header import header_from_keywords
-from pipeline.model import Header
-
-INTEGERS = frozenset({"telescope_id", "machine_id", "data_type", "barycentric", "pulsarcentric", "nbits",
-                      "nsamples", "nchans", "nifs", "nbeams", "ibeam"})
-REALS = frozenset({"az_start", "za_start", "tstart", "tsamp", "fch1", "foff", "refdm", "period"})
-ANGLES = frozenset({"src_raj", "src_dej"})
-"""Stored as the digits of hhmmss.s and ddmmss.s."""
-TEXTS = frozenset({"rawdatafile", "source_name"})
+from pipeline.filterbank.sigproc_header import (
+    CHANNEL,
+    MAX_HEADER_BYTES,
+    MAX_TABLE_BYTES,
+    ParsedHeader,
+    parse_header,
+)
 
 SAMPLE_TYPES: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 16: np.dtype("<u2"), 32: np.dtype("<f4")}
-MAX_KEYWORD_BYTES = 80
-MAX_HEADER_BYTES = 1 << 20
-MAGIC = b"\x0c\x00\x00\x00HEADER_START"
+"""Bits → type of samples that fill whole bytes."""
+PACKED_BITS = (1, 2, 4)
+"""Bits of samples of which a byte holds several. The first of them is in the lowest bits."""
+MAX_FIRST_BYTES = 1 << 16
+"""Number of bytes from which it is found out whether 8-bit samples are signed."""
+LOWEST, MIDDLE, HIGHEST = slice(1, 15), slice(112, 144), slice(241, 255)
+"""Bytes that are compared for this. 0 and 255 are left out: they also stand for dead channels and saturated signals."""
 
 
 class SigprocFile:
@@ -39,18 +41,31 @@ class SigprocFile:
         self._descriptor = descriptor
         self._path = path
         self._polarisation = polarisation
-        keywords, self._data_start = parse_header(os.pread(descriptor, MAX_HEADER_BYTES, 0), path)
-        self.header = header_from_keywords(keywords, 0, path)
-        if self.header.nbits not in SAMPLE_TYPES:
-            raise refusal(Reason.UNSUPPORTED_NBITS, path,
-                          f"samples of {self.header.nbits} bits; 8, 16 and 32 are read")
-        self._sample = SAMPLE_TYPES[self.header.nbits]
-        self.limits = limits_of(self._sample)
+        parsed = _read_header(descriptor, path)
+        keywords, self._data_start = parsed.keywords, parsed.data_start
+        self.header, self.remarks = header_from_keywords({"nifs": 1} | keywords, 0, path)
+        self.remarks |= parsed.remarks
+        self._require_readable()
         data_bytes = os.fstat(descriptor).st_size - self._data_start
         nsamples, self.shortfall = self._spectra(data_bytes, keywords.get("nsamples", 0))
         if self.shortfall and not accept_truncated:
             raise refusal(Reason.TRUNCATED, path, f"{self.shortfall}; try again when it is complete")
         self.header = replace(self.header, nsamples=nsamples)
+        self._packed = _PackedSamples(self.header.nbits) if self.header.nbits in PACKED_BITS else None
+        self._sample = SAMPLE_TYPES.get(self.header.nbits, np.dtype("u1"))
+        if self.header.nbits == 8 and keywords.get("signed", 0) and self._seems_signed(data_bytes):
+            self._sample = np.dtype("i1")
+        self.limits = limits_of(self._sample) if self._packed is None else (0.0, 2.0**self.header.nbits - 1)
+
+    def _require_readable(self) -> None:
+        header = self.header
+        if header.nbits not in SAMPLE_TYPES and header.nbits not in PACKED_BITS:
+            raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
+                          f"samples of {header.nbits} bits; 1, 2, 4, 8, 16 and 32 are read")
+        if header.nbits * header.nifs * header.nchans % 8:
+            raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
+                          f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × {header.nbits} bits "
+                          "is no whole number of bytes, so it is not known where the next one begins")
 
     def _spectra(self, data_bytes: int, promised: int) -> tuple[int, str]:
         """Return the number of whole spectra in ``data_bytes``, and what is missing at the end.
@@ -58,7 +73,7 @@ class SigprocFile:
         ``promised`` is the keyword ``nsamples``, 0 if unknown.
         """
         header, path = self.header, self._path
-        spectrum_bytes = header.nifs * header.nchans * self._sample.itemsize
+        spectrum_bytes = header.nifs * header.nchans * header.nbits // 8
         if data_bytes == 0:
             raise refusal(Reason.NO_DATA, path, "a header without data")
         if data_bytes < spectrum_bytes:
@@ -72,6 +87,19 @@ class SigprocFile:
             return nsamples, f"holds {nsamples} of the {promised} spectra its header promises"
         return nsamples, ""
 
+    def _seems_signed(self, data_bytes: int) -> bool:
+        """Find out from the first samples whether bytes are signed.
+
+        The keyword ``signed`` does not tell: 1 means unsigned where sigproc and digifil write it, and signed where
+        PRESTO reads it. Noise has one peak. If bytes are signed, the values just below 0 are about as frequent as
+        those just above it. Read as unsigned bytes, they lie at both ends of the range, and few lie in the middle.
+        """
+        first = np.empty(min(MAX_FIRST_BYTES, data_bytes), np.uint8)
+        self._fill(first, self._data_start)
+        counts = np.bincount(first, minlength=256)
+        low, middle, high = (int(counts[some].sum()) for some in (LOWEST, MIDDLE, HIGHEST))
+        return low < 4 * high and high < 4 * low and low + high > middle
+
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> None:
         """Read float32 (spectra, channels), channels counted as in the file, into C-contiguous ``memory``."""
@@ -80,6 +108,11 @@ class SigprocFile:
         stored = np.empty(0 if direct else memory.shape[1], self._sample)
         for row, spectrum in zip(memory, range(spectrum_start, spectrum_stop), strict=True):
             sample = (spectrum * header.nifs + self._polarisation) * header.nchans + channel_start
+            if self._packed is not None:
+                first, count = self._packed.bytes_of(sample, len(row))
+                self._fill(stored[:count], self._data_start + first)
+                self._packed.unpack(stored[:count], sample, row)
+                continue
             self._fill(row if direct else stored, self._data_start + sample * self._sample.itemsize)
             if not direct:
                 row[:] = stored
@@ -102,107 +135,30 @@ class SigprocFile:
         os.close(self._descriptor)
 
 
-def parse_header(head: bytes, path: Path) -> tuple[dict[str, Any], int]:
-    """Parse the keywords at the beginning of a file.
+class _PackedSamples:
+    """Unsigned samples of 1, 2 or 4 bits, unpacked by a table of the samples in each possible byte."""
 
-    Returns
-    -------
-    dict, int
-        The keywords (angles in hours and degrees), and the first byte of the data.
+    def __init__(self, nbits: int) -> None:
+        self._per_byte = 8 // nbits
+        shifts = nbits * np.arange(self._per_byte)
+        self._table = ((np.arange(256)[:, None] >> shifts) & ((1 << nbits) - 1)).astype(np.float32)
 
-    Raises
-    ------
-    SourceError
-        NOT_FILTERBANK if no header begins here. BAD_HEADER names an unknown keyword, or where the header is cut off.
-    """
-    if not head.startswith(MAGIC):
-        if MAGIC.startswith(head):
-            raise refusal(Reason.BAD_HEADER, path, "cut off within HEADER_START")
-        raise refusal(Reason.NOT_FILTERBANK, path, "begins neither as HDF5 nor with HEADER_START")
-    keywords: dict[str, Any] = {}
-    last, at = "HEADER_START", len(MAGIC)
-    try:
-        while True:
-            keyword, at = _take_text(head, at, MAX_KEYWORD_BYTES)
-            if keyword == "HEADER_END":
-                return keywords, at
-            if keyword in TEXTS:
-                keywords[keyword], at = _take_text(head, at, len(head))
-            elif keyword in INTEGERS:
-                (keywords[keyword],) = struct.unpack_from("<i", head, at)
-                at += 4
-            elif keyword in REALS | ANGLES:
-                (value,) = struct.unpack_from("<d", head, at)
-                keywords[keyword] = unpack_angle(value) if keyword in ANGLES else value
-                at += 8
-            else:
-                raise refusal(Reason.BAD_HEADER, path, f"unknown keyword {keyword!r} after {last}: how long "
-                              "its value is cannot be known")
-            last = keyword
-    except struct.error:
-        raise refusal(Reason.BAD_HEADER, path, f"the header is cut off or damaged after {last}") from None
+    def bytes_of(self, sample: int, count: int) -> tuple[int, int]:
+        """Return the first byte, and the number of bytes, that hold ``count`` samples from number ``sample`` on."""
+        first = sample // self._per_byte
+        return first, -(-(sample + count) // self._per_byte) - first
 
-
-def build_header(header: Header) -> bytes:
-    """Return the bytes of a header, the inverse of :func:`parse_header`."""
-    parts = [MAGIC]
-    for keyword, value in keywords_of(header).items():
-        parts.append(_pack_text(keyword))
-        if isinstance(value, str):
-            parts.append(_pack_text(value))
-        elif keyword in INTEGERS:
-            parts.append(struct.pack("<i", value))
+    def unpack(self, stored: NDArray[np.uint8], sample: int, out: NDArray[np.float32]) -> None:
+        """Unpack ``len(out)`` samples from number ``sample`` on. ``stored`` holds exactly the bytes with them."""
+        skipped = sample % self._per_byte
+        if skipped == 0 and len(out) == self._per_byte * len(stored):
+            self._table.take(stored, axis=0, out=out.reshape(len(stored), self._per_byte), mode="clip")
         else:
-            parts.append(struct.pack("<d", pack_angle(value) if keyword in ANGLES else value))
-    parts.append(_pack_text("HEADER_END"))
-    return b"".join(parts)
+            out[:] = self._table[stored].reshape(-1)[skipped : skipped + len(out)]
 
 
-def keywords_of(header: Header) -> dict[str, int | float | str]:
-    """Return the values of a header under the names of sigproc and HDF5 files. Angles are in hours and degrees."""
-    return {
-        "machine_id": header.machine_id,
-        "telescope_id": header.telescope_id,
-        "src_raj": header.ra_hours,
-        "src_dej": header.dec_deg,
-        "az_start": 0.0,
-        "za_start": 0.0,
-        "data_type": 1,
-        "fch1": header.fch1_mhz,
-        "foff": header.foff_mhz,
-        "nchans": header.nchans,
-        "nbits": header.nbits,
-        "nsamples": header.nsamples,
-        "tstart": header.tstart_mjd,
-        "tsamp": header.tsamp_s,
-        "nifs": header.nifs,
-        "source_name": header.source_name,
-        "rawdatafile": header.rawdatafile,
-    }
-
-
-def unpack_angle(packed: float) -> float:
-    """Convert the digits ddmmss.s (hhmmss.s) to degrees (hours)."""
-    whole, seconds = divmod(abs(packed), 100.0)
-    degrees, minutes = divmod(whole, 100.0)
-    return float(np.copysign(degrees + minutes / 60 + seconds / 3600, packed))
-
-
-def pack_angle(angle: float) -> float:
-    """Convert degrees (hours) to the digits ddmmss.s (hhmmss.s), rounded to a ten-millionth of a second."""
-    minutes, seconds = divmod(round(abs(angle) * 3600, 7), 60.0)
-    degrees, minutes = divmod(minutes, 60.0)
-    return float(np.copysign(degrees * 10_000 + minutes * 100 + seconds, angle))
-
-
-def _pack_text(text: str) -> bytes:
-    encoded = text.encode("utf-8")
-    return struct.pack("<i", len(encoded)) + encoded
-
-
-def _take_text(head: bytes, at: int, longest: int) -> tuple[str, int]:
-    (length,) = struct.unpack_from("<I", head, at)
-    at += 4
-    if length > longest or at + length > len(head):
-        raise struct.error("text runs past the end")
-    return head[at:at + length].decode("utf-8", "backslashreplace"), at + length
+def _read_header(descriptor: int, path: Path) -> ParsedHeader:
+    head = os.pread(descriptor, MAX_HEADER_BYTES, 0)
+    if len(head) == MAX_HEADER_BYTES and CHANNEL.encode() in head:
+        head = os.pread(descriptor, MAX_TABLE_BYTES, 0)
+    return parse_header(head, path)

@@ -1,4 +1,8 @@
-"""Load a file as blimpy's ``Waterfall``. Where blimpy would end the process or load other data, an error is raised."""
+"""Load a file as blimpy's ``Waterfall``. Where blimpy would end the process or load other data, an error is raised.
+
+Files that this package reads and blimpy does not are loaded here: samples of 1, 2 or 4 bits, keywords that blimpy does
+not know, and keywords that are missing because the dataset tells them.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,28 @@ import contextlib
 import io
 import logging
 import os
+import struct
 import warnings
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline.errors import QueryError, Reason
 from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import open_regular, refusal
 from pipeline.filterbank.hdf5 import is_hdf5
 from pipeline.filterbank.reader import open_filterbank
+from pipeline.filterbank.sigproc import PACKED_BITS
+from pipeline.filterbank.sigproc_header import keywords_of
 from pipeline.model import Header
 from pipeline.support.text import shown
 
 TOLERANCE = 1e-3
 """Channels by which a range may exceed the band, because frequencies are often given rounded."""
 
+BLIMPY_ERRORS = (KeyError, ValueError, TypeError, IndexError, RuntimeError, OSError, struct.error)
+"""Errors of blimpy for a file that it cannot read."""
 REHEARSAL_BYTES = 1 << 30
 """Memory in bytes for the trial whether HDF5 can decode a file; several chunks fit into it."""
 
@@ -39,7 +50,8 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
     Returns
     -------
     blimpy.Waterfall
-        Its data have three axes (spectra, polarisations, channels), in the order and type of the file.
+        Its data have three axes (spectra, polarisations, channels), in the order and type of the file. If blimpy cannot read
+        the file, the type is float32, and the header is that of the range.
 
     Raises
     ------
@@ -52,16 +64,63 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
         header = filterbank.header
     f_start, f_stop = _blimpy_range(header, f_start_mhz, f_stop_mhz, path)
     _rehearse(Path(path), header, f_start, f_stop)
+    if header.nbits in PACKED_BITS:
+        return _loaded_here(Path(path), header, f_start, f_stop)
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
             waterfall = _blimpy_class()(os.fspath(path), f_start=f_start, f_stop=f_stop)
+    except BLIMPY_ERRORS:
+        return _loaded_here(Path(path), header, f_start, f_stop)
     except SystemExit as exit_:
         reason = Reason.TOO_FEW_SAMPLES if header.nsamples < 3 else Reason.BAD_HEADER
         raise refusal(reason, path, f"blimpy cannot load it ({' '.join(said.getvalue().split())})") from exit_
     if waterfall.data.ndim != 3:
-        raise QueryError(f"{shown(path)}: the range does not fit into memory; ask for a narrower one")
+        raise _too_large(path)
     return waterfall
+
+
+def _loaded_here(path: Path, header: Header, f_start_mhz: float, f_stop_mhz: float) -> Any:
+    """Load a range with the reader of this package."""
+    first, end = _channels_in_file(header, f_start_mhz, f_stop_mhz)
+    if 4 * header.nsamples * header.nifs * (end - first) > _memory_bytes():
+        raise _too_large(path)
+    start, stop = (first, end) if header.foff_mhz > 0 else (header.nchans - end, header.nchans - first)
+    products = []
+    for product in range(header.nifs):
+        with open_filterbank(path, polarisation=product) as filterbank:
+            power = filterbank.read(0, header.nsamples, start, stop)
+            products.append(power if header.foff_mhz > 0 else power[:, ::-1])
+    data = np.stack(products, axis=1)
+    waterfall = _blimpy_class()(header_dict=_blimpy_header(header, first, end), data_array=data[:, :1])  # it takes one
+    waterfall.data = data
+    waterfall.selection_shape = waterfall.container.selection_shape = data.shape
+    return waterfall
+
+
+def _blimpy_header(header: Header, first: int, end: int) -> dict[str, Any]:
+    """Return the header of a range of channels, counted as in the file, as blimpy has it."""
+    from blimpy.io.sigproc import Angle, u
+
+    known: dict[str, Any] = keywords_of(header)
+    return known | {
+        "fch1": header.fch1_mhz + first * header.foff_mhz, "nchans": end - first, "nbits": 32,
+        "src_raj": Angle(header.ra_hours, unit=u.hour), "src_dej": Angle(header.dec_deg, unit=u.deg),
+    }
+
+
+def _too_large(path: str | Path) -> QueryError:
+    return QueryError(f"{shown(path)}: the range does not fit into memory; ask for a narrower one")
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _channels_in_file(header: Header, f_start_mhz: float, f_stop_mhz: float) -> tuple[int, int]:
+    """Return the first channel of blimpy's range and the one behind it, counted as in the file."""
+    first, end = sorted(round((edge - header.fch1_mhz) / header.foff_mhz) for edge in (f_start_mhz, f_stop_mhz))
+    return first, end
 
 
 def _blimpy_range(header: Header, f_start_mhz: float | None, f_stop_mhz: float | None, path: str | Path
@@ -89,9 +148,9 @@ def _rehearse(path: Path, header: Header, f_start_mhz: float, f_stop_mhz: float)
             return
     finally:
         os.close(descriptor)
-    first, end = sorted(round((edge - header.fch1_mhz) / header.foff_mhz) for edge in (f_start_mhz, f_stop_mhz))
+    first, end = _channels_in_file(header, f_start_mhz, f_stop_mhz)
     decoded_bytes = header.nsamples * header.nifs * (end - first) * header.nbits // 8
-    if decoded_bytes > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
+    if decoded_bytes > _memory_bytes():
         first = end  # blimpy loads nothing of a range that exceeds memory
     os.close(parser_client.ask(path, "rehearse", REHEARSAL_BYTES, first=first, end=end))
 

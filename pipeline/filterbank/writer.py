@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.filterbank.sigproc import SAMPLE_TYPES, build_header, keywords_of
+from pipeline.filterbank.sigproc import SAMPLE_TYPES
+from pipeline.filterbank.sigproc_header import build_header, keywords_of
 from pipeline.model import Header
 from pipeline.support.text import shown
 

@@ -35,7 +35,13 @@ from pipeline.run.preconditions import (
     with_serial,
     writing,
 )
-from pipeline.run.probing import Probes, probe_files, require_filterbank, warn_of_coarse_channels
+from pipeline.run.probing import (
+    Probes,
+    probe_files,
+    require_filterbank,
+    warn_of_coarse_channels,
+    warn_of_remarks,
+)
 from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
 
@@ -201,6 +207,7 @@ class _Ingest:
         # in the order of the files, not of arrival: the first of several copies is the one that is read
         plan = choose_sources([probes[file] for file in files], manifest)
         warn_of_coarse_channels(plan, self.config)
+        warn_of_remarks(plan)
         return plan
 
     def _scan(

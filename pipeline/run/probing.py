@@ -14,7 +14,7 @@ from pipeline.config import Config
 from pipeline.errors import ConfigError, Reason
 from pipeline.execute.engine import Call, Engine
 from pipeline.filterbank import FoundFile
-from pipeline.grid.tiling import product_width
+from pipeline.grid.coarse_layout import known_layout
 from pipeline.model import Source, SourceReport
 from pipeline.run.failures import crashed
 from pipeline.run.file_selection import unchanged_s
@@ -92,7 +92,7 @@ def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
     """
     sources, width = [item.source for item in plan.todo], config.scan.coarse_width
     guessed = [source for source in sources if source.coarse.origin == "whole-band" and width is None
-               and product_width(source.header) is None]
+               and known_layout(source.header) is None]
     if guessed:
         logger.warning("%s: neither header nor data tell how wide the coarse channels are, so the whole band is "
                        "treated as one coarse channel; if it has several, their DC spikes and edges are kept as "
@@ -102,6 +102,16 @@ def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
         logger.warning("%s: a band of %s channels is no whole number of coarse channels of %s (--coarse-width): the "
                        "channels left at its end are treated as an incomplete coarse channel", _named(odd),
                        f"{odd[0].header.nchans:,}", f"{width:,}")
+
+
+def warn_of_remarks(plan: Plan) -> None:
+    """Warn once of each subject that files are remarked on, such as a keyword that cannot be used."""
+    remarked: dict[str, list[Probed]] = {}
+    for item in plan.todo:
+        for subject in item.remarks:
+            remarked.setdefault(subject, []).append(item)
+    for subject, items in remarked.items():
+        logger.warning("%s: %s", _named([item.source for item in items]), shown(items[0].remarks[subject]))
 
 
 def _named(sources: Sequence[Source]) -> str:

@@ -1,5 +1,4 @@
-"""Decides how a source is cut into windows. Coarse channels come from settings, the product or DC spikes, if from any.
-"""
+"""Decides how a source is cut into windows. Coarse channels come from settings, the header or DC spikes, if any."""
 
 from __future__ import annotations
 
@@ -8,7 +7,8 @@ import numpy as np
 from pipeline.config import ScanConfig
 from pipeline.errors import SourceError
 from pipeline.filterbank import Filterbank, require_spectra
-from pipeline.grid.tiling import Tiling, coarse_layout, product_width
+from pipeline.grid.coarse_layout import coarse_layout, known_layout
+from pipeline.grid.tiling import Tiling
 from pipeline.scan.reading import READ_CHANNELS
 from pipeline.support.text import shown
 
@@ -37,7 +37,7 @@ def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
     """
     header = filterbank.header
     require_spectra(header, config.integrations, path=filterbank.path)
-    unknown = config.coarse_width is None and product_width(header) is None
+    unknown = config.coarse_width is None and known_layout(header) is None
     try:
         layout = coarse_layout(
             header,

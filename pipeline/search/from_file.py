@@ -41,6 +41,8 @@ class Origin:
     polarisation: int
     is_stored: bool
     """True where the corpus holds windows of this source and polarisation."""
+    remarks: tuple[str, ...] = ()
+    """What the user should know of the file."""
 
 
 def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
@@ -131,7 +133,7 @@ def query_of_range(
     region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
     description = QueryDescription(
         kind="file", source=origin.source_id, file=origin.name, target=tiling.header.source_name,
-        f_start_mhz=f_start_mhz, f_stop_mhz=f_stop_mhz, polarisation=wanted)
+        f_start_mhz=f_start_mhz, f_stop_mhz=f_stop_mhz, polarisation=wanted).with_notes(*origin.remarks)
     windows = [_window_at(origin, block, start) for block in range(tiling.n_blocks) for start in starts]
     try:
         return _query(corpus, encoder_key, origin, windows, region, description)
@@ -153,13 +155,14 @@ def _origin_of_path(corpus: OpenCorpus, path: str, polarisation: int) -> Origin:
 
     try:
         with _opened(corpus, path, polarisation) as (filterbank, source_id):
+            remarks = tuple(filterbank.remarks.values())
             if source_id in corpus.manifest.sources:
                 origin = _origin_of_source(corpus, source_id, polarisation)
-                return replace(origin, name=path, paths=(path,))
+                return replace(origin, name=path, paths=(path,), remarks=remarks)
             tiling = tiling_of(filterbank, corpus.config.scan)
     except SourceError as error:
         raise QueryError(str(error)) from error
-    return Origin(source_id, path, tiling, (path,), polarisation, is_stored=False)
+    return Origin(source_id, path, tiling, (path,), polarisation, is_stored=False, remarks=remarks)
 
 
 def _origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> Origin:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class Probed:
     """Other files of this run that contain the same source."""
     warning: str = ""
     """What the report says of a file that is read although something is wrong with it."""
+    remarks: Mapping[str, str] = field(default_factory=dict)
+    """What a user should know of the file: subject → a sentence."""
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
@@ -50,7 +52,7 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
             tiling = tiling_of(filterbank, config)
             source = source_of(filterbank, tiling.coarse)
             filterbank.check_unchanged()
-            return Probed(source, warning=_warning(filterbank))
+            return Probed(source, warning=_warning(filterbank), remarks=filterbank.remarks)
     except SourceError as error:
         return report_of_error(str(file.path), error.reason, error.message)
 

@@ -44,6 +44,13 @@ def test_a_full_manifest_comes_back_equal_with_its_types(full: Manifest):
     assert isinstance(back.segments[0].source_ids, tuple)
 
 
+@pytest.mark.parametrize("nfpc", [0, 8192])
+def test_the_width_told_by_a_header_comes_back_and_is_left_out_if_there_is_none(header: Header, nfpc: int):
+    full = Manifest().with_sources([(source(replace(header, nfpc=nfpc)), report())])
+    assert ("nfpc" in json.loads(full.to_json())["sources"]["s1"]["header"]) is (nfpc > 0)
+    assert Manifest.from_json(full.to_json()) == full
+
+
 def test_a_change_leaves_the_original_alone(full: Manifest, spec: EncoderSpec):
     before = full.to_json()
     full.with_vectors_of(replace(spec, version=2), {"s1": 3})

@@ -19,6 +19,7 @@ from pipeline.model import SourceReport, Timing
 from pipeline.run import RunReport
 from pipeline.support import progress_line as progress
 from tests.cli.conftest import Lookalike, Ran, on_a_terminal
+from tests.run.bad import rename_keyword
 from tests.run.small import COARSE, write_scan
 
 ENCODER = ("--encoder", "power-spectrum")
@@ -260,6 +261,21 @@ def test_a_band_whose_coarse_channels_are_unknown_is_named_once(lookalike: Looka
         assert f"{first} and 1 more: neither header nor data tell how wide the coarse channels are" in warned
         assert "--coarse-width" in warned
     assert lookalike(*asked, tmp_path / "new").err == "", "the files are known by now"
+
+
+def test_what_is_odd_about_headers_is_named_once(lookalike: Lookalike, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    first = write_scan(folder / "a.h5", 0, fch1_mhz=8.4195e9, foff_mhz=-2.79)
+    for number, name in enumerate(("b.fil", "c.fil"), start=1):
+        rename_keyword(write_scan(folder / name, number), "source_name", "source_nama")
+    asked = ("ingest", folder, "--serial", *ENCODER, "--corpus", tmp_path / "new", "--coarse-width", COARSE)
+    ran = lookalike(*asked)
+    assert ran.code == 0
+    hertz, unknown = sorted(ran.err.splitlines())
+    assert f"{first}: fch1 is 8.4195e+09 MHz, and no radio telescope observes there" in hertz
+    assert f"{folder / 'b.fil'} and 1 more: unknown keywords of its header are stepped over: source_nama" in unknown
+    assert lookalike(*asked).err == "", "the files are known by now"
 
 
 def test_a_width_that_does_not_divide_a_band_is_named(lookalike: Lookalike, tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Buffer, open_filterbank
-from pipeline.filterbank.sigproc import build_header
+from pipeline.filterbank.sigproc_header import build_header
 from tests.filterbank.files import GBT, attributes, in_file_order, power_of, write_h5
 
 CHUNKS = (6, 1, 37)
+PACKED_CHANNELS = 104
+"""Channels of files whose samples are packed: each spectrum fills whole bytes."""
 PIECE = 29
 """Channels that are decoded at once; not a divisor of a chunk's width."""
 MEMORY_BYTES = 8 << 30
@@ -60,6 +62,8 @@ class Base:
     corners: tuple[tuple[int, int], ...] = ()
     """First spectrum and first channel of each chunk."""
     sample: str = "<f4"
+    packed_bits: int = 0
+    """Bits of a sample of which a byte holds several; 0 where samples fill bytes."""
 
     @property
     def is_sigproc(self) -> bool:
@@ -88,6 +92,13 @@ def bases(folder: Path) -> list[Base]:
         payload = stored.astype(kind).tobytes()
         found.append(Base(f"{bits}.fil", head + payload, ((len(head), len(head) + len(payload)),), ((0, 0),),
                           kind))
+    for bits in (1, 2, 4):
+        head = build_header(replace(GBT, nbits=bits, nchans=PACKED_CHANNELS))
+        payload = random.Random(bits).randbytes(GBT.nsamples * PACKED_CHANNELS * bits // 8)
+        found.append(Base(f"{bits}.fil", head + payload, ((len(head), len(head) + len(payload)),), ((0, 0),),
+                          packed_bits=bits))
+    head = _head_with_table()
+    found.append(Base("table.fil", head + stored.tobytes(), ((len(head), len(head) + stored.nbytes),), ((0, 0),)))
     ways: dict[str, dict[str, Any]] = {
         "lz4": {"chunks": CHUNKS}, "whole": {"chunks": None, "filters": None},
         "gzip": {"chunks": CHUNKS, "filters": {"compression": "gzip"}},
@@ -112,6 +123,16 @@ def bases(folder: Path) -> list[Base]:
         start = raw.index(stored.tobytes())
         found.append(Base(name, raw, ((start, start + stored.nbytes),), ((0, 0),)))
     return found
+
+
+def _head_with_table() -> bytes:
+    """A header with a table of frequencies, and a keyword that nobody knows."""
+    names = {name: struct.pack("<i", len(name)) + name.encode()
+             for name in ("FREQUENCY_START", "fchannel", "FREQUENCY_END", "colour", "HEADER_END")}
+    table = b"".join(names["fchannel"] + struct.pack("<d", 1500 - 0.25 * i) for i in range(GBT.nchans))
+    more = names["colour"] + struct.pack("<d", 3.0) + names["FREQUENCY_START"] + table + names["FREQUENCY_END"]
+    end = names["HEADER_END"]
+    return build_header(replace(GBT, fch1_mhz=0.0, foff_mhz=0.0)).removesuffix(end) + more + end
 
 
 def _write_compact(path: Path, stored: Pixels) -> Path:
@@ -151,7 +172,8 @@ def _cut(base: Base, chance: random.Random, folder: Path) -> Damaged:
 
 
 def _keyword(base: Base, chance: random.Random, folder: Path) -> Damaged:
-    name = chance.choice(sorted(IMPOSSIBLE))
+    names = set(IMPOSSIBLE) - ({"fch1", "foff"} if base.name == "table.fil" else set())  # the table tells them
+    name = chance.choice(sorted(names))
     value = chance.choice(IMPOSSIBLE[name])
     how = f"{name} = {value}"
     if base.is_sigproc:
@@ -254,7 +276,12 @@ def _difference(damaged: Damaged, chunk: int, power: Pixels) -> str:
     base = damaged.base
     if base.is_sigproc or base.name in ("whole.h5", "compact.h5", "virtual.h5"):
         start, stop = base.data[0]
-        expected = np.frombuffer(damaged.raw[start:stop], base.sample).astype(np.float32).reshape(power.shape)
+        raw = damaged.raw[start:stop]
+        if base.packed_bits:
+            bits = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little").reshape(-1, base.packed_bits)
+            expected = (bits @ (1 << np.arange(base.packed_bits))).astype(np.float32).reshape(power.shape)
+        else:
+            expected = np.frombuffer(raw, base.sample).astype(np.float32).reshape(power.shape)
         return "" if np.array_equal(expected, power, equal_nan=True) else "other numbers than stored"
     expected, others = in_file_order(power_of(GBT), GBT)[:, 0], np.ones(power.shape, bool)
     spectrum, channel = base.corners[chunk]

@@ -61,6 +61,14 @@ def test_numbers_and_text_are(tmp_path, value):
         assert attribute(file, "y") is None
 
 
+def test_a_label_may_have_several_values(tmp_path):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.attrs["x"] = np.array([b"a", b"b"])
+        assert attribute(file, "x", 2).tolist() == [b"a", b"b"]
+        with pytest.raises(TypeError, match="attribute x"):
+            attribute(file, "x", 1)
+
+
 CONTINUED = b"\x10\0\x10\0\0\0\0\0"
 """Type and size of the message that says where an object's header continues."""
 

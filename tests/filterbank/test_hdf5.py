@@ -48,15 +48,114 @@ def test_any_chunk_shape(tmp_path, chunks):
         assert filterbank.chunk_shape == (chunks and (chunks[0], chunks[2]))
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "<f4", ">f4", "f8"])
-def test_any_sample_type_becomes_float32(tmp_path, dtype):
-    values = np.array([[[0, 1, 100, 127]]] if dtype == "i1" else [[[0, 1, 200, 255]]]).astype(dtype)
-    path = write_h5(tmp_path / "f.h5", values, attributes(nchans=4, nbits=min(32, 8 * values.itemsize)))
+SAMPLE_TYPES = ["u1", "i1", "?", *(order + kind for order in "<>" for kind in ("u2", "i2", "u4", "i4", "u8", "i8", "f2",
+                                                                               "f4", "f8")), "g"]
+WAYS = {"bitshuffle": {"chunks": (2, 1, 3)}, "contiguous": {"chunks": None, "filters": None},
+        "plain": {"chunks": (2, 1, 3), "filters": None},
+        "gzip": {"chunks": (2, 1, 3), "filters": {"compression": "gzip", "shuffle": True}}}
+
+
+def sample_values(dtype):
+    """(5, 1, 4) values that float32 holds, negative ones among them where the type has any."""
+    kind = np.dtype(dtype).kind
+    few = [0, 1, 100, 127] if kind == "u" else [0, 1, 1, 0] if kind == "b" else [-3, 1, -100, 127]
+    return np.array([np.roll(few, i) for i in range(5)])[:, None].astype(dtype)
+
+
+@pytest.mark.parametrize(("way", "dtype"), [*(("contiguous", kind) for kind in SAMPLE_TYPES),
+                                            *(("bitshuffle", kind) for kind in SAMPLE_TYPES),
+                                            *((way, kind) for way in ("plain", "gzip") for kind in ("?", "<f2", ">i4"))])
+def test_any_sample_type_becomes_float32(tmp_path, dtype, way):
+    values = sample_values(dtype)
+    path = write_h5(tmp_path / "f.h5", values, attributes(nchans=4, nbits=32), **WAYS[way])
     power = read_all(path)
     assert power.dtype == np.float32
-    np.testing.assert_array_equal(power[0, ::-1], values[0, 0].astype(np.float32))
+    np.testing.assert_array_equal(power[:, ::-1], values[:, 0].astype(np.float32))
     with open_filterbank(path) as filterbank:
         assert filterbank.header.nbits == 8 * values.itemsize
+        np.testing.assert_array_equal(filterbank.read(1, 4, 1, 3), power[1:4, 1:3])
+
+
+def write_stored_as(path, stored, values, memory, filters=()):
+    """Write values as a type of HDF5 that numpy does not have."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    if filters is not None:
+        creation.set_chunk((1, 1, 3))
+        for number, settings in filters:
+            creation.set_filter(number, h5py.h5z.FLAG_MANDATORY, settings)
+    with h5py.File(path, "w") as file:
+        file.attrs["CLASS"] = "FILTERBANK"
+        space = h5py.h5s.create_simple(values.shape)
+        dataset = h5py.h5d.create(file.id, b"data", stored, space, creation)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(values), mtype=memory)
+        file["data"].attrs.update(attributes(nchans=values.shape[2], foff=1e-6))
+    return path
+
+
+FILTERS = {"contiguous": None, "plain": (), "lz4": ((32008, (0, 2)),), "gzip": ((1, (4,)),)}
+"""Number and settings of filters; None for a dataset without chunks."""
+
+
+@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
+@pytest.mark.parametrize(("name", "dtype"), [("STD_B8LE", "u1"), ("STD_B16LE", "<u2"), ("STD_B16BE", ">u2"),
+                                             ("STD_B32LE", "<u4")])
+def test_bitfields_are_unsigned_integers(tmp_path, name, dtype, filters):
+    """rawspec writes samples of 8 and 16 bits in this way."""
+    stored = getattr(h5py.h5t, name)
+    values = np.random.default_rng(1).integers(0, 255, (5, 1, 8)).astype(dtype)
+    path = write_stored_as(tmp_path / "f.h5", stored, values, stored, filters)
+    np.testing.assert_array_equal(read_all(path), values[:, 0])
+    with open_filterbank(path) as filterbank:
+        assert filterbank.header.nbits == 8 * values.itemsize
+
+
+@pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
+@pytest.mark.parametrize("kind", ["12 bits", "bfloat16"])
+def test_types_that_numpy_lacks_are_converted_by_hdf5(tmp_path, kind, filters):
+    values = np.random.default_rng(1).integers(0, 128, (5, 1, 8))
+    if kind == "12 bits":
+        stored, values, memory = h5py.h5t.STD_U16LE.copy(), values.astype("<u2"), h5py.h5t.STD_U16LE
+        stored.set_precision(12)
+        stored.set_offset(2)
+    else:
+        stored, values, memory = h5py.h5t.IEEE_F32LE.copy(), values.astype("<f4"), h5py.h5t.IEEE_F32LE
+        stored.set_fields(15, 7, 8, 0, 7)
+        stored.set_size(2)
+        stored.set_ebias(127)
+    path = write_stored_as(tmp_path / "f.h5", stored, values, memory, filters)
+    np.testing.assert_array_equal(read_all(path), values[:, 0])
+    with open_filterbank(path) as filterbank:
+        assert filterbank.header.nbits == 16
+
+
+@pytest.mark.parametrize("name", ["nbits", "nifs", "nchans"])
+def test_what_the_dataset_tells_need_not_be_a_keyword(tmp_path, name):
+    both = np.concatenate([in_file_order(power_of(GBT, seed), GBT) for seed in (1, 2)], axis=1)
+    path = write_h5(tmp_path / "f.h5", both, attributes(**{"nifs": 2, name: None}))
+    with open_filterbank(path, polarisation=1) as filterbank:
+        header = filterbank.header
+        assert (header.nbits, header.nifs, header.nchans) == (32, 2, 100)
+        assert not filterbank.remarks
+    np.testing.assert_array_equal(read_all(path, polarisation=1), power_of(GBT, 2))
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("source_name", np.arange(300.0)), ("source_name", True), ("src_raj", np.zeros(2)), ("src_dej", "north"),
+    ("telescope_id", np.zeros(1, [("a", "f8")])), ("rawdatafile", h5py.Empty("f4"))])
+def test_labels_never_decide_whether_a_file_is_read(tmp_path, name, value):
+    path = write_h5(tmp_path / "f.h5", STORED, attributes(**{name: value}))
+    np.testing.assert_array_equal(read_all(path), power_of(GBT))
+    with open_filterbank(path) as filterbank:
+        assert list(filterbank.remarks) == [name]
+        assert name in filterbank.remarks[name]
+
+
+@pytest.mark.parametrize("value", [np.array(["HIP 1"], h5py.string_dtype()), np.array([b"HIP", b"1"])])
+def test_the_target_may_be_an_array(tmp_path, value):
+    path = write_h5(tmp_path / "f.h5", STORED, attributes(source_name=value))
+    with open_filterbank(path) as filterbank:
+        assert filterbank.header.source_name == "HIP 1"
+        assert not filterbank.remarks
 
 
 @pytest.mark.parametrize("polarisation", [0, 1])
@@ -139,7 +238,7 @@ class TestBadInput:
         os.truncate(path, kept if isinstance(kept, int) else int(kept * size))
         refused(path, Reason.TRUNCATED)
 
-    @pytest.mark.parametrize("name", ["fch1", "foff", "nchans", "nifs", "nbits", "tsamp", "tstart"])
+    @pytest.mark.parametrize("name", ["fch1", "foff", "tsamp", "tstart"])
     def test_missing_keyword(self, path, name):
         write_h5(path, STORED, attributes(**{name: None}))
         refused(path, Reason.BAD_HEADER, rf"\b{name}\b")
@@ -149,10 +248,20 @@ class TestBadInput:
         write_h5(path, STORED, attributes(**{name: value}))
         refused(path, Reason.BAD_AXIS, name)
 
-    @pytest.mark.parametrize(("nbits", "dtype"), [(4, "u1"), (12, "u2"), (32, "i4"), (64, "c8"), (16, "f2")])
-    def test_unsupported_bits(self, path, nbits, dtype):
+    @pytest.mark.parametrize(("nbits", "dtype"), [(4, "u1"), (12, "u2"), (0, "f4"), (-8, "u1")])
+    def test_packed_samples(self, path, nbits, dtype):
         write_h5(path, STORED.astype(dtype), attributes(nbits=nbits), filters=None)
         refused(path, Reason.UNSUPPORTED_NBITS, f"{nbits} bits")
+
+    @pytest.mark.parametrize("dtype", ["c8", "c16"])
+    def test_complex_samples(self, path, dtype):
+        write_h5(path, STORED.astype(dtype), attributes(), filters=None)
+        refused(path, Reason.UNSUPPORTED_NBITS, "complex .* voltages")
+
+    @pytest.mark.parametrize("dtype", ["S4", [("re", "f4"), ("im", "f4"), ("weight", "f4")]])
+    def test_samples_that_are_no_numbers(self, path, dtype):
+        write_h5(path, np.zeros((18, 1, 100), dtype), attributes(), filters=None)
+        refused(path, Reason.UNSUPPORTED_NBITS, "not numbers")
 
     def test_damaged_structure(self, path):
         write_h5(path, STORED, attributes())

@@ -1,4 +1,5 @@
 import logging
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,8 +9,9 @@ import pytest
 
 from pipeline.errors import QueryError, Reason, SourceError
 from pipeline.filterbank import open_filterbank, read_waterfall, write_filterbank
+from pipeline.filterbank.sigproc_header import build_header
 
-from .files import GBT, power_of, real_file
+from .files import GBT, attributes, in_file_order, power_of, real_file, write_h5
 
 
 @pytest.fixture(params=[(suffix, sign) for suffix in ("fil", "h5") for sign in (-1, 1)], scope="module")
@@ -57,6 +59,45 @@ def test_what_blimpy_exits_on_is_an_error(tmp_path):
     with pytest.raises(SourceError, match=r"short\.h5: blimpy cannot load it \(.*corruption") as caught:
         read_waterfall(path)
     assert caught.value.reason is Reason.TOO_FEW_SAMPLES
+
+
+class TestFilesThatBlimpyCannotRead:
+    @pytest.fixture(params=[-1, 1])
+    def header(self, request):
+        return replace(GBT, nchans=104, foff_mhz=request.param * abs(GBT.foff_mhz))
+
+    def check(self, path, values, header):
+        """``values`` are (spectra, products, channels) in file order."""
+        whole = read_waterfall(path)
+        assert type(whole).__module__ == "blimpy.waterfall"
+        np.testing.assert_array_equal(whole.data, values)
+        assert whole.header["src_raj"].hour == pytest.approx(GBT.ra_hours)
+        edges = header.channel_edge_mhz(13), header.channel_edge_mhz(77)
+        part = read_waterfall(path, *edges)
+        first = 13 if header.foff_mhz > 0 else 104 - 77
+        np.testing.assert_array_equal(part.data, values[..., first : first + 64])
+        centres = header.fch1_mhz + header.foff_mhz * np.arange(first, first + 64)
+        np.testing.assert_allclose(part.get_freqs(), centres, rtol=1e-15)
+
+    @pytest.mark.parametrize("nifs", [1, 2])
+    def test_packed_samples(self, tmp_path, header, nifs):
+        bits = np.random.default_rng(1).integers(0, 2, (18, nifs, 104)).astype(np.uint8)
+        path = tmp_path / "f.fil"
+        packed = np.packbits(bits, bitorder="little").tobytes()
+        path.write_bytes(build_header(replace(header, nbits=1, nifs=nifs)) + packed)
+        self.check(path, bits, header)
+
+    def test_unknown_keywords(self, tmp_path, header):
+        path = tmp_path / "f.fil"
+        end, stored = struct.pack("<i", 10) + b"HEADER_END", in_file_order(power_of(header), header)
+        more = struct.pack("<i", 6) + b"colour" + struct.pack("<i", 7)
+        path.write_bytes(build_header(header).replace(end, more + end) + stored.tobytes())
+        self.check(path, stored, header)
+
+    def test_missing_keywords(self, tmp_path, header):
+        stored = in_file_order(power_of(header), header)
+        path = write_h5(tmp_path / "f.h5", stored, attributes(header, nbits=None))
+        self.check(path, stored, header)
 
 
 def test_a_bad_file_is_told_before_blimpy_sees_it(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import Reason
 from pipeline.filterbank import write_filterbank
+from pipeline.filterbank.sigproc_header import build_header
 from tests.run.small import COARSE, N_COARSE, header, noisy_power, write_scan
 
 
@@ -84,17 +85,17 @@ def bad_archive(data: Path) -> dict[str, Reason]:
 
     os.truncate(fil("cut-header", Reason.BAD_HEADER), 100)
     rename_keyword(fil("lacking", Reason.BAD_HEADER), "tstart", "period")
-    rename_keyword(fil("unknown", Reason.BAD_HEADER), "source_name", "source_nama")
+    rename_keyword(fil("endless", Reason.BAD_HEADER), "HEADER_END", "HEADER_FND")
     set_attribute(h5("lacking", Reason.BAD_HEADER), "fch1", None)
     axes = (("foff-zero", "foff", 0.0), ("foff-nan", "foff", np.nan), ("tsamp-negative", "tsamp", -1.0))
     for name, keyword, value in axes:
         patch_keyword(fil(name, Reason.BAD_AXIS), keyword, np.float64(value).tobytes())
         set_attribute(h5(name, Reason.BAD_AXIS), keyword, value)
-    patch_keyword(fil("nbits", Reason.UNSUPPORTED_NBITS), "nbits", (4).to_bytes(4, "little"))
+    patch_keyword(fil("nbits", Reason.UNSUPPORTED_NBITS), "nbits", (12).to_bytes(4, "little"))
     with h5py.File(h5("nbits", Reason.UNSUPPORTED_NBITS), "r+") as file:
         attributes = dict(file["data"].attrs)
         del file["data"]
-        data_set = file.create_dataset("data", data=np.ones((16, 1, N_COARSE * COARSE), "i8"))
+        data_set = file.create_dataset("data", data=np.ones((16, 1, N_COARSE * COARSE), "c8"))
         data_set.attrs.update(attributes | {"nbits": 64})
     for make in (fil, h5):
         make("short", Reason.TOO_FEW_SAMPLES, nsamples=15)
@@ -119,7 +120,8 @@ def good_but_odd(data: Path) -> set[str]:
     power = noisy_power(90)
     power[:, :300], power[2, 5000:6000], power[4, 7000:8000], power[:, 9000:9100], power[7] = 0, np.nan, np.inf, -3, 5e8
     names = {"dead pixels.h5", "dead pixels.fil", "zwei Wörter ☆\nund Zeile.h5", os.fsdecode(b"latin-\xe9.fil"),
-             "CAPITALS.FIL", "eight-bit.fil", "rising.h5", "two-products.h5", "good.hdf5"}
+             "CAPITALS.FIL", "eight-bit.fil", "rising.h5", "two-products.h5", "good.hdf5",
+             "four-bit.fil", "misspelt.fil", "no-target.h5"}
     write_filterbank(data / "dead pixels.h5", power, like)
     write_filterbank(data / "dead pixels.fil", power[:, ::-1], header(91))
     write_scan(data / "zwei Wörter ☆\nund Zeile.h5", 92)
@@ -128,6 +130,11 @@ def good_but_odd(data: Path) -> set[str]:
     write_filterbank(data / "eight-bit.fil", noisy_power(95) / 1e8, header(95, nbits=8))
     write_scan(data / "rising.h5", 96, foff_mhz=-header().foff_mhz)
     write_scan(data / "good.hdf5", 97)
+    four_bits = np.clip(np.rint(noisy_power(98) / 3e8), 0, 15).astype(np.uint8)[:, ::-1]
+    head = build_header(header(88, nbits=4))
+    (data / "four-bit.fil").write_bytes(head + (four_bits[:, ::2] | four_bits[:, 1::2] << 4).tobytes())
+    rename_keyword(write_scan(data / "misspelt.fil", 89), "source_name", "source_nama")
+    set_attribute(write_scan(data / "no-target.h5", 87), "source_name", np.arange(9))
     path = write_scan(data / "two-products.h5", 98)
     with h5py.File(path, "r+") as file:
         samples, attributes = file["data"][:], dict(file["data"].attrs)

@@ -17,8 +17,9 @@ from pipeline.filterbank.fetched import DecodedSamples
 from pipeline.flatten import coarse_channel as flatten_module
 from pipeline.flatten.noise import nominal_noise_spectra
 from pipeline.gate import measure
+from pipeline.grid.coarse_layout import coarse_layout
 from pipeline.grid.cutouts import quantise
-from pipeline.grid.tiling import Tiling, coarse_layout
+from pipeline.grid.tiling import Tiling
 from pipeline.model import Header
 from pipeline.scan import (
     COLUMNS,
@@ -339,6 +340,26 @@ def test_coarse_channels_are_found_from_dc_spikes(path: Path, monkeypatch: pytes
     with open_filterbank(path) as filterbank:
         layout = tiling_of(filterbank, replace(CONFIG, coarse_width=None)).coarse
     assert (layout.width, layout.origin, layout.offset) == (COARSE, "dc-spikes", 0)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_dc_spikes_are_masked_where_the_header_tells_the_width(tmp_path: Path, sign: int) -> None:
+    """Two coarse channels are too few to find their width from the spikes."""
+    like = header(nchans=2 * COARSE, nfpc=COARSE, fch1_mhz=6000.0, foff_mhz=sign * 1e-4)
+    power = np.random.default_rng(1).gamma(100, 1 / 100, (16, like.nchans)).astype(np.float32)
+    spikes = [COARSE // 2 - (sign < 0), 3 * COARSE // 2 - (sign < 0)]
+    power[:, spikes] *= 30
+    untold = replace(like, nfpc=0)
+    kept = {}
+    for name, this in (("told", like), ("untold", untold)):
+        path = write_filterbank(tmp_path / f"{name}.h5", power, this)
+        windows, _ = scanned(path, ScanConfig())
+        with open_filterbank(path) as filterbank:
+            tiling = tiling_of(filterbank, ScanConfig())
+        kept[name] = {tiling.window("", int(number)).channel_start // 256 for number in windows["number"]}
+        assert tiling.coarse.origin == ("header" if name == "told" else "whole-band")
+    assert {spike // 256 for spike in spikes} <= kept["untold"]
+    assert not {spike // 256 for spike in spikes} & kept["told"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, 3e38])

@@ -154,9 +154,11 @@ def test_a_probe_takes_little_memory() -> None:
     assert 0 < 1024 * int(used_kb) < MOST_BYTES
 
 
-def test_fresh_mutants_neither_kill_nor_stop_the_reader(tmp_path: Path) -> None:
-    known = [base for base in mutations.bases(tmp_path) if not base.is_sigproc]
-    assert {"virtual.h5", "compact.h5", "whole.h5", "lz4.h5"} <= {base.name for base in known}
+@pytest.mark.parametrize(("is_sigproc", "some"), [
+    (False, {"virtual.h5", "compact.h5", "whole.h5", "lz4.h5"}), (True, {"1.fil", "4.fil", "8.fil", "table.fil"})])
+def test_fresh_mutants_neither_kill_nor_stop_the_reader(tmp_path: Path, is_sigproc: bool, some: set[str]) -> None:
+    known = [base for base in mutations.bases(tmp_path) if base.is_sigproc is is_sigproc]
+    assert some <= {base.name for base in known}
     said = []
     for number in range(FRESH):
         chance = random.Random(f"hostile {number}")

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.filterbank import open_filterbank
-from pipeline.grid.tiling import coarse_layout
+from pipeline.grid.coarse_layout import coarse_layout
 from pipeline.simulate import (
     FAMILIES,
     Axes,
