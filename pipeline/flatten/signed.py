@@ -160,7 +160,7 @@ def _spreads(values: NDArray[np.float32], levels: NDArray[np.float64]) -> NDArra
     """
     low, middle, high = levels[:, :3].T
     squares = (values - middle[:, None]) ** 2
-    spread = (high - low) / 1.722  # that of normal noise
+    spread: NDArray[np.float64] = (high - low) / 1.722  # that of normal noise
     for _ in range(ITERATIONS):
         near = squares <= (MAX_DEVIATION * spread[:, None]) ** 2
         mean = np.where(near, squares, 0).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
@@ -198,7 +198,7 @@ def _noise_spectra(ratio: float) -> float:
 
 def _gamma_spread(n: float) -> float:
     """Return the spread of Gamma(N) noise with a mean of 1, as :func:`_spreads` would measure it."""
-    middle, spread = _gamma_levels(np.array([n]))[1, 0], n**-0.5
+    middle, spread = float(_gamma_levels(np.array([n]))[1, 0]), float(n**-0.5)
     for _ in range(10 * ITERATIONS):
         ends = n * np.array([max(0, middle - MAX_DEVIATION * spread), middle + MAX_DEVIATION * spread])
         # E[x^k; a < x < b] = (N)_k / N^k · (P(N + k, N b) − P(N + k, N a))

@@ -294,7 +294,7 @@ def _cut(
         First channel of each window, counted in the coarse channel.
     """
     grid = tiling.grid
-    cutouts = np.zeros((2, len(starts), grid.integrations, grid.channels), np.uint8)
+    cutouts: NDArray[np.uint8] = np.zeros((2, len(starts), grid.integrations, grid.channels), np.uint8)
     snr = np.full((2, len(starts)), -np.inf, np.float32)
     for side, sign in enumerate((1, -1)):
         is_signed = False
@@ -304,6 +304,6 @@ def _cut(
             if is_signed:  # any false-alarm rate will do: it does not change the sums
                 snr[side, here] = measure(flat, starts[here] - first, grid, 1e-3).snr
         if not is_signed:
-            return cutouts[0]
+            break
     chosen: NDArray[np.uint8] = cutouts[snr.argmax(axis=0), np.arange(len(starts))]
     return chosen

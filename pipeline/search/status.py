@@ -49,14 +49,6 @@ class CorpusStatus:
     """Number of windows that were searched for signals, kept or not."""
     windows_kept: int
     """Number of windows that were kept."""
-    without_signal: int
-    """Number of sources in which windows were searched and none was kept."""
-    not_searched: int
-    """Number of sources in which no window was searched: none is in the band of the corpus, or all are masked."""
-    partly_covered: int
-    """Number of sources with channels or spectra that are in no window."""
-    share_skipped: float
-    """Share of the samples of all sources that is in no window."""
     vectors: Mapping[str, int]
     """Encoder key → number of vectors."""
     encoder: str
@@ -69,6 +61,14 @@ class CorpusStatus:
     """Encoder key → how its vectors are searched."""
     size_bytes: int
     """Size of all files in the folder."""
+    without_signal: int = 0
+    """Number of sources in which windows were searched and none was kept."""
+    not_searched: int = 0
+    """Number of sources in which no window was searched: none is in the band of the corpus, or all are masked."""
+    partly_covered: int = 0
+    """Number of sources with channels or spectra that are in no window."""
+    share_skipped: float = 0.0
+    """Share of the samples of all sources that is in no window."""
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary, as ``status --json`` prints it, with sums of ``index`` over all encoders."""

@@ -157,6 +157,8 @@ def test_status(fill: Callable[..., Made]) -> None:
         "windows_seen": 300, "windows_kept": 90, "vectors": {"random-v1": 90}, "encoder": "random-v1",
         "sources_embedded": {"random-v1": 3}, "windows_lacking": {"random-v1": 0}, "vectors_indexed": 60,
         "vectors_unindexed": 30, "segments": 1, "cells": 0, "size_bytes": on_disk,
+        "without_signal": 0, "not_searched": 0, "partly_covered": 3,
+        "share_skipped": pytest.approx(1 - 976 * 8 / (1024 * 9)),  # 60 windows of 16 channels and 1 in the rest of 24
         "index": {"random-v1": {"vectors_indexed": 60, "vectors_unindexed": 30, "segments": 1, "cells": 0}},
     }
     json.dumps(status.to_json())
