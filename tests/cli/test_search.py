@@ -20,6 +20,7 @@ from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResu
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.result import HIT_COLUMNS
 from tests.cli.conftest import Lookalike
+from tests.run.bad import rename_keyword
 from tests.run.small import archive, noisy_power
 from tests.run.workers import credentials, tls_flags
 
@@ -150,6 +151,12 @@ def test_queries_by_range_and_by_array(
 
     other = archive(tmp_path / "elsewhere", 4) / "scan3.h5"  # not in the corpus
     assert len(lookalike("search", "--corpus", corpus, "--file", other, *RANGE, "--json").json["hits"]) == 10
+
+    odd = Path(shutil.copy(data / "scan1.fil", tmp_path / "odd.fil"))
+    rename_keyword(odd, "rawdatafile", "rawdatafila")
+    by_odd = lookalike("search", "--corpus", corpus, "--file", odd, *RANGE, "--json").json
+    assert by_odd["hits"] == by_name["hits"]
+    assert "unknown keywords of its header are stepped over: rawdatafila (" in by_odd["query"]["note"]
 
     np.save(tmp_path / "power.npy", noisy_power(9)[:, 5000:5256])
     monkeypatch.chdir(tmp_path)

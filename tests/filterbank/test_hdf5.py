@@ -48,8 +48,8 @@ def test_any_chunk_shape(tmp_path, chunks):
         assert filterbank.chunk_shape == (chunks and (chunks[0], chunks[2]))
 
 
-SAMPLE_TYPES = ["u1", "i1", "?", *(order + kind for order in "<>" for kind in ("u2", "i2", "u4", "i4", "u8", "i8", "f2",
-                                                                               "f4", "f8")), "g"]
+NUMBERS = ("u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8")
+SAMPLE_TYPES = ["u1", "i1", "?", *(order + kind for order in "<>" for kind in NUMBERS), "g"]
 WAYS = {"bitshuffle": {"chunks": (2, 1, 3)}, "contiguous": {"chunks": None, "filters": None},
         "plain": {"chunks": (2, 1, 3), "filters": None},
         "gzip": {"chunks": (2, 1, 3), "filters": {"compression": "gzip", "shuffle": True}}}
@@ -62,9 +62,9 @@ def sample_values(dtype):
     return np.array([np.roll(few, i) for i in range(5)])[:, None].astype(dtype)
 
 
-@pytest.mark.parametrize(("way", "dtype"), [*(("contiguous", kind) for kind in SAMPLE_TYPES),
-                                            *(("bitshuffle", kind) for kind in SAMPLE_TYPES),
-                                            *((way, kind) for way in ("plain", "gzip") for kind in ("?", "<f2", ">i4"))])
+@pytest.mark.parametrize(("way", "dtype"), [
+    *((way, kind) for way in ("contiguous", "bitshuffle") for kind in SAMPLE_TYPES),
+    *((way, kind) for way in ("plain", "gzip") for kind in ("?", "<f2", ">i4"))])
 def test_any_sample_type_becomes_float32(tmp_path, dtype, way):
     values = sample_values(dtype)
     path = write_h5(tmp_path / "f.h5", values, attributes(nchans=4, nbits=32), **WAYS[way])
