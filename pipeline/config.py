@@ -28,8 +28,8 @@ CUTOUT_VERSION = 1
 """Version of the format of cutouts (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
 
 
-MAX_GRID, MAX_COUNT, MAX_MHZ, MAX_TRIES = 1 << 28, 1 << 40, 1e12, 20
-"""Largest size of a window, other count, frequency, and number of nights on which a file is tried, in any setting."""
+MAX_COUNT, MAX_MHZ, MAX_TRIES = 1 << 40, 1e290, 20
+"""Largest count, frequency, and number of nights on which a file is tried, in any setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class ScanConfig:
 
     def __post_init__(self) -> None:
         shape = (self.window, self.step, self.integrations)
-        if min(shape) < 1 or max(shape) > MAX_GRID:
-            raise ConfigError(f"window, step and integrations must be at least 1 and at most {MAX_GRID}, got {shape}")
+        if min(shape) < 1 or max(shape) > MAX_COUNT:
+            raise ConfigError(f"window, step and integrations must be at least 1 and at most {MAX_COUNT}, got {shape}")
         if not 0 < self.false_alarm < 0.5:
             raise ConfigError(f"false_alarm must lie between 0 and 0.5, got {self.false_alarm}")
         if self.f_start_mhz is not None and self.f_stop_mhz is not None and self.f_start_mhz >= self.f_stop_mhz:

@@ -69,8 +69,6 @@ def class_numbers(resolution: str) -> tuple[float, float]:
 
 
 def _entry_fault(entry: SourceEntry) -> str:
-    if entry.windows_kept > entry.windows_seen:
-        return f"{entry.windows_kept} windows are kept of {entry.windows_seen}"
     try:
         _check_paths((entry.path, *entry.also_at) if entry.also_at else (entry.path,))
     except ValueError as error:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 
-from pipeline.catalogue.consistency import check_consistency, class_numbers
+from pipeline.catalogue.consistency import class_numbers
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
@@ -232,7 +232,7 @@ class Manifest:
         CorpusMismatch
             Another version of the program wrote it, in a format that this version does not read.
         ValueError
-            It is no manifest, or its values do not fit one another.
+            It is no manifest. Whether its values fit one another is not checked.
         """
         record = json_of(text)
         number = record.get("format") if isinstance(record, dict) else None
@@ -245,9 +245,7 @@ class Manifest:
         missing = [field.name for field in fields(cls) if field.name not in record]
         if missing:
             raise ValueError(f"a manifest without {missing[0]!r}")
-        manifest = record_of(cls, {name: value for name, value in record.items() if name not in _KEYS_OF_THE_FILE})
-        check_consistency(manifest)
-        return manifest
+        return record_of(cls, {name: value for name, value in record.items() if name not in _KEYS_OF_THE_FILE})
 
 
 def removed_message(path: str, source_id: str) -> str:

@@ -134,6 +134,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / RECORD_FILE
     try:
         record: dict[str, Any] = value_of(dict[str, Any], json_of(read_file(path, MAX_RECORD_BYTES)))
+        _refuse_strange_names(record)
         is_whole = record.pop("sha256") == _record_digest(record) and record["format"] == FORMAT
         version = value_of(int, record["format_version"])
     except OSError as error:
@@ -150,6 +151,14 @@ def read_record(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise SegmentDamaged(f"{path}: not the record of a segment ({error})") from error
     return record
+
+
+def _refuse_strange_names(record: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for a name of an array or a cell that would lead out of the folder."""
+    for field in ("arrays", "cells"):
+        names = record.get(field)
+        if strange := [name for name in (names if isinstance(names, dict) else ()) if not _INSIDE.fullmatch(name)]:
+            raise ValueError(f"it names {strange[0][:100]!r}, which is no array and no cell")
 
 
 def _check_shapes(record: _Record) -> None:
@@ -255,19 +264,13 @@ def segment_faults(
     except (SegmentDamaged, CorpusMismatch) as error:
         yield path, str(error).removeprefix(f"{path}: ")
         return
-    try:
-        yield from _faults(folder, record, expected, cells)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # a valid digest proves no valid content
-        yield path, f"is not the record of a segment ({error!r})"
+    yield from _faults(folder, record, expected, cells)
 
 
 def _faults(
     folder: Path, record: Mapping[str, Any], expected: tuple[Sequence[str] | None, int] | None, cells: bool
 ) -> Iterator[tuple[Path, str]]:
-    path, own_cells = folder / RECORD_FILE, record.get("cells", {})
-    if strange := [name for name in (*record["arrays"], *own_cells) if not _INSIDE.fullmatch(name)]:
-        yield path, f"names {strange[0][:100]!r}, which is no array and no cell"
-        return
+    path, own_cells = folder / RECORD_FILE, record.get("cells") or {}
     if expected is not None and (_tuple(record["source_ids"]), record["rows"]) != (_tuple(expected[0]), expected[1]):
         sources = "" if record["source_ids"] is None else f" of {len(record['source_ids'])} sources"
         yield path, f"holds {record['rows']} rows{sources}, not what the manifest says"

@@ -222,11 +222,12 @@ def _query(
         rows = corpus.rows(source_id, np.array([window.number for window in windows]))
         has_vectors = (rows >= 0) & (encoder_key in corpus.manifest.sources[source_id].vectors)
     kept, missing = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
+    stored = corpus.cutouts(source_id, rows[kept]) if len(kept) else None  # first: this checks the shape of the grid
     cutouts = np.zeros((len(windows), grid.integrations, grid.channels), np.uint8)
     vectors = np.zeros((len(windows), corpus.manifest.encoders[encoder_key].dimension), np.float32)
     spreads = np.zeros(len(windows))
-    if len(kept):
-        cutouts[kept] = corpus.cutouts(source_id, rows[kept])
+    if stored is not None:
+        cutouts[kept] = stored
         spreads[kept] = corpus.column(source_id, "spread", rows[kept])
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])

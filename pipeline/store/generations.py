@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, check_consistency
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.store.layout import CURRENT, MANIFESTS, mending
 from pipeline.store.safe_names import GENERATION, TEMPORARY, BadName, check_manifest
@@ -74,6 +74,7 @@ def parsed(path: Path, content: bytes) -> Manifest:
     try:
         manifest = Manifest.from_json(content)
         check_manifest(manifest)
+        check_consistency(manifest)
     except BadName as error:
         raise CorpusDamaged(f"{path}: {error}; {mending(path.parents[1])}") from error
     except CorpusMismatch:
