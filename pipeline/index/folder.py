@@ -217,8 +217,10 @@ def mapped(path: Path) -> NDArray[Any]:
     file_size(path)  # raises for a pipe, which would be waited for
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error  # its header makes no sense
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # numpy evaluates the header, so almost any error can be raised
+        raise ValueError(f"its header makes no sense: {type(error).__name__}: {error}") from error
     if not isinstance(array, np.memmap):
         raise ValueError("holds more than one array")
     return array

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -334,7 +333,3 @@ CHANGES: tuple[Change, ...] = (
 def forge(root: Path, chance: random.Random) -> str:
     """Make one change of a corpus; return what was done."""
     return chance.choice(CHANGES)(root, chance)
-
-
-def copied(base: Path, folder: Path) -> Path:
-    return Path(shutil.copytree(base, folder, symlinks=True))

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cli import main
+from pipeline.store import CorpusStore
 from tests.fixtures.old_corpus import HERE
 from tests.run.damages import CONFIG
 from tests.run.small import archive
 from tests.security.attacked import snapshot
-from tests.security.forgeries import copied, forge
+from tests.security.forgeries import forge
 
 CPU_S = 10
 """Processor time that a command may take."""
@@ -42,15 +43,15 @@ WALK = "walk"
 
 def commands(root: Path, data: Path) -> dict[str, list[str]]:
     """The commands, by name, with a window of the corpus as it was."""
-    source = (root.parent / "source").read_text()
+    source, low, high = (root.parent / "query").read_text().split()
     at, key = ["--corpus", str(root)], "power-spectrum"
     return {
         "status": ["status", *at], "verify": ["verify", *at], "repair": ["verify", *at, "--repair", "--serial"],
         "search": ["search", *at, "--window", f"{source}/0", "--encoder", key],
         "rerank": ["search", *at, "--window", f"{source}/1", "--encoder", key, "--rerank", "--json"],
         "filter": ["search", *at, "--window", f"{source}/0", "--encoder", key, "--only-mhz", "1:1e5", "--per-mhz", "2"],
-        "range": ["search", *at, "--file", source, "--f-start", "8419.46", "--f-stop", "8419.47"],
-        "ingest": ["ingest", str(data), *at, "--serial"], "index": ["index", *at, "--serial"],
+        "range": ["search", *at, "--file", source, "--f-start", low, "--f-stop", high],
+        "ingest": ["ingest", str(data), *at, "--serial"], "index": ["index", *at],
         "embed": ["embed", *at, "--encoder", key, "--serial"], "remove": ["remove", source, *at],
         "upgrade": ["upgrade", *at], "nightly": ["nightly", str(data), *at, "--serial", "--min-age", "0s"],
         WALK: [source],
@@ -85,9 +86,10 @@ def bases(folder: Path) -> list[Path]:
         (folder / name / "data").mkdir()
     _make(folder / "made")
     for base in ("graph", "routed", "made"):
-        sources = folder / base / "corpus" / "sources"
-        (folder / base / "source").write_text(min(path.name for path in sources.iterdir()))
-        (folder / base / "data" / "notes.txt").write_text("no filterbank file")
+        source_id, entry = min(CorpusStore.open(folder / base / "corpus").manifest().sources.items())
+        low = entry.header.f_min_mhz
+        (folder / base / "query").write_text(f"{source_id} {low:.6f} {low + 1000 * entry.header.channel_width_mhz:.6f}")
+        (folder / base / "data" / "empty.h5").touch()
         (folder / base / "victim" / "sub").mkdir(parents=True)
         (folder / base / "victim" / "precious").write_text("of somebody")
         (folder / base / "victim" / "sub" / "c").write_text("named as the store names its own")
@@ -95,29 +97,31 @@ def bases(folder: Path) -> list[Path]:
 
 
 def _make(folder: Path) -> None:
-    """Ingest a small file. This also loads what the commands load."""
+    """Ingest a small file. This also loads what the commands load. No command builds a graph, which takes a minute."""
     from pipeline.index import build
     from pipeline.run import index, ingest
 
     archive(folder / "data", 1)
-    before, build.MIN_GRAPH_VECTORS = build.MIN_GRAPH_VECTORS, 10**9  # building a graph compiles for a minute
+    build.MIN_GRAPH_VECTORS = 10**9
     ingest([folder / "data"], folder / "corpus", config=CONFIG, serial=True)
     index(folder / "corpus", config=CONFIG)
-    build.MIN_GRAPH_VECTORS = before
 
 
 def case(places: list[Path], folder: Path, seed: int) -> dict[str, Any]:
     """Forge a corpus, run a command on it in a child process, and report what came of it."""
     chance = random.Random(seed)
     base = chance.choice(places)
-    name = chance.choice(sorted(commands(base / "corpus", base)))
+    name = chance.choice(sorted(commands(base / "corpus", base / "data")))
     shutil.rmtree(folder, ignore_errors=True)
-    copied(base, folder)
+    folder.mkdir()
+    for part in ("corpus", "victim"):
+        shutil.copytree(base / part, folder / part, symlinks=True)
+    shutil.copy(base / "query", folder)
     what = forge(folder / "corpus", chance)
-    outside = snapshot(folder / "victim"), snapshot(folder / "data")
+    outside = snapshot(folder / "victim"), snapshot(base / "data")
     report = {"seed": seed, "base": base.name, "what": what, "command": name}
-    report |= forked(folder, lambda: run_command(folder / "corpus", folder / "data", name))
-    if (snapshot(folder / "victim"), snapshot(folder / "data")) != outside:
+    report |= forked(folder, lambda: run_command(folder / "corpus", base / "data", name))
+    if (snapshot(folder / "victim"), snapshot(base / "data")) != outside:
         report["fault"] = "changed something outside the corpus"
     return report
 
@@ -131,13 +135,13 @@ def forked(folder: Path, run: Callable[[], None]) -> dict[str, Any]:
     _, status, used = os.wait4(child, 0)
     output = (folder / "output").read_text(errors="replace")
     cpu_s = used.ru_utime + used.ru_stime
-    report = {"code": os.waitstatus_to_exitcode(status), "cpu_s": round(cpu_s, 2), "output": output[-2000:],
+    report = {"code": os.waitstatus_to_exitcode(status), "cpu_s": round(cpu_s, 2),
               "wall_s": round(time.monotonic() - began, 2), "peak_mb": used.ru_maxrss >> 10}
-    return {**report, "fault": _fault(report, folder)}
+    return {**report, "output": output[-2000:], "fault": _fault(report, output, folder)}
 
 
-def _fault(report: dict[str, Any], folder: Path) -> str:
-    code, output = report["code"], report["output"]
+def _fault(report: dict[str, Any], output: str, folder: Path) -> str:
+    code = report["code"]
     if code == -signal.SIGALRM:
         return "hangs"
     if code == -signal.SIGXCPU:
@@ -161,10 +165,9 @@ def _limited(folder: Path, run: Callable[[], None]) -> None:
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         held = next(int(line.split()[1]) << 10 for line in Path("/proc/self/status").read_text().splitlines()
                     if line.startswith("VmData"))
-        resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY_BYTES + (1 << 28),) * 2)  # threads have stacks
+        _limit(resource.RLIMIT_DATA, held + MEMORY_BYTES + (1 << 28))  # threads have stacks
         spent = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(spent.ru_utime + spent.ru_stime) + CPU_S
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+        _limit(resource.RLIMIT_CPU, int(spent.ru_utime + spent.ru_stime) + CPU_S)
         signal.alarm(HANG_S)
         run()
         code = 0
@@ -177,6 +180,11 @@ def _limited(folder: Path, run: Callable[[], None]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _limit(what: int, value: int) -> None:
+    """Set a limit that a process started from here may raise again, as the one that parses HDF5 files does."""
+    resource.setrlimit(what, (value, resource.getrlimit(what)[1]))
 
 
 if __name__ == "__main__":
