@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -126,7 +126,8 @@ class Segment:
 
     def check(self) -> None:
         """Check every number that searches rely on. Raise :class:`SegmentDamaged` if one makes no sense."""
-        self._check_all_lengths()
+        for _ in self._checked_blocks():
+            pass
         if self.has_graph:
             self._graph  # noqa: B018  # opening it checks it
 
@@ -195,24 +196,25 @@ class Segment:
     def _scan(self, queries: NDArray[np.float32], k: int, wanted: NDArray[np.int64] | None = None) -> list[_Found]:
         """Return at most ``k`` nearest vertices of each query, best first, and scores; only of ``wanted`` if given."""
         if wanted is None:
-            self._check_all_lengths()
-            vertices, scores = exact_neighbors(self._vectors, queries, min(k, len(self._vectors)), unit_length=True)
+            blocks = self._vectors if self._is_checked else self._checked_blocks()
+            vertices, scores = exact_neighbors(blocks, queries, min(k, len(self._vectors)), unit_length=True)
         elif not len(wanted):
             return [(wanted, np.empty(0, np.float32))] * len(queries)
         else:
-            blocks = (self._gathered(wanted[i : i + _GATHERED_VECTORS])
-                      for i in range(0, len(wanted), _GATHERED_VECTORS))
-            places, scores = exact_neighbors(blocks, queries, min(k, len(wanted)), unit_length=True)
+            some = (self._gathered(wanted[i : i + _GATHERED_VECTORS]) for i in range(0, len(wanted), _GATHERED_VECTORS))
+            places, scores = exact_neighbors(some, queries, min(k, len(wanted)), unit_length=True)
             vertices = wanted[places]
         return list(zip(vertices, scores, strict=True))
 
-    def _check_all_lengths(self) -> None:
-        """Check the length of every vector, once. A scan would pass over a vector that is too short."""
-        if self._is_checked:
-            return
+    def _checked_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all vectors in blocks, after checking their length. A scan would pass over a vector that is too short.
+
+        The first scan checks each block right before it compares it, while it is in the processor's cache.
+        """
         for start in range(0, len(self._vectors), _GATHERED_VECTORS):
-            self._check_lengths(self._vectors[start : start + _GATHERED_VECTORS],
-                                range(start, start + _GATHERED_VECTORS))
+            block = self._vectors[start : start + _GATHERED_VECTORS]
+            self._check_lengths(block, range(start, start + len(block)))
+            yield block
         self._is_checked = True
 
     def _gathered(self, vertices: NDArray[np.integer]) -> NDArray[np.float32]:

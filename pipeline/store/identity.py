@@ -6,18 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch, CorpusNotFound
 from pipeline.store.layout import IDENTITY, mending
 from pipeline.support.durable import write_atomic
-from pipeline.support.records import json_of, value_of
+from pipeline.support.records import Bounds, json_of, value_of
 from pipeline.support.regular_files import read_file
 
 FORMAT = 2
 MAX_IDENTITY_BYTES = 1 << 20
 _DIGEST = "sha256"
-_SINGLE: Any = bool | int | float | str | None
+_SINGLE: Any = bool | int | Annotated[float, Bounds(-1e300, 1e300)] | str | None
 _VALUES: Any = dict[str, _SINGLE | list[_SINGLE] | dict[str, _SINGLE]]
 """Type of an identity: single values, lists of them, and tables of them."""
 

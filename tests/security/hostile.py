@@ -47,9 +47,10 @@ def commands(root: Path, data: Path) -> dict[str, list[str]]:
     at, key = ["--corpus", str(root)], "power-spectrum"
     return {
         "status": ["status", *at], "verify": ["verify", *at], "repair": ["verify", *at, "--repair", "--serial"],
-        "search": ["search", *at, "--window", f"{source}/0", "--encoder", key],
+        "search": ["search", *at, "--window", f"{source}/0", "--encoder", key, "--json"],
         "rerank": ["search", *at, "--window", f"{source}/1", "--encoder", key, "--rerank", "--json"],
-        "filter": ["search", *at, "--window", f"{source}/0", "--encoder", key, "--only-mhz", "1:1e5", "--per-mhz", "2"],
+        "filter": ["search", *at, "--window", f"{source}/0", "--encoder", key, "--only-mhz", "1:1e5", "--per-mhz", "2",
+                   "--json"],
         "range": ["search", *at, "--file", source, "--f-start", low, "--f-stop", high],
         "ingest": ["ingest", str(data), *at, "--serial"], "index": ["index", *at],
         "embed": ["embed", *at, "--encoder", key, "--serial"], "remove": ["remove", source, *at],
@@ -68,7 +69,8 @@ def run_command(root: Path, data: Path, name: str) -> None:
     from pipeline.search import open_corpus
 
     try:
-        open_corpus(root).search(window=f"{arguments[0]}/0", exact=False, encoder="power-spectrum")
+        found = open_corpus(root).search(window=f"{arguments[0]}/0", exact=False, encoder="power-spectrum")
+        sys.stdout.write(json.dumps(found.to_json()))
     except PipelineError as error:
         sys.stderr.write(f"lookalike: {error}\n")
         sys.exit(error.exit_code)
@@ -121,6 +123,8 @@ def case(places: list[Path], folder: Path, seed: int) -> dict[str, Any]:
     outside = snapshot(folder / "victim"), snapshot(base / "data")
     report = {"seed": seed, "base": base.name, "what": what, "command": name}
     report |= forked(folder, lambda: run_command(folder / "corpus", base / "data", name))
+    if what.startswith("index/") and not report["fault"] and report["code"] == 0:
+        report["fault"] = _differs(base, folder, name)
     if (snapshot(folder / "victim"), snapshot(base / "data")) != outside:
         report["fault"] = "changed something outside the corpus"
     return report
@@ -153,6 +157,24 @@ def _fault(report: dict[str, Any], output: str, folder: Path) -> str:
     if report["peak_mb"] - (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10) > MEMORY_BYTES >> 20:
         return f"takes {report['peak_mb']} MB"
     return "names no file of the corpus" if code == 5 and str(folder / "corpus") not in output else ""
+
+
+def _differs(base: Path, folder: Path, name: str) -> str:
+    """Compare the hits of a search with those in the corpus as it was."""
+    answers = base / f"answer-{name}"
+    found = _hits(folder / "output")
+    if not answers.exists():
+        forked(base, lambda: run_command(base / "corpus", base / "data", name))
+        shutil.copy(base / "output", answers)
+    return "answers otherwise" if found != _hits(answers) else ""
+
+
+def _hits(output: Path) -> list[tuple[str, int, float]]:
+    try:
+        hits = json.loads(output.read_text())["hits"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [(hit["source"], hit["window"], round(hit["score"], 4)) for hit in hits]
 
 
 def _limited(folder: Path, run: Callable[[], None]) -> None:
