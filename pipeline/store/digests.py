@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pipeline.errors import CorpusDamaged
 from pipeline.store.layout import mending_of
 from pipeline.store.safe_names import BadName, checked_path
-from pipeline.support.records import Bounds, json_of, value_of
+from pipeline.support.records import ByteCount, json_of, value_of
 from pipeline.support.regular_files import file_size, read_file
 from pipeline.support.safe_files import is_own
 
@@ -29,7 +29,7 @@ MAX_METADATA_BYTES = 1 << 24
 """Largest size of a file with metadata or digests."""
 MAX_FILE_BYTES = 1 << 36
 """Largest size of any file of a group. A larger one is damaged, and is not read."""
-_FILES: Any = dict[str, tuple[Annotated[int, Bounds(0, MAX_FILE_BYTES)], str]]
+_FILES: Any = dict[str, tuple[ByteCount, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Digests:
                 except OSError as error:
                     raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; "
                                         f"{mending_of(self.folder)}") from error
-                if found != size:
-                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {size}; "
+                if found != min(size, MAX_FILE_BYTES):
+                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {min(size, MAX_FILE_BYTES)}; "
                                         f"{mending_of(self.folder)}")
 
     def faults(self) -> Iterator[Fault]:
@@ -104,8 +104,8 @@ class Digests:
             path = self.folder / name
             try:
                 found = file_size(path)
-                if found != size:
-                    yield path, f"has {found:,} bytes, not {size:,}"
+                if found != min(size, MAX_FILE_BYTES):
+                    yield path, f"has {found:,} bytes, not {min(size, MAX_FILE_BYTES):,}"
                 elif _sha256(path) != digest:
                     yield path, "does not match its digest"
             except OSError as error:

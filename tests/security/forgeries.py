@@ -88,9 +88,11 @@ def _sha(content: bytes) -> str:
 def mend_group(folder: Path) -> None:
     """Give a group the digests of what it holds now. What is no file keeps its old digest, with its size."""
     path = folder / "digests.json"
+    if not path.is_file() or path.stat().st_size > MAX_MENDED_BYTES:  # reading a pipe would wait for ever
+        return
     try:
         files = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except ValueError:
         return
     for name in list(files):
         try:
