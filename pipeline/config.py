@@ -28,6 +28,10 @@ CUTOUT_VERSION = 1
 """Version of the format of cutouts (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
 
 
+MAX_COUNT, MAX_MHZ, MAX_TRIES = 1 << 40, 1e290, 20
+"""Largest count, frequency, and number of nights on which a file is tried, in any setting."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScanConfig:
     """Which windows are cut, and which of them are kept. Identity."""
@@ -54,17 +58,20 @@ class ScanConfig:
     """Number of the polarisation to read, counted from 0; 0 is total power."""
 
     def __post_init__(self) -> None:
-        if min(self.window, self.step, self.integrations) < 1:
-            raise ConfigError(f"window, step and integrations must be at least 1, got {self.window}, {self.step}, "
-                              f"{self.integrations}")
+        shape = (self.window, self.step, self.integrations)
+        if min(shape) < 1 or max(shape) > MAX_COUNT:
+            raise ConfigError(f"window, step and integrations must be at least 1 and at most {MAX_COUNT}, got {shape}")
         if not 0 < self.false_alarm < 0.5:
             raise ConfigError(f"false_alarm must lie between 0 and 0.5, got {self.false_alarm}")
         if self.f_start_mhz is not None and self.f_stop_mhz is not None and self.f_start_mhz >= self.f_stop_mhz:
             raise ConfigError(f"f_start_mhz {self.f_start_mhz} must be below f_stop_mhz {self.f_stop_mhz}")
-        if self.coarse_width is not None and self.coarse_width < 1:
-            raise ConfigError(f"coarse_width must be at least 1, got {self.coarse_width}")
-        if self.polarisation < 0:
-            raise ConfigError(f"polarisation must be 0 or more, got {self.polarisation}")
+        if max(abs(self.f_start_mhz or 0), abs(self.f_stop_mhz or 0)) > MAX_MHZ:
+            raise ConfigError(f"f_start_mhz and f_stop_mhz must be below {MAX_MHZ:g}, got {self.f_start_mhz} and "
+                              f"{self.f_stop_mhz}")
+        if self.coarse_width is not None and not 1 <= self.coarse_width <= MAX_COUNT:
+            raise ConfigError(f"coarse_width must be at least 1 and at most {MAX_COUNT}, got {self.coarse_width}")
+        if not 0 <= self.polarisation <= MAX_COUNT:
+            raise ConfigError(f"polarisation must be 0 or more and at most {MAX_COUNT}, got {self.polarisation}")
 
     @property
     def grid(self) -> WindowGrid:
@@ -109,9 +116,10 @@ class IndexConfig:
     segments."""
 
     def __post_init__(self) -> None:
-        if self.exact_below < 0 or min(self.segment_vectors, self.routed_from) < 1:
-            raise ConfigError(f"exact_below must be 0 or more, segment_vectors and routed_from at least 1, got "
-                              f"{self.exact_below}, {self.segment_vectors}, {self.routed_from}")
+        sizes = (self.exact_below, self.segment_vectors, self.routed_from)
+        if self.exact_below < 0 or min(sizes[1:]) < 1 or max(sizes) > MAX_COUNT:
+            raise ConfigError(f"exact_below must be 0 or more, segment_vectors and routed_from at least 1, all at most "
+                              f"{MAX_COUNT}, got {sizes[0]}, {sizes[1]}, {sizes[2]}")
 
 
 EmbedOn = Literal["auto", "gpu", "cpu"]
@@ -185,8 +193,9 @@ class NightlyConfig:
     """Smallest number of earlier windows of a resolution. With fewer, no window is called novel."""
 
     def __post_init__(self) -> None:
-        if self.tries < 1 or not 0 <= self.verify <= 1:
-            raise ConfigError(f"tries must be at least 1, verify a share from 0 to 1, got {self.tries}, {self.verify}")
+        if not 1 <= self.tries <= MAX_TRIES or not 0 <= self.verify <= 1:
+            raise ConfigError(f"tries must be from 1 to {MAX_TRIES}, verify a share from 0 to 1, got {self.tries}, "
+                              f"{self.verify}")
         if not 0 < self.novel_share < 0.5 or self.least_earlier < 2:
             raise ConfigError(f"novel_share must lie between 0 and 0.5 and least_earlier be at least 2, got "
                               f"{self.novel_share}, {self.least_earlier}")

@@ -7,11 +7,14 @@ lowest frequency, whatever the sign of ``foff`` in the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pipeline.errors import Reason
+from pipeline.support.records import Bounds, ByteCount, Count, Days, Integer, Mhz, Seconds, WindowCount
 
 SECONDS_PER_DAY = 86_400.0
+MAX_DIMENSION = 1 << 16
+"""Largest number of components of a vector."""
 TELESCOPES = {4: "PKS", 6: "GBT", 9: "ATA"}
 """sigproc number → short name of the telescope. Source ids begin with it."""
 
@@ -20,24 +23,24 @@ TELESCOPES = {4: "PKS", 6: "GBT", 9: "ATA"}
 class Header:
     """Header of a filterbank file: the sigproc keywords, with units in the names."""
 
-    fch1_mhz: float
+    fch1_mhz: Mhz
     """Centre frequency of the first channel *in the file*."""
-    foff_mhz: float
+    foff_mhz: Mhz
     """Channel spacing. Negative if the frequencies in the file descend."""
-    nchans: int
-    nifs: int
+    nchans: Count
+    nifs: Count
     """Number of polarisations. The first is total power."""
-    nbits: int
+    nbits: Count
     """Bits per stored sample."""
-    tsamp_s: float
-    nsamples: int
+    tsamp_s: Seconds
+    nsamples: Count
     """Number of spectra."""
-    tstart_mjd: float
+    tstart_mjd: Days
     """Start of the first spectrum, UTC."""
     source_name: str = ""
-    telescope_id: int = 0
+    telescope_id: Integer = 0
     """sigproc number of the telescope, see :data:`TELESCOPES`."""
-    machine_id: int = 0
+    machine_id: Integer = 0
     ra_hours: float = 0.0
     dec_deg: float = 0.0
     rawdatafile: str = ""
@@ -107,10 +110,10 @@ CoarseOrigin = Literal["flag", "header", "product", "dc-spikes", "whole-band"]
 class CoarseLayout:
     """Position of the coarse channels. Few headers give it; ``origin`` says how it was found."""
 
-    width: int
+    width: Count
     """Fine channels per coarse channel."""
     origin: CoarseOrigin
-    offset: int = 0
+    offset: Count = 0
     """First ascending channel of a whole coarse channel (0 ≤ offset < width). The channels before it, and the rest at
     the top of the band, are incomplete coarse channels."""
 
@@ -130,8 +133,8 @@ class Source:
     coarse: CoarseLayout
     path: str
     """Path of the file that is read."""
-    size_bytes: int
-    mtime_ns: int
+    size_bytes: ByteCount
+    mtime_ns: Integer
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +169,8 @@ class EncoderSpec:
     """Identity of an encoder. Encoders with equal specs make equal vectors, within ``tolerance``."""
 
     name: str
-    version: int
-    dimension: int
+    version: Count
+    dimension: Annotated[int, Bounds(1, MAX_DIMENSION)]
     input: str
     """Format and shape of the input, such as ``cutout-v1 16x256``."""
     weights_sha256: str = ""
@@ -192,10 +195,10 @@ Status = Literal["done", "skipped", "failed", "busy"]
 class Timing:
     """Seconds that a source, or a part of one, took in each step. All its tasks are summed."""
 
-    read_s: float = 0.0
-    scan_s: float = 0.0
-    embed_s: float = 0.0
-    write_s: float = 0.0
+    read_s: Seconds = 0.0
+    scan_s: Seconds = 0.0
+    embed_s: Seconds = 0.0
+    write_s: Seconds = 0.0
 
     def __add__(self, other: Timing) -> Timing:
         return Timing(
@@ -215,16 +218,16 @@ class SourceReport:
     source_id: str = ""
     reason: Reason | None = None
     message: str = ""
-    windows_seen: int = 0
+    windows_seen: WindowCount = 0
     """Windows that were searched, kept or not: the exposure."""
-    windows_kept: int = 0
-    windows_masked: int = 0
+    windows_kept: WindowCount = 0
+    windows_masked: WindowCount = 0
     """Windows that were left out because most of their pixels are masked."""
-    windows_embedded: int = 0
+    windows_embedded: WindowCount = 0
     """Windows whose vectors this run made."""
-    channels_skipped: int = 0
+    channels_skipped: Count = 0
     """Fine channels in no window: the rest of each coarse channel, and gaps if the step exceeds the window."""
-    bytes_decoded: int = 0
+    bytes_decoded: ByteCount = 0
     timing: Timing = field(default_factory=Timing)
     also_at: tuple[str, ...] = ()
     """Other paths that hold the same scan."""

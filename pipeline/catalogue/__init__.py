@@ -1,17 +1,21 @@
 """The manifest of a corpus and its entries, as plain values. This package touches no disk; the store writes them."""
 
+from pipeline.catalogue.consistency import MAX_CELLS, check_consistency, source_fault
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
 from pipeline.catalogue.manifest import Manifest, removed_message
 from pipeline.catalogue.source_names import source_named, sources_named
 
 __all__ = [
     "CELL",
+    "MAX_CELLS",
     "FileEntry",
     "Manifest",
     "SegmentEntry",
     "SourceEntry",
     "cell_id",
+    "check_consistency",
     "removed_message",
+    "source_fault",
     "source_named",
     "sources_named",
 ]

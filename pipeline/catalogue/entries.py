@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.errors import Reason
 from pipeline.model import CoarseLayout, Header, Source, Status
+from pipeline.support.records import ByteCount, Count, Integer, RowCount, UnixSeconds, WindowCount
 
 CELL = "cell-"
 """Prefix of the name of a cell's folder, inside the folder of its routed segment."""
@@ -20,15 +21,15 @@ class SourceEntry:
     coarse: CoarseLayout
     path: str
     """Path of the file that was read."""
-    size_bytes: int
-    mtime_ns: int
-    windows_seen: int
-    windows_kept: int
+    size_bytes: ByteCount
+    mtime_ns: Integer
+    windows_seen: WindowCount
+    windows_kept: RowCount
     resolution: str
     """Resolution class, see :meth:`pipeline.catalogue.Manifest.resolution_of`."""
     also_at: tuple[str, ...] = ()
     """Other paths that hold the same scan."""
-    vectors: Mapping[str, int] = field(default_factory=dict)
+    vectors: Mapping[str, RowCount] = field(default_factory=dict)
     """Encoder key → number of vectors of this source."""
 
     def source(self, source_id: str) -> Source:
@@ -40,17 +41,17 @@ class SourceEntry:
 class FileEntry:
     """Result for one file, from the last run that looked at it."""
 
-    size_bytes: int
-    mtime_ns: int
+    size_bytes: ByteCount
+    mtime_ns: Integer
     status: Status
     reason: Reason | None = None
     message: str = ""
     source_id: str = ""
-    tries: int = 1
+    tries: Count = 1
     """Number of runs that have tried the file since its size or time of change last changed."""
-    tried_s: float = 0.0
+    tried_s: UnixSeconds = 0.0
     """Time of the last try in Unix seconds, for a file that failed or was busy; 0 for other files."""
-    since_s: float = 0.0
+    since_s: UnixSeconds = 0.0
     """Time of the first try counted by ``tries`` in Unix seconds, for a failed or busy file; 0 for other files."""
 
     @property
@@ -66,13 +67,13 @@ class SegmentEntry:
     id: str
     encoder_key: str
     resolution: str
-    count: int
+    count: Count
     """Number of vectors in the segment, dead ones included."""
     source_ids: tuple[str, ...]
     """Sources whose vectors the segment holds, dead ones included."""
-    dead: Mapping[str, int] = field(default_factory=dict, hash=False)
+    dead: Mapping[str, RowCount] = field(default_factory=dict, hash=False)
     """Source id → its number of dead vectors. Searches skip them: the source is gone, or is in a newer segment."""
-    cells: tuple[int, ...] = ()
+    cells: tuple[RowCount, ...] = ()
     """Number of vectors in each cell of a routed segment, zeros until it is built; empty for a plain segment. Each
     cell is a segment of its own. A search reads the cells near its query (:mod:`pipeline.index.routed`)."""
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import islice
 from pathlib import PurePosixPath
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 
+from pipeline.catalogue.consistency import class_numbers
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
-from pipeline.support.records import record_of
+from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
 from pipeline.support.text import shown
 
 FORMAT = 4
 """Format of a manifest with a routed segment."""
 UNROUTED_FORMAT = 3
 """Format of a manifest without routed segments, so that programs that do not know them still read it."""
+MAX_GENERATION = 10**18 - 1
+"""Largest number of a generation."""
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
 ENTRIES_PER_PIECE = 100
 """Entries that are turned into JSON text at a time."""
@@ -36,7 +38,7 @@ class Manifest:
     :meth:`pipeline.store.CorpusStore.publish` gives the copy its number.
     """
 
-    generation: int = 0
+    generation: Annotated[int, Bounds(0, MAX_GENERATION)] = 0
     sources: Mapping[str, SourceEntry] = field(default_factory=dict)
     """Source id → entry."""
     files: Mapping[str, FileEntry] = field(default_factory=dict)
@@ -48,9 +50,9 @@ class Manifest:
     """Encoder key → local weights file that the encoder was last loaded from; empty for the weights it ships with."""
     removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Id of a source that the user removed → paths of its files. No run takes such a source in again."""
-    retired: Mapping[str, float] = field(default_factory=dict)
+    retired: Mapping[str, UnixSeconds] = field(default_factory=dict)
     """Folder that left the corpus → when it left, in Unix seconds. ``publish`` updates it."""
-    losses: int = 0
+    losses: Count = 0
     """Number of times that sources or vectors were dropped. It is part of segment names, so that a segment built before
     a loss is never taken for one built after it."""
 
@@ -246,14 +248,17 @@ class Manifest:
         ------
         CorpusMismatch
             Another version of the program wrote it, in a format that this version does not read.
-        ValueError, LookupError, TypeError, AttributeError
-            It is no manifest.
+        ValueError
+            It is no manifest. Whether its values fit one another is not checked.
         """
-        record = json.loads(text)
-        if record["format"] not in (UNROUTED_FORMAT, FORMAT):
-            remedy = "update the program" if record["format"] > FORMAT else "ingest the files into a new corpus"
-            raise CorpusMismatch(f"manifest of format {record['format']}, this version reads {UNROUTED_FORMAT} and "
-                                 f"{FORMAT}; {remedy}")
+        record = json_of(text)
+        number = record.get("format") if isinstance(record, dict) else None
+        if type(number) is not int:
+            raise ValueError("it has no format")
+        if number not in (UNROUTED_FORMAT, FORMAT):
+            remedy = "update the program" if number > FORMAT else "ingest the files into a new corpus"
+            raise CorpusMismatch(f"manifest of format {number}, this version reads {UNROUTED_FORMAT} and {FORMAT}; "
+                                 f"{remedy}")
         missing = [field.name for field in fields(cls) if field.name not in record]
         if missing:
             raise ValueError(f"a manifest without {missing[0]!r}")
@@ -296,7 +301,7 @@ def _class_of(header: Header, classes: Collection[str]) -> str:
     width_hz, tsamp_s = header.channel_width_mhz * 1e6, header.tsamp_s
 
     def difference(known: str) -> float:
-        known_hz, known_s = _class_numbers(known)
+        known_hz, known_s = class_numbers(known)
         return max(abs(width_hz / known_hz - 1), abs(tsamp_s / known_s - 1))
 
     nearest = min(sorted(classes), key=difference, default=None)
@@ -307,10 +312,3 @@ def _class_of(header: Header, classes: Collection[str]) -> str:
 
 def _four_digits(value: float) -> str:
     return np.format_float_positional(value, precision=4, unique=False, fractional=False, trim="-")
-
-
-def _class_numbers(resolution: str) -> tuple[float, float]:
-    match = re.fullmatch(r"([\d.]+)Hz-([\d.]+)s", resolution)
-    if match is None:
-        raise ValueError(f"{resolution!r} is no resolution class")
-    return float(match[1]), float(match[2])

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import takewhile
@@ -30,6 +31,7 @@ from pipeline.grid.cutouts import IMAGE_OF_CODE
 from pipeline.model import Precision
 from pipeline.support.durable import atomic_file
 from pipeline.support.processor import has_bfloat16
+from pipeline.support.regular_files import file_size
 from pipeline.support.text import shown
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -152,6 +154,10 @@ def use_precision(precision: str) -> Iterator[None]:
         config.set_dtype_policy(before)
 
 
+MAX_WEIGHTS_BYTES = 1 << 33
+"""Largest size of a file of weights."""
+
+
 def hash_weights(path: Path, name: str) -> str:
     """Return the SHA-256 of a weights file of encoder ``name``; raise :class:`EncoderError` if it cannot be read.
 
@@ -160,6 +166,9 @@ def hash_weights(path: Path, name: str) -> str:
     if path.exists() and not path.is_file():
         raise EncoderError(f"{shown(path)}: the weights of {name} must be a regular file; name one with --weights")
     try:
+        if (size := file_size(path)) > MAX_WEIGHTS_BYTES:
+            raise EncoderError(f"{shown(path)}: has {size:,} bytes, more than any weights of {name}; name another file "
+                               "with --weights")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -222,9 +231,11 @@ def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
         ``path`` cannot be read as such a file. The message names the encoder ``name``.
     """
     try:
+        file_size(path)  # raises for a pipe, which would be waited for
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (OSError, ValueError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, AttributeError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError,
+            RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise EncoderError(f"{shown(path)}: is not an .npz of plain arrays, as {name} needs it: {error}") from error
 
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusError, CorpusMismatch, SegmentDamaged
+from pipeline.model import MAX_DIMENSION
 from pipeline.support.durable import atomic_file, make_folder, publish_folder, write_npy
+from pipeline.support.records import Bounds, ByteCount, Count, RowCount, json_of, record_of, value_of
+from pipeline.support.regular_files import file_size, read_file
 from pipeline.support.safe_files import is_own, remove_tree
 
 _INSIDE = re.compile(r"[a-z_]+|cell-[0-9]{4,9}")
@@ -27,6 +32,9 @@ _INSIDE = re.compile(r"[a-z_]+|cell-[0-9]{4,9}")
 RECORD_FILE = "segment.json"
 FORMAT = "lookalike-segment"
 FORMAT_VERSION = 1
+_MAX_HEADER_BYTES = 1 << 16
+MAX_RECORD_BYTES = 1 << 28
+"""Largest size of ``segment.json``: some million sources."""
 PARTIAL_SUFFIX = ".partial"
 """Suffix of a folder that is being written. A killed run leaves it behind; it may be deleted."""
 
@@ -47,6 +55,30 @@ GRAPH_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {
 """Name → data type and number of axes, for the additional arrays of a segment with a graph."""
 ROUTED_ARRAY_TYPES: Mapping[str, tuple[str, int]] = {"centroids": ("<f4", 2)}
 """Name → data type and number of axes, for the only array of a routed segment (:mod:`pipeline.index.routed`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrayEntry:
+    """What a record says of one array."""
+
+    shape: tuple[RowCount, ...]
+    bytes: ByteCount
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """Types of the values of ``segment.json``. A routed one has ``cells`` and ``margins`` instead of ``vectors``."""
+
+    metric: str
+    dimension: Annotated[int, Bounds(1, MAX_DIMENSION)]
+    rows: Annotated[int, Bounds(1, 2**40)]
+    source_ids: tuple[str, ...] | None
+    arrays: dict[str, _ArrayEntry]
+    vectors: Annotated[int, Bounds(1, 2**31 - 1)] | None = None
+    graph: dict[str, Count | str | None] | None = None
+    cells: dict[str, RowCount] | None = None
+    margins: tuple[Annotated[float, Bounds(0, 4)], ...] | None = None
 
 
 @contextmanager
@@ -101,19 +133,51 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = folder / RECORD_FILE
     try:
-        record = json.loads(path.read_bytes())
-        digest = record.pop("sha256")
-        kind, version = record["format"], record["format_version"]
+        record: dict[str, Any] = value_of(dict[str, Any], json_of(read_file(path, MAX_RECORD_BYTES)))
+        _refuse_strange_names(record)
+        is_whole = record.pop("sha256") == _record_digest(record) and record["format"] == FORMAT
+        version = value_of(int, record["format_version"])
     except OSError as error:
         raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, LookupError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, RecursionError) as error:
         raise SegmentDamaged(f"{path}: not the record of a segment ({error!r})") from error
-    if digest != _record_digest(record) or kind != FORMAT:
+    if not is_whole:
         raise SegmentDamaged(f"{path}: altered since it was written")
     if version != FORMAT_VERSION:
         raise CorpusMismatch(f"{path}: format version {version}, this program reads {FORMAT_VERSION}; "
                              "update the program or rebuild the index")
-    return dict(record)
+    try:
+        _check_shapes(record_of(_Record, record, has_more=True))
+    except ValueError as error:
+        raise SegmentDamaged(f"{path}: not the record of a segment ({error})") from error
+    return record
+
+
+def _refuse_strange_names(record: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for a name of an array or a cell that would lead out of the folder."""
+    for field in ("arrays", "cells"):
+        names = record.get(field)
+        if strange := [name for name in (names if isinstance(names, dict) else ()) if not _INSIDE.fullmatch(name)]:
+            raise ValueError(f"it names {strange[0][:100]!r}, which is no array and no cell")
+
+
+def _check_shapes(record: _Record) -> None:
+    """Raise ``ValueError`` unless a record has the arrays of its kind of segment, in shapes that fit its counts."""
+    count, rows, dimension = record.vectors or 0, record.rows, record.dimension
+    shapes = {"vectors": (count, dimension), "posting_indptr": (count + 1,), "row_source": (rows,),
+              "row_number": (rows,), "graph_indptr": (count + 1,)}
+    needed = {**ARRAY_TYPES, **(GRAPH_ARRAY_TYPES if record.graph is not None else {})}
+    if record.cells is not None:
+        shapes, needed = {"centroids": (len(record.cells), dimension)}, {**ROUTED_ARRAY_TYPES}
+    for name, (dtype, axes) in needed.items():
+        entry = record.arrays.get(name)
+        if entry is None:
+            raise ValueError(f"there is no array {name}")
+        if len(entry.shape) != axes or entry.shape != shapes.get(name, entry.shape):
+            raise ValueError(f"{name} has shape {entry.shape}, which fits no segment of {count} vectors of {dimension} "
+                             f"components and {rows} rows")
+        if not 0 < entry.bytes - math.prod(entry.shape) * np.dtype(dtype).itemsize <= _MAX_HEADER_BYTES:
+            raise ValueError(f"{name} has {entry.bytes} bytes, which do not fit its shape {entry.shape}")
 
 
 def map_arrays(
@@ -122,12 +186,14 @@ def map_arrays(
     """Memory-map the arrays named in ``types`` read-only, after checking size, type and shape."""
     arrays = {}
     for name, (dtype, axes) in types.items():
-        path, entry = folder / f"{name}.npy", record["arrays"][name]
+        path, entry = folder / f"{name}.npy", record["arrays"].get(name)
+        if entry is None:
+            raise SegmentDamaged(f"{path}: is not in {RECORD_FILE}")
         try:
-            size = path.stat().st_size
+            size = file_size(path)
             if size != entry["bytes"]:
                 raise SegmentDamaged(f"{path}: {size} bytes, but {entry['bytes']} were written")
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = mapped(path)
         except OSError as error:
             raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
@@ -138,6 +204,26 @@ def map_arrays(
                                 f"but {dtype} and {entry['shape']} were written")
         arrays[name] = array.view(np.ndarray)
     return arrays
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """Memory-map a file of one array, read-only.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file cannot be read, is no regular file, or holds no plain array.
+    """
+    file_size(path)  # raises for a pipe, which would be waited for
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # numpy evaluates the header, so almost any error can be raised
+        raise ValueError(f"its header makes no sense: {type(error).__name__}: {error}") from error
+    if not isinstance(array, np.memmap):
+        raise ValueError("holds more than one array")
+    return array
 
 
 def verify_arrays(folder: Path, record: Mapping[str, Any]) -> None:
@@ -151,7 +237,7 @@ def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path
     for name, entry in record["arrays"].items():
         path = folder / f"{name}.npy"
         try:
-            if _sha256(path) != entry["sha256"]:
+            if file_size(path) != entry["bytes"] or _sha256(path) != entry["sha256"]:
                 yield path, "altered since it was written"
         except OSError as error:
             yield path, f"cannot be read ({error.strerror})"
@@ -180,22 +266,17 @@ def segment_faults(
     except (SegmentDamaged, CorpusMismatch) as error:
         yield path, str(error).removeprefix(f"{path}: ")
         return
-    try:
-        yield from _faults(folder, record, expected, cells)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # a valid digest proves no valid content
-        yield path, f"is not the record of a segment ({error!r})"
+    yield from _faults(folder, record, expected, cells)
 
 
 def _faults(
     folder: Path, record: Mapping[str, Any], expected: tuple[Sequence[str] | None, int] | None, cells: bool
 ) -> Iterator[tuple[Path, str]]:
-    path, own_cells = folder / RECORD_FILE, record.get("cells", {})
-    if strange := [name for name in (*record["arrays"], *own_cells) if not _INSIDE.fullmatch(name)]:
-        yield path, f"names {strange[0][:100]!r}, which is neither an array nor a cell"
-        return
+    path, own_cells = folder / RECORD_FILE, record.get("cells") or {}
     if expected is not None and (_tuple(record["source_ids"]), record["rows"]) != (_tuple(expected[0]), expected[1]):
         sources = "" if record["source_ids"] is None else f" of {len(record['source_ids'])} sources"
         yield path, f"holds {record['rows']} rows{sources}, not what the manifest says"
+        return
     yield from array_faults(folder, record)
     if cells:
         for name, rows in own_cells.items():

@@ -154,30 +154,43 @@ def load_pynndescent() -> Any:
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:
     """Check every number that compiled code uses as an index. Raise :class:`SegmentDamaged` if one is invalid."""
     indptr, indices, children = arrays["graph_indptr"], arrays["graph_indices"], arrays["tree_children"]
-    internal = children[:, 0] > 0
-    nodes = np.arange(len(children))[internal, None]
-    starts, stops = -children[~internal, 0], -children[~internal, 1]
+    is_tree = children.shape[1:] == (2,) and _is_tree(children, count)
+    planes = int((children[:, 0] > 0).sum()) if is_tree else -1
+    offsets, hyperplanes = arrays["tree_offsets"], arrays["tree_hyperplanes"]
     checks = {
         "graph_indptr": is_indptr(indptr, count, len(indices)),
         "graph_indices": within(indices, count),
-        # children come after their parents, so every walk down the tree ends
-        "tree_children": len(children) > 0
-        and bool((children[internal] > nodes).all())
-        and bool((children[internal] < len(children)).all())
-        and bool(((starts >= 0) & (stops >= starts) & (stops <= count)).all()),
-        "tree_offsets": len(arrays["tree_offsets"]) == len(children),
-        "tree_hyperplanes": arrays["tree_hyperplanes"].shape == (int(internal.sum()), dimension),
+        "tree_children": is_tree,
+        "tree_offsets": len(offsets) == len(children) and bool(np.isfinite(offsets).all()),
+        "tree_hyperplanes": hyperplanes.shape == (planes, dimension) and bool(np.isfinite(hyperplanes).all()),
     }
     for name, is_sound in checks.items():
         if not is_sound:
             raise SegmentDamaged(f"{folder / name}.npy: holds numbers that fit no graph of {count} vectors")
 
 
-def is_indptr(indptr: NDArray[np.integer], count: int, total: int) -> bool:
-    """Return True if ``indptr`` divides ``total`` entries into ``count`` consecutive lists."""
+def _is_tree(children: NDArray[np.int32], count: int) -> bool:
+    """Return True if every node but the first is the child of one node, and the leaves divide ``count`` vertices.
+
+    Children come after their parents, so every walk down the tree ends.
+    """
+    internal = children[:, 0] > 0
+    inner = children[internal]
+    if not len(children) or not (inner > np.flatnonzero(internal)[:, None]).all() or not within(inner, len(children)):
+        return False
+    parents = np.bincount(inner.reshape(-1), minlength=len(children))
+    leaves = -children[~internal].astype(np.int64)
+    leaves = leaves[np.lexsort((leaves[:, 1], leaves[:, 0]))]
+    ends = np.concatenate([[0], leaves[:, 1]])
+    return bool((parents[1:] == 1).all()) and bool((leaves[:, 0] == ends[:-1]).all()) and (
+        bool((leaves[:, 1] >= leaves[:, 0]).all()) and int(ends[-1]) == count)
+
+
+def is_indptr(indptr: NDArray[np.integer], count: int, total: int, *, is_strict: bool = False) -> bool:
+    """Return True if ``indptr`` divides ``total`` entries into ``count`` consecutive lists; none empty if strict."""
     if len(indptr) != count + 1 or indptr[0] != 0 or indptr[-1] != total:
         return False
-    return bool((indptr[1:] >= indptr[:-1]).all())
+    return bool(((indptr[1:] > indptr[:-1]) if is_strict else (indptr[1:] >= indptr[:-1])).all())
 
 
 def within(numbers: NDArray[np.integer], stop: int) -> bool:

@@ -21,6 +21,7 @@ from pipeline.index.folder import (
     PARTIAL_SUFFIX,
     ROUTED_ARRAY_TYPES,
     map_arrays,
+    mapped,
     new_folder,
     read_record,
     verify_arrays,
@@ -42,7 +43,7 @@ class Routing:
     """Distances beyond the nearest centroid within which cells are read: for a normal and for a careful search."""
 
     @classmethod
-    def open(cls, folder: Path, cells: int) -> Self:
+    def open(cls, folder: Path, cells: int, dimension: int) -> Self:
         """Read the centroids of a routed segment with this number of cells, and compare their digest.
 
         Raises
@@ -55,9 +56,13 @@ class Routing:
         record = read_record(folder)
         centroids = map_arrays(folder, record, ROUTED_ARRAY_TYPES)["centroids"]
         verify_arrays(folder, record)
-        if len(centroids) != cells or len(record["margins"]) != len(SHARES):
-            raise SegmentDamaged(f"{folder}: has {len(centroids)} cells, not {cells}")
-        return cls(np.array(centroids), tuple(record["margins"]))
+        margins = tuple(record.get("margins") or ())
+        if centroids.shape != (cells, dimension) or len(margins) != len(SHARES):
+            raise SegmentDamaged(f"{folder}: has centroids of shape {centroids.shape} and {len(margins)} margins, not "
+                                 f"{(cells, dimension)} and {len(SHARES)}")
+        if not np.isfinite(centroids).all() or not np.any(centroids, axis=1).all():
+            raise SegmentDamaged(f"{folder / 'centroids.npy'}: a centroid is zero or not finite")
+        return cls(np.array(centroids), margins)
 
 
 def partial_of(folder: Path) -> Path:
@@ -74,7 +79,7 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 def read_array(path: Path) -> NDArray[Any]:
     """Memory-map an array of a build. Raise :class:`CorpusDamaged` if it cannot be read."""
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = mapped(path)
     except (OSError, ValueError) as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); delete {path.parent} and build the index") from error
     return array

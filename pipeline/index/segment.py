@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import SegmentDamaged
 from pipeline.index.exact import checked_queries, exact_neighbors
 from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, map_arrays, read_record, verify_arrays
-from pipeline.index.graph import (
-    GraphSearch,
-    check_graph,
-    is_indptr,
-    within,
-)
+from pipeline.index.graph import GraphSearch, check_graph, is_indptr, within
 
 DEFAULT_BEAM = 96
 """Default number of nearest vectors that a walk along the graph keeps. It visits the neighbours of each."""
@@ -32,6 +28,8 @@ SCANNED_PER_NEIGHBOUR = 30
 """Number of vectors scanned in the time in which the graph finds one more neighbour. Measured with 100,000 vectors of
 128 numbers: 0.1 µs per scanned vector, 3 µs per neighbour."""
 _GATHERED_VECTORS = 1 << 13  # number of vectors copied at once for a scan
+LENGTH_TOLERANCE = 1e-3
+"""Largest deviation of a stored vector's length from 1. Rounding to float32 changes it by 1e-7."""
 
 
 _Found = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -66,6 +64,7 @@ class Segment:
         self._posting_indptr = arrays["posting_indptr"]
         self._row_source = arrays["row_source"]
         self._row_number = arrays["row_number"]
+        self._is_checked = False
 
     @classmethod
     def open(cls, folder: Path, source_ids: tuple[str, ...] | None = None) -> Self:
@@ -88,14 +87,13 @@ class Segment:
         record = read_record(folder)
         arrays = map_arrays(folder, record, ARRAY_TYPES)
         rows, count = record["rows"], record["vectors"]
-        sources = arrays["row_source"]
+        sources, numbers = arrays["row_source"], arrays["row_number"]
         if source_ids is None:
-            source_ids = tuple(record["source_ids"])
+            source_ids = tuple(record["source_ids"] or ())
         checks = {
-            "vectors": arrays["vectors"].shape == (count, record["dimension"]),
-            "posting_indptr": is_indptr(arrays["posting_indptr"], count, rows),
-            "row_source": len(sources) == rows and within(sources, len(source_ids)),
-            "row_number": len(arrays["row_number"]) == rows,
+            "posting_indptr": is_indptr(arrays["posting_indptr"], count, rows, is_strict=True),
+            "row_source": within(sources, len(source_ids)),
+            "row_number": int(numbers.min()) >= 0 and not _has_twice(sources, numbers),
         }
         for name, is_sound in checks.items():
             if not is_sound:
@@ -126,6 +124,13 @@ class Segment:
     def verify(self) -> None:
         """Compare every file with its digest. Raise :class:`SegmentDamaged`, which names the file, if one differs."""
         verify_arrays(self.folder, self._record)
+
+    def check(self) -> None:
+        """Check every number that searches rely on. Raise :class:`SegmentDamaged` if one makes no sense."""
+        for _ in self._checked_blocks():
+            pass
+        if self.has_graph:
+            self._graph  # noqa: B018  # opening it checks it
 
     def search(
         self,
@@ -170,10 +175,13 @@ class Segment:
         elif wanted is None:
             vertices, scores = self._walk(checked, k, beam)
             if self.rows == len(self._vectors) and vertices.shape[1] == k:  # each vertex has one row: no expansion
+                self._gathered(vertices.reshape(-1))
                 return Neighbors(self._row_source[vertices], self._row_number[vertices], scores)
             found = list(zip(vertices, scores, strict=True))
         else:
             found = [self._walk_among(query, k, beam, wanted) for query in checked]
+        for vertices, _ in found:
+            self._gathered(vertices)
         answer = Neighbors(
             row_source=np.full((len(checked), k), -1, dtype=np.int32),
             row_number=np.full((len(checked), k), -1, dtype=np.int64),
@@ -189,15 +197,41 @@ class Segment:
     def _scan(self, queries: NDArray[np.float32], k: int, wanted: NDArray[np.int64] | None = None) -> list[_Found]:
         """Return at most ``k`` nearest vertices of each query, best first, and scores; only of ``wanted`` if given."""
         if wanted is None:
-            vertices, scores = exact_neighbors(self._vectors, queries, min(k, len(self._vectors)), unit_length=True)
+            blocks = self._vectors if self._is_checked else self._checked_blocks()
+            vertices, scores = exact_neighbors(blocks, queries, min(k, len(self._vectors)), unit_length=True)
         elif not len(wanted):
             return [(wanted, np.empty(0, np.float32))] * len(queries)
         else:
-            blocks = (self._vectors[wanted[i : i + _GATHERED_VECTORS]]
-                      for i in range(0, len(wanted), _GATHERED_VECTORS))
-            places, scores = exact_neighbors(blocks, queries, min(k, len(wanted)), unit_length=True)
+            some = (self._gathered(wanted[i : i + _GATHERED_VECTORS]) for i in range(0, len(wanted), _GATHERED_VECTORS))
+            places, scores = exact_neighbors(some, queries, min(k, len(wanted)), unit_length=True)
             vertices = wanted[places]
         return list(zip(vertices, scores, strict=True))
+
+    def _checked_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield all vectors in blocks, after checking their length. A scan would pass over a vector that is too short.
+
+        The first scan checks each block right before it compares it, while it is in the processor's cache.
+        """
+        for start in range(0, len(self._vectors), _GATHERED_VECTORS):
+            block = self._vectors[start : start + _GATHERED_VECTORS]
+            self._check_lengths(block, range(start, start + len(block)))
+            yield block
+        self._is_checked = True
+
+    def _gathered(self, vertices: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the vectors of some vertices, after checking their length unless all were checked."""
+        vectors = self._vectors[vertices]
+        if not self._is_checked:
+            self._check_lengths(vectors, vertices)
+        return vectors
+
+    def _check_lengths(self, vectors: NDArray[np.float32], vertices: Sequence[int] | NDArray[np.integer]) -> None:
+        """Raise :class:`SegmentDamaged` unless vectors have length 1. ``vertices`` gives their numbers."""
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+        bad = np.flatnonzero(~(np.abs(squares - 1) <= 2 * LENGTH_TOLERANCE))
+        if bad.size:
+            raise SegmentDamaged(f"{self.folder / 'vectors'}.npy: vector {vertices[bad[0]]} has length "
+                                 f"{np.sqrt(squares[bad[0]]):.4g}, not 1")
 
     def _walk_among(self, query: NDArray[np.float32], k: int, beam: int | None, wanted: NDArray[np.int64]) -> _Found:
         """Do for one query what :meth:`_scan` does, by graph: ask for more vertices until ``k`` of them are wanted."""
@@ -249,3 +283,15 @@ class Segment:
         if among is not None:
             rows, posted = rows[among[rows]], posted[among[rows]]
         return rows[:k], posted[:k]
+
+
+def _has_twice(sources: NDArray[np.int32], numbers: NDArray[np.int64]) -> bool:
+    """Return True if a segment holds a window twice."""
+    width = int(numbers.max()) + 1
+    if (int(sources.max()) + 1) * width >= 2**62:
+        order = np.lexsort((numbers, sources))
+        return bool(((np.diff(numbers[order]) == 0) & (np.diff(sources[order]) == 0)).any())
+    keys = sources.astype(np.int64) * width
+    keys += numbers
+    keys.sort()
+    return bool((keys[1:] == keys[:-1]).any())

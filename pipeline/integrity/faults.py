@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
         yield path, "is not what the windows were made with"
         return
     try:
-        if not (root / CONFIG_FILE).is_file():
+        if not os.path.lexists(root / CONFIG_FILE):
             yield root / CONFIG_FILE, "is missing"
         elif Config.of_corpus(root).identity() != identity:
             yield root / CONFIG_FILE, "[scan] says otherwise than the identity"
@@ -55,7 +56,9 @@ def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerp
         except (CorpusDamaged, CorpusMismatch) as error:
             yield folder, str(error)
             return
-        if group.source_id != source_id or (fingerprint and group.fingerprint != fingerprint):
+        if senseless := next(group.senseless_arrays(), ""):
+            yield folder, senseless
+        elif group.source_id != source_id or (fingerprint and group.fingerprint != fingerprint):
             yield folder, f"holds {group.source_id} with fingerprint {group.fingerprint}, not {fingerprint}"
         elif entry is not None and (group.n_windows, group.header) != (entry.windows_kept, entry.header):
             yield folder, f"holds {group.n_windows} windows, the manifest says {entry.windows_kept}, or another header"

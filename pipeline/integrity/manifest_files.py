@@ -10,10 +10,18 @@ from pathlib import Path
 from pipeline.catalogue import Manifest
 from pipeline.errors import CorpusDamaged
 from pipeline.store.digests import Fault
-from pipeline.store.generations import copy_file, generation_file, is_whole, parsed, write_generation
+from pipeline.store.generations import (
+    MAX_MANIFEST_BYTES,
+    copy_file,
+    generation_file,
+    is_whole,
+    parsed,
+    write_generation,
+)
 from pipeline.store.layout import CURRENT, MANIFESTS
 from pipeline.store.safe_names import GENERATION
 from pipeline.support.durable import write_atomic
+from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import remove_file
 
 
@@ -134,6 +142,6 @@ def _digest(content: bytes) -> bytes:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes() if path.is_file() else None  # reading a pipe would wait for ever
+        return read_file(path, MAX_MANIFEST_BYTES)
     except OSError:
         return None

@@ -30,8 +30,12 @@ from pipeline.store.layout import (
 )
 from pipeline.store.safe_names import CELL_NAME, KEY, SEGMENT, SOURCE
 from pipeline.support.durable import make_folder, publish_folder, sync_folder, write_atomic
+from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import move, refuse_link, remove_empty, remove_tree
+from pipeline.support.toml_tables import MAX_TOML_BYTES, laid_over
 
+MAX_PROJECTION_BYTES = 1 << 30
+"""Largest size of the file of a projection."""
 _ANY = re.compile(f"{SOURCE.pattern}|{SEGMENT.pattern}")
 _PLACES = ((SOURCES, SOURCE), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY, CELL_NAME), (SEGMENTS, _ANY), (ENCODERS, KEY))
 """Patterns of the names on the path to each folder that may be set aside."""
@@ -101,21 +105,42 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
             candidates.append(Config.of_corpus(root).identity())
     with suppress(CorpusDamaged, FileNotFoundError, ValueError):
         candidates.insert(0, read_identity(root))
-    right = [one for one in candidates if not fingerprints or fingerprint(one) in fingerprints]
+    right = [one for one in candidates
+             if (not fingerprints or fingerprint(one) in fingerprints) and _scan_of(one) is not None]
     if not right:
         raise CorpusDamaged(f"{root}: neither identity nor {CONFIG_FILE} is what the windows were made with; restore "
                             "one of them from a backup")
     identity = right[0]
-    if not (root / IDENTITY).is_file() or (root / IDENTITY).read_bytes() != identity_bytes(identity):
+    if not _holds(root / IDENTITY, identity_bytes(identity)):
         write_identity(root, identity)
     with suppress(ConfigError):
         if (root / CONFIG_FILE).is_file() and Config.of_corpus(root).identity() == identity:
             return
-    if (root / CONFIG_FILE).exists():  # it may hold the user's own settings
+    content = b""
+    with suppress(OSError):
+        content = read_file(root / CONFIG_FILE, MAX_TOML_BYTES, is_text=False)
+    if content:  # it may hold the user's own settings
         make_folder(root / DAMAGED)
-        write_atomic(root / DAMAGED / CONFIG_FILE, (root / CONFIG_FILE).read_bytes())
-    config = Config(scan=ScanConfig(**identity["scan"]), encoder=_main_encoder(manifest))
+        write_atomic(root / DAMAGED / CONFIG_FILE, content)
+    config = Config(scan=_scan_of(identity) or ScanConfig(), encoder=_main_encoder(manifest))
     write_atomic(root / CONFIG_FILE, config.to_toml().encode())
+
+
+def _scan_of(identity: Mapping[str, Any]) -> ScanConfig | None:
+    """Return the settings of an identity; None if they are not those of this version, or cannot be used."""
+    with suppress(ConfigError):
+        scan: ScanConfig = laid_over(ScanConfig(), identity.get("scan"), "identity")
+        if Config(scan=scan).identity() == identity:
+            return scan
+    return None
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Return True if a file has this content."""
+    try:
+        return read_file(path, len(content), is_text=False) == content
+    except OSError:
+        return False
 
 
 def _main_encoder(manifest: Manifest) -> EncoderConfig:
@@ -142,7 +167,7 @@ def mend_projection(root: Path, name: str) -> None:
     if good is None:
         raise CorpusDamaged(f"{path.parent}: neither {path.name} nor {copy.name} is as it was; restore one from a "
                             "backup")
-    content = good.read_bytes()
+    content = read_file(good, MAX_PROJECTION_BYTES, is_text=False)
     staged = path.parent.with_name(f".{name}.mended")
     remove_tree(root, staged)
     staged.mkdir()
@@ -159,5 +184,7 @@ def _is_good(path: Path) -> bool:
     try:
         damaged = {fault[0] for fault in Digests.read(path.parent).faults()}
     except CorpusDamaged:
-        return other.is_file() and path.is_file() and path != other and path.read_bytes() == other.read_bytes()
+        with suppress(OSError):
+            return path != other and _holds(other, read_file(path, MAX_PROJECTION_BYTES, is_text=False))
+        return False
     return path.is_file() and path not in damaged

@@ -21,6 +21,7 @@ from pipeline.encoders import needs_projection
 from pipeline.errors import CorpusError
 from pipeline.index import segment_faults
 from pipeline.integrity.faults import identity_faults, projection_faults, source_faults, vector_faults
+from pipeline.integrity.index_faults import faults_of_segment
 from pipeline.integrity.manifest_files import Head, read_head
 from pipeline.run import Tracker, stat_of
 from pipeline.store import SourceGroup, segment_folder, source_folder, vector_folder
@@ -171,12 +172,8 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
                        partial(vector_faults, root, key, source_id, count, manifest.encoders.get(key)))
                   for key, count in entry.vectors.items()]
     for segment in manifest.segments:
-        folder = segment_folder(root, segment.id)
-        items.append(Item("segment", segment.id, folder,
-                          partial(segment_faults, folder, (segment.source_ids, segment.count), cells=False)))
-        cells = [(piece, segment_folder(root, piece.id)) for piece in segment.pieces if piece.routed_id]
-        items += [Item("segment", piece.id, cell, partial(segment_faults, cell, (None, piece.count)))
-                  for piece, cell in cells]
+        items += [Item("segment", one.id, segment_folder(root, one.id), partial(faults_of_segment, root, one, manifest))
+                  for one in (segment, *(piece for piece in segment.pieces if piece.routed_id))]
     known = {item.folder for item in items}
     return [*items, *(item for item in _orphans(root, expected, manifest.sources)
                       if item.folder not in known and not is_retired(manifest, item.folder.relative_to(root)))]

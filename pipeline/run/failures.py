@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import ConfigError, EncoderError, PrecisionError, Reason, RunError
+from pipeline.errors import ConfigError, CorpusDamaged, EncoderError, PrecisionError, Reason, RunError
 from pipeline.model import SourceReport, Timing
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,17 @@ def unwritable(root: Path, error: BaseException) -> RunError:
 
 @contextmanager
 def disk_errors(root: Path) -> Iterator[None]:
-    """Turn errors of a full, read-only or broken corpus disk into a :class:`RunError` that says what to do."""
+    """Turn errors of a full, read-only or broken corpus disk into a :class:`RunError` that says what to do.
+
+    A folder in the place of a file of the corpus, or the other way round, raises :class:`CorpusDamaged`.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENOTDIR):
+            place = error.filename2 or error.filename or root
+            raise CorpusDamaged(f"{place}: a folder is where a file should be, or a file where a folder should be; "
+                                "move it out of the corpus, and run again") from error
         if error.errno not in {*UNWRITABLE, errno.EIO}:
             raise
         raise unwritable(root, error) from error

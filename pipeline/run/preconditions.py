@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, check_consistency
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
 from pipeline.encoders import needs_projection, require_precision, resolve_precision
-from pipeline.errors import ConfigError, CorpusMismatch, CorpusNotFound
+from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.execute.cluster import runs_on_this_machine
 from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec
 from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import file_entry
-from pipeline.store import CorpusStore, corpus_encoder, is_fitted
+from pipeline.store import CorpusStore, corpus_encoder, is_fitted, mending
 from pipeline.support.durable import write_atomic
 
 logger = logging.getLogger(__name__)
@@ -168,6 +168,11 @@ def adopt_committed(store: CorpusStore) -> None:
         for spec in dict.fromkeys(vectors.spec for vectors in recovered.vectors):
             manifest = manifest.with_vectors_of(spec, {vectors.source_id: vectors.count for vectors in recovered.vectors
                                                        if vectors.spec == spec})
+        try:
+            check_consistency(manifest)  # else the next generation could not be read
+        except ValueError as error:
+            raise CorpusDamaged(f"{store.root}: holds a group that no manifest names, and that cannot be taken in "
+                                f"({error}); {mending(store.root)}") from error
         return manifest
 
     store.publish(change)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from pipeline.catalogue import Manifest, SegmentEntry
+from pipeline.catalogue import MAX_CELLS, Manifest, SegmentEntry
 from pipeline.config import IndexConfig
+from pipeline.errors import ConfigError
 
 JOIN_FACTOR = 4
 """Segments are joined if the joined segment is at least this many times as large as the largest of them.
@@ -135,7 +136,11 @@ def heir_of(manifest: Manifest, segment: SegmentEntry, config: IndexConfig) -> S
 
 
 def _planned_cells(count: int, segment_vectors: int) -> tuple[int, ...]:
-    return (0,) * -(-2 * count // segment_vectors)
+    cells = -(-2 * count // segment_vectors)
+    if cells > MAX_CELLS:
+        raise ConfigError(f"segment_vectors = {segment_vectors} would divide {count} vectors into {cells} cells, more "
+                          f"than {MAX_CELLS}; choose a larger number")
+    return (0,) * cells
 
 
 def _entry(manifest: Manifest, key: str, resolution: str, part: _Part, segment_vectors: int = 0) -> SegmentEntry:

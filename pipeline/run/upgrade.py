@@ -7,7 +7,6 @@ and a step that is done is not done again: after a kill, the next upgrade does t
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from pipeline.store import (
     write_identity,
 )
 from pipeline.support.durable import write_atomic
+from pipeline.support.toml_tables import read_toml, tables_of
 
 _RUN = "run"
 _OLD_COMMENT = "# [index], [run] and [nightly] may be edited at any time."
@@ -98,7 +98,7 @@ def _steps(store: CorpusStore) -> list[_Step]:
     """Find what is to be done. Every check comes before the first write."""
     root, steps = store.root, []
     path = root / CONFIG_FILE
-    text = _read_config(path)
+    text = read_toml(path)  # empty if the file is missing, which ``verify`` reports
     upgraded = _without_run(path, text)
     if upgraded != text:
         steps.append(_Step(f"{CONFIG_FILE}: the table [run] is taken out; all its values were defaults",
@@ -111,16 +111,6 @@ def _steps(store: CorpusStore) -> list[_Step]:
     return steps
 
 
-def _read_config(path: Path) -> str:
-    """Read ``corpus.toml``; return an empty text if it is missing, which ``verify`` reports."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-
-
 def _without_run(path: Path, text: str) -> str:
     """Return ``corpus.toml`` without its table ``[run]``; the other tables stay as they are.
 
@@ -129,7 +119,7 @@ def _without_run(path: Path, text: str) -> str:
     ConfigError
         The table has values that are no defaults, or the text is not TOML.
     """
-    tables = _parsed(path, text)
+    tables = tables_of(path, text)
     if _RUN not in tables:
         return text
     Config.of_corpus(path.parent)  # refuses values that are not the defaults, and unknown keys
@@ -142,14 +132,7 @@ def _without_run(path: Path, text: str) -> str:
         if not is_run or line.lstrip().startswith("#"):  # a comment may belong to the table below it
             lines.append(line)
     changed = "".join(lines).replace(_OLD_COMMENT, _NEW_COMMENT)
-    if _parsed(path, changed) != tables:
+    if tables_of(path, changed) != tables:
         raise ConfigError(f"{path}: [run] can only be taken out by hand; delete its lines, then run "
                           + pasted("lookalike upgrade", path.parent))
     return changed
-
-
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{path}: not valid TOML ({error})") from error

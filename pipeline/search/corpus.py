@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ParameterError, QueryError, parameter
+from pipeline.errors import CorpusDamaged, ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
 from pipeline.search.best_hits import best_hits, window_of
 from pipeline.search.encoder import count_vectors, encoder_key
@@ -27,6 +27,7 @@ from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
+from pipeline.store import mending
 from pipeline.support.text import counted
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
@@ -198,7 +199,7 @@ class Corpus:
                 if row[0] < 0:
                     raise QueryError(f"{window.source_id}/{window.number}: the corpus has not kept this window, since "
                                      "its gate saw no signal in it; read it from its file with read_waterfall")
-                cutout = self._corpus.windows(window.source_id).cutouts(row)[0]
+                cutout = self._corpus.cutouts(window.source_id, row)[0]
                 images.append(relative_power(cutout, float(self._corpus.column(window.source_id, "spread", row)[0])))
         return images
 
@@ -262,6 +263,9 @@ class Corpus:
         window = merged.best.window
         entry = self._corpus.manifest.sources[window.source_id]
         row = self._corpus.rows(window.source_id, np.array([window.number]))
+        if row[0] < 0:
+            raise CorpusDamaged(f"{self.root}: its index or vectors name window {window.source_id}/{window.number}, "
+                                f"which is not stored; {mending(self.root)}")
         snr = self._corpus.column(window.source_id, "snr", row)
         return Hit(
             rank=rank,

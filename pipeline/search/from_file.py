@@ -123,12 +123,13 @@ def query_of_range(
     origin = find(corpus, file if by_path else corpus.find_source(file), wanted)
     tiling = origin.tiling
     check_range(f_start_mhz, f_stop_mhz, tiling, origin.name)
-    starts = window_starts(tiling, f_start_mhz, f_stop_mhz)
-    count = len(starts) * tiling.n_blocks
+    low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
+    count = int(high - low) // tiling.grid.channels * tiling.n_blocks  # the list of windows may be too long to be made
+    starts = window_starts(tiling, f_start_mhz, f_stop_mhz) if count <= 2 * MAX_QUERY_WINDOWS else []
+    count = len(starts) * tiling.n_blocks if starts else count
     if count > MAX_QUERY_WINDOWS:
         raise QueryError(f"{f_start_mhz}–{f_stop_mhz} MHz of {origin.name} make {count} windows: ask for at most "
                          f"{MAX_QUERY_WINDOWS} at once")
-    low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
     first, stop = min(starts[0], math.floor(low)), max(starts[-1] + tiling.grid.channels, math.ceil(high))
     region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
     description = QueryDescription(
@@ -195,7 +196,7 @@ def _window_at(origin: Origin, block: int, channel: int) -> Window:
 
 def _kept_windows(corpus: OpenCorpus, origin: Origin, low: float, high: float, error: FileGone) -> list[Window]:
     """Return the stored windows of a source that overlap a range of channels; raise a QueryError if there are none."""
-    numbers = np.sort(corpus.windows(origin.source_id).numbers)
+    numbers = np.sort(corpus.numbers(origin.source_id))
     if len(numbers):
         first = first_channels(origin.tiling, numbers)
         numbers = numbers[(first < max(high, low + 1)) & (first + origin.tiling.grid.channels > low)]
@@ -224,11 +225,12 @@ def _query(
         rows = corpus.rows(source_id, np.array([window.number for window in windows]))
         has_vectors = (rows >= 0) & (encoder_key in corpus.manifest.sources[source_id].vectors)
     kept, missing = np.flatnonzero(rows >= 0), np.flatnonzero(rows < 0)
+    stored = corpus.cutouts(source_id, rows[kept]) if len(kept) else None  # first: this checks the shape of the grid
     cutouts = np.zeros((len(windows), grid.integrations, grid.channels), np.uint8)
     vectors = np.zeros((len(windows), corpus.manifest.encoders[encoder_key].dimension), np.float32)
     spreads = np.zeros(len(windows))
-    if len(kept):
-        cutouts[kept] = corpus.windows(source_id).cutouts(rows[kept])
+    if stored is not None:
+        cutouts[kept] = stored
         spreads[kept] = corpus.column(source_id, "spread", rows[kept])
     if len(missing):
         cutouts[missing], spreads[missing] = _cut(corpus, origin, [windows[int(i)] for i in missing])

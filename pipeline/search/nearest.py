@@ -262,7 +262,7 @@ def _to_unit_length(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.
     """
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    if not lengths.all():
-        raise CorpusDamaged(f"{source_id}: a stored vector is zero; ingest the source into another corpus")
+    if not ((lengths > 0) & (lengths < np.inf)).all():
+        raise CorpusDamaged(f"{source_id}: a stored vector is zero or not finite; ingest its file into another corpus")
     unit: NDArray[np.float32] = (wide / lengths).astype(np.float32)
     return unit

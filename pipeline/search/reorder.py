@@ -88,5 +88,5 @@ def _cutouts(corpus: OpenCorpus, windows: Sequence[Window]) -> NDArray[np.uint8]
     for source_id in {window.source_id for window in windows}:
         here = [i for i, window in enumerate(windows) if window.source_id == source_id]
         rows = corpus.rows(source_id, np.array([windows[i].number for i in here]))
-        out[here] = corpus.windows(source_id).cutouts(rows)
+        out[here] = corpus.cutouts(source_id, rows)
     return out

@@ -143,6 +143,7 @@ class Selection:
         """Tell which windows (n,) of a selected source pass the filters. The windows need not be stored."""
         if self._accepts_all[self.position[source_id]]:
             return np.ones(len(numbers), np.bool_)
+        self.corpus.require_numbers(source_id, numbers)
         return self.filters.accept_windows(self.corpus.tiling(source_id), numbers)
 
     def rows_of_source(self, source_id: str, full: FullPlaces | None = None) -> Mask | None:

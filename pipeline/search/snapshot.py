@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Manifest, source_named
+from pipeline.catalogue import CELL, Manifest, source_named
 from pipeline.config import Config
 from pipeline.errors import CorpusDamaged, CorpusError, SegmentDamaged
 from pipeline.grid.tiling import Tiling
@@ -48,7 +48,7 @@ class OpenCorpus:
         self._room = MAX_KEPT_BYTES
         self._lock = threading.Lock()
         self._segments: dict[str, Segment] = {}
-        self._routed = {segment.id: segment for segment in self.manifest.segments if segment.cells}
+        self._entries = {segment.id: segment for segment in self.manifest.segments}
 
     @contextmanager
     def outlived(self) -> Iterator[None]:
@@ -78,10 +78,27 @@ class OpenCorpus:
         """Return a segment, or a cell of one. It is opened once."""
         with self._lock:
             if segment_id not in self._segments:
-                routed = self._routed.get(segment_id.partition("/")[0])
-                self._segments[segment_id] = Segment.open(segment_folder(self.root, segment_id),
-                                                          routed.source_ids if routed else None)
+                self._segments[segment_id] = self._open_segment(segment_id)
             return self._segments[segment_id]
+
+    def _open_segment(self, segment_id: str) -> Segment:
+        """Open a segment or a cell, and compare it with its entry in the manifest."""
+        routed_id, _, cell = segment_id.partition("/")
+        entry = self._entries[routed_id]
+        segment = Segment.open(segment_folder(self.root, segment_id), entry.source_ids if cell else None)
+        dimension = self.manifest.encoders[entry.encoder_key].dimension
+        rows = entry.cells[int(cell.removeprefix(CELL))] if cell else entry.count
+        if segment.source_ids != entry.source_ids or (segment.rows, segment.dimension) != (rows, dimension):
+            raise SegmentDamaged(f"{segment.folder}: holds {segment.rows} vectors of {segment.dimension} components, "
+                                 f"or other sources; the manifest says {rows} of {dimension}")
+        if not cell:
+            found = np.bincount(segment.row_source, minlength=len(segment.source_ids))
+            for source_id, count in zip(segment.source_ids, found, strict=True):
+                source = None if source_id in entry.dead else self.manifest.sources.get(source_id)
+                if count != (entry.dead.get(source_id) if source is None else source.vectors[entry.encoder_key]):
+                    raise SegmentDamaged(f"{segment.folder}: holds {count} vectors of {source_id}, the manifest says "
+                                         "otherwise")
+        return segment
 
     def routing(self, routed_id: str) -> tuple[Routing, NDArray[np.int64]]:
         """Return the centroids of a routed segment.
@@ -92,10 +109,11 @@ class OpenCorpus:
         filled : (cells,) int64
             Index of the centroid of each cell that holds vectors, in the order of the segment's pieces.
         """
-        cells = self._routed[routed_id].cells
+        entry = self._entries[routed_id]
         routing = self._keep((routed_id, "routing"), lambda: Routing.open(
-            segment_folder(self.root, routed_id), len(cells)))
-        return routing, np.flatnonzero(cells)
+            segment_folder(self.root, routed_id), len(entry.cells),
+            self.manifest.encoders[entry.encoder_key].dimension))
+        return routing, np.flatnonzero(entry.cells)
 
     def windows(self, source_id: str) -> SourceGroup:
         """Return the group of a source's windows."""
@@ -103,18 +121,50 @@ class OpenCorpus:
 
     def vectors(self, source_id: str, encoder_key: str) -> VectorGroup:
         """Return the group of a source's vectors."""
-        return self._keep((source_id, encoder_key), lambda: VectorGroup.open(self.root, encoder_key, source_id))
+        def opened() -> VectorGroup:
+            group = VectorGroup.open(self.root, encoder_key, source_id)
+            if group.spec != self.manifest.encoders[encoder_key]:
+                raise CorpusDamaged(f"{group.folder}: made by {group.spec}, the manifest says "
+                                    f"{self.manifest.encoders[encoder_key]}; {mending(self.root)}")
+            return group
+
+        return self._keep((source_id, encoder_key), opened)
 
     def numbers(self, source_id: str) -> NDArray[np.int64]:
         """Return the window number of each row of a source: (rows,)."""
-        return self.keep_array(source_id, lambda: self.windows(source_id).numbers)
+        def read() -> NDArray[np.int64]:
+            numbers = self.windows(source_id).numbers
+            self.require_numbers(source_id, numbers)
+            return numbers
+
+        return self.keep_array(source_id, read)
+
+    def require_numbers(self, source_id: str, numbers: NDArray[np.int64]) -> None:
+        """Raise :class:`CorpusDamaged` unless a source has windows of these numbers, kept or not."""
+        count = self.tiling(source_id).n_windows
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
+            raise CorpusDamaged(f"{self.root}: holds windows {numbers.min()} to {numbers.max()} of {source_id}, which "
+                                f"has {count}; {mending(self.root)}")
+
+    def cutouts(self, source_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the cutouts (n, T, F) of some rows of a source."""
+        group = self.windows(source_id)
+        group.require_grid(self.config.scan.grid)
+        return group.cutouts(rows)
 
     def column(self, source_id: str, name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return some rows of a column of a source's windows.
 
         The whole column is read once and kept, which is no slower than reading some rows.
         """
-        return self.keep_array((source_id, name), lambda: self.windows(source_id).column(name))[rows]
+        def read() -> NDArray[Any]:
+            values = self.windows(source_id).column(name)
+            if name == "spread" and not ((values > 0) & (values < np.inf)).all():
+                raise CorpusDamaged(f"{self.root}: the noise of a window of {source_id} has a spread that is not "
+                                    f"positive; {mending(self.root)}")
+            return values
+
+        return self.keep_array((source_id, name), read)[rows]
 
     def rows_in_segment(self, segment_id: str, source_id: str) -> NDArray[np.int64]:
         """Return the window numbers of a source in a segment, ascending, and their rows in the segment: (2, n)."""
@@ -144,6 +194,8 @@ class OpenCorpus:
             here = blocks == block
             first, last = int(rows[here].min()), int(rows[here].max())
             out[here] = group.vectors(first, last + 1)[rows[here] - first]
+        if not (np.isfinite(out).all() and out.any(axis=1).all()):
+            raise CorpusDamaged(f"{group.folder}: a vector is zero or not finite; {mending(self.root)}")
         return out
 
     def tiling(self, source_id: str) -> Tiling:
@@ -152,8 +204,12 @@ class OpenCorpus:
         return Tiling(entry.header, self.config.scan.grid, entry.coarse)
 
     def window(self, source_id: str, number: int) -> Window:
-        """Return where a window of a source lies, in every unit."""
-        return self.tiling(source_id).window(source_id, number)
+        """Return where a stored window of a source lies, in every unit."""
+        try:
+            return self.tiling(source_id).window(source_id, number)
+        except IndexError as error:
+            raise CorpusDamaged(f"{self.root}: holds window {number} of {source_id}, which has none of this number; "
+                                f"{mending(self.root)}") from error
 
     def find_source(self, text: str) -> str:
         """Return the id of the source named by its id, the beginning of its id, or a file name.

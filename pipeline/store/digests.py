@@ -11,17 +11,25 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pipeline.errors import CorpusDamaged
 from pipeline.store.layout import mending_of
 from pipeline.store.safe_names import BadName, checked_path
+from pipeline.support.records import ByteCount, json_of, value_of
+from pipeline.support.regular_files import file_size, read_file
 from pipeline.support.safe_files import is_own
 
 DIGESTS_FILE = "digests.json"
 Fault = tuple[Path, str]
 """Path of a damaged file or folder, and what is wrong with it."""
-_METADATA = "zarr.json"
+METADATA = "zarr.json"
+"""Name of the file that describes a Zarr group or array."""
+MAX_METADATA_BYTES = 1 << 24
+"""Largest size of a file with metadata or digests."""
+MAX_FILE_BYTES = 1 << 36
+"""Largest size of any file of a group. A larger one is damaged, and is not read."""
+_FILES: Any = dict[str, tuple[ByteCount, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +56,12 @@ class Digests:
     def read(cls, folder: Path) -> Self:
         """Read the digests of a folder, and no other file; raise :class:`CorpusDamaged` if they cannot be read."""
         try:
-            record = json.loads((folder / DIGESTS_FILE).read_bytes())
-            files = {checked_path(path): (int(size), str(digest)) for path, (size, digest) in record.items()}
+            record = value_of(_FILES, json_of(read_file(folder / DIGESTS_FILE, MAX_METADATA_BYTES)))
+            files = {checked_path(path): entry for path, entry in record.items()}
         except BadName as error:
             raise CorpusDamaged(f"{folder}: {DIGESTS_FILE} names a file outside the folder ({error}); "
                                 f"{mending_of(folder)}") from error
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise CorpusDamaged(f"{folder}: {DIGESTS_FILE} is missing or altered ({error}); "
                                 f"{mending_of(folder)}") from error
         return cls(folder, files)
@@ -70,7 +78,7 @@ class Digests:
         digests = cls.read(folder)
         digests.check()
         for path, (_, digest) in digests.files.items():
-            if path.endswith(_METADATA) and _sha256(folder / path) != digest:
+            if path.endswith(METADATA) and _sha256(folder / path, MAX_METADATA_BYTES) != digest:
                 raise CorpusDamaged(f"{folder}: {path} does not match its digest; {mending_of(folder)}")
         return digests
 
@@ -79,12 +87,12 @@ class Digests:
         for path, (size, _) in self.files.items():
             if path.startswith(f"{array}/" if array else ""):
                 try:
-                    found = os.stat(self.folder / path).st_size
+                    found = file_size(self.folder / path)
                 except OSError as error:
                     raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; "
                                         f"{mending_of(self.folder)}") from error
-                if found != size:
-                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {size}; "
+                if found != min(size, MAX_FILE_BYTES):
+                    raise CorpusDamaged(f"{self.folder}: {path} has {found} bytes, not {min(size, MAX_FILE_BYTES)}; "
                                         f"{mending_of(self.folder)}")
 
     def faults(self) -> Iterator[Fault]:
@@ -95,9 +103,9 @@ class Digests:
         for name, (size, digest) in self.files.items():
             path = self.folder / name
             try:
-                found = path.stat().st_size
-                if found != size:
-                    yield path, f"has {found:,} bytes, not {size:,}"
+                found = file_size(path)
+                if found != min(size, MAX_FILE_BYTES):
+                    yield path, f"has {found:,} bytes, not {min(size, MAX_FILE_BYTES):,}"
                 elif _sha256(path) != digest:
                     yield path, "does not match its digest"
             except OSError as error:
@@ -122,6 +130,7 @@ def _is_own(path: Path) -> bool:
     return all(is_own(name) for name in path.parts)
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, most: int = MAX_FILE_BYTES) -> str:
+    """Return the digest of a file; an empty text for a file that is larger than ``most`` bytes."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest() if os.fstat(file.fileno()).st_size <= most else ""

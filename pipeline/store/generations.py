@@ -11,23 +11,27 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, check_consistency
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.store.layout import CURRENT, MANIFESTS, mending
 from pipeline.store.safe_names import GENERATION, TEMPORARY, BadName, check_manifest
 from pipeline.support.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
+from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import remove_file
 
 MAX_GENERATIONS = 10
 """Number of generations kept on disk."""
+MAX_POINTER_BYTES = 1 << 16
+MAX_MANIFEST_BYTES = 1 << 33
+"""Largest size of a manifest: some ten million sources."""
 
 
 def read_pointer(root: Path) -> str:
     """Return the text of ``CURRENT``: the number of the generation and the sha256 of its file."""
     path = root / CURRENT
     try:
-        return path.read_text(encoding="ascii")
-    except (FileNotFoundError, UnicodeDecodeError) as error:
+        return read_file(path, MAX_POINTER_BYTES).decode("ascii")
+    except (OSError, UnicodeDecodeError) as error:
         raise CorpusDamaged(f"{path}: missing or unreadable ({error}); {mending(root)}") from error
 
 
@@ -46,7 +50,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
         raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {mending(root)}")
     path = generation_file(root, int(match[1]))
     try:
-        content = path.read_bytes()
+        content = read_file(path, MAX_MANIFEST_BYTES)
     except OSError as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
     if hashlib.sha256(content).hexdigest() != match[2]:
@@ -70,16 +74,15 @@ def parsed(path: Path, content: bytes) -> Manifest:
     try:
         manifest = Manifest.from_json(content)
         check_manifest(manifest)
+        check_consistency(manifest)
     except BadName as error:
         raise CorpusDamaged(f"{path}: {error}; {mending(path.parents[1])}") from error
     except CorpusMismatch:
         raise
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise CorpusDamaged(f"{path}: is no manifest ({error!r}); {mending(path.parents[1])}") from error
-    dated = all(isinstance(since_s, int | float) for since_s in manifest.retired.values())
-    if manifest.generation != int(path.stem) or not dated:
-        raise CorpusDamaged(f"{path}: is of generation {manifest.generation!r}, or does not say since when folders are "
-                            f"retired; {mending(path.parents[1])}")
+    except ValueError as error:
+        raise CorpusDamaged(f"{path}: is no manifest ({error}); {mending(path.parents[1])}") from error
+    if manifest.generation != int(path.stem):
+        raise CorpusDamaged(f"{path}: is of generation {manifest.generation}; {mending(path.parents[1])}")
     return manifest
 
 

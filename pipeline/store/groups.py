@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,20 +12,26 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import source_fault
 from pipeline.errors import CorpusDamaged, CorpusMismatch
-from pipeline.model import EncoderSpec, Header, Source, SourceReport
+from pipeline.model import EncoderSpec, Header, Source, SourceReport, WindowGrid
 from pipeline.store import arrays
+from pipeline.store.array_metadata import ArrayMetadata, read_metadata
 from pipeline.store.arrays import Array, Rows
-from pipeline.store.digests import Digests
+from pipeline.store.digests import MAX_METADATA_BYTES, METADATA, Digests
 from pipeline.store.layout import mending_of, source_folder, vector_folder
 from pipeline.store.safe_names import checked
-from pipeline.support.records import record_of
+from pipeline.support.records import Integer, json_of, record_of, value_of
+from pipeline.support.regular_files import read_file
 from pipeline.support.text import shown
 
 FORMAT = 1
 WINDOWS = "windows"
 EXPOSURE = "exposure"
 VECTOR = "vector"
+_COLUMNS = {"number": ("int64", 1), "cutout": ("uint8", 3), "snr": ("float32", 1), "spread": ("float32", 1),
+            "level": ("float32", 1)}
+"""Data type and number of axes of the columns of windows that this program computes with."""
 
 
 class Group:
@@ -45,15 +50,14 @@ class Group:
         self.folder = folder
         self.digests = Digests.open(folder)
         self._arrays: dict[str, Any] = {}
-        try:
-            self.attributes: dict[str, Any] = json.loads((folder / "zarr.json").read_bytes())["attributes"]
-        except (OSError, ValueError, KeyError) as error:
-            raise CorpusDamaged(f"{folder}: zarr.json holds no attributes ({error}); {mending_of(folder)}") from error
-        if self.attributes["format"] > FORMAT:
-            raise CorpusMismatch(
-                f"{folder}: has format {self.attributes['format']}, this version reads up to {FORMAT}; "
-                "update the program"
-            )
+        self._metadata: dict[str, ArrayMetadata] = {}
+        with _as_written(folder):
+            record = json_of(read_file(folder / METADATA, MAX_METADATA_BYTES))
+            self.attributes: dict[str, Any] = value_of(dict[str, Any], record["attributes"])
+            number = value_of(Integer, self.attributes["format"])
+        if number > FORMAT:
+            raise CorpusMismatch(f"{folder}: has format {number}, this version reads up to {FORMAT}; update the "
+                                 "program")
 
     def verify(self) -> None:
         """Compare every file with its digest. Raise :class:`CorpusDamaged`, which names the file, if one differs."""
@@ -62,20 +66,39 @@ class Group:
     def _read(self, name: str, rows: Rows = slice(None)) -> Array:
         """Read rows of the array ``name``. Raise :class:`CorpusDamaged` if a checksum does not match."""
         self.digests.check(name)
+        self._described(name)
         try:
             if name not in self._arrays:
                 self._arrays[name] = arrays.open_array(self.folder, name)
             return arrays.read_rows(self._arrays[name], rows)
-        except (ValueError, RuntimeError, OSError) as error:
+        except _ALTERED as error:
             raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); "
                                 f"{mending_of(self.folder)}") from error
 
-    def _length(self, name: str) -> int:
-        return int(self._metadata(name)["shape"][0])
+    def _described(self, name: str) -> ArrayMetadata:
+        """Return the checked description of the array ``name``. Raise :class:`CorpusDamaged` if it makes no sense."""
+        if name not in self._metadata:
+            try:
+                metadata = read_metadata(self.folder, name, self.digests.files)
+                self._check_array(name, metadata)
+            except (ValueError, OSError) as error:
+                raise CorpusDamaged(f"{self.folder / name / METADATA}: is not that of an array of this group ({error})"
+                                    f"; {mending_of(self.folder)}") from error
+            self._metadata[name] = metadata
+        return self._metadata[name]
 
-    def _metadata(self, name: str) -> dict[str, Any]:
-        metadata: dict[str, Any] = json.loads((self.folder / name / "zarr.json").read_bytes())
-        return metadata
+    def senseless_arrays(self) -> Iterator[str]:
+        """Check the description of every array. Yield a message for each that makes no sense."""
+        for path in self.digests.files:
+            name = path.removesuffix(f"/{METADATA}")
+            if name != path and "/" in name:
+                try:
+                    self._described(name)
+                except CorpusDamaged as error:
+                    yield str(error).removeprefix(f"{self.folder}/").rsplit("; ", 1)[0]
+
+    def _check_array(self, name: str, metadata: ArrayMetadata) -> None:
+        """Raise ``ValueError`` if an array does not fit this kind of group."""
 
     def _names(self, group: str) -> tuple[str, ...]:
         """Return the names of the arrays in the subgroup ``group``."""
@@ -92,16 +115,38 @@ class SourceGroup(Group):
             self.source = record_of(Source, self.attributes["source"])
             self.report = record_of(SourceReport, self.attributes["report"])
             """Report of the run that committed the group."""
-            self.fingerprint: str = self.attributes["fingerprint"]
+            self.fingerprint: str = value_of(str, self.attributes["fingerprint"])
             """Fingerprint of the identity that the windows were made with."""
-            self.columns: dict[str, str] = self.attributes["columns"]
+            self.columns: dict[str, str] = value_of(dict[str, str], self.attributes["columns"])
             """Column → description with units."""
-            self.n_windows = self._length(f"{WINDOWS}/number")
+            if fault := source_fault(self.source.header, self.source.coarse):
+                raise ValueError(fault)
+            self.n_windows = -1  # not known yet
+            self.n_windows = self._described(f"{WINDOWS}/number").shape[0]
+            if self.report.windows_kept != self.n_windows:
+                raise ValueError(f"{self.n_windows} windows, its report says {self.report.windows_kept}")
 
     @classmethod
     def open(cls, root: Path, source_id: str) -> Self:
         """Open the group of a source of the corpus in ``root``."""
         return cls(source_folder(root, source_id))
+
+    def _check_array(self, name: str, metadata: ArrayMetadata) -> None:
+        kind, column = name.split("/")
+        if kind != WINDOWS:
+            return
+        if column in _COLUMNS and (metadata.data_type, len(metadata.shape)) != _COLUMNS[column]:
+            raise ValueError(f"{metadata.data_type} of shape {metadata.shape}, not {_COLUMNS[column][0]} with "
+                             f"{_COLUMNS[column][1]} axes")
+        if self.n_windows not in (-1, metadata.shape[0]):
+            raise ValueError(f"{metadata.shape[0]} rows, but there are {self.n_windows} windows")
+
+    def require_grid(self, grid: WindowGrid) -> None:
+        """Raise :class:`CorpusDamaged` unless the cutouts have the shape of the windows of a grid."""
+        shape = self._described(f"{WINDOWS}/cutout").shape[1:]
+        if shape != (grid.integrations, grid.channels):
+            raise CorpusDamaged(f"{self.folder}: its cutouts have shape {shape}, not "
+                                f"{(grid.integrations, grid.channels)} as in this corpus; {mending_of(self.folder)}")
 
     @property
     def source_id(self) -> str:
@@ -120,7 +165,10 @@ class SourceGroup(Group):
     @cached_property
     def numbers(self) -> NDArray[np.int64]:
         """Window number of each row (n,), in the order of the parts."""
-        return self._read(f"{WINDOWS}/number")
+        numbers = self._read(f"{WINDOWS}/number")
+        if len(numbers) and int(numbers.min()) < 0:
+            raise CorpusDamaged(f"{self.folder}: a window has number {numbers.min()}; {mending_of(self.folder)}")
+        return numbers
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -160,15 +208,21 @@ class VectorGroup(Group):
     def __init__(self, folder: Path, source: SourceGroup) -> None:
         super().__init__(folder)
         with _as_written(folder):
-            self.source_id: str = self.attributes["source_id"]
+            self.source_id: str = value_of(str, self.attributes["source_id"])
             self.spec = record_of(EncoderSpec, self.attributes["spec"])
             checked(self.spec.name)
-            self.count, self.dimension = self._metadata(VECTOR)["shape"]
-        if self.source_id != source.source_id or self.attributes["rows"] != source.digest:
+            rows = value_of(str, self.attributes["rows"])
+            self.count, self.dimension = self._described(VECTOR).shape
+        if self.source_id != source.source_id or rows != source.digest:
             raise CorpusMismatch(f"{folder}: made of other windows than {source.folder} holds; "
                                  "remove it and ingest the source again")
         if self.count != source.n_windows:
             raise CorpusDamaged(f"{folder}: {self.count} vectors for {source.n_windows} windows; {mending_of(folder)}")
+
+    def _check_array(self, name: str, metadata: ArrayMetadata) -> None:
+        if metadata.data_type != "float16" or metadata.shape[1:] != (self.spec.dimension,):
+            raise ValueError(f"{metadata.data_type} of shape {metadata.shape}, not float16 vectors of "
+                             f"{self.spec.dimension} components")
 
     @classmethod
     def open(cls, root: Path, encoder_key: str, source_id: str) -> Self:
@@ -194,6 +248,10 @@ class VectorGroup(Group):
         if not 0 <= rows.start <= rows.stop <= self.count:
             raise IndexError(f"{self.folder}: rows {rows.start} to {rows.stop} of {self.count}")
         return self._read(VECTOR, rows).astype(np.float32)
+
+
+_ALTERED = (ValueError, RuntimeError, OSError, TypeError, LookupError, ArithmeticError, MemoryError)
+"""What Zarr raises for content that it cannot read."""
 
 
 @contextmanager

@@ -6,14 +6,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pipeline.errors import CorpusDamaged, CorpusMismatch, CorpusNotFound
+from pipeline.errors import CorpusDamaged, CorpusError, CorpusMismatch, CorpusNotFound
 from pipeline.store.layout import IDENTITY, mending
 from pipeline.support.durable import write_atomic
+from pipeline.support.records import Bounds, json_of, value_of
+from pipeline.support.regular_files import read_file
 
 FORMAT = 2
+MAX_IDENTITY_BYTES = 1 << 20
 _DIGEST = "sha256"
+_SINGLE: Any = bool | int | Annotated[float, Bounds(-1e300, 1e300)] | str | None
+_VALUES: Any = dict[str, _SINGLE | list[_SINGLE] | dict[str, _SINGLE]]
+"""Type of an identity: single values, lists of them, and tables of them."""
 
 
 def write_identity(root: Path, identity: Mapping[str, Any]) -> None:
@@ -47,13 +53,17 @@ def read_identity(root: Path) -> dict[str, Any]:
     """
     path = root / IDENTITY
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        format_number = record.pop("format")
+        record: dict[str, Any] = value_of(_VALUES, json_of(read_file(path, MAX_IDENTITY_BYTES)))
+        format_number = value_of(int, record.pop("format"))
         digest = record.pop(_DIGEST, None)
     except (FileNotFoundError, NotADirectoryError) as error:
         make = f"make one with: lookalike ingest DATA --corpus {root}"
         raise CorpusNotFound(f"{root}: there is no corpus here; {make}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except PermissionError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror}); ask its owner for permission") from error
+    except OSError as error:
+        raise CorpusDamaged(f"{path}: cannot be read ({error.strerror}); {mending(root)}") from error
+    except (ValueError, KeyError) as error:
         raise CorpusDamaged(f"{path}: no identity of a corpus ({error}); {mending(root)}") from error
     if format_number != FORMAT:
         remedy = "ingest the files into a new corpus" if format_number == 1 else "update the program"
@@ -69,16 +79,31 @@ def _digest(identity: Mapping[str, Any]) -> str:
 
 def compare_identity(root: Path, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Raise :class:`CorpusMismatch`, which lists every key that differs, unless both identities are equal."""
-    differences = list(_differences(stored, json.loads(json.dumps(asked))))
+    plain = json.loads(json.dumps(asked))
+    if strange := [name for name, old, new in _pairs(stored, plain) if not _is_alike(old, new)]:
+        raise CorpusDamaged(f"{root / IDENTITY}: {strange[0]} has a value of another type than this setting can have; "
+                            f"{mending(root)}")
+    differences = [f"{name}: corpus has {json.dumps(old)}, this run asks {json.dumps(new)}"
+                   for name, old, new in _pairs(stored, plain) if old != new]
     if differences:
         raise CorpusMismatch(f"{root}: this corpus has other settings: {'; '.join(differences)}; use its settings "
                              "in flags and corpus.toml, or name another folder")
 
 
-def _differences(stored: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _pairs(stored: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, stored value and asked value of each setting; None for a value that one of them lacks."""
     for key in sorted({*stored, *asked}):
         old, new = stored.get(key), asked.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            yield f"{prefix}{key}: corpus has {json.dumps(old)}, this run asks {json.dumps(new)}"
+            yield from _pairs(old, new, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", old, new
+
+
+def _is_alike(old: Any, new: Any) -> bool:
+    """Return True if both can be values of one setting. None may stand for any value."""
+    return old is None or new is None or _kind(old) == _kind(new)
+
+
+def _kind(value: Any) -> type:
+    return float if type(value) is int else type(value)

@@ -39,6 +39,7 @@ from uuid import uuid4
 from pipeline.errors import CorpusDamaged, CorpusLocked, RunError
 from pipeline.store.safe_names import NUMBER, TEMPORARY
 from pipeline.support.durable import drop_temporary
+from pipeline.support.records import json_of
 from pipeline.support.safe_files import refuse_link, remove_file
 from pipeline.support.text import shown
 
@@ -50,6 +51,9 @@ RELEASED = b"released"
 MAX_NUMBER = 10**18 - 1
 """Largest number of a lease."""
 MAX_COMMAND_CHARACTERS = 200
+MAX_RECORD_BYTES = 1 << 16
+"""Largest part of the file of a lease that is read."""
+MAX_PID = 2**31 - 1
 TEMPORARY_SUFFIX = ".tmp"
 
 
@@ -146,7 +150,7 @@ class _Found:
             os.close(descriptor)
             raise _no_lease(path)
         with open(descriptor, "rb") as file:
-            return cls(seen, file.read())
+            return cls(seen, file.read(MAX_RECORD_BYTES))
 
     @property
     def is_released(self) -> bool:
@@ -154,12 +158,14 @@ class _Found:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Description of the holder; empty if a power cut has destroyed it."""
+        """Description of the holder; empty if a power cut has destroyed it. It has only values that make sense."""
         try:
-            record = json.loads(self.content)
-            return record if isinstance(record, dict) else {}
+            record = json_of(self.content)
         except ValueError:
             return {}
+        return {} if not isinstance(record, dict) else {
+            key: value for key, value in record.items()
+            if (type(value) is int and 0 < value <= MAX_PID if key == "pid" else isinstance(value, str))}
 
     @property
     def holder(self) -> str:

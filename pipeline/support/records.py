@@ -1,19 +1,61 @@
-"""Dataclasses from plain values, as JSON and TOML files hold them. The only importer of msgspec."""
+"""Dataclasses from plain values, as JSON and TOML files hold them. The only importer of msgspec.
+
+A file may come from a stranger, and a digest that fits proves nothing. So values have types and bounds, and whatever is
+wrong with a value is a ``ValueError``: also nesting that is too deep, and numbers that are too large.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 _T = TypeVar("_T")
 
 # Importing msgspec takes 0.05 s. Only the functions below import it, so that `lookalike --help` does not load it.
 
 
-def record_of(kind: type[_T], value: object) -> _T:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Bounds of a value that is read: ``Annotated[int, Bounds(0, 9)]``. The constructor of a dataclass ignores them."""
+
+    ge: float
+    """Smallest value."""
+    le: float
+    """Largest value."""
+
+
+Count = Annotated[int, Bounds(0, 2**40)]
+"""Number of channels, spectra, files or tries."""
+RowCount = Annotated[int, Bounds(0, 2**31 - 1)]
+"""Number of rows of an array. Segments count rows in 32 bits."""
+WindowCount = Annotated[int, Bounds(0, 2**62)]
+"""Number of windows. Window numbers have 64 bits."""
+ByteCount = Annotated[int, Bounds(0, 2**62)]
+Integer = Annotated[int, Bounds(-(2**63), 2**63 - 1)]
+"""Whole number of 64 bits."""
+Mhz = Annotated[float, Bounds(-1e12, 1e12)]
+"""Frequency in MHz; neither infinite nor NaN."""
+Seconds = Annotated[float, Bounds(-1e15, 1e15)]
+"""Duration or time in seconds; neither infinite nor NaN."""
+UnixSeconds = Annotated[float, Bounds(-1e10, 1e11)]
+"""Time in Unix seconds, of a year that dates can have."""
+Days = Annotated[float, Bounds(-1e9, 1e9)]
+"""Time in days, such as an MJD; neither infinite nor NaN."""
+
+
+def json_of(content: str | bytes) -> Any:
+    """Return the value of a JSON text. Raise ``ValueError`` if it is none, or is nested too deeply."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def record_of(kind: type[_T], value: object, *, has_more: bool = False) -> _T:
     """Make a value of a type from plain values: dictionaries, lists, texts and numbers.
 
     Whole numbers are accepted for floats, and lists for tuples. Nothing else is converted: ``"1"`` and ``1.0`` are no
@@ -25,20 +67,18 @@ def record_of(kind: type[_T], value: object) -> _T:
         A dataclass, or a type that contains dataclasses, such as ``list[Box]``.
     value : object
         The plain value.
+    has_more : bool
+        Ignore unknown keys.
 
     Raises
     ------
     ValueError
-        A value has the wrong type, a key is missing, or a key is unknown. The message says where.
+        A value has the wrong type or is out of bounds, a key is missing, or a key is unknown. The message says where.
     """
-    import msgspec
-
-    try:
-        made = msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from error
-    for inner, part in _records(kind, value):
-        _refuse_unknown_keys(inner, part)
+    made = cast(_T, value_of(kind, value))
+    if not has_more:
+        for inner, part in _records(kind, value):
+            _refuse_unknown_keys(inner, part)
     return made
 
 
@@ -50,9 +90,31 @@ def value_of(kind: Any, value: object, *, is_text: bool = False) -> Any:
     import msgspec
 
     try:
-        return msgspec.convert(value, kind, strict=not is_text)
-    except msgspec.ValidationError as error:
+        return msgspec.convert(value, _with_bounds(kind), strict=not is_text)
+    except (msgspec.ValidationError, RecursionError, OverflowError) as error:
         raise ValueError(str(error)) from error
+
+
+@cache
+def _with_bounds(kind: Any) -> Any:
+    """Return a type with :class:`Bounds` in msgspec's own form. The annotations of dataclasses are replaced."""
+    import msgspec
+
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind, include_extras=True)
+        kind.__annotations__ = {name: _with_bounds(hint) for name, hint in hints.items()}
+        return kind
+    if get_origin(kind) is Annotated:
+        inner, *details = get_args(kind)
+        found = [detail for detail in details if isinstance(detail, Bounds)]
+        return Annotated[_with_bounds(inner), msgspec.Meta(ge=found[0].ge, le=found[0].le)] if found else kind
+    parts = get_args(kind)
+    if not parts or get_origin(kind) is Literal:
+        return kind
+    bounded = tuple(part if part is Ellipsis else _with_bounds(part) for part in parts)
+    if get_origin(kind) in (Union, UnionType):
+        return Union[bounded]  # noqa: UP007
+    return cast(Any, get_origin(kind))[bounded]
 
 
 def _refuse_unknown_keys(kind: type, record: Mapping[str, Any]) -> None:

@@ -11,6 +11,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ConfigError
 from pipeline.support.records import value_of
+from pipeline.support.regular_files import read_file
+
+MAX_TOML_BYTES = 1 << 20
+"""Largest size of a TOML file."""
 
 
 def read_tables(path: Path) -> dict[str, Any]:
@@ -21,13 +25,32 @@ def read_tables(path: Path) -> dict[str, Any]:
     ConfigError
         The file cannot be read or is not valid TOML.
     """
+    return tables_of(path, read_toml(path))
+
+
+def read_toml(path: Path) -> str:
+    """Read the text of a TOML file. A file that does not exist gives an empty text.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or is not UTF-8.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_file(path, MAX_TOML_BYTES).decode("utf-8")
     except FileNotFoundError:
-        return {}
+        return ""
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:  # not TOML, not UTF-8, or a number with too many digits
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from error
+
+
+def tables_of(path: Path, text: str) -> dict[str, Any]:
+    """Parse the text of a TOML file. ``path`` is for the :class:`ConfigError` that an invalid text raises."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # not TOML, a number with too many digits, or nested too deeply
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
 
 

@@ -73,7 +73,7 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
     if encoder.spec != spec:
         raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
                            "program and the same weights")
-    reader = _PieceReader(work.corpus, pieces)
+    reader = _PieceReader(work.corpus, pieces, work.scan.grid)
     vectors = encoder.encode_all(reader.cutouts())
     owners = reader.owners()
     for i, piece in enumerate(pieces):
@@ -86,10 +86,10 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
 class _PieceReader:
     """Reads the cutouts of pieces as one sequence, and remembers which piece each cutout belongs to."""
 
-    def __init__(self, corpus: Path, pieces: Sequence[Piece]) -> None:
+    def __init__(self, corpus: Path, pieces: Sequence[Piece], grid: WindowGrid) -> None:
         self.failed: dict[int, CorpusDamaged] = {}
         """Errors by the index of the piece that could not be read."""
-        self._corpus, self._pieces = corpus, pieces
+        self._corpus, self._pieces, self._grid = corpus, pieces, grid
         self._runs = _divide_into_runs([piece.rows[1] - piece.rows[0] for piece in pieces])
         self._owners = [np.empty(0, np.int64)]
 
@@ -111,6 +111,7 @@ class _PieceReader:
             start = self._pieces[i].rows[0]
             try:
                 group = SourceGroup.open(self._corpus, self._pieces[i].source_id)
+                group.require_grid(self._grid)
                 blocks.append((i, group.cutouts(slice(start + first, start + stop))))
             except CorpusDamaged as error:
                 self.failed[i] = error
@@ -195,13 +196,13 @@ def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, stage
     """
     from pipeline.encoders import fit
 
-    cutouts = sample(corpus, MAX_FIT_WINDOWS)
+    cutouts = sample(corpus, MAX_FIT_WINDOWS, grid)
     projection = fit(encoder.name, cutouts, grid=grid, weights=encoder.weights, precision=encoder.precision)
     staged.parent.mkdir(parents=True, exist_ok=True)
     projection.save(staged)
 
 
-def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
+def sample(corpus: Path, count: int, grid: WindowGrid) -> NDArray[np.uint8]:
     """Read the cutouts of a random sample of the windows in a corpus (:func:`sample_keys`).
 
     Parameters
@@ -210,6 +211,8 @@ def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
         Folder of the corpus.
     count : int
         Maximum number of cutouts.
+    grid : WindowGrid
+        Shape of windows.
 
     Returns
     -------
@@ -219,7 +222,9 @@ def sample(corpus: Path, count: int) -> NDArray[np.uint8]:
     source_ids = sorted(CorpusStore.open(corpus).manifest().sources)
     keys, sources, rows = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64)
     for i, source_id in enumerate(source_ids):
-        numbers = SourceGroup.open(corpus, source_id).numbers
+        group = SourceGroup.open(corpus, source_id)
+        group.require_grid(grid)
+        numbers = group.numbers
         keys = np.concatenate([keys, sample_keys(source_id, numbers)])
         sources = np.concatenate([sources, np.full(len(numbers), i)])
         rows = np.concatenate([rows, np.arange(len(numbers))])

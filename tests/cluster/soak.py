@@ -22,6 +22,7 @@ TIMES = int(os.environ.get(SWITCH, 5))
 DAMAGED_FILES = int(os.environ.get(DAMAGED, 500))
 """Number of damaged files that are read."""
 FILES = ("test_kills.py", "test_losses.py", "test_disk.py", "test_mutations.py", "test_many.py",
+         "../security/test_hostile_corpora.py::test_forged_corpora_are_refused_in_words",
          "../run/test_verify.py::test_random_damage_is_found_each_time_and_mended")
 
 

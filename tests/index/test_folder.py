@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import CorpusDamaged, CorpusMismatch
-from pipeline.index import Segment
+from pipeline.errors import CorpusDamaged, CorpusMismatch, SegmentDamaged
+from pipeline.index import Segment, build_segment
 from pipeline.index.folder import ARRAY_TYPES, GRAPH_ARRAY_TYPES, _record_digest
 from tests.index.heavy_tailed import Built
 
@@ -76,6 +77,7 @@ def test_a_damaged_array_is_named(folder: Path, heavy: Built, name: str, damage:
         ("row_source", 5, -1),
         ("posting_indptr", 1, 10**9),
         ("posting_indptr", 0, 1),
+        ("posting_indptr", 7, 6),  # a vector without a row
         ("graph_indices", 77, 20_000),
         ("graph_indices", 77, -1),
         ("graph_indptr", 9, 10**9),
@@ -88,10 +90,13 @@ def test_a_damaged_array_is_named(folder: Path, heavy: Built, name: str, damage:
         ("tree_children", (-1, 1), -1),  # a leaf that ends before it starts
         ("tree_children", (-1, 0), -(2**31)),
         ("tree_children", (-1, 0), 3),
+        ("tree_children", (0, 0), 2),  # a node of two parents, and one of none
+        ("tree_offsets", 0, float("nan")),
+        ("tree_hyperplanes", (0, 0), float("inf")),
     ],
 )
 def test_numbers_that_would_lead_compiled_code_astray_are_refused(
-    folder: Path, heavy: Built, name: str, where: Any, value: int
+    folder: Path, heavy: Built, name: str, where: Any, value: float
 ) -> None:
     path = folder / f"{name}.npy"
     array = np.load(path)
@@ -110,7 +115,9 @@ def test_a_damaged_graph_leaves_the_scan(folder: Path, heavy: Built) -> None:
 
 def test_a_pickled_array_is_never_loaded(folder: Path, heavy: Built) -> None:
     path = folder / "row_number.npy"
+    size = path.stat().st_size
     np.save(path, np.array([{"a": "dictionary"}], dtype=object), allow_pickle=True)
+    path.write_bytes(path.read_bytes().ljust(size, b"\0"))  # the record knows what size this array has
     rewrite(folder, lambda record: record["arrays"]["row_number"].update(bytes=path.stat().st_size))
     with pytest.raises(CorpusDamaged, match=r"row_number\.npy: not a plain array"):
         use(folder, heavy.queries)
@@ -139,3 +146,67 @@ def test_a_newer_format_is_refused(folder: Path) -> None:
     rewrite(folder, lambda record: record.update(format_version=2))
     with pytest.raises(CorpusMismatch, match="version 2"):
         Segment.open(folder)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Make a segment of 40 vectors, which has no graph."""
+    vectors = np.random.default_rng(0).standard_normal((40, 8))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    build_segment(tmp_path / "s", vectors, np.arange(40) % 2, np.arange(40), ("A", "B"))
+    return tmp_path / "s"
+
+
+def forge(folder: Path, name: str, change: Callable[[NDArray[Any]], Any]) -> None:
+    """Change an array and give the record the digests that fit."""
+    array = np.load(folder / f"{name}.npy")
+    change(array)
+    np.save(folder / f"{name}.npy", array)
+    digest = hashlib.sha256((folder / f"{name}.npy").read_bytes()).hexdigest()
+    rewrite(folder, lambda record: record["arrays"][name].update(sha256=digest))
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("row_number", lambda array: array.__setitem__(3, -1)),
+    ("row_number", lambda array: array.fill(0)),
+    ("row_source", lambda array: array.fill(2)),
+    ("posting_indptr", lambda array: array.__setitem__(slice(1, 20), 0)),
+])
+def test_rows_that_make_no_sense_are_refused(small: Path, name: str, change: Callable[[NDArray[Any]], Any]) -> None:
+    Segment.open(small)
+    forge(small, name, change)
+    with pytest.raises(SegmentDamaged, match=rf"{name}\.npy: does not fit a segment of 40 vectors"):
+        Segment.open(small)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, float("nan"), float("inf"), 1e30])
+def test_a_vector_of_another_length_is_refused_by_a_scan(small: Path, value: float) -> None:
+    query = np.load(small / "vectors.npy")[:1]
+    forge(small, "vectors", lambda array: array.__setitem__(7, value))
+    with pytest.raises(SegmentDamaged, match=r"vectors\.npy: vector 7 has length"):
+        Segment.open(small).search(query, 3)
+    with pytest.raises(SegmentDamaged, match=r"vectors\.npy: vector 7 has length"):
+        Segment.open(small).search(query, 3, among=np.ones(40, np.bool_))
+
+
+def test_a_walk_refuses_to_find_a_vector_of_another_length(folder: Path, heavy: Built) -> None:
+    vectors = np.load(folder / "vectors.npy")
+    nearest = int(np.argmax(vectors @ heavy.queries[0]))
+    forge(folder, "vectors", lambda array: array.__setitem__(nearest, array[nearest] * 1.01))
+    with pytest.raises(SegmentDamaged, match=rf"vectors\.npy: vector {nearest} has length 1.01, not 1"):
+        Segment.open(folder).search(heavy.queries[:1], 10)
+
+
+@pytest.mark.parametrize("change", [
+    lambda record: record.update(vectors=10**13), lambda record: record.update(rows=41),
+    lambda record: record.update(dimension=10**12), lambda record: record.update(vectors=None),
+    lambda record: record.update(graph="x"), lambda record: record.update(graph={}),
+    lambda record: record.update(source_ids=[1]), lambda record: record.pop("arrays"),
+    lambda record: record["arrays"].pop("row_source"),
+    lambda record: record["arrays"]["vectors"].update(shape=[2**31 - 1, 8]),
+    lambda record: record["arrays"]["vectors"].update(bytes=10**13),
+], ids=range(11))
+def test_a_record_that_makes_no_sense_is_refused(small: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    rewrite(small, change)
+    with pytest.raises(SegmentDamaged, match=r"segment\.json: not the record of a segment"):
+        Segment.open(small)

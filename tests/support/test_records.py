@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
-from pipeline.support.records import record_of, value_of
+from pipeline.support.records import Bounds, Count, json_of, record_of, value_of
 
 
 class Colour(StrEnum):
@@ -75,3 +75,41 @@ def test_a_single_value_is_converted_from_text_only_where_that_is_asked_for() ->
             value_of(kind, value)
     with pytest.raises(ValueError, match="Expected"):
         value_of(bool, "yes", is_text=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    count: Count
+    share: Annotated[float, Bounds(0, 1)] = 0.0
+    last: Count | None = None
+    many: tuple[Count, ...] = ()
+    by_name: Mapping[str, Inner | None] = field(default_factory=dict)
+    pairs: dict[str, tuple[Count, str]] = field(default_factory=dict)
+    kind: Literal["a", "b"] = "a"
+
+
+@pytest.mark.parametrize(("change", "where"), [
+    ({"count": -1}, "count"), ({"count": 2**40 + 1}, "count"), ({"count": 10**30}, "count"),
+    ({"count": 10**400}, "count"),
+    ({"share": 1.01}, "share"), ({"share": float("nan")}, "share"), ({"share": float("inf")}, "share"),
+    ({"last": -1}, "last"), ({"many": [1, -1]}, "many"), ({"pairs": {"x": [-1, ""]}}, "pairs"), ({"kind": "c"}, "kind"),
+])
+def test_a_value_out_of_bounds_is_named(change: dict[str, Any], where: str) -> None:
+    assert record_of(Bounded, {"count": 2**40, "share": 1, "last": None}).count == 2**40
+    with pytest.raises(ValueError, match=rf"\$\.{where}"):
+        record_of(Bounded, {"count": 1, **change})
+
+
+def test_bounds_are_for_what_is_read() -> None:
+    assert Bounded(-1).count == -1
+
+
+def test_nesting_without_end_is_no_value() -> None:
+    with pytest.raises(ValueError, match="nested too deeply"):
+        json_of("[" * 100_000 + "]" * 100_000)
+    deep: Any = []
+    for _ in range(500):
+        deep = [deep]
+    with pytest.raises(ValueError, match="Expected"):
+        record_of(Bounded, {"count": deep})
+    assert record_of(Inner, {"width": 1, "more": deep}, has_more=True) == Inner(1)

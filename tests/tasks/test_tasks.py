@@ -252,7 +252,7 @@ def test_a_sample_is_of_the_windows_with_the_smallest_keys_whatever_source_they_
         cutouts.update(zip(keys, group.cutouts(), strict=True))
     in_order = [cutouts[key] for key in sorted(cutouts)]
     for count in (1, 7, len(cutouts), 10_000):
-        np.testing.assert_array_equal(tasks.sample(work.corpus, count), in_order[:count], strict=True)
+        np.testing.assert_array_equal(tasks.sample(work.corpus, count, work.scan.grid), in_order[:count], strict=True)
 
 
 @pytest.mark.parametrize("kind", ["source", "vector"])
