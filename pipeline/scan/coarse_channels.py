@@ -235,8 +235,11 @@ def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: in
     return quantise(flat.windows(starts, channels), flat.noise_spectra**-0.5)
 
 
-def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
-    """Make cutouts of any windows of a file, on the grid or off it, kept or not.
+def cut_windows(
+    filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Make cutouts of any windows of a file, on the grid or off it, kept or not. The noise is that of the data, as in
+    a scan.
 
     Parameters
     ----------
@@ -250,6 +253,9 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     Returns
     -------
     (n, integrations, channels) uint8
+        Codes (:mod:`pipeline.grid.cutouts`).
+    (n,) float32
+        Relative standard deviation of the noise of each window.
 
     Raises
     ------
@@ -258,6 +264,7 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     """
     grid = tiling.grid
     out = np.zeros((len(places), grid.integrations, grid.channels), np.uint8)
+    spreads = np.zeros(len(places), np.float32)
     by_coarse_channel: dict[tuple[int, int], list[int]] = {}
     for k, (block, channel) in enumerate(places):
         by_coarse_channel.setdefault((block, tiling.coarse_at(channel)), []).append(k)
@@ -269,4 +276,5 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
         for first, stop, flat in _flatten(fetched, tiling, i, block, grid.channels, spare):
             here = (starts >= first) & (starts < stop)
             out[where[here]] = make_cutouts(flat, starts[here] - first, grid.channels)
-    return out
+            spreads[where[here]] = flat.noise_spectra**-0.5
+    return out, spreads

@@ -21,8 +21,8 @@ from pipeline.search.query import Query, Region, embed, find_signals, find_usabl
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import counted
 
-# pipeline.scan loads numba and pipeline.flatten.noise scipy. They are imported only where a window must be cut, so that
-# a search for a stored window does not wait for them.
+# pipeline.scan loads numba and scipy. It is imported only where a window must be cut, so that a search for a stored
+# window does not wait for them.
 
 MAX_QUERY_WINDOWS = 65_536
 """Maximum number of windows of one query: sixteen coarse channels of the fine product."""
@@ -247,21 +247,22 @@ def _query(
     )
 
 
-def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], float]:
+def _cut(
+    corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Cut windows from the first file of an origin that still holds its observation.
 
     Returns
     -------
     cutouts : (n, T, F) uint8
-    spread : float
-        Relative standard deviation of the noise.
+    spreads : (n,) float32
+        Relative standard deviation of the noise of each window.
 
     Raises
     ------
     FileGone
         No file can be read, or none holds the observation.
     """
-    from pipeline.flatten.noise import nominal_noise_spectra
     from pipeline.scan import cut_windows
 
     integrations = origin.tiling.grid.integrations
@@ -272,9 +273,9 @@ def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
                 if source_id != origin.source_id:
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}")
-                cutouts = cut_windows(filterbank, origin.tiling, places)
+                cut = cut_windows(filterbank, origin.tiling, places)
                 filterbank.check_unchanged()
-                return cutouts, nominal_noise_spectra(origin.tiling.header) ** -0.5
+                return cut
         except SourceError as error:
             problem = problem or error.message
     raise FileGone(f"{origin.source_id} cannot be read from its file any more ({problem})")
