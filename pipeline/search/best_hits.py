@@ -105,7 +105,7 @@ class _Candidates:
         another hit.
         """
         while True:
-            merged = self._copies.join(merge(list(self._known.values())))
+            merged = self._copies.join(merge(list(self._known.values())), self._known)
             picked, seen, _ = limits.pick(merged, k, place_of)
             is_picked = {id(hit) for hit in picked}
             unsurveyed: dict[str, list[int]] = {}

@@ -9,7 +9,7 @@ condition tells copies from the beams of one receiver: these lie at the same pla
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import floor, isclose
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.model import SECONDS_PER_DAY, Header, Window
 from pipeline.search.frequency_range import first_channels
-from pipeline.search.merge import Merged
+from pipeline.search.merge import Candidate, Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
 
@@ -111,10 +111,23 @@ class Copies:
             self._of_query[source_id] = next((one for one in verdicts if one is not None), False)
         return self._of_query[source_id]
 
-    def _compare(self, a: Window, cutout: NDArray[np.uint8], b: Window) -> bool | None:
-        """Tell whether a stored window ``b`` agrees with a cutout of window ``a``; None if that cannot be told."""
-        offset = offset_of(a, b)
-        return None if offset is None else do_agree(cutout, self._cutout(b), offset)
+    def _compare(self, a: Window, cutout: NDArray[np.uint8] | None, b: Window) -> bool | None:
+        """Tell whether two windows agree; None if that cannot be told.
+
+        Parameters
+        ----------
+        a, b : Window
+            The second one is stored.
+        cutout : (T, F) uint8, optional
+            The cutout of ``a``. By default, the stored one.
+        """
+        grid, offset = self._corpus.config.scan.grid, offset_of(a, b)
+        if offset is None:
+            return None
+        common = max(0, grid.integrations - abs(offset[0])) * max(0, grid.channels - abs(offset[1]))
+        if common < MIN_COMPARED_PIXELS:  # then the cutouts need not be read
+            return None
+        return do_agree(self._cutout(a) if cutout is None else cutout, self._cutout(b), offset)
 
     def _cutout(self, window: Window) -> NDArray[np.uint8]:
         key = window.source_id, window.number
@@ -139,13 +152,15 @@ class Copies:
             np.abs(begins - spectrum) < grid.integrations - 0.5)
         return np.sort(numbers[is_there])
 
-    def join(self, hits: Sequence[Merged]) -> list[Merged]:
+    def join(self, hits: Sequence[Merged], known: Mapping[tuple[str, int], Candidate]) -> list[Merged]:
         """Leave out hits that hold pixels of a better hit from another source, and name them in that hit.
 
         Parameters
         ----------
         hits : sequence of Merged
             By descending score.
+        known : mapping
+            Source id and window number → the window, for all windows of the hits.
         """
         if len({hit.best.window.source_id for hit in hits}) < 2:
             return list(hits)
@@ -156,7 +171,7 @@ class Copies:
             better = min((i for other, i in places.around(window) if self._are_same(other, window)), default=None)
             if better is None:
                 for number in (window.number, *hit.others):
-                    places.add(self._corpus.window(window.source_id, number), len(joined))
+                    places.add(known[window.source_id, number].window, len(joined))
                 joined.append(hit)
             elif window.source_id not in {source_id for source_id, _ in joined[better].copies}:
                 copies = (*joined[better].copies, (window.source_id, window.number))
@@ -168,7 +183,7 @@ class Copies:
             return False
         pair = min(a.source_id, b.source_id), max(a.source_id, b.source_id)
         if pair not in self._agree:
-            verdict = self._compare(a, self._cutout(a), b)
+            verdict = self._compare(a, None, b)
             if verdict is None:
                 return False
             self._agree[pair] = verdict

@@ -136,7 +136,7 @@ def test_copies_of_the_query_are_no_hits(recordings: Recordings, one: int) -> No
     truth, corpus = recordings.truth[one], recordings.open()
     with open_filterbank(recordings.spliced) as filterbank:
         header = filterbank.header
-    node = recordings.node(truth.channel_start >= WIDTH)
+    node = recordings.node(int(truth.channel_start >= WIDTH))
     for file in (recordings.spliced, node):
         hits = corpus.search(file=file, **places(truth), k=100)
         there = {Path(hit.file).name for hit in hits if lies_at(hit, header, truth)}
@@ -151,7 +151,7 @@ def test_copies_of_a_hit_are_one_hit_with_all_paths(recordings: Recordings) -> N
         header = filterbank.header
     for truth in recordings.truth:
         best = next(hit for hit in mine if lies_at(hit, header, truth))
-        node = recordings.node(truth.channel_start >= WIDTH)
+        node = recordings.node(int(truth.channel_start >= WIDTH))
         assert {best.file, *best.also_at} == {str(recordings.spliced), str(node)}
         assert len(best.copies) == 1
     for a in mine:
