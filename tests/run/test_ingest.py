@@ -144,7 +144,7 @@ def test_a_moved_file_is_followed_and_its_copy_too(tmp_path: Path) -> None:
     moved, copy = data / "2026" / "renamed.h5", data / "zcopy.h5"
     (data / "scan0.h5").rename(moved)
     report = ingest([data], root, serial=True)
-    assert [(r.path, r.status, r.message) for r in report.sources] == [
+    assert [(r.path, r.status, r.message) for r in report.reports] == [
         (str(moved), "skipped", f"already in the corpus; it was at {data / 'scan0.h5'} before")]
     manifest = CorpusStore.open(root).manifest()
     assert [(entry.path, entry.also_at) for entry in manifest.sources.values()] == [(str(moved), ())]

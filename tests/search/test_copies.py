@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.cli.search import table
 from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.run import ingest
 from pipeline.search import Corpus, open_corpus
 from pipeline.search.copies import do_agree, do_overlap, offset_of
+from pipeline.search.result_html import _table as html_table
 from pipeline.simulate import Truth, fine_header, scatter, simulate_file
 from tests.search.archive import CONFIG, INSTRUMENT, WIDTH, places
 
@@ -171,9 +173,7 @@ def test_one_hit_of_a_file_is_one_of_its_recording(recordings: Recordings) -> No
 
 
 def test_copies_are_told_in_the_table_and_in_html(recordings: Recordings) -> None:
-    from pipeline.cli.search import table
-
     result = recordings.open().search(window=f"other.h5/{first_number(recordings)}", k=100)
     (hit, *_) = [hit for hit in result if hit.copies]
     assert f"    also at {hit.also_at[0]}" in table(result)
-    assert f"{hit.file}, also at {hit.also_at[0]}" in result._repr_html_()
+    assert f"<td>{hit.file}, also at {hit.also_at[0]}</td>" in html_table(result.hits)
