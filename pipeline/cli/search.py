@@ -76,7 +76,9 @@ def search(
     The pattern is a range of a file, a window of the corpus, or an array. Hits
     never overlap the pattern itself, in any file of its recording. Windows of one
     signal that touch are one hit. The same pixels in several files are one hit,
-    too: the table names the other files below it. A range that is wide, or that has several time blocks, consists of several
+    too: the table names the other files below it.
+
+    A range that is wide, or that has several time blocks, consists of several
     windows. Each of these that holds a signal is searched for. The table then
     says which of them a hit resembles.
 

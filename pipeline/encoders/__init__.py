@@ -201,7 +201,9 @@ def sees_nothing(spec: EncoderSpec, vectors: NDArray[np.floating[Any]]) -> NDArr
     -------
     (n,) bool
     """
-    return power_spectrum.sees_nothing(vectors) if spec.name == power_spectrum.NAME else np.zeros(len(vectors), np.bool_)
+    if spec.name == power_spectrum.NAME:
+        return power_spectrum.sees_nothing(vectors)
+    return np.zeros(len(vectors), np.bool_)
 
 
 def needs_projection(name: str) -> bool:

@@ -70,9 +70,9 @@ def split_known(
     reports: list[SourceReport] = []
     for file, stat in zip(found, stats, strict=True):
         entry = manifest.files.get(str(file.path))
-        if entry is None or stat != (entry.size_bytes, entry.mtime_ns):
-            unknown.append(file)
-        elif _is_left_copy(str(file.path), entry.source_id, manifest, is_gone):
+        if entry is None or stat != (entry.size_bytes, entry.mtime_ns) or (
+            _is_left_copy(str(file.path), entry.source_id, manifest, is_gone)
+        ):
             unknown.append(file)
         elif entry.status == "done":
             reports.append(SourceReport(str(file.path), "skipped", entry.source_id, message="already in the corpus"))

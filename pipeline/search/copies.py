@@ -72,10 +72,10 @@ def do_agree(a: NDArray[np.uint8], b: NDArray[np.uint8], offset: tuple[int, int]
     offset : (int, int)
         Spectra and channels by which ``b`` begins after ``a``.
     """
-    of_a = tuple(slice(max(0, shift), max(0, size + min(0, shift))) for shift, size in zip(offset, a.shape, strict=True))
-    of_b = tuple(slice(max(0, -shift), max(0, size - max(0, shift)))
-                 for shift, size in zip(offset, b.shape, strict=True))
-    first, second = a[of_a].astype(np.int64), b[of_b].astype(np.int64)
+    first, second = (
+        cutout[tuple(slice(max(0, shift), max(0, size + min(0, shift)))
+                     for shift, size in zip(shifts, cutout.shape, strict=True))].astype(np.int64)
+        for cutout, shifts in ((a, offset), (b, (-offset[0], -offset[1]))))
     is_valid = (first > 0) & (second > 0)
     if np.count_nonzero(is_valid) < MIN_COMPARED_PIXELS:
         return None

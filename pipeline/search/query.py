@@ -144,18 +144,13 @@ def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -
     from pipeline.flatten.flattened import FlattenedChannel
     from pipeline.gate import measure  # loads numba
 
-    there = cutout[_extent((cutout > 0).any(axis=1)), _extent((cutout > 0).any(axis=0))]
+    spectra, channels = np.nonzero(cutout)
+    there = cutout[spectra.min() : spectra.max() + 1, channels.min() : channels.max() + 1]
     grid = WindowGrid(channels=there.shape[1], step=there.shape[1], integrations=there.shape[0])
     power = np.minimum(np.nan_to_num(relative_power(there, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
     start = np.zeros(1, np.int64)
     flat = FlattenedChannel.from_flat(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
     return bool(measure(flat, start, grid, corpus.config.scan.false_alarm).keep[0])
-
-
-def _extent(is_there: NDArray[np.bool_]) -> slice:
-    """Return the smallest slice that contains all true entries."""
-    where = np.flatnonzero(is_there)
-    return slice(int(where[0]), int(where[-1]) + 1)
 
 
 def find_seen(corpus: OpenCorpus, encoder_key: str, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
