@@ -188,4 +188,4 @@ def _cut_windows_of_2020(path: Path) -> NDArray[np.uint8]:
     """Cut the windows :data:`CARRIERS_2020` from the file, as a scan does."""
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, ScanConfig())
-        return cut_windows(filterbank, tiling, [(0, 0), (0, 128), (0, 256)])
+        return cut_windows(filterbank, tiling, [(0, 0), (0, 128), (0, 256)])[0]

@@ -11,6 +11,7 @@ from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.run.file_selection import Stat
 from pipeline.store import CorpusStore
+from pipeline.tasks import Probed
 
 
 def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntry:
@@ -29,17 +30,24 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
     return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
 
 
-def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None]) -> None:
-    """Record the reports of files that are not ingested in the manifest.
+def note_files(
+    store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None],
+    moved: Sequence[Probed] = (),
+) -> None:
+    """Record the reports of files that are not ingested in the manifest, and the present paths of files that moved.
 
     Parameters
     ----------
     stats : mapping
         Path → size and time of change, taken *before* the file was read: the next run reads a file that has changed
         since then.
+    moved : sequence of Probed
+        Sources of the corpus whose file has another path now.
     """
 
     def change(manifest: Manifest) -> Manifest:
+        if moved:
+            manifest = manifest.with_moved((item.source, item.also_at) for item in moved)
         entries = {}
         for report in reports:
             stat = stats.get(report.path)

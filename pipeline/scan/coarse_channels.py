@@ -248,8 +248,11 @@ def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: in
     return quantise(flat.windows(starts, channels), flat.noise_spectra**-0.5)
 
 
-def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]) -> NDArray[np.uint8]:
-    """Make cutouts of any windows of a file, on the grid or off it, kept or not.
+def cut_windows(
+    filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Make cutouts of any windows of a file, on the grid or off it, kept or not. The noise is that of the data, as in
+    a scan.
 
     Parameters
     ----------
@@ -263,6 +266,9 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     Returns
     -------
     (n, integrations, channels) uint8
+        Codes (:mod:`pipeline.grid.cutouts`).
+    (n,) float32
+        Relative standard deviation of the noise of each window.
 
     Raises
     ------
@@ -271,6 +277,7 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
     """
     grid = tiling.grid
     out = np.zeros((len(places), grid.integrations, grid.channels), np.uint8)
+    spreads = np.zeros(len(places), np.float32)
     by_coarse_channel: dict[tuple[int, int], list[int]] = {}
     for k, (block, channel) in enumerate(places):
         by_coarse_channel.setdefault((block, tiling.coarse_at(channel)), []).append(k)
@@ -279,31 +286,39 @@ def cut_windows(filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[i
         low, high = tiling.coarse_span(i)
         fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
         starts = np.array([places[k][1] - low for k in members], np.int64)
-        out[members] = _cut(fetched, tiling, i, block, starts, spare)
-    return out
+        out[members], spreads[members] = _cut(fetched, tiling, i, block, starts, spare)
+    return out, spreads
 
 
 def _cut(
     samples: Ascending, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
-) -> NDArray[np.uint8]:
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of windows of coarse channel ``i``. A scan that keeps them makes the same.
 
     Parameters
     ----------
     starts : (n,) int64
         First channel of each window, counted in the coarse channel.
+
+    Returns
+    -------
+    (n, integrations, channels) uint8
+    (n,) float32
+        Relative standard deviation of the noise of each window.
     """
     grid = tiling.grid
     cutouts: NDArray[np.uint8] = np.zeros((2, len(starts), grid.integrations, grid.channels), np.uint8)
+    spreads = np.zeros((2, len(starts)), np.float32)
     snr = np.full((2, len(starts)), -np.inf, np.float32)
     for side, sign in enumerate((1, -1)):
         is_signed = False
         for first, stop, flat in _flatten(samples, tiling, i, block, grid.channels, spare, sign):
             here, is_signed = (starts >= first) & (starts < stop), flat.is_signed
             cutouts[side, here] = make_cutouts(flat, starts[here] - first, grid.channels)
+            spreads[side, here] = flat.noise_spectra**-0.5
             if is_signed:  # any false-alarm rate will do: it does not change the sums
                 snr[side, here] = measure(flat, starts[here] - first, grid, 1e-3).snr
         if not is_signed:
             break
-    chosen: NDArray[np.uint8] = cutouts[snr.argmax(axis=0), np.arange(len(starts))]
-    return chosen
+    best = snr.argmax(axis=0), np.arange(len(starts))
+    return cutouts[best], spreads[best]

@@ -17,12 +17,12 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
 from pipeline.search.description import QueryDescription
 from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
-from pipeline.search.query import Query, Region, embed, find_signals, find_usable, relative_power
+from pipeline.search.query import Query, Region, embed, find_seen, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import counted
 
-# pipeline.scan loads numba and pipeline.flatten.noise scipy. They are imported only where a window must be cut, so that
-# a search for a stored window does not wait for them.
+# pipeline.scan loads numba and scipy. It is imported only where a window must be cut, so that a search for a stored
+# window does not wait for them.
 
 MAX_QUERY_WINDOWS = 65_536
 """Maximum number of windows of one query: sixteen coarse channels of the fine product."""
@@ -63,8 +63,7 @@ def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
         f_start_mhz=round(window.f_start_mhz, 9), f_stop_mhz=round(window.f_stop_mhz, 9),
         t_start_s=round(window.t_start_s, 6), t_stop_s=round(window.t_stop_s, 6),
     )
-    region = Region(window.source_id, window.channel_start, window.channel_stop, window.spectrum_start,
-                    window.spectrum_stop)
+    region = Region(window, origin.tiling.header.telescope_id)
     return _query(corpus, encoder_key, origin, [window], region, description)
 
 
@@ -131,7 +130,7 @@ def query_of_range(
         raise QueryError(f"{f_start_mhz}–{f_stop_mhz} MHz of {origin.name} make {count} windows: ask for at most "
                          f"{MAX_QUERY_WINDOWS} at once")
     first, stop = min(starts[0], math.floor(low)), max(starts[-1] + tiling.grid.channels, math.ceil(high))
-    region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
+    region = Region(_extent(origin, first, stop), tiling.header.telescope_id)
     description = QueryDescription(
         kind="file", source=origin.source_id, file=origin.name, target=tiling.header.source_name,
         f_start_mhz=f_start_mhz, f_stop_mhz=f_stop_mhz, polarisation=wanted).with_notes(*origin.remarks)
@@ -189,6 +188,14 @@ def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[
         yield filterbank, source_id
 
 
+def _extent(origin: Origin, first: int, stop: int) -> Window:
+    """Return the channels [first, stop) in all time blocks as one window."""
+    header, grid = origin.tiling.header, origin.tiling.grid
+    spectra = origin.tiling.n_blocks * grid.integrations
+    return Window(origin.source_id, -1, first, stop, 0, spectra, header.channel_edge_mhz(first),
+                  header.channel_edge_mhz(stop), 0.0, spectra * header.tsamp_s, header.tstart_mjd)
+
+
 def _window_at(origin: Origin, block: int, channel: int) -> Window:
     spectrum = block * origin.tiling.grid.integrations
     return origin.tiling.window_at(origin.source_id, spectrum, channel, number_at(origin.tiling, block, channel))
@@ -241,6 +248,7 @@ def _query(
     lacking, other_precision = used[~has_vectors[used]], ""
     if len(lacking):
         vectors[lacking], other_precision = embed(corpus, encoder_key, cutouts[lacking])
+    used = used[find_seen(corpus, encoder_key, vectors[used])]
     return Query(
         vectors=vectors[used],
         cutouts=cutouts[used],
@@ -252,21 +260,22 @@ def _query(
     )
 
 
-def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple[NDArray[np.uint8], float]:
+def _cut(
+    corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Cut windows from the first file of an origin that still holds its observation.
 
     Returns
     -------
     cutouts : (n, T, F) uint8
-    spread : float
-        Relative standard deviation of the noise.
+    spreads : (n,) float32
+        Relative standard deviation of the noise of each window.
 
     Raises
     ------
     FileGone
         No file can be read, or none holds the observation.
     """
-    from pipeline.flatten.noise import nominal_noise_spectra
     from pipeline.scan import cut_windows
 
     integrations = origin.tiling.grid.integrations
@@ -277,9 +286,9 @@ def _cut(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> tuple
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
                 if source_id != origin.source_id:
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}")
-                cutouts = cut_windows(filterbank, origin.tiling, places)
+                cut = cut_windows(filterbank, origin.tiling, places)
                 filterbank.check_unchanged()
-                return cutouts, nominal_noise_spectra(origin.tiling.header) ** -0.5
+                return cut
         except SourceError as error:
             problem = problem or error.message
     raise FileGone(f"{origin.source_id} cannot be read from its file any more ({problem})")

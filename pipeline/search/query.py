@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import EncoderConfig
 from pipeline.errors import EncoderError, PrecisionError, QueryError
-from pipeline.model import Window
+from pipeline.model import Window, WindowGrid
 from pipeline.search.description import QueryDescription
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus_encoder
@@ -29,20 +29,24 @@ MAX_RELATIVE_POWER = 1e30
 class Region:
     """The part of a source that the query itself covers."""
 
-    source_id: str
-    channel_start: int
-    channel_stop: int
-    spectrum_start: int
-    spectrum_stop: int
+    extent: Window
+    """The part as one window of any size."""
+    telescope_id: int
+    """sigproc number of the telescope."""
+
+    @property
+    def source_id(self) -> str:
+        """Id of the source."""
+        return self.extent.source_id
 
     def overlaps(self, window: Window) -> bool:
-        """Tell whether a window shares a pixel with the region."""
+        """Tell whether a window of the same source shares a pixel with the region."""
+        extent = self.extent
         return (
-            window.source_id == self.source_id
-            and window.channel_start < self.channel_stop
-            and self.channel_start < window.channel_stop
-            and window.spectrum_start < self.spectrum_stop
-            and self.spectrum_start < window.spectrum_stop
+            window.channel_start < extent.channel_stop
+            and extent.channel_start < window.channel_stop
+            and window.spectrum_start < extent.spectrum_stop
+            and extent.spectrum_start < window.spectrum_stop
         )
 
 
@@ -59,7 +63,7 @@ class Query:
     power_of: Callable[[int], NDArray[np.float64]]
     """Gives the power (T, F) of a window by its index, noise at 1, masked pixels NaN; for pictures."""
     region: Region | None
-    """Windows that overlap this region are no hits; None for an array."""
+    """Windows that overlap this region, in any source of the same recording, are no hits; None for an array."""
     resolution: str
     """Resolution class; empty for an array, which has none."""
     description: QueryDescription
@@ -132,14 +136,42 @@ def find_signals(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
+    """Tell whether the gate sees a signal in the part of a usable cutout that is not masked on all sides.
+
+    An array that is smaller than a window is masked around it. With this margin, the gate would leave it out because
+    most of its window is masked.
+    """
     from pipeline.flatten.flattened import FlattenedChannel
     from pipeline.gate import measure  # loads numba
 
-    scan = corpus.config.scan
-    power = np.minimum(np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
+    spectra, channels = np.nonzero(cutout)
+    there = cutout[spectra.min() : spectra.max() + 1, channels.min() : channels.max() + 1]
+    grid = WindowGrid(channels=there.shape[1], step=there.shape[1], integrations=there.shape[0])
+    power = np.minimum(np.nan_to_num(relative_power(there, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
     start = np.zeros(1, np.int64)
     flat = FlattenedChannel.from_flat(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
-    return bool(measure(flat, start, scan.grid, scan.false_alarm).keep[0])
+    return bool(measure(flat, start, grid, corpus.config.scan.false_alarm).keep[0])
+
+
+def find_seen(corpus: OpenCorpus, encoder_key: str, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the indices of the vectors (n, d) in whose windows the encoder sees anything.
+
+    Raises
+    ------
+    QueryError
+        It sees nothing in any of them.
+    """
+    if (np.count_nonzero(vectors, axis=1) > 1).all():  # no vector that says nothing has several components
+        return np.arange(len(vectors))
+    from pipeline.encoders import sees_nothing  # loads scipy, which a search need not wait for
+
+    spec = corpus.manifest.encoders[encoder_key]
+    seen = np.flatnonzero(~sees_nothing(spec, vectors))
+    if not len(seen):
+        raise QueryError(f"the encoder {spec.name} sees nothing in the query: no part of it rises above the noise that "
+                         "the encoder removes, so nothing can be compared; choose a stronger pattern, or search with "
+                         "another encoder")
+    return seen
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> tuple[NDArray[np.float32], str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config import Config, EncoderConfig
 from pipeline.errors import QueryError
-from pipeline.filterbank import open_filterbank
+from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.model import Header
 from pipeline.run import ingest
 from pipeline.scan import cut_windows, tiling_of
@@ -71,7 +72,7 @@ def test_a_range_off_the_grid_is_cut_centred_in_all_time_blocks(archive: Archive
     middle = (truth.channel_start + truth.channel_stop) / 2
     with open_filterbank(archive.two) as filterbank:
         tiling = tiling_of(filterbank, SCAN)
-        cutouts = cut_windows(filterbank, tiling, [(block, round(middle - 128)) for block in (0, 1)])
+        cutouts, _ = cut_windows(filterbank, tiling, [(block, round(middle - 128)) for block in (0, 1)])
     assert result.query["windows"] == 2
     overlapping = {(source_id, n) for n in range(tiling.n_windows)
                    if abs(tiling.window("", n).channel_start - round(middle - 128)) < 256}
@@ -88,7 +89,7 @@ def test_a_wide_range_is_searched_through_its_windows_that_hold_a_signal(archive
     assert 1 < len(holding) < 16
     assert result.query["windows"] == len(holding)
     with open_filterbank(archive.outside) as filterbank:
-        cutouts = cut_windows(filterbank, tiling_of(filterbank, SCAN), [(0, start) for start in holding])
+        cutouts, _ = cut_windows(filterbank, tiling_of(filterbank, SCAN), [(0, start) for start in holding])
     check_scores(archive, result, cutouts, without=set())
     assert result.query_window is not None
     assert result.query_window.channel_start in holding
@@ -148,8 +149,6 @@ def test_a_file_of_other_resolution_is_refused_unless_asked(archive: Archive, tm
 
 
 def test_dead_pixels_are_refused(archive: Archive, tmp_path: Path) -> None:
-    from pipeline.filterbank import write_filterbank
-
     header = fine_header(coarse_width=WIDTH, second=77)
     power = np.random.default_rng(0).gamma(102, size=(16, WIDTH)).astype(np.float32)
     power[:, 1000:2000] = 0
@@ -207,3 +206,28 @@ def test_a_query_of_mere_noise_says_so(archive: Archive) -> None:
     assert "no signal" in corpus.search(power=np.random.default_rng(0).gamma(102, size=(16, 256))).query["note"]
     signal = archive.truth[archive.outside][0]
     assert "note" not in corpus.search(file=archive.outside, **places(signal), k=1).query
+
+
+def digitised(path: Path, seed: int) -> Path:
+    """A file of 8 bits whose noise is ten times what its header suggests, with one burst in the middle."""
+    header = Header(fch1_mhz=4030.0, foff_mhz=-4.0, nchans=768, nifs=1, nbits=8, tsamp_s=0.000512, nsamples=64,
+                    tstart_mjd=58_543.5 + seed, source_name=path.stem, telescope_id=4)
+    power = np.random.default_rng(seed).normal(128, 21, (64, 768))
+    for t in range(6):
+        power[19 + t, 330 + t] += 110
+    return write_filterbank(path, np.clip(np.rint(power), 1, 255), header)
+
+
+def test_a_range_off_the_grid_has_the_noise_of_the_data_not_of_the_header(tmp_path: Path) -> None:
+    stored, outside = digitised(tmp_path / "stored.fil", 1), digitised(tmp_path / "outside.fil", 2)
+    ingest([stored], tmp_path / "corpus", config=Config(encoder=EncoderConfig("power-spectrum")), serial=True)
+    corpus, edge = open_corpus(tmp_path / "corpus"), read_header(outside).channel_edge_mhz
+    quiet = corpus.search(file=outside, f_start_mhz=edge(37), f_stop_mhz=edge(37 + 256), k=1)
+    assert "no signal in the query" in quiet.query["note"]
+    assert np.nanstd(quiet.query_power()) == pytest.approx(21 / 128, rel=0.1)  # the header's N of 4,096 gives 1/64
+    burst = corpus.search(file=outside, f_start_mhz=edge(207), f_stop_mhz=edge(207 + 256), k=1)
+    assert "note" not in burst.query
+    assert burst.query["windows"] == 1
+    assert burst.query_window is not None
+    assert burst.query_window.spectrum_start == 16
+    assert burst.query_power()[range(3, 9), range(123, 129)].mean() == pytest.approx(238 / 128, rel=0.15)
