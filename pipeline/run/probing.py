@@ -60,11 +60,15 @@ def _call(batch: tuple[FoundFile, ...], config: Config) -> Call:
 
 
 def require_filterbank(probed: Collection[Probed | SourceReport], reports: Sequence[SourceReport]) -> None:
-    """Raise :class:`ConfigError` if neither the probed files nor the reports before them are of a filterbank file."""
+    """Raise :class:`ConfigError` if neither the probed files nor the reports before them are of a filterbank file.
+
+    A broken link that was skipped is none, either.
+    """
     if any(isinstance(item, Probed) for item in probed):
         return
     others = [*reports, *(item for item in probed if isinstance(item, SourceReport))]
-    if all(report.reason is Reason.NOT_FILTERBANK for report in others):
+    if all(report.reason in (Reason.NOT_FILTERBANK, Reason.BAD_LINK, Reason.PERMISSION)
+           and report.status == "skipped" for report in others):
         first = others[0].message if others else "no file was selected"
         more = f", and so with {len(others) - 1:,} more" if len(others) > 1 else ""
         raise ConfigError(f"nothing to ingest: {first}{more}; name filterbank files (.h5, .hdf5, .fil), or "

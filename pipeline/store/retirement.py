@@ -84,7 +84,7 @@ def settle(root: Path, manifest: Manifest, now_s: float) -> tuple[list[str], dic
 
 def _begin(root: Path, folder: str, now_s: float) -> float:
     """Set the time of change of a folder to now, and return it in whole seconds, which file systems store exactly."""
-    with suppress(OSError):  # a folder that cannot be dated is never deleted too early
+    with suppress(OSError):  # it belongs to somebody else, and waits
         date_folder(root, root / folder, int(now_s))
     return float(int(now_s))
 
