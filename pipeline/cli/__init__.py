@@ -4,8 +4,9 @@ Exit codes:
 
 =====  ========================================================================
 0      Done.
-1      Unexpected error, or ``doctor`` found a fault.
-2      A flag, the configuration or the query cannot be used.
+1      Unexpected error; the cluster, a disk or standard output failed; or
+       ``doctor`` found a fault.
+2      A flag, the configuration or the query cannot be used, or a path is missing.
 3      Done, but some files failed or were busy, or a nightly run found damage.
 4      Another run holds the lock of the corpus.
 5      The corpus is damaged.
@@ -22,8 +23,17 @@ from importlib import import_module
 import click
 
 import pipeline
-from pipeline.cli.output import escape_unencodable_output, remark
+from pipeline.cli.output import (
+    UNREAD,
+    discard_output,
+    disk_error,
+    is_output_at_fault,
+    output_error,
+    prepare_output,
+    remark,
+)
 from pipeline.errors import PipelineError
+from pipeline.support.interrupts import EXIT_CODE, is_interrupted, noting_interrupts
 from pipeline.support.text import shown
 
 COMMANDS = {
@@ -96,16 +106,47 @@ def lookalike(verbose: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    escape_unencodable_output()
-    try:
-        code = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
-    except click.exceptions.Abort:
-        remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except PipelineError as error:
-        remark(f"lookalike: {shown(str(error))}")
-        code = error.exit_code
+    with noting_interrupts(until_exit=arguments is None):
+        prepare_output()
+        code = _code_of(arguments)
     sys.exit(code)
+
+
+def _code_of(arguments: list[str] | None) -> int | str | None:
+    """Run the command line; return its exit code."""
+    try:
+        code: int | None = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
+    except BaseException as error:
+        if is_interrupted() or isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+            remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
+            return EXIT_CODE
+        if isinstance(error, SystemExit):
+            return _code_at_exit(error)
+        return _code_of_error(error)
+    return code
+
+
+def _code_at_exit(end: SystemExit) -> int | str | None:
+    """Return the exit code of a command that has ended by itself, or that click has ended: a pipe was closed."""
+    if not isinstance(end.__context__, BrokenPipeError):
+        return end.code
+    sys.stdout = sys.__stdout__  # click has wrapped it
+    if not is_output_at_fault():
+        raise end.__context__
+    discard_output()
+    remark(UNREAD)
+    return 0
+
+
+def _code_of_error(error: BaseException) -> int:
+    """Say what is wrong and return the exit code; raise an error that nobody has expected."""
+    if isinstance(error, click.ClickException):
+        error.message = "\n".join(map(shown, error.message.split("\n")))
+        error.show()
+        return error.exit_code
+    if isinstance(error, OSError) and not isinstance(error, PipelineError):
+        error = output_error(error) if is_output_at_fault() else disk_error(error)
+    if not isinstance(error, PipelineError):
+        raise error
+    remark(f"lookalike: {shown(str(error))}")
+    return error.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -13,15 +14,58 @@ from typing import Any
 
 import click
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, RunError
+from pipeline.support.disk_faults import cause_of, words_of
+
+UNREAD = "lookalike: the rest of the output is not printed, because its reader has closed it"
 
 
 def put(text: str, *, newline: bool = True) -> None:
-    """Write a result to standard output. When the reader has closed it (``… | head``), discard the rest."""
+    """Write a result to standard output. When the reader has closed it (``… | head``), say so and discard the rest.
+
+    Raises
+    ------
+    RunError
+        Standard output is closed, or cannot be written: its disk is full.
+    """
     try:
+        if sys.stdout is None:  # the shell has closed it: >&-
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         click.echo(text, nl=newline)
     except BrokenPipeError:
+        discard_output()
+        remark(UNREAD)
+    except OSError as error:
+        raise output_error(error) from error
+
+
+def output_error(error: OSError) -> RunError:
+    """Return the error that says that standard output cannot be written. All further output is discarded."""
+    discard_output()
+    return RunError(f"standard output: cannot be written ({cause_of(error)}); the work itself is done, but its "
+                    "result is not printed; write to another file or disk and run the command again")
+
+
+def disk_error(error: OSError) -> OSError | RunError:
+    """Return an error in words for a fault of a disk or of permissions; any other error as it is."""
+    words = words_of(error)
+    return error if words is None else RunError(words)
+
+
+def discard_output() -> None:
+    """Discard what standard output holds and what is written to it from now on. Python writes the rest at its end."""
+    if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_output_at_fault() -> bool:
+    """Return True if standard output cannot be written: what could not be written is tried again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def put_json(record: Mapping[str, Any]) -> None:
@@ -35,8 +79,18 @@ def remark(text: str) -> None:
         click.echo(text, err=True)
 
 
-def escape_unencodable_output() -> None:
-    """Escape characters that the encoding of standard output lacks: file names that are not UTF-8, dashes in ASCII."""
+def prepare_output() -> None:
+    """Make standard output and standard error fit to be written.
+
+    Characters that the encoding of standard output lacks are escaped: file names that are not UTF-8, dashes in ASCII.
+    If the shell has closed a standard stream, its number is taken. Otherwise the next file that is opened would get it,
+    and with it the messages of libraries.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it is open as long as the process
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -47,5 +101,4 @@ def name_unwritable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        fault = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(f"{path}: cannot be written ({fault}); choose another file or folder") from error
+        raise ConfigError(f"{path}: cannot be written ({cause_of(error)}); choose another file or folder") from error

@@ -51,4 +51,4 @@ def train(name: str, out: Path | None, steps: int | None, seed: int, precision: 
 
     out = out or Path(f"{name}.npz")
     run_train(name, out, steps=steps, seed=seed, precision=precision, on_step=on_step)
-    put(f"{out}: weights of {name}, made in {(time.monotonic() - began) / 60:.0f} min")
+    put(f"{shown(out)}: weights of {name}, made in {(time.monotonic() - began) / 60:.0f} min")

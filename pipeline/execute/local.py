@@ -7,10 +7,12 @@ folder that only its owner can open, because Dask puts this folder first on Pyth
 from __future__ import annotations
 
 import logging
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +39,37 @@ def local_cluster(workers: int, memory_limit: str, env: dict[str, str]) -> Itera
     from distributed import Nanny, Scheduler, SpecCluster
 
     security = own_security()
-    with private_scratch() as scratch:
+    with private_scratch() as scratch, _loop_without_interrupts() as loop:
         common = {"host": LOOPBACK, "protocol": "tls://", "security": security, "local_directory": scratch}
         scheduler = {"cls": without_http(Scheduler), "options": {**common, "port": 0, "dashboard": False}}
         options = {**common, "nthreads": 1, "memory_limit": memory_limit, "env": env, "dashboard": False,
                    "worker_class": worker_without_http, "silence_logs": logging.CRITICAL}
         worker = {"cls": Nanny, "options": options}
         with SpecCluster({name: worker for name in range(workers)}, scheduler, worker, security=security,
-                         silence_logs=logging.CRITICAL, name="lookalike") as cluster:
+                         silence_logs=logging.CRITICAL, name="lookalike", loop=loop) as cluster:
             yield cluster
+
+
+@contextmanager
+def _loop_without_interrupts() -> Iterator[Any]:
+    """Start Dask's event loop in a thread that blocks Ctrl-C; yield the loop.
+
+    Its threads and the worker processes that they start inherit that. A terminal sends Ctrl-C to every process, and a
+    worker that is still importing libraries would print a traceback. This process ends the workers.
+    """
+    from distributed.utils import LoopRunner
+
+    resource_tracker.ensure_running()  # would be started later, and end the blocking
+    runner = LoopRunner(asynchronous=False)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        runner.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
 
 
 @contextmanager
