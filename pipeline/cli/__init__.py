@@ -80,7 +80,7 @@ then environment variables, then the table [run] of your settings file.
 The settings file is $XDG_CONFIG_HOME/lookalike/config.toml, by default
 ~/.config/lookalike/config.toml. Other users must not be able to write to it.
 The keys of [run] are serial, scheduler, cluster, cluster_config, tls_ca, tls_cert,
-tls_key, insecure, workers, worker_memory_gb, embed_on, resource_wait_s,
+tls_key, insecure, dashboard, workers, worker_memory_gb, embed_on, resource_wait_s,
 scheduler_wait_s, task_timeout_s, in_flight and retries.
 
 Each key has an environment variable: LOOKALIKE_RUN_ and the key in capitals,

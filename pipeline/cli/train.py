@@ -10,6 +10,7 @@ import click
 from pipeline.cli.grouped import command
 from pipeline.cli.output import put, remark
 from pipeline.config import PRECISIONS
+from pipeline.support.text import shown
 
 PROGRESS_INTERVAL_S = 10.0
 """Least time between two lines of progress."""

@@ -110,9 +110,9 @@ def test_no_cell_of_the_csv_is_a_formula_and_numbers_stay_numbers(name: str) -> 
 def test_nothing_in_the_csv_or_the_table_is_obeyed_by_a_terminal() -> None:
     name = "a\x1b[31m\x07\x9b\u202e\u2066b\u200f\x00"
     answer = result(hit(1, source=name, file=name))
-    for text in (csv_of(answer), *table(answer)):
+    for text in (csv_of(answer), "\n".join(table(answer))):
         assert not [letter for letter in text if letter in name and not letter.isprintable()]
-        assert r"a\x1b[31m\x07\x9b\u202e\u2066b\u200f\x00" in text or "a" not in text.split()[-1][:1]
+        assert r"a\x1b[31m\x07\x9b\u202e\u2066b\u200f\x00" in text
 
 
 def test_notes_are_in_every_row_of_the_csv() -> None:
