@@ -21,6 +21,7 @@ import sys
 from importlib import import_module
 
 import click
+from click.utils import PacifyFlushWrapper
 
 import pipeline
 from pipeline.cli.output import (
@@ -128,11 +129,13 @@ def _code_of(arguments: list[str] | None) -> int | str | None:
 
 def _code_at_exit(end: SystemExit) -> int | str | None:
     """Return the exit code of a command that has ended by itself, or that click has ended: a pipe was closed."""
-    if not isinstance(end.__context__, BrokenPipeError):
+    error = end.__context__
+    if not isinstance(error, BrokenPipeError):
         return end.code
-    sys.stdout = sys.__stdout__  # click has wrapped it
-    if not is_output_at_fault():
-        raise end.__context__
+    if isinstance(sys.stdout, PacifyFlushWrapper):  # click's, which hides further errors
+        sys.stdout = sys.stdout.wrapped
+    if not is_output_at_fault(error):
+        raise error
     discard_output()
     remark(UNREAD)
     return 0
@@ -145,7 +148,7 @@ def _code_of_error(error: BaseException) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, OSError) and not isinstance(error, PipelineError):
-        error = output_error(error) if is_output_at_fault() else disk_error(error)
+        error = output_error(error) if is_output_at_fault(error) else disk_error(error)
     if not isinstance(error, PipelineError):
         raise error
     remark(f"lookalike: {shown(str(error))}")

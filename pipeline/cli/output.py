@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from io import TextIOWrapper
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ from pipeline.support.disk_faults import cause_of, words_of
 UNREAD = "lookalike: the rest of the output is not printed, because its reader has closed it"
 
 
+class ClosedOutput(TextIOBase):
+    """Stands for a standard output that the shell has closed (``>&-``). Python's own is None, which loses all text."""
+
+    def write(self, text: str) -> int:
+        """Raise the error that the system raises for a closed file."""
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
 def put(text: str, *, newline: bool = True) -> None:
     """Write a result to standard output. When the reader has closed it (``… | head``), say so and discard the rest.
 
@@ -29,8 +37,6 @@ def put(text: str, *, newline: bool = True) -> None:
         Standard output is closed, or cannot be written: its disk is full.
     """
     try:
-        if sys.stdout is None:  # the shell has closed it: >&-
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         click.echo(text, nl=newline)
     except BrokenPipeError:
         discard_output()
@@ -54,16 +60,19 @@ def disk_error(error: OSError) -> OSError | RunError:
 
 def discard_output() -> None:
     """Discard what standard output holds and what is written to it from now on. Python writes the rest at its end."""
-    if sys.stdout is not None:
+    if isinstance(sys.stdout, ClosedOutput):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it is open as long as the process
+    else:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def is_output_at_fault() -> bool:
-    """Return True if standard output cannot be written: what could not be written is tried again."""
+def is_output_at_fault(error: OSError) -> bool:
+    """Return True if an error is one of standard output: what could not be written is tried again."""
+    if isinstance(sys.stdout, ClosedOutput):
+        return error.errno == errno.EBADF
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OSError, ValueError):
+        sys.stdout.flush()
+    except OSError:
         return True
     return False
 
@@ -89,6 +98,8 @@ def prepare_output() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+    if sys.stdout is None:
+        sys.stdout = ClosedOutput()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it is open as long as the process
     if isinstance(sys.stdout, TextIOWrapper):

@@ -341,8 +341,6 @@ def test_nobody_needs_to_read_to_the_end(corpus: Path, kept: str, form: list[str
 def test_output_that_cannot_be_written_is_told(
     corpus: Path, kept: str, command: list[str], redirection: str, cause: str
 ) -> None:
-    if command == ["--help"] and redirection == ">&-" or command == ["--version"] and redirection == ">&-":
-        pytest.skip("click prints nothing then, and there is nothing to lose")
     words = [*command, "--corpus", str(corpus)] if command[0] in ("search", "status") else command
     words += ["--window", kept] if command[0] == "search" else []
     done = subprocess.run(f"{shlex.join([sys.executable, '-m', 'pipeline', *words])} {redirection}", shell=True,
