@@ -100,9 +100,24 @@ def lookalike(verbose: bool) -> None:
     """Reverse image search for radio spectrograms."""
     level = logging.INFO if verbose else logging.WARNING
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # removes a progress bar from the line
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Printable(f"{clear}%(levelname)s %(name)s: %(message)s"))
     # force: blimpy configures the root logger when it is imported
-    form = f"{clear}%(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=level, format=form, stream=sys.stderr, force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _Printable(logging.Formatter):
+    """Formats log records so that names of files in them cannot control the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        record.message = _shown_lines(record.message)
+        return super().formatMessage(record)
+
+
+def _shown_lines(text: str) -> str:
+    """Return text of several lines with control characters escaped."""
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -144,7 +159,7 @@ def _code_at_exit(end: SystemExit) -> int | str | None:
 def _code_of_error(error: BaseException) -> int:
     """Say what is wrong and return the exit code; raise an error that nobody has expected."""
     if isinstance(error, click.ClickException):
-        error.message = "\n".join(map(shown, error.message.split("\n")))
+        error.message = _shown_lines(error.message)
         error.show()
         return error.exit_code
     if isinstance(error, OSError) and not isinstance(error, PipelineError):
