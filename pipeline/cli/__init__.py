@@ -19,9 +19,9 @@ from __future__ import annotations
 import logging
 import sys
 from importlib import import_module
+from io import StringIO
 
 import click
-from click.utils import PacifyFlushWrapper
 
 import pipeline
 from pipeline.cli.output import (
@@ -147,8 +147,7 @@ def _code_at_exit(end: SystemExit) -> int | str | None:
     error = end.__context__
     if not isinstance(error, BrokenPipeError):
         return end.code
-    if isinstance(sys.stdout, PacifyFlushWrapper):  # click's, which hides further errors
-        sys.stdout = sys.stdout.wrapped
+    sys.stdout = getattr(sys.stdout, "wrapped", sys.stdout)  # click has wrapped it, to hide further errors
     if not is_output_at_fault(error):
         raise error
     discard_output()
@@ -159,8 +158,9 @@ def _code_at_exit(end: SystemExit) -> int | str | None:
 def _code_of_error(error: BaseException) -> int:
     """Say what is wrong and return the exit code; raise an error that nobody has expected."""
     if isinstance(error, click.ClickException):
-        error.message = _shown_lines(error.message)
-        error.show()
+        usage = StringIO()
+        error.show(file=usage)
+        remark(_shown_lines(usage.getvalue().rstrip("\n")))
         return error.exit_code
     if isinstance(error, OSError) and not isinstance(error, PipelineError):
         error = output_error(error) if is_output_at_fault(error) else disk_error(error)

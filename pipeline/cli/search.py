@@ -65,9 +65,10 @@ if TYPE_CHECKING:
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values. Names that begin with =, +, - or @ get an apostrophe in front, so that no "
-                   "spreadsheet runs them; control characters are escaped. The column note repeats remarks on the "
-                   "answer.")
+@click.option("--csv", "as_csv", is_flag=True,
+              help="Print comma-separated values. Names that begin with =, +, - or @ get an apostrophe in front, so "
+                   "that no spreadsheet runs them; control characters are escaped. The column note repeats remarks "
+                   "on the answer.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
               help="Draw the query and its best ten hits to this file.")
 def search(

@@ -116,9 +116,9 @@ def _check_dashboard(config: RunConfig) -> None:
     if not config.dashboard:
         return
     if config.scheduler or config.cluster != "local":
-        raise ConfigError(f"dashboard is for workers that the run starts on this machine, not for "
-                          f"{config.scheduler or config.cluster}: a scheduler elsewhere decides itself whether it serves "
-                          "one; leave dashboard out")
+        raise ConfigError("dashboard is for workers that the run starts on this machine, not for "
+                          f"{config.scheduler or config.cluster}: a scheduler elsewhere decides itself whether it "
+                          "serves one; leave dashboard out")
     if find_spec("bokeh") is None:
         raise ConfigError("the dashboard needs Bokeh, which is not installed; install it with: "
                           "pip install 'lookalike[dashboard]'")

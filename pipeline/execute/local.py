@@ -1,8 +1,8 @@
 """Start a cluster on this machine for one run. No other user of the machine can use it.
 
 Every port asks for a certificate that only the processes of the run have. No port serves HTTP, unless the user asks for
-Dask's dashboard. Then the scheduler serves it on the loopback interface, read only and without a password. Scratch files are in a
-folder that only its owner can open, because Dask puts this folder first on Python's search path.
+Dask's dashboard. Then the scheduler serves it on the loopback interface, read only and without a password. Scratch
+files are in a folder that only its owner can open, because Dask puts this folder first on Python's search path.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def local_cluster(
         worker = {"cls": Nanny, "options": options}
         settings = DASHBOARD_SETTINGS if has_dashboard else {}
         with dask.config.set(settings), SpecCluster(
-                {name: worker for name in range(workers)}, scheduler, worker, security=security, silence_logs=logging.CRITICAL, name="lookalike", loop=loop) as cluster:
+                {name: worker for name in range(workers)}, scheduler, worker, security=security, loop=loop,
+                silence_logs=logging.CRITICAL, name="lookalike") as cluster:
             if has_dashboard:
                 logger.warning("dashboard: http://localhost:%d/status (every user of this machine can open it, and see "
                                "the names of files and tasks)", cluster.scheduler.http_server.port)

@@ -139,7 +139,7 @@ def _describe_targets(manifest: Manifest) -> str:
 
 
 def _hint_of_target(name: str, manifest: Manifest) -> str:
-    """Name a pattern or a target near ``name``: hyphens, underscores and spaces are mixed up, or only a part is given."""
+    """Name a pattern or a target near ``name``, as where hyphens and underscores are mixed up, or a part is given."""
     targets = sorted({header.source_name.strip() for header in _headers(manifest)})
     loose = re.sub(r"[-_ ]", "?", name.strip())
     for pattern in (loose, f"*{name.strip()}*", f"*{loose}*"):

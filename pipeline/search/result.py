@@ -88,7 +88,8 @@ class SearchResult(Sequence[Hit]):
     def to_dataframe(self) -> Any:
         """Return the hits as a ``pandas.DataFrame``, one row each.
 
-        The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC, ``snr`` is in sigmas.
+        The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
+        ``snr`` is in sigmas.
         ``merged`` lists window numbers as text, so that no cell holds a list.
 
         Raises

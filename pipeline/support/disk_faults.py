@@ -31,7 +31,7 @@ def cause_of(error: OSError) -> str:
 
 def words_of(error: OSError) -> str | None:
     """Return file, cause and remedy; None for an error that is no fault of a disk or of permissions."""
-    if error.errno not in REMEDIES:
+    if error.errno is None or error.errno not in REMEDIES:
         return None
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "a file"
     return f"{place}: cannot be read or written ({cause_of(error)}); {REMEDIES[error.errno]}"

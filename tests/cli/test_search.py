@@ -91,10 +91,11 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
                        "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
-                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "", "note": ""}
+                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
+                       "note": ""}
 
 
-FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "  =1", "\r=1", "＝1"]  # noqa: RUF001
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "  =1", "\r=1", "＝1"]
 HARMLESS = ["/a=b", "2-3", "", "'quoted", "ü=1"]
 
 
@@ -117,7 +118,8 @@ def test_nothing_in_the_csv_or_the_table_is_obeyed_by_a_terminal() -> None:
 
 def test_notes_are_in_every_row_of_the_csv() -> None:
     noted = replace(result(hit(1), hit(2)), description=result().description.with_notes("no signal", "two files"))
-    assert [row["note"] for row in csv.DictReader(io.StringIO(csv_of(noted), newline=""))] == ["no signal; two files"] * 2
+    rows = csv.DictReader(io.StringIO(csv_of(noted), newline=""))
+    assert [row["note"] for row in rows] == ["no signal; two files"] * 2
 
 
 def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:
