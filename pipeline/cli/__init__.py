@@ -24,15 +24,7 @@ from io import StringIO
 import click
 
 import pipeline
-from pipeline.cli.output import (
-    UNREAD,
-    discard_output,
-    disk_error,
-    is_output_at_fault,
-    output_error,
-    prepare_output,
-    remark,
-)
+from pipeline.cli.output import code_with_output, disk_error, guarded_output, remark
 from pipeline.errors import PipelineError
 from pipeline.support.interrupts import EXIT_CODE, is_interrupted, noting_interrupts
 from pipeline.support.text import shown
@@ -123,8 +115,9 @@ def _shown_lines(text: str) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     with noting_interrupts(until_exit=arguments is None):
-        prepare_output()
-        code = _code_of(arguments)
+        with guarded_output() as output:
+            code = _code_of(arguments)
+        code = code_with_output(code, output.fault)
     sys.exit(code)
 
 
@@ -137,22 +130,9 @@ def _code_of(arguments: list[str] | None) -> int | str | None:
             remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
             return EXIT_CODE
         if isinstance(error, SystemExit):
-            return _code_at_exit(error)
+            return error.code
         return _code_of_error(error)
     return code
-
-
-def _code_at_exit(end: SystemExit) -> int | str | None:
-    """Return the exit code of a command that has ended by itself, or that click has ended: a pipe was closed."""
-    error = end.__context__
-    if not isinstance(error, BrokenPipeError):
-        return end.code
-    sys.stdout = getattr(sys.stdout, "wrapped", sys.stdout)  # click has wrapped it, to hide further errors
-    if not is_output_at_fault(error):
-        raise error
-    discard_output()
-    remark(UNREAD)
-    return 0
 
 
 def _code_of_error(error: BaseException) -> int:
@@ -163,7 +143,7 @@ def _code_of_error(error: BaseException) -> int:
         remark(_shown_lines(usage.getvalue().rstrip("\n")))
         return error.exit_code
     if isinstance(error, OSError) and not isinstance(error, PipelineError):
-        error = output_error(error) if is_output_at_fault(error) else disk_error(error)
+        error = disk_error(error)
     if not isinstance(error, PipelineError):
         raise error
     remark(f"lookalike: {shown(str(error))}")
