@@ -28,6 +28,9 @@ SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def _seconds(ctx: click.Context, option: click.Parameter, value: str) -> float:
     """Return the seconds of a duration: a number and its unit."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value)
+    if match is None and re.fullmatch(r"\d+(\.\d+)?", value):
+        units = " or ".join(f"{value}{unit}" for unit in SECONDS_PER_UNIT)
+        raise click.BadParameter(f"{value!r} has no unit; write {units}")
     if match is None:
         raise click.BadParameter(f"{value!r} is not a duration; give a number with a unit, such as 90s, 10m, 2h or 1d")
     return float(match[1]) * SECONDS_PER_UNIT[match[2]]
@@ -61,9 +64,12 @@ def nightly(
     fails too often is not tried again until it changes; every report lists it.
     The table [nightly] of corpus.toml sets these limits.
 
-    The exit code is 3 if a file failed this night or damage was found; files
-    that failed only in earlier nights do not count. It is 4 if another run
-    holds the lock of the corpus.
+    The exit code is 3 if a file failed this night or damage was found; files,
+    links and folders that failed in earlier nights do not count. It is 2 if a
+    path of DATA is missing, for example because its disk is not mounted; the
+    night goes on without it. It is 4 if another run holds the lock of the corpus.
+    A DATA folder without a filterbank file, and a broken link of another name
+    than that of a filterbank file, are warnings.
 
     A new corpus takes its settings from corpus.toml in its folder. To set them
     by flags instead, create the corpus with lookalike ingest.
@@ -87,10 +93,12 @@ def nightly(
 
 
 def _summary(report: NightReport) -> list[str]:
-    """Return the headline, the steps and files that failed this night, and the path of the report."""
+    """Return the headline, what failed or is missing this night, and the path of the report."""
     lines = [report.headline]
     lines += in_no_window(report.ingest.get("share_skipped", 0.0))
     lines += [f"{'warning':<28} {shown(message)}" for message in report.partly_read]
     lines += [f"{step.name} failed: {shown(step.message)}" for step in report.steps if step.status == "failed"]
     lines += [f"{one.status:<8}{one.reason:<20} {shown(one.message)}" for one in report.wrong if one.tonight]
+    lines += [f"{'missing':<28} {shown(path)}: is not there; is its disk mounted?" for path in report.missing]
+    lines += [f"{'warning':<28} {shown(message)}" for message in report.warnings]
     return [*lines, f"report: {shown(report.files['html'])}"]

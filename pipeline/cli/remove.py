@@ -29,9 +29,10 @@ def remove(sources: tuple[str, ...], corpus: Path, undo: bool, dry_run: bool, as
     no longer find a removed source. Ingest skips its files and reports them as
     REMOVED. The original files are never changed.
 
-    The windows and vectors of a removed source stay on disk for one day, because
-    searches may still be reading them. The first ingest, embed, index or remove
-    after that day deletes them.
+    The windows and vectors of a removed source stay on disk for at least one day,
+    because searches may still be reading them. Two runs of ingest, embed, index,
+    nightly or remove, each a day after the one before, then delete them. With one
+    run alone, a wrong clock of this machine could delete them too early.
 
     --undo restores a removed source. It is back at once if its windows are still
     on disk. Otherwise the next ingest of its file brings it back.

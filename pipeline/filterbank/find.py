@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ConfigError, Reason, SourceError
+from pipeline.errors import ConfigError, FileStatus, Reason, SourceError
 from pipeline.filterbank.access import access_error, refusal
 from pipeline.model import SourceReport
 from pipeline.support.text import shown
@@ -39,7 +39,9 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[FoundFile], list[Sourc
     Returns
     -------
     list of FoundFile, list of SourceReport
-        The files, and a report (PERMISSION, BAD_LINK, …) for each path that cannot be read. The search goes on.
+        The files, and a report (PERMISSION, BAD_LINK, …) for each path that cannot be read. The search goes on. Such a
+        path has failed if it was named, if it is a folder that cannot be listed, or if it has the name of a filterbank
+        file. Any other is skipped: a link to a folder above, or a broken link to anything.
 
     Raises
     ------
@@ -75,14 +77,14 @@ class _Walk:
         while folders:
             folder, above = folders.pop()
             for path in self._children(folder):
-                kind = self._kind(path)
+                kind = self._kind(path, "failed" if has_suffix(path) else "skipped")
                 if kind is None:
                     continue
                 if not stat.S_ISDIR(kind.st_mode):
-                    if path.suffix.lower() in SUFFIXES:
+                    if has_suffix(path):
                         self._take(path, kind, root)
                 elif _identity(kind) in above:
-                    self._report(path, refusal(Reason.BAD_LINK, path, "links to a folder above it"))
+                    self._report(path, refusal(Reason.BAD_LINK, path, "links to a folder above it"), "skipped")
                 else:
                     folders.append((path, above | {_identity(kind)}))
 
@@ -94,11 +96,16 @@ class _Walk:
             self._report(folder, access_error(error, folder))
             return []
 
-    def _kind(self, path: Path) -> os.stat_result | None:
+    def _kind(self, path: Path, status: FileStatus = "failed") -> os.stat_result | None:
+        """Return what a path is; report it with ``status`` if that cannot be told."""
         try:
             return os.stat(path)
         except OSError as error:
-            self._report(path, access_error(error, path))
+            fault = access_error(error, path)
+            if fault.reason is not Reason.BUSY:
+                self._report(path, fault, status)
+            elif status == "failed":  # a file of another name that is gone is nobody's loss
+                self._report(path, fault)
             return None
 
     def _take(self, path: Path, kind: os.stat_result, root: Path) -> None:
@@ -107,8 +114,14 @@ class _Walk:
         else:
             self._report(path, refusal(Reason.NOT_FILTERBANK, path, "not a regular file"))
 
-    def _report(self, path: Path, error: SourceError) -> None:
-        self.reports[path] = SourceReport(str(path), error.reason.status, reason=error.reason, message=error.message)
+    def _report(self, path: Path, error: SourceError, status: FileStatus | None = None) -> None:
+        self.reports[path] = SourceReport(str(path), status or error.reason.status, reason=error.reason,
+                                          message=error.message)
+
+
+def has_suffix(path: Path) -> bool:
+    """Return True if a file has the name of a filterbank file."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def _identity(kind: os.stat_result) -> Identity:

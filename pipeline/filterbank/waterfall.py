@@ -50,8 +50,8 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
     Returns
     -------
     blimpy.Waterfall
-        Its data have three axes (spectra, polarisations, channels), in the order and type of the file. If blimpy cannot read
-        the file, the type is float32, and the header is that of the range.
+        Its data have three axes (spectra, polarisations, channels), in the order and type of the file. If blimpy
+        cannot read the file, the type is float32, and the header is that of the range.
 
     Raises
     ------

@@ -54,6 +54,8 @@ class DueFiles:
 
     selected: Selected
     """What ingest is given. Failed files that are not due are among its reports."""
+    known: frozenset[str] = frozenset()
+    """Paths of failures that an earlier night has reported, and that tonight does not try again."""
     left: tuple[SourceReport, ...] = ()
     """Files that are left for the next night, as they are still changing."""
 
@@ -64,10 +66,14 @@ def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFil
     A file that the corpus holds is selected, too: ingest knows it by the manifest, and reads it again only if its
     windows are gone. A file counts as complete if neither its content nor its place has changed for
     ``rules.min_age_s`` (by mtime and ctime: a copy may bear the time of its original), and not since it was found.
+
+    A link or folder that cannot be followed fails once, and is known from then on until it changes.
     """
     files: list[FoundFile] = []
     not_due: list[SourceReport] = []
     left: list[SourceReport] = []
+    known = {path for path, stat in found.faults.items()
+             if not rules.retry and _has_failed(manifest.files.get(path), stat)}
     for file in found.files:
         path = str(file.path)
         stat, entry = found.stats[path], manifest.files.get(path)
@@ -81,7 +87,13 @@ def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFil
             left.append(SourceReport(path, "busy", reason=Reason.BUSY, message=message))
         else:
             files.append(file)
-    return DueFiles(replace(found, files=tuple(files), reports=(*found.reports, *not_due)), tuple(left))
+    return DueFiles(replace(found, files=tuple(files), reports=(*found.reports, *not_due)),
+                    frozenset({*known, *(report.path for report in not_due)}), tuple(left))
+
+
+def _has_failed(entry: FileEntry | None, stat: Stat) -> bool:
+    """Return True if a failure is recorded, and what failed has not changed since."""
+    return entry is not None and entry.is_wrong and (entry.size_bytes, entry.mtime_ns) == stat
 
 
 def _unchanged_s(file: FoundFile, before: Stat | None, now_s: float) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.catalogue import Manifest
 from pipeline.config import Config
-from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError
+from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError, Reason
 from pipeline.integrity import Verification, verify
 from pipeline.nightly.due_files import DueFiles, NightRules, select_due
 from pipeline.nightly.novelty import Novelty, judge
@@ -27,7 +27,9 @@ from pipeline.nightly.report import (
     NightReport,
     Size,
     Step,
+    Wrong,
     free_name,
+    name_unwritable,
     read_reported,
     write_report,
     write_reported,
@@ -38,6 +40,7 @@ from pipeline.run import (
     Listener,
     ProgressChoice,
     RunReport,
+    Selected,
     index,
     ingest_files,
     make_corpus,
@@ -49,6 +52,8 @@ from pipeline.run import (
 )
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
+from pipeline.support.interrupts import require_not_interrupted
+from pipeline.support.text import shown
 
 LOCK_FOLDER = ".lock"
 """Folder of the lease of a night, in the folder of the reports."""
@@ -73,7 +78,7 @@ def nightly(
     Parameters
     ----------
     paths : sequence of path
-        Files and folders of the archive.
+        Files and folders of the archive. One that is missing stops no other: its disk may not be mounted.
     corpus : path
         Folder of the corpus. It is made if it does not exist. What it holds before the first night counts as the past:
         only windows that are added later can be novel.
@@ -103,19 +108,24 @@ def nightly(
     ------
     CorpusLocked
         Another night, or another run in this corpus, is under way.
+    RunError
+        The report cannot be written.
     PipelineError
-        The first ingest of a new corpus failed: there is nothing to report on.
+        The first ingest of a new corpus failed: there is nothing to report on. If a path is missing, or no filterbank
+        file is found, nothing is written.
     """
     root = Path(corpus).absolute()
     folder = Path(f"{root}-reports") if report_dir is None else Path(report_dir).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    lease = Lease.acquire(folder / LOCK_FOLDER)
+    data = tuple(str(Path(path).absolute()) for path in paths)
+    found = None if _is_corpus(root) else select_files(data)
+    with name_unwritable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lease = Lease.acquire(folder / LOCK_FOLDER)
     try:
         config = with_serial(config or Config.load(root), serial)
         rules = NightRules(time.time(), min_age_s, config.nightly.tries, retry)
-        data = tuple(str(Path(path).absolute()) for path in paths)
         with showing(progress) as listener:
-            return _Night(root, folder, data, config, rules).run(client, listener)
+            return _Night(root, folder, data, config, rules, found).run(client, listener)
     finally:
         lease.release()
 
@@ -129,6 +139,8 @@ class _Night:
     data: tuple[str, ...]
     config: Config
     rules: NightRules
+    found: Selected | None
+    """Files of the first night; None if there is a corpus."""
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
     steps: list[Step] = field(default_factory=list)
     """The steps that have ended."""
@@ -136,14 +148,14 @@ class _Night:
     def run(self, client: Any, listener: Listener | None) -> NightReport:
         """Go through the steps, write the report and return it."""
         root, config = self.root, self.config
-        is_first = not _is_corpus(root)
+        is_first = self.found is not None
         before, reported = self._past()
         due: DueFiles | None = None
         ingested: RunReport | None = None
         verified: Verification | None = None
         novelty: list[Novelty] | None = []
         with self._step("ingest", may_fail=not is_first):  # without a corpus there is nothing to report on
-            found = select_files(self.data)
+            found = self.found or select_files(self.data, may_be_missing=True)
             make_corpus(root, config, client)
             due = select_due(found, manifest_if_any(root), self.rules)
             ingested = ingest_files(due.selected, root, client, config=config, retry=self.rules.retry,
@@ -190,6 +202,7 @@ class _Night:
         try:
             yield
         except Exception as error:
+            require_not_interrupted(error)
             if not may_fail or (isinstance(error, CorpusLocked) and not self.steps):
                 raise
             if not isinstance(error, PipelineError):
@@ -207,20 +220,21 @@ class _Night:
         name, grid, tries = free_name(self.folder, self.began), self.config.scan.grid, self.config.nightly.tries
         left = () if due is None else due.left
         reports = () if run is None else run.reports
-        tried = set() if due is None else {str(file.path) for file in due.selected.files}
-        wrong = (wrong_files_known(after, self.rules.now_s, tries) if run is None
-                 else wrong_files(reports, after, tried, tries))
-        has_failed = any(step.status == "failed" for step in self.steps) or any(one.tonight for one in wrong)
+        wrong = (wrong_files_known(after, self.rules.now_s, tries) if run is None or due is None
+                 else wrong_files(reports, after, due.known, tries))
+        missing = () if due is None else due.selected.missing
         counts = Counter(report.status for report in reports)
         return NightReport(
             corpus=self.root, data=self.data, host=socket.gethostname(), began=self.began, ended=datetime.now(UTC),
-            exit_code=3 if has_failed or (verified is not None and verified.damages) else 0,
+            exit_code=self._exit_code(wrong, verified, missing),
             steps=tuple(self.steps),
             done=tuple(report.path for report in reports if report.status == "done"),
             counts={**{status: counts[status] for status in ("done", "skipped", "failed", "busy")},
                     "left for the next night": len(left)},
             wrong=wrong,
             left=tuple(report.message for report in left),
+            missing=missing,
+            warnings=() if due is None else _warnings(due.selected),
             ingest={} if run is None else {key: value for key, value in run.to_json().items() if key != "sources"},
             partly_read=tuple(report.message for report in reports if report.status == "done" and report.message),
             partly_covered=() if run is None else _partly_covered(run),
@@ -228,6 +242,22 @@ class _Night:
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )
+
+
+    def _exit_code(self, wrong: Sequence[Wrong], verified: Verification | None, missing: Sequence[str]) -> int:
+        """Return 3 for a failure of this night or for damage; else 2 if a path is missing; else 0."""
+        if any(step.status == "failed" for step in self.steps) or any(one.tonight for one in wrong):
+            return 3
+        if verified is not None and verified.damages:
+            return 3
+        return 2 if missing else 0
+
+
+def _warnings(found: Selected) -> tuple[str, ...]:
+    """Return what is wrong with the paths of a night, apart from failures."""
+    skipped = [report.message for report in found.reports
+               if report.status == "skipped" and report.reason in (Reason.BAD_LINK, Reason.PERMISSION)]
+    return (*(f"{shown(path)}: holds no filterbank file; is its disk mounted?" for path in found.empty), *skipped)
 
 
 def _partly_covered(run: RunReport) -> tuple[dict[str, Any], ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.catalogue import Manifest, SourceEntry
+from pipeline.errors import PipelineError, RunError
 from pipeline.grid.coverage import Coverage, share_skipped
 from pipeline.grid.tiling import Tiling
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import mending
+from pipeline.support.disk_faults import cause_of
 from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 
@@ -105,6 +108,10 @@ class NightReport:
     """Files that could not be used, tonight or in earlier nights."""
     left: tuple[str, ...]
     """Messages about files that were still changing."""
+    missing: tuple[str, ...]
+    """Paths of ``data`` that do not exist, perhaps because their disk is not mounted."""
+    warnings: tuple[str, ...]
+    """What is wrong with ``data`` and stops no file: links that lead nowhere, folders without a filterbank file."""
     ingest: Mapping[str, Any]
     """What ``ingest --json`` says, without its sources; empty if ingest failed."""
     partly_read: tuple[str, ...]
@@ -121,6 +128,11 @@ class NightReport:
     """``html`` and ``json`` → path of the written report."""
 
     @property
+    def date(self) -> str:
+        """The date on which the night began, in UTC, as in the names of its files."""
+        return night_of(self.began)
+
+    @property
     def headline(self) -> str:
         """The night in one line."""
         failed = [step.name for step in self.steps if step.status == "failed"]
@@ -131,8 +143,10 @@ class NightReport:
         if any(not novelty.not_judged for novelty in self.novelty):
             parts.append(counted(clusters, "novel cluster"))
         for count, noun, what in ((len(self.left), "file", "still changing"), (tonight, "file", "failed"),
-                                  (len(self.wrong) - tonight, "file", "failed before"), (damaged, "object", "damaged")):
+                                  (len(self.wrong) - tonight, "file", "failed before"), (damaged, "object", "damaged"),
+                                  (len(self.missing), "path", "missing")):
             parts += [f"{counted(count, noun)} {what}"] if count else []
+        parts += [counted(len(self.warnings), "warning")] if self.warnings else []
         return "; ".join([*parts, *(f"{name} failed" for name in failed)])
 
     @property
@@ -149,7 +163,8 @@ class NightReport:
             "headline": self.headline, "exit_code": self.exit_code, "corpus": str(self.corpus),
             "data": list(self.data), "host": self.host, "began": _utc(self.began), "ended": _utc(self.ended),
             "steps": [asdict(step) for step in self.steps], "files": dict(self.counts), "done": list(self.done),
-            "wrong": [asdict(wrong) for wrong in self.wrong], "left": list(self.left), "ingest": dict(self.ingest),
+            "wrong": [asdict(wrong) for wrong in self.wrong], "left": list(self.left),
+            "missing": list(self.missing), "warnings": list(self.warnings), "ingest": dict(self.ingest),
             "partly_read": list(self.partly_read), "partly_covered": [dict(one) for one in self.partly_covered],
             "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
             "new_sources": list(self.new_sources), "verified": dict(self.verified),
@@ -178,13 +193,14 @@ def read_reported(folder: Path) -> set[str] | None:
 
 def write_reported(folder: Path, source_ids: Sequence[str]) -> None:
     """Note which sources have been in a report."""
-    make_folder(folder)
-    write_atomic(folder / REPORTED_FILE, json.dumps(sorted(source_ids)).encode())
+    with name_unwritable(folder):
+        make_folder(folder)
+        write_atomic(folder / REPORTED_FILE, json.dumps(sorted(source_ids)).encode())
 
 
 def free_name(folder: Path, began: datetime) -> str:
     """Return the date of a night, followed by a number if that date has a report already."""
-    name = date = f"{began:%Y-%m-%d}"
+    name = date = night_of(began)
     count = 1
     while (folder / f"{name}.json").exists():
         count += 1
@@ -193,13 +209,37 @@ def free_name(folder: Path, began: datetime) -> str:
 
 
 def write_report(folder: Path, report: NightReport) -> None:
-    """Write a report under its date, and again as ``latest``."""
-    make_folder(folder)
+    """Write a report under its date, and again as ``latest``.
+
+    Raises
+    ------
+    RunError
+        It cannot be written. The message has its headline, which is written nowhere else.
+    """
     contents = {"html": report.to_html().encode("utf-8", "backslashreplace"),
                 "json": json.dumps(report.to_json(), indent=1, allow_nan=False).encode("ascii")}
-    for kind, content in contents.items():  # the JSON last: free_name looks for it
-        write_atomic(report.files[kind], content)
-        write_atomic(folder / f"latest.{kind}", content)
+    with name_unwritable(folder, f"the night is over ({report.headline}), but "):
+        make_folder(folder)
+        for kind, content in contents.items():  # the JSON last: free_name looks for it
+            write_atomic(report.files[kind], content)
+            write_atomic(folder / f"latest.{kind}", content)
+
+
+@contextmanager
+def name_unwritable(folder: Path, before: str = "") -> Iterator[None]:
+    """Turn an error of the disk into a :class:`RunError` that names the folder of the reports and the cause."""
+    try:
+        yield
+    except PipelineError:
+        raise
+    except OSError as error:
+        raise RunError(f"{error.filename or folder}: {before}a report cannot be written there ({cause_of(error)}); "
+                       "make room, or see to the permissions, or name another folder with --report-dir") from error
+
+
+def night_of(began: datetime) -> str:
+    """Return the name of a night: the date on which it began, in UTC."""
+    return f"{began:%Y-%m-%d}"
 
 
 def _utc(when: datetime) -> str:

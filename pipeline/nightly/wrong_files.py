@@ -12,7 +12,7 @@ from pipeline.nightly.report import Wrong
 
 
 def wrong_files(
-    reports: Sequence[SourceReport], manifest: Manifest, tried: Collection[str], tries: int
+    reports: Sequence[SourceReport], manifest: Manifest, known: Collection[str], tries: int
 ) -> tuple[Wrong, ...]:
     """List the files that ingest could not use, those of tonight first.
 
@@ -24,8 +24,8 @@ def wrong_files(
         Reports of tonight's ingest.
     manifest : Manifest
         The corpus after it.
-    tried : collection of str
-        Paths of the files that ingest was given.
+    known : collection of str
+        Paths of failures that an earlier night has reported, and that tonight has not tried again.
     tries : int
         A file that failed this often is left alone until it changes.
     """
@@ -34,10 +34,11 @@ def wrong_files(
         if report.status not in ("failed", "busy"):
             continue
         entry = manifest.files.get(report.path)
-        if entry is None or not entry.is_wrong:  # a folder that cannot be walked, a link that leads nowhere
-            wrong.append(Wrong(report.path, report.status, str(report.reason), report.message, tonight=True))
+        tonight = report.path not in known
+        if entry is None or not entry.is_wrong:  # it is gone again, or changed while it was read
+            wrong.append(Wrong(report.path, report.status, str(report.reason), report.message, tonight))
         else:
-            wrong.append(_described(report.path, entry, report.path in tried, tries))
+            wrong.append(_described(report.path, entry, tonight, tries))
     return tuple(sorted(wrong, key=lambda one: (not one.tonight, one.path)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from dataclasses import replace
 from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import Reason
 from pipeline.model import SourceReport
-from pipeline.run.file_selection import Stat
+from pipeline.run.file_selection import Selected, Stat
 from pipeline.store import CorpusStore
 from pipeline.tasks import Probed
 
@@ -60,6 +61,23 @@ def note_files(
             if report.reason is Reason.DUPLICATE and held and report.path not in {held.path, *held.also_at}:
                 manifest = manifest.with_also_at(report.source_id, [report.path])
         return manifest.with_files(entries) if entries else manifest
+
+    store.publish(change)
+
+
+def note_faults(store: CorpusStore, selected: Selected) -> None:
+    """Record the links and folders that could not be followed, so that a later night knows the failure again.
+
+    An entry goes once its path leads to a folder that can be listed. A file in its place gets an entry of its own.
+    """
+    note_files(store, [report for report in selected.reports if report.path in selected.faults], selected.faults)
+
+    def change(manifest: Manifest) -> Manifest:
+        healed = {path for path, entry in manifest.files.items()
+                  if entry.reason in (Reason.BAD_LINK, Reason.PERMISSION) and path not in selected.faults
+                  and os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK)}
+        left = {path: entry for path, entry in manifest.files.items() if path not in healed}
+        return replace(manifest, files=left) if healed else manifest
 
     store.publish(change)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -25,15 +26,24 @@ class Selected:
     reports: tuple[SourceReport, ...]
     stats: Mapping[str, Stat | None]
     """Path → size and time of change when the file was found; None if it is gone."""
+    faults: Mapping[str, Stat] = field(default_factory=dict)
+    """Path of each link and folder that failed, because it could not be followed → its size and time of change, by
+    which a later run knows the failure again: those of the link itself, zeros for anything else."""
+    missing: tuple[str, ...] = ()
+    """Paths that the user named and that do not exist."""
+    empty: tuple[str, ...] = ()
+    """Folders that the user named and that hold no filterbank file."""
 
 
-def select_files(paths: Sequence[str | Path]) -> Selected:
+def select_files(paths: Sequence[str | Path], *, may_be_missing: bool = False) -> Selected:
     """Find the filterbank files (.h5, .hdf5, .fil) that paths name.
 
     Parameters
     ----------
     paths : sequence of path
         Files and folders; folders are walked. A file is taken whatever its name.
+    may_be_missing : bool
+        True to go on with the other paths if some do not exist or hold no file.
 
     Returns
     -------
@@ -43,21 +53,32 @@ def select_files(paths: Sequence[str | Path]) -> Selected:
     Raises
     ------
     ConfigError
-        A path does not exist, or no file is found.
+        A path does not exist, or no file is found. Not if ``may_be_missing``.
     """
-    files, reports = find_files([Path(path).absolute() for path in paths])
-    if not files and not reports:
+    named = [Path(path).absolute() for path in paths]
+    missing = [path for path in named if not os.path.exists(path)] if may_be_missing else []
+    present = [path for path in named if path not in missing]
+    files, reports = find_files(present)
+    if not files and not reports and not may_be_missing:
         raise ConfigError(f"{', '.join(map(str, paths))}: no filterbank files (.h5, .hdf5, .fil) there")
-    return Selected(tuple(files), tuple(reports), {str(file.path): stat_of(file.path) for file in files})
+    empty = [path for path in present if path.is_dir() and not any(file.path.is_relative_to(path) for file in files)]
+    return Selected(
+        files=tuple(files),
+        reports=tuple(reports),
+        stats={str(file.path): stat_of(file.path) for file in files},
+        faults={report.path: _stat_of_fault(report.path) for report in reports if report.status == "failed"},
+        missing=tuple(map(str, missing)),
+        empty=tuple(map(str, empty)),
+    )
 
 
 def stat_of(path: str | Path) -> Stat | None:
     """Return the size and time of change of a file, or None if it is gone."""
     try:
-        stat = os.stat(path)
+        found = os.stat(path)
     except OSError:
         return None
-    return stat.st_size, stat.st_mtime_ns
+    return found.st_size, found.st_mtime_ns
 
 
 def unchanged_s(path: str | Path, now_s: float) -> float:
@@ -66,7 +87,16 @@ def unchanged_s(path: str | Path, now_s: float) -> float:
     Both times of change count, because a copy may bear the time of its original.
     """
     try:
-        stat = os.stat(path)
+        found = os.stat(path)
     except OSError:
         return float("inf")
-    return now_s - max(stat.st_mtime, stat.st_ctime)
+    return now_s - max(found.st_mtime, found.st_ctime)
+
+
+def _stat_of_fault(path: str) -> Stat:
+    """Return what identifies a failure to follow a path. The time of change of a folder does not: it changes often."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISLNK(found.st_mode) else (0, 0)

@@ -21,8 +21,8 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_encoder
-from pipeline.run.failures import disk_errors
-from pipeline.run.file_entries import note_files
+from pipeline.run.failures import crashed, disk_errors
+from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
@@ -37,6 +37,7 @@ from pipeline.run.preconditions import (
 )
 from pipeline.run.probing import (
     Probes,
+    all_of_other_windows,
     probe_files,
     require_filterbank,
     warn_of_coarse_channels,
@@ -183,10 +184,13 @@ class _Ingest:
         if self.is_new:  # no corpus is made of files that are no filterbank files
             probes = self._probe(engine, self.selected.files)
             require_filterbank(probes.values(), self.selected.reports)
+            if refused := all_of_other_windows(probes.values()):
+                return [*self.selected.reports, *refused]
         store = open_or_create(self.root, config)
         with writing(store, engine):
             require_own_encoder(store, config.encoder, spec)
             note_encoder(store, spec, config.encoder)
+            note_faults(store, self.selected)
             unknown, known = self._split(store.manifest())
             probes |= self._probe(engine, [file for file in unknown if file not in probes])
             scanned = self._scan(engine, store, spec, unknown, probes)
@@ -224,10 +228,11 @@ class _Ingest:
         if not plan.todo:
             return plan.reports
         roots = {str(file.path): file.root for file in files}
-        works = _works_of(plan, roots, store, self.config)
+        works, failed = _works_of(plan, roots, store, self.config)
+        note_files(store, failed, self.selected.stats)
         self.tracker.enter("scan", self.tracker.files, self.tracker.files - len(works))
         driver = Driver(engine, store, spec, embeds_on_gpu(engine, self.config), self.tracker)
-        return [*plan.reports, *driver.run(works)]
+        return [*plan.reports, *failed, *driver.run(works)]
 
 
 def _has_failed(entry: FileEntry) -> bool:
@@ -244,12 +249,25 @@ def _coverage_of(
             for source_id, entry in entries}
 
 
-def _works_of(plan: Plan, roots: Mapping[str, Path], store: CorpusStore, config: Config) -> deque[tasks.Work]:
-    """Describe the tasks of every source that is to be ingested; ``roots`` has each file's DATA argument."""
+def _works_of(
+    plan: Plan, roots: Mapping[str, Path], store: CorpusStore, config: Config
+) -> tuple[deque[tasks.Work], list[SourceReport]]:
+    """Describe the tasks of every source that is to be ingested; ``roots`` has each file's DATA argument.
+
+    Returns
+    -------
+    deque of Work, list of SourceReport
+        And a report of each source that cannot be described: it stops no other.
+    """
     staging = store.new_staging()
     works: deque[tasks.Work] = deque()
+    failed = []
     for item in plan.todo:
-        tiling = Tiling(item.source.header, config.scan.grid, item.source.coarse)
+        try:
+            tiling = Tiling(item.source.header, config.scan.grid, item.source.coarse)
+        except Exception as error:
+            failed.append(crashed(item.source.path, item.source.id, error))
+            continue
         works.append(tasks.Work(
             corpus=store.root,
             staging=staging,
@@ -262,4 +280,4 @@ def _works_of(plan: Plan, roots: Mapping[str, Path], store: CorpusStore, config:
             identity=fingerprint(store.identity),
             parts=tuple((part.start, part.stop) for part in parts_of(tiling)),
         ))
-    return works
+    return works, failed

@@ -74,15 +74,32 @@ def probe_files(
 
 
 def require_filterbank(probed: Collection[Probed | SourceReport], reports: Sequence[SourceReport]) -> None:
-    """Raise :class:`ConfigError` if neither the probed files nor the reports before them are of a filterbank file."""
+    """Raise :class:`ConfigError` if neither the probed files nor the reports before them are of a filterbank file.
+
+    A broken link that was skipped is none, either.
+    """
     if any(isinstance(item, Probed) for item in probed):
         return
     others = [*reports, *(item for item in probed if isinstance(item, SourceReport))]
-    if all(report.reason is Reason.NOT_FILTERBANK for report in others):
+    if all(report.reason in (Reason.NOT_FILTERBANK, Reason.BAD_LINK, Reason.PERMISSION)
+           and report.status == "skipped" for report in others):
         first = others[0].message if others else "no file was selected"
         more = f", and so with {len(others) - 1:,} more" if len(others) > 1 else ""
         raise ConfigError(f"nothing to ingest: {first}{more}; name filterbank files (.h5, .hdf5, .fil), or "
                           "folders that hold some")
+
+
+def all_of_other_windows(probed: Collection[Probed | SourceReport]) -> list[SourceReport]:
+    """Return the reports of files of which no window of this size can be cut, if that is why no file can be used.
+
+    No corpus is made then: it would keep the size of its windows, and refuse the one that fits. Else the list is empty.
+    """
+    reports = [item for item in probed if isinstance(item, SourceReport)]
+    reasons = {report.reason for report in reports} - {Reason.NOT_FILTERBANK}
+    if len(reports) < len(probed) or not reasons or not reasons <= {Reason.TOO_FEW_CHANNELS, Reason.TOO_FEW_SAMPLES}:
+        return []
+    logger.warning("no file has room for a window, so no corpus is made; run again with windows that fit")
+    return reports
 
 
 def warn_of_coarse_channels(plan: Plan, config: Config) -> None:

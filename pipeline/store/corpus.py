@@ -39,7 +39,7 @@ from pipeline.store.layout import (
     vector_folder,
 )
 from pipeline.store.lease import Lease
-from pipeline.store.retirement import due, is_retired, retired_by
+from pipeline.store.retirement import is_retired, retired_by, settle
 from pipeline.store.safe_names import KEY, PARTIAL, RUN, SEGMENT
 from pipeline.support.durable import make_folder
 from pipeline.support.text import shown
@@ -269,17 +269,17 @@ class CorpusStore:
                     discard(self.root, folder)
 
     def clean_retired(self) -> None:
-        """Delete the folders that left the corpus at least a day ago (:mod:`pipeline.store.retirement`)."""
+        """Delete the folders that left the corpus long enough ago (:mod:`pipeline.store.retirement`)."""
         with self.lock():
             manifest = self.manifest()
-            doomed = due(manifest, time.time())
-            if not doomed:
-                return
-            prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
+            doomed, kept = settle(self.root, manifest, time.time())
+            if doomed:
+                prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
             for folder in filter(holds_group, map(self.root.joinpath, doomed)):  # others are not the store's
                 with suppress(FileNotFoundError):
                     discard(self.root, folder)
-            self.publish(lambda m: replace(m, retired={f: since for f, since in m.retired.items() if f not in doomed}))
+            if kept != manifest.retired:
+                self.publish(lambda m: replace(m, retired=kept))
 
     def discard(self, folder: Path) -> None:
         """Delete a folder that no generation names."""

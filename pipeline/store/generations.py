@@ -51,6 +51,8 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     path = generation_file(root, int(match[1]))
     try:
         content = read_file(path, MAX_MANIFEST_BYTES)
+    except PermissionError:  # it is another user's, not damaged
+        raise
     except OSError as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
     if hashlib.sha256(content).hexdigest() != match[2]:

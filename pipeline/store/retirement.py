@@ -1,27 +1,37 @@
-"""Retired folders: they left the corpus, and are deleted a day later.
+"""Retired folders: they left the corpus, and are deleted some days later.
 
 A search opens files late, and reads the generation that was current when it started. So a folder that the newest
-generation does not name is not deleted at once: it is *retired*, and deleted after :data:`GRACE_S`. The number of
+generation does not name is not deleted at once: it is *retired*, and stays for at least :data:`GRACE_S`. The number of
 generations cannot serve as the clock: an ingest publishes ten of them in less than a minute, and an idle corpus
 publishes none in a month.
+
+The clock of the machine may be wrong, and may be corrected by a year between two runs. So one interval between two of
+its readings proves nothing. A folder is deleted after two: the first lasts from its retirement until a run finds that
+the grace is over, and the second from that run until another one finds it over again. A clock that jumps once spoils
+only one of them. The manifest has the beginning of the first. The time of change of the folder has the beginning of the
+second; before that, it is the time of retirement, too. Both are set by the clock of the machine, never by that of a
+file server. If a time lies ahead, the clock was set back, and the interval begins again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.catalogue import Manifest
+from pipeline.store.foreign_files import holds_group
 from pipeline.store.layout import SEGMENTS, SOURCES, segment_folder, source_folder, vector_folder
+from pipeline.support.safe_files import date_folder
 
 GRACE_S = 86_400.0
-"""Seconds that a retired folder stays. A search that opened the corpus before may read it that long."""
+"""Seconds that a retired folder stays at least. A search that opened the corpus before may read it that long."""
 
 _HERE = Path()
 
 
 def retired_by(root: Path, before: Manifest, after: Manifest, now_s: float) -> dict[str, float]:
-    """Return the retired folders of the generation ``after``, which follows ``before``.
+    """Return the retired folders of the generation ``after``, which follows ``before``; date the new ones.
 
     Returns
     -------
@@ -30,7 +40,8 @@ def retired_by(root: Path, before: Manifest, after: Manifest, now_s: float) -> d
         folders that do not exist, are left out.
     """
     kept = {folder: since_s for folder, since_s in after.retired.items() if not _names(after, folder)}
-    return kept | {folder: now_s for folder in _dropped(before, after) if (root / folder).is_dir()}
+    dropped = [folder for folder in _dropped(before, after) if (root / folder).is_dir()]
+    return kept | {folder: _begin(root, folder, now_s) for folder in dropped}
 
 
 def is_retired(manifest: Manifest, folder: Path) -> bool:
@@ -38,11 +49,52 @@ def is_retired(manifest: Manifest, folder: Path) -> bool:
     return folder.as_posix() in manifest.retired
 
 
-def due(manifest: Manifest, now_s: float) -> list[str]:
-    """Return the folders that may be deleted. Windows come last, so that vectors without windows are never adopted."""
-    folders = [folder for folder, since_s in manifest.retired.items()
-               if now_s - since_s >= GRACE_S and not _names(manifest, folder)]
-    return sorted(folders, key=lambda folder: folder.startswith(f"{SOURCES}/"))
+def settle(root: Path, manifest: Manifest, now_s: float) -> tuple[list[str], dict[str, float]]:
+    """Find out which retired folders may be deleted, and begin the intervals of the others that are to begin now.
+
+    Returns
+    -------
+    list of str, dict
+        Folders to delete, windows last, so that vectors without windows are never adopted; and the table of retired
+        folders without them.
+    """
+    doomed, kept = [], {}
+    for folder, since_s in manifest.retired.items():
+        if _names(manifest, folder):
+            kept[folder] = since_s
+            continue
+        confirmed_s = _dated(root, folder)
+        if confirmed_s is None:  # gone: nothing is left but its entry
+            doomed.append(folder)
+        elif since_s > now_s:  # the clock was set back
+            kept[folder] = _begin(root, folder, now_s)
+        elif now_s - since_s < GRACE_S:
+            kept[folder] = since_s
+        elif not holds_group(root / folder):  # not the store's: only its entry goes
+            doomed.append(folder)
+        elif confirmed_s > now_s or confirmed_s - since_s < GRACE_S:
+            kept[folder] = since_s
+            _begin(root, folder, now_s)
+        elif now_s - confirmed_s < GRACE_S:
+            kept[folder] = since_s
+        else:
+            doomed.append(folder)
+    return sorted(doomed, key=lambda folder: folder.startswith(f"{SOURCES}/")), kept
+
+
+def _begin(root: Path, folder: str, now_s: float) -> float:
+    """Set the time of change of a folder to now, and return it in whole seconds, which file systems store exactly."""
+    with suppress(OSError):  # it belongs to somebody else, and waits
+        date_folder(root, root / folder, int(now_s))
+    return float(int(now_s))
+
+
+def _dated(root: Path, folder: str) -> float | None:
+    """Return the time of change of a folder in Unix seconds, or None if it is gone."""
+    try:
+        return (root / folder).lstat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _dropped(before: Manifest, after: Manifest) -> Iterator[str]:

@@ -83,6 +83,20 @@ def move(root: Path, old: Path, new: Path) -> None:
         os.rename(old.name, new.name, src_dir_fd=source, dst_dir_fd=target)
 
 
+def date_folder(root: Path, path: Path, at_s: int) -> None:
+    """Set the time of change of a folder below ``root``, in Unix seconds. Of a link, only its own time is set.
+
+    Raises
+    ------
+    CorpusDamaged
+        A folder on the way to it is a link.
+    OSError
+        It does not exist, or belongs to somebody else.
+    """
+    with _parent(root, path) as parent:
+        os.utime(path.name, (at_s, at_s), dir_fd=parent, follow_symlinks=False)
+
+
 def remove_file(root: Path, path: Path) -> None:
     """Delete a regular file below ``root``. Do nothing if the path is something else or does not exist."""
     with suppress(FileNotFoundError), _parent(root, path) as parent:

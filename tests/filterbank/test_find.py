@@ -67,8 +67,18 @@ def test_loops_and_dangling_links_are_reported_and_the_walk_goes_on(tree):
     found, reports = find_files([tree])
     assert names(found, tree) == ["a.h5", "b.fil", "sub/C.HDF5", "sub/deep/d.FIL"]
     assert [Path(report.path).name for report in reports] == ["dangling", "self.fil", "above", "up"]
-    assert {(report.reason, report.status) for report in reports} == {(Reason.BAD_LINK, "failed")}
+    assert {report.reason for report in reports} == {Reason.BAD_LINK}
+    assert [report.status for report in reports] == ["skipped", "failed", "skipped", "skipped"]
     assert "gone" in reports[0].message
+
+
+def test_a_broken_link_has_failed_only_if_its_name_is_that_of_a_filterbank_file_or_the_user_names_it(tree):
+    for name in ("scan.h5", "notes", "latest.dat"):
+        (tree / name).symlink_to("gone")
+    statuses = {Path(report.path).name: report.status for report in find_files([tree])[1]}
+    assert statuses == {"scan.h5": "failed", "notes": "skipped", "latest.dat": "skipped"}
+    [report] = find_files([tree / "notes"])[1]
+    assert (report.reason, report.status) == (Reason.BAD_LINK, "failed")
 
 
 def test_a_folder_that_may_not_be_listed_is_reported_and_the_walk_goes_on(tree, monkeypatch):

@@ -309,6 +309,120 @@ def test_an_ingest_that_fails_is_reported_with_what_is_known_from_before(
     with pytest.raises(ConfigError, match="no such file or folder"):
         nightly([tmp_path / "nowhere"], tmp_path / "other", config=small.config(), serial=True)
     assert not (tmp_path / "other").exists()
+    assert not (tmp_path / "other-reports").exists()
+
+
+def test_links_and_folders_fail_once_and_only_names_of_filterbank_files_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    small.archive(tmp_path / "data", 1)
+    for name, target in (("gone.h5", "nowhere"), ("self.fil", "self.fil"), ("notes", "nowhere"), ("up", tmp_path)):
+        (tmp_path / "data" / name).symlink_to(target)
+    closed = tmp_path / "data" / "closed"
+    closed.mkdir()
+    listed = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return listed(folder)
+
+    def wrong(report: NightReport) -> dict[str, bool]:
+        return {Path(one.path).name: one.tonight for one in report.wrong}
+
+    names = ("closed", "gone.h5", "self.fil")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        first, second, third = run(tmp_path), run(tmp_path), run(tmp_path, retry=True)
+    assert [one.exit_code for one in (first, second, third)] == [3, 0, 3]
+    assert [wrong(one) for one in (first, second, third)] == [
+        dict.fromkeys(names, tonight) for tonight in (True, False, True)]
+    assert second.headline == "nothing new; 3 files failed before; 2 warnings"
+    assert [Path(message.partition(": ")[0]).name for message in second.warnings] == ["notes", "up"]
+    assert "links to a folder above it" in page(tmp_path).words
+
+    (tmp_path / "data" / "gone.h5").unlink()
+    mended = small.write_scan(tmp_path / "data" / "gone.h5", 5)
+    report = run(tmp_path)
+    assert (report.exit_code, report.done, wrong(report)) == (0, (str(mended),), {"self.fil": False})
+    assert str(closed) not in CorpusStore.open(tmp_path / "corpus").manifest().files
+    (tmp_path / "data" / "self.fil").unlink()
+    (tmp_path / "data" / "self.fil").symlink_to("elsewhere")
+    assert [(one.exit_code, wrong(one)) for one in (run(tmp_path), run(tmp_path))] == [
+        (3, {"self.fil": True}), (0, {"self.fil": False})]
+
+
+def test_a_path_that_is_missing_stops_no_other_and_an_empty_one_is_a_warning(tmp_path: Path):
+    data, disk = tmp_path / "data", tmp_path / "disk"
+    small.archive(data, 1)
+    disk.mkdir()
+    small.write_scan(disk / "b.h5", 5)
+
+    def night() -> NightReport:
+        return nightly([data, disk], tmp_path / "corpus", config=small.config(), serial=True, min_age_s=0.0)
+
+    assert (night().exit_code, night().missing) == (0, ())
+    disk.rename(tmp_path / "unmounted")
+    small.write_scan(data / "late.h5", 6)
+    report = night()
+    assert (report.exit_code, report.missing, report.done) == (2, (str(disk),), (str(data / "late.h5"),))
+    assert [step.status for step in report.steps] == ["done"] * len(report.steps)
+    assert report.headline == "1 file ingested; 1 path missing"
+    assert str(disk) in page(tmp_path).words
+    disk.mkdir()
+    report = night()
+    assert (report.exit_code, report.missing) == (0, ())
+    assert report.warnings == (f"{disk}: holds no filterbank file; is its disk mounted?",)
+    disk.rmdir()
+    (tmp_path / "unmounted").rename(disk)
+    data.rename(tmp_path / "unmounted")
+    assert [night().exit_code for _ in range(2)] == [2, 2]
+    (tmp_path / "unmounted").rename(data)
+    assert (night().exit_code, night().headline) == (0, "nothing new")
+
+
+def test_a_first_night_in_an_empty_folder_leaves_nothing(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ConfigError, match="no filterbank files"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_reports_that_cannot_be_written_are_named_with_the_cause_and_the_night_is_told(tmp_path: Path):
+    small.archive(tmp_path / "data", 1)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file/reports: a report cannot be written there \(Not a directory\)"):
+        run(tmp_path, report_dir=tmp_path / "file" / "reports")
+    (tmp_path / "corpus-reports" / "latest.html").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"is over \(1 file ingested\), but a report cannot be .*Is a directory"):
+        run(tmp_path)
+    (tmp_path / "corpus-reports" / "latest.html").rmdir()
+    assert len(run(tmp_path).new_sources) == 1, "no report has had it"
+
+
+def test_a_source_that_raises_what_nobody_expects_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    small.archive(tmp_path / "data", 2)
+    ingesting = sys.modules["pipeline.run.ingest"]
+    known = ingesting.Tiling
+
+    def broken(header: Any, *more: Any) -> Any:
+        if header.tstart_mjd == small.header(0).tstart_mjd:
+            raise ZeroDivisionError("no one has thought of it")
+        return known(header, *more)
+
+    monkeypatch.setattr(ingesting, "Tiling", broken)
+    report = run(tmp_path)
+    assert (report.exit_code, len(report.done)) == (3, 1)
+    [wrong] = report.wrong
+    assert wrong.reason == "CRASHED"
+    assert wrong.message.endswith(": ZeroDivisionError: no one has thought of it")
+
+
+def test_the_title_of_a_report_is_its_night(tmp_path: Path):
+    small.archive(tmp_path / "data", 1)
+    report = run(tmp_path)
+    assert f"Night of {report.files['html'].stem}\n" in page(tmp_path).words
+    assert f"<title>Lookalike: night of {report.files['html'].stem}</title>" in report.to_html()
 
 
 def test_a_night_in_this_process_indexes_here_whatever_scheduler_is_named(

@@ -298,8 +298,10 @@ def test_what_a_stranger_left_in_a_folder_that_goes_is_kept_and_named(attacked: 
     mine = attacked.place("sources/ID/windows/notes.txt")
     mine.write_text("mine")
     assert attacked.call("remove") == (0, "")
-    due = time.time() - GRACE_S
+    due = int(time.time()) - 2 * GRACE_S  # and a run has found the first day over
     forge(attacked.root, lambda record: record["retired"].update(dict.fromkeys(record["retired"], due)))
+    for retired in CorpusStore.open(attacked.root).manifest().retired:
+        os.utime(attacked.root / retired, (due + GRACE_S, due + GRACE_S))
     folder = attacked.place("sources/ID")
     for command in ("index", "ingest", "verify --repair"):
         assert attacked.call(command) == (0, "")

@@ -1,4 +1,4 @@
-"""Objects that are dropped from a corpus stay for those who opened it before. They are deleted a day later."""
+"""Objects that are dropped from a corpus stay for those who opened it before. They are deleted two days later."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from pipeline.store import (
     commit_source_group,
     commit_vector_group,
     corpus,
+    retirement,
     source_folder,
 )
 from pipeline.store.retirement import GRACE_S
@@ -77,9 +79,14 @@ def test_what_is_removed_stays_for_a_day_and_then_goes_with_the_generations_that
     filled.clean_retired()
     assert on_disk(filled) == everything
     clock.now += 1
+    filled.clean_retired()  # the first day is over
+    clock.now += DAY - 1
+    filled.clean_retired()
+    assert on_disk(filled) == everything
+    clock.now += 1
     filled.clean_retired()
     assert on_disk(filled) == everything - of_a
-    assert filled.manifest().retired == dict.fromkeys(of_b, clock.now - 1)
+    assert filled.manifest().retired == dict.fromkeys(of_b, clock.now - 1 - DAY)
     generations = sorted(int(path.stem) for path in (filled.root / "manifest").glob("*.json"))
     assert generations == [filled.manifest().generation - 1, filled.manifest().generation]
     clock.now += DAY
@@ -98,6 +105,9 @@ def test_every_generation_on_disk_is_whole(filled: CorpusStore, clock: Clock):
     clock.now += DAY
     filled.publish(lambda m: m.with_removed(["b"]))
     filled.clean_retired()
+    clock.now += DAY
+    filled.clean_retired()
+    assert "sources/a" not in on_disk(filled)
     for path in (filled.root / "manifest").iterdir():
         manifest = Manifest.from_json(path.read_bytes())
         for source_id, entry in manifest.sources.items():
@@ -160,6 +170,8 @@ def test_cleaning_that_is_cut_short_anywhere_leaves_a_whole_corpus_and_is_comple
 ):
     filled.publish(lambda m: m.with_removed(["a", "b"]))
     clock.now += DAY
+    filled.clean_retired()
+    clock.now += DAY
     steps = Steps(step)
     with monkeypatch.context() as patch:
         for module, name in ((os, "rename"), (os, "replace"), (os, "unlink"), (os, "rmdir")):
@@ -211,3 +223,44 @@ def test_readers_of_an_older_generation_find_what_they_opened(filled: CorpusStor
     for source_id in pinned.sources:
         assert VectorGroup.open(filled.root, spec.key, source_id).vectors().shape == (3, spec.dimension)
     assert Path(filled.root, "index", pinned.segments[0].id).is_dir()
+
+
+@pytest.mark.parametrize("days", [(400,), (-400, 400), (400, -400)], ids=["forward", "slow then", "fast then"])
+def test_a_clock_that_is_wrong_when_a_source_is_removed_or_later_takes_no_day_of_grace_away(
+    filled: CorpusStore, clock: Clock, days: tuple[int, ...]
+):
+    """With two values, the clock jumps by the first right before the removal, and is corrected right after."""
+    everything = on_disk(filled)
+    if len(days) > 1:
+        clock.now += days[0] * DAY
+    filled.publish(lambda m: m.with_removed(["a"]))
+    clock.now += days[-1] * DAY
+    for _ in range(24):
+        filled.clean_retired()
+        assert on_disk(filled) == everything
+        clock.now += 3600 - 1
+    for _ in range(3):
+        filled.clean_retired()
+        clock.now += DAY
+    assert on_disk(filled) == everything - {path for path in everything if path.endswith("/a")}
+
+
+def test_no_single_jump_of_the_clock_deletes_within_a_day(tmp_path: Path):
+    """Random runs, and one jump at any moment: the true time is the measure, which no program knows."""
+    folder = tmp_path / "sources" / "a"
+    folder.mkdir(parents=True)
+    (folder / "digests.json").touch()
+    random = Random(0)
+    for _ in range(300):
+        true, offset = 2e9, 0.0
+        jump_at, jump = true + random.uniform(-3, 3) * DAY, random.choice([-1, 1]) * random.choice([0.5, 2, 400]) * DAY
+        old = Manifest(sources={}, retired={})
+        retired = {"sources/a": retirement._begin(tmp_path, "sources/a", true + (jump if true >= jump_at else 0.0))}
+        for run in range(16):
+            true += random.uniform(0.01, 0.9) * DAY if run < 8 else DAY
+            offset = jump if true >= jump_at else 0.0
+            doomed, retired = retirement.settle(tmp_path, replace(old, retired=retired), true + offset)
+            if doomed:
+                break
+        assert doomed == ["sources/a"], "it is deleted in the end"
+        assert true - 2e9 >= DAY - 1, "whole seconds are stored"
