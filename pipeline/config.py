@@ -26,8 +26,6 @@ from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, on
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
 """Version of the format of cutouts (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
-
-
 MAX_COUNT, MAX_MHZ, MAX_TRIES = 1 << 40, 1e290, 20
 """Largest count, frequency, and number of nights on which a file is tried, in any setting."""
 

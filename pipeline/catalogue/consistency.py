@@ -6,11 +6,11 @@ the number of coarse channels, decides how much memory and time a search takes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, get_args
 
 from pipeline.catalogue.entries import SegmentEntry, SourceEntry
+from pipeline.catalogue.resolution import class_numbers
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Precision
 
 if TYPE_CHECKING:
@@ -58,14 +58,6 @@ def source_fault(header: Header, coarse: CoarseLayout) -> str:
     if header.nchans > coarse.width * MAX_COARSE_CHANNELS:
         return f"{header.nchans} channels make too many coarse channels of width {coarse.width}"
     return ""
-
-
-def class_numbers(resolution: str) -> tuple[float, float]:
-    """Return channel width in Hz and sampling time in seconds of a resolution class; ``ValueError`` if it is none."""
-    match = re.fullmatch(r"([0-9]{1,40}(?:\.[0-9]{1,40})?)Hz-([0-9]{1,40}(?:\.[0-9]{1,40})?)s", resolution)
-    if match is None or not (float(match[1]) and float(match[2])):
-        raise ValueError(f"{resolution[:_MAX_SHOWN]!r} is no resolution class")
-    return float(match[1]), float(match[2])
 
 
 def _entry_fault(entry: SourceEntry) -> str:

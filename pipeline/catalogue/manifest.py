@@ -9,10 +9,8 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
-import numpy as np
-
-from pipeline.catalogue.consistency import class_numbers
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
+from pipeline.catalogue.resolution import class_of
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
@@ -27,8 +25,6 @@ MAX_GENERATION = 10**18 - 1
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
 ENTRIES_PER_PIECE = 100
 """Entries that are turned into JSON text at a time."""
-CLASS_TOLERANCE = 0.01
-"""Largest relative difference in channel width and sampling time within one resolution class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class Manifest:
         for source, report in committed:
             if source.id in sources:
                 raise ValueError(f"{source.id} is in the manifest already")
-            resolution = _class_of(source.header, classes)
+            resolution = class_of(source.header, classes)
             classes.add(resolution)
             sources[source.id] = SourceEntry(
                 header=source.header,
@@ -231,11 +227,11 @@ class Manifest:
         return replace(self, segments=tuple(s for s in self.segments if s.id not in dropped))
 
     def resolution_of(self, header: Header) -> str:
-        """Return the nearest resolution class within :data:`CLASS_TOLERANCE`, else a new one.
+        """Return the nearest resolution class, else a new one (:func:`pipeline.catalogue.resolution.class_of`).
 
         A class is a string such as ``2.794Hz-18.25s``: channel width in Hz and sampling time in seconds.
         """
-        return _class_of(header, self._classes())
+        return class_of(header, self._classes())
 
     def _classes(self) -> set[str]:
         """Return the resolution classes of all sources."""
@@ -311,21 +307,3 @@ def _fields_of(value: Any) -> dict[str, Any]:
     if isinstance(value, Manifest):
         return {"format": FORMAT if any(segment.cells for segment in value.segments) else UNROUTED_FORMAT, **record}
     return record
-
-
-def _class_of(header: Header, classes: Collection[str]) -> str:
-    """Return the nearest of ``classes``, else a new one (:meth:`Manifest.resolution_of`)."""
-    width_hz, tsamp_s = header.channel_width_mhz * 1e6, header.tsamp_s
-
-    def difference(known: str) -> float:
-        known_hz, known_s = class_numbers(known)
-        return max(abs(width_hz / known_hz - 1), abs(tsamp_s / known_s - 1))
-
-    nearest = min(sorted(classes), key=difference, default=None)
-    if nearest is not None and difference(nearest) < CLASS_TOLERANCE:
-        return nearest
-    return f"{_four_digits(width_hz)}Hz-{_four_digits(tsamp_s)}s"
-
-
-def _four_digits(value: float) -> str:
-    return np.format_float_positional(value, precision=4, unique=False, fractional=False, trim="-")

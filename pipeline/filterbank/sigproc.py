@@ -64,8 +64,8 @@ class SigprocFile:
                           f"samples of {header.nbits} bits; 1, 2, 4, 8, 16 and 32 are read")
         if header.nbits * header.nifs * header.nchans % 8:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
-                          f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × {header.nbits} bits "
-                          "is no whole number of bytes, so it is not known where the next one begins")
+                          f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × {header.nbits} "
+                          "bits is no whole number of bytes, so it is not known where the next one begins")
 
     def _spectra(self, data_bytes: int, promised: int) -> tuple[int, str]:
         """Return the number of whole spectra in ``data_bytes``, and what is missing at the end.

@@ -64,4 +64,4 @@ def _stored_vector(root: Path, encoder_key: str, source_id: str, number: int) ->
     found = np.flatnonzero(SourceGroup.open(root, source_id).numbers == number)
     if not len(found):
         return None
-    return VectorGroup.open(root, encoder_key, source_id).vectors(int(found[0]), int(found[0]) + 1)[0]
+    vector: NDArray[np.float32] = VectorGroup.open(root, encoder_key, source_id).vectors(int(found[0]), int(found[0]) + 1)[0]

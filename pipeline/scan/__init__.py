@@ -1,7 +1,8 @@
 """From filterbank data to kept windows: brings together reader, window grid, flattening, gate and cutouts."""
 
-from pipeline.scan.coarse_channels import cut_windows, scan, scan_channel
+from pipeline.scan.coarse_channels import scan, scan_channel
 from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, ScanResult, empty_result
+from pipeline.scan.cutting import cut_windows
 from pipeline.scan.layout import tiling_of
 from pipeline.scan.reading import read_groups
 

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.filterbank import Ascending, Buffer, Filterbank
-from pipeline.flatten.coarse_channel import flatten_stretches
+from pipeline.filterbank import Ascending, Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
-from pipeline.flatten.noise import nominal_noise_spectra
-from pipeline.flatten.time_mean import STRIP_CHANNELS
 from pipeline.gate import Statistics, may_pass, measure
-from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.scan.columns import Columns, ScanResult, join_sides
+from pipeline.scan.cutting import STRETCH_CHANNELS, flattened_stretches, make_cutouts
 from pipeline.scan.reading import TimedReader, block_runs, fetch_ahead, read_groups
-
-STRETCH_CHANNELS = 16 * STRIP_CHANNELS
-"""Channels that are decoded and scanned together. They must fit into the caches of a processor core."""
 
 
 def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[ScanResult]:
@@ -138,7 +132,7 @@ def _candidates(
     fit_into_stretches = grid.step == grid.channels and STRETCH_CHANNELS % grid.step == 0
     chosen, pieces = [], []
     beyond = 0 if fit_into_stretches else grid.channels
-    for first, stop, flat in _flatten(reader, tiling, i, block, beyond, spare, sign):
+    for first, stop, flat in flattened_stretches(reader, tiling, i, block, beyond, spare, sign):
         here = np.flatnonzero((starts >= first) & (starts < stop))
         if not config.keep_all:
             here = here[may_pass(flat, starts[here] - first, grid, _false_alarm(flat, config))]
@@ -197,128 +191,3 @@ def _exposure(tiling: Tiling, i: int, block: int, n_kept: int, n_masked: int, wi
         "noise_is_measured": np.array([windows.noise_is_measured], np.bool_),
         "row_gain": windows.row_gain[None, :],
     }
-
-
-def _flatten(
-    samples: Ascending | TimedReader, tiling: Tiling, i: int, block: int, beyond: int,
-    spare: list[NDArray[np.float32]], sign: int,
-) -> Iterator[tuple[int, int, FlattenedChannel]]:
-    """Yield flattened stretches of coarse channel ``i`` in time ``block``.
-
-    Parameters and results are those of :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
-    """
-    low, high = tiling.coarse_span(i)
-    first, last = block * tiling.grid.integrations, (block + 1) * tiling.grid.integrations
-    is_coarse = tiling.coarse.has_dc_spike
-    return flatten_stretches(
-        lambda start, stop, memory: samples.read(first, last, low + start, low + stop, memory),
-        (last - first, high - low),
-        stretch=STRETCH_CHANNELS,
-        beyond=beyond,
-        spare=spare,
-        nominal=nominal_noise_spectra(tiling.header),
-        has_dc_spike=is_coarse and tiling.is_whole(i),
-        coarse_width=tiling.coarse.width if is_coarse else None,
-        limits=samples.limits,
-        sign=sign,
-    )
-
-
-def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: int) -> NDArray[np.uint8]:
-    """Turn windows of a flattened coarse channel into cutouts.
-
-    Parameters
-    ----------
-    flat : FlattenedChannel
-    starts : (n,) int64
-        First channel of each window in ``flat``.
-    channels : int
-        Channels in a window.
-
-    Returns
-    -------
-    (n, integrations, channels) uint8
-        Codes (:mod:`pipeline.grid.cutouts`).
-
-    Raises
-    ------
-    IndexError
-        A window is not completely inside.
-    """
-    return quantise(flat.windows(starts, channels), flat.noise_spectra**-0.5)
-
-
-def cut_windows(
-    filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Make cutouts of any windows of a file, on the grid or off it, kept or not. The noise is that of the data, as in
-    a scan.
-
-    Parameters
-    ----------
-    filterbank : Filterbank
-        The open file.
-    tiling : Tiling
-        Its coarse channels and the shape of windows.
-    places : sequence of (int, int)
-        Time block and first ascending channel of each window. A window must be within one coarse channel.
-
-    Returns
-    -------
-    (n, integrations, channels) uint8
-        Codes (:mod:`pipeline.grid.cutouts`).
-    (n,) float32
-        Relative standard deviation of the noise of each window.
-
-    Raises
-    ------
-    SourceError
-        The file cannot be read.
-    """
-    grid = tiling.grid
-    out = np.zeros((len(places), grid.integrations, grid.channels), np.uint8)
-    spreads = np.zeros(len(places), np.float32)
-    by_coarse_channel: dict[tuple[int, int], list[int]] = {}
-    for k, (block, channel) in enumerate(places):
-        by_coarse_channel.setdefault((block, tiling.coarse_at(channel)), []).append(k)
-    room, spare = Buffer(), list[NDArray[np.float32]]()
-    for (block, i), members in by_coarse_channel.items():
-        low, high = tiling.coarse_span(i)
-        fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
-        starts = np.array([places[k][1] - low for k in members], np.int64)
-        out[members], spreads[members] = _cut(fetched, tiling, i, block, starts, spare)
-    return out, spreads
-
-
-def _cut(
-    samples: Ascending, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Make cutouts of windows of coarse channel ``i``. A scan that keeps them makes the same.
-
-    Parameters
-    ----------
-    starts : (n,) int64
-        First channel of each window, counted in the coarse channel.
-
-    Returns
-    -------
-    (n, integrations, channels) uint8
-    (n,) float32
-        Relative standard deviation of the noise of each window.
-    """
-    grid = tiling.grid
-    cutouts: NDArray[np.uint8] = np.zeros((2, len(starts), grid.integrations, grid.channels), np.uint8)
-    spreads = np.zeros((2, len(starts)), np.float32)
-    snr = np.full((2, len(starts)), -np.inf, np.float32)
-    for side, sign in enumerate((1, -1)):
-        is_signed = False
-        for first, stop, flat in _flatten(samples, tiling, i, block, grid.channels, spare, sign):
-            here, is_signed = (starts >= first) & (starts < stop), flat.is_signed
-            cutouts[side, here] = make_cutouts(flat, starts[here] - first, grid.channels)
-            spreads[side, here] = flat.noise_spectra**-0.5
-            if is_signed:  # any false-alarm rate will do: it does not change the sums
-                snr[side, here] = measure(flat, starts[here] - first, grid, 1e-3).snr
-        if not is_signed:
-            break
-    best = snr.argmax(axis=0), np.arange(len(starts))
-    return cutouts[best], spreads[best]
