@@ -1,7 +1,7 @@
 """Load a file as blimpy's ``Waterfall``. Where blimpy would end the process or load other data, an error is raised.
 
 Files that this package reads and blimpy does not are loaded here: samples of 1, 2 or 4 bits, keywords that blimpy does
-not know, and keywords that are missing because the dataset tells them.
+not know, and attributes that are missing, such as a class, or a keyword that the dataset tells.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ TOLERANCE = 1e-3
 
 BLIMPY_ERRORS = (KeyError, ValueError, TypeError, IndexError, RuntimeError, OSError, struct.error)
 """Errors of blimpy for a file that it cannot read."""
+MIN_SPECTRA = 3
+"""blimpy ends the process for a file with fewer spectra."""
 REHEARSAL_BYTES = 1 << 30
 """Memory in bytes for the trial whether HDF5 can decode a file; several chunks fit into it."""
 
@@ -70,11 +72,13 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
     try:
         with contextlib.redirect_stdout(said):
             waterfall = _blimpy_class()(os.fspath(path), f_start=f_start, f_stop=f_stop)
+    except SystemExit as exit_:
+        if header.nsamples < MIN_SPECTRA:
+            told = " ".join(said.getvalue().split())
+            raise refusal(Reason.TOO_FEW_SAMPLES, path, f"blimpy cannot load it ({told})") from exit_
+        return _loaded_here(Path(path), header, f_start, f_stop)
     except BLIMPY_ERRORS:
         return _loaded_here(Path(path), header, f_start, f_stop)
-    except SystemExit as exit_:
-        reason = Reason.TOO_FEW_SAMPLES if header.nsamples < 3 else Reason.BAD_HEADER
-        raise refusal(reason, path, f"blimpy cannot load it ({' '.join(said.getvalue().split())})") from exit_
     if waterfall.data.ndim != 3:
         raise _too_large(path)
     return waterfall

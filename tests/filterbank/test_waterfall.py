@@ -94,9 +94,10 @@ class TestFilesThatBlimpyCannotRead:
         path.write_bytes(build_header(header).replace(end, more + end) + stored.tobytes())
         self.check(path, stored, header)
 
-    def test_missing_keywords(self, tmp_path, header):
+    @pytest.mark.parametrize(("changes", "root"), [({"nbits": None}, None), ({}, {}), ({}, {"CLASS": "FILTERBANK"})])
+    def test_missing_attributes(self, tmp_path, header, changes, root):
         stored = in_file_order(power_of(header), header)
-        path = write_h5(tmp_path / "f.h5", stored, attributes(header, nbits=None))
+        path = write_h5(tmp_path / "f.h5", stored, attributes(header, **changes), root=root)
         self.check(path, stored, header)
 
 
