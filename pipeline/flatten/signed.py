@@ -5,8 +5,8 @@ So the smooth middle and the smooth spread of the noise are measured along the c
 of it. The values are then shifted and scaled such that their noise is that of power: it has a Gamma(N) distribution
 with a mean of 1, whose N has the measured skewness. Power less its mean becomes that power again.
 
-The noise of Stokes V is symmetric. Its large deviations are rarer than those of power with the N of the header, and more
-frequent than those of a normal distribution. So the N of the header is the largest that is used.
+The noise of Stokes V is symmetric. Its large deviations are rarer than those of power with the N of the header, and
+more frequent than those of a normal distribution. So the N of the header is the largest that is used.
 
 Signals may lie on either side of the noise. With ``sign`` −1, the values are mirrored first, so that signals below the
 noise become power above it.
@@ -37,8 +37,8 @@ to few levels, and signals that fill less than a tenth of a block do not affect 
 MAX_DEVIATION = 4.0
 """The spread is the root mean square of the deviations up to this many spreads. Larger ones may be signals."""
 MIN_NOMINAL = 25.0
-"""Minimum of the largest N. With this N, power is positive down to five spreads below the mean. If it were smaller, much
-of symmetric noise would be masked."""
+"""Minimum of the largest N. With this N, power is positive down to five spreads below the mean. If it were smaller,
+much of symmetric noise would be masked."""
 MEAN_SQUARE = 0.99893
 """Mean square of the deviations of a normal distribution up to :data:`MAX_DEVIATION`, in units of the variance."""
 ITERATIONS = 6
