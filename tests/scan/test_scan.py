@@ -503,7 +503,7 @@ def test_the_cut_of_a_signed_window_is_what_a_scan_stores(tmp_path: Path) -> Non
     config = ScanConfig(coarse_width=COARSE)
     windows, _ = scanned(path, config)
     below, above = (windows["cutout"][windows["number"] == channel // 256][0] for channel in (1980, 3000))
-    assert min(below.max(), above.max()) > 180, "both are bright"
+    assert min(below.max(), above.max()) > 150, "both are bright: noise reaches 130"
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, config)
         places = [(0, tiling.window("", int(number)).channel_start) for number in windows["number"]]
