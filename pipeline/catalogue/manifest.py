@@ -150,23 +150,6 @@ class Manifest:
         also_at = tuple(sorted({*entry.also_at, *paths} - {entry.path}))
         return replace(self, sources={**self.sources, source_id: replace(entry, also_at=also_at)})
 
-    def with_moved(self, moved: Iterable[tuple[Source, tuple[str, ...]]]) -> Self:
-        """Note the present paths of sources whose files have moved. Entries of their files at other paths are dropped.
-
-        Parameters
-        ----------
-        moved : iterable of (Source, tuple of str)
-            Each source with its present file, and other paths at which it is found.
-        """
-        sources, paths = dict(self.sources), dict[str, set[str]]()
-        for source, also_at in moved:
-            paths[source.id] = {source.path, *also_at}
-            sources[source.id] = replace(sources[source.id], path=source.path, size_bytes=source.size_bytes,
-                                         mtime_ns=source.mtime_ns, also_at=also_at)
-        files = {path: entry for path, entry in self.files.items()
-                 if entry.source_id not in paths or path in paths[entry.source_id]}
-        return replace(self, sources=sources, files=files)
-
     def without_vectors(self, gone: Collection[tuple[str, str]]) -> Self:
         """Drop the vectors of the given (source id, encoder key) pairs. Their rows of segments die."""
         sources = dict(self.sources)

@@ -48,7 +48,7 @@ def note_files(
 
     def change(manifest: Manifest) -> Manifest:
         if moved:
-            manifest = manifest.with_moved((item.source, item.also_at) for item in moved)
+            manifest = with_moved(manifest, moved)
         entries = {}
         for report in reports:
             stat = stats.get(report.path)
@@ -80,6 +80,19 @@ def note_faults(store: CorpusStore, selected: Selected) -> None:
         return replace(manifest, files=left) if healed else manifest
 
     store.publish(change)
+
+
+def with_moved(manifest: Manifest, moved: Sequence[Probed]) -> Manifest:
+    """Note the present paths of sources whose files have moved. Entries of their files at other paths are dropped."""
+    sources, paths = dict(manifest.sources), dict[str, set[str]]()
+    for item in moved:
+        source = item.source
+        paths[source.id] = {source.path, *item.also_at}
+        sources[source.id] = replace(sources[source.id], path=source.path, size_bytes=source.size_bytes,
+                                     mtime_ns=source.mtime_ns, also_at=item.also_at)
+    files = {path: entry for path, entry in manifest.files.items()
+             if entry.source_id not in paths or path in paths[entry.source_id]}
+    return replace(manifest, sources=sources, files=files)
 
 
 def _differs(entry: FileEntry, before: FileEntry | None) -> bool:

@@ -12,6 +12,7 @@ from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status, WindowGrid
+from pipeline.run.file_entries import with_moved
 from pipeline.run.plan import EMBED_BYTES, PART_CHANNELS, choose_sources, parts_of, slices_of, split_known
 from pipeline.tasks import Probed, sample_keys
 
@@ -233,7 +234,7 @@ def test_the_path_of_a_source_follows_its_file() -> None:
     assert plan.todo == ()
     assert [(r.path, r.status, r.reason, r.message) for r in plan.reports] == [
         (B, "skipped", None, f"already in the corpus; it was at {A} before")]
-    after = manifest.with_moved((item.source, item.also_at) for item in plan.moved)
+    after = with_moved(manifest, plan.moved)
     entry = after.sources["GBT_1"]
     assert (entry.path, entry.also_at, (entry.size_bytes, entry.mtime_ns)) == (B, (), STAT)
     assert entry.vectors == manifest.sources["GBT_1"].vectors
@@ -250,6 +251,5 @@ def test_a_file_that_was_replaced_by_another_scan_counts_as_moved() -> None:
     plan = choose_sources([Probed(source(A, "GBT_2")), Probed(source(B)), Probed(source(C))], holding(A))
     assert [(item.source.path, item.source.id) for item in plan.todo] == [(A, "GBT_2")]
     assert [(item.source.path, item.source.id, item.also_at) for item in plan.moved] == [(B, "GBT_1", (C,))]
-    after = noted(C, Reason.DUPLICATE, "skipped", holding(A)).with_moved(
-        (item.source, item.also_at) for item in plan.moved)
+    after = with_moved(noted(C, Reason.DUPLICATE, "skipped", holding(A)), plan.moved)
     assert set(after.files) == {C}
