@@ -11,6 +11,7 @@ from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.run.file_selection import Stat
 from pipeline.store import CorpusStore
+from pipeline.tasks import Probed
 
 
 def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntry:
@@ -28,17 +29,24 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
     return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
 
 
-def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None]) -> None:
-    """Record the reports of files that are not ingested in the manifest.
+def note_files(
+    store: CorpusStore, reports: Sequence[SourceReport], stats: Mapping[str, Stat | None],
+    moved: Sequence[Probed] = (),
+) -> None:
+    """Record the reports of files that are not ingested in the manifest, and the present paths of files that moved.
 
     Parameters
     ----------
     stats : mapping
         Path → size and time of change, taken *before* the file was read: the next run reads a file that has changed
         since then.
+    moved : sequence of Probed
+        Sources of the corpus whose file has another path now.
     """
 
     def change(manifest: Manifest) -> Manifest:
+        if moved:
+            manifest = with_moved(manifest, moved)
         entries = {}
         for report in reports:
             stat = stats.get(report.path)
@@ -53,6 +61,19 @@ def note_files(store: CorpusStore, reports: Sequence[SourceReport], stats: Mappi
         return manifest.with_files(entries) if entries else manifest
 
     store.publish(change)
+
+
+def with_moved(manifest: Manifest, moved: Sequence[Probed]) -> Manifest:
+    """Note the present paths of sources whose files have moved. Entries of their files at other paths are dropped."""
+    sources, paths = dict(manifest.sources), dict[str, set[str]]()
+    for item in moved:
+        source = item.source
+        paths[source.id] = {source.path, *item.also_at}
+        sources[source.id] = replace(sources[source.id], path=source.path, size_bytes=source.size_bytes,
+                                     mtime_ns=source.mtime_ns, also_at=item.also_at)
+    files = {path: entry for path, entry in manifest.files.items()
+             if entry.source_id not in paths or path in paths[entry.source_id]}
+    return replace(manifest, sources=sources, files=files)
 
 
 def _differs(entry: FileEntry, before: FileEntry | None) -> bool:

@@ -21,7 +21,7 @@ from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_encoder
 from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import note_files
-from pipeline.run.file_selection import Selected, select_files
+from pipeline.run.file_selection import Selected, select_files, stat_of
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
@@ -178,11 +178,16 @@ class _Ingest:
         """Separate files that must be probed from files that the manifest knows."""
         files = self.selected.files
         stats = [self.selected.stats[str(file.path)] for file in files]
-        return split_known(files, stats, manifest, _has_failed if self.retry else may_heal)
+        return split_known(files, stats, manifest, _has_failed if self.retry else may_heal, self._is_gone)
+
+    def _is_gone(self, path: str) -> bool:
+        """Return True if no file has this path any more."""
+        stats = self.selected.stats
+        return (stats[path] if path in stats else stat_of(path)) is None
 
     def _plan(self, files: Sequence[FoundFile], probes: Probes, manifest: Manifest) -> Plan:
         # in the order of the files, not of arrival: the first of several copies is the one that is read
-        plan = choose_sources([probes[file] for file in files], manifest)
+        plan = choose_sources([probes[file] for file in files], manifest, self._is_gone)
         warn_of_coarse_channels(plan, self.config)
         return plan
 
@@ -191,7 +196,7 @@ class _Ingest:
     ) -> Collection[SourceReport]:
         """Add the windows of files to the corpus, and their vectors unless the encoder must be fitted first."""
         plan = self._plan(files, probes, store.manifest())
-        note_files(store, plan.reports, self.selected.stats)
+        note_files(store, plan.reports, self.selected.stats, plan.moved)
         if not plan.todo:
             return plan.reports
         roots = {str(file.path): file.root for file in files}

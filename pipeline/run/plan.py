@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.catalogue import FileEntry, Manifest, removed_message
@@ -31,6 +31,8 @@ class Plan:
 
     todo: tuple[Probed, ...]
     reports: tuple[SourceReport, ...]
+    moved: tuple[Probed, ...] = ()
+    """Sources that the corpus holds and whose file has another path now."""
 
 
 def may_heal(entry: FileEntry) -> bool:
@@ -43,6 +45,7 @@ def split_known(
     stats: Iterable[tuple[int, int] | None],
     manifest: Manifest,
     is_due: Callable[[FileEntry], bool] = may_heal,
+    is_gone: Callable[[str], bool] = lambda path: False,
 ) -> tuple[list[FoundFile], list[SourceReport]]:
     """Separate files that must be probed from files that the manifest knows.
 
@@ -54,18 +57,22 @@ def split_known(
     manifest : Manifest
     is_due : callable
         Returns True for the entry of a file that is tried again, though it has not changed since it failed.
+    is_gone : callable
+        Returns True for the path of a file that does not exist any more.
 
     Returns
     -------
     list of FoundFile, list of SourceReport
         Files to probe, and reports of known files. A file is known while its size and time are those recorded, unless
-        it is tried again, or is a copy of a scan that the corpus does not hold.
+        it is tried again, or is a copy of a scan that the corpus does not hold, or of one whose own file has moved.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
     for file, stat in zip(found, stats, strict=True):
         entry = manifest.files.get(str(file.path))
-        if entry is None or stat != (entry.size_bytes, entry.mtime_ns):
+        if entry is None or stat != (entry.size_bytes, entry.mtime_ns) or (
+            _is_left_copy(str(file.path), entry.source_id, manifest, is_gone)
+        ):
             unknown.append(file)
         elif entry.status == "done":
             reports.append(SourceReport(str(file.path), "skipped", entry.source_id, message="already in the corpus"))
@@ -78,36 +85,83 @@ def split_known(
     return unknown, reports
 
 
-def choose_sources(probed: Sequence[Probed | SourceReport], manifest: Manifest) -> Plan:
+def _is_left_copy(path: str, source_id: str, manifest: Manifest, is_gone: Callable[[str], bool]) -> bool:
+    """Return True for a file of a source whose path in the manifest is another one, at which the scan is no more."""
+    held = manifest.sources.get(source_id)
+    return held is not None and held.path != path and _has_left(held.path, source_id, manifest, is_gone)
+
+
+def _has_left(path: str, source_id: str, manifest: Manifest, is_gone: Callable[[str], bool]) -> bool:
+    """Return True if the file of a source has gone, or now holds another scan."""
+    entry = manifest.files.get(path)
+    return is_gone(path) or (entry is not None and entry.source_id not in ("", source_id))
+
+
+def choose_sources(
+    probed: Sequence[Probed | SourceReport],
+    manifest: Manifest,
+    is_gone: Callable[[str], bool] = lambda path: False,
+) -> Plan:
     """Choose one file of every scan that the corpus does not hold. The others are reported, with all paths of the scan.
 
-    The chosen file is the first one that has not failed before. None is chosen of a scan that was removed.
+    The chosen file is the first one that has not failed before. None is chosen of a scan that was removed. If the
+    corpus holds a scan whose file has moved, the chosen file is its file from now on.
     """
     reports = [item for item in probed if isinstance(item, SourceReport)]
+    found = [item for item in probed if isinstance(item, Probed)]
     by_id: dict[str, list[Probed]] = {}
-    for item in probed:
-        if isinstance(item, Probed):
-            by_id.setdefault(item.source.id, []).append(item)
+    for item in found:
+        by_id.setdefault(item.source.id, []).append(item)
+    id_at = {item.source.path: item.source.id for item in found}
+
+    def has_left(path: str, source_id: str) -> bool:
+        return id_at.get(path, source_id) != source_id or _has_left(path, source_id, manifest, is_gone)
+
     todo: list[Probed] = []
+    moved: list[Probed] = []
     for source_id, copies in by_id.items():
         if source_id in manifest.removed:
             reports += [SourceReport(path, "skipped", source_id, Reason.REMOVED, removed_message(path, source_id))
                         for path in (copy.source.path for copy in copies)]
             continue
         held = manifest.sources.get(source_id)
-        chosen = min(copies, key=lambda copy: _has_failed(manifest, copy.source))
-        first = held.path if held else chosen.source.path
-        paths = sorted({first, *(held.also_at if held else ()), *(copy.source.path for copy in copies)})
-        if not held:
-            todo.append(replace(chosen, also_at=tuple(path for path in paths if path != first)))
-        for copy in copies:
-            path = copy.source.path
-            if path != first:
-                reports.append(SourceReport(path, "skipped", source_id, Reason.DUPLICATE, f"the same scan as {first}",
-                                            also_at=tuple(other for other in paths if other != path)))
-            elif held:
-                reports.append(SourceReport(path, "skipped", source_id, message="already in the corpus"))
-    return Plan(tuple(todo), tuple(reports))
+        own = [copy for copy in copies if held and copy.source.path == held.path]
+        chosen = (own or sorted(copies, key=lambda copy: _has_failed(manifest, copy.source)))[0]
+        was_at = held.path if held and not own and has_left(held.path, source_id) else ""
+        first = held.path if held and not was_at else chosen.source.path
+        before = [path for path in ((held.path, *held.also_at) if held else ())
+                  if not (was_at and has_left(path, source_id))]
+        paths = sorted({first, *before, *(copy.source.path for copy in copies)})
+        if was_at or not held:
+            (moved if held else todo).append(replace(chosen, also_at=tuple(path for path in paths if path != first)))
+        reports += _reports_of_copies(copies, first, paths, is_held=held is not None, was_at=was_at)
+    return Plan(tuple(todo), tuple(reports), tuple(moved))
+
+
+def _reports_of_copies(
+    copies: Sequence[Probed], first: str, paths: Sequence[str], *, is_held: bool, was_at: str
+) -> Iterator[SourceReport]:
+    """Yield the reports of files of one scan, except that of a file which is to be ingested.
+
+    Parameters
+    ----------
+    first : str
+        Path of the file of the scan.
+    paths : sequence of str
+        All paths at which the scan is found.
+    is_held : bool
+        True if the corpus holds the scan.
+    was_at : str
+        Path of the file before it was moved; empty if it was not.
+    """
+    for copy in copies:
+        path, source_id = copy.source.path, copy.source.id
+        if path != first:
+            yield SourceReport(path, "skipped", source_id, Reason.DUPLICATE, f"the same scan as {first}",
+                               also_at=tuple(other for other in paths if other != path))
+        elif is_held:
+            yield SourceReport(path, "skipped", source_id, message="already in the corpus" + (
+                f"; it was at {was_at} before" if was_at else ""))
 
 
 def _has_failed(manifest: Manifest, source: Source) -> bool:

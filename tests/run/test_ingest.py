@@ -137,6 +137,29 @@ def test_copies_and_the_other_format_are_one_source_all_paths_listed(tmp_path: P
     assert {Path(path).name for path in entry.also_at} == names - {"copy.h5"} | {"yet-another.fil"}
 
 
+def test_a_moved_file_is_followed_and_its_copy_too(tmp_path: Path) -> None:
+    data, root = archive(tmp_path / "data", 1), tmp_path / "corpus"
+    ingest([data], root, config=config(), serial=True)
+    (data / "2026").mkdir()
+    moved, copy = data / "2026" / "renamed.h5", data / "zcopy.h5"
+    (data / "scan0.h5").rename(moved)
+    report = ingest([data], root, serial=True)
+    assert [(r.path, r.status, r.message) for r in report.reports] == [
+        (str(moved), "skipped", f"already in the corpus; it was at {data / 'scan0.h5'} before")]
+    manifest = CorpusStore.open(root).manifest()
+    assert [(entry.path, entry.also_at) for entry in manifest.sources.values()] == [(str(moved), ())]
+    assert set(manifest.files) == {str(moved)}
+    before = generation(root)
+    assert ingest([data], root, serial=True).tasks == 0
+    assert generation(root) == before
+    shutil.copy(moved, copy)
+    ingest([data], root, serial=True)
+    moved.unlink()
+    ingest([data], root, serial=True)
+    manifest = CorpusStore.open(root).manifest()
+    assert [(entry.path, entry.also_at) for entry in manifest.sources.values()] == [(str(copy), ())]
+
+
 def test_the_copy_of_a_damaged_file_is_taken_by_the_next_run(tmp_path: Path) -> None:
     data, root = tmp_path / "data", tmp_path / "corpus"
     archive(data, 1)

@@ -12,6 +12,7 @@ from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status, WindowGrid
+from pipeline.run.file_entries import with_moved
 from pipeline.run.plan import EMBED_BYTES, PART_CHANNELS, choose_sources, parts_of, slices_of, split_known
 from pipeline.tasks import Probed, sample_keys
 
@@ -88,6 +89,16 @@ def test_the_copy_of_a_file_that_could_not_be_used_is_tried_instead() -> None:
     unknown, reports = split_known(found(A, B), [STAT, STAT], manifest)
     assert [str(file.path) for file in unknown] == [B]
     assert [r.reason for r in reports] == [Reason.CORRUPT_CHUNK]
+
+
+def test_a_copy_of_a_scan_whose_own_file_has_gone_is_probed_again() -> None:
+    manifest = noted(B, Reason.DUPLICATE, "skipped", holding(A))
+    for gone, probed in ((set(), []), ({A}, [B]), ({B}, [])):
+        unknown, _ = split_known(found(B), [STAT], manifest, is_gone=gone.__contains__)
+        assert [str(file.path) for file in unknown] == probed
+    replaced = manifest.with_files({A: FileEntry(*STAT, status="done", source_id="GBT_2")})
+    unknown, _ = split_known(found(B), [STAT], replaced)
+    assert [str(file.path) for file in unknown] == [B]
 
 
 # --- choose_sources ------------------------------------------------------------------------------------------------
@@ -211,3 +222,34 @@ def test_sample_keys_are_as_good_as_random_and_always_the_same() -> None:
     state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
     state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
     assert int(one[3]) == state ^ (state >> 31)
+
+
+# --- files that moved ----------------------------------------------------------------------------------------------
+
+
+def test_the_path_of_a_source_follows_its_file() -> None:
+    manifest = holding(A, also_at=(C,)).with_files({C: FileEntry(*STAT, status="skipped", reason=Reason.DUPLICATE,
+                                                                 source_id="GBT_1")})
+    plan = choose_sources([Probed(source(B))], manifest, {A, C}.__contains__)
+    assert plan.todo == ()
+    assert [(r.path, r.status, r.reason, r.message) for r in plan.reports] == [
+        (B, "skipped", None, f"already in the corpus; it was at {A} before")]
+    after = with_moved(manifest, plan.moved)
+    entry = after.sources["GBT_1"]
+    assert (entry.path, entry.also_at, (entry.size_bytes, entry.mtime_ns)) == (B, (), STAT)
+    assert entry.vectors == manifest.sources["GBT_1"].vectors
+    assert after.files == {}, "a file that returns to an old path is looked at again"
+
+
+def test_a_path_is_kept_while_its_file_is_there() -> None:
+    plan = choose_sources([Probed(source(B))], holding(A), {C}.__contains__)
+    assert plan.moved == ()
+    assert [(r.path, r.reason, r.also_at) for r in plan.reports] == [(B, Reason.DUPLICATE, (A,))]
+
+
+def test_a_file_that_was_replaced_by_another_scan_counts_as_moved() -> None:
+    plan = choose_sources([Probed(source(A, "GBT_2")), Probed(source(B)), Probed(source(C))], holding(A))
+    assert [(item.source.path, item.source.id) for item in plan.todo] == [(A, "GBT_2")]
+    assert [(item.source.path, item.source.id, item.also_at) for item in plan.moved] == [(B, "GBT_1", (C,))]
+    after = with_moved(noted(C, Reason.DUPLICATE, "skipped", holding(A)), plan.moved)
+    assert set(after.files) == {C}
