@@ -33,7 +33,7 @@ from pipeline.encoders.frequency import near_scores, nearness
 from pipeline.encoders.projection import Projection, fit_projection
 from pipeline.errors import ConfigError, PrecisionError
 from pipeline.grid.cutouts import cutouts_of_power
-from pipeline.model import WindowGrid
+from pipeline.model import EncoderSpec, WindowGrid
 
 __all__ = [
     "ENCODERS",
@@ -53,6 +53,7 @@ __all__ = [
     "require_precision",
     "resolve_precision",
     "save_weights",
+    "sees_nothing",
     "supported_precisions",
     "use_precision",
 ]
@@ -184,6 +185,25 @@ def supported_precisions(name: str) -> tuple[str, ...]:
             require_precision(name, precision)
             found.append(precision)
     return tuple(found)
+
+
+def sees_nothing(spec: EncoderSpec, vectors: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Tell in which windows an encoder sees nothing. Their vectors say nothing about what they resemble.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The encoder.
+    vectors : (n, dimension) floating-point array
+        Vectors that it made.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    if spec.name == power_spectrum.NAME:
+        return power_spectrum.sees_nothing(vectors)
+    return np.zeros(len(vectors), np.bool_)
 
 
 def needs_projection(name: str) -> bool:

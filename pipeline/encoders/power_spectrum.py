@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,9 @@ class PowerSpectrum:
 
     A vector is √max(P − 1, 0), scaled to unit length. P is the power in bands, in units of the mean power of noise.
     Component 0 would be the mean of the image, which says nothing about a pattern. It is set to 1 for a window in which
-    nothing rises above the noise, and to 0 for all others. Empty windows are thus similar to empty windows only.
+    nothing rises above the noise, and to 0 for all others. So these windows, in which the encoder sees nothing, have
+    cosine 0 with all others. They have cosine 1 with each other, which means nothing: a search refuses such a query
+    (:func:`sees_nothing`).
 
     Parameters
     ----------
@@ -101,6 +104,10 @@ class PowerSpectrum:
         )
         return (1 / (in_band * times * channels * noise_variance())).astype(np.float32)
 
+
+def sees_nothing(vectors: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Tell which vectors (n, dimension) were made of windows in which nothing rises above the noise."""
+    return np.asarray(vectors[:, 0] > 0)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
 from pipeline.search.description import QueryDescription
 from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
-from pipeline.search.query import Query, Region, embed, find_signals, find_usable, relative_power
+from pipeline.search.query import Query, Region, embed, find_seen, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import counted
 
@@ -236,6 +236,7 @@ def _query(
     lacking, other_precision = used[~has_vectors[used]], ""
     if len(lacking):
         vectors[lacking], other_precision = embed(corpus, encoder_key, cutouts[lacking])
+    used = used[find_seen(corpus, encoder_key, vectors[used])]
     return Query(
         vectors=vectors[used],
         cutouts=cutouts[used],

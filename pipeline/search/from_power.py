@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
 from pipeline.search.description import QueryDescription
-from pipeline.search.query import Query, embed, find_signals, find_usable
+from pipeline.search.encoder import count_vectors
+from pipeline.search.query import Query, embed, find_seen, find_signals, find_usable
 from pipeline.search.snapshot import OpenCorpus
 
 MAX_NEGATIVE_SHARE = 0.1
 """Maximum share of negative numbers in an array of power: broken pixels, which are masked.
 
 In decibels, or with the mean subtracted, about half of the numbers are negative."""
+MAX_RANGE_DB = 100.0
+"""Maximum difference between the highest and the lowest number of an array that may be in decibels."""
 
 
 def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
@@ -48,13 +52,16 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     if not valid.any():
         raise QueryError(f"the array of shape {array.shape} holds no number above zero: give linear power, not dB")
     _check_power(wide)
-    note = _check_axes(array.shape, corpus.config.scan.grid)
+    axes_note = _check_axes(array.shape, corpus.config.scan.grid)
     pieces = cut_array(np.where(valid, wide, np.nan), corpus.config.scan.grid)
     flat, spreads = flatten_windows(pieces)
     cutouts = quantise_windows(flat, spreads)
     usable = find_usable(cutouts, f"the array of shape {array.shape}")
     used, no_signal = find_signals(corpus, cutouts, spreads, usable, np.zeros(len(cutouts), np.bool_))
     vectors, other_precision = embed(corpus, encoder_key, cutouts[used])
+    seen = find_seen(corpus, encoder_key, vectors)
+    used, vectors = used[seen], vectors[seen]
+    db_note = _note_on_decibels(wide[valid], flat[flat > 0], _nominal_spreads(corpus, encoder_key))
     description = QueryDescription(kind="array", shape=array.shape, windows=len(used))
 
     def power_of(i: int) -> NDArray[np.float64]:
@@ -68,7 +75,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
         power_of=power_of,
         region=None,
         resolution="",
-        description=description.with_notes(note, no_signal, other_precision),
+        description=description.with_notes(axes_note, db_note, no_signal, other_precision),
     )
 
 
@@ -79,6 +86,46 @@ def _check_power(array: NDArray[np.float64]) -> None:
     if share > MAX_NEGATIVE_SHARE:
         raise QueryError(f"{share:.0%} of the array of shape {array.shape} is negative: that is dB, or power less its "
                          "mean; give linear power, such as 10**(dB/10), with nothing subtracted")
+
+
+def _note_on_decibels(
+    values: NDArray[np.float64], flat: NDArray[np.float64], nominal: NDArray[np.float64]
+) -> str:
+    """Return a note if an array may hold decibels, all of them positive; otherwise "".
+
+    Decibels lie within a few tens of one another, whatever the unit of power. Their noise agrees with the radiometer
+    equation only once they are turned into linear power.
+
+    Parameters
+    ----------
+    values : (n,) float64
+        Numbers of the array that are above zero.
+    flat : (m,) float64
+        Numbers of its windows, divided by the gain of their row.
+    nominal : (c,) float64
+        Relative standard deviations of noise, by the radiometer equation, in the data that the corpus holds.
+    """
+    from pipeline.flatten.noise import middle_of, middles_and_squares
+
+    spread = math.sqrt(2 * float(middles_and_squares(flat)[1]))
+    if np.ptp(values) > MAX_RANGE_DB or not spread:
+        return ""
+    spread_of_db = spread * middle_of(values) * math.log(10) / 10
+    as_linear, as_db = (np.abs(np.log(one / nominal)).min() for one in (spread, spread_of_db))
+    if as_linear <= as_db:
+        return ""
+    return (f"the array may hold decibels: its numbers go from {values.min():.4g} to {values.max():.4g}, and their "
+            "noise is what dB have; if so, give linear power, 10**(array/10)")
+
+
+def _nominal_spreads(corpus: OpenCorpus, encoder_key: str) -> NDArray[np.float64]:
+    """Return the relative spread of noise by the radiometer equation, for each resolution class with vectors."""
+    from pipeline.flatten.noise import nominal_noise_spectra  # loads scipy
+
+    classes = count_vectors(corpus.manifest, encoder_key)
+    headers = {entry.resolution: entry.header for entry in corpus.manifest.sources.values()
+               if entry.resolution in classes}
+    return np.array([nominal_noise_spectra(header) ** -0.5 for header in headers.values()])
 
 
 def _check_axes(shape: tuple[int, ...], grid: WindowGrid) -> str:

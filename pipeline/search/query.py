@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import EncoderConfig
 from pipeline.errors import EncoderError, PrecisionError, QueryError
-from pipeline.model import Window
+from pipeline.model import Window, WindowGrid
 from pipeline.search.description import QueryDescription
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus_encoder
@@ -132,14 +132,42 @@ def find_signals(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
+    """Tell whether the gate sees a signal in the part of a usable cutout that is not masked on all sides.
+
+    An array that is smaller than a window is masked around it. With this margin, the gate would leave it out because
+    most of its window is masked.
+    """
     from pipeline.flatten.flattened import FlattenedChannel
     from pipeline.gate import measure  # loads numba
 
-    scan = corpus.config.scan
-    power = np.minimum(np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
+    spectra, channels = np.nonzero(cutout)
+    there = cutout[spectra.min() : spectra.max() + 1, channels.min() : channels.max() + 1]
+    grid = WindowGrid(channels=there.shape[1], step=there.shape[1], integrations=there.shape[0])
+    power = np.minimum(np.nan_to_num(relative_power(there, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
     start = np.zeros(1, np.int64)
     flat = FlattenedChannel.from_flat(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
-    return bool(measure(flat, start, scan.grid, scan.false_alarm).keep[0])
+    return bool(measure(flat, start, grid, corpus.config.scan.false_alarm).keep[0])
+
+
+def find_seen(corpus: OpenCorpus, encoder_key: str, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the indices of the vectors (n, d) in whose windows the encoder sees anything.
+
+    Raises
+    ------
+    QueryError
+        It sees nothing in any of them.
+    """
+    if (np.count_nonzero(vectors, axis=1) > 1).all():  # no vector that says nothing has several components
+        return np.arange(len(vectors))
+    from pipeline.encoders import sees_nothing  # loads scipy, which a search need not wait for
+
+    spec = corpus.manifest.encoders[encoder_key]
+    seen = np.flatnonzero(~sees_nothing(spec, vectors))
+    if not len(seen):
+        raise QueryError(f"the encoder {spec.name} sees nothing in the query: no part of it rises above the noise that "
+                         "the encoder removes, so nothing can be compared; choose a stronger pattern, or search with "
+                         "another encoder")
+    return seen
 
 
 def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> tuple[NDArray[np.float32], str]:

@@ -115,3 +115,41 @@ def test_a_few_pixels_that_are_not_positive_are_masked(archive: Archive) -> None
     broken[4, 10:40] = 0.0
     corpus = archive.open()
     assert list(corpus.search(power=broken)) == list(corpus.search(power=with_nan))
+
+
+def decibels(mean_db: float, line_db: float = 0.0) -> np.ndarray:
+    """Noise of the resolution of the archive (N = 102) in dB, with a line that rises above it."""
+    power = 10 * np.log10(np.random.default_rng(1).gamma(102, 1 / 102, (16, 256))) + mean_db
+    power[:, 100] += line_db
+    return power
+
+
+@pytest.mark.parametrize(("power", "noted"), [
+    (decibels(75.0, 12.0), True),
+    (decibels(12.0), True),
+    (decibels(150.0, 40.0), True),
+    (10 ** (decibels(75.0, 12.0) / 10), False),
+    (10 ** (decibels(0.0, 12.0) / 10), False),
+    (10 ** (decibels(19.0, 1.0) / 10), False),  # around 80: these numbers could be dB
+    (np.random.default_rng(1).normal(128, 21, (16, 256)), False),  # 8 bits of a digitiser
+])
+def test_an_array_that_may_hold_decibels_is_noted(archive: Archive, power: np.ndarray, noted: bool) -> None:
+    note = archive.open().search(power=power, k=1).query.get("note", "")
+    assert ("if so, give linear power, 10**(array/10)" in note) == noted
+
+
+@pytest.mark.parametrize(("spectra", "channels"), [(16, 115), (16, 60), (16, 40), (9, 115), (5, 256)])
+def test_the_gate_judges_the_part_of_a_window_that_a_small_array_fills(
+    archive: Archive, spectra: int, channels: int
+) -> None:
+    power = np.random.default_rng(2).gamma(102, 1 / 102, (spectra, channels))
+    corpus = archive.open()
+    assert "no signal in the query" in corpus.search(power=power, k=1).query["note"]
+    power[:, channels // 2] *= 1.8  # 8 sigmas in each spectrum
+    assert "no signal" not in corpus.search(power=power, k=1).query.get("note", "")
+
+
+def test_an_array_in_which_the_encoder_sees_nothing_is_refused(archive: Archive) -> None:
+    power = 1 + 1e-3 * np.random.default_rng(3).random((16, 256))  # no pixel stands out
+    with pytest.raises(QueryError, match="encoder power-spectrum sees nothing in the query"):
+        archive.open().search(power=power)
