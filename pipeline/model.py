@@ -266,6 +266,16 @@ class Hit:
     """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
     query_window: Window | None = None
     """Window of the query that gives the score, the most similar one; None if the query is an array."""
+    also_at: tuple[str, ...] = ()
+    """Other paths of the same pixels: copies of the file, and files of ``copies``."""
+    copies: tuple[str, ...] = ()
+    """Windows of other sources that hold the same pixels, as ``SOURCE/NUMBER``: the best one of each source, such as of
+    the file of a single node and of the file spliced of all nodes."""
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """Ids of all sources that it was found in."""
+        return self.source_id, *(copy.rpartition("/")[0] for copy in self.copies)
 
     def to_json(self) -> dict[str, Any]:
         """Return the flat record that ``search --json`` prints."""
@@ -294,4 +304,6 @@ class Hit:
             "query_f_stop_mhz": query and round(query.f_stop_mhz, 9),
             "query_t_start_s": query and round(query.t_start_s, 6),
             "query_t_stop_s": query and round(query.t_stop_s, 6),
+            "also_at": list(self.also_at),
+            "copies": list(self.copies),
         }

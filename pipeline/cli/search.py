@@ -74,7 +74,10 @@ def search(
     """Find where else a pattern occurs.
 
     The pattern is a range of a file, a window of the corpus, or an array. Hits
-    never overlap the pattern itself. Windows of one signal that touch are one hit.
+    never overlap the pattern itself, in any file of its recording. Windows of one
+    signal that touch are one hit. The same pixels in several files are one hit,
+    too: the table names the other files below it.
+
     A range that is wide, or that has several time blocks, consists of several
     windows. Each of these that holds a signal is searched for. The table then
     says which of them a hit resembles.
@@ -195,6 +198,8 @@ def table(result: SearchResult) -> list[str]:
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
         lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")
+        if hit.also_at:
+            lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
     return [shown(line) for line in lines]
 
 

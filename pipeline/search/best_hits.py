@@ -1,18 +1,21 @@
 """From the nearest windows to hits: neighbouring windows that found the same thing become one hit.
 
-The nearest windows are fetched in rounds. A round may miss neighbours of a hit, so these are looked up in the corpus.
-Therefore neither the hits nor their merged windows depend on how many windows a round fetches, or on ``k``.
+The nearest windows are fetched in rounds. A round may miss neighbours of a hit, and windows of other sources that hold
+the same pixels, so these are looked up in the corpus. Therefore neither the hits nor their merged windows depend on how
+many windows a round fetches, or on ``k``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
+from pipeline.search.copies import Copies
 from pipeline.search.limits import FullPlaces, HitLimits
 from pipeline.search.merge import Candidate, Merged, merge
 from pipeline.search.nearest import Finder, Nearest, nearest, score_windows
@@ -63,24 +66,26 @@ def best_hits(
         # windows that were not fetched may score more than anything below the last fetched one
         floor = -np.inf if is_all else found.score[-1]
         sure = [hit for hit in candidates.merged(k, limits) if hit.best.score >= floor]
-        picked, _, full = limits.pick(sure, k, window_of)
+        picked, _, full = limits.pick(sure, k, place_of)
         if is_all or len(picked) == k:
             return picked
         fetch *= 2
 
 
-def window_of(hit: Merged) -> Window:
-    """Return the best window of a hit."""
-    return hit.best.window
+def place_of(hit: Merged) -> tuple[float, Sequence[str]]:
+    """Return where a hit begins in MHz, and the ids of the sources that it was found in."""
+    return hit.best.window.f_start_mhz, hit.source_ids
 
 
 class _Candidates:
-    """Windows that may become hits. Windows that overlap the query are left out."""
+    """Windows that may become hits. Windows that overlap the query are left out, and so are their copies."""
 
     def __init__(self, selection: Selection, query: Query) -> None:
         self._selection, self._query = selection, query
+        self._copies = Copies(selection.corpus, query)
         self._known: dict[tuple[str, int], Candidate] = {}
         self._surveyed: set[tuple[str, int]] = set()
+        self._looked_up: set[tuple[str, int]] = set()
 
     def add(self, found: Nearest) -> bool:
         """Add windows; tell whether any of them is new."""
@@ -89,7 +94,7 @@ class _Candidates:
             source_id = self._selection.source_ids[source]
             if (source_id, int(number)) not in self._known:
                 window = self._selection.corpus.window(source_id, int(number))
-                if self._query.region is None or not self._query.region.overlaps(window):
+                if not self._copies.is_of_query(window):
                     self._known[source_id, int(number)] = Candidate(float(score), window, int(query))
         return len(self._known) > before
 
@@ -100,8 +105,8 @@ class _Candidates:
         another hit.
         """
         while True:
-            merged = merge(list(self._known.values()))
-            picked, seen, _ = limits.pick(merged, k, window_of)
+            merged = self._copies.join(merge(list(self._known.values())), self._known)
+            picked, seen, _ = limits.pick(merged, k, place_of)
             is_picked = {id(hit) for hit in picked}
             unsurveyed: dict[str, list[int]] = {}
             for hit in merged[:seen]:
@@ -110,8 +115,10 @@ class _Candidates:
                     for source_id, number in names - self._surveyed:
                         unsurveyed.setdefault(source_id, []).append(number)
                     self._surveyed |= names
-            # a list, not a generator: every source must be surveyed
-            if not any([self._survey(source_id, np.array(numbers)) for source_id, numbers in unsurveyed.items()]):
+            # lists, not generators: every source must be surveyed, and every hit looked up
+            is_new = [self._survey(source_id, np.array(numbers)) for source_id, numbers in unsurveyed.items()]
+            is_new += [self._look_up_copies(hit.best.window) for hit in picked]
+            if not any(is_new):
                 return merged
 
     def _crosses_mhz(self, hit: Merged) -> bool:
@@ -122,8 +129,20 @@ class _Candidates:
 
     def _survey(self, source_id: str, numbers: NDArray[np.int64]) -> bool:
         """Add the stored windows around some windows of a source; tell whether any of them is new."""
-        around = _numbers_around(numbers, self._selection.corpus.tiling(source_id)).tolist()
-        unknown = np.array([number for number in around if (source_id, number) not in self._known], np.int64)
+        return self._add_stored(source_id, _numbers_around(numbers, self._selection.corpus.tiling(source_id)))
+
+    def _look_up_copies(self, window: Window) -> bool:
+        """Add the stored windows of other sources that may hold the pixels of a window; tell whether any is new."""
+        name = window.source_id, window.number
+        if name in self._looked_up:
+            return False
+        self._looked_up.add(name)
+        return any([self._add_stored(source_id, self._copies.stored_at(source_id, window))
+                    for source_id in self._copies.elsewhere(window) if source_id in self._selection.position])
+
+    def _add_stored(self, source_id: str, numbers: NDArray[np.int64]) -> bool:
+        """Add those of some windows of a source that are stored; tell whether any of them is new."""
+        unknown = np.array([number for number in numbers.tolist() if (source_id, number) not in self._known], np.int64)
         position = self._selection.position[source_id]
         return self.add(score_windows(self._selection, position, unknown, self._query.vectors))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
-from pipeline.search.best_hits import best_hits, window_of
+from pipeline.search.best_hits import best_hits, place_of
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
@@ -91,7 +91,8 @@ class Corpus:
         """Find the windows of the corpus that look like a pattern.
 
         Windows that overlap the query itself are no hits. Windows that touch each other and score alike are one hit
-        (:func:`pipeline.search.merge.merge`).
+        (:func:`pipeline.search.merge.merge`). So are windows of several sources that hold the same pixels
+        (:mod:`pipeline.search.copies`).
 
         PARAMETERS
 
@@ -256,11 +257,14 @@ class Corpus:
             pool = list({(hit.best.window.source_id, hit.best.window.number): hit
                          for hit in (*within_limits, *pool)}.values())
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
-        return limits.pick(reorder(pool), k, lambda found: window_of(found[0]))[0]
+        return limits.pick(reorder(pool), k, lambda found: place_of(found[0]))[0]
 
     def _hit(self, rank: int, query: Query, merged: Merged, match: Match | None) -> Hit:
         window = merged.best.window
-        entry = self._corpus.manifest.sources[window.source_id]
+        sources = self._corpus.manifest.sources
+        entry = sources[window.source_id]
+        paths = [path for source_id in merged.source_ids
+                 for path in (sources[source_id].path, *sources[source_id].also_at)]
         row = self._corpus.rows(window.source_id, np.array([window.number]))
         snr = self._corpus.column(window.source_id, "snr", row)
         return Hit(
@@ -275,6 +279,8 @@ class Corpus:
             merged=merged.others,
             match=match,
             query_window=query.window_at(merged.best.query),
+            also_at=tuple(dict.fromkeys(paths[1:])),
+            copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
         )
 
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:

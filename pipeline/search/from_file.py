@@ -61,8 +61,7 @@ def query_of_window(corpus: OpenCorpus, encoder_key: str, text: str) -> Query:
         f_start_mhz=round(window.f_start_mhz, 9), f_stop_mhz=round(window.f_stop_mhz, 9),
         t_start_s=round(window.t_start_s, 6), t_stop_s=round(window.t_stop_s, 6),
     )
-    region = Region(window.source_id, window.channel_start, window.channel_stop, window.spectrum_start,
-                    window.spectrum_stop)
+    region = Region(window, origin.tiling.header.telescope_id)
     return _query(corpus, encoder_key, origin, [window], region, description)
 
 
@@ -128,7 +127,7 @@ def query_of_range(
                          f"{MAX_QUERY_WINDOWS} at once")
     low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
     first, stop = min(starts[0], math.floor(low)), max(starts[-1] + tiling.grid.channels, math.ceil(high))
-    region = Region(origin.source_id, first, stop, 0, tiling.n_blocks * tiling.grid.integrations)
+    region = Region(_extent(origin, first, stop), tiling.header.telescope_id)
     description = QueryDescription(
         kind="file", source=origin.source_id, file=origin.name, target=tiling.header.source_name,
         f_start_mhz=f_start_mhz, f_stop_mhz=f_stop_mhz, polarisation=wanted)
@@ -183,6 +182,14 @@ def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[
         with open_filterbank(path, polarisation=own) as ingested:
             source_id = ingested.source_id()
         yield filterbank, source_id
+
+
+def _extent(origin: Origin, first: int, stop: int) -> Window:
+    """Return the channels [first, stop) in all time blocks as one window."""
+    header, grid = origin.tiling.header, origin.tiling.grid
+    spectra = origin.tiling.n_blocks * grid.integrations
+    return Window(origin.source_id, -1, first, stop, 0, spectra, header.channel_edge_mhz(first),
+                  header.channel_edge_mhz(stop), 0.0, spectra * header.tsamp_s, header.tstart_mjd)
 
 
 def _window_at(origin: Origin, block: int, channel: int) -> Window:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, parameter
 from pipeline.grid.tiling import Tiling
-from pipeline.model import Header, Hit, Window
+from pipeline.model import Header, Hit
 from pipeline.search.frequency_range import first_channels
 from pipeline.support.text import counted
 
@@ -56,7 +56,7 @@ class HitLimits:
     """
 
     per_file: int | None = None
-    """Maximum number of hits from one source."""
+    """Maximum number of hits from one source. A hit that is in several sources counts for each of them."""
     per_mhz: int | None = None
     """Maximum number of hits that begin in one MHz, over all sources."""
 
@@ -69,13 +69,15 @@ class HitLimits:
     def __bool__(self) -> bool:
         return self != HitLimits()
 
-    def pick(self, hits: Iterable[_T], k: int, window_of: Callable[[_T], Window]) -> tuple[list[_T], int, FullPlaces]:
+    def pick(
+        self, hits: Iterable[_T], k: int, place_of: Callable[[_T], tuple[float, Sequence[str]]]
+    ) -> tuple[list[_T], int, FullPlaces]:
         """Pick the first ``k`` hits, passing over those from places that are full.
 
         Parameters
         ----------
-        window_of : callable
-            Gives the window of a hit.
+        place_of : callable
+            Gives the frequency at which a hit begins, in MHz, and the ids of the sources that it was found in.
 
         Returns
         -------
@@ -93,11 +95,12 @@ class HitLimits:
             if len(picked) == k:
                 break
             seen += 1
-            window = window_of(hit)
-            begins = math.floor(window.f_start_mhz)
-            if not (_is_full(files[window.source_id], self.per_file) or _is_full(mhz[begins], self.per_mhz)):
+            f_mhz, source_ids = place_of(hit)
+            begins = math.floor(f_mhz)
+            is_from_full = any(_is_full(files[source_id], self.per_file) for source_id in source_ids)
+            if not (is_from_full or _is_full(mhz[begins], self.per_mhz)):
                 picked.append(hit)
-                files[window.source_id] += 1
+                files.update(source_ids)
                 mhz[begins] += 1
         return picked, seen, FullPlaces(
             frozenset(name for name, count in files.items() if _is_full(count, self.per_file)),
@@ -105,7 +108,7 @@ class HitLimits:
 
     def note_on(self, hits: Sequence[Hit], k: int) -> str:
         """Return a note where the limits are the reason for fewer than ``k`` hits; otherwise an empty text."""
-        if len(hits) >= k or not self.pick(hits, k, lambda hit: hit.window)[2]:
+        if len(hits) >= k or not self.pick(hits, k, lambda hit: (hit.window.f_start_mhz, hit.source_ids))[2]:
             return ""
         limits = [f"{number} {words}" for number, words in ((self.per_file, "a file"), (self.per_mhz, "a MHz"))
                   if number]

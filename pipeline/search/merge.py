@@ -29,6 +29,13 @@ class Merged:
     best: Candidate
     others: tuple[int, ...]
     """Numbers of the windows merged into it, ascending."""
+    copies: tuple[tuple[str, int], ...] = ()
+    """Source id and window number of windows of other sources that hold the same pixels (:mod:`.copies`)."""
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """Ids of all sources that it was found in."""
+        return self.best.window.source_id, *(source_id for source_id, _ in self.copies)
 
 
 def touch(a: Window, b: Window) -> bool:

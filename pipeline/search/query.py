@@ -29,20 +29,24 @@ MAX_RELATIVE_POWER = 1e30
 class Region:
     """The part of a source that the query itself covers."""
 
-    source_id: str
-    channel_start: int
-    channel_stop: int
-    spectrum_start: int
-    spectrum_stop: int
+    extent: Window
+    """The part as one window of any size."""
+    telescope_id: int
+    """sigproc number of the telescope."""
+
+    @property
+    def source_id(self) -> str:
+        """Id of the source."""
+        return self.extent.source_id
 
     def overlaps(self, window: Window) -> bool:
-        """Tell whether a window shares a pixel with the region."""
+        """Tell whether a window of the same source shares a pixel with the region."""
+        extent = self.extent
         return (
-            window.source_id == self.source_id
-            and window.channel_start < self.channel_stop
-            and self.channel_start < window.channel_stop
-            and window.spectrum_start < self.spectrum_stop
-            and self.spectrum_start < window.spectrum_stop
+            window.channel_start < extent.channel_stop
+            and extent.channel_start < window.channel_stop
+            and window.spectrum_start < extent.spectrum_stop
+            and extent.spectrum_start < window.spectrum_stop
         )
 
 
@@ -59,7 +63,7 @@ class Query:
     power_of: Callable[[int], NDArray[np.float64]]
     """Gives the power (T, F) of a window by its index, noise at 1, masked pixels NaN; for pictures."""
     region: Region | None
-    """Windows that overlap this region are no hits; None for an array."""
+    """Windows that overlap this region, in any source of the same recording, are no hits; None for an array."""
     resolution: str
     """Resolution class; empty for an array, which has none."""
     description: QueryDescription

@@ -89,7 +89,8 @@ class SearchResult(Sequence[Hit]):
         """Return the hits as a ``pandas.DataFrame``, one row each.
 
         The columns are those of ``search --csv``. Their names end in their units; ``mjd`` is UTC, ``snr`` is in sigmas.
-        ``merged`` lists window numbers as text, so that no cell holds a list.
+        ``merged``, ``also_at`` and ``copies`` are text, so that no cell holds a list: items are separated by spaces,
+        and paths by `` | ``.
 
         Raises
         ------
@@ -105,7 +106,8 @@ class SearchResult(Sequence[Hit]):
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dictionary per hit, with the keys of ``search --csv``."""
-        return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged))} for hit in self.hits]
+        return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
+                 "copies": " ".join(hit.copies)} for hit in self.hits]
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the query and its best ten hits.
@@ -136,5 +138,6 @@ class SearchResult(Sequence[Hit]):
 
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
-               "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s")
+               "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
+               "also_at", "copies")
 """Keys of a hit in JSON; columns of CSV and of data frames."""

@@ -58,7 +58,7 @@ def _table(hits: tuple[Hit, ...]) -> str:
         cells = [str(hit.rank), f"{hit.score:.3f}", *([f"{hit.match.correlation:.3f}"] if hit.match else []),
                  f"{window.f_start_mhz:.6f}–{window.f_stop_mhz:.6f}", f"{window.t_start_s:.0f}–{window.t_stop_s:.0f}",
                  f"{window.mjd:.5f}", f"{hit.snr:.1f}", hit.target, f"{hit.source_id}/{window.number}{merged}",
-                 hit.file]
+                 ", also at ".join([hit.file, *hit.also_at])]
         rows.append(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"
 

@@ -8,6 +8,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,9 +30,11 @@ PROMISED = {"rank", "score", "source", "file", "window", "f_start_mhz", "f_stop_
 RANGE = ("--f-start", "8419.46", "--f-stop", "8419.4605")
 
 
-def hit(rank: int, source: str = "GBT_59000_0_A", file: str = "/d/a.h5", merged: tuple[int, ...] = ()) -> Hit:
+def hit(
+    rank: int, source: str = "GBT_59000_0_A", file: str = "/d/a.h5", merged: tuple[int, ...] = (), **more: Any
+) -> Hit:
     window = Window(source, 40 + rank, 0, 256, 0, 16, 1400.123456789, 1400.124172, 0.0, 292.057776, 59_000.25)
-    return Hit(rank, 0.987654321, window, source, file, "A", 6, 123.456, merged)
+    return Hit(rank, 0.987654321, window, source, file, "A", 6, 123.456, merged, **more)
 
 
 def result(*hits: Hit) -> SearchResult:
@@ -81,7 +84,8 @@ def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() 
 
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
-    text = csv_of(result(*(hit(rank, file=name, merged=(7, 8)) for rank, name in enumerate(names))))
+    text = csv_of(result(*(hit(rank, file=name, merged=(7, 8), also_at=("/b, c", "/d"), copies=("B/1", "C/2"))
+                           for rank, name in enumerate(names))))
     assert text.startswith(",".join(HIT_COLUMNS) + "\r\n")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["file"] for row in rows] == names
@@ -91,7 +95,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
                        "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
-                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": ""}
+                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
+                       "also_at": "/b, c | /d", "copies": "B/1 C/2"}
 
 
 def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:

@@ -110,7 +110,8 @@ def test_what_is_picked_is_told_with_what_is_full(
     hits: list[tuple[str, float]], k: int, per_file: int | None, per_mhz: int | None
 ) -> None:
     windows = [Window(name, i, 0, 1, 0, 1, f_mhz, f_mhz + 1, 0, 1, 0) for i, (name, f_mhz) in enumerate(hits)]
-    picked, seen, full = HitLimits(per_file, per_mhz).pick(windows, k, lambda window: window)
+    picked, seen, full = HitLimits(per_file, per_mhz).pick(
+        windows, k, lambda window: (window.f_start_mhz, [window.source_id]))
     assert [window.number for window in picked] == sorted(window.number for window in picked)
     files, mhz = Counter(w.source_id for w in picked), Counter(int(w.f_start_mhz) for w in picked)
     assert full.sources == {name for name, count in files.items() if count == per_file}
@@ -137,3 +138,9 @@ def test_a_note_says_why_there_are_fewer_hits_than_asked_for(corpus: Corpus) -> 
 def test_a_limit_below_one_is_refused(limit: dict[str, int]) -> None:
     with pytest.raises(QueryError, match=f"{next(iter(limit))} must be at least 1, got {next(iter(limit.values()))}"):
         HitLimits(**limit)
+
+
+def test_a_hit_from_several_sources_counts_for_each_of_them() -> None:
+    hits = [(1.0, ["A", "B"]), (1.0, ["B"]), (1.0, ["C", "A"]), (1.0, ["C"])]
+    picked, seen, full = HitLimits(per_file=1).pick(hits, 3, lambda hit: hit)
+    assert (picked, seen, full.sources) == ([hits[0], hits[3]], 4, {"A", "B", "C"})
