@@ -248,7 +248,7 @@ def _cluster(corpus: OpenCorpus, alike: _Novel, known: UsualScores) -> Cluster:
     for rank, (source_id, number, score, snr) in enumerate(windows, start=1):
         entry = corpus.manifest.sources[source_id]
         hits.append(Hit(rank, score, corpus.window(source_id, number), source_id, entry.path,
-                        entry.header.source_name, entry.header.telescope_id, snr))
+                        entry.header.source_name, entry.header.telescope_id, snr, also_at=entry.also_at))
     return Cluster(tuple(hits), tuple(known.p_value(alike.score).tolist()))
 
 
