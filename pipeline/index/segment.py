@@ -219,7 +219,7 @@ class Segment:
 
     def _gathered(self, vertices: NDArray[np.integer]) -> NDArray[np.float32]:
         """Return the vectors of some vertices, after checking their length unless all were checked."""
-        vectors = self._vectors[vertices]
+        vectors: NDArray[np.float32] = self._vectors[vertices]
         if not self._is_checked:
             self._check_lengths(vectors, vertices)
         return vectors
