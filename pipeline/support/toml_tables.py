@@ -43,7 +43,7 @@ def read_toml(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: cannot be read: not valid TOML ({error})") from error
+        raise ConfigError(f"{path}: not valid TOML ({error})") from error
 
 
 def tables_of(path: Path, text: str) -> dict[str, Any]:
