@@ -64,4 +64,6 @@ def _stored_vector(root: Path, encoder_key: str, source_id: str, number: int) ->
     found = np.flatnonzero(SourceGroup.open(root, source_id).numbers == number)
     if not len(found):
         return None
-    vector: NDArray[np.float32] = VectorGroup.open(root, encoder_key, source_id).vectors(int(found[0]), int(found[0]) + 1)[0]
+    row = int(found[0])
+    (vector,) = VectorGroup.open(root, encoder_key, source_id).vectors(row, row + 1)
+    return np.asarray(vector)
