@@ -27,8 +27,8 @@ Results go to standard output. Progress, warnings and errors go to standard erro
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | unexpected error, or `doctor` found a fault |
-| 2 | a flag, the configuration or the query cannot be used, or there was nothing to make a corpus of |
+| 1 | unexpected error; the cluster, a disk or standard output failed; or `doctor` found a fault |
+| 2 | a flag, the configuration or the query cannot be used, a path is missing, or no corpus can be made |
 | 3 | done, but some files failed or were busy, or a nightly run found damage |
 | 4 | another run is writing to the corpus |
 | 5 | the corpus is damaged |

@@ -4,8 +4,9 @@ Exit codes:
 
 =====  ========================================================================
 0      Done.
-1      Unexpected error, or ``doctor`` found a fault.
-2      A flag, the configuration or the query cannot be used.
+1      Unexpected error; the cluster, a disk or standard output failed; or
+       ``doctor`` found a fault.
+2      A flag, the configuration or the query cannot be used, or a path is missing.
 3      Done, but some files failed or were busy, or a nightly run found damage.
 4      Another run holds the lock of the corpus.
 5      The corpus is damaged.
@@ -18,12 +19,14 @@ from __future__ import annotations
 import logging
 import sys
 from importlib import import_module
+from io import StringIO
 
 import click
 
 import pipeline
-from pipeline.cli.output import escape_unencodable_output, remark
+from pipeline.cli.output import code_with_output, disk_error, guarded_output, remark
 from pipeline.errors import PipelineError
+from pipeline.support.interrupts import EXIT_CODE, is_interrupted, noting_interrupts
 from pipeline.support.text import shown
 
 COMMANDS = {
@@ -70,7 +73,7 @@ then environment variables, then the table [run] of your settings file.
 The settings file is $XDG_CONFIG_HOME/lookalike/config.toml, by default
 ~/.config/lookalike/config.toml. Other users must not be able to write to it.
 The keys of [run] are serial, scheduler, cluster, cluster_config, tls_ca, tls_cert,
-tls_key, insecure, workers, worker_memory_gb, embed_on, resource_wait_s,
+tls_key, insecure, dashboard, workers, worker_memory_gb, embed_on, resource_wait_s,
 scheduler_wait_s, task_timeout_s, in_flight and retries.
 
 Each key has an environment variable: LOOKALIKE_RUN_ and the key in capitals,
@@ -89,23 +92,59 @@ def lookalike(verbose: bool) -> None:
     """Reverse image search for radio spectrograms."""
     level = logging.INFO if verbose else logging.WARNING
     clear = "\r\x1b[K" if sys.stderr.isatty() else ""  # removes a progress bar from the line
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Printable(f"{clear}%(levelname)s %(name)s: %(message)s"))
     # force: blimpy configures the root logger when it is imported
-    form = f"{clear}%(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=level, format=form, stream=sys.stderr, force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _Printable(logging.Formatter):
+    """Formats log records so that names of files in them cannot control the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        record.message = _shown_lines(record.message)
+        return super().formatMessage(record)
+
+
+def _shown_lines(text: str) -> str:
+    """Return text of several lines with control characters escaped."""
+    return "\n".join(map(shown, text.split("\n")))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    escape_unencodable_output()
-    try:
-        code = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
-    except click.exceptions.Abort:
-        remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
-        code = 130
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except PipelineError as error:
-        remark(f"lookalike: {shown(str(error))}")
-        code = error.exit_code
+    with noting_interrupts(until_exit=arguments is None):
+        with guarded_output() as output:
+            code = _code_of(arguments)
+        code = code_with_output(code, output.fault)
     sys.exit(code)
+
+
+def _code_of(arguments: list[str] | None) -> int | str | None:
+    """Run the command line; return its exit code."""
+    try:
+        code: int | None = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
+    except BaseException as error:
+        if is_interrupted() or isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+            remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
+            return EXIT_CODE
+        if isinstance(error, SystemExit):
+            return error.code
+        return _code_of_error(error)
+    return code
+
+
+def _code_of_error(error: BaseException) -> int:
+    """Say what is wrong and return the exit code; raise an error that nobody has expected."""
+    if isinstance(error, click.ClickException):
+        usage = StringIO()
+        error.show(file=usage)
+        remark(_shown_lines(usage.getvalue().rstrip("\n")))
+        return error.exit_code
+    if isinstance(error, OSError) and not isinstance(error, PipelineError):
+        error = disk_error(error)
+    if not isinstance(error, PipelineError):
+        raise error
+    remark(f"lookalike: {shown(str(error))}")
+    return error.exit_code

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from pipeline.support.interrupts import require_not_interrupted
+
 Outcome = tuple[Any, Any]
 """A task's ticket, and what the task returned or the exception that it raised."""
 OnError = Callable[[Any, BaseException], None]
@@ -148,11 +150,21 @@ class SerialEngine(Engine):
         self._ended: deque[Outcome] = deque()
 
     def submit(self, ticket: Any, task: Callable[..., Any], *arguments: Any, on_gpu: bool = False) -> None:
-        """Run the task."""
+        """Run the task.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The command was interrupted meanwhile. Whatever the task returned or raised may be due to that.
+        """
+        outcome: Any
         try:
-            self._ended.append((ticket, task(*arguments)))
+            outcome = task(*arguments)
         except Exception as error:  # an outcome like any other: the caller decides
-            self._ended.append((ticket, error))
+            require_not_interrupted(error)
+            outcome = error
+        require_not_interrupted()
+        self._ended.append((ticket, outcome))
 
     def wait(self) -> list[Outcome]:
         """Return the outcomes of all tasks that have run."""

@@ -51,6 +51,7 @@ from pipeline.run import (
 )
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
+from pipeline.support.interrupts import require_not_interrupted
 from pipeline.support.text import shown
 
 MIN_AGE_S = 600.0
@@ -201,6 +202,7 @@ class _Night:
         try:
             yield
         except Exception as error:
+            require_not_interrupted(error)
             if not may_fail or (isinstance(error, CorpusLocked) and not self.steps):
                 raise
             if not isinstance(error, PipelineError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import mending
+from pipeline.support.disk_faults import cause_of
 from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 
@@ -218,9 +218,8 @@ def name_unwritable(folder: Path, before: str = "") -> Iterator[None]:
     except PipelineError:
         raise
     except OSError as error:
-        cause = os.strerror(error.errno) if error.errno else str(error)
-        raise RunError(f"{error.filename or folder}: {before}a report cannot be written there ({cause}); make room, or "
-                       "see to the permissions, or name another folder with --report-dir") from error
+        raise RunError(f"{error.filename or folder}: {before}a report cannot be written there ({cause_of(error)}); "
+                       "make room, or see to the permissions, or name another folder with --report-dir") from error
 
 
 def night_of(began: datetime) -> str:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from pipeline.errors import ConfigError, EncoderError, PrecisionError, Reason, RunError
 from pipeline.model import SourceReport, Timing
+from pipeline.support.disk_faults import REMEDIES
+from pipeline.support.interrupts import require_not_interrupted
 
 logger = logging.getLogger(__name__)
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 """Errors of the corpus' disk. If a source file has such an error, its task reports it as the file's."""
 
 
@@ -24,8 +26,9 @@ def is_unwritable(error: BaseException) -> bool:
 
 def unwritable(root: Path, error: BaseException) -> RunError:
     """Return the error that tells the user what to do about the corpus' disk."""
-    return RunError(f"{root}: cannot be written ({error}); make room, or see to its permissions or its "
-                    "disk, and run again: what is committed stays")
+    remedy = (REMEDIES[errno.EFBIG] if isinstance(error, OSError) and error.errno == errno.EFBIG
+              else "make room, or see to its permissions or its disk")
+    return RunError(f"{root}: cannot be written ({error}); {remedy}, and run again: what is committed stays")
 
 
 @contextmanager
@@ -50,6 +53,7 @@ def crashed(path: str, source_id: str, error: BaseException) -> SourceReport:
         return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {error}", timing=Timing())
     if is_unwritable(error) or isinstance(error, ConfigError | EncoderError | RunError):
         raise error
+    require_not_interrupted(error)
     logger.warning("%s: task failed: %r", path, error)
     return SourceReport(path, "failed", source_id, Reason.CRASHED, f"{path}: {type(error).__name__}: {error}",
                         timing=Timing())

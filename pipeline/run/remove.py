@@ -40,8 +40,9 @@ def remove(
 ) -> tuple[Removal, ...]:
     """Remove sources from a corpus: searches that start afterwards do not find them. Removes all of them, or none.
 
-    Their folders stay for at least a day, as a search that is under way may still read them. The second run that finds a
-    day to be over deletes them (:mod:`pipeline.store.retirement`). An ingest that finds their files reports them as ``REMOVED``.
+    Their folders stay for at least a day, as a search that is under way may still read them. The second run that finds
+    a day to be over deletes them (:mod:`pipeline.store.retirement`). An ingest that finds their files reports them as
+    ``REMOVED``.
 
     Parameters
     ----------

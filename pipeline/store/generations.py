@@ -47,6 +47,8 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     path = generation_file(root, int(match[1]))
     try:
         content = path.read_bytes()
+    except PermissionError:  # it is another user's, not damaged
+        raise
     except OSError as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
     if hashlib.sha256(content).hexdigest() != match[2]:

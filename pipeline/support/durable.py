@@ -13,6 +13,8 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.support.disk_faults import naming
+
 TEMPORARY_SUFFIX = ".tmp"
 """Suffix of a file that is still being written."""
 
@@ -35,12 +37,13 @@ def atomic_file(path: Path, *, flush: bool = True) -> Iterator[BinaryIO]:
     """
     temporary = path.with_name(f".{uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            if flush:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with naming(path):
+            with open(temporary, "xb") as file:
+                yield file
+                if flush:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
     except BaseException:
         drop_temporary(temporary)
         raise

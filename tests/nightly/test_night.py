@@ -296,7 +296,7 @@ def test_links_and_folders_fail_once_and_only_names_of_filterbank_files_count(
     listed = os.scandir
 
     def scandir(folder: Any) -> Any:
-        if Path(folder) == closed:
+        if folder == closed:
             raise PermissionError(13, "Permission denied")
         return listed(folder)
 
@@ -367,7 +367,7 @@ def test_reports_that_cannot_be_written_are_named_with_the_cause_and_the_night_i
     with pytest.raises(RunError, match=r"file/reports: a report cannot be written there \(Not a directory\)"):
         run(tmp_path, report_dir=tmp_path / "file" / "reports")
     (tmp_path / "corpus-reports" / "latest.html").mkdir(parents=True)
-    with pytest.raises(RunError, match=r"the night is over \(1 file ingested\), but a report cannot be .*Is a directory"):
+    with pytest.raises(RunError, match=r"is over \(1 file ingested\), but a report cannot be .*Is a directory"):
         run(tmp_path)
     (tmp_path / "corpus-reports" / "latest.html").rmdir()
     assert len(run(tmp_path).new_sources) == 1, "no report has had it"
@@ -387,7 +387,8 @@ def test_a_source_that_raises_what_nobody_expects_stops_no_other(tmp_path: Path,
     report = run(tmp_path)
     assert (report.exit_code, len(report.done)) == (3, 1)
     [wrong] = report.wrong
-    assert (wrong.reason, wrong.message.partition(": ")[2]) == ("CRASHED", "ZeroDivisionError: no one has thought of it")
+    assert wrong.reason == "CRASHED"
+    assert wrong.message.endswith(": ZeroDivisionError: no one has thought of it")
 
 
 def test_the_title_of_a_report_is_its_night(tmp_path: Path):

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -93,3 +94,14 @@ def test_make_folder_flushes_each_new_name(tmp_path: Path, synced: list[str]):
     assert synced == [str(tmp_path), str(tmp_path / "a")]
     make_folder(tmp_path / "a" / "b")
     assert len(synced) == 2
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device: '.*/report.html'") as caught:
+        write_atomic(tmp_path / "report.html", b"x")
+    assert caught.value.filename == str(tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
