@@ -137,6 +137,9 @@ class RunConfig:
     """Path of the PEM private key that belongs to ``tls_cert``."""
     insecure: bool = False
     """Allow a scheduler without TLS, also on this machine. Whoever can connect to it can run code on its workers."""
+    dashboard: bool = False
+    """Serve Dask's dashboard on this machine, for a cluster of its own that a run starts here. It is HTTP without a
+    password: every user of this machine can read in it."""
     workers: int = 0
     """Number of worker processes of the embedded cluster; 0 for one per core."""
     worker_memory_gb: float = 2.0

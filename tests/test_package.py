@@ -92,7 +92,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_the_version_is_the_distribution_s() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == pipeline.__version__
-    assert project["scripts"] == {"lookalike": "pipeline.cli:main"}
+    assert project["scripts"] == {"lookalike": "pipeline.__main__:main"}
 
 
 def test_the_package_can_be_run() -> None:

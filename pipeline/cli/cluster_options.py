@@ -46,10 +46,14 @@ _LOCAL_OPTIONS = (
                  help="Run every task in this process, one after the other, without Dask."),
     click.option("--workers", type=click.IntRange(1), metavar="N",
                  help="Number of worker processes on this machine. Default: one per core."),
+    click.option("--dashboard", is_flag=True, default=None,
+                 help="Serve Dask's dashboard at a port of localhost while workers on this machine run. Every user of "
+                      "this machine can open it, and see the names of files and tasks. Needs lookalike[dashboard]."),
 )
 _CLUSTER_OPTIONS = (_SCHEDULER_OPTION, _cluster_option("none, this process does the work"), *_CONNECTION_OPTIONS)
 _PLACE_OPTIONS = (*_LOCAL_OPTIONS, _SCHEDULER_OPTION, _cluster_option("local"), *_CONNECTION_OPTIONS)
-_KEYS = ("serial", "scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers")
+_KEYS = ("serial", "scheduler", "cluster", "cluster_config", "tls_ca", "tls_cert", "tls_key", "insecure", "workers",
+         "dashboard")
 
 
 def cluster_options(command: Command) -> Command:
@@ -61,7 +65,7 @@ def cluster_options(command: Command) -> Command:
 
 
 def place_options(command: Command) -> Command:
-    """Add the options that name a cluster, and ``--serial`` and ``--workers``.
+    """Add the options that name a cluster, and ``--serial``, ``--workers`` and ``--dashboard``.
 
     The command receives ``place``, as with :func:`cluster_options`.
     """
@@ -91,6 +95,8 @@ def _place(given: dict[str, Any]) -> dict[str, Any]:
     named = [name for name, value in places.items() if value]
     if len(named) > 1:
         raise click.UsageError(f"choose one of {' and '.join(named)}")
+    if given.get("dashboard") and named not in ([], ["--workers"], ["--cluster"]):
+        raise click.UsageError(f"--dashboard is for workers that the run starts on this machine, not for {named[0]}")
     place = {key: str(value.absolute()) if key in PATHS and value is not None else value
              for key, value in given.items()}
     if workers:

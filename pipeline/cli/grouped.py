@@ -12,7 +12,8 @@ GENERAL = "Options"
 
 SHARED_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Encoder": ("--encoder", "--weights", "--precision"),
-    "Where tasks run": ("--serial", "--workers", "--embed-on", "--scheduler", "--cluster", "--cluster-config"),
+    "Where tasks run": ("--serial", "--workers", "--dashboard", "--embed-on", "--scheduler", "--cluster",
+                        "--cluster-config"),
     "Encrypted connections (TLS)": ("--tls-ca", "--tls-cert", "--tls-key", "--insecure"),
     "Output": ("--dry-run", "--json", "--csv", "--plot", "--picture"),
 }

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from importlib.util import find_spec
 from typing import Any
 
 from pipeline.config import RunConfig
@@ -96,6 +97,7 @@ def connected(config: RunConfig) -> Iterator[Any]:
     import dask
     from distributed import Client
 
+    _check_dashboard(config)
     if not config.scheduler and config.cluster == "local":
         with embedded_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
             yield client
@@ -107,6 +109,19 @@ def connected(config: RunConfig) -> Iterator[Any]:
             return
         with dask.config.set(cluster_settings()), _started(config) as cluster, _client(cluster, config) as client:
             yield client
+
+
+def _check_dashboard(config: RunConfig) -> None:
+    """Raise :class:`ConfigError` if there is to be a dashboard of a cluster elsewhere, or Bokeh is missing."""
+    if not config.dashboard:
+        return
+    if config.scheduler or config.cluster != "local":
+        raise ConfigError("dashboard is for workers that the run starts on this machine, not for "
+                          f"{config.scheduler or config.cluster}: a scheduler elsewhere decides itself whether it "
+                          "serves one; leave dashboard out")
+    if find_spec("bokeh") is None:
+        raise ConfigError("the dashboard needs Bokeh, which is not installed; install it with: "
+                          "pip install 'lookalike[dashboard]'")
 
 
 def _client(address: Any, config: RunConfig, security: Any = None) -> Any:
@@ -172,13 +187,14 @@ def embedded_cluster(config: RunConfig) -> Iterator[Any]:
     import distributed  # noqa: F401 - defines the settings that are changed below
 
     # the run reports a worker that dies; the log of distributed about it is for developers
-    for library in ("distributed", "tornado.application"):
+    for library in ("distributed", "tornado.application", "bokeh"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     own = {"distributed.scheduler.worker-ttl": MAX_WORKER_SILENCE_S}
     gpus = gpu_names()
     no_gpu = {"CUDA_VISIBLE_DEVICES": ""} if gpus else {}
     with dask.config.set({**cluster_settings(), **own}), _script_hidden(), local_cluster(
-            config.workers or os.cpu_count() or 1, f"{config.worker_memory_gb}GB", no_gpu) as cluster:
+            config.workers or os.cpu_count() or 1, f"{config.worker_memory_gb}GB", no_gpu,
+            has_dashboard=config.dashboard) as cluster:
         if gpus and config.embed_on != "cpu":
             _add_gpu_workers(cluster, gpus)
         yield cluster

@@ -1,16 +1,19 @@
 """Start a cluster on this machine for one run. No other user of the machine can use it.
 
-Every port asks for a certificate that only the processes of the run have. No port serves HTTP. Scratch files are in a
-folder that only its owner can open, because Dask puts this folder first on Python's search path.
+Every port asks for a certificate that only the processes of the run have. No port serves HTTP, unless the user asks for
+Dask's dashboard. Then the scheduler serves it on the loopback interface, read only and without a password. Scratch
+files are in a folder that only its owner can open, because Dask puts this folder first on Python's search path.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,22 @@ from pipeline.execute.security import own_security
 from pipeline.support.text import shown
 
 LOOPBACK = "127.0.0.1"
+DASHBOARD = f"{LOOPBACK}:8787"
+"""Address of the dashboard: Dask's usual port, or any other if that is taken."""
+DASHBOARD_SETTINGS = {
+    "distributed.scheduler.http.routes": ["distributed.http.statics"],  # what the pages need, and no other interface
+    # no page of another site may connect to it from the user's browser; Bokeh then allows localhost with its own port
+    "distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin": [],
+}
+"""Settings of Dask for a scheduler with a dashboard."""
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def local_cluster(workers: int, memory_limit: str, env: dict[str, str]) -> Iterator[Any]:
+def local_cluster(
+    workers: int, memory_limit: str, env: dict[str, str], *, has_dashboard: bool = False
+) -> Iterator[Any]:
     """Start a scheduler in this process and worker processes of one thread each; yield the cluster.
 
     Parameters
@@ -33,19 +48,52 @@ def local_cluster(workers: int, memory_limit: str, env: dict[str, str]) -> Itera
         Memory limit of each, such as ``2GB``.
     env : dict
         Variables to add to the environment of the workers.
+    has_dashboard : bool
+        True to serve Dask's dashboard. Its address is logged as a warning, because others can open it.
     """
+    import dask
     from distributed import Nanny, Scheduler, SpecCluster
 
     security = own_security()
-    with private_scratch() as scratch:
+    with private_scratch() as scratch, _loop_without_interrupts() as loop:
         common = {"host": LOOPBACK, "protocol": "tls://", "security": security, "local_directory": scratch}
-        scheduler = {"cls": without_http(Scheduler), "options": {**common, "port": 0, "dashboard": False}}
+        scheduler = {
+            "cls": Scheduler if has_dashboard else without_http(Scheduler),
+            "options": {**common, "port": 0, "dashboard": has_dashboard, "dashboard_address": DASHBOARD},
+        }
         options = {**common, "nthreads": 1, "memory_limit": memory_limit, "env": env, "dashboard": False,
                    "worker_class": worker_without_http, "silence_logs": logging.CRITICAL}
         worker = {"cls": Nanny, "options": options}
-        with SpecCluster({name: worker for name in range(workers)}, scheduler, worker, security=security,
-                         silence_logs=logging.CRITICAL, name="lookalike") as cluster:
+        settings = DASHBOARD_SETTINGS if has_dashboard else {}
+        with dask.config.set(settings), SpecCluster(
+                {name: worker for name in range(workers)}, scheduler, worker, security=security, loop=loop,
+                silence_logs=logging.CRITICAL, name="lookalike") as cluster:
+            if has_dashboard:
+                logger.warning("dashboard: http://localhost:%d/status (every user of this machine can open it, and see "
+                               "the names of files and tasks)", cluster.scheduler.http_server.port)
             yield cluster
+
+
+@contextmanager
+def _loop_without_interrupts() -> Iterator[Any]:
+    """Start Dask's event loop in a thread that blocks Ctrl-C; yield the loop.
+
+    Its threads and the worker processes that they start inherit that. A terminal sends Ctrl-C to every process, and a
+    worker that is still importing libraries would print a traceback. This process ends the workers.
+    """
+    from distributed.utils import LoopRunner
+
+    resource_tracker.ensure_running()  # would be started later, and end the blocking
+    runner = LoopRunner(asynchronous=False)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        runner.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()
 
 
 @contextmanager

@@ -86,3 +86,16 @@ def test_a_corpus_may_not_ask_for_a_cluster_that_does_not_exist(tmp_path: Path) 
     (tmp_path / "corpus.toml").write_text('[run]\ncluster = "mars"\n')
     with pytest.raises(ConfigError, match="cluster must be one of local, ssh, slurm, kubernetes, got 'mars'"):
         Config.load(tmp_path)
+
+
+@pytest.mark.parametrize("flags", [("--serial",), ("--scheduler", "tls://a:1")])
+def test_a_dashboard_is_of_workers_that_the_run_starts(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    @click.command()
+    @place_options
+    def command(place: dict[str, Any]) -> None:
+        raise AssertionError(place)
+
+    ran = CliRunner().invoke(command, (*flags, "--dashboard"))
+    assert ran.exit_code == 2
+    assert f"not for {flags[0]}" in ran.output
+    assert run_config(tmp_path, "--dashboard", "--workers", "2") == RunConfig(dashboard=True, workers=2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -10,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -60,6 +64,42 @@ def listening_addresses(process: psutil.Process) -> set[str]:
 
 def test_nothing_of_the_embedded_cluster_listens_beyond_this_machine(cluster: Any) -> None:
     assert listening_addresses(psutil.Process()) == {LOOPBACK}
+
+
+def interrupts_are_blocked() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_workers_get_no_interrupt_from_the_start_and_this_process_does(client: Any) -> None:
+    assert set(client.run(interrupts_are_blocked).values()) == {True}
+    assert not interrupts_are_blocked()
+
+
+@pytest.mark.parametrize(("config", "message"), [
+    (RunConfig(dashboard=True, scheduler="tls://head:8786"), "not for tls://head:8786: a scheduler elsewhere decides"),
+    (RunConfig(dashboard=True, cluster="slurm", cluster_config="slurm.yaml"), "not for slurm"),
+])
+def test_a_dashboard_is_of_workers_on_this_machine(config: RunConfig, message: str) -> None:
+    with pytest.raises(ConfigError, match=message), connected(config):
+        pass
+
+
+def test_a_dashboard_needs_bokeh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_of_a_run, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"lookalike\[dashboard\]"), connected(RunConfig(dashboard=True)):
+        pass
+
+
+def test_a_dashboard_is_served_to_this_machine_alone_and_its_address_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("bokeh")
+    with connected(RunConfig(dashboard=True, workers=1)):
+        (address,) = re.findall(r"http://localhost:\d+", caplog.text)
+        with urlopen(f"{address}/status", timeout=30) as page:
+            assert b"Dask" in page.read()
+        for closed in ("/json/counts.json", "/info/main/workers.html", "/metrics", "/api/v1"):
+            with pytest.raises(HTTPError):
+                urlopen(f"{address}{closed}", timeout=30)
+        assert {ip for ip in listening_addresses(psutil.Process()) if not is_loopback(ip)} == set()
 
 
 def test_embedded_workers_take_one_core_and_a_bounded_memory_each(client: Any) -> None:
