@@ -75,6 +75,7 @@ def table(found: Diagnosis) -> list[str]:
 
 
 def _places(addresses: list[str], workers: int) -> str:
+    addresses = [*map(shown, addresses)]
     if len(addresses) == workers > 1:
         return f"all {workers:,} workers"
     more = f" and {len(addresses) - 3:,} more" if len(addresses) > 3 else ""

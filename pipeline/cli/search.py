@@ -19,7 +19,7 @@ from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import counted, shown
+from pipeline.support.text import cell, counted, shown
 
 if TYPE_CHECKING:
     from pipeline.model import Window
@@ -65,7 +65,10 @@ if TYPE_CHECKING:
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
 @json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--csv", "as_csv", is_flag=True,
+              help="Print comma-separated values. Names that begin with =, +, - or @ get an apostrophe in front, so "
+                   "that no spreadsheet runs them; control characters are escaped. The column note repeats remarks "
+                   "on the answer.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
               help="Draw the query and its best ten hits to this file.")
 def search(
@@ -215,11 +218,17 @@ def _order(result: SearchResult) -> list[str]:
 
 
 def csv_of(result: SearchResult) -> str:
-    """Return hits as CSV (RFC 4180) with a header line."""
+    """Return hits as CSV (RFC 4180) with a header line.
+
+    Numbers are written as numbers, text as :func:`pipeline.support.text.cell` says. The last column repeats the note on
+    the answer in every row: a comment line would be no row to a spreadsheet, and an error to most readers of CSV.
+    """
     from pipeline.search import HIT_COLUMNS
 
     text = StringIO()
-    writer = csv.DictWriter(text, HIT_COLUMNS)
+    writer = csv.DictWriter(text, (*HIT_COLUMNS, "note"))
     writer.writeheader()
-    writer.writerows(result.rows())
+    for row in result.rows():
+        values = {**row, "note": result.description.note}
+        writer.writerow({name: cell(value) if isinstance(value, str) else value for name, value in values.items()})
     return text.getvalue()

@@ -10,6 +10,7 @@ import click
 from pipeline.cli.grouped import command
 from pipeline.cli.output import put, remark
 from pipeline.config import PRECISIONS
+from pipeline.support.text import shown
 
 PROGRESS_INTERVAL_S = 10.0
 """Least time between two lines of progress."""
@@ -51,4 +52,4 @@ def train(name: str, out: Path | None, steps: int | None, seed: int, precision: 
 
     out = out or Path(f"{name}.npz")
     run_train(name, out, steps=steps, seed=seed, precision=precision, on_step=on_step)
-    put(f"{out}: weights of {name}, made in {(time.monotonic() - began) / 60:.0f} min")
+    put(f"{shown(out)}: weights of {name}, made in {(time.monotonic() - began) / 60:.0f} min")

@@ -88,7 +88,8 @@ class SearchResult(Sequence[Hit]):
     def to_dataframe(self) -> Any:
         """Return the hits as a ``pandas.DataFrame``, one row each.
 
-        The columns are those of ``search --csv``. Their names end in their units; ``mjd`` is UTC, ``snr`` is in sigmas.
+        The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
+        ``snr`` is in sigmas.
         ``merged`` lists window numbers as text, so that no cell holds a list.
 
         Raises
@@ -104,7 +105,7 @@ class SearchResult(Sequence[Hit]):
         return pandas.DataFrame(self.rows(), columns=list(HIT_COLUMNS))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return one flat dictionary per hit, with the keys of ``search --csv``."""
+        """Return one flat dictionary per hit, with the columns of :meth:`to_dataframe`."""
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged))} for hit in self.hits]
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -137,4 +138,4 @@ class SearchResult(Sequence[Hit]):
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s")
-"""Keys of a hit in JSON; columns of CSV and of data frames."""
+"""Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

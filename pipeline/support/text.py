@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""Beginnings of a cell that a spreadsheet takes for a formula."""
+
 
 def shown(text: str | Path) -> str:
     """Return a path, or text that contains paths, as one printable line.
@@ -12,6 +15,16 @@ def shown(text: str | Path) -> str:
     Line breaks, control characters and bytes that are not UTF-8 appear escaped: ``a\\nb``, ``\\xff``.
     """
     return "".join(letter if letter.isprintable() else _escaped(letter) for letter in str(text))
+
+
+def cell(text: str) -> str:
+    """Return text for a cell of a CSV file, so that no spreadsheet runs it and no terminal obeys it.
+
+    Text that begins as a formula does, with ``=``, ``+``, ``-`` or ``@``, gets an apostrophe in front. Control
+    characters, and marks that change the direction of writing, appear escaped. Line breaks stay.
+    """
+    escaped = "".join(letter if _may_be_in_cell(letter) else _escaped(letter) for letter in text)
+    return f"'{escaped}" if escaped.lstrip(" \r\n").startswith(FORMULA_STARTS) else escaped
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:
@@ -23,6 +36,11 @@ def listed(names: Iterable[str], most: int = 10) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: 1 file, 1,234 files."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _may_be_in_cell(letter: str) -> bool:
+    """Return True for what is printed, for line breaks, and for bytes that are not UTF-8, which the output escapes."""
+    return letter.isprintable() or letter in "\r\n" or "\udc80" <= letter <= "\udcff"
 
 
 def _escaped(letter: str) -> str:

@@ -82,16 +82,44 @@ def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() 
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
     text = csv_of(result(*(hit(rank, file=name, merged=(7, 8)) for rank, name in enumerate(names))))
-    assert text.startswith(",".join(HIT_COLUMNS) + "\r\n")
+    assert text.startswith(",".join(HIT_COLUMNS) + ",note\r\n")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert [row["file"] for row in rows] == names
-    assert {tuple(row) for row in rows} == {tuple(hit(1).to_json())} == {HIT_COLUMNS}
+    assert {tuple(row)[:-1] for row in rows} == {tuple(hit(1).to_json())} == {HIT_COLUMNS}
     assert rows[1] == {"rank": "1", "score": "0.987654", "source": "GBT_59000_0_A", "file": names[1], "target": "A",
                        "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
                        "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
-                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": ""}
+                       "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
+                       "note": ""}
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "  =1", "\r=1", "＝1"]
+HARMLESS = ["/a=b", "2-3", "", "'quoted", "ü=1"]
+
+
+@pytest.mark.parametrize("name", [*FORMULAS, *HARMLESS])
+def test_no_cell_of_the_csv_is_a_formula_and_numbers_stay_numbers(name: str) -> None:
+    one = replace(hit(1), target=name, snr=-3.5)
+    noted = replace(result(one), description=result().description.with_notes(name))
+    [row] = csv.DictReader(io.StringIO(csv_of(noted), newline=""))
+    assert row["target"] == row["note"] == (f"'{name}" if name in FORMULAS else name)
+    assert row["snr"] == "-3.5"
+
+
+def test_nothing_in_the_csv_or_the_table_is_obeyed_by_a_terminal() -> None:
+    name = "a\x1b[31m\x07\x9b\u202e\u2066b\u200f\x00"
+    answer = result(hit(1, source=name, file=name))
+    for text in (csv_of(answer), "\n".join(table(answer))):
+        assert not [letter for letter in text if letter in name and not letter.isprintable()]
+        assert r"a\x1b[31m\x07\x9b\u202e\u2066b\u200f\x00" in text
+
+
+def test_notes_are_in_every_row_of_the_csv() -> None:
+    noted = replace(result(hit(1), hit(2)), description=result().description.with_notes("no signal", "two files"))
+    rows = csv.DictReader(io.StringIO(csv_of(noted), newline=""))
+    assert [row["note"] for row in rows] == ["no signal; two files"] * 2
 
 
 def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kept: str) -> None:
