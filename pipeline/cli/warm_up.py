@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 from pipeline.cli.grouped import command
-from pipeline.cli.output import put
+from pipeline.cli.output import put, remark
 
+STEPS = 5
+"""Number of steps that are told."""
 COARSE_WIDTH = 2**17
 """Fine channels of the scanned coarse channel. From 65,536 on, other code flattens channels in stretches."""
 
@@ -19,7 +21,8 @@ def warm_up() -> None:
 
     Without it, the first run on a machine compiles this code and takes a minute
     longer. Run it when you install a machine or build an image. make setup
-    includes it.
+    includes it. It takes up to some minutes, and says on standard error what is
+    being compiled.
 
     \b
     Example:
@@ -35,15 +38,25 @@ def warm_up() -> None:
 
     began = time.perf_counter()
     rng = np.random.default_rng(0)
+    _tell(0, "simulated signals")
     simulate_windows(rng, [*FAMILIES.values()])
     vectors = rng.standard_normal((1000, 256))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with tempfile.TemporaryDirectory() as folder:
+        _tell(1, "simulated files")
         path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=COARSE_WIDTH, source_name="WARM-UP")
         simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
         config = ScanConfig(coarse_width=COARSE_WIDTH)
+        _tell(2, "reading, flattening and the gate")
         with open_filterbank(path) as filterbank:
             list(scan(filterbank, tiling_of(filterbank, config), range(1), config))
+        _tell(3, "the graph of the index, which takes longest")
         segment = build_segment(Path(folder) / "warm-up", vectors, np.zeros(1000), np.arange(1000), ["warm-up"])
+        _tell(4, "the search in it")
         segment.search(vectors[:1], 10)
     put(f"compiled in {time.perf_counter() - began:.0f} s")
+
+
+def _tell(done: int, what: str) -> None:
+    """Say what is compiled next."""
+    remark(f"[{done + 1}/{STEPS}] compiling {what} …")

@@ -24,7 +24,8 @@ def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pyte
 
     monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
     ran = lookalike("warm-up")
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    assert [line.split()[0] for line in ran.err.splitlines()] == [f"[{step}/5]" for step in range(1, 6)]
     assert re.fullmatch(r"compiled in \d+ s\n", ran.out)
     ((folder, queries, k),) = built
     assert (queries, k) == (1, 10)
