@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeline.run.failures import disk_errors
 from pipeline.run.plan import slices_of
 from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
 from pipeline.run.progress import ProgressChoice, RunReport, Tracker, showing
-from pipeline.store import CorpusStore, freeze_projection, is_fitted
+from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
 
 
 def embed(
@@ -96,12 +97,25 @@ def embed(
         if not dry_run:
             with disk_errors(root), engine_for(config.run, client) as engine, writing(store, engine):
                 require_same_encoder(store, spec)
-                note_encoder(store, spec, chosen)
-                made = embed_stored(engine, store, chosen, config, tracker)
+                with _without_mark(store, "" if chosen.name == config.encoder.name else chosen.name):
+                    note_encoder(store, spec, chosen)
+                    made = embed_stored(engine, store, chosen, config, tracker)
                 spec = spec_of(root, chosen, config)  # its projection may be fitted by now
     key = "" if spec is None else spec.key
     reports = (*_others(store.manifest(), spec, made), *made)
     return RunReport(reports, time.perf_counter() - began, tracker.tasks, dry_run, key)
+
+
+@contextmanager
+def _without_mark(store: CorpusStore, name: str) -> Iterator[None]:
+    """Take an encoder out of the corpus again if no vector of it has been stored by the end of the block.
+
+    It is noted first, because a search needs the path of its weights as soon as there are vectors.
+    """
+    try:
+        yield
+    finally:
+        forget_unused(store, name)
 
 
 def _chosen(own: EncoderConfig, name: str | None, weights: str | Path, precision: str | None) -> EncoderConfig:

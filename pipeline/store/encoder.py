@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import EncoderConfig
 from pipeline.model import WindowGrid
+from pipeline.store.corpus import CorpusStore
 from pipeline.store.digests import Digests
 from pipeline.store.layout import PROJECTION_COPY, projection_file
 from pipeline.support.durable import make_folder, publish_folder
@@ -67,3 +69,23 @@ def freeze_projection(root: Path, name: str, staged: Path) -> None:
     shutil.copyfile(staged, staged.with_name(PROJECTION_COPY))
     Digests.of(staged.parent).write()
     publish_folder(staged.parent, final.parent)
+
+
+def forget_unused(store: CorpusStore, name: str) -> None:
+    """Take encoders of a name that have no vectors out of a corpus, and the projection if none of them is left.
+
+    Call this function under the lock of the corpus.
+    """
+    manifest = store.manifest()
+    used = {key for entry in manifest.sources.values() for key in entry.vectors}
+    unused = {key for key, spec in manifest.encoders.items() if spec.name == name and key not in used}
+    if not unused:
+        return
+    folder = projection_file(store.root, name).parent
+    if folder.exists() and not any(spec.name == name for key, spec in manifest.encoders.items() if key in used):
+        store.discard(folder)  # first: a projection without an encoder would be used with other weights
+    store.publish(lambda manifest: replace(
+        manifest,
+        encoders={key: spec for key, spec in manifest.encoders.items() if key not in unused},
+        weights={key: path for key, path in manifest.weights.items() if key not in unused},
+    ))

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from pipeline import encoders, run, tasks
 from pipeline.config import EncoderConfig
 from pipeline.encoders import load_encoder
-from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, CorpusNotFound, EncoderError, Reason
+from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, CorpusNotFound, EncoderError, Reason, RunError
 from pipeline.execute import cluster as clusters
 from pipeline.index import Segment
 from pipeline.run import embed, index, ingest, plan
@@ -183,6 +184,28 @@ def test_what_cannot_be_embedded_is_said_and_nothing_is_written(root: Path, tmp_
     with CorpusStore.open(root).lock(), pytest.raises(CorpusLocked, match=f"process {os.getpid()} on "):
         embed(root, encoder="fake", serial=True)
     assert snapshot(root) == before
+
+
+@pytest.mark.parametrize("error", [RuntimeError("of one task"), RunError("of the run")], ids=str)
+@pytest.mark.parametrize("name", [fake.PLAIN, fake.PROJECTED])
+def test_an_encoder_that_made_no_vectors_leaves_no_mark(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, name: str
+) -> None:
+    before = manifest(root)
+
+    def broken(*_: Any) -> Any:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "embed_parts", broken)
+        with pytest.raises(RunError) if isinstance(error, RunError) else nullcontext():
+            report = embed(root, encoder=name, serial=True)
+            assert {one.status for one in report.reports} == {"failed"}
+    assert (manifest(root).encoders, manifest(root).weights) == (before.encoders, before.weights)
+    assert not (root / "encoders" / name).exists()
+    assert {one.status for one in embed(root, encoder=name, serial=True).reports} == {"done"}
+    assert (root / "encoders" / name).exists() == (name == fake.PROJECTED)
+    assert len(manifest(root).encoders) == len(before.encoders) + 1
 
 
 def test_an_ingest_with_another_encoder_is_sent_to_embed(root: Path, good: Path) -> None:
