@@ -75,7 +75,7 @@ def coarse_layout(
         raise SourceError(
             Reason.TOO_FEW_CHANNELS,
             f"its coarse channels have {room} fine channels of {header.channel_width_mhz * 1e6:.4g} Hz, a window has "
-            f"{window_channels}; choose a smaller window with --window",
+            f"{window_channels}; choose a smaller window with --window for a new corpus",
         )
     return layout
 

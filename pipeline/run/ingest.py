@@ -33,7 +33,13 @@ from pipeline.run.preconditions import (
     with_serial,
     writing,
 )
-from pipeline.run.probing import Probes, probe_files, require_filterbank, warn_of_coarse_channels
+from pipeline.run.probing import (
+    Probes,
+    all_of_other_windows,
+    probe_files,
+    require_filterbank,
+    warn_of_coarse_channels,
+)
 from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
 
@@ -164,6 +170,8 @@ class _Ingest:
         if self.is_new:  # no corpus is made of files that are no filterbank files
             probes = probe_files(engine, self.selected.files, config, tracker)
             require_filterbank(probes.values(), self.selected.reports)
+            if refused := all_of_other_windows(probes.values()):
+                return [*self.selected.reports, *refused]
         store = open_or_create(self.root, config)
         with writing(store, engine):
             require_own_encoder(store, config.encoder, spec)

@@ -75,6 +75,19 @@ def require_filterbank(probed: Collection[Probed | SourceReport], reports: Seque
                           "folders that hold some")
 
 
+def all_of_other_windows(probed: Collection[Probed | SourceReport]) -> list[SourceReport]:
+    """Return the reports of files of which no window of this size can be cut, if that is why no file can be used.
+
+    No corpus is made then: it would keep the size of its windows, and refuse the one that fits. Else the list is empty.
+    """
+    reports = [item for item in probed if isinstance(item, SourceReport)]
+    reasons = {report.reason for report in reports} - {Reason.NOT_FILTERBANK}
+    if len(reports) < len(probed) or not reasons or not reasons <= {Reason.TOO_FEW_CHANNELS, Reason.TOO_FEW_SAMPLES}:
+        return []
+    logger.warning("no file has room for a window, so no corpus is made; run again with windows that fit")
+    return reports
+
+
 def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
     """Warn once of sources whose width of a coarse channel is unknown, and once of those that it does not divide.
 

@@ -7,8 +7,10 @@ command line, JSON, messages and searches follow from these.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,8 @@ class SourceFilter:
     """Tells whether a value is true of a source, given its id and its entry."""
     describe_choices: Callable[[Manifest], str]
     """Says that a value is true of no source, and which values there are."""
+    hint: Callable[[Any, Manifest], str] = lambda value, manifest: ""
+    """Names a value near one that is true of no source, and that is true of some; an empty text if none is known."""
     is_exclusion: bool = False
     """True where sources that match are left out."""
     is_list: bool = True
@@ -70,6 +74,7 @@ class WindowFilter:
     matches: Callable[[Sequence[Any], Tiling, NDArray[np.int64]], Mask]
     """Tells of which windows (n,) of a source, given by number, any of some values is true."""
     describe_choices: Callable[[Manifest], str]
+    hint: Callable[[Any, Manifest], str] = lambda value, manifest: ""
     is_exclusion: bool = False
     is_list: bool = True
 
@@ -133,6 +138,18 @@ def _describe_targets(manifest: Manifest) -> str:
     return f"no source has this target; observed are {listed(map(repr, targets))}"
 
 
+def _hint_of_target(name: str, manifest: Manifest) -> str:
+    """Name a pattern or a target near ``name``, as where hyphens and underscores are mixed up, or a part is given."""
+    targets = sorted({header.source_name.strip() for header in _headers(manifest)})
+    loose = re.sub(r"[-_ ]", "?", name.strip())
+    for pattern in (loose, f"*{name.strip()}*", f"*{loose}*"):
+        if fitting := [target for target in targets if fnmatchcase(target.lower(), pattern.lower())]:
+            return f"; {pattern!r} is true of {listed(map(repr, fitting), 3)}"
+    by_lower = {target.lower(): target for target in targets}
+    near = get_close_matches(name.strip().lower(), by_lower, 1)
+    return f"; the nearest is {by_lower[near[0]]!r}" if near else ""
+
+
 def _describe_telescopes(manifest: Manifest) -> str:
     telescopes = sorted({f"{header.telescope} ({header.telescope_id})" for header in _headers(manifest)})
     return f"no source is of this telescope; there are {listed(telescopes)}"
@@ -170,8 +187,8 @@ _ROWS: tuple[Filter, ...] = (
         help="No hits in this file.", is_exclusion=True,
     ),
     SourceFilter(
-        name="only_target", flag="--only-target", kind=NAME, describe_choices=_describe_targets,
-        help="Only hits in observations of this target.",
+        name="only_target", flag="--only-target", kind=NAME, describe_choices=_describe_targets, hint=_hint_of_target,
+        help="Only hits in observations of this target. * and ? are wildcards.",
         matches=lambda name, _, entry: fnmatchcase(entry.header.source_name.strip().lower(), name.strip().lower()),
     ),
     SourceFilter(

@@ -100,7 +100,8 @@ class Filters:
         """
         for row, value in self._values():
             if row.name != "not_mhz" and not any(row.may_match(value, *source) for source in manifest.sources.items()):
-                raise ParameterError(f"{_shown(row, value)}: {row.describe_choices(manifest)}")
+                raise ParameterError(f"{_shown(row, value)}: {row.describe_choices(manifest)}"
+                                     f"{row.hint(value, manifest)}")
 
     def accept_source(self, source_id: str, entry: SourceEntry) -> bool:
         """Tell whether windows of a source may pass."""

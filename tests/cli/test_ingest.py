@@ -34,6 +34,22 @@ def snapshot(root: Path) -> dict[Path, tuple[int, int]]:
 # --- the summary ---------------------------------------------------------------------------------------------------
 
 
+def test_files_without_room_for_a_window_make_no_corpus_so_that_the_next_try_may_have_other_windows(
+    lookalike: Lookalike, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    write_scan(tmp_path / "data" / "narrow.h5", 1)
+    root = tmp_path / "corpus"
+    asked = ("ingest", tmp_path / "data", "--corpus", root, "--serial", "--coarse-width", "128", *ENCODER)
+    ran = lookalike(*asked)
+    assert ran.code == 3
+    assert "a window has 256; choose a smaller window with --window for a new corpus" in ran.out
+    assert "no corpus is made" in ran.err
+    assert not root.exists()
+    ran = lookalike(*asked, "--window", "64")
+    assert (ran.code, ran.out.partition(",")[0]) == (0, "1 file: 1 done")
+
+
 def test_the_summary_tells_what_was_done_and_what_is_wrong_with_which_file(
     lookalike: Lookalike, data: Path, tmp_path: Path
 ) -> None:

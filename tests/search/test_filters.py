@@ -224,7 +224,11 @@ def test_windows_equal_a_naive_loop(
 @pytest.mark.parametrize(("filters", "message"), [
     ({"only_file": ("x.h5",)}, "only_file x.h5: no source has this path, .* there are GBT_59000_0_A, GBT_59000_1_B"),
     ({"not_file": ("a.h5", "x*")}, r"not_file x\*: no source has this path"),
-    ({"only_target": ("HIP2",)}, "only_target HIP2: .* observed are 'HIP1', 'HIP1-OFF', 'VOYAGER1', 'Voyager1'$"),
+    ({"only_target": ("HIP2",)}, "only_target HIP2: .* observed are 'HIP1', 'HIP1-OFF', 'VOYAGER1', 'Voyager1'; the "
+                                "nearest is 'HIP1'$"),
+    ({"only_target": ("HIP?_OFF",)}, r"'Voyager1'; 'HIP\?\?OFF' is true of 'HIP1-OFF'$"),
+    ({"only_target": ("yager",)}, r"'Voyager1'; '\*yager\*' is true of 'VOYAGER1', 'Voyager1'$"),
+    ({"only_target": ("3C273",)}, "observed are 'HIP1', 'HIP1-OFF', 'VOYAGER1', 'Voyager1'$"),
     ({"only_telescope": ("ATA",)}, r"only_telescope ATA: .* there are GBT \(6\), PKS \(4\), T77 \(77\)$"),
     ({"only_mhz": ((1420.0, 1421.0),)}, "only_mhz 1420.0:1421.0: .* observed are 1529.997140–1530.000001 MHz, 1539"),
     ({"after_mjd": 60_000.0}, "after_mjd MJD 60000.0: nothing was observed then, but from MJD 59000.25000 to 59003.25"),
