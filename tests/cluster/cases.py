@@ -73,7 +73,7 @@ def spread(count: int, most: int | None) -> list[int]:
 
 def names(root: Path) -> set[str]:
     """What the folders of a corpus hold, but for what is numbered anew by each run."""
-    return {str(path.relative_to(root)) for kind in ("sources", "vectors", "segments", "staging")
+    return {str(path.relative_to(root)) for kind in ("sources", "vectors", "index", "staging")
             for path in (root / kind).rglob("*")}
 
 
