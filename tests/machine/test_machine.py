@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 
@@ -9,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from pipeline.support import durable
 from tests.cluster.deaths import Server
 from tests.cluster.soak import IS_SOAK, note
 from tests.machine.machine import Machine
@@ -32,7 +32,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Machine]]
     try:
         with pytest.MonkeyPatch.context() as patch:
             fake.register(patch.setattr)
-            patch.setattr(durable, "_sync", lambda *_: None)
+            patch.setattr(os, "fsync", lambda _: None)
             patch.setattr(Machine, "pool", make_pool(folder / "pool"), raising=False)
             patch.setattr(Machine, "server", server, raising=False)
             yield Machine
