@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pipeline.errors import CorpusError
 from pipeline.integrity import verify
@@ -192,14 +192,14 @@ class Machine(RuleBasedStateMachine):
 
     # --- accidents -----------------------------------------------------------------------------------------------
 
-    @rule(work=st.sampled_from(list(CHANGES)), at=st.floats(0, 1), effect=st.sampled_from(["KILL", "POWER"]),
+    @precondition(lambda self: self.model.exists or self.model.files)
+    @rule(kind=pick, at=st.floats(0, 1), effect=st.sampled_from(["KILL", "POWER"]),
           persist=share, which=pick, limits=st.sampled_from(LIMITS))
-    def killed(self, work: str, at: float, effect: str, persist: float, which: int, limits: dict[str, Any]) -> None:
+    def killed(self, kind: int, at: float, effect: str, persist: float, which: int, limits: dict[str, Any]) -> None:
         """A run ends at one of its changes of the disk, or right after the last one."""
+        works = self._possible()
+        work = works[kind % len(works)]
         scans = self._chosen(work, which)
-        if not (self.model.files if work in ("ingest", "nightly") else self.model.exists) or (
-                work in ("remove", "undo") and not scans):
-            return
         existed = self.model.exists
         after = self._begin(work, scans)
         details = limits if work == "index" else self._names(scans)
@@ -212,6 +212,12 @@ class Machine(RuleBasedStateMachine):
             return
         self.model.settle(states_of(self.root, self.pool), after, work, is_complete=is_complete)
         self._check(thoroughly=True)
+
+    def _possible(self) -> list[str]:
+        """List the works that can be done now."""
+        work = ["ingest", "nightly"] if self.model.files else []
+        work += ["embed", "index", "repair"] if self.model.exists else []
+        return [*work, *(["remove"] if self.model.held else []), *(["undo"] if self.model.removed else [])]
 
     def _killed(self, work: str, when: int, effect: str, persist: float, details: dict[str, Any]) -> dict[str, Any]:
         return self.server.order(work=work, folder=str(self.place.folder), now_s=self.model.ahead_s, when=when,
@@ -244,6 +250,7 @@ class Machine(RuleBasedStateMachine):
         entry = CorpusStore.open(self.root).manifest().sources[source_id]
         return os.path.exists(entry.path)
 
+    @precondition(lambda self: self.model.exists)
     @rule(by_s=st.sampled_from(JUMPS_S))
     def clock_jumps(self, by_s: float) -> None:
         self.model.ahead_s = 0.0 if self.model.ahead_s else by_s
@@ -252,11 +259,18 @@ class Machine(RuleBasedStateMachine):
 
     # --- the archive, and other programs -------------------------------------------------------------------------
 
-    @rule(name=st.sampled_from(list(FILES)))
-    def add_file(self, name: str) -> None:
-        if name not in self.model.files:
-            self.pool.copy(name, self.place.data, name)
-            self._note_file(name, FILES[name])
+    @initialize(which=st.tuples(pick, pick))
+    def begin(self, which: tuple[int, int]) -> None:
+        for one in which:
+            self.add_file(one)
+
+    @precondition(lambda self: FILES.keys() - self.model.files.keys())
+    @rule(which=pick)
+    def add_file(self, which: int) -> None:
+        names = sorted(FILES.keys() - self.model.files.keys())
+        name = names[which % len(names)]
+        self.pool.copy(name, self.place.data, name)
+        self._note_file(name, FILES[name])
 
     def _note_file(self, name: str, number: int) -> None:
         self.model.files[name] = number
@@ -271,7 +285,7 @@ class Machine(RuleBasedStateMachine):
         os.rename(self.place.data / name, self.place.data / to)
         self._note_file(to, self.model.files.pop(name))
 
-    @precondition(lambda self: self.model.files)
+    @precondition(lambda self: len(self.model.files) > 1)
     @rule(which=pick)
     def delete_file(self, which: int) -> None:
         name = sorted(self.model.files)[which % len(self.model.files)]

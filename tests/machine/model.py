@@ -60,7 +60,8 @@ class Model:
         """Return the states after a run that comes to its end."""
         states = dict(self.states)
         if work in ("ingest", "nightly"):
-            states = {number: ABSENT for number in self.files.values()} | states
+            if work == "ingest" or self.ahead_s >= 0:  # else files count as changed in the future, and a night waits
+                states = {number: ABSENT for number in self.files.values()} | states
             return {number: state if state == REMOVED else keys(state) | {OWN} for number, state in states.items()}
         if work == "embed":
             return {number: state if state == REMOVED else keys(state) | {SECOND} for number, state in states.items()}
@@ -109,7 +110,8 @@ class Model:
         if work == "undo" and not is_complete and REMOVED in words:
             words.add(ABSENT)  # until a run adopts it
         sets = [state for state in allowed if not isinstance(state, str)]
-        most = frozenset().union(*sets, doubted or ())
+        made = {"ingest": {OWN}, "nightly": {OWN}, "embed": {SECOND}}.get(work, set())  # also of what is adopted first
+        most = frozenset().union(*sets, set() if doubted is None else doubted | made)
         if not sets:
             return (None if doubted is None else frozenset()), most, words
         is_whole = is_complete or not isinstance(before, str)  # else its vectors come after its windows
