@@ -79,8 +79,9 @@ def run(test: str, settings: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder, "result")
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", test]
-        status = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, RESULT: str(result)}, check=False).returncode
+        options = ["-q", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0"]
+        status = subprocess.run([sys.executable, "-m", "pytest", *options, test], cwd=REPOSITORY, check=False,
+                                env={**os.environ, RESULT: str(result)}).returncode
         notes = [json.loads(line) for line in result.read_text().splitlines()] if result.exists() else []
     return {**settings, "test": test, "passed": status == 0, "minutes": round((time.monotonic() - began) / 60, 1),
             "notes": notes}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,25 @@ from pipeline.search.nearest import nearest
 from pipeline.search.selection import Selection
 from pipeline.store import CorpusStore, VectorGroup
 from pipeline.store.generations import MAX_GENERATIONS
-from tests.machine.model import REMOVED, Model, States
+from tests.machine.model import REMOVED, States
 from tests.machine.scans import Pool, Scan, columns_of
 
 TOLERANCE = 1e-5
 """Of scores: vectors are stored with 16 bits and multiplied with 32."""
 Held = Mapping[int, frozenset[str]]
 """Number of a scan → encoders of its vectors."""
+
+
+@dataclass
+class Reader:
+    """A corpus that was opened a while ago."""
+
+    corpus: Corpus
+    held: Held
+    lowest_s: float
+    """Lowest time that the clock has shown since then, relative to the right one."""
+    may_be_outlived: bool = False
+    """True once a run may have deleted what this reader reads, by the clock."""
 
 
 def states_of(root: Path, pool: Pool) -> States:

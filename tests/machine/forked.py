@@ -1,7 +1,7 @@
 """Runs in a forked process that ends at its n-th change of the disk, as by SIGKILL or by a power cut.
 
 ``python -m tests.machine.forked`` reads one order a line (:func:`tests.cluster.deaths.serve`). A *change* is a file
-opened for writing, a name that is made, moved or deleted, or an fsync. A power cut is imitated as follows, which is what
+opened for writing, a name that is made, moved or deleted, or an fsync. A power cut is imitated as follows. This is what
 POSIX and file systems with a journal leave:
 
 - A file that was written, and not synced, is empty.
@@ -195,14 +195,14 @@ def _warm_up() -> None:
     import pipeline.nightly  # noqa: F401
     from pipeline.filterbank import FoundFile
     from pipeline.tasks import probe
-    from tests.machine import works  # noqa: F401
-    from tests.machine.scans import CONFIG, _write
+    from tests.machine import works
+    from tests.machine.scans import CONFIG, write
     from tests.run import fake
 
     fake.register()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "0.fil")
-        _write(path, 0)
+        write(path, 0)
         works.scan_without_store(probe(FoundFile(path, path.parent), CONFIG.scan), Path(folder))
 
 

@@ -1,4 +1,4 @@
-"""Tiny scans, and what a corpus has to hold of each: ids, windows and vectors, taken from a corpus that nothing disturbs.
+"""Tiny scans, and what a corpus has to hold of each. That is taken from a corpus that nothing disturbs.
 
 A scan has four windows, or eight, so that a run over it takes hundredths of a second.
 """
@@ -67,7 +67,7 @@ def make_pool(folder: Path) -> Pool:
     data, root = folder / "data", folder / "reference"
     data.mkdir(parents=True)
     for name, number in FILES.items():
-        _write(data / name, number)
+        write(data / name, number)
     assert ingest([data], root, config=CONFIG, serial=True).exit_code == 0
     assert embed(root, encoder=fake.PLAIN, config=CONFIG, serial=True).exit_code == 0
     sources = CorpusStore.open(root).manifest().sources
@@ -94,7 +94,7 @@ def _scan_of(root: Path, source_id: str) -> Scan:
     return Scan(source_id, entry.resolution, entry.header.source_name, columns_of(root, source_id), numbers, vectors)
 
 
-def _write(path: Path, number: int) -> None:
+def write(path: Path, number: int) -> None:
     changes = {"nchans": WIDTH, "source_name": f"STAR{number}", **CHANGES.get(number, {})}
     like = replace(HEADER, tstart_mjd=HEADER.tstart_mjd + number / 288, **changes)
     write_filterbank(path, _power(number, like), like)

@@ -40,7 +40,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Machine]]
         server.close()
 
 
-@pytest.mark.timeout(7200 if IS_SOAK else 300)
+@pytest.mark.timeout(7200 if IS_SOAK else 900)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_whatever_happens_a_corpus_holds_what_it_has_to(shard: int, machine: type[Machine]) -> None:
     """Always the same examples, so that a test does not fail by chance; in a soak, others each time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,15 @@ from pipeline.run import embed, index, ingest, remove, upgrade
 from pipeline.tasks import Probed
 from tests.machine.scans import CONFIG
 from tests.run import fake
+
+CHANGES = {"ingest": 800, "embed": 150, "index": 220, "remove": 30, "undo": 50, "nightly": 900, "repair": 150}
+"""Work → number of changes of the disk (:mod:`tests.machine.forked`) of a large one of this kind."""
+LIMITS: Sequence[Mapping[str, Any]] = [
+    {"exact_below": 1, "segment_vectors": 1000}, {"exact_below": 1, "segment_vectors": 9},
+    {"exact_below": 6, "segment_vectors": 12}, {"exact_below": 1, "segment_vectors": 9, "compact": False},
+    {"exact_below": 1, "segment_vectors": 8, "routed_from": 10},
+]
+"""Settings of the index: one segment, several, some vectors in none, segments that are never joined, and cells."""
 
 really = time.time
 
@@ -43,7 +52,7 @@ class Place:
 @contextmanager
 def clock(ahead_s: float) -> Iterator[None]:
     """Have the clock of this machine go wrong by some seconds."""
-    with mock.patch.object(time, "time", lambda: really() + ahead_s):
+    with mock.patch.object(time, "time", side_effect=lambda: really() + ahead_s):
         yield
 
 
