@@ -51,7 +51,8 @@ def check_search(corpus: Corpus, held: Held, pool: Pool, paths: Mapping[int, Ite
     by_key = sorted({key for keys in held.values() for key in keys})
     for number, key in enumerate(by_key):
         scans = [pool.scans[scan] for scan, keys in held.items() if key in keys]
-        _check_nearest(corpus._corpus, key, scans)
+        with corpus._corpus.outlived():
+            _check_nearest(corpus._corpus, key, scans)
         if number == chance % len(by_key):
             _check_hits(corpus, key, scans, pool, paths, chance)
 
