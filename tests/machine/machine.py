@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +53,8 @@ class Machine(RuleBasedStateMachine):
 
     pool: ClassVar[Pool]
     server: ClassVar[Server]
+    tally: ClassVar[Counter[str]] = Counter()
+    """KILL or POWER → how often a run was ended so, of all examples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,8 +80,6 @@ class Machine(RuleBasedStateMachine):
                 check_contents(self.root, self.model.held, self.pool)
         finally:
             shutil.rmtree(self.place.folder)
-
-    # --- runs ----------------------------------------------------------------------------------------------------
 
     def _do(self, work: str, scans: tuple[int, ...] = (), **details: Any) -> Any:
         """Have a run made, and compare the corpus with the model."""
@@ -175,8 +176,6 @@ class Machine(RuleBasedStateMachine):
         result = self._do(work)
         assert work == "upgrade" or result.damages == ()
 
-    # --- accidents -----------------------------------------------------------------------------------------------
-
     @precondition(lambda self: self.model.exists or self.model.files)
     @rule(kind=pick, at=st.floats(0, 1), effect=st.sampled_from(["KILL", "POWER"]),
           persist=share, which=pick, limits=st.sampled_from(LIMITS))
@@ -204,9 +203,12 @@ class Machine(RuleBasedStateMachine):
         work += ["embed", "index", "repair"] if self.model.exists else []
         return [*work, *(["remove"] if self.model.held else []), *(["undo"] if self.model.removed else [])]
 
-    def _killed(self, work: str, when: int, effect: str, persist: float, details: dict[str, Any]) -> dict[str, Any]:
-        return self.server.order(work=work, folder=str(self.place.folder), now_s=self.model.ahead_s, when=when,
-                                 effect=effect, persist=persist, details=details)
+    def _killed(self, work: str, when: int, effect: str, persist: float, details: Mapping[str, Any]) -> dict[str, Any]:
+        ended = self.server.order(work=work, folder=str(self.place.folder), now_s=self.model.ahead_s, when=when,
+                                  effect=effect, persist=persist, details=details)
+        if ended["status"] < 0 or effect == "POWER":
+            self.tally[effect] += 1
+        return ended
 
     @precondition(lambda self: self.model.held)
     @rule(which=pick, how=st.sampled_from(list(DAMAGES)), seed=pick, at=st.none() | st.floats(0, 1), persist=share,
@@ -237,8 +239,6 @@ class Machine(RuleBasedStateMachine):
         self.model.ahead_s = 0.0 if self.model.ahead_s else by_s
         for reader in self.readers:
             reader.lowest_s = min(reader.lowest_s, self.model.ahead_s)
-
-    # --- the archive, and other programs -------------------------------------------------------------------------
 
     @initialize(which=st.tuples(pick, pick))
     def begin(self, which: tuple[int, int]) -> None:

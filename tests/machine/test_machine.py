@@ -46,5 +46,8 @@ def test_whatever_happens_a_corpus_holds_what_it_has_to(shard: int, machine: typ
     """Always the same examples, so that a test does not fail by chance; in a soak, others each time."""
     number = random.SystemRandom().randrange(2**32) if IS_SOAK else 0
     print(f"seed {number}, shard {shard}")  # noqa: T201 - pytest shows it if the test fails
+    machine.tally.clear()
     run_state_machine_as_test(seed(number)(machine), settings=HOW)
-    note(f"examples of the state machine, of {STEPS} steps", EXAMPLES, seed=number)
+    note(f"state machine: an example of {STEPS} steps", EXAMPLES, seed=number)
+    note("state machine: SIGKILL of a run at a change of the disk", machine.tally["KILL"])
+    note("state machine: power cut in a run, or right after it", machine.tally["POWER"])
