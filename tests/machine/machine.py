@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections import Counter
@@ -31,21 +30,11 @@ from tests.machine.checks import (
     check_verified,
     states_of,
 )
+from tests.machine.draws import FOREIGN, JUMPS_S, MAX_READERS, MEMORY, NAMED_BY_CHANCE, moment, pick, share
 from tests.machine.model import DAY_S, SLACK_S, Model
 from tests.machine.scans import FILES, Pool
 from tests.machine.works import CHANGES, LIMITS, Place, perform
 from tests.run.damages import DAMAGES, files_of, flip
-
-JUMPS_S = [-400 * DAY_S, -2 * DAY_S, 2 * DAY_S, 400 * DAY_S]
-MAX_READERS = 3
-MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-"""Folder in memory, which is faster than a disk; None for the usual one."""
-FOREIGN = ["notes-{0}.txt", ".nfs{0:08d}", "@eaDir{0}/{0}@attr", "backup-{0}.fil~"]
-NAMED_BY_CHANCE = re.compile(r"staging/|\.partial")
-"""Folders that have another name each time: an example must be the same each time."""
-
-pick = st.integers(0, 999)
-share = st.sampled_from([0.0, 0.5, 1.0])
 
 
 class Machine(RuleBasedStateMachine):
@@ -177,17 +166,26 @@ class Machine(RuleBasedStateMachine):
         assert work == "upgrade" or result.damages == ()
 
     @precondition(lambda self: self.model.exists or self.model.files)
-    @rule(kind=pick, at=st.floats(0, 1), effect=st.sampled_from(["KILL", "POWER"]),
-          persist=share, which=pick, limits=st.sampled_from(LIMITS))
-    def killed(self, kind: int, at: float, effect: str, persist: float, which: int, limits: Mapping[str, Any]) -> None:
-        """A run ends at one of its changes of the disk, or right after the last one."""
+    @rule(kind=pick, at=moment, which=pick, limits=st.sampled_from(LIMITS))
+    def killed(self, kind: int, at: float, which: int, limits: Mapping[str, Any]) -> None:
+        self._end_early("KILL", kind, at, 1.0, which, limits)
+
+    @precondition(lambda self: self.model.exists or self.model.files)
+    @rule(kind=pick, at=moment, persist=share, which=pick, limits=st.sampled_from(LIMITS))
+    def power_fails(self, kind: int, at: float, persist: float, which: int, limits: Mapping[str, Any]) -> None:
+        self._end_early("POWER", kind, at, persist, which, limits)
+
+    def _end_early(
+        self, effect: str, kind: int, at: float, persist: float, which: int, limits: Mapping[str, Any]
+    ) -> None:
+        """Have a run end at one of its changes of the disk; a power cut may also come right after the last one."""
         works = self._possible()
         work = works[kind % len(works)]
         scans = self._chosen(work, which)
         existed = self.model.exists
         after = self._begin(work, scans)
         details = limits if work == "index" else self._names(scans)
-        ended = self._killed(work, 1 + int(at * CHANGES[work]), effect, persist, details)
+        ended = self._killed(work, at, effect, persist, details)
         is_complete = ended["status"] == 0
         assert is_complete or (ended["status"], ended["error"]) == (-9, ""), ended
         if not existed and not is_complete and not (self.root / IDENTITY).exists():
@@ -203,7 +201,8 @@ class Machine(RuleBasedStateMachine):
         work += ["embed", "index", "repair"] if self.model.exists else []
         return [*work, *(["remove"] if self.model.held else []), *(["undo"] if self.model.removed else [])]
 
-    def _killed(self, work: str, when: int, effect: str, persist: float, details: Mapping[str, Any]) -> dict[str, Any]:
+    def _killed(self, work: str, at: float, effect: str, persist: float, details: Mapping[str, Any]) -> dict[str, Any]:
+        when = round(CHANGES[work] ** at)  # as many at the first ten changes as at the next hundred
         ended = self.server.order(work=work, folder=str(self.place.folder), now_s=self.model.ahead_s, when=when,
                                   effect=effect, persist=persist, details=details)
         if ended["status"] < 0 or effect == "POWER":
@@ -211,7 +210,7 @@ class Machine(RuleBasedStateMachine):
         return ended
 
     @precondition(lambda self: self.model.held)
-    @rule(which=pick, how=st.sampled_from(list(DAMAGES)), seed=pick, at=st.none() | st.floats(0, 1), persist=share,
+    @rule(which=pick, how=st.sampled_from(list(DAMAGES)), seed=pick, at=st.none() | moment, persist=share,
           effect=st.sampled_from(["KILL", "POWER"]))
     def damage_and_repair(
         self, which: int, how: str, seed: int, at: float | None, persist: float, effect: str
@@ -225,7 +224,7 @@ class Machine(RuleBasedStateMachine):
         flip(path, seed) if how == "flip" else DAMAGES[how](path)
         assert {(one.kind, one.id) for one in verify(self.root).damages} == {(kind, name)}
         if at is not None:
-            ended = self._killed("repair", 1 + int(at * CHANGES["repair"]), effect, persist, {})
+            ended = self._killed("repair", at, effect, persist, {})
             assert ended["status"] in (0, -9), ended
         mended = perform("repair", self.place, self.model.ahead_s)
         assert mended.damages == (), mended.damages

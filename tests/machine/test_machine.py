@@ -17,7 +17,7 @@ from tests.machine.scans import make_pool
 from tests.run import fake
 
 STEPS = 30
-EXAMPLES = 20 if IS_SOAK else 12
+EXAMPLES = 20 if IS_SOAK else 8
 """Of each shard."""
 SHARDS = 26 if IS_SOAK else 1
 HOW = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, print_blob=True,
