@@ -94,7 +94,7 @@ check: setup  ## Check style, types and import layers only
 test-slow: setup  ## Run the tests that take minutes each
 	$(BIN)/python -m pytest -q -m slow
 
-soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours)
+soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours; goes on where it was)
 	$(BIN)/python -m tests.cluster.soak
 
 test-cluster: setup  ## Run the tests with real schedulers, ssh, SLURM and kills (skips tests whose tools are missing, and names them)

@@ -73,7 +73,7 @@ def spread(count: int, most: int | None) -> list[int]:
 
 def names(root: Path) -> set[str]:
     """Return all paths in some folders of a corpus. Folders whose files each run numbers anew are left out."""
-    return {str(path.relative_to(root)) for kind in ("sources", "vectors", "segments", "staging")
+    return {str(path.relative_to(root)) for kind in ("sources", "vectors", "index", "staging")
             for path in (root / kind).rglob("*")}
 
 

@@ -30,17 +30,21 @@ LONGEST_S = 100
 
 
 class Server:
-    """The server process, with a method that gives it an order."""
+    """The server process, with methods that give it orders. ``module`` is the one to run: it calls :func:`serve`."""
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", __name__], env=environment(), text=True,
+    def __init__(self, module: str = __name__) -> None:
+        self._process = subprocess.Popen([sys.executable, "-m", module], env=environment(), text=True,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def run(self, work: str, root: Path, data: Path | None = None, **how: Any) -> dict[str, Any]:
-        """Give an order; return how the run ended: exit status (negative: a signal), numbers of calls, and error."""
+        """Order a run; return how it ended: exit status (negative: a signal), numbers of calls, and error."""
+        return self.order(work=work, root=str(root), data=str(data), **how)
+
+    def order(self, **order: Any) -> dict[str, Any]:
+        """Give an order; return how it ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"work": work, "root": str(root), "data": str(data), **how}) + "\n")
+        self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
@@ -50,25 +54,25 @@ class Server:
         self._process.communicate()
 
 
-def _serve() -> None:
-    import zarr  # noqa: F401 - and what the runs need; imported once, used only by the forked
+Child = Callable[[dict[str, Any], int], None]
+"""Carries out an order in a forked process, and ends that. What it writes to the descriptor is the answer, as JSON."""
 
-    import pipeline.search.snapshot
-    import pipeline.tasks  # noqa: F401
 
+def serve(child: Child) -> None:
+    """Fork a process for each order that is read from standard input, and write what became of it."""
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(_forked(json.loads(line))) + "\n")
+        sys.stdout.write(json.dumps(_forked(json.loads(line), child)) + "\n")
         sys.stdout.flush()
 
 
-def _forked(order: dict[str, Any]) -> dict[str, Any]:
+def _forked(order: dict[str, Any], carry_out: Child) -> dict[str, Any]:
     go_read, go_write = os.pipe()
     told_read, told_write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(go_write)
         os.read(go_read, 1)
-        _child(order, told_write)
+        carry_out(order, told_write)
     os.close(go_read)
     os.close(told_write)
     strace = _attached(child, order) if order.get("by") == "strace" else None
@@ -152,4 +156,9 @@ def _work(order: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    import zarr  # noqa: F401 - and what the runs need; imported once, used only by the forked
+
+    import pipeline.search.snapshot
+    import pipeline.tasks  # noqa: F401
+
+    serve(_child)

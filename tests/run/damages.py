@@ -85,7 +85,7 @@ def files_of(root: Path) -> Iterator[tuple[Path, str, str]]:
     manifest = CorpusStore.open(root).manifest()
     yield root / "CURRENT", "pointer", "CURRENT"
     yield root / "identity.json", "identity", "identity.json"
-    for path in sorted((root / "manifest").iterdir()):
+    for path in sorted((root / "manifest").glob("[0-9]*")):
         if path.suffix == ".copy" or int(path.stem) == manifest.generation:
             yield path, "manifest", path.stem
     for source_id, entry in manifest.sources.items():
@@ -94,4 +94,6 @@ def files_of(root: Path) -> Iterator[tuple[Path, str, str]]:
         for kind, folder, name in folders:
             yield from ((path, kind, name) for path in sorted(folder.rglob("*")) if path.is_file())
     for segment in manifest.segments:
-        yield from ((path, "segment", segment.id) for path in sorted(segment_folder(root, segment.id).iterdir()))
+        for name in dict.fromkeys([segment.id, *(piece.id for piece in segment.pieces)]):
+            folder = segment_folder(root, name)
+            yield from ((path, "segment", name) for path in sorted(folder.iterdir()) if path.is_file())
