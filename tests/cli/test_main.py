@@ -276,7 +276,7 @@ main()
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
 
     assert process.returncode == 130
     assert out == ""
