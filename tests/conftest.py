@@ -127,3 +127,13 @@ def undisturbed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the encoders of :mod:`tests.run.fake` known."""
     fake.register(monkeypatch.setattr)
+
+
+@pytest.fixture
+def uncompiled() -> Iterator[None]:
+    """Have TensorFlow compute step by step. A network that takes a few steps does not earn back its compilation."""
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
