@@ -1,4 +1,4 @@
-"""One graph for the whole session: building compiles for up to a minute, two with an empty numba cache."""
+"""One graph for the whole session. The first on a machine compiles for up to two minutes."""
 
 from __future__ import annotations
 
