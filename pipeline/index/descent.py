@@ -43,7 +43,7 @@ def _candidates(graph: Any, max_candidates: int, rng_state: Any, n_threads: int,
 
 @_stored  # type: ignore[untyped-decorator]
 def _compare(data: Any, graph: Any, new: Any, old: Any, n_blocks: int, block_size: int, n_threads: int, updates: Any,
-             counts: Any, ordered: Any, offsets: Any, kernel: int) -> int:
+             counts: Any, ordered: Any, offsets: Any, kernel: int) -> Any:
     return library.process_candidates(data, distances.squared_euclidean, graph, new, old, n_blocks, block_size,
                                       n_threads, updates, counts, ordered, offsets, kernel)
 
