@@ -8,7 +8,7 @@ TLS       ?=
 WORKERS   ?=
 ENCODER   ?=
 DEMO      ?= demo
-JOBS      ?= logical
+JOBS      ?= auto
 
 # The first Python that fits. Each candidate is run, because a Python on the PATH may not work, or may lack venv.
 FITS    = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -29,7 +29,8 @@ AS_AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= NUM
 OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 
 # Tests run in parallel, in at most eight processes. All tests of a file run in one process and share their fixtures.
-PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile
+# tests/conftest.py says how many processes "auto" is, and which files start first.
+PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean

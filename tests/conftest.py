@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -20,28 +22,44 @@ from tests.run.small import archive, config
 settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
 
-BUILD_GRAPHS = {
-    "tests/index/test_among.py", "tests/index/test_build.py", "tests/index/test_folder.py",
-    "tests/index/test_segment.py", "tests/nightly/test_novelty.py", "tests/run/test_lifetimes.py",
-    "tests/search/test_filters.py", "tests/search/test_search.py",
-}
-"""Test files that build graphs. Each process that does so compiles for most of a minute, because pynndescent stores
-little compiled code on disk."""
+DEAREST = (
+    "tests/run/test_faults.py", "tests/encoders/test_resnet50.py", "tests/cli/test_main.py",
+    "tests/security/test_compiled_caches.py", "tests/train/test_beta_vae.py", "tests/test_bench_gpu.py",
+    "tests/execute/test_engine.py", "tests/integrity/test_verify.py", "tests/encoders/test_spectral.py",
+    "tests/execute/test_cluster.py", "tests/train/test_spectral.py", "tests/search/test_limits.py",
+    "tests/run/test_routed.py", "tests/encoders/test_device.py", "tests/cli/test_train.py",
+    "tests/store/test_corpus.py", "tests/doctor/test_doctor.py", "tests/nightly/test_night.py",
+    "tests/run/test_lifetimes.py", "tests/filterbank/test_bitshuffle.py", "tests/execute/test_cluster_search.py",
+    "tests/security/test_local_users.py", "tests/test_plot.py", "tests/encoders/test_beta_vae.py",
+    "tests/run/test_embed.py", "tests/docs/test_notebooks.py", "tests/gate/test_prefilter.py",
+)
+"""Files that take longest, the longest first. They start first, so that no process works alone at the end."""
+BYTES_OF_A_PROCESS = 2 << 30
+"""Memory that one process of tests may need: it loads TensorFlow and JAX, and starts workers."""
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give each file to one process, and all files that build graphs to the same one."""
-    if config.getvalue("dist") != "loadfile":
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Run two processes on each core, because tests often wait. If memory is short, run fewer, but one on each core."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    from xdist.scheduler import LoadFileScheduling
+    cores = len(os.sched_getaffinity(0))
+    return max(cores, min(2 * cores, psutil.virtual_memory().available // BYTES_OF_A_PROCESS))
 
-    class ByFile(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return "graphs" if file in BUILD_GRAPHS else file
 
-    return ByFile(config, log)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the dearest files first. The others keep their order."""
+    rank = {file: number for number, file in enumerate(DEAREST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
+
+
+def pytest_sessionstart() -> None:
+    """Have tests and their processes obey Control-C.
+
+    A shell has its background jobs ignore it (``make test &``), and processes inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -109,3 +127,13 @@ def undisturbed(good: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fake_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the encoders of :mod:`tests.run.fake` to the known encoders."""
     fake.register(monkeypatch.setattr)
+
+
+@pytest.fixture
+def uncompiled() -> Iterator[None]:
+    """Make TensorFlow compute without compiling. For a network that takes few steps, compiling takes longer."""
+    import tensorflow
+
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)

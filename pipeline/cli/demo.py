@@ -81,7 +81,6 @@ def _index(corpus: Path) -> None:
     from pipeline.run import index
 
     _step("index", "--corpus", corpus, "--exact-below", str(MIN_GRAPH_VECTORS))
-    put("(compiling the graph builder takes about half a minute)")
     for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": MIN_GRAPH_VECTORS}})):
         put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
 

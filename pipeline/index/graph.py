@@ -1,8 +1,8 @@
 """The neighbour graph of a segment: pynndescent's search graph and tree as plain arrays.
 
-The library builds the graph, and only this module imports it. Searches walk along the arrays without the library.
-Vertices are numbered in the order of the leaves of the search tree, and vectors and rows are stored in this order. So a
-leaf is a range of vertices, and needs no file.
+The library builds the graph, and only this module and :mod:`pipeline.index.descent` import it. Searches walk along the
+arrays without the library. Vertices are numbered in the order of the leaves of the search tree, and vectors and rows
+are stored in this order. So a leaf is a range of vertices, and needs no file.
 
 The distance is Euclidean, which ranks unit vectors as cosine does. The library's "dot" and "cosine" treat every vector
 at 90° or more as infinitely far.
@@ -52,7 +52,8 @@ class Graph:
 def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_size: int, seed: int) -> Graph:
     """Build the graph of distinct unit ``vectors`` (n, d). Seed and number of numba threads determine it.
 
-    The first build of a process compiles for up to a minute. Builds in one process run one after another.
+    The first build on a machine compiles for a minute, unless ``lookalike warm-up`` did. Builds in one process run one
+    after another.
 
     Raises
     ------
@@ -60,7 +61,9 @@ def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_siz
         The installed version of pynndescent is not the supported one.
     """
     nearest_neighbours = load_pynndescent()
-    with _build_lock, warnings.catch_warnings():
+    from pipeline.index.descent import stored_descent
+
+    with _build_lock, stored_descent(), warnings.catch_warnings():
         # vertices with too few neighbours stay reachable through the tree and through other vertices
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors", UserWarning)
         index = nearest_neighbours(

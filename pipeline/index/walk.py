@@ -1,4 +1,4 @@
-"""The compiled walk along a segment's graph. In this package, only this module loads numba.
+"""The compiled walk along a segment's graph. A search needs numba for this module alone.
 
 The walk starts with the vertices of one leaf of the tree. It keeps the ``beam`` nearest vertices that it has seen. In
 each step it visits the neighbours of the nearest kept vertex that it has not expanded yet, until all kept vertices are

@@ -308,7 +308,7 @@ def test_control_c_ends_a_run_with_what_it_has_committed_whatever_becomes_of_the
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
 
     assert process.returncode == 130
     assert out == ""

@@ -14,7 +14,7 @@ from tests.cli.conftest import Lookalike
 
 
 def test_weights_are_written_where_they_are_wanted(
-    lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uncompiled: None
 ) -> None:
     monkeypatch.setattr(pipeline.cli.train, "PROGRESS_INTERVAL_S", 0.0)
     out = tmp_path / "mine.npz"

@@ -21,6 +21,14 @@ from pipeline.simulate import simulate_families
 GRID = WindowGrid()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_batches():
+    """Fill no batch of 16 with zeros for the sake of three windows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.encoders.resnet50.BATCH", 4)
+        yield
+
+
 @pytest.fixture(scope="module")
 def cutouts():
     power, _ = simulate_families(np.random.default_rng(1), 1, families=("rising", "comb", "hump"))

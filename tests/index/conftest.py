@@ -1,4 +1,4 @@
-"""One graph for the whole session, because the first build compiles for a minute, or two if numba's cache is empty."""
+"""One graph for the whole session. The first on a machine compiles for up to two minutes."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on_later(
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
         else:
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
         assert (process.returncode, out) == (130, "")
         assert err.strip() == "lookalike: interrupted; finished work is saved. Run the command again to continue"
         wait_until(lambda: are_gone(family), seconds=5)
@@ -237,7 +237,7 @@ def test_two_runs_at_once_are_one_too_many(good: Path, tmp_path: Path) -> None:
         second = run(ingest_command(good, root, serial=True), tmp_path)
         assert (second.returncode, second.stdout) == (4, "")
         assert f"locked by process {first.pid} on {socket.gethostname()} since " in second.stderr
-        out, err = first.communicate(timeout=60)
+        out, err = first.communicate(timeout=90)
         assert (first.returncode, err) == (0, "")
         assert {r["status"] for r in json.loads(out)["sources"]} == {"done"}
 

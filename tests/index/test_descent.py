@@ -1,0 +1,70 @@
+"""pynndescent's compiled code is stored, and stands for the library's own inside a build alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.index import descent, graph
+from tests.run.workers import environment
+
+SCRIPT = """
+import json
+import numpy as np
+from numba.core import event
+from pipeline.index.graph import build_graph, load_pynndescent
+
+load_pynndescent()  # compiles a little as it is loaded
+listener = event.RecordingListener()
+event.register("numba:compile", listener)
+vectors = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
+build_graph(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), n_neighbors=10, tree_leaf_size=50, seed=0)
+print(json.dumps([done.data["dispatcher"].py_func.__qualname__ for _, done in listener.buffer if done.is_start]))
+"""
+
+
+@pytest.mark.timeout(600)  # compiles for up to two minutes, once on a machine
+def test_what_one_process_compiled_the_next_does_not() -> None:
+    compiled: list[str] = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], env=environment(), capture_output=True,
+                              text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        compiled = json.loads(done.stdout)
+        if not compiled:
+            break
+    assert compiled == []
+
+
+def test_other_distances_and_what_follows_a_build_are_the_librarys_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = descent.library.nn_descent
+    asked: list[Any] = []
+    monkeypatch.setattr(descent, "_of_any_distance", lambda *given, **_: asked.append(given))
+
+    def break_off() -> None:
+        descent.library.nn_descent("data", 10, "state", 10, descent.distances.cosine, kernel=0)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), descent.stored_descent():
+        break_off()
+    assert asked == [("data", 10, "state", 10, descent.distances.cosine)]
+    assert descent.library.nn_descent is own
+
+
+@pytest.mark.slow  # compiles the library's own for a minute
+@pytest.mark.timeout(600)
+def test_the_graph_is_the_librarys(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(1).standard_normal((2000, 64)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    stored = graph.build_graph(vectors, n_neighbors=30, tree_leaf_size=200, seed=3)
+    monkeypatch.setattr(descent, "stored_descent", nullcontext)
+    librarys = graph.build_graph(vectors, n_neighbors=30, tree_leaf_size=200, seed=3)
+    np.testing.assert_array_equal(stored.order, librarys.order)
+    for name, array in librarys.arrays.items():
+        np.testing.assert_array_equal(stored.arrays[name], array)
