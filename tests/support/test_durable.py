@@ -101,7 +101,7 @@ def test_an_error_of_the_disk_names_the_file(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device: '.*/report.html'") as caught:
+    with pytest.raises(OSError, match=r"No space left on device: '.*/report.html'") as caught:
         write_atomic(tmp_path / "report.html", b"x")
     assert caught.value.filename == str(tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
