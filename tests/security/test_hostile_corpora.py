@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.cli import main
@@ -170,7 +171,7 @@ def test_an_array_whose_description_makes_no_sense_is_damage(attacked: Attacked,
     ARRAYS[change](record)
     write_json(path, record)
     _mend(attacked)
-    with pytest.raises(CorpusDamaged, match=r"zarr\.json: is not that of an array|1 vectors for 64 windows"):
+    with pytest.raises(CorpusDamaged, match=r"zarr\.json:? is not that of|1 vectors for 64 windows"):
         open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3)
 
 
@@ -185,3 +186,21 @@ def _mend(attacked: Attacked) -> None:
     mend_group(attacked.place("sources/ID"))
     mend_group(attacked.place("vectors/KEY/ID"))
     mend_vectors(attacked.root, attacked.source_id)
+
+
+def test_a_segment_that_the_manifest_does_not_know_like_this_is_refused(attacked: Attacked) -> None:
+    path = attacked.place("index/SEG/segment.json")
+    mend_segment(path.parent, {**json.loads(path.read_bytes()), "source_ids": ["GBT_1_2_other_0123456789"]})
+    with pytest.raises(CorpusDamaged, match="or other sources; the manifest says 64 of"):
+        open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3)
+
+
+def test_verify_compares_a_segment_with_the_stored_vectors(attacked: Attacked) -> None:
+    path = attacked.place("index/SEG/row_number.npy")
+    np.save(path, np.load(path)[::-1])
+    mend_segment(path.parent)
+    code, said = attacked.call("verify")
+    assert code == 5
+    assert "is not the vector of window" in said
+    assert attacked.call("verify --repair") == (0, "")
+    assert attacked.call("verify") == (0, "")
