@@ -33,7 +33,7 @@ HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynnd
 CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
 OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
-               "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
+               "--f-start", "--f-stop", "--accept-truncated", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
                "--polarisation", "--precision", "--dashboard"},
     "embed": {"--corpus", "--encoder", "--weights", *CLUSTER, "--workers", "--serial", "--embed-on", "--dry-run",
               "--json", "--precision", "--dashboard"},

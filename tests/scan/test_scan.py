@@ -507,7 +507,9 @@ def test_the_cut_of_a_signed_window_is_what_a_scan_stores(tmp_path: Path) -> Non
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, config)
         places = [(0, tiling.window("", int(number)).channel_start) for number in windows["number"]]
-        np.testing.assert_array_equal(cut_windows(filterbank, tiling, places), windows["cutout"])
+        cutouts, spreads = cut_windows(filterbank, tiling, places)
+        np.testing.assert_array_equal(cutouts, windows["cutout"])
+        np.testing.assert_array_equal(spreads, windows["spread"])
 
 
 def test_all_windows_of_signed_noise_are_counted_and_kept_once(tmp_path: Path) -> None:

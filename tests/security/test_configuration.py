@@ -29,7 +29,7 @@ _logging_as_it_was = cli._logging_as_it_was
 OTHER = {
     "scheduler": "tcp://127.0.0.1:1", "cluster": "ssh", "cluster_config": "/x.yaml", "insecure": True, "workers": 3,
     "worker_memory_gb": 1.5, "embed_on": "cpu", "resource_wait_s": 1.0, "scheduler_wait_s": 2.0, "task_timeout_s": 3.0,
-    "in_flight": 4, "retries": 5, "serial": True,
+    "in_flight": 4, "retries": 5, "serial": True, "dashboard": True,
 }
 """For each key that can be given alone, a value that is not the default."""
 TLS = {"tls_ca": "/ca.pem", "tls_cert": "/cert.pem", "tls_key": "/key.pem"}
@@ -169,7 +169,7 @@ def test_the_corpora_made_so_far_are_used_as_before(lookalike: Lookalike, corpus
     with (root / CONFIG_FILE).open("a") as file:
         file.write(AS_FORMERLY_WRITTEN)
     formerly = {line.split()[0] for line in AS_FORMERLY_WRITTEN.splitlines()[2:]}
-    assert set(Config.load(root).run.__slots__) == formerly | {"serial"}
+    assert set(Config.load(root).run.__slots__) == formerly | {"serial", "dashboard"}
     assert Config.load(root).run == RunConfig()
     for words in (["status"], ["index", "--exact-below", "2"], ["verify", "--repair"]):
         assert lookalike(*words, "--corpus", root).code == 0
