@@ -1,6 +1,6 @@
 """Calls of the HDF5 library for unchecked files. They run only in a process that may crash.
 
-There are three tasks: collect all facts that reading the file takes (:func:`describe`), read samples that only the
+There are three tasks: collect all facts that are needed to read a file (:func:`describe`), read samples that only the
 library can decode (:func:`decode`), and try what blimpy will do (:func:`rehearse`).
 """
 
@@ -34,7 +34,7 @@ SUPERBLOCK_BYTES = 96
 REAL_KINDS = "iufb"
 """numpy's letters for the kinds of real numbers: integers, floats, and 0 or 1."""
 NBITS = (8, 16, 32, 64)
-"""Values of the keyword ``nbits`` that are accepted. It does not decide, because the dataset has a type."""
+"""Values of the keyword ``nbits`` that are accepted. The type of the dataset decides, not this keyword."""
 FULL_BITFIELDS = tuple(getattr(h5py.h5t, f"STD_B{bits}{order}") for bits in NBITS for order in ("LE", "BE"))
 CONVERTED_BY_HDF5 = frozenset({h5py.h5t.INTEGER, h5py.h5t.FLOAT})
 """Classes of types that HDF5 converts to float32. The others are converted by numpy."""
@@ -46,7 +46,7 @@ Errors = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError,
 
 
 def describe(path: Path, root: Path, memory: int) -> None:
-    """Write the facts that reading a file takes into ``memory``, as :meth:`Facts.packed` returns them.
+    """Collect the facts that are needed to read a file. Write them into ``memory`` in the form of :meth:`Facts.packed`.
 
     Parameters
     ----------
@@ -260,9 +260,9 @@ def _row_adder(rows: array[int], chunk: Corner, grid: Corner) -> Callable[[Any],
 def open_error(error: Exception, path: Path) -> SourceError:
     """Translate an error of HDF5 in opening a file."""
     is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
-    said = "it leads beyond any file" if is_beyond else str(error)
+    said = "it names a byte beyond the end of any file" if is_beyond else str(error)
     if isinstance(error, MemoryError):
-        said = "more memory is asked for than any sound file takes"
+        said = "it needs more memory than any undamaged file"
     if isinstance(error, OSError) and error.errno and not is_beyond:
         return access_error(error, path)
     if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
