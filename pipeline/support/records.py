@@ -1,7 +1,7 @@
 """Dataclasses from plain values, as JSON and TOML files hold them. The only importer of msgspec.
 
-A file may come from a stranger, and a digest that fits proves nothing. So values have types and bounds, and whatever is
-wrong with a value is a ``ValueError``: also nesting that is too deep, and numbers that are too large.
+A file may come from a stranger, and a digest that fits proves nothing. So values have types and bounds. Every
+fault of a value is a ``ValueError``, and so are nesting that is too deep and numbers that are too large.
 """
 
 from __future__ import annotations
