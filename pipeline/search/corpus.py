@@ -299,7 +299,7 @@ class Corpus:
 
 
 def _note_on_no_hits(hits: Sequence[Hit], findable: int) -> str:
-    """Return a note where windows were searched and none is a hit, because all overlap the query; otherwise ""."""
+    """Return a note if windows were searched and none is a hit, because all overlap the query; otherwise ""."""
     if hits or not findable:
         return ""
     return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"

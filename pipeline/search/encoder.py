@@ -62,10 +62,10 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
 
 
 def _how_to_make_vectors(corpus: OpenCorpus, wanted: str) -> str:
-    """Say how to make vectors of an encoder; or, if there is no such encoder, of which encoders they can be made."""
+    """Say how to make vectors of an encoder; or, if there is no such encoder, which encoders can make some."""
     from pipeline.encoders import ENCODERS  # loads scipy, which a search need not wait for
 
     if wanted in ENCODERS:
         return f"make some with: lookalike embed --encoder {wanted} --corpus {corpus.root}"
-    return (f"{wanted} is the name of none; vectors of {', '.join(ENCODERS)} can be made with: lookalike embed "
+    return (f"no encoder is named {wanted}; vectors of {', '.join(ENCODERS)} can be made with: lookalike embed "
             f"--encoder NAME --corpus {corpus.root}")

@@ -52,7 +52,7 @@ class OpenCorpus:
 
     @contextmanager
     def outlived(self) -> Iterator[None]:
-        """Tell damage from age: data that a later generation removed is deleted after a day.
+        """Distinguish damage from data that a later generation has removed, which is deleted after some days.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class OpenCorpus:
                     raise CorpusDamaged(f"{error}; {mending(self.root)}") from error
                 raise
             raise CorpusError(f"{self.root}: was opened at generation {self.manifest.generation} and is at "
-                              f"{newer.generation} now, which lacks some of it; open the corpus again ({error})"
+                              f"{newer.generation} now, which lacks some of the data; open the corpus again ({error})"
                               ) from error
 
     def segment(self, segment_id: str) -> Segment:
