@@ -2,7 +2,8 @@
 
 The group appears under its final name whole or not at all.
 
-Several processes may commit the same group at once, and after any crash. One wins; the others find the group done.
+Several processes may commit the same group at the same time, also after a crash. One of them succeeds; the others find
+the finished group.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ class SourceGroup(Group):
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the columns of windows. Groups with equal rows have equal digests; the report does not count."""
+        """sha256 of the columns of windows. Groups with equal rows have equal digests. The report is no part of it."""
         return self.digests.digest(f"{WINDOWS}/")
 
 
@@ -283,5 +283,5 @@ def _checked(rows: slice | Sequence[int] | NDArray[np.int64], n_rows: int) -> Ro
         return rows
     numbers = np.asarray(rows, dtype=np.int64)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= n_rows):
-        raise IndexError(f"rows {numbers.min()} to {numbers.max()} asked of {n_rows}")
+        raise IndexError(f"rows {numbers.min()} to {numbers.max()} do not exist, there are {n_rows}")
     return numbers
