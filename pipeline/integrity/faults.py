@@ -34,7 +34,7 @@ def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
         if not os.path.lexists(root / CONFIG_FILE):
             yield root / CONFIG_FILE, "is missing"
         elif Config.of_corpus(root).identity() != identity:
-            yield root / CONFIG_FILE, "[scan] says otherwise than the identity"
+            yield root / CONFIG_FILE, "[scan] differs from the identity"
     except ConfigError as error:
         yield root / CONFIG_FILE, f"cannot be used ({error})"
 

@@ -223,7 +223,7 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
 
 
 def unchanged_file(manifest: Manifest, source_id: str) -> str:
-    """Return a file that still holds a source: size and time as when it was found. Empty if there is none."""
+    """Return a file that still holds a source, by its size and time of change; an empty text if there is none."""
     entry = manifest.sources[source_id]
     known = {path: (file.size_bytes, file.mtime_ns) for path in entry.also_at
              if (file := manifest.files.get(path)) is not None}
@@ -244,8 +244,8 @@ def _checked(item: Item) -> tuple[int, list[Fault], tuple[Path, ...]]:
 
 
 def _is_sampled(item: Item, share: float, day: int) -> bool:
-    """Return True if it is an object's turn: each has a place on a circle, and each day takes the next arc."""
-    if item.kind == "orphan":  # there are few, and the next run would adopt them
+    """Return True if an object is due. Its digest is a place on a circle, and each day covers the next arc of it."""
+    if item.kind == "orphan":  # orphans are few, and the next run would adopt them
         return True
     digest = hashlib.sha256(f"{item.kind} {item.id}".encode(errors="surrogateescape")).digest()
     return (int.from_bytes(digest[:8], "big") / 2**64 + day * share) % 1.0 < share

@@ -17,7 +17,7 @@ MAX_EARLY_DAYS = 0.5
 
 
 def next_try_s(entry: FileEntry, tries: int) -> float | None:
-    """Return the time from which a file that failed is tried again, in Unix seconds; None for not before it changes.
+    """Return the time from which a file that failed is tried again, in Unix seconds; None if it must change first.
 
     After its 1st, 2nd, 3rd, 4th … try, a file rests for 1, 2, 4, 8 … nights. After ``tries`` tries it is left alone
     until it changes.
@@ -34,7 +34,7 @@ class NightRules:
     now_s: float
     """Time at which the night began, in Unix seconds."""
     min_age_s: float
-    """A file that has changed since less than this is left for the next night."""
+    """A file that changed less than this many seconds ago is left for the next night."""
     tries: int
     """A file that failed this often is left alone until it changes."""
     retry: bool = False

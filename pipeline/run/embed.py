@@ -113,7 +113,8 @@ def embed(
 def _without_mark(store: CorpusStore, name: str) -> Iterator[None]:
     """Take an encoder out of the corpus again if no vector of it has been stored by the end of the block.
 
-    It is noted first, because a search needs the path of its weights as soon as there are vectors.
+    The encoder is recorded before its first vector is stored, because from then on a search needs the path of its
+    weights.
     """
     try:
         yield

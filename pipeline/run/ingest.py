@@ -257,7 +257,7 @@ def _works_of(
     Returns
     -------
     deque of Work, list of SourceReport
-        And a report of each source that cannot be described: it stops no other.
+        The tasks; and a report of each source whose tasks cannot be described. Such a source stops no other.
     """
     staging = store.new_staging()
     works: deque[tasks.Work] = deque()

@@ -55,7 +55,7 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
         store = CorpusStore.open(root)
     except CorpusNotFound:
         CorpusStore.refuse_foreign(root)
-        _write_config(root, config)  # first: after a crash, it is as if the user had written this file
+        _write_config(root, config)  # first: if a crash follows, the file counts as the user's
         return CorpusStore.create(root, config.identity())
     store.require_identity(config.identity())
     return store
