@@ -1,4 +1,4 @@
-"""Checks of the global heaps of an HDF5 file before the HDF5 library reads them: some damage hangs it for ever.
+"""Checks the global heaps of an HDF5 file before the HDF5 library reads them: some damage hangs it for ever.
 
 Strings of variable length and the parts of virtual datasets lie in *collections*. A collection begins with ``GCOL``, a
 version, three reserved bytes and the size of the collection. Objects follow. An object has a 16-bit number, a 16-bit
@@ -6,8 +6,8 @@ count, four reserved bytes, its size, and its bytes, padded to a multiple of eig
 of free space includes its own head.
 
 The library steps through the objects by their sizes. Free space of size 0 keeps it at one place for ever. So does a
-size with which the 64-bit sum overflows to the same place. This happens in C, where neither a signal nor another Python
-thread can end it (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
+size so large that the 64-bit position overflows to the same place. This happens in C, where neither a signal nor
+another Python thread can end it (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class HeapGuard(io.FileIO):
     """A file whose collections are checked when they are read."""
 
     length_bytes = 8
-    """Size of a length in bytes. The superblock of the file says it; it is nearly always 8."""
+    """Size of a length in bytes. The superblock of the file gives this size. It is nearly always 8."""
 
     def readinto(self, buffer: Any) -> int | None:
         """Read like any file. Raise :class:`DamagedHeap` if a damaged collection begins in the bytes that were read."""
@@ -74,7 +74,7 @@ def heap_fault(descriptor: int, start: int, length_bytes: int = 8) -> str:
             return f"an object of no bytes at byte {start + at}"
         at += head_bytes + _padded(length) if number else length
         if at > size:
-            return f"an object that ends beyond it, of {length} bytes"
+            return f"an object of {length} bytes ends outside it"
     return f"more than {MAX_OBJECTS} objects"
 
 

@@ -117,7 +117,7 @@ def rehearse(path: Path, first: int, end: int) -> None:
 
 
 def _read_samples(dataset: h5py.Dataset, box: tuple[slice, ...], samples: NDArray[np.float32]) -> None:
-    """Read a box of samples into float32. HDF5 cannot convert bitfields and enumerations, and float16 only slowly."""
+    """Read a box of samples into float32. HDF5 converts float16 slowly, and bitfields and enumerations not at all."""
     if dataset.id.get_type().get_class() in CONVERTED_BY_HDF5 and dataset.dtype != np.float16:
         dataset.read_direct(samples, box)
         return
@@ -157,7 +157,7 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
     if data is None and of_class:
         raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
     if not isinstance(data, h5py.Dataset) or not (of_class or "fch1" in data.attrs):
-        raise refusal(Reason.NOT_FILTERBANK, path, "HDF5, but not of class FILTERBANK with a dataset 'data'")
+        raise refusal(Reason.NOT_FILTERBANK, path, "an HDF5 file, but not of class FILTERBANK with a dataset 'data'")
     return data, holder
 
 
@@ -170,8 +170,8 @@ def _read_header(data: h5py.Dataset, path: Path) -> tuple[Header, Remarks]:
     keywords, unreadable = _read_keywords(data)
     header, remarks = header_from_keywords({"nbits": nbits, "nifs": nifs, "nchans": nchans} | keywords, nsamples, path)
     if header.nbits not in (*NBITS, nbits):
-        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"the header says samples of {header.nbits} bits, and they are "
-                      f"stored as {data.dtype}; only unpacked samples are read from HDF5 files")
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"the header says that samples have {header.nbits} bits, but "
+                      f"they are stored as {data.dtype}; only unpacked samples are read from HDF5 files")
     if (header.nifs, header.nchans) != (nifs, nchans):
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
                       f"{header.nifs} polarisations, 'data' has {nchans} × {nifs}")

@@ -81,7 +81,7 @@ class _Parser:
     def forget(self) -> None:
         """Leave the parser to the parent process, from which this process was forked."""
         self._asks.close()
-        self.process.returncode = 0  # nothing to wait for
+        self.process.returncode = 0  # this process has no parser to wait for
 
 
 class _Client:
@@ -189,7 +189,7 @@ def _folder() -> str:
     """Return the working folder."""
     try:
         return os.getcwd()
-    except OSError:  # it was removed, so no relative path can be opened
+    except OSError:  # the folder was removed, so no relative path can be opened
         return "/"
 
 

@@ -119,7 +119,7 @@ def judge(corpus: OpenCorpus, tonight: Collection[str], config: NightlyConfig) -
     """
     try:
         key = encoder_key(corpus, None)
-    except QueryError:  # there are no vectors yet
+    except QueryError:  # the corpus has no vectors yet
         return []
     by_resolution: dict[str, tuple[list[str], list[str]]] = {}
     for source_id, entry in sorted(corpus.manifest.sources.items()):

@@ -128,7 +128,7 @@ class Copies:
         if offset is None:
             return None
         common = max(0, grid.integrations - abs(offset[0])) * max(0, grid.channels - abs(offset[1]))
-        if common < MIN_COMPARED_PIXELS:  # then the cutouts need not be read
+        if common < MIN_COMPARED_PIXELS:  # too few to decide: the cutouts need not be read
             return None
         return do_agree(self._cutout(a) if cutout is None else cutout, self._cutout(b), offset)
 

@@ -57,7 +57,7 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
     if name is not None and len(keys) > 1 and len(own) != 1:
         raise QueryError(f"{corpus.root}: has vectors of several encoders named {wanted}; give the key of one: "
                          f"{', '.join(sorted(keys))}")
-    # of several versions, the one with most vectors; of equal counts, the newest
+    # of several versions, choose the one with most vectors; of equal counts, the newest
     return max(reversed(own or keys), key=lambda key: count_vectors(manifest, key).total())
 
 

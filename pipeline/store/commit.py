@@ -84,7 +84,7 @@ def commit_source_group(
     """
     final = source_folder(root, source.id)
     if final.exists():
-        sync_folder(final.parent)  # its writer may have ended before the name was on disk
+        sync_folder(final.parent)  # its writer may have died before the name was on disk
     else:
         with (_build(parts_folder(staging, source.id), final) as folder,
               opened_parts(staging, source.id, n_parts) as parts):
@@ -130,7 +130,7 @@ def commit_vector_group(
     final = vector_folder(root, spec.key, source_id)
     source = SourceGroup.open(root, source_id)
     if final.exists():
-        sync_folder(final.parent)  # its writer may have ended before the name was on disk
+        sync_folder(final.parent)  # its writer may have died before the name was on disk
     else:
         with _build(parts_folder(staging, source_id), final) as folder:
             arrays.create_group(folder, vector_attributes(source, spec))

@@ -121,7 +121,7 @@ class SourceGroup(Group):
             """Column → description with units."""
             if fault := source_fault(self.source.header, self.source.coarse):
                 raise ValueError(fault)
-            self.n_windows = -1  # not known yet
+            self.n_windows = -1  # the number of rows is not known yet
             self.n_windows = self._described(f"{WINDOWS}/number").shape[0]
             if self.report.windows_kept != self.n_windows:
                 raise ValueError(f"{self.n_windows} windows, its report says {self.report.windows_kept}")

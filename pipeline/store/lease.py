@@ -293,7 +293,7 @@ def _is_alive(pid: int, started: str) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it exists, and belongs to another user
+        pass  # the process exists, and belongs to another user
     seen = _stat(pid)
     return seen is None or (seen[0] not in "ZX" and seen[1] == started)
 

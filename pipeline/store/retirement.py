@@ -72,7 +72,7 @@ def settle(root: Path, manifest: Manifest, now_s: float) -> tuple[list[str], dic
             kept[folder] = _begin(root, folder, now_s)
         elif now_s - since_s < GRACE_S:
             kept[folder] = since_s
-        elif not holds_group(root / folder):  # not the store's: only its entry goes
+        elif not holds_group(root / folder):  # not a folder of the store: only the entry is removed
             doomed.append(folder)
         elif confirmed_s > now_s or confirmed_s - since_s < GRACE_S:
             kept[folder] = since_s

@@ -85,7 +85,7 @@ def record_of(kind: type[_T], value: object, *, has_more: bool = False) -> _T:
 def value_of(kind: Any, value: object, *, is_text: bool = False) -> Any:
     """Return a single value as the type ``kind``, such as ``int | None``, or raise ``ValueError``.
 
-    ``is_text`` also reads numbers and booleans from a text, as environment variables hold them.
+    With ``is_text``, numbers and booleans are also read from a text, as environment variables hold them.
     """
     import msgspec
 
