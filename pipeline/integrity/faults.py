@@ -61,7 +61,7 @@ def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerp
         elif group.source_id != source_id or (fingerprint and group.fingerprint != fingerprint):
             yield folder, f"holds {group.source_id} with fingerprint {group.fingerprint}, not {fingerprint}"
         elif entry is not None and (group.n_windows, group.header) != (entry.windows_kept, entry.header):
-            yield folder, (f"holds {group.n_windows} windows, and the manifest says {entry.windows_kept}; or its header "
+            yield folder, (f"holds {group.n_windows} windows, the manifest says {entry.windows_kept}; or its header "
                            "differs from that in the manifest")
 
 
