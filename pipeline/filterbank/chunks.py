@@ -245,8 +245,8 @@ class Chunks:
             return np.frombuffer(self._dataset.content[at : at + count], self._dtype, len(samples))
         raw = samples if self._dtype == samples.dtype else np.empty(len(samples), self._dtype)
         if self._fill(raw.view(np.uint8), offset + at) < count:
-            raise refusal(Reason.TRUNCATED, self._path, f"its samples reach past its end, byte {offset + at + count}; "
-                          "try again when all is there")
+            raise refusal(Reason.TRUNCATED, self._path, "its samples reach past the end of the file, to byte "
+                          f"{offset + at + count}; try again when the file is complete")
         return raw
 
     def _read_by_hdf5(self, start: Corner, stop: Corner, target: NDArray[np.float32]) -> None:
@@ -266,7 +266,7 @@ class Chunks:
         number = (i * grid[1] + j) * grid[2] + k
         place = int(np.searchsorted(self._numbers, number))
         if place == len(self._numbers) or self._numbers[place] != number:
-            raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is there")
+            raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is written")
         _, start, size, mask = self._dataset.table[place].tolist()
         descriptor = self._descriptor
         if start + size > os.fstat(descriptor).st_size:

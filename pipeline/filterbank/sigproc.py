@@ -62,7 +62,7 @@ class SigprocFile:
         header = self.header
         if header.nbits not in SAMPLE_TYPES and header.nbits not in PACKED_BITS:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
-                          f"samples of {header.nbits} bits; 1, 2, 4, 8, 16 and 32 are read")
+                          f"its samples have {header.nbits} bits; 1, 2, 4, 8, 16 and 32 can be read")
         if header.nbits * header.nifs * header.nchans % 8:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
                           f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × {header.nbits} "

@@ -214,7 +214,7 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
         if path := unchanged_file(manifest, item.id):
             return f"read {path} again with --repair"
         return (f"{manifest.sources[item.id].path} is gone or has changed: restore the folder from a backup; or delete "
-                "it: the next ingest then reads the file again if it finds it, or else forgets the source")
+                "the folder: the next ingest then reads the file again if it is there, or else forgets the source")
     return {
         "vectors": "make them again from the stored windows with --repair",
         "segment": "build it again from the stored vectors with --repair",

@@ -144,7 +144,7 @@ class OpenCorpus:
         count = self.tiling(source_id).n_windows
         if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
             raise CorpusDamaged(f"{self.root}: holds windows {numbers.min()} to {numbers.max()} of {source_id}, which "
-                                f"has {count}; {mending(self.root)}")
+                                f"has only {count}; {mending(self.root)}")
 
     def cutouts(self, source_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the cutouts (n, T, F) of some rows of a source."""

@@ -139,7 +139,8 @@ def commit_vector_group(
     group = VectorGroup(final, source)
     if group.spec != spec:
         raise CorpusMismatch(
-            f"{final}: made by {group.spec}, this run has {spec}; use the encoder that made it, or remove it"
+            f"{final}: made by {group.spec}, this run has {spec}; use the encoder that made the vectors, or remove "
+            "the folder"
         )
     return group
 
