@@ -65,7 +65,8 @@ def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFil
 
     A file that the corpus holds is selected, too: ingest knows it by the manifest, and reads it again only if its
     windows are gone. A file counts as complete if neither its content nor its place has changed for
-    ``rules.min_age_s`` (by mtime and ctime: a copy may bear the time of its original), and not since it was found.
+    ``rules.min_age_s`` seconds, nor since it was found. Both mtime and ctime count, because a copy may bear the mtime
+    of its original.
 
     A link or folder that cannot be followed fails once, and is known from then on until it changes.
     """

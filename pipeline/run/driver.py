@@ -169,7 +169,7 @@ class Driver:
             outcomes: Sequence[Any] = [None] * len(parts)
         else:
             outcomes = outcome if isinstance(outcome, list) else [outcome]
-        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # each next step goes in front
+        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # next steps are queued in front
             source = self._open[source_id]
             source.in_flight -= 1
             if own is not None and not source.is_over:
