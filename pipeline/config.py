@@ -265,7 +265,7 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
-        del scan["window_is_given"]  # it says who chose the window, not which window
+        del scan["window_is_given"]  # this key says who chose the window, not which window
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:

@@ -92,12 +92,12 @@ def _spec_fault(key: str, spec: EncoderSpec) -> str:
 
 
 def _segment_fault(manifest: Manifest, segment: SegmentEntry, indexed: set[str]) -> str:
-    """Return what does not fit about a segment. ``indexed``: sources in other segments; those of this one are added."""
+    """Return what does not fit about a segment. Its sources are added to ``indexed``, those of other segments."""
     key, ids = segment.encoder_key, segment.source_ids
     if key not in manifest.encoders:
         return f"{key[:_MAX_SHOWN]!r} is not among the encoders"
     if not ids or len(set(ids)) != len(ids) or not segment.dead.keys() <= set(ids):
-        return "its sources are none, or are named twice, or lack dead ones"
+        return "it has no sources, names one twice, or lacks dead ones"
     live = segment.live_ids
     if twice := indexed.intersection(live):
         return f"source {min(twice)} is in another segment, too"

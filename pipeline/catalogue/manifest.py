@@ -71,7 +71,7 @@ class Manifest:
         """Add committed sources, which have no vectors yet. Each call copies the whole table of sources.
 
         A file that has grown since it was ingested is another source, because its id depends on its last spectrum. The
-        new source takes the place of the old one, whose spectra it has, too.
+        new source takes the place of the old one, because it has the same spectra and more.
 
         Raises
         ------
@@ -285,7 +285,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
     record = {name: getattr(value, name) for name in value.__slots__}
     if isinstance(value, SegmentEntry) and not value.cells:
         del record["cells"]
-    if isinstance(value, Header) and not value.nfpc:  # so that manifests without it are in the current format
+    if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
         del record["nfpc"]
     if isinstance(value, Manifest):
         return {"format": FORMAT if any(segment.cells for segment in value.segments) else UNROUTED_FORMAT, **record}

@@ -70,11 +70,12 @@ class GuardedStream:
 
 @contextlib.contextmanager
 def guarded_output() -> Iterator[GuardedStream]:
-    """Make the standard streams fit to be written within the block; yield standard output.
+    """Make the standard streams safe to write to within the block; yield standard output.
 
-    Characters that the encoding of standard output lacks are escaped: file names that are not UTF-8, dashes in ASCII.
-    If the shell has closed a standard stream, its number is taken. Otherwise the next file that is opened would get it,
-    and with it the messages of libraries.
+    Characters that the encoding of standard output lacks are escaped: bytes of file names that are not UTF-8, and
+    dashes if the encoding is ASCII.
+    If the shell has closed a standard stream, its number is given to ``/dev/null``. Otherwise the next file that is
+    opened would get this number, and libraries would write their messages into that file.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
@@ -95,7 +96,7 @@ def guarded_output() -> Iterator[GuardedStream]:
 def code_with_output(code: int | str | None, fault: OSError | None) -> int | str | None:
     """Say that standard output could not be written, if so; return the exit code of the command.
 
-    It stays as it is if the reader has closed the output (``… | head``), because readers may stop when they like.
+    The code stays as it is if the reader has closed the output (``… | head``), because readers may stop when they like.
     """
     if isinstance(fault, BrokenPipeError):
         remark("lookalike: the rest of the output is not printed, because its reader has closed it")

@@ -145,7 +145,7 @@ def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
     from pipeline.search import open_corpus
 
     if request.file is not None:
-        start_parser()  # its process starts while this one opens the corpus
+        start_parser()  # the process of the parser starts while this one opens the corpus
     return open_corpus(corpus)
 
 

@@ -10,7 +10,7 @@ from pipeline.cli.grouped import command
 from pipeline.cli.output import put, remark
 
 STEPS = 5
-"""Number of steps that are told."""
+"""Number of steps that the command reports."""
 COARSE_WIDTH = 2**17
 """Fine channels of the scanned coarse channel. From 65,536 on, other code flattens channels in stretches."""
 

@@ -183,18 +183,18 @@ class DaskEngine(Engine):
             with self._client.as_current():
                 done = wait(list(self._calls), timeout=POLL_S, return_when="FIRST_COMPLETED").done
             for future in done:
-                if future.status == "lost":  # its worker died with the result: it runs again
+                if future.status == "lost":  # its worker died with the result: the task runs again
                     continue
                 result = self._result(future)
                 ended.append((self._calls.pop(future), result))
             if not ended:  # lost results count as done: without a pause, this would be a busy loop
                 time.sleep(POLL_S / 10)
-        except TimeoutError:  # nothing has ended, or a worker died with a result: its task runs again
+        except TimeoutError:  # no task has ended, or a worker died with a result: that task runs again
             pass
         except OSError:  # the connection broke; if the scheduler has gone, the tasks come back as cancelled
             time.sleep(POLL_S / 10)
         except CancelledError as error:
-            if not ended:  # else the next call reconnects
+            if not ended:  # otherwise, the next call reconnects
                 self._reconnect(error)
         return ended
 

@@ -12,14 +12,15 @@ from pipeline.support.text import shown
 
 
 def refusal(reason: Reason, path: str | Path, fault: str) -> SourceError:
-    """Return the error that refuses a file. Its message begins with the path of the file."""
+    """Return the error for a file that is refused. Its message begins with the path of the file."""
     return SourceError(reason, f"{shown(path)}: {fault}")
 
 
 def access_error(error: OSError, path: Path) -> SourceError:
     """Translate an error of the operating system in listing or opening ``path``.
 
-    Errors that are not about links (no permission, an I/O error, a stale handle) become PERMISSION, which may heal.
+    Errors that are not about links (no permission, an I/O error, a stale handle) become PERMISSION, because
+    their cause may pass.
     """
     if error.errno == errno.ELOOP:
         return refusal(Reason.BAD_LINK, path, "a symbolic link that leads to itself; remove or mend it")

@@ -93,10 +93,10 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
         First byte and end of each block in ``stored``.
     block : int
         Number of samples in a block.
-    shape : (spectra, products, channels)
+    shape : (spectra, polarisations, channels)
         Shape of the chunk.
-    start, stop : (spectrum, product, channel)
-        Corners of the part, of one product, within the chunk.
+    start, stop : (spectrum, polarisation, channel)
+        Corners of the part, of one polarisation, within the chunk.
     out : (spectra, channels) uint32, C-contiguous
         Array for the bits of the samples.
     row, column : int
@@ -113,7 +113,7 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
     to = out.reshape(-1).view(np.uint8)
     done = -1
     for t in range(start[0], stop[0]):
-        begin = (t * shape[1] + start[1]) * shape[2]  # first sample of this spectrum and product
+        begin = (t * shape[1] + start[1]) * shape[2]  # first sample of this spectrum and polarisation
         first = begin + start[2]
         while first < begin + stop[2]:
             i = first // block
@@ -143,7 +143,7 @@ def decode(stored, blocks, block, shape, start, stop, out, row, column):  # type
 def decode_chunks(  # type: ignore[no-untyped-def]
     stored, blocks, block, corners, shape, start, stop, out, row, column
 ):
-    """Decode the samples of one product between two corners of a dataset, from chunks that follow one another.
+    """Decode samples of one polarisation between two corners of a dataset, from chunks that follow one another.
 
     Parameters
     ----------
@@ -155,9 +155,9 @@ def decode_chunks(  # type: ignore[no-untyped-def]
         Number of samples in a block.
     corners : (chunks, 3) int64
         First sample of each chunk.
-    shape : (spectra, products, channels)
+    shape : (spectra, polarisations, channels)
         Shape of a chunk.
-    start, stop : (spectrum, product, channel)
+    start, stop : (spectrum, polarisation, channel)
         Corners of the wanted samples in the dataset.
     out : (spectra, channels) uint32, C-contiguous
         Array for the bits of the samples.

@@ -72,8 +72,8 @@ def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
         return f"its block size {block_bytes} is no multiple of {group_bytes}"
     blocks, last = divmod(total, block_bytes)
     at = chunk.start + HEAD_BYTES
-    for _ in range(blocks + (last >= group_bytes)):
-        at += 4 + int.from_bytes(read_at(4, at))  # a wrong length may leave the chunk, but never returns to its end
+    for _ in range(blocks + (last >= group_bytes)):  # if a wrong length leads past `end`, later ones lead even farther
+        at += 4 + int.from_bytes(read_at(4, at))
     at += last % group_bytes
     return "" if at == end else f"its blocks end at byte {at - chunk.start} of {chunk.size}"
 
@@ -109,7 +109,7 @@ class Chunks:
         return "frames" if values[4] in (LZ4, ZSTANDARD) else "whole"
 
     def read(self, start: Corner, stop: Corner, memory: NDArray[np.float32], row: int, column: int) -> None:
-        """Read the samples of one product between two corners into ``memory`` (spectra, channels), at (row, column).
+        """Read samples of one polarisation between two corners into ``memory`` (spectra, channels), at (row, column).
 
         Raises
         ------
@@ -199,13 +199,13 @@ class Chunks:
     def _load(
         self, corner: Corner, chunk: StoredChunk, room: NDArray[np.uint8]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64], int]:
-        """Return the bytes of a chunk, read into ``room``, the places of its blocks, and the samples in a block."""
+        """Read a chunk into ``room``. Return its bytes, the places of its blocks, and the samples in a block."""
         from pipeline.filterbank.bitshuffle import blocks_of
 
         stored = room[: self._fill(room[: chunk.size], chunk.start)]
         blocks, block = blocks_of(stored, self._decoded_bytes // self._dtype.itemsize)
         if block == 0:
-            self._check(corner, chunk)  # its message is more precise
+            self._check(corner, chunk)  # if it finds the fault, its message says more
             raise self.refuse(corner)
         return stored, blocks, block
 
@@ -245,14 +245,14 @@ class Chunks:
             return np.frombuffer(self._dataset.content[at : at + count], self._dtype, len(samples))
         raw = samples if self._dtype == samples.dtype else np.empty(len(samples), self._dtype)
         if self._fill(raw.view(np.uint8), offset + at) < count:
-            raise refusal(Reason.TRUNCATED, self._path, f"its samples reach past its end, byte {offset + at + count}; "
-                          "try again when all is there")
+            raise refusal(Reason.TRUNCATED, self._path, "its samples reach past the end of the file, to byte "
+                          f"{offset + at + count}; try again when the file is complete")
         return raw
 
     def _read_by_hdf5(self, start: Corner, stop: Corner, target: NDArray[np.float32]) -> None:
         if self._decoded_bytes > MAX_DECODED_BYTES:
             raise refusal(Reason.BAD_HEADER, self._path, f"its chunks are of {self._decoded_bytes} bytes, and HDF5 "
-                          f"decodes {MAX_DECODED_BYTES} at most here; rewrite it in smaller ones with h5repack")
+                          f"decodes {MAX_DECODED_BYTES} at most here; rewrite it in smaller chunks with h5repack")
         more_bytes = 3 * (self._decoded_bytes + 4 * target.size)
         answer = parser_client.mapped(parser_client.ask(
             self._path, "decode", more_bytes, name=self._dataset.name, start=start, stop=stop,
@@ -266,7 +266,7 @@ class Chunks:
         number = (i * grid[1] + j) * grid[2] + k
         place = int(np.searchsorted(self._numbers, number))
         if place == len(self._numbers) or self._numbers[place] != number:
-            raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is there")
+            raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is written")
         _, start, size, mask = self._dataset.table[place].tolist()
         descriptor = self._descriptor
         if start + size > os.fstat(descriptor).st_size:
@@ -274,8 +274,8 @@ class Chunks:
                                 "is there")
         if self._form == "usual" and size > self._max_bytes:  # checked before memory is reserved for it
             raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {size} bytes are stored, "
-                                f"{self._decoded_bytes} decoded ones never take as many; fetch the file again")
-        if self._form in ("frames", "whole", "other"):  # a check reads a few bytes first, and then all are needed
+                                f"too many for {self._decoded_bytes} decoded bytes; fetch the file again")
+        if self._form in ("frames", "whole", "other"):  # the check reads a few bytes, the decoder then reads all
             os.posix_fadvise(descriptor, start, size, os.POSIX_FADV_WILLNEED)
         filters = len(self._dataset.filters)
         is_plain = mask & ((1 << filters) - 1) == (1 << filters) - 1

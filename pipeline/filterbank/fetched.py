@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import SourceError
 
 Corner = tuple[int, ...]
-"""(spectrum, product, channel): a position in a dataset."""
+"""(spectrum, polarisation, channel): a position in a dataset."""
 
 
 def limits_of(sample: np.dtype[Any]) -> tuple[float, float]:

@@ -39,9 +39,9 @@ def find_files(paths: Sequence[str | Path]) -> tuple[list[FoundFile], list[Sourc
     Returns
     -------
     list of FoundFile, list of SourceReport
-        The files, and a report (PERMISSION, BAD_LINK, …) for each path that cannot be read. The search goes on. Such a
-        path has failed if it was named, if it is a folder that cannot be listed, or if it has the name of a filterbank
-        file. Any other is skipped: a link to a folder above, or a broken link to anything.
+        The files, and a report (PERMISSION, BAD_LINK, …) for each path that cannot be read. The search goes on after
+        such a path. It counts as failed if the user named it, if it is a folder that cannot be listed, or if it has the
+        name of a filterbank file. Otherwise it counts as skipped: a link to a folder above, or a broken link.
 
     Raises
     ------
@@ -97,14 +97,14 @@ class _Walk:
             return []
 
     def _kind(self, path: Path, status: FileStatus = "failed") -> os.stat_result | None:
-        """Return what a path is; report it with ``status`` if that cannot be told."""
+        """Return ``os.stat`` of a path. If that fails, report the path with ``status`` and return None."""
         try:
             return os.stat(path)
         except OSError as error:
             fault = access_error(error, path)
             if fault.reason is not Reason.BUSY:
                 self._report(path, fault, status)
-            elif status == "failed":  # a file of another name that is gone is nobody's loss
+            elif status == "failed":  # a file that is gone counts only under such a name
                 self._report(path, fault)
             return None
 

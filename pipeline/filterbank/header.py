@@ -23,13 +23,13 @@ REQUIRED = ("fch1", "foff", "nchans", "nifs", "nbits", "tsamp", "tstart")
 LABELS = ("source_name", "telescope_id", "machine_id", "src_raj", "src_dej", "rawdatafile", "nfpc")
 MAX_MJD = 1e6
 MIN_MHZ, MAX_MHZ = 1e-12, 1e12
-"""From a microhertz to an exahertz. A header with a number outside is damaged; sums with it may not be finite."""
+"""From a microhertz to an exahertz. A header with a number outside is damaged, and sums with it may be infinite."""
 MAX_OBSERVED_MHZ = 5e6
-"""5 THz, above the bands of all radio telescopes. In hertz, all their bands are above this number."""
+"""5 THz, above the bands of all radio telescopes. A frequency above it is probably in hertz instead of megahertz."""
 MIN_TSAMP_S, MAX_TSAMP_S = 1e-12, 1e9
 """Limits of the duration of one spectrum."""
 MAX_INTEGER = 2**31
-"""Limit of labels that are numbers, as sigproc stores them. Names of sources hold some of these numbers."""
+"""Limit of labels that are numbers: sigproc stores them in 32 bits. The ids of sources contain some of them."""
 MAX_SHOWN_CHARACTERS = 60
 SEXAGESIMAL = re.compile(r"([+-]?)(\d+)[:hd ]\s*(\d+)[:m' ]\s*(\d+(?:\.\d*)?)[s\"]?")
 
@@ -108,7 +108,7 @@ def _require_axes(header: Header, path: Path) -> None:
 
 
 def _doubts(header: Header) -> Remarks:
-    """Return remarks on values that are possible but hardly true."""
+    """Return remarks on values that are possible but improbable."""
     if header.f_max_mhz <= MAX_OBSERVED_MHZ:
         return {}
     return {"fch1": f"fch1 is {header.fch1_mhz:.9g} MHz, and no radio telescope observes there: if fch1 and foff "
@@ -124,7 +124,7 @@ class _Labels:
         self.remarks: Remarks = {}
 
     def get(self, name: str, convert: Callable[[Any], _T], default: _T) -> _T:
-        """Return a converted label. It is ``default`` if the label is absent or cannot be converted."""
+        """Convert and return a label. Return ``default`` if the label is absent or cannot be converted."""
         if name not in self._keywords:
             return default
         value = self._keywords[name]

@@ -1,12 +1,13 @@
-"""Checks of the global heaps of an HDF5 file before the HDF5 library reads them: some damage hangs it for ever.
+"""Checks the global heaps of an HDF5 file before the HDF5 library reads them: some damage hangs it for ever.
 
-Strings of variable length and the parts of virtual datasets lie in *collections*. A collection is ``GCOL``, a version,
-three bytes, and the size of the collection; then objects. An object is a 16-bit number, a 16-bit count, four bytes, its
-size, and its bytes, padded to a multiple of eight. Number 0 marks free space, whose size includes its own head.
+Strings of variable length and the parts of virtual datasets lie in *collections*. A collection begins with ``GCOL``, a
+version, three reserved bytes and the size of the collection. Objects follow. An object has a 16-bit number, a 16-bit
+count, four reserved bytes, its size, and its bytes, padded to a multiple of eight. Number 0 marks free space. The size
+of free space includes its own head.
 
 The library steps through the objects by their sizes. Free space of size 0 keeps it at one place for ever. So does a
-size that overflows its 64-bit sum back to the same place. This happens in C, where neither a signal nor another Python
-thread can end it (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
+size so large that the 64-bit position overflows to the same place. This happens in C, where neither a signal nor
+another Python thread can end it (HDF5 1.14.6). Source: HDF5 File Format Specification 3.0, III.E.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class HeapGuard(io.FileIO):
     """A file whose collections are checked when they are read."""
 
     length_bytes = 8
-    """Size of a length in bytes. The superblock of the file says it; it is nearly always 8."""
+    """Size of a length in bytes. The superblock of the file gives this size. It is nearly always 8."""
 
     def readinto(self, buffer: Any) -> int | None:
         """Read like any file. Raise :class:`DamagedHeap` if a damaged collection begins in the bytes that were read."""
@@ -51,7 +52,7 @@ class HeapGuard(io.FileIO):
 
 @contextmanager
 def guarded(path: Path) -> Iterator[h5py.File]:
-    """Open a file for its metadata. Every heap that HDF5 reads is checked first. This is slow for samples."""
+    """Open a file for its metadata. Every heap that HDF5 reads is checked first. Reading samples this way is slow."""
     with HeapGuard(os.fsencode(path), "r") as raw, h5py.File(raw, "r") as file:
         raw.length_bytes = file.id.get_create_plist().get_sizes()[1]
         yield file
@@ -73,7 +74,7 @@ def heap_fault(descriptor: int, start: int, length_bytes: int = 8) -> str:
             return f"an object of no bytes at byte {start + at}"
         at += head_bytes + _padded(length) if number else length
         if at > size:
-            return f"an object that ends beyond it, of {length} bytes"
+            return f"an object of {length} bytes ends outside it"
     return f"more than {MAX_OBJECTS} objects"
 
 

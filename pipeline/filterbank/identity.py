@@ -23,7 +23,8 @@ def scan_id(header: Header, read: Read) -> str:
     """Return the id of a scan: ``<telescope>_<MJD>_<UT second>_<target>_<digest>``.
 
     The digest covers the header and 64 channels at the bottom, middle and top of the first and the last spectrum. So
-    copies, the other format and the mirrored file are one scan. Parts of a band are different scans.
+    a copy of a file, the same samples in the other format, and the mirrored file all have one id. Parts of a band have
+    different ids.
 
     Parameters
     ----------

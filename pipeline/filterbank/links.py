@@ -109,7 +109,7 @@ class Links:
         pieces = [self._virtual_piece(dataset, path, mapping) for mapping in dataset.virtual_sources()]
         supplied = sum(math.prod(np.subtract(piece.stop, piece.start).tolist()) for piece in pieces)
         if supplied < math.prod(dataset.shape):  # parts that overlap may still leave gaps, which are masked later
-            raise refusal(Reason.TRUNCATED, path, "virtual, with parts that no file supplies")
+            raise refusal(Reason.TRUNCATED, path, "its data are virtual, and no file supplies some parts of them")
         return pieces
 
     def _virtual_piece(self, dataset: h5py.Dataset, path: Path, mapping: h5py._hl.vds.VDSmap) -> Piece:
@@ -120,13 +120,14 @@ class Links:
             file = self.open_file(source_path)
         source, source_path = self.find(file, source_path, mapping.dset_name)
         if not isinstance(source, h5py.Dataset) or source.is_virtual or source.ndim != dataset.ndim:
-            raise refusal(Reason.BAD_HEADER, path, f"virtual over {mapping.dset_name!r} in "
+            raise refusal(Reason.BAD_HEADER, path, f"its data are virtual and lie in {mapping.dset_name!r} of "
                           f"{shown(source_path)}, which is no plain dataset of {dataset.ndim} axes")
         source_start, source_stop = _box(mapping.src_space, source.shape, path)
         if any(d - c != b - a for a, b, c, d in zip(start, stop, source_start, source_stop, strict=True)):
             raise _irregular(path)
         if any(end > size for end, size in zip(source_stop, source.shape, strict=True)):
-            raise refusal(Reason.TRUNCATED, path, f"virtual over more than {shown(source_path)} holds")
+            raise refusal(Reason.TRUNCATED, path, f"its data are virtual, and {shown(source_path)} "
+                          "holds only a part of them")
         return _piece(source, source_path, start, stop, source_start)
 
 
@@ -139,7 +140,7 @@ def _piece(dataset: h5py.Dataset, path: Path, start: Corner, stop: Corner, sourc
 
 def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Corner]:
     """Return the corners of a selection of a dataset with this shape. The selection must be one solid box."""
-    if space.get_select_type() == h5py.h5s.SEL_ALL:  # such a selection does not know its size
+    if space.get_select_type() == h5py.h5s.SEL_ALL:  # h5py does not give the size of such a selection
         return (0,) * len(shape), shape
     first, last = space.get_select_bounds()
     start, stop = tuple(map(int, first)), tuple(int(index) + 1 for index in last)
@@ -149,4 +150,5 @@ def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Co
 
 
 def _irregular(path: Path) -> SourceError:
-    return refusal(Reason.BAD_HEADER, path, "virtual over other parts than whole boxes, which is not read")
+    return refusal(Reason.BAD_HEADER, path, "its data are virtual and made of other parts than whole boxes, "
+                   "which cannot be read")

@@ -1,6 +1,6 @@
 """Calls of the HDF5 library for unchecked files. They run only in a process that may crash.
 
-There are three tasks: collect all facts that reading the file takes (:func:`describe`), read samples that only the
+There are three tasks: collect all facts that are needed to read a file (:func:`describe`), read samples that only the
 library can decode (:func:`decode`), and try what blimpy will do (:func:`rehearse`).
 """
 
@@ -34,7 +34,7 @@ SUPERBLOCK_BYTES = 96
 REAL_KINDS = "iufb"
 """numpy's letters for the kinds of real numbers: integers, floats, and 0 or 1."""
 NBITS = (8, 16, 32, 64)
-"""Values of the keyword ``nbits`` that are accepted. It does not decide, because the dataset has a type."""
+"""Values of the keyword ``nbits`` that are accepted. The type of the dataset decides, not this keyword."""
 FULL_BITFIELDS = tuple(getattr(h5py.h5t, f"STD_B{bits}{order}") for bits in NBITS for order in ("LE", "BE"))
 CONVERTED_BY_HDF5 = frozenset({h5py.h5t.INTEGER, h5py.h5t.FLOAT})
 """Classes of types that HDF5 converts to float32. The others are converted by numpy."""
@@ -46,7 +46,7 @@ Errors = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError,
 
 
 def describe(path: Path, root: Path, memory: int) -> None:
-    """Write the facts that reading a file takes into ``memory``, as :meth:`Facts.packed` returns them.
+    """Collect the facts that are needed to read a file. Write them into ``memory`` in the form of :meth:`Facts.packed`.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def rehearse(path: Path, first: int, end: int) -> None:
 
 
 def _read_samples(dataset: h5py.Dataset, box: tuple[slice, ...], samples: NDArray[np.float32]) -> None:
-    """Read a box of samples into float32. HDF5 cannot convert bitfields and enumerations, and float16 only slowly."""
+    """Read a box of samples into float32. HDF5 converts float16 slowly, and bitfields and enumerations not at all."""
     if dataset.id.get_type().get_class() in CONVERTED_BY_HDF5 and dataset.dtype != np.float16:
         dataset.read_direct(samples, box)
         return
@@ -157,7 +157,7 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
     if data is None and of_class:
         raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
     if not isinstance(data, h5py.Dataset) or not (of_class or "fch1" in data.attrs):
-        raise refusal(Reason.NOT_FILTERBANK, path, "HDF5, but not of class FILTERBANK with a dataset 'data'")
+        raise refusal(Reason.NOT_FILTERBANK, path, "an HDF5 file, but not of class FILTERBANK with a dataset 'data'")
     return data, holder
 
 
@@ -170,8 +170,8 @@ def _read_header(data: h5py.Dataset, path: Path) -> tuple[Header, Remarks]:
     keywords, unreadable = _read_keywords(data)
     header, remarks = header_from_keywords({"nbits": nbits, "nifs": nifs, "nchans": nchans} | keywords, nsamples, path)
     if header.nbits not in (*NBITS, nbits):
-        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"the header says samples of {header.nbits} bits, and they are "
-                      f"stored as {data.dtype}; only unpacked samples are read from HDF5 files")
+        raise refusal(Reason.UNSUPPORTED_NBITS, path, f"the header says that samples have {header.nbits} bits, but "
+                      f"they are stored as {data.dtype}; only unpacked samples are read from HDF5 files")
     if (header.nifs, header.nchans) != (nifs, nchans):
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
                       f"{header.nifs} polarisations, 'data' has {nchans} × {nifs}")
@@ -260,9 +260,9 @@ def _row_adder(rows: array[int], chunk: Corner, grid: Corner) -> Callable[[Any],
 def open_error(error: Exception, path: Path) -> SourceError:
     """Translate an error of HDF5 in opening a file."""
     is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
-    said = "it leads beyond any file" if is_beyond else str(error)
+    said = "it names a byte beyond the end of any file" if is_beyond else str(error)
     if isinstance(error, MemoryError):
-        said = "more memory is asked for than any sound file takes"
+        said = "it needs more memory than any undamaged file"
     if isinstance(error, OSError) and error.errno and not is_beyond:
         return access_error(error, path)
     if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:

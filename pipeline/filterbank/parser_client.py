@@ -28,7 +28,7 @@ from pipeline.filterbank.facts import Facts, identity_of, unpacked
 MAX_MESSAGE_BYTES = 1 << 16
 START = "import sys; sys.path[:] = {path!r}; from pipeline.filterbank.parser_process import main; main()"
 PACKAGES = str(Path(__file__).resolve().parents[2])
-"""Folder of this package. An editable installation is in no folder that Python searches."""
+"""Folder that contains this package. It is not in ``sys.path`` if the installation is editable."""
 MAX_KEPT_FILES = 8
 """Largest number of files whose facts are kept."""
 MAX_KEPT_ROWS = 1 << 21
@@ -81,7 +81,7 @@ class _Parser:
     def forget(self) -> None:
         """Leave the parser to the parent process, from which this process was forked."""
         self._asks.close()
-        self.process.returncode = 0  # nothing to wait for
+        self.process.returncode = 0  # this process has no parser to wait for
 
 
 class _Client:
@@ -145,7 +145,7 @@ class _Client:
         raise AssertionError("unreachable")
 
     def describe(self, path: Path, root: Path) -> Facts:
-        """Return the facts that reading a file takes. Errors are those of :meth:`ask`."""
+        """Return the facts that are needed to read a file. Errors are those of :meth:`ask`."""
         key = _folder(), str(path), str(root)
         with self._lock:
             known = self._kept.get(key)
@@ -189,7 +189,7 @@ def _folder() -> str:
     """Return the working folder."""
     try:
         return os.getcwd()
-    except OSError:  # it was removed, so no relative path can be opened
+    except OSError:  # the folder was removed, so no relative path can be opened
         return "/"
 
 
@@ -201,7 +201,7 @@ def _is_unchanged(facts: Facts) -> bool:
 
 
 def _crash(number: int, path: Path, what: str) -> SourceError:
-    """Return the error for a file that ended the parsing process, by a signal or, if negative, with an exit status."""
+    """Return the error for a file on which its parsing process ended. ``number``: a signal, or minus an exit status."""
     if number == signal.SIGKILL:  # the content of a file cannot cause this
         return refusal(Reason.CRASHED, path, "the process that parsed it was killed, perhaps because the machine had "
                        "no memory left; try again")

@@ -23,7 +23,7 @@ from pipeline.filterbank.access import access_error, refusal
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_MEMORY_BYTES = 512 << 20
-"""Limit of the address space. Python and its libraries take a quarter of it. Decoding gets more."""
+"""Limit of the address space. Python and its libraries take a quarter of it. More is allowed for decoding."""
 MAX_CPU_S = 60
 """Limit of processor time in seconds. A list of a million chunks takes two seconds."""
 MAX_DECODING_S = 600
@@ -102,7 +102,7 @@ def _done(asked: dict[str, Any], memory: int) -> dict[str, str]:
         fault = access_error(error, path)
         return {"reason": fault.reason, "message": fault.message}
     except MemoryError:
-        fault = refusal(Reason.BAD_HEADER, path, "it asks for more memory than any sound file takes")
+        fault = refusal(Reason.BAD_HEADER, path, "it needs more memory than any undamaged file")
         return {"reason": fault.reason, "message": fault.message}
     return {}
 

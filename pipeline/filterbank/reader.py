@@ -86,7 +86,8 @@ class Ascending:
         channel_start, channel_stop : int
             Range of ascending channels.
         memory : float32 array, one-dimensional, optional
-            The result lies in it if it is large enough. Memory that was used before saves a quarter of the time.
+            Memory for the result, which is used if it is large enough. Memory that was used before saves a quarter
+            of the time.
 
         Returns
         -------

@@ -27,9 +27,10 @@ SAMPLE_TYPES: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 16: np.dtype("<u2")
 PACKED_BITS = (1, 2, 4)
 """Bits of samples of which a byte holds several. The first of them is in the lowest bits."""
 MAX_FIRST_BYTES = 1 << 16
-"""Number of bytes from which it is found out whether 8-bit samples are signed."""
+"""Maximum number of bytes that are examined to find out whether 8-bit samples are signed."""
 LOWEST, MIDDLE, HIGHEST = slice(1, 15), slice(112, 144), slice(241, 255)
-"""Bytes that are compared for this. 0 and 255 are left out: they also stand for dead channels and saturated signals."""
+"""Byte values whose frequencies tell whether samples are signed. 0 and 255 are left out: they also stand for dead
+channels and saturated signals."""
 
 
 class SigprocFile:
@@ -61,7 +62,7 @@ class SigprocFile:
         header = self.header
         if header.nbits not in SAMPLE_TYPES and header.nbits not in PACKED_BITS:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
-                          f"samples of {header.nbits} bits; 1, 2, 4, 8, 16 and 32 are read")
+                          f"its samples have {header.nbits} bits; 1, 2, 4, 8, 16 and 32 can be read")
         if header.nbits * header.nifs * header.nchans % 8:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
                           f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × {header.nbits} "
@@ -90,9 +91,10 @@ class SigprocFile:
     def _seems_signed(self, data_bytes: int) -> bool:
         """Find out from the first samples whether bytes are signed.
 
-        The keyword ``signed`` does not tell: 1 means unsigned where sigproc and digifil write it, and signed where
+        The keyword ``signed`` has two meanings: 1 means unsigned where sigproc and digifil write it, and signed where
         PRESTO reads it. Noise has one peak. If bytes are signed, the values just below 0 are about as frequent as
-        those just above it. Read as unsigned bytes, they lie at both ends of the range, and few lie in the middle.
+        those just above 0. If they are read as unsigned, these values lie at both ends of the range, and few values
+        lie in the middle.
         """
         first = np.empty(min(MAX_FIRST_BYTES, data_bytes), np.uint8)
         self._fill(first, self._data_start)

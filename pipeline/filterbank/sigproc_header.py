@@ -50,7 +50,7 @@ MAX_HEADER_BYTES = 1 << 20
 MAX_TABLE_BYTES = 1 << 26
 """Largest header with a table of frequencies: 3.3 million channels."""
 MAX_SPACING_ERROR = 0.01
-"""Largest distance in channels of a frequency of the table from even spacing. Decimal digits are rounded by less."""
+"""Largest deviation of a frequency in the table from even spacing, in channels. Rounding to decimals causes less."""
 MAGIC = b"\x0c\x00\x00\x00HEADER_START"
 PLAIN_KEYWORD = re.compile(rb"[A-Za-z][A-Za-z0-9_.:-]*")
 _ENTRY = np.dtype([("name", f"S{4 + len(CHANNEL)}"), ("mhz", "<f8")])
@@ -82,9 +82,10 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
 
     The header does not say how long a value is, so a program must know each keyword. An unknown one is stepped over if
     possible: its value is taken to be an integer (4 bytes), a real number (8 bytes), a text with its length, a single
-    byte, or nothing. The first of these is taken behind which a known keyword follows: its length, and then its
-    letters. If no known one follows, any word with its length before it will do. Numbers and texts do not look like
-    that, so this is not ambiguous in practice. What was stepped over is reported.
+    byte, or nothing. They are tried in this order, and the first one that a known keyword follows is taken. (A
+    keyword is stored as its length and then its letters.) If no known keyword follows any of them, the first one that
+    any word with its length follows is taken. Numbers and texts do not look like such words, so this is not ambiguous
+    in practice. What was stepped over is reported.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
                 size = _size_of_unknown(head, value_at)
                 if size is None:
                     raise refusal(Reason.BAD_HEADER, path, f"unknown keyword {keyword!r} after {last}, and no keyword "
-                                  "follows it: how long its value is cannot be found out; fetch the file again")
+                                  "follows it, so the length of its value is unknown; fetch the file again")
                 if keyword not in MACHINE_DEPENDENT:
                     parsed.unknown[keyword] = size
                 at = value_at + size
@@ -163,12 +164,13 @@ def _take_table(head: bytes, at: int, parsed: ParsedHeader) -> int:
 
 
 def _axis_of(keywords: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Return ``fch1``, ``foff`` and ``nchans`` of a table of frequencies. It counts more than these keywords.
+    """Return ``fch1``, ``foff`` and ``nchans`` as a table of frequencies gives them. They replace these keywords.
 
     Raises
     ------
     SourceError
-        UNSUPPORTED_AXIS if the channels are not evenly spaced. HEADER_INCONSISTENT if ``nchans`` is another number.
+        UNSUPPORTED_AXIS if the channels are not evenly spaced. HEADER_INCONSISTENT if ``nchans`` is not the length
+        of the table.
     """
     table: NDArray[np.float64] = keywords[TABLE]
     nchans = keywords.get("nchans", len(table))
@@ -177,7 +179,7 @@ def _axis_of(keywords: Mapping[str, Any], path: Path) -> dict[str, Any]:
                       f"nchans is {nchans}")
     if len(table) == 1:
         return {"fch1": float(table[0]), "foff": keywords.get("foff", 0.0), "nchans": 1}
-    with np.errstate(all="ignore"):  # a frequency may be any number; the comparison is then false
+    with np.errstate(all="ignore"):  # if a frequency is not finite, the comparison is false
         foff = float(table[-1] - table[0]) / (len(table) - 1)
         error = np.abs(table - (table[0] + foff * np.arange(len(table))))
         is_even = bool(np.all(error <= MAX_SPACING_ERROR * abs(foff)))

@@ -1,7 +1,7 @@
 """Load a file as blimpy's ``Waterfall``. Where blimpy would end the process or load other data, an error is raised.
 
 Files that this package reads and blimpy does not are loaded here: samples of 1, 2 or 4 bits, keywords that blimpy does
-not know, and attributes that are missing, such as a class, or a keyword that the dataset tells.
+not know, and missing attributes, such as the class, or a keyword that follows from the dataset.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BLIMPY_ERRORS = (KeyError, ValueError, TypeError, IndexError, RuntimeError, OSEr
 MIN_SPECTRA = 3
 """blimpy ends the process for a file with fewer spectra."""
 REHEARSAL_BYTES = 1 << 30
-"""Memory in bytes for the trial whether HDF5 can decode a file; several chunks fit into it."""
+"""Memory in bytes of the process that tries whether HDF5 can decode a file. Several chunks fit into it."""
 
 
 def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
@@ -96,14 +96,15 @@ def _loaded_here(path: Path, header: Header, f_start_mhz: float, f_stop_mhz: flo
             power = filterbank.read(0, header.nsamples, start, stop)
             products.append(power if header.foff_mhz > 0 else power[:, ::-1])
     data = np.stack(products, axis=1)
-    waterfall = _blimpy_class()(header_dict=_blimpy_header(header, first, end), data_array=data[:, :1])  # it takes one
+    # the constructor accepts one polarisation, so all of them are set afterwards
+    waterfall = _blimpy_class()(header_dict=_blimpy_header(header, first, end), data_array=data[:, :1])
     waterfall.data = data
     waterfall.selection_shape = waterfall.container.selection_shape = data.shape
     return waterfall
 
 
 def _blimpy_header(header: Header, first: int, end: int) -> dict[str, Any]:
-    """Return the header of a range of channels, counted as in the file, as blimpy has it."""
+    """Return blimpy's header for a range of channels, which are counted as in the file."""
     from blimpy.io.sigproc import Angle, u
 
     known: dict[str, Any] = keywords_of(header)

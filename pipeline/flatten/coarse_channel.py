@@ -114,7 +114,7 @@ def flatten_stretches(
 
 
 def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> NDArray[np.float32]:
-    """Read the ``runs`` of channels side by side; or all channels if there are none, into ``memory`` if it can be."""
+    """Read the ``runs`` of channels side by side. Without runs, read all channels, into ``memory`` if possible."""
     spectra, channels = known.shape
     if not runs:
         return known.read(0, channels, memory)
@@ -262,7 +262,7 @@ def _combine(
 ) -> FlattenedChannel:
     """Return the flattened stretch, given its band as ``baseline``. Channels below ``min_level`` are masked."""
     channel_scale = _channel_scale(averaged.spectrum, baseline, min_level, averaged.is_unmasked)
-    # N of signed values is measured already. The rows' measure takes it that there are no signals below the noise.
+    # N of signed values is measured already. The measurement of the rows assumes no signals below the noise.
     noise = (known.nominal, True) if known.is_signed else (rows.noise_spectra, rows.noise_is_measured)
     return FlattenedChannel(averaged.stored, averaged.is_mirrored, rows.scale, channel_scale, averaged.is_unmasked,
                             rows.gain, baseline, *noise, known.is_signed)

@@ -1,6 +1,6 @@
 """Values that are not power, turned into power: Stokes Q, U and V, data less their mean, decibels below zero.
 
-The noise of such values has any middle and any spread. It need not be symmetric: power less its mean is still skewed.
+The noise of such values has an arbitrary middle and spread. It need not be symmetric: power less its mean is skewed.
 So the smooth middle and the smooth spread of the noise are measured along the coarse channel, and the skewness in all
 of it. The values are then shifted and scaled such that their noise is that of power: it has a Gamma(N) distribution
 with a mean of 1, whose N has the measured skewness. Power less its mean becomes that power again.
@@ -42,7 +42,7 @@ much of symmetric noise would be masked."""
 MEAN_SQUARE = 0.99893
 """Mean square of the deviations of a normal distribution up to :data:`MAX_DEVIATION`, in units of the variance."""
 ITERATIONS = 6
-"""Number of times that the limit of the deviations is set by the last spread."""
+"""Number of iterations. Each one computes the spread with the limit of deviations that follows from the last one."""
 
 
 def is_signed(values: NDArray[np.float32]) -> bool:
@@ -160,7 +160,7 @@ def _spreads(values: NDArray[np.float32], levels: NDArray[np.float64]) -> NDArra
     """
     low, middle, high = levels[:, :3].T
     squares = (values - middle[:, None]) ** 2
-    spread: NDArray[np.float64] = (high - low) / 1.722  # that of normal noise
+    spread: NDArray[np.float64] = (high - low) / 1.722  # exact for normal noise
     for _ in range(ITERATIONS):
         near = squares <= (MAX_DEVIATION * spread[:, None]) ** 2
         mean = np.where(near, squares, 0).sum(axis=1) / np.maximum(near.sum(axis=1), 1)

@@ -79,15 +79,15 @@ def _whole_band(header: Header) -> CoarseLayout:
 
 
 def known_layout(header: Header) -> CoarseLayout | None:
-    """Return the coarse channels that a header tells: by ``nfpc``, or as those of a known product.
+    """Return the coarse channels that follow from a header: from ``nfpc``, or from the product that the file is.
 
-    ``nfpc`` must divide the band into whole coarse channels of at least two channels. It does not in a part that was
-    cut out of a file with a copy of its header. Such a part is treated as a file without ``nfpc``.
+    ``nfpc`` must divide the band into whole coarse channels of at least two channels. In a part that
+    was cut out of a file, with a copy of its header, it may not. Such a part is treated as a file without ``nfpc``.
 
     Returns
     -------
     CoarseLayout or None
-        None if the header tells nothing.
+        None if neither applies.
     """
     if 2 <= header.nfpc <= MAX_HEADER_WIDTH and header.nchans % header.nfpc == 0:
         return CoarseLayout(header.nfpc, "header")

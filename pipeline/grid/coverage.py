@@ -1,6 +1,6 @@
 """What part of a file is in windows, and what part is in none and so is not searched.
 
-Both follow from header and grid, so they are known of any corpus, and need no place in it.
+Both follow from the header and the grid. So they are known for every corpus without being stored in it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Coverage:
 
     @classmethod
     def of(cls, tiling: Tiling) -> Self:
-        """Count what a tiling leaves out. The part of the band that is searched plays no role."""
+        """Count what a tiling leaves out. It does not matter which part of the band is searched."""
         header = tiling.header
         return cls(header.nchans, tiling.channels_skipped, header.nsamples,
                    header.nsamples - tiling.n_blocks * tiling.grid.integrations)

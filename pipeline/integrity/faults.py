@@ -34,7 +34,7 @@ def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
         if not os.path.lexists(root / CONFIG_FILE):
             yield root / CONFIG_FILE, "is missing"
         elif Config.of_corpus(root).identity() != identity:
-            yield root / CONFIG_FILE, "[scan] says otherwise than the identity"
+            yield root / CONFIG_FILE, "[scan] differs from the identity"
     except ConfigError as error:
         yield root / CONFIG_FILE, f"cannot be used ({error})"
 
@@ -61,7 +61,8 @@ def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerp
         elif group.source_id != source_id or (fingerprint and group.fingerprint != fingerprint):
             yield folder, f"holds {group.source_id} with fingerprint {group.fingerprint}, not {fingerprint}"
         elif entry is not None and (group.n_windows, group.header) != (entry.windows_kept, entry.header):
-            yield folder, f"holds {group.n_windows} windows, the manifest says {entry.windows_kept}, or another header"
+            yield folder, (f"holds {group.n_windows} windows, the manifest says {entry.windows_kept}; or its header "
+                           "differs from that in the manifest")
 
 
 def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec: EncoderSpec | None) -> Iterator[Fault]:

@@ -71,15 +71,16 @@ def _read_head(root: Path, pointer: bytes | None) -> Head:
         faults = []  # the pointer is whole, but no file has its generation
     else:
         number = max(newest, on_disk)
-        faults = [(root / CURRENT, "is missing" if pointer is None else f"holds {pointer[:100]!r}, of no generation")]
+        faults = [(root / CURRENT, "is missing" if pointer is None else
+                   f"holds {pointer[:100]!r}, which names no generation")]
     return _head(root, files, whole, faults, number, contents.get(newest), manifest, refused,
                  is_lost=number != newest)
 
 
 def _first_usable(whole: dict[Path, bytes], number: int, expected: bytes) -> tuple[Manifest, dict[Path, str]]:
-    """Return the manifest that the corpus is read by: the pointer's, else the newest that can be used.
+    """Return the manifest that the corpus is read from: that of the pointer, or else the newest that can be used.
 
-    Newer manifests that are what was written but cannot be used are removed from ``whole``, and returned with the
+    Newer manifests that match their digest but cannot be used are removed from ``whole``, and returned with the
     reason.
     """
     refused: dict[Path, str] = {}

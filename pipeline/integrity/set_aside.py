@@ -119,7 +119,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
     content = b""
     with suppress(OSError):
         content = read_file(root / CONFIG_FILE, MAX_TOML_BYTES, is_text=False)
-    if content:  # it may hold the user's own settings
+    if content:  # the file may hold the user's own settings
         make_folder(root / DAMAGED)
         write_atomic(root / DAMAGED / CONFIG_FILE, content)
     config = Config(scan=_scan_of(identity) or ScanConfig(), encoder=_main_encoder(manifest))

@@ -214,7 +214,7 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
         if path := unchanged_file(manifest, item.id):
             return f"read {path} again with --repair"
         return (f"{manifest.sources[item.id].path} is gone or has changed: restore the folder from a backup; or delete "
-                "it: the next ingest then reads the file again if it finds it, or else forgets the source")
+                "the folder: the next ingest then reads the file again if it is there, or else forgets the source")
     return {
         "vectors": "make them again from the stored windows with --repair",
         "segment": "build it again from the stored vectors with --repair",
@@ -223,7 +223,7 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
 
 
 def unchanged_file(manifest: Manifest, source_id: str) -> str:
-    """Return a file that still holds a source: size and time as when it was found. Empty if there is none."""
+    """Return a file that still holds a source, by its size and time of change; an empty text if there is none."""
     entry = manifest.sources[source_id]
     known = {path: (file.size_bytes, file.mtime_ns) for path in entry.also_at
              if (file := manifest.files.get(path)) is not None}
@@ -244,8 +244,8 @@ def _checked(item: Item) -> tuple[int, list[Fault], tuple[Path, ...]]:
 
 
 def _is_sampled(item: Item, share: float, day: int) -> bool:
-    """Return True if it is an object's turn: each has a place on a circle, and each day takes the next arc."""
-    if item.kind == "orphan":  # there are few, and the next run would adopt them
+    """Return True if an object is due. Its digest is a place on a circle, and each day covers the next arc of it."""
+    if item.kind == "orphan":  # orphans are few, and the next run would adopt them
         return True
     digest = hashlib.sha256(f"{item.kind} {item.id}".encode(errors="surrogateescape")).digest()
     return (int.from_bytes(digest[:8], "big") / 2**64 + day * share) % 1.0 < share

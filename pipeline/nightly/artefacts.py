@@ -16,8 +16,8 @@ ARTEFACTS: dict[Artefact, str] = {
     "masked": "a quarter of their pixels or more are dead or flagged",
     "DC bin": "they hold the middle of a coarse channel",
     "edge": "they lie in the outer hundredth of a coarse channel, or are its first or last window",
-    "same channels": "most coarse channels hold a signal in just these of their channels, at the same time",
-    "broadband": "most coarse channels hold look-alikes of them at the same time",
+    "same channels": "at the same time, most coarse channels hold a signal in the same of their channels",
+    "broadband": "at the same time, most coarse channels hold look-alikes of them",
 }
 """Artefact → what is wrong with such windows. A window counts under the first artefact that it fits."""
 MIN_MASKED_SHARE = 0.25

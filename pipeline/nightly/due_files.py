@@ -17,7 +17,7 @@ MAX_EARLY_DAYS = 0.5
 
 
 def next_try_s(entry: FileEntry, tries: int) -> float | None:
-    """Return the time from which a file that failed is tried again, in Unix seconds; None for not before it changes.
+    """Return the time from which a file that failed is tried again, in Unix seconds; None if it must change first.
 
     After its 1st, 2nd, 3rd, 4th … try, a file rests for 1, 2, 4, 8 … nights. After ``tries`` tries it is left alone
     until it changes.
@@ -34,7 +34,7 @@ class NightRules:
     now_s: float
     """Time at which the night began, in Unix seconds."""
     min_age_s: float
-    """A file that has changed since less than this is left for the next night."""
+    """A file that changed less than this many seconds ago is left for the next night."""
     tries: int
     """A file that failed this often is left alone until it changes."""
     retry: bool = False
@@ -65,7 +65,8 @@ def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFil
 
     A file that the corpus holds is selected, too: ingest knows it by the manifest, and reads it again only if its
     windows are gone. A file counts as complete if neither its content nor its place has changed for
-    ``rules.min_age_s`` (by mtime and ctime: a copy may bear the time of its original), and not since it was found.
+    ``rules.min_age_s`` seconds, nor since it was found. Both mtime and ctime count, because a copy may bear the mtime
+    of its original.
 
     A link or folder that cannot be followed fails once, and is known from then on until it changes.
     """

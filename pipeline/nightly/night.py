@@ -1,7 +1,7 @@
 """The steps of a night, one after the other: ingest, index, verify, novelty, report.
 
-A step that fails is in the report, and the next step goes on. *Tonight's* sources are those that no complete report
-has: what a killed night did not report, the next night reports.
+A step that fails is in the report, and the next step goes on. *Tonight's* sources are those that are in no complete
+report. So the next night reports the sources that a killed night did not report.
 """
 
 from __future__ import annotations

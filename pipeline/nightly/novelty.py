@@ -42,7 +42,7 @@ class Cluster:
     """Novel windows that look alike, the strongest first."""
 
     windows: tuple[Hit, ...]
-    """Each with its score against the nearest earlier window."""
+    """The windows. The score of each is its cosine with the nearest earlier window."""
     p_values: tuple[float, ...]
     picture: bytes = field(default=b"", repr=False)
     """PNG of its strongest windows; empty if it is not among the first clusters, which are drawn."""
@@ -84,7 +84,7 @@ class Novelty:
     clusters: tuple[Cluster, ...] = ()
     """The largest first; among equal sizes, the strongest first."""
     unclustered: int = 0
-    """Number of the weakest novel windows, which were too many to cluster."""
+    """Number of novel windows that were left out of the clusters because there were too many: the weakest ones."""
 
     @property
     def expected(self) -> float:
@@ -119,7 +119,7 @@ def judge(corpus: OpenCorpus, tonight: Collection[str], config: NightlyConfig) -
     """
     try:
         key = encoder_key(corpus, None)
-    except QueryError:  # there are no vectors yet
+    except QueryError:  # the corpus has no vectors yet
         return []
     by_resolution: dict[str, tuple[list[str], list[str]]] = {}
     for source_id, entry in sorted(corpus.manifest.sources.items()):

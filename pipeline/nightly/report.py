@@ -234,7 +234,7 @@ def name_unwritable(folder: Path, before: str = "") -> Iterator[None]:
         raise
     except OSError as error:
         raise RunError(f"{error.filename or folder}: {before}a report cannot be written there ({cause_of(error)}); "
-                       "make room, or see to the permissions, or name another folder with --report-dir") from error
+                       "make room, or correct the permissions, or name another folder with --report-dir") from error
 
 
 def night_of(began: datetime) -> str:

@@ -26,7 +26,7 @@ class UsualScores:
     """``nights``; or ``sources`` where all windows are of one night."""
 
     def p_value(self, scores: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the share of earlier windows that resemble their nearest no better, for scores (n,).
+        """Return, for each of the scores (n,), the share of earlier windows whose best score is at most as high.
 
         It is (1 + number in the sample) / (1 + m).
         """

@@ -35,7 +35,7 @@ def wrong_files(
             continue
         entry = manifest.files.get(report.path)
         tonight = report.path not in known
-        if entry is None or not entry.is_wrong:  # it is gone again, or changed while it was read
+        if entry is None or not entry.is_wrong:  # the file is gone, or changed while it was read
             wrong.append(Wrong(report.path, report.status, str(report.reason), report.message, tonight))
         else:
             wrong.append(_described(report.path, entry, tonight, tries))

@@ -25,7 +25,8 @@ from pipeline.support.memory import give_back
 PUBLISH_S = 2.0
 """Minimum time between two generations of the manifest, in seconds."""
 PUBLISH_SHARE = 0.05
-"""Largest share of a run's time for writing the manifest. It names every source, so a large one is written less often.
+"""Largest share of a run's time for writing the manifest. The manifest names every source, so a large one is
+written less often.
 """
 
 
@@ -57,7 +58,7 @@ class Driver:
     """Runs the tasks of many sources, a bounded number at a time.
 
     A source has four steps: ``scan`` its parts, commit its ``windows``, ``embed`` slices of them, commit its
-    ``vectors``. A source whose windows are stored begins with the third. Without a ``spec``, the second is the last.
+    ``vectors``. If its windows are stored, it begins with the third. Without a ``spec``, the second is the last.
     The next steps of open sources go before new sources, so that few are open at once and a killed run loses little.
 
     An embed task on a GPU takes slices of several sources, since small slices leave a GPU idle. Slices wait until they
@@ -168,7 +169,7 @@ class Driver:
             outcomes: Sequence[Any] = [None] * len(parts)
         else:
             outcomes = outcome if isinstance(outcome, list) else [outcome]
-        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # its next step goes in front
+        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # next steps are queued in front
             source = self._open[source_id]
             source.in_flight -= 1
             if own is not None and not source.is_over:

@@ -103,7 +103,7 @@ def embed(
                 with _without_mark(store, "" if chosen.name == config.encoder.name else chosen.name):
                     note_encoder(store, spec, chosen)
                     made = embed_stored(engine, store, chosen, config, tracker)
-                spec = spec_of(root, chosen, config)  # its projection may be fitted by now
+                spec = spec_of(root, chosen, config)  # the projection may be fitted by now
     key = "" if spec is None else spec.key
     reports = (*_others(store.manifest(), spec, made), *made)
     return RunReport(reports, time.perf_counter() - began, tracker.tasks, dry_run, key)
@@ -113,7 +113,8 @@ def embed(
 def _without_mark(store: CorpusStore, name: str) -> Iterator[None]:
     """Take an encoder out of the corpus again if no vector of it has been stored by the end of the block.
 
-    It is noted first, because a search needs the path of its weights as soon as there are vectors.
+    The encoder is recorded before its first vector is stored, because from then on a search needs the path of its
+    weights.
     """
     try:
         yield

@@ -16,7 +16,7 @@ from pipeline.support.interrupts import require_not_interrupted
 logger = logging.getLogger(__name__)
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
-"""Errors of the corpus' disk. If a source file has such an error, its task reports it as the file's."""
+"""Errors of the corpus' disk. Such an error of a source file is reported by its task instead."""
 
 
 def is_unwritable(error: BaseException) -> bool:

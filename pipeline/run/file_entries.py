@@ -96,7 +96,7 @@ def with_moved(manifest: Manifest, moved: Sequence[Probed]) -> Manifest:
 
 
 def _differs(entry: FileEntry, before: FileEntry | None) -> bool:
-    """Return True if an entry says something new. One more try is new only if the file's reason may heal."""
+    """Return True if an entry says something new. A further try is new only if the reason may heal."""
     if before is not None and (entry.reason is None or not entry.reason.may_heal):
         return replace(entry, tries=before.tries, tried_s=before.tried_s, since_s=before.since_s) != before
     return True

@@ -27,8 +27,8 @@ class Selected:
     stats: Mapping[str, Stat | None]
     """Path → size and time of change when the file was found; None if it is gone."""
     faults: Mapping[str, Stat] = field(default_factory=dict)
-    """Path of each link and folder that failed, because it could not be followed → its size and time of change, by
-    which a later run knows the failure again: those of the link itself, zeros for anything else."""
+    """Path of each link and folder that could not be followed → size and time of change, by which a later run
+    recognises the failure. For a link, they are those of the link itself. Otherwise they are zero."""
     missing: tuple[str, ...] = ()
     """Paths that the user named and that do not exist."""
     empty: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ def unchanged_s(path: str | Path, now_s: float) -> float:
 
 
 def _stat_of_fault(path: str) -> Stat:
-    """Return what identifies a failure to follow a path. The time of change of a folder does not: it changes often."""
+    """Return what identifies a failure to follow a path. A folder's time of change is left out: it changes often."""
     try:
         found = os.lstat(path)
     except OSError:

@@ -3,9 +3,9 @@
 A search asks every segment, so there must be few. Where there would be many, all become one routed segment, of which a
 search asks some cells (:mod:`pipeline.run.routed`). :mod:`pipeline.run.segment_plan` says which segments to build.
 
-Each step builds one segment that nobody knows yet, and then publishes one generation that names it, which takes its
-sources out of their former segments. A run that is killed at any point leaves a corpus in which every vector is found,
-and the next run plans what is left.
+Each step builds one segment that nobody knows yet, and then publishes one generation. The generation names the segment,
+and takes its sources out of their former segments. A run that is killed at any point leaves a corpus in which every
+vector is found, and the next run plans what is left.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tup
                 [Call((name, i), task, tuple(arguments)) for i, (task, *arguments) in enumerate(steps)], on_error)
 
         publish(build_routed(store.root, entry, config.segment_vectors, run_all))
-    if config.compact:  # too few vectors of these count for a new segment: a search compares them one by one
+    if config.compact:  # a segment with few live vectors is dropped: a search compares these one by one
         store.publish(lambda manifest: manifest.without_segments(
             segment.id for segment in manifest.segments
             if is_worn(segment) and segment.live_count < config.exact_below))

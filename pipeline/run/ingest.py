@@ -146,7 +146,7 @@ def ingest_files(
     else:
         with disk_errors(root), engine_for(config.run, client) as engine:
             reports = run.carry_out(engine, spec)
-            spec = spec_of(root, config.encoder, config)  # its projection may be fitted by now
+            spec = spec_of(root, config.encoder, config)  # the projection may be fitted by now
     key = "" if spec is None else spec.key
     return RunReport(tuple(reports), time.perf_counter() - began, run.tracker.tasks, dry_run, key, run.coverage)
 
@@ -257,7 +257,7 @@ def _works_of(
     Returns
     -------
     deque of Work, list of SourceReport
-        And a report of each source that cannot be described: it stops no other.
+        The tasks; and a report of each source whose tasks cannot be described. Such a source stops no other.
     """
     staging = store.new_staging()
     works: deque[tasks.Work] = deque()

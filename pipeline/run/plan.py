@@ -21,8 +21,8 @@ GPU_EMBED_BYTES = 2**26
 """Cutouts of an embed task on a GPU, in bytes, of any number of sources. That is several batches, so that the GPU need
 not wait while tasks come and go."""
 EMBED_PIECES = 64
-"""Largest number of slices in an embed task on a GPU. Their description goes through the scheduler, and each waits for
-the others. On processors a task is one slice: nothing is gained by waiting."""
+"""Largest number of slices in an embed task on a GPU. Their description goes through the scheduler, and each slice
+waits for the others. On a processor, a task is one slice, because waiting gains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,9 @@ def split_known(
     Returns
     -------
     list of FoundFile, list of SourceReport
-        Files to probe, and reports of known files. A file is known while its size and time are those recorded, unless
-        it is tried again, or is a copy of a scan that the corpus does not hold, or of one whose own file has moved.
+        Files to probe, and reports of known files. A file is known while its size and time are those that the
+        manifest has. It is probed all the same if it is tried again, if it is a copy of a scan that the corpus does not
+        hold, or if it is a copy of a scan whose own file has moved.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
@@ -86,7 +87,7 @@ def split_known(
 
 
 def _is_left_copy(path: str, source_id: str, manifest: Manifest, is_gone: Callable[[str], bool]) -> bool:
-    """Return True for a file of a source whose path in the manifest is another one, at which the scan is no more."""
+    """Return True for a file of a source whose scan is no longer at the path that the manifest has."""
     held = manifest.sources.get(source_id)
     return held is not None and held.path != path and _has_left(held.path, source_id, manifest, is_gone)
 

@@ -55,7 +55,7 @@ def open_or_create(root: Path, config: Config) -> CorpusStore:
         store = CorpusStore.open(root)
     except CorpusNotFound:
         CorpusStore.refuse_foreign(root)
-        _write_config(root, config)  # first: after a crash, it is as if the user had written this file
+        _write_config(root, config)  # first: if a crash follows, the file counts as the user's
         return CorpusStore.create(root, config.identity())
     store.require_identity(config.identity())
     return store
@@ -169,7 +169,7 @@ def adopt_committed(store: CorpusStore) -> None:
             manifest = manifest.with_vectors_of(spec, {vectors.source_id: vectors.count for vectors in recovered.vectors
                                                        if vectors.spec == spec})
         try:
-            check_consistency(manifest)  # else the next generation could not be read
+            check_consistency(manifest)  # otherwise, the next generation could not be read
         except ValueError as error:
             raise CorpusDamaged(f"{store.root}: holds a group that no manifest names, and that cannot be taken in "
                                 f"({error}); {mending(store.root)}") from error

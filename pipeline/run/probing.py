@@ -76,7 +76,7 @@ def probe_files(
 def require_filterbank(probed: Collection[Probed | SourceReport], reports: Sequence[SourceReport]) -> None:
     """Raise :class:`ConfigError` if neither the probed files nor the reports before them are of a filterbank file.
 
-    A broken link that was skipped is none, either.
+    A broken link that was skipped does not count as a filterbank file, either.
     """
     if any(isinstance(item, Probed) for item in probed):
         return
@@ -90,9 +90,10 @@ def require_filterbank(probed: Collection[Probed | SourceReport], reports: Seque
 
 
 def all_of_other_windows(probed: Collection[Probed | SourceReport]) -> list[SourceReport]:
-    """Return the reports of files of which no window of this size can be cut, if that is why no file can be used.
+    """Return the reports of files that are too small for one window, if no file can be used for that reason.
 
-    No corpus is made then: it would keep the size of its windows, and refuse the one that fits. Else the list is empty.
+    No corpus is made then. It would keep this size of windows, and refuse the size that fits. Otherwise, the list is
+    empty.
     """
     reports = [item for item in probed if isinstance(item, SourceReport)]
     reasons = {report.reason for report in reports} - {Reason.NOT_FILTERBANK}
@@ -122,7 +123,7 @@ def warn_of_coarse_channels(plan: Plan, config: Config) -> None:
 
 
 def warn_of_remarks(plan: Plan) -> None:
-    """Warn once of each subject that files are remarked on, such as a keyword that cannot be used."""
+    """Warn once about each subject of the remarks on files, such as a keyword that cannot be used."""
     remarked: dict[str, list[Probed]] = {}
     for item in plan.todo:
         for subject in item.remarks:

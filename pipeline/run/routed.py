@@ -1,4 +1,4 @@
-"""Builds a routed segment: k-means of a sample, spools of vectors sorted by cell, the cells, and the whole.
+"""Builds a routed segment: k-means of a sample, temporary files of vectors sorted by cell, the cells, the whole.
 
 Each step is several tasks at once. A step that is done is not repeated, so the next run resumes one that was killed. No
 task holds more vectors than a segment has.

@@ -15,15 +15,15 @@ JOIN_FACTOR = 4
 """Segments are joined if the joined segment is at least this many times as large as the largest of them.
 
 Each joining makes a vector's segment at least this many times larger. So a vector is built log(n)/log(JOIN_FACTOR)
-times, and fewer than JOIN_FACTOR segments of one size exist at a time. A search pays for the number of segments, a
-night for the building. The product of the two costs, (JOIN_FACTOR − 1)/log²(JOIN_FACTOR), is within 1 % of its minimum
-from 4 to 6. The smallest of these is best, as searches are many.
+times, and fewer than JOIN_FACTOR segments of one size exist at a time. The number of segments costs time
+in each search, and building them costs time in each night. The product of the two costs, (JOIN_FACTOR −
+1)/log²(JOIN_FACTOR), is within 1 % of its minimum from 4 to 6. The smallest of these is best, as searches are many.
 """
 MAX_DEAD_SHARE = 0.25
 """A segment is rebuilt once this share of its vectors is dead.
 
-At this share, each vector removed costs three vectors that are built again, and a search spends at most a third of its
-work on dead vectors.
+At this share, three vectors are built again for each vector that was removed, and a search spends at most a third of
+its work on dead vectors.
 """
 
 
@@ -44,9 +44,9 @@ class _Part:
 def plan_segments(manifest: Manifest, config: IndexConfig) -> Iterator[SegmentEntry]:
     """Plan the segments to build. Each is of one encoder and resolution class and of a bounded number of vectors.
 
-    Vectors that are in no segment, or in a worn one, become new segments. Fewer than ``config.exact_below`` vectors
-    stay without: a search compares them one by one. Then segments of about one size, new or old, are joined. Without
-    ``config.compact``, old segments stay as they are.
+    Vectors that are in no segment, or in one that must be rebuilt (:func:`is_worn`), become new segments. Fewer than
+    ``config.exact_below`` vectors become no segment: a search compares them one by one. Then segments of about one
+    size, new or old, are joined. Without ``config.compact``, old segments stay as they are.
 
     When at least ``config.routed_from`` vectors are outside routed segments, they are rebuilt into one, together with
     every routed segment at most twice that size. Segment sizes therefore at least halve from one to the next, and each
@@ -115,8 +115,8 @@ def _worth_joining(counts: Sequence[int], most: int) -> slice | None:
     """Find the longest run of ascending sizes, from the smallest on, that is worth joining.
 
     A run is worth joining if the whole has at most ``most`` vectors, and is ``JOIN_FACTOR`` times as large as the
-    largest of the run or holds two thirds of ``most``. The latter will not grow again. If all sizes are equal and at
-    most half of ``most``, a run of that size always exists.
+    largest of the run or holds two thirds of ``most``. A segment of two thirds will not grow again. If all
+    sizes are equal and at most half of ``most``, some number of them fills two thirds without exceeding ``most``.
     """
     for first in range(len(counts)):
         totals = list(accumulate(counts[first:]))

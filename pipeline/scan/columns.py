@@ -66,7 +66,8 @@ class ScanResult:
 def join_sides(above: ScanResult, below: ScanResult) -> ScanResult:
     """Join two scans of the same coarse channel and time block, for signals above and below the noise.
 
-    A window that both kept is the one with the larger SNR. A window counts as searched if either scan searched it.
+    Of a window that both scans kept, the one with the larger SNR is taken. A window counts as searched if either scan
+    searched it.
     """
     both = {name: np.concatenate([above.windows[name], below.windows[name]]) for name in WINDOW_TYPES}
     order = np.lexsort((-np.asarray(both["snr"], np.float32), both["number"]))

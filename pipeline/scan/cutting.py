@@ -73,8 +73,9 @@ def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: in
 def cut_windows(
     filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Make cutouts of any windows of a file, on the grid or off it, kept or not. The noise is that of the data, as in
-    a scan.
+    """Make cutouts of any windows of a file, on the grid or off it, kept or not.
+
+    As in a scan, the noise is measured in the data.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def cut_windows(
 def _cut(
     samples: Ascending, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Make cutouts of windows of coarse channel ``i``. A scan that keeps them makes the same.
+    """Make cutouts of windows of coarse channel ``i``. They equal those of a scan that keeps these windows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Decides how a source is cut into windows. Coarse channels come from settings, the header or DC spikes, if any."""
+"""Decides how a source is cut into windows. Coarse channels follow from settings, the header or DC spikes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tiling_of(filterbank: Filterbank, config: ScanConfig) -> Tiling:
     Raises
     ------
     SourceError
-        TOO_FEW_SAMPLES or TOO_FEW_CHANNELS: the file is smaller than a window. Or the file cannot be read.
+        TOO_FEW_SAMPLES or TOO_FEW_CHANNELS: the file is smaller than a window. Other reasons: it cannot be read.
     """
     header = filterbank.header
     require_spectra(header, config.integrations, path=filterbank.path)

@@ -1,4 +1,4 @@
-"""From the nearest windows to hits: neighbouring windows that found the same thing become one hit.
+"""From the nearest windows to hits: neighbouring windows that show the same signal become one hit.
 
 The nearest windows are fetched in rounds. A round may miss neighbours of a hit, and windows of other sources that hold
 the same pixels, so these are looked up in the corpus. Therefore neither the hits nor their merged windows depend on how
@@ -102,8 +102,8 @@ class _Candidates:
     def merged(self, k: int, limits: HitLimits) -> list[Merged]:
         """Merge the candidates, after looking up all stored windows that could belong to the ``k`` picked hits.
 
-        A hit that the limits pass over is followed only if it crosses the edge of a MHz: then it may take windows from
-        another hit.
+        If the limits exclude a hit, its neighbours are looked up only if it crosses the edge of a MHz. Only then may it
+        take windows from another hit.
         """
         while True:
             merged = self._copies.join(merge(list(self._known.values())), self._known)

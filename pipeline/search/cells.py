@@ -29,8 +29,8 @@ def routes_of(
     """Choose cells for each query, to find its ``k`` nearest rows.
 
     Cells within a margin of the nearest one are chosen (:mod:`pipeline.index.cells`). Filters may leave few rows in
-    these, and the nearest rows are then farther away. So the next nearest cells are added until the chosen cells offer
-    as many findable rows as the first ones hold in all.
+    these, and the nearest rows are then farther away. So the next nearest cells are added until the
+    number of rows that may be found in the chosen cells is that of all rows in the cells within the margin.
 
     Parameters
     ----------

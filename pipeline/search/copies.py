@@ -83,7 +83,10 @@ def do_agree(a: NDArray[np.uint8], b: NDArray[np.uint8], offset: tuple[int, int]
 
 
 class Copies:
-    """Finds windows that hold the same pixels as the query or as a hit. Each search has its own: it keeps cutouts."""
+    """Finds windows that hold the same pixels as the query or as a hit.
+
+    Each search makes its own, because it keeps cutouts in memory.
+    """
 
     def __init__(self, corpus: OpenCorpus, query: Query) -> None:
         self._corpus, self._query = corpus, query
@@ -112,7 +115,7 @@ class Copies:
         return self._of_query[source_id]
 
     def _compare(self, a: Window, cutout: NDArray[np.uint8] | None, b: Window) -> bool | None:
-        """Tell whether two windows agree; None if that cannot be told.
+        """Tell whether two windows agree; None if this is unknown.
 
         Parameters
         ----------
@@ -125,7 +128,7 @@ class Copies:
         if offset is None:
             return None
         common = max(0, grid.integrations - abs(offset[0])) * max(0, grid.channels - abs(offset[1]))
-        if common < MIN_COMPARED_PIXELS:  # then the cutouts need not be read
+        if common < MIN_COMPARED_PIXELS:  # too few to decide: the cutouts need not be read
             return None
         return do_agree(self._cutout(a) if cutout is None else cutout, self._cutout(b), offset)
 
@@ -227,7 +230,7 @@ class _Places:
     def __init__(self, corpus: OpenCorpus) -> None:
         self._sources = corpus.manifest.sources
         self._sizes: dict[str, tuple[float, float]] = {}
-        """Resolution class → width of a cell in MHz and its length in days, those of the first window."""
+        """Resolution class → width of a cell in MHz and length in days. Both are those of the first window."""
         self._cells: dict[tuple[str, int, int, int], list[tuple[Window, int]]] = defaultdict(list)
 
     def add(self, window: Window, hit: int) -> None:

@@ -83,7 +83,7 @@ class Corpus:
         """Count what is in the corpus."""
         try:
             default = encoder_key(self._corpus, self._encoder)
-        except QueryError:  # there are no vectors that a search would compare
+        except QueryError:  # the corpus has no vectors that a search would compare
             default = ""
         return status_of(self.root, self._corpus.manifest, default, self._corpus.config.scan.grid)
 
@@ -219,7 +219,7 @@ class Corpus:
         vectors = count_vectors(self._corpus.manifest, encoder_key)
         wanted = query.resolution or max(sorted(vectors), key=lambda resolution: vectors[resolution])
         if wanted not in vectors and not request.all_resolutions:
-            raise ParameterError(f"{query.description.file} has resolution {wanted}, the corpus only "
+            raise ParameterError(f"{query.description.file} has resolution {wanted}, but the corpus has only "
                                  f"{', '.join(sorted(vectors))}; to compare them anyway, search with "
                                  f"{parameter('all_resolutions')}")
         resolutions = frozenset(vectors if request.all_resolutions else {wanted})
@@ -299,7 +299,7 @@ class Corpus:
 
 
 def _note_on_no_hits(hits: Sequence[Hit], findable: int) -> str:
-    """Return a note where windows were searched and none is a hit, because all overlap the query; otherwise ""."""
+    """Return a note if windows were searched and none is a hit, because all overlap the query; otherwise ""."""
     if hits or not findable:
         return ""
     return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"

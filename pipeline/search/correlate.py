@@ -7,9 +7,9 @@ of s channels and r spectra, is ::
 
     Σ a(t, f) · b(t + r, f + s) / (|a| |b|)
 
-The highest correlation over all shifts counts. The norms are those of the whole images. So bright pixels that only one
-image has lower the correlation. In frequency, pixels that are shifted out of the window meet zeros. In time, the window
-is treated as a ring, because pulses and bursts begin at any moment.
+The highest correlation over all shifts counts. The norms are those of the whole images. So bright pixels lower the
+correlation if only one image has them. In frequency, pixels that are shifted out of the window meet zeros. In time, the
+window is treated as a ring, because pulses and bursts begin at any moment.
 """
 
 from __future__ import annotations

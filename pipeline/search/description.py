@@ -37,7 +37,7 @@ class QueryDescription:
     """Begin, in seconds after the first spectrum of the file; None unless ``kind`` is ``window``."""
     t_stop_s: float | None = None
     polarisation: int | None = None
-    """Polarisation product; None unless ``kind`` is ``file``."""
+    """Number of the polarisation; None unless ``kind`` is ``file``."""
     shape: tuple[int, ...] | None = None
     """(spectra, channels) of an array."""
     windows: int = 1
@@ -65,7 +65,7 @@ class QueryDescription:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Make a description from the dictionary that :meth:`to_json` returns. Other keys are left out."""
+        """Make a description from the dictionary that :meth:`to_json` returns. Other keys are ignored."""
         values = {name: record[name] for name in ("kind", "note", *_FIELDS[record["kind"]]) if name in record}
         if "shape" in values:
             values["shape"] = tuple(values["shape"])

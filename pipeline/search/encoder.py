@@ -57,15 +57,15 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
     if name is not None and len(keys) > 1 and len(own) != 1:
         raise QueryError(f"{corpus.root}: has vectors of several encoders named {wanted}; give the key of one: "
                          f"{', '.join(sorted(keys))}")
-    # of several versions, the one with most vectors; of equal counts, the newest
+    # of several versions, choose the one with most vectors; of equal counts, the newest
     return max(reversed(own or keys), key=lambda key: count_vectors(manifest, key).total())
 
 
 def _how_to_make_vectors(corpus: OpenCorpus, wanted: str) -> str:
-    """Say how to make vectors of an encoder; or, if there is no such encoder, of which encoders they can be made."""
+    """Say how to make vectors of an encoder; or, if there is no such encoder, which encoders can make some."""
     from pipeline.encoders import ENCODERS  # loads scipy, which a search need not wait for
 
     if wanted in ENCODERS:
         return f"make some with: lookalike embed --encoder {wanted} --corpus {corpus.root}"
-    return (f"{wanted} is the name of none; vectors of {', '.join(ENCODERS)} can be made with: lookalike embed "
+    return (f"no encoder is named {wanted}; vectors of {', '.join(ENCODERS)} can be made with: lookalike embed "
             f"--encoder NAME --corpus {corpus.root}")

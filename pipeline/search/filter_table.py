@@ -44,7 +44,7 @@ class SourceFilter:
     describe_choices: Callable[[Manifest], str]
     """Says that a value is true of no source, and which values there are."""
     hint: Callable[[Any, Manifest], str] = lambda value, manifest: ""
-    """Names a value near one that is true of no source, and that is true of some; an empty text if none is known."""
+    """For a value that is true of no source: names a similar one that is true of some; empty if none is known."""
     is_exclusion: bool = False
     """True where sources that match are left out."""
     is_list: bool = True
@@ -72,7 +72,7 @@ class WindowFilter:
     covers: Callable[[Any, Header], bool]
     """Tells whether a value is true of all windows of a source."""
     matches: Callable[[Sequence[Any], Tiling, NDArray[np.int64]], Mask]
-    """Tells of which windows (n,) of a source, given by number, any of some values is true."""
+    """Tells for each window (n,) of a source, given by number, whether any of some values is true of it."""
     describe_choices: Callable[[Manifest], str]
     hint: Callable[[Any, Manifest], str] = lambda value, manifest: ""
     is_exclusion: bool = False
@@ -139,7 +139,7 @@ def _describe_targets(manifest: Manifest) -> str:
 
 
 def _hint_of_target(name: str, manifest: Manifest) -> str:
-    """Name a pattern or a target near ``name``, as where hyphens and underscores are mixed up, or a part is given."""
+    """Name a pattern or target near ``name``, in which hyphens and underscores are mixed up, or a part is missing."""
     targets = sorted({header.source_name.strip() for header in _headers(manifest)})
     loose = re.sub(r"[-_ ]", "?", name.strip())
     for pattern in (loose, f"*{name.strip()}*", f"*{loose}*"):

@@ -19,7 +19,7 @@ from pipeline.search.filter_values import MhzRange
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Conditions on hits. A hit must meet every given condition; of several values of one condition, any.
+    """Conditions on hits. A hit must meet every given condition. Of several values of one condition, one is enough.
 
     Raises
     ------

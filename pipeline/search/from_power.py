@@ -115,7 +115,7 @@ def _note_on_decibels(
     if as_linear <= as_db:
         return ""
     return (f"the array may hold decibels: its numbers go from {values.min():.4g} to {values.max():.4g}, and their "
-            "noise is what dB have; if so, give linear power, 10**(array/10)")
+            "noise is like that of decibels; if so, give linear power, 10**(array/10)")
 
 
 def _nominal_spreads(corpus: OpenCorpus, encoder_key: str) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ class FullPlaces:
 
 @dataclass(frozen=True, slots=True)
 class HitLimits:
-    """Maximum number of hits per place. None means no limit.
+    """Maximum number of hits per file and per MHz. None means no limit.
 
     Raises
     ------

@@ -19,7 +19,7 @@ class Candidate:
     """Cosine with the most similar window of the query."""
     window: Window
     query: int
-    """Index of that window of the query."""
+    """Index of the query window with this cosine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The stored windows nearest to some vectors. Segments are searched; vectors that are in no segment are scanned.
 
-Every selected segment is searched, but of a routed one only the cells that :mod:`pipeline.search.cells` chooses.
+Every selected segment is searched. In a routed segment, only the cells that :mod:`pipeline.search.cells` chooses are.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def is_approximate(selection: Selection) -> bool:
 def score_windows(
     selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
 ) -> Nearest:
-    """Score some windows of one source as :func:`nearest` would. Windows that are not stored or filtered are left out.
+    """Score some windows of one source as :func:`nearest` would. Windows that are not stored, or that the filters
+    reject, are left out.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def score_windows(
 def _vectors_of_windows(
     selection: Selection, source_id: str, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the numbers of the stored windows among some, and their unit vectors, from a segment where possible."""
+    """Return the numbers of those windows that are stored, and their unit vectors, read from a segment if possible."""
     corpus = selection.corpus
     if source_id in selection.segment_of:
         segment_id = selection.segment_of[source_id]

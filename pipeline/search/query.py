@@ -110,7 +110,7 @@ def find_signals(
     usable: NDArray[np.int64],
     is_stored: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], str]:
-    """Return the usable windows in which the gate sees a signal; all usable ones, and a note, if it sees none.
+    """Return the usable windows in which the gate sees a signal. If it sees none, return all usable ones and a note.
 
     A wide range is mostly noise, and one window of noise looks much like another. So windows of noise are left out of
     the query if others hold a signal. Stored windows passed the gate when they were ingested, unless the corpus keeps
@@ -136,10 +136,10 @@ def find_signals(
 
 
 def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
-    """Tell whether the gate sees a signal in the part of a usable cutout that is not masked on all sides.
+    """Tell whether the gate sees a signal in a usable cutout, without the masked margin that the cutout may have.
 
-    An array that is smaller than a window is masked around it. With this margin, the gate would leave it out because
-    most of its window is masked.
+    The window of a small array is masked around the array. With this margin, the gate would leave the window out,
+    because most of it is masked.
     """
     from pipeline.flatten.flattened import FlattenedChannel
     from pipeline.gate import measure  # loads numba
@@ -161,7 +161,7 @@ def find_seen(corpus: OpenCorpus, encoder_key: str, vectors: NDArray[np.float32]
     QueryError
         It sees nothing in any of them.
     """
-    if (np.count_nonzero(vectors, axis=1) > 1).all():  # no vector that says nothing has several components
+    if (np.count_nonzero(vectors, axis=1) > 1).all():  # a window that shows nothing has at most one component
         return np.arange(len(vectors))
     from pipeline.encoders import sees_nothing  # loads scipy, which a search need not wait for
 

@@ -35,7 +35,7 @@ def order_by_nearness(query: Query, hits: Sequence[Merged], weight: float) -> li
 
 
 def nearness_of(query: Query, hit: Merged) -> float:
-    """Return the nearness of a hit to the query's frequency, from −1 to 1, as :func:`order_by_nearness` counts it."""
+    """Return the nearness of a hit to the query's frequency, from −1 to 1, which :func:`order_by_nearness` uses."""
     return float(nearness(np.array(_middle_mhz(hit.best.window)), _middle_mhz(query.windows[hit.best.query])))
 
 

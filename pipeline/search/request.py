@@ -77,7 +77,7 @@ class SearchRequest:
     Raises
     ------
     ParameterError
-        The pattern is not exactly one, a value is out of range, or two parameters contradict each other.
+        Not exactly one pattern is given, a value is out of range, or two parameters contradict each other.
     """
 
     file: str | PathLike[str] | None = None

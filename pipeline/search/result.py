@@ -26,7 +26,7 @@ class SearchResult(Sequence[Hit]):
     description: QueryDescription
     """What was searched for."""
     request: SearchRequest
-    """How it was searched for. ``exact`` is also True where few vectors made it faster to compare them all."""
+    """How it was searched for. ``exact`` is also True if every vector was compared because there are few."""
     encoder: str
     """Key of the encoder whose vectors were compared."""
     resolutions: tuple[str, ...]
@@ -34,8 +34,8 @@ class SearchResult(Sequence[Hit]):
     resolutions_left_out: tuple[str, ...]
     """Other resolution classes with vectors of the encoder."""
     corpus: Mapping[str, int]
-    """Counts: ``windows`` that the ingest has seen, ``vectors`` of the encoder, of these ``searched`` (the right
-    resolution, and the filters accept them), ``sources`` and ``generation``."""
+    """Counts: ``windows`` that ingests have seen, ``vectors`` of the encoder, ``searched`` for those vectors that have
+    the right resolution and pass the filters, ``sources``; and the number of the ``generation``."""
     hits: tuple[Hit, ...]
     query_window: Window | None
     """The window of the query that found the best hit; None where the query is an array."""

@@ -39,7 +39,7 @@ class Selection:
     counts : mapping
         Source id → number of its vectors, for the selected sources.
     segments : sequence of SegmentEntry
-        Segments to search. They may also hold vectors of other sources. Of a routed segment, its cells.
+        Segments to search. They may also hold vectors of other sources. A routed segment is listed as its cells.
     unindexed : sequence of str
         Selected sources whose vectors are scanned, because they are in none of ``segments``.
     """
@@ -234,7 +234,7 @@ def _pieces_and_rest(
 
 
 def _is_scanned_instead(segment: SegmentEntry, counts: Mapping[str, int]) -> bool:
-    """Tell whether so few vectors of a routed segment are selected that scanning them is faster than its cells."""
+    """Tell whether so few vectors of a routed segment are selected that scanning is faster than searching cells."""
     selected = [counts[source_id] for source_id in segment.live_ids if source_id in counts]
     return (bool(segment.cells) and len(selected) < len(segment.live_ids)
             and sum(selected) <= MAX_SCANNED_VECTORS)

@@ -52,7 +52,7 @@ class OpenCorpus:
 
     @contextmanager
     def outlived(self) -> Iterator[None]:
-        """Tell damage from age: data that a later generation removed is deleted after a day.
+        """Distinguish damage from data that a later generation has removed, which is deleted after some days.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class OpenCorpus:
                     raise CorpusDamaged(f"{error}; {mending(self.root)}") from error
                 raise
             raise CorpusError(f"{self.root}: was opened at generation {self.manifest.generation} and is at "
-                              f"{newer.generation} now, which lacks some of it; open the corpus again ({error})"
+                              f"{newer.generation} now, which lacks some of the data; open the corpus again ({error})"
                               ) from error
 
     def segment(self, segment_id: str) -> Segment:
@@ -144,7 +144,7 @@ class OpenCorpus:
         count = self.tiling(source_id).n_windows
         if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
             raise CorpusDamaged(f"{self.root}: holds windows {numbers.min()} to {numbers.max()} of {source_id}, which "
-                                f"has {count}; {mending(self.root)}")
+                                f"has only {count}; {mending(self.root)}")
 
     def cutouts(self, source_id: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the cutouts (n, T, F) of some rows of a source."""

@@ -1,6 +1,6 @@
 """The description of a stored array, ``zarr.json``, checked before Zarr reads it.
 
-Zarr believes what it reads: it makes an array of any shape, and reads a chunk without a file as zeros. So the
+Zarr does not check what it reads: it makes an array of any shape, and reads a chunk without a file as zeros. So the
 description must be one that this program writes, and there must be exactly the files that its shape needs.
 """
 

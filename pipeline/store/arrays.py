@@ -59,7 +59,7 @@ def write_array(folder: Path, name: str, pieces: Iterable[Array], n_rows: int) -
         str(folder), name=name, shape=(n_rows, *row), dtype=first.dtype,
         chunks=(chunk_rows, *row), shards=(shard_rows, *row),
         compressors=[ZstdCodec(level=3), Crc32cCodec()], fill_value=0,
-        config={"write_empty_chunks": True},  # else a shard of zeros leaves no file
+        config={"write_empty_chunks": True},  # otherwise a shard of zeros leaves no file
     )
     written = 0
     for block in _regroup(name, chain([first], pieces), shard_rows):

@@ -2,7 +2,8 @@
 
 The group appears under its final name whole or not at all.
 
-Several processes may commit the same group at once, and after any crash. One wins; the others find the group done.
+Several processes may commit the same group at the same time, also after a crash. One of them succeeds; the others find
+the finished group.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def commit_source_group(
     """
     final = source_folder(root, source.id)
     if final.exists():
-        sync_folder(final.parent)  # its writer may have ended before the name was on disk
+        sync_folder(final.parent)  # its writer may have died before the name was on disk
     else:
         with (_build(parts_folder(staging, source.id), final) as folder,
               opened_parts(staging, source.id, n_parts) as parts):
@@ -129,7 +130,7 @@ def commit_vector_group(
     final = vector_folder(root, spec.key, source_id)
     source = SourceGroup.open(root, source_id)
     if final.exists():
-        sync_folder(final.parent)  # its writer may have ended before the name was on disk
+        sync_folder(final.parent)  # its writer may have died before the name was on disk
     else:
         with _build(parts_folder(staging, source_id), final) as folder:
             arrays.create_group(folder, vector_attributes(source, spec))
@@ -138,7 +139,8 @@ def commit_vector_group(
     group = VectorGroup(final, source)
     if group.spec != spec:
         raise CorpusMismatch(
-            f"{final}: made by {group.spec}, this run has {spec}; use the encoder that made it, or remove it"
+            f"{final}: made by {group.spec}, this run has {spec}; use the encoder that made the vectors, or remove "
+            "the folder"
         )
     return group
 

@@ -314,7 +314,7 @@ _Group = TypeVar("_Group", SourceGroup, VectorGroup)
 
 
 def _own(group: _Group) -> _Group:
-    """Return a group whose attributes agree with the name of its folder, as they go into the manifest."""
+    """Return the group. Raise :class:`CorpusDamaged` if its folder has the name of another group."""
     if fault := group.misnamed():
         raise CorpusDamaged(f"{group.folder}: {fault}; move the folder out of the corpus, or delete it")
     return group

@@ -29,7 +29,8 @@ def is_fitted(root: Path, name: str) -> bool:
 
 
 def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encoder:
-    """Load an encoder with the projection of the corpus. Without a fitted projection, it returns bare features.
+    """Load an encoder with the projection of the corpus. Without a fitted projection, the encoder returns bare
+    features.
 
     Raises
     ------

@@ -179,7 +179,7 @@ def discard(root: Path, folder: Path) -> None:
 
 
 def _unlike_a_file(entry: os.DirEntry[str]) -> str:
-    """Return what is wrong with an entry that is neither file nor folder; an empty text for other or lost entries."""
+    """Return what is wrong with an entry that is neither file nor folder; an empty text for other or vanished ones."""
     if entry.is_symlink():
         return link_message(Path(entry.path))
     if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False):

@@ -43,7 +43,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     CorpusDamaged
         The file or the pointer is missing or altered.
     CorpusMismatch
-        It was written by another version of the program, in a format that this version does not read.
+        The manifest was written by another version of the program, in a format that this version does not read.
     """
     match = re.fullmatch(r"([0-9]{1,18}) ([0-9a-f]{64})\n", pointer)
     if match is None:
@@ -51,7 +51,7 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     path = generation_file(root, int(match[1]))
     try:
         content = read_file(path, MAX_MANIFEST_BYTES)
-    except PermissionError:  # it is another user's, not damaged
+    except PermissionError:  # the file is not damaged: another user owns it
         raise
     except OSError as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
@@ -71,7 +71,7 @@ def parsed(path: Path, content: bytes) -> Manifest:
         The content is no manifest, its generation is not that of the file name, or a name in it leads out of the corpus
         (:mod:`pipeline.store.safe_names`).
     CorpusMismatch
-        It was written by another version of the program, in a format that this version does not read.
+        The manifest was written by another version of the program, in a format that this version does not read.
     """
     try:
         manifest = Manifest.from_json(content)
@@ -150,7 +150,7 @@ _DIGEST_BYTES = len(',"sha256":""}') + 64
 
 
 def _with_digest(pieces: Iterable[str]) -> Iterator[bytes]:
-    """Add the digest of a JSON object to it, as its last key. Programs that do not know the key ignore it."""
+    """Add to a JSON object its own digest, as the last key. Programs that do not know the key ignore it."""
     digest, before = hashlib.sha256(), b""
     for piece in pieces:
         yield before

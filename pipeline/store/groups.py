@@ -121,7 +121,7 @@ class SourceGroup(Group):
             """Column → description with units."""
             if fault := source_fault(self.source.header, self.source.coarse):
                 raise ValueError(fault)
-            self.n_windows = -1  # not known yet
+            self.n_windows = -1  # the number of rows is not known yet
             self.n_windows = self._described(f"{WINDOWS}/number").shape[0]
             if self.report.windows_kept != self.n_windows:
                 raise ValueError(f"{self.n_windows} windows, its report says {self.report.windows_kept}")
@@ -198,7 +198,7 @@ class SourceGroup(Group):
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the columns of windows. Groups with equal rows have equal digests; the report does not count."""
+        """sha256 of the columns of windows. Groups with equal rows have equal digests. The report is no part of it."""
         return self.digests.digest(f"{WINDOWS}/")
 
 
@@ -283,5 +283,5 @@ def _checked(rows: slice | Sequence[int] | NDArray[np.int64], n_rows: int) -> Ro
         return rows
     numbers = np.asarray(rows, dtype=np.int64)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= n_rows):
-        raise IndexError(f"rows {numbers.min()} to {numbers.max()} asked of {n_rows}")
+        raise IndexError(f"rows {numbers.min()} to {numbers.max()} do not exist, there are {n_rows}")
     return numbers

@@ -111,7 +111,7 @@ class Lease:
             return
         by = f" by {successor.holder}" if successor is not None and successor.record else ""
         raise CorpusLocked(f"{self._folder.parent}: its lock was taken over{by}, as this run had not renewed it for "
-                           "too long; it writes nothing more, and what it committed before stays; run it again")
+                           "too long; this run writes nothing more, and what it has committed stays; run it again")
 
     def release(self) -> None:
         """Release the lease. A lease that was taken over stays as it is."""
@@ -293,7 +293,7 @@ def _is_alive(pid: int, started: str) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it exists, and belongs to another user
+        pass  # the process exists, and belongs to another user
     seen = _stat(pid)
     return seen is None or (seen[0] not in "ZX" and seen[1] == started)
 

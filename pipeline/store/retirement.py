@@ -5,12 +5,14 @@ generation does not name is not deleted at once: it is *retired*, and stays for 
 generations cannot serve as the clock: an ingest publishes ten of them in less than a minute, and an idle corpus
 publishes none in a month.
 
-The clock of the machine may be wrong, and may be corrected by a year between two runs. So one interval between two of
-its readings proves nothing. A folder is deleted after two: the first lasts from its retirement until a run finds that
-the grace is over, and the second from that run until another one finds it over again. A clock that jumps once spoils
-only one of them. The manifest has the beginning of the first. The time of change of the folder has the beginning of the
-second; before that, it is the time of retirement, too. Both are set by the clock of the machine, never by that of a
-file server. If a time lies ahead, the clock was set back, and the interval begins again.
+The clock of the machine may be wrong, and may be corrected by a year between two runs. So one difference of two clock
+readings proves nothing. A folder is deleted after two intervals of at least :data:`GRACE_S`. The first interval begins
+when the folder is retired, and the second one when a run finds that the first is over. The run that finds that the
+second is over deletes the folder. If the clock jumps once, only one of the intervals is wrong.
+
+The manifest has the beginning of the first interval. The folder's time of change has the beginning of the second; until
+then, it is the time of retirement. Both are readings of the machine's clock, never of a file server's. If one of them
+lies ahead, the clock was set back, and the interval begins again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from pipeline.store.layout import SEGMENTS, SOURCES, segment_folder, source_fold
 from pipeline.support.safe_files import date_folder
 
 GRACE_S = 86_400.0
-"""Seconds that a retired folder stays at least. A search that opened the corpus before may read it that long."""
+"""Minimum number of seconds that a retired folder stays. A search that began before may read it that long."""
 
 _HERE = Path()
 
@@ -50,13 +52,13 @@ def is_retired(manifest: Manifest, folder: Path) -> bool:
 
 
 def settle(root: Path, manifest: Manifest, now_s: float) -> tuple[list[str], dict[str, float]]:
-    """Find out which retired folders may be deleted, and begin the intervals of the others that are to begin now.
+    """Find out which retired folders may be deleted, and begin each interval of the others that is due.
 
     Returns
     -------
     list of str, dict
-        Folders to delete, windows last, so that vectors without windows are never adopted; and the table of retired
-        folders without them.
+        Folders to delete; and the table of the other retired folders. Folders of windows are deleted last, so that
+        vectors without windows are never adopted.
     """
     doomed, kept = [], {}
     for folder, since_s in manifest.retired.items():
@@ -70,7 +72,7 @@ def settle(root: Path, manifest: Manifest, now_s: float) -> tuple[list[str], dic
             kept[folder] = _begin(root, folder, now_s)
         elif now_s - since_s < GRACE_S:
             kept[folder] = since_s
-        elif not holds_group(root / folder):  # not the store's: only its entry goes
+        elif not holds_group(root / folder):  # not a folder of the store: only the entry is removed
             doomed.append(folder)
         elif confirmed_s > now_s or confirmed_s - since_s < GRACE_S:
             kept[folder] = since_s
@@ -84,7 +86,7 @@ def settle(root: Path, manifest: Manifest, now_s: float) -> tuple[list[str], dic
 
 def _begin(root: Path, folder: str, now_s: float) -> float:
     """Set the time of change of a folder to now, and return it in whole seconds, which file systems store exactly."""
-    with suppress(OSError):  # it belongs to somebody else, and waits
+    with suppress(OSError):  # a folder of another user keeps its time
         date_folder(root, root / folder, int(now_s))
     return float(int(now_s))
 

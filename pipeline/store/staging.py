@@ -164,7 +164,7 @@ def vectors_path(staging: Path, source_id: str, part_no: int, encoder_key: str) 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file of a part. Errors in reading it become :class:`CorpusDamaged` with its path."""
-    with _reading(path), open(path, "rb") as file:  # np.load, given the path, leaves it open where it fails
+    with _reading(path), open(path, "rb") as file:  # given a path, np.load leaves the file open if it fails
         yield file
 
 

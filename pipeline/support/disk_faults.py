@@ -15,8 +15,8 @@ REMEDIES: Mapping[int, str] = {
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or choose another disk",
     errno.EACCES: "ask its owner for permission",
     errno.EPERM: "ask its owner for permission",
-    errno.EIO: "see to its disk",
-    errno.ESTALE: "see to its disk, which was mounted again meanwhile",
+    errno.EIO: "check its disk",
+    errno.ESTALE: "check its disk, which was mounted again meanwhile",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "end other programs, which have too many files open",
     errno.ENAMETOOLONG: "choose a shorter name",
@@ -39,7 +39,7 @@ def words_of(error: OSError) -> str | None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Add the name of a file to an ``OSError`` that has none: a write or flush does not know what it writes to."""
+    """Add the name of a file to an ``OSError`` that has none: the errors of a write or flush do not name the file."""
     try:
         yield
     except OSError as error:

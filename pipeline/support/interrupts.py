@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command with words and exit code 130, whatever code it strikes.
+"""Ctrl-C ends a command with a message and exit code 130, whichever code runs at that moment.
 
 Python raises :class:`KeyboardInterrupt` in the code that runs when the signal arrives. If that is a callback of a
 compiled library, the exception is printed and forgotten, or the library turns it into an error of its own, such as a
@@ -42,7 +42,7 @@ def require_not_interrupted(cause: BaseException | None = None) -> None:
 
 @contextmanager
 def noting_interrupts(*, until_exit: bool) -> Iterator[None]:
-    """Note Ctrl-C within the block. It still raises :class:`KeyboardInterrupt`, and silences all logs.
+    """Note Ctrl-C within the block. Ctrl-C still raises :class:`KeyboardInterrupt`, and silences all logs.
 
     Nothing changes in a process that was started to ignore Ctrl-C, as by ``nohup``, or in another thread than the main
     one.
@@ -87,7 +87,7 @@ def _hook(before: Any) -> Any:
         if not is_interrupted():
             before(unhandled)
         elif issubclass(unhandled.exc_type, KeyboardInterrupt):
-            # not at once: it would be raised in this hook
+            # not at once: the interrupt would be raised in this hook
             repeat = threading.Timer(REPEAT_S, _thread.interrupt_main)
             repeat.daemon = True
             repeat.start()

@@ -78,7 +78,7 @@ def file_exposures(folder: Path, suffixes: tuple[str, ...]) -> tuple[Exposure, .
 def make_closed_folder(path: Path, mode: int = 0o755) -> None:
     """Make a folder and its missing parents with permissions ``mode``, so that others cannot write to them.
 
-    The umask can only remove permissions, so it cannot make them writable.
+    The umask can only remove permissions, so it cannot make the folders writable.
     """
     if path.is_dir():
         return

@@ -1,7 +1,7 @@
 """Dataclasses from plain values, as JSON and TOML files hold them. The only importer of msgspec.
 
-A file may come from a stranger, and a digest that fits proves nothing. So values have types and bounds, and whatever is
-wrong with a value is a ``ValueError``: also nesting that is too deep, and numbers that are too large.
+A file may come from a stranger, and a digest that fits proves nothing. So values have types and bounds. Every
+fault of a value is a ``ValueError``, and so are nesting that is too deep and numbers that are too large.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def record_of(kind: type[_T], value: object, *, has_more: bool = False) -> _T:
 def value_of(kind: Any, value: object, *, is_text: bool = False) -> Any:
     """Return a single value as the type ``kind``, such as ``int | None``, or raise ``ValueError``.
 
-    ``is_text`` also reads numbers and booleans from a text, as environment variables hold them.
+    With ``is_text``, numbers and booleans are also read from a text, as environment variables hold them.
     """
     import msgspec
 

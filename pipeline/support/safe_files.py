@@ -84,7 +84,7 @@ def move(root: Path, old: Path, new: Path) -> None:
 
 
 def date_folder(root: Path, path: Path, at_s: int) -> None:
-    """Set the time of change of a folder below ``root``, in Unix seconds. Of a link, only its own time is set.
+    """Set the time of change of a folder below ``root``, in Unix seconds. Of a link, its own time is set.
 
     Raises
     ------

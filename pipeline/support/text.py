@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""Beginnings of a cell that a spreadsheet takes for a formula."""
+"""Characters at the beginning of a cell that make a spreadsheet take it for a formula."""
 
 
 def shown(text: str | Path) -> str:
@@ -39,12 +39,15 @@ def counted(count: int, noun: str) -> str:
 
 
 def _may_be_in_cell(letter: str) -> bool:
-    """Return True for what is printed, for line breaks, and for bytes that are not UTF-8, which the output escapes."""
+    """Return True for characters that a cell keeps: printable ones, line breaks, and bytes that are not UTF-8.
+
+    The output escapes such bytes later.
+    """
     return letter.isprintable() or letter in "\r\n" or "\udc80" <= letter <= "\udcff"
 
 
 def _escaped(letter: str) -> str:
     """Return the escape sequence of a character that cannot be printed."""
-    if "\udc80" <= letter <= "\udcff":  # Python's code for a byte that is not UTF-8
+    if "\udc80" <= letter <= "\udcff":  # how Python represents a byte that is not UTF-8
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return letter.encode("unicode_escape").decode("ascii")

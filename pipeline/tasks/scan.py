@@ -58,7 +58,7 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
 
 
 def _require_window(filterbank: Filterbank, config: ScanConfig) -> None:
-    """Raise TRUNCATED if the end of a file is missing, and what is left is shorter than a window: it may still grow."""
+    """Raise TRUNCATED if the end of a file is missing and the rest is shorter than a window, as the file may grow."""
     count = filterbank.header.nsamples
     if filterbank.shortfall and count < config.integrations:
         raise SourceError(Reason.TRUNCATED, f"{shown(filterbank.path)}: {filterbank.shortfall}; its {count} whole "
@@ -140,7 +140,7 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
     Returns
     -------
     SourceReport
-        The same, with the seconds spent on writing.
+        The same report, with the seconds spent on writing.
     """
     began = time.perf_counter()
     commit_source_group(work.corpus, work.staging, work.source, len(work.parts), report=report,

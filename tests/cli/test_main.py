@@ -33,8 +33,8 @@ HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynnd
 CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
 OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
-               "--f-start", "--f-stop", "--accept-truncated", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
-               "--polarisation", "--precision", "--dashboard"},
+               "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
+               "--polarisation", "--precision", "--dashboard", "--accept-truncated"},
     "embed": {"--corpus", "--encoder", "--weights", *CLUSTER, "--workers", "--serial", "--embed-on", "--dry-run",
               "--json", "--precision", "--dashboard"},
     "index": {"--corpus", "--json", "--exact-below", "--routed-from", *CLUSTER, "--compact"},

@@ -313,7 +313,7 @@ def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str
     (["--window", "GBT/1"], ["GBT: could be any of GBT_57436_43200", "give more of its id"]),
     (["--window", "scan1.fil/1", "--encoder", "resnet50"], ["no vectors of encoder resnet50, but of power-spectrum"]),
     (["--window", "scan1.fil/1", "--encoder", "typo"],
-     ["no vectors of encoder typo, but of power-spectrum", "typo is the name of none; vectors of spectral, power-"]),
+     ["no vectors of encoder typo, but of power-spectrum", "no encoder is named typo; vectors of spectral, power-"]),
     (["--window", "scan1.fil/1", "--only-file", "typo"], ["--only-file typo: no source has this", "GBT_57436_43200_"]),
     (["--window", "scan1.fil/1", "--after", "2018-01-01"], ["--after MJD 58119.0: nothing was observed then"]),
     (["--window", "scan1.fil/1", "--plot", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),

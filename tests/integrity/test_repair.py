@@ -120,7 +120,7 @@ def test_windows_whose_file_is_gone_are_left_and_named_and_the_rest_is_rebuilt(
     assert {(one.kind, one.id) for one in done.damages} == {("source", lost)}
     assert {(one.kind, one.id) for one in done.mended} == {("source", by_name["scan1.fil"])}
     assert "could not be rebuilt (its file is gone or has changed)" in done.damages[0].remedy
-    assert "restore the folder from a backup; or delete it" in done.damages[0].remedy
+    assert "restore the folder from a backup; or delete the folder" in done.damages[0].remedy
     assert done.exit_code == 5
     # the second remedy of the message
     shutil.rmtree(source_folder(root, lost))

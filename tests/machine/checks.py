@@ -1,4 +1,4 @@
-"""What must be so of a corpus at any time: what a user can see of it is what the model says."""
+"""Checks that must pass at any time: what a user sees of a corpus is what the model says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.machine.model import REMOVED, States
 from tests.machine.scans import Pool, Scan, columns_of
 
 TOLERANCE = 1e-5
-"""Of scores: vectors are stored with 16 bits and multiplied with 32."""
+"""Tolerance of scores: vectors are stored with 16 bits and multiplied with 32 bits."""
 Held = Mapping[int, frozenset[str]]
 """Number of a scan → encoders of its vectors."""
 
@@ -58,7 +58,7 @@ def check_search(corpus: Corpus, held: Held, pool: Pool, paths: Mapping[int, Ite
 
 
 def _check_nearest(opened: OpenCorpus, key: str, scans: list[Scan]) -> None:
-    """All windows are asked for: each is found, and scores 1 as it is like itself."""
+    """A search for all windows finds each of them, with a score of 1, because a window equals itself."""
     selection = Selection.of(opened, key, frozenset(scan.resolution for scan in scans))
     exact = any(segment.cells for segment in opened.manifest.segments)
     windows = [(scan.source_id, number) for scan in scans for number in scan.numbers]
@@ -107,7 +107,7 @@ def check_status(corpus: Corpus, held: Held, pool: Pool) -> None:
 
 
 def check_verified(root: Path, foreign: Mapping[Path, bytes]) -> None:
-    """``verify`` finds no damage, and names the files of others and nothing else."""
+    """``verify`` finds no damage, and names the files of other programs and nothing else."""
     verified = verify(root)
     assert verified.damages == ()
     others = [path for path in root.rglob("*") if path.name in {one.name for one in foreign}]
@@ -129,7 +129,7 @@ def check_contents(root: Path, held: Held, pool: Pool) -> None:
 
 
 def check_tidy(root: Path, foreign: Mapping[Path, bytes], *, segments: bool) -> None:
-    """A run that came to its end leaves nothing but what the manifest names, and files of others."""
+    """A run that was not killed leaves only what the manifest names, and files of other programs."""
     names = {one.name for one in foreign}
     manifest = CorpusStore.open(root).manifest()
     named = {*manifest.retired, *(f"sources/{source_id}" for source_id in manifest.sources),
@@ -142,7 +142,7 @@ def check_tidy(root: Path, foreign: Mapping[Path, bytes], *, segments: bool) -> 
     assert len([name for name in os.listdir(root / "lock") if name.isdigit()]) == 1
     assert not [name for name in os.listdir(root) if name.endswith(".tmp")]
     generations = [name for name in os.listdir(root / "manifest") if name.partition(".")[0].isdigit()]
-    unpublished = 2  # a generation and its copy, of a run that was killed before it moved the pointer
+    unpublished = 2  # a run that was killed before it moved the pointer leaves a generation and its copy
     assert len(generations) <= MAX_GENERATIONS + 1 + unpublished
 
 

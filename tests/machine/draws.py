@@ -1,4 +1,4 @@
-"""What the machine draws by chance, and bounds of it."""
+"""What the machine draws by chance, and the bounds of these values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """Folder in memory, which is faster than a disk; None for the usual one."""
 FOREIGN = ["notes-{0}.txt", ".nfs{0:08d}", "@eaDir{0}/{0}@attr", "backup-{0}.fil~"]
 NAMED_BY_CHANCE = re.compile(r"staging/|\.partial")
-"""Folders that have another name each time: an example must be the same each time."""
+"""Files and folders with random names. They are left out, because an example must be the same each time."""
 
 pick = st.integers(0, 999)
 share = st.sampled_from([0.0, 0.5, 1.0])

@@ -27,7 +27,8 @@ from typing import Any
 from tests.cluster.deaths import serve
 
 LEASES = ("/lock/", "/.lock/")
-"""Folders whose content a power cut leaves. Leases need not survive it, but only time tells that a holder is dead."""
+"""Folders whose content a power cut leaves. Leases may be lost, too. But then only time could tell
+that their holder is dead."""
 _WRITES = os.O_WRONLY | os.O_RDWR
 
 

@@ -1,4 +1,4 @@
-"""A state machine: whatever is done to a corpus, in whatever order, and however runs end, it holds what it has to."""
+"""A state machine: a corpus holds what it must hold, whatever is done to it, in any order, and however runs end."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Machine(RuleBasedStateMachine):
     pool: ClassVar[Pool]
     server: ClassVar[Server]
     tally: ClassVar[Counter[str]] = Counter()
-    """KILL or POWER → how often a run was ended so, of all examples."""
+    """KILL or POWER → number of runs that were ended in this way, in all examples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Machine(RuleBasedStateMachine):
             shutil.rmtree(self.place.folder)
 
     def _do(self, work: str, scans: tuple[int, ...] = (), **details: Any) -> Any:
-        """Have a run made, and compare the corpus with the model."""
+        """Do a run, and compare the corpus with the model."""
         after = self._begin(work, scans)
         result = perform(work, self.place, self.model.ahead_s, **details)
         self.model.settle(states_of(self.root, self.pool), after, work, is_complete=True)
@@ -90,9 +90,10 @@ class Machine(RuleBasedStateMachine):
         return self.model.after(work, scans)
 
     def _check(self, *, thoroughly: bool = False) -> None:
-        """Check what must be so whether or not the last run came to its end.
+        """Check what must hold after any run, killed or not.
 
-        Nothing is read again if the last run published nothing. Unless thoroughly, ``verify`` runs every third time.
+        Nothing is read again if the last run published nothing. Unless ``thoroughly`` is True, ``verify`` runs
+        every third time.
         """
         generation = (self.root / CURRENT).read_text()
         if thoroughly or generation != self.checked:
@@ -140,7 +141,7 @@ class Machine(RuleBasedStateMachine):
         assert removal.is_held == (scans[0] in self.model.held)
 
     def _chosen(self, work: str, which: int) -> tuple[int, ...]:
-        """Return the scan that a run is told of, if it is told of one."""
+        """Return the scan that a run takes as its argument; empty if it takes none."""
         scans = sorted({"remove": self.model.held, "undo": self.model.removed}.get(work, ()))
         return (scans[which % len(scans)],) if scans else ()
 
@@ -178,7 +179,7 @@ class Machine(RuleBasedStateMachine):
     def _end_early(
         self, effect: str, kind: int, at: float, persist: float, which: int, limits: Mapping[str, Any]
     ) -> None:
-        """Have a run end at one of its changes of the disk; a power cut may also come right after the last one."""
+        """End a run at one of its changes of the disk. A power cut may also come right after the last change."""
         works = self._possible()
         work = works[kind % len(works)]
         scans = self._chosen(work, which)
@@ -202,7 +203,7 @@ class Machine(RuleBasedStateMachine):
         return [*work, *(["remove"] if self.model.held else []), *(["undo"] if self.model.removed else [])]
 
     def _killed(self, work: str, at: float, effect: str, persist: float, details: Mapping[str, Any]) -> dict[str, Any]:
-        when = round(CHANGES[work] ** at)  # as many at the first ten changes as at the next hundred
+        when = round(CHANGES[work] ** at)  # the first 10 changes are as likely as the next 90
         ended = self.server.order(work=work, folder=str(self.place.folder), now_s=self.model.ahead_s, when=when,
                                   effect=effect, persist=persist, details=details)
         if ended["status"] < 0 or effect == "POWER":
@@ -228,7 +229,7 @@ class Machine(RuleBasedStateMachine):
             assert ended["status"] in (0, -9), ended
         mended = perform("repair", self.place, self.model.ahead_s)
         assert mended.damages == (), mended.damages
-        self.readers.clear()  # what was open was damaged
+        self.readers.clear()  # what the readers had opened was damaged
         self.model.settle(states_of(self.root, self.pool), after, "repair", is_complete=True)
         self._check(thoroughly=True)
 
@@ -302,7 +303,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.readers)
     @rule(which=pick)
     def read(self, which: int) -> None:
-        """A search that began before other runs sees nothing of them; if it is outlived, it says so."""
+        """A search that began before other runs sees nothing of them. If its data is gone, it says so."""
         at = which % len(self.readers)
         reader = self.readers[at]
         try:

@@ -1,4 +1,4 @@
-"""What a corpus has to hold after each step, as far as that can be told.
+"""What a corpus has to hold after each step, as far as that is certain.
 
 The state of a scan is :data:`ABSENT`, :data:`REMOVED`, or the set of the encoders whose vectors the corpus has of it. A
 run that ends early leaves any state between the one before and the one that it was to reach. What it has committed but
@@ -60,7 +60,7 @@ class Model:
         """Return the states after a run that comes to its end."""
         states = dict(self.states)
         if work in ("ingest", "nightly"):
-            if work == "ingest" or self.ahead_s >= 0:  # else files count as changed in the future, and a night waits
+            if work == "ingest" or self.ahead_s >= 0:  # otherwise, files were changed in the future, and a night waits
                 states = {number: ABSENT for number in self.files.values()} | states
             return {number: state if state == REMOVED else keys(state) | {OWN} for number, state in states.items()}
         if work == "embed":
@@ -102,7 +102,7 @@ class Model:
     ) -> tuple[frozenset[str] | None, frozenset[str], set[str]]:
         """Return the least and most vectors that a scan may have, and the other states that are allowed.
 
-        No vectors at all (None) if the corpus must not hold it.
+        The least is None if the corpus must not hold the scan.
         """
         doubted = self.doubt.get(number)
         allowed: Iterable[State] = (then,) if is_complete else (before, then)
@@ -110,11 +110,11 @@ class Model:
         if work == "undo" and not is_complete and REMOVED in words:
             words.add(ABSENT)  # until a run adopts it
         sets = [state for state in allowed if not isinstance(state, str)]
-        made = {"ingest": {OWN}, "nightly": {OWN}, "embed": {SECOND}}.get(work, set())  # also of what is adopted first
+        made = {"ingest": {OWN}, "nightly": {OWN}, "embed": {SECOND}}.get(work, set())  # also for adopted windows
         most = frozenset().union(*sets, set() if doubted is None else doubted | made)
         if not sets:
             return (None if doubted is None else frozenset()), most, words
-        is_whole = is_complete or not isinstance(before, str)  # else its vectors come after its windows
+        is_whole = is_complete or not isinstance(before, str)  # otherwise, vectors come after windows
         return frozenset.intersection(*sets) if is_whole else frozenset(), most, words
 
     def _note_removed(self, number: int, before: State, now: State) -> None:

@@ -1,4 +1,4 @@
-"""Tiny scans, and what a corpus has to hold of each. That is taken from a corpus that nothing disturbs.
+"""Tiny scans, and what a corpus has to hold of each, taken from a corpus that nothing disturbs.
 
 A scan has four windows, or eight, so that a run over it takes hundredths of a second.
 """

@@ -1,4 +1,4 @@
-"""Examples of :class:`tests.machine.machine.Machine`: as many as take half a minute, or those of a soak."""
+"""Runs examples of :class:`tests.machine.machine.Machine`: half a minute of them, or many more in a soak."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.run import fake
 
 STEPS = 30
 EXAMPLES = 20 if IS_SOAK else 8
-"""Of each shard."""
+"""Number of examples in each shard."""
 SHARDS = 26 if IS_SOAK else 1
 HOW = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, print_blob=True,
                suppress_health_check=list(HealthCheck))
@@ -43,7 +43,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Machine]]
 @pytest.mark.timeout(7200 if IS_SOAK else 900)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_whatever_happens_a_corpus_holds_what_it_has_to(shard: int, machine: type[Machine]) -> None:
-    """Always the same examples, so that a test does not fail by chance; in a soak, others each time."""
+    """The examples are always the same, so that a test does not fail by chance. In a soak, they differ each time."""
     number = random.SystemRandom().randrange(2**32) if IS_SOAK else 0
     print(f"seed {number}, shard {shard}")  # noqa: T201 - pytest shows it if the test fails
     machine.tally.clear()

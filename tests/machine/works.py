@@ -51,7 +51,7 @@ class Place:
 
 @contextmanager
 def clock(ahead_s: float) -> Iterator[None]:
-    """Have the clock of this machine go wrong by some seconds."""
+    """Make the clock of this machine wrong by some seconds."""
     with mock.patch.object(time, "time", side_effect=lambda: really() + ahead_s):
         yield
 

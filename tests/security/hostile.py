@@ -32,15 +32,15 @@ from tests.security.forgeries import forge
 CPU_S = 10
 """Processor time that a command may take."""
 HANG_S = 60
-"""Time after which a command counts as hanging: it waits for something. The machine may be busy."""
+"""Seconds after which a command counts as hanging. It is long, because the machine may be busy."""
 MEMORY_BYTES = 1 << 30
 """Memory that a command may take, beside that of the server."""
 CODES = {0, 2, 3, 4, 5}
-"""Exit codes that are expected. Every message is words: what is not expected is 1, and has a traceback."""
+"""Expected exit codes, each with a message. An unexpected error has exit code 1 and a traceback."""
 SEARCHES = {"search", "rerank", "filter", "walk"}
 """Commands that change nothing, and whose hits are compared with those in the corpus as it was."""
 WALK = "walk"
-"""A search along the graph, which Python offers and the command line only for large corpora."""
+"""A search along the graph. Python always offers it; the command line only uses it for large corpora."""
 
 
 def commands(root: Path, data: Path) -> dict[str, list[str]]:

@@ -76,7 +76,7 @@ def submitting(scheme: str, security: Security) -> Way:
 
 
 async def asking_by_http(port: int, _: Path) -> str:
-    """Ask for a page, over no TLS."""
+    """Ask for a page without TLS."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(b"GET /health HTTP/1.0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Compiled code is stored as pickles, and reading a pickle runs it. So none is read from where others can write."""
+"""Compiled code is stored as pickles, and reading a pickle runs it. So no pickle is read where others can write."""
 
 from __future__ import annotations
 

@@ -197,7 +197,7 @@ def test_a_corpus_may_say_no_key_of_runs(tmp_path: Path, said: dict[str, Any], u
     for words in (str(root / CONFIG_FILE), str(own), *lines):
         assert words in str(caught.value)
     (root / CONFIG_FILE).write_text("")
-    user_says("\n".join(lines))  # as it is told to
+    user_says("\n".join(lines))  # as the message says
     assert Config.load(root).run == replace(RunConfig(), **said)
 
 

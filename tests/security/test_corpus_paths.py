@@ -298,7 +298,7 @@ def test_what_a_stranger_left_in_a_folder_that_goes_is_kept_and_named(attacked: 
     mine = attacked.place("sources/ID/windows/notes.txt")
     mine.write_text("mine")
     assert attacked.call("remove") == (0, "")
-    due = int(time.time()) - 2 * GRACE_S  # and a run has found the first day over
+    due = int(time.time()) - 2 * GRACE_S  # and a run has found that the first day is over
     forge(attacked.root, lambda record: record["retired"].update(dict.fromkeys(record["retired"], due)))
     for retired in CorpusStore.open(attacked.root).manifest().retired:
         os.utime(attacked.root / retired, (due + GRACE_S, due + GRACE_S))

@@ -1,5 +1,5 @@
-"""Corpora whose digests fit and whose content makes no sense: every command refuses them in words, soon, and in little
-memory, and changes nothing outside.
+"""Corpora whose digests fit and whose content makes no sense: every command refuses them with a message, soon and in
+little memory, and changes nothing outside.
 
 A case is replayed with its number: ``python -m tests.security.hostile FOLDER 17 18``.
 """
@@ -39,7 +39,7 @@ __all__ = ["attacked", "original"]
 CASES = 2000 if IS_SOAK else 40
 SHARD = 100
 REFUSED_AT_LEAST = 0.3
-"""Share of forged corpora that a command refuses as damaged. The others are changes that the command does not meet."""
+"""Share of forged corpora that a command refuses as damaged. The others have changes that the command does not read."""
 
 
 @pytest.mark.timeout(3600)

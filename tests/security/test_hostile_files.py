@@ -1,4 +1,4 @@
-"""HDF5 files that crash the HDF5 library, or make it take all memory: refused with a reason, and nothing else suffers.
+"""HDF5 files that crash the HDF5 library, or make it take all memory: refused with a reason, and other files are read.
 
 The files in ``mutants`` are generated files with altered bytes. Three have a virtual dataset: two of them crash HDF5
 1.14.6 in every process, and one does so in some processes only. The data of the fourth lie in its header; the library
