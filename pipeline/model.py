@@ -231,6 +231,8 @@ class SourceReport:
     timing: Timing = field(default_factory=Timing)
     also_at: tuple[str, ...] = ()
     """Other paths that hold the same scan."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about the header of a file that was read all the same."""
 
 
 @dataclass(frozen=True, slots=True)

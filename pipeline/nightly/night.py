@@ -21,6 +21,7 @@ from pipeline.catalogue import Manifest
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError, Reason
 from pipeline.integrity import Verification, verify
+from pipeline.model import SourceReport
 from pipeline.nightly.due_files import DueFiles, NightRules, select_due
 from pipeline.nightly.novelty import Novelty, judge
 from pipeline.nightly.report import (
@@ -237,6 +238,7 @@ class _Night:
             warnings=() if due is None else _warnings(due.selected),
             ingest={} if run is None else {key: value for key, value in run.to_json().items() if key != "sources"},
             partly_read=tuple(report.message for report in reports if report.status == "done" and report.message),
+            remarks=_remarks(reports),
             partly_covered=() if run is None else _partly_covered(run),
             before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(new_sources),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
@@ -251,6 +253,16 @@ class _Night:
         if verified is not None and verified.damages:
             return 3
         return 2 if missing else 0
+
+
+def _remarks(reports: Sequence[SourceReport]) -> tuple[str, ...]:
+    """Return each remark on a header once, with the first file that it concerns and the number of others."""
+    paths: dict[str, list[str]] = {}
+    for report in reports:
+        for remark in report.remarks:
+            paths.setdefault(remark, []).append(report.path)
+    return tuple(f"{of[0]}{f' and {len(of) - 1:,} more' if len(of) > 1 else ''}: {remark}"
+                 for remark, of in paths.items())
 
 
 def _warnings(found: Selected) -> tuple[str, ...]:

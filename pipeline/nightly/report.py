@@ -116,6 +116,8 @@ class NightReport:
     """What ``ingest --json`` says, without its sources; empty if ingest failed."""
     partly_read: tuple[str, ...]
     """What there is to know of files that were ingested although something is wrong with them."""
+    remarks: tuple[str, ...]
+    """What is odd about the headers of ingested files: one line for each remark, with the files it concerns."""
     partly_covered: tuple[Mapping[str, Any], ...]
     """Path, and number of channels and spectra in no window, of each ingested file that has any."""
     before: Size
@@ -165,7 +167,8 @@ class NightReport:
             "steps": [asdict(step) for step in self.steps], "files": dict(self.counts), "done": list(self.done),
             "wrong": [asdict(wrong) for wrong in self.wrong], "left": list(self.left),
             "missing": list(self.missing), "warnings": list(self.warnings), "ingest": dict(self.ingest),
-            "partly_read": list(self.partly_read), "partly_covered": [dict(one) for one in self.partly_covered],
+            "partly_read": list(self.partly_read), "remarks": list(self.remarks),
+            "partly_covered": [dict(one) for one in self.partly_covered],
             "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
             "new_sources": list(self.new_sources), "verified": dict(self.verified),
             "novelty": [novelty.to_json() for novelty in self.novelty],

@@ -274,6 +274,7 @@ def _works_of(
             source=item.source,
             also_at=item.also_at,
             warning=item.warning,
+            remarks=tuple(item.remarks.values()),
             root=roots[item.source.path],
             scan=config.scan,
             encoder=config.encoder,

@@ -168,7 +168,7 @@ class RunReport:
             "windows_masked": report.windows_masked, "windows_embedded": report.windows_embedded,
             "channels_skipped": covered.channels_skipped if covered else 0,
             "spectra_skipped": covered.spectra_skipped if covered else 0,
-            "also_at": list(report.also_at),
+            "also_at": list(report.also_at), "remarks": list(report.remarks),
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import shutil
 import sys
@@ -291,7 +292,11 @@ def test_what_is_odd_about_headers_is_named_once(lookalike: Lookalike, tmp_path:
     hertz, unknown = sorted(ran.err.splitlines())
     assert f"{first}: fch1 is 8.4195e+09 MHz, and no radio telescope observes there" in hertz
     assert f"{folder / 'b.fil'} and 1 more: unknown keywords of its header are stepped over: source_nama" in unknown
-    assert lookalike(*asked).err == "", "the files are known by now"
+    again = lookalike(*asked)
+    assert again.err == "", "the files are known by now"
+    odd = json.loads(lookalike(*asked[:-3], tmp_path / "other", *asked[-2:], "--json").out)["sources"]
+    assert [len(one["remarks"]) for one in odd] == [1, 1, 1]
+    assert odd[0]["remarks"][0].startswith("fch1 is 8.4195e+09 MHz")
 
 
 def test_a_width_that_does_not_divide_a_band_is_named(lookalike: Lookalike, tmp_path: Path) -> None:

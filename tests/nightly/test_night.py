@@ -173,6 +173,18 @@ def test_what_fails_is_tried_again_ever_later_then_left_alone_and_always_listed(
     assert [one.path for one in report.wrong] == [str(empty)]
 
 
+def test_odd_headers_are_listed_once_with_the_number_of_files(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    for number in (1, 2):
+        like = small.header(number, nsamples=16, nchans=small.COARSE, fch1_mhz=1.4e9)
+        write_filterbank(tmp_path / "data" / f"{number}<b>.fil", small.noisy_power(number, like), like)
+    report = run(tmp_path)
+    [remark] = report.remarks
+    assert remark.startswith(f"{tmp_path / 'data' / '1<b>.fil'} and 1 more: fch1 is 1.4e+09 MHz")
+    assert written(tmp_path)["remarks"] == [remark]
+    assert "1<b>.fil and 1 more: fch1 is 1.4e+09 MHz" in page(tmp_path).words
+
+
 def test_a_file_whose_end_is_missing_is_read_as_far_as_it_goes_and_listed(tmp_path: Path):
     like = small.header(nsamples=31, nchans=small.COARSE + 200)
     (tmp_path / "data").mkdir()
