@@ -87,6 +87,7 @@ def test_the_call_that_compiles_is_not_counted() -> None:
     assert (begun - 1) / (time.perf_counter() - began) < rate <= (begun - 1) / 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_it_runs_without_tensorflow_and_falls_back_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "tensorflow.py").write_text("raise ImportError('this machine has none')\n")

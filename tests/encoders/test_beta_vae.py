@@ -140,6 +140,7 @@ def test_other_shapes_are_refused(encoder):
         build(WindowGrid(100, 100, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_jax_makes_the_same_vectors(encoder, weights, cutouts, tmp_path):
     np.save(tmp_path / "cutouts.npy", cutouts)

@@ -105,6 +105,7 @@ def test_spec_holds_the_digest_of_the_weights(encoder, weights):
     assert (encoder.spec.dimension, encoder.spec.input) == (2048, "cutout-v1 16x256")
 
 
+@pytest.mark.slow
 def test_weights_in_the_format_of_the_imagenet_file_are_read(encoder, weights, cutouts, keras, tmp_path):
     import h5py
     from keras.src.legacy.saving import legacy_h5_format
@@ -189,6 +190,7 @@ def projection(weights, sample, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_projected_features_have_lost_the_mean_of_the_sample(weights, projection, sample):
     assert needs_projection("resnet50")
     features = load_encoder("resnet50", weights=str(weights)).encode(sample[:16]).astype(np.float64)
@@ -202,6 +204,7 @@ def test_projected_features_have_lost_the_mean_of_the_sample(weights, projection
     assert (vectors @ vectors.T).min() < 0
 
 
+@pytest.mark.slow
 def test_projection_is_part_of_the_identity(weights, encoder, projection, tmp_path):
     projected = load_encoder("resnet50", weights=str(weights), projection=projection)
     spec = projected.spec
@@ -228,6 +231,7 @@ def test_projection_for_something_else_is_named(weights, tmp_path):
         load_encoder("resnet50", weights=str(weights), projection=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_reduced_precision_is_another_spec_near_the_first(weights, projection, cutouts, precision):
     full = load_encoder("resnet50", weights=str(weights), projection=projection)

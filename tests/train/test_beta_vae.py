@@ -36,6 +36,7 @@ def trained(windows, tmp_path_factory):
     return losses, path
 
 
+@pytest.mark.slow
 def test_some_steps_make_the_loss_fall_and_the_weights_encode(trained, windows):
     losses, path = trained
     assert len(losses) == 24
@@ -48,6 +49,7 @@ def test_some_steps_make_the_loss_fall_and_the_weights_encode(trained, windows):
         assert not any("widen" in key or "variance_dense" in key for key in file.files)
 
 
+@pytest.mark.slow
 def test_seed_decides_the_beginning_and_what_breaks_off_leaves_no_file(windows, tmp_path, uncompiled):
     losses = []
 
@@ -64,6 +66,7 @@ def test_seed_decides_the_beginning_and_what_breaks_off_leaves_no_file(windows, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_reduced_precision_learns_too_and_writes_float32(windows, tmp_path):
     losses = []

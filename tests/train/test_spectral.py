@@ -46,6 +46,7 @@ def test_contrast_is_the_loss_of_a_naive_loop():
     assert float(contrastive_loss(vectors, 3)) == pytest.approx(np.mean(expected), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_the_weights_come_back(tmp_path):
     told: list[tuple[int, float]] = []
     out = tmp_path / "spectral.npz"
