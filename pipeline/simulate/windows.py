@@ -13,6 +13,8 @@ from pipeline.model import WindowGrid
 from pipeline.simulate.draw import add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import noise
+from pipeline.simulate.paint import add_pattern
+from pipeline.simulate.patterns import Pattern
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 
@@ -92,25 +94,25 @@ def place_in_window(
 
 def simulate_power(
     rng: np.random.Generator,
-    signals: Sequence[Signal | None],
+    signals: Sequence[Signal | Pattern | None],
     *,
     axes: Axes = FINE,
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.float32]:
-    """Simulate windows, each with one signal at a random position.
+    """Simulate windows, each with one signal at a random position, or one pattern that fills it.
 
     Parameters
     ----------
     rng : Generator
-    signals : sequence of Signal or None
-        Signal of each window; None for noise only.
+    signals : sequence of Signal, Pattern or None
+        Signal or pattern of each window; None for noise only.
     axes : Axes
         Resolution of the windows.
     grid : WindowGrid
         Shape of the windows.
     scene : Scene
-        Disturbances.
+        Disturbances. Patterns fill their window, so only gains, slopes and divided rows apply to them.
 
     Returns
     -------
@@ -123,6 +125,9 @@ def simulate_power(
         part[:] = noise(rng, part.shape, axes)
     for window, signal in zip(power, signals, strict=True):
         if signal is None:
+            continue
+        if isinstance(signal, Pattern):
+            add_pattern(window, signal, axes=axes, rng=rng)
             continue
         cut, circular, second = rng.random(3) < (scene.cut, scene.circular, scene.distractors)
         channel, t_s = place_in_window(rng, signal, axes, grid, cut=bool(cut and not circular))
@@ -156,7 +161,7 @@ def _add_instrument_residuals(rng: np.random.Generator, power: NDArray[np.float3
 
 def simulate_windows(
     rng: np.random.Generator,
-    signals: Sequence[Signal | None],
+    signals: Sequence[Signal | Pattern | None],
     *,
     axes: Axes = FINE,
     grid: WindowGrid = FINE_GRID,
@@ -188,7 +193,7 @@ def simulate_windows(
 
 def simulate_cutouts(
     rng: np.random.Generator,
-    signals: Sequence[Signal | None],
+    signals: Sequence[Signal | Pattern | None],
     *,
     axes: Axes = FINE,
     grid: WindowGrid = FINE_GRID,
