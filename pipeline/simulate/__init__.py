@@ -7,9 +7,9 @@ from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, s
 from pipeline.simulate.instrument import Instrument, noise
 from pipeline.simulate.kinds import KINDS, random_pattern
 from pipeline.simulate.paint import add_pattern
-from pipeline.simulate.patterns import Cloud, Gains, Lines, Pattern, Traits, together, vary_pattern
+from pipeline.simulate.patterns import Cloud, Gains, Lines, Pattern, together, vary_pattern
 from pipeline.simulate.population import SNR_RANGE, random_signal, sibling
-from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal
+from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal, Traits
 from pipeline.simulate.windows import (
     CLEAN,
     FINE_GRID,
@@ -19,6 +19,7 @@ from pipeline.simulate.windows import (
     place_in_window,
     simulate_cutouts,
     simulate_families,
+    simulate_kinds,
     simulate_power,
     simulate_windows,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "simulate_cutouts",
     "simulate_families",
     "simulate_file",
+    "simulate_kinds",
     "simulate_power",
     "simulate_windows",
     "together",

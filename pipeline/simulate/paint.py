@@ -27,7 +27,8 @@ def add_pattern(
     power : (spectra, channels) float32
         Noise of mean 1 (see :func:`~pipeline.simulate.noise`), ascending frequency.
     pattern : Pattern
-        The pattern to add. The brightest bin of each part has the SNR that the pattern asks for, before noise and gains.
+        The pattern to add. The brightest bin of each part has the SNR that the pattern asks for, before noise and
+        gains.
     axes : Axes
         Resolution of the window.
     rng : Generator
@@ -70,7 +71,7 @@ def _lines(
 ) -> NDArray[np.float32]:
     """Draw lines as brightness (spectra, channels)."""
     moments = _moments_per_row(lines, axes)
-    times_s = (np.arange(shape[0] * moments) + 0.5) * (axes.tsamp_s / moments)
+    times_s = _middles(shape[0] * moments, axes.tsamp_s / moments)
     motion = Signal("motion", drift_hz_per_s=lines.drift_hz_per_s, curvature_hz_per_s2=lines.curvature_hz_per_s2,
                     path=_at_any_time(rng, lines.path))
     track_hz = motion.track_hz(times_s, rng)
@@ -133,9 +134,9 @@ def _cloud(cloud: Cloud, axes: Axes, shape: tuple[int, int], rng: np.random.Gene
     """Draw a cloud as brightness (spectra, channels)."""
     spectra, channels = shape
     band_hz = channels * axes.channel_width_hz
-    times_s = (np.arange(spectra) + 0.5) * axes.tsamp_s
-    moved_hz = (np.arange(channels) + 0.5) * axes.channel_width_hz - cloud.drift_hz_per_s * times_s[:, None]
-    moments_s = (np.arange(spectra * _MOMENTS_PER_ROW) + 0.5) * (axes.tsamp_s / _MOMENTS_PER_ROW)
+    times_s = _middles(spectra, axes.tsamp_s)
+    moved_hz = _middles(channels, axes.channel_width_hz) - cloud.drift_hz_per_s * times_s[:, None]
+    moments_s = _middles(spectra * _MOMENTS_PER_ROW, axes.tsamp_s / _MOMENTS_PER_ROW)
     rows = _brightness(cloud.envelope, moments_s, rng).reshape(spectra, -1).mean(axis=1)
     image = np.repeat(rows[:, None], channels, axis=1)
     if cloud.contrast:
@@ -167,12 +168,17 @@ def _smooth_field(
     by_row = knots[lines] * (1 - later) + knots[lines + 1] * later
     right = _smooth_step(x - left)
     low = np.take_along_axis(by_row, columns, axis=1)
-    return low + right * (np.take_along_axis(by_row, columns + 1, axis=1) - low)
+    return np.asarray(low + right * (np.take_along_axis(by_row, columns + 1, axis=1) - low), np.float64)
 
 
 def _smooth_step(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rise from 0 to 1 between 0 and 1, without a bend at either end."""
-    return x * x * (3 - 2 * x)
+    return np.asarray(x * x * (3 - 2 * x), np.float64)
+
+
+def _middles(count: int, step: float) -> NDArray[np.float64]:
+    """Return the middles of ``count`` steps from 0 on."""
+    return np.asarray((np.arange(count) + 0.5) * step, np.float64)
 
 
 def _brightness(

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.simulate.families import log_uniform
-from pipeline.simulate.signals import Envelope, EnvelopeKind, Path, Profile
+from pipeline.simulate.signals import FINE, Envelope, Path, Profile, Traits
+
+_STRAIGHT, _STEADY = Path(), Envelope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,8 @@ class Lines:
     drift_spread: float = 0.0
     """Relative standard deviation of the drifts of the groups."""
     curvature_hz_per_s2: float = 0.0
-    path: Path = Path()
-    envelope: Envelope = Envelope()
+    path: Path = _STRAIGHT
+    envelope: Envelope = _STEADY
     one_by_one: bool = False
     """True: each line has an envelope of its own. False: all lines brighten and fade together."""
     grain: float = 0.0
@@ -84,7 +86,7 @@ class Cloud:
     drift_hz_per_s: float = 0.0
     grain: float = 0.0
     """Standard deviation of the logarithm of the brightness from bin to bin."""
-    envelope: Envelope = Envelope()
+    envelope: Envelope = _STEADY
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +103,6 @@ Part = Lines | Cloud | Gains
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """The main properties of a pattern as numbers, for graded similarity. They are those of its first part."""
-
-    kind: str
-    snr: float
-    drift_hz_per_s: float = 0.0
-    spacing_hz: float = 0.0
-    """Mean distance between neighbouring lines or groups; 0 for a single group or a cloud."""
-    lines_per_khz: float = 0.0
-    """Density of lines; 0 for a single group or a cloud."""
-    width_hz: float = 0.0
-    """Median width of a line, or scale of a cloud in frequency; 0 for steps of the gain."""
-    envelope: EnvelopeKind = "steady"
-    on_share: float = 1.0
-    """Mean brightness over time, relative to a steady signal."""
-    one_by_one: bool = False
-    is_noise: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Pattern:
     """Interference that fills a window, composed of parts. Gains apply to all other parts and to the noise."""
 
@@ -132,13 +114,17 @@ class Pattern:
     """Excess of the brightest bin of a part of strength 1, in sigmas of one bin's noise."""
     name: str = ""
     """Name of the family; patterns of the same parameters have the same."""
+    band_hz: float = 256 * FINE.channel_width_hz
+    """Width of the part of a file that the pattern covers."""
+    duration_s: float = 16 * FINE.tsamp_s
+    """Length of that part."""
 
     def traits(self) -> Traits:
         """Return the main properties as numbers."""
         first = self.parts[0]
         if isinstance(first, Gains):
             return Traits(self.kind, self.snr, is_noise=True)
-        on_share = _mean_brightness(first.envelope)
+        on_share = first.envelope.mean(self.duration_s)
         if isinstance(first, Cloud):
             return Traits(self.kind, self.snr, first.drift_hz_per_s, width_hz=first.scale_hz,
                           envelope=first.envelope.kind, on_share=on_share, is_noise=True)
@@ -196,19 +182,3 @@ def together(first: Pattern, second: Pattern, *, strength: float = 1.0) -> Patte
                   for part in second.parts if not (has_gains and isinstance(part, Gains)))
     return replace(first, kind=f"{first.kind}+{second.kind}", parts=first.parts + added,
                    name=f"{first.name}+{second.name}")
-
-
-def _mean_brightness(envelope: Envelope, duration_s: float = 292.0) -> float:
-    """Return the mean brightness over ``duration_s`` seconds from time 0, as far as it does not depend on chance."""
-    match envelope.kind:
-        case "scintillating":
-            mean = 1.0
-        case "random":
-            mean = envelope.duty
-        case "pulsed":
-            mean = envelope.duty
-        case "dashes":
-            mean = sum(envelope.dashes) / len(envelope.dashes)
-        case _:
-            mean = float(replace(envelope, floor=0.0).at(np.linspace(0, duration_s, 512, endpoint=False)).mean())
-    return envelope.floor + (1 - envelope.floor) * mean

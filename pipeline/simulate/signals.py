@@ -96,6 +96,19 @@ class Envelope:
         shape = self._shape(times_s, rng)
         return self.floor + (1 - self.floor) * shape if self.floor else shape
 
+    def mean(self, duration_s: float) -> float:
+        """Return the mean brightness over ``duration_s`` from time 0. Where chance decides, it is the expected mean."""
+        match self.kind:
+            case "scintillating":
+                mean = 1.0
+            case "random" | "pulsed":
+                mean = self.duty
+            case "dashes":
+                mean = sum(self.dashes) / len(self.dashes)
+            case _:
+                mean = float(self._shape(np.linspace(0, duration_s, 512, endpoint=False), None).mean())
+        return self.floor + (1 - self.floor) * mean
+
     def _shape(self, times_s: NDArray[np.float64], rng: np.random.Generator | None) -> NDArray[np.float64]:
         """Return the brightness without the floor."""
         if rng is None and self.kind in ("scintillating", "random"):
@@ -117,7 +130,7 @@ class Envelope:
             case "random" if rng is not None:
                 which = np.floor((times_s + self.phase_s) / self.period_s).astype(np.int64)
                 which -= which.min()
-                return (rng.random(which.max() + 1) < self.duty).astype(np.float64)[which]
+                return np.asarray(rng.random(which.max() + 1) < self.duty, np.float64)[which]
             case "scintillating" if rng is not None:
                 knots = np.arange(times_s.min(), times_s.max() + 2 * self.period_s, self.period_s)
                 return np.interp(times_s, knots, rng.standard_exponential(len(knots)))
@@ -133,8 +146,8 @@ class Path:
     """Size of the motion in Hz. Sinusoid or zigzag: amplitude. Sawtooth: height. Stairs: height of one stair. Hops
     or bends: largest distance from the drifting line."""
     period_s: float = math.inf
-    """Time scale in seconds. Sinusoid, zigzag or sawtooth: period. Hops or stairs: time at one frequency. Bends: time from
-    bend to bend. Kink: time at which the line stops drifting."""
+    """Time scale in seconds. Sinusoid, zigzag or sawtooth: period. Hops or stairs: time at one frequency. Bends: time
+    from bend to bend. Kink: time at which the line stops drifting."""
     phase_s: float = 0.0
     """Position within the period at time 0, in seconds."""
     hops: tuple[float, ...] = ()
@@ -195,6 +208,29 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """The main properties of a signal or pattern as numbers, so that similarity can be graded.
+
+    Those of a pattern are the properties of its first part.
+    """
+
+    kind: str
+    snr: float
+    drift_hz_per_s: float = 0.0
+    spacing_hz: float = 0.0
+    """Mean distance between neighbouring lines or groups; 0 for a single line or a cloud."""
+    lines_per_khz: float = 0.0
+    """Density of lines; 0 for a single line or a cloud."""
+    width_hz: float = 0.0
+    """Median width of a line, or scale of a cloud in frequency; 0 for steps of the gain."""
+    envelope: EnvelopeKind = "steady"
+    on_share: float = 1.0
+    """Mean brightness over time, relative to a steady signal."""
+    one_by_one: bool = False
+    is_noise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """One kind of signal: a line, or a comb of lines that move together."""
 
@@ -221,6 +257,12 @@ class Signal:
     """Difference in drift between neighbouring lines: line k drifts by k times this faster than line 0."""
     stagger_s: float = 0.0
     """Delay of the envelope between neighbouring lines: line k is k times this later than line 0."""
+
+    def traits(self, duration_s: float = 16 * FINE.tsamp_s) -> Traits:
+        """Return the main properties as numbers. ``duration_s`` is the time over which the envelope is averaged."""
+        spacing_hz = self.spacing_hz if len(self.amplitudes) > 1 else 0.0
+        return Traits(self.name, self.snr, self.drift_hz_per_s, spacing_hz, 1e3 / spacing_hz if spacing_hz else 0.0,
+                      self.width_hz, self.envelope.kind, self.envelope.mean(duration_s), one_by_one=self.stagger_s != 0)
 
     def track_hz(self, times_s: NDArray[np.float64], rng: np.random.Generator | None = None) -> NDArray[np.float64]:
         """Return the frequency of line 0 at ``times_s`` in Hz, of the same shape.

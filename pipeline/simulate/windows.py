@@ -13,8 +13,9 @@ from pipeline.model import WindowGrid
 from pipeline.simulate.draw import add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import noise
+from pipeline.simulate.kinds import KINDS, random_pattern
 from pipeline.simulate.paint import add_pattern
-from pipeline.simulate.patterns import Pattern
+from pipeline.simulate.patterns import Pattern, vary_pattern
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 
@@ -246,3 +247,38 @@ def simulate_families(
     signals: list[Signal | None] = [vary(rng, family(name), snr) for name in names]
     power = simulate_windows(rng, signals + [None] * noise_windows)
     return power, np.array(names + [NOISE] * noise_windows)
+
+
+def simulate_kinds(
+    rng: np.random.Generator,
+    per_kind: int,
+    *,
+    kinds: Sequence[str] = tuple(KINDS),
+    snr: tuple[float, float] | None = None,
+    axes: Axes = FINE,
+) -> tuple[NDArray[np.float32], list[Pattern]]:
+    """Simulate ``per_kind`` windows of each kind of real interference.
+
+    Parameters
+    ----------
+    rng : Generator
+    per_kind : int
+        Windows per kind. Each has parameters of its own.
+    kinds : sequence of str
+        Names in :data:`KINDS`.
+    snr : (float, float), optional
+        Range of the SNR per bin. Default: the usual range of each kind.
+    axes : Axes
+        Resolution of the windows.
+
+    Returns
+    -------
+    power : (n, 16, 256) float32
+        Power relative to the baseline, ascending frequency.
+    patterns : list of Pattern
+        Pattern of each window; :meth:`Pattern.traits` has its main parameters as numbers.
+    """
+    patterns = [random_pattern(rng, kind) for kind in kinds for _ in range(per_kind)]
+    if snr is not None:
+        patterns = [vary_pattern(rng, pattern, snr, by=0.0) for pattern in patterns]
+    return simulate_power(rng, patterns, axes=axes), patterns
