@@ -54,10 +54,11 @@ def draw_sheet(
         picture format.
     """
     real = read_labelled_folder(beside) if beside is not None else None
-    return save(_figure(kinds, real, seed, per_kind), path)
+    return save(sheet_figure(kinds, real, seed, per_kind), path)
 
 
-def _figure(kinds: Sequence[str], real: LabelledFolder | None, seed: int, per_kind: int) -> Figure:
+def sheet_figure(kinds: Sequence[str], real: LabelledFolder | None, seed: int, per_kind: int) -> Figure:
+    """Make the figure of a sheet, see :func:`draw_sheet`. Without real windows, it is half as wide."""
     from matplotlib.figure import Figure
 
     columns = per_kind * (1 if real is None else 2)

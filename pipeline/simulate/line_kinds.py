@@ -149,7 +149,7 @@ LINE_KINDS = (
              line_spacing_hz=Uniform(25, 31),
              line_jitter=0.12, width_hz=Log(2, 5), strength_spread=0.4, line_strength_spread=0.4,
              drift_hz_per_s=OneOf((Uniform(-0.11, -0.04), Uniform(0.02, 0.07))), envelope=OneOf((STEADY, BLOCKS))),
-        some(Gains, 0.75, spread=Log(0.2, 0.6), hold_s=Log(25, 60)),
+        some(Gains, 0.75, spread=Log(0.15, 0.45), hold_s=Log(25, 60)),
     ), (100, 600)),
     Kind("pulsed-comb", (
         some(Lines, spacing_hz=OneOf((Uniform(59, 63), Uniform(73, 77))), width_hz=Log(2, 5), width_spread=0.3,

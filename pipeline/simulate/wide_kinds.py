@@ -48,7 +48,7 @@ WIDE_KINDS = (
         SMALL_GAINS,
     ), (14, 130)),
     Kind("chirp-bundle", (
-        some(Lines, groups=Whole(2, 3), spacing_hz=Uniform(70, 92), irregularity=0.07, width_hz=Log(22, 42),
+        some(Lines, groups=Whole(2, 3), spacing_hz=Uniform(70, 92), irregularity=0.07, width_hz=Log(22, 55),
              drift_hz_per_s=OneOf((Uniform(-0.86, -0.68), Uniform(-0.86, -0.68), Uniform(-0.45, -0.3))),
              width_spread=0.25,
              strength_spread=Uniform(0.15, 0.6), grain=Log(0.05, 0.2)),
@@ -82,7 +82,8 @@ WIDE_KINDS = (
     Kind("burst-flat", (
         some(Cloud, scale_hz=Log(20, 400), contrast=Log(0.03, 0.16), grain=Log(0.02, 0.15),
              envelope=OneOf((FEW_ROWS, ONE_ROW, ONE_ROW, some(Envelope, kind="decay", period_s=Log(6, 40))))),
-        some(Cloud, 0.5, strength=Uniform(0.05, 0.4), envelope=OneOf((FEW_ROWS, BURST))),
+        some(Cloud, 0.5, strength=Log(0.02, 0.25), envelope=FEW_ROWS),
+        some(Cloud, 0.2, strength=Log(0.01, 0.06), envelope=BURST),
         UNEVEN_BAND,
         some(Gains, spread=Log(0.005, 0.06), hold_s=Log(18, 60)),
     ), (12, 110), fills_rows=True),
@@ -97,7 +98,7 @@ WIDE_KINDS = (
         some(Cloud, scale_hz=Log(6, 35), contrast=Uniform(0.45, 0.9),
              envelope=some(Envelope, kind="burst", period_s=18.25, duty=Uniform(0.1, 0.5))),
         UNEVEN_BAND,
-        some(Cloud, 0.3, strength=Uniform(0.05, 0.15), envelope=BURST),
+        some(Cloud, 0.3, strength=Uniform(0.02, 0.06), envelope=BURST),
         some(Gains, spread=Log(0.005, 0.03), hold_s=Log(18, 60)),
     ), (16, 28), fills_rows=True),
     Kind("burst-hooks", (
@@ -118,9 +119,10 @@ WIDE_KINDS = (
     Kind("fuzzy-patch", (
         some(Cloud, scale_hz=Log(14, 160), contrast=Uniform(0.3, 0.9), band_hz=Uniform(300, 700),
              edge_hz=Uniform(30, 130),
-             drift_hz_per_s=OneOf((0.0, Uniform(-0.2, -0.1))), grain=0.4,
-             envelope=some(Envelope, kind="scintillating", period_s=Uniform(15, 30), floor=0.1)),
+             drift_hz_per_s=OneOf((0.0, Uniform(-0.2, -0.1))), grain=0.08,
+             envelope=OneOf((some(Envelope, kind="scintillating", period_s=Uniform(12, 22), floor=0.05),
+                             some(Envelope, kind="random", period_s=18.25, duty=0.6, floor=Uniform(0.05, 0.3))))),
         some(Cloud, 0.6, strength=Uniform(0.05, 0.15), scale_hz=Uniform(20, 150), contrast=0.6, envelope=ROWS),
         some(Gains, spread=Log(0.01, 0.05), hold_s=Log(18, 40)),
-    ), (16, 30)),
+    ), (18, 36)),
 )
