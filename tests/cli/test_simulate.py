@@ -70,7 +70,8 @@ def test_equal_seeds_give_equal_files(lookalike: Lookalike, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["sim.h5", *SMALL, "--family", "ufo"], ["no signal family 'ufo'; there are steady", ", two-bursts, random, carrier, "]),
+    (["sim.h5", *SMALL, "--family", "ufo"], ["no signal family 'ufo'; there are steady",
+                                              ", two-bursts, random, carrier, "]),
     (["sim.h5", "--coarse-width", "8192"], ["96 signals do not fit", "ask for fewer"]),
     (["sim.h5", *SMALL, "--spectra", "15"], ["3 signals do not fit", "room for 0"]),
     (["no/such/folder.h5", *SMALL], ["no/such/folder.h5: cannot be written (No such file or directory)"]),

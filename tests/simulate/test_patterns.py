@@ -42,8 +42,8 @@ def best_drift(excess: NDArray[np.float64]) -> float:
     rows = (np.arange(16) - 7.5) * FINE.tsamp_s / FINE.channel_width_hz
     frequency = np.fft.rfftfreq(256)
     spectra = np.fft.rfft(excess, axis=1)
-    shifted = [np.abs((spectra * np.exp(2j * np.pi * np.outer(drift * rows, frequency))).sum(axis=0)) for drift in drifts]
-    return float(drifts[np.argmax([(one[1:] ** 2).sum() for one in shifted])])
+    sheared = [spectra * np.exp(2j * np.pi * np.outer(drift * rows, frequency)) for drift in drifts]
+    return float(drifts[np.argmax([(np.abs(one.sum(axis=0)[1:]) ** 2).sum() for one in sheared])])
 
 
 def best_spacing(excess: NDArray[np.float64], low: int = 8) -> float:
@@ -55,7 +55,8 @@ def best_spacing(excess: NDArray[np.float64], low: int = 8) -> float:
 
 @pytest.mark.parametrize("drift", [-0.8, -0.3, 0.0, 0.15, 0.6])
 def test_lines_drift_as_asked(drift: float) -> None:
-    excess = draw(Lines(spacing_hz=150, irregularity=0.8, width_hz=8, drift_hz_per_s=drift, strength_spread=0.3), seed=3)
+    lines = Lines(spacing_hz=150, irregularity=0.8, width_hz=8, drift_hz_per_s=drift, strength_spread=0.3)
+    excess = draw(lines, seed=3)
     assert best_drift(excess) == pytest.approx(drift, abs=0.03)
 
 
@@ -118,7 +119,7 @@ def test_a_hook_is_still_and_then_moves() -> None:
     tracks = []
     for seed in range(30):
         excess = draw(Lines(groups=1, width_hz=6, path=hook), seed=seed)
-        if excess[:, 3:-3].max(axis=1).min() > 15:  # the line stays in the window
+        if excess[:, 3:-3].max(axis=1).min() > 8:  # the line stays in the window
             tracks.append((excess * np.arange(256)).sum(axis=1) / excess.sum(axis=1) * FINE.channel_width_hz)
     assert len(tracks) > 5
     for track in tracks:
@@ -164,7 +165,8 @@ def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
 @pytest.mark.parametrize("averaged", [4, 102, 25_000])
 def test_noise_of_any_number_of_averages_is_drawn(averaged: float) -> None:
     axes = Axes(averaged=averaged)
-    power = simulate_power(np.random.default_rng(0), [None, Pattern("test", (Lines(width_hz=1.0),), snr=12.0)], axes=axes)
+    comb = Pattern("test", (Lines(width_hz=1.0),), snr=12.0)
+    power = simulate_power(np.random.default_rng(0), [None, comb], axes=axes)
     assert power[0].std() == pytest.approx(averaged**-0.5, rel=0.05)
     assert power.min() > 0
     assert (power[1].max() - 1) / axes.sigma > 9
