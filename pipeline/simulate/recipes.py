@@ -114,25 +114,25 @@ OFTEN_STEADY = OneOf((STEADY, UNSTEADY, BURST, COMES, GOES, FLICKER))
 COMB_TIMES = OneOf((UNSTEADY, BURST, COMES, GOES, FLICKER, FLICKER))
 
 WANDER = some(Path, kind="bends", reach_hz=Log(1.5, 7), period_s=Uniform(30, 110))
-SMALL_GAINS = some(Gains, spread=Log(0.008, 0.05), hold_s=Log(18, 80))
+SMALL_GAINS = some(Gains, spread=Log(0.008, 0.05), hold_s=Log(10, 45))
 UNEVEN_BAND = some(Cloud, 0.3, strength=Uniform(0.03, 0.12), scale_hz=3.0, contrast=0.5)
 LARGE_GAINS = some(Gains, spread=Log(0.1, 0.35), hold_s=Log(12, 40))
 SAME = SameAsFirst()
 FINE_COMB_HZ = Uniform(99.5, 101.5)  # 36 channels
 
-CARRIER = some(Lines, groups=1, width_hz=Log(0.8, 3.5), drift_hz_per_s=Uniform(-0.004, 0.004),
-                envelope=OneOf((STEADY, STEADY, UNSTEADY, FLICKER)))
+CARRIER = some(Lines, groups=1, width_hz=Log(0.3, 3), drift_hz_per_s=Uniform(-0.003, 0.003), grain=0.1,
+               envelope=OneOf((STEADY, STEADY, UNSTEADY, FLICKER)))
 DRIFTING_COMB: dict[str, Any] = {
     "spacing_hz": FINE_COMB_HZ, "width_hz": Log(3, 9), "strength_spread": 0.1,
     "curvature_hz_per_s2": Uniform(-5e-4, 5e-4), "envelope": OneOf((STEADY, UNSTEADY, BURST, COMES, FLICKER)),
     "grain": Uniform(0.15, 0.45),
 }
-WEAK_COMB = some(Lines, 0.6, strength=Uniform(0.2, 0.6), spacing_hz=SAME, shift_hz=Uniform(10, 90), width_hz=Log(3, 8),
-                  drift_hz_per_s=OneOf((Uniform(0.1, 0.5), Uniform(-0.3, 0.02))), envelope=OneOf((BURST, BLOCKS)),
-                  grain=0.4)
+WEAK_COMB = some(Lines, 0.5, strength=Uniform(0.2, 0.5), spacing_hz=SAME, shift_hz=Uniform(10, 90), width_hz=Log(3, 8),
+                 drift_hz_per_s=OneOf((Uniform(0.1, 0.4), Uniform(-0.15, 0.05))), envelope=OneOf((BURST, BLOCKS)),
+                 grain=0.4)
 STRIPE_DRIFT = Uniform(-0.37, -0.22)
 FOREST: dict[str, Any] = {
     "spacing_hz": Log(12, 50), "irregularity": 1.0, "width_hz": Log(0.6, 1.8), "width_spread": 0.35,
     "strength_spread": Uniform(0.8, 1.2), "lines_per_group": Whole(1, 2), "line_spacing_hz": Uniform(6, 20),
-    "line_jitter": 0.3, "line_strength_spread": 0.5, "grain": 0.2,
+    "line_jitter": 0.3, "line_strength_spread": 0.5, "grain": 0.12,
 }

@@ -85,21 +85,21 @@ WIDE_KINDS = (
         some(Cloud, 0.5, strength=Log(0.02, 0.25), envelope=FEW_ROWS),
         some(Cloud, 0.2, strength=Log(0.01, 0.06), envelope=BURST),
         UNEVEN_BAND,
-        some(Gains, spread=Log(0.005, 0.06), hold_s=Log(18, 60)),
+        some(Gains, spread=Log(0.005, 0.06), hold_s=Log(10, 40)),
     ), (12, 110), fills_rows=True),
     Kind("burst-modulated", (
         some(Cloud, scale_hz=Log(70, 330), scale_s=Log(12, 45), contrast=Uniform(0.5, 1.1),
              envelope=OneOf((FEW_ROWS, FEW_ROWS, TWO_BURSTS))),
         some(Cloud, 0.3, strength=Uniform(0.08, 0.3), scale_hz=Log(100, 300), scale_s=20.0, contrast=0.6,
              envelope=FEW_ROWS),
-        some(Gains, spread=Log(0.005, 0.03), hold_s=Log(18, 60)),
+        some(Gains, spread=Log(0.005, 0.03), hold_s=Log(10, 40)),
     ), (18, 85), fills_rows=True),
     Kind("burst-fine-lines", (
         some(Cloud, scale_hz=Log(6, 35), contrast=Uniform(0.45, 0.9),
              envelope=some(Envelope, kind="burst", period_s=18.25, duty=Uniform(0.1, 0.5))),
         UNEVEN_BAND,
         some(Cloud, 0.3, strength=Uniform(0.02, 0.06), envelope=BURST),
-        some(Gains, spread=Log(0.005, 0.03), hold_s=Log(18, 60)),
+        some(Gains, spread=Log(0.005, 0.03), hold_s=Log(10, 40)),
     ), (16, 28), fills_rows=True),
     Kind("burst-hooks", (
         some(Lines, spacing_hz=Uniform(97, 100.5), width_hz=Log(9, 15), drift_hz_per_s=Uniform(-1.3, -0.7),
@@ -107,7 +107,7 @@ WIDE_KINDS = (
         some(Cloud, 0.6, strength=Uniform(0.08, 0.2), scale_hz=60.0, contrast=0.4, envelope=FEW_ROWS),
         some(Lines, 0.4, spacing_hz=SAME, shift_hz=Uniform(-30, 30), strength=Uniform(0.3, 0.8), width_hz=Log(3, 7),
              envelope=BURST),
-        some(Gains, spread=Log(0.01, 0.04), hold_s=Log(18, 60)),
+        some(Gains, spread=Log(0.01, 0.04), hold_s=Log(10, 40)),
     ), (16, 25), fills_rows=True),
     Kind("gain-steps", (
         some(Lines, envelope=SHORT_BLOCKS, **FOREST),
