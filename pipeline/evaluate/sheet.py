@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PER_KIND = 4
 """Number of windows of a kind, real and simulated each."""
-CELL_IN = (2.4, 1.25)
+CELL_IN = (2.3, 1.0)
 _LINEAR_SIGMAS = 3.0  # colours follow the power up to here, and its logarithm beyond
 
 
@@ -63,11 +63,11 @@ def sheet_figure(kinds: Sequence[str], real: LabelledFolder | None, seed: int, p
 
     columns = per_kind * (1 if real is None else 2)
     figure = Figure(figsize=(CELL_IN[0] * columns, CELL_IN[1] * len(kinds)))
-    figure.subplots_adjust(0.005, 0.003, 0.995, 1 - 0.25 / (CELL_IN[1] * len(kinds)), 0.03, 0.24)
+    figure.subplots_adjust(0.005, 0.003, 0.995, 1 - 0.25 / (CELL_IN[1] * len(kinds)), 0.03, 0.3)
     axes = figure.subplots(len(kinds), columns, squeeze=False)
     for row, kind in zip(axes, kinds, strict=True):
         power, _ = simulate_kinds(np.random.default_rng([seed, *kind.encode()]), per_kind, kinds=[kind])
-        shown = [] if real is None else [*real.windows(kind, per_kind)]
+        shown = [] if real is None else [*real.windows(KINDS[kind].label or kind, per_kind)]
         for one in row:
             one.set_axis_off()
         for k, window in enumerate(shown):

@@ -7,7 +7,7 @@ from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, s
 from pipeline.simulate.instrument import Instrument, noise
 from pipeline.simulate.kinds import KINDS, random_pattern
 from pipeline.simulate.paint import add_pattern
-from pipeline.simulate.patterns import Cloud, Gains, Lines, Pattern, together, vary_pattern
+from pipeline.simulate.patterns import Cloud, Gains, Lines, Pattern, stretched, together, vary_pattern
 from pipeline.simulate.population import SNR_RANGE, random_signal, sibling
 from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal, Traits
 from pipeline.simulate.windows import (
@@ -65,6 +65,7 @@ __all__ = [
     "simulate_kinds",
     "simulate_power",
     "simulate_windows",
+    "stretched",
     "together",
     "vary",
     "vary_pattern",

@@ -16,8 +16,8 @@ from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import GREEN_BANK, Instrument, noise, round_mantissa
 from pipeline.simulate.kinds import KINDS, random_pattern
-from pipeline.simulate.paint import add_pattern
-from pipeline.simulate.patterns import Pattern, vary_pattern
+from pipeline.simulate.paint import add_pattern_at
+from pipeline.simulate.patterns import Pattern, stretched, vary_pattern
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 from pipeline.simulate.windows import FINE_GRID, place_in_window
@@ -162,7 +162,7 @@ def scatter(
     for i, slot in enumerate(rng.choice(len(slots), count, replace=False)):
         name = families[i % len(families)]
         if name in KINDS:
-            pattern = vary_pattern(rng, random_pattern(rng, name), snr)
+            pattern = vary_pattern(rng, stretched(random_pattern(rng, name), *_per_fine_bin(header)), snr)
             placed.append(_place(rng, header, pattern, slots[slot], grid))
             continue
         signal = vary(rng, random_signal(rng, RANDOM) if name == RANDOM else family(name), snr)
@@ -180,6 +180,11 @@ def _place(
         return PlacedSignal(signal, header.channel_edge_mhz(channel), start_s)
     offset, t_s = place_in_window(rng, signal, Axes.of(header), grid)
     return PlacedSignal(signal, header.channel_edge_mhz(channel + offset), start_s + t_s)
+
+
+def _per_fine_bin(header: Header) -> tuple[float, float]:
+    """Return the size of a bin relative to that of the fine product, in frequency and in time."""
+    return header.channel_width_mhz * 1e6 / FINE.channel_width_hz, header.tsamp_s / FINE.tsamp_s
 
 
 def simulate_file(
@@ -260,37 +265,14 @@ def _add_signals(
     for k, one in enumerate(placed):
         channel = header.channel_at(one.f_mhz) - start
         if isinstance(one.signal, Pattern):
-            footprints[k] = footprints[k] or _add_pattern(power, one.signal, axes, channel, one.t_s, rng, start)
-            continue
-        seen = add_signal(power, one.signal, axes=axes, channel=channel, t_s=one.t_s, rng=rng)
+            seen = add_pattern_at(power, one.signal, axes=axes, channel=channel, t_s=one.t_s, rng=rng)
+        else:
+            seen = add_signal(power, one.signal, axes=axes, channel=channel, t_s=one.t_s, rng=rng)
         if seen is None:
             continue
         seen = seen.shifted(start)
         before = footprints[k]
         footprints[k] = seen if before is None else before | seen
-
-
-def _add_pattern(
-    power: NDArray[np.float32],
-    pattern: Pattern,
-    axes: Axes,
-    channel: float,
-    t_s: float,
-    rng: np.random.Generator,
-    start: int,
-) -> Footprint | None:
-    """Add a pattern to the coarse channel in which it begins. It ends with the coarse channel, if not before."""
-    first, row = round(channel), round(t_s / axes.tsamp_s)
-    if not 0 <= first < power.shape[1]:
-        return None
-    rows = slice(row, row + max(round(pattern.duration_s / axes.tsamp_s), 1))
-    part = np.ascontiguousarray(power[rows, first : first + max(round(pattern.band_hz / axes.channel_width_hz), 1)])
-    seen = add_pattern(part, pattern, axes=axes, rng=rng)
-    power[rows, first : first + part.shape[1]] = part
-    if seen is None:
-        return None
-    return Footprint(seen.spectrum_start + row, seen.spectrum_stop + row,
-                     seen.channel_start + start + first, seen.channel_stop + start + first)
 
 
 def _apply_instrument(

@@ -152,7 +152,7 @@ LINE_KINDS = (
              drift_hz_per_s=OneOf((Uniform(-0.11, -0.04), Uniform(0.02, 0.07))), envelope=OneOf((STEADY, BLOCKS))),
         some(Gains, 0.75, spread=Log(0.15, 0.45), hold_s=Log(25, 60)),
     ), (100, 600)),
-    Kind("pulsed-comb", (
+    Kind("gated-comb", (
         some(Lines, spacing_hz=OneOf((Uniform(59, 63), Uniform(73, 77))), width_hz=Log(2, 5), width_spread=0.3,
              strength_spread=0.7, drift_hz_per_s=Uniform(-0.01, 0.015), one_by_one=True,
              grain=0.25, envelope=OneOf((some(Envelope, kind="burst", period_s=292.0, duty=Uniform(0.4, 1)), FLICKER))),
@@ -161,5 +161,5 @@ LINE_KINDS = (
              strength_spread=0.5, envelope=BLOCKS),
         some(Cloud, 0.4, strength=Uniform(0.003, 0.012), scale_hz=200.0, contrast=0.4, envelope=BURST),
         some(Gains, spread=Log(0.008, 0.04), hold_s=Log(10, 45)),
-    ), (150, 610)),
+    ), (150, 610), label="pulsed-comb"),
 )

@@ -66,6 +66,37 @@ def add_pattern(
     return seen_bins(total, float(total.max()))
 
 
+def add_pattern_at(
+    power: NDArray[np.float32], pattern: Pattern, *, axes: Axes, channel: float, t_s: float, rng: np.random.Generator
+) -> Footprint | None:
+    """Add a pattern in place to the part of an array that it covers.
+
+    Parameters
+    ----------
+    power, pattern, axes, rng
+        As for :func:`add_pattern`.
+    channel : float
+        Lower edge of the pattern. It is rounded to a whole channel.
+    t_s : float
+        Start of the pattern, in seconds after the start of the array's first spectrum; rounded to a whole spectrum.
+
+    Returns
+    -------
+    Footprint or None
+        Part of the array that lines and clouds cover; None if the pattern does not begin in the array.
+    """
+    first, row = round(channel), round(t_s / axes.tsamp_s)
+    if not (0 <= first < power.shape[1] and 0 <= row < len(power)):
+        return None
+    rows = slice(row, row + max(round(pattern.duration_s / axes.tsamp_s), 1))
+    channels = slice(first, first + max(round(pattern.band_hz / axes.channel_width_hz), 1))
+    part = power[rows, channels].copy()
+    seen = add_pattern(part, pattern, axes=axes, rng=rng)
+    power[rows, channels] = part
+    return None if seen is None else replace(
+        seen.shifted(first), spectrum_start=seen.spectrum_start + row, spectrum_stop=seen.spectrum_stop + row)
+
+
 def _lines(
     lines: Lines, axes: Axes, shape: tuple[int, int], place: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:

@@ -165,6 +165,42 @@ def vary_pattern(
     return replace(pattern, parts=tuple(map(varied, pattern.parts)), snr=log_uniform(rng, *snr))
 
 
+def stretched(pattern: Pattern, frequency: float = 1.0, time: float = 1.0) -> Pattern:
+    """Stretch a pattern in frequency and time, for another resolution or for more variety.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        The pattern to stretch.
+    frequency : float
+        Factor of all widths and distances in Hz. A negative one also mirrors the pattern in frequency.
+    time : float
+        Factor of all times, above 0. Drifts change by ``frequency`` / ``time``.
+    """
+    wider = abs(frequency)
+
+    def in_time(envelope: Envelope) -> Envelope:
+        return replace(envelope, period_s=envelope.period_s * time, phase_s=envelope.phase_s * time)
+
+    def changed(part: Part) -> Part:
+        if isinstance(part, Gains):
+            return replace(part, hold_s=part.hold_s * time)
+        drift, envelope = part.drift_hz_per_s * frequency / time, in_time(part.envelope)
+        if isinstance(part, Cloud):
+            return replace(part, scale_hz=part.scale_hz * wider, scale_s=part.scale_s * time,
+                           band_hz=part.band_hz * wider, edge_hz=part.edge_hz * wider, drift_hz_per_s=drift,
+                           envelope=envelope)
+        path = replace(part.path, reach_hz=part.path.reach_hz * frequency, period_s=part.path.period_s * time,
+                       phase_s=part.path.phase_s * time)
+        return replace(part, spacing_hz=part.spacing_hz * wider, line_spacing_hz=part.line_spacing_hz * wider,
+                       shift_hz=part.shift_hz * frequency, width_hz=part.width_hz * wider, drift_hz_per_s=drift,
+                       curvature_hz_per_s2=part.curvature_hz_per_s2 * frequency / time**2, path=path,
+                       envelope=envelope)
+
+    return replace(pattern, parts=tuple(map(changed, pattern.parts)), band_hz=pattern.band_hz * wider,
+                   duration_s=pattern.duration_s * time)
+
+
 def together(first: Pattern, second: Pattern, *, strength: float = 1.0) -> Pattern:
     """Put two patterns into one window.
 

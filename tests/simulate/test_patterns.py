@@ -21,6 +21,7 @@ from pipeline.simulate import (
     add_pattern,
     noise,
     simulate_power,
+    stretched,
     together,
     vary_pattern,
 )
@@ -196,6 +197,24 @@ def test_a_member_has_drifts_near_those_of_its_family() -> None:
     member = vary_pattern(rng, pattern, (8, 9))
     assert 8 <= member.snr <= 9
     assert member.name == "family"
+
+
+def test_a_stretched_pattern_looks_the_same_in_bins_of_another_size() -> None:
+    lines = Lines(spacing_hz=150, irregularity=0.5, lines_per_group=2, line_spacing_hz=20, shift_hz=10, width_hz=8,
+                  drift_hz_per_s=-0.4, curvature_hz_per_s2=5e-4, path=Path("bends", 20, 60),
+                  envelope=Envelope("pulsed", 70, 0.5))
+    cloud = Cloud(strength=0.5, scale_hz=50, scale_s=60, contrast=0.5, band_hz=300, edge_hz=40, drift_hz_per_s=0.3)
+    pattern = Pattern("test", (lines, cloud, Gains(0.1, 60)))
+    coarse = Axes(3 * FINE.channel_width_hz, 0.1 * FINE.tsamp_s, averaged=FINE.noise_spectra)
+    drawn = simulate_power(np.random.default_rng(1), [pattern])
+    again = simulate_power(np.random.default_rng(1), [stretched(pattern, 3, 0.1)], axes=coarse)
+    np.testing.assert_allclose(again, drawn, rtol=2e-3)
+
+
+def test_a_mirrored_pattern_drifts_the_other_way() -> None:
+    pattern = Pattern("test", (Lines(spacing_hz=150, width_hz=8, drift_hz_per_s=-0.5),), 30.0)
+    power = simulate_power(np.random.default_rng(2), [stretched(pattern, -1)], axes=QUIET)[0]
+    assert best_drift((power - 1) / QUIET.sigma) == pytest.approx(0.5, abs=0.03)
 
 
 def test_two_patterns_share_a_window_and_one_gain() -> None:
