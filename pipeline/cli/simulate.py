@@ -72,7 +72,8 @@ def simulate(
     An existing file is replaced only with --force, since it may be an observation.
 
     If OUT is a picture (.png, .pdf, .svg), draws a sheet instead: a row of
-    waterfalls for each kind of interference.
+    waterfalls for each kind of interference. A sheet uses --family, --seed and
+    --beside.
 
     \b
     Examples:

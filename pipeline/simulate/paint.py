@@ -101,7 +101,7 @@ def _lines(
     lines: Lines, axes: Axes, shape: tuple[int, int], place: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Draw lines as brightness (spectra, channels)."""
-    moments = _moments_per_row(lines, axes)
+    moments = _moments_per_row(lines, axes, shape[0])
     times_s = _middles(shape[0] * moments, axes.tsamp_s / moments)
     motion = Signal("motion", drift_hz_per_s=lines.drift_hz_per_s, curvature_hz_per_s2=lines.curvature_hz_per_s2,
                     path=_at_any_time(rng, lines.path))
@@ -128,9 +128,10 @@ def _at_any_time(rng: np.random.Generator, path: Path) -> Path:
     return replace(path, phase_s=rng.uniform(0, path.period_s * max(len(path.hops), 1)))
 
 
-def _moments_per_row(lines: Lines, axes: Axes) -> int:
+def _moments_per_row(lines: Lines, axes: Axes, spectra: int) -> int:
     """Return how often a line is drawn per row, so that a fast line has no gaps."""
-    slope = abs(lines.drift_hz_per_s) + abs(lines.curvature_hz_per_s2) * 300 + lines.path.fastest_hz_per_s
+    curving = abs(lines.curvature_hz_per_s2) * spectra * axes.tsamp_s
+    slope = abs(lines.drift_hz_per_s) + curving + lines.path.fastest_hz_per_s
     step_hz = max(axes.channel_width_hz, 0.5 * lines.width_hz)
     fewest = 1 if lines.envelope.kind == "steady" and lines.path.kind == "straight" else _MOMENTS_PER_ROW
     return min(max(fewest, math.ceil(1.5 * slope * axes.tsamp_s / step_hz)), _MOST_MOMENTS)
@@ -223,7 +224,7 @@ def _brightness(
         return envelope.at(times_s - start_s, rng)
     if envelope.is_periodic or envelope.kind == "random":
         whole_s = envelope.period_s * max(len(envelope.dashes), 1)
-        return replace(envelope, phase_s=rng.uniform(0, whole_s)).at(times_s, rng)
+        return envelope.at(times_s + rng.uniform(0, whole_s), rng)
     return envelope.at(times_s, rng)
 
 
