@@ -3,6 +3,7 @@
 from pipeline.evaluate.picture import draw
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval, evaluate_retrieval
+from pipeline.evaluate.sheet import draw_sheet
 from pipeline.evaluate.suite import PARTS, evaluate
 from pipeline.evaluate.tables import format_report
 
@@ -11,6 +12,7 @@ __all__ = [
     "Report",
     "Retrieval",
     "draw",
+    "draw_sheet",
     "evaluate",
     "evaluate_retrieval",
     "format_report",

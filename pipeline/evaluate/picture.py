@@ -44,19 +44,30 @@ def draw(path: Path, report: Report) -> Path:
         The report holds no result that can be drawn, the file cannot be written, or its suffix is not that of a
         picture format.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     panels = [panel for panel, is_there in _panels(report) if is_there]
     if not panels:
         raise ConfigError(f"{path}: nothing to draw; pictures show retrieval, gate, step and depth, so add one of them "
                           "with --part")
-    canvas = FigureCanvasAgg(_figure(panels, report))
+    return save(_figure(panels, report), path)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure to ``path`` and return the path.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be written, or its suffix is not that of a picture format.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
     formats = canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:
         raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
                           f"{', '.join(sorted(formats))}")
     try:
-        canvas.figure.savefig(path, dpi=DOTS_PER_INCH)
+        figure.savefig(path, dpi=DOTS_PER_INCH)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
     return path

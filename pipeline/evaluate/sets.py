@@ -1,11 +1,13 @@
 """Labelled sets of simulated windows that no training has seen.
 
-All seeds start with :data:`HELD_OUT`, while the seeds of training start with 0. There are four kinds of families:
+All seeds start with :data:`HELD_OUT`, while the seeds of training start with 0. There are six kinds of families:
 
 - random: drawn from the distribution that training uses
 - mixed: drawn from another distribution, in which the families are more alike, which makes retrieval harder
 - unseen: kinds that training never draws
 - catalogue: the named families of :data:`pipeline.simulate.FAMILIES`
+- interference: the kinds of :data:`pipeline.simulate.KINDS`; the members of a kind have different parameters
+- emitters: two families of each of these kinds; the members of a family have about the same parameters
 """
 
 from __future__ import annotations
@@ -25,15 +27,19 @@ from pipeline.simulate import (
     CLEAN,
     FAMILIES,
     FINE,
+    KINDS,
     NOISE,
     UNSEEN,
     Envelope,
     Path,
+    Pattern,
     Scene,
     Signal,
+    random_pattern,
     random_signal,
     simulate_power,
     vary,
+    vary_pattern,
 )
 
 HELD_OUT = 7331
@@ -46,7 +52,8 @@ RANDOM_FAMILIES = 40
 DISTURBED = Scene(cut=0.25, distractors=0.25, gained=0.5, sloped=0.5, slope=0.2, regained=0.1)
 """Disturbances that are mostly more frequent or stronger than in training. Similarity should ignore them."""
 
-FamilyKind = Literal["mixed", "random", "catalogue", "unseen"]
+SignalKind = Literal["mixed", "random", "catalogue", "unseen"]
+FamilyKind = SignalKind | Literal["interference", "emitters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +97,14 @@ SETS = (
 )
 """Held-out sets for retrieval, 2,048 windows each."""
 
+INTERFERENCE_SETS = (
+    *(SetSpec("interference", "interference", snr, kinds=len(KINDS)) for snr in SNR_BANDS[:2]),
+    *(SetSpec("emitters", "emitters", snr, kinds=2 * len(KINDS)) for snr in SNR_BANDS[:2]),
+)
+"""Held-out sets of patterns as real interference draws them, 2,048 windows each."""
 
-def draw_families(kind: FamilyKind, rng: np.random.Generator) -> Mapping[str, Signal]:
+
+def draw_families(kind: SignalKind, rng: np.random.Generator) -> Mapping[str, Signal]:
     """Return the families of a kind, as name → signal. Mixed and random families are drawn from ``rng``."""
     if kind == "catalogue":
         return FAMILIES
@@ -167,13 +180,27 @@ def simulate_set(spec: SetSpec, seed: int = 0) -> tuple[NDArray[np.float32], NDA
 
 def draw_signals(
     spec: SetSpec, seed: int, rng: np.random.Generator
-) -> tuple[list[Signal | None], NDArray[np.str_]]:
-    """Draw the signals of a set (None for noise) and the names of their families."""
-    families = draw_families(spec.families, np.random.default_rng([HELD_OUT, seed, 0]))
+) -> tuple[Sequence[Signal | Pattern | None], NDArray[np.str_]]:
+    """Draw the signals or patterns of a set (None for noise), and the names of their families."""
+    kind, family_rng = spec.families, np.random.default_rng([HELD_OUT, seed, 0])
+    match kind:
+        case "interference" | "emitters":
+            patterns = _draw_patterns(spec, family_rng, rng)
+            return [*patterns, *[None] * spec.noise], np.array([*(one.name for one in patterns), *[NOISE] * spec.noise])
+    families = draw_families(kind, family_rng)
     names = list(islice(cycle(islice(families, spec.kinds)), spec.signals))
     others = [random_signal(rng, f"unrelated-{i}") for i in range(spec.unrelated)]
     signals: list[Signal | None] = [vary(rng, one, spec.snr) for one in (*map(families.__getitem__, names), *others)]
     return signals + [None] * spec.noise, np.array([*names, *(one.name for one in others), *[NOISE] * spec.noise])
+
+
+def _draw_patterns(spec: SetSpec, family_rng: np.random.Generator, rng: np.random.Generator) -> list[Pattern]:
+    """Draw patterns of the kinds in turn, of one family each or, for emitters, of two."""
+    if spec.families == "interference":
+        kinds = islice(cycle(islice(KINDS, spec.kinds)), spec.signals)
+        return [vary_pattern(rng, random_pattern(rng, kind), spec.snr, by=0.0) for kind in kinds]
+    families = [random_pattern(family_rng, kind, f"{kind} {i}") for i in (1, 2) for kind in KINDS]
+    return [vary_pattern(rng, one, spec.snr) for one in islice(cycle(families[: spec.kinds]), spec.signals)]
 
 
 def labelled_set(spec: SetSpec, seed: int = 0) -> LabelledSet:

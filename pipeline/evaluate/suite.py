@@ -16,7 +16,7 @@ from pipeline.evaluate import depth, gating, metrics, notebook, published, real,
 from pipeline.evaluate.report import RANDOM, Report
 from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
 from pipeline.evaluate.retrieval import evaluate_retrieval
-from pipeline.evaluate.sets import SetSpec, labelled_set, labelled_sets
+from pipeline.evaluate.sets import INTERFERENCE_SETS, SETS, SetSpec, labelled_set, labelled_sets
 from pipeline.evaluate.speed import Speed, measure_speed
 from pipeline.model import WindowGrid
 from pipeline.store import corpus_encoder, is_fitted
@@ -151,7 +151,7 @@ def _measure_speed(run: _Run) -> None:
 
 def _measure_retrieval(run: _Run) -> None:
     run.tell("retrieval: simulating")
-    sets = labelled_sets(seed=run.seed)
+    sets = labelled_sets((*SETS, *INTERFERENCE_SETS), run.seed)
     for name, encoder in run.each("retrieval"):
         run.report.retrieval[name] = evaluate_retrieval(encoder.encode, sets)
 

@@ -5,8 +5,11 @@ from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, UNSEEN, family, vary
 from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, simulate_file
 from pipeline.simulate.instrument import Instrument, noise
+from pipeline.simulate.kinds import KINDS, random_pattern
+from pipeline.simulate.paint import add_pattern
+from pipeline.simulate.patterns import Cloud, Gains, Lines, Pattern, stretched, together, vary_pattern
 from pipeline.simulate.population import SNR_RANGE, random_signal, sibling
-from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal
+from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal, Traits
 from pipeline.simulate.windows import (
     CLEAN,
     FINE_GRID,
@@ -16,6 +19,7 @@ from pipeline.simulate.windows import (
     place_in_window,
     simulate_cutouts,
     simulate_families,
+    simulate_kinds,
     simulate_power,
     simulate_windows,
 )
@@ -25,32 +29,44 @@ __all__ = [
     "FAMILIES",
     "FINE",
     "FINE_GRID",
+    "KINDS",
     "NOISE",
     "SKY",
     "SNR_RANGE",
     "UNSEEN",
     "Axes",
+    "Cloud",
     "Envelope",
     "Footprint",
+    "Gains",
     "Instrument",
+    "Lines",
     "Path",
+    "Pattern",
     "PlacedSignal",
     "Scene",
     "Signal",
+    "Traits",
     "Truth",
+    "add_pattern",
     "add_signal",
     "demo_corpus",
     "family",
     "fine_header",
     "noise",
     "place_in_window",
+    "random_pattern",
     "random_signal",
     "scatter",
     "sibling",
     "simulate_cutouts",
     "simulate_families",
     "simulate_file",
+    "simulate_kinds",
     "simulate_power",
     "simulate_windows",
+    "stretched",
+    "together",
     "vary",
+    "vary_pattern",
 ]

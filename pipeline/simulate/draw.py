@@ -12,7 +12,7 @@ from pipeline.simulate.signals import FWHM_PER_SIGMA, Axes, Signal
 from pipeline.support.compiled import njit
 
 _FOOTPRINT_LEVEL = 0.1  # a signal's footprint is where it reaches this share of its brightest bin
-_PROFILES = {"box": 0, "gaussian": 1, "lorentzian": 2}
+PROFILES = {"box": 0, "gaussian": 1, "lorentzian": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,17 @@ def _add_image(
     beat = np.sqrt(excess * np.float32(2 / axes.noise_spectra)) * rng.standard_normal(excess.shape)
     target = power[:, start:stop]
     target[:] = np.maximum(target + excess + beat, 0.01 * target)  # power stays positive
-    seen = excess >= _FOOTPRINT_LEVEL * signal.snr * axes.sigma
+    footprint = seen_bins(excess, signal.snr * axes.sigma)
+    return footprint.shifted(start) if footprint is not None else None
+
+
+def seen_bins(excess: NDArray[np.float32], peak: float) -> Footprint | None:
+    """Return the footprint of an excess whose brightest bin is ``peak``; None if no bin reaches a tenth of it."""
+    seen = excess >= _FOOTPRINT_LEVEL * peak
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if rows.size == 0:
+    if rows.size == 0 or peak <= 0:
         return None
-    return Footprint(int(rows[0]), int(rows[-1]) + 1, start + int(columns[0]), start + int(columns[-1]) + 1)
+    return Footprint(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
 def _draw(
@@ -142,7 +148,8 @@ def _draw(
     first = math.floor((centres - reach).min())
     image = np.zeros((spectra, math.ceil((centres + reach).max()) - first), np.float32)
     scale = 1 / FWHM_PER_SIGMA if signal.profile == "gaussian" else 0.5
-    _draw_lines(image, centres - first, brightness, widths * scale, reach, moments, _PROFILES[signal.profile])
+    scales, reaches = np.tile(widths * scale, (len(centres), 1)), np.tile(reach, (len(centres), 1))
+    draw_lines(image, centres - first, brightness, scales, reaches, moments, PROFILES[signal.profile])
     return first, image
 
 
@@ -163,7 +170,7 @@ def _fold(first: int, image: NDArray[np.float32], channels: int) -> NDArray[np.f
 
 
 @njit(cache=True, nogil=True)
-def _draw_lines(image, centres, brightness, scales, reaches, moments, profile):  # type: ignore[no-untyped-def]
+def draw_lines(image, centres, brightness, scales, reaches, moments, profile):  # type: ignore[no-untyped-def]
     """Add the power of each line at each moment to the row of that moment.
 
     A channel receives the integral of the line's profile between the edges of the channel.
@@ -173,9 +180,9 @@ def _draw_lines(image, centres, brightness, scales, reaches, moments, profile): 
             bright = brightness[line, moment] / moments
             if bright == 0:
                 continue
-            row, centre, scale = moment // moments, centres[line, moment], scales[moment]
-            low = max(math.floor(centre - reaches[moment]), 0)
-            high = min(math.ceil(centre + reaches[moment]), image.shape[1])
+            row, centre, scale = moment // moments, centres[line, moment], scales[line, moment]
+            low = max(math.floor(centre - reaches[line, moment]), 0)
+            high = min(math.ceil(centre + reaches[line, moment]), image.shape[1])
             below = _integrate_profile((low - centre) / scale, profile)
             for channel in range(low, high):
                 above = _integrate_profile((channel + 1 - centre) / scale, profile)

@@ -15,6 +15,9 @@ from pipeline.model import SECONDS_PER_DAY, Header, WindowGrid
 from pipeline.simulate.draw import Footprint, add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import GREEN_BANK, Instrument, noise, round_mantissa
+from pipeline.simulate.kinds import KINDS, random_pattern
+from pipeline.simulate.paint import add_pattern_at
+from pipeline.simulate.patterns import Pattern, stretched, vary_pattern
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 from pipeline.simulate.windows import FINE_GRID, place_in_window
@@ -29,13 +32,13 @@ _WINDOWS_PER_SLOT = 4  # no other signal is put into these windows
 
 @dataclass(frozen=True, slots=True)
 class PlacedSignal:
-    """A signal and its position in a file."""
+    """A signal or a pattern, and its position in a file."""
 
-    signal: Signal
+    signal: Signal | Pattern
     f_mhz: float
-    """Frequency of the lowest line at ``t_s``."""
+    """Frequency of the lowest line at ``t_s``; for a pattern, its lower edge."""
     t_s: float = 0.0
-    """Time 0 of the signal, in seconds after the start of the first spectrum."""
+    """Time 0 of the signal, or the start of the pattern, in seconds after the start of the first spectrum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,8 @@ def scatter(
     count : int
         Number of signals.
     families : sequence of str
-        Families to take in turn. :data:`RANDOM` stands for another random signal each time, drawn as for training.
+        Families to take in turn. :data:`RANDOM` stands for another random signal each time, drawn as for training, and
+        a name in :data:`~pipeline.simulate.KINDS` for another pattern of that kind.
     snr : (float, float)
         Range of the SNR per bin.
     coarse_width : int
@@ -148,25 +152,39 @@ def scatter(
     ConfigError
         The file has room for fewer signals, or a family does not exist.
     """
-    kinds = [None if name == RANDOM else family(name, also=[RANDOM]) for name in families]
+    for name in families:
+        if name != RANDOM and name not in KINDS:
+            family(name, also=[RANDOM, *KINDS])
     slots = _free_slots(header, coarse_width, grid)
     if count > len(slots):
         raise ConfigError(f"{count} signals do not fit into a file that has room for {len(slots)}; ask for fewer")
     placed = []
     for i, slot in enumerate(rng.choice(len(slots), count, replace=False)):
-        signal = vary(rng, kinds[i % len(kinds)] or random_signal(rng, RANDOM), snr)
+        name = families[i % len(families)]
+        if name in KINDS:
+            pattern = vary_pattern(rng, stretched(random_pattern(rng, name), *_per_fine_bin(header)), snr)
+            placed.append(_place(rng, header, pattern, slots[slot], grid))
+            continue
+        signal = vary(rng, random_signal(rng, RANDOM) if name == RANDOM else family(name), snr)
         placed.append(_place(rng, header, signal, slots[slot], grid))
     return placed
 
 
 def _place(
-    rng: np.random.Generator, header: Header, signal: Signal, slot: tuple[int, int], grid: WindowGrid
+    rng: np.random.Generator, header: Header, signal: Signal | Pattern, slot: tuple[int, int], grid: WindowGrid
 ) -> PlacedSignal:
     """Place a signal at random into the window of a slot, as :func:`_free_slots` lists them."""
     block, channel = slot
-    offset, t_s = place_in_window(rng, signal, Axes.of(header), grid)
     start_s = block * grid.integrations * header.tsamp_s
+    if isinstance(signal, Pattern):
+        return PlacedSignal(signal, header.channel_edge_mhz(channel), start_s)
+    offset, t_s = place_in_window(rng, signal, Axes.of(header), grid)
     return PlacedSignal(signal, header.channel_edge_mhz(channel + offset), start_s + t_s)
+
+
+def _per_fine_bin(header: Header) -> tuple[float, float]:
+    """Return the size of a bin relative to that of the fine product, in frequency and in time."""
+    return header.channel_width_mhz * 1e6 / FINE.channel_width_hz, header.tsamp_s / FINE.tsamp_s
 
 
 def simulate_file(
@@ -246,7 +264,10 @@ def _add_signals(
     axes = Axes.of(header)
     for k, one in enumerate(placed):
         channel = header.channel_at(one.f_mhz) - start
-        seen = add_signal(power, one.signal, axes=axes, channel=channel, t_s=one.t_s, rng=rng)
+        if isinstance(one.signal, Pattern):
+            seen = add_pattern_at(power, one.signal, axes=axes, channel=channel, t_s=one.t_s, rng=rng)
+        else:
+            seen = add_signal(power, one.signal, axes=axes, channel=channel, t_s=one.t_s, rng=rng)
         if seen is None:
             continue
         seen = seen.shifted(start)

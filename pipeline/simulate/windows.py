@@ -13,6 +13,9 @@ from pipeline.model import WindowGrid
 from pipeline.simulate.draw import add_signal
 from pipeline.simulate.families import FAMILIES, family, vary
 from pipeline.simulate.instrument import noise
+from pipeline.simulate.kinds import KINDS, random_pattern
+from pipeline.simulate.paint import add_pattern
+from pipeline.simulate.patterns import Pattern, vary_pattern
 from pipeline.simulate.population import random_signal
 from pipeline.simulate.signals import FINE, Axes, Signal
 
@@ -92,25 +95,25 @@ def place_in_window(
 
 def simulate_power(
     rng: np.random.Generator,
-    signals: Sequence[Signal | None],
+    signals: Sequence[Signal | Pattern | None],
     *,
     axes: Axes = FINE,
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.float32]:
-    """Simulate windows, each with one signal at a random position.
+    """Simulate windows, each with one signal at a random position, or one pattern that fills it.
 
     Parameters
     ----------
     rng : Generator
-    signals : sequence of Signal or None
-        Signal of each window; None for noise only.
+    signals : sequence of Signal, Pattern or None
+        Signal or pattern of each window; None for noise only.
     axes : Axes
         Resolution of the windows.
     grid : WindowGrid
         Shape of the windows.
     scene : Scene
-        Disturbances.
+        Disturbances. Patterns fill their window, so only gains, slopes and divided rows apply to them.
 
     Returns
     -------
@@ -123,6 +126,9 @@ def simulate_power(
         part[:] = noise(rng, part.shape, axes)
     for window, signal in zip(power, signals, strict=True):
         if signal is None:
+            continue
+        if isinstance(signal, Pattern):
+            add_pattern(window, signal, axes=axes, rng=rng)
             continue
         cut, circular, second = rng.random(3) < (scene.cut, scene.circular, scene.distractors)
         channel, t_s = place_in_window(rng, signal, axes, grid, cut=bool(cut and not circular))
@@ -156,7 +162,7 @@ def _add_instrument_residuals(rng: np.random.Generator, power: NDArray[np.float3
 
 def simulate_windows(
     rng: np.random.Generator,
-    signals: Sequence[Signal | None],
+    signals: Sequence[Signal | Pattern | None],
     *,
     axes: Axes = FINE,
     grid: WindowGrid = FINE_GRID,
@@ -188,7 +194,7 @@ def simulate_windows(
 
 def simulate_cutouts(
     rng: np.random.Generator,
-    signals: Sequence[Signal | None],
+    signals: Sequence[Signal | Pattern | None],
     *,
     axes: Axes = FINE,
     grid: WindowGrid = FINE_GRID,
@@ -241,3 +247,38 @@ def simulate_families(
     signals: list[Signal | None] = [vary(rng, family(name), snr) for name in names]
     power = simulate_windows(rng, signals + [None] * noise_windows)
     return power, np.array(names + [NOISE] * noise_windows)
+
+
+def simulate_kinds(
+    rng: np.random.Generator,
+    per_kind: int,
+    *,
+    kinds: Sequence[str] = tuple(KINDS),
+    snr: tuple[float, float] | None = None,
+    axes: Axes = FINE,
+) -> tuple[NDArray[np.float32], list[Pattern]]:
+    """Simulate ``per_kind`` windows of each kind of real interference.
+
+    Parameters
+    ----------
+    rng : Generator
+    per_kind : int
+        Windows per kind. Each has parameters of its own.
+    kinds : sequence of str
+        Names in :data:`KINDS`.
+    snr : (float, float), optional
+        Range of the SNR per bin. Default: the usual range of each kind.
+    axes : Axes
+        Resolution of the windows.
+
+    Returns
+    -------
+    power : (n, 16, 256) float32
+        Power relative to the baseline, ascending frequency.
+    patterns : list of Pattern
+        Pattern of each window; :meth:`Pattern.traits` has its main parameters as numbers.
+    """
+    patterns = [random_pattern(rng, kind) for kind in kinds for _ in range(per_kind)]
+    if snr is not None:
+        patterns = [vary_pattern(rng, pattern, snr, by=0.0) for pattern in patterns]
+    return simulate_power(rng, patterns, axes=axes), patterns

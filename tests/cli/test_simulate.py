@@ -70,7 +70,8 @@ def test_equal_seeds_give_equal_files(lookalike: Lookalike, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["sim.h5", *SMALL, "--family", "ufo"], ["no signal family 'ufo'; there are steady", ", two-bursts, random\n"]),
+    (["sim.h5", *SMALL, "--family", "ufo"], ["no signal family 'ufo'; there are steady",
+                                              ", two-bursts, random, carrier, "]),
     (["sim.h5", "--coarse-width", "8192"], ["96 signals do not fit", "ask for fewer"]),
     (["sim.h5", *SMALL, "--spectra", "15"], ["3 signals do not fit", "room for 0"]),
     (["no/such/folder.h5", *SMALL], ["no/such/folder.h5: cannot be written (No such file or directory)"]),
@@ -101,7 +102,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(lookalike: Lookalike, tm
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (["sim.txt"], "OUT must end in one of .h5, .hdf5, .fil, got sim.txt"),
+    (["sim.txt"], "OUT must end in one of .h5, .hdf5, .fil, .png, .pdf, .svg, got sim.txt"),
     (["sim.h5", "--snr", "9", "6"], "the lower first, got 9 6"),
     (["sim.h5", "--snr", "0", "6"], "two numbers above 0"),
     (["sim.h5", "--snr", "nan", "6"], "two numbers above 0"),
@@ -129,3 +130,25 @@ def test_random_signals_and_gains_may_be_asked_for(lookalike: Lookalike, tmp_pat
         spreads[spread] = rows.std() / rows.mean()
     assert spreads["0"] < 0.01
     assert 0.1 < spreads["0.2"] < 0.3
+
+
+def test_a_picture_is_a_sheet_of_interference(lookalike: Lookalike, tmp_path: Path) -> None:
+    ran = lookalike("simulate", tmp_path / "sheet.png", "--family", "banded", "--seed", "2")
+    assert (ran.code, ran.err, ran.out.strip()) == (0, "", str(tmp_path / "sheet.png"))
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_real_windows_stand_beside_on_a_sheet_alone(lookalike: Lookalike, tmp_path: Path) -> None:
+    ran = lookalike("simulate", tmp_path / "scan.h5", "--beside", tmp_path)
+    assert ran.code == 2
+    assert "--beside is for a sheet" in ran.err
+
+
+def test_interference_is_written_with_its_parameters(lookalike: Lookalike, tmp_path: Path) -> None:
+    ran = lookalike("simulate", tmp_path / "sim.h5", "--coarse-width", "32768", "--signals", "2", "--family", "comb36",
+                    "--json")
+    assert (ran.code, ran.err) == (0, "")
+    for signal in ran.json["signals"]:
+        assert signal["family"] == "comb36"
+        assert 99.5 <= signal["spacing_hz"] <= 101.5
+        assert signal["lines_per_khz"] == pytest.approx(1e3 / signal["spacing_hz"], abs=1e-3)

@@ -11,6 +11,7 @@ from pipeline.evaluate.retrieval import evaluate_retrieval, evaluate_set
 from pipeline.evaluate.sets import (
     DISTURBED,
     HELD_OUT,
+    INTERFERENCE_SETS,
     SETS,
     SNR_BANDS,
     SetSpec,
@@ -21,7 +22,7 @@ from pipeline.evaluate.sets import (
     simulate_set,
 )
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import FAMILIES, NOISE, UNSEEN
+from pipeline.simulate import FAMILIES, KINDS, NOISE, UNSEEN, Pattern
 from pipeline.simulate.signals import FINE
 
 SMALL = SetSpec("small", signals=24, noise=16, unrelated=5, kinds=6)
@@ -118,3 +119,28 @@ def test_an_encoder_that_knows_the_answer_is_perfect_and_one_that_knows_nothing_
     assert chance.overall.queries == sum(one.queries for one in chance.by_family.values()) == 60
     mean = np.mean([one.mean_average_precision for one in chance.by_family.values()])
     assert mean == pytest.approx(chance.overall.mean_average_precision)
+
+
+def test_sets_of_interference_hold_each_kind_equally_and_emitters_keep_their_parameters() -> None:
+    spec = SetSpec("small", "interference", (6, 8), signals=50, noise=5, kinds=25)
+    signals, labels = draw_signals(spec, 0, np.random.default_rng(0))
+    assert set(labels[:50]) == set(KINDS)
+    assert labels[50:].tolist() == [NOISE] * 5
+    assert all(isinstance(one, Pattern) and 6 <= one.snr <= 8 for one in signals[:50])
+    emitters = replace(spec, families="emitters", signals=150, kinds=50)
+    drawn, names = draw_signals(emitters, 0, np.random.default_rng(0))
+    again, _ = draw_signals(emitters, 0, np.random.default_rng(1))
+    assert len(set(names[:150])) == 50
+    for first, second in zip(drawn[:50], drawn[50:100], strict=True):
+        assert isinstance(first, Pattern)
+        assert isinstance(second, Pattern)
+        assert first.traits().spacing_hz == second.traits().spacing_hz
+        assert first.traits().drift_hz_per_s == pytest.approx(second.traits().drift_hz_per_s, rel=0.25)
+    # another seed of the windows draws other members of the same families
+    assert [one.traits().spacing_hz for one in drawn[:50]] == [one.traits().spacing_hz for one in again[:50]]
+    assert [one.snr for one in drawn[:50]] != [one.snr for one in again[:50]]
+
+
+def test_sets_of_interference_are_as_large_as_the_others() -> None:
+    assert {one.signals + one.unrelated + one.noise for one in INTERFERENCE_SETS} == {2048}
+    assert not {(one.name, one.snr) for one in INTERFERENCE_SETS} & {(one.name, one.snr) for one in SETS}
