@@ -308,11 +308,17 @@ def test_pieces_of_text_are_one_json_text_however_many_entries_there_are(full: M
     assert list(back.sources) == names
 
 
-def test_ten_thousand_sources_load_in_well_under_a_second(full: Manifest):
+def test_ten_times_as_many_sources_take_about_ten_times_as_long_to_load(full: Manifest):
     entry, file = full.sources["s1"], full.files["/data/s1.h5"]
-    names = [f"GBT_57436_{number:05d}_HIP77257_0123456789ab" for number in range(10_000)]
-    manifest = replace(full, sources=dict.fromkeys(names, entry), files=dict.fromkeys(names, file))
-    text = manifest.to_json()
-    began = time.process_time()
-    assert len(Manifest.from_json(text).sources) == 10_000
-    assert time.process_time() - began < 0.9
+
+    def best_s(count: int) -> float:
+        names = [f"GBT_57436_{number:05d}_HIP77257_0123456789ab" for number in range(count)]
+        manifest = replace(full, sources=dict.fromkeys(names, entry), files=dict.fromkeys(names, file))
+        text, times_s = manifest.to_json(), []
+        for _ in range(3):
+            began = time.process_time()
+            assert len(Manifest.from_json(text).sources) == count
+            times_s.append(time.process_time() - began)
+        return min(times_s)
+
+    assert best_s(5_000) < 30 * best_s(500), "a square would be 100 times"
