@@ -38,7 +38,7 @@ PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready  ## Install everything into .venv (once; 3.8 GB)
+setup: $(VENV)/.ready  ## Install everything into .venv (once; 4.1 GB)
 
 $(VENV)/.ready: pyproject.toml
 	@$(or $(PYTHON),false) -c "$(FITS)" 2>/dev/null || { \

@@ -52,7 +52,9 @@ class Reason(StrEnum):
         "TRUNCATED", "failed", True, "samples are missing at the end, and the file may still grow",
         "wait, or read its whole spectra with `--accept-truncated`")
     BAD_HEADER = (
-        "BAD_HEADER", "failed", False, "the header is cut off or damaged, or lacks a keyword", "fetch the file again")
+        "BAD_HEADER", "failed", False,
+        "the header is cut off or damaged, or lacks a keyword, or the file lacks the polarisation that is read",
+        "fetch the file again, or use a corpus of another polarisation")
     BAD_AXIS = (
         "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
     ALL_MASKED = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import Reason, SourceError
@@ -25,7 +26,7 @@ def access_error(error: OSError, path: Path) -> SourceError:
     if error.errno == errno.ELOOP:
         return refusal(Reason.BAD_LINK, path, "a symbolic link that leads to itself; remove or mend it")
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if path.is_symlink():
+        with suppress(OSError):  # it is no link, or is gone by now
             target = shown(os.readlink(path))
             return refusal(Reason.BAD_LINK, path, f"links to {target}, which does not exist; mend it")
         return refusal(Reason.BUSY, path, "no such file; it was moved or removed since it was listed")

@@ -18,7 +18,7 @@ from pipeline.filterbank.header import Remarks
 from pipeline.filterbank.identity import scan_id
 from pipeline.filterbank.sigproc import SigprocFile
 from pipeline.model import CoarseLayout, Header, Source
-from pipeline.support.text import shown
+from pipeline.support.text import counted, shown
 
 
 class Samples(Protocol):
@@ -222,8 +222,8 @@ def open_filterbank(
         raise
     if polarisation >= storage.header.nifs:
         storage.close()
-        raise refusal(Reason.BAD_HEADER, path, f"has {storage.header.nifs} polarisations, counted "
-                      f"from 0: there is no number {polarisation}")
+        raise refusal(Reason.BAD_HEADER, path, f"has {counted(storage.header.nifs, 'polarisation')}, counted from 0: "
+                      f"there is no number {polarisation}; read it into a corpus of another polarisation")
     return Filterbank(storage, path, state.st_size, state.st_mtime_ns)
 
 

@@ -50,7 +50,8 @@ class SigprocFile:
         data_bytes = os.fstat(descriptor).st_size - self._data_start
         nsamples, self.shortfall = self._spectra(data_bytes, keywords.get("nsamples", 0))
         if self.shortfall and not accept_truncated:
-            raise refusal(Reason.TRUNCATED, path, f"{self.shortfall}; try again when it is complete")
+            raise refusal(Reason.TRUNCATED, path, f"{self.shortfall}; try again when it is complete, or "
+                          "accept it as it is (--accept-truncated)")
         self.header = replace(self.header, nsamples=nsamples)
         self._packed = _PackedSamples(self.header.nbits) if self.header.nbits in PACKED_BITS else None
         self._sample = SAMPLE_TYPES.get(self.header.nbits, np.dtype("u1"))

@@ -1,3 +1,4 @@
+import errno
 import os
 
 import h5py
@@ -6,6 +7,7 @@ import pytest
 
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Buffer, open_filterbank
+from pipeline.filterbank.access import access_error
 
 from .files import GBT, attributes, in_file_order, power_of, read_all, write_h5
 
@@ -188,3 +190,12 @@ def test_raw_files_beside_the_file_are_refused(root):
         file.create_dataset("data", SHAPE, np.float32, external=[(os.fspath(root / "raw"), 0, h5py.h5f.UNLIMITED)])
         file["data"].attrs.update(attributes())
     refused(root / "external.h5", Reason.REFUSED_LINK, "h5repack")
+
+
+def test_a_link_that_cannot_be_read_is_busy(tmp_path, monkeypatch):
+    def gone(path):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    monkeypatch.setattr(os, "readlink", gone)
+    error = access_error(FileNotFoundError(errno.ENOENT, "No such file or directory"), tmp_path / "link.h5")
+    assert error.reason is Reason.BUSY
