@@ -16,6 +16,9 @@ this, and by more than the error of the measurement. The tolerance must be small
 assumed one, six times as many false alarms pass."""
 MIN_PIXELS_FOR_NOISE = 4096
 """Minimum number of valid pixels in a run for measuring the noise in it."""
+MIN_GAIN = 1e-20
+"""Smallest gain of a row that is used, relative to the median row. A row below it holds memory that was never written.
+The inverse of its gain may not be finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Rows:
     """Gains of the rows of a coarse channel, and its noise."""
 
     gain: NDArray[np.float32]
-    """(spectra,): relative to the median row; 0 if at least half of the row is dead."""
+    """(spectra,): relative to the median row; 0 if at least half of the row is dead or its gain is below
+    :data:`MIN_GAIN`."""
     noise_spectra: float
     """N in use."""
     noise_is_measured: bool
@@ -77,6 +81,7 @@ def estimate_rows(
                       for row, alive in zip(middle, counts.sum(axis=-1), strict=True)], np.float32)
     if (gains > 0).any():
         gains /= np.median(gains[gains > 0])
+        gains[gains < MIN_GAIN] = 0
     counts[gains == 0] = 0
     return Rows(gains, *_choose_noise_spectra(counts.sum(axis=0), (square * counts).sum(axis=0), nominal))
 

@@ -58,7 +58,9 @@ def middles_and_squares(values: NDArray[np.floating[Any]]) -> tuple[NDArray[np.f
     # a full sort is faster than two partial ones, because numpy has vectorised sorts for each processor
     ordered, (_, last) = np.sort(values, axis=-1), _middle_indices(values.shape[-1])
     middle = _sorted_middles(ordered)
-    below = np.minimum(ordered[..., : last + 1] / middle[..., None].astype(ordered.dtype) - 1, 0)
+    divisor = middle.astype(ordered.dtype)[..., None]
+    divisor[divisor == 0] = 1  # values that are next to nothing; the caller drops such rows
+    below = np.minimum(ordered[..., : last + 1] / divisor - 1, 0)
     return middle, np.asarray(np.sum(below**2, axis=-1) / values.shape[-1], np.float64)
 
 

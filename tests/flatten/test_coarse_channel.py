@@ -356,3 +356,16 @@ def test_eight_bits(mean: float, shape: Callable[[int], NDArray[np.float64]]) ->
     assert_allclose(flat.row_gain / flat.row_gain[0], gains, rtol=0.1 * spread)
     assert power_of(flat)[:, CHANNELS // 4 : -CHANNELS // 4].mean(dtype=float) == pytest.approx(1, abs=0.1 * spread)
     assert flat.noise_spectra == pytest.approx(102, rel=0.07)
+
+
+@pytest.mark.parametrize("scale", [1e-47, 1e-42, 1e-30])
+@pytest.mark.parametrize("channels", [4096, 16384])
+def test_a_spectrum_of_next_to_nothing_is_dead_and_harms_no_other(scale: float, channels: int) -> None:
+    power = noise(102, 16384) * np.float32(LEVEL)
+    power[5, :channels] = (power[5, :channels].astype(np.float64) * scale / LEVEL).astype(np.float32)
+    flat = flattened(power, 102)
+    others = np.delete(flat.windows(np.zeros(1, np.int64), 16384)[0], 5, axis=0)
+    assert np.isfinite(others).all()
+    # a channel that lacks one of 16 spectra has a baseline that is too low by that
+    assert others.mean() == pytest.approx(1, abs=0.01 if channels == 16384 else 1 / 15 / 4)
+    assert others.std() == pytest.approx(102**-0.5, rel=0.05 if channels == 16384 else 0.1)
