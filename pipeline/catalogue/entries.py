@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pipeline.errors import Reason
-from pipeline.model import CoarseLayout, Header, Source, Status
+from pipeline.grid.tiling import Tiling
+from pipeline.model import CoarseLayout, Header, Source, Status, WindowGrid
 from pipeline.support.records import ByteCount, Count, Integer, RowCount, UnixSeconds, WindowCount
 
 CELL = "cell-"
@@ -35,6 +36,10 @@ class SourceEntry:
     def source(self, source_id: str) -> Source:
         """Return the source that this entry describes."""
         return Source(source_id, self.header, self.coarse, self.path, self.size_bytes, self.mtime_ns)
+
+    def tiling(self, grid: WindowGrid) -> Tiling:
+        """Return how a grid cuts the whole band of this source into windows."""
+        return Tiling(self.header, grid, self.coarse)
 
 
 @dataclass(frozen=True, slots=True)

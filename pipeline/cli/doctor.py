@@ -13,7 +13,7 @@ from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import json_option
 from pipeline.cli.output import put, put_json
-from pipeline.support.text import counted, shown
+from pipeline.support.text import counted, listed, shown
 
 if TYPE_CHECKING:
     from pipeline.doctor import Check, Diagnosis
@@ -78,5 +78,4 @@ def _places(addresses: list[str], workers: int) -> str:
     addresses = [*map(shown, addresses)]
     if len(addresses) == workers > 1:
         return f"all {workers:,} workers"
-    more = f" and {len(addresses) - 3:,} more" if len(addresses) > 3 else ""
-    return ", ".join(addresses[:3]) + more
+    return listed(addresses, 3)

@@ -22,7 +22,6 @@ from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, EncoderErro
 from pipeline.execute.cluster import engine_for
 from pipeline.execute.engine import Call, Engine
 from pipeline.filterbank import FoundFile
-from pipeline.grid.tiling import Tiling
 from pipeline.integrity.manifest_files import mend_head, read_head
 from pipeline.integrity.set_aside import bring_back, mend_identity, mend_projection, set_aside
 from pipeline.integrity.survey import (
@@ -197,7 +196,7 @@ class _Repair:
         if not isinstance(probed, Probed) or probed.source.id != source_id:
             raise _Failed(probed.message if isinstance(probed, SourceReport) else f"{path} holds {probed.source.id}")
         work = self._work(probed.source, self._config.encoder, [
-            (part.start, part.stop) for part in parts_of(Tiling(entry.header, scan.grid, entry.coarse))])
+            (part.start, part.stop) for part in parts_of(entry.tiling(scan.grid))])
         parts = self._run_all([(tasks.scan_part, work, i) for i in range(len(work.parts))])
         if bad := next((part for part in parts if part.reason is not None), None):
             raise SourceError(bad.reason or Reason.CRASHED, bad.message)

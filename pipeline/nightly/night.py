@@ -54,7 +54,7 @@ from pipeline.run import (
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
 from pipeline.support.interrupts import require_not_interrupted
-from pipeline.support.text import shown
+from pipeline.support.text import listed, shown
 
 LOCK_FOLDER = ".lock"
 """Folder of the lease of a night, in the folder of the reports."""
@@ -245,7 +245,6 @@ class _Night:
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )
 
-
     def _exit_code(self, wrong: Sequence[Wrong], verified: Verification | None, missing: Sequence[str]) -> int:
         """Return 3 for a failure of this night or for damage; else 2 if a path is missing; else 0."""
         if any(step.status == "failed" for step in self.steps) or any(one.tonight for one in wrong):
@@ -261,8 +260,7 @@ def _remarks(reports: Sequence[SourceReport]) -> tuple[str, ...]:
     for report in reports:
         for remark in report.remarks:
             paths.setdefault(remark, []).append(report.path)
-    return tuple(f"{of[0]}{f' and {len(of) - 1:,} more' if len(of) > 1 else ''}: {remark}"
-                 for remark, of in paths.items())
+    return tuple(f"{listed(of, 1)}: {remark}" for remark, of in paths.items())
 
 
 def _warnings(found: Selected) -> tuple[str, ...]:

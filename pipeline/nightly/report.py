@@ -15,7 +15,6 @@ from typing import Any, Literal
 from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.errors import PipelineError, RunError
 from pipeline.grid.coverage import Coverage, share_skipped
-from pipeline.grid.tiling import Tiling
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
@@ -80,7 +79,7 @@ class Size:
         entries = manifest.sources.values()
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries),
-                   share_skipped(Coverage.of(Tiling(entry.header, grid, entry.coarse)) for entry in entries))
+                   share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries))
 
 
 def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:

@@ -245,8 +245,7 @@ def _coverage_of(
     """Return what part of each ingested source is in windows, by its id."""
     done = {report.source_id for report in reports if report.status == "done"}
     entries = ((source_id, manifest.sources[source_id]) for source_id in sorted(done & manifest.sources.keys()))
-    return {source_id: Coverage.of(Tiling(entry.header, config.scan.grid, entry.coarse))
-            for source_id, entry in entries}
+    return {source_id: Coverage.of(entry.tiling(config.scan.grid)) for source_id, entry in entries}
 
 
 def _works_of(

@@ -20,7 +20,7 @@ from pipeline.run.failures import crashed
 from pipeline.run.file_selection import unchanged_s
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Tracker
-from pipeline.support.text import shown
+from pipeline.support.text import listed, shown
 from pipeline.tasks import Probed
 
 logger = logging.getLogger(__name__)
@@ -133,5 +133,4 @@ def warn_of_remarks(plan: Plan) -> None:
 
 
 def _named(sources: Sequence[Source]) -> str:
-    more = f" and {len(sources) - 1:,} more" if len(sources) > 1 else ""
-    return f"{shown(sources[0].path)}{more}"
+    return shown(listed((source.path for source in sources), 1))

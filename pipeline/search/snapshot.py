@@ -200,8 +200,7 @@ class OpenCorpus:
 
     def tiling(self, source_id: str) -> Tiling:
         """Return the tiling of a source: where its windows lie."""
-        entry = self.manifest.sources[source_id]
-        return Tiling(entry.header, self.config.scan.grid, entry.coarse)
+        return self.manifest.sources[source_id].tiling(self.config.scan.grid)
 
     def window(self, source_id: str, number: int) -> Window:
         """Return where a stored window of a source lies, in every unit."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipeline.catalogue import Manifest
 from pipeline.grid.coverage import Coverage, share_skipped
-from pipeline.grid.tiling import Tiling
 from pipeline.model import WindowGrid
 
 
@@ -88,7 +87,7 @@ def status_of(root: Path, manifest: Manifest, encoder: str, grid: WindowGrid) ->
     """
     sources, files = manifest.sources.values(), manifest.files.values()
     vectors = manifest.vector_counts()
-    coverage = [Coverage.of(Tiling(source.header, grid, source.coarse)) for source in sources]
+    coverage = [Coverage.of(source.tiling(grid)) for source in sources]
     return CorpusStatus(
         corpus=str(root),
         generation=manifest.generation,

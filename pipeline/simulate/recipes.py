@@ -1,6 +1,7 @@
 """Recipes: ranges from which the parameters of patterns are drawn, and parts that several kinds share.
 
-Ranges suit windows of the fine product (715 Hz × 292 s).
+Ranges suit windows of the fine product (715 Hz × 292 s). They were measured on windows of Green Bank's L and S bands:
+distances by autocorrelation, drifts by the best shear, strengths by the brightest bin.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Kinds of real interference that are wide: stripes, chirps, bands, bursts, and steps of the gain.
-
-The ranges were measured on windows of Green Bank's L and S bands: distances by autocorrelation, drifts by the best
-shear, strengths by the brightest bin.
-"""
+"""Kinds of real interference that are wide: stripes, chirps, bands, bursts, and steps of the gain."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def cell(text: str) -> str:
 def listed(names: Iterable[str], most: int = 10) -> str:
     """Join up to ``most`` names for a message. If there are more, append how many."""
     every = list(names)
-    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+    return ", ".join(every[:most]) + (f" and {len(every) - most:,} more" if len(every) > most else "")
 
 
 def counted(count: int, noun: str) -> str:
