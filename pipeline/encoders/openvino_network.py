@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,8 @@ class OpenVinoNetwork:
     ) -> None:
         import openvino
 
+        if not supports_precision(precision):
+            raise precision_error(precision)
         named = {key.split(" ", 1)[1]: value for key, value in arrays.items()}
         layers = {key.removesuffix("/kernel"): _fold_normalisation(named, key.removesuffix("/kernel"))
                   for key in named if key.endswith("/kernel")}
@@ -85,14 +88,31 @@ class OpenVinoNetwork:
 
 
 def supports_precision(precision: str) -> bool:
-    """Return whether OpenVINO reports that it computes in one of :data:`PRECISIONS` on this machine.
+    """Return whether OpenVINO computes in one of :data:`PRECISIONS` on this machine.
 
-    The environment variable ``ONEDNN_MAX_CPU_ISA`` can turn precisions off.
+    The environment variable ``ONEDNN_MAX_CPU_ISA`` can turn precisions off. OpenVINO's list of precisions ignores it,
+    so a small convolution is compiled, too.
     """
-    import openvino
+    return precision == "float32" or _compiles_in(precision)
 
-    known = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return precision == "float32" or PRECISIONS[precision].upper() in known
+
+@lru_cache
+def _compiles_in(precision: str) -> bool:
+    """Return whether OpenVINO lists a reduced precision and compiles a small convolution for it."""
+    import openvino
+    from openvino import opset13 as ops
+
+    core = openvino.Core()
+    if PRECISIONS[precision].upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return False
+    image = ops.parameter([1, 1, 8, 8], np.float32)
+    made = ops.convolution(image, np.ones((16, 1, 3, 3), np.float32), [1, 1], [1, 1], [1, 1], [1, 1])
+    try:
+        compiled = core.compile_model(openvino.Model([made], [image]), "CPU",
+                                      {"INFERENCE_PRECISION_HINT": PRECISIONS[precision]})
+    except RuntimeError:
+        return False
+    return bool(compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == PRECISIONS[precision])
 
 
 def precision_error(precision: str) -> PrecisionError:

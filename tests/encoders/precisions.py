@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from pipeline import encoders
 from pipeline.encoders import openvino_network, spectral
 from pipeline.encoders.backend import keras, place_model, use_precision
 from pipeline.support.processor import describe
+from tests.run import fake
 
 needs_bfloat16 = pytest.mark.skipif(not openvino_network.supports_precision("bfloat16"),
                                     reason=f"OpenVINO does not compute in bfloat16 here: {describe()}")
@@ -30,7 +33,12 @@ def computes_by_keras(patch: pytest.MonkeyPatch) -> None:
 
 def shows_gpu(patch: pytest.MonkeyPatch, shown: bool) -> None:
     patch.setattr(spectral, "has_gpu_device", lambda: shown)
-    encoders._load.cache_clear()  # encoders that are loaded already do not know the patch
+    # encoders that are loaded already do not know the patch, and those loaded now are not for later tests
+    has_fakes = hasattr(encoders._load, "really")
+    really = getattr(encoders._load, "really", encoders._load)
+    patch.setattr(encoders, "_load", lru_cache(really.__wrapped__))
+    if has_fakes:
+        fake.register(patch.setattr)
 
 
 def made_by_a_layer(precision: str) -> np.ndarray:
