@@ -130,7 +130,7 @@ class DaskEngine(Engine):
                     self._suspects.append(call)
                 else:
                     outcomes.append((call.ticket, result))
-            if not outcomes and (self._can_go_on() or self._is_restarting()):
+            if not outcomes and (self._can_go_on() or self._is_restarting() or self._restart_paused()):
                 stuck_since = time.monotonic()
             self._require_progress(stuck_since, ended)
         return outcomes
@@ -253,11 +253,22 @@ class DaskEngine(Engine):
 
     def _is_restarting(self) -> bool:
         """Return True if a worker that could run one of the tasks has died, and its nanny is about to start another."""
-        gpu_only = all(call.on_gpu for call in self._calls.values())
-        return any(
-            time.monotonic() - since < LONGEST_RESTART_S and (offers_gpu or not gpu_only) and self._answers(nanny)
-            for nanny, (since, offers_gpu) in self._lost.items()
-        )
+        now, gpu_only = time.monotonic(), all(call.on_gpu for call in self._calls.values())
+        return any(now - since < LONGEST_RESTART_S and (offers_gpu or not gpu_only) and self._answers(nanny)
+                   for nanny, (since, offers_gpu) in self._lost.items())
+
+    def _restart_paused(self) -> bool:
+        """Restart the workers that Dask has paused and that run nothing; return True if there are any.
+
+        Dask sends no task to a worker whose memory is nearly full. Freed memory may never return to the system.
+        """
+        running = self._ask("processing") or {}
+        paused = [address for address, worker in self._workers.items()
+                  if worker["status"] == "paused" and worker.get("nanny") and not running.get(address)]
+        if paused:
+            logger.warning("restarting %d workers: they run nothing, but their memory is nearly full", len(paused))
+            self._client.restart_workers(paused, timeout=LONGEST_RESTART_S, raise_for_error=False)
+        return bool(paused)
 
     def _answers(self, nanny: str) -> bool:
         """Return True if a nanny answers. It is asked from here: the scheduler forgets it together with its worker."""

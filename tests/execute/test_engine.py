@@ -326,6 +326,21 @@ def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_i
     assert 2 <= (tmp_path / "killer").stat().st_size <= 4
 
 
+def test_a_worker_that_stays_full_is_restarted() -> None:
+    """Dask pauses a worker whose memory is nearly full, also if no task runs there."""
+    from distributed import Client
+
+    config = RunConfig(workers=1, worker_memory_gb=0.7, resource_wait_s=30.0)
+    with embedded_cluster(config) as cluster, Client(cluster, set_as_default=False) as client:
+        engine = DaskEngine(client, config)
+        engine.submit("fill", jobs.fill_memory, 0.86)
+        (full,) = drain(engine, 1).values()
+        wait_until(lambda: {one["status"] for one in engine._look(fresh=True).values()} == {"paused"})
+        engine.submit("pid", jobs.worker_pid)
+        (other,) = drain(engine, 1).values()
+    assert full != other
+
+
 def test_a_worker_that_is_being_restarted_is_no_standstill(tmp_path: Path) -> None:
     """The only worker takes longer to start than a run waits for workers."""
     from distributed import Client

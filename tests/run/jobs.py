@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 
 def double(x: int) -> int:
     return 2 * x
@@ -86,3 +88,16 @@ def requires_encryption() -> bool:
     from dask import config
 
     return bool(config.get("distributed.comm.require-encryption"))
+
+
+_kept: list[bytearray] = []
+
+
+def fill_memory(share: float) -> int:
+    """Allocate memory until the worker uses ``share`` of its limit, and keep it; return the worker's process number."""
+    from distributed import get_worker
+
+    limit = get_worker().memory_manager.memory_limit
+    missing = share * limit - psutil.Process().memory_info().rss
+    _kept.append(bytearray(b"x" * int(missing)))
+    return os.getpid()

@@ -59,7 +59,7 @@ def archive(folder: Path, count: int = 3) -> Path:
 
 def config(scan: ScanConfig = SCAN, **run: Any) -> Config:
     """Return the configuration for these archives."""
-    return Config(scan=scan, encoder=ENCODER, run=RunConfig(**{"workers": 2, "resource_wait_s": 10.0, **run}))
+    return Config(scan=scan, encoder=ENCODER, run=RunConfig(**{"workers": 2, "resource_wait_s": 60.0, **run}))
 
 
 def by_name(report: RunReport) -> dict[str, SourceReport]:
