@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pipeline.errors import ConfigError
+from pipeline.grid.views import check_setting
 from pipeline.model import Precision, WindowGrid
 from pipeline.support.toml_tables import as_toml, laid_over, read_tables, types_of
 from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, one_place, user_file
@@ -54,8 +55,15 @@ class ScanConfig:
     """Fine channels per coarse channel. Default: found from each file."""
     polarisation: int = 0
     """Number of the polarisation to read, counted from 0; 0 is total power."""
+    views: tuple[str, ...] = ()
+    """Averaged views that are scanned besides the plain one (:mod:`pipeline.grid.views`): their names, or ``auto`` for
+    those that suit each file. No identity: a corpus can get more of them."""
 
     def __post_init__(self) -> None:
+        try:
+            check_setting(self.views)
+        except ValueError as error:
+            raise ConfigError(f"views: {error}") from None
         shape = (self.window, self.step, self.integrations)
         if min(shape) < 1 or max(shape) > MAX_COUNT:
             raise ConfigError(f"window, step and integrations must be at least 1 and at most {MAX_COUNT}, got {shape}")
@@ -266,6 +274,7 @@ class Config:
         """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
         del scan["window_is_given"]  # this key says who chose the window, not which window
+        del scan["views"]  # the windows of one view do not depend on which others there are
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
@@ -277,7 +286,7 @@ class Config:
         for table, keys in asdict(self).items():
             if table != RUN:
                 lines += ["", f"[{table}]"]
-                lines += [as_toml(key, value) for key, value in keys.items() if value is not None]
+                lines += [as_toml(key, value) for key, value in keys.items() if value not in (None, ())]
         return "\n".join(lines) + "\n"
 
 
