@@ -173,7 +173,7 @@ def _take_memory(spare: list[Memory], size: int) -> Memory:
 def _sampled_runs(channels: int, at_least: int) -> list[tuple[int, int]]:
     """Return the runs [start, stop) of channels to sample, the same from either end of the coarse channel.
 
-    Together they have ``at_least`` so many channels. If that is most of the coarse channel, the list
+    Together they have at least ``at_least`` channels. If that is most of the coarse channel, the list
     is empty.
     """
     apart = RUN_CHANNELS * (channels // at_least)

@@ -15,10 +15,10 @@ from pipeline.filterbank import Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import MAX_MASKED_SHARE, may_pass, measure
 from pipeline.grid.tiling import Tiling
-from pipeline.grid.views import View, views_of
 from pipeline.model import Timing
 from pipeline.scan.averaging import AveragedSamples, Averages, Spare
 from pipeline.scan.columns import ScanResult
+from pipeline.views import View, views_of
 
 VIEW_FALSE_ALARM = 1 / 16
 """Share of noise windows that a view keeps, relative to that of the plain view. A view has fewer windows, too. So the
@@ -53,7 +53,7 @@ class AveragedViews:
         self._filterbank, self._tiling, self._scan = filterbank, tiling, scan
         self._config = replace(config, false_alarm=config.false_alarm * VIEW_FALSE_ALARM)
         views = views_of(config.views, tiling.header, tiling.coarse, tiling.grid)
-        self._tilings = {view: view.tiling_of(tiling) for view in views}
+        self._tilings = {view: tiling.seen_through(view) for view in views}
         self._averages: dict[int, Averages] = {}
         self._spare: Spare = {}
         self._plain: dict[int, list[ScanResult]] = {}

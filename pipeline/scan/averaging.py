@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from pipeline.filterbank import Buffer, Filterbank
 from pipeline.flatten.flattened import in_memory_order
 from pipeline.flatten.signed import is_signed
-from pipeline.grid.views import View
 from pipeline.model import Header
 from pipeline.scan.cutting import STRETCH_CHANNELS
 from pipeline.support.compiled import njit
+from pipeline.views import View
 
 MIN_ALIVE = 0.875
 """Minimum share of pixels that are not dead in an averaged pixel."""

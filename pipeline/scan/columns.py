@@ -62,7 +62,7 @@ class ScanResult:
     bytes_decoded: int
     """Bytes of float32 power that were decoded."""
     view: str = ""
-    """Name of the averaged view (:mod:`pipeline.grid.views`); empty for the plain view."""
+    """Name of the averaged view (:mod:`pipeline.views`); empty for the plain view."""
 
 
 def join_sides(above: ScanResult, below: ScanResult) -> ScanResult:

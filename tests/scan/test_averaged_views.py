@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.config import ScanConfig
 from pipeline.filterbank import open_filterbank, write_filterbank
-from pipeline.grid.views import View, views_of
 from pipeline.model import Header
 from pipeline.scan import EXPOSURE_TYPES, WINDOW_TYPES, averaging, cut_windows, scan, tiling_of
 from pipeline.scan.averaged_views import VIEW_FALSE_ALARM
 from pipeline.scan.averaging import AveragedFile
+from pipeline.views import View, views_of
 from tests.run.small import COARSE, header, noisy_power
 
 Columns = dict[str, np.ndarray]
@@ -115,7 +115,7 @@ def test_windows_that_were_not_kept_can_be_cut_from_a_view(tmp_path: Path) -> No
     with open_filterbank(path) as filterbank:
         plain = tiling_of(filterbank, config)
         for view in views_of(VIEWS, plain.header, plain.coarse, plain.grid):
-            tiling, (windows, _) = view.tiling_of(plain), found[view.name]
+            tiling, (windows, _) = plain.seen_through(view), found[view.name]
             chosen = np.arange(0, len(windows["number"]), 5)
             places = []
             for number in windows["number"][chosen].tolist():

@@ -10,21 +10,16 @@ left at the end is in no averaged pixel.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, WindowGrid
 
 FREQUENCY_FACTORS = (1, 4, 16, 64)
 """Channels that a view may average."""
 TIME_FACTORS = (1, 4, 16)
 """Spectra that a view may average."""
-AUTO = "auto"
-"""Setting for the views that suit each file (:func:`views_of`)."""
-MAX_FINE_HZ = 100.0
-"""Width of a channel below which a file is a fine product, whose channels are averaged by default."""
 SEPARATOR = "+"
 """Between the id of a scan and the name of a view."""
 _NAME = r"(?=[ft])(?:f(4|16|64))?(?:t(4|16))?"
@@ -89,10 +84,6 @@ class View:
         """Return the coarse channels of a scan, counted in channels of this view."""
         return replace(coarse, width=coarse.width // self.frequency, offset=coarse.offset // self.frequency)
 
-    def tiling_of(self, tiling: Tiling) -> Tiling:
-        """Return how this view of a scan is cut into windows. The band to search is that of the scan."""
-        return replace(tiling, header=self.header_of(tiling.header), coarse=self.coarse_of(tiling.coarse))
-
     def suits(self, header: Header, coarse: CoarseLayout, grid: WindowGrid) -> bool:
         """Tell whether this view of a scan has windows, and its averages keep to coarse channels and time blocks."""
         is_one_piece = coarse.offset == 0 and coarse.width >= header.nchans
@@ -129,30 +120,6 @@ def view_of(source_id: str) -> str:
 def is_plain(source_id: str) -> bool:
     """Tell whether a source is a scan itself, not an averaged view of one."""
     return not view_of(source_id)
-
-
-def check_setting(views: Sequence[str]) -> None:
-    """Raise ``ValueError`` unless a setting is a list of names of views, or of the single word ``auto``."""
-    if tuple(views) == (AUTO,):
-        return
-    named = [View.named(name) for name in views]
-    if PLAIN in named or len(set(named)) < len(named):
-        raise ValueError(f"views {', '.join(views)!r}: the plain view or one view twice; name each averaged view once")
-
-
-def views_of(setting: Sequence[str], header: Header, coarse: CoarseLayout, grid: WindowGrid) -> tuple[View, ...]:
-    """Return the averaged views of a scan that a setting asks for and that suit the scan, finest first.
-
-    With ``auto``, the channels of a fine product are averaged by 4 and 16, and the spectra of any product by 4 and 16.
-    A window of a view must fit into the file, so the spectra of a file with few of them are not averaged.
-    """
-    if tuple(setting) == (AUTO,):
-        is_fine = header.channel_width_mhz * 1e6 < MAX_FINE_HZ
-        wanted: Iterable[View] = (*((View(4), View(16)) if is_fine else ()), View(1, 4), View(1, 16))
-    else:
-        wanted = map(View.named, setting)
-    return tuple(sorted((view for view in wanted if view.suits(header, coarse, grid)),
-                        key=lambda view: (view.pixels, view.time)))
 
 
 def _or(factors: Sequence[int]) -> str:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import ConfigError
 from pipeline.grid.tiling import Tiling
-from pipeline.grid.views import (
+from pipeline.model import CoarseLayout, Header, WindowGrid
+from pipeline.views import (
     PLAIN,
     View,
     check_setting,
@@ -17,7 +19,6 @@ from pipeline.grid.views import (
     split_id,
     views_of,
 )
-from pipeline.model import CoarseLayout, Header, WindowGrid
 from tests.run.small import header
 
 GRID = WindowGrid()
@@ -65,7 +66,7 @@ def test_coarse_channels_of_a_view_hold_the_same_frequencies(
     if like.nchans <= coarse.offset:
         return
     plain = Tiling(like, WindowGrid(8, 8, 16), coarse)
-    averaged = view.tiling_of(plain)
+    averaged = plain.seen_through(view)
     assert plain.n_coarse - averaged.n_coarse in (0, 1)  # a rest of less than one averaged channel is lost
     for i in range(averaged.n_coarse):
         (start, stop), (first, last) = averaged.coarse_span(i), plain.coarse_span(i)
@@ -93,7 +94,7 @@ def test_a_setting_names_each_view_once() -> None:
     for setting in ((), ("auto",), ("f4", "f16", "t4", "f4t4")):
         check_setting(setting)
     for bad in (("f4", "f4"), ("",), ("f4", "auto"), ("f3",)):
-        with pytest.raises(ValueError, match="view"):
+        with pytest.raises(ConfigError, match="view"):
             check_setting(bad)
 
 
