@@ -233,6 +233,8 @@ class SourceReport:
     """Other paths that hold the same scan."""
     remarks: tuple[str, ...] = ()
     """What is odd about the header of a file that was read all the same."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the sources that are the beginning of this scan, and whose place it takes."""
 
 
 @dataclass(frozen=True, slots=True)

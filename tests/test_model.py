@@ -106,7 +106,8 @@ def test_report_is_json() -> None:
     record = json.loads(json.dumps(asdict(report)))
 
     assert record["reason"] == "TRUNCATED"
-    record |= {"also_at": tuple(record["also_at"]), "remarks": tuple(record["remarks"])}
+    record |= {"also_at": tuple(record["also_at"]), "remarks": tuple(record["remarks"]),
+               "replaces": tuple(record["replaces"])}
     record |= {"reason": Reason(record["reason"])}
     assert SourceReport(**{**record, "timing": Timing(**record["timing"])}) == report
 

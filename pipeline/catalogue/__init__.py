@@ -3,7 +3,7 @@
 from pipeline.catalogue.consistency import MAX_CELLS, check_consistency, source_fault
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
 from pipeline.catalogue.manifest import Manifest, removed_message
-from pipeline.catalogue.source_names import source_named, sources_named
+from pipeline.catalogue.source_names import source_named, sources_named, stem_of
 
 __all__ = [
     "CELL",
@@ -18,4 +18,5 @@ __all__ = [
     "source_fault",
     "source_named",
     "sources_named",
+    "stem_of",
 ]

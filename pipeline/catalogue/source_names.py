@@ -9,6 +9,11 @@ from pipeline.errors import QueryError
 from pipeline.support.text import listed
 
 
+def stem_of(source_id: str) -> str:
+    """Return what the ids of all files of one scan begin with: telescope, day, second and target."""
+    return source_id.rpartition("_")[0]
+
+
 def sources_named(text: str, paths: Mapping[str, Collection[str]]) -> set[str]:
     """Return the ids of the sources that ``text`` may mean.
 

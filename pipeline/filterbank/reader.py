@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -156,9 +157,13 @@ class Filterbank(Ascending):
             samples = DecodedSamples(power, spectrum_start, first)
         return Ascending(samples, self.header, self.path, self.limits)
 
-    def source_id(self) -> str:
-        """Return the id of the scan. It is equal for copies, for ``.fil`` and ``.h5``, and for a mirrored file."""
-        return scan_id(self.header, self.read)
+    def source_id(self, spectra: int | None = None) -> str:
+        """Return the id of the scan. It is equal for copies, for ``.fil`` and ``.h5``, and for a mirrored file.
+
+        With ``spectra``, return the id of a file that would hold only this number of spectra, the first ones.
+        """
+        header = self.header if spectra is None else replace(self.header, nsamples=spectra)
+        return scan_id(header, self.read)
 
     def check_unchanged(self) -> None:
         """Raise BUSY if the file has changed since it was opened, because reads may mix both states."""

@@ -58,7 +58,9 @@ def note_files(
             if _differs(entry, manifest.files.get(report.path)):
                 entries[report.path] = entry
             held = manifest.sources.get(report.source_id)
-            if report.reason is Reason.DUPLICATE and held and report.path not in {held.path, *held.also_at}:
+            # the beginning of a scan, which names no other path, is not the whole scan
+            is_copy = report.reason is Reason.DUPLICATE and report.also_at
+            if is_copy and held and report.path not in {held.path, *held.also_at}:
                 manifest = manifest.with_also_at(report.source_id, [report.path])
         return manifest.with_files(entries) if entries else manifest
 

@@ -19,6 +19,7 @@ from pipeline.filterbank import FoundFile
 from pipeline.grid.coverage import Coverage
 from pipeline.grid.tiling import Tiling
 from pipeline.model import EncoderSpec, SourceReport
+from pipeline.run.beginnings import find_beginnings
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_encoder
 from pipeline.run.failures import crashed, disk_errors
@@ -171,7 +172,7 @@ class _Ingest:
         manifest = manifest_if_any(self.root)
         unknown, known = self._split(manifest)
         probes = self._probe(SerialEngine(), unknown)
-        plan = self._plan(unknown, probes, manifest)
+        plan = self._plan(SerialEngine(), unknown, probes, manifest)
         if self.is_new:
             require_filterbank(probes.values(), self.selected.reports)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
@@ -212,9 +213,11 @@ class _Ingest:
         stats = self.selected.stats
         return (stats[path] if path in stats else stat_of(path)) is None
 
-    def _plan(self, files: Sequence[FoundFile], probes: Probes, manifest: Manifest) -> Plan:
+    def _plan(self, engine: Engine, files: Sequence[FoundFile], probes: Probes, manifest: Manifest) -> Plan:
         # in the order of the files, not of arrival: the first of several copies is the one that is read
-        plan = choose_sources([probes[file] for file in files], manifest, self._is_gone)
+        ordered = {file: probes[file] for file in files}
+        beginnings = find_beginnings(engine, ordered, manifest, self.config.scan, self.tracker)
+        plan = choose_sources(list(ordered.values()), manifest, self._is_gone, beginnings)
         warn_of_coarse_channels(plan, self.config)
         warn_of_remarks(plan)
         return plan
@@ -223,7 +226,7 @@ class _Ingest:
         self, engine: Engine, store: CorpusStore, spec: EncoderSpec | None, files: Sequence[FoundFile], probes: Probes
     ) -> Collection[SourceReport]:
         """Add the windows of files to the corpus, and their vectors unless the encoder must be fitted first."""
-        plan = self._plan(files, probes, store.manifest())
+        plan = self._plan(engine, files, probes, store.manifest())
         note_files(store, plan.reports, self.selected.stats, plan.moved)
         if not plan.todo:
             return plan.reports
@@ -274,6 +277,7 @@ def _works_of(
             also_at=item.also_at,
             warning=item.warning,
             remarks=tuple(item.remarks.values()),
+            replaces=item.replaces,
             root=roots[item.source.path],
             scan=config.scan,
             encoder=config.encoder,

@@ -166,8 +166,9 @@ def adopt_committed(store: CorpusStore) -> None:
             group.source.path: file_entry(group.report, (group.source.size_bytes, group.source.mtime_ns), manifest)
             for group in recovered.sources})
         for spec in dict.fromkeys(vectors.spec for vectors in recovered.vectors):
-            manifest = manifest.with_vectors_of(spec, {vectors.source_id: vectors.count for vectors in recovered.vectors
-                                                       if vectors.spec == spec})
+            counts = {vectors.source_id: vectors.count for vectors in recovered.vectors
+                      if vectors.spec == spec and vectors.source_id in manifest.sources}  # not replaced by a longer one
+            manifest = manifest.with_vectors_of(spec, counts)
         try:
             check_consistency(manifest)  # otherwise, the next generation could not be read
         except ValueError as error:

@@ -169,6 +169,7 @@ class RunReport:
             "channels_skipped": covered.channels_skipped if covered else 0,
             "spectra_skipped": covered.spectra_skipped if covered else 0,
             "also_at": list(report.also_at), "remarks": list(report.remarks),
+            "replaces": list(report.replaces),
         }
 
 

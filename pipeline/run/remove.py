@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest, source_named, sources_named
+from pipeline.catalogue import Manifest, source_named, sources_named, stem_of
 from pipeline.config import require_no_run
 from pipeline.errors import QueryError
 from pipeline.run.failures import disk_errors
@@ -28,11 +28,13 @@ class Removal:
     """Encoder key → number of vectors of these windows."""
     is_held: bool
     """False for a source that was taken back but is no longer on disk: ingest its file again."""
+    replaces: tuple[str, ...] = ()
+    """Ids of sources whose place it took again when it was taken back, because they are its beginning."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that ``remove --json`` prints."""
         return {"source": self.source_id, "path": self.path, "windows": self.windows, "vectors": dict(self.vectors),
-                "held": self.is_held}
+                "held": self.is_held, "replaces": list(self.replaces)}
 
 
 def remove(
@@ -86,7 +88,11 @@ def remove(
         if undo:
             store.publish(lambda manifest: manifest.with_taken_back(chosen))
             put_in_order(store)  # adopts what is still there
-            return _removals(store.manifest(), chosen)
+            after = store.manifest()
+            dropped = sorted(before.sources.keys() - after.sources.keys())
+            return tuple(replace(one, replaces=tuple(
+                gone for gone in dropped if stem_of(gone) == stem_of(one.source_id)))
+                for one in _removals(after, chosen))
         store.publish(lambda manifest: manifest.with_removed(chosen))
         return _removals(before, chosen)
 

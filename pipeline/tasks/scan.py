@@ -30,6 +30,8 @@ class Probed:
     """What the report says of a file that is read although something is wrong with it."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """What a user should know of the file: subject → a sentence."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the sources that are the beginning of this one, and whose place it takes."""
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
@@ -76,6 +78,43 @@ def _warning(filterbank: Filterbank) -> str:
 def probe_batch(files: Sequence[FoundFile], config: ScanConfig) -> list[Probed | SourceReport]:
     """Probe several files in one task. A single probe takes less time than the overhead of a task."""
     return [probe(file, config) for file in files]
+
+
+def beginnings(
+    files: Sequence[FoundFile], source_id: str, nsamples: int, counts: Sequence[int], config: ScanConfig
+) -> dict[int, str] | None:
+    """Return the ids that the beginnings of a scan would have as scans of their own.
+
+    Parameters
+    ----------
+    files : sequence of FoundFile
+        Files that hold the scan, or held it once.
+    source_id : str
+        The scan.
+    nsamples : int
+        Its number of spectra.
+    counts : sequence of int
+        Numbers of spectra, fewer than the scan has.
+    config : ScanConfig
+
+    Returns
+    -------
+    dict or None
+        Number of spectra → id, from the first file that still holds the scan; None if no file does.
+    """
+    for file in files:
+        try:
+            with open_filterbank(file.path, root=file.root, polarisation=config.polarisation,
+                                 accept_truncated=True) as filterbank:
+                # the file may have grown since
+                if filterbank.header.nsamples < nsamples or filterbank.source_id(nsamples) != source_id:
+                    continue
+                found = {count: filterbank.source_id(count) for count in counts}
+                filterbank.check_unchanged()
+                return found
+        except SourceError:
+            continue
+    return None
 
 
 def scan_part(work: Work, part_no: int) -> PartReport:

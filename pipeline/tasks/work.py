@@ -39,6 +39,8 @@ class Work:
     """What the report says of a file that is read although something is wrong with it."""
     remarks: tuple[str, ...] = ()
     """What is odd about the header of the file, for its report."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the sources that are the beginning of this one, and whose place it takes."""
     is_stored: bool = False
     """True if the corpus already has the windows of the source. They are then only embedded."""
 
@@ -52,7 +54,7 @@ class Work:
         """Return the report on the source before any of its parts is done."""
         skipped = 0 if self.is_stored else self.tiling.channels_skipped
         return SourceReport(self.source.path, "done", self.source.id, message=self.warning, channels_skipped=skipped,
-                            also_at=self.also_at, remarks=self.remarks)
+                            also_at=self.also_at, remarks=self.remarks, replaces=self.replaces)
 
     def scanned(self, report: SourceReport) -> SourceReport:
         """Return the report on the source once all its parts are scanned: a failure if no window could be searched."""
