@@ -64,6 +64,9 @@ class Storage(Samples, Protocol):
 class Ascending:
     """Samples in ascending frequency."""
 
+    averaged = 1
+    """Number of samples of the file of which each sample is the average. Here, each is one sample."""
+
     def __init__(
         self, samples: Samples, header: Header, path: Path, limits: tuple[float, float] = (-np.inf, np.inf)
     ) -> None:

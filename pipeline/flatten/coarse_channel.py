@@ -58,7 +58,7 @@ class _Known:
 def flatten_stretches(
     read: Read, shape: tuple[int, int], *, stretch: int, beyond: int = 0, spare: list[Memory] | None = None,
     nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None,
-    limits: tuple[float, float] = (-np.inf, np.inf), sign: int = 1,
+    limits: tuple[float, float] = (-np.inf, np.inf), sign: int = 1, min_sampled: int = MIN_SAMPLED_CHANNELS,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Flatten one coarse channel in stretches that fit into the caches of a processor core.
 
@@ -89,6 +89,8 @@ def flatten_stretches(
         Smallest and largest value that a sample of the file can have; infinite if there are none.
     sign : {1, -1}
         Side of the noise on which signals are, if the values turn out not to be power.
+    min_sampled : int
+        Minimum number of channels sampled for the gains of rows.
 
     Yields
     ------
@@ -100,7 +102,7 @@ def flatten_stretches(
     known = _Known(read, shape, nominal, has_dc_spike, coarse_width, np.float32(limits[1]))
     size = shape[0] * (stretch + beyond)
     memory = _take_memory(spare, size)
-    runs = _sampled_runs(shape[1])
+    runs = _sampled_runs(shape[1], min_sampled)
     sample = _read_sample(known, runs, memory)
     if is_signed(sample):
         known = _as_power(known, stretch if runs else shape[1], memory, limits, sign)
@@ -168,13 +170,13 @@ def _take_memory(spare: list[Memory], size: int) -> Memory:
     return spare.pop() if spare else np.empty(size, np.float32)
 
 
-def _sampled_runs(channels: int) -> list[tuple[int, int]]:
+def _sampled_runs(channels: int, at_least: int) -> list[tuple[int, int]]:
     """Return the runs [start, stop) of channels to sample, the same from either end of the coarse channel.
 
-    Together they have at least :data:`MIN_SAMPLED_CHANNELS` channels. If that is most of the coarse channel, the list
+    Together they have at least ``at_least`` channels. If that is most of the coarse channel, the list
     is empty.
     """
-    apart = RUN_CHANNELS * (channels // MIN_SAMPLED_CHANNELS)
+    apart = RUN_CHANNELS * (channels // at_least)
     count = channels // max(1, apart)
     first = (channels - count * apart + apart - RUN_CHANNELS) // 2
     starts = [first + k * apart for k in range(count)] if apart > RUN_CHANNELS else []
