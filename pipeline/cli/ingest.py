@@ -112,6 +112,8 @@ def summary(report: RunReport) -> list[str]:
             f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
             f"write {timing.write_s:.1f}",
         ]
+    if report.resumed:
+        lines.append(f"{counted(report.resumed, 'file')} searched by an earlier run: only the vectors were missing")
     if report.without_signal:
         lines.append(f"{counted(report.without_signal, 'file')} without a signal: no window passed the gate")
     if report.out_of_band:

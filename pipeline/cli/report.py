@@ -38,11 +38,13 @@ def print_and_exit(report: RunReport, summary: Callable[[RunReport], list[str]],
 
 def file_lines(report: RunReport) -> list[str]:
     """Return a line for each file with a fault or a warning; in a dry run, also for each file that would be used."""
+    from pipeline.run import RESUMED
+
     lines = []
     for r in report.reports:
         if r.reason is not None:
             lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
-        elif r.status == "done" and r.message:
+        elif r.status == "done" and r.message and r.message != RESUMED:
             lines.append(f"{'warning':<28} {_fault(r)}")
         elif r.status == "done" and r.replaces:
             lines.append(f"{'':<28} {shown(r.path)}: takes the place of {listed(r.replaces)}, its beginning")

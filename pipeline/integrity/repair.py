@@ -50,6 +50,7 @@ from pipeline.run import (
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.support.durable import make_folder
+from pipeline.support.interrupts import note_saved
 from pipeline.tasks import Probed
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ class _Repair:
             {"projection": self._projection, "orphan": self._orphan, "source": self._source, "vectors": self._vectors,
              "segment": self._segment}[kind](name)
             logger.info("rebuilt: %s %s", kind, name)
+            note_saved("repaired object", 1)
         except (CorpusError, SourceError, _Failed) as error:  # other errors end the repair: there may be no cluster
             self._failed[key] = str(error)
             logger.warning("%s %s cannot be rebuilt: %s", kind, name, error)

@@ -20,6 +20,7 @@ from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
 from pipeline.store import CorpusStore, remove_parts
+from pipeline.support.interrupts import note_saved
 from pipeline.support.memory import give_back
 
 PUBLISH_S = 2.0
@@ -244,12 +245,18 @@ class Driver:
         ended, self._unpublished = self._unpublished, []
         if ended:
             self._store.publish(lambda manifest: self._published_in(manifest, ended))
+            self._note_saved(ended)
             for item in ended:
                 self._reports.append(item.report)
             ended.clear()
             give_back()
         now = time.monotonic()
         self._publish_at = now + max(PUBLISH_S, (now - began) / PUBLISH_SHARE)
+
+    def _note_saved(self, ended: Sequence[_Open]) -> None:
+        done = [item.work.is_stored for item in ended if item.report.status == "done"]
+        note_saved("source", done.count(False))
+        note_saved("source", done.count(True), of="the vectors of ")
 
     def _published_in(self, manifest: Manifest, ended: Sequence[_Open]) -> Manifest:
         """Add all ended sources to a manifest at once: one copy of it for each source would be slow."""

@@ -46,6 +46,7 @@ from pipeline.run.probing import (
 )
 from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
+from pipeline.support.interrupts import note_saved
 
 
 def ingest(
@@ -145,6 +146,7 @@ def ingest_files(
     if dry_run:
         reports = run.preview()
     else:
+        note_saved("source")
         with disk_errors(root), engine_for(config.run, client) as engine:
             reports = run.carry_out(engine, spec)
             spec = spec_of(root, config.encoder, config)  # the projection may be fitted by now

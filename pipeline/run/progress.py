@@ -14,6 +14,9 @@ from pipeline.support.progress_line import Show, is_notebook
 from pipeline.support.text import counted
 from pipeline.tasks import PartReport
 
+RESUMED = "an earlier run stored its windows; this run made their vectors"
+"""Message of a file of which an ingest only made the vectors."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -120,6 +123,11 @@ class RunReport:
         return sum(report.source_id in self.coverage and not report.windows_seen for report in self.by_status("done"))
 
     @property
+    def resumed(self) -> int:
+        """Number of files of which this ingest only made the vectors, because an earlier run stored the windows."""
+        return sum(report.message == RESUMED for report in self.by_status("done"))
+
+    @property
     def share_skipped(self) -> float:
         """Share of the samples of the scanned files that is in no window."""
         return share_skipped(self.coverage.values())
@@ -145,6 +153,7 @@ class RunReport:
             "windows_kept": self.windows_kept,
             "without_signal": self.without_signal,
             "out_of_band": self.out_of_band,
+            "resumed": self.resumed,
             "share_skipped": round(self.share_skipped, 9),
             "encoder": self.encoder,
             "windows_embedded": self.windows_embedded,
