@@ -224,7 +224,8 @@ class _Repair:
             if part.reason is not None:
                 raise _Failed(part.message)
         with set_aside(self._root, vector_folder(self._root, key, source_id)):
-            self._run_all([(tasks.commit_vectors, work, spec, len(rows), SourceReport(entry.path, "done", source_id))])
+            self._run_all([(tasks.commit_vectors, work, spec, {source_id: len(rows)},
+                            SourceReport(entry.path, "done", source_id))])
 
     def _segment(self, name: str) -> None:
         """Build a segment again, from its sources that are not dead."""
