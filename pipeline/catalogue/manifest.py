@@ -11,16 +11,20 @@ from typing import Annotated, Any, Self
 
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.catalogue.resolution import class_of
+from pipeline.catalogue.scans import with_views
 from pipeline.catalogue.source_names import stem_of
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
 from pipeline.support.text import shown
+from pipeline.views import is_plain, scan_of
 
-FORMAT = 4
-"""Format of a manifest with a routed segment."""
+FORMAT = 5
+"""Format of a manifest with averaged views."""
+ROUTED_FORMAT = 4
+"""Format of a manifest with a routed segment and without views."""
 UNROUTED_FORMAT = 3
-"""Format of a manifest without routed segments, so that programs that do not know them still read it."""
+"""Format of a manifest without either, so that programs that do not know them still read it."""
 MAX_GENERATION = 10**18 - 1
 """Largest number of a generation."""
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
@@ -113,7 +117,11 @@ class Manifest:
                 and entry.header.nsamples < longer.header.nsamples)
 
     def without_sources(self, source_ids: Collection[str]) -> Self:
-        """Drop sources and the entries of their files. They can be ingested again. Their rows in segments die."""
+        """Drop sources, with all views of their scans, and the entries of their files. Their rows in segments die.
+
+        They can be ingested again.
+        """
+        source_ids = with_views(source_ids, self.sources)
         gone = {(source_id, key) for source_id in source_ids for key in self.sources[source_id].vectors}
         return replace(
             self,
@@ -137,7 +145,7 @@ class Manifest:
     def with_taken_back(self, source_ids: Collection[str]) -> Self:
         """Allow removed sources again. A source returns when its folder is adopted, or when its file is read again."""
         left = {folder: since for folder, since in self.retired.items()
-                if PurePosixPath(folder).name not in source_ids}
+                if scan_of(PurePosixPath(folder).name) not in source_ids}
         return replace(
             self,
             files={path: entry for path, entry in self.files.items()
@@ -152,7 +160,8 @@ class Manifest:
         """Add further paths at which a source was found."""
         entry = self.sources[source_id]
         also_at = tuple(sorted({*entry.also_at, *paths} - {entry.path}))
-        return replace(self, sources={**self.sources, source_id: replace(entry, also_at=also_at)})
+        changed = {one: replace(self.sources[one], also_at=also_at) for one in with_views([source_id], self.sources)}
+        return replace(self, sources={**self.sources, **changed})
 
     def without_vectors(self, gone: Collection[tuple[str, str]]) -> Self:
         """Drop the vectors of the given (source id, encoder key) pairs. Their rows of segments die."""
@@ -255,9 +264,9 @@ class Manifest:
         number = record.get("format") if isinstance(record, dict) else None
         if type(number) is not int:
             raise ValueError("it has no format")
-        if number not in (UNROUTED_FORMAT, FORMAT):
+        if not UNROUTED_FORMAT <= number <= FORMAT:
             remedy = "update the program" if number > FORMAT else "ingest the files into a new corpus"
-            raise CorpusMismatch(f"manifest of format {number}, this version reads {UNROUTED_FORMAT} and {FORMAT}; "
+            raise CorpusMismatch(f"manifest of format {number}, this version reads {UNROUTED_FORMAT} to {FORMAT}; "
                                  f"{remedy}")
         missing = [field.name for field in fields(cls) if field.name not in record and field.name not in _MAY_LACK]
         if missing:
@@ -293,5 +302,12 @@ def _fields_of(value: Any) -> dict[str, Any]:
         del record["nfpc"]
     if isinstance(value, Manifest):
         record = {name: value for name, value in record.items() if value or name not in _MAY_LACK}
-        return {"format": FORMAT if any(segment.cells for segment in value.segments) else UNROUTED_FORMAT, **record}
+        return {"format": _format_of(value), **record}
     return record
+
+
+def _format_of(manifest: Manifest) -> int:
+    """Return the lowest format that can hold a manifest, so that older programs read what they can."""
+    if not all(map(is_plain, manifest.sources)):
+        return FORMAT
+    return ROUTED_FORMAT if any(segment.cells for segment in manifest.segments) else UNROUTED_FORMAT

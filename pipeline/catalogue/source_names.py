@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import QueryError
 from pipeline.support.text import listed
+from pipeline.views import is_plain, scan_of
 
 
 def stem_of(source_id: str) -> str:
@@ -17,7 +18,8 @@ def stem_of(source_id: str) -> str:
 def sources_named(text: str, paths: Mapping[str, Collection[str]]) -> set[str]:
     """Return the ids of the sources that ``text`` may mean.
 
-    A full id comes first, then the name of one of the source's files, then the beginning of an id.
+    A full id comes first, then the name of one of the source's files, then the beginning of an id. A scan comes before
+    its averaged views.
 
     Parameters
     ----------
@@ -29,7 +31,8 @@ def sources_named(text: str, paths: Mapping[str, Collection[str]]) -> set[str]:
     if text in paths:
         return {text}
     found = {source_id for source_id, files in paths.items() if text in {Path(path).name for path in files}}
-    return found or {source_id for source_id in paths if text and source_id.startswith(text)}
+    found = found or {source_id for source_id in paths if text and source_id.startswith(text)}
+    return {source_id for source_id in found if is_plain(source_id) or scan_of(source_id) not in found}
 
 
 def source_named(text: str, paths: Mapping[str, Collection[str]], what: str) -> str:

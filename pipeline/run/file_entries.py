@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.catalogue import FileEntry, Manifest
+from pipeline.catalogue import FileEntry, Manifest, with_views
 from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.run.file_selection import Selected, Stat
@@ -90,8 +90,9 @@ def with_moved(manifest: Manifest, moved: Sequence[Probed]) -> Manifest:
     for item in moved:
         source = item.source
         paths[source.id] = {source.path, *item.also_at}
-        sources[source.id] = replace(sources[source.id], path=source.path, size_bytes=source.size_bytes,
-                                     mtime_ns=source.mtime_ns, also_at=item.also_at)
+        for one in with_views([source.id], sources):
+            sources[one] = replace(sources[one], path=source.path, size_bytes=source.size_bytes,
+                                   mtime_ns=source.mtime_ns, also_at=item.also_at)
     files = {path: entry for path, entry in manifest.files.items()
              if entry.source_id not in paths or path in paths[entry.source_id]}
     return replace(manifest, sources=sources, files=files)

@@ -25,6 +25,7 @@ from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_
 from pipeline.run.failures import crashed, disk_errors
 from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
+from pipeline.run.more_views import add_views, instead_of, note_views, preview_of_views, with_its_views
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
@@ -56,6 +57,7 @@ def ingest(
     *,
     config: Config | None = None,
     accept_truncated: bool = False,
+    add_views: bool = False,
     serial: bool = False,
     dry_run: bool = False,
     progress: ProgressChoice = None,
@@ -75,6 +77,9 @@ def ingest(
     accept_truncated : bool
         True to read the whole spectra of files whose end is missing, with a warning in their reports. By default, this
         is done with files that have not changed for ten minutes. Others are reported as TRUNCATED.
+    add_views : bool
+        Give the corpus the averaged views that ``config`` names: files that it holds are read again. By default, the
+        views must be those that the corpus has.
     serial : bool
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
@@ -105,7 +110,8 @@ def ingest(
     config = config or Config.load(Path(corpus).absolute())
     with showing(progress) as listener:
         return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
-                            whole_after_s=-math.inf if accept_truncated else MIN_AGE_S, listener=listener)
+                            whole_after_s=-math.inf if accept_truncated else MIN_AGE_S, add_views=add_views,
+                            listener=listener)
 
 
 def ingest_files(
@@ -116,6 +122,7 @@ def ingest_files(
     config: Config | None = None,
     retry: bool = False,
     whole_after_s: float = MIN_AGE_S,
+    add_views: bool = False,
     dry_run: bool = False,
     listener: Listener | None = None,
 ) -> RunReport:
@@ -132,7 +139,7 @@ def ingest_files(
         seconds. Until then it may still grow.
     listener : callable, optional
         Called with :class:`Progress` snapshots.
-    corpus, client, config, dry_run
+    corpus, client, config, add_views, dry_run
         See :func:`ingest`, also for returned values and errors.
     """
     began = time.perf_counter()
@@ -140,9 +147,12 @@ def ingest_files(
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
     config = replace(config, encoder=settled(config.encoder))
+    if not is_new:
+        config = with_its_views(root, config, add=add_views)
     # before anything is made: the encoder may be missing
     spec = spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
-    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, Tracker(listener, files=len(selected.files)))
+    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, add_views,
+                  Tracker(listener, files=len(selected.files)))
     if dry_run:
         reports = run.preview()
     else:
@@ -165,6 +175,7 @@ class _Ingest:
     """True if there was no corpus when the run began."""
     retry: bool
     whole_after_s: float
+    add_views: bool
     tracker: Tracker
     coverage: dict[str, Coverage] = field(default_factory=dict)
     """Source id → what part of a source that was scanned is in windows."""
@@ -178,6 +189,9 @@ class _Ingest:
         if self.is_new:
             require_filterbank(probes.values(), self.selected.reports)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
+        if self.add_views:
+            viewed = preview_of_views(manifest, self.selected, self.config)
+            known = [*instead_of(known, viewed), *viewed]
         return [*self.selected.reports, *known, *plan.reports, *todo]
 
     def carry_out(self, engine: Engine, spec: EncoderSpec | None) -> list[SourceReport]:
@@ -197,6 +211,10 @@ class _Ingest:
             unknown, known = self._split(store.manifest())
             probes |= self._probe(engine, [file for file in unknown if file not in probes])
             scanned = self._scan(engine, store, spec, unknown, probes)
+            if self.add_views:
+                note_views(self.root, config)
+                viewed = add_views(engine, store, spec, self.selected, config, tracker)
+                known = [*instead_of(known, viewed), *viewed]
             reports = [*self.selected.reports, *known, *scanned]
             self.coverage = _coverage_of(scanned, store.manifest(), config)
             return merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))

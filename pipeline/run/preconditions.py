@@ -20,6 +20,7 @@ from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import file_entry
 from pipeline.store import CorpusStore, corpus_encoder, is_fitted, mending
 from pipeline.support.durable import write_atomic
+from pipeline.views import is_plain
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ def adopt_committed(store: CorpusStore) -> None:
         manifest = manifest.with_sources((group.source, group.report) for group in recovered.sources)
         manifest = manifest.with_files({
             group.source.path: file_entry(group.report, (group.source.size_bytes, group.source.mtime_ns), manifest)
-            for group in recovered.sources})
+            for group in recovered.sources if is_plain(group.source_id)})
         for spec in dict.fromkeys(vectors.spec for vectors in recovered.vectors):
             counts = {vectors.source_id: vectors.count for vectors in recovered.vectors
                       if vectors.spec == spec and vectors.source_id in manifest.sources}  # not replaced by a longer one

@@ -177,6 +177,8 @@ class RunReport:
             "windows_masked": report.windows_masked, "windows_embedded": report.windows_embedded,
             "channels_skipped": covered.channels_skipped if covered else 0,
             "spectra_skipped": covered.spectra_skipped if covered else 0,
+            "views": {name: {"windows_seen": seen, "windows_kept": kept, "windows_masked": masked}
+                      for name, seen, kept, masked in report.views},
             "also_at": list(report.also_at), "remarks": list(report.remarks),
             "replaces": list(report.replaces),
         }

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest, source_named, sources_named, stem_of
+from pipeline.catalogue import Manifest, source_named, sources_named, stem_of, with_views
 from pipeline.config import require_no_run
 from pipeline.errors import QueryError
 from pipeline.run.failures import disk_errors
 from pipeline.run.preconditions import put_in_order
 from pipeline.store import CorpusStore, pasted
+from pipeline.views import is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def remove(
             store.publish(lambda manifest: manifest.with_taken_back(chosen))
             put_in_order(store)  # adopts what is still there
             after = store.manifest()
-            dropped = sorted(before.sources.keys() - after.sources.keys())
+            dropped = sorted(filter(is_plain, before.sources.keys() - after.sources.keys()))
             return tuple(replace(one, replaces=tuple(
                 gone for gone in dropped if stem_of(gone) == stem_of(one.source_id)))
                 for one in _removals(after, chosen))
@@ -99,7 +100,8 @@ def remove(
 
 def _chosen(names: Sequence[str], manifest: Manifest, root: Path, undo: bool) -> dict[str, str]:
     """Find the sources that names fit: id → file."""
-    held = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
+    held = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()
+            if is_plain(source_id)}
     paths, others = (manifest.removed, held) if undo else (held, manifest.removed)
     what = f"source removed from {root}" if undo else f"source of {root}"
     for name in names:
@@ -120,7 +122,12 @@ def _check_not_done(
 
 
 def _removals(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:
-    """Return what a generation holds of sources."""
-    entries = ((source_id, path, manifest.sources.get(source_id)) for source_id, path in chosen.items())
-    return tuple(Removal(source_id, path, entry.windows_kept, entry.vectors, is_held=True) if entry
-                 else Removal(source_id, path, 0, {}, is_held=False) for source_id, path, entry in entries)
+    """Return what a generation holds of scans, with all of their views."""
+    removals = []
+    for source_id, path in chosen.items():
+        entries = [manifest.sources[one] for one in with_views([source_id], manifest.sources)]
+        vectors = {key: sum(entry.vectors.get(key, 0) for entry in entries)
+                   for entry in entries for key in sorted(entry.vectors)}
+        removals.append(Removal(source_id, path, sum(entry.windows_kept for entry in entries), vectors,
+                                is_held=bool(entries)))
+    return tuple(removals)

@@ -43,6 +43,7 @@ from pipeline.store.retirement import is_retired, retired_by, settle
 from pipeline.store.safe_names import KEY, PARTIAL, RUN, SEGMENT
 from pipeline.support.durable import make_folder
 from pipeline.support.text import shown
+from pipeline.views import scan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,9 @@ class CorpusStore:
 
     @classmethod
     def open_or_create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
-        """Open the corpus in ``root`` and compare its identity, or make the corpus if there is none.
+        """Open the corpus in ``root`` and compare its identity; if there is none, make it.
 
-        Raises
-        ------
-        CorpusMismatch
-            The corpus has another identity. The message lists each key that differs.
+        Errors are those of :meth:`require_identity`.
         """
         try:
             store = cls.open(root)
@@ -295,12 +293,13 @@ class CorpusStore:
             Such a group lacks files, holds vectors of other windows, or its folder has the name of another group. The
             user can delete it.
         """
-        manifest, here = self.manifest(), Path()
-        named = manifest.sources
+        manifest, here, named = self.manifest(), Path(), self.manifest().sources
         sources = [_own(SourceGroup.open(self.root, source_id))
                    for source_id in own_groups(self.root / SOURCES, known=named)
-                   if source_id not in named and source_id not in manifest.removed
+                   if source_id not in named and scan_of(source_id) not in manifest.removed
                    if not is_retired(manifest, source_folder(here, source_id))]
+        scans = {*named, *(group.source_id for group in sources)}
+        sources = [group for group in sources if scan_of(group.source_id) in scans]  # a view needs its scan
         adopted = {*named, *(group.source_id for group in sources)}  # other vectors lack their windows
         vectors = [_own(VectorGroup.open(self.root, key, source_id))
                    for key in own_folders(self.root / VECTORS, KEY)

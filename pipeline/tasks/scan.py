@@ -16,6 +16,7 @@ from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tili
 from pipeline.store import Part, commit_source_group, remove_windows, write_part
 from pipeline.support.text import shown
 from pipeline.tasks.work import PartReport, Work, report_of_error
+from pipeline.views import PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +139,27 @@ def scan_part(work: Work, part_no: int) -> PartReport:
                              accept_truncated=True) as filterbank:  # the probe has decided
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
-            scanned = [empty_result(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]
+            scanned = list(scan(filterbank, work.tiling, coarse, work.scan))
             filterbank.check_unchanged()
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
     began = time.perf_counter()
-    part = _join(scanned)
-    write_part(work.staging, work.source.id, part_no, part)
+    counts = {}
+    for view in (*work.views, *(() if work.only_views else (PLAIN,))):
+        part = _join([empty_result(work.scan.grid), *(piece for piece in scanned if piece.view == view.name)])
+        write_part(work.staging, view.id_of(work.source.id), part_no, part)
+        counts[view.name] = (int(part.exposure["windows_searched"].sum()), part.n_windows,
+                             int(part.exposure["windows_masked"].sum()))
     write_s = time.perf_counter() - began
-    timing = sum((piece.timing for piece in scanned), Timing(write_s=write_s))
+    seen, kept, masked = counts.pop(PLAIN.name, (0, 0, 0))
     return PartReport(
         part_no,
-        windows_seen=int(part.exposure["windows_searched"].sum()),
-        windows_kept=part.n_windows,
-        windows_masked=int(part.exposure["windows_masked"].sum()),
+        windows_seen=seen,
+        windows_kept=kept,
+        windows_masked=masked,
+        views=tuple((name, *count) for name, count in counts.items()),
         bytes_decoded=sum(piece.bytes_decoded for piece in scanned),
-        timing=timing,
+        timing=sum((piece.timing for piece in scanned), Timing(write_s=write_s)),
     )
 
 
@@ -167,7 +173,9 @@ def _join(scanned: list[ScanResult]) -> Part:
 
 
 def commit_windows(work: Work, report: SourceReport) -> SourceReport:
-    """Combine the parts of a source into one immutable group of windows. The driver updates the manifest later.
+    """Combine the parts of a source into one immutable group of windows, and those of each view into one of its own.
+
+    The driver updates the manifest later. The group of the scan itself is made last: where it is, all views are.
 
     Parameters
     ----------
@@ -182,7 +190,8 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
         The same report, with the seconds spent on writing.
     """
     began = time.perf_counter()
-    commit_source_group(work.corpus, work.staging, work.source, len(work.parts), report=report,
-                        fingerprint=work.identity, columns=COLUMNS)
-    remove_windows(work.staging, work.source.id)
+    for source, its_report in work.made(report):
+        commit_source_group(work.corpus, work.staging, source, len(work.parts), report=its_report,
+                            fingerprint=work.identity, columns=COLUMNS)
+        remove_windows(work.staging, source.id)
     return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))

@@ -8,8 +8,9 @@ from pathlib import Path
 from pipeline.config import EncoderConfig, ScanConfig
 from pipeline.errors import Reason
 from pipeline.grid.tiling import Tiling
-from pipeline.model import Source, SourceReport, Timing
+from pipeline.model import Source, SourceReport, Timing, ViewCounts
 from pipeline.support.text import counted, shown
+from pipeline.views import View, views_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,30 @@ class Work:
     """Ids of the sources that are the beginning of this one, and whose place it takes."""
     is_stored: bool = False
     """True if the corpus already has the windows of the source. They are then only embedded."""
+    only_views: bool = False
+    """True if the corpus already has the scan, and gets averaged views of it."""
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Averaged views of the source that are made of the same samples."""
+        return () if self.is_stored else views_of(self.scan.views, self.source.header, self.source.coarse,
+                                                  self.scan.grid)
+
+    def seen_through(self, view: View) -> Source:
+        """Return a view of the source, which is a source of its own."""
+        source = self.source
+        return replace(source, id=view.id_of(source.id), header=view.header_of(source.header),
+                       coarse=view.coarse_of(source.coarse))
+
+    def made(self, report: SourceReport) -> list[tuple[Source, SourceReport]]:
+        """Return the sources that were made, each with its own report: the views first, then the scan itself."""
+        sources = []
+        for name, seen, kept, masked in report.views:
+            source = self.seen_through(View.named(name))
+            sources.append((source, SourceReport(
+                report.path, report.status, source.id, windows_seen=seen, windows_kept=kept, windows_masked=masked,
+                also_at=report.also_at)))
+        return sources if self.only_views else [*sources, (self.source, report)]
 
     @property
     def tiling(self) -> Tiling:
@@ -76,6 +101,7 @@ class PartReport:
     windows_kept: int = 0
     windows_masked: int = 0
     windows_embedded: int = 0
+    views: tuple[ViewCounts, ...] = ()
     bytes_decoded: int = 0
     timing: Timing = field(default_factory=Timing)
     reason: Reason | None = None
@@ -92,9 +118,19 @@ def added(report: SourceReport, part: PartReport) -> SourceReport:
         windows_kept=report.windows_kept + part.windows_kept,
         windows_masked=report.windows_masked + part.windows_masked,
         windows_embedded=report.windows_embedded + part.windows_embedded,
+        views=_added_views(report.views, part.views),
         bytes_decoded=report.bytes_decoded + part.bytes_decoded,
         timing=report.timing + part.timing,
     )
+
+
+def _added_views(views: tuple[ViewCounts, ...], more: tuple[ViewCounts, ...]) -> tuple[ViewCounts, ...]:
+    """Add up the counts of each view."""
+    counts = {name: (0, 0, 0) for name, *_ in (*views, *more)}
+    for name, seen, kept, masked in (*views, *more):
+        before = counts[name]
+        counts[name] = (before[0] + seen, before[1] + kept, before[2] + masked)
+    return tuple((name, *count) for name, count in counts.items())
 
 
 def report_of_error(path: str, reason: Reason, message: str, source_id: str = "") -> SourceReport:
