@@ -3,7 +3,7 @@
 from pipeline.catalogue.consistency import MAX_CELLS, check_consistency, source_fault
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
 from pipeline.catalogue.manifest import Manifest, removed_message
-from pipeline.catalogue.source_names import source_named, sources_named, stem_of
+from pipeline.catalogue.source_names import source_named, sources_named, stem_of, why_absent
 
 __all__ = [
     "CELL",
@@ -19,4 +19,5 @@ __all__ = [
     "source_named",
     "sources_named",
     "stem_of",
+    "why_absent",
 ]
