@@ -4,7 +4,7 @@ from pipeline.catalogue.consistency import MAX_CELLS, check_consistency, source_
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
 from pipeline.catalogue.manifest import Manifest, removed_message
 from pipeline.catalogue.scans import scans_among, with_views
-from pipeline.catalogue.source_names import source_named, sources_named, stem_of
+from pipeline.catalogue.source_names import source_named, sources_named, stem_of, why_absent
 
 __all__ = [
     "CELL",
@@ -21,5 +21,6 @@ __all__ = [
     "source_named",
     "sources_named",
     "stem_of",
+    "why_absent",
     "with_views",
 ]

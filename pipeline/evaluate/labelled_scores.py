@@ -3,8 +3,8 @@
 Each labelled window searches for its kind among the other labelled windows. Windows without a label are left out. There
 are three ways to ask (:data:`FORMS`), because an array has no band around it, and a file has.
 
-All means have bootstrap intervals of 95 %. Queries are drawn anew with replacement. The windows that are found stay the
-same, and so do the labels, so the intervals tell nothing about other observations or other judges.
+All means have bootstrap intervals of 95 %. Queries are drawn again with replacement. The windows that are found stay
+the same, and so do the labels, so the intervals tell nothing about other observations or other judges.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Means:
     queries: int
     precision_at_1: Estimate
     precision_at_5: Estimate
-    """If a query has fewer than five kin, among so many results."""
+    """Precision among the first five results, or among as many as the query has kin, if it has fewer."""
     mean_average_precision: Estimate
 
 

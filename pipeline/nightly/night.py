@@ -38,6 +38,7 @@ from pipeline.nightly.report import (
 from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
 from pipeline.run import (
     MIN_AGE_S,
+    RESUMED,
     Listener,
     ProgressChoice,
     RunReport,
@@ -237,9 +238,15 @@ class _Night:
             missing=missing,
             warnings=() if due is None else _warnings(due.selected),
             ingest={} if run is None else {key: value for key, value in run.to_json().items() if key != "sources"},
-            partly_read=tuple(report.message for report in reports if report.status == "done" and report.message),
+            partly_read=tuple(report.message for report in reports
+                              if report.status == "done" and report.message not in ("", RESUMED)),
             remarks=_remarks(reports),
             partly_covered=() if run is None else _partly_covered(run),
+            moved=tuple({"source": source_id, "path": entry.path, "was_at": before.sources[source_id].path}
+                        for source_id, entry in sorted(after.sources.items())
+                        if source_id in before.sources and before.sources[source_id].path != entry.path),
+            grown=tuple({"path": report.path, "replaces": list(report.replaces)}
+                        for report in reports if report.status == "done" and report.replaces),
             before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(new_sources),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},

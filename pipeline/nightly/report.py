@@ -119,6 +119,10 @@ class NightReport:
     """What is odd about the headers of ingested files: one line for each remark, with the files it concerns."""
     partly_covered: tuple[Mapping[str, Any], ...]
     """Path, and number of channels and spectra in no window, of each ingested file that has any."""
+    moved: tuple[Mapping[str, str], ...]
+    """``source``, ``path`` and ``was_at`` of each source whose file has another path now."""
+    grown: tuple[Mapping[str, Any], ...]
+    """``path`` of each ingested file that is longer now, and the sources whose place it takes (``replaces``)."""
     before: Size
     after: Size
     new_sources: tuple[str, ...]
@@ -143,9 +147,10 @@ class NightReport:
         parts = [f"{counted(len(self.done), 'file')} ingested" if self.done else "nothing new"]
         if any(not novelty.not_judged for novelty in self.novelty):
             parts.append(counted(clusters, "novel cluster"))
-        for count, noun, what in ((len(self.left), "file", "still changing"), (tonight, "file", "failed"),
-                                  (len(self.wrong) - tonight, "file", "failed before"), (damaged, "object", "damaged"),
-                                  (len(self.missing), "path", "missing")):
+        for count, noun, what in (
+                (len(self.moved), "file", "moved"), (len(self.left), "file", "still changing"),
+                (tonight, "file", "failed"), (len(self.wrong) - tonight, "file", "failed before"),
+                (damaged, "object", "damaged"), (len(self.missing), "path", "missing")):
             parts += [f"{counted(count, noun)} {what}"] if count else []
         parts += [counted(len(self.warnings), "warning")] if self.warnings else []
         return "; ".join([*parts, *(f"{name} failed" for name in failed)])
@@ -168,6 +173,7 @@ class NightReport:
             "missing": list(self.missing), "warnings": list(self.warnings), "ingest": dict(self.ingest),
             "partly_read": list(self.partly_read), "remarks": list(self.remarks),
             "partly_covered": [dict(one) for one in self.partly_covered],
+            "moved": [dict(one) for one in self.moved], "grown": [dict(one) for one in self.grown],
             "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
             "new_sources": list(self.new_sources), "verified": dict(self.verified),
             "novelty": [novelty.to_json() for novelty in self.novelty],

@@ -12,7 +12,7 @@ from pipeline.config import require_no_run
 from pipeline.errors import QueryError
 from pipeline.run.failures import disk_errors
 from pipeline.run.preconditions import put_in_order
-from pipeline.store import CorpusStore, pasted
+from pipeline.store import CorpusStore, undoing
 from pipeline.views import is_plain
 
 
@@ -117,8 +117,7 @@ def _check_not_done(
     if len(done) == 1 and not sources_named(name, paths):
         (source_id,) = done
         raise QueryError(f"{name}: {source_id} is in the corpus, there is nothing to take back" if undo else
-                         f"{name}: was removed before; to take it in again: "
-                         + pasted(f"lookalike remove --undo {source_id}", root))
+                         f"{name}: was removed before; to take it in again: {undoing(root)(source_id)}")
 
 
 def _removals(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:

@@ -8,6 +8,7 @@ from pipeline.catalogue import Manifest
 from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import pasted, undoing
 from pipeline.support.text import counted
 
 
@@ -42,12 +43,12 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
     keys = [key for key, spec in present.items() if wanted in (key, spec.name)]
     if not manifest.sources:
         raise QueryError(f"{corpus.root}: holds no sources; " + (
-            "all were removed: take some back with lookalike remove --undo SOURCE" if manifest.removed else
-            f"take some in with lookalike ingest DATA --corpus {corpus.root}"))
+            f"all were removed: take some back with {undoing(corpus.root)('SOURCE')}" if manifest.removed else
+            f"take some in with {pasted('lookalike ingest DATA', corpus.root)}"))
     if not manifest.windows_kept:
         raise QueryError(f"{corpus.root}: holds no signal, so there is nothing to find: the gate kept none of "
                          f"{counted(manifest.windows_seen, 'window')} in {counted(len(manifest.sources), 'source')}; "
-                         f"take more files in with lookalike ingest DATA --corpus {corpus.root}")
+                         f"take more files in with {pasted('lookalike ingest DATA', corpus.root)}")
     if not keys:
         raise QueryError(f"{corpus.root}: has no vectors of encoder {wanted}, but of "
                          f"{', '.join(sorted(present)) or 'no encoder'}; {_how_to_make_vectors(corpus, wanted)}")

@@ -14,6 +14,7 @@ from pipeline.store.layout import (
     pasted,
     segment_folder,
     source_folder,
+    undoing,
     vector_folder,
 )
 from pipeline.store.lease import Lease
@@ -53,6 +54,7 @@ __all__ = [
     "remove_windows",
     "segment_folder",
     "source_folder",
+    "undoing",
     "vector_folder",
     "write_identity",
     "write_part",
