@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, scans_among
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError, Reason
 from pipeline.integrity import Verification, verify
@@ -240,7 +240,7 @@ class _Night:
             partly_read=tuple(report.message for report in reports if report.status == "done" and report.message),
             remarks=_remarks(reports),
             partly_covered=() if run is None else _partly_covered(run),
-            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(new_sources),
+            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(scans_among(new_sources)),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )
