@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, scans_among
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError, Reason
 from pipeline.integrity import Verification, verify
@@ -242,12 +242,12 @@ class _Night:
                               if report.status == "done" and report.message not in ("", RESUMED)),
             remarks=_remarks(reports),
             partly_covered=() if run is None else _partly_covered(run),
-            moved=tuple({"source": source_id, "path": entry.path, "was_at": before.sources[source_id].path}
-                        for source_id, entry in sorted(after.sources.items())
-                        if source_id in before.sources and before.sources[source_id].path != entry.path),
+            moved=tuple({"source": source_id, "path": after.sources[source_id].path, "was_at": entry.path}
+                        for source_id, entry in ((one, before.sources[one]) for one in scans_among(before.sources))
+                        if source_id in after.sources and after.sources[source_id].path != entry.path),
             grown=tuple({"path": report.path, "replaces": list(report.replaces)}
                         for report in reports if report.status == "done" and report.replaces),
-            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(new_sources),
+            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(scans_among(new_sources)),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )

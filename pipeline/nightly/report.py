@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.catalogue import Manifest, SourceEntry
+from pipeline.catalogue import Manifest, SourceEntry, scans_among
 from pipeline.errors import PipelineError, RunError
 from pipeline.grid.coverage import Coverage, share_skipped
 from pipeline.model import WindowGrid
@@ -75,8 +75,8 @@ class Size:
 
     @classmethod
     def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
-        """Count what a manifest names: sources, windows and segments."""
-        entries = manifest.sources.values()
+        """Count what a manifest names: sources without their averaged views, windows of all views, and segments."""
+        entries = [manifest.sources[scan_id] for scan_id in scans_among(manifest.sources)]
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries),
                    share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries))

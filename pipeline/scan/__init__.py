@@ -1,5 +1,6 @@
 """From filterbank data to kept windows: brings together reader, window grid, flattening, gate and cutouts."""
 
+from pipeline.scan.averaging import AveragedFile
 from pipeline.scan.coarse_channels import scan, scan_channel
 from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, ScanResult, empty_result
 from pipeline.scan.cutting import cut_windows
@@ -10,6 +11,7 @@ __all__ = [
     "COLUMNS",
     "EXPOSURE_TYPES",
     "WINDOW_TYPES",
+    "AveragedFile",
     "Columns",
     "ScanResult",
     "cut_windows",

@@ -10,13 +10,15 @@ from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import pasted, undoing
 from pipeline.support.text import counted
+from pipeline.views import view_of
 
 
-def count_vectors(manifest: Manifest, encoder_key: str) -> Counter[str]:
-    """Count the vectors of an encoder per resolution class. Classes without any are left out."""
+def count_vectors(manifest: Manifest, encoder_key: str, view: str | None = None) -> Counter[str]:
+    """Count the vectors of an encoder per resolution class, of one view or of all. Classes without any are left out."""
     counts: Counter[str] = Counter()
-    for entry in manifest.sources.values():
-        counts[entry.resolution] += entry.vectors.get(encoder_key, 0)
+    for source_id, entry in manifest.sources.items():
+        if view is None or view_of(source_id) == view:
+            counts[entry.resolution] += entry.vectors.get(encoder_key, 0)
     return +counts
 
 

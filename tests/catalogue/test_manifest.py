@@ -119,8 +119,8 @@ def test_file_names_that_are_not_utf_8_and_awkward_ones_round_trip(full: Manifes
 
 
 def test_a_newer_format_says_so(full: Manifest):
-    text = json.dumps({**json.loads(full.to_json()), "format": 5})
-    with pytest.raises(CorpusMismatch, match=r"format 5.*update"):
+    text = json.dumps({**json.loads(full.to_json()), "format": 6})
+    with pytest.raises(CorpusMismatch, match=r"format 6.*update"):
         Manifest.from_json(text)
 
 
@@ -148,7 +148,7 @@ def test_a_routed_segment_is_opened_cell_by_cell_but_for_the_empty_ones(full: Ma
 @pytest.mark.parametrize("number", [1, 2])
 def test_formats_that_were_never_released_are_refused(full: Manifest, number: int):
     text = json.dumps({**json.loads(full.to_json()), "format": number})
-    with pytest.raises(CorpusMismatch, match=f"format {number}, this version reads 3 and 4; ingest"):
+    with pytest.raises(CorpusMismatch, match=f"format {number}, this version reads 3 to 5; ingest"):
         Manifest.from_json(text)
 
 

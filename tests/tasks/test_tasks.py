@@ -70,7 +70,7 @@ def embed_all(work: tasks.Work, report: SourceReport) -> SourceReport:
         (part,) = tasks.embed_parts(work, SPEC, (tasks.Piece(work.source.id, part_no, (start, stop)),))
         assert part.windows_embedded == stop - start
         report = replace(report, timing=report.timing + part.timing)
-    return tasks.commit_vectors(work, SPEC, 3, report)
+    return tasks.commit_vectors(work, SPEC, {work.source.id: 3}, report)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -145,7 +145,7 @@ def test_every_task_may_run_again_at_any_moment(make_work: Make) -> None:
         tasks.commit_windows(again, expected)  # a worker thought dead must not delete vectors
     embedded = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("embedded")))
     for work in (again, again, embedded):
-        assert tasks.commit_vectors(work, SPEC, 1, expected).windows_kept == count
+        assert tasks.commit_vectors(work, SPEC, {work.source.id: 1}, expected).windows_kept == count
     assert tasks.commit_windows(scanned, expected).windows_kept == count
     assert {path: files_of(source)[path] for path in rows} == rows
     assert files_of(vectors) == vector_files
@@ -280,7 +280,8 @@ def test_a_commit_that_outlives_its_run_publishes_nothing_of_what_was_cleaned_aw
         really(folder, name, pieces, n_rows)
 
     monkeypatch.setattr(arrays, "write_array", and_then_the_next_run_cleans)
-    commit = tasks.commit_windows if kind == "source" else partial(tasks.commit_vectors, spec=SPEC, n_parts=1)
+    commit = tasks.commit_windows if kind == "source" else partial(
+        tasks.commit_vectors, spec=SPEC, n_parts={work.source.id: 1})
     with pytest.raises((CorpusDamaged, OSError)):
         commit(again, report=report)
     assert written[-1] == last
