@@ -70,7 +70,7 @@ class Means:
     queries: int
     precision_at_1: Estimate
     precision_at_5: Estimate
-    """If a query has fewer than five kin, among so many results."""
+    """If a query has k kin and k is less than five, this is its precision at k."""
     mean_average_precision: Estimate
 
 
