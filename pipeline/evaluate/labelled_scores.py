@@ -3,7 +3,7 @@
 Each labelled window searches for its kind among the other labelled windows. Windows without a label are left out. There
 are three ways to ask (:data:`FORMS`), because an array has no band around it, and a file has.
 
-All means have bootstrap intervals of 95 %. Queries are drawn anew with replacement. The windows that are found stay the
+All means have bootstrap intervals of 95 %. Queries are resampled with replacement. The windows that are found stay the
 same, and so do the labels, so the intervals tell nothing about other observations or other judges.
 """
 
