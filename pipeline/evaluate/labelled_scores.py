@@ -3,8 +3,8 @@
 Each labelled window searches for its kind among the other labelled windows. Windows without a label are left out. There
 are three ways to ask (:data:`FORMS`), because an array has no band around it, and a file has.
 
-All means have bootstrap intervals of 95 %. Queries are drawn again with replacement. The windows that are found stay
-the same, and so do the labels, so the intervals tell nothing about other observations or other judges.
+All means have bootstrap intervals of 95 %. Queries are resampled with replacement. The windows that are found stay the
+same, and so do the labels, so the intervals tell nothing about other observations or other judges.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Means:
     queries: int
     precision_at_1: Estimate
     precision_at_5: Estimate
-    """Precision among the first five results, or among as many as the query has kin, if it has fewer."""
+    """If a query has k kin and k is less than five, this is its precision at k."""
     mean_average_precision: Estimate
 
 
