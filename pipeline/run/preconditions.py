@@ -18,7 +18,7 @@ from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec
 from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import file_entry
-from pipeline.store import CorpusStore, corpus_encoder, is_fitted, mending
+from pipeline.store import CorpusStore, corpus_encoder, embedding, is_fitted, mending
 from pipeline.support.durable import write_atomic
 from pipeline.views import is_plain
 
@@ -185,7 +185,7 @@ def adopt_committed(store: CorpusStore) -> None:
 def _require_own_name(root: Path, asked: EncoderConfig) -> None:
     """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder and precision by name."""
     own = Config.of_corpus(root).encoder
-    add = f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}"
+    add = f"then add vectors with: {embedding(root, asked)}"
     if asked.name != own.name:
         raise CorpusMismatch(f"{root}: its encoder is {own.name}, this run asks for {asked.name}; ingest without "
                              f"--encoder, {add}")
@@ -202,7 +202,7 @@ def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderS
     if spec is not None and held and spec.key not in held:
         raise CorpusMismatch(f"{root}: its vectors were made by {', '.join(sorted(held))}, this run asks for "
                              f"{spec.key}; ask for the same encoder and weights, or first add vectors of this one "
-                             f"with: lookalike embed --corpus {root} --encoder {asked.name}")
+                             f"with: {embedding(root, asked)}")
     require_same_encoder(store, spec)
 
 

@@ -8,7 +8,7 @@ from pipeline.catalogue import Manifest
 from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import pasted, undoing
+from pipeline.store import embedding, pasted, undoing
 from pipeline.support.text import counted
 from pipeline.views import view_of
 
@@ -69,6 +69,7 @@ def _how_to_make_vectors(corpus: OpenCorpus, wanted: str) -> str:
     from pipeline.encoders import ENCODERS  # loads scipy, which a search need not wait for
 
     if wanted in ENCODERS:
-        return f"make some with: lookalike embed --encoder {wanted} --corpus {corpus.root}"
-    return (f"no encoder is named {wanted}; vectors of {', '.join(ENCODERS)} can be made with: lookalike embed "
-            f"--encoder NAME --corpus {corpus.root}")
+        own = corpus.config.encoder
+        return f"make some with: {embedding(corpus.root, own if wanted == own.name else EncoderConfig(wanted))}"
+    return (f"no encoder is named {wanted}; vectors of {', '.join(ENCODERS)} can be made with: "
+            f"{pasted('lookalike embed --encoder NAME', corpus.root)}")
