@@ -108,30 +108,29 @@ class Averages:
         """Average a chunk that begins at channel ``start``: over four channels, again over four, and over time."""
         stored, is_mirrored = in_memory_order(power)
         alive = None if _are_all_alive(stored) else _alive(stored, is_signed(stored), self._full_scale)
-        means = stored if alive is None else np.where(alive, stored, np.float32(0))
-        shares = None if alive is None else alive.astype(np.float32)
+        means = _Area.of(stored if alive is None else np.where(alive, stored, np.float32(0)))
+        shares = None if alive is None else _Area.of(alive.astype(np.float32))
         places = {view: self._place(view, start, stored.shape[1], block, is_mirrored) for view in self._images}
         factor = 1
         for wanted in self._factors:
             while factor < wanted:
                 factor *= 4
                 is_last = shares is None  # these means are not changed any more, so they are made in their place
-                means = _over_channels(means, is_mirrored, places.get(View(factor)) if is_last else None)
-                shares = None if shares is None else _over_channels(shares, is_mirrored)
+                means = means.over_channels(is_mirrored, places.get(View(factor)) if is_last else None)
+                shares = None if shares is None else shares.over_channels(is_mirrored)
             for view, place in places.items():
                 if view.frequency == wanted and place is not means:
-                    place[:] = _finished(_over_time(means, view.time),
-                                         None if shares is None else _over_time(shares, view.time))
+                    place.values[:] = _finished(_over_time(means.values, view.time),
+                                                None if shares is None else _over_time(shares.values, view.time))
 
-    def _place(self, view: View, start: int, channels: int, block: int, is_mirrored: bool) -> NDArray[np.float32]:
+    def _place(self, view: View, start: int, channels: int, block: int, is_mirrored: bool) -> _Area:
         """Return where the averages of a chunk belong, in the order of the file."""
         first, count = start // view.frequency, channels // view.frequency
         stretch, first = self._images[view][first // STRETCH_CHANNELS], first % STRETCH_CHANNELS
         if is_mirrored:
             first = stretch.shape[1] - first - count
         rows = self._spectra // view.time
-        row = block % view.time * rows
-        return stretch[row : row + rows, first : first + count]
+        return _Area(stretch, block % view.time * rows, rows, first, count)
 
     def samples(self, view: View, header: Header) -> AveragedSamples:
         """Return the averages of a view, to be read like samples of a file with this ``header``."""
@@ -162,24 +161,45 @@ class AveragedSamples:
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
 
 
-def _over_channels(
-    values: NDArray[np.float32], is_mirrored: bool, into: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    """Return the mean of every four neighbouring channels, in the given memory. A rest at high frequency is left out.
-    """
-    rest = values.shape[1] % 4
-    whole = values[:, rest:] if is_mirrored else values[:, : values.shape[1] - rest]
-    into = np.empty((len(whole), whole.shape[1] // 4), np.float32) if into is None else into
-    for row, means in zip(whole, into, strict=True):  # rows are contiguous, and compiled code for these is fast
-        _mean_of_four(row, means)
-    return into
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """A part of a contiguous array. Compiled code is fast for whole arrays and for parts of their rows."""
+
+    array: NDArray[np.float32]
+    row: int
+    rows: int
+    column: int
+    columns: int
+
+    @classmethod
+    def of(cls, array: NDArray[np.float32]) -> _Area:
+        """Return the area that is the whole array."""
+        return cls(array, 0, array.shape[0], 0, array.shape[1])
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The numbers of the area."""
+        return self.array[self.row : self.row + self.rows, self.column : self.column + self.columns]
+
+    def over_channels(self, is_mirrored: bool, into: _Area | None = None) -> _Area:
+        """Average every four neighbouring channels, in the given place. A rest at high frequency is left out."""
+        columns, rest = divmod(self.columns, 4)
+        into = _Area.of(np.empty((self.rows, columns), np.float32)) if into is None else into
+        _mean_of_four(self.array, self.row, self.column + (rest if is_mirrored else 0), self.rows, columns, into.array,
+                      into.row, into.column)
+        return into
 
 
 @_compiled  # type: ignore[untyped-decorator]
-def _mean_of_four(values: NDArray[np.float32], means: NDArray[np.float32]) -> None:
-    for c in range(len(means)):
-        at = 4 * c
-        means[c] = ((values[at] + values[at + 1]) + (values[at + 2] + values[at + 3])) * np.float32(0.25)
+def _mean_of_four(
+    values: NDArray[np.float32], row: int, column: int, rows: int, columns: int, into: NDArray[np.float32],
+    to_row: int, to_column: int,
+) -> None:
+    for t in range(rows):
+        fours, means = values[row + t, column : column + 4 * columns], into[to_row + t, to_column : to_column + columns]
+        for c in range(columns):
+            at = 4 * c
+            means[c] = ((fours[at] + fours[at + 1]) + (fours[at + 2] + fours[at + 3])) * np.float32(0.25)
 
 
 def _over_time(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
