@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
 from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
 from pipeline.flatten.gains import Rows, estimate_rows
-from pipeline.flatten.signed import SignedScale, block_width, is_signed
+from pipeline.flatten.signed import SignedScale, block_width, is_signed, relative_spreads
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
 
@@ -105,7 +105,7 @@ def flatten_stretches(
     runs = _sampled_runs(shape[1], min_sampled)
     sample = _read_sample(known, runs, memory)
     if is_signed(sample):
-        known = _as_power(known, stretch if runs else shape[1], memory, limits, sign)
+        known = _as_power(known, relative_spreads(sample), stretch if runs else shape[1], memory, limits, sign)
         sample = _read_sample(known, runs, memory)
     if runs:
         spare.append(memory)
@@ -126,20 +126,23 @@ def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> 
     return sample
 
 
-def _as_power(known: _Known, stretch: int, memory: Memory, limits: tuple[float, float], sign: int) -> _Known:
+def _as_power(
+    known: _Known, spreads: NDArray[np.float64], stretch: int, memory: Memory, limits: tuple[float, float], sign: int
+) -> _Known:
     """Measure the noise of values that are not power, which reads all of them; return how to read them as power.
 
-    Nothing changes if there is no noise.
+    ``spreads`` are those of its spectra (:func:`pipeline.flatten.signed.relative_spreads`). Nothing changes if there is
+    no noise.
     """
     (spectra, channels), read, coarse_width = known.shape, known.read, known.coarse_width
     width = block_width(spectra)
     step = -(-stretch // width) * width
     pieces = (read(start, min(start + step, channels), memory) for start in range(0, channels, step))
-    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits, known.nominal)
+    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits, known.nominal, spreads)
     if scale is None:
         return known
     return replace(known, read=lambda start, stop, into: scale.power(read(start, stop, into), start),
-                   nominal=scale.noise_spectra, full_scale=np.float32(scale.full_scale), is_signed=True)
+                   nominal=scale.noise_spectra, full_scale=np.float32(0), is_signed=True)  # dead channels are NaN
 
 
 def _flatten_sampled(
