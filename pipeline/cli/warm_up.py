@@ -13,6 +13,8 @@ STEPS = 5
 """Number of steps that the command reports."""
 COARSE_WIDTH = 2**17
 """Fine channels of the scanned coarse channel. From 65,536 on, other code flattens channels in stretches."""
+VECTORS = (2000, 256)
+"""Vectors of the graph. From 1 MiB on, pynndescent divides them with other code."""
 
 
 @command("warm-up")
@@ -40,7 +42,7 @@ def warm_up() -> None:
     rng = np.random.default_rng(0)
     _tell(0, "simulated signals")
     simulate_windows(rng, [*FAMILIES.values()])
-    vectors = rng.standard_normal((1000, 256))
+    vectors = rng.standard_normal(VECTORS)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with tempfile.TemporaryDirectory() as folder:
         _tell(1, "simulated files")
@@ -51,7 +53,8 @@ def warm_up() -> None:
         with open_filterbank(path) as filterbank:
             list(scan(filterbank, tiling_of(filterbank, config), range(1), config))
         _tell(3, "the graph of the index, which takes longest")
-        segment = build_segment(Path(folder) / "warm-up", vectors, np.zeros(1000), np.arange(1000), ["warm-up"])
+        numbers = np.arange(len(vectors))
+        segment = build_segment(Path(folder) / "warm-up", vectors, 0 * numbers, numbers, ["warm-up"])
         _tell(4, "the search in it")
         segment.search(vectors[:1], 10)
     put(f"compiled in {time.perf_counter() - began:.0f} s")
