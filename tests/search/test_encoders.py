@@ -112,7 +112,7 @@ def test_weights_that_the_corpus_names_are_named_in_the_advice(make: Callable[..
     weights = EncoderConfig("beta-vae", "/my weights.npz")
     made = make(config=replace(CONFIG, encoder=weights))
     made.add(A, [0, 1], unit(np.ones((2, SPEC.dimension))))
-    with pytest.raises(QueryError, match=r"embed --encoder beta-vae --weights '/my weights\.npz' --corpus"):
+    with pytest.raises(QueryError, match=r"--encoder beta-vae --weights '/my weights\.npz' --corpus"):
         made.open().search(window=f"{A}/0")
 
 
