@@ -59,7 +59,8 @@ class Reason(StrEnum):
         "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
     ALL_MASKED = (
         "ALL_MASKED", "failed", False,
-        "no window can be searched: most samples are zero, are no numbers or never change", "check how it was made")
+        "no window can be searched: most samples are zero, saturated, no numbers or never change",
+        "see its message, and check how the file was made")
     UNSUPPORTED_NBITS = (
         "UNSUPPORTED_NBITS", "failed", False, "samples are complex, or of a type that is not read",
         "convert the file to 32-bit floats")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
 from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
-from pipeline.flatten.gains import Rows, estimate_rows
+from pipeline.flatten.gains import Rows, estimate_rows, saturated_rows
 from pipeline.flatten.signed import SignedScale, block_width, is_signed, relative_spreads
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
@@ -116,14 +116,16 @@ def flatten_stretches(
 
 
 def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> NDArray[np.float32]:
-    """Read the ``runs`` of channels side by side. Without runs, read all channels, into ``memory`` if possible."""
+    """Read the ``runs`` of channels side by side. Without runs, read all channels, into ``memory`` if possible.
+
+    Saturated rows are NaN, so they are dead.
+    """
     spectra, channels = known.shape
-    if not runs:
-        return known.read(0, channels, memory)
-    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32)
+    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32) if runs else known.read(0, channels, memory)
     for k, (start, stop) in enumerate(runs):
         sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = known.read(start, stop, memory)
-    return sample
+    saturated = saturated_rows(sample, known.full_scale)
+    return np.where(saturated[:, None], np.float32(np.nan), sample) if saturated.any() else sample
 
 
 def _as_power(

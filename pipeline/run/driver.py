@@ -43,6 +43,8 @@ class _Open:
     """Tasks that have been submitted and have not ended."""
     slices: Sequence[tasks.Piece] = ()
     """Rows of each embed task, of the source and of its views; empty until the number of windows is known."""
+    fault: str = ""
+    """Why no window of a part could be searched, if there is such a part."""
     report: SourceReport = field(init=False)
     is_over: bool = False
 
@@ -206,6 +208,7 @@ class Driver:
         source.left -= 1
         if isinstance(outcome, tasks.PartReport):
             source.report = tasks.added(source.report, outcome)
+            source.fault = source.fault or outcome.message
             self._tracker.add(outcome)
             if source.left == 0:
                 self._complete(step, source)
@@ -224,7 +227,7 @@ class Driver:
         if step != "scan":
             self._queue_next("vectors", source)
             return
-        report = source.work.scanned(source.report)
+        report = source.work.scanned(source.report, source.fault)
         if report.status == "done":
             source.report = report
             self._queue_next("windows", source)

@@ -6,6 +6,7 @@ from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns
 from pipeline.scan.cutting import cut_windows
 from pipeline.scan.layout import tiling_of
 from pipeline.scan.reading import read_groups
+from pipeline.scan.unsearchable import why_unsearchable
 
 __all__ = [
     "COLUMNS",
@@ -20,4 +21,5 @@ __all__ = [
     "scan",
     "scan_channel",
     "tiling_of",
+    "why_unsearchable",
 ]

@@ -12,7 +12,7 @@ from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_of
 from pipeline.model import Source, SourceReport, Timing
-from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of
+from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of, why_unsearchable
 from pipeline.store import Part, commit_source_group, remove_windows, write_part
 from pipeline.support.text import shown
 from pipeline.tasks.work import PartReport, Work, report_of_error
@@ -140,6 +140,9 @@ def scan_part(work: Work, part_no: int) -> PartReport:
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
             scanned = list(scan(filterbank, work.tiling, coarse, work.scan))
+            seen, masked = (sum(int(piece.exposure[f"windows_{name}"].sum()) for piece in scanned
+                                if piece.view == PLAIN.name) for name in ("searched", "masked"))
+            fault = why_unsearchable(filterbank, work.tiling, coarse) if masked and not seen else ""
             filterbank.check_unchanged()
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
@@ -160,6 +163,7 @@ def scan_part(work: Work, part_no: int) -> PartReport:
         views=tuple((name, *count) for name, count in counts.items()),
         bytes_decoded=sum(piece.bytes_decoded for piece in scanned),
         timing=sum((piece.timing for piece in scanned), Timing(write_s=write_s)),
+        message=fault,
     )
 
 

@@ -81,14 +81,17 @@ class Work:
         return SourceReport(self.source.path, "done", self.source.id, message=self.warning, channels_skipped=skipped,
                             also_at=self.also_at, remarks=self.remarks, replaces=self.replaces)
 
-    def scanned(self, report: SourceReport) -> SourceReport:
-        """Return the report on the source once all its parts are scanned: a failure if no window could be searched."""
+    def scanned(self, report: SourceReport, fault: str) -> SourceReport:
+        """Return the report on the source once all its parts are scanned: a failure if no window could be searched.
+
+        ``fault`` says why, and what to do.
+        """
         if report.windows_seen or not report.windows_masked:
             return report
         windows = counted(report.windows_masked, "window")
         return report_of_error(
             report.path, Reason.ALL_MASKED, f"{shown(report.path)}: none of its {windows} can be searched, because "
-            "most samples are zero, are no numbers, or never change; check how the file was made", self.source.id)
+            f"{fault}", self.source.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class PartReport:
     reason: Reason | None = None
     """Why the source cannot be ingested, if the task found a reason."""
     message: str = ""
-    """Details of the reason."""
+    """Details of the reason. Without a reason: why no window of the part could be searched."""
 
 
 def added(report: SourceReport, part: PartReport) -> SourceReport:
