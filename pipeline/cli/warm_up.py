@@ -48,7 +48,7 @@ def warm_up() -> None:
         _tell(1, "simulated files")
         path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=COARSE_WIDTH, source_name="WARM-UP")
         simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
-        config = ScanConfig(coarse_width=COARSE_WIDTH)
+        config = ScanConfig(coarse_width=COARSE_WIDTH, views=("f4",))
         _tell(2, "reading, flattening and the gate")
         with open_filterbank(path) as filterbank:
             list(scan(filterbank, tiling_of(filterbank, config), range(1), config))

@@ -82,10 +82,11 @@ def lacking_views(manifest: Manifest, selected: Selected, config: Config) -> Lac
 
 
 def preview_of_views(manifest: Manifest, selected: Selected, config: Config) -> list[SourceReport]:
-    """Report which files would be read again."""
+    """Report which files would be read again, and say how many bytes they have."""
+    lacking = lacking_views(manifest, selected, config)
+    _say_what_is_read(manifest, lacking)
     return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id,
-                         message=f"would get views {', '.join(names)}: {_size(manifest, [scan_id])} to read")
-            for scan_id, names in lacking_views(manifest, selected, config).items()]
+                         message=f"would get views {', '.join(names)}") for scan_id, names in lacking.items()]
 
 
 def add_views(
@@ -101,10 +102,9 @@ def add_views(
     """
     manifest = store.manifest()
     lacking = lacking_views(manifest, selected, config)
+    _say_what_is_read(manifest, lacking)
     if not lacking:
         return []
-    logger.warning("%s, %s in all, to be read again for more views", counted(len(lacking), "file"),
-                   _size(manifest, lacking))
     roots = {str(file.path): file.root for file in selected.files}
     staging = store.new_staging()
     works: deque[tasks.Work] = deque()
@@ -132,5 +132,6 @@ def instead_of(known: Sequence[SourceReport], viewed: Collection[SourceReport]) 
     return [report for report in known if report.path not in again]
 
 
-def _size(manifest: Manifest, scan_ids: Collection[str]) -> str:
-    return f"{sum(manifest.sources[scan_id].size_bytes for scan_id in scan_ids):,} bytes"
+def _say_what_is_read(manifest: Manifest, lacking: Lacking) -> None:
+    size_bytes = sum(manifest.sources[scan_id].size_bytes for scan_id in lacking)
+    logger.warning("%s to read again for more views, %s bytes", counted(len(lacking), "file"), f"{size_bytes:,}")

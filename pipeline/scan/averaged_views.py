@@ -68,7 +68,7 @@ class AveragedViews:
         if i not in self._averages:
             low, high = self._tiling.coarse_span(i)
             self._averages[i] = Averages(views, (self._tiling.grid.integrations, high - low),
-                                         self._filterbank.limits[1], self._spare)
+                                         self._filterbank.limits, self._spare)
             self._plain[i] = []
         return partial(self._averages[i].watch, block=block)
 

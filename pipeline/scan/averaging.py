@@ -45,17 +45,18 @@ class Averages:
     views : sequence of View
     shape : (int, int)
         Spectra in a time block, and channels of the coarse channel.
-    full_scale : float
-        Largest value that a sample of the file can have; infinity if there is none.
+    limits : (float, float)
+        Smallest and largest value that a sample of the file can have; infinite if there are none.
     spare : dict of lists of arrays, optional
         Memory to average into, by shape. It is taken from there, and :meth:`give_back` puts it back.
     """
 
     def __init__(
-        self, views: Sequence[View], shape: tuple[int, int], full_scale: float, spare: Spare | None = None
+        self, views: Sequence[View], shape: tuple[int, int], limits: tuple[float, float] = (-np.inf, np.inf),
+        spare: Spare | None = None,
     ) -> None:
         self._spectra, self._channels = shape
-        self._full_scale, self._spare = np.float32(full_scale), {} if spare is None else spare
+        self._limits, self._spare = limits, {} if spare is None else spare
         self._done = 0
         self._images = {view: self._take_image(view) for view in views}
         self._factors = sorted({view.frequency for view in views})
@@ -107,7 +108,7 @@ class Averages:
     def _add(self, power: NDArray[np.float32], start: int, block: int) -> None:
         """Average a chunk that begins at channel ``start``: over four channels, again over four, and over time."""
         stored, is_mirrored = in_memory_order(power)
-        alive = None if _are_all_alive(stored) else _alive(stored, is_signed(stored), self._full_scale)
+        alive = None if _are_all_alive(stored) else _alive(stored, is_signed(stored), np.float32(self._limits[1]))
         means = _Area.of(stored if alive is None else np.where(alive, stored, np.float32(0)))
         shares = None if alive is None else _Area.of(alive.astype(np.float32))
         places = {view: self._place(view, start, stored.shape[1], block, is_mirrored) for view in self._images}
@@ -134,7 +135,7 @@ class Averages:
 
     def samples(self, view: View, header: Header) -> AveragedSamples:
         """Return the averages of a view, to be read like samples of a file with this ``header``."""
-        return AveragedSamples(self._images[view], header.foff_mhz < 0, view.pixels)
+        return AveragedSamples(self._images[view], header.foff_mhz < 0, view.pixels, self._limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,10 @@ class AveragedSamples:
     is_mirrored: bool
     averaged: int
     """Number of samples of the file in each average."""
+    limits: tuple[float, float]
+    """Smallest and largest value that a sample of the file can have, and so an average, too."""
     channel: int = 0
     """First ascending channel."""
-    limits: tuple[float, float] = (-np.inf, np.inf)
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -273,7 +275,7 @@ class AveragedFile:
         """
         view, spectra = self._view, self._spectra
         low, channels = channel_start * view.frequency, (channel_stop - channel_start) * view.frequency
-        averages = Averages([view], (spectra, channels), self._filterbank.limits[1])
+        averages = Averages([view], (spectra, channels), self._filterbank.limits)
         memory = np.empty(spectra * min(channels, STRETCH_CHANNELS), np.float32)
         first_block = spectrum_start // spectra * view.time
         for block in range(first_block, first_block + view.time):

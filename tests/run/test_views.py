@@ -87,14 +87,17 @@ def test_a_report_counts_a_file_once_and_its_windows_by_view(data: Path, tmp_pat
     assert {one.message for one in again.reports} == {"already in the corpus"}
 
 
-def test_views_that_are_added_later_are_those_of_an_ingest(original: Path, data: Path, tmp_path: Path) -> None:
+def test_views_that_are_added_later_are_those_of_an_ingest(
+    original: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     root = tmp_path / "corpus"
     ingest([data], root, config=config(), serial=True)
     with pytest.raises(ConfigError, match="its views are none, this run asks for f4, f16"):
         ingest([data], root, config=config(SEEN), serial=True)
     would = ingest([data], root, config=config(SEEN), add_views=True, serial=True, dry_run=True)
+    assert {one.message for one in would.reports} == {"would get views f4, f16"}
     size = sum(path.stat().st_size for path in data.iterdir())
-    assert sum(int(one.message.split(": ")[1].split(" ")[0].replace(",", "")) for one in would.reports) == size
+    assert f"2 files to read again for more views, {size:,} bytes" in caplog.text
     report = ingest([data], root, config=config(SEEN), add_views=True, serial=True)
     assert [one.status for one in report.reports] == ["done", "done"]
     assert_same_corpus(root, original)
@@ -132,6 +135,37 @@ def test_a_run_that_dies_between_the_views_of_a_scan_leaves_all_or_none(
             found = views_by_scan(root)
             assert all(views == ["", "f16", "f4"] for views in found.values())
     assert len(made) > 6
+    assert_same_corpus(root, original)
+
+
+def test_adding_views_goes_on_where_it_was_interrupted(
+    original: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, commit, scan = tmp_path / "corpus", tasks.scan.commit_source_group, tasks.scan_part
+    ingest([data], root, config=config(), serial=True)
+    made: list[str] = []
+    read: list[str] = []
+
+    def dies(*arguments: object, **keywords: object) -> object:
+        made.append(arguments[2].id)  # type: ignore[attr-defined]
+        if len(made) == 3:  # both views of one scan are there
+            raise KeyboardInterrupt
+        return commit(*arguments, **keywords)  # type: ignore[arg-type]
+
+    def notes(work: tasks.Work, part_no: int) -> tasks.PartReport:
+        read.append(work.source.id)
+        return scan(work, part_no)
+
+    monkeypatch.setattr(tasks.scan, "commit_source_group", dies)
+    monkeypatch.setattr(tasks, "scan_part", notes)
+    with pytest.raises(KeyboardInterrupt):
+        ingest([data], root, config=config(SEEN), add_views=True, serial=True)
+    had = [scan_id for scan_id, views in views_by_scan(root).items() if views == ["", "f16", "f4"]]
+    read.clear()
+    ingest([data], root, config=config(SEEN), add_views=True, serial=True)
+    assert len(made) > 3
+    assert read == [scan_id for scan_id in views_by_scan(root) if scan_id not in had]
+    assert len(read) <= 1
     assert_same_corpus(root, original)
 
 

@@ -162,6 +162,18 @@ def test_a_line_is_kept_once_but_a_comb_and_a_hump_in_each_view_that_holds_them(
     assert kept["snr"][row] > 20
 
 
+def test_a_channel_that_a_signal_saturates_is_alive_and_one_that_is_stuck_is_dead() -> None:
+    power = np.random.default_rng(4).integers(90, 110, (16, 64)).astype(np.float32)
+    power[:, 8:12], power[:, 20:24] = 255, 7
+    averages = averaging.Averages([View(4)], power.shape, (0.0, 255.0))
+    averages.watch(power, 0, 0)
+    averages.end_block()
+    means = averages.samples(View(4), replace(header(), foff_mhz=1e-6)).read(0, 16, 0, 16, np.empty(0, np.float32))
+    assert (means[:, 2] == 255).all()
+    assert np.isnan(means[:, 5]).all()
+    assert np.isfinite(np.delete(means, 5, axis=1)).all()
+
+
 def test_averaging_is_the_same_in_chunks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     _, power = sky(-1)
     power = np.ascontiguousarray(power[:16, :COARSE])
@@ -169,7 +181,7 @@ def test_averaging_is_the_same_in_chunks_of_any_size(monkeypatch: pytest.MonkeyP
 
     def averaged(chunk: int) -> dict[View, np.ndarray]:
         monkeypatch.setattr(averaging, "STRETCH_CHANNELS", chunk)
-        averages = averaging.Averages(views, power.shape, np.inf)
+        averages = averaging.Averages(views, power.shape)
         for start in range(0, COARSE, chunk):
             averages.watch(power[:, start : start + chunk], start, 0)
         averages.end_block()
@@ -183,7 +195,7 @@ def test_averaging_is_the_same_in_chunks_of_any_size(monkeypatch: pytest.MonkeyP
 
 
 def test_a_block_that_was_not_read_to_its_end_is_an_error() -> None:
-    averages = averaging.Averages([View(4)], (16, 4096), np.inf)
+    averages = averaging.Averages([View(4)], (16, 4096))
     averages.watch(np.ones((16, 100), np.float32), 0, 0)
     with pytest.raises(RuntimeError, match="only 0 of 4096 channels were averaged"):
         averages.end_block()
