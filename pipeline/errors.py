@@ -75,6 +75,9 @@ class Reason(StrEnum):
     NOT_FILTERBANK = (
         "NOT_FILTERBANK", "skipped", False, "another kind of file; not an error", "nothing")
     BUSY = ("BUSY", "busy", True, "the file changed while it was read", "wait until the file is complete")
+    GONE = (
+        "GONE", "busy", True, "the file was found, and was gone when it was to be read",
+        "nothing if it was moved; else check its disk")
     CORRUPT_CHUNK = (
         "CORRUPT_CHUNK", "failed", False, "a compressed chunk cannot be decoded; the message names it",
         "fetch the file again")

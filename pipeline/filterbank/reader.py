@@ -166,11 +166,11 @@ class Filterbank(Ascending):
         return scan_id(header, self.read)
 
     def check_unchanged(self) -> None:
-        """Raise BUSY if the file has changed since it was opened, because reads may mix both states."""
+        """Raise BUSY if the file has changed since it was opened, because reads may mix both states; or GONE."""
         try:
             now = os.stat(self.path)
         except OSError as error:
-            raise refusal(Reason.BUSY, self.path, f"gone while it was read ({error.strerror})") from error
+            raise refusal(Reason.GONE, self.path, f"is gone since it was opened ({error.strerror})") from error
         if (now.st_size, now.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
             raise refusal(Reason.BUSY, self.path, f"changed while it was read ({self.size_bytes} → "
                           f"{now.st_size} bytes); try again when it is complete")

@@ -54,6 +54,7 @@ from pipeline.run import (
 )
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
+from pipeline.support.clock import now_s
 from pipeline.support.interrupts import require_not_interrupted
 from pipeline.support.text import listed, shown
 
@@ -125,7 +126,7 @@ def nightly(
         lease = Lease.acquire(folder / LOCK_FOLDER)
     try:
         config = with_serial(config or Config.load(root), serial)
-        rules = NightRules(time.time(), min_age_s, config.nightly.tries, retry)
+        rules = NightRules(now_s(), min_age_s, config.nightly.tries, retry)
         with showing(progress) as listener:
             return _Night(root, folder, data, config, rules, found).run(client, listener)
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest
+from pipeline.errors import Reason
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.failures import crashed
@@ -277,6 +278,6 @@ class Driver:
         files = {}
         for item in ended:
             source = item.work.source
-            if not (item.work.is_stored or item.work.only_views):
+            if not (item.work.is_stored or item.work.only_views or item.report.reason is Reason.GONE):
                 files[source.path] = file_entry(item.report, (source.size_bytes, source.mtime_ns), manifest)
         return manifest.with_files(files)

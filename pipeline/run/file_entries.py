@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.run.file_selection import Selected, Stat
 from pipeline.store import CorpusStore
+from pipeline.support.clock import now_s
 from pipeline.tasks import Probed
 
 
@@ -27,7 +27,7 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
                       tries=before.tries + 1 if before is not None and same else 1)
     if not entry.is_wrong:
         return entry
-    now = time.time()
+    now = now_s()
     return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
 
 
@@ -52,7 +52,7 @@ def note_files(
         entries = {}
         for report in reports:
             stat = stats.get(report.path)
-            if stat is None:
+            if stat is None or report.reason is Reason.GONE:  # there is nothing to know again
                 continue
             entry = file_entry(report, stat, manifest)
             if _differs(entry, manifest.files.get(report.path)):

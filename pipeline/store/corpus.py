@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -41,6 +40,7 @@ from pipeline.store.layout import (
 from pipeline.store.lease import Lease
 from pipeline.store.retirement import is_retired, retired_by, settle
 from pipeline.store.safe_names import KEY, PARTIAL, RUN, SEGMENT
+from pipeline.support.clock import now_s
 from pipeline.support.durable import make_folder
 from pipeline.support.text import shown
 from pipeline.views import scan_of
@@ -217,7 +217,7 @@ class CorpusStore:
             changed = change(current)
             if changed is current:
                 return current
-            retired = retired_by(self.root, current, changed, time.time())
+            retired = retired_by(self.root, current, changed, now_s())
             changed = replace(changed, generation=current.generation + 1, retired=retired)
             self._current = write_generation(self.root, changed, self._require_lease), changed
             return changed
@@ -270,7 +270,7 @@ class CorpusStore:
         """Delete the folders that left the corpus long enough ago (:mod:`pipeline.store.retirement`)."""
         with self.lock():
             manifest = self.manifest()
-            doomed, kept = settle(self.root, manifest, time.time())
+            doomed, kept = settle(self.root, manifest, now_s())
             if doomed:
                 prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
             for folder in filter(holds_group, map(self.root.joinpath, doomed)):  # others are not the store's

@@ -128,11 +128,7 @@ class Nights:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 4e9  # beyond all files' times
         self.time = lambda: self.now_s
-        monkeypatch.setattr(night_module, "time", self)
-        monkeypatch.setattr(sys.modules["pipeline.run.file_entries"], "time", self)
-
-    def perf_counter(self) -> float:
-        return self.now_s
+        monkeypatch.setattr("pipeline.support.clock.time", self)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from pipeline.run import ingest
 from pipeline.store import CorpusStore
 from tests.run.small import COARSE, N_COARSE, config, header, noisy_power
 
-PROBING: Any = sys.modules["pipeline.run.probing"]
 LIKE = header(nsamples=40)
 POWER = noisy_power(1, LIKE)
 
@@ -71,9 +69,9 @@ def test_its_whole_spectra_are_read_once_it_no_longer_grows(
     assert [(r.status, r.reason) for r in fresh.reports] == [("failed", Reason.TRUNCATED)]
 
     changed_s = path.stat().st_ctime
-    monkeypatch.setattr(PROBING.time, "time", lambda: changed_s + 599)
+    monkeypatch.setattr("pipeline.support.clock.time.time", lambda: changed_s + 599)
     assert ingest([path], tmp_path / "corpus", serial=True).reports[0].reason is Reason.TRUNCATED
-    monkeypatch.setattr(PROBING.time, "time", lambda: changed_s + 601)
+    monkeypatch.setattr("pipeline.support.clock.time.time", lambda: changed_s + 601)
     [report] = ingest([path], tmp_path / "corpus", serial=True).reports
     monkeypatch.undo()
 

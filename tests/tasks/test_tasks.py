@@ -101,7 +101,7 @@ def test_probing_a_bad_file_gives_a_report_and_the_batch_goes_on(path: Path) -> 
 
 
 @pytest.mark.parametrize(("reason", "status"), [
-    (Reason.BUSY, "busy"), (Reason.NOT_FILTERBANK, "skipped"), (Reason.DUPLICATE, "skipped"),
+    (Reason.BUSY, "busy"), (Reason.GONE, "busy"), (Reason.NOT_FILTERBANK, "skipped"), (Reason.DUPLICATE, "skipped"),
     (Reason.TRUNCATED, "failed"),
 ])
 def test_the_status_of_an_error(reason: Reason, status: str) -> None:
@@ -207,7 +207,7 @@ def test_a_source_that_vanishes_or_shrinks_comes_back_as_a_report(make_work: Mak
     path.write_bytes(path.read_bytes()[:-10_000])
     assert tasks.scan_part(work, 0).reason in {Reason.TRUNCATED, Reason.BUSY}
     path.unlink()
-    assert tasks.scan_part(work, 0).reason is Reason.BUSY
+    assert tasks.scan_part(work, 0).reason is Reason.GONE
 
 
 def test_what_is_no_fault_of_the_source_is_raised_for_a_retry(
