@@ -16,6 +16,7 @@ from pipeline.config import Config, fingerprint
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
 from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.filterbank import FoundFile
+from pipeline.gate import is_compiled
 from pipeline.grid.coverage import Coverage
 from pipeline.grid.tiling import Tiling
 from pipeline.model import EncoderSpec, SourceReport
@@ -48,6 +49,9 @@ from pipeline.run.probing import (
 from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
 from pipeline.support.interrupts import note_saved
+
+COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
+             "(lookalike warm-up does it beforehand)")
 
 
 def ingest(
@@ -149,10 +153,11 @@ def ingest_files(
     config = replace(config, encoder=settled(config.encoder))
     if not is_new:
         config = with_its_views(root, config, add=add_views)
+    is_here = runs_on_this_machine(config.run, client)
     # before anything is made: the encoder may be missing
-    spec = spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
+    spec = spec_of(root, config.encoder, config, computes_here=is_here)
     run = _Ingest(root, config, selected, is_new, retry, whole_after_s, add_views,
-                  Tracker(listener, files=len(selected.files)))
+                  Tracker(listener, files=len(selected.files)), is_here)
     if dry_run:
         reports = run.preview()
     else:
@@ -177,6 +182,8 @@ class _Ingest:
     whole_after_s: float
     add_views: bool
     tracker: Tracker
+    scans_here: bool
+    """True if files are scanned on this machine."""
     coverage: dict[str, Coverage] = field(default_factory=dict)
     """Source id → what part of a source that was scanned is in windows."""
 
@@ -253,7 +260,8 @@ class _Ingest:
         roots = {str(file.path): file.root for file in files}
         works, failed = _works_of(plan, roots, store, self.config)
         note_files(store, failed, self.selected.stats)
-        self.tracker.enter("scan", self.tracker.files, self.tracker.files - len(works))
+        note = COMPILING if works and self.scans_here and not is_compiled() else ""
+        self.tracker.enter("scan", self.tracker.files, self.tracker.files - len(works), note=note)
         driver = Driver(engine, store, spec, embeds_on_gpu(engine, self.config), self.tracker)
         return [*plan.reports, *failed, *driver.run(works)]
 
