@@ -50,7 +50,7 @@ class Reason(StrEnum):
         "HEADER_INCONSISTENT", "failed", False, "the header does not fit the size of the data", "fetch the file again")
     TRUNCATED = (
         "TRUNCATED", "failed", True, "samples are missing at the end, and the file may still grow",
-        "wait, or read its whole spectra with `--accept-truncated`")
+        "wait, copy the file again, or read its whole spectra with `--accept-truncated`")
     BAD_HEADER = (
         "BAD_HEADER", "failed", False,
         "the header is cut off or damaged, or lacks a keyword, or the file lacks the polarisation that is read",

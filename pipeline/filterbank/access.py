@@ -30,7 +30,7 @@ def access_error(error: OSError, path: Path) -> SourceError:
             target = shown(os.readlink(path))
             return refusal(Reason.BAD_LINK, path, f"links to {target}, which does not exist; mend it")
         return refusal(Reason.GONE, path, "is gone: it was moved or removed since it was listed, or its disk was "
-                       "unmounted")
+                       "unmounted; run again when it is back")
     return refusal(Reason.PERMISSION, path, f"cannot be read ({error.strerror}); correct the cause and try again")
 
 

@@ -170,7 +170,8 @@ class Filterbank(Ascending):
         try:
             now = os.stat(self.path)
         except OSError as error:
-            raise refusal(Reason.GONE, self.path, f"is gone since it was opened ({error.strerror})") from error
+            raise refusal(Reason.GONE, self.path, f"is gone since it was opened ({error.strerror}); run again "
+                          "when it is back") from error
         if (now.st_size, now.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
             raise refusal(Reason.BUSY, self.path, f"changed while it was read ({self.size_bytes} → "
                           f"{now.st_size} bytes); try again when it is complete")
@@ -218,7 +219,7 @@ def open_filterbank(
     try:
         state = os.fstat(descriptor)
         if state.st_size == 0:
-            raise refusal(Reason.EMPTY, path, "zero bytes")
+            raise refusal(Reason.EMPTY, path, "zero bytes; fetch the file again")
         storage: Storage
         if is_hdf5(descriptor):
             storage = Hdf5File(path, root or path.parent, polarisation, accept_truncated)

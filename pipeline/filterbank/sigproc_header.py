@@ -95,7 +95,7 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
     """
     if not head.startswith(MAGIC):
         if MAGIC.startswith(head):
-            raise refusal(Reason.BAD_HEADER, path, "cut off within HEADER_START")
+            raise refusal(Reason.BAD_HEADER, path, "cut off within HEADER_START; fetch the file again")
         raise refusal(Reason.NOT_FILTERBANK, path, "begins neither as HDF5 nor with HEADER_START")
     parsed = ParsedHeader()
     last, at = "HEADER_START", len(MAGIC)
@@ -118,7 +118,8 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
                 at = value_at + size
             last = keyword
     except struct.error:
-        raise refusal(Reason.BAD_HEADER, path, f"the header is cut off or damaged after {last}") from None
+        raise refusal(Reason.BAD_HEADER, path, f"the header is cut off or damaged after {last}; fetch the file "
+                      "again") from None
     parsed.data_start = value_at
     if TABLE in parsed.keywords:
         parsed.keywords |= _axis_of(parsed.keywords, path)
@@ -176,7 +177,7 @@ def _axis_of(keywords: Mapping[str, Any], path: Path) -> dict[str, Any]:
     nchans = keywords.get("nchans", len(table))
     if nchans != len(table):
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"its table of frequencies has {len(table)} channels, and "
-                      f"nchans is {nchans}")
+                      f"nchans is {nchans}; correct nchans, or fetch the file again")
     if len(table) == 1:
         return {"fch1": float(table[0]), "foff": keywords.get("foff", 0.0), "nchans": 1}
     with np.errstate(all="ignore"):  # if a frequency is not finite, the comparison is false

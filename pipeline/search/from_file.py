@@ -307,7 +307,7 @@ def _cut(
         try:
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
                 if source_id != scan_of(origin.source_id):
-                    raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}")
+                    raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
                 file = filterbank if origin.view == PLAIN else AveragedFile(filterbank, origin.view, integrations)
                 cut = cut_windows(file, origin.tiling, places)
                 filterbank.check_unchanged()
