@@ -49,7 +49,7 @@ def swallowed():
 
 def as_nothing():
     swallowed()
-    time.sleep(60)
+    time.sleep(0.5)  # the library goes on
 
 def slow(work, part_no):
     if work.source.path.endswith("scan1.fil"):
