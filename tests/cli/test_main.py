@@ -54,7 +54,7 @@ OPTIONS = {
     "demo": {"--serial"},
     "train": {"--out", "--steps", "--seed", "--precision"},
     "evaluate": {"--encoder", "--weights", "--corpus", "--part", "--full", "--seed", "--real", "--resnet50-weights",
-                 "--json", "--picture"},
+                 "--json", "--picture", "--mistakes"},
     "warm-up": set(),
 }
 
