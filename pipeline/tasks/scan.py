@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_of
+from pipeline.grid.coarse_layout import remark_on_nfpc
 from pipeline.model import Source, SourceReport, Timing
 from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of, why_unsearchable
 from pipeline.store import Part, commit_source_group, remove_windows, write_part
@@ -55,7 +56,8 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
             tiling = tiling_of(filterbank, config)
             source = source_of(filterbank, tiling.coarse)
             filterbank.check_unchanged()
-            return Probed(source, warning=_warning(filterbank), remarks=filterbank.remarks)
+            remarks = filterbank.remarks | remark_on_nfpc(source.header, source.coarse)
+            return Probed(source, warning=_warning(filterbank), remarks=remarks)
     except SourceError as error:
         return report_of_error(str(file.path), error.reason, error.message)
 

@@ -16,13 +16,13 @@ from pipeline import tasks
 from pipeline.config import ScanConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, EncoderError, Reason
-from pipeline.filterbank import FoundFile
+from pipeline.filterbank import FoundFile, write_filterbank
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, arrays, source_folder, vector_folder
 from pipeline.store.staging import part_path
 from pipeline.tasks import Probed, sample_keys
 from pipeline.tasks import scan as scan_tasks
-from tests.run.small import ENCODER, N_COARSE, SCAN, write_scan
+from tests.run.small import ENCODER, N_COARSE, SCAN, header, noisy_power, write_scan
 
 Make = Callable[..., tasks.Work]
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
@@ -85,6 +85,15 @@ def test_probe_names_the_scan_and_its_coarse_channels(path: Path) -> None:
     assert (probed.source.coarse.width, probed.source.coarse.origin) == (4096, "flag")
     stat = path.stat()
     assert (probed.source.size_bytes, probed.source.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+
+def test_probe_remarks_on_a_width_that_is_not_used(tmp_path: Path) -> None:
+    like = header(nchans=4096, nfpc=3000)
+    path = write_filterbank(tmp_path / "f.fil", noisy_power(1, like), like)
+    probed = tasks.probe(FoundFile(path, path.parent), ScanConfig())
+    assert isinstance(probed, Probed)
+    assert list(probed.remarks) == ["nfpc"]
+    assert probed.remarks["nfpc"].startswith("nfpc is 3,000, which does not divide its 4,096 channels")
 
 
 def test_probing_a_bad_file_gives_a_report_and_the_batch_goes_on(path: Path) -> None:
