@@ -110,9 +110,14 @@ def _require_axes(header: Header, path: Path) -> None:
             raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, which gives no usable axis; correct the header")
 
 
+def may_be_observed(header: Header) -> bool:
+    """Return False if no radio telescope observes at these frequencies, which are then probably in hertz."""
+    return header.f_max_mhz <= MAX_OBSERVED_MHZ
+
+
 def _doubts(header: Header) -> Remarks:
     """Return remarks on values that are possible but improbable."""
-    if header.f_max_mhz <= MAX_OBSERVED_MHZ:
+    if may_be_observed(header):
         return {}
     return {"fch1": f"fch1 is {header.fch1_mhz:.9g} MHz, and no radio telescope observes there: if fch1 and foff "
                     f"({header.foff_mhz:.9g}) are in hertz, divide both by 1,000,000 in the file and ingest it again, "

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pipeline.catalogue import Manifest, SourceEntry, scans_among
 from pipeline.errors import PipelineError, RunError
+from pipeline.filterbank import may_be_observed
 from pipeline.grid.coverage import Coverage, share_skipped
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
@@ -65,6 +66,8 @@ class Size:
     segments: int
     exposure_mhz_h: float
     """Bandwidth × time that was searched, in MHz h."""
+    not_in_exposure: int = 0
+    """Number of sources that the exposure leaves out, because their frequencies are probably in hertz."""
     share_skipped: float = 0.0
     """Share of the samples of all sources that is in no window."""
 
@@ -79,11 +82,17 @@ class Size:
         entries = [manifest.sources[scan_id] for scan_id in scans_among(manifest.sources)]
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries),
+                   sum(not may_be_observed(entry.header) for entry in entries),
                    share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries))
 
 
 def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:
-    """Return the bandwidth × time of a source that was searched, in MHz h. Overlapping windows count a channel once."""
+    """Return the bandwidth × time of a source that was searched, in MHz h. Overlapping windows count a channel once.
+
+    It is 0 if the frequencies are probably in hertz, because it would be a million times too large.
+    """
+    if not may_be_observed(entry.header):
+        return 0.0
     channels = entry.windows_seen * min(grid.step, grid.channels)
     return channels * entry.header.channel_width_mhz * grid.integrations * entry.header.tsamp_s / 3600
 
