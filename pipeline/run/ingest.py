@@ -150,7 +150,7 @@ def ingest_files(
     root = Path(corpus).absolute()
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
-    config = replace(config, encoder=settled(config.encoder))
+    config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
     if not is_new:
         config = with_its_views(root, config, add=add_views)
     is_here = runs_on_this_machine(config.run, client)
