@@ -46,6 +46,8 @@ class Group:
             A file is missing or altered.
         CorpusMismatch
             A newer version of the program wrote the group.
+        PermissionError
+            This user may not read it.
         """
         self.folder = folder
         self.digests = Digests.open(folder)
@@ -71,6 +73,8 @@ class Group:
             if name not in self._arrays:
                 self._arrays[name] = arrays.open_array(self.folder, name)
             return arrays.read_rows(self._arrays[name], rows)
+        except PermissionError:
+            raise
         except _ALTERED as error:
             raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); "
                                 f"{mending_of(self.folder)}") from error
@@ -81,6 +85,8 @@ class Group:
             try:
                 metadata = read_metadata(self.folder, name, self.digests.files)
                 self._check_array(name, metadata)
+            except PermissionError:
+                raise
             except (ValueError, OSError) as error:
                 raise CorpusDamaged(f"{self.folder / name / METADATA}: is not that of an array of this group ({error})"
                                     f"; {mending_of(self.folder)}") from error
@@ -251,7 +257,8 @@ class VectorGroup(Group):
 
 
 _ALTERED = (ValueError, RuntimeError, OSError, TypeError, LookupError, ArithmeticError, MemoryError)
-"""What Zarr raises for content that it cannot read."""
+"""What Zarr raises for content that it cannot read. A file that this user may not read is no damage: a
+``PermissionError`` is raised as it is, everywhere in a corpus."""
 
 
 @contextmanager
@@ -259,7 +266,7 @@ def _as_written(folder: Path) -> Iterator[None]:
     """Turn errors about attributes into :class:`CorpusDamaged`. A valid digest does not prove who wrote them."""
     try:
         yield
-    except CorpusDamaged:
+    except (CorpusDamaged, PermissionError):
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CorpusDamaged(f"{folder}: zarr.json is not that of a group ({error!r}); {mending_of(folder)}") from error
