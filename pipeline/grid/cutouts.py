@@ -135,6 +135,11 @@ def quantise_windows(flat: NDArray[np.float64], spreads: NDArray[np.float64]) ->
         codes[:] = quantise(window, spread)
     return out
 
+MIDDLE_ERROR = 1.2
+"""Standard error of the middle of n pixels of noise, in units of their spread / √n."""
+MIN_BURST_SIGMAS = 5.0
+"""Standard errors by which the level of a row exceeds that of the quiet rows if the row has a burst."""
+
 
 def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Flatten windows whose surrounding band is not known, such as arrays and pictures.
@@ -144,8 +149,8 @@ def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[n
     without the lowest quarter, because a few rows may have lost gain. The noise is measured in the quiet rows, from the
     pixels *below* the level of their row.
 
-    Signals only add power. So a row below the level has a lower gain, and is divided by its own level. A row above the
-    level may have a higher gain, or a burst; it counts as a burst.
+    A row that is higher than that by more than noise explains has a burst, or a higher gain; it counts as a burst, and
+    is divided by the level of the quiet rows. Every other row is divided by its own level.
 
     If a signal fills more than two fifths of most rows, or bursts fill more than 5/8 of the rows, this method cannot
     tell them from the noise. Windows from files do not have this limit: they are compared with their whole coarse
@@ -184,12 +189,21 @@ def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[n
         lower = len(rows) // 4
         quiet = np.argsort(levels)[: max(3 * len(rows) // 8, lower + 1)]
         level = levels[quiet[lower:]].mean()
-        noise = [window[rows[k], valid[rows[k]]] / levels[k] for k in quiet]
-        spreads[i] = measure_noise_spectra(np.concatenate(noise)) ** -0.5
+        error = MIDDLE_ERROR * _spread_of(window, valid, rows[quiet], levels[quiet]) / np.sqrt(valid[rows].sum(axis=1))
+        is_burst = levels > level * (1 + MIN_BURST_SIGMAS * error)
+        spreads[i] = _spread_of(window, valid, rows[~is_burst], levels[~is_burst])
         gains = np.ones(len(window))
-        gains[rows] = np.minimum(levels, level)
+        gains[rows] = np.where(is_burst, level, levels)
         out[i] = np.where(valid, window / gains[:, None], 0.0)
     return out, spreads
+
+
+def _spread_of(
+    window: NDArray[np.float64], valid: NDArray[np.bool_], rows: NDArray[np.int64], levels: NDArray[np.float64]
+) -> float:
+    """Return the relative spread of the noise in some rows, each divided by its level."""
+    noise = [window[row, valid[row]] / level for row, level in zip(rows, levels, strict=True)]
+    return float(measure_noise_spectra(np.concatenate(noise)) ** -0.5)
 
 
 def _unmasked(window: NDArray[np.float64]) -> NDArray[np.bool_]:
