@@ -144,13 +144,11 @@ MIN_BURST_SIGMAS = 5.0
 def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Flatten windows whose surrounding band is not known, such as arrays and pictures.
 
-    A window is divided by one level, that of its quiet rows, so that bursts stay in it. The level of a row is its
-    :func:`~pipeline.flatten.noise.middle_of`. The lowest 3/8 of the rows are the quiet ones. Their level is the mean
-    without the lowest quarter, because a few rows may have lost gain. The noise is measured in the quiet rows, from the
-    pixels *below* the level of their row.
-
-    A row that is higher than that by more than noise explains has a burst, or a higher gain; it counts as a burst, and
-    is divided by the level of the quiet rows. Every other row is divided by its own level.
+    Each row is divided by its own level, its :func:`~pipeline.flatten.noise.middle_of`. A row with a burst is divided
+    by the level of the quiet rows instead, so that the burst stays. The lowest 3/8 of the rows are the quiet ones.
+    Their level is the mean without the lowest quarter, because a few rows may have lost gain. A row has a burst if its
+    level exceeds that by :data:`MIN_BURST_SIGMAS`. It may also have a higher gain; this method cannot tell. The noise
+    is measured in the rows without a burst, from the pixels *below* their level, because signals only add power.
 
     If a signal fills more than two fifths of most rows, or bursts fill more than 5/8 of the rows, this method cannot
     tell them from the noise. Windows from files do not have this limit: they are compared with their whole coarse
