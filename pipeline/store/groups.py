@@ -29,6 +29,8 @@ FORMAT = 1
 WINDOWS = "windows"
 EXPOSURE = "exposure"
 VECTOR = "vector"
+_FORMER = frozenset({"channels_skipped"})
+"""Keys in the reports of groups of earlier versions. What they say follows from the header."""
 _COLUMNS = {"number": ("int64", 1), "cutout": ("uint8", 3), "snr": ("float32", 1), "spread": ("float32", 1),
             "level": ("float32", 1)}
 """Data type and number of axes of the columns of windows that this program computes with."""
@@ -119,7 +121,8 @@ class SourceGroup(Group):
         super().__init__(folder)
         with _as_written(folder):
             self.source = record_of(Source, self.attributes["source"])
-            self.report = record_of(SourceReport, self.attributes["report"])
+            report = value_of(dict[str, Any], self.attributes["report"])
+            self.report = record_of(SourceReport, {key: value for key, value in report.items() if key not in _FORMER})
             """Report of the run that committed the group."""
             self.fingerprint: str = value_of(str, self.attributes["fingerprint"])
             """Fingerprint of the identity that the windows were made with."""
