@@ -255,7 +255,7 @@ class Killed(SerialEngine):
         super().submit(ticket, task, *arguments)
 
 
-@pytest.mark.parametrize("after", [0, 1, 5, 20])
+@pytest.mark.parametrize("after", [1, 20, *(pytest.param(tasks, marks=pytest.mark.slow) for tasks in (0, 5))])
 def test_a_build_that_was_killed_is_gone_on_with(
     made: Made, root: Path, queries: np.ndarray, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
