@@ -93,7 +93,7 @@ check: setup  ## Check style, types and import layers only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-slow: setup  ## Run the tests that take minutes each
+test-slow: setup  ## Run the tests that take minutes each, and the cases that make test leaves out
 	$(BIN)/python -m pytest -q -m slow
 
 soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours; goes on where it was)

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from pipeline.errors import Reason, RunError
+from pipeline.execute.dask_settings import cluster_settings
 from pipeline.run import Progress, ingest, plan
 from pipeline.store import CorpusStore
 from tests.run.small import COARSE, archive, assert_same_corpus, by_name, config, contents
@@ -70,8 +71,10 @@ def test_killed_workers_are_survived(
     assert_same_corpus(tmp_path / "corpus", undisturbed)
 
 
-def test_files_that_crash_their_worker_each_time_fail_alone(tmp_path: Path) -> None:
-    """One crashes it as its header is read, another as its samples are."""
+def test_files_that_crash_their_worker_each_time_fail_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One crashes it as its header is read, another as its samples are. Each ends one worker, then one alone."""
+    monkeypatch.setattr("pipeline.execute.cluster.cluster_settings",
+                        lambda: {**cluster_settings(), "distributed.scheduler.allowed-failures": 0})
     data = archive(tmp_path / "data", 4)
     for scan_no, name in ((0, "header.h5"), (2, "samples.h5")):
         (data / f"scan{scan_no}.h5").rename(data / name)
