@@ -193,7 +193,9 @@ def correlated_noise(
     rng: np.random.Generator, shape: tuple[int, int], correlation: float, averaged: int = 102
 ) -> np.ndarray:
     """Draw noise of exponential variables whose neighbouring channels are correlated: a moving sum of two channels."""
-    share = (1 - (1 - 4 * correlation**2) ** 0.5) / (2 * correlation) if correlation else 0.0
+    if not correlation:
+        return rng.gamma(averaged, 1 / averaged, shape).astype(np.float32)
+    share = (1 - (1 - 4 * correlation**2) ** 0.5) / (2 * correlation)
     drawn = rng.standard_gamma(averaged, (shape[0], shape[1] + 1), dtype=np.float32) / np.float32(averaged)
     return ((drawn[:, :-1] + np.float32(share) * drawn[:, 1:]) / np.float32(1 + share)).astype(np.float32)
 
