@@ -154,13 +154,10 @@ def may_pass(
     (n,) bool
     """
     limits = _rounded_thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
-    passes = np.ones(len(starts), np.bool_)
     if flat.is_mirrored and grid.channels % BOX_WIDTHS[len(limits.offsets) - 2]:  # boxes would start at the wrong end
-        return passes
-    mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_unmasked, starts,
-                  grid.channels, limits.one, limits.max_units, limits.offsets, limits.shifts, limits.limits,
-                  limits.pixel, limits.share_of_excess, passes)
-    return passes
+        return np.ones(len(starts), np.bool_)
+    return mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_unmasked, starts,
+                         grid.channels, limits)
 
 
 @lru_cache(maxsize=256)
