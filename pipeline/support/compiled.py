@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import caching
+from numba.core import caching, event
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 from numba.core.target_extension import dispatcher_registry, target_registry
@@ -35,7 +35,7 @@ from numba.core.types.misc import unliteral
 
 from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder
 
-__all__ = ["cache_folder", "compiled_when_used", "njit", "refused_folders"]
+__all__ = ["cache_folder", "compiled_when_used", "njit", "refused_folders", "watch_compilation"]
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +104,24 @@ def njit(*given: Any, **options: Any) -> Any:
     """
     with compiled_when_used():
         return numba.njit(*given, no_cfunc_wrapper=True, **options)
+
+
+class _Listener(event.Listener):  # type: ignore[misc]  # numba has no types
+    def __init__(self, note: Callable[[], None]) -> None:
+        self._note = note
+
+    def on_start(self, _: Any) -> None:
+        self._note()
+
+    def on_end(self, _: Any) -> None:
+        pass
+
+
+@contextmanager
+def watch_compilation(note: Callable[[], None]) -> Iterator[None]:
+    """Call ``note`` for each function that is compiled inside a ``with`` block, and not taken from a cache."""
+    with event.install_listener("numba:compile", _Listener(note)):
+        yield
 
 
 @cache  # every compiled function asks this, and one answer for each folder is enough for a process

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 import pipeline.index
-from tests.cli.conftest import Lookalike
+from pipeline.cli import warm_up
+from pipeline.support import compiled
+from pipeline.support.compiled import njit
+from tests.cli.conftest import Lookalike, environment, on_a_terminal
 
 
 def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,13 +26,56 @@ def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pyte
         return SimpleNamespace(search=lambda queries, k: built.append((folder, len(queries), k)))
 
     monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
+    lookalike("warm-up")
     ran = lookalike("warm-up")
     assert ran.code == 0
-    assert [line.split()[0] for line in ran.err.splitlines()] == [f"[{step}/5]" for step in range(1, 6)]
-    assert re.fullmatch(r"compiled in \d+ s\n", ran.out)
-    ((folder, queries, k),) = built
+    lines = [line.split(": ") for line in ran.err.splitlines()]
+    assert [line[0].split()[0] for line in lines] == [f"[{step}/4]" for step in (1, 1, 2, 2, 3, 3, 4, 4)]
+    assert {line[1] for line in lines[1::2]} == {"compiled before"}
+    assert re.fullmatch(r"nothing to compile: .* \(checked in \d+ s\)\n", ran.out)
+    (folder, queries, k), _ = built
     assert (queries, k) == (1, 10)
     assert not folder.parent.exists()  # nothing is left behind
+
+
+def test_what_is_compiled_is_counted_and_shown(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_segment(*_: Any) -> Any:
+        for add in (1, 2, 3):
+            njit(lambda number, add=add: number + add)(1)
+        return SimpleNamespace(search=lambda *_: njit(lambda number: -number)(1))
+
+    monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
+    monkeypatch.setattr(warm_up, "INTERVAL_S", 0)
+    lookalike("warm-up")
+    ran = lookalike("warm-up")
+    lines = [line for line in ran.err.splitlines() if line[:5] in ("[3/4]", "[4/4]")]
+    assert [re.sub(r" in \d+ s", "", line.partition(": ")[2]) for line in lines] == [
+        "…", "1 function so far …", "2 functions so far …", "3 functions so far …", "3 functions compiled",
+        "…", "1 function so far …", "1 function compiled"]
+    assert re.fullmatch(r"compiled 4 functions in \d+ s; later runs find them\n", ran.out)
+    monkeypatch.setattr(compiled, "cache_folder", lambda: "")
+    assert "no folder can keep them: `lookalike doctor`" in lookalike("warm-up").out
+
+
+def test_a_terminal_shows_one_line_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build_segment(*_: Any) -> Any:
+        njit(lambda number: number + 1)(1)
+        return SimpleNamespace(search=lambda *_: None)
+
+    monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
+    shown = on_a_terminal(monkeypatch, warm_up.warm_up.callback)
+    assert re.search(r"\r\x1b\[K\[3/4\] [^\n]*: …\r\x1b\[K\[3/4\] [^\n]*: 1 function so far …\r\x1b\[K", shown)
+    assert shown.count("\n") == 4
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # the first time on a machine, it compiles for minutes
+def test_the_second_warm_up_has_nothing_to_compile() -> None:
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-m", "pipeline", "warm-up"], capture_output=True, text=True,
+                              env=environment(), check=False)
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("nothing to compile")
 
 
 SCRIPT = """
@@ -65,7 +111,7 @@ for is_ascending in (False, True):
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, config)
         assert sum(len(one.windows["number"]) for one in scan(filterbank, tiling, range(2), config)) > 0
-assert len(before) > 20
+assert {"_mark_possible", "_measure_windows", "decode_chunks", "_average"} <= {name for _, name, _ in before}
 assert compiled() == before, compiled() - before
 """
 
