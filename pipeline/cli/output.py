@@ -123,10 +123,10 @@ def put_json(record: Mapping[str, Any]) -> None:
     put(json.dumps(record, indent=1, allow_nan=False))
 
 
-def remark(text: str, *, newline: bool = True) -> None:
+def remark(text: str) -> None:
     """Write a line to standard error. Ignore the failure when it is closed."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True, nl=newline)
+        click.echo(text, err=True)
 
 
 @contextlib.contextmanager

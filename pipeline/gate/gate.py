@@ -27,6 +27,7 @@ from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate.box_sums import measure_windows
 from pipeline.gate.prefilter import RoundedThresholds, mark_possible, round_thresholds
 from pipeline.model import WindowGrid
+from pipeline.support import compiled
 
 BOX_WIDTHS = (1, 4, 16, 64, 256)
 """Channels in a box. Only widths up to the window's are used."""
@@ -158,6 +159,11 @@ def may_pass(
         return np.ones(len(starts), np.bool_)
     return mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_unmasked, starts,
                          grid.channels, limits)
+
+
+def is_compiled() -> bool:
+    """Tell whether a scan on this machine finds the gate compiled. The gate is compiled last, after all other code."""
+    return compiled.is_compiled(mark_possible) or compiled.is_compiled(measure_windows)
 
 
 @lru_cache(maxsize=256)

@@ -35,7 +35,7 @@ from numba.core.types.misc import unliteral
 
 from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder
 
-__all__ = ["cache_folder", "compiled_when_used", "njit", "refused_folders", "watch_compilation"]
+__all__ = ["cache_folder", "compiled_when_used", "is_compiled", "njit", "refused_folders", "watching_compilation"]
 
 logger = logging.getLogger(__name__)
 
@@ -106,24 +106,6 @@ def njit(*given: Any, **options: Any) -> Any:
         return numba.njit(*given, no_cfunc_wrapper=True, **options)
 
 
-class _Listener(event.Listener):  # type: ignore[misc]  # numba has no types
-    def __init__(self, note: Callable[[], None]) -> None:
-        self._note = note
-
-    def on_start(self, _: Any) -> None:
-        self._note()
-
-    def on_end(self, _: Any) -> None:
-        pass
-
-
-@contextmanager
-def watch_compilation(note: Callable[[], None]) -> Iterator[None]:
-    """Call ``note`` for each function that is compiled inside a ``with`` block, and not taken from a cache."""
-    with event.install_listener("numba:compile", _Listener(note)):
-        yield
-
-
 @cache  # every compiled function asks this, and one answer for each folder is enough for a process
 def _is_private(folder: Path) -> bool:
     """Tell whether nobody except this user and root can have written the files in ``folder``.
@@ -144,6 +126,36 @@ def _is_private(folder: Path) -> bool:
 def cache_folder() -> str:
     """Return the folder that holds this package's compiled code, or an empty string if no folder is safe."""
     return str(caching.FunctionCache(cache_folder).cache_path or "")
+
+
+def is_compiled(function: Any) -> bool:
+    """Tell whether a function made by ``njit`` is compiled for this processor, in this process or in the cache."""
+    if function.signatures:
+        return True
+    file = getattr(function._cache, "_cache_file", None)  # None if nothing is stored
+    processor = function.targetctx.codegen().magic_tuple()
+    return file is not None and any(key[1] == processor for key in file._load_index())
+
+
+class _CompilationCounter(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Counts functions as numba compiles them. It hears nothing of those that are read from the cache."""
+
+    def __init__(self, on_compiled: Callable[[int], None]) -> None:
+        self._on_compiled, self._count = on_compiled, 0
+
+    def on_start(self, event: Any) -> None:
+        pass
+
+    def on_end(self, event: Any) -> None:
+        self._count += 1
+        self._on_compiled(self._count)
+
+
+@contextmanager
+def watching_compilation(on_compiled: Callable[[int], None]) -> Iterator[None]:
+    """Call ``on_compiled`` each time that a function has been compiled in the block, with their number so far."""
+    with event.install_listener("numba:compile", _CompilationCounter(on_compiled)):
+        yield
 
 
 def refused_folders() -> dict[Path, tuple[Exposure, ...]]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import pipeline.cli.warm_up
 import pipeline.index
-from pipeline.cli import warm_up
 from pipeline.support import compiled
 from pipeline.support.compiled import njit
-from tests.cli.conftest import Lookalike, environment, on_a_terminal
+from tests.cli.conftest import Lookalike, environment
+
+module: Any = sys.modules["pipeline.cli.warm_up"]  # the package has a command of that name
 
 
 def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,46 +30,49 @@ def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pyte
         return SimpleNamespace(search=lambda queries, k: built.append((folder, len(queries), k)))
 
     monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
-    lookalike("warm-up")
     ran = lookalike("warm-up")
     assert ran.code == 0
-    lines = [line.split(": ") for line in ran.err.splitlines()]
-    assert [line[0].split()[0] for line in lines] == [f"[{step}/4]" for step in (1, 1, 2, 2, 3, 3, 4, 4)]
-    assert {line[1] for line in lines[1::2]} == {"compiled before"}
-    assert re.fullmatch(r"nothing to compile: .* \(checked in \d+ s\)\n", ran.out)
-    (folder, queries, k), _ = built
+    assert [line.split()[0] for line in ran.err.splitlines()] == [f"[{step}/5]" for step in range(1, 6)]
+    assert re.fullmatch(r"(compiled [\d,]+ functions? in .* s; later runs find them|nothing to compile: .*)\n", ran.out)
+    ((folder, queries, k),) = built
     assert (queries, k) == (1, 10)
     assert not folder.parent.exists()  # nothing is left behind
 
 
-def test_what_is_compiled_is_counted_and_shown(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_step_shows_signs_of_life(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+
+    @contextmanager
+    def watched(tell: Callable[[int], None]) -> Iterator[None]:
+        for count, clock[0] in enumerate((1004.0, 1011.0, 1020.0, 1085.0), start=1):
+            tell(count)
+        yield
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("pipeline.support.compiled.watching_compilation", watched)
+    with module._step(4, "the graph"):
+        pass
+    assert capsys.readouterr().err.splitlines() == [
+        "[4/5] the graph …", "[4/5] … 2 functions in 11 s", "[4/5] … 4 functions in 1 min 25 s"]
+
+
+def test_the_last_line_says_whether_later_runs_find_the_code(
+    lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def build_segment(*_: Any) -> Any:
         for add in (1, 2, 3):
             njit(lambda number, add=add: number + add)(1)
-        return SimpleNamespace(search=lambda *_: njit(lambda number: -number)(1))
-
-    monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
-    monkeypatch.setattr(warm_up, "INTERVAL_S", 0)
-    lookalike("warm-up")
-    ran = lookalike("warm-up")
-    lines = [line for line in ran.err.splitlines() if line[:5] in ("[3/4]", "[4/4]")]
-    assert [re.sub(r" in \d+ s", "", line.partition(": ")[2]) for line in lines] == [
-        "…", "1 function so far …", "2 functions so far …", "3 functions so far …", "3 functions compiled",
-        "…", "1 function so far …", "1 function compiled"]
-    assert re.fullmatch(r"compiled 4 functions in \d+ s; later runs find them\n", ran.out)
-    monkeypatch.setattr(compiled, "cache_folder", lambda: "")
-    assert "no folder can keep them: `lookalike doctor`" in lookalike("warm-up").out
-
-
-def test_a_terminal_shows_one_line_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    def build_segment(*_: Any) -> Any:
-        njit(lambda number: number + 1)(1)
         return SimpleNamespace(search=lambda *_: None)
 
     monkeypatch.setattr(pipeline.index, "build_segment", build_segment)
-    shown = on_a_terminal(monkeypatch, warm_up.warm_up.callback)
-    assert re.search(r"\r\x1b\[K\[3/4\] [^\n]*: …\r\x1b\[K\[3/4\] [^\n]*: 1 function so far …\r\x1b\[K", shown)
-    assert shown.count("\n") == 4
+    lookalike("warm-up")
+    assert re.fullmatch(r"compiled 3 functions in \d+ s; later runs find them\n", lookalike("warm-up").out)
+    monkeypatch.setattr(compiled, "cache_folder", lambda: "")
+    assert "3 functions" in (said := lookalike("warm-up").out)
+    assert "no folder can keep them: `lookalike doctor`" in said
+    monkeypatch.setattr(compiled, "cache_folder", lambda: "/cache")
+    monkeypatch.setattr(pipeline.index, "build_segment", lambda *_: SimpleNamespace(search=lambda *_: None))
+    assert lookalike("warm-up").out.startswith("nothing to compile")
 
 
 @pytest.mark.slow
@@ -111,7 +118,7 @@ for is_ascending in (False, True):
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, config)
         assert sum(len(one.windows["number"]) for one in scan(filterbank, tiling, range(2), config)) > 0
-assert {"_mark_possible", "_measure_windows", "decode_chunks", "_average"} <= {name for _, name, _ in before}
+assert {module for module, *_ in before} > {"pipeline.flatten.bandpass", "pipeline.gate.prefilter"}
 assert compiled() == before, compiled() - before
 """
 
