@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
 from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
 from pipeline.flatten.gains import Rows, estimate_rows, saturated_rows
+from pipeline.flatten.ranks import between_ranks
 from pipeline.flatten.signed import SignedScale, block_width, is_signed, relative_spreads
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
@@ -248,7 +249,10 @@ def _lines_through_blocks(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
 def _min_level(band: NDArray[np.float32]) -> np.float32:
     """Return the power below which channels of a band are masked (:data:`MIN_BAND_LEVEL`)."""
     alive = band[band > 0]
-    return np.float32(MIN_BAND_LEVEL * row_medians(alive[None])[0]) if len(alive) else np.float32(0)
+    if not len(alive):
+        return np.float32(0)
+    middle = between_ranks(alive[None], (len(alive) - 1) // 2, len(alive) // 2)
+    return np.float32(MIN_BAND_LEVEL * middle.mean(dtype=np.float64))
 
 
 def _flatten_at_once(known: _Known, power: NDArray[np.float32]) -> FlattenedChannel:
