@@ -24,6 +24,7 @@ from pipeline.flatten.ranks import between_ranks
 from pipeline.flatten.signed import SignedScale, block_width, is_signed, relative_spreads
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
+from pipeline.support.memory import take_floats
 
 MIN_BAND_LEVEL = 0.05
 """Minimum level of the band relative to its median. Fainter channels are masked: filters have removed nearly all power
@@ -122,7 +123,8 @@ def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> 
     Saturated rows are NaN, so they are dead.
     """
     spectra, channels = known.shape
-    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32) if runs else known.read(0, channels, memory)
+    width = RUN_CHANNELS * len(runs)
+    sample = take_floats(spectra * width).reshape(spectra, width) if runs else known.read(0, channels, memory)
     for k, (start, stop) in enumerate(runs):
         sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = known.read(start, stop, memory)
     saturated = saturated_rows(sample, known.full_scale)
@@ -173,7 +175,7 @@ def _flatten_sampled(
 
 def _take_memory(spare: list[Memory], size: int) -> Memory:
     """Return spare memory, or new memory of ``size`` numbers if there is none."""
-    return spare.pop() if spare else np.empty(size, np.float32)
+    return spare.pop() if spare else take_floats(size)
 
 
 def _sampled_runs(channels: int, at_least: int) -> list[tuple[int, int]]:
