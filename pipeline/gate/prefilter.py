@@ -290,3 +290,7 @@ def _has_excess(  # type: ignore[no-untyped-def]
             if units >= pixel:
                 total += share_of_excess[units]
     return total >= 1
+
+
+LAST_COMPILED = _mark_possible
+"""The compiled function that calls the others of this module."""
