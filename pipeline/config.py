@@ -89,8 +89,9 @@ class EncoderConfig:
     weights: str = ""
     """Local weights file. Default: the weights that the encoder ships with, if it has any."""
     precision: str = "float32"
-    """One of :data:`PRECISIONS`. Each precision makes different vectors, with a key and a tolerance of their own.
-    ``auto`` is the fastest one on the machine that starts a run. The run decides once, and stores what it chose."""
+    """One of :data:`PRECISIONS`; each makes its own vectors. A run replaces ``auto`` by its machine's fastest one."""
+    version: int | None = None
+    """Version of the encoder. Default: the newest whose vectors the corpus has, or else the newest there is."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -110,8 +111,7 @@ class IndexConfig:
     compact: bool = True
     """Join segments of similar size, and rebuild segments that have many dead vectors."""
     routed_from: int = 100_000_000
-    """Smallest number of vectors for a routed segment (:mod:`pipeline.index.routed`). With fewer, a search reads all
-    segments."""
+    """Fewest vectors of a routed segment (:mod:`pipeline.index.routed`). With fewer, a search reads all segments."""
 
     def __post_init__(self) -> None:
         sizes = (self.exact_below, self.segment_vectors, self.routed_from)

@@ -51,7 +51,7 @@ def test_arithmetic_of_the_networks_is_what_is_known_of_them() -> None:
     convolutions = 16 * 64 * 32 * 21 + sum(
         pixels * width * (9 * before + 9 * width + before)
         for pixels, before, width in ((8 * 32, 32, 48), (4 * 16, 48, 96), (2 * 8, 96, 128)))
-    dense = 2 * 16 * 32 * spectral.SPECTRUM_UNITS + (256 + spectral.SPECTRUM_UNITS) * spectral.DIMENSION
+    dense = 2 * 16 * 32 * spectral.SPECTRUM_UNITS + (256 + spectral.SPECTRUM_UNITS) * spectral.DIMENSIONS[1]
     assert flops_of(spectral.build()) == 2 * (convolutions + dense) + spectrum_flops(16, 256, 32)
 
 

@@ -47,7 +47,7 @@ from pipeline.run import (
     rebuild_cell,
     slices_of,
 )
-from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
+from pipeline.store import CorpusStore, encoder_config, segment_folder, source_folder, vector_folder
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.support.durable import make_folder
 from pipeline.tasks import Probed
@@ -270,6 +270,6 @@ def _on_error(ticket: Any, error: BaseException) -> None:
 
 def _encoder_of(spec: EncoderSpec, weights: str) -> EncoderConfig:
     try:
-        return EncoderConfig(spec.name, weights, spec.precision)
+        return encoder_config(spec, weights)
     except ConfigError as error:
         raise _Failed(str(error)) from error

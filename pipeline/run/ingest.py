@@ -137,7 +137,7 @@ def ingest_files(
     root = Path(corpus).absolute()
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
-    config = replace(config, encoder=settled(config.encoder))
+    config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
     # before anything is made: the encoder may be missing
     spec = spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
     run = _Ingest(root, config, selected, is_new, retry, whole_after_s, Tracker(listener, files=len(selected.files)))

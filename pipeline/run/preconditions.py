@@ -11,22 +11,31 @@ from typing import Any
 
 from pipeline.catalogue import Manifest, check_consistency
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
-from pipeline.encoders import needs_projection, require_precision, resolve_precision
+from pipeline.encoders import needs_projection, require_precision, resolve_precision, versions
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.execute.cluster import runs_on_this_machine
 from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec
 from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import file_entry
-from pipeline.store import CorpusStore, corpus_encoder, is_fitted, mending
+from pipeline.store import CorpusStore, corpus_encoder, encoder_config, is_fitted, mending
 from pipeline.support.durable import write_atomic
 
 logger = logging.getLogger(__name__)
 
 
-def settled(encoder: EncoderConfig) -> EncoderConfig:
-    """Return an encoder whose precision is settled: ``auto`` becomes the fastest precision on this machine."""
-    return replace(encoder, precision=resolve_precision(encoder.name, encoder.precision))
+def settled(encoder: EncoderConfig, manifest: Manifest | None = None) -> EncoderConfig:
+    """Return an encoder whose precision is settled, and its version if the corpus has vectors of it.
+
+    The precision ``auto`` becomes the fastest one on this machine. The version becomes the newest that both the corpus
+    and this program have.
+    """
+    encoder = replace(encoder, precision=resolve_precision(encoder.name, encoder.precision))
+    if manifest is None or encoder.version is not None:
+        return encoder
+    own = [spec.version for key, spec in manifest.encoders.items()
+           if encoder_config(spec, manifest.weights.get(key, "")) == replace(encoder, version=spec.version)]
+    return replace(encoder, version=max(set(own) & set(versions(encoder.name)), default=None))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from pipeline.catalogue import Manifest
-from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import encoder_config
 from pipeline.support.text import counted
 
 
@@ -52,8 +53,8 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
         raise QueryError(f"{corpus.root}: has no vectors of encoder {wanted}, but of "
                          f"{', '.join(sorted(present)) or 'no encoder'}; {_how_to_make_vectors(corpus, wanted)}")
     # vectors made on trial, with other weights or another precision, never replace those of an ingest
-    own = [key for key in keys if config == EncoderConfig(present[key].name, manifest.weights.get(key, ""),
-                                                          present[key].precision)]
+    own = [key for key in keys if replace(config, version=config.version or present[key].version) ==
+           encoder_config(present[key], manifest.weights.get(key, ""))]
     if name is not None and len(keys) > 1 and len(own) != 1:
         raise QueryError(f"{corpus.root}: has vectors of several encoders named {wanted}; give the key of one: "
                          f"{', '.join(sorted(keys))}")
