@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -49,7 +49,9 @@ def embed_parts(work: tasks.Work, spec: EncoderSpec, pieces: tuple[tasks.Piece, 
     return [tasks.PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0]) for piece in pieces]
 
 
-def commit_vectors(work: tasks.Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
+def commit_vectors(
+    work: tasks.Work, spec: EncoderSpec, n_parts: Mapping[str, int], report: SourceReport
+) -> SourceReport:
     return report
 
 

@@ -23,7 +23,7 @@ settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
 
 DEAREST = (
-    "tests/run/test_faults.py", "tests/encoders/test_resnet50.py", "tests/cli/test_main.py",
+    "tests/run/test_faults.py", "tests/encoders/test_resnet50.py", "tests/cli/test_streams.py",
     "tests/security/test_compiled_caches.py", "tests/train/test_beta_vae.py", "tests/test_bench_gpu.py",
     "tests/execute/test_engine.py", "tests/integrity/test_verify.py", "tests/encoders/test_spectral.py",
     "tests/execute/test_cluster.py", "tests/train/test_spectral.py", "tests/search/test_limits.py",
@@ -31,7 +31,7 @@ DEAREST = (
     "tests/store/test_corpus.py", "tests/doctor/test_doctor.py", "tests/nightly/test_night.py",
     "tests/run/test_lifetimes.py", "tests/filterbank/test_bitshuffle.py", "tests/execute/test_cluster_search.py",
     "tests/security/test_local_users.py", "tests/test_plot.py", "tests/encoders/test_beta_vae.py",
-    "tests/run/test_embed.py", "tests/docs/test_notebooks.py", "tests/gate/test_prefilter.py",
+    "tests/run/test_embed.py", "tests/docs/test_notebooks.py", "tests/gate/test_prefilter.py", "tests/cli/test_main.py",
 )
 """Files that take longest, the longest first. They start first, so that no process works alone at the end."""
 BYTES_OF_A_PROCESS = 2 << 30

@@ -47,6 +47,7 @@ __all__ = [
     "gpu_devices",
     "gpu_names",
     "has_gpu_device",
+    "has_weights",
     "keras",
     "load_arrays",
     "load_encoder",
@@ -224,6 +225,11 @@ def sees_nothing(spec: EncoderSpec, vectors: NDArray[np.floating[Any]]) -> NDArr
 def needs_projection(name: str) -> bool:
     """Return whether an encoder needs a projection that :func:`fit` makes; False for an unknown name."""
     return name in _WITH_PROJECTION
+
+
+def has_weights(name: str) -> bool:
+    """Return whether an encoder can be loaded without a weights file; False if ``lookalike train`` must make one."""
+    return name != beta_vae.NAME or beta_vae.SHIPPED.exists()
 
 
 def fit(

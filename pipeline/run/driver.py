@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest
+from pipeline.errors import Reason
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.failures import crashed
@@ -20,7 +21,9 @@ from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
 from pipeline.store import CorpusStore, remove_parts
+from pipeline.support.interrupts import note_saved
 from pipeline.support.memory import give_back
+from pipeline.views import PLAIN
 
 PUBLISH_S = 2.0
 """Minimum time between two generations of the manifest, in seconds."""
@@ -39,8 +42,10 @@ class _Open:
     """Tasks of its current step that have not ended."""
     in_flight: int = 0
     """Tasks that have been submitted and have not ended."""
-    slices: Sequence[tuple[int, int]] = ()
-    """Rows of each embed task; empty until the number of windows is known."""
+    slices: Sequence[tasks.Piece] = ()
+    """Rows of each embed task, of the source and of its views; empty until the number of windows is known."""
+    fault: str = ""
+    """Why no window of a part could be searched, if there is such a part."""
     report: SourceReport = field(init=False)
     is_over: bool = False
 
@@ -125,7 +130,7 @@ class Driver:
         """Return the slices that the next embed task would take, and whether they fill it."""
         if not self._to_embed:
             return (), False
-        slices = (self._open[source_id].slices[part_no] for source_id, part_no in self._to_embed)
+        slices = (self._open[source_id].slices[part_no].rows for source_id, part_no in self._to_embed)
         grid = self._open[self._to_embed[0][0]].work.scan.grid
         most = EMBED_PIECES if self._embed_on_gpu else 1
         count, is_full = batch_of((stop - start for start, stop in slices), grid, most)
@@ -143,14 +148,16 @@ class Driver:
         elif step == "windows":
             self._engine.submit(job, tasks.commit_windows, work, report)
         elif step == "embed":
-            pieces = tuple(tasks.Piece(one, no, self._open[one].slices[no]) for one, no in parts)
+            pieces = tuple(self._open[one].slices[no] for one, no in parts)
             self._engine.submit(job, tasks.embed_parts, work, spec, pieces, on_gpu=self._embed_on_gpu)
         else:
-            self._engine.submit(job, tasks.commit_vectors, work, spec, len(source.slices), report)
+            n_parts = dict(Counter(piece.source_id for piece in source.slices))
+            self._engine.submit(job, tasks.commit_vectors, work, spec, n_parts, report)
 
     def _begin(self, work: tasks.Work) -> None:
         source = self._open[work.source.id] = _Open(work)
-        source.slices = work.parts if work.is_stored else ()
+        source.slices = [tasks.Piece(work.source.id, no, rows) for no, rows in enumerate(work.parts)
+                         if work.is_stored]
         self._queue_next("embed" if work.is_stored else "scan", source, len(work.parts))
 
     def _queue_next(self, step: str, source: _Open, count: int = 1) -> None:
@@ -192,7 +199,8 @@ class Driver:
             return
         source_id = source.work.source.id
         if source.report.status != "done":
-            remove_parts(source.work.staging, source_id)
+            for view in (PLAIN, *source.work.views):
+                remove_parts(source.work.staging, view.id_of(source_id))
         del self._open[source_id]
         self._tracker.files_done += 1
 
@@ -201,13 +209,15 @@ class Driver:
         source.left -= 1
         if isinstance(outcome, tasks.PartReport):
             source.report = tasks.added(source.report, outcome)
+            source.fault = source.fault or outcome.message
             self._tracker.add(outcome)
             if source.left == 0:
                 self._complete(step, source)
             return
         source.report = replace(source.report, timing=outcome.timing)  # a commit adds nothing else
         if step == "windows" and self._spec is not None:
-            source.slices = slices_of(outcome.windows_kept, source.work.scan.grid)
+            source.slices = [tasks.Piece(made.id, no, rows) for made, report in source.work.made(outcome)
+                             for no, rows in enumerate(slices_of(report.windows_kept, source.work.scan.grid))]
             self._tracker.parts += len(source.slices)
             self._queue_next("embed", source, len(source.slices))
         else:
@@ -218,7 +228,7 @@ class Driver:
         if step != "scan":
             self._queue_next("vectors", source)
             return
-        report = source.work.scanned(source.report)
+        report = source.work.scanned(source.report, source.fault)
         if report.status == "done":
             source.report = report
             self._queue_next("windows", source)
@@ -244,6 +254,7 @@ class Driver:
         ended, self._unpublished = self._unpublished, []
         if ended:
             self._store.publish(lambda manifest: self._published_in(manifest, ended))
+            self._note_saved(ended)
             for item in ended:
                 self._reports.append(item.report)
             ended.clear()
@@ -251,16 +262,22 @@ class Driver:
         now = time.monotonic()
         self._publish_at = now + max(PUBLISH_S, (now - began) / PUBLISH_SHARE)
 
+    def _note_saved(self, ended: Sequence[_Open]) -> None:
+        done = [item.work.is_stored for item in ended if item.report.status == "done"]
+        note_saved("source", done.count(False))
+        note_saved("source", done.count(True), of="the vectors of ")
+
     def _published_in(self, manifest: Manifest, ended: Sequence[_Open]) -> Manifest:
         """Add all ended sources to a manifest at once: one copy of it for each source would be slow."""
         done = [item for item in ended if item.report.status == "done"]
-        manifest = manifest.with_sources((item.work.source, item.report) for item in done if not item.work.is_stored)
+        manifest = manifest.with_sources(made for item in done if not item.work.is_stored
+                                         for made in reversed(item.work.made(item.report)))
         if self._spec is not None and done:
-            counts = {item.work.source.id: item.slices[-1][1] for item in done}
+            counts = {piece.source_id: piece.rows[1] for item in done for piece in item.slices}
             manifest = manifest.with_vectors_of(self._spec, counts)
         files = {}
         for item in ended:
             source = item.work.source
-            if not item.work.is_stored:
+            if not (item.work.is_stored or item.work.only_views or item.report.reason is Reason.GONE):
                 files[source.path] = file_entry(item.report, (source.size_bytes, source.mtime_ns), manifest)
         return manifest.with_files(files)

@@ -2,7 +2,14 @@
 
 from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
-from pipeline.store.encoder import corpus_encoder, encoder_config, forget_unused, freeze_projection, is_fitted
+from pipeline.store.encoder import (
+    corpus_encoder,
+    embedding,
+    encoder_config,
+    forget_unused,
+    freeze_projection,
+    is_fitted,
+)
 from pipeline.store.generations import is_in_current_format
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import is_identity_in_current_format, write_identity
@@ -14,6 +21,7 @@ from pipeline.store.layout import (
     pasted,
     segment_folder,
     source_folder,
+    undoing,
     vector_folder,
 )
 from pipeline.store.lease import Lease
@@ -40,6 +48,7 @@ __all__ = [
     "commit_source_group",
     "commit_vector_group",
     "corpus_encoder",
+    "embedding",
     "encoder_config",
     "forget_unused",
     "freeze_projection",
@@ -54,6 +63,7 @@ __all__ = [
     "remove_windows",
     "segment_folder",
     "source_folder",
+    "undoing",
     "vector_folder",
     "write_identity",
     "write_part",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pipeline.config import EncoderConfig
 from pipeline.model import EncoderSpec, WindowGrid
 from pipeline.store.corpus import CorpusStore
 from pipeline.store.digests import Digests
-from pipeline.store.layout import PROJECTION_COPY, projection_file
+from pipeline.store.layout import PROJECTION_COPY, pasted, projection_file
 from pipeline.support.durable import make_folder, publish_folder
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encod
     return load_encoder(
         config.name, grid=grid, weights=config.weights, projection=projection, precision=config.precision,
         version=config.version)
+
+
+def embedding(root: Path, config: EncoderConfig) -> str:
+    """Return the command that makes vectors of an encoder, ready to be pasted.
+
+    If the encoder comes without weights and none are named, the command that makes some is given first.
+    """
+    from pipeline.encoders import has_weights
+
+    train, weights = "", config.weights
+    if not weights and not has_weights(config.name):
+        weights = f"{config.name}.npz"
+        train = f"lookalike train {config.name} --out {weights}, and then "
+    named = f" --weights {shlex.quote(weights)}" if weights else ""
+    return train + pasted(f"lookalike embed --encoder {config.name}{named}", root)
 
 
 def freeze_projection(root: Path, name: str, staged: Path) -> None:

@@ -16,17 +16,19 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from numba import njit
-from numba.core import caching
+from numba.core import caching, event
 
 from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder
 
-__all__ = ["cache_folder", "njit", "refused_folders"]
+__all__ = ["cache_folder", "is_compiled", "njit", "refused_folders", "watching_compilation"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,36 @@ def _is_private(folder: Path) -> bool:
 def cache_folder() -> str:
     """Return the folder that holds this package's compiled code, or an empty string if no folder is safe."""
     return str(caching.FunctionCache(cache_folder).cache_path or "")
+
+
+def is_compiled(function: Any) -> bool:
+    """Tell whether a function made by ``njit`` is compiled for this processor, in this process or in the cache."""
+    if function.signatures:
+        return True
+    file = getattr(function._cache, "_cache_file", None)  # None if nothing is stored
+    processor = function.targetctx.codegen().magic_tuple()
+    return file is not None and any(key[1] == processor for key in file._load_index())
+
+
+class _CompilationCounter(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Counts functions as numba compiles them. It hears nothing of those that are read from the cache."""
+
+    def __init__(self, on_compiled: Callable[[int], None]) -> None:
+        self._on_compiled, self._count = on_compiled, 0
+
+    def on_start(self, event: Any) -> None:
+        pass
+
+    def on_end(self, event: Any) -> None:
+        self._count += 1
+        self._on_compiled(self._count)
+
+
+@contextmanager
+def watching_compilation(on_compiled: Callable[[int], None]) -> Iterator[None]:
+    """Call ``on_compiled`` each time that a function has been compiled in the block, with their number so far."""
+    with event.install_listener("numba:compile", _CompilationCounter(on_compiled)):
+        yield
 
 
 def refused_folders() -> dict[Path, tuple[Exposure, ...]]:

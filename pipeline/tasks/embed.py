@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -155,8 +155,10 @@ def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartRe
     return PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0], timing=timing)
 
 
-def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
-    """Combine the vector parts of a source into one immutable group.
+def commit_vectors(
+    work: Work, spec: EncoderSpec, n_parts: Mapping[str, int], report: SourceReport
+) -> SourceReport:
+    """Combine the vector parts of a source into one immutable group, and those of each view into one of its own.
 
     Parameters
     ----------
@@ -164,8 +166,8 @@ def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceRe
         The source.
     spec : EncoderSpec
         Encoder of the vectors.
-    n_parts : int
-        Number of parts.
+    n_parts : mapping
+        Id of the source, or of a view of it → its number of parts.
     report : SourceReport
         Report on the source so far.
 
@@ -175,8 +177,9 @@ def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceRe
         The same, with the seconds spent on writing.
     """
     began = time.perf_counter()
-    commit_vector_group(work.corpus, work.staging, work.source.id, n_parts, spec=spec)
-    remove_parts(work.staging, work.source.id)
+    for source_id, count in n_parts.items():
+        commit_vector_group(work.corpus, work.staging, source_id, count, spec=spec)
+        remove_parts(work.staging, source_id)
     return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
 
 

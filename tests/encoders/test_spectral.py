@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -142,32 +140,6 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     backend.save_arrays(path, damaged(arrays, kernel=np.full((3, 7, 1, 32), np.nan, np.float32)))
     with pytest.raises(EncoderError, match="not finite"):
         Spectral(GRID, str(path))
-
-
-@pytest.mark.parametrize("name", ["jax", "torch"])
-def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_path):
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
-    np.save(tmp_path / "cutouts.npy", cutouts)
-    program = (
-        "import sys, numpy as np\n"
-        "from pipeline.encoders import spectral\n"
-        "from pipeline.encoders.backend import keras, load_weights\n"
-        "model = spectral.build(1)\n"
-        "load_weights(spectral.SHIPPED[1], model, 'spectral')\n"
-        "images = spectral.inputs(np.load(sys.argv[1] + '/cutouts.npy'))\n"
-        "np.save(sys.argv[1] + '/vectors.npy', model.predict_on_batch(images))\n"
-        "from tests.encoders.precisions import made_by_a_layer\n"
-        "np.save(sys.argv[1] + '/reduced.npy', made_by_a_layer('bfloat16'))\n"
-        "sys.exit(keras().backend.backend())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "KERAS_BACKEND": name})
-    assert done.stderr.strip().splitlines()[-1] == name
-    vectors = np.load(tmp_path / "vectors.npy")
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
-    assert not (np.load(tmp_path / "reduced.npy").view(np.uint32) & 0xFFFF).any()
 
 
 @pytest.mark.parametrize(("precision", "has_gpu", "at_least"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.cli.warm_up import VECTORS
 from pipeline.index import descent, graph
-from tests.run.workers import environment
+from tests.run.workers import command, environment
 
 SCRIPT = """
 import json
@@ -40,6 +43,24 @@ def test_what_one_process_compiled_the_next_does_not() -> None:
         if not compiled:
             break
     assert compiled == []
+
+
+def test_the_warm_up_builds_a_graph_as_large_ones_are_built() -> None:
+    from pynndescent import hub_tree, hybrid_forest
+
+    assert 4 * math.prod(VECTORS) > max(hub_tree.LOCAL_SUBTREE_BYTES, hybrid_forest.LOCAL_SUBTREE_BYTES)
+
+
+@pytest.mark.slow  # compiles everything anew, for some minutes
+@pytest.mark.timeout(1200)
+def test_what_the_warm_up_compiled_a_large_build_does_not(tmp_path: Path) -> None:
+    own = environment(NUMBA_CACHE_DIR=str(tmp_path / "compiled"))
+    subprocess.run(command("warm-up"), env=own, check=True)
+    large = SCRIPT.replace("(300, 16)", "(20000, 64)")
+    assert large != SCRIPT
+    done = subprocess.run([sys.executable, "-W", "error", "-c", large], env=own, capture_output=True, text=True,
+                          check=True)
+    assert json.loads(done.stdout) == []
 
 
 def test_other_distances_and_what_follows_a_build_are_the_librarys_own(monkeypatch: pytest.MonkeyPatch) -> None:

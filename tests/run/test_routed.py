@@ -295,13 +295,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "corpus" / "corpus.toml").write_text(CONFIG.to_toml())
         (entry,) = index(folder / "corpus", config=CONFIG)
     assert len(entry.cells) >= 8
+    assert verify(folder / "corpus").damages == ()
     return folder / "corpus"
 
 
 @pytest.fixture
 def corpus(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     no_graph(monkeypatch)
-    assert verify(whole).damages == ()
     return Path(shutil.copytree(whole, tmp_path / "corpus"))
 
 

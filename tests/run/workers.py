@@ -59,14 +59,14 @@ def tls_config(certificates: Path) -> dict[str, str]:
 
 
 @contextmanager
-def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start another worker, which offers a GPU, with the command that an operator uses."""
+def gpu_worker(cluster: Any, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start another worker, which offers a GPU, with the command that an operator uses and a changed environment."""
     with credentials(cluster) as certificates:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
                    "--no-dashboard", "--no-nanny", "--nthreads", "1", "--resources", "GPU=1", *dask_flags(certificates)]
         workers = cluster.scheduler.workers
         before = len(workers)
-        process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
+        process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical", **changes))
         try:
             wait_until(lambda: len(workers) == before + 1, seconds=90)  # on a busy machine, a process starts late
             yield process
