@@ -222,8 +222,6 @@ class SourceReport:
     """Windows that were left out because most of their pixels are masked."""
     windows_embedded: WindowCount = 0
     """Windows whose vectors this run made."""
-    channels_skipped: Count = 0
-    """Fine channels in no window: the rest of each coarse channel, and gaps if the step exceeds the window."""
     bytes_decoded: ByteCount = 0
     timing: Timing = field(default_factory=Timing)
     also_at: tuple[str, ...] = ()

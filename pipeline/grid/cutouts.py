@@ -135,17 +135,20 @@ def quantise_windows(flat: NDArray[np.float64], spreads: NDArray[np.float64]) ->
         codes[:] = quantise(window, spread)
     return out
 
+MIDDLE_ERROR = 1.2
+"""Standard error of the middle of n pixels of noise, in units of their spread / √n."""
+MIN_BURST_SIGMAS = 5.0
+"""Standard errors by which the level of a row exceeds that of the quiet rows if the row has a burst."""
+
 
 def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Flatten windows whose surrounding band is not known, such as arrays and pictures.
 
-    A window is divided by one level, that of its quiet rows, so that bursts stay in it. The level of a row is its
-    :func:`~pipeline.flatten.noise.middle_of`. The lowest 3/8 of the rows are the quiet ones. Their level is the mean
-    without the lowest quarter, because a few rows may have lost gain. The noise is measured in the quiet rows, from the
-    pixels *below* the level of their row.
-
-    Signals only add power. So a row below the level has a lower gain, and is divided by its own level. A row above the
-    level may have a higher gain, or a burst; it counts as a burst.
+    Each row is divided by its own level, its :func:`~pipeline.flatten.noise.middle_of`. A row with a burst is divided
+    by the level of the quiet rows instead, so that the burst stays. The lowest 3/8 of the rows are the quiet ones.
+    Their level is the mean without the lowest quarter, because a few rows may have lost gain. A row has a burst if its
+    level exceeds that by :data:`MIN_BURST_SIGMAS`. It may also have a higher gain; this method cannot tell. The noise
+    is measured in the rows without a burst, from the pixels *below* their level, because signals only add power.
 
     If a signal fills more than two fifths of most rows, or bursts fill more than 5/8 of the rows, this method cannot
     tell them from the noise. Windows from files do not have this limit: they are compared with their whole coarse
@@ -184,12 +187,21 @@ def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[n
         lower = len(rows) // 4
         quiet = np.argsort(levels)[: max(3 * len(rows) // 8, lower + 1)]
         level = levels[quiet[lower:]].mean()
-        noise = [window[rows[k], valid[rows[k]]] / levels[k] for k in quiet]
-        spreads[i] = measure_noise_spectra(np.concatenate(noise)) ** -0.5
+        error = MIDDLE_ERROR * _spread_of(window, valid, rows[quiet], levels[quiet]) / np.sqrt(valid[rows].sum(axis=1))
+        is_burst = levels > level * (1 + MIN_BURST_SIGMAS * error)
+        spreads[i] = _spread_of(window, valid, rows[~is_burst], levels[~is_burst])
         gains = np.ones(len(window))
-        gains[rows] = np.minimum(levels, level)
+        gains[rows] = np.where(is_burst, level, levels)
         out[i] = np.where(valid, window / gains[:, None], 0.0)
     return out, spreads
+
+
+def _spread_of(
+    window: NDArray[np.float64], valid: NDArray[np.bool_], rows: NDArray[np.int64], levels: NDArray[np.float64]
+) -> float:
+    """Return the relative spread of the noise in some rows, each divided by its level."""
+    noise = [window[row, valid[row]] / level for row, level in zip(rows, levels, strict=True)]
+    return float(measure_noise_spectra(np.concatenate(noise)) ** -0.5)
 
 
 def _unmasked(window: NDArray[np.float64]) -> NDArray[np.bool_]:

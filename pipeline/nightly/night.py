@@ -55,6 +55,7 @@ from pipeline.run import (
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
 from pipeline.support.clock import now_s
+from pipeline.support.disk_faults import words_of
 from pipeline.support.interrupts import require_not_interrupted
 from pipeline.support.text import listed, shown
 
@@ -208,9 +209,12 @@ class _Night:
             require_not_interrupted(error)
             if not may_fail or (isinstance(error, CorpusLocked) and not self.steps):
                 raise
-            if not isinstance(error, PipelineError):
+            message = str(error) if isinstance(error, PipelineError) else ""
+            if isinstance(error, OSError):
+                message = message or words_of(error) or ""
+            if not message:
                 logger.exception("%s: %s failed", self.root, name)
-            message = str(error) if isinstance(error, PipelineError) else repr(error)
+                message = repr(error)
             self.steps.append(Step(name, "failed", time.perf_counter() - began, message))
         else:
             self.steps.append(Step(name, "done", time.perf_counter() - began))

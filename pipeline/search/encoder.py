@@ -58,7 +58,7 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
     # vectors made on trial, with other weights or another precision, never replace those of an ingest
     own = [key for key in keys if replace(config, version=config.version or present[key].version) ==
            encoder_config(present[key], manifest.weights.get(key, ""))]
-    if name is not None and len(keys) > 1 and len(own) != 1:
+    if name is not None and len(keys) > 1 and not own:
         raise QueryError(f"{corpus.root}: has vectors of several encoders named {wanted}; give the key of one: "
                          f"{', '.join(sorted(keys))}")
     # of several versions, choose the one with most vectors; of equal counts, the newest

@@ -42,6 +42,7 @@ from pipeline.store.retirement import is_retired, retired_by, settle
 from pipeline.store.safe_names import KEY, PARTIAL, RUN, SEGMENT
 from pipeline.support.clock import now_s
 from pipeline.support.durable import make_folder
+from pipeline.support.regular_files import lacks_folder
 from pipeline.support.text import shown
 from pipeline.views import scan_of
 
@@ -246,12 +247,11 @@ class CorpusStore:
         tuple of str
             Ids of the sources that were dropped.
         """
-        sources = self.manifest().sources
-        missing = tuple(i for i in sources if not source_folder(self.root, i).is_dir())
+        missing = tuple(i for i in self.manifest().sources if lacks_folder(source_folder(self.root, i)))
         if missing:
             self.publish(lambda manifest: manifest.without_sources(missing))
         vectors = {(i, key) for i, entry in self.manifest().sources.items() for key in entry.vectors
-                   if not vector_folder(self.root, key, i).is_dir()}
+                   if lacks_folder(vector_folder(self.root, key, i))}
         if vectors:
             self.publish(lambda manifest: manifest.without_vectors(vectors))
         return missing

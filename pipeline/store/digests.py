@@ -54,13 +54,15 @@ class Digests:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the digests of a folder, and no other file; raise :class:`CorpusDamaged` if they cannot be read."""
+        """Read the digests of a folder, and no other file; raise :class:`CorpusDamaged` if they are damaged."""
         try:
             record = value_of(_FILES, json_of(read_file(folder / DIGESTS_FILE, MAX_METADATA_BYTES)))
             files = {checked_path(path): entry for path, entry in record.items()}
         except BadName as error:
             raise CorpusDamaged(f"{folder}: {DIGESTS_FILE} names a file outside the folder ({error}); "
                                 f"{mending_of(folder)}") from error
+        except PermissionError:
+            raise
         except (OSError, ValueError) as error:
             raise CorpusDamaged(f"{folder}: {DIGESTS_FILE} is missing or altered ({error}); "
                                 f"{mending_of(folder)}") from error
@@ -88,6 +90,8 @@ class Digests:
             if path.startswith(f"{array}/" if array else ""):
                 try:
                     found = file_size(self.folder / path)
+                except PermissionError:
+                    raise
                 except OSError as error:
                     raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; "
                                         f"{mending_of(self.folder)}") from error
@@ -98,7 +102,8 @@ class Digests:
     def faults(self) -> Iterator[Fault]:
         """Yield each file that differs from its digest or has none, and what is wrong with it. Reads every byte.
 
-        Files that belong to other programs (:func:`pipeline.support.safe_files.is_own`) are no faults.
+        Files that belong to other programs (:func:`pipeline.support.safe_files.is_own`) are no faults. A file that this
+        user may not read ends the comparison with a ``PermissionError``.
         """
         for name, (size, digest) in self.files.items():
             path = self.folder / name
@@ -108,6 +113,8 @@ class Digests:
                     yield path, f"has {found:,} bytes, not {min(size, MAX_FILE_BYTES):,}"
                 elif _sha256(path) != digest:
                     yield path, "does not match its digest"
+            except PermissionError:
+                raise
             except OSError as error:
                 yield path, f"cannot be read ({error.strerror})"
         known = {self.folder / name for name in self.files} | {self.folder / DIGESTS_FILE}

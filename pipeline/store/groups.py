@@ -29,6 +29,8 @@ FORMAT = 1
 WINDOWS = "windows"
 EXPOSURE = "exposure"
 VECTOR = "vector"
+_FORMER = frozenset({"channels_skipped"})
+"""Keys in the reports of groups of earlier versions. What they say follows from the header."""
 _COLUMNS = {"number": ("int64", 1), "cutout": ("uint8", 3), "snr": ("float32", 1), "spread": ("float32", 1),
             "level": ("float32", 1)}
 """Data type and number of axes of the columns of windows that this program computes with."""
@@ -46,6 +48,8 @@ class Group:
             A file is missing or altered.
         CorpusMismatch
             A newer version of the program wrote the group.
+        PermissionError
+            This user may not read it.
         """
         self.folder = folder
         self.digests = Digests.open(folder)
@@ -71,6 +75,8 @@ class Group:
             if name not in self._arrays:
                 self._arrays[name] = arrays.open_array(self.folder, name)
             return arrays.read_rows(self._arrays[name], rows)
+        except PermissionError:
+            raise
         except _ALTERED as error:
             raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); "
                                 f"{mending_of(self.folder)}") from error
@@ -81,6 +87,8 @@ class Group:
             try:
                 metadata = read_metadata(self.folder, name, self.digests.files)
                 self._check_array(name, metadata)
+            except PermissionError:
+                raise
             except (ValueError, OSError) as error:
                 raise CorpusDamaged(f"{self.folder / name / METADATA}: is not that of an array of this group ({error})"
                                     f"; {mending_of(self.folder)}") from error
@@ -113,7 +121,8 @@ class SourceGroup(Group):
         super().__init__(folder)
         with _as_written(folder):
             self.source = record_of(Source, self.attributes["source"])
-            self.report = record_of(SourceReport, self.attributes["report"])
+            report = value_of(dict[str, Any], self.attributes["report"])
+            self.report = record_of(SourceReport, {key: value for key, value in report.items() if key not in _FORMER})
             """Report of the run that committed the group."""
             self.fingerprint: str = value_of(str, self.attributes["fingerprint"])
             """Fingerprint of the identity that the windows were made with."""
@@ -251,7 +260,8 @@ class VectorGroup(Group):
 
 
 _ALTERED = (ValueError, RuntimeError, OSError, TypeError, LookupError, ArithmeticError, MemoryError)
-"""What Zarr raises for content that it cannot read."""
+"""What Zarr raises for content that it cannot read. A file that this user may not read is no damage: a
+``PermissionError`` is raised as it is, everywhere in a corpus."""
 
 
 @contextmanager
@@ -259,7 +269,7 @@ def _as_written(folder: Path) -> Iterator[None]:
     """Turn errors about attributes into :class:`CorpusDamaged`. A valid digest does not prove who wrote them."""
     try:
         yield
-    except CorpusDamaged:
+    except (CorpusDamaged, PermissionError):
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CorpusDamaged(f"{folder}: zarr.json is not that of a group ({error!r}); {mending_of(folder)}") from error

@@ -77,9 +77,8 @@ class Work:
 
     def new_report(self) -> SourceReport:
         """Return the report on the source before any of its parts is done."""
-        skipped = 0 if self.is_stored else self.tiling.channels_skipped
-        return SourceReport(self.source.path, "done", self.source.id, message=self.warning, channels_skipped=skipped,
-                            also_at=self.also_at, remarks=self.remarks, replaces=self.replaces)
+        return SourceReport(self.source.path, "done", self.source.id, message=self.warning, also_at=self.also_at,
+                            remarks=self.remarks, replaces=self.replaces)
 
     def scanned(self, report: SourceReport, fault: str) -> SourceReport:
         """Return the report on the source once all its parts are scanned: a failure if no window could be searched.

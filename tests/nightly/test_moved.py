@@ -83,7 +83,7 @@ def test_files_whose_disk_vanishes_during_a_night_are_gone_not_busy(
         ("late1.h5", "busy", Reason.GONE), ("late2.fil", "busy", Reason.GONE)}
     for one in report.wrong:
         assert one.message == (f"{one.path}: is gone: it was moved or removed since it was listed, or its disk was "
-                               "unmounted")
+                               "unmounted; run again when it is back")
     files = CorpusStore.open(tmp_path / "corpus").manifest().files
     assert {entry.status for entry in files.values()} == {"done"}, "there is no file to know again"
 

@@ -274,7 +274,7 @@ def test_a_run_killed_in_the_middle_is_completed_by_the_next(root: Path, tmp_pat
     with open(slow, "a") as file:
         file.write("from tests.run import fake\nfake.register()\n")
     command = [sys.executable, "-c", fake.COMMAND, "embed", "--corpus", str(root), "--encoder", "fake", "--workers",
-               "2", "--json"]
+               "1", "--json"]
     with started(command, tmp_path, DASK_DISTRIBUTED__WORKER__PRELOAD=slow) as process:
         wait_until(lambda: len(list(root.glob(f"vectors/{FAKE}/*"))) >= 2, seconds=60)
         family = worker_processes(psutil.Process(process.pid))
