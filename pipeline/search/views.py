@@ -19,7 +19,7 @@ from pipeline.views import PLAIN, View, scan_of, view_of
 def views_held(manifest: Manifest) -> list[View]:
     """Return the views of a corpus, the plain one first, then by the size of an averaged pixel."""
     names = {view_of(source_id) for source_id in manifest.sources} | {PLAIN.name}
-    return sorted(map(View.named, names), key=lambda view: (view.pixels, view.time))
+    return sorted(map(View.named, names), key=lambda view: view.order)
 
 
 def views_with_vectors(manifest: Manifest, encoder_key: str, header: Header) -> list[View]:

@@ -65,6 +65,11 @@ class View:
         """Number of pixels of the scan in an averaged pixel."""
         return self.frequency * self.time
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Key to sort views by: those with the smallest averaged pixels come first, and the plain view before them."""
+        return self.pixels, self.time
+
     def header_of(self, header: Header) -> Header:
         """Return the header of a scan as this view shows it. Frequencies and times of its pixels are right."""
         f, rest = self.frequency, header.nchans % self.frequency
