@@ -20,6 +20,7 @@ from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import cell, counted, shown
+from pipeline.views import shown_view
 
 if TYPE_CHECKING:
     from pipeline.model import Window
@@ -197,14 +198,14 @@ def table(result: SearchResult) -> list[str]:
     has_several = result.description.windows > 1
     second = f" {'correlation':>11}" if result[0].match else ""
     has_views = any(hit.view for hit in result)
-    second += f" {'view':>5}" if has_views else ""
+    second += f" {'view':>6}" if has_views else ""
     like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
     lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
         merged = f" and {len(hit.merged)} touching" if hit.merged else ""
         second = f" {hit.match.correlation:11.3f}" if hit.match else ""
-        second += f" {hit.view or '1x':>5}" if has_views else ""
+        second += f" {shown_view(hit.view):>6}" if has_views else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
         lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")

@@ -122,6 +122,11 @@ def view_of(source_id: str) -> str:
     return split_id(source_id)[1]
 
 
+def shown_view(name: str) -> str:
+    """Return the name of a view for people: ``1x`` for the plain one."""
+    return name or "1x"
+
+
 def is_plain(source_id: str) -> bool:
     """Tell whether a source is a scan itself, not an averaged view of one."""
     return not view_of(source_id)
