@@ -87,6 +87,12 @@ def test_a_notebook_names_the_view_where_it_is_not_the_plain_one(result: SearchR
     assert f"{others[0].score:.3f}1x" in seen
 
 
+def test_a_notebook_says_how_many_windows_of_a_wide_pattern_are_there(result: SearchResult) -> None:
+    wide = replace(result, description=replace(result.description, windows=4, arranged=True),
+                   hits=(replace(result.hits[0], merged=(1, 2)),))
+    assert "(3 of 4 windows)" in Tags(wide._repr_html_()).text
+
+
 def test_names_in_a_notebook_are_escaped(result: SearchResult) -> None:
     evil = "/d/<script>alert('x')</script>&\n\udcff.h5"
     hits = tuple(replace(hit, file=evil, target='"><img src=http://x>') for hit in result)
