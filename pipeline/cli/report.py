@@ -1,4 +1,4 @@
-"""Run ``ingest`` or ``embed`` with a progress line, and print what the run did."""
+"""Run ``ingest``, ``embed`` or ``index`` with a progress line, and print what the run did."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.cli.output import put, put_json
 from pipeline.support.progress_line import Show
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from pipeline.model import SourceReport, ViewCounts
     from pipeline.run import RunReport
 
+_Ran = TypeVar("_Ran")
 MAX_COVERAGES = 10
 """Maximum number of lines about channels and spectra in no window. Files of equal shape share one."""
 
 
-def run_with_progress(run: Callable[..., RunReport]) -> RunReport:
-    """Call ``run`` with a ``progress`` that shows how far it is; return its report."""
+def run_with_progress(run: Callable[..., _Ran]) -> _Ran:
+    """Call ``run`` with a ``progress`` that shows how far it is; return its result."""
     with closing(Show()) as progress:
         return run(progress=progress)
 

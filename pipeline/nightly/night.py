@@ -171,7 +171,7 @@ class _Night:
                                     whole_after_s=self.rules.min_age_s, listener=listener)
         if next(plan_segments(CorpusStore.open(root).manifest(), config.index), None) is not None:
             with self._step("index"):
-                index(root, client, config=config)
+                index(root, client, config=config, progress=listener or False)
         if config.nightly.verify:
             with self._step("verify"):
                 verified = verify(root, sample=config.nightly.verify, progress=listener or False)

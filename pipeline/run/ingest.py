@@ -47,12 +47,9 @@ from pipeline.run.probing import (
     warn_of_coarse_channels,
     warn_of_remarks,
 )
-from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.progress import COMPILING, Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
 from pipeline.support.interrupts import note_saved
-
-COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
-             "(lookalike warm-up does it beforehand)")
 
 
 def ingest(

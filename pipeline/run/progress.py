@@ -15,18 +15,23 @@ from pipeline.support.text import counted
 from pipeline.tasks import PartReport
 from pipeline.views import View
 
+COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
+             "(lookalike warm-up does it beforehand)")
+"""Note of a stage that begins with compiling."""
 RESUMED = "an earlier run stored its windows; this run made their vectors"
 """Message of a file of which an ingest only made the vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of a running ingest, embed or verify."""
+    """A snapshot of a running ingest, embed, index or verify."""
 
     stage: str
-    """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``verify`` or ``repair``."""
+    """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``index``, ``verify`` or
+    ``repair``."""
     files: int
-    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``verify`` and ``repair`` of objects."""
+    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``index`` of segments, in ``verify`` and
+    ``repair`` of objects."""
     files_done: int
     """Number of these that are done."""
     parts: int
@@ -47,8 +52,8 @@ class Progress:
 
     @property
     def done(self) -> tuple[int, int]:
-        """(number done, total number) in this stage: files probed, or parts scanned or embedded."""
-        return (self.files_done, self.files) if self.stage == "probe" else (self.parts_done, self.parts)
+        """(number done, total number) in this stage: files probed, segments built, or parts scanned or embedded."""
+        return (self.files_done, self.files) if self.stage in ("probe", "index") else (self.parts_done, self.parts)
 
     @property
     def left_s(self) -> float | None:
