@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flatten.flattened import is_valid
-from pipeline.flatten.noise import middles_and_squares, noise_spectra_from_square
+from pipeline.flatten.middles import middles_and_squares
+from pipeline.flatten.noise import noise_spectra_from_square
 
 SPREAD_TOLERANCE = 0.01
 """Tolerance for the header's value of the noise. The measured spread replaces the header's if they differ by more than
@@ -113,7 +114,7 @@ def _choose_noise_spectra(
     counts : (runs,) int64
         Valid pixels in each run.
     squares : (runs,) float64
-        Sum of squared distances below the middle in each run (:func:`pipeline.flatten.noise.middles_and_squares`).
+        Sum of squared distances below the middle in each run (:func:`pipeline.flatten.middles.middles_and_squares`).
     nominal : float
         N from the header.
     """

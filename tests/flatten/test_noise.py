@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.flatten.noise import MIDDLE_QUANTILES, measure_noise_spectra, middles_and_squares, nominal_noise_spectra
+from pipeline.flatten.middles import middles_and_squares
+from pipeline.flatten.noise import MIDDLE_QUANTILES, measure_noise_spectra, nominal_noise_spectra
 from pipeline.model import Header
 
 
