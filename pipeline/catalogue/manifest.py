@@ -16,10 +16,10 @@ from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
 from pipeline.support.text import shown
 
-FORMAT = 4
-"""Format of a manifest with a routed segment."""
-UNROUTED_FORMAT = 3
-"""Format of a manifest without routed segments, so that programs that do not know them still read it."""
+FORMAT = 5
+"""Format of a manifest that this version writes. Its groups may be of format 2, which earlier programs do not read."""
+OLDEST_FORMAT = 3
+"""Oldest format of a manifest that is read: without routed segments. Format 4 may have some."""
 MAX_GENERATION = 10**18 - 1
 """Largest number of a generation."""
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
@@ -251,9 +251,9 @@ class Manifest:
         number = record.get("format") if isinstance(record, dict) else None
         if type(number) is not int:
             raise ValueError("it has no format")
-        if number not in (UNROUTED_FORMAT, FORMAT):
+        if not OLDEST_FORMAT <= number <= FORMAT:
             remedy = "update the program" if number > FORMAT else "ingest the files into a new corpus"
-            raise CorpusMismatch(f"manifest of format {number}, this version reads {UNROUTED_FORMAT} and {FORMAT}; "
+            raise CorpusMismatch(f"manifest of format {number}, this version reads {OLDEST_FORMAT} to {FORMAT}; "
                                  f"{remedy}")
         missing = [field.name for field in fields(cls) if field.name not in record]
         if missing:
@@ -288,5 +288,5 @@ def _fields_of(value: Any) -> dict[str, Any]:
     if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
         del record["nfpc"]
     if isinstance(value, Manifest):
-        return {"format": FORMAT if any(segment.cells for segment in value.segments) else UNROUTED_FORMAT, **record}
+        return {"format": FORMAT, **record}
     return record

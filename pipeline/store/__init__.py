@@ -4,7 +4,7 @@ from pipeline.store.commit import commit_source_group, commit_vector_group
 from pipeline.store.corpus import CorpusStore, Recovered
 from pipeline.store.encoder import corpus_encoder, forget_unused, freeze_projection, is_fitted
 from pipeline.store.generations import is_in_current_format
-from pipeline.store.groups import SourceGroup, VectorGroup
+from pipeline.store.groups import SourceGroup, VectorGroup, count_old_groups
 from pipeline.store.identity import is_identity_in_current_format, write_identity
 from pipeline.store.layout import (
     CURRENT,
@@ -40,6 +40,7 @@ __all__ = [
     "commit_source_group",
     "commit_vector_group",
     "corpus_encoder",
+    "count_old_groups",
     "forget_unused",
     "freeze_projection",
     "is_fitted",

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
+
 from pipeline.store.arrays import CHUNK_BYTES
 from pipeline.store.digests import MAX_METADATA_BYTES, METADATA
+from pipeline.store.npy_file import DataType
 from pipeline.support.records import Bounds, RowCount, json_of, record_of
 from pipeline.support.regular_files import read_file
 
@@ -22,10 +25,6 @@ MAX_ROW_BYTES = 1 << 28
 _MAX_CHUNK_RATIO = 4  # by how much a chunk may be larger than this version makes it
 _MAX_CHUNKS_PER_SHARD = 1 << 12
 
-DataType = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-                   "float32", "float64"]
-_ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4, "uint32": 4,
-               "float32": 4, "int64": 8, "uint64": 8, "float64": 8}
 _Shape = tuple[RowCount, ...]
 
 
@@ -42,7 +41,7 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True)
 class _Separator:
-    separator: Literal["/"] = "/"
+    separator: Literal["/", "."] = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class ArrayMetadata:
     @property
     def row_bytes(self) -> int:
         """Size of one row, uncompressed."""
-        return math.prod(self.shape[1:]) * _ITEM_BYTES[self.data_type]
+        return math.prod(self.shape[1:]) * np.dtype(self.data_type).itemsize
 
 
 def read_metadata(group: Path, name: str, files: Collection[str]) -> ArrayMetadata:
@@ -120,9 +119,10 @@ def read_metadata(group: Path, name: str, files: Collection[str]) -> ArrayMetada
     if content.get("storage_transformers"):
         raise ValueError("it names storage transformers, which this program does not write")
     shard_rows = metadata.chunk_grid.configuration.chunk_shape[0]
-    found = {path for path in files if path.startswith(f"{name}/c/")}
+    between = metadata.chunk_key_encoding.configuration.separator
+    found = {path for path in files if path.startswith(f"{name}/c{between}")}
     n_shards = -(-metadata.shape[0] // shard_rows)
-    expected = (f"{name}/c/{i}" + "/0" * (len(metadata.shape) - 1) for i in range(n_shards))
+    expected = (between.join((f"{name}/c", str(i), *"0" * (len(metadata.shape) - 1))) for i in range(n_shards))
     if n_shards != len(found) or not found.issuperset(expected):
         raise ValueError(f"shape {metadata.shape} needs {n_shards} files of data, there are {len(found)}, or they have "
                          "other names")

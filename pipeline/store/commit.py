@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -21,24 +22,18 @@ import numpy as np
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
-from pipeline.store.arrays import Array
 from pipeline.store.digests import Digests
-from pipeline.store.groups import (
-    EXPOSURE,
-    VECTOR,
-    WINDOWS,
-    SourceGroup,
-    VectorGroup,
-    source_attributes,
-    vector_attributes,
-)
+from pipeline.store.groups import SourceGroup, VectorGroup, source_attributes, vector_attributes
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
+from pipeline.store.npy_file import Array, write_rows, write_table
 from pipeline.store.staging import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
+from pipeline.store.stored_arrays import CUTOUT, EXPOSURE, EXPOSURE_FILE, VECTORS_FILE, WINDOWS, WINDOWS_FILE
 from pipeline.support.durable import make_folder, publish_folder, sync_folder
 from pipeline.support.safe_files import remove_tree
 
 logger = logging.getLogger(__name__)
 
+_CUTOUT = f"{WINDOWS}.{CUTOUT}"
 RACE_ERRORS = {errno.ENOENT, errno.EEXIST, errno.ESTALE}
 """Errors that a writer gets if another one committed the group first. Other disk errors are raised."""
 
@@ -86,13 +81,16 @@ def commit_source_group(
     if final.exists():
         sync_folder(final.parent)  # its writer may have died before the name was on disk
     else:
-        with (_build(parts_folder(staging, source.id), final) as folder,
+        attributes = source_attributes(source, report, fingerprint, columns or {})
+        with (_build(parts_folder(staging, source.id), final, attributes) as folder,
               opened_parts(staging, source.id, n_parts) as parts):
-            names, counts = _survey(source.id, parts, report)
-            arrays.create_group(folder, source_attributes(source, report, fingerprint, columns or {}))
-            for name in names:
-                kind, _, column = name.partition(".")
-                arrays.write_array(folder, f"{kind}/{column}", (part.read(name) for part in parts), counts[kind])
+            names = _survey(source.id, parts, report)
+            for kind, path in ((WINDOWS, WINDOWS_FILE), (EXPOSURE, EXPOSURE_FILE)):
+                table = {name.removeprefix(f"{kind}."): [part.read(name) for part in parts]
+                         for name in names if name.startswith(f"{kind}.") and name != _CUTOUT}
+                if table:
+                    write_table(folder / path, table)
+            arrays.write_array(folder, CUTOUT, (part.read(_CUTOUT) for part in parts), report.windows_kept)
     group = SourceGroup.open(root, source.id)
     if group.source_id != source.id or group.fingerprint != fingerprint:
         raise CorpusMismatch(
@@ -132,10 +130,9 @@ def commit_vector_group(
     if final.exists():
         sync_folder(final.parent)  # its writer may have died before the name was on disk
     else:
-        with _build(parts_folder(staging, source_id), final) as folder:
-            arrays.create_group(folder, vector_attributes(source, spec))
+        with _build(parts_folder(staging, source_id), final, vector_attributes(source, spec)) as folder:
             pieces = _vector_pieces(staging, source_id, n_parts, spec)
-            arrays.write_array(folder, VECTOR, pieces, source.n_windows)
+            write_rows(folder / VECTORS_FILE, np.float16, (source.n_windows, spec.dimension), pieces)
     group = VectorGroup(final, source)
     if group.spec != spec:
         raise CorpusMismatch(
@@ -145,27 +142,21 @@ def commit_vector_group(
     return group
 
 
-def _survey(
-    source_id: str, parts: Sequence[PartColumns], report: SourceReport
-) -> tuple[list[str], dict[str, int]]:
-    """Check the parts against each other and the report. Return the column names, and kind → number of rows."""
+def _survey(source_id: str, parts: Sequence[PartColumns], report: SourceReport) -> list[str]:
+    """Check the parts against each other and the report. Return the names of the columns."""
     _at_least_one(source_id, len(parts))
     names = parts[0].names
-    an_exposure = next((name for name in sorted(names) if name.startswith(EXPOSURE)), None)
     numbers: list[Array] = []
-    exposure_rows = 0
     for part_no, part in enumerate(parts):
         if part.names != names:
             raise ValueError(f"{source_id}: columns {sorted(part.names)} in part {part_no}, not {sorted(names)}")
         numbers.append(part.read(f"{WINDOWS}.number"))
-        if an_exposure is not None:
-            exposure_rows += len(part.read(an_exposure))
     n_windows = sum(len(piece) for piece in numbers)
     if len(np.unique(np.concatenate(numbers))) != n_windows:
         raise ValueError(f"{source_id}: parts repeat window numbers")
     if n_windows != report.windows_kept:
         raise ValueError(f"{source_id}: {n_windows} windows in parts, {report.windows_kept} in the report")
-    return sorted(names), {WINDOWS: n_windows, EXPOSURE: exposure_rows}
+    return sorted(names)
 
 
 def _vector_pieces(staging: Path, source_id: str, n_parts: int, spec: EncoderSpec) -> Iterator[Array]:
@@ -201,14 +192,15 @@ def _same_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _build(parts: Path, final: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill. Then write its digests and publish it as ``final``, unless it exists by now."""
+def _build(parts: Path, final: Path, attributes: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield an empty folder to fill. Then write its attributes and digests, and publish it as ``final``, unless that
+    exists by now."""
     folder = parts / f"group-{uuid4().hex}"
     try:
         folder.mkdir(parents=True)
         with _same_folder(folder):
             yield folder
-            Digests.of(folder).write()
+            Digests.of(folder).write_group(attributes)
         make_folder(final.parent)
         publish_folder(folder, final)
     except Exception as error:

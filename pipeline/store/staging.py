@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.store.arrays import Array
 from pipeline.store.layout import parts_folder
+from pipeline.store.npy_file import Array
 from pipeline.store.safe_names import checked
 from pipeline.support.durable import atomic_file, write_npy
 from pipeline.support.safe_files import is_own, remove_file, remove_tree

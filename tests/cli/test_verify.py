@@ -22,7 +22,7 @@ def root(corpus: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def damaged(root: Path) -> Path:
     """Remove the last byte of a file of the corpus; return its path."""
-    path = source_folder(root, min(CorpusStore.open(root).manifest().sources)) / "windows/number/c/0"
+    path = source_folder(root, min(CorpusStore.open(root).manifest().sources)) / "windows.npy"
     path.write_bytes(path.read_bytes()[:-1])
     return path
 

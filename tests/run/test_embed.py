@@ -254,7 +254,7 @@ def test_another_encoder_under_the_same_key_is_refused(root: Path, monkeypatch: 
 
 def test_a_source_that_is_damaged_fails_alone(root: Path) -> None:
     source_id = sorted(manifest(root).sources)[2]
-    shard = source_folder(root, source_id) / "windows/cutout/c/0/0/0"
+    shard = source_folder(root, source_id) / "cutout/c.0.0.0"
     content = bytearray(shard.read_bytes())
     content[len(content) // 3] ^= 1
     shard.write_bytes(content)

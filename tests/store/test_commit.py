@@ -106,8 +106,8 @@ def test_a_group_of_another_fingerprint_is_never_reused(store: CorpusStore, stag
 
 def test_half_a_group_is_never_reused(store: CorpusStore, stage: Stage):
     group = commit(store, stage(3))
-    (group.folder / "digests.json").unlink()
-    with pytest.raises(CorpusDamaged, match=r"digests\.json"):
+    (group.folder / "group.json").unlink()
+    with pytest.raises(CorpusDamaged, match=r"group\.json"):
         commit(store, stage(3))
 
 
@@ -144,7 +144,7 @@ def test_columns_of_other_type_in_a_later_part_are_refused(store: CorpusStore, s
 def test_vectors_must_fit_the_windows_and_the_encoder(store: CorpusStore, stage: Stage, spec: EncoderSpec):
     staged = stage(3, 4)
     source_id = staged.source.id
-    with pytest.raises(CorpusDamaged, match=r"digests\.json"):  # no source group yet
+    with pytest.raises(CorpusDamaged, match=r"group\.json"):  # no source group yet
         commit_vector_group(store.root, staged.staging, source_id, 2, spec=spec)
     commit(store, staged)
     with pytest.raises(ValueError, match="3 rows where 7"):

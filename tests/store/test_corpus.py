@@ -182,7 +182,7 @@ def test_killed_at_any_step_the_corpus_opens_whole_and_a_rerun_completes_it(
     roots.mkdir()
     subprocess.run([sys.executable, "-c", CRASHER, str(staged.staging), str(roots)], check=True)
     *crashed, undisturbed = sorted(roots.iterdir())
-    assert len(crashed) > 60
+    assert len(crashed) > 40
     expected = CorpusStore.open(undisturbed).manifest()
     assert (expected.generation, expected.sources["s"].vectors) == (1, {spec.key: 7})
     seen = set()
