@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from pipeline import tasks
@@ -16,7 +16,7 @@ from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.failures import crashed
 from pipeline.run.file_entries import file_entry
-from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
+from pipeline.run.plan import SHARED_SOURCES, batch_of, embed_limits, share_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
 from pipeline.store import CorpusStore, remove_parts
@@ -49,9 +49,11 @@ class _Open:
 
 
 Parts = tuple[tuple[str, int], ...]
-"""(source id, part number) of each part that a task works on. Only an embed task has several."""
+"""(source id, part number) of each part that a task works on. Several of them are of several sources."""
 Job = tuple[str, Parts]
 """Name of a step, and the parts that it works on."""
+_WHOLE = ("scan whole", "embed whole")
+"""Steps of small sources, which share a task and need no other task for the commit."""
 
 
 class Driver:
@@ -61,8 +63,10 @@ class Driver:
     ``vectors``. If its windows are stored, it begins with the third. Without a ``spec``, the second is the last.
     The next steps of open sources go before new sources, so that few are open at once and a killed run loses little.
 
-    An embed task on a GPU takes slices of several sources, since small slices leave a GPU idle. Slices wait until they
-    fill a task, or until there is nothing else to start.
+    Where many small sources wait, they share tasks, since a task takes time whatever it does: ``scan whole`` scans some
+    sources of one part and commits their windows, ``embed whole`` embeds some sources of one slice and commits their
+    vectors. An embed task on a GPU takes slices of several sources, since small slices leave a GPU idle. There, slices
+    wait until they fill a task, or until there is nothing else to start.
     """
 
     def __init__(
@@ -108,12 +112,15 @@ class Driver:
     def _submit_next(self) -> bool:
         batch, is_full = self._next_batch()
         while not is_full and not self._queue and self._waiting:
+            if small := self._begin_small():
+                self._submit(("scan whole", small))
+                return True
             self._begin(self._waiting.popleft())
             batch, is_full = self._next_batch()
         if is_full or (batch and not self._queue):
             for _ in batch:
                 self._to_embed.popleft()
-            job: Job = ("embed", batch)
+            job: Job = ("embed" if self._embed_on_gpu or len(batch) == 1 else "embed whole", batch)
         elif self._queue:
             job = self._queue.popleft()
         else:
@@ -122,14 +129,20 @@ class Driver:
         return True
 
     def _next_batch(self) -> tuple[Parts, bool]:
-        """Return the slices that the next embed task would take, and whether they fill it."""
+        """Return the slices that the next embed task would take, and whether they fill it. On a processor, no slice
+        waits for others: those that are there share a task.
+        """
         if not self._to_embed:
             return (), False
-        slices = (self._open[source_id].slices[part_no] for source_id, part_no in self._to_embed)
         grid = self._open[self._to_embed[0][0]].work.scan.grid
-        most = EMBED_PIECES if self._embed_on_gpu else 1
-        count, is_full = batch_of((stop - start for start, stop in slices), grid, most)
-        return tuple(islice(self._to_embed, count)), is_full
+        waiting = self._to_embed if self._embed_on_gpu else takewhile(self._is_whole, self._to_embed)
+        slices = (self._open[source_id].slices[part_no] for source_id, part_no in waiting)
+        count, is_full = batch_of((stop - start for start, stop in slices), grid, *embed_limits(self._embed_on_gpu))
+        return tuple(islice(self._to_embed, max(1, count))), is_full or not self._embed_on_gpu
+
+    def _is_whole(self, part: tuple[str, int]) -> bool:
+        """Return True if a slice is the only one of its source."""
+        return len(self._open[part[0]].slices) == 1
 
     def _submit(self, job: Job) -> None:
         step, parts = job
@@ -140,13 +153,27 @@ class Driver:
         work, report, spec = source.work, source.report, self._spec
         if step == "scan":
             self._engine.submit(job, tasks.scan_part, work, part_no)
+        elif step == "scan whole":
+            self._engine.submit(job, tasks.scan_whole, tuple(self._open[one].work for one, _ in parts))
         elif step == "windows":
             self._engine.submit(job, tasks.commit_windows, work, report)
-        elif step == "embed":
+        elif step in ("embed", "embed whole"):
             pieces = tuple(tasks.Piece(one, no, self._open[one].slices[no]) for one, no in parts)
-            self._engine.submit(job, tasks.embed_parts, work, spec, pieces, on_gpu=self._embed_on_gpu)
+            if step == "embed":
+                self._engine.submit(job, tasks.embed_parts, work, spec, pieces, on_gpu=self._embed_on_gpu)
+            else:
+                reports = tuple(self._open[one].report for one, _ in parts)
+                self._engine.submit(job, tasks.embed_whole, work, spec, pieces, reports)
         else:
             self._engine.submit(job, tasks.commit_vectors, work, spec, len(source.slices), report)
+
+    def _begin_small(self) -> Parts:
+        """Begin the next sources if they are small ones that can share a scan task; return their parts."""
+        first = islice(self._waiting, SHARED_SOURCES)
+        works = [self._waiting.popleft() for _ in range(share_of(first, len(self._waiting), self._engine.capacity))]
+        for work in works:
+            self._open[work.source.id] = _Open(work, left=1)
+        return tuple((work.source.id, 0) for work in works)
 
     def _begin(self, work: tasks.Work) -> None:
         source = self._open[work.source.id] = _Open(work)
@@ -169,7 +196,8 @@ class Driver:
             outcomes: Sequence[Any] = [None] * len(parts)
         else:
             outcomes = outcome if isinstance(outcome, list) else [outcome]
-        for (source_id, _), own in reversed(list(zip(parts, outcomes, strict=True))):  # next steps are queued in front
+        pairs = list(zip(parts, outcomes, strict=True))
+        for (source_id, _), own in pairs if step in _WHOLE else reversed(pairs):  # commits are queued in front
             source = self._open[source_id]
             source.in_flight -= 1
             if own is not None and not source.is_over:
@@ -183,6 +211,8 @@ class Driver:
             self._fail(step, source, crashed(path, source_id, outcome))
         elif isinstance(outcome, tasks.PartReport) and outcome.reason is not None:
             self._fail(step, source, tasks.report_of_error(path, outcome.reason, outcome.message, source_id))
+        elif step in _WHOLE:
+            self._advance_whole(step, source, *outcome)
         else:
             self._advance(step, source, outcome)
 
@@ -206,8 +236,21 @@ class Driver:
                 self._complete(step, source)
             return
         source.report = replace(source.report, timing=outcome.timing)  # a commit adds nothing else
+        self._committed(step, source)
+
+    def _advance_whole(self, step: str, source: _Open, part: tasks.PartReport, report: SourceReport) -> None:
+        """Add the outcome of a task that has done all of a step, and committed it."""
+        if report.status != "done":
+            self._fail(step, source, report)
+            return
+        source.left, source.report = 0, report
+        self._tracker.add(part)
+        self._committed("windows" if step == "scan whole" else "vectors", source)
+
+    def _committed(self, step: str, source: _Open) -> None:
+        """Go on after the commit of the windows or vectors of a source."""
         if step == "windows" and self._spec is not None:
-            source.slices = slices_of(outcome.windows_kept, source.work.scan.grid)
+            source.slices = slices_of(source.report.windows_kept, source.work.scan.grid)
             self._tracker.parts += len(source.slices)
             self._queue_next("embed", source, len(source.slices))
         else:
@@ -230,7 +273,7 @@ class Driver:
         own = source.work.source.id
         self._queue = deque(job for job in self._queue if job[1][0][0] != own)  # jobs in the queue have one part each
         self._to_embed = deque(part for part in self._to_embed if part[0] != own)
-        self._tracker.parts_done += source.left if step in ("scan", "embed") else 0
+        self._tracker.parts_done += source.left if step in ("scan", "embed", *_WHOLE) else 0
         source.report = report
         self._end(source)
 

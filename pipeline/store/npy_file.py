@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,7 +18,6 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.support.durable import write_npy
 from pipeline.support.regular_files import file_size, read_file
 
 Array = NDArray[Any]
@@ -31,32 +30,12 @@ MAX_KEPT_BYTES = 1 << 16
 _MAX_HEADER_BYTES = 1 << 16
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[Array]]) -> None:
-    """Write columns as one array of records: each row has a field for each column.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    columns : mapping
-        Name of a column → its rows in pieces, arrays (n_i, ...). All columns have the same number of rows.
-
-    Raises
-    ------
-    ValueError
-        The pieces of a column differ in dtype or in the shape of a row, or the columns differ in length.
-    """
-    for name, pieces in columns.items():
-        for piece in pieces:
-            require_alike(f"{path.stem}/{name}", piece, pieces[0].dtype, pieces[0].shape[1:])
-    lengths = {sum(map(len, pieces)) for pieces in columns.values()}
-    if len(lengths) != 1:
-        raise ValueError(f"{path.stem}: columns of {' and '.join(map(str, sorted(lengths)))} rows")
-    table = np.empty(lengths.pop(), [(name, pieces[0].dtype, pieces[0].shape[1:]) for name, pieces in columns.items()])
-    for name, pieces in columns.items():
-        np.concatenate(pieces, out=table[name])
-    with path.open("xb") as file:
-        write_npy(file, table)
+def table_of(columns: Mapping[str, Array]) -> Array:
+    """Return columns (n, ...) of equal length as one array (n,) of records, with a field for each column."""
+    table = np.empty(len(next(iter(columns.values()))), [(name, c.dtype, c.shape[1:]) for name, c in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
 
 
 def write_rows(path: Path, dtype: DTypeLike, shape: tuple[int, ...], pieces: Iterable[Array]) -> None:

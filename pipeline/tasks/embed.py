@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,13 +17,13 @@ from pipeline.model import EncoderSpec, SourceReport, Timing, WindowGrid
 from pipeline.store import (
     CorpusStore,
     SourceGroup,
-    commit_vector_group,
+    commit_vector_groups,
     corpus_encoder,
     remove_parts,
     write_part_vectors,
 )
 from pipeline.support.prefetch import prefetch
-from pipeline.tasks.work import PartReport, Work
+from pipeline.tasks.work import PartReport, Work, added, report_of_error
 
 MAX_FIT_WINDOWS = 4096
 """Maximum number of windows that a projection is fitted to."""
@@ -155,6 +155,36 @@ def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartRe
     return PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0], timing=timing)
 
 
+def embed_whole(
+    work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...], reports: tuple[SourceReport, ...]
+) -> list[tuple[PartReport, SourceReport]]:
+    """Encode the windows of small sources together, and commit their vectors together.
+
+    Parameters
+    ----------
+    work : Work
+        Work on any of the sources.
+    spec : EncoderSpec
+        The encoder that the run has agreed on.
+    pieces : tuple of Piece
+        All windows of each source.
+    reports : tuple of SourceReport
+        Report on each source so far.
+
+    Returns
+    -------
+    list of (PartReport, SourceReport)
+        One for each source. The second one is a failure if the source cannot be read.
+    """
+    parts = embed_parts(work, spec, pieces)
+    reports = tuple(
+        added(report, part) if part.reason is None else
+        report_of_error(report.path, part.reason, part.message, report.source_id)
+        for part, report in zip(parts, reports, strict=True))
+    done = _committed(work, spec, {report.source_id: (1, report) for report in reports if report.status == "done"})
+    return [(part, done.get(report.source_id, report)) for part, report in zip(parts, reports, strict=True)]
+
+
 def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
     """Combine the vector parts of a source into one immutable group.
 
@@ -174,10 +204,20 @@ def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceRe
     SourceReport
         The same, with the seconds spent on writing.
     """
+    return _committed(work, spec, {work.source.id: (n_parts, report)})[work.source.id]
+
+
+def _committed(
+    work: Work, spec: EncoderSpec, embedded: Mapping[str, tuple[int, SourceReport]]
+) -> dict[str, SourceReport]:
+    """Commit the vectors of sources: id → number of parts, and report. Return the reports with the seconds spent."""
     began = time.perf_counter()
-    commit_vector_group(work.corpus, work.staging, work.source.id, n_parts, spec=spec)
-    remove_parts(work.staging, work.source.id)
-    return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+    counts = {source_id: n_parts for source_id, (n_parts, _) in embedded.items()}
+    commit_vector_groups(work.corpus, work.staging, counts, spec=spec)
+    for source_id in embedded:
+        remove_parts(work.staging, source_id)
+    each = Timing(write_s=(time.perf_counter() - began) / max(1, len(embedded)))
+    return {source_id: replace(report, timing=report.timing + each) for source_id, (_, report) in embedded.items()}
 
 
 def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, staged: Path) -> None:

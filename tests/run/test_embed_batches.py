@@ -28,7 +28,7 @@ ROOM = plan.GPU_EMBED_BYTES // (16 * 256)
 
 @given(st.lists(st.integers(0, 2 * ROOM), max_size=100), st.integers(1, EMBED_PIECES))
 def test_a_batch_is_as_large_as_fits_and_never_empty(counts: list[int], most: int) -> None:
-    taken, is_full = batch_of(counts, WindowGrid(), most)
+    taken, is_full = batch_of(counts, WindowGrid(), most, plan.GPU_EMBED_BYTES)
     assert taken == max((n for n in range(1, min(most, len(counts)) + 1) if n == 1 or sum(counts[:n]) <= ROOM),
                         default=0)
     could_grow = taken < most and sum(counts[:taken]) < ROOM

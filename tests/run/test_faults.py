@@ -267,7 +267,7 @@ def test_a_full_disk_stops_the_run_with_a_message_and_with_room_the_next_complet
     disk, resize = small_disk
     root = disk / "corpus"
     held: list[int] = []
-    for size in ("200k", "400k", "600k", "800k"):
+    for size in ("100k", "200k", "280k", "300k"):
         resize(size)
         with pytest.raises(RunError, match=r"corpus: cannot be written \(.*No space left on device.*\); make room"):
             ingest([good], root, client, config=config())
