@@ -283,8 +283,8 @@ def _pieces_of(entries: Mapping[str, Any]) -> Iterator[str]:
 def _fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass for :func:`json.dumps`; a manifest also gets the number of its format."""
     record = {name: getattr(value, name) for name in value.__slots__}
-    if isinstance(value, SegmentEntry) and not value.cells:
-        del record["cells"]
+    if isinstance(value, SegmentEntry):
+        record = {name: one for name, one in record.items() if one or name not in ("cells", "is_flat")}
     if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
         del record["nfpc"]
     if isinstance(value, Manifest):

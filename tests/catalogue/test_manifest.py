@@ -132,6 +132,9 @@ def test_a_manifest_is_kept_from_programs_that_do_not_know_its_groups(full: Mani
     back = Manifest.from_json(routed.to_json())
     assert back == routed
     assert back.segments[1].cells == (1, 0, 2)
+    flat = replace(full, segments=(replace(full.segments[0], is_flat=True),))
+    assert json.loads(flat.to_json())["segments"][0]["is_flat"] is True
+    assert Manifest.from_json(flat.to_json()) == flat
 
 
 def test_a_routed_segment_is_opened_cell_by_cell_but_for_the_empty_ones(full: Manifest):

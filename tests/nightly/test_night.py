@@ -472,10 +472,10 @@ def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, m
         report = run(tmp_path)
     assert report.verified["objects"] == 0
     words = " ".join(page(tmp_path).words.split())
-    assert ("Verified: none of 2 objects, because tonight's sample is empty. Each object is checked once in 33 nights. "
+    assert ("Verified: none of 3 objects, because tonight's sample is empty. Each object is checked once in 33 nights. "
             "Manifest and identity as they were written.") in words
     run(tmp_path, replace(small.config(), nightly=replace(small.config().nightly, verify=1.0)))
-    assert "Verified: 2 of 2 objects. All as they were written." in " ".join(page(tmp_path).words.split())
+    assert "Verified: 3 of 3 objects. All as they were written." in " ".join(page(tmp_path).words.split())
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.0052, "So 0.26 were"), (0.05, "So 2.5 were"), (1.0, "So 50 were")])
