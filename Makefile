@@ -30,7 +30,8 @@ OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 
 # Tests run in parallel, in at most eight processes. All tests of a file run in one process and share their fixtures.
 # tests/conftest.py says how many processes "auto" is, and which files start first.
-PYTEST = $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# The compiled modules are written, also where the environment says no: tests start hundreds of processes that load them.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean
@@ -92,7 +93,7 @@ check: setup  ## Check style, types and import layers only
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-slow: setup  ## Run the tests that take minutes each
+test-slow: setup  ## Run the tests that take minutes each, and the cases that make test leaves out
 	$(BIN)/python -m pytest -q -m slow
 
 soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours; goes on where it was)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -53,13 +53,15 @@ def scan_whole(works: tuple[tasks.Work, ...], *, seconds: float = 0.0) -> list[t
 
 
 def embed_whole(
-    work: tasks.Work, spec: EncoderSpec, pieces: tuple[tasks.Piece, ...], reports: tuple[SourceReport, ...]
+    work: tasks.Work, spec: EncoderSpec, sources: tuple[tuple[tuple[tasks.Piece, ...], SourceReport], ...]
 ) -> list[tuple[tasks.PartReport, SourceReport]]:
-    parts = embed_parts(work, spec, pieces)
-    return [(part, tasks.added(report, part)) for part, report in zip(parts, reports, strict=True)]
+    parts = [embed_parts(work, spec, pieces)[0] for pieces, _ in sources]
+    return [(part, tasks.added(report, part)) for part, (_, report) in zip(parts, sources, strict=True)]
 
 
-def commit_vectors(work: tasks.Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
+def commit_vectors(
+    work: tasks.Work, spec: EncoderSpec, n_parts: Mapping[str, int], report: SourceReport
+) -> SourceReport:
     return report
 
 

@@ -1,8 +1,8 @@
 """Settings: what a corpus is made with, and how runs work.
 
 ``corpus.toml`` in the folder of a corpus has four tables. ``[scan]`` and ``[encoder]`` are *identity*: they decide what
-the corpus holds, and every run compares them. ``[scan]`` cannot change. ``[encoder]`` can name another encoder after
-``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: they may change at any time.
+the corpus holds, and every run compares them. ``[scan]`` can get more views, ``[encoder]`` can name another encoder
+after ``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: they change any time.
 Flags take precedence over the file, and the file over the defaults.
 ``[run]`` says where and how code runs. Only the user sets it, never a corpus, which may come from somebody else. Flags
 take precedence over the environment, then comes the user's own file (:mod:`pipeline.user_settings`), then the defaults.
@@ -22,6 +22,7 @@ from pipeline.errors import ConfigError
 from pipeline.model import Precision, WindowGrid
 from pipeline.support.toml_tables import as_toml, laid_over, read_tables, types_of
 from pipeline.user_settings import PREFIX, RUN, of_environment, of_user_file, one_place, user_file
+from pipeline.views import check_setting
 
 CONFIG_FILE = "corpus.toml"
 CUTOUT_VERSION = 1
@@ -54,8 +55,11 @@ class ScanConfig:
     """Fine channels per coarse channel. Default: found from each file."""
     polarisation: int = 0
     """Number of the polarisation to read, counted from 0; 0 is total power."""
+    views: tuple[str, ...] = ()
+    """Averaged views of each file: their names, or ``auto`` (:mod:`pipeline.views`). A corpus can get more of them."""
 
     def __post_init__(self) -> None:
+        check_setting(self.views)
         shape = (self.window, self.step, self.integrations)
         if min(shape) < 1 or max(shape) > MAX_COUNT:
             raise ConfigError(f"window, step and integrations must be at least 1 and at most {MAX_COUNT}, got {shape}")
@@ -64,12 +68,11 @@ class ScanConfig:
         if self.f_start_mhz is not None and self.f_stop_mhz is not None and self.f_start_mhz >= self.f_stop_mhz:
             raise ConfigError(f"f_start_mhz {self.f_start_mhz} must be below f_stop_mhz {self.f_stop_mhz}")
         if max(abs(self.f_start_mhz or 0), abs(self.f_stop_mhz or 0)) > MAX_MHZ:
-            raise ConfigError(f"f_start_mhz and f_stop_mhz must be below {MAX_MHZ:g}, got {self.f_start_mhz} and "
-                              f"{self.f_stop_mhz}")
+            raise ConfigError(f"f_start_mhz {self.f_start_mhz} or f_stop_mhz {self.f_stop_mhz} exceeds {MAX_MHZ:g}")
         if self.coarse_width is not None and not 1 <= self.coarse_width <= MAX_COUNT:
             raise ConfigError(f"coarse_width must be at least 1 and at most {MAX_COUNT}, got {self.coarse_width}")
         if not 0 <= self.polarisation <= MAX_COUNT:
-            raise ConfigError(f"polarisation must be 0 or more and at most {MAX_COUNT}, got {self.polarisation}")
+            raise ConfigError(f"polarisation must be from 0 to {MAX_COUNT}, got {self.polarisation}")
 
     @property
     def grid(self) -> WindowGrid:
@@ -78,7 +81,6 @@ class ScanConfig:
 
 
 PRECISIONS = ("auto", *get_args(Precision))
-"""Allowed values of ``precision``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ class EncoderConfig:
     weights: str = ""
     """Local weights file. Default: the weights that the encoder ships with, if it has any."""
     precision: str = "float32"
-    """One of :data:`PRECISIONS`. Each precision makes different vectors, with a key and a tolerance of their own.
-    ``auto`` is the fastest one on the machine that starts a run. The run decides once, and stores what it chose."""
+    """One of :data:`PRECISIONS`; each makes its own vectors. A run replaces ``auto`` by its machine's fastest one."""
+    version: int | None = None
+    """Version of the encoder. Default: the newest whose vectors the corpus has, or else the newest there is."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -110,13 +113,12 @@ class IndexConfig:
     compact: bool = True
     """Join segments of similar size, and rebuild segments that have many dead vectors."""
     routed_from: int = 100_000_000
-    """Smallest number of vectors for a routed segment (:mod:`pipeline.index.routed`). With fewer, a search reads all
-    segments."""
+    """Fewest vectors of a routed segment (:mod:`pipeline.index.routed`). With fewer, a search reads all segments."""
 
     def __post_init__(self) -> None:
         sizes = (self.exact_below, self.segment_vectors, self.routed_from)
         if self.exact_below < 0 or min(sizes[1:]) < 1 or max(sizes) > MAX_COUNT:
-            raise ConfigError(f"exact_below must be 0 or more, segment_vectors and routed_from at least 1, all at most "
+            raise ConfigError("exact_below must be 0 or more, segment_vectors and routed_from at least 1, all at most "
                               f"{MAX_COUNT}, got {sizes[0]}, {sizes[1]}, {sizes[2]}")
 
 
@@ -173,10 +175,9 @@ class RunConfig:
             raise ConfigError("tls_ca, tls_cert and tls_key are given together or not at all")
         if self.workers < 0 or self.in_flight < 1 or self.retries < 0:
             raise ConfigError("workers and retries must be 0 or more, in_flight at least 1")
-        if self.worker_memory_gb <= 0:
-            raise ConfigError("worker_memory_gb must be positive")
-        if min(self.resource_wait_s, self.scheduler_wait_s, self.task_timeout_s) < 0:
-            raise ConfigError("resource_wait_s, scheduler_wait_s and task_timeout_s must be 0 or more")
+        if self.worker_memory_gb <= 0 or min(self.resource_wait_s, self.scheduler_wait_s, self.task_timeout_s) < 0:
+            raise ConfigError("worker_memory_gb must be positive; resource_wait_s, scheduler_wait_s and task_timeout_s "
+                              "must be 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +219,7 @@ class Config:
 
         ``[run]`` comes from the user's file and from the environment, see :mod:`pipeline.user_settings`.
 
-        Parameters
-        ----------
-        overrides : mapping, optional
-            Table → key → value. None means that a flag was not given.
+        ``overrides`` are table → key → value; None means that a flag was not given.
 
         Raises
         ------
@@ -265,7 +263,7 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
-        del scan["window_is_given"]  # this key says who chose the window, not which window
+        del scan["window_is_given"], scan["views"]  # who chose the window, and what does not change a view's windows
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
@@ -276,8 +274,8 @@ class Config:
                  "# [index] and [nightly] may be edited any time. `lookalike --help` says how to set where code runs."]
         for table, keys in asdict(self).items():
             if table != RUN:
-                lines += ["", f"[{table}]"]
-                lines += [as_toml(key, value) for key, value in keys.items() if value is not None]
+                lines += ["", f"[{table}]", *(as_toml(key, value) for key, value in keys.items()
+                                              if value not in (None, ()))]
         return "\n".join(lines) + "\n"
 
 

@@ -50,7 +50,7 @@ class Reason(StrEnum):
         "HEADER_INCONSISTENT", "failed", False, "the header does not fit the size of the data", "fetch the file again")
     TRUNCATED = (
         "TRUNCATED", "failed", True, "samples are missing at the end, and the file may still grow",
-        "wait, or read its whole spectra with `--accept-truncated`")
+        "wait, copy the file again, or read its whole spectra with `--accept-truncated`")
     BAD_HEADER = (
         "BAD_HEADER", "failed", False,
         "the header is cut off or damaged, or lacks a keyword, or the file lacks the polarisation that is read",
@@ -59,7 +59,8 @@ class Reason(StrEnum):
         "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
     ALL_MASKED = (
         "ALL_MASKED", "failed", False,
-        "no window can be searched: most samples are zero, are no numbers or never change", "check how it was made")
+        "no window can be searched: most samples are zero, saturated, no numbers or never change",
+        "see its message, and check how the file was made")
     UNSUPPORTED_NBITS = (
         "UNSUPPORTED_NBITS", "failed", False, "samples are complex, or of a type that is not read",
         "convert the file to 32-bit floats")
@@ -74,6 +75,9 @@ class Reason(StrEnum):
     NOT_FILTERBANK = (
         "NOT_FILTERBANK", "skipped", False, "another kind of file; not an error", "nothing")
     BUSY = ("BUSY", "busy", True, "the file changed while it was read", "wait until the file is complete")
+    GONE = (
+        "GONE", "busy", True, "the file was found, and was gone when it was to be read",
+        "nothing if it was moved; else check its disk")
     CORRUPT_CHUNK = (
         "CORRUPT_CHUNK", "failed", False, "a compressed chunk cannot be decoded; the message names it",
         "fetch the file again")

@@ -184,11 +184,12 @@ class EncoderSpec:
     def key(self) -> str:
         """Name of the folder of this encoder's vectors: name, version, digest of the weights, and precision."""
         tail = f"-{self.weights_sha256[:8]}" if self.weights_sha256 else ""
-        reduced = "" if self.precision == "float32" else f"-{self.precision}"
-        return f"{self.name}-v{self.version}{tail}{reduced}"
+        return f"{self.name}-v{self.version}{tail}" + ("" if self.precision == "float32" else f"-{self.precision}")
 
 
 Status = Literal["done", "skipped", "failed", "busy"]
+ViewCounts = tuple[str, WindowCount, WindowCount, WindowCount]
+"""Name of an averaged view, and how many of its windows were searched, kept, and left out because they are masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +202,8 @@ class Timing:
     write_s: Seconds = 0.0
 
     def __add__(self, other: Timing) -> Timing:
-        return Timing(
-            self.read_s + other.read_s,
-            self.scan_s + other.scan_s,
-            self.embed_s + other.embed_s,
-            self.write_s + other.write_s,
-        )
+        return Timing(self.read_s + other.read_s, self.scan_s + other.scan_s, self.embed_s + other.embed_s,
+                      self.write_s + other.write_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +222,16 @@ class SourceReport:
     """Windows that were left out because most of their pixels are masked."""
     windows_embedded: WindowCount = 0
     """Windows whose vectors this run made."""
-    channels_skipped: Count = 0
-    """Fine channels in no window: the rest of each coarse channel, and gaps if the step exceeds the window."""
     bytes_decoded: ByteCount = 0
     timing: Timing = field(default_factory=Timing)
     also_at: tuple[str, ...] = ()
     """Other paths that hold the same scan."""
     remarks: tuple[str, ...] = ()
     """What is odd about the header of a file that was read all the same."""
+    views: tuple[ViewCounts, ...] = ()
+    """Windows of each averaged view, which the other counts do not include."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the sources that are the beginning of this scan, and whose place it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +266,8 @@ class Hit:
     """SNR of the window: the gate's largest box sum, in standard deviations of that box's noise."""
     merged: tuple[int, ...] = ()
     """Numbers of other windows of the same source that overlap or touch this one and were merged into it."""
+    view: str = ""
+    """Name of the averaged view that the window belongs to; empty for the plain one."""
     match: Match | None = None
     """Alignment with the query, if the search compared hits pixel by pixel; else None."""
     nearness: float | None = None
@@ -294,6 +295,7 @@ class Hit:
             "file": self.file,
             "target": self.target,
             "window": window.number,
+            "view": self.view,
             "f_start_mhz": round(window.f_start_mhz, 9),
             "f_stop_mhz": round(window.f_stop_mhz, 9),
             "t_start_s": round(window.t_start_s, 6),

@@ -23,15 +23,17 @@ settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
 
 DEAREST = (
-    "tests/run/test_faults.py", "tests/encoders/test_resnet50.py", "tests/cli/test_main.py",
-    "tests/security/test_compiled_caches.py", "tests/train/test_beta_vae.py", "tests/test_bench_gpu.py",
-    "tests/execute/test_engine.py", "tests/integrity/test_verify.py", "tests/encoders/test_spectral.py",
-    "tests/execute/test_cluster.py", "tests/train/test_spectral.py", "tests/search/test_limits.py",
-    "tests/run/test_routed.py", "tests/encoders/test_device.py", "tests/cli/test_train.py",
-    "tests/store/test_corpus.py", "tests/doctor/test_doctor.py", "tests/nightly/test_night.py",
-    "tests/run/test_lifetimes.py", "tests/filterbank/test_bitshuffle.py", "tests/execute/test_cluster_search.py",
-    "tests/security/test_local_users.py", "tests/test_plot.py", "tests/encoders/test_beta_vae.py",
-    "tests/run/test_embed.py", "tests/docs/test_notebooks.py", "tests/gate/test_prefilter.py",
+    "tests/run/test_faults.py", "tests/run/test_routed.py", "tests/nightly/test_night.py",
+    "tests/execute/test_engine.py", "tests/execute/test_cluster.py", "tests/encoders/test_device.py",
+    "tests/integrity/test_verify.py", "tests/run/test_embed.py", "tests/encoders/test_resnet50.py",
+    "tests/cli/test_main.py", "tests/security/test_compiled_caches.py", "tests/execute/test_cluster_search.py",
+    "tests/security/test_corpus_paths.py", "tests/encoders/test_spectral.py", "tests/encoders/test_backend.py",
+    "tests/integrity/test_repair.py", "tests/run/test_ingest.py", "tests/doctor/test_doctor.py",
+    "tests/search/test_corpus.py", "tests/docs/test_corpus_format.py", "tests/security/test_hostile_files.py",
+    "tests/store/test_corpus.py", "tests/machine/test_machine.py", "tests/security/test_local_users.py",
+    "tests/search/test_search.py", "tests/security/test_hostile_corpora.py", "tests/docs/test_notebooks.py",
+    "tests/run/test_precision.py", "tests/test_plot.py", "tests/filterbank/test_bitshuffle.py",
+    "tests/run/test_index.py", "tests/index/test_segment.py", "tests/index/test_among.py",
 )
 """Files that take longest, the longest first. They start first, so that no process works alone at the end."""
 BYTES_OF_A_PROCESS = 2 << 30

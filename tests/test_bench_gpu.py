@@ -46,13 +46,13 @@ def test_arithmetic_of_the_networks_is_what_is_known_of_them() -> None:
     keras = backend.keras()
     resnet50 = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(224, 224, 3))
     assert flops_of(resnet50) / 2 == pytest.approx(3.8e9, rel=0.03)  # multiply-adds, as its authors state
-    first = next(layer for layer in layers_of(spectral.build()) if layer.name == "stem")
+    first = next(layer for layer in layers_of(spectral.build(1)) if layer.name == "stem")
     assert first.output.shape[1:] == (16, 64, 32)
     convolutions = 16 * 64 * 32 * 21 + sum(
         pixels * width * (9 * before + 9 * width + before)
         for pixels, before, width in ((8 * 32, 32, 48), (4 * 16, 48, 96), (2 * 8, 96, 128)))
-    dense = 2 * 16 * 32 * spectral.SPECTRUM_UNITS + (256 + spectral.SPECTRUM_UNITS) * spectral.DIMENSION
-    assert flops_of(spectral.build()) == 2 * (convolutions + dense) + spectrum_flops(16, 256, 32)
+    dense = 2 * 16 * 32 * spectral.SPECTRUM_UNITS + (256 + spectral.SPECTRUM_UNITS) * spectral.DIMENSIONS[1]
+    assert flops_of(spectral.build(1)) == 2 * (convolutions + dense) + spectrum_flops(16, 256, 32)
 
 
 def test_arithmetic_of_the_spectrum_is_that_of_its_products() -> None:

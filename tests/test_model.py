@@ -106,7 +106,7 @@ def test_report_is_json() -> None:
     record = json.loads(json.dumps(asdict(report)))
 
     assert record["reason"] == "TRUNCATED"
-    record |= {"also_at": tuple(record["also_at"]), "remarks": tuple(record["remarks"])}
+    record |= {name: tuple(record[name]) for name in ("also_at", "remarks", "replaces", "views")}
     record |= {"reason": Reason(record["reason"])}
     assert SourceReport(**{**record, "timing": Timing(**record["timing"])}) == report
 
@@ -133,7 +133,7 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "correlation": None, "shift_hz": None, "shift_s": None, "extra_drift_hz_per_s": None, "mirrored": None,
         "nearness": None,
         "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
-        "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"],
+        "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "",
     }
     assert hit.source_ids == ("GBT_57650", "GBT_57651")
 

@@ -62,8 +62,12 @@ def waterfalls(figure: Figure) -> list:
 
 
 @pytest.mark.parametrize(("hits", "panels"), [(0, 1), (1, 2), (5, 6), (6, 7), (10, 11), (12, 11)])
-def test_writes_a_picture_of_the_query_and_at_most_ten_hits(tmp_path: Path, hits: int, panels: int) -> None:
+def test_shows_the_query_and_at_most_ten_hits(hits: int, panels: int) -> None:
     assert len(waterfalls(drawn(hits))) == panels
+
+
+@pytest.mark.parametrize("hits", [0, 6, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 5, 10, 12))])
+def test_writes_a_picture(tmp_path: Path, hits: int) -> None:
     path = plot_gallery(tmp_path / "gallery.png", Result(noise()[0], [hit(i + 1) for i in range(hits)]), noise(1, hits))
     image = imread(path)
     assert image.shape[0] > 250

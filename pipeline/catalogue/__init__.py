@@ -3,7 +3,8 @@
 from pipeline.catalogue.consistency import MAX_CELLS, check_consistency, source_fault
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
 from pipeline.catalogue.manifest import Manifest, removed_message
-from pipeline.catalogue.source_names import source_named, sources_named
+from pipeline.catalogue.scans import scans_among, with_views
+from pipeline.catalogue.source_names import source_named, sources_named, stem_of, why_absent
 
 __all__ = [
     "CELL",
@@ -15,7 +16,11 @@ __all__ = [
     "cell_id",
     "check_consistency",
     "removed_message",
+    "scans_among",
     "source_fault",
     "source_named",
     "sources_named",
+    "stem_of",
+    "why_absent",
+    "with_views",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from pipeline.catalogue.entries import SegmentEntry, SourceEntry
 from pipeline.catalogue.resolution import class_numbers
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Precision
+from pipeline.views import View, split_id
 
 if TYPE_CHECKING:
     from pipeline.catalogue.manifest import Manifest
@@ -28,7 +29,7 @@ _MAX_SHOWN = 100
 def check_consistency(manifest: Manifest) -> None:
     """Raise ``ValueError``, which says where, for the first value that does not fit the others."""
     for source_id, entry in manifest.sources.items():
-        if fault := source_fault(entry.header, entry.coarse) or _entry_fault(entry):
+        if fault := source_fault(entry.header, entry.coarse) or _entry_fault(entry) or _view_fault(manifest, source_id):
             raise ValueError(f"source {source_id}: {fault}")
     for resolution in {entry.resolution for entry in manifest.sources.values()}:
         class_numbers(resolution)
@@ -57,6 +58,19 @@ def source_fault(header: Header, coarse: CoarseLayout) -> str:
         return f"coarse channels have width {coarse.width} and offset {coarse.offset}"
     if header.nchans > coarse.width * MAX_COARSE_CHANNELS:
         return f"{header.nchans} channels make too many coarse channels of width {coarse.width}"
+    return ""
+
+
+def _view_fault(manifest: Manifest, source_id: str) -> str:
+    """Return why a source cannot be the averaged view that its id says; an empty text if it can, or is no such view."""
+    scan_id, name = split_id(source_id)
+    if not name:
+        return ""
+    view, scan, entry = View.named(name), manifest.sources.get(scan_id), manifest.sources[source_id]
+    if scan is None:
+        return "there is no such scan, of which it would be a view"
+    if entry.header != view.header_of(scan.header) or entry.coarse != view.coarse_of(scan.coarse):
+        return f"its header or coarse channels are not those of the view {name} of its scan"
     return ""
 
 

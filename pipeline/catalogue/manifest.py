@@ -11,18 +11,24 @@ from typing import Annotated, Any, Self
 
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.catalogue.resolution import class_of
+from pipeline.catalogue.scans import with_views
+from pipeline.catalogue.source_names import stem_of
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
 from pipeline.support.text import shown
+from pipeline.views import scan_of
 
-FORMAT = 5
-"""Format of a manifest that this version writes. Its groups may be of format 2, which earlier programs do not read."""
+FORMAT = 6
+"""Format of a manifest that this version writes. Its groups may be of format 2, and it may have flat segments: earlier
+programs do not read them."""
 OLDEST_FORMAT = 3
-"""Oldest format of a manifest that is read: without routed segments. Format 4 may have some."""
+"""Oldest format of a manifest that is read. Format 4 may have routed segments, and format 5 averaged views, too."""
 MAX_GENERATION = 10**18 - 1
 """Largest number of a generation."""
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
+_MAY_LACK = frozenset({"removed_nsamples"})
+"""Keys that are left out where they say nothing, so that old manifests, which lack them, are up to date."""
 ENTRIES_PER_PIECE = 100
 """Entries that are turned into JSON text at a time."""
 
@@ -46,6 +52,8 @@ class Manifest:
     """Encoder key → local weights file that the encoder was last loaded from; empty for the weights it ships with."""
     removed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Id of a source that the user removed → paths of its files. No run takes such a source in again."""
+    removed_nsamples: Mapping[str, Count] = field(default_factory=dict)
+    """Id of a source that the user removed → its number of spectra. It tells a longer or shorter file of the scan."""
     retired: Mapping[str, UnixSeconds] = field(default_factory=dict)
     """Folder that left the corpus → when it left, in Unix seconds. ``publish`` updates it."""
     losses: Count = 0
@@ -70,8 +78,8 @@ class Manifest:
     def with_sources(self, committed: Iterable[tuple[Source, SourceReport]]) -> Self:
         """Add committed sources, which have no vectors yet. Each call copies the whole table of sources.
 
-        A file that has grown since it was ingested is another source, because its id depends on its last spectrum. The
-        new source takes the place of the old one, because it has the same spectra and more.
+        A source takes the place of those that are its beginning, as its report says (``replaces``). Nothing is dropped
+        that cannot be a beginning: its id has another telescope, time or target, or it has as many spectra.
 
         Raises
         ------
@@ -79,8 +87,8 @@ class Manifest:
             A source is in the manifest already.
         """
         committed = list(committed)
-        if outgrown := self._outgrown([source for source, _ in committed]):
-            return self.without_sources(outgrown).with_sources(committed)
+        if replaced := {old for source, report in committed for old in report.replaces if self._may_begin(old, source)}:
+            return self.without_sources(replaced).with_sources(committed)
         sources = dict(self.sources)
         classes = self._classes()
         for source, report in committed:
@@ -101,19 +109,18 @@ class Manifest:
             )
         return replace(self, sources=sources)
 
-    def _outgrown(self, committed: Collection[Source]) -> list[str]:
-        """Return the ids of the sources that are the beginning of a committed source of the same file."""
-        by_path = {source.path: source for source in committed}
-        outgrown = []
-        for source_id, entry in self.sources.items():
-            source = by_path.get(entry.path)
-            if (source is not None and entry.header.nsamples < source.header.nsamples
-                    and replace(entry.header, nsamples=source.header.nsamples) == source.header):
-                outgrown.append(source_id)
-        return outgrown
+    def _may_begin(self, source_id: str, longer: Source) -> bool:
+        """Return True if a source is held that may be the beginning of a longer one."""
+        entry = self.sources.get(source_id)
+        return (entry is not None and stem_of(source_id) == stem_of(longer.id)
+                and entry.header.nsamples < longer.header.nsamples)
 
     def without_sources(self, source_ids: Collection[str]) -> Self:
-        """Drop sources and the entries of their files. They can be ingested again. Their rows in segments die."""
+        """Drop sources, with all views of their scans, and the entries of their files. Their rows in segments die.
+
+        They can be ingested again.
+        """
+        source_ids = with_views(source_ids, self.sources)
         gone = {(source_id, key) for source_id in source_ids for key in self.sources[source_id].vectors}
         return replace(
             self,
@@ -130,17 +137,21 @@ class Manifest:
         files = {path: replace(entry, status="skipped", reason=Reason.REMOVED,
                                message=removed_message(path, entry.source_id))
                  for path, entry in self.files.items() if entry.source_id in paths}
-        return replace(self.without_sources(source_ids).with_files(files), removed={**self.removed, **paths})
+        counts = {source_id: self.sources[source_id].header.nsamples for source_id in source_ids}
+        return replace(self.without_sources(source_ids).with_files(files), removed={**self.removed, **paths},
+                       removed_nsamples={**self.removed_nsamples, **counts})
 
     def with_taken_back(self, source_ids: Collection[str]) -> Self:
         """Allow removed sources again. A source returns when its folder is adopted, or when its file is read again."""
         left = {folder: since for folder, since in self.retired.items()
-                if PurePosixPath(folder).name not in source_ids}
+                if scan_of(PurePosixPath(folder).name) not in source_ids}
         return replace(
             self,
             files={path: entry for path, entry in self.files.items()
                    if entry.reason is not Reason.REMOVED or entry.source_id not in source_ids},
             removed={source_id: paths for source_id, paths in self.removed.items() if source_id not in source_ids},
+            removed_nsamples={source_id: count for source_id, count in self.removed_nsamples.items()
+                              if source_id not in source_ids},
             retired=left,
         )
 
@@ -148,7 +159,8 @@ class Manifest:
         """Add further paths at which a source was found."""
         entry = self.sources[source_id]
         also_at = tuple(sorted({*entry.also_at, *paths} - {entry.path}))
-        return replace(self, sources={**self.sources, source_id: replace(entry, also_at=also_at)})
+        changed = {one: replace(self.sources[one], also_at=also_at) for one in with_views([source_id], self.sources)}
+        return replace(self, sources={**self.sources, **changed})
 
     def without_vectors(self, gone: Collection[tuple[str, str]]) -> Self:
         """Drop the vectors of the given (source id, encoder key) pairs. Their rows of segments die."""
@@ -255,15 +267,15 @@ class Manifest:
             remedy = "update the program" if number > FORMAT else "ingest the files into a new corpus"
             raise CorpusMismatch(f"manifest of format {number}, this version reads {OLDEST_FORMAT} to {FORMAT}; "
                                  f"{remedy}")
-        missing = [field.name for field in fields(cls) if field.name not in record]
+        missing = [field.name for field in fields(cls) if field.name not in record and field.name not in _MAY_LACK]
         if missing:
             raise ValueError(f"a manifest without {missing[0]!r}")
         return record_of(cls, {name: value for name, value in record.items() if name not in _KEYS_OF_THE_FILE})
 
 
-def removed_message(path: str, source_id: str) -> str:
-    """Return the message for a file of a removed source."""
-    return f"{shown(path)}: was removed; to take it in again: lookalike remove --undo {source_id}"
+def removed_message(path: str, source_id: str, what: str = "was removed") -> str:
+    """Return the message for a file of a removed source; ``what`` says what the file is to this source."""
+    return f"{shown(path)}: {what}; to take it in again: lookalike remove --undo {source_id}"
 
 
 def _json(value: Any) -> str:
@@ -288,5 +300,5 @@ def _fields_of(value: Any) -> dict[str, Any]:
     if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
         del record["nfpc"]
     if isinstance(value, Manifest):
-        return {"format": FORMAT, **record}
+        return {"format": FORMAT, **{name: one for name, one in record.items() if one or name not in _MAY_LACK}}
     return record

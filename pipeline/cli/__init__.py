@@ -26,7 +26,7 @@ import click
 import pipeline
 from pipeline.cli.output import code_with_output, disk_error, guarded_output, remark
 from pipeline.errors import PipelineError
-from pipeline.support.interrupts import EXIT_CODE, is_interrupted, noting_interrupts
+from pipeline.support.interrupts import EXIT_CODE, is_interrupted, noting_interrupts, words_on_interrupt
 from pipeline.support.text import shown
 
 COMMANDS = {
@@ -127,7 +127,7 @@ def _code_of(arguments: list[str] | None) -> int | str | None:
         code: int | None = lookalike.main(args=arguments, prog_name="lookalike", standalone_mode=False)
     except BaseException as error:
         if is_interrupted() or isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
-            remark("lookalike: interrupted; finished work is saved. Run the command again to continue")
+            remark(f"lookalike: {words_on_interrupt()}")
             return EXIT_CODE
         if isinstance(error, SystemExit):
             return error.code

@@ -15,8 +15,10 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "gate", 
 
 
 @command()
-@click.option("--encoder", "encoders", multiple=True, metavar="NAME",
-              help="Encoder to measure. May be repeated. Default: every encoder whose weights are available.")
+@click.option("--encoder", "encoders", multiple=True, metavar="NAME[=FILE]",
+              help="Encoder to measure, with the weights of FILE if there is one. May be repeated; with labelled "
+                   "windows, the others are compared with the first. Default: every encoder whose weights are "
+                   "available.")
 @click.option("--weights", multiple=True, metavar="NAME=FILE",
               help="File with the weights of an encoder. May be repeated. Default: the encoder's own weights.")
 @click.option("--corpus", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -29,16 +31,20 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "gate", 
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Seed of the random numbers. Another seed gives other families and noise.")
 @click.option("--real", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Folder with the small excerpts of real data that the part real needs.")
+              help="Folder for the part real: the small excerpts of real data, or windows with labels "
+                   "(power_ascending.npy and labels*.json).")
 @click.option("--resnet50-weights", default="", metavar="FILE",
               help="File with ImageNet weights for the part notebook. Default: the file that Keras downloads.")
 @click.option("--json", "json_file", metavar="FILE|-",
               help="Write all results to FILE as one JSON object. With -, print it instead of the tables.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
               help="Draw the curves of the results to FILE.png.")
+@click.option("--mistakes", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
+              help="Draw the worst mistakes among windows with labels to FILE.png. Needs --part real and --real.")
 def evaluate(
     encoders: tuple[str, ...], weights: tuple[str, ...], corpus: Path | None, parts: tuple[Any, ...],
     full: bool, seed: int, real: Path | None, resnet50_weights: str, json_file: str | None, picture: Path | None,
+    mistakes: Path | None,
 ) -> None:
     """Measure how well each encoder finds similar signals.
 
@@ -60,9 +66,11 @@ def evaluate(
     """
     given = dict(map(_name_and_file, weights))
     json_path = None if json_file in (None, "-") else Path(str(json_file))
-    for path in (json_path, picture):
+    for path in (json_path, picture, mistakes):
         if path is not None and not path.parent.is_dir():  # found before the long work, not after it
             raise click.UsageError(f"{path}: there is no folder {path.parent}; create it first")
+    if mistakes is not None and (real is None or (parts and "real" not in parts)):
+        raise click.UsageError("--mistakes needs --real DIR, and the part real")
     from pipeline.evaluate import evaluate as run
     from pipeline.evaluate import format_report
 
@@ -79,6 +87,10 @@ def evaluate(
         from pipeline.evaluate import draw
 
         draw(picture, report)
+    if mistakes is not None and real is not None:
+        from pipeline.evaluate import draw_mistakes
+
+        draw_mistakes(mistakes, real, report)
 
 
 def _name_and_file(text: str) -> tuple[str, str]:

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 DEFAULT = ScanConfig()
 
 
+def _views(ctx: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
+    """Return the names of averaged views in an option; None if it is not given."""
+    if value is None or value.strip() == "none":
+        return None if value is None else []
+    return [name.strip() for name in value.split(",")]
+
+
 @command(groups={
+    "Averaged views": ("--views", "--add-views"),
     "Windows of a new corpus": ("--window", "--step", "--false-alarm", "--keep-all", "--f-start", "--f-stop",
                                 "--coarse-width", "--polarisation"),
 })
@@ -48,12 +56,20 @@ DEFAULT = ScanConfig()
 @click.option("--polarisation", type=click.IntRange(0), metavar="INDEX",
               help="Polarisation to read from files that hold several, counted from 0. Default: "
                    f"{DEFAULT.polarisation}, the total power.")
+@click.option("--views", callback=_views, metavar="NAMES",
+              help="Averaged views of each file, besides the file itself: auto, none, or names such as f4,f16,t4 "
+                   "(f: channels, t: spectra that are averaged). auto takes f4 and f16 for fine products, and t4 and "
+                   "t16 if there are spectra enough. Default: those of the corpus; none for a new one.")
+@click.option("--add-views", is_flag=True,
+              help="Give the corpus the averaged views of --views: read the files of DATA again that it contains, and "
+                   "add what they lack.")
 @click.option("--accept-truncated", is_flag=True,
               help="Read the whole spectra of files whose end is missing. Default: only of files that have not changed "
                    "for 10 minutes.")
 @json_option
 def ingest(
-    data: tuple[Path, ...], corpus: Path, accept_truncated: bool, as_json: bool, dry_run: bool, **flags: Any
+    data: tuple[Path, ...], corpus: Path, accept_truncated: bool, add_views: bool, as_json: bool, dry_run: bool,
+    **flags: Any,
 ) -> None:
     """Read filterbank files and add their signals to a corpus.
 
@@ -79,14 +95,14 @@ def ingest(
 
     config = Config.load(corpus, overrides(flags))
     report = run_with_progress(partial(run_ingest, data, corpus, config=config, accept_truncated=accept_truncated,
-                                       dry_run=dry_run))
+                                       add_views=add_views, dry_run=dry_run))
     print_and_exit(report, summary, as_json)
 
 
 def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the flags as tables of ``corpus.toml`` and of the user's settings: table → key → value."""
     weights = flags["weights"]
-    scan = ("window", "step", "false_alarm", "keep_all", "coarse_width", "polarisation")
+    scan = ("window", "step", "false_alarm", "keep_all", "coarse_width", "polarisation", "views")
     return {
         "scan": {key: flags[key] for key in scan} | {"f_start_mhz": flags["f_start"], "f_stop_mhz": flags["f_stop"]},
         # absolute: later runs and searches may start in another folder
@@ -112,8 +128,20 @@ def summary(report: RunReport) -> list[str]:
             f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
             f"write {timing.write_s:.1f}",
         ]
+    if report.resumed:
+        lines.append(f"{counted(report.resumed, 'file')} searched by an earlier run: only the vectors were missing")
+    lines += _view_lines(report)
     if report.without_signal:
         lines.append(f"{counted(report.without_signal, 'file')} without a signal: no window passed the gate")
     if report.out_of_band:
         lines.append(f"{counted(report.out_of_band, 'file')} without a window in the band that the corpus searches")
     return [*lines, *coverage_lines(report), *file_lines(report)]
+
+
+def _view_lines(report: RunReport) -> list[str]:
+    """Return a line for each averaged view: how many of its windows were searched and kept."""
+    counts: dict[str, list[int]] = {}
+    for name, *of_file in (view for one in report.by_status("done") for view in one.views):
+        counts[name] = [total + count for total, count in zip(counts.get(name, [0, 0, 0]), of_file, strict=True)]
+    return [f"view {name}: {counted(seen, 'window')} seen, {kept:,} kept, {masked:,} masked"
+            for name, (seen, kept, masked) in counts.items()]

@@ -62,4 +62,5 @@ def line(one: Removal, undo: bool, dry_run: bool) -> str:
     if dry_run:
         return f"would restore {name}"
     held = counted(one.windows, "window") if one.is_held else "its windows are deleted; ingest its file again"
-    return f"restored {name}: {held}"
+    of = "".join(f"; takes the place of {gone}, its beginning" for gone in one.replaces)
+    return f"restored {name}: {held}{of}"

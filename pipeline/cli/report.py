@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.output import put, put_json
 from pipeline.support.progress_line import Show
-from pipeline.support.text import counted, shown
+from pipeline.support.text import counted, listed, shown
 
 if TYPE_CHECKING:
     from pipeline.grid.coverage import Coverage
@@ -38,12 +38,16 @@ def print_and_exit(report: RunReport, summary: Callable[[RunReport], list[str]],
 
 def file_lines(report: RunReport) -> list[str]:
     """Return a line for each file with a fault or a warning; in a dry run, also for each file that would be used."""
+    from pipeline.run import RESUMED
+
     lines = []
     for r in report.reports:
         if r.reason is not None:
             lines.append(f"{r.status:<8}{r.reason:<20} {_fault(r)}")
-        elif r.status == "done" and r.message:
+        elif r.status == "done" and r.message and r.message != RESUMED:
             lines.append(f"{'warning':<28} {_fault(r)}")
+        elif r.status == "done" and r.replaces:
+            lines.append(f"{'':<28} {shown(r.path)}: takes the place of {listed(r.replaces)}, its beginning")
         elif report.dry_run:
             lines.append(f"{r.message:<23} {shown(r.path)}")
     return lines

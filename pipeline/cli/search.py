@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
     "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
-    "How to compare": ("--encoder", "--all-resolutions", "--exact", "--careful", "--rerank", "--rerank-drift",
-                       "--rerank-mirror", "--near-frequency"),
+    "How to compare": ("--encoder", "--view", "--all-views", "--all-resolutions", "--exact", "--careful",
+                       "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
     "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--per-file", "--per-mhz"),
 })
 @corpus_option
@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 @click.option("--encoder", metavar="NAME",
               help="Compare the vectors of this encoder, given by name or key. If several encoders share the name, the "
                    "one of the corpus is used. Default: the encoder of the corpus.")
+@click.option("--view", metavar="NAME",
+              help="Averaged view to search through, such as f4; 1x for the files as they are. Default: for a range, "
+                   "the view whose windows are about as wide; for an array, 1x.")
+@click.option("--all-views", is_flag=True, help="Search through all averaged views of the corpus.")
 @click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
 @click.option("--rerank", is_flag=True,
               help="Compare the best 200 hits with the query pixel by pixel, and order them by both scores.")
@@ -192,12 +196,15 @@ def table(result: SearchResult) -> list[str]:
     lines += _order(result)
     has_several = result.description.windows > 1
     second = f" {'correlation':>11}" if result[0].match else ""
+    has_views = any(hit.view for hit in result)
+    second += f" {'view':>5}" if has_views else ""
     like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
     lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
         merged = f" and {len(hit.merged)} touching" if hit.merged else ""
         second = f" {hit.match.correlation:11.3f}" if hit.match else ""
+        second += f" {hit.view or '1x':>5}" if has_views else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
         lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")

@@ -43,12 +43,14 @@ def lines(status: CorpusStatus) -> list[str]:
     kept = 100 * status.windows_kept / status.windows_seen if status.windows_seen else 0.0
     classes = ", ".join(f"{count} of {name}" for name, count in status.resolutions.items())
     files = ", ".join(f"{count} {name}" for name, count in status.files.items())
+    views = ", ".join(f"{name} of {counted(count, 'source')}" for name, count in status.views.items())
     lacking = [f"{counted(count, 'source')} {what}" for count, what in (
         (status.without_signal, "without a signal"), (status.not_searched, "without a window that could be searched"),
     ) if count]
     return [
         f"{status.corpus}, generation {status.generation}, {status.size_bytes / 1e6:,.1f} MB",
         f"sources   {status.sources:,}" + (f" ({classes})" if classes else ""),
+        *([f"views     {views}"] if views else []),
         f"files     {files or 'none'}",
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
@@ -65,7 +67,7 @@ def lines(status: CorpusStatus) -> list[str]:
 def _remarks(status: CorpusStatus, key: str) -> str:
     """Return remarks on an encoder: whether searches use it by default, and how many windows lack its vectors."""
     default = ", the default of searches" if key == status.encoder else ""
-    lacking = status.sources - status.sources_embedded[key]
+    lacking = status.sources + sum(status.views.values()) - status.sources_embedded[key]
     if not lacking:
         return default
     windows = counted(status.windows_lacking[key], "window")

@@ -20,9 +20,9 @@ PROGRESS_INTERVAL_S = 10.0
 @click.argument("name", metavar="ENCODER")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE.npz",
               help="File to write the weights to. Default: ENCODER.npz.")
-@click.option("--steps", type=click.IntRange(1), default=None, metavar="N",
-              help="Number of training batches. Default: 4800 for spectral, as for the shipped weights; 4000 for "
-                   "beta-vae.")
+@click.option("--steps", type=click.IntRange(0), default=None, metavar="N",
+              help="Number of training batches. Default: 2000 for spectral; 4000 for beta-vae. With 0, spectral learns "
+                   "the kinds of interference only, which takes minutes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Seed of the first weights and of the simulated windows.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
@@ -32,8 +32,11 @@ def train(name: str, out: Path | None, steps: int | None, seed: int, precision: 
     """Train an encoder on simulated windows.
 
     ENCODER is spectral or beta-vae. Training takes one to two hours on two
-    cores. It uses a GPU if Keras finds one. To compute vectors with the new
-    weights, run lookalike embed --encoder ENCODER --weights FILE.
+    cores. It uses a GPU if Keras finds one. spectral goes on from the weights
+    that come with the package. Its training may be interrupted: run the same
+    command again, and it goes on from FILE.checkpoint.npz. To compute vectors
+    with the new weights, run
+    lookalike embed --encoder ENCODER --weights FILE.
 
     \b
     Example:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.cli.grouped import command
 from pipeline.cli.output import put, remark
+from pipeline.support.progress_line import duration
+from pipeline.support.text import counted
 
 STEPS = 5
 """Number of steps that the command reports."""
+SIGN_OF_LIFE_S = 10.0
+"""Minimum time between two lines of one step."""
 COARSE_WIDTH = 2**17
 """Fine channels of the scanned coarse channel. From 65,536 on, other code flattens channels in stretches."""
+VECTORS = (2000, 256)
+"""Vectors of the graph. From 1 MiB on, pynndescent divides them with other code."""
 
 
 @command("warm-up")
@@ -22,7 +30,7 @@ def warm_up() -> None:
     Without it, the first run on a machine compiles this code and takes a minute
     longer. Run it when you install a machine or build an image. make setup
     includes it. It takes up to some minutes, and says on standard error what is
-    being compiled.
+    being compiled, and how many functions have been.
 
     \b
     Example:
@@ -38,25 +46,39 @@ def warm_up() -> None:
 
     began = time.perf_counter()
     rng = np.random.default_rng(0)
-    _tell(0, "simulated signals")
-    simulate_windows(rng, [*FAMILIES.values()])
-    vectors = rng.standard_normal((1000, 256))
+    with _step(1, "simulated signals"):
+        simulate_windows(rng, [*FAMILIES.values()])
+    vectors = rng.standard_normal(VECTORS)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with tempfile.TemporaryDirectory() as folder:
-        _tell(1, "simulated files")
         path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=COARSE_WIDTH, source_name="WARM-UP")
-        simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
-        config = ScanConfig(coarse_width=COARSE_WIDTH)
-        _tell(2, "reading, flattening and the gate")
-        with open_filterbank(path) as filterbank:
+        with _step(2, "simulated files"):
+            simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
+        config = ScanConfig(coarse_width=COARSE_WIDTH, views=("f4",))
+        with _step(3, "reading, flattening and the gate"), open_filterbank(path) as filterbank:
             list(scan(filterbank, tiling_of(filterbank, config), range(1), config))
-        _tell(3, "the graph of the index, which takes longest")
-        segment = build_segment(Path(folder) / "warm-up", vectors, np.zeros(1000), np.arange(1000), ["warm-up"])
-        _tell(4, "the search in it")
-        segment.search(vectors[:1], 10)
+        with _step(4, "the graph of the index, which takes longest"):
+            numbers = np.arange(len(vectors))
+            segment = build_segment(Path(folder) / "warm-up", vectors, 0 * numbers, numbers, ["warm-up"])
+        with _step(5, "the search in it"):
+            segment.search(vectors[:1], 10)
     put(f"compiled in {time.perf_counter() - began:.0f} s")
 
 
-def _tell(done: int, what: str) -> None:
-    """Say what is compiled next."""
-    remark(f"[{done + 1}/{STEPS}] compiling {what} …")
+@contextmanager
+def _step(number: int, what: str) -> Iterator[None]:
+    """Say what is compiled, and from time to time how much of it."""
+    from pipeline.support.compiled import watching_compilation
+
+    began = told = time.monotonic()
+
+    def tell(count: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= SIGN_OF_LIFE_S:
+            told = now
+            remark(f"[{number}/{STEPS}] … {counted(count, 'function')} in {duration(now - began)}")
+
+    remark(f"[{number}/{STEPS}] compiling {what} …")
+    with watching_compilation(tell):
+        yield

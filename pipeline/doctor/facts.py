@@ -220,7 +220,8 @@ def _decode(contents: Sequence[bytes]) -> None:
 
 def _encode(questions: Questions) -> tuple[EncoderSpec, NDArray[np.float32]]:
     grid, encoder = questions.scan.grid, questions.encoder
-    loaded = (load_encoder(encoder.name, grid=grid, weights=encoder.weights, precision=encoder.precision)
+    loaded = (load_encoder(encoder.name, grid=grid, weights=encoder.weights, precision=encoder.precision,
+                           version=encoder.version)
               if questions.corpus is None else corpus_encoder(questions.corpus, encoder, grid))
     return loaded.spec, loaded.encode(fixture_cutouts(questions.scan))
 

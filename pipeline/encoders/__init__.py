@@ -25,6 +25,8 @@ from pipeline.encoders.backend import (
     has_gpu_device,
     hash_weights,
     keras,
+    load_arrays,
+    save_arrays,
     save_weights,
     use_precision,
 )
@@ -45,17 +47,21 @@ __all__ = [
     "gpu_devices",
     "gpu_names",
     "has_gpu_device",
+    "has_weights",
     "keras",
+    "load_arrays",
     "load_encoder",
     "near_scores",
     "nearness",
     "needs_projection",
     "require_precision",
     "resolve_precision",
+    "save_arrays",
     "save_weights",
     "sees_nothing",
     "supported_precisions",
     "use_precision",
+    "versions",
 ]
 
 
@@ -91,6 +97,7 @@ def load_encoder(
     weights: str = "",
     projection: Path | str = "",
     precision: str = "float32",
+    version: int | None = None,
 ) -> Encoder:
     """Return an encoder. The process keeps the last four encoders and reuses them.
 
@@ -108,6 +115,9 @@ def load_encoder(
     precision : str
         Arithmetic of the encoder; the values are those of :func:`resolve_precision`. Vectors of different precisions
         must not be mixed: to add to stored vectors, pass the ``precision`` of their spec.
+    version : int, optional
+        Version of an encoder of which the package has several, without a weights file: one of :func:`versions`.
+        Default: the newest. Other encoders ignore it: compare their spec.
 
     Returns
     -------
@@ -127,7 +137,13 @@ def load_encoder(
     settled = resolve_precision(name, precision)
     # the cache looks at the content too: another corpus may be made later under the same path
     digest = hash_weights(Path(projection), name) if projection else ""
-    return _load(name, grid, weights, str(projection), digest, settled)
+    wanted = max(versions(name), default=None) if version is None and not weights else version
+    return _load(name, grid, weights, str(projection), digest, settled, wanted)
+
+
+def versions(name: str) -> tuple[int, ...]:
+    """Return the versions of an encoder's weights that come with the package; empty for an encoder without weights."""
+    return tuple(spectral.SHIPPED) if name == spectral.NAME else ()
 
 
 def resolve_precision(name: str, precision: str) -> str:
@@ -211,6 +227,11 @@ def needs_projection(name: str) -> bool:
     return name in _WITH_PROJECTION
 
 
+def has_weights(name: str) -> bool:
+    """Return whether an encoder can be loaded without a weights file; False if ``lookalike train`` must make one."""
+    return name != beta_vae.NAME or beta_vae.SHIPPED.exists()
+
+
 def fit(
     name: str, cutouts: NDArray[np.uint8], *, grid: WindowGrid = _GRID, weights: str = "", precision: str = "float32"
 ) -> Projection:
@@ -273,11 +294,14 @@ def encode(
 
 @lru_cache(maxsize=4)
 def _load(
-    name: str, grid: WindowGrid, weights: str, projection: str, projection_digest: str, precision: str
+    name: str, grid: WindowGrid, weights: str, projection: str, projection_digest: str, precision: str,
+    version: int | None,
 ) -> Encoder:
     options: dict[str, Any] = {}
     if name in _WITH_PROJECTION:
         options["projection"] = Path(projection) if projection else None
     if name in _WITH_REDUCED_PRECISION:
         options["precision"] = precision
+    if versions(name):
+        options["version"] = version
     return ENCODERS[name](grid, weights, **options)

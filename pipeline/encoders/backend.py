@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ from pipeline.support.durable import atomic_file
 from pipeline.support.processor import has_bfloat16
 from pipeline.support.regular_files import file_size
 from pipeline.support.text import shown
+
+_T = TypeVar("_T")
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -230,10 +232,19 @@ def load_arrays(path: Path, name: str) -> dict[str, NDArray[Any]]:
     EncoderError
         ``path`` cannot be read as such a file. The message names the encoder ``name``.
     """
+    return _read_npz(path, name, lambda file: {key: file[key] for key in file.files})
+
+
+def list_arrays(path: Path, name: str) -> list[str]:
+    """Return the names of the arrays in a .npz without reading them; errors as for :func:`load_arrays`."""
+    return _read_npz(path, name, lambda file: list(file.files))
+
+
+def _read_npz(path: Path, name: str, read: Callable[[Any], _T]) -> _T:
     try:
         file_size(path)  # raises for a pipe, which would be waited for
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+            return read(file)
     except (OSError, ValueError, AttributeError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError,
             RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise EncoderError(f"{shown(path)}: is not an .npz of plain arrays, as {name} needs it: {error}") from error

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.encoders.parts import join_parts
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import PrecisionError
 from pipeline.support.processor import describe
@@ -197,11 +198,15 @@ def _head(
     pooled = ops.parameter([BATCH, pooled_size], np.float32)
     features = spectrum_features(ops.multiply(images, np.float32(1 / pixel_scale)), _numpy_operations())
     scales = ops.relu(dense(features, "scales"))
-    return [images, pooled], dense(ops.concat([pooled, scales], 1), "vector")
+    combined = ops.concat([pooled, scales], 1)
+    vectors = dense(combined, "vector")
+    if "kind" in layers:
+        vectors = join_parts(vectors, dense(combined, "kind"), _numpy_operations())
+    return [images, pooled], vectors
 
 
 def _numpy_operations() -> Any:
-    """Return OpenVINO's operations under numpy's names, as far as :func:`spectrum_features` needs them."""
+    """Return OpenVINO's operations under numpy's names, as far as the last layers need them."""
     from openvino import opset13 as ops
 
     return SimpleNamespace(
@@ -210,9 +215,11 @@ def _numpy_operations() -> Any:
         log1p=lambda a: ops.log(ops.add(a, np.float32(1))),
         matmul=lambda a, b: ops.matmul(a, b, False, False),
         maximum=lambda a, b: ops.maximum(a, np.float32(b)),
+        multiply=lambda a, b: ops.multiply(a, np.float32(b)),
         mean=lambda a, axis, keepdims: ops.reduce_mean(a, axis, keepdims),
         reshape=lambda a, shape: ops.reshape(a, np.array(shape), False),
         sqrt=ops.sqrt,
+        sum=lambda a, axis, keepdims: ops.reduce_sum(a, axis, keepdims),
     )
 
 

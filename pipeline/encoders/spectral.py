@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pipeline.encoders.backend import (
     has_gpu_device,
     hash_weights,
     keras,
+    list_arrays,
     load_network_arrays,
     load_weights,
     place_model,
@@ -34,17 +36,25 @@ from pipeline.encoders.device import StartBatch, compute_in_batches
 from pipeline.encoders.openvino_network import BATCH as OPENVINO_BATCH
 from pipeline.encoders.openvino_network import PRECISIONS as OPENVINO_PRECISIONS
 from pipeline.encoders.openvino_network import OpenVinoNetwork, precision_error, supports_precision
+from pipeline.encoders.parts import EMITTER_DIMENSION, KIND_DIMENSION, join_parts
 from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import EncoderError, PrecisionError
 from pipeline.grid.cutouts import image_of_cutouts
 from pipeline.model import EncoderSpec, WindowGrid
+from pipeline.support.text import shown
 
 NAME = "spectral"
-VERSION = 1
-DIMENSION = 128
+DIMENSIONS = MappingProxyType({1: EMITTER_DIMENSION, 2: EMITTER_DIMENSION + KIND_DIMENSION})
+"""Version → number of components of a vector."""
 INTEGRATIONS, CHANNELS = 16, 256
 """Spectra and channels of a window. The network was trained on this shape and takes no other."""
-SHIPPED = Path(__file__).with_name("weights") / "spectral.npz"
+_WEIGHTS = Path(__file__).with_name("weights")
+SHIPPED = MappingProxyType({1: _WEIGHTS / "spectral.npz"})
+"""Version → weights that come with the package."""
+NEWEST = max(SHIPPED)
+"""Version of the shipped weights that are used by default."""
+TRAINED = 2
+"""Version of the network that training makes weights for."""
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
 """Precision → tolerance. No component of a window's vector differs by more than this between batches or machines."""
 BATCH, GPU_BATCH = 128, 4096
@@ -77,17 +87,20 @@ class Spectral:
         spec.
     batch : int
         Windows per batch when Keras runs the network; 0 selects a size that suits the device.
+    version : int, optional
+        Version of the encoder. Default: that of the weights file, or the newest that comes with the package.
 
     Raises
     ------
     ConfigError
         The precision does not exist.
     EncoderError
-        The grid has another window shape, or the weights are missing or do not fit.
+        The grid has another window shape, the weights are missing or do not fit, or they have another version.
     """
 
     def __init__(
-        self, grid: WindowGrid, weights: str = "", precision: str = "float32", batch: int = 0
+        self, grid: WindowGrid, weights: str = "", precision: str = "float32", batch: int = 0,
+        version: int | None = None,
     ) -> None:
         check_precision(precision)
         if (grid.integrations, grid.channels) != (INTEGRATIONS, CHANNELS):
@@ -97,19 +110,23 @@ class Spectral:
             )
         self._grid = grid
         self._batch = batch
-        self._path = Path(weights).expanduser() if weights else SHIPPED
+        self._path = Path(weights).expanduser() if weights else _shipped(version)
         digest = hash_weights(self._path, NAME)
+        self._version = _version_of(self._path)
+        if version not in (None, self._version):
+            raise EncoderError(f"{shown(self._path)}: holds weights of version {self._version} of {NAME}, not "
+                               f"{version}; name another file with --weights")
         self._openvino: OpenVinoNetwork | None = None
         self._refusal = ""
         if _runs_on_openvino(precision):
             try:
-                self._openvino = _load_openvino(self._path, precision)
+                self._openvino = _load_openvino(self._path, precision, self._version)
             except PrecisionError as error:
                 self._refusal = str(error)
         self.spec = EncoderSpec(
             name=NAME,
-            version=VERSION,
-            dimension=DIMENSION,
+            version=self._version,
+            dimension=DIMENSIONS[self._version],
             input=f"cutout-v{CUTOUT_VERSION} {INTEGRATIONS}x{CHANNELS}",
             weights_sha256=digest,
             precision=precision,
@@ -125,15 +142,21 @@ class Spectral:
         windows = (check_cutouts(NAME, block, self._grid) for block in blocks)
         self._require_precision()
         if self._openvino:
-            return _unit_vectors(_start_on_openvino(self._openvino, inputs), windows, OPENVINO_BATCH)
-        return _unit_vectors(self._of_cutouts, windows, self._keras_batch)
+            return self._unit_vectors(_start_on_openvino(self._openvino, inputs), windows, OPENVINO_BATCH)
+        return self._unit_vectors(self._of_cutouts, windows, self._keras_batch)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode unrounded asinh images (n, 16, 256), to measure what rounding to 8 bits costs."""
         self._require_precision()
         if self._openvino:
-            return _unit_vectors(_start_on_openvino(self._openvino, _scale), [images], OPENVINO_BATCH)
-        return _unit_vectors(self._of_images, [_scale(images)], self._keras_batch)
+            return self._unit_vectors(_start_on_openvino(self._openvino, _scale), [images], OPENVINO_BATCH)
+        return self._unit_vectors(self._of_images, [_scale(images)], self._keras_batch)
+
+    def _unit_vectors(
+        self, start_batch: StartBatch, windows: Iterable[NDArray[Any]], batch: int
+    ) -> NDArray[np.float32]:
+        outputs = compute_in_batches(start_batch, windows, batch)
+        return join_vectors((normalise_rows(NAME, output) for output in outputs), self.spec.dimension)
 
     def _require_precision(self) -> None:
         if self._refusal:
@@ -154,9 +177,24 @@ class Spectral:
     @cached_property
     def _keras(self) -> Any:
         with use_precision(self.spec.precision):
-            model = build()
+            model = build(self._version)
         load_weights(self._path, model, NAME)
         return model
+
+
+def _shipped(version: int | None) -> Path:
+    """Return the weights of a version that come with the package. Raises :class:`EncoderError` if there are none."""
+    if version is None:
+        return SHIPPED[max(SHIPPED)]
+    if version not in SHIPPED:
+        raise EncoderError(f"this program has version {', '.join(map(str, SHIPPED))} of {NAME}, not {version}; use the "
+                           "program that made these vectors")
+    return SHIPPED[version]
+
+
+def _version_of(path: Path) -> int:
+    """Return the version of a weights file, from the layers that it names."""
+    return 2 if any(name.endswith(" kind/kernel") for name in list_arrays(path, NAME)) else 1
 
 
 def require_precision(precision: str) -> None:
@@ -180,23 +218,18 @@ def _scale(images: Any, _: Any = np) -> Any:
     return (images * np.float32(PIXEL_SCALE))[..., None]
 
 
-def _unit_vectors(start_batch: StartBatch, windows: Iterable[NDArray[Any]], batch: int) -> NDArray[np.float32]:
-    outputs = compute_in_batches(start_batch, windows, batch)
-    return join_vectors((normalise_rows(NAME, output) for output in outputs), DIMENSION)
-
-
 def _start_on_openvino(network: OpenVinoNetwork, prepare: Callable[[NDArray[Any]], NDArray[np.float32]]) -> StartBatch:
     """Compute a batch when its vectors are fetched: starting earlier gains nothing on a processor."""
     return lambda windows: lambda: network.predict_on_batch(prepare(windows))
 
 
-def _load_openvino(path: Path, precision: str) -> OpenVinoNetwork:
+def _load_openvino(path: Path, precision: str, version: int) -> OpenVinoNetwork:
     """Load the network without Keras, and check that it computes vectors of the right shape."""
     arrays = load_network_arrays(path, NAME)
     try:
         network = OpenVinoNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
         made = network.predict_on_batch(np.zeros((OPENVINO_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))
-        fits = made.shape == (OPENVINO_BATCH, DIMENSION)
+        fits = made.shape == (OPENVINO_BATCH, DIMENSIONS[version])
     except PrecisionError:
         raise
     except (KeyError, ValueError, IndexError, RuntimeError):
@@ -206,13 +239,16 @@ def _load_openvino(path: Path, precision: str) -> OpenVinoNetwork:
     return network
 
 
-def build() -> Any:
-    """Build the network: (n, 16, 256, 1) scaled asinh image → (n, 128), not yet of unit length.
+def build(version: int = TRAINED) -> Any:
+    """Build the network: (n, 16, 256, 1) scaled asinh image → (n, d).
 
     The first convolution (the stem) sees 3 spectra × 7 channels at every fourth channel. Three residual blocks follow;
     each halves both axes. The mean and the maximum of each feature over the remaining positions follow. Beside these,
-    other units see the power spectrum of the whole window. A last linear layer combines all. Means, maxima and power
-    spectrum hardly depend on the position of a signal in the window, so neither does the vector.
+    other units see the power spectrum of the whole window. Means, maxima and power spectrum hardly depend on the
+    position of a signal in the window, so neither does the vector.
+
+    A linear layer makes the vector of version 1, of 128 components and any length. Version 2 has a second linear layer
+    of 32 components, and :func:`~pipeline.encoders.parts.join_parts` joins the two.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
@@ -224,8 +260,20 @@ def build() -> Any:
     pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x), layers.GlobalMaxPooling2D(dtype="float32")(x)]
     scales = layers.Dense(SPECTRUM_UNITS, activation="relu", dtype="float32", name="scales")(_spectrum_layer()(pixels))
     x = layers.Concatenate(dtype="float32")([*pooled, scales])
-    vector = layers.Dense(DIMENSION, dtype="float32", name="vector")(x)
+    vector = layers.Dense(EMITTER_DIMENSION, dtype="float32", name="vector")(x)
+    if version > 1:
+        kind = layers.Dense(KIND_DIMENSION, dtype="float32", name="kind")(x)
+        vector = _joining_layer()([vector, kind])
     return keras().Model(pixels, vector, name=NAME)
+
+
+def _joining_layer() -> Any:
+
+    class Join(keras().layers.Layer):  # type: ignore[misc]  # Keras has no types
+        def call(self, parts: Any) -> Any:
+            return join_parts(parts[0], parts[1], keras().ops)
+
+    return Join(dtype="float32", name="join")
 
 
 def _spectrum_layer() -> Any:

@@ -1,5 +1,6 @@
 """Measurement of encoders, gate and grid on data that no training has used: ``lookalike evaluate``."""
 
+from pipeline.evaluate.mistakes import draw_mistakes
 from pipeline.evaluate.picture import draw
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval, evaluate_retrieval
@@ -12,6 +13,7 @@ __all__ = [
     "Report",
     "Retrieval",
     "draw",
+    "draw_mistakes",
     "draw_sheet",
     "evaluate",
     "evaluate_retrieval",

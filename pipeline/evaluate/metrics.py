@@ -30,8 +30,10 @@ class QueryScores:
     average_precision: NDArray[np.float64]
     r_precision: NDArray[np.float64]
     """Share of the query's family among the first R results. R is the size of the family without the query."""
+    first: NDArray[np.float64]
+    """1 if the first result is of the query's family, else 0."""
     precision: NDArray[np.float64]
-    """Share of the query's family among the first :data:`TOP_COUNT` results."""
+    """Share of the query's family among the first :data:`TOP_COUNT` results, or among the first R if R is smaller."""
     noise: NDArray[np.float64]
     """Share of noise among the first :data:`TOP_COUNT` results."""
 
@@ -48,7 +50,9 @@ class Scores:
     noise_at_5: float
 
 
-def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> QueryScores:
+def rank(
+    vectors: NDArray[np.float32], labels: NDArray[np.str_], *, asked: NDArray[np.float32] | None = None
+) -> QueryScores:
     """Search all other windows with each window of a signal, and score how well its family is found.
 
     Windows of noise are no queries, nor are windows whose family has no other member. Among results of equal
@@ -60,6 +64,8 @@ def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> QueryScores:
         Vectors of unit length.
     labels : (n,) str
         Family of each window; :data:`~pipeline.simulate.NOISE` for noise.
+    asked : (n, d) float32, optional
+        Vectors of the same windows as queries, if they differ from those that are found.
 
     Returns
     -------
@@ -71,7 +77,7 @@ def rank(vectors: NDArray[np.float32], labels: NDArray[np.str_]) -> QueryScores:
     rows = [np.zeros((0, len(labels) - 1), np.int64)]
     for start in range(0, len(queries), _QUERIES_PER_BLOCK):
         at = queries[start : start + _QUERIES_PER_BLOCK]
-        similarity = vectors[at] @ vectors.T
+        similarity = (vectors if asked is None else asked)[at] @ vectors.T
         similarity[np.arange(len(at)), at] = -np.inf  # the query itself comes last, and is cut off
         relevant = family[at][:, None] == family
         rows.append(np.lexsort((relevant, -similarity), axis=1)[:, :-1])
@@ -109,7 +115,8 @@ def _score_order(order: NDArray[np.int64], labels: NDArray[np.str_], queries: ND
         labels[queries],
         (precision * relevant).sum(axis=1) / sizes[:, 0],
         np.take_along_axis(precision, sizes - 1, 1)[:, 0],
-        relevant[:, :TOP_COUNT].mean(axis=1),
+        relevant[:, 0].astype(np.float64),
+        np.take_along_axis(precision, np.minimum(sizes, TOP_COUNT) - 1, 1)[:, 0],
         (labels[order[:, :TOP_COUNT]] == NOISE).mean(axis=1),
     )
 

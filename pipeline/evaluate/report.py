@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.gating import OperatingCurve
+from pipeline.evaluate.labelled_scores import FormScores
 from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.real import Check
@@ -42,6 +43,8 @@ class Report:
     notebook: dict[str, Scores] = field(default_factory=dict)
     """Results of the notebook by each of its two metrics, and of the encoders on the same windows."""
     real: dict[str, list[Check]] = field(default_factory=dict)
+    labelled: dict[str, list[FormScores]] = field(default_factory=dict)
+    """Results among the labelled windows of a folder."""
     gate: OperatingCurve | None = None
     elapsed_s: float = 0.0
     """Duration of the evaluation in seconds."""

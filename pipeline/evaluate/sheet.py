@@ -71,14 +71,30 @@ def sheet_figure(kinds: Sequence[str], real: LabelledFolder | None, seed: int, p
         for one in row:
             one.set_axis_off()
         for k, window in enumerate(shown):
-            _draw(row[k], window, f"{kind}, real")
+            draw_window(row[k], window, f"{kind}, real")
         for k, window in enumerate(power):
-            _draw(row[columns - per_kind + k], window, kind if real is None else f"{kind}, simulated")
+            draw_window(row[columns - per_kind + k], window, kind if real is None else f"{kind}, simulated")
     return figure
 
 
-def _draw(axes: Axes, window: NDArray[np.float32], title: str) -> None:
-    """Draw a window. The colours end at the window's brightest bins, so that weak and strong ones are seen alike."""
+def draw_window(
+    axes: Axes, window: NDArray[np.float32], title: str, *, size: float = 6,
+    extent: tuple[float, float, float, float] | None = None,
+) -> None:
+    """Draw a window. The colours end at the window's brightest bins, so that weak and strong ones are seen alike.
+
+    Parameters
+    ----------
+    window : (T, F) float32
+        Power relative to the noise.
+    title : str
+        Words above it.
+    size : float
+        Size of the title, in points.
+    extent : (float, float, float, float), optional
+        Left, right, bottom and top end of the axes. Default: in pixels.
+    """
     shade = np.arcsinh((window - 1) / (FINE.sigma * _LINEAR_SIGMAS))
-    axes.imshow(shade, aspect="auto", interpolation="nearest", vmin=-0.7, vmax=float(np.percentile(shade, 99.7)))
-    axes.set_title(title, fontsize=6, pad=1.5)
+    axes.imshow(shade, aspect="auto", interpolation="nearest", extent=extent, vmin=-0.7,
+                vmax=float(np.percentile(shade, 99.7)))
+    axes.set_title(title, fontsize=size, pad=1.5)

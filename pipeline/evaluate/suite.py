@@ -13,6 +13,8 @@ from pipeline.config import EncoderConfig
 from pipeline.encoders import ENCODERS, Encoder, fit, load_encoder, needs_projection
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.evaluate import depth, gating, metrics, notebook, published, real, steps
+from pipeline.evaluate.labelled_folder import POWER, read_labelled_folder
+from pipeline.evaluate.labelled_scores import evaluate_labelled, labelled_windows
 from pipeline.evaluate.report import RANDOM, Report
 from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
 from pipeline.evaluate.retrieval import evaluate_retrieval
@@ -46,7 +48,8 @@ def evaluate(
     Parameters
     ----------
     names : sequence of str
-        Encoders to measure. Default: all encoders whose weights are available; the report lists the others.
+        Encoders to measure, each as ``NAME`` or, with other weights, as ``NAME=FILE``. Default: all encoders whose
+        weights are available; the report lists the others.
     weights : mapping
         Encoder → path of a weights file, to replace its default weights.
     corpus : path, optional
@@ -60,7 +63,8 @@ def evaluate(
     resnet50_weights : str
         Path of ResNet50's weights for the notebook. Empty: the file that Keras downloads.
     real_data : path, optional
-        Folder of the small pieces of real data.
+        Folder of the small pieces of real data (:mod:`pipeline.evaluate.real`), or of labelled windows
+        (:mod:`pipeline.evaluate.labelled_folder`).
     tell : callable
         Called with a line of text before each step.
 
@@ -106,12 +110,14 @@ def _load_encoders(
     if unknown:
         raise ConfigError(f"weights for {', '.join(unknown)}, but the encoders are {', '.join(ENCODERS)}")
     encoders = {}
-    for name in names or ENCODERS:
+    for asked in names or ENCODERS:
+        kind, _, file = asked.partition("=")
+        name = f"{kind}={Path(file).name}" if file else kind
         tell(f"loading {name}")
         try:
-            encoders[name] = _load_encoder(name, weights.get(name, ""), corpus, report.seed, tell)
+            encoders[name] = _load_encoder(kind, file or weights.get(kind, ""), corpus, report.seed, tell)
         except EncoderError as error:
-            if name in names:
+            if names:
                 raise
             report.not_measured[name] = str(error)
     report.encoders = {name: encoder.spec.key for name, encoder in encoders.items()}
@@ -201,7 +207,14 @@ def _measure_notebook(run: _Run) -> None:
 
 def _measure_real(run: _Run) -> None:
     if run.real_data is None:
-        raise ConfigError("the folder of the small pieces of real data is not named; name it with --real DIR")
+        raise ConfigError("the folder of the small pieces of real data, or of labelled windows, is not named; name it "
+                          "with --real DIR")
+    if (run.real_data / POWER).exists():
+        run.tell("real: reading labelled windows")
+        windows = labelled_windows(read_labelled_folder(run.real_data), seed=run.seed)
+        encoders = {name: encoder.encode for name, encoder in run.each("real")}
+        run.report.labelled |= evaluate_labelled(encoders, windows)
+        return
     one = real.read_real_set(run.real_data, seed=run.seed)
     for name, encoder in run.each("real"):
         run.report.real[name] = real.evaluate_real(encoder.encode, one)

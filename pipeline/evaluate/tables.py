@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.evaluate.gating import OperatingCurve
+from pipeline.evaluate.labelled_scores import Estimate, Means
 from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.report import Report
@@ -12,13 +13,17 @@ from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.sets import SetSpec
 from pipeline.evaluate.steps import MIN_FOUND_SHARE, StepCurve
 
+SHOWN_MISTAKES = 10
+"""Number of mistakes among labelled windows that are listed."""
+
 Rows = Sequence[Sequence[str]]
 
 
 def format_report(report: Report) -> list[str]:
     """Return the lines of all tables, and of the list of what was not measured."""
     out: list[str] = []
-    for section in (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _gate, _notebook, _real):
+    sections = (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _gate, _notebook, _real, _labelled)
+    for section in sections:
         made = list(section(report))
         out += made if not made or not made[-1] else [*made, ""]
     out += [f"not measured: {name}: {reason}" for name, reason in report.not_measured.items()]
@@ -155,10 +160,44 @@ def _real(report: Report) -> Iterator[str]:
         yield ""
 
 
+def _labelled(report: Report) -> Iterator[str]:
+    for name, forms in report.labelled.items():
+        yield f"Real windows, labelled by eye: {name}; in brackets bootstrap intervals of 95 %"
+        yield from format_table(_MEANS_HEAD, [
+            [f"{one.form}; mean over {over}", *_means(means)] for one in forms for over, means in one.means.items()])
+        yield ""
+        for other in forms[0].differences:
+            yield f"{name} less {other}"
+            yield from format_table(_MEANS_HEAD, [
+                [f"{one.form}; mean over {over}", *_means(means, "+.3f")]
+                for one in forms for over, means in one.differences[other].items()])
+            yield ""
+        yield f"{name}, by kind: P@1, P@5 and mAP, {', then '.join(one.form for one in forms)}"
+        rows = [[kind, f"{forms[0].by_kind[kind].queries}", *(
+            _share(value.value) for one in forms for value in _three(one.by_kind[kind]))] for kind in forms[0].by_kind]
+        yield from format_table(["kind", "queries", *["P@1", "P@5", "mAP"] * len(forms)], rows)
+        yield ""
+        yield f"{name}, worst mistakes, {forms[0].form}: query, wrong first answer, best right answer and its rank"
+        for one in forms[0].mistakes[:SHOWN_MISTAKES]:
+            yield (f"{one.kind} {one.query}  {one.wrong_score:.3f} {one.wrong_kind} {one.wrong}  "
+                   f"{one.right_score:.3f} {one.right} ({one.right_rank})")
+        yield ""
+
+
+def _means(means: Means, form: str = ".3f") -> list[str]:
+    return [f"{means.queries}",
+            *(f"{one.value:{form}} ({one.low:{form}} to {one.high:{form}})" for one in _three(means))]
+
+
+def _three(means: Means) -> tuple[Estimate, Estimate, Estimate]:
+    return means.precision_at_1, means.precision_at_5, means.mean_average_precision
+
+
 def _ranks(ranks: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {rank}" for name, rank in ranks.items())
 
 
+_MEANS_HEAD = ["", "queries", "P@1", "P@5", "mAP"]
 _SCORES_HEAD = ["", "queries", "mAP", "R-prec.", "P@5", "noise@5"]
 
 

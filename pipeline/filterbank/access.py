@@ -29,7 +29,8 @@ def access_error(error: OSError, path: Path) -> SourceError:
         with suppress(OSError):  # it is no link, or is gone by now
             target = shown(os.readlink(path))
             return refusal(Reason.BAD_LINK, path, f"links to {target}, which does not exist; mend it")
-        return refusal(Reason.BUSY, path, "no such file; it was moved or removed since it was listed")
+        return refusal(Reason.GONE, path, "is gone: it was moved or removed since it was listed, or its disk was "
+                       "unmounted; run again when it is back")
     return refusal(Reason.PERMISSION, path, f"cannot be read ({error.strerror}); correct the cause and try again")
 
 
@@ -39,7 +40,7 @@ def open_regular(path: Path) -> int:
     Raises
     ------
     SourceError
-        PERMISSION; BAD_LINK; BUSY if the file is gone; NOT_FILTERBANK if it is no regular file.
+        PERMISSION; BAD_LINK; GONE; NOT_FILTERBANK if it is no regular file.
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -27,6 +27,8 @@ def attribute(of: h5py.HLObject, name: str, most: int = 1) -> Any:
     if name not in of.attrs:
         return None
     found = of.attrs.get_id(name)
-    if found.get_type().get_class() not in KINDS or found.get_space().get_simple_extent_npoints() > most:
-        raise TypeError(f"attribute {name} is neither one number nor text")
+    if found.get_type().get_class() not in KINDS:
+        raise TypeError(f"{name} is neither a number nor text")
+    if found.get_space().get_simple_extent_npoints() > most:
+        raise TypeError(f"{name} is an array of the shape {found.shape}")
     return of.attrs[name]

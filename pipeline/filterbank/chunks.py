@@ -81,8 +81,10 @@ def frame_fault(chunk: StoredChunk, itemsize: int, decoded_bytes: int) -> str:
 class Chunks:
     """The samples of a dataset, chunk by chunk."""
 
-    def __init__(self, dataset: Dataset, descriptor: int) -> None:
+    def __init__(self, dataset: Dataset, descriptor: int, may_end_early: bool = False) -> None:
+        """Take an open file. ``may_end_early``: True if the whole spectra before its end can be accepted."""
         self._dataset = dataset
+        self._may_end_early = may_end_early
         self._path = Path(dataset.path)
         self._descriptor = descriptor
         self._dtype = np.dtype(dataset.dtype)
@@ -191,6 +193,12 @@ class Chunks:
         missing = np.flatnonzero(counts[:rows] < products * across)
         return int(min(shape[0], missing[0] * self._dataset.chunks[0])) if len(missing) else int(shape[0])
 
+    def _remedy(self) -> str:
+        """Return what to do about samples that are missing at the end."""
+        if self._may_end_early and self.count_whole_spectra():
+            return "try again when it is complete, copy it again, or accept its whole spectra (--accept-truncated)"
+        return "try again when it is complete, or copy it again"
+
     def refuse(self, corner: Corner) -> SourceError:
         """Return the error for a chunk whose lengths are valid but that cannot be decompressed."""
         return self._refusal(Reason.CORRUPT_CHUNK, corner, "is damaged: a block does not expand to its length; "
@@ -246,7 +254,7 @@ class Chunks:
         raw = samples if self._dtype == samples.dtype else np.empty(len(samples), self._dtype)
         if self._fill(raw.view(np.uint8), offset + at) < count:
             raise refusal(Reason.TRUNCATED, self._path, "its samples reach past the end of the file, to byte "
-                          f"{offset + at + count}; try again when the file is complete")
+                          f"{offset + at + count}; {self._remedy()}")
         return raw
 
     def _read_by_hdf5(self, start: Corner, stop: Corner, target: NDArray[np.float32]) -> None:
@@ -266,12 +274,11 @@ class Chunks:
         number = (i * grid[1] + j) * grid[2] + k
         place = int(np.searchsorted(self._numbers, number))
         if place == len(self._numbers) or self._numbers[place] != number:
-            raise self._refusal(Reason.TRUNCATED, corner, "was never written; try again when all is written")
+            raise self._refusal(Reason.TRUNCATED, corner, f"was never written; {self._remedy()}")
         _, start, size, mask = self._dataset.table[place].tolist()
         descriptor = self._descriptor
         if start + size > os.fstat(descriptor).st_size:
-            raise self._refusal(Reason.TRUNCATED, corner, "reaches past the end of the file; try again when all "
-                                "is there")
+            raise self._refusal(Reason.TRUNCATED, corner, f"reaches past the end of the file; {self._remedy()}")
         if self._form == "usual" and size > self._max_bytes:  # checked before memory is reserved for it
             raise self._refusal(Reason.CORRUPT_CHUNK, corner, f"is damaged: {size} bytes are stored, "
                                 f"too many for {self._decoded_bytes} decoded bytes; fetch the file again")

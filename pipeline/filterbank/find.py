@@ -102,7 +102,7 @@ class _Walk:
             return os.stat(path)
         except OSError as error:
             fault = access_error(error, path)
-            if fault.reason is not Reason.BUSY:
+            if fault.reason is not Reason.GONE:
                 self._report(path, fault, status)
             elif status == "failed":  # a file that is gone counts only under such a name
                 self._report(path, fault)

@@ -47,7 +47,8 @@ class Hdf5File:
         self.chunk_shape = (facts.chunks[0], facts.chunks[2]) if facts.chunks else None
         with ExitStack() as files:
             descriptors = {name: _descriptor(Path(name), facts, path, files) for name in facts.files}
-            stored = [Chunks(dataset, descriptors[dataset.path]) for dataset in facts.datasets]
+            is_alone = len(facts.boxes) == 1
+            stored = [Chunks(dataset, descriptors[dataset.path], is_alone) for dataset in facts.datasets]
             self._files = files.pop_all()
         self._pieces = [_Piece(box, stored[box.number]) for box in facts.boxes]
         limits = {limits_of(np.dtype(dataset.dtype)) for dataset in facts.datasets}

@@ -63,7 +63,8 @@ def header_from_keywords(keywords: Mapping[str, Any], nsamples: int, path: Path)
     """
     for name in REQUIRED:
         if name not in keywords:
-            raise refusal(Reason.BAD_HEADER, path, f"the header lacks the keyword {name}")
+            raise refusal(Reason.BAD_HEADER, path, f"the header lacks the keyword {name}; add it, or fetch the "
+                          "file again")
     labels = _Labels(keywords)
     header = Header(
         fch1_mhz=_real(keywords, "fch1", path),
@@ -90,13 +91,15 @@ def require_spectra(header: Header, integrations: int, path: str | Path) -> None
     """Raise TOO_FEW_SAMPLES if the file has fewer spectra than one window needs."""
     if header.nsamples < integrations:
         raise refusal(Reason.TOO_FEW_SAMPLES, path,
-                      f"holds {header.nsamples} spectra, fewer than the {integrations} of one window")
+                      f"holds {header.nsamples} spectra, fewer than the {integrations} of one window; use a corpus "
+                      "of fewer integrations")
 
 
 def _require_axes(header: Header, path: Path) -> None:
     for name, count in (("nchans", header.nchans), ("nifs", header.nifs)):
         if count < 1:
-            raise refusal(Reason.HEADER_INCONSISTENT, path, f"{name} is {count}, must be at least 1")
+            raise refusal(Reason.HEADER_INCONSISTENT, path, f"{name} is {count}, and must be at least 1; correct the "
+                          "header")
     for name, value, fits in (
         ("fch1", header.fch1_mhz, abs(header.fch1_mhz) < MAX_MHZ),
         ("foff", header.foff_mhz, MIN_MHZ < abs(header.foff_mhz) < MAX_MHZ / header.nchans),
@@ -104,12 +107,17 @@ def _require_axes(header: Header, path: Path) -> None:
         ("tstart", header.tstart_mjd, 0 <= header.tstart_mjd < MAX_MJD),
     ):
         if not fits:
-            raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, which gives no usable axis")
+            raise refusal(Reason.BAD_AXIS, path, f"{name} is {value}, which gives no usable axis; correct the header")
+
+
+def may_be_observed(header: Header) -> bool:
+    """Return False if no radio telescope observes at these frequencies, which are then probably in hertz."""
+    return header.f_max_mhz <= MAX_OBSERVED_MHZ
 
 
 def _doubts(header: Header) -> Remarks:
     """Return remarks on values that are possible but improbable."""
-    if header.f_max_mhz <= MAX_OBSERVED_MHZ:
+    if may_be_observed(header):
         return {}
     return {"fch1": f"fch1 is {header.fch1_mhz:.9g} MHz, and no radio telescope observes there: if fch1 and foff "
                     f"({header.foff_mhz:.9g}) are in hertz, divide both by 1,000,000 in the file and ingest it again, "
@@ -131,9 +139,13 @@ class _Labels:
         try:
             return convert(value)
         except (TypeError, ValueError, OverflowError) as error:
-            told = shown(repr(value))[:MAX_SHOWN_CHARACTERS]
-            self.remarks[name] = f"the keyword {name} is left out, because {told} is {error}"
+            self.remarks[name] = f"the keyword {name} is left out, because {_told(value)} is {error}"
             return default
+
+
+def _told(value: Any) -> str:
+    """Return the value of a keyword for a message."""
+    return shown(repr(value))[:MAX_SHOWN_CHARACTERS]
 
 
 def text_of(value: Any) -> str:
@@ -194,11 +206,13 @@ def _real(keywords: Mapping[str, Any], name: str, path: Path) -> float:
     try:
         return _number_of(keywords[name])
     except TypeError as error:
-        raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {keywords[name]!r}, {error}") from None
+        raise refusal(Reason.BAD_HEADER, path, f"the keyword {name} is {_told(keywords[name])}, which is {error}; "
+                      "correct the header") from None
 
 
 def _integer(keywords: Mapping[str, Any], name: str, path: Path) -> int:
     value = _real(keywords, name, path)
     if not value.is_integer():
-        raise refusal(Reason.BAD_HEADER, path, f"keyword {name} is {value}, not a whole number")
+        raise refusal(Reason.BAD_HEADER, path, f"the keyword {name} is {value}, which is not a whole number; correct "
+                      "the header")
     return int(value)

@@ -89,7 +89,8 @@ class Links:
                 break
             else:
                 return here, path
-        raise refusal(Reason.BAD_LINK, path, f"more than {MAX_LINKS} links lead from one to the next")
+        raise refusal(Reason.BAD_LINK, path, f"more than {MAX_LINKS} links lead from one to the next; link to the "
+                      "data directly")
 
     def target(self, name: str, path: Path) -> Path:
         """Return the path of the file that ``path`` refers to as ``name``. It must exist and lie below the root."""
@@ -98,7 +99,8 @@ class Links:
             raise refusal(Reason.REFUSED_LINK, path, f"its samples lie in {shown(target)}, outside the "
                           f"data root {shown(self._root)}; name a folder that holds both")
         if not target.is_file():
-            raise refusal(Reason.BAD_LINK, path, f"its samples lie in {shown(target)}, which does not exist")
+            raise refusal(Reason.BAD_LINK, path, f"its samples lie in {shown(target)}, which does not exist; put that "
+                          "file there, or correct the link")
         return target
 
     def pieces(self, dataset: h5py.Dataset, path: Path) -> list[Piece]:
@@ -109,7 +111,8 @@ class Links:
         pieces = [self._virtual_piece(dataset, path, mapping) for mapping in dataset.virtual_sources()]
         supplied = sum(math.prod(np.subtract(piece.stop, piece.start).tolist()) for piece in pieces)
         if supplied < math.prod(dataset.shape):  # parts that overlap may still leave gaps, which are masked later
-            raise refusal(Reason.TRUNCATED, path, "its data are virtual, and no file supplies some parts of them")
+            raise refusal(Reason.TRUNCATED, path, "its data are virtual, and no file supplies some parts of them; try "
+                          "again when all parts are written")
         return pieces
 
     def _virtual_piece(self, dataset: h5py.Dataset, path: Path, mapping: h5py._hl.vds.VDSmap) -> Piece:
@@ -121,13 +124,14 @@ class Links:
         source, source_path = self.find(file, source_path, mapping.dset_name)
         if not isinstance(source, h5py.Dataset) or source.is_virtual or source.ndim != dataset.ndim:
             raise refusal(Reason.BAD_HEADER, path, f"its data are virtual and lie in {mapping.dset_name!r} of "
-                          f"{shown(source_path)}, which is no plain dataset of {dataset.ndim} axes")
+                          f"{shown(source_path)}, which is no plain dataset of {dataset.ndim} axes; write the data as "
+                          "one plain dataset")
         source_start, source_stop = _box(mapping.src_space, source.shape, path)
         if any(d - c != b - a for a, b, c, d in zip(start, stop, source_start, source_stop, strict=True)):
             raise _irregular(path)
         if any(end > size for end, size in zip(source_stop, source.shape, strict=True)):
             raise refusal(Reason.TRUNCATED, path, f"its data are virtual, and {shown(source_path)} "
-                          "holds only a part of them")
+                          "holds only a part of them; try again when it is complete")
         return _piece(source, source_path, start, stop, source_start)
 
 
@@ -151,4 +155,4 @@ def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Co
 
 def _irregular(path: Path) -> SourceError:
     return refusal(Reason.BAD_HEADER, path, "its data are virtual and made of other parts than whole boxes, "
-                   "which cannot be read")
+                   "which cannot be read; write them as one plain dataset")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+import re
 from array import array
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -90,7 +91,7 @@ def decode(path: Path, name: str, identity: tuple[int, ...], start: Corner, stop
             _read_samples(file[name], tuple(slice(a, b) for a, b in zip(start, stop, strict=True)), samples)
     except Errors as error:
         raise refusal(Reason.CORRUPT_CHUNK, path, f"spectra {start[0]}–{stop[0]}, channels {start[2]}–{stop[2]} cannot "
-                      f"be decoded ({error})") from error
+                      f"be decoded ({error}); fetch the file again") from error
 
 
 def rehearse(path: Path, first: int, end: int) -> None:
@@ -155,7 +156,7 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
     of_class = attribute(file, "CLASS") in ("FILTERBANK", b"FILTERBANK")
     data, holder = links.find(file, path, "data")
     if data is None and of_class:
-        raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'")
+        raise refusal(Reason.NO_DATA, path, "a filterbank file without a dataset 'data'; fetch the file again")
     if not isinstance(data, h5py.Dataset) or not (of_class or "fch1" in data.attrs):
         raise refusal(Reason.NOT_FILTERBANK, path, "an HDF5 file, but not of class FILTERBANK with a dataset 'data'")
     return data, holder
@@ -164,31 +165,36 @@ def _find_data(file: h5py.File, path: Path, links: Links) -> tuple[h5py.Dataset,
 def _read_header(data: h5py.Dataset, path: Path) -> tuple[Header, Remarks]:
     """Return the header and remarks on it. Shape and type of the dataset supply what the keywords do not."""
     if data.ndim != 3:
-        raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has {data.ndim} axes, not 3")
+        raise refusal(Reason.HEADER_INCONSISTENT, path, f"'data' has the shape {data.shape}, and not three axes "
+                      "(spectra, polarisations, channels); write it with three")
     nsamples, nifs, nchans = data.shape
     nbits = _bits_of(data, path)
-    keywords, unreadable = _read_keywords(data)
+    keywords, unreadable = _read_keywords(data, path)
     header, remarks = header_from_keywords({"nbits": nbits, "nifs": nifs, "nchans": nchans} | keywords, nsamples, path)
     if header.nbits not in (*NBITS, nbits):
         raise refusal(Reason.UNSUPPORTED_NBITS, path, f"the header says that samples have {header.nbits} bits, but "
-                      f"they are stored as {data.dtype}; only unpacked samples are read from HDF5 files")
+                      f"they are stored as {data.dtype}; write them unpacked, and correct nbits")
     if (header.nifs, header.nchans) != (nifs, nchans):
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"the header says {header.nchans} channels × "
-                      f"{header.nifs} polarisations, 'data' has {nchans} × {nifs}")
+                      f"{header.nifs} polarisations, 'data' has {nchans} × {nifs}; correct nchans or nifs")
     if nsamples == 0 or (not data.is_virtual and data.id.get_storage_size() == 0):
-        raise refusal(Reason.NO_DATA, path, "a header without data")
+        raise refusal(Reason.NO_DATA, path, f"'data' has the shape {data.shape}, and no sample is stored; fetch the "
+                      "file again")
     return replace(header, nbits=nbits), remarks | unreadable
 
 
-def _read_keywords(data: h5py.Dataset) -> tuple[dict[str, Any], Remarks]:
+def _read_keywords(data: h5py.Dataset, path: Path) -> tuple[dict[str, Any], Remarks]:
     """Return the known attributes of a dataset, and remarks on labels that cannot be read."""
-    keywords = {name: attribute(data, name) for name in REQUIRED}
+    keywords: dict[str, Any] = {}
     remarks = {}
-    for name in LABELS:
+    for name in (*REQUIRED, *LABELS):
         try:
-            keywords[name] = attribute(data, name, MAX_LABEL_VALUES)
-        except TypeError:
-            remarks[name] = f"the keyword {name} is left out, because it is neither a number nor text"
+            keywords[name] = attribute(data, name, MAX_LABEL_VALUES if name in LABELS else 1)
+        except TypeError as error:
+            if name in REQUIRED:
+                raise refusal(Reason.BAD_HEADER, path, f"the keyword {error}, and must be one number; correct the "
+                              "header") from None
+            remarks[name] = f"the keyword {name} is left out, because {error}"
     return {name: value for name, value in keywords.items() if value is not None}, remarks
 
 
@@ -265,8 +271,12 @@ def open_error(error: Exception, path: Path) -> SourceError:
         said = "it needs more memory than any undamaged file"
     if isinstance(error, OSError) and error.errno and not is_beyond:
         return access_error(error, path)
-    if "truncated file" in said or path.stat().st_size < SUPERBLOCK_BYTES:
-        return refusal(Reason.TRUNCATED, path, f"its end is missing ({said}); try again when it is complete")
+    size = path.stat().st_size
+    if "truncated file" in said or size < SUPERBLOCK_BYTES:
+        promised = re.search(r"stored_eof = (\d+)", said)
+        there = f"holds {size:,} of {int(promised[1]):,} bytes" if promised else f"ends after {size:,} bytes"
+        return refusal(Reason.TRUNCATED, path, f"{there}, and HDF5 opens no file whose end is missing, not even with "
+                       "--accept-truncated; wait until it is complete, or copy it again")
     if "already open for write" in said:
         return refusal(Reason.BUSY, path, "another process is writing it; try again later")
     return refusal(Reason.BAD_HEADER, path, f"HDF5 cannot open it ({said}); fetch the file again")

@@ -102,7 +102,7 @@ def _done(asked: dict[str, Any], memory: int) -> dict[str, str]:
         fault = access_error(error, path)
         return {"reason": fault.reason, "message": fault.message}
     except MemoryError:
-        fault = refusal(Reason.BAD_HEADER, path, "it needs more memory than any undamaged file")
+        fault = refusal(Reason.BAD_HEADER, path, "it needs more memory than any undamaged file; fetch the file again")
         return {"reason": fault.reason, "message": fault.message}
     return {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -62,6 +63,9 @@ class Storage(Samples, Protocol):
 
 class Ascending:
     """Samples in ascending frequency."""
+
+    averaged = 1
+    """Number of samples of the file of which each sample is the average. Here, each is one sample."""
 
     def __init__(
         self, samples: Samples, header: Header, path: Path, limits: tuple[float, float] = (-np.inf, np.inf)
@@ -153,16 +157,21 @@ class Filterbank(Ascending):
             samples = DecodedSamples(power, spectrum_start, first)
         return Ascending(samples, self.header, self.path, self.limits)
 
-    def source_id(self) -> str:
-        """Return the id of the scan. It is equal for copies, for ``.fil`` and ``.h5``, and for a mirrored file."""
-        return scan_id(self.header, self.read)
+    def source_id(self, spectra: int | None = None) -> str:
+        """Return the id of the scan. It is equal for copies, for ``.fil`` and ``.h5``, and for a mirrored file.
+
+        With ``spectra``, return the id of a file that would hold only this number of spectra, the first ones.
+        """
+        header = self.header if spectra is None else replace(self.header, nsamples=spectra)
+        return scan_id(header, self.read)
 
     def check_unchanged(self) -> None:
-        """Raise BUSY if the file has changed since it was opened, because reads may mix both states."""
+        """Raise BUSY if the file has changed since it was opened, because reads may mix both states; or GONE."""
         try:
             now = os.stat(self.path)
         except OSError as error:
-            raise refusal(Reason.BUSY, self.path, f"gone while it was read ({error.strerror})") from error
+            raise refusal(Reason.GONE, self.path, f"is gone since it was opened ({error.strerror}); run again "
+                          "when it is back") from error
         if (now.st_size, now.st_mtime_ns) != (self.size_bytes, self.mtime_ns):
             raise refusal(Reason.BUSY, self.path, f"changed while it was read ({self.size_bytes} → "
                           f"{now.st_size} bytes); try again when it is complete")
@@ -210,7 +219,7 @@ def open_filterbank(
     try:
         state = os.fstat(descriptor)
         if state.st_size == 0:
-            raise refusal(Reason.EMPTY, path, "zero bytes")
+            raise refusal(Reason.EMPTY, path, "zero bytes; fetch the file again")
         storage: Storage
         if is_hdf5(descriptor):
             storage = Hdf5File(path, root or path.parent, polarisation, accept_truncated)

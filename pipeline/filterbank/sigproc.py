@@ -50,8 +50,8 @@ class SigprocFile:
         data_bytes = os.fstat(descriptor).st_size - self._data_start
         nsamples, self.shortfall = self._spectra(data_bytes, keywords.get("nsamples", 0))
         if self.shortfall and not accept_truncated:
-            raise refusal(Reason.TRUNCATED, path, f"{self.shortfall}; try again when it is complete, or "
-                          "accept it as it is (--accept-truncated)")
+            raise refusal(Reason.TRUNCATED, path, f"{self.shortfall}; try again when it is complete, copy "
+                          "it again, or accept its whole spectra (--accept-truncated)")
         self.header = replace(self.header, nsamples=nsamples)
         self._packed = _PackedSamples(self.header.nbits) if self.header.nbits in PACKED_BITS else None
         self._sample = SAMPLE_TYPES.get(self.header.nbits, np.dtype("u1"))
@@ -63,11 +63,13 @@ class SigprocFile:
         header = self.header
         if header.nbits not in SAMPLE_TYPES and header.nbits not in PACKED_BITS:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
-                          f"its samples have {header.nbits} bits; 1, 2, 4, 8, 16 and 32 can be read")
+                          f"its samples have {header.nbits} bits, and 1, 2, 4, 8, 16 and 32 can be read; convert "
+                          "them to 32-bit floats")
         if header.nbits * header.nifs * header.nchans % 8:
             raise refusal(Reason.UNSUPPORTED_NBITS, self._path,
                           f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × {header.nbits} "
-                          "bits is no whole number of bytes, so it is not known where the next one begins")
+                          "bits is no whole number of bytes, so it is not known where the next one begins; convert "
+                          "them to 8 bits")
 
     def _spectra(self, data_bytes: int, promised: int) -> tuple[int, str]:
         """Return the number of whole spectra in ``data_bytes``, and what is missing at the end.
@@ -77,11 +79,13 @@ class SigprocFile:
         header, path = self.header, self._path
         spectrum_bytes = header.nifs * header.nchans * header.nbits // 8
         if data_bytes == 0:
-            raise refusal(Reason.NO_DATA, path, "a header without data")
+            raise refusal(Reason.NO_DATA, path, f"ends with its header, at byte {self._data_start}; fetch the file "
+                          "again")
         if data_bytes < spectrum_bytes:
             raise refusal(Reason.HEADER_INCONSISTENT, path,
                           f"one spectrum of {header.nchans} channels × {header.nifs} polarisations × "
-                          f"{header.nbits} bits is more than all of its {data_bytes} bytes of data")
+                          f"{header.nbits} bits is more than all of its {data_bytes} bytes of data; correct the "
+                          "header, or fetch the file again")
         nsamples, rest = divmod(data_bytes, spectrum_bytes)
         if rest:
             return nsamples, f"ends within spectrum {nsamples}, {spectrum_bytes - rest} bytes short"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.errors import Reason
 from pipeline.filterbank.access import refusal
 from pipeline.model import Header
-from pipeline.support.text import listed, shown
+from pipeline.support.text import counted, listed, shown
 
 INTEGERS = frozenset({
     "telescope_id", "machine_id", "data_type", "barycentric", "pulsarcentric", "nbits", "nsamples", "nchans", "nifs",
@@ -53,6 +53,10 @@ MAX_SPACING_ERROR = 0.01
 """Largest deviation of a frequency in the table from even spacing, in channels. Rounding to decimals causes less."""
 MAGIC = b"\x0c\x00\x00\x00HEADER_START"
 PLAIN_KEYWORD = re.compile(rb"[A-Za-z][A-Za-z0-9_.:-]*")
+WORD = re.compile(rb"(?=([\x01-\x50])\0\0\0([A-Za-z][A-Za-z0-9_.:-]*))", re.DOTALL)
+"""What a keyword with its length begins with, anywhere in a value."""
+MAX_EXAMINED_BYTES = 4096
+"""Longest value in which keywords are looked for before its length is taken."""
 _ENTRY = np.dtype([("name", f"S{4 + len(CHANNEL)}"), ("mhz", "<f8")])
 _ENTRY_NAME = struct.pack("<i", len(CHANNEL)) + CHANNEL.encode()
 
@@ -67,14 +71,17 @@ class ParsedHeader:
     """First byte of the samples."""
     unknown: dict[str, int] = field(default_factory=dict)
     """Keywords that were stepped over → bytes of their values."""
+    hidden: set[str] = field(default_factory=set)
+    """Known keywords that seem to be within these values. They are not read."""
 
     @property
     def remarks(self) -> dict[str, str]:
         """What a user should know of this header: a subject, and a sentence about it."""
         if not self.unknown:
             return {}
-        names = listed(f"{shown(name)} ({size} bytes)" for name, size in self.unknown.items())
-        return {"unknown keywords": f"unknown keywords of its header are stepped over: {names}"}
+        names = listed(f"{shown(name)} ({counted(size, 'byte')})" for name, size in self.unknown.items())
+        hidden = f"; with them {listed(sorted(self.hidden))}, which may be lost" if self.hidden else ""
+        return {"unknown keywords": f"unknown keywords of its header are stepped over: {names}{hidden}"}
 
 
 def parse_header(head: bytes, path: Path) -> ParsedHeader:
@@ -84,8 +91,9 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
     possible: its value is taken to be an integer (4 bytes), a real number (8 bytes), a text with its length, a single
     byte, or nothing. They are tried in this order, and the first one that a known keyword follows is taken. (A
     keyword is stored as its length and then its letters.) If no known keyword follows any of them, the first one that
-    any word with its length follows is taken. Numbers and texts do not look like such words, so this is not ambiguous
-    in practice. What was stepped over is reported.
+    any word with its length follows is taken. Values that contain such words come last. Numbers and texts do not look
+    like such words, so this is not ambiguous in practice. What was stepped over is reported, and so are known keywords
+    in it.
 
     Raises
     ------
@@ -95,7 +103,7 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
     """
     if not head.startswith(MAGIC):
         if MAGIC.startswith(head):
-            raise refusal(Reason.BAD_HEADER, path, "cut off within HEADER_START")
+            raise refusal(Reason.BAD_HEADER, path, "cut off within HEADER_START; fetch the file again")
         raise refusal(Reason.NOT_FILTERBANK, path, "begins neither as HDF5 nor with HEADER_START")
     parsed = ParsedHeader()
     last, at = "HEADER_START", len(MAGIC)
@@ -115,10 +123,12 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
                                   "follows it, so the length of its value is unknown; fetch the file again")
                 if keyword not in MACHINE_DEPENDENT:
                     parsed.unknown[keyword] = size
+                    parsed.hidden |= _words_in(head[value_at : value_at + size]) & KNOWN
                 at = value_at + size
             last = keyword
     except struct.error:
-        raise refusal(Reason.BAD_HEADER, path, f"the header is cut off or damaged after {last}") from None
+        raise refusal(Reason.BAD_HEADER, path, f"the header is cut off or damaged after {last}; fetch the file "
+                      "again") from None
     parsed.data_start = value_at
     if TABLE in parsed.keywords:
         parsed.keywords |= _axis_of(parsed.keywords, path)
@@ -146,8 +156,18 @@ def _size_of_unknown(head: bytes, at: int) -> int | None:
             word, _ = _take_bytes(head, at + size, MAX_KEYWORD_BYTES)
             if PLAIN_KEYWORD.fullmatch(word):
                 following[size] = word.decode()
-    known = (size for size, word in following.items() if word in KNOWN)
-    return next(known, next(iter(following), None))
+
+    def rank(size: int) -> tuple[bool, bool]:
+        is_one_value = size <= MAX_EXAMINED_BYTES and not _words_in(head[at : at + size])
+        return not is_one_value, following[size] not in KNOWN
+
+    return min(following, key=rank, default=None)
+
+
+def _words_in(value: bytes) -> set[str]:
+    """Return the words with their lengths within a value. A text with its length is no such word itself."""
+    found = WORD.finditer(value, 1)
+    return {word[2][: word[1][0]].decode() for word in found if len(word[2]) >= word[1][0]}
 
 
 def _take_table(head: bytes, at: int, parsed: ParsedHeader) -> int:
@@ -176,7 +196,7 @@ def _axis_of(keywords: Mapping[str, Any], path: Path) -> dict[str, Any]:
     nchans = keywords.get("nchans", len(table))
     if nchans != len(table):
         raise refusal(Reason.HEADER_INCONSISTENT, path, f"its table of frequencies has {len(table)} channels, and "
-                      f"nchans is {nchans}")
+                      f"nchans is {nchans}; correct nchans, or fetch the file again")
     if len(table) == 1:
         return {"fch1": float(table[0]), "foff": keywords.get("foff", 0.0), "nchans": 1}
     with np.errstate(all="ignore"):  # if a frequency is not finite, the comparison is false

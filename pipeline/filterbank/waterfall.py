@@ -75,7 +75,8 @@ def read_waterfall(path: str | Path, f_start_mhz: float | None = None,
     except SystemExit as exit_:
         if header.nsamples < MIN_SPECTRA:
             told = " ".join(said.getvalue().split())
-            raise refusal(Reason.TOO_FEW_SAMPLES, path, f"blimpy cannot load it ({told})") from exit_
+            raise refusal(Reason.TOO_FEW_SAMPLES, path, f"its {header.nsamples} spectra are too few for blimpy "
+                          f"({told}); load a file of {MIN_SPECTRA} or more") from exit_
         return _loaded_here(Path(path), header, f_start, f_stop)
     except BLIMPY_ERRORS:
         return _loaded_here(Path(path), header, f_start, f_stop)

@@ -225,41 +225,45 @@ def _interpolate(level: NDArray[np.float32], width: int, start: int, stop: int) 
     return band
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _running_medians(level: NDArray[np.float64], half: int) -> NDArray[np.float64]:
     """Return the median of each number and its ``half`` neighbours on either side.
 
     The first and last ``half`` numbers have too few neighbours and are left out.
     """
     out = np.empty(len(level) - 2 * half)
-    ordered = np.sort(level[: 2 * half + 1])
-    out[0] = ordered[half]
-    for i in range(1, len(out)):
-        gone, new = level[i - 1], level[i + 2 * half]
-        at = np.searchsorted(ordered, gone)
-        while at > 0 and ordered[at - 1] > new:
-            ordered[at] = ordered[at - 1]
-            at -= 1
-        while at < 2 * half and ordered[at + 1] < new:
-            ordered[at] = ordered[at + 1]
-            at += 1
-        ordered[at] = new
-        out[i] = ordered[half]
+    _slide_median(level, np.sort(level[: 2 * half + 1]), out)
     return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _slide_median(level: NDArray[np.float64], ordered: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """Fill ``out`` with running medians. ``ordered`` has the first numbers, in order; each step replaces one of them.
+    """
+    width = len(ordered)
+    out[0] = ordered[width // 2]
+    for i in range(1, len(out)):
+        gone, new = level[i - 1], level[i + width - 1]
+        at = 0
+        while ordered[at] < gone or (gone != gone and ordered[at] == ordered[at]):  # NaN is last
+            at += 1
+        while at > 0 and ordered[at - 1] > new:
+            ordered[at] = ordered[at - 1]
+            at -= 1
+        while at < width - 1 and ordered[at + 1] < new:
+            ordered[at] = ordered[at + 1]
+            at += 1
+        ordered[at] = new
+        out[i] = ordered[width // 2]
+
+
 def _extrapolate_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Continue a sequence by ``count`` numbers before its start, on a straight line.
 
     The slope is the median of the slopes between all pairs of the first ``count`` + 1 numbers (Theil-Sen estimator).
     """
-    slopes = np.empty(count * (count + 1) // 2)
-    k = 0
-    for i in range(count + 1):
-        for j in range(i + 1, count + 1):
-            slopes[k] = (level[j] - level[i]) / (j - i)
-            k += 1
-    slope = np.median(slopes)
-    start = np.median(level[: count + 1] - slope * np.arange(count + 1))
-    return start + slope * (np.arange(count) - count)
+    first, second = np.triu_indices(count + 1, 1)
+    with np.errstate(all="ignore"):  # a file may have any value
+        slope = np.median((level[second] - level[first]) / (second - first))
+        start = np.median(level[: count + 1] - slope * np.arange(count + 1))
+        continued: NDArray[np.float64] = start + slope * (np.arange(count) - count)
+    return continued

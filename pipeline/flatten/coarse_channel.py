@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
 from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
-from pipeline.flatten.gains import Rows, estimate_rows
-from pipeline.flatten.signed import SignedScale, block_width, is_signed
+from pipeline.flatten.gains import Rows, estimate_rows, saturated_rows
+from pipeline.flatten.signed import SignedScale, block_width, is_signed, relative_spreads
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
 
@@ -58,7 +58,7 @@ class _Known:
 def flatten_stretches(
     read: Read, shape: tuple[int, int], *, stretch: int, beyond: int = 0, spare: list[Memory] | None = None,
     nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None,
-    limits: tuple[float, float] = (-np.inf, np.inf), sign: int = 1,
+    limits: tuple[float, float] = (-np.inf, np.inf), sign: int = 1, min_sampled: int = MIN_SAMPLED_CHANNELS,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Flatten one coarse channel in stretches that fit into the caches of a processor core.
 
@@ -89,6 +89,8 @@ def flatten_stretches(
         Smallest and largest value that a sample of the file can have; infinite if there are none.
     sign : {1, -1}
         Side of the noise on which signals are, if the values turn out not to be power.
+    min_sampled : int
+        Minimum number of channels sampled for the gains of rows.
 
     Yields
     ------
@@ -100,10 +102,10 @@ def flatten_stretches(
     known = _Known(read, shape, nominal, has_dc_spike, coarse_width, np.float32(limits[1]))
     size = shape[0] * (stretch + beyond)
     memory = _take_memory(spare, size)
-    runs = _sampled_runs(shape[1])
+    runs = _sampled_runs(shape[1], min_sampled)
     sample = _read_sample(known, runs, memory)
     if is_signed(sample):
-        known = _as_power(known, stretch if runs else shape[1], memory, limits, sign)
+        known = _as_power(known, relative_spreads(sample), stretch if runs else shape[1], memory, limits, sign)
         sample = _read_sample(known, runs, memory)
     if runs:
         spare.append(memory)
@@ -114,30 +116,35 @@ def flatten_stretches(
 
 
 def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> NDArray[np.float32]:
-    """Read the ``runs`` of channels side by side. Without runs, read all channels, into ``memory`` if possible."""
+    """Read the ``runs`` of channels side by side. Without runs, read all channels, into ``memory`` if possible.
+
+    Saturated rows are NaN, so they are dead.
+    """
     spectra, channels = known.shape
-    if not runs:
-        return known.read(0, channels, memory)
-    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32)
+    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32) if runs else known.read(0, channels, memory)
     for k, (start, stop) in enumerate(runs):
         sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = known.read(start, stop, memory)
-    return sample
+    saturated = saturated_rows(sample, known.full_scale)
+    return np.where(saturated[:, None], np.float32(np.nan), sample) if saturated.any() else sample
 
 
-def _as_power(known: _Known, stretch: int, memory: Memory, limits: tuple[float, float], sign: int) -> _Known:
+def _as_power(
+    known: _Known, spreads: NDArray[np.float64], stretch: int, memory: Memory, limits: tuple[float, float], sign: int
+) -> _Known:
     """Measure the noise of values that are not power, which reads all of them; return how to read them as power.
 
-    Nothing changes if there is no noise.
+    ``spreads`` are those of its spectra (:func:`pipeline.flatten.signed.relative_spreads`). Nothing changes if there is
+    no noise.
     """
     (spectra, channels), read, coarse_width = known.shape, known.read, known.coarse_width
     width = block_width(spectra)
     step = -(-stretch // width) * width
     pieces = (read(start, min(start + step, channels), memory) for start in range(0, channels, step))
-    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits, known.nominal)
+    scale = SignedScale.measure(pieces, known.shape, coarse_width, sign, limits, known.nominal, spreads)
     if scale is None:
         return known
     return replace(known, read=lambda start, stop, into: scale.power(read(start, stop, into), start),
-                   nominal=scale.noise_spectra, full_scale=np.float32(scale.full_scale), is_signed=True)
+                   nominal=scale.noise_spectra, full_scale=np.float32(0), is_signed=True)  # dead channels are NaN
 
 
 def _flatten_sampled(
@@ -168,13 +175,13 @@ def _take_memory(spare: list[Memory], size: int) -> Memory:
     return spare.pop() if spare else np.empty(size, np.float32)
 
 
-def _sampled_runs(channels: int) -> list[tuple[int, int]]:
+def _sampled_runs(channels: int, at_least: int) -> list[tuple[int, int]]:
     """Return the runs [start, stop) of channels to sample, the same from either end of the coarse channel.
 
-    Together they have at least :data:`MIN_SAMPLED_CHANNELS` channels. If that is most of the coarse channel, the list
+    Together they have at least ``at_least`` channels. If that is most of the coarse channel, the list
     is empty.
     """
-    apart = RUN_CHANNELS * (channels // MIN_SAMPLED_CHANNELS)
+    apart = RUN_CHANNELS * (channels // at_least)
     count = channels // max(1, apart)
     first = (channels - count * apart + apart - RUN_CHANNELS) // 2
     starts = [first + k * apart for k in range(count)] if apart > RUN_CHANNELS else []

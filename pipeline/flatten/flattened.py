@@ -155,14 +155,16 @@ def _copy_side_by_side(
     power, band = np.empty((spectra, count), np.float32), np.empty(count, np.float32)
     scale, whole = np.empty(count, np.float32), np.empty(count, np.bool_)
     for k in range(len(starts)):
-        first, to = starts[k], slice(k * channels, (k + 1) * channels)
-        scale[to], whole[to] = channel_scale[first : first + channels], is_unmasked[first : first + channels]
-        band[to] = baseline[first : first + channels]
-        if is_mirrored:
-            first = stride - channels - first
+        first, to = starts[k], k * channels
+        for c in range(channels):  # loops, because copies of slices compile four times as long
+            scale[to + c], band[to + c] = channel_scale[first + c], baseline[first + c]
+            whole[to + c] = is_unmasked[first + c]
         for t in range(spectra):
+            row, into = stored[t], power[t, to : to + channels]
             if is_mirrored:
-                power[t, to] = stored[t, first : first + channels][::-1]
+                for c in range(channels):
+                    into[c] = row[stride - 1 - first - c]
             else:
-                power[t, to] = stored[t, first : first + channels]
+                for c in range(channels):
+                    into[c] = row[first + c]
     return power, scale, whole, band

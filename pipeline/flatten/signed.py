@@ -5,6 +5,10 @@ So the smooth middle and the smooth spread of the noise are measured along the c
 of it. The values are then shifted and scaled such that their noise is that of power: it has a Gamma(N) distribution
 with a mean of 1, whose N has the measured skewness. Power less its mean becomes that power again.
 
+Spectra may have different gains. So the spread of the noise in each spectrum is measured relative to the median one,
+and the spectrum is shifted such that its middle is proportional to its spread, as in power. The spread is then a gain,
+which is removed like any gain of power (:mod:`pipeline.flatten.gains`).
+
 The noise of Stokes V is symmetric. Its large deviations are rarer than those of power with the N of the header, and
 more frequent than those of a normal distribution. So the N of the header is the largest that is used.
 
@@ -25,24 +29,27 @@ from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincinv
 
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, median_size
+from pipeline.flatten.gains import MIN_GAIN
+from pipeline.flatten.levels import (
+    ITERATIONS,
+    MAX_DEVIATION,
+    MEAN_SQUARE,
+    QUANTILES,
+    levels_of,
+    medians,
+    quantile_means,
+)
 
 MAX_NEGATIVE_SHARE = 0.1
 """Maximum share of negative values in a spectrum of power: broken pixels, which are masked. With more of them in most
 spectra, the values are not power."""
 MIN_BLOCK_PIXELS = 4096
 """Minimum number of pixels in a block of channels. The error of the spread in one block is then about 1.5 %."""
-QUANTILES = ((0.1, 0.3), (0.4, 0.6), (0.7, 0.9))
-"""Low, middle and high values of the noise are means between these quantiles. Means do not jump if values are quantised
-to few levels, and signals that fill less than a tenth of a block do not affect them."""
-MAX_DEVIATION = 4.0
-"""The spread is the root mean square of the deviations up to this many spreads. Larger ones may be signals."""
+RUN_CHANNELS = 2048
+"""Number of channels in a run, in which the spreads of spectra are compared. The error in one run is about 2 %."""
 MIN_NOMINAL = 25.0
 """Minimum of the largest N. With this N, power is positive down to five spreads below the mean. If it were smaller,
 much of symmetric noise would be masked."""
-MEAN_SQUARE = 0.99893
-"""Mean square of the deviations of a normal distribution up to :data:`MAX_DEVIATION`, in units of the variance."""
-ITERATIONS = 6
-"""Number of iterations. Each one computes the spread with the limit of deviations that follows from the last one."""
 
 
 def is_signed(values: NDArray[np.float32]) -> bool:
@@ -60,21 +67,23 @@ def is_signed(values: NDArray[np.float32]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SignedScale:
-    """How the values of one coarse channel become power: value × ``factor`` + ``offset``."""
+    """How the values of one coarse channel become power: value × ``factor`` + ``offset`` + ``shift``."""
 
     factor: NDArray[np.float32]
     """(channels,): negative if the values are mirrored."""
     offset: NDArray[np.float32]
     """(channels,)"""
+    shift: NDArray[np.float32]
+    """(spectra,): NaN for a spectrum without noise, which is masked."""
     noise_spectra: float
     """N of the noise."""
     full_scale: float
-    """Power that only a saturated value reaches; infinity if values have no limits."""
+    """Value of a saturated sample; infinite if values have no limits."""
 
     @classmethod
     def measure(
         cls, pieces: Iterable[NDArray[np.float32]], shape: tuple[int, int], coarse_width: int | None, sign: int,
-        limits: tuple[float, float], nominal: float,
+        limits: tuple[float, float], nominal: float, spreads: NDArray[np.float64],
     ) -> Self | None:
         """Measure the noise of a whole coarse channel; return None if there is none anywhere.
 
@@ -92,10 +101,14 @@ class SignedScale:
             Smallest and largest value that a sample of the file can have.
         nominal : float
             N from the header.
+        spreads : (spectra,) float64
+            Spread of each spectrum relative to the median one (:func:`relative_spreads`).
         """
         spectra, channels = shape
         width = min(block_width(spectra), channels)
-        low, middle, high, spread = np.concatenate([_levels_of_blocks(piece, width) for piece in pieces]).T
+        measured = [_measure_blocks(_blocks_of(piece, width), spreads) for piece in pieces]
+        levels, middles_of_spectra = (np.concatenate(parts) for parts in zip(*measured, strict=True))
+        low, middle, high, spread = levels.T
         if sign < 0:
             low, middle, high = -high, -middle, -low
         below, above = middle - low, high - middle
@@ -106,17 +119,25 @@ class SignedScale:
         half = _half_of_smoothing(coarse_width, width, len(middle))
         middles = _curve(np.where(usable, middle, np.nan), width, channels, half)
         factor = _gamma_spread(n) / _curve(np.where(usable, spread, np.nan), width, channels, half)
-        offset = _gamma_levels(np.array([n]))[1, 0] - middles * factor
-        limit = max(sign * limits[0], sign * limits[1])
-        full_scale = float(np.min(limit * factor + offset)) if np.isfinite(limit) else np.inf
-        return cls((sign * factor).astype(np.float32), offset.astype(np.float32), n, full_scale)
+        centre = _gamma_levels(np.array([n]))[1, 0]
+        offset = centre - middles * factor
+        of_block = sign * factor[width // 2 :: width][: len(middle), None]
+        shift = centre * (spreads - 1) - medians((middles_of_spectra * of_block).T)
+        return cls((sign * factor).astype(np.float32), offset.astype(np.float32), shift.astype(np.float32), n,
+                   limits[1] if sign > 0 else limits[0])
 
     def power(self, values: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        """Return the power of values (spectra, channels), ascending, that begin at channel ``start``."""
+        """Return the power of values (spectra, channels), ascending, that begin at channel ``start``.
+
+        Dead channels become NaN, because they would change with the shift. A channel that is always saturated does not.
+        """
         to = slice(start, start + values.shape[1])
         with np.errstate(all="ignore"):  # a file may hold any value; what is not finite is masked
             power = values * self.factor[to]
             power += self.offset[to]
+            power += self.shift[:, None]
+        if len(values) > 1:
+            power[:, ~_changes(values) & (values[0] != self.full_scale)] = np.nan
         return power
 
 
@@ -128,44 +149,74 @@ def block_width(spectra: int) -> int:
     return width
 
 
-def _levels_of_blocks(values: NDArray[np.float32], width: int) -> NDArray[np.float64]:
-    """Return low, middle and high level, and the spread, of the noise in each whole block of channels: (blocks, 4).
+def relative_spreads(sample: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the spread of the noise in each spectrum, relative to the median one.
 
-    Values that are not finite, and channels of one value, are left out. A block that consists of them mostly has NaN.
+    The spread of a spectrum is that of the differences between neighbouring channels, in which neither a band nor a
+    burst over many channels appears. As for the gains of power, it is a median over runs of channels.
+
+    Parameters
+    ----------
+    sample : (spectra, channels) float32
+        Values of either sign, ascending.
+
+    Returns
+    -------
+    (spectra,) float64
+        0 for a spectrum that has no noise, or no values, in most runs. All are 1 if nothing can be measured.
     """
+    if len(sample) > 1:
+        sample = sample[:, _changes(sample)]
+    spectra, channels = sample.shape
+    if channels < 2:
+        return np.ones(spectra)
+    runs = _blocks_of(sample, min(RUN_CHANNELS, channels))
+    with np.errstate(all="ignore"):  # a file may hold any value
+        spread = levels_of(np.diff(runs).reshape(-1, runs.shape[-1] - 1))[:, -1].reshape(runs.shape[:2])
+    spread[~(spread > 0)] = np.nan
+    relative = medians((spread / medians(spread)[:, None]).T)
+    relative[2 * np.isfinite(spread).sum(axis=0) <= len(runs)] = 0
+    relative[~(relative > MIN_GAIN)] = 0
+    return relative if relative.any() else np.ones(spectra)
+
+
+def _changes(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Tell which channels of values (spectra, channels) change with time. The others are dead or saturated."""
+    changes: NDArray[np.bool_] = (values != values[0]).any(axis=0)
+    return changes
+
+
+def _blocks_of(values: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return the whole blocks of channels (blocks, spectra, width). What is not finite, or never changes, is NaN."""
     spectra, blocks = len(values), values.shape[1] // width
     values = values[:, : blocks * width]
     valid = np.isfinite(values)
     if spectra > 1:
-        valid &= (values != values[0]).any(axis=0)
-    pixels = np.where(valid, values, np.float32(np.nan)).reshape(spectra, blocks, width).swapaxes(0, 1)
-    ordered = np.sort(pixels.reshape(blocks, spectra * width), axis=1)  # NaN last
-    counts = np.isfinite(ordered).sum(axis=1)
-    sums = np.zeros((blocks, spectra * width + 1))
-    np.cumsum(np.nan_to_num(ordered), axis=1, dtype=np.float64, out=sums[:, 1:])
-    rows, levels = np.arange(blocks), np.full((blocks, len(QUANTILES) + 1), np.nan)
-    enough = 2 * counts > spectra * width
-    for k, (first, last) in enumerate(QUANTILES):
-        start = (first * counts).astype(np.int64)
-        stop = np.maximum(start + 1, (last * counts).astype(np.int64))
-        levels[enough, k] = ((sums[rows, stop] - sums[rows, start]) / (stop - start))[enough]
-    levels[enough, -1] = _spreads(ordered[enough], levels[enough])
-    return levels
+        valid &= _changes(values)
+    pixels = np.where(valid, values, np.float32(np.nan)).reshape(spectra, blocks, width)
+    return pixels.swapaxes(0, 1)
 
 
-def _spreads(values: NDArray[np.float32], levels: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the spread (blocks,) of values (blocks, pixels), which may be NaN, given their levels.
+def _measure_blocks(
+    blocks: NDArray[np.float32], spreads: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Measure the noise in each block (blocks, spectra, width), after its spectra got one middle and one spread.
 
-    Unlike the distance of levels, it is right for values that are quantised to few levels, too.
+    Returns
+    -------
+    (blocks, 4) float64
+        Levels and spread (:func:`pipeline.flatten.levels.levels_of`).
+    (blocks, spectra) float64
+        Middle of each spectrum less the median one. NaN for a spectrum whose relative spread is 0.
     """
-    low, middle, high = levels[:, :3].T
-    squares = (values - middle[:, None]) ** 2
-    spread: NDArray[np.float64] = (high - low) / 1.722  # exact for normal noise
-    for _ in range(ITERATIONS):
-        near = squares <= (MAX_DEVIATION * spread[:, None]) ** 2
-        mean = np.where(near, squares, 0).sum(axis=1) / np.maximum(near.sum(axis=1), 1)
-        spread = np.sqrt(mean / MEAN_SQUARE)
-    return spread
+    middles = quantile_means(np.sort(blocks, axis=-1), QUANTILES[1:2])[..., 0]
+    middles[:, spreads == 0] = np.nan
+    common = medians(middles)[:, None]
+    scale = np.divide(1, spreads, out=np.zeros_like(spreads), where=spreads > 0)
+    with np.errstate(all="ignore"):  # a file may hold any value
+        aligned = (blocks - middles[..., None].astype(np.float32)) * scale[:, None].astype(np.float32)
+        aligned += common[..., None].astype(np.float32)
+    return levels_of(aligned.reshape(len(blocks), -1)), middles - common
 
 
 def _half_of_smoothing(coarse_width: int | None, width: int, blocks: int) -> int:
@@ -173,8 +224,8 @@ def _half_of_smoothing(coarse_width: int | None, width: int, blocks: int) -> int
 
     It is as wide as that of the band (:func:`pipeline.flatten.bandpass.median_size`), and at least three blocks.
     """
-    channels, medians = median_size(coarse_width)
-    smoothing = max(3, channels * medians // width)
+    block, count = median_size(coarse_width)
+    smoothing = max(3, block * count // width)
     return max(0, min(smoothing, blocks - (1 - blocks % 2)) // 2)
 
 
@@ -197,7 +248,7 @@ def _noise_spectra(ratio: float) -> float:
 
 
 def _gamma_spread(n: float) -> float:
-    """Return the spread of Gamma(N) noise with a mean of 1, as :func:`_spreads` would measure it."""
+    """Return the spread of Gamma(N) noise with a mean of 1, as ``levels_of`` would measure it."""
     middle, spread = float(_gamma_levels(np.array([n]))[1, 0]), float(n**-0.5)
     for _ in range(10 * ITERATIONS):
         ends = n * np.array([max(0, middle - MAX_DEVIATION * spread), middle + MAX_DEVIATION * spread])

@@ -27,7 +27,6 @@ MAX_FLOAT32 = np.finfo(np.float32).max
 """Largest finite float32. Any larger value is infinite."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def time_mean(
     power: NDArray[np.float32], row_scale: NDArray[np.float32], full_scale: np.float32
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -53,13 +52,23 @@ def time_mean(
     """
     channels = power.shape[1]
     mean, is_unmasked = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
-    for start in range(0, channels, STRIP_CHANNELS):
-        total = mean[start : start + STRIP_CHANNELS]
-        if len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, full_scale, total):
-            is_unmasked[start : start + STRIP_CHANNELS] = True
-        else:
-            _average_valid(power, start, row_scale, full_scale, total, is_unmasked[start : start + STRIP_CHANNELS])
+    _average(power, row_scale, bool((row_scale > 0).all()), full_scale, mean, is_unmasked)
     return mean, is_unmasked
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _average(
+    power: NDArray[np.float32], row_scale: NDArray[np.float32], has_all_rows: bool, full_scale: np.float32,
+    mean: NDArray[np.float32], is_unmasked: NDArray[np.bool_],
+) -> None:
+    """Average power strip by strip. ``has_all_rows`` is True if no row is left out."""
+    for start in range(0, len(mean), STRIP_CHANNELS):
+        total, are_valid = mean[start : start + STRIP_CHANNELS], is_unmasked[start : start + STRIP_CHANNELS]
+        if has_all_rows and len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, full_scale, total):
+            for c in range(len(total)):
+                are_valid[c] = True
+        else:
+            _average_valid(power, start, row_scale, full_scale, total, are_valid)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -73,8 +82,6 @@ def _add_up_valid(
     incomplete.
     """
     (spectra, stride), flat, nothing = power.shape, power.reshape(-1), np.float32(0)
-    if not (row_scale > 0).all():
-        return False
     for c in range(0, len(mean), LANES):
         low = high = load(flat, start + c)
         total = broadcast(nothing)
@@ -99,8 +106,9 @@ def _average_valid(
 ) -> None:
     """Average the valid pixels of a strip. Slower than :func:`_add_up_valid`, but correct for any data."""
     spectra, stop = len(power), start + len(mean)
-    count, differs = np.zeros(len(mean), np.float32), np.full(len(mean), np.float32(spectra == 1))
-    mean[:] = 0
+    count, differs = np.zeros(len(mean), np.float32), np.zeros(len(mean), np.float32)
+    for c in range(len(mean)):
+        mean[c], differs[c] = np.float32(0), np.float32(spectra == 1)
     for t in range(spectra):
         row, first, scale = power[t, start:stop], power[0, start:stop], row_scale[t]
         row_count = np.float32(scale > 0)

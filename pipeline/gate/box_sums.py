@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.gate.box_tree import allocate_boxes, box_offsets, compiled, find_peaks, row_pitch
+from pipeline.gate.box_tree import allocate_boxes, box_offsets, compiled, find_peaks, padded_rows, row_pitch
 from pipeline.support.compiled import njit
 from pipeline.support.simd import (
     LANES,
@@ -19,10 +20,12 @@ from pipeline.support.simd import (
 from pipeline.support.simd_stores import store_sums_of_four
 
 
-@compiled
-def measure_windows(  # type: ignore[no-untyped-def]
-    power, row_scale, channel_scale, starts, channels, root_n, pixel, table_power, table_excess, best, excess, masked
-):
+def measure_windows(
+    power: NDArray[np.float32], row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32],
+    starts: NDArray[np.int64], channels: int, root_n: np.float32, pixel: np.float32, table_power: NDArray[np.float32],
+    table_excess: NDArray[np.float32], best: NDArray[np.float32], excess: NDArray[np.float32],
+    masked: NDArray[np.uint32],
+) -> None:
     """Find the largest box sums of windows, and add up their excess and masked pixels.
 
     Parameters
@@ -44,12 +47,20 @@ def measure_windows(  # type: ignore[no-untyped-def]
     excess, masked : (n,)
         Zeros; the results are added.
     """
-    (spectra, stride), widths, levels = power.shape, best.shape[1], best.shape[2]
-    power = power.reshape(-1)
-    offsets = box_offsets(spectra, channels, widths)
-    boxes, sums, peaks = allocate_boxes(spectra, offsets, np.float32)
-    pitch = row_pitch(spectra, offsets)
-    pixels = np.empty(LANES, np.float32)
+    spectra, offsets = len(power), box_offsets(len(power), channels, best.shape[1])
+    boxes, peaks = allocate_boxes(spectra, offsets, np.float32)
+    _measure_windows(power.reshape(-1), power.shape[1], row_scale, channel_scale, starts, channels, root_n, pixel,
+                     table_power, table_excess, offsets, padded_rows(spectra), row_pitch(spectra, offsets), boxes,
+                     peaks, np.empty(LANES, np.float32), best, excess, masked)
+
+
+@compiled
+def _measure_windows(  # type: ignore[no-untyped-def]
+    power, stride, row_scale, channel_scale, starts, channels, root_n, pixel, table_power, table_excess, offsets, rows,
+    pitch, boxes, peaks, pixels, best, excess, masked
+):
+    """Measure windows. ``boxes``, ``peaks`` and ``pixels`` are memory for one window."""
+    spectra, (_, widths, levels) = len(row_scale), best.shape
     for k in range(len(starts)):
         for t in range(spectra):
             excess[k], masked[k] = _flatten_row(
@@ -59,7 +70,7 @@ def measure_windows(  # type: ignore[no-untyped-def]
         for i in range(1, widths):
             columns //= 4
             _widen_boxes(boxes, spectra, pitch, offsets[i - 1], offsets[i], columns)
-        find_peaks(boxes, sums, peaks, spectra, offsets)
+        find_peaks(boxes, peaks, rows, pitch, offsets[0], offsets[-1] - rows)
         columns, width = channels, 1
         for i in range(widths):
             for level in range(levels):
@@ -94,7 +105,9 @@ def _flatten_row(  # type: ignore[no-untyped-def]
         stored, scale = power[at + c], channel_scale[start + c] * row_scale
         value = stored * scale if (stored > 0) & (stored < np.float32(np.inf)) & (scale > 0) else nothing
         boxes[to + c] = value - np.float32(1) if value > 0 else nothing
-        pixels[0], pixels[1:] = value, np.float32(1)
+        for other in range(1, len(pixels)):
+            pixels[other] = np.float32(1)
+        pixels[0] = value
         excess, masked = _account_for_pixels(pixels, pixel, table_power, table_excess, excess, masked)
     return excess, masked
 

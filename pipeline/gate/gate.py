@@ -27,6 +27,7 @@ from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate.box_sums import measure_windows
 from pipeline.gate.prefilter import RoundedThresholds, mark_possible, round_thresholds
 from pipeline.model import WindowGrid
+from pipeline.support import compiled
 
 BOX_WIDTHS = (1, 4, 16, 64, 256)
 """Channels in a box. Only widths up to the window's are used."""
@@ -154,13 +155,15 @@ def may_pass(
     (n,) bool
     """
     limits = _rounded_thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
-    passes = np.ones(len(starts), np.bool_)
     if flat.is_mirrored and grid.channels % BOX_WIDTHS[len(limits.offsets) - 2]:  # boxes would start at the wrong end
-        return passes
-    mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_unmasked, starts,
-                  grid.channels, limits.one, limits.max_units, limits.offsets, limits.shifts, limits.limits,
-                  limits.pixel, limits.share_of_excess, passes)
-    return passes
+        return np.ones(len(starts), np.bool_)
+    return mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_unmasked, starts,
+                         grid.channels, limits)
+
+
+def is_compiled() -> bool:
+    """Tell whether a scan on this machine finds the gate compiled. The gate is compiled last, after all other code."""
+    return compiled.is_compiled(mark_possible) or compiled.is_compiled(measure_windows)
 
 
 @lru_cache(maxsize=256)

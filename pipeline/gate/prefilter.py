@@ -25,7 +25,6 @@ from pipeline.support.simd import (
     LANES,
     broadcast,
     count_at_least,
-    lane_count,
     load,
     max_of,
     maximum,
@@ -115,7 +114,7 @@ def round_thresholds(
     limits = (exact * (1 - 1e-6) - boxes * (2.0 ** (i + 1) - 1) - 1) / last_bit - boxes * np.where(last_bit > 1, 0.5, 0)
     limits = np.clip(np.floor(limits), 0, highest)
     offsets = box_offsets(spectra, channels, len(sigmas))
-    sums = np.full_like(allocate_boxes(spectra, offsets, kind)[2], highest)  # no sum is higher
+    sums = np.full_like(allocate_boxes(spectra, offsets, kind)[1], highest)  # no sum is higher
     of_level = sums.reshape(-1, row_pitch(spectra, offsets))
     for width, start in enumerate(offsets[:-1]):
         of_level[: limits.shape[1], start : start + channels // 4**width] = limits[width][:, None]
@@ -125,39 +124,55 @@ def round_thresholds(
     return RoundedThresholds(np.float32(one), np.float32(max_units), offsets, shifts, sums, lowest, share)
 
 
-@_compiled
-def mark_possible(  # type: ignore[no-untyped-def]
-    power, is_mirrored, row_scale, channel_scale, is_unmasked, starts, channels, one, max_units, offsets, shifts,
-    limits, pixel, share_of_excess, passes
-):
-    """Set ``passes`` (n,) to True for windows that may pass the gate, and to False for those that cannot.
+def mark_possible(
+    power: NDArray[np.float32], is_mirrored: bool, row_scale: NDArray[np.float32], channel_scale: NDArray[np.float32],
+    is_unmasked: NDArray[np.bool_], starts: NDArray[np.int64], channels: int, limits: RoundedThresholds,
+) -> NDArray[np.bool_]:
+    """Tell which windows may pass the gate.
 
     Parameters
     ----------
     power : (spectra, channels) float32
-        Ascending, or descending if ``is_mirrored``. Sums over all drifts are the same from either end.
+        C-contiguous. Ascending, or descending if ``is_mirrored``. Sums over all drifts are the same from either end.
     row_scale, channel_scale : float32
         Factors that bring the noise to 1. Channels ascend.
     is_unmasked : (channels,) bool
         False if a pixel of the channel is masked. Windows with masked pixels always may pass.
     starts : (n,) int64
         First channel of each window, ascending.
-    one, max_units, offsets, shifts, limits, pixel, share_of_excess
-        See :class:`RoundedThresholds`.
+    channels : int
+        Channels in a window.
+    limits : RoundedThresholds
+
+    Returns
+    -------
+    (n,) bool
     """
-    spectra, stride = power.shape
-    power = power.reshape(-1)
-    fine, _, _ = allocate_boxes(spectra, offsets, np.int16)
-    boxes, sums, peaks = allocate_boxes(spectra, offsets, limits.dtype.type)
-    pitch = row_pitch(spectra, offsets)
-    seen = np.empty(2 * LANES, np.int16)
-    are_whole = is_unmasked.all()
+    spectra, passes = len(power), np.zeros(len(starts), np.bool_)
+    fine, _ = allocate_boxes(spectra, limits.offsets, np.int16)
+    boxes, peaks = allocate_boxes(spectra, limits.offsets, limits.limits.dtype.type)
+    _mark_possible(
+        power.reshape(-1), power.shape[1], is_mirrored, row_scale, channel_scale, is_unmasked, bool(is_unmasked.all()),
+        starts, channels, limits.one, limits.max_units, limits.offsets, limits.shifts, limits.limits, limits.pixel,
+        limits.share_of_excess, padded_rows(spectra), row_pitch(spectra, limits.offsets), fine, boxes, peaks,
+        np.empty(2 * LANES, np.int16), passes)
+    return passes
+
+
+@_compiled
+def _mark_possible(  # type: ignore[no-untyped-def]
+    power, stride, is_mirrored, row_scale, channel_scale, is_unmasked, are_whole, starts, channels, one, max_units,
+    offsets, shifts, limits, pixel, share_of_excess, rows, pitch, fine, boxes, peaks, seen, passes
+):
+    """Set ``passes`` to True for windows that may pass the gate. The other arrays are memory for one window."""
+    spectra = len(row_scale)
     for k in range(len(starts)):
         start = starts[k]
-        passes[k] = not are_whole and not is_unmasked[start : start + channels].all()
+        if not are_whole:
+            for c in range(start, start + channels):
+                passes[k] |= not is_unmasked[c]
         if passes[k]:
             continue
-        seen[:] = 0
         at, ahead = start, starts[min(k + PREFETCH_WINDOWS, len(starts) - 1)]
         if is_mirrored:
             at, ahead = stride - channels - at, stride - channels - ahead
@@ -168,11 +183,9 @@ def mark_possible(  # type: ignore[no-untyped-def]
             columns //= 4
             _widen_boxes(fine, spectra, pitch, offsets[i - 1], offsets[i], columns)
         _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts)
-        find_peaks(boxes, sums, peaks, spectra, offsets)
-        passes[k] = _is_reached(peaks, limits, pitch, offsets) or (
-            seen[:LANES].sum() * share_of_excess[max_of(load(seen, LANES))] >= 1
-            and _share_of_excess(fine, pitch, spectra, offsets[0], channels, pixel, share_of_excess) >= 1
-        )
+        find_peaks(boxes, peaks, rows, pitch, offsets[0], offsets[-1] - rows)
+        passes[k] = _is_reached(peaks, limits, pitch, offsets) or _has_excess(
+            fine, pitch, spectra, offsets[0], channels, pixel, share_of_excess, seen)
 
 
 @_compiled
@@ -186,7 +199,8 @@ def _round_window(  # type: ignore[no-untyped-def]
     The second half receives the largest pixel of each lane.
     """
     whole, last = channels - channels % LANES, start + channels - 1
-    count, top, least = load(seen, 0), load(seen, LANES), broadcast(pixel)
+    count = top = broadcast(np.int16(0))
+    least = broadcast(pixel)
     for t in range(len(row_scale)):
         row, into, row_units = t * stride + at, t * pitch + to, row_scale[t] * one
         for c in range(0, channels, PIXELS_PER_CACHE_LINE):
@@ -234,20 +248,25 @@ def _is_reached(peaks, limits, pitch, offsets):  # type: ignore[no-untyped-def]
     """Tell whether any peak reaches its limit."""
     beyond = broadcast(limits.dtype.type(-1))
     for level in range(0, len(peaks), pitch):
-        for at in range(level + offsets[0], level + offsets[-1], lane_count(peaks)):
+        for at in range(level + offsets[0], level + offsets[-1], LANES):
             beyond = maximum(beyond, subtract(load(peaks, at), load(limits, at)))
     return max_of(beyond) >= 0
 
 
 @_compiled
-def _share_of_excess(boxes, pitch, spectra, start, channels, pixel, share_of_excess):  # type: ignore[no-untyped-def]
-    """Return the maximum excess of a window, relative to the gate's threshold.
+def _has_excess(boxes, pitch, spectra, start, channels, pixel, share_of_excess, seen):  # type: ignore[no-untyped-def]
+    """Tell whether the excess of a window may reach the gate's threshold.
 
-    It adds up all pixels. It is called only for windows that a faster, rougher bound could not reject.
+    All pixels are added up only for windows that a faster, rougher bound cannot reject. ``seen`` is what
+    :func:`_round_window` wrote.
     """
-    total = np.float32(0)
+    count, total = 0, np.float32(0)
+    for lane in range(LANES):
+        count += seen[lane]
+    if count * share_of_excess[max_of(load(seen, LANES))] < 1:
+        return False
     for row in range(start, start + spectra * pitch, pitch):
         for at in range(row, row + channels):
             if boxes[at] >= pixel:
                 total += share_of_excess[boxes[at]]
-    return total
+    return total >= 1

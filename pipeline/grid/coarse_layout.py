@@ -89,10 +89,28 @@ def known_layout(header: Header) -> CoarseLayout | None:
     CoarseLayout or None
         None if neither applies.
     """
-    if 2 <= header.nfpc <= MAX_HEADER_WIDTH and header.nchans % header.nfpc == 0:
+    if header.nfpc and not _fault_of_nfpc(header):
         return CoarseLayout(header.nfpc, "header")
     product = product_width(header)
     return None if product is None else CoarseLayout(product, "product")
+
+
+def remark_on_nfpc(header: Header, layout: CoarseLayout) -> dict[str, str]:
+    """Return what a user should know of a keyword ``nfpc`` that is not used: keyword → a sentence, or nothing."""
+    fault = _fault_of_nfpc(header)
+    if not header.nfpc or not fault or layout.origin == "flag":
+        return {}
+    return {"nfpc": f"nfpc is {header.nfpc:,}, {fault}, so it is not used; if you know the width of coarse channels, "
+                    "make a new corpus with --coarse-width"}
+
+
+def _fault_of_nfpc(header: Header) -> str:
+    """Return why ``nfpc`` cannot be the width of a coarse channel; an empty text if it can."""
+    if header.nfpc < 2:
+        return "which is no width of a coarse channel"
+    if header.nfpc > MAX_HEADER_WIDTH:
+        return f"which is more than {MAX_HEADER_WIDTH:,}, the largest width that is read from a header"
+    return f"which does not divide its {header.nchans:,} channels" if header.nchans % header.nfpc else ""
 
 
 def product_width(header: Header) -> int | None:

@@ -135,19 +135,33 @@ def quantise_windows(flat: NDArray[np.float64], spreads: NDArray[np.float64]) ->
         codes[:] = quantise(window, spread)
     return out
 
+MIDDLE_ERROR = 1.2
+"""Standard error of the middle of n pixels of noise, in units of their spread / √n."""
+MIN_BURST_SIGMAS = 5.0
+"""Standard errors by which the level of a row exceeds that of the quiet rows if the row has a burst."""
+
 
 def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Flatten windows whose surrounding band is not known, such as arrays and pictures.
 
-    Each row is divided by its own median-like level (:func:`pipeline.flatten.noise.middle_of`). The noise is measured
-    in the window itself, from the pixels *below* the baseline, because signals only add power. If a signal fills more
-    than two fifths of a row, this method cannot tell it from the noise. Windows from files do not have this limit: they
-    are compared with their whole coarse channel.
+    Each row is divided by its own level, its :func:`~pipeline.flatten.noise.middle_of`. A row with a burst is divided
+    by the level of the quiet rows instead, so that the burst stays. The lowest 3/8 of the rows are the quiet ones.
+    Their level is the mean without the lowest quarter, because a few rows may have lost gain. A row has a burst if its
+    level exceeds that by :data:`MIN_BURST_SIGMAS`. It may also have a higher gain; this method cannot tell. The noise
+    is measured in the rows without a burst, from the pixels *below* their level, because signals only add power.
+
+    If a signal fills more than two fifths of most rows, or bursts fill more than 5/8 of the rows, this method cannot
+    tell them from the noise. Windows from files do not have this limit: they are compared with their whole coarse
+    channel.
+
+    The masks are those of a scan: pixels that are not finite or not positive, rows of which at least half is masked,
+    and channels that always have the same value. The last rule has two exceptions. The largest value of a window stays,
+    because a saturated signal is constant, too. And if most channels are constant, the window was drawn without noise.
 
     Parameters
     ----------
     power : (n, T, F) array
-        Linear power. Values that are not finite or not positive are masked.
+        Linear power.
 
     Returns
     -------
@@ -165,12 +179,40 @@ def flatten_windows(power: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[n
         raise ValueError(f"expected windows of shape (n, spectra, channels), got shape {power.shape}")
     out, spreads = np.zeros(power.shape), np.ones(len(power))
     for i, window in enumerate(np.asarray(power, np.float64)):
-        valid = np.isfinite(window) & (window > 0)
-        rows = valid.any(axis=1)
-        if not rows.any():
+        valid = _unmasked(window)
+        rows = np.flatnonzero(valid.any(axis=1))
+        if not len(rows):
             continue
-        gain = np.ones(len(window))
-        gain[rows] = [middle_of(row[ok]) for row, ok in zip(window[rows], valid[rows], strict=True)]
-        out[i] = np.where(valid, window / gain[:, None], 0.0)
-        spreads[i] = measure_noise_spectra(out[i][valid]) ** -0.5
+        levels = np.array([middle_of(window[row, valid[row]]) for row in rows])
+        lower = len(rows) // 4
+        quiet = np.argsort(levels)[: max(3 * len(rows) // 8, lower + 1)]
+        level = levels[quiet[lower:]].mean()
+        error = MIDDLE_ERROR * _spread_of(window, valid, rows[quiet], levels[quiet]) / np.sqrt(valid[rows].sum(axis=1))
+        is_burst = levels > level * (1 + MIN_BURST_SIGMAS * error)
+        spreads[i] = _spread_of(window, valid, rows[~is_burst], levels[~is_burst])
+        gains = np.ones(len(window))
+        gains[rows] = np.where(is_burst, level, levels)
+        out[i] = np.where(valid, window / gains[:, None], 0.0)
     return out, spreads
+
+
+def _spread_of(
+    window: NDArray[np.float64], valid: NDArray[np.bool_], rows: NDArray[np.int64], levels: NDArray[np.float64]
+) -> float:
+    """Return the relative spread of the noise in some rows, each divided by its level."""
+    noise = [window[row, valid[row]] / level for row, level in zip(rows, levels, strict=True)]
+    return float(measure_noise_spectra(np.concatenate(noise)) ** -0.5)
+
+
+def _unmasked(window: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which pixels (T, F) of a window are not masked, see :func:`flatten_windows`."""
+    valid: NDArray[np.bool_] = np.isfinite(window) & (window > 0)
+    live_channels = np.count_nonzero(valid.any(axis=0))  # the others are around a small array
+    valid[2 * valid.sum(axis=1) <= live_channels] = False
+    values = np.where(valid, window, np.nan)[valid.any(axis=1)][:, valid.any(axis=0)]
+    if len(values) > 1:
+        lowest, highest = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        dead = (lowest == highest) & (highest < highest.max())
+        if 2 * np.count_nonzero(lowest == highest) < len(dead):
+            valid[:, np.flatnonzero(valid.any(axis=0))[dead]] = False
+    return valid

@@ -8,9 +8,11 @@ either sign of ``foff``, because channels are counted from low frequency.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from pipeline.model import CoarseLayout, Header, Window, WindowGrid
+from pipeline.views import View
 
 EDGE_TOLERANCE_CHANNELS = 0.01
 """Channels by which a window may extend beyond the requested band. Edges that were printed with nine decimals of a MHz
@@ -32,6 +34,10 @@ class Tiling:
     """Lower edge of the band to search; None for the file's own."""
     f_stop_mhz: float | None = None
     """Upper edge of the band to search; None for the file's own."""
+
+    def seen_through(self, view: View) -> Self:
+        """Return how a view of the source is cut into windows. The band to search stays the same."""
+        return replace(self, header=view.header_of(self.header), coarse=view.coarse_of(self.coarse))
 
     @property
     def n_blocks(self) -> int:

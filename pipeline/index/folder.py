@@ -137,6 +137,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         _refuse_strange_names(record)
         is_whole = record.pop("sha256") == _record_digest(record) and record["format"] == FORMAT
         version = value_of(int, record["format_version"])
+    except PermissionError:  # no damage: another user owns it
+        raise
     except OSError as error:
         raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, RecursionError) as error:
@@ -194,6 +196,8 @@ def map_arrays(
             if size != entry["bytes"]:
                 raise SegmentDamaged(f"{path}: {size} bytes, but {entry['bytes']} were written")
             array = mapped(path)
+        except PermissionError:
+            raise
         except OSError as error:
             raise SegmentDamaged(f"{path}: cannot be read ({error.strerror})") from error
         except ValueError as error:
@@ -239,6 +243,8 @@ def array_faults(folder: Path, record: Mapping[str, Any]) -> Iterator[tuple[Path
         try:
             if file_size(path) != entry["bytes"] or _sha256(path) != entry["sha256"]:
                 yield path, "altered since it was written"
+        except PermissionError:
+            raise
         except OSError as error:
             yield path, f"cannot be read ({error.strerror})"
 

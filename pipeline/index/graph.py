@@ -15,7 +15,6 @@ import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,11 @@ def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_siz
     ConfigError
         The installed version of pynndescent is not the supported one.
     """
-    nearest_neighbours = load_pynndescent()
-    from pipeline.index.descent import stored_descent
-
-    with _build_lock, stored_descent(), warnings.catch_warnings():
+    neighbour_graph = load_pynndescent()
+    with _build_lock, warnings.catch_warnings():
         # vertices with too few neighbours stay reachable through the tree and through other vertices
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors", UserWarning)
-        index = nearest_neighbours(
+        index = neighbour_graph(
             np.ascontiguousarray(vectors, dtype=np.float32),
             metric=METRIC,
             n_neighbors=n_neighbors,
@@ -148,10 +145,9 @@ def load_pynndescent() -> Any:
     if (installed := version("pynndescent")) != PYNNDESCENT_VERSION:
         raise ConfigError(f"pynndescent {installed} is installed, the index needs {PYNNDESCENT_VERSION} "
                           f"exactly: pip install pynndescent=={PYNNDESCENT_VERSION}")
-    import_module("pipeline.support.compiled")  # first: it says where compiled code is read from
-    from pynndescent import NNDescent
+    from pipeline.index.descent import NeighbourGraph
 
-    return NNDescent
+    return NeighbourGraph
 
 
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:

@@ -80,6 +80,8 @@ def read_array(path: Path) -> NDArray[Any]:
     """Memory-map an array of a build. Raise :class:`CorpusDamaged` if it cannot be read."""
     try:
         array = mapped(path)
+    except PermissionError:
+        raise
     except (OSError, ValueError) as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); delete {path.parent} and build the index") from error
     return array

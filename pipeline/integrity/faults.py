@@ -63,6 +63,25 @@ def source_faults(root: Path, source_id: str, entry: SourceEntry | None, fingerp
         elif entry is not None and (group.n_windows, group.header) != (entry.windows_kept, entry.header):
             yield folder, (f"holds {group.n_windows} windows, the manifest says {entry.windows_kept}; or its header "
                            "differs from that in the manifest")
+        else:
+            yield from ((folder, fault) for fault in _count_faults(group, entry))
+
+
+def _count_faults(group: SourceGroup, entry: SourceEntry | None) -> Iterator[str]:
+    """Compare the counts of windows in a source's report, and in the manifest, with its exposure."""
+    report = group.report
+    counts = {"windows_searched": report.windows_seen, "windows_kept": report.windows_kept,
+              "windows_masked": report.windows_masked}
+    for name in sorted(counts.keys() & set(group.exposure_names)):
+        try:
+            exposed = int(group.exposure(name).sum(dtype="int64"))
+        except CorpusDamaged as error:
+            yield str(error).removeprefix(f"{group.folder}: ").rsplit("; ", 1)[0]
+            return
+        if exposed != counts[name]:
+            yield f"its report counts {counts[name]} {name.replace('_', ' ')}, its exposure {exposed}"
+    if entry is not None and entry.windows_seen != report.windows_seen:
+        yield f"its report counts {report.windows_seen} windows searched, the manifest says {entry.windows_seen}"
 
 
 def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec: EncoderSpec | None) -> Iterator[Fault]:

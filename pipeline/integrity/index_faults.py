@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.errors import CorpusError, SegmentDamaged
 from pipeline.index import Routing, Segment, segment_faults
-from pipeline.store import SourceGroup, VectorGroup, segment_folder
+from pipeline.store import SourceGroup, VectorGroup, segment_folder, vector_folder
 from pipeline.store.digests import Fault
 
 COMPARED_ROWS = 16
@@ -47,23 +48,20 @@ def _foreign_rows(root: Path, entry: SegmentEntry, segment: Segment) -> Iterator
     """Compare some rows with the stored vectors. Yield the first row that is of another window."""
     rows = np.unique(np.linspace(0, segment.rows - 1, COMPARED_ROWS).astype(np.int64))
     vectors = segment.vectors_of(rows)
+    source_group = cache(partial(SourceGroup.open, root))
+    vector_group = cache(partial(_vector_group, root, entry.encoder_key, source_group))
     for row, vector in zip(rows, vectors, strict=True):
         source_id = segment.source_ids[segment.row_source[row]]
         if source_id in entry.dead:
             continue
         stored: NDArray[np.float32] | None = vector
         with suppress(CorpusError):  # reported as a fault of the windows or vectors
-            stored = _stored_vector(root, entry.encoder_key, source_id, int(segment.row_number[row]))
+            found = np.flatnonzero(source_group(source_id).numbers == segment.row_number[row])
+            stored = vector_group(source_id).vectors(int(found[0]), int(found[0]) + 1)[0] if len(found) else None
         if stored is None or not np.abs(stored - vector).max() <= _MAX_DIFFERENCE:
             yield segment.folder, f"row {row} is not the vector of window {segment.row_number[row]} of {source_id}"
             return
 
 
-def _stored_vector(root: Path, encoder_key: str, source_id: str, number: int) -> NDArray[np.float32] | None:
-    """Return the stored vector of a window; None if the corpus has not kept the window."""
-    found = np.flatnonzero(SourceGroup.open(root, source_id).numbers == number)
-    if not len(found):
-        return None
-    row = int(found[0])
-    (vector,) = VectorGroup.open(root, encoder_key, source_id).vectors(row, row + 1)
-    return np.asarray(vector)
+def _vector_group(root: Path, key: str, source_group: Callable[[str], SourceGroup], source_id: str) -> VectorGroup:
+    return VectorGroup(vector_folder(root, key, source_id), source_group(source_id))

@@ -144,5 +144,7 @@ def _digest(content: bytes) -> bytes:
 def _read(path: Path) -> bytes | None:
     try:
         return read_file(path, MAX_MANIFEST_BYTES)
+    except PermissionError:  # no damage, and nothing to repair
+        raise
     except OSError:
         return None

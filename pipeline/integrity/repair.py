@@ -47,10 +47,12 @@ from pipeline.run import (
     rebuild_cell,
     slices_of,
 )
-from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
+from pipeline.store import CorpusStore, encoder_config, segment_folder, source_folder, vector_folder
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.support.durable import make_folder
+from pipeline.support.interrupts import note_saved
 from pipeline.tasks import Probed
+from pipeline.views import split_id
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +171,7 @@ class _Repair:
             {"projection": self._projection, "orphan": self._orphan, "source": self._source, "vectors": self._vectors,
              "segment": self._segment}[kind](name)
             logger.info("rebuilt: %s %s", kind, name)
+            note_saved("repaired object", 1)
         except (CorpusError, SourceError, _Failed) as error:  # other errors end the repair: there may be no cluster
             self._failed[key] = str(error)
             logger.warning("%s %s cannot be rebuilt: %s", kind, name, error)
@@ -187,25 +190,29 @@ class _Repair:
         self._store.discard(self._root / name)
 
     def _source(self, source_id: str) -> None:
-        """Scan a source's file again, and replace its windows."""
-        entry, scan = self._store.manifest().sources[source_id], self._config.scan
+        """Scan a source's file again, and replace its windows. Of a view, only the view is replaced."""
+        scan_id, view = split_id(source_id)
+        entry, whole = (self._store.manifest().sources[one] for one in (source_id, scan_id))
+        scan = replace(self._config.scan, views=(view,) if view else ())
         path = unchanged_file(self._store.manifest(), source_id)
         if not path:
             raise _Failed("its file is gone or has changed")
         (probed,) = self._run_all([(tasks.probe, FoundFile(Path(path), Path(path).parent, True), scan)])
-        if not isinstance(probed, Probed) or probed.source.id != source_id:
+        if not isinstance(probed, Probed) or probed.source.id != scan_id:
             raise _Failed(probed.message if isinstance(probed, SourceReport) else f"{path} holds {probed.source.id}")
         work = self._work(probed.source, self._config.encoder, [
-            (part.start, part.stop) for part in parts_of(entry.tiling(scan.grid))])
+            (part.start, part.stop) for part in parts_of(whole.tiling(scan.grid))])
+        work = replace(work, scan=scan, only_views=bool(view))
         parts = self._run_all([(tasks.scan_part, work, i) for i in range(len(work.parts))])
         if bad := next((part for part in parts if part.reason is not None), None):
             raise SourceError(bad.reason or Reason.CRASHED, bad.message)
-        report = reduce(tasks.added, parts, work.new_report())
+        whole_report = reduce(tasks.added, parts, work.new_report())
+        (_, report), = work.made(whole_report)
         if (report.windows_seen, report.windows_kept) != (entry.windows_seen, entry.windows_kept):
             raise _Failed(f"{path} now gives {report.windows_kept} kept of {report.windows_seen} windows, but the "
                           f"manifest has {entry.windows_kept} of {entry.windows_seen}")
         with set_aside(self._root, source_folder(self._root, source_id)):
-            self._run_all([(tasks.commit_windows, work, report)])
+            self._run_all([(tasks.commit_windows, work, whole_report)])
 
     def _vectors(self, name: str) -> None:
         """Embed a source's windows again, and replace its vectors."""
@@ -224,7 +231,8 @@ class _Repair:
             if part.reason is not None:
                 raise _Failed(part.message)
         with set_aside(self._root, vector_folder(self._root, key, source_id)):
-            self._run_all([(tasks.commit_vectors, work, spec, len(rows), SourceReport(entry.path, "done", source_id))])
+            self._run_all([(tasks.commit_vectors, work, spec, {source_id: len(rows)},
+                            SourceReport(entry.path, "done", source_id))])
 
     def _segment(self, name: str) -> None:
         """Build a segment again, from its sources that are not dead."""
@@ -270,6 +278,6 @@ def _on_error(ticket: Any, error: BaseException) -> None:
 
 def _encoder_of(spec: EncoderSpec, weights: str) -> EncoderConfig:
     try:
-        return EncoderConfig(spec.name, weights, spec.precision)
+        return encoder_config(spec, weights)
     except ConfigError as error:
         raise _Failed(str(error)) from error

@@ -13,6 +13,7 @@ from pipeline.integrity.repair import repair_corpus
 from pipeline.integrity.survey import Verification, survey_corpus
 from pipeline.run import ProgressChoice, Tracker, showing
 from pipeline.store.layout import CURRENT, IDENTITY, MANIFESTS
+from pipeline.support.clock import now_s
 
 
 def verify(
@@ -70,7 +71,7 @@ def verify(
     if not any((root / name).exists() for name in (IDENTITY, CURRENT, MANIFESTS)):
         raise CorpusNotFound(f"{root}: there is no corpus here; make one with: lookalike ingest DATA --corpus {root}")
     require_no_run(root)
-    day = datetime.date.today().toordinal() if day is None else day
+    day = datetime.date.fromtimestamp(now_s()).toordinal() if day is None else day
     with showing(progress) as listener:
         tracker = Tracker(listener)
         if not repair:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, scans_among
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError, Reason
 from pipeline.integrity import Verification, verify
@@ -38,6 +38,7 @@ from pipeline.nightly.report import (
 from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
 from pipeline.run import (
     MIN_AGE_S,
+    RESUMED,
     Listener,
     ProgressChoice,
     RunReport,
@@ -53,6 +54,8 @@ from pipeline.run import (
 )
 from pipeline.search import OpenCorpus
 from pipeline.store import CorpusStore, Lease
+from pipeline.support.clock import now_s
+from pipeline.support.disk_faults import words_of
 from pipeline.support.interrupts import require_not_interrupted
 from pipeline.support.text import listed, shown
 
@@ -124,7 +127,7 @@ def nightly(
         lease = Lease.acquire(folder / LOCK_FOLDER)
     try:
         config = with_serial(config or Config.load(root), serial)
-        rules = NightRules(time.time(), min_age_s, config.nightly.tries, retry)
+        rules = NightRules(now_s(), min_age_s, config.nightly.tries, retry)
         with showing(progress) as listener:
             return _Night(root, folder, data, config, rules, found).run(client, listener)
     finally:
@@ -206,9 +209,12 @@ class _Night:
             require_not_interrupted(error)
             if not may_fail or (isinstance(error, CorpusLocked) and not self.steps):
                 raise
-            if not isinstance(error, PipelineError):
+            message = str(error) if isinstance(error, PipelineError) else ""
+            if isinstance(error, OSError):
+                message = message or words_of(error) or ""
+            if not message:
                 logger.exception("%s: %s failed", self.root, name)
-            message = str(error) if isinstance(error, PipelineError) else repr(error)
+                message = repr(error)
             self.steps.append(Step(name, "failed", time.perf_counter() - began, message))
         else:
             self.steps.append(Step(name, "done", time.perf_counter() - began))
@@ -237,10 +243,16 @@ class _Night:
             missing=missing,
             warnings=() if due is None else _warnings(due.selected),
             ingest={} if run is None else {key: value for key, value in run.to_json().items() if key != "sources"},
-            partly_read=tuple(report.message for report in reports if report.status == "done" and report.message),
+            partly_read=tuple(report.message for report in reports
+                              if report.status == "done" and report.message not in ("", RESUMED)),
             remarks=_remarks(reports),
             partly_covered=() if run is None else _partly_covered(run),
-            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(new_sources),
+            moved=tuple({"source": source_id, "path": after.sources[source_id].path, "was_at": entry.path}
+                        for source_id, entry in ((one, before.sources[one]) for one in scans_among(before.sources))
+                        if source_id in after.sources and after.sources[source_id].path != entry.path),
+            grown=tuple({"path": report.path, "replaces": list(report.replaces)}
+                        for report in reports if report.status == "done" and report.replaces),
+            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(scans_among(new_sources)),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )

@@ -12,8 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.catalogue import Manifest, SourceEntry
+from pipeline.catalogue import Manifest, SourceEntry, scans_among
 from pipeline.errors import PipelineError, RunError
+from pipeline.filterbank import may_be_observed
 from pipeline.grid.coverage import Coverage, share_skipped
 from pipeline.model import WindowGrid
 from pipeline.nightly.artefacts import ARTEFACTS
@@ -65,6 +66,8 @@ class Size:
     segments: int
     exposure_mhz_h: float
     """Bandwidth × time that was searched, in MHz h."""
+    not_in_exposure: int = 0
+    """Number of sources that the exposure leaves out, because their frequencies are probably in hertz."""
     share_skipped: float = 0.0
     """Share of the samples of all sources that is in no window."""
 
@@ -75,15 +78,21 @@ class Size:
 
     @classmethod
     def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
-        """Count what a manifest names: sources, windows and segments."""
-        entries = manifest.sources.values()
+        """Count what a manifest names: sources without their averaged views, windows of all views, and segments."""
+        entries = [manifest.sources[scan_id] for scan_id in scans_among(manifest.sources)]
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries),
+                   sum(not may_be_observed(entry.header) for entry in entries),
                    share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries))
 
 
 def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:
-    """Return the bandwidth × time of a source that was searched, in MHz h. Overlapping windows count a channel once."""
+    """Return the bandwidth × time of a source that was searched, in MHz h. Overlapping windows count a channel once.
+
+    It is 0 if the frequencies are probably in hertz, because it would be a million times too large.
+    """
+    if not may_be_observed(entry.header):
+        return 0.0
     channels = entry.windows_seen * min(grid.step, grid.channels)
     return channels * entry.header.channel_width_mhz * grid.integrations * entry.header.tsamp_s / 3600
 
@@ -119,6 +128,10 @@ class NightReport:
     """What is odd about the headers of ingested files: one line for each remark, with the files it concerns."""
     partly_covered: tuple[Mapping[str, Any], ...]
     """Path, and number of channels and spectra in no window, of each ingested file that has any."""
+    moved: tuple[Mapping[str, str], ...]
+    """``source``, ``path`` and ``was_at`` of each source whose file has another path now."""
+    grown: tuple[Mapping[str, Any], ...]
+    """``path`` of each ingested file that is longer now, and the sources whose place it takes (``replaces``)."""
     before: Size
     after: Size
     new_sources: tuple[str, ...]
@@ -143,9 +156,10 @@ class NightReport:
         parts = [f"{counted(len(self.done), 'file')} ingested" if self.done else "nothing new"]
         if any(not novelty.not_judged for novelty in self.novelty):
             parts.append(counted(clusters, "novel cluster"))
-        for count, noun, what in ((len(self.left), "file", "still changing"), (tonight, "file", "failed"),
-                                  (len(self.wrong) - tonight, "file", "failed before"), (damaged, "object", "damaged"),
-                                  (len(self.missing), "path", "missing")):
+        for count, noun, what in (
+                (len(self.moved), "file", "moved"), (len(self.left), "file", "still changing"),
+                (tonight, "file", "failed"), (len(self.wrong) - tonight, "file", "failed before"),
+                (damaged, "object", "damaged"), (len(self.missing), "path", "missing")):
             parts += [f"{counted(count, noun)} {what}"] if count else []
         parts += [counted(len(self.warnings), "warning")] if self.warnings else []
         return "; ".join([*parts, *(f"{name} failed" for name in failed)])
@@ -168,6 +182,7 @@ class NightReport:
             "missing": list(self.missing), "warnings": list(self.warnings), "ingest": dict(self.ingest),
             "partly_read": list(self.partly_read), "remarks": list(self.remarks),
             "partly_covered": [dict(one) for one in self.partly_covered],
+            "moved": [dict(one) for one in self.moved], "grown": [dict(one) for one in self.grown],
             "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
             "new_sources": list(self.new_sources), "verified": dict(self.verified),
             "novelty": [novelty.to_json() for novelty in self.novelty],

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from pipeline.catalogue import FileEntry, Manifest
+from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.nightly.due_files import next_try_s
 from pipeline.nightly.report import Wrong
@@ -35,7 +36,8 @@ def wrong_files(
             continue
         entry = manifest.files.get(report.path)
         tonight = report.path not in known
-        if entry is None or not entry.is_wrong:  # the file is gone, or changed while it was read
+        # the file is gone, or changed while it was read
+        if entry is None or not entry.is_wrong or report.reason is Reason.GONE:
             wrong.append(Wrong(report.path, report.status, str(report.reason), report.message, tonight))
         else:
             wrong.append(_described(report.path, entry, tonight, tries))

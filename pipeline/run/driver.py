@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,15 +12,18 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest
+from pipeline.errors import Reason
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.failures import crashed
 from pipeline.run.file_entries import file_entry
-from pipeline.run.plan import SHARED_SOURCES, batch_of, embed_limits, share_of, slices_of
+from pipeline.run.plan import SHARED_SOURCES, batch_of, embed_limits, is_small, share_of, slices_of
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
 from pipeline.store import CorpusStore, remove_parts
+from pipeline.support.interrupts import note_saved
 from pipeline.support.memory import give_back
+from pipeline.views import PLAIN
 
 PUBLISH_S = 2.0
 """Minimum time between two generations of the manifest, in seconds."""
@@ -39,8 +42,12 @@ class _Open:
     """Tasks of its current step that have not ended."""
     in_flight: int = 0
     """Tasks that have been submitted and have not ended."""
-    slices: Sequence[tuple[int, int]] = ()
-    """Rows of each embed task; empty until the number of windows is known."""
+    slices: Sequence[tasks.Piece] = ()
+    """Rows of each embed task, of the source and of its views; empty until the number of windows is known."""
+    is_whole: bool = False
+    """True if one task embeds all slices and commits the vectors."""
+    fault: str = ""
+    """Why no window of a part could be searched, if there is such a part."""
     report: SourceReport = field(init=False)
     is_over: bool = False
 
@@ -49,7 +56,8 @@ class _Open:
 
 
 Parts = tuple[tuple[str, int], ...]
-"""(source id, part number) of each part that a task works on. Several of them are of several sources."""
+"""(source id, part number) of each part that a task works on. Several of them are of several sources. A source that a
+task takes as a whole is one part."""
 Job = tuple[str, Parts]
 """Name of a step, and the parts that it works on."""
 _WHOLE = ("scan whole", "embed whole")
@@ -120,7 +128,7 @@ class Driver:
         if is_full or (batch and not self._queue):
             for _ in batch:
                 self._to_embed.popleft()
-            job: Job = ("embed" if self._embed_on_gpu or len(batch) == 1 else "embed whole", batch)
+            job: Job = ("embed whole" if self._open[batch[0][0]].is_whole else "embed", batch)
         elif self._queue:
             job = self._queue.popleft()
         else:
@@ -135,14 +143,17 @@ class Driver:
         if not self._to_embed:
             return (), False
         grid = self._open[self._to_embed[0][0]].work.scan.grid
-        waiting = self._to_embed if self._embed_on_gpu else takewhile(self._is_whole, self._to_embed)
-        slices = (self._open[source_id].slices[part_no] for source_id, part_no in waiting)
-        count, is_full = batch_of((stop - start for start, stop in slices), grid, *embed_limits(self._embed_on_gpu))
+        waiting = self._to_embed if self._embed_on_gpu else takewhile(
+            lambda part: self._open[part[0]].is_whole, self._to_embed)
+        count, is_full = batch_of(map(self._rows_of, waiting), grid, *embed_limits(self._embed_on_gpu))
         return tuple(islice(self._to_embed, max(1, count))), is_full or not self._embed_on_gpu
 
-    def _is_whole(self, part: tuple[str, int]) -> bool:
-        """Return True if a slice is the only one of its source."""
-        return len(self._open[part[0]].slices) == 1
+    def _rows_of(self, part: tuple[str, int]) -> int:
+        """Return the number of windows of a part that is to be embedded."""
+        source_id, part_no = part
+        source = self._open[source_id]
+        return sum(stop - start for start, stop in (
+            piece.rows for piece in (source.slices if source.is_whole else source.slices[part_no : part_no + 1])))
 
     def _submit(self, job: Job) -> None:
         step, parts = job
@@ -157,15 +168,15 @@ class Driver:
             self._engine.submit(job, tasks.scan_whole, tuple(self._open[one].work for one, _ in parts))
         elif step == "windows":
             self._engine.submit(job, tasks.commit_windows, work, report)
-        elif step in ("embed", "embed whole"):
-            pieces = tuple(tasks.Piece(one, no, self._open[one].slices[no]) for one, no in parts)
-            if step == "embed":
-                self._engine.submit(job, tasks.embed_parts, work, spec, pieces, on_gpu=self._embed_on_gpu)
-            else:
-                reports = tuple(self._open[one].report for one, _ in parts)
-                self._engine.submit(job, tasks.embed_whole, work, spec, pieces, reports)
+        elif step == "embed":
+            pieces = tuple(self._open[one].slices[no] for one, no in parts)
+            self._engine.submit(job, tasks.embed_parts, work, spec, pieces, on_gpu=self._embed_on_gpu)
+        elif step == "embed whole":
+            sources = tuple((tuple(self._open[one].slices), self._open[one].report) for one, _ in parts)
+            self._engine.submit(job, tasks.embed_whole, work, spec, sources)
         else:
-            self._engine.submit(job, tasks.commit_vectors, work, spec, len(source.slices), report)
+            n_parts = dict(Counter(piece.source_id for piece in source.slices))
+            self._engine.submit(job, tasks.commit_vectors, work, spec, n_parts, report)
 
     def _begin_small(self) -> Parts:
         """Begin the next sources if they are small ones that can share a scan task; return their parts."""
@@ -177,8 +188,16 @@ class Driver:
 
     def _begin(self, work: tasks.Work) -> None:
         source = self._open[work.source.id] = _Open(work)
-        source.slices = work.parts if work.is_stored else ()
-        self._queue_next("embed" if work.is_stored else "scan", source, len(work.parts))
+        if work.is_stored:
+            self._embed(source, [tasks.Piece(work.source.id, no, rows) for no, rows in enumerate(work.parts)])
+        else:
+            self._queue_next("scan", source, len(work.parts))
+
+    def _embed(self, source: _Open, slices: Sequence[tasks.Piece]) -> None:
+        """Queue the slices of a source: all of them as one part if they are few."""
+        source.slices = slices
+        source.is_whole = not self._embed_on_gpu and is_small([piece.rows for piece in slices], source.work.scan.grid)
+        self._queue_next("embed", source, 1 if source.is_whole else len(slices))
 
     def _queue_next(self, step: str, source: _Open, count: int = 1) -> None:
         """Put the tasks of a source's next step before all others."""
@@ -222,7 +241,8 @@ class Driver:
             return
         source_id = source.work.source.id
         if source.report.status != "done":
-            remove_parts(source.work.staging, source_id)
+            for view in (PLAIN, *source.work.views):
+                remove_parts(source.work.staging, view.id_of(source_id))
         del self._open[source_id]
         self._tracker.files_done += 1
 
@@ -231,6 +251,7 @@ class Driver:
         source.left -= 1
         if isinstance(outcome, tasks.PartReport):
             source.report = tasks.added(source.report, outcome)
+            source.fault = source.fault or outcome.message
             self._tracker.add(outcome)
             if source.left == 0:
                 self._complete(step, source)
@@ -250,9 +271,9 @@ class Driver:
     def _committed(self, step: str, source: _Open) -> None:
         """Go on after the commit of the windows or vectors of a source."""
         if step == "windows" and self._spec is not None:
-            source.slices = slices_of(source.report.windows_kept, source.work.scan.grid)
-            self._tracker.parts += len(source.slices)
-            self._queue_next("embed", source, len(source.slices))
+            self._embed(source, [tasks.Piece(made.id, no, rows) for made, report in source.work.made(source.report)
+                                 for no, rows in enumerate(slices_of(report.windows_kept, source.work.scan.grid))])
+            self._tracker.parts += source.left
         else:
             self._end(source)
 
@@ -261,7 +282,7 @@ class Driver:
         if step != "scan":
             self._queue_next("vectors", source)
             return
-        report = source.work.scanned(source.report)
+        report = source.work.scanned(source.report, source.fault)
         if report.status == "done":
             source.report = report
             self._queue_next("windows", source)
@@ -287,6 +308,7 @@ class Driver:
         ended, self._unpublished = self._unpublished, []
         if ended:
             self._store.publish(lambda manifest: self._published_in(manifest, ended))
+            self._note_saved(ended)
             for item in ended:
                 self._reports.append(item.report)
             ended.clear()
@@ -294,16 +316,22 @@ class Driver:
         now = time.monotonic()
         self._publish_at = now + max(PUBLISH_S, (now - began) / PUBLISH_SHARE)
 
+    def _note_saved(self, ended: Sequence[_Open]) -> None:
+        done = [item.work.is_stored for item in ended if item.report.status == "done"]
+        note_saved("source", done.count(False))
+        note_saved("source", done.count(True), of="the vectors of ")
+
     def _published_in(self, manifest: Manifest, ended: Sequence[_Open]) -> Manifest:
         """Add all ended sources to a manifest at once: one copy of it for each source would be slow."""
         done = [item for item in ended if item.report.status == "done"]
-        manifest = manifest.with_sources((item.work.source, item.report) for item in done if not item.work.is_stored)
+        manifest = manifest.with_sources(made for item in done if not item.work.is_stored
+                                         for made in reversed(item.work.made(item.report)))
         if self._spec is not None and done:
-            counts = {item.work.source.id: item.slices[-1][1] for item in done}
+            counts = {piece.source_id: piece.rows[1] for item in done for piece in item.slices}
             manifest = manifest.with_vectors_of(self._spec, counts)
         files = {}
         for item in ended:
             source = item.work.source
-            if not item.work.is_stored:
+            if not (item.work.is_stored or item.work.only_views or item.report.reason is Reason.GONE):
                 files[source.path] = file_entry(item.report, (source.size_bytes, source.mtime_ns), manifest)
         return manifest.with_files(files)

@@ -22,8 +22,9 @@ from pipeline.run.failures import disk_errors
 from pipeline.run.index import gather
 from pipeline.run.plan import slices_of
 from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
-from pipeline.run.progress import ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.progress import RESUMED, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
+from pipeline.support.interrupts import note_saved
 
 NO_SIGNAL = "no signal: nothing to embed"
 """What a report says of a source without kept windows."""
@@ -99,6 +100,7 @@ def embed(
     with showing(progress) as listener:
         tracker = Tracker(listener)
         if not dry_run:
+            note_saved("source", of="the vectors of ")
             with disk_errors(root), engine_for(config.run, client) as engine, writing(store, engine):
                 require_same_encoder(store, spec)
                 with _without_mark(store, "" if chosen.name == config.encoder.name else chosen.name):
@@ -195,8 +197,9 @@ def merge_reports(reports: Sequence[SourceReport], embedded: Iterable[SourceRepo
     both = []
     for report in reports:
         more = later.pop(report.source_id, None) if report.reason is None else None
+        said = RESUMED if report.status == "skipped" else report.message
         both.append(report if more is None else replace(
-            report, status=more.status, reason=more.reason, message=more.message or report.message,
+            report, status=more.status, reason=more.reason, message=more.message or said,
             windows_embedded=more.windows_embedded, timing=report.timing + more.timing))
     return [*both, *later.values()]
 

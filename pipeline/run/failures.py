@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeGuard
 
 from pipeline.errors import ConfigError, CorpusDamaged, EncoderError, PrecisionError, Reason, RunError
 from pipeline.model import SourceReport, Timing
@@ -15,20 +16,22 @@ from pipeline.support.interrupts import require_not_interrupted
 
 logger = logging.getLogger(__name__)
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+"""Errors of a disk that only writing can have."""
+UNWRITABLE = {*FULL, errno.EACCES, errno.EPERM}
 """Errors of the corpus' disk. Such an error of a source file is reported by its task instead."""
 
 
-def is_unwritable(error: BaseException) -> bool:
+def is_unwritable(error: BaseException) -> TypeGuard[OSError]:
     """Return True for an error of the corpus' disk, which ends the run."""
     return isinstance(error, OSError) and error.errno in UNWRITABLE
 
 
-def unwritable(root: Path, error: BaseException) -> RunError:
+def unwritable(root: Path, error: OSError) -> RunError:
     """Return the error that tells the user what to do about the corpus' disk."""
-    remedy = (REMEDIES[errno.EFBIG] if isinstance(error, OSError) and error.errno == errno.EFBIG
-              else "make room, or check its permissions and its disk")
-    return RunError(f"{root}: cannot be written ({error}); {remedy}; then run again. What is committed stays")
+    remedy = REMEDIES.get(error.errno or 0, "check its disk")
+    what = "written" if error.errno in FULL else "read or written"
+    return RunError(f"{root}: cannot be {what} ({error}); {remedy}; then run again. What is committed stays")
 
 
 @contextmanager

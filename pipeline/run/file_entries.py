@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.catalogue import FileEntry, Manifest
+from pipeline.catalogue import FileEntry, Manifest, with_views
 from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.run.file_selection import Selected, Stat
 from pipeline.store import CorpusStore
+from pipeline.support.clock import now_s
 from pipeline.tasks import Probed
 
 
@@ -27,7 +27,7 @@ def file_entry(report: SourceReport, stat: Stat, manifest: Manifest) -> FileEntr
                       tries=before.tries + 1 if before is not None and same else 1)
     if not entry.is_wrong:
         return entry
-    now = time.time()
+    now = now_s()
     return replace(entry, tried_s=now, since_s=before.since_s or now if before is not None and same else now)
 
 
@@ -52,13 +52,15 @@ def note_files(
         entries = {}
         for report in reports:
             stat = stats.get(report.path)
-            if stat is None:
+            if stat is None or report.reason is Reason.GONE:  # there is nothing to know again
                 continue
             entry = file_entry(report, stat, manifest)
             if _differs(entry, manifest.files.get(report.path)):
                 entries[report.path] = entry
             held = manifest.sources.get(report.source_id)
-            if report.reason is Reason.DUPLICATE and held and report.path not in {held.path, *held.also_at}:
+            # the beginning of a scan, which names no other path, is not the whole scan
+            is_copy = report.reason is Reason.DUPLICATE and report.also_at
+            if is_copy and held and report.path not in {held.path, *held.also_at}:
                 manifest = manifest.with_also_at(report.source_id, [report.path])
         return manifest.with_files(entries) if entries else manifest
 
@@ -88,8 +90,9 @@ def with_moved(manifest: Manifest, moved: Sequence[Probed]) -> Manifest:
     for item in moved:
         source = item.source
         paths[source.id] = {source.path, *item.also_at}
-        sources[source.id] = replace(sources[source.id], path=source.path, size_bytes=source.size_bytes,
-                                     mtime_ns=source.mtime_ns, also_at=item.also_at)
+        for one in with_views([source.id], sources):
+            sources[one] = replace(sources[one], path=source.path, size_bytes=source.size_bytes,
+                                   mtime_ns=source.mtime_ns, also_at=item.also_at)
     files = {path: entry for path, entry in manifest.files.items()
              if entry.source_id not in paths or path in paths[entry.source_id]}
     return replace(manifest, sources=sources, files=files)

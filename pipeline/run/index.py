@@ -30,6 +30,7 @@ from pipeline.run.preconditions import writing
 from pipeline.run.routed import build_routed
 from pipeline.run.segment_plan import plan_flat_segments, plan_segments
 from pipeline.store import CorpusStore, mending
+from pipeline.support.interrupts import note_saved
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +84,12 @@ def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tup
     routed = [entry for entry in planned if entry.cells]
     store.clean_segments([*(entry.id for entry in planned), *(f"{entry.id}{PARTIAL_SUFFIX}" for entry in routed)])
     built = []
+    note_saved("segment")
     on_error = _on_error(store.root)
 
     def publish(entry: SegmentEntry) -> None:
         store.publish(lambda manifest: manifest.with_segment(entry))
+        note_saved("segment", 1)
         built.append(entry)
 
     plain = {entry.id: entry for entry in planned if not entry.cells}

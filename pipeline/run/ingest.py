@@ -16,15 +16,18 @@ from pipeline.config import Config, fingerprint
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
 from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.filterbank import FoundFile
+from pipeline.gate import is_compiled
 from pipeline.grid.coverage import Coverage
 from pipeline.grid.tiling import Tiling
 from pipeline.model import EncoderSpec, SourceReport
+from pipeline.run.beginnings import find_beginnings
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_encoder
 from pipeline.run.failures import crashed, disk_errors
 from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
 from pipeline.run.index import gather
+from pipeline.run.more_views import add_views, instead_of, note_views, preview_of_views, with_its_views
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
@@ -46,6 +49,10 @@ from pipeline.run.probing import (
 )
 from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
+from pipeline.support.interrupts import note_saved
+
+COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
+             "(lookalike warm-up does it beforehand)")
 
 
 def ingest(
@@ -55,6 +62,7 @@ def ingest(
     *,
     config: Config | None = None,
     accept_truncated: bool = False,
+    add_views: bool = False,
     serial: bool = False,
     dry_run: bool = False,
     progress: ProgressChoice = None,
@@ -74,6 +82,9 @@ def ingest(
     accept_truncated : bool
         True to read the whole spectra of files whose end is missing, with a warning in their reports. By default, this
         is done with files that have not changed for ten minutes. Others are reported as TRUNCATED.
+    add_views : bool
+        Give the corpus the averaged views that ``config`` names: files that it holds are read again. By default, the
+        views must be those that the corpus has.
     serial : bool
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
@@ -104,7 +115,8 @@ def ingest(
     config = config or Config.load(Path(corpus).absolute())
     with showing(progress) as listener:
         return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
-                            whole_after_s=-math.inf if accept_truncated else MIN_AGE_S, listener=listener)
+                            whole_after_s=-math.inf if accept_truncated else MIN_AGE_S, add_views=add_views,
+                            listener=listener)
 
 
 def ingest_files(
@@ -115,6 +127,7 @@ def ingest_files(
     config: Config | None = None,
     retry: bool = False,
     whole_after_s: float = MIN_AGE_S,
+    add_views: bool = False,
     dry_run: bool = False,
     listener: Listener | None = None,
 ) -> RunReport:
@@ -131,20 +144,25 @@ def ingest_files(
         seconds. Until then it may still grow.
     listener : callable, optional
         Called with :class:`Progress` snapshots.
-    corpus, client, config, dry_run
+    corpus, client, config, add_views, dry_run
         See :func:`ingest`, also for returned values and errors.
     """
     began = time.perf_counter()
     root = Path(corpus).absolute()
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
-    config = replace(config, encoder=settled(config.encoder))
+    config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
+    if not is_new:
+        config = with_its_views(root, config, add=add_views)
+    is_here = runs_on_this_machine(config.run, client)
     # before anything is made: the encoder may be missing
-    spec = spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
-    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, Tracker(listener, files=len(selected.files)))
+    spec = spec_of(root, config.encoder, config, computes_here=is_here)
+    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, add_views,
+                  Tracker(listener, files=len(selected.files)), is_here)
     if dry_run:
         reports = run.preview()
     else:
+        note_saved("source")
         with disk_errors(root), engine_for(config.run, client) as engine:
             reports = run.carry_out(engine, spec)
             spec = spec_of(root, config.encoder, config)  # the projection may be fitted by now
@@ -163,7 +181,10 @@ class _Ingest:
     """True if there was no corpus when the run began."""
     retry: bool
     whole_after_s: float
+    add_views: bool
     tracker: Tracker
+    scans_here: bool
+    """True if files are scanned on this machine."""
     coverage: dict[str, Coverage] = field(default_factory=dict)
     """Source id → what part of a source that was scanned is in windows."""
 
@@ -172,10 +193,13 @@ class _Ingest:
         manifest = manifest_if_any(self.root)
         unknown, known = self._split(manifest)
         probes = self._probe(SerialEngine(), unknown)
-        plan = self._plan(unknown, probes, manifest)
+        plan = self._plan(SerialEngine(), unknown, probes, manifest)
         if self.is_new:
             require_filterbank(probes.values(), self.selected.reports)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
+        if self.add_views:
+            viewed = preview_of_views(manifest, self.selected, self.config)
+            known = [*instead_of(known, viewed), *viewed]
         return [*self.selected.reports, *known, *plan.reports, *todo]
 
     def carry_out(self, engine: Engine, spec: EncoderSpec | None) -> list[SourceReport]:
@@ -195,6 +219,10 @@ class _Ingest:
             unknown, known = self._split(store.manifest())
             probes |= self._probe(engine, [file for file in unknown if file not in probes])
             scanned = self._scan(engine, store, spec, unknown, probes)
+            if self.add_views:
+                note_views(self.root, config)
+                viewed = add_views(engine, store, spec, self.selected, config, tracker)
+                known = [*instead_of(known, viewed), *viewed]
             reports = [*self.selected.reports, *known, *scanned]
             self.coverage = _coverage_of(scanned, store.manifest(), config)
             reports = merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))
@@ -215,9 +243,11 @@ class _Ingest:
         stats = self.selected.stats
         return (stats[path] if path in stats else stat_of(path)) is None
 
-    def _plan(self, files: Sequence[FoundFile], probes: Probes, manifest: Manifest) -> Plan:
+    def _plan(self, engine: Engine, files: Sequence[FoundFile], probes: Probes, manifest: Manifest) -> Plan:
         # in the order of the files, not of arrival: the first of several copies is the one that is read
-        plan = choose_sources([probes[file] for file in files], manifest, self._is_gone)
+        ordered = {file: probes[file] for file in files}
+        beginnings = find_beginnings(engine, ordered, manifest, self.config.scan, self.tracker)
+        plan = choose_sources(list(ordered.values()), manifest, self._is_gone, beginnings)
         warn_of_coarse_channels(plan, self.config)
         warn_of_remarks(plan)
         return plan
@@ -226,14 +256,15 @@ class _Ingest:
         self, engine: Engine, store: CorpusStore, spec: EncoderSpec | None, files: Sequence[FoundFile], probes: Probes
     ) -> Collection[SourceReport]:
         """Add the windows of files to the corpus, and their vectors unless the encoder must be fitted first."""
-        plan = self._plan(files, probes, store.manifest())
+        plan = self._plan(engine, files, probes, store.manifest())
         note_files(store, plan.reports, self.selected.stats, plan.moved)
         if not plan.todo:
             return plan.reports
         roots = {str(file.path): file.root for file in files}
         works, failed = _works_of(plan, roots, store, self.config)
         note_files(store, failed, self.selected.stats)
-        self.tracker.enter("scan", self.tracker.files, self.tracker.files - len(works))
+        note = COMPILING if works and self.scans_here and not is_compiled() else ""
+        self.tracker.enter("scan", self.tracker.files, self.tracker.files - len(works), note=note)
         driver = Driver(engine, store, spec, embeds_on_gpu(engine, self.config), self.tracker)
         return [*plan.reports, *failed, *driver.run(works)]
 
@@ -277,6 +308,7 @@ def _works_of(
             also_at=item.also_at,
             warning=item.warning,
             remarks=tuple(item.remarks.values()),
+            replaces=item.replaces,
             root=roots[item.source.path],
             scan=config.scan,
             encoder=config.encoder,

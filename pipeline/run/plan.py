@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pipeline.catalogue import FileEntry, Manifest, removed_message
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Source, SourceReport, WindowGrid
+from pipeline.support.text import shown
 from pipeline.tasks import Probed, Work
 
 PART_CHANNELS = 2**24
@@ -38,6 +40,50 @@ class Plan:
     reports: tuple[SourceReport, ...]
     moved: tuple[Probed, ...] = ()
     """Sources that the corpus holds and whose file has another path now."""
+
+
+Pair = tuple[str, str]
+"""Ids of a shorter and a longer scan, whose headers differ in nothing but the number of spectra."""
+
+
+@dataclass(frozen=True)
+class Beginnings:
+    """What a comparison of samples has told about scans that may be the beginning of others."""
+
+    begins: frozenset[Pair] = frozenset()
+    """The shorter scan is the beginning of the longer one."""
+    differs: frozenset[Pair] = frozenset()
+    """It is another observation."""
+    unknown: frozenset[Pair] = frozenset()
+    """The samples cannot be compared, because no file holds the longer scan any more."""
+
+    @cached_property
+    def shorter(self) -> Mapping[str, Sequence[str]]:
+        """Scan → the scans that are its beginning."""
+        return _grouped((long, short) for short, long in self.begins)
+
+    @cached_property
+    def longer(self) -> Mapping[str, Sequence[str]]:
+        """Scan → the scans that begin with it, those first that are no beginning themselves."""
+        shorts = {short for short, _ in self.begins}
+        return {short: sorted(longs, key=shorts.__contains__) for short, longs in _grouped(self.begins).items()}
+
+    @cached_property
+    def different(self) -> Mapping[str, Sequence[str]]:
+        """Scan → other observations of its header."""
+        return _grouped(pair for one, other in self.differs for pair in ((one, other), (other, one)))
+
+    @cached_property
+    def incomparable(self) -> Mapping[str, Sequence[str]]:
+        """Scan → scans that may be its beginning, or that it may be the beginning of."""
+        return _grouped(pair for one, other in self.unknown for pair in ((one, other), (other, one)))
+
+
+def _grouped(pairs: Iterable[Pair]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one, other in sorted(pairs):
+        found.setdefault(one, []).append(other)
+    return found
 
 
 def may_heal(entry: FileEntry) -> bool:
@@ -107,11 +153,13 @@ def choose_sources(
     probed: Sequence[Probed | SourceReport],
     manifest: Manifest,
     is_gone: Callable[[str], bool] = lambda path: False,
+    beginnings: Beginnings = Beginnings(),
 ) -> Plan:
     """Choose one file of every scan that the corpus does not hold. The others are reported, with all paths of the scan.
 
-    The chosen file is the first one that has not failed before. None is chosen of a scan that was removed. If the
-    corpus holds a scan whose file has moved, the chosen file is its file from now on.
+    The chosen file is the first one that has not failed before. None is chosen of a scan that was removed, nor of one
+    that is the beginning of another. If the corpus holds a scan whose file has moved, the chosen file is its file from
+    now on.
     """
     reports = [item for item in probed if isinstance(item, SourceReport)]
     found = [item for item in probed if isinstance(item, Probed)]
@@ -126,9 +174,8 @@ def choose_sources(
     todo: list[Probed] = []
     moved: list[Probed] = []
     for source_id, copies in by_id.items():
-        if source_id in manifest.removed:
-            reports += [SourceReport(path, "skipped", source_id, Reason.REMOVED, removed_message(path, source_id))
-                        for path in (copy.source.path for copy in copies)]
+        if refused := _refused(source_id, by_id, manifest, beginnings):
+            reports += refused
             continue
         held = manifest.sources.get(source_id)
         own = [copy for copy in copies if held and copy.source.path == held.path]
@@ -139,9 +186,43 @@ def choose_sources(
                   if not (was_at and has_left(path, source_id))]
         paths = sorted({first, *before, *(copy.source.path for copy in copies)})
         if was_at or not held:
-            (moved if held else todo).append(replace(chosen, also_at=tuple(path for path in paths if path != first)))
+            item = replace(chosen, also_at=tuple(path for path in paths if path != first))
+            (moved if held else todo).append(item if held else _beside_others(item, manifest, beginnings))
         reports += _reports_of_copies(copies, first, paths, is_held=held is not None, was_at=was_at)
     return Plan(tuple(todo), tuple(reports), tuple(moved))
+
+
+def _refused(
+    source_id: str, by_id: Mapping[str, Sequence[Probed]], manifest: Manifest, beginnings: Beginnings
+) -> list[SourceReport]:
+    """Report the files of a scan that is not read: it was removed, or another one is the whole of it."""
+    paths, longer = [copy.source.path for copy in by_id[source_id]], beginnings.longer.get(source_id, ())
+    for removed, what in ((source_id, "was removed"),
+                          *((one, "its beginning was removed") for one in beginnings.shorter.get(source_id, ())),
+                          *((one, "is the beginning of a scan that was removed") for one in longer)):
+        if removed in manifest.removed:
+            return [SourceReport(path, "skipped", removed, Reason.REMOVED, removed_message(path, removed, what))
+                    for path in paths]
+    whole = next((one for one in longer if one in manifest.sources or one in by_id), "")
+    if not whole or source_id in manifest.sources:
+        return []
+    at = manifest.sources[whole].path if whole in manifest.sources else by_id[whole][0].source.path
+    return [SourceReport(path, "skipped", whole, Reason.DUPLICATE, f"the beginning of the scan in {at}")
+            for path in paths]
+
+
+def _beside_others(item: Probed, manifest: Manifest, beginnings: Beginnings) -> Probed:
+    """Note which sources a new one replaces, and which it is kept beside although it has their header."""
+    source, held = item.source, manifest.sources
+    notes = [item.warning, *(
+        f"{shown(source.path)}: has the same header as {other}, but for the number of spectra; as no file holds the "
+        "longer one any more, their samples cannot be compared, and both are kept"
+        for other in beginnings.incomparable.get(source.id, ()) if other in held)]
+    notes += [f"{shown(source.path)}: held {other} before, which has the same header and other samples; both are kept"
+              for other in beginnings.different.get(source.id, ())
+              if other in held and held[other].path == source.path]
+    return replace(item, warning="; ".join(filter(None, notes)),
+                   replaces=tuple(one for one in beginnings.shorter.get(source.id, ()) if one in held))
 
 
 def _reports_of_copies(
@@ -188,6 +269,11 @@ def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
     """Divide a source's stored windows into slices of rows [start, stop). No windows make one slice of no rows."""
     size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
     return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
+
+
+def is_small(slices: Sequence[tuple[int, int]], grid: WindowGrid) -> bool:
+    """Tell whether one embed task can take all slices (rows [start, stop)) of a source and its views."""
+    return sum(stop - start for start, stop in slices) * grid.integrations * grid.channels <= EMBED_BYTES
 
 
 def share_of(works: Iterable[Work], n_waiting: int, capacity: int) -> int:

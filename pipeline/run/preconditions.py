@@ -11,22 +11,32 @@ from typing import Any
 
 from pipeline.catalogue import Manifest, check_consistency
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig
-from pipeline.encoders import needs_projection, require_precision, resolve_precision
+from pipeline.encoders import needs_projection, require_precision, resolve_precision, versions
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.execute.cluster import runs_on_this_machine
 from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec
 from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import file_entry
-from pipeline.store import CorpusStore, corpus_encoder, is_fitted, mending
+from pipeline.store import CorpusStore, corpus_encoder, embedding, encoder_config, is_fitted, mending
 from pipeline.support.durable import write_atomic
+from pipeline.views import is_plain
 
 logger = logging.getLogger(__name__)
 
 
-def settled(encoder: EncoderConfig) -> EncoderConfig:
-    """Return an encoder whose precision is settled: ``auto`` becomes the fastest precision on this machine."""
-    return replace(encoder, precision=resolve_precision(encoder.name, encoder.precision))
+def settled(encoder: EncoderConfig, manifest: Manifest | None = None) -> EncoderConfig:
+    """Return an encoder whose precision is settled, and its version if the corpus has vectors of it.
+
+    The precision ``auto`` becomes the fastest one on this machine. The version becomes the newest that both the corpus
+    and this program have.
+    """
+    encoder = replace(encoder, precision=resolve_precision(encoder.name, encoder.precision))
+    if manifest is None or encoder.version is not None:
+        return encoder
+    own = [spec.version for key, spec in manifest.encoders.items()
+           if encoder_config(spec, manifest.weights.get(key, "")) == replace(encoder, version=spec.version)]
+    return replace(encoder, version=max(set(own) & set(versions(encoder.name)), default=None))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:
@@ -164,10 +174,11 @@ def adopt_committed(store: CorpusStore) -> None:
         manifest = manifest.with_sources((group.source, group.report) for group in recovered.sources)
         manifest = manifest.with_files({
             group.source.path: file_entry(group.report, (group.source.size_bytes, group.source.mtime_ns), manifest)
-            for group in recovered.sources})
+            for group in recovered.sources if is_plain(group.source_id)})
         for spec in dict.fromkeys(vectors.spec for vectors in recovered.vectors):
-            manifest = manifest.with_vectors_of(spec, {vectors.source_id: vectors.count for vectors in recovered.vectors
-                                                       if vectors.spec == spec})
+            counts = {vectors.source_id: vectors.count for vectors in recovered.vectors
+                      if vectors.spec == spec and vectors.source_id in manifest.sources}  # not replaced by a longer one
+            manifest = manifest.with_vectors_of(spec, counts)
         try:
             check_consistency(manifest)  # otherwise, the next generation could not be read
         except ValueError as error:
@@ -183,7 +194,7 @@ def adopt_committed(store: CorpusStore) -> None:
 def _require_own_name(root: Path, asked: EncoderConfig) -> None:
     """Raise :class:`CorpusMismatch` unless an ingest asks for the corpus' own encoder and precision by name."""
     own = Config.of_corpus(root).encoder
-    add = f"then add vectors with: lookalike embed --corpus {root} --encoder {asked.name}"
+    add = f"then add vectors with: {embedding(root, asked)}"
     if asked.name != own.name:
         raise CorpusMismatch(f"{root}: its encoder is {own.name}, this run asks for {asked.name}; ingest without "
                              f"--encoder, {add}")
@@ -200,7 +211,7 @@ def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderS
     if spec is not None and held and spec.key not in held:
         raise CorpusMismatch(f"{root}: its vectors were made by {', '.join(sorted(held))}, this run asks for "
                              f"{spec.key}; ask for the same encoder and weights, or first add vectors of this one "
-                             f"with: lookalike embed --corpus {root} --encoder {asked.name}")
+                             f"with: {embedding(root, asked)}")
     require_same_encoder(store, spec)
 
 

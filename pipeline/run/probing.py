@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from pipeline.run.failures import crashed
 from pipeline.run.file_selection import unchanged_s
 from pipeline.run.plan import Plan
 from pipeline.run.progress import Tracker
+from pipeline.support.clock import now_s
 from pipeline.support.text import listed, shown
 from pipeline.tasks import Probed
 
@@ -45,10 +45,10 @@ def probe_files(
         return {}
     tracker.enter("probe", tracker.files, tracker.files - len(files))
     batches = (tuple(files[first : first + PROBES_PER_TASK]) for first in range(0, len(files), PROBES_PER_TASK))
-    now_s = time.time()
+    now = now_s()
 
     def call(batch: tuple[FoundFile, ...]) -> Call:
-        given = tuple(replace(file, accept_truncated=unchanged_s(file.path, now_s) >= whole_after_s) for file in batch)
+        given = tuple(replace(file, accept_truncated=unchanged_s(file.path, now) >= whole_after_s) for file in batch)
         return Call(batch, tasks.probe_batch, (given, config.scan))
 
     calls = deque(map(call, batches))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.grid.coverage import Coverage, share_skipped
@@ -13,6 +13,9 @@ from pipeline.model import SourceReport, Timing
 from pipeline.support.progress_line import Show, is_notebook
 from pipeline.support.text import counted
 from pipeline.tasks import PartReport
+
+RESUMED = "an earlier run stored its windows; this run made their vectors"
+"""Message of a file of which an ingest only made the vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class Progress:
     elapsed_s: float
     """Seconds since the stage began."""
     windows_embedded: int = 0
+    first_done: int = 0
+    """Number done when something was done for the first time in this stage; 0 before."""
+    first_s: float = 0.0
+    """Seconds from the beginning of the stage to that moment. Workers start in this time, and may compile code."""
+    note: str = ""
+    """What the user should know of this stage; to be shown once."""
 
     @property
     def done(self) -> tuple[int, int]:
@@ -42,9 +51,10 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Estimated seconds left in the stage; None before anything is done."""
+        """Estimated seconds left in the stage; None until more is done than at first."""
         done, total = self.done
-        return self.elapsed_s * (total - done) / done if done else None
+        since = done - self.first_done
+        return (self.elapsed_s - self.first_s) * (total - done) / since if self.first_done and since > 0 else None
 
 
 Listener = Callable[[Progress], None]
@@ -120,6 +130,11 @@ class RunReport:
         return sum(report.source_id in self.coverage and not report.windows_seen for report in self.by_status("done"))
 
     @property
+    def resumed(self) -> int:
+        """Number of files of which this ingest only made the vectors, because an earlier run stored the windows."""
+        return sum(report.message == RESUMED for report in self.by_status("done"))
+
+    @property
     def share_skipped(self) -> float:
         """Share of the samples of the scanned files that is in no window."""
         return share_skipped(self.coverage.values())
@@ -145,6 +160,7 @@ class RunReport:
             "windows_kept": self.windows_kept,
             "without_signal": self.without_signal,
             "out_of_band": self.out_of_band,
+            "resumed": self.resumed,
             "share_skipped": round(self.share_skipped, 9),
             "encoder": self.encoder,
             "windows_embedded": self.windows_embedded,
@@ -168,7 +184,10 @@ class RunReport:
             "windows_masked": report.windows_masked, "windows_embedded": report.windows_embedded,
             "channels_skipped": covered.channels_skipped if covered else 0,
             "spectra_skipped": covered.spectra_skipped if covered else 0,
+            "views": {name: {"windows_seen": seen, "windows_kept": kept, "windows_masked": masked}
+                      for name, seen, kept, masked in report.views},
             "also_at": list(report.also_at), "remarks": list(report.remarks),
+            "replaces": list(report.replaces),
         }
 
 
@@ -187,14 +206,20 @@ class Tracker:
     windows_embedded: int = 0
     bytes_decoded: int = 0
     tasks: int = 0
+    note: str = ""
+    """What the user should know of the stage."""
     began: float = field(default_factory=time.perf_counter)
     _told: float = 0.0
+    _done_before: int = 0
+    _first: tuple[int, float] = (0, 0.0)
+    """Number done, and seconds since the stage began, when something was done for the first time."""
 
-    def enter(self, stage: str, files: int, files_done: int = 0) -> None:
+    def enter(self, stage: str, files: int, files_done: int = 0, *, note: str = "") -> None:
         """Begin a stage; ``files_done`` of its ``files`` are done already."""
-        self.stage, self.began = stage, time.perf_counter()
+        self.stage, self.note, self.began = stage, note, time.perf_counter()
         self.files, self.files_done = files, files_done
         self.parts = self.parts_done = self.windows_embedded = 0
+        self._done_before, self._first = self._snapshot(self.began).done[0], (0, 0.0)
         self.tell(force=True)
 
     def add(self, part: PartReport) -> None:
@@ -208,8 +233,15 @@ class Tracker:
     def tell(self, *, force: bool = False) -> None:
         """Call the listener with a snapshot, unless the last call was less than 0.2 s ago and ``force`` is False."""
         now = time.perf_counter()
-        if self.listener is None or (now - self._told < 0.2 and not force):
+        if self.listener is None:
             return
-        self._told = now
-        self.listener(Progress(self.stage, self.files, self.files_done, self.parts, self.parts_done, self.windows_seen,
-                               self.windows_kept, self.bytes_decoded, now - self.began, self.windows_embedded))
+        snapshot = self._snapshot(now)
+        if not self._first[0] and snapshot.done[0] > self._done_before:
+            self._first = snapshot.done[0], snapshot.elapsed_s
+        if now - self._told >= 0.2 or force:
+            self._told = now
+            self.listener(replace(snapshot, first_done=self._first[0], first_s=self._first[1]))
+
+    def _snapshot(self, now: float) -> Progress:
+        return Progress(self.stage, self.files, self.files_done, self.parts, self.parts_done, self.windows_seen,
+                        self.windows_kept, self.bytes_decoded, now - self.began, self.windows_embedded, note=self.note)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest, source_named, sources_named
+from pipeline.catalogue import Manifest, source_named, sources_named, stem_of, with_views
 from pipeline.config import require_no_run
 from pipeline.errors import QueryError
 from pipeline.run.failures import disk_errors
 from pipeline.run.preconditions import put_in_order
-from pipeline.store import CorpusStore, pasted
+from pipeline.store import CorpusStore, undoing
+from pipeline.views import is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class Removal:
     """Encoder key → number of vectors of these windows."""
     is_held: bool
     """False for a source that was taken back but is no longer on disk: ingest its file again."""
+    replaces: tuple[str, ...] = ()
+    """Ids of sources whose place it took again when it was taken back, because they are its beginning."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that ``remove --json`` prints."""
         return {"source": self.source_id, "path": self.path, "windows": self.windows, "vectors": dict(self.vectors),
-                "held": self.is_held}
+                "held": self.is_held, "replaces": list(self.replaces)}
 
 
 def remove(
@@ -86,14 +89,19 @@ def remove(
         if undo:
             store.publish(lambda manifest: manifest.with_taken_back(chosen))
             put_in_order(store)  # adopts what is still there
-            return _removals(store.manifest(), chosen)
+            after = store.manifest()
+            dropped = sorted(filter(is_plain, before.sources.keys() - after.sources.keys()))
+            return tuple(replace(one, replaces=tuple(
+                gone for gone in dropped if stem_of(gone) == stem_of(one.source_id)))
+                for one in _removals(after, chosen))
         store.publish(lambda manifest: manifest.with_removed(chosen))
         return _removals(before, chosen)
 
 
 def _chosen(names: Sequence[str], manifest: Manifest, root: Path, undo: bool) -> dict[str, str]:
     """Find the sources that names fit: id → file."""
-    held = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
+    held = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()
+            if is_plain(source_id)}
     paths, others = (manifest.removed, held) if undo else (held, manifest.removed)
     what = f"source removed from {root}" if undo else f"source of {root}"
     for name in names:
@@ -109,12 +117,16 @@ def _check_not_done(
     if len(done) == 1 and not sources_named(name, paths):
         (source_id,) = done
         raise QueryError(f"{name}: {source_id} is in the corpus, there is nothing to take back" if undo else
-                         f"{name}: was removed before; to take it in again: "
-                         + pasted(f"lookalike remove --undo {source_id}", root))
+                         f"{name}: was removed before; to take it in again: {undoing(root)(source_id)}")
 
 
 def _removals(manifest: Manifest, chosen: Mapping[str, str]) -> tuple[Removal, ...]:
-    """Return what a generation holds of sources."""
-    entries = ((source_id, path, manifest.sources.get(source_id)) for source_id, path in chosen.items())
-    return tuple(Removal(source_id, path, entry.windows_kept, entry.vectors, is_held=True) if entry
-                 else Removal(source_id, path, 0, {}, is_held=False) for source_id, path, entry in entries)
+    """Return what a generation holds of scans, with all of their views."""
+    removals = []
+    for source_id, path in chosen.items():
+        entries = [manifest.sources[one] for one in with_views([source_id], manifest.sources)]
+        vectors = {key: sum(entry.vectors.get(key, 0) for entry in entries)
+                   for entry in entries for key in sorted(entry.vectors)}
+        removals.append(Removal(source_id, path, sum(entry.windows_kept for entry in entries), vectors,
+                                is_held=bool(entries)))
+    return tuple(removals)

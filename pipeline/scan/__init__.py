@@ -1,15 +1,18 @@
 """From filterbank data to kept windows: brings together reader, window grid, flattening, gate and cutouts."""
 
+from pipeline.scan.averaging import AveragedFile
 from pipeline.scan.coarse_channels import scan, scan_channel
 from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, ScanResult, empty_result
 from pipeline.scan.cutting import cut_windows
 from pipeline.scan.layout import tiling_of
 from pipeline.scan.reading import read_groups
+from pipeline.scan.unsearchable import why_unsearchable
 
 __all__ = [
     "COLUMNS",
     "EXPOSURE_TYPES",
     "WINDOW_TYPES",
+    "AveragedFile",
     "Columns",
     "ScanResult",
     "cut_windows",
@@ -18,4 +21,5 @@ __all__ = [
     "scan",
     "scan_channel",
     "tiling_of",
+    "why_unsearchable",
 ]

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config import ScanConfig
-from pipeline.filterbank import Ascending, Filterbank
+from pipeline.filterbank import Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import Statistics, may_pass, measure
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
+from pipeline.scan.averaged_views import AveragedViews, IsExplained, Watch
 from pipeline.scan.columns import Columns, ScanResult, join_sides
 from pipeline.scan.cutting import STRETCH_CHANNELS, flattened_stretches, make_cutouts
-from pipeline.scan.reading import TimedReader, block_runs, fetch_ahead, read_groups
+from pipeline.scan.reading import Readable, TimedReader, block_runs, fetch_ahead, read_groups
 
 
 def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[ScanResult]:
@@ -35,55 +36,71 @@ def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConf
     coarse : range
         Coarse channels to scan.
     config : ScanConfig
-        Settings of the gate.
+        Settings of the gate, and the averaged views that are scanned in the same pass.
 
     Yields
     ------
     ScanResult
         One for each coarse channel and time block, in that order. The order does not depend on how the coarse channels
-        of a source are divided among tasks.
+        of a source are divided among tasks. This holds for the results of each view, too, which ``view`` names.
     """
     wanted = [(group, run) for group in read_groups(tiling, coarse) for run in block_runs(filterbank, tiling, group)]
     blocks: list[list[ScanResult]] = []
     spare: list[NDArray[np.float32]] = []
+    views = AveragedViews(filterbank, tiling, config, lambda samples, of_view, i, block, its_config, is_explained:
+                          scan_channel(samples, of_view, i, block, its_config, spare, is_explained=is_explained))
     for (group, run), (fetched, read_s) in zip(wanted, fetch_ahead(filterbank, tiling, wanted), strict=True):
         each_s = read_s / (len(group) * len(run))
-        blocks += [[scan_channel(fetched, tiling, i, block, config, spare, each_s) for i in group] for block in run]
+        for block in run:
+            blocks.append([])
+            for i in group:
+                result = scan_channel(fetched, tiling, i, block, config, spare, each_s, views.watch(i, block))
+                views.add(i, block, result)
+                blocks[-1].append(result)
         if run.stop == tiling.n_blocks:
             for results_of_channel in zip(*blocks, strict=True):
                 yield from results_of_channel
             blocks = []
+            yield from views.take()
 
 
 def scan_channel(
-    samples: Ascending,
+    samples: Readable,
     tiling: Tiling,
     i: int,
     block: int,
     config: ScanConfig,
     spare: list[NDArray[np.float32]],
     read_s: float = 0.0,
+    watch: Watch | None = None,
+    is_explained: IsExplained | None = None,
 ) -> ScanResult:
     """Scan coarse channel ``i`` in one time block.
 
     Parameters
     ----------
-    samples : Ascending
+    samples : Readable
         Reads the power. Some channels are read twice.
     spare : list of arrays
         Memory to decode into, reused from call to call.
     read_s : float
         Seconds already spent on fetching the samples.
+    watch : callable, optional
+        Sees all samples that are read.
+    is_explained : callable, optional
+        Tells which windows are left out though they pass the gate.
     """
-    result, is_signed = _scan_side(samples, tiling, i, block, config, spare, 1)
+    result, is_signed = _scan_side(TimedReader(samples, tiling.coarse_span(i)[0], watch), tiling, i, block, config,
+                                   spare, 1, is_explained)
     if is_signed:
-        result = join_sides(result, _scan_side(samples, tiling, i, block, config, spare, -1)[0])
+        below, _ = _scan_side(TimedReader(samples), tiling, i, block, config, spare, -1, is_explained)
+        result = join_sides(result, below)
     return replace(result, timing=result.timing + Timing(read_s=read_s))
 
 
 def _scan_side(
-    samples: Ascending, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int,
+    reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
+    sign: int, is_explained: IsExplained | None,
 ) -> tuple[ScanResult, bool]:
     """Scan coarse channel ``i`` in one time block for signals on one side of the noise.
 
@@ -93,10 +110,12 @@ def _scan_side(
         True if the values are not power, so that signals may be on the other side, too.
     """
     began = time.perf_counter()
-    reader = TimedReader(samples)
     windows, chosen = _candidates(reader, tiling, i, block, config, spare, sign)
     channels = tiling.grid.channels
-    at = np.arange(windows.stored.shape[1] // channels) * channels
+    at = np.arange(len(chosen)) * channels
+    if is_explained is not None and not config.keep_all:
+        left = ~is_explained(windows, at, _window_starts(tiling, i)[chosen])
+        at, chosen = at[left], chosen[left]
     stats = measure(windows, at, tiling.grid, _false_alarm(windows, config))
     kept = np.flatnonzero(stats.searchable if config.keep_all else stats.keep)
     n_masked = int((~stats.searchable).sum())  # windows that are no candidates have no masked pixel

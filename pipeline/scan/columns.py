@@ -61,6 +61,8 @@ class ScanResult:
     """Seconds spent on reading and scanning."""
     bytes_decoded: int
     """Bytes of float32 power that were decoded."""
+    view: str = ""
+    """Name of the averaged view (:mod:`pipeline.views`); empty for the plain view."""
 
 
 def join_sides(above: ScanResult, below: ScanResult) -> ScanResult:

@@ -7,22 +7,25 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.filterbank import Ascending, Buffer, Filterbank
-from pipeline.flatten.coarse_channel import flatten_stretches
+from pipeline.filterbank import Buffer
+from pipeline.flatten.coarse_channel import MIN_SAMPLED_CHANNELS, flatten_stretches
 from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.flatten.noise import nominal_noise_spectra
 from pipeline.flatten.time_mean import STRIP_CHANNELS
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
-from pipeline.scan.reading import TimedReader
+from pipeline.scan.reading import Fetchable, Readable
 
 STRETCH_CHANNELS = 16 * STRIP_CHANNELS
 """Channels that are decoded and scanned together. They must fit into the caches of a processor core."""
+MIN_SAMPLED_AVERAGES = MIN_SAMPLED_CHANNELS // 4
+"""Minimum number of averaged channels sampled for the gains of rows. They are averages of at least four times as many
+channels, so the gains are as exact as those of the file itself."""
 
 
 def flattened_stretches(
-    samples: Ascending | TimedReader, tiling: Tiling, i: int, block: int, beyond: int,
+    samples: Readable, tiling: Tiling, i: int, block: int, beyond: int,
     spare: list[NDArray[np.float32]], sign: int,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Yield flattened stretches of coarse channel ``i`` in time ``block``.
@@ -43,6 +46,7 @@ def flattened_stretches(
         coarse_width=tiling.coarse.width if is_coarse else None,
         limits=samples.limits,
         sign=sign,
+        min_sampled=MIN_SAMPLED_CHANNELS if samples.averaged == 1 else MIN_SAMPLED_AVERAGES,
     )
 
 
@@ -71,7 +75,7 @@ def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: in
 
 
 def cut_windows(
-    filterbank: Filterbank, tiling: Tiling, places: Sequence[tuple[int, int]]
+    filterbank: Fetchable, tiling: Tiling, places: Sequence[tuple[int, int]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of any windows of a file, on the grid or off it, kept or not.
 
@@ -79,8 +83,8 @@ def cut_windows(
 
     Parameters
     ----------
-    filterbank : Filterbank
-        The open file.
+    filterbank : Fetchable
+        The open file, or a view of it.
     tiling : Tiling
         Its coarse channels and the shape of windows.
     places : sequence of (int, int)
@@ -114,7 +118,7 @@ def cut_windows(
 
 
 def _cut(
-    samples: Ascending, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
+    samples: Readable, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of windows of coarse channel ``i``. They equal those of a scan that keeps these windows.
 

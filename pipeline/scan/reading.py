@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +24,57 @@ _SPARE_BUFFERS: deque[Buffer] = deque()
 """Buffers of earlier scans in this process. Reusing them saves the system from zeroing new memory."""
 
 
-class TimedReader:
-    """Reads samples and adds up the seconds that this takes."""
+class Readable(Protocol):
+    """Samples of a coarse channel: :class:`pipeline.filterbank.Ascending`, or averages of such samples."""
 
-    def __init__(self, samples: Ascending) -> None:
-        self._samples = samples
-        self.limits = samples.limits
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value that a sample can have; infinite if there are none."""
+
+    @property
+    def averaged(self) -> int:
+        """Number of samples of the file of which each sample is the average."""
+
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Read as :meth:`pipeline.filterbank.Ascending.read` does. ``memory`` need not be used."""
+
+
+class Fetchable(Protocol):
+    """An open file from which windows can be cut: :class:`pipeline.filterbank.Filterbank`, or a view of one."""
+
+    def fetch(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+              room: Buffer) -> Readable:
+        """Read a range as :meth:`pipeline.filterbank.Filterbank.fetch` does."""
+
+
+class TimedReader:
+    """Reads samples and adds up the seconds that this takes.
+
+    Parameters
+    ----------
+    samples : Readable
+    low : int
+        First ascending channel of the coarse channel that is read.
+    watch : callable, optional
+        Called with all power that is read, and its first channel in the coarse channel. Its time is not counted.
+    """
+
+    def __init__(
+        self, samples: Readable, low: int = 0, watch: Callable[[NDArray[np.float32], int], None] | None = None
+    ) -> None:
+        self._samples, self._low, self._watch = samples, low, watch
+        self.limits, self.averaged = samples.limits, samples.averaged
         self.took_s = 0.0
 
-    def read(self, *arguments: Any) -> NDArray[np.float32]:
+    def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
+             memory: NDArray[np.float32]) -> NDArray[np.float32]:
         """Read as :meth:`pipeline.filterbank.Ascending.read` does."""
         began = time.perf_counter()
-        power = self._samples.read(*arguments)
+        power = self._samples.read(spectrum_start, spectrum_stop, channel_start, channel_stop, memory)
         self.took_s += time.perf_counter() - began
+        if self._watch is not None:
+            self._watch(power, channel_start - self._low)
         return power
 
 

@@ -21,6 +21,7 @@ from pipeline.search.frequency_range import first_channels
 from pipeline.search.merge import Candidate, Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.views import scan_of
 
 MAX_MISALIGNMENT = 0.25
 """Maximum distance between the edges of pixels that count as the same edge, in pixels. Start times and frequencies in
@@ -103,6 +104,8 @@ class Copies:
             return False
         if window.source_id == region.source_id:
             return region.overlaps(window)
+        if scan_of(window.source_id) == scan_of(region.source_id):  # another view of the query's own pixels
+            return do_overlap(region.extent, window)
         return (do_overlap(region.extent, window) and self._header(window).telescope_id == region.telescope_id
                 and self._agrees_with_query(window.source_id))
 

@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import scans_among
 from pipeline.errors import CorpusDamaged, ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
 from pipeline.search.best_hits import best_hits, place_of
@@ -27,8 +28,10 @@ from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
+from pipeline.search.views import through_all_views, view_named, views_held
 from pipeline.store import mending
 from pipeline.support.text import counted
+from pipeline.views import PLAIN, view_of
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
 """Maximum number of vectors that a process which ends after one search compares one by one.
@@ -118,20 +121,15 @@ class Corpus:
     def answer(self, request: SearchRequest) -> SearchResult:
         """Carry out a search, as :meth:`search` does, for a request that is already made.
 
-        Parameters
-        ----------
-        request : SearchRequest
-
-        Returns
-        -------
-        SearchResult
-            Hits, best first.
-
-        Raises
-        ------
-        QueryError, EncoderError, CorpusDamaged
-            See :meth:`search`.
+        Its result and errors are those of :meth:`search`.
         """
+        if not request.all_views:
+            return self._answer(request)
+        return through_all_views(request, views_held(self._corpus.manifest), self._answer,
+                                 lambda text: find_window(self._corpus, text))
+
+    def _answer(self, request: SearchRequest) -> SearchResult:
+        """Carry out a search through one view."""
         with self._corpus.outlived():
             key = encoder_key(self._corpus, request.encoder or self._encoder)
             query = self._query(key, request)
@@ -209,7 +207,7 @@ class Corpus:
             assert request.f_start_mhz is not None
             assert request.f_stop_mhz is not None
             return query_of_range(self._corpus, key, fspath(request.file), request.f_start_mhz, request.f_stop_mhz,
-                                  request.polarisation)
+                                  request.polarisation, view_named(request.view, self._corpus.manifest))
         if request.window is not None:
             return query_of_window(self._corpus, key, request.window)
         return query_of_power(self._corpus, key, request.power)
@@ -217,7 +215,9 @@ class Corpus:
     def _select(self, encoder_key: str, query: Query, request: SearchRequest) -> Selection:
         """Select the resolution classes and the windows that a request asks for."""
         vectors = count_vectors(self._corpus.manifest, encoder_key)
-        wanted = query.resolution or max(sorted(vectors), key=lambda resolution: vectors[resolution])
+        view = view_named(request.view, self._corpus.manifest) or PLAIN
+        of_view = count_vectors(self._corpus.manifest, encoder_key, view.name) or vectors
+        wanted = query.resolution or max(sorted(of_view), key=lambda resolution: of_view[resolution])
         if wanted not in vectors and not request.all_resolutions:
             raise ParameterError(f"{query.description.file} has resolution {wanted}, but the corpus has only "
                                  f"{', '.join(sorted(vectors))}; to compare them anyway, search with "
@@ -281,6 +281,7 @@ class Corpus:
             telescope_id=entry.header.telescope_id,
             snr=float(snr[0]),
             merged=merged.others,
+            view=view_of(window.source_id),
             match=match,
             query_window=query.window_at(merged.best.query),
             also_at=tuple(dict.fromkeys(paths[1:])),
@@ -293,7 +294,7 @@ class Corpus:
             "windows": manifest.windows_seen,
             "vectors": count_vectors(manifest, encoder_key).total(),
             "searched": findable,
-            "sources": len(manifest.sources),
+            "sources": len(scans_among(manifest.sources)),
             "generation": manifest.generation,
         }
 

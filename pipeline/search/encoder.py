@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from pipeline.catalogue import Manifest
 from pipeline.config import EncoderConfig
 from pipeline.errors import QueryError
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import embedding, encoder_config, pasted, undoing
 from pipeline.support.text import counted
+from pipeline.views import view_of
 
 
-def count_vectors(manifest: Manifest, encoder_key: str) -> Counter[str]:
-    """Count the vectors of an encoder per resolution class. Classes without any are left out."""
+def count_vectors(manifest: Manifest, encoder_key: str, view: str | None = None) -> Counter[str]:
+    """Count the vectors of an encoder per resolution class, of one view or of all. Classes without any are left out."""
     counts: Counter[str] = Counter()
-    for entry in manifest.sources.values():
-        counts[entry.resolution] += entry.vectors.get(encoder_key, 0)
+    for source_id, entry in manifest.sources.items():
+        if view is None or view_of(source_id) == view:
+            counts[entry.resolution] += entry.vectors.get(encoder_key, 0)
     return +counts
 
 
@@ -42,19 +46,19 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
     keys = [key for key, spec in present.items() if wanted in (key, spec.name)]
     if not manifest.sources:
         raise QueryError(f"{corpus.root}: holds no sources; " + (
-            "all were removed: take some back with lookalike remove --undo SOURCE" if manifest.removed else
-            f"take some in with lookalike ingest DATA --corpus {corpus.root}"))
+            f"all were removed: take some back with {undoing(corpus.root)('SOURCE')}" if manifest.removed else
+            f"take some in with {pasted('lookalike ingest DATA', corpus.root)}"))
     if not manifest.windows_kept:
         raise QueryError(f"{corpus.root}: holds no signal, so there is nothing to find: the gate kept none of "
                          f"{counted(manifest.windows_seen, 'window')} in {counted(len(manifest.sources), 'source')}; "
-                         f"take more files in with lookalike ingest DATA --corpus {corpus.root}")
+                         f"take more files in with {pasted('lookalike ingest DATA', corpus.root)}")
     if not keys:
         raise QueryError(f"{corpus.root}: has no vectors of encoder {wanted}, but of "
                          f"{', '.join(sorted(present)) or 'no encoder'}; {_how_to_make_vectors(corpus, wanted)}")
     # vectors made on trial, with other weights or another precision, never replace those of an ingest
-    own = [key for key in keys if config == EncoderConfig(present[key].name, manifest.weights.get(key, ""),
-                                                          present[key].precision)]
-    if name is not None and len(keys) > 1 and len(own) != 1:
+    own = [key for key in keys if replace(config, version=config.version or present[key].version) ==
+           encoder_config(present[key], manifest.weights.get(key, ""))]
+    if name is not None and len(keys) > 1 and not own:
         raise QueryError(f"{corpus.root}: has vectors of several encoders named {wanted}; give the key of one: "
                          f"{', '.join(sorted(keys))}")
     # of several versions, choose the one with most vectors; of equal counts, the newest
@@ -66,6 +70,7 @@ def _how_to_make_vectors(corpus: OpenCorpus, wanted: str) -> str:
     from pipeline.encoders import ENCODERS  # loads scipy, which a search need not wait for
 
     if wanted in ENCODERS:
-        return f"make some with: lookalike embed --encoder {wanted} --corpus {corpus.root}"
-    return (f"no encoder is named {wanted}; vectors of {', '.join(ENCODERS)} can be made with: lookalike embed "
-            f"--encoder NAME --corpus {corpus.root}")
+        own = corpus.config.encoder
+        return f"make some with: {embedding(corpus.root, own if wanted == own.name else EncoderConfig(wanted))}"
+    return (f"no encoder is named {wanted}; vectors of {', '.join(ENCODERS)} can be made with: "
+            f"{pasted('lookalike embed --encoder NAME', corpus.root)}")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # the command line reads this table for its help, which loads
 
     Mask = NDArray[np.bool_]
 
+Undo = Callable[[str], str]
+"""Gives, for the id of a removed source, the command that takes it back."""
+Hint = Callable[[Any, "Manifest", Undo], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFilter:
@@ -43,8 +46,9 @@ class SourceFilter:
     """Tells whether a value is true of a source, given its id and its entry."""
     describe_choices: Callable[[Manifest], str]
     """Says that a value is true of no source, and which values there are."""
-    hint: Callable[[Any, Manifest], str] = lambda value, manifest: ""
-    """For a value that is true of no source: names a similar one that is true of some; empty if none is known."""
+    hint: Hint = lambda value, manifest, undo: ""
+    """For a value that is true of no source: says why, or names a similar one that is true of some; else empty. It is
+    given what makes the command that takes a removed source back."""
     is_exclusion: bool = False
     """True where sources that match are left out."""
     is_list: bool = True
@@ -74,7 +78,7 @@ class WindowFilter:
     matches: Callable[[Sequence[Any], Tiling, NDArray[np.int64]], Mask]
     """Tells for each window (n,) of a source, given by number, whether any of some values is true of it."""
     describe_choices: Callable[[Manifest], str]
-    hint: Callable[[Any, Manifest], str] = lambda value, manifest: ""
+    hint: Hint = lambda value, manifest, undo: ""
     is_exclusion: bool = False
     is_list: bool = True
 
@@ -138,7 +142,14 @@ def _describe_targets(manifest: Manifest) -> str:
     return f"no source has this target; observed are {listed(map(repr, targets))}"
 
 
-def _hint_of_target(name: str, manifest: Manifest) -> str:
+def _hint_of_file(name: str, manifest: Manifest, undo: Undo) -> str:
+    from pipeline.catalogue import why_absent  # loads numpy
+
+    why = why_absent(name, manifest, undo)
+    return f"; {why}" if why else ""
+
+
+def _hint_of_target(name: str, manifest: Manifest, undo: Undo) -> str:
     """Name a pattern or target near ``name``, in which hyphens and underscores are mixed up, or a part is missing."""
     targets = sorted({header.source_name.strip() for header in _headers(manifest)})
     loose = re.sub(r"[-_ ]", "?", name.strip())
@@ -180,10 +191,12 @@ _ROWS: tuple[Filter, ...] = (
     _mhz_filter("not_mhz", "No hits that share a channel with this frequency range in MHz.", is_exclusion=True),
     SourceFilter(
         name="only_file", flag="--only-file", kind=NAME, matches=_is_named, describe_choices=_describe_files,
+        hint=_hint_of_file,
         help="Only hits in this file: its name, its path, or the beginning of the source id. * and ? are wildcards.",
     ),
     SourceFilter(
         name="not_file", flag="--not-file", kind=NAME, matches=_is_named, describe_choices=_describe_files,
+        hint=_hint_of_file,
         help="No hits in this file.", is_exclusion=True,
     ),
     SourceFilter(

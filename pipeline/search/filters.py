@@ -13,7 +13,7 @@ from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.errors import ParameterError, parameter
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Header
-from pipeline.search.filter_table import FILTERS, Filter, WindowFilter
+from pipeline.search.filter_table import FILTERS, Filter, Undo, WindowFilter
 from pipeline.search.filter_values import MhzRange
 
 
@@ -93,15 +93,16 @@ class Filters:
                 raise ParameterError(f"{parameter(name)}: {value!r} is no {row.kind.metavar}") from None
         return cls(**values)
 
-    def check(self, manifest: Manifest) -> None:
+    def check(self, manifest: Manifest, undo: Undo) -> None:
         """Raise :class:`ParameterError` for a value that is true of no source; the message lists what there is.
 
-        Ranges of ``not_mhz`` are not checked: one list of known interference serves many corpora.
+        Ranges of ``not_mhz`` are not checked: one list of known interference serves many corpora. ``undo`` gives the
+        command that takes a removed source back, for the message.
         """
         for row, value in self._values():
             if row.name != "not_mhz" and not any(row.may_match(value, *source) for source in manifest.sources.items()):
                 raise ParameterError(f"{_shown(row, value)}: {row.describe_choices(manifest)}"
-                                     f"{row.hint(value, manifest)}")
+                                     f"{row.hint(value, manifest, undo)}")
 
     def accept_source(self, source_id: str, entry: SourceEntry) -> bool:
         """Tell whether windows of a source may pass."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import QueryError, Reason, SourceError
+from pipeline.errors import ParameterError, QueryError, Reason, SourceError, parameter
 from pipeline.filterbank import Filterbank, open_filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
@@ -19,7 +19,9 @@ from pipeline.search.description import QueryDescription
 from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
 from pipeline.search.query import Query, Region, embed, find_seen, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.search.views import view_of_range, views_with_vectors
 from pipeline.support.text import counted
+from pipeline.views import PLAIN, View, scan_of, view_of
 
 # pipeline.scan loads numba and scipy. It is imported only where a window must be cut, so that a search for a stored
 # window does not wait for them.
@@ -41,6 +43,8 @@ class Origin:
     polarisation: int
     is_stored: bool
     """True where the corpus holds windows of this source and polarisation."""
+    view: View = PLAIN
+    """View through which the observation is seen. ``source_id`` and ``tiling`` are those of the view."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the file."""
 
@@ -97,6 +101,7 @@ def query_of_range(
     f_start_mhz: float,
     f_stop_mhz: float,
     polarisation: int | None = None,
+    view: View | None = None,
 ) -> Query:
     """Make a query of a range of frequency, in all time blocks of a file.
 
@@ -109,6 +114,8 @@ def query_of_range(
         Lower and upper end of the range.
     polarisation : int, optional
         Default: the one the corpus was made of.
+    view : View, optional
+        Default: the view of the corpus whose windows are about as wide as the range.
 
     Raises
     ------
@@ -120,6 +127,10 @@ def query_of_range(
     by_path = os.path.isfile(file)
     find = _origin_of_path if by_path else _origin_of_source
     origin = find(corpus, file if by_path else corpus.find_source(file), wanted)
+    if origin.view == PLAIN:
+        view = view or view_of_range(f_start_mhz, f_stop_mhz, origin.tiling, views_with_vectors(
+            corpus.manifest, encoder_key, origin.tiling.header))
+        origin = _seen_through(corpus, origin, view)
     tiling = origin.tiling
     check_range(f_start_mhz, f_stop_mhz, tiling, origin.name)
     low, high = tiling.header.channel_at(f_start_mhz), tiling.header.channel_at(f_stop_mhz)
@@ -169,7 +180,18 @@ def _origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> 
     """Describe a source of the corpus as the origin of a query."""
     entry = corpus.manifest.sources[source_id]
     paths, is_stored = (entry.path, *entry.also_at), polarisation == corpus.config.scan.polarisation
-    return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored)
+    return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored,
+                  View.named(view_of(source_id)))
+
+
+def _seen_through(corpus: OpenCorpus, origin: Origin, view: View) -> Origin:
+    """Return a scan as a view shows it; raise :class:`ParameterError` if no window of the view fits into it."""
+    tiling = origin.tiling
+    if view != PLAIN and not view.suits(tiling.header, tiling.coarse, tiling.grid):
+        raise ParameterError(f"{parameter('view')} {view.name}: no window of this view fits into {origin.name}")
+    source_id = view.id_of(origin.source_id)
+    return replace(origin, source_id=source_id, tiling=tiling.seen_through(view), view=view,
+                   is_stored=origin.is_stored and source_id in corpus.manifest.sources)
 
 
 @contextmanager
@@ -276,7 +298,7 @@ def _cut(
     FileGone
         No file can be read, or none holds the observation.
     """
-    from pipeline.scan import cut_windows
+    from pipeline.scan import AveragedFile, cut_windows
 
     integrations = origin.tiling.grid.integrations
     places = [(window.spectrum_start // integrations, window.channel_start) for window in windows]
@@ -284,9 +306,10 @@ def _cut(
     for path in origin.paths:
         try:
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
-                if source_id != origin.source_id:
-                    raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}")
-                cut = cut_windows(filterbank, origin.tiling, places)
+                if source_id != scan_of(origin.source_id):
+                    raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
+                file = filterbank if origin.view == PLAIN else AveragedFile(filterbank, origin.view, integrations)
+                cut = cut_windows(file, origin.tiling, places)
                 filterbank.check_unchanged()
                 return cut
         except SourceError as error:

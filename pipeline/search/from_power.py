@@ -61,7 +61,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     vectors, other_precision = embed(corpus, encoder_key, cutouts[used])
     seen = find_seen(corpus, encoder_key, vectors)
     used, vectors = used[seen], vectors[seen]
-    db_note = _note_on_decibels(wide[valid], flat[flat > 0], _nominal_spreads(corpus, encoder_key))
+    db_note = _note_on_decibels(wide[valid], float(np.median(spreads)), _nominal_spreads(corpus, encoder_key))
     description = QueryDescription(kind="array", shape=array.shape, windows=len(used))
 
     def power_of(i: int) -> NDArray[np.float64]:
@@ -89,7 +89,7 @@ def _check_power(array: NDArray[np.float64]) -> None:
 
 
 def _note_on_decibels(
-    values: NDArray[np.float64], flat: NDArray[np.float64], nominal: NDArray[np.float64]
+    values: NDArray[np.float64], spread: float, nominal: NDArray[np.float64]
 ) -> str:
     """Return a note if an array may hold decibels, all of them positive; otherwise "".
 
@@ -100,15 +100,14 @@ def _note_on_decibels(
     ----------
     values : (n,) float64
         Numbers of the array that are above zero.
-    flat : (m,) float64
-        Numbers of its windows, divided by the gain of their row.
+    spread : float
+        Relative standard deviation of the noise in its windows.
     nominal : (c,) float64
         Relative standard deviations of noise, by the radiometer equation, in the data that the corpus holds.
     """
-    from pipeline.flatten.noise import middle_of, middles_and_squares
+    from pipeline.flatten.noise import middle_of
 
-    spread = math.sqrt(2 * float(middles_and_squares(flat)[1]))
-    if np.ptp(values) > MAX_RANGE_DB or not spread:
+    if np.ptp(values) > MAX_RANGE_DB:
         return ""
     spread_of_db = spread * middle_of(values) * math.log(10) / 10
     as_linear, as_db = (np.abs(np.log(one / nominal)).min() for one in (spread, spread_of_db))

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import EncoderConfig
 from pipeline.errors import EncoderError, PrecisionError, QueryError
 from pipeline.model import Window, WindowGrid
 from pipeline.search.description import QueryDescription
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import corpus_encoder
+from pipeline.store import corpus_encoder, encoder_config
 
 if TYPE_CHECKING:
     from pipeline.encoders import Encoder
@@ -192,7 +191,7 @@ def embed(corpus: OpenCorpus, encoder_key: str, cutouts: NDArray[np.uint8]) -> t
     """
     spec, own = corpus.manifest.encoders[encoder_key], corpus.config.encoder
     weights = corpus.manifest.weights.get(encoder_key, own.weights if own.name == spec.name else "")
-    chosen = EncoderConfig(spec.name, weights, spec.precision)
+    chosen = encoder_config(spec, weights)
     encoder = corpus_encoder(corpus.root, chosen, corpus.config.scan.grid)
     if encoder.spec != spec:
         raise EncoderError(f"{corpus.root}: its vectors were made by {spec}, the encoder here is {encoder.spec}; use "

@@ -53,6 +53,11 @@ class SearchRequest:
         several encoders share the name, the one of ``corpus.toml`` is used; give the key to choose another.
     polarisation : int, optional
         Number of the polarisation of ``file`` to look at. Default: the one that the corpus was made of.
+    view : str, optional
+        Averaged view of the corpus through which the pattern is seen and searched for, such as ``f4``; ``1x`` for none.
+        Default: for a range, the view whose windows are about as wide; for a window, its own; for an array, none.
+    all_views : bool
+        Search through all views. Hits that show the same pixels are one.
     all_resolutions : bool
         Search all resolution classes. Otherwise only the class of the query is searched; for an array, the largest.
     rerank : bool
@@ -90,6 +95,8 @@ class SearchRequest:
     careful: bool = False
     encoder: str | None = None
     polarisation: int | None = None
+    view: str | None = None
+    all_views: bool = False
     all_resolutions: bool = False
     rerank: bool = False
     rerank_drift: bool = False
@@ -107,6 +114,9 @@ class SearchRequest:
         if (self.rerank_drift or self.rerank_mirror) and not self.rerank:
             raise ParameterError(f"{parameter('rerank_drift')} and {parameter('rerank_mirror')} go with "
                                  f"{parameter('rerank')}")
+        if self.view is not None and (self.all_views or self.window is not None):
+            raise ParameterError(f"{parameter('view')} does not go with {parameter('all_views')}, nor with "
+                                 f"{parameter('window')}, which belongs to a view")
         if not 0 <= self.near_frequency < math.inf:
             raise ParameterError(f"{parameter('near_frequency')} must be 0 or more, got {self.near_frequency}")
         if self.near_frequency and (self.rerank or self.power is not None):

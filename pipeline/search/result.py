@@ -75,7 +75,8 @@ class SearchResult(Sequence[Hit]):
             "resolutions": list(self.resolutions),
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
-                "k", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror", "near_frequency")},
+                "k", "view", "all_views", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
+                "near_frequency")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -137,7 +138,7 @@ class SearchResult(Sequence[Hit]):
         return Picture(png_of_gallery(self, powers)) if path is None else plot_gallery(path, self, powers)
 
 
-HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s",
+HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
                "also_at", "copies")

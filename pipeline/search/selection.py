@@ -13,6 +13,7 @@ from pipeline.errors import ParameterError
 from pipeline.search.filters import Filters
 from pipeline.search.limits import FullPlaces
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import undoing
 
 Mask = NDArray[np.bool_]
 
@@ -71,7 +72,7 @@ class Selection:
             A filter is true of no source, or the filters together accept no source.
         """
         filters, manifest = filters or Filters(), corpus.manifest
-        filters.check(manifest)
+        filters.check(manifest, undoing(corpus.root))
         counts = {
             source_id: entry.vectors[encoder_key]
             for source_id, entry in sorted(manifest.sources.items())

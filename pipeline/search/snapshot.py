@@ -12,13 +12,13 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import CELL, Manifest, source_named
+from pipeline.catalogue import CELL, Manifest, source_named, sources_named, why_absent
 from pipeline.config import Config
-from pipeline.errors import CorpusDamaged, CorpusError, SegmentDamaged
+from pipeline.errors import CorpusDamaged, CorpusError, QueryError, SegmentDamaged
 from pipeline.grid.tiling import Tiling
 from pipeline.index import Routing, Segment
 from pipeline.model import Window
-from pipeline.store import CorpusStore, SourceGroup, VectorGroup, mending, segment_folder
+from pipeline.store import CorpusStore, SourceGroup, VectorGroup, mending, segment_folder, undoing
 
 MAX_OPEN_GROUPS = 256
 """Maximum number of groups that are kept open, with their metadata."""
@@ -216,9 +216,12 @@ class OpenCorpus:
         Raises
         ------
         QueryError
-            No source has this name, or several have; the message lists them.
+            No source has this name, or several have; the message lists them. Or the source was removed, or its file
+            could not be used; the message says so.
         """
         paths = {source_id: (entry.path, *entry.also_at) for source_id, entry in self.manifest.sources.items()}
+        if not sources_named(text, paths) and (why := why_absent(text, self.manifest, undoing(self.root))):
+            raise QueryError(f"{text}: {why}")
         return source_named(text, paths, f"such file, and no source of {self.root}")
 
     def keep_array(self, key: Hashable, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue import Manifest
+from pipeline.catalogue import Manifest, scans_among
 from pipeline.grid.coverage import Coverage, share_skipped
 from pipeline.model import WindowGrid
+from pipeline.views import View, view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class CorpusStatus:
     generation: int
     """Number of the generation."""
     sources: int
-    """Number of sources."""
+    """Number of sources. Averaged views of a scan are not counted."""
     resolutions: Mapping[str, int]
-    """Resolution class → number of sources."""
+    """Resolution class → number of sources, averaged views included."""
     files: Mapping[str, int]
     """Status (done, skipped, failed or busy) → number of files that were looked at."""
     reasons: Mapping[str, int]
@@ -68,6 +69,8 @@ class CorpusStatus:
     """Number of sources with channels or spectra that are in no window."""
     share_skipped: float = 0.0
     """Share of the samples of all sources that is in no window."""
+    views: Mapping[str, int] = field(default_factory=dict)
+    """Averaged view → number of sources that have it."""
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary, as ``status --json`` prints it, with sums of ``index`` over all encoders."""
@@ -86,21 +89,24 @@ def status_of(root: Path, manifest: Manifest, encoder: str, grid: WindowGrid) ->
         Shape and spacing of the windows of the corpus.
     """
     sources, files = manifest.sources.values(), manifest.files.values()
+    scans = [manifest.sources[scan_id] for scan_id in scans_among(manifest.sources)]
+    views = Counter(filter(None, map(view_of, manifest.sources)))
     vectors = manifest.vector_counts()
-    coverage = [Coverage.of(source.tiling(grid)) for source in sources]
+    coverage = [Coverage.of(source.tiling(grid)) for source in scans]
     return CorpusStatus(
         corpus=str(root),
         generation=manifest.generation,
-        sources=len(sources),
+        sources=len(scans),
         resolutions=_counted(source.resolution for source in sources),
         files=_counted(file.status for file in files),
         reasons=_counted(str(file.reason) for file in files if file.reason is not None),
         windows_seen=manifest.windows_seen,
         windows_kept=manifest.windows_kept,
-        without_signal=sum(source.windows_seen > 0 and not source.windows_kept for source in sources),
-        not_searched=sum(not source.windows_seen for source in sources),
+        without_signal=sum(source.windows_seen > 0 and not source.windows_kept for source in scans),
+        not_searched=sum(not source.windows_seen for source in scans),
         partly_covered=sum(covered.samples_skipped > 0 for covered in coverage),
         share_skipped=share_skipped(coverage),
+        views=dict(sorted(views.items(), key=lambda item: View.named(item[0]).pixels)),
         vectors=vectors,
         encoder=encoder,
         sources_embedded={key: sum(key in source.vectors for source in sources) for key in vectors},

@@ -2,7 +2,7 @@
 
 from pipeline.simulate.demo import demo_corpus
 from pipeline.simulate.draw import Footprint, add_signal
-from pipeline.simulate.families import FAMILIES, UNSEEN, family, vary
+from pipeline.simulate.families import FAMILIES, UNSEEN, family, log_uniform, vary
 from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, simulate_file
 from pipeline.simulate.instrument import Instrument, noise
 from pipeline.simulate.kinds import KINDS, random_pattern
@@ -53,6 +53,7 @@ __all__ = [
     "demo_corpus",
     "family",
     "fine_header",
+    "log_uniform",
     "noise",
     "place_in_window",
     "random_pattern",

@@ -8,7 +8,14 @@ from pipeline.store.commit import (
     commit_vector_groups,
 )
 from pipeline.store.corpus import CorpusStore, Recovered
-from pipeline.store.encoder import corpus_encoder, forget_unused, freeze_projection, is_fitted
+from pipeline.store.encoder import (
+    corpus_encoder,
+    embedding,
+    encoder_config,
+    forget_unused,
+    freeze_projection,
+    is_fitted,
+)
 from pipeline.store.generations import is_in_current_format
 from pipeline.store.groups import SourceGroup, VectorGroup, count_old_groups
 from pipeline.store.identity import is_identity_in_current_format, write_identity
@@ -20,6 +27,7 @@ from pipeline.store.layout import (
     pasted,
     segment_folder,
     source_folder,
+    undoing,
     vector_folder,
 )
 from pipeline.store.lease import Lease
@@ -50,6 +58,8 @@ __all__ = [
     "commit_vector_groups",
     "corpus_encoder",
     "count_old_groups",
+    "embedding",
+    "encoder_config",
     "forget_unused",
     "freeze_projection",
     "is_fitted",
@@ -63,6 +73,7 @@ __all__ = [
     "remove_windows",
     "segment_folder",
     "source_folder",
+    "undoing",
     "vector_folder",
     "write_identity",
     "write_part",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -41,8 +40,11 @@ from pipeline.store.layout import (
 from pipeline.store.lease import Lease
 from pipeline.store.retirement import is_retired, retired_by, settle
 from pipeline.store.safe_names import KEY, PARTIAL, RUN, SEGMENT
+from pipeline.support.clock import now_s
 from pipeline.support.durable import make_folder
+from pipeline.support.regular_files import lacks_folder
 from pipeline.support.text import shown
+from pipeline.views import scan_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +140,9 @@ class CorpusStore:
 
     @classmethod
     def open_or_create(cls, root: str | Path, identity: Mapping[str, Any]) -> Self:
-        """Open the corpus in ``root`` and compare its identity, or make the corpus if there is none.
+        """Open the corpus in ``root`` and compare its identity; if there is none, make it.
 
-        Raises
-        ------
-        CorpusMismatch
-            The corpus has another identity. The message lists each key that differs.
+        Errors are those of :meth:`require_identity`.
         """
         try:
             store = cls.open(root)
@@ -219,7 +218,7 @@ class CorpusStore:
             changed = change(current)
             if changed is current:
                 return current
-            retired = retired_by(self.root, current, changed, time.time())
+            retired = retired_by(self.root, current, changed, now_s())
             changed = replace(changed, generation=current.generation + 1, retired=retired)
             self._current = write_generation(self.root, changed, self._require_lease), changed
             return changed
@@ -248,12 +247,11 @@ class CorpusStore:
         tuple of str
             Ids of the sources that were dropped.
         """
-        sources = self.manifest().sources
-        missing = tuple(i for i in sources if not source_folder(self.root, i).is_dir())
+        missing = tuple(i for i in self.manifest().sources if lacks_folder(source_folder(self.root, i)))
         if missing:
             self.publish(lambda manifest: manifest.without_sources(missing))
         vectors = {(i, key) for i, entry in self.manifest().sources.items() for key in entry.vectors
-                   if not vector_folder(self.root, key, i).is_dir()}
+                   if lacks_folder(vector_folder(self.root, key, i))}
         if vectors:
             self.publish(lambda manifest: manifest.without_vectors(vectors))
         return missing
@@ -272,7 +270,7 @@ class CorpusStore:
         """Delete the folders that left the corpus long enough ago (:mod:`pipeline.store.retirement`)."""
         with self.lock():
             manifest = self.manifest()
-            doomed, kept = settle(self.root, manifest, time.time())
+            doomed, kept = settle(self.root, manifest, now_s())
             if doomed:
                 prune(self.root, manifest.generation, keep=1)  # older generations may name these folders
             for folder in filter(holds_group, map(self.root.joinpath, doomed)):  # others are not the store's
@@ -295,12 +293,13 @@ class CorpusStore:
             Such a group lacks files, holds vectors of other windows, or its folder has the name of another group. The
             user can delete it.
         """
-        manifest, here = self.manifest(), Path()
-        named = manifest.sources
+        manifest, here, named = self.manifest(), Path(), self.manifest().sources
         sources = [_own(SourceGroup.open(self.root, source_id))
                    for source_id in own_groups(self.root / SOURCES, known=named)
-                   if source_id not in named and source_id not in manifest.removed
+                   if source_id not in named and scan_of(source_id) not in manifest.removed
                    if not is_retired(manifest, source_folder(here, source_id))]
+        scans = {*named, *(group.source_id for group in sources)}
+        sources = [group for group in sources if scan_of(group.source_id) in scans]  # a view needs its scan
         adopted = {*named, *(group.source_id for group in sources)}  # other vectors lack their windows
         vectors = [_own(VectorGroup.open(self.root, key, source_id))
                    for key in own_folders(self.root / VECTORS, KEY)

@@ -70,7 +70,7 @@ class Digests:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the digests of a folder, and no other file; raise :class:`CorpusDamaged` if they cannot be read."""
+        """Read the digests of a folder, and no other file; raise :class:`CorpusDamaged` if they are damaged."""
         name = digests_file(folder)
         is_group = name == GROUP_FILE
         try:
@@ -83,6 +83,8 @@ class Digests:
         except BadName as error:
             raise CorpusDamaged(f"{folder}: {name} names a file outside the folder ({error}); "
                                 f"{mending_of(folder)}") from error
+        except PermissionError:
+            raise
         except (OSError, ValueError, KeyError) as error:
             raise CorpusDamaged(f"{folder}: {name} is missing or altered ({error}); "
                                 f"{mending_of(folder)}") from error
@@ -110,6 +112,8 @@ class Digests:
             if path.startswith(prefix):
                 try:
                     found = file_size(self.folder / path)
+                except PermissionError:
+                    raise
                 except OSError as error:
                     raise CorpusDamaged(f"{self.folder}: {path}: {error.strerror}; "
                                         f"{mending_of(self.folder)}") from error
@@ -120,7 +124,8 @@ class Digests:
     def faults(self) -> Iterator[Fault]:
         """Yield each file that differs from its digest or has none, and what is wrong with it. Reads every byte.
 
-        Files that belong to other programs (:func:`pipeline.support.safe_files.is_own`) are no faults.
+        Files that belong to other programs (:func:`pipeline.support.safe_files.is_own`) are no faults. A file that this
+        user may not read ends the comparison with a ``PermissionError``.
         """
         for name, (size, digest) in self.files.items():
             path = self.folder / name
@@ -130,6 +135,8 @@ class Digests:
                     yield path, f"has {found:,} bytes, not {min(size, MAX_FILE_BYTES):,}"
                 elif _sha256(path) != digest:
                     yield path, "does not match its digest"
+            except PermissionError:
+                raise
             except OSError as error:
                 yield path, f"cannot be read ({error.strerror})"
         known = {self.folder / name for name in self.files} | {self.folder / self.name}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config import EncoderConfig
-from pipeline.model import WindowGrid
+from pipeline.model import EncoderSpec, WindowGrid
 from pipeline.store.corpus import CorpusStore
 from pipeline.store.digests import Digests
-from pipeline.store.layout import PROJECTION_COPY, projection_file
+from pipeline.store.layout import PROJECTION_COPY, pasted, projection_file
 from pipeline.support.durable import make_folder, publish_folder
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ def is_fitted(root: Path, name: str) -> bool:
     return not needs_projection(name) or projection_file(root, name).exists()
 
 
+def encoder_config(spec: EncoderSpec, weights: str) -> EncoderConfig:
+    """Return the settings of an encoder whose vectors are stored, with the path of its weights."""
+    return EncoderConfig(spec.name, weights, spec.precision, spec.version)
+
+
 def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encoder:
     """Load an encoder with the projection of the corpus. Without a fitted projection, the encoder returns bare
     features.
@@ -42,7 +48,23 @@ def corpus_encoder(root: Path, config: EncoderConfig, grid: WindowGrid) -> Encod
     has_one = needs_projection(config.name) and is_fitted(root, config.name)
     projection = projection_file(root, config.name) if has_one else ""
     return load_encoder(
-        config.name, grid=grid, weights=config.weights, projection=projection, precision=config.precision)
+        config.name, grid=grid, weights=config.weights, projection=projection, precision=config.precision,
+        version=config.version)
+
+
+def embedding(root: Path, config: EncoderConfig) -> str:
+    """Return the command that makes vectors of an encoder, ready to be pasted.
+
+    If the encoder comes without weights and none are named, the command that makes some is given first.
+    """
+    from pipeline.encoders import has_weights
+
+    train, weights = "", config.weights
+    if not weights and not has_weights(config.name):
+        weights = f"{config.name}.npz"
+        train = f"lookalike train {config.name} --out {weights}, and then "
+    named = f" --weights {shlex.quote(weights)}" if weights else ""
+    return train + pasted(f"lookalike embed --encoder {config.name}{named}", root)
 
 
 def freeze_projection(root: Path, name: str, staged: Path) -> None:

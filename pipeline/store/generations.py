@@ -32,6 +32,8 @@ def read_pointer(root: Path) -> str:
     path = root / CURRENT
     try:
         return read_file(path, MAX_POINTER_BYTES).decode("ascii")
+    except PermissionError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusDamaged(f"{path}: missing or unreadable ({error}); {mending(root)}") from error
 

@@ -27,6 +27,8 @@ from pipeline.support.text import shown
 
 FORMAT = 2
 """Format of a group that this version writes. It also reads format 1 (:mod:`pipeline.store.stored_arrays`)."""
+_FORMER = frozenset({"channels_skipped"})
+"""Keys in the reports of groups of earlier versions. What they say follows from the header."""
 _COLUMNS = {"number": ("int64", 1), "cutout": ("uint8", 3), "snr": ("float32", 1), "spread": ("float32", 1),
             "level": ("float32", 1)}
 """Data type and number of axes of the columns of windows that this program computes with."""
@@ -44,6 +46,8 @@ class Group:
             A file is missing or altered.
         CorpusMismatch
             A newer version of the program wrote the group.
+        PermissionError
+            This user may not read it.
         """
         self.folder = folder
         self.digests = Digests.open(folder)
@@ -65,7 +69,7 @@ class Group:
         self._described(name)
         try:
             return self._arrays.read(name, rows)
-        except CorpusDamaged:
+        except (CorpusDamaged, PermissionError):
             raise
         except _ALTERED as error:
             raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); "
@@ -78,6 +82,8 @@ class Group:
             try:
                 described = self._arrays.describe(name)
                 self._check_array(name, described)
+            except PermissionError:
+                raise
             except (ValueError, OSError) as error:
                 raise CorpusDamaged(f"{self.folder / self._arrays.file_of(name)}: fits no array of this group "
                                     f"({error}); {mending_of(self.folder)}") from error
@@ -89,7 +95,7 @@ class Group:
         """Turn errors about attributes into :class:`CorpusDamaged`. A valid digest does not prove who wrote them."""
         try:
             yield
-        except CorpusDamaged:
+        except (CorpusDamaged, PermissionError):
             raise
         except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             name = self.digests.name if self.digests.name == GROUP_FILE else METADATA
@@ -100,6 +106,8 @@ class Group:
         """Check type and shape of every array. Yield a message for each that makes no sense."""
         try:
             names = sorted(self._arrays.names())
+        except PermissionError:
+            raise
         except (ValueError, OSError) as error:
             yield f"holds an array that cannot be read ({error})"
             return
@@ -116,6 +124,8 @@ class Group:
         """Return the names of the columns of windows or of the exposure."""
         try:
             names = self._arrays.names()
+        except PermissionError:
+            raise
         except (ValueError, OSError) as error:
             raise CorpusDamaged(f"{self.folder}: holds an array that cannot be read ({error}); "
                                 f"{mending_of(self.folder)}") from error
@@ -129,7 +139,8 @@ class SourceGroup(Group):
         super().__init__(folder)
         with self._as_written():
             self.source = record_of(Source, self.attributes["source"])
-            self.report = record_of(SourceReport, self.attributes["report"])
+            report = value_of(dict[str, Any], self.attributes["report"])
+            self.report = record_of(SourceReport, {key: value for key, value in report.items() if key not in _FORMER})
             """Report of the run that committed the group."""
             self.fingerprint: str = value_of(str, self.attributes["fingerprint"])
             """Fingerprint of the identity that the windows were made with."""
@@ -277,7 +288,8 @@ def _attributes_of(digests: Digests) -> dict[str, Any]:
 
 
 _ALTERED = (ValueError, RuntimeError, OSError, TypeError, LookupError, ArithmeticError, MemoryError)
-"""What Zarr raises for content that it cannot read."""
+"""What Zarr raises for content that it cannot read. A file that this user may not read is no damage: a
+``PermissionError`` is raised as it is, everywhere in a corpus."""
 
 
 def count_old_groups(root: Path, manifest: Manifest) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.store.safe_names import CELL_NAME, checked
@@ -48,6 +49,11 @@ def projection_file(root: Path, encoder: str) -> Path:
 def pasted(command: str, root: Path) -> str:
     """Return a command with ``--corpus`` and the quoted path of the corpus, ready to be pasted into a shell."""
     return f"{command} --corpus {shlex.quote(str(root))}"
+
+
+def undoing(root: Path) -> Callable[[str], str]:
+    """Return what gives, for the id of a removed source, the command that takes it back."""
+    return lambda source_id: pasted(f"lookalike remove --undo {source_id}", root)
 
 
 def mending(root: Path) -> str:

@@ -6,7 +6,10 @@ The folder ``lock`` holds leases: files with ascending numbers. Only the highest
 - A holder on this machine is dead as soon as its process does not exist. Process numbers are used again, so the start
   time of the process is compared, too.
 - A holder elsewhere is dead if it has not touched its file for :data:`EXPIRY_S`. The file system dates both this file
-  and the file that it is compared with. So the clocks of two machines are never compared.
+  and the file that it is compared with. So the clocks of two machines are never compared. But the clock of the file
+  system may have jumped between the two dates. So a contender does not trust the dates alone. It watches the file by a
+  clock that never jumps: for :data:`WATCH_S`, in which a live holder touches it several times. If the clock was set
+  back, the dates say nothing, and the contender watches for all of :data:`EXPIRY_S`.
 
 Several contenders may try to succeed lease n. Each makes a complete file of its own and links it to the name n + 1.
 The file system lets only one do so. One problem is left: leases are deleted once they have a successor, so a contender
@@ -23,37 +26,38 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
-import socket
 import stat
-import sys
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
 from pipeline.errors import CorpusDamaged, CorpusLocked, RunError
+from pipeline.store import lease_holder
 from pipeline.store.safe_names import NUMBER, TEMPORARY
 from pipeline.support.durable import drop_temporary
-from pipeline.support.records import json_of
 from pipeline.support.safe_files import refuse_link, remove_file
-from pipeline.support.text import shown
+
+logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10.0
 """Seconds between two touches of the lease by its holder."""
 EXPIRY_S = 120.0
 """Seconds without a touch after which a holder on another machine counts as dead."""
+WATCH_S = 3 * HEARTBEAT_S
+"""Seconds for which a contender watches a lease that seems to have expired."""
+POLL_S = 0.5
+"""Longest time in seconds between two looks at a lease that is watched."""
 RELEASED = b"released"
 MAX_NUMBER = 10**18 - 1
 """Largest number of a lease."""
-MAX_COMMAND_CHARACTERS = 200
 MAX_RECORD_BYTES = 1 << 16
 """Largest part of the file of a lease that is read."""
-MAX_PID = 2**31 - 1
 TEMPORARY_SUFFIX = ".tmp"
 
 
@@ -67,15 +71,19 @@ class Lease:
         self._heart.start()
 
     @classmethod
-    def acquire(cls, folder: Path, *, heartbeat_s: float | None = None, expiry_s: float | None = None) -> Self:
-        """Take the lease.
+    def acquire(
+        cls, folder: Path, *, heartbeat_s: float | None = None, expiry_s: float | None = None,
+        watch_s: float | None = None,
+    ) -> Self:
+        """Take the lease. If its holder is on another machine and seems to be dead, this takes half a minute.
 
         Parameters
         ----------
         folder : path
             Folder of the leases. It is made if it does not exist.
-        heartbeat_s, expiry_s : float, optional
-            Default :data:`HEARTBEAT_S` and :data:`EXPIRY_S`. All who share a corpus must use the same values.
+        heartbeat_s, expiry_s, watch_s : float, optional
+            Default :data:`HEARTBEAT_S`, :data:`EXPIRY_S` and :data:`WATCH_S`. All who share a corpus must use the same
+            values.
 
         Raises
         ------
@@ -87,13 +95,14 @@ class Lease:
             The file system has no hard links.
         """
         expiry_s = EXPIRY_S if expiry_s is None else expiry_s
+        watch_s = WATCH_S if watch_s is None else watch_s
         _make_folder(folder)
         temporary = folder / f".{uuid4().hex}{TEMPORARY_SUFFIX}"
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             try:
-                os.write(descriptor, json.dumps(_signature()).encode())
-                before = _succeed(folder, temporary, descriptor, expiry_s)
+                os.write(descriptor, json.dumps(lease_holder.signature()).encode())
+                before = _succeed(folder, temporary, descriptor, expiry_s, watch_s)
             finally:
                 drop_temporary(temporary)
             _clean(folder, before + 1, descriptor, expiry_s)
@@ -158,49 +167,61 @@ class _Found:
 
     @property
     def record(self) -> dict[str, Any]:
-        """Description of the holder; empty if a power cut has destroyed it. It has only values that make sense."""
-        try:
-            record = json_of(self.content)
-        except ValueError:
-            return {}
-        return {} if not isinstance(record, dict) else {
-            key: value for key, value in record.items()
-            if (type(value) is int and 0 < value <= MAX_PID if key == "pid" else isinstance(value, str))}
+        """Description of the holder."""
+        return lease_holder.record_of_holder(self.content)
 
     @property
     def holder(self) -> str:
         """Description of the holder in words."""
-        return _in_words(self.record)
+        return lease_holder.in_words(self.record)
 
 
-def _require_free(folder: Path, number: int, mine: int, expiry_s: float) -> None:
+def _require_free(folder: Path, number: int, mine: int, expiry_s: float, watch_s: float) -> None:
     """Raise :class:`CorpusLocked` if the holder of a lease lives. ``mine`` is an open file in the same folder."""
     seen = _Found.of(folder, number)
     if seen is None or seen.is_released:
         return
     record, age = seen.record, ""
     try:
-        is_here = record["place"] == _place()
-        is_dead = is_here and not _is_alive(record["pid"], record["started"])
+        is_here = record["place"] == lease_holder.place()
+        is_dead = is_here and not lease_holder.is_alive(record["pid"], record["started"])
     except (KeyError, TypeError):
         is_here = is_dead = False
     if not is_here:
         os.utime(mine)  # the file system dates this file, as it dated the lease
         age_s = os.fstat(mine).st_mtime - seen.stat.st_mtime
-        is_dead = age_s > expiry_s
+        if age_s > expiry_s:
+            is_dead = _is_silent(folder, number, seen, watch_s)
+        elif age_s < -expiry_s:  # the clock was set back
+            is_dead = _is_silent(folder, number, seen, expiry_s)
         age = f", last heard of {max(0.0, age_s):.0f} s ago"
     if not is_dead:
         raise CorpusLocked(f"{folder.parent}: locked by {seen.holder}{age}; wait for it, or stop it")
 
 
-def _succeed(folder: Path, temporary: Path, mine: int, expiry_s: float) -> int:
+def _is_silent(folder: Path, number: int, seen: _Found, watch_s: float) -> bool:
+    """Watch a lease. Return False as soon as its holder touches it; True if it is given up, or after ``watch_s``."""
+    logger.warning("%s: seems to be locked by a run that has died (%s); watching its lock for %.0f s to be sure",
+                   folder.parent, seen.holder, watch_s)
+    until = time.monotonic() + watch_s
+    while (left_s := until - time.monotonic()) > 0:
+        time.sleep(min(POLL_S, left_s))
+        now = _Found.of(folder, number)
+        if now is None or now.is_released:
+            return True
+        if now.stat.st_mtime_ns != seen.stat.st_mtime_ns:
+            return False
+    return True
+
+
+def _succeed(folder: Path, temporary: Path, mine: int, expiry_s: float, watch_s: float) -> int:
     """Make the file ``mine`` the next lease. Return the number of the lease before it, 0 if there was none."""
     while True:  # another round means that another process has made progress
         before = max(_numbers(folder), default=0)
         if before >= MAX_NUMBER:
             raise CorpusDamaged(f"{_path(folder, before)}: no lock can follow one of this number; delete the file")
         if before:
-            _require_free(folder, before, mine, expiry_s)
+            _require_free(folder, before, mine, expiry_s, watch_s)
         os.utime(mine)
         if _claim(folder, temporary, before):
             return before
@@ -260,48 +281,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except FileExistsError as error:
         raise CorpusDamaged(f"{folder}: is no folder, so nothing can be locked; move it out of the corpus") from error
-
-
-def _signature() -> dict[str, Any]:
-    """Return the description of this process, for the file of its lease."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    return {"host": socket.gethostname(), "pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "command": command[:MAX_COMMAND_CHARACTERS], "place": _place(),
-            "started": (_stat(os.getpid()) or ("", ""))[1]}
-
-
-def _in_words(record: dict[str, Any]) -> str:
-    if not {"pid", "host", "since"} <= record.keys():
-        return "another process"
-    command = f" ({shown(record['command'])})" if record.get("command") else ""
-    return shown(f"process {record['pid']} on {record['host']} since {record['since']}") + command
-
-
-@cache
-def _place() -> str:
-    """Return a name of the place where process numbers are unique: this boot of this machine and this container."""
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:  # a system without /proc
-        return socket.gethostname()
-
-
-def _is_alive(pid: int, started: str) -> bool:
-    """Return True if a process of this place that began at ``started`` still runs."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # the process exists, and belongs to another user
-    seen = _stat(pid)
-    return seen is None or (seen[0] not in "ZX" and seen[1] == started)
-
-
-def _stat(pid: int) -> tuple[str, str] | None:
-    """Return state and start of a process, in ticks since boot; None if the system does not show them."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return fields[0], fields[19]

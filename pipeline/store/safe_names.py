@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import CorpusDamaged
+from pipeline.views import SUFFIX
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Manifest
@@ -24,7 +25,8 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9_-]*|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}"
 _KEY = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 _TEMPORARY = r"\.[0-9a-f]{4,32}\.tmp"
 
-SOURCE = re.compile(_ID)
+SOURCE = re.compile(rf"(?:{_ID})(?:{SUFFIX})?")
+"""Id of a scan, or of an averaged view of one."""
 KEY = re.compile(_KEY)
 """Name of an encoder, or key of an encoder: name and version."""
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*-[0-9a-f]{12}")

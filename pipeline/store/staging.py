@@ -173,5 +173,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise CorpusDamaged(f"{path}: missing or altered ({error}); run again") from error

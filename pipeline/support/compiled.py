@@ -10,23 +10,32 @@ user can enter. If no folder is safe, every process compiles its functions again
 
 Loading this module changes numba for the whole process, so the condition also holds for pynndescent's functions. Every
 module of this program takes ``njit`` from here, so that the change is made before anything is compiled.
+
+It also keeps compilation short: functions of this program and of pynndescent are compiled only if they are used
+(:func:`compiled_when_used`), and once for all numbers of a type.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from numba import njit
-from numba.core import caching
+import numba
+from numba.core import caching, event
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+from numba.core.target_extension import dispatcher_registry, target_registry
+from numba.core.types.misc import unliteral
 
 from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder
 
-__all__ = ["cache_folder", "njit", "refused_folders"]
+__all__ = ["cache_folder", "compiled_when_used", "is_compiled", "njit", "refused_folders", "watching_compilation"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +45,65 @@ _CACHED_PACKAGES = ("pipeline", "pynndescent")
 """Packages whose compiled functions are stored in a cache."""
 _refused: dict[Path, tuple[Exposure, ...]] = {}
 """Folders that this process rejected because others can write to them, and the reasons."""
+
+
+class _Function(CPUDispatcher):  # type: ignore[misc]  # numba has no types
+    """A compiled function that numba compiles no more often than needed.
+
+    Signatures that are given to its decorator are compiled when it is first used. A call with a literal number uses the
+    code of any number.
+    """
+
+    _signatures: tuple[Any, ...] = ()
+
+    def compile(self, signature: Any) -> Any:
+        if isinstance(signature, tuple):  # types of the arguments of a call
+            return super().compile(signature)
+        self._signatures += (signature,)
+        return None
+
+    def disable_compile(self, is_disabled: bool = True) -> None:
+        if not self._signatures:
+            super().disable_compile(is_disabled)
+
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        self._compile_signatures()
+        numbers = {name: unliteral(kind) for name, kind in kws.items()}
+        return super().get_call_template(tuple(map(unliteral, args)), numbers)
+
+    def _compile_for_args(self, *args: Any, **kws: Any) -> Any:
+        self._compile_signatures()
+        return super()._compile_for_args(*args, **kws) if self._can_compile else self  # numba calls what this returns
+
+    def _compile_signatures(self) -> None:
+        with global_compiler_lock:  # other threads wait until all are compiled
+            signatures, self._signatures = self._signatures, ()
+            for signature in signatures:
+                super().compile(signature)
+            if signatures:
+                super().disable_compile()
+
+
+@contextmanager
+def compiled_when_used() -> Iterator[None]:
+    """Compile what is decorated inside a ``with`` block only if it is used.
+
+    A decorator of numba that lists signatures compiles them at once. So importing a library compiles functions that are
+    never called.
+    """
+    dispatcher_registry.update({target_registry["cpu"]: _Function})
+    try:
+        yield
+    finally:
+        dispatcher_registry.update({target_registry["cpu"]: CPUDispatcher})
+
+
+def njit(*given: Any, **options: Any) -> Any:
+    """Compile a function as :func:`numba.njit` does, in less time: without the entry point for C, and no more often
+    than needed.
+    """
+    with compiled_when_used():
+        return numba.njit(*given, no_cfunc_wrapper=True, **options)
 
 
 @cache  # every compiled function asks this, and one answer for each folder is enough for a process
@@ -58,6 +126,36 @@ def _is_private(folder: Path) -> bool:
 def cache_folder() -> str:
     """Return the folder that holds this package's compiled code, or an empty string if no folder is safe."""
     return str(caching.FunctionCache(cache_folder).cache_path or "")
+
+
+def is_compiled(function: Any) -> bool:
+    """Tell whether a function made by ``njit`` is compiled for this processor, in this process or in the cache."""
+    if function.signatures:
+        return True
+    file = getattr(function._cache, "_cache_file", None)  # None if nothing is stored
+    processor = function.targetctx.codegen().magic_tuple()
+    return file is not None and any(key[1] == processor for key in file._load_index())
+
+
+class _CompilationCounter(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Counts functions as numba compiles them. It hears nothing of those that are read from the cache."""
+
+    def __init__(self, on_compiled: Callable[[int], None]) -> None:
+        self._on_compiled, self._count = on_compiled, 0
+
+    def on_start(self, event: Any) -> None:
+        pass
+
+    def on_end(self, event: Any) -> None:
+        self._count += 1
+        self._on_compiled(self._count)
+
+
+@contextmanager
+def watching_compilation(on_compiled: Callable[[int], None]) -> Iterator[None]:
+    """Call ``on_compiled`` each time that a function has been compiled in the block, with their number so far."""
+    with event.install_listener("numba:compile", _CompilationCounter(on_compiled)):
+        yield
 
 
 def refused_folders() -> dict[Path, tuple[Exposure, ...]]:

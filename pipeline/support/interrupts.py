@@ -21,17 +21,47 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from pipeline.support.text import counted
+
 EXIT_CODE = 130
 """Exit code of an interrupted command."""
 REPEAT_S = 0.05
 """Seconds after which an interrupt is raised again, if a callback has swallowed it."""
 
 _noted = threading.Event()
+_saved: dict[tuple[str, str], int] = {}
+"""What runs of this process have saved so far (:func:`note_saved`)."""
 
 
 def is_interrupted() -> bool:
     """Return True if the command that runs in this process was interrupted with Ctrl-C."""
     return _noted.is_set()
+
+
+def note_saved(noun: str, count: int = 0, *, of: str = "") -> None:
+    """Note that a run has saved some things, so that the user learns of them if the run is interrupted.
+
+    Parameters
+    ----------
+    noun : str
+        What is counted, such as ``source``.
+    count : int
+        How many more are saved now. A run that begins notes that it saves such things, and that none is saved yet.
+    of : str
+        Words before the count, such as ``the vectors of ``.
+    """
+    _saved[of, noun] = _saved.get((of, noun), 0) + count
+
+
+def words_on_interrupt() -> str:
+    """Return what the user should know when a command is interrupted: what it has saved, and what to do."""
+    if not _saved:
+        return "interrupted"
+    parts = [(f"{of}{counted(count, noun)}", count > 1 or bool(of)) for (of, noun), count in _saved.items() if count]
+    if not parts:
+        return "interrupted; nothing is finished yet. Run the command again to continue"
+    verb = "are" if len(parts) > 1 or parts[0][1] else "is"
+    return (f"interrupted; {' and '.join(part for part, _ in parts)} {verb} saved. Run the command again to continue")
 
 
 def require_not_interrupted(cause: BaseException | None = None) -> None:
@@ -58,6 +88,7 @@ def noting_interrupts(*, until_exit: bool) -> Iterator[None]:
         return
     hooks = sys.unraisablehook, threading.excepthook
     _noted.clear()
+    _saved.clear()
     sys.unraisablehook, threading.excepthook = _hook(hooks[0]), _hook(hooks[1])
     signal.signal(signal.SIGINT, _note)
     try:

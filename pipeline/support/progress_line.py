@@ -60,6 +60,10 @@ class Snapshot(Protocol):
         """Estimated seconds left in the stage; None if unknown."""
 
     @property
+    def note(self) -> str:
+        """What the user should know of the stage; may be empty."""
+
+    @property
     def done(self) -> tuple[int, int]:
         """Finished and total number of steps in the stage."""
 
@@ -79,9 +83,13 @@ class Show:
         # a notebook returns to the start of a line, but cannot erase it
         self._clear = CLEAR if self._is_terminal else f"\r{' ' * (NOTEBOOK_COLUMNS - 1)}\r" if is_notebook() else ""
         self._last = time.monotonic()
+        self._noted = ""
 
     def __call__(self, progress: Snapshot) -> None:
-        """Show one snapshot."""
+        """Show one snapshot. A note is shown once, as a line that stays."""
+        if progress.note and progress.note != self._noted:
+            self._noted = progress.note
+            self._write(f"{self._clear}{progress.note}\n")
         if self._clear:
             # cut to the width of the terminal: a line that wraps could not be rewritten
             columns = _columns() if self._is_terminal else NOTEBOOK_COLUMNS

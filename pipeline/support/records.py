@@ -13,6 +13,8 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from pipeline.support.clock import EARLIEST_S, LATEST_S
+
 _T = TypeVar("_T")
 
 # Importing msgspec takes 0.05 s. Only the functions below import it, so that `lookalike --help` does not load it.
@@ -41,7 +43,7 @@ Mhz = Annotated[float, Bounds(-1e12, 1e12)]
 """Frequency in MHz; neither infinite nor NaN."""
 Seconds = Annotated[float, Bounds(-1e15, 1e15)]
 """Duration or time in seconds; neither infinite nor NaN."""
-UnixSeconds = Annotated[float, Bounds(-1e10, 1e11)]
+UnixSeconds = Annotated[float, Bounds(EARLIEST_S, LATEST_S)]
 """Time in Unix seconds, of a year that dates can have."""
 Days = Annotated[float, Bounds(-1e9, 1e9)]
 """Time in days, such as an MJD; neither infinite nor NaN."""

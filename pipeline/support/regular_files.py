@@ -29,6 +29,14 @@ def unlike_a_file(mode: int) -> str:
     return f"is {next((name for test, name in _KINDS if test(mode)), 'of an unknown kind')}, not a file"
 
 
+def lacks_folder(path: Path) -> bool:
+    """Return True if there is no such folder. A folder that this user may not look at raises a ``PermissionError``."""
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+
+
 def file_size(path: Path) -> int:
     """Return the size of a regular file in bytes.
 

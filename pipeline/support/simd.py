@@ -1,7 +1,7 @@
 """Fixed-width vectors for compiled loops: loads, stores and arithmetic on many neighbouring numbers at once.
 
-A vector holds :data:`LANES` numbers (:data:`BYTE_LANES` if they are 8-bit). LLVM splits it into the registers that the
-processor has, so the same code runs on every processor. Wider registers need fewer instructions.
+A vector holds :data:`LANES` numbers. LLVM splits it into the registers that the processor has, so the same code runs on
+every processor. Wider registers need fewer instructions.
 
 Compilers can vectorise plain loops by themselves. Two cases need this module. If a loop reads and writes many arrays,
 the compiler adds a check, repeated on every entry, that the arrays do not overlap. If a loop combines four neighbouring
@@ -22,9 +22,7 @@ from numba.extending import intrinsic as _intrinsic
 from numba.extending import models, register_model
 
 LANES = 32
-"""Number of lanes in a vector of 16-bit or 32-bit numbers."""
-BYTE_LANES = 64
-"""Number of lanes in a vector of 8-bit numbers."""
+"""Number of lanes in a vector."""
 CACHE_LINE_BYTES = 64
 """Bytes in one cache line: the amount of memory that a cache loads at once."""
 
@@ -48,8 +46,7 @@ class Vector(types.Type):  # type: ignore[misc]
     """
 
     def __init__(self, element: Any) -> None:
-        self.element = element
-        self.count = BYTE_LANES if element is types.int8 else LANES
+        self.element, self.count = element, LANES
         super().__init__(name=f"Vector({element})")
 
 
@@ -71,13 +68,6 @@ def intrinsic(function: Any) -> Any:
         code.
     """
     return _intrinsic(function)
-
-
-@intrinsic
-def lane_count(typing: Any, array: Any) -> Any:
-    """Return the number of lanes in a vector loaded from ``array``."""
-    count = Vector(array.dtype).count
-    return types.intp(array), lambda context, *_: context.get_constant(types.intp, count)
 
 
 @intrinsic

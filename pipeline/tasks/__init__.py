@@ -6,7 +6,7 @@ time. A bad source is returned as a report and never raised as an exception. Not
 
 from pipeline.tasks.embed import Piece, commit_vectors, embed_parts, embed_whole, fit_projection, sample, sample_keys
 from pipeline.tasks.index import build_cell, index_sources, spool, spool_of, train
-from pipeline.tasks.scan import Probed, commit_windows, probe, probe_batch, scan_part, scan_whole
+from pipeline.tasks.scan import Probed, beginnings, commit_windows, probe, probe_batch, scan_part, scan_whole
 from pipeline.tasks.work import PartReport, Work, added, report_of_error
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Probed",
     "Work",
     "added",
+    "beginnings",
     "build_cell",
     "commit_vectors",
     "commit_windows",

@@ -156,7 +156,7 @@ def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartRe
 
 
 def embed_whole(
-    work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...], reports: tuple[SourceReport, ...]
+    work: Work, spec: EncoderSpec, sources: tuple[tuple[tuple[Piece, ...], SourceReport], ...]
 ) -> list[tuple[PartReport, SourceReport]]:
     """Encode the windows of small sources together, and commit their vectors together.
 
@@ -166,27 +166,40 @@ def embed_whole(
         Work on any of the sources.
     spec : EncoderSpec
         The encoder that the run has agreed on.
-    pieces : tuple of Piece
-        All windows of each source.
-    reports : tuple of SourceReport
-        Report on each source so far.
+    sources : tuple of (tuple of Piece, SourceReport)
+        For each source: all windows of it and of its views, one piece each, and the report so far.
 
     Returns
     -------
     list of (PartReport, SourceReport)
-        One for each source. The second one is a failure if the source cannot be read.
+        One for each source. The second one is a failure if the source or a view of it cannot be read.
     """
-    parts = embed_parts(work, spec, pieces)
-    reports = tuple(
-        added(report, part) if part.reason is None else
-        report_of_error(report.path, part.reason, part.message, report.source_id)
-        for part, report in zip(parts, reports, strict=True))
-    done = _committed(work, spec, {report.source_id: (1, report) for report in reports if report.status == "done"})
-    return [(part, done.get(report.source_id, report)) for part, report in zip(parts, reports, strict=True)]
+    parts = iter(embed_parts(work, spec, tuple(piece for pieces, _ in sources for piece in pieces)))
+    sums = [_sum([next(parts) for _ in pieces]) for pieces, _ in sources]
+    reports = [added(report, part) if part.reason is None else
+               report_of_error(report.path, part.reason, part.message, report.source_id)
+               for part, (_, report) in zip(sums, sources, strict=True)]
+    began = time.perf_counter()
+    done = [report.status == "done" for report in reports]
+    _commit(work, spec, {piece.source_id: 1 for (pieces, _), is_done in zip(sources, done, strict=True) if is_done
+                         for piece in pieces})
+    each = Timing(write_s=(time.perf_counter() - began) / max(1, sum(done)))
+    return [(part, replace(report, timing=report.timing + each) if is_done else report)
+            for part, report, is_done in zip(sums, reports, done, strict=True)]
 
 
-def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceReport) -> SourceReport:
-    """Combine the vector parts of a source into one immutable group.
+def _sum(parts: Sequence[PartReport]) -> PartReport:
+    """Return one report of the pieces of a source: the first failure, or the sum."""
+    failed = [part for part in parts if part.reason is not None]
+    return failed[0] if failed else PartReport(
+        0, windows_embedded=sum(part.windows_embedded for part in parts),
+        timing=sum((part.timing for part in parts), Timing()))
+
+
+def commit_vectors(
+    work: Work, spec: EncoderSpec, n_parts: Mapping[str, int], report: SourceReport
+) -> SourceReport:
+    """Combine the vector parts of a source into one immutable group, and those of each view into one of its own.
 
     Parameters
     ----------
@@ -194,8 +207,8 @@ def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceRe
         The source.
     spec : EncoderSpec
         Encoder of the vectors.
-    n_parts : int
-        Number of parts.
+    n_parts : mapping
+        Id of the source, or of a view of it → its number of parts.
     report : SourceReport
         Report on the source so far.
 
@@ -204,20 +217,16 @@ def commit_vectors(work: Work, spec: EncoderSpec, n_parts: int, report: SourceRe
     SourceReport
         The same, with the seconds spent on writing.
     """
-    return _committed(work, spec, {work.source.id: (n_parts, report)})[work.source.id]
-
-
-def _committed(
-    work: Work, spec: EncoderSpec, embedded: Mapping[str, tuple[int, SourceReport]]
-) -> dict[str, SourceReport]:
-    """Commit the vectors of sources: id → number of parts, and report. Return the reports with the seconds spent."""
     began = time.perf_counter()
-    counts = {source_id: n_parts for source_id, (n_parts, _) in embedded.items()}
-    commit_vector_groups(work.corpus, work.staging, counts, spec=spec)
-    for source_id in embedded:
+    _commit(work, spec, n_parts)
+    return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+
+
+def _commit(work: Work, spec: EncoderSpec, n_parts: Mapping[str, int]) -> None:
+    """Commit the vectors of sources: id → number of parts."""
+    commit_vector_groups(work.corpus, work.staging, n_parts, spec=spec)
+    for source_id in n_parts:
         remove_parts(work.staging, source_id)
-    each = Timing(write_s=(time.perf_counter() - began) / max(1, len(embedded)))
-    return {source_id: replace(report, timing=report.timing + each) for source_id, (_, report) in embedded.items()}
 
 
 def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, staged: Path) -> None:

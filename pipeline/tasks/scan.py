@@ -11,11 +11,13 @@ import numpy as np
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_of
+from pipeline.grid.coarse_layout import remark_on_nfpc
 from pipeline.model import Source, SourceReport, Timing
-from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of
+from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of, why_unsearchable
 from pipeline.store import Part, SourceCommit, commit_source_groups, remove_windows, write_part
 from pipeline.support.text import shown
 from pipeline.tasks.work import PartReport, Work, added, report_of_error
+from pipeline.views import PLAIN, is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Probed:
     """What the report says of a file that is read although something is wrong with it."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """What a user should know of the file: subject → a sentence."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the sources that are the beginning of this one, and whose place it takes."""
 
 
 def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
@@ -52,7 +56,8 @@ def probe(file: FoundFile, config: ScanConfig) -> Probed | SourceReport:
             tiling = tiling_of(filterbank, config)
             source = source_of(filterbank, tiling.coarse)
             filterbank.check_unchanged()
-            return Probed(source, warning=_warning(filterbank), remarks=filterbank.remarks)
+            remarks = filterbank.remarks | remark_on_nfpc(source.header, source.coarse)
+            return Probed(source, warning=_warning(filterbank), remarks=remarks)
     except SourceError as error:
         return report_of_error(str(file.path), error.reason, error.message)
 
@@ -78,6 +83,43 @@ def probe_batch(files: Sequence[FoundFile], config: ScanConfig) -> list[Probed |
     return [probe(file, config) for file in files]
 
 
+def beginnings(
+    files: Sequence[FoundFile], source_id: str, nsamples: int, counts: Sequence[int], config: ScanConfig
+) -> dict[int, str] | None:
+    """Return the ids that the beginnings of a scan would have as scans of their own.
+
+    Parameters
+    ----------
+    files : sequence of FoundFile
+        Files that hold the scan, or held it once.
+    source_id : str
+        The scan.
+    nsamples : int
+        Its number of spectra.
+    counts : sequence of int
+        Numbers of spectra, fewer than the scan has.
+    config : ScanConfig
+
+    Returns
+    -------
+    dict or None
+        Number of spectra → id, from the first file that still holds the scan; None if no file does.
+    """
+    for file in files:
+        try:
+            with open_filterbank(file.path, root=file.root, polarisation=config.polarisation,
+                                 accept_truncated=True) as filterbank:
+                # the file may have grown since
+                if filterbank.header.nsamples < nsamples or filterbank.source_id(nsamples) != source_id:
+                    continue
+                found = {count: filterbank.source_id(count) for count in counts}
+                filterbank.check_unchanged()
+                return found
+        except SourceError:
+            continue
+    return None
+
+
 def scan_part(work: Work, part_no: int) -> PartReport:
     """Scan the coarse channels of one part of a source, and write the windows that are kept.
 
@@ -99,22 +141,31 @@ def scan_part(work: Work, part_no: int) -> PartReport:
                              accept_truncated=True) as filterbank:  # the probe has decided
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
-            scanned = [empty_result(work.scan.grid), *scan(filterbank, work.tiling, coarse, work.scan)]
+            scanned = list(scan(filterbank, work.tiling, coarse, work.scan))
+            seen, masked = (sum(int(piece.exposure[f"windows_{name}"].sum()) for piece in scanned
+                                if piece.view == PLAIN.name) for name in ("searched", "masked"))
+            fault = why_unsearchable(filterbank, work.tiling, coarse) if masked and not seen else ""
             filterbank.check_unchanged()
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
     began = time.perf_counter()
-    part = _join(scanned)
-    write_part(work.staging, work.source.id, part_no, part)
+    counts = {}
+    for view in (*work.views, *(() if work.only_views else (PLAIN,))):
+        part = _join([empty_result(work.scan.grid), *(piece for piece in scanned if piece.view == view.name)])
+        write_part(work.staging, view.id_of(work.source.id), part_no, part)
+        counts[view.name] = (int(part.exposure["windows_searched"].sum()), part.n_windows,
+                             int(part.exposure["windows_masked"].sum()))
     write_s = time.perf_counter() - began
-    timing = sum((piece.timing for piece in scanned), Timing(write_s=write_s))
+    seen, kept, masked = counts.pop(PLAIN.name, (0, 0, 0))
     return PartReport(
         part_no,
-        windows_seen=int(part.exposure["windows_searched"].sum()),
-        windows_kept=part.n_windows,
-        windows_masked=int(part.exposure["windows_masked"].sum()),
+        windows_seen=seen,
+        windows_kept=kept,
+        windows_masked=masked,
+        views=tuple((name, *count) for name, count in counts.items()),
         bytes_decoded=sum(piece.bytes_decoded for piece in scanned),
-        timing=timing,
+        timing=sum((piece.timing for piece in scanned), Timing(write_s=write_s)),
+        message=fault,
     )
 
 
@@ -128,7 +179,9 @@ def _join(scanned: list[ScanResult]) -> Part:
 
 
 def commit_windows(work: Work, report: SourceReport) -> SourceReport:
-    """Combine the parts of a source into one immutable group of windows. The driver updates the manifest later.
+    """Combine the parts of a source into one immutable group of windows, and those of each view into one of its own.
+
+    The driver updates the manifest later. The group of the scan itself is made last: where it is, all views are.
 
     Parameters
     ----------
@@ -171,17 +224,20 @@ def _scanned(work: Work, part: PartReport) -> SourceReport:
     """Return the report on a source whose only part is scanned."""
     if part.reason is not None:
         return report_of_error(work.source.path, part.reason, part.message, work.source.id)
-    return work.scanned(added(work.new_report(), part))
+    return work.scanned(added(work.new_report(), part), part.message)
 
 
 def _committed(scanned: Sequence[tuple[Work, SourceReport]]) -> dict[str, SourceReport]:
     """Commit the windows of sources; return their reports by id, with the seconds spent on writing."""
     began = time.perf_counter()
-    if scanned:
-        first, _ = scanned[0]
-        commits = [SourceCommit(work.source, len(work.parts), report) for work, report in scanned]
-        commit_source_groups(first.corpus, first.staging, commits, fingerprint=first.identity, columns=COLUMNS)
-    for work, _ in scanned:
-        remove_windows(work.staging, work.source.id)
+    made = [(work, source, its_report) for work, report in scanned for source, its_report in work.made(report)]
+    for are_plain in (False, True):  # a scan comes last: where it is, all of its views are
+        commits = [SourceCommit(source, len(work.parts), its_report) for work, source, its_report in made
+                   if is_plain(source.id) == are_plain]
+        if commits:
+            first, _ = scanned[0]
+            commit_source_groups(first.corpus, first.staging, commits, fingerprint=first.identity, columns=COLUMNS)
+    for work, source, _ in made:
+        remove_windows(work.staging, source.id)
     each = Timing(write_s=(time.perf_counter() - began) / max(1, len(scanned)))
     return {work.source.id: replace(report, timing=report.timing + each) for work, report in scanned}

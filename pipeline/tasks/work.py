@@ -8,8 +8,9 @@ from pathlib import Path
 from pipeline.config import EncoderConfig, ScanConfig
 from pipeline.errors import Reason
 from pipeline.grid.tiling import Tiling
-from pipeline.model import Source, SourceReport, Timing
+from pipeline.model import Source, SourceReport, Timing, ViewCounts
 from pipeline.support.text import counted, shown
+from pipeline.views import View, views_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,34 @@ class Work:
     """What the report says of a file that is read although something is wrong with it."""
     remarks: tuple[str, ...] = ()
     """What is odd about the header of the file, for its report."""
+    replaces: tuple[str, ...] = ()
+    """Ids of the sources that are the beginning of this one, and whose place it takes."""
     is_stored: bool = False
     """True if the corpus already has the windows of the source. They are then only embedded."""
+    only_views: bool = False
+    """True if the corpus already has the scan, and gets averaged views of it."""
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Averaged views of the source that are made of the same samples."""
+        return () if self.is_stored else views_of(self.scan.views, self.source.header, self.source.coarse,
+                                                  self.scan.grid)
+
+    def seen_through(self, view: View) -> Source:
+        """Return a view of the source, which is a source of its own."""
+        source = self.source
+        return replace(source, id=view.id_of(source.id), header=view.header_of(source.header),
+                       coarse=view.coarse_of(source.coarse))
+
+    def made(self, report: SourceReport) -> list[tuple[Source, SourceReport]]:
+        """Return the sources that were made, each with its own report: the views first, then the scan itself."""
+        sources = []
+        for name, seen, kept, masked in report.views:
+            source = self.seen_through(View.named(name))
+            sources.append((source, SourceReport(
+                report.path, report.status, source.id, windows_seen=seen, windows_kept=kept, windows_masked=masked,
+                also_at=report.also_at)))
+        return sources if self.only_views else [*sources, (self.source, report)]
 
     @property
     def tiling(self) -> Tiling:
@@ -50,18 +77,20 @@ class Work:
 
     def new_report(self) -> SourceReport:
         """Return the report on the source before any of its parts is done."""
-        skipped = 0 if self.is_stored else self.tiling.channels_skipped
-        return SourceReport(self.source.path, "done", self.source.id, message=self.warning, channels_skipped=skipped,
-                            also_at=self.also_at, remarks=self.remarks)
+        return SourceReport(self.source.path, "done", self.source.id, message=self.warning, also_at=self.also_at,
+                            remarks=self.remarks, replaces=self.replaces)
 
-    def scanned(self, report: SourceReport) -> SourceReport:
-        """Return the report on the source once all its parts are scanned: a failure if no window could be searched."""
+    def scanned(self, report: SourceReport, fault: str) -> SourceReport:
+        """Return the report on the source once all its parts are scanned: a failure if no window could be searched.
+
+        ``fault`` says why, and what to do.
+        """
         if report.windows_seen or not report.windows_masked:
             return report
         windows = counted(report.windows_masked, "window")
         return report_of_error(
             report.path, Reason.ALL_MASKED, f"{shown(report.path)}: none of its {windows} can be searched, because "
-            "most samples are zero, are no numbers, or never change; check how the file was made", self.source.id)
+            f"{fault}", self.source.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +103,13 @@ class PartReport:
     windows_kept: int = 0
     windows_masked: int = 0
     windows_embedded: int = 0
+    views: tuple[ViewCounts, ...] = ()
     bytes_decoded: int = 0
     timing: Timing = field(default_factory=Timing)
     reason: Reason | None = None
     """Why the source cannot be ingested, if the task found a reason."""
     message: str = ""
-    """Details of the reason."""
+    """Details of the reason. Without a reason: why no window of the part could be searched."""
 
 
 def added(report: SourceReport, part: PartReport) -> SourceReport:
@@ -90,9 +120,19 @@ def added(report: SourceReport, part: PartReport) -> SourceReport:
         windows_kept=report.windows_kept + part.windows_kept,
         windows_masked=report.windows_masked + part.windows_masked,
         windows_embedded=report.windows_embedded + part.windows_embedded,
+        views=_added_views(report.views, part.views),
         bytes_decoded=report.bytes_decoded + part.bytes_decoded,
         timing=report.timing + part.timing,
     )
+
+
+def _added_views(views: tuple[ViewCounts, ...], more: tuple[ViewCounts, ...]) -> tuple[ViewCounts, ...]:
+    """Add up the counts of each view."""
+    counts = {name: (0, 0, 0) for name, *_ in (*views, *more)}
+    for name, seen, kept, masked in (*views, *more):
+        before = counts[name]
+        counts[name] = (before[0] + seen, before[1] + kept, before[2] + masked)
+    return tuple((name, *count) for name, count in counts.items())
 
 
 def report_of_error(path: str, reason: Reason, message: str, source_id: str = "") -> SourceReport:

@@ -15,10 +15,10 @@ from pipeline.train.batches import BATCHES_AHEAD, simulate_singles
 
 __all__ = ["STEPS", "train"]
 
-STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 4800, _beta_vae.NAME: 4000})
+STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 2000, _beta_vae.NAME: 4000})
 """Encoders that can be trained → default number of training steps; a step takes one batch.
 
-The shipped weights of ``spectral`` were made with its default. ``beta-vae`` comes without weights.
+``spectral`` goes on from the weights that come with the package. ``beta-vae`` comes without weights.
 """
 
 
@@ -31,7 +31,9 @@ def train(
     precision: str = "float32",
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """Train a network from random weights and write its weights to ``out``. The write is atomic.
+    """Train a network and write its weights to ``out``. The write is atomic.
+
+    A training of ``spectral`` that was interrupted goes on from the file ``*.checkpoint.npz`` beside ``out``.
 
     Parameters
     ----------
@@ -40,7 +42,7 @@ def train(
     out : Path
         Path of the ``.npz`` to write; the option ``--weights`` takes such a file.
     steps : int, optional
-        Number of steps; by default, the number in :data:`STEPS`.
+        Number of steps; by default, the number in :data:`STEPS`. With 0, ``spectral`` learns the kinds only.
     seed : int
         Seed of the initial weights and of every window. Two runs still differ in the last bits of sums, because threads
         add in no fixed order.
@@ -53,13 +55,17 @@ def train(
     Raises
     ------
     ConfigError
-        The encoder cannot be trained, the precision does not exist, or ``steps`` is smaller than 1.
+        The encoder cannot be trained, the precision does not exist, or there are too few ``steps``.
+    EncoderError
+        The checkpoint cannot be read, or is that of another training.
     """
     if name not in STEPS:
         raise ConfigError(f"encoder {name!r} cannot be trained; these can: {', '.join(STEPS)}")
     steps = STEPS[name] if steps is None else steps
-    if steps < 1:
+    if steps < 1 and name != _spectral.NAME:
         raise ConfigError(f"training takes at least one step, got {steps}")
+    if steps < 0:
+        raise ConfigError(f"training takes at least 0 steps, got {steps}")
     if precision == "auto":
         from pipeline.encoders import fastest_precision
 

@@ -1,39 +1,55 @@
-"""Training of ``spectral`` by a contrastive loss on pairs of windows."""
+"""Training of ``spectral``: a contrastive loss on pairs of windows, then a linear discriminant of kinds.
+
+The contrastive training starts from the weights of version 1. It may take several runs. The discriminant takes minutes.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline.encoders import keras, save_weights, spectral, use_precision
+from pipeline.encoders import keras, load_arrays, save_weights, spectral, use_precision
+from pipeline.encoders.parts import EMITTER_DIMENSION, KIND_DIMENSION
 from pipeline.support.prefetch import prefetch
-from pipeline.train.batches import BATCHES_AHEAD, PAIRS_PER_STEP, simulate_pairs
+from pipeline.train.batches import BATCHES_AHEAD, NOISE_KIND, PAIRS_PER_STEP, Views, simulate_kind_views, simulate_views
+from pipeline.train.checkpoint import load_checkpoint, save_checkpoint
+from pipeline.train.discriminant import fit_discriminant
 
 TEMPERATURE = 0.07
-"""Divisor of the cosines in the loss."""
-LEARNING_RATE = 1e-3
+"""Divisor of the cosines in the loss of emitters."""
+KIND_TEMPERATURE = 0.1
+"""Divisor of the cosines in the loss of kinds."""
+KIND_WEIGHT = 0.5
+"""Weight of the loss of kinds, relative to that of emitters."""
+NOISE_WEIGHT = 8.0
+"""Number of windows of noise that each one stands for: an archive has more of them than a step."""
+LEARNING_RATE = 4e-4
 """Largest learning rate of the AdamW optimiser."""
 WEIGHT_DECAY = 1e-4
 WARM_UP_SHARE = 0.03
 """Share of the steps in which the learning rate rises from 0. It then falls to 0 as a cosine."""
-STEPS_PER_CHECKPOINT = 500
-"""Steps between two writes of the unfinished weights."""
+BLOCKS = 40
+"""Blocks of windows for the discriminant."""
+STEPS_PER_CHECKPOINT = 50
+"""Steps between two writes of the state of an unfinished training."""
 
 
-def contrastive_loss(vectors: Any, pairs: int) -> Any:
-    """Return the NT-Xent loss (arXiv 2002.05709) of a step, averaged over the views.
+def graded_loss(vectors: Any, kinds: Any, pairs: int) -> Any:
+    """Return the loss of a step: that of emitters plus that of kinds, averaged over the views.
 
-    The loss of a view is the cross-entropy of picking its partner among all other windows, by cosine similarity.
-    Windows of noise are candidates, but have no loss of their own.
+    The loss of emitters (NT-Xent, arXiv 2002.05709) is the cross-entropy of picking a view's partner among all other
+    windows by the first part of the vectors. The loss of kinds (supervised contrast, arXiv 2004.11362) is that of
+    picking a window of the same kind by the second part. Windows of noise are candidates, but have no loss of their
+    own.
 
     Parameters
     ----------
-    vectors : (2 × pairs + noise, d) tensor
-        Vectors of the windows, in the order of :func:`pipeline.train.batches.simulate_pairs`.
+    vectors : (2 × pairs + noise, DIMENSION) tensor
+        Vectors of the windows, in the order of :func:`pipeline.train.batches.simulate_views`.
+    kinds : (2 × pairs + noise,) tensor
+        Number of each window's kind.
     pairs : int
         Number of pairs.
 
@@ -42,14 +58,23 @@ def contrastive_loss(vectors: Any, pairs: int) -> Any:
     scalar tensor
     """
     ops = keras().ops
-    vectors = ops.cast(vectors, "float32")
+    vectors, kinds = ops.cast(vectors, "float32"), ops.reshape(kinds, (-1,))
+    count, windows = 2 * pairs, vectors.shape[0]
+    itself = ops.one_hot(ops.arange(count), windows)
+    partner = ops.one_hot((ops.arange(count) + pairs) % count, windows)
+    alike = ops.cast(kinds[:count, None] == kinds[None], "float32") - itself
+    prior = math.log(NOISE_WEIGHT) * ops.cast(kinds[None] == NOISE_KIND, "float32") - 1e9 * itself
+    emitters, shapes = vectors[:, :EMITTER_DIMENSION], vectors[:, EMITTER_DIMENSION:]
+    return _pick(emitters, partner, prior, TEMPERATURE) + KIND_WEIGHT * _pick(shapes, alike, prior, KIND_TEMPERATURE)
+
+
+def _pick(vectors: Any, wanted: Any, prior: Any, temperature: float) -> Any:
+    """Return the cross-entropy of picking a wanted window by cosine, averaged over the wanted ones, then over rows."""
+    ops = keras().ops
     unit = vectors / ops.sqrt(ops.sum(vectors * vectors, axis=1, keepdims=True) + 1e-12)
-    count = 2 * pairs
-    similarity = ops.matmul(unit[:count], ops.transpose(unit)) / TEMPERATURE
-    itself = ops.one_hot(ops.arange(count), vectors.shape[0])
-    partner = (ops.arange(count) + pairs) % count
-    return ops.mean(keras().losses.sparse_categorical_crossentropy(
-        partner, similarity - 1e9 * itself, from_logits=True))
+    similarity = ops.matmul(unit[:wanted.shape[0]], ops.transpose(unit)) / temperature + prior
+    odds = similarity - ops.logsumexp(similarity, axis=1, keepdims=True)
+    return -ops.mean(ops.sum(wanted * odds, axis=1) / ops.sum(wanted, axis=1))
 
 
 def train(
@@ -59,48 +84,92 @@ def train(
     on_step: Callable[[int, float], None],
     seed: int = 0,
     pairs: int = PAIRS_PER_STEP,
+    blocks: int = BLOCKS,
     precision: str = "float32",
 ) -> None:
-    """Train a network from random weights and write its weights to ``out``. The write is atomic.
+    """Train a network and write its weights to ``out``. The write is atomic.
+
+    The discriminant replaces the part of the vectors from which the contrastive training has learned the kinds.
+
+    Every :data:`STEPS_PER_CHECKPOINT` steps, the state of the training is written to ``*.checkpoint.npz`` beside
+    ``out``. If that file exists at the start, the training goes on from it. It is removed at the end.
 
     Parameters
     ----------
     out : Path
-        Path of the ``.npz`` to write. Every :data:`STEPS_PER_CHECKPOINT` steps, the unfinished weights are written to
-        ``*.partial.npz`` beside it; that file is removed at the end.
+        Path of the ``.npz`` to write.
     steps : int
-        Number of steps. Each step takes ``pairs`` pairs of windows and
+        Number of steps of the contrastive training; 0 leaves the weights of version 1 as they are, and adds the
+        discriminant. Each step takes ``pairs`` pairs of windows and
         :data:`~pipeline.train.batches.NOISE_WINDOWS_PER_STEP` windows of noise.
     on_step : callable
         Called after each step with its number, from 1, and its loss.
     seed : int
-        Seed of the initial weights and of every window. Two runs still differ in the last bits of sums, because threads
+        Seed of the new weights and of every window. Two runs still differ in the last bits of sums, because threads
         add in no fixed order.
     pairs : int
         Pairs of windows per step.
+    blocks : int
+        Blocks of windows from which the discriminant is computed.
     precision : str
         Arithmetic, one of :data:`pipeline.encoders.backend.PRECISIONS`. The weights are always float32.
+
+    Raises
+    ------
+    EncoderError
+        The checkpoint cannot be read, or is that of another training.
     """
     keras().utils.set_random_seed(seed)
     with use_precision(precision):
         network = spectral.build()
         learner = _learner(network, pairs)
+    _start_from_first_version(network)
     warm_up = max(1, round(WARM_UP_SHARE * steps))
     rate = keras().optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warm_up), warmup_target=LEARNING_RATE, warmup_steps=warm_up)
     learner.compile(optimizer=keras().optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY))
-    unfinished = out.with_suffix(".partial.npz")
-    for step, cutouts in enumerate(prefetch(partial(simulate_pairs, seed, pairs=pairs), steps, BATCHES_AHEAD), 1):
-        unused_labels = np.zeros(len(cutouts), np.float32)  # Keras wants labels; the order of the windows replaces them
-        on_step(step, float(learner.train_on_batch(spectral.inputs(cutouts), unused_labels)))
+    learner.build((None, spectral.INTEGRATIONS, spectral.CHANNELS, 1))
+    unfinished = out.with_suffix(".checkpoint.npz")
+    settings = {"steps": steps, "seed": seed, "pairs": pairs, "precision": precision}
+    done = load_checkpoint(unfinished, learner, settings) if unfinished.exists() else 0
+
+    def views(number: int) -> Views:
+        return simulate_views(seed, done + number, pairs=pairs)
+
+    for step, one in enumerate(prefetch(views, steps - done, BATCHES_AHEAD), done + 1):
+        learner.reset_metrics()
+        on_step(step, float(learner.train_on_batch(spectral.inputs(one.cutouts), one.kinds)))
         if step % STEPS_PER_CHECKPOINT == 0:
-            save_weights(unfinished, network)
+            save_checkpoint(unfinished, learner, step, settings)
+    _fit_kinds(network, seed, blocks)
     save_weights(out, network)
     unfinished.unlink(missing_ok=True)
 
 
+def _fit_kinds(network: Any, seed: int, blocks: int) -> None:
+    """Set the second part of the vectors to the linear discriminant of the kinds."""
+    kind = network.get_layer("kind")
+    features = keras().Model(network.input, kind.input)
+
+    def of_block(number: int) -> tuple[Any, Any]:
+        views = simulate_kind_views(seed, number)
+        return features.predict_on_batch(spectral.inputs(views.cutouts)), views.kinds
+
+    found = fit_discriminant(prefetch(of_block, blocks), KIND_DIMENSION)
+    kind.set_weights([found.kernel, found.bias])
+
+
+def _start_from_first_version(network: Any) -> None:
+    """Give a network the weights of version 1, as far as that has the same layers."""
+    arrays = load_arrays(spectral.SHIPPED[1], spectral.NAME)
+    first = {key.split(" ", 1)[1]: array for key, array in arrays.items()}
+    for variable in network.weights:
+        if variable.path in first:
+            variable.assign(first[variable.path])
+
+
 def _learner(network: Any, pairs: int) -> Any:
-    """Wrap a network so that Keras' training step, with any backend, minimises :func:`contrastive_loss`."""
+    """Wrap a network so that Keras' training step, with any backend, minimises :func:`graded_loss`."""
 
     class Learner(keras().Model):  # type: ignore[misc]  # Keras has no types
         def __init__(self) -> None:
@@ -112,6 +181,6 @@ def _learner(network: Any, pairs: int) -> Any:
 
         def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
                          training: bool = True) -> Any:
-            return contrastive_loss(y_pred, pairs)
+            return graded_loss(y_pred, y, pairs)
 
     return Learner()

@@ -185,15 +185,15 @@ def in_segments(manifest: Manifest) -> dict[str, tuple[tuple[str, ...], int]]:
     return {segment.id: (segment.live_ids, segment.live_count) for segment in manifest.segments}
 
 
-def test_a_longer_source_of_the_same_file_takes_the_place_of_the_shorter_one(header: Header, spec: EncoderSpec):
+def test_a_source_takes_the_place_of_its_beginning_and_of_nothing_else(header: Header, spec: EncoderSpec):
     full, longer = three(header, spec), replace(header, nsamples=2 * header.nsamples)
-    grown = full.with_sources([(source(longer, "a2", "/a.h5"), report())])
+    grown = full.with_sources([(source(longer, "a2", "/x.h5"), replace(report(), replaces=("a", "nobody")))])
     assert (set(grown.sources), set(grown.files)) == ({"a2", "b", "c"}, {"/b.h5", "/c.h5"})
     assert in_segments(grown) == {"ab": (("b",), 20)}
-    # a copy elsewhere, a shorter file and another scan do not
-    for other, path in ((longer, "/a2.h5"), (replace(header, nsamples=1), "/a.h5"),
-                        (replace(longer, tstart_mjd=header.tstart_mjd + 1), "/a.h5")):
-        assert set(full.with_sources([(source(other, "a2", path), report())]).sources) == {"a", "a2", "b", "c"}
+    # without a word of it in the report; as long as the other one; with another telescope, time or target
+    for other, name, replaces in ((longer, "a2", ()), (header, "a2", ("a",)), (longer, "GBT_1_2_X_a2", ("a",))):
+        new = full.with_sources([(source(other, name, "/a.h5"), replace(report(), replaces=replaces))])
+        assert set(new.sources) == {"a", "b", "c", name}
 
 
 def test_a_segment_serves_the_sources_that_are_left(header: Header, spec: EncoderSpec):
@@ -231,6 +231,7 @@ def test_a_removed_source_and_its_files_are_remembered_until_it_is_taken_back(he
     gone = full.with_removed(["a"])
     assert set(gone.sources) == {"b", "c"}
     assert gone.removed == {"a": ("/a.h5", "/copy.fil")}
+    assert gone.removed_nsamples == {"a": header.nsamples}
     assert {path: (e.status, e.reason, e.source_id) for path, e in gone.files.items()} == {
         "/a.h5": ("skipped", Reason.REMOVED, "a"), "/copy.fil": ("skipped", Reason.REMOVED, "a"),
         "/b.h5": ("done", None, "b"), "/c.h5": ("done", None, "c")}
@@ -240,6 +241,8 @@ def test_a_removed_source_and_its_files_are_remembered_until_it_is_taken_back(he
     gone = replace(gone, retired={"sources/a": 1.0, "vectors/k/a": 2.0, "sources/aa": 3.0, "index/ab": 4.0})
     back = gone.with_taken_back(["a"])
     assert (back.removed, set(back.files), set(back.sources)) == ({}, {"/b.h5", "/c.h5"}, {"b", "c"})
+    assert back.removed_nsamples == {}
+    assert "removed_nsamples" not in json.loads(back.to_json()), "old manifests, which lack it, are up to date"
     assert back.retired == {"sources/aa": 3.0, "index/ab": 4.0}
 
 

@@ -13,6 +13,7 @@ from pipeline.evaluate import PARTS, Report
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.metrics import Scores
 from tests.cli.conftest import Lookalike
+from tests.evaluate.labelled import KINDS, make_folder
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_json_to_a_file_beside_the_tables_or_instead_of_them(lookalike: Lookalik
 
 
 def test_where_results_cannot_go_is_said_before_the_work(lookalike: Lookalike, asked: dict, tmp_path: Path) -> None:
-    for flag in ("--json", "--picture"):
+    for flag in ("--json", "--picture", "--mistakes"):
         lookalike("evaluate", flag, tmp_path / "no" / "file.png").assert_misused("there is no folder")
     assert not asked
     ran = lookalike("evaluate", "--json", tmp_path)
@@ -71,6 +72,21 @@ def test_where_results_cannot_go_is_said_before_the_work(lookalike: Lookalike, a
 def test_a_picture_is_drawn(lookalike: Lookalike, asked: dict, tmp_path: Path) -> None:
     assert lookalike("evaluate", "--picture", tmp_path / "curves.png").code == 0
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_labelled_windows_are_scored_and_the_mistakes_drawn(lookalike: Lookalike, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "windows")
+    ran = lookalike("evaluate", "--encoder", "power-spectrum", "--part", "real", "--real", folder, "--json", "-",
+                    "--mistakes", tmp_path / "mistakes.png")
+    assert ran.code == 0
+    forms = ran.json["labelled"]["power-spectrum"]
+    assert [form["means"]["queries"]["queries"] for form in forms] == [16, 16, 16]
+    assert [form["means"]["queries, no row-filling kinds"]["queries"] for form in forms] == [12, 12, 12]
+    assert forms[0]["means"]["kinds"]["precision_at_1"]["value"] > 0.5
+    assert set(forms[0]["by_kind"]) == set(KINDS)
+    assert (tmp_path / "mistakes.png").read_bytes().startswith(b"\x89PNG")
+    for flags in ((), ("--real", folder, "--part", "gate")):
+        lookalike("evaluate", "--mistakes", "m.png", *flags).assert_misused("--mistakes needs --real DIR")
 
 
 def test_misuse_is_explained(lookalike: Lookalike) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.remove import line
 from pipeline.errors import Reason
+from pipeline.run import Removal
 from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike
 
@@ -62,7 +64,7 @@ def test_a_dry_run_writes_nothing(lookalike: Lookalike, root: Path, scan0: tuple
 def test_json_lists_the_sources(lookalike: Lookalike, root: Path, scan0: tuple[str, int, str]) -> None:
     source_id, windows, path = scan0
     said = {"source": source_id, "path": path, "windows": windows, "vectors": {"power-spectrum-v1": windows},
-            "held": True}
+            "held": True, "replaces": []}
     for flags, dry_run in (["--dry-run"], True), ([], False):
         ran = lookalike("remove", source_id, "--corpus", root, "--json", *flags)
         assert (ran.err, ran.json) == ("", {"undo": False, "dry_run": dry_run, "sources": [said]})
@@ -86,3 +88,9 @@ def test_what_cannot_be_removed_is_refused(lookalike: Lookalike, root: Path, tmp
     lookalike("remove", "nobody", "--undo", "--corpus", root).assert_refused(2, "no source removed from", "none")
     lookalike("remove", "a", "--corpus", tmp_path / "nowhere").assert_refused(2, "there is no corpus here")
     lookalike("remove", "--corpus", root).assert_misused("SOURCE...")
+
+
+def test_what_a_restored_source_replaces_is_named() -> None:
+    back = Removal("GBT_1_2_X_long", "/data/x.fil", 7, {}, is_held=True, replaces=("GBT_1_2_X_short",))
+    assert line(back, undo=True, dry_run=False) == ("restored GBT_1_2_X_long (/data/x.fil): 7 windows; takes the place "
+                                                    "of GBT_1_2_X_short, its beginning")

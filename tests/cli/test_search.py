@@ -92,7 +92,7 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     assert [row["file"] for row in rows] == names
     assert {tuple(row)[:-1] for row in rows} == {tuple(hit(1).to_json())} == {HIT_COLUMNS}
     assert rows[1] == {"rank": "1", "score": "0.987654", "source": "GBT_59000_0_A", "file": names[1], "target": "A",
-                       "window": "41", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
+                       "window": "41", "view": "", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
                        "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import pipeline.cli.warm_up
 import pipeline.index
 from tests.cli.conftest import Lookalike
+
+module: Any = sys.modules["pipeline.cli.warm_up"]  # the package has a command of that name
 
 
 def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +35,23 @@ def test_what_a_run_compiles_is_compiled(lookalike: Lookalike, monkeypatch: pyte
     ((folder, queries, k),) = built
     assert (queries, k) == (1, 10)
     assert not folder.parent.exists()  # nothing is left behind
+
+
+def test_a_long_step_shows_signs_of_life(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+
+    @contextmanager
+    def watched(tell: Callable[[int], None]) -> Iterator[None]:
+        for count, clock[0] in enumerate((1004.0, 1011.0, 1020.0, 1085.0), start=1):
+            tell(count)
+        yield
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("pipeline.support.compiled.watching_compilation", watched)
+    with module._step(4, "the graph"):
+        pass
+    assert capsys.readouterr().err.splitlines() == [
+        "[4/5] compiling the graph …", "[4/5] … 2 functions in 11 s", "[4/5] … 4 functions in 1 min 25 s"]
 
 
 SCRIPT = """

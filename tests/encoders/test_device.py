@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from pipeline.encoders import backend
 from pipeline.encoders.device import MAX_BATCHES_IN_FLIGHT, compute_in_batches
 from pipeline.grid.cutouts import image_of_cutouts
+from pipeline.simulate import SKY, random_signal, simulate_cutouts
+from tests.run.workers import environment
 
 SHAPE = (2, 3)
 
@@ -106,6 +107,8 @@ for precision in ('float32', 'bfloat16', 'float16'):
 np.savez(folder + '/vectors.npz', **made)
 if keras().backend.backend() != 'torch':  # PyTorch compiles nothing
     assert [size for size in traces if type(size) is int] == [8] * 3, traces  # once for each precision
+from tests.encoders.precisions import made_by_a_layer
+np.save(folder + '/reduced.npy', made_by_a_layer('bfloat16'))
 assert 'tensorflow' not in sys.modules or keras().backend.backend() == 'tensorflow', 'needs TensorFlow'
 gpu_devices()
 sys.exit(keras().backend.backend())
@@ -116,11 +119,13 @@ sys.exit(keras().backend.backend())
 def test_each_library_makes_the_same_vectors_from_codes_on_the_device(library: str, tmp_path: Path) -> None:
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    cutouts = np.random.default_rng(3).integers(0, 256, (21, 16, 256), np.uint8)
-    cutouts[-1] = 0
+    rng = np.random.default_rng(3)
+    cutouts = rng.integers(0, 256, (21, 16, 256), np.uint8)
+    cutouts[:10] = simulate_cutouts(rng, [*(random_signal(rng) for _ in range(9)), None], scene=SKY)
+    cutouts[-2], cutouts[-1] = 255, 0
     np.save(tmp_path / "cutouts.npy", cutouts)
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, timeout=110,
-                          env={**os.environ, "KERAS_BACKEND": library}, check=False)
+                          env=environment(KERAS_BACKEND=library), check=False)
     assert done.stderr.strip().splitlines()[-1] == library, done.stderr
     from pipeline.encoders.spectral import TOLERANCE, Spectral
     from pipeline.model import WindowGrid
@@ -132,6 +137,7 @@ def test_each_library_makes_the_same_vectors_from_codes_on_the_device(library: s
             np.testing.assert_allclose(made[precision], expected, **within)
             np.testing.assert_allclose(made[f"{precision}-blocks"], made[precision], atol=1e-5, rtol=0)
             np.testing.assert_allclose(made[f"{precision}-one"], made[precision][5:6], atol=1e-5, rtol=0)
+    assert not (np.load(tmp_path / "reduced.npy").view(np.uint32) & 0xFFFF).any()
 
 
 def test_codes_become_the_same_images_on_the_device() -> None:

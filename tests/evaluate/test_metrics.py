@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, silhouette_samples
 
 from pipeline.evaluate.metrics import (
     NOISE,
+    QueryScores,
     cluster_spread,
     linear_accuracy,
     mean_differences,
@@ -27,20 +28,30 @@ def labelled(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), labels
 
 
-def naive(vectors: np.ndarray, labels: np.ndarray) -> list[tuple[str, float, float, float, float]]:
-    """Compute label, average precision, R-precision, P@5 and noise@5 of each query in a naive loop."""
+def naive(
+    vectors: np.ndarray, labels: np.ndarray, asked: np.ndarray | None = None
+) -> list[tuple[str, float, float, float, float, float]]:
+    """Compute label, average precision, R-precision, P@1, P@5 and noise@5 of each query in a naive loop."""
+    asked = vectors if asked is None else asked
     rows = []
     for i, label in enumerate(labels):
         others = [j for j in range(len(labels)) if j != i]
         kin = sum(labels[j] == label for j in others)
         if label == NOISE or not kin:
             continue
-        others.sort(key=lambda j: -float(vectors[i] @ vectors[j]))
+        others.sort(key=lambda j: -float(asked[i] @ vectors[j]))
         precision = [np.mean([labels[j] == label for j in others[: k + 1]]) for k in range(len(others))]
         average = np.mean([precision[k] for k, j in enumerate(others) if labels[j] == label])
         noise = np.mean([labels[j] == NOISE for j in others[:5]])
-        rows.append((str(label), float(average), float(precision[kin - 1]), float(precision[4]), float(noise)))
+        rows.append((str(label), float(average), float(precision[kin - 1]), float(precision[0]),
+                     float(precision[min(kin, 5) - 1]), float(noise)))
     return rows
+
+
+def metrics_of(ranked: QueryScores) -> np.ndarray:
+    """Return the metrics (queries, 5) in the order of :func:`naive`."""
+    columns = (ranked.average_precision, ranked.r_precision, ranked.first, ranked.precision, ranked.noise)
+    return np.stack(columns, axis=1)
 
 
 def test_rank_equals_a_loop() -> None:
@@ -48,9 +59,26 @@ def test_rank_equals_a_loop() -> None:
     ranked = rank(vectors, labels)
     expected = naive(vectors, labels)
     assert ranked.labels.tolist() == [row[0] for row in expected]
-    found = np.stack([ranked.average_precision, ranked.r_precision, ranked.precision, ranked.noise], axis=1)
+    found = metrics_of(ranked)
     np.testing.assert_allclose(found, np.array([row[1:] for row in expected]), atol=1e-12)
-    assert 0 < found[:, 3].mean() < 1  # noise occurs among the results, so its share is tested
+    assert 0 < found[:, 4].mean() < 1  # noise occurs among the results, so its share is tested
+
+
+def test_rank_of_queries_that_were_made_otherwise_equals_a_loop() -> None:
+    (vectors, labels), (asked, _) = labelled(5), labelled(6)
+    asked = (vectors + 0.5 * asked).astype(np.float32)
+    expected = naive(vectors, labels, asked)
+    found = metrics_of(rank(vectors, labels, asked=asked))
+    np.testing.assert_allclose(found, np.array([row[1:] for row in expected]), atol=1e-12)
+    assert not np.allclose(found, metrics_of(rank(vectors, labels)))
+
+
+def test_few_kin_can_all_be_found() -> None:
+    labels = np.array(["a", "a", "a", "b", "b", "b", "b"])
+    angles = np.radians([0, 5, 10, 90, 95, 100, 105])
+    ranked = rank(np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32), labels)
+    assert ranked.precision.tolist() == [1] * 7
+    assert ranked.first.tolist() == [1] * 7
 
 
 def test_average_precision_is_scikit_learns() -> None:

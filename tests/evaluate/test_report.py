@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from pipeline.errors import ConfigError
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.gating import OperatingCurve, OperatingPoint
+from pipeline.evaluate.labelled_scores import Estimate, FormScores, Means, Mistake
 from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.picture import _figure, _panels, draw
 from pipeline.evaluate.published import Clusters, PublishedScores
@@ -28,6 +29,16 @@ from pipeline.evaluate.tables import format_report, format_table
 
 def scored(value: float, queries: int = 10) -> Scores:
     return Scores(queries, value, 0.5, 0.25, 0.125)
+
+
+def means(value: float) -> Means:
+    return Means(9, *(Estimate(one, one - 0.125, one + 0.125) for one in (value, value / 2, value / 4)))
+
+
+def form_scores(form: str, value: float, other: str = "") -> FormScores:
+    mistake = Mistake(7, "comb", 8, "dense", 0.875, 9, 0.5, 12)
+    return FormScores(form, {"queries": means(value)}, {"comb": means(value)},
+                      {other: {"queries": means(-value)}} if other else {}, (mistake,))
 
 
 def full_report() -> Report:
@@ -47,6 +58,8 @@ def full_report() -> Report:
         depth={"one": [Depth(32, scored(0.5)), Depth(8, scored(0.4375)), Depth(4, scored(0.375))]},
         notebook={"notebook, cosine": scored(0.0625)},
         real={"one": [Check("a finds b", False, ("noise", "b"), {"b": 7})]},
+        labelled={"one": [form_scores("cut", 0.75), form_scores("arrays", 0.5)],
+                  "two": [form_scores("cut", 0.25, "one"), form_scores("arrays", 0.125, "one")]},
         gate=OperatingCurve((2.0, 6.0), 100, 1000,
                             (OperatingPoint(1e-3, 9.5e-4, (0.5, 1.0), {"steady": (0.25, 1.0)}),)),
         elapsed_s=12.0,
@@ -64,6 +77,7 @@ def test_json_holds_every_figure_and_nothing_that_json_cannot() -> None:
     assert record["step"]["one"]["steps"][1]["found_on_boundary"] == 0.5
     assert record["gate"]["points"][0]["by_family"]["steady"] == [0.25, 1]
     assert record["real"]["one"][0]["ranks"] == {"b": 7}
+    assert record["labelled"]["two"][0]["differences"]["one"]["queries"]["precision_at_1"]["low"] == -0.375
     assert "published_figures" not in Report(0, False).to_json()
 
 
@@ -89,6 +103,11 @@ def test_tables_show_every_part() -> None:
         "notebook, cosine 10 0.062",
         "NO a finds b",
         "first: noise, b; ranks: b 7",
+        "cut; mean over queries 9 0.750 (0.625 to 0.875) 0.375 (0.250 to 0.500) 0.188 (0.062 to 0.312)",
+        "two less one",
+        "arrays; mean over queries 9 -0.125 (-0.250 to +0.000)",
+        "comb 9 0.750 0.375 0.188 0.500 0.250 0.125",
+        "comb 7 0.875 dense 8 0.500 9 (12)",
         "not measured: notebook: no weights",
     ):
         assert words in said, said

@@ -83,6 +83,20 @@ def test_real_data_must_be_named() -> None:
         evaluate(["power-spectrum"], parts=["real"])
 
 
+def test_an_encoder_is_measured_with_several_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+
+    def load(name: str, weights: str, *_: Any) -> Any:
+        loaded.append((name, weights))
+        return ENCODERS["power-spectrum"](suite.WindowGrid(), "")
+
+    monkeypatch.setattr(suite, "_load_encoder", load)
+    monkeypatch.setattr(suite, "_MEASURE", {"speed": lambda run: None})
+    report = evaluate(["spectral", "spectral=old/a.npz"], weights={"spectral": "b.npz"}, parts=["speed"])
+    assert loaded == [("spectral", "b.npz"), ("spectral", "old/a.npz")]
+    assert list(report.encoders) == ["spectral", "spectral=a.npz"]
+
+
 def test_weights_of_no_encoder_are_refused() -> None:
     with pytest.raises(ConfigError, match="weights for nothing, but the encoders are"):
         evaluate(["power-spectrum"], weights={"nothing": "file"})

@@ -195,13 +195,12 @@ def test_the_embedded_cluster_needs_no_certificates_where_dask_is_told_to_encryp
         assert set(client.run(jobs.requires_encryption).values()) == {True}
 
 
-def test_its_scheduler_remembers_nothing_of_what_collections_tasks_were_of() -> None:
+def test_its_scheduler_remembers_nothing_of_what_collections_tasks_were_of(client: Any) -> None:
     def remembered(dask_scheduler: Any) -> list[Any]:
         return [span.metadata for span in dask_scheduler.extensions["spans"].spans.values()]
 
-    with connected(RunConfig(workers=1)) as client:
-        assert client.gather(client.map(jobs.double, range(20))) == [2 * number for number in range(20)]
-        spans = client.run_on_scheduler(remembered)
+    assert client.gather(client.map(jobs.double, range(20))) == [2 * number for number in range(20)]
+    spans = client.run_on_scheduler(remembered)
     assert spans
     assert set(spans) == {None}
 

@@ -46,8 +46,15 @@ def filled(root: Path, seed: int = 0) -> Made:
     return made
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A corpus that tests must not change."""
+    return filled(tmp_path_factory.mktemp("shared") / "corpus")
+
+
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def own(tmp_path: Path) -> Made:
+    """A corpus that a test may change."""
     return filled(tmp_path / "corpus")
 
 
@@ -78,19 +85,19 @@ def test_every_worker_has_its_share(made: Made, client: Any, monkeypatch: pytest
     assert one.source_ids | two.source_ids == {E}
 
 
-def test_the_generation_that_was_opened_is_searched_whatever_comes_after(made: Made, client: Any) -> None:
-    on_cluster, here = open_on_cluster(made.root, client), open_corpus(made.root)
-    queries = windows(made)
+def test_the_generation_that_was_opened_is_searched_whatever_comes_after(own: Made, client: Any) -> None:
+    on_cluster, here = open_on_cluster(own.root, client), open_corpus(own.root)
+    queries = windows(own)
     before = here.search(window=queries[0]).to_json()
-    made.index(A, B, C, D, E)  # its segments are in no generation now
-    made.add("GBT_59000_9_NEW", range(120), np.repeat(made.vectors[A][:1], 120, axis=0))
+    own.index(A, B, C, D, E)  # its segments are in no generation now
+    own.add("GBT_59000_9_NEW", range(120), np.repeat(own.vectors[A][:1], 120, axis=0))
     for _ in range(12):  # more than are kept on disk
-        made.store.publish(lambda manifest: manifest)
+        own.store.publish(lambda manifest: manifest)
     check(on_cluster, here, queries[:4])
     assert on_cluster.search(window=queries[0]).to_json() == before
-    newer = open_on_cluster(made.root, client)
+    newer = open_on_cluster(own.root, client)
     assert newer.search(window=queries[0]).hits[0].source_id == "GBT_59000_9_NEW"
-    check(newer, open_corpus(made.root), queries[:2])
+    check(newer, open_corpus(own.root), queries[:2])
     check(on_cluster, here, queries[:2])
 
 
@@ -108,10 +115,11 @@ def test_more_corpora_than_a_worker_keeps_open(tmp_path: Path, client: Any) -> N
 def test_threads_share_a_corpus(made: Made, client: Any) -> None:
     on_cluster, here = open_on_cluster(made.root, client), open_corpus(made.root)
     queries = windows(made, 4)
+    expected = [open_corpus(made.root).search(window=window).to_json() for window in queries]
     with ThreadPoolExecutor(8) as pool:
         for opened in (on_cluster, here):
             found = list(pool.map(lambda window, opened=opened: opened.search(window=window).to_json(), queries))
-            assert found == [open_corpus(made.root).search(window=window).to_json() for window in queries]
+            assert found == expected
 
 
 def test_a_worker_that_dies_is_replaced(made: Made) -> None:
@@ -131,13 +139,13 @@ def test_a_worker_that_dies_is_replaced(made: Made) -> None:
         assert on_cluster.search(window=queries[0]).to_json() == expected[0]
 
 
-def test_what_is_wrong_is_said_as_it_is_here(made: Made, client: Any) -> None:
-    on_cluster = open_on_cluster(made.root, client)
+def test_what_is_wrong_is_said_as_it_is_here(own: Made, client: Any) -> None:
+    on_cluster = open_on_cluster(own.root, client)
     with pytest.raises(QueryError, match="k must be at least 1"):
-        on_cluster.search(window=windows(made)[0], k=0)
-    (segment_folder(made.root, D) / "vectors.npy").write_bytes(b"")
+        on_cluster.search(window=windows(own)[0], k=0)
+    (segment_folder(own.root, D) / "vectors.npy").write_bytes(b"")
     with pytest.raises(CorpusDamaged, match=r"vectors\.npy: 0 bytes"):
-        on_cluster.search(window=windows(made)[0])
+        on_cluster.search(window=windows(own)[0])
 
 
 def test_a_cluster_without_workers_is_named(made: Made) -> None:

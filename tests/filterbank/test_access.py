@@ -9,7 +9,7 @@ from pipeline.filterbank.access import access_error, open_regular
 
 @pytest.mark.parametrize(("number", "reason"), [
     (errno.EACCES, Reason.PERMISSION), (errno.EPERM, Reason.PERMISSION), (errno.ELOOP, Reason.BAD_LINK),
-    (errno.ENOENT, Reason.BUSY), (errno.EIO, Reason.PERMISSION), (errno.ESTALE, Reason.PERMISSION),
+    (errno.ENOENT, Reason.GONE), (errno.EIO, Reason.PERMISSION), (errno.ESTALE, Reason.PERMISSION),
 ])
 def test_refusals_of_the_system_have_codes(tmp_path, number, reason):
     error = access_error(OSError(number, os.strerror(number)), tmp_path / "x.fil")

@@ -32,7 +32,7 @@ def of_no_kind(path):
 
 
 def test_a_type_at_which_hdf5_would_crash_is_refused(path):
-    with pytest.raises(SourceError, match="attribute CLASS is neither") as caught:
+    with pytest.raises(SourceError, match="CLASS is neither") as caught:
         open_filterbank(of_no_kind(path))
     assert caught.value.reason is Reason.BAD_HEADER
     assert str(path) in caught.value.message
@@ -45,11 +45,15 @@ def test_hdf5_alone_would_crash_there(path):
     assert done.returncode < 0
 
 
-@pytest.mark.parametrize("value", [np.arange(2.0), np.zeros(1, [("a", "f8")]), np.array([[1.0], [2.0]]), True])
-def test_what_is_no_keyword_is_not_read(tmp_path, value):
+@pytest.mark.parametrize(("value", "fault"), [
+    (np.arange(2.0), r"x is an array of the shape \(2,\)"),
+    (np.array([[1.0], [2.0]]), r"x is an array of the shape \(2, 1\)"),
+    (np.zeros(1, [("a", "f8")]), "x is neither a number nor text"), (True, "x is neither a number nor text"),
+])
+def test_what_is_no_keyword_is_not_read(tmp_path, value, fault):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file.attrs["x"] = value
-        with pytest.raises(TypeError, match="attribute x is neither one number nor text"):
+        with pytest.raises(TypeError, match=fault):
             attribute(file, "x")
 
 
@@ -65,7 +69,7 @@ def test_a_label_may_have_several_values(tmp_path):
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file.attrs["x"] = np.array([b"a", b"b"])
         assert attribute(file, "x", 2).tolist() == [b"a", b"b"]
-        with pytest.raises(TypeError, match="attribute x"):
+        with pytest.raises(TypeError, match=r"x is an array of the shape \(2,\)"):
             attribute(file, "x", 1)
 
 

@@ -229,7 +229,16 @@ class TestBadInput:
 
     def test_wrong_number_of_axes(self, path):
         write_h5(path, STORED[:, 0], attributes())
-        refused(path, Reason.HEADER_INCONSISTENT, "2 axes")
+        refused(path, Reason.HEADER_INCONSISTENT, r"\(18, 100\), and not three axes")
+
+    @pytest.mark.parametrize("keyword", ["fch1", "foff", "tsamp", "tstart", "nchans", "nifs", "nbits"])
+    @pytest.mark.parametrize(("value", "fault"), [
+        (np.array([1.0, 2.0]), r"is an array of the shape \(2,\), and must be one number; correct the header"),
+        ("one", "is 'one', which is not a number; correct the header"),
+    ])
+    def test_a_keyword_that_is_no_number(self, path, keyword, value, fault):
+        write_h5(path, STORED, attributes() | {keyword: value})
+        refused(path, Reason.BAD_HEADER, f"the keyword {keyword} {fault}")
 
     @pytest.mark.parametrize("kept", [10, 50, 95, 96, 500, 0.5, 0.99])
     def test_truncated(self, path, kept):

@@ -192,10 +192,10 @@ def test_raw_files_beside_the_file_are_refused(root):
     refused(root / "external.h5", Reason.REFUSED_LINK, "h5repack")
 
 
-def test_a_link_that_cannot_be_read_is_busy(tmp_path, monkeypatch):
+def test_a_link_that_cannot_be_read_is_gone(tmp_path, monkeypatch):
     def gone(path):
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
 
     monkeypatch.setattr(os, "readlink", gone)
     error = access_error(FileNotFoundError(errno.ENOENT, "No such file or directory"), tmp_path / "link.h5")
-    assert error.reason is Reason.BUSY
+    assert error.reason is Reason.GONE

@@ -96,7 +96,7 @@ def test_unknown_keywords_are_stepped_over_and_reported(tmp_path, kind, number, 
     path.write_bytes(head(*pairs) + in_file_order(power_of(GBT), GBT).tobytes())
     np.testing.assert_array_equal(read_all(path), power_of(GBT))
     with open_filterbank(path) as filterbank:
-        assert f"start_sample ({len(raw)} bytes)" in filterbank.remarks["unknown keywords"]
+        assert f"start_sample ({len(raw)} byte{'' if len(raw) == 1 else 's'})" in filterbank.remarks["unknown keywords"]
         assert ("another_unknown (4 bytes)" in filterbank.remarks["unknown keywords"]) is (follows == "another_unknown")
 
 
@@ -110,6 +110,23 @@ def test_any_text_is_stepped_over(tmp_path_factory, text, name):
 def test_an_unknown_mark_does_not_swallow_the_keyword_after_it(tmp_path):
     parsed = parse_header(head(("MARK", b""), ("source_name", word("M31")), ("nbins", value("i", 64))), tmp_path)
     assert (parsed.unknown, parsed.keywords["source_name"], parsed.keywords["nbins"]) == ({"MARK": 0}, "M31", 64)
+
+
+@pytest.mark.parametrize("kind", ["i", "d", "s", "b"])
+def test_many_unknown_keywords_hide_no_label_behind_them(tmp_path, kind):
+    pairs = [(f"k{i}", value(kind, i % 100)) for i in range(5000)]
+    parsed = parse_header(head(*pairs, ("source_name", word("M31")), ("nbins", value("i", 64))), tmp_path)
+    assert (parsed.keywords["source_name"], parsed.keywords["nbins"]) == ("M31", 64)
+    assert parsed.unknown == {name: len(raw) for name, raw in pairs}
+    assert parsed.remarks["unknown keywords"].endswith("and 4,990 more")
+
+
+def test_labels_within_a_value_that_is_stepped_over_are_reported(tmp_path):
+    inside = b"note: " + word("source_name") + word("M31") + word("no_keyword") + word("telescope_id") + b"\x06\0\0\0"
+    whole = head(("COMMENT", word(inside.decode())), ("ecc", value("d", 0.5)), without=("source_name", "telescope_id"))
+    parsed = parse_header(whole, tmp_path)
+    assert (parsed.unknown, parsed.keywords["ecc"]) == ({"COMMENT": 4 + len(inside)}, 0.5)
+    assert parsed.remarks["unknown keywords"].endswith("; with them source_name, telescope_id, which may be lost")
 
 
 def test_a_misspelt_label_costs_only_the_label(tmp_path):

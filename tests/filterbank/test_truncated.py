@@ -69,12 +69,16 @@ def test_the_spectra_before_the_first_missing_chunk(
         with pytest.raises(SourceError) as caught:
             read_all(path)
         assert caught.value.reason is Reason.TRUNCATED
+        assert "copy it again, or accept its whole spectra (--accept-truncated)" in caught.value.message
 
 
 def test_a_file_that_hdf5_cannot_open_is_refused_in_any_case(tmp_path: Path) -> None:
     path = write_h5(tmp_path / "f.h5", in_file_order(POWER, GBT), attributes())
-    path.write_bytes(path.read_bytes()[:-100])
-    refused(path, Reason.TRUNCATED, "its end is missing", accept_truncated=True)
+    whole = path.read_bytes()
+    for kept in (50, len(whole) - 100):
+        path.write_bytes(whole[:kept])
+        refused(path, Reason.TRUNCATED, rf"f\.h5: holds {kept:,} of {len(whole):,} bytes, .* not even with "
+                r"--accept-truncated; wait until it is complete, or copy it again", accept_truncated=True)
 
 
 @pytest.mark.parametrize(("dtype", "limits"), [

@@ -56,7 +56,7 @@ def test_a_range_outside_the_band_is_an_error_that_names_the_band(path, start, s
 def test_what_blimpy_exits_on_is_an_error(tmp_path):
     header = replace(GBT, nsamples=2)  # blimpy probes the third spectrum
     path = write_filterbank(tmp_path / "short.h5", power_of(header), header)
-    with pytest.raises(SourceError, match=r"short\.h5: blimpy cannot load it \(.*corruption") as caught:
+    with pytest.raises(SourceError, match=r"short\.h5: its 2 spectra are too few for blimpy \(.*corruption") as caught:
         read_waterfall(path)
     assert caught.value.reason is Reason.TOO_FEW_SAMPLES
 

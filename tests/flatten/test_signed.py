@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -10,7 +12,7 @@ from scipy import stats
 
 from pipeline.flatten.coarse_channel import flatten_stretches
 from pipeline.flatten.flattened import FlattenedChannel
-from pipeline.flatten.signed import is_signed
+from pipeline.flatten.signed import is_signed, relative_spreads
 from pipeline.gate import measure
 from pipeline.model import WindowGrid
 from tests.flatten.at_once import power_of
@@ -56,6 +58,64 @@ def test_symmetric_noise_gets_the_noise_of_the_header_on_both_sides(sign: int) -
     assert flat.noise_spectra == 102
     assert scaled.std(dtype=float) == pytest.approx(1, abs=0.01)
     assert_allclose(scaled, sign * values, atol=0.1, rtol=0.05)
+
+
+GAINS = np.array([1, 1.3, 1, 0.7, 1, 1, 2, 1, 1, 1.01, 0.99, 1, 1, 1, 5, 1], np.float32)
+
+
+@pytest.mark.parametrize(("values", "offsets"), [(gamma(51) * GAINS[:, None] - 1, GAINS - 1),
+                                                 (normal() * GAINS[:, None], 0 * GAINS),
+                                                 (normal() * GAINS[:, None] + 8 - 16 * GAINS[:, None], 16 - 16 * GAINS),
+                                                 (np.rint(2 * normal() * GAINS[:, None]), 0 * GAINS)],
+                         ids=["less its mean", "normal", "shifted", "8 bits"])
+def test_the_spread_of_each_spectrum_is_its_gain_whatever_its_middle(values: Values, offsets: Values) -> None:
+    (flat,) = flattened(values, nominal=51)
+
+    assert_allclose(flat.row_gain, GAINS, rtol=0.03)
+    rows = (power_of(flat) - 1) * flat.noise_spectra**0.5
+    assert_allclose(rows.mean(axis=1, dtype=float), 0, atol=0.02)
+    assert_allclose(rows.std(axis=1, dtype=float), 1, rtol=0.03)
+
+
+def test_a_burst_is_no_noise() -> None:
+    """A burst in a third of the band stays. One that is everywhere goes, as in power, but hides no line beside it."""
+    values = normal()
+    values[5, : CHANNELS // 3] += 20
+    values[9] += 20
+    values[9, CHANNELS // 2 :: 1000] += 10
+
+    (flat,) = flattened(values)
+
+    beside = (power_of(flat)[:, CHANNELS // 2 :] - 1) * flat.noise_spectra**0.5
+    assert_allclose(flat.row_gain, 1, atol=0.03)
+    height = 20 / 102**0.5
+    assert power_of(flat)[5, : CHANNELS // 3].mean(dtype=float) == pytest.approx(  # the band contains a part of it
+        (1 + height) / (1 + height / 16), rel=0.01)
+    assert beside[9, ::1000].mean(dtype=float) == pytest.approx(10, abs=0.5)
+    assert_allclose(np.delete(beside, 9, axis=0).std(axis=1, dtype=float), 1, rtol=0.03)
+
+
+def test_relative_spreads_ignore_bands_bursts_and_dead_channels() -> None:
+    values = normal() * GAINS[:, None] + np.linspace(-50, 50, CHANNELS, dtype=np.float32) ** 2
+    values[5] += 40 * np.sin(np.arange(CHANNELS, dtype=np.float32) / 300)
+    values[9, : CHANNELS // 3] *= 100
+    values[:, 3::4] = 7
+    values[2, :500], values[3, ::5] = np.nan, np.inf
+
+    assert_allclose(relative_spreads(values), GAINS, rtol=0.04)
+    np.testing.assert_array_equal(relative_spreads(np.full((16, 5000), 3, np.float32)), 1)
+
+
+def test_a_spectrum_without_noise_is_masked() -> None:
+    values = normal()
+    values[4], values[7] = 3, 1e-30 * values[7]
+
+    (flat,), (healthy,) = flattened(values), flattened(normal())
+
+    assert (flat.row_gain == 0).nonzero()[0].tolist() == [4, 7]
+    others = [0, 1, 2, 3, 5, 6, *range(8, 16)]
+    scaled, expected = ((power_of(one)[others] - 1) * one.noise_spectra**0.5 for one in (flat, healthy))
+    assert_allclose(scaled, expected, atol=0.05, rtol=0.03)
 
 
 def test_middle_and_spread_may_vary_along_the_coarse_channel() -> None:
@@ -106,12 +166,16 @@ def test_values_at_either_limit_of_their_type_are_saturated_and_others_dead() ->
 
 
 @pytest.mark.parametrize("draw", [
-    normal, lambda: gamma(51) - 1, lambda: np.rint(2 * normal()), lambda: 10 * np.log10(gamma(51)) - 90,
-    lambda: gamma(25, 1) - gamma(25, 2)], ids=["normal", "less its mean", "8 bits", "decibels", "difference"])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_the_gate_keeps_about_the_requested_share_of_noise(draw: object, sign: int) -> None:
-    """512 windows are enough to see that no kind of noise floods the corpus."""
-    (flat,) = flattened(draw(), sign)  # type: ignore[operator]
+    lambda g: g * normal(), lambda g: g * gamma(51) - 1, lambda g: np.rint(2 * g * normal()),
+    lambda g: 10 * np.log10(g * gamma(51)) - 90, lambda g: g * (gamma(25, 1) - gamma(25, 2))],
+    ids=["normal", "less its mean", "8 bits", "decibels", "difference"])
+@pytest.mark.parametrize(("sign", "gain"), [(1, 1), (1, 3), (-1, 3)])
+def test_the_gate_keeps_about_the_requested_share_of_noise(
+    draw: Callable[[Values], Values], sign: int, gain: float
+) -> None:
+    """512 windows are enough to see that no kind of noise floods the corpus, nor a spectrum with more noise."""
+    values = draw(np.where(np.arange(16) == 5, gain, 1).astype(np.float32)[:, None])
+    (flat,) = flattened(values, sign)
     starts = np.arange(0, CHANNELS, 256)
 
     kept = measure(flat, starts, WindowGrid(), 0.02).keep.sum()

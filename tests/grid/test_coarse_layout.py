@@ -15,6 +15,7 @@ from pipeline.grid.coarse_layout import (
     coarse_layout,
     known_layout,
     product_width,
+    remark_on_nfpc,
     spike_period,
 )
 from pipeline.grid.tiling import Tiling
@@ -99,13 +100,26 @@ def test_the_header_counts_more_than_the_product() -> None:
     assert known_layout(replace(header_of(2**20), nfpc=2**19)) == CoarseLayout(2**19, "header")
 
 
-@pytest.mark.parametrize(("nfpc", "nchans"), [
-    (0, 1000), (-8, 1000), (1, 1000),
-    (2**20, 512), (300, 1000),  # a part cut out together with the header of the whole
-    (2 * MAX_HEADER_WIDTH, 2 * MAX_HEADER_WIDTH),
+@pytest.mark.parametrize(("nfpc", "nchans", "remark"), [
+    (0, 1000, None), (-8, 1000, "nfpc is -8, which is no width"), (1, 1000, "nfpc is 1, which is no width"),
+    # a part cut out together with the header of the whole
+    (2**20, 512, "nfpc is 1,048,576, which does not divide its 512 channels"),
+    (300, 1000, "nfpc is 300, which does not divide its 1,000 channels"),
+    (2 * MAX_HEADER_WIDTH, 2 * MAX_HEADER_WIDTH, "nfpc is 4,194,304, which is more than 2,097,152"),
 ])
-def test_a_header_that_tells_no_usable_width_is_not_followed(nfpc: int, nchans: int) -> None:
-    assert known_layout(replace(header_of(nchans, foff_mhz=1e-3), nfpc=nfpc)) is None
+def test_a_header_that_tells_no_usable_width_is_not_followed_but_remarked_on(
+    nfpc: int, nchans: int, remark: str | None
+) -> None:
+    header = replace(header_of(nchans, foff_mhz=1e-3), nfpc=nfpc)
+    assert known_layout(header) is None
+    remarks = remark_on_nfpc(header, CoarseLayout(nchans, "whole-band"))
+    assert remarks == {} if remark is None else remarks["nfpc"].startswith(remark)
+    assert remark_on_nfpc(header, CoarseLayout(500, "flag")) == {}, "the user has told the width"
+
+
+def test_a_width_that_is_used_is_not_remarked_on() -> None:
+    header = replace(header_of(16384, foff_mhz=1e-3), nfpc=8192)
+    assert remark_on_nfpc(header, coarse_layout(header, window_channels=256)) == {}
 
 
 def test_a_width_below_a_window_is_refused_like_that_of_a_product() -> None:

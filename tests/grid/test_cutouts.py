@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from pipeline.grid.cutouts import ASINH_MAX, ASINH_MIN, cutouts_of_power, image_of_cutouts, power_of_cutouts, quantise
+from pipeline.flatten.noise import middle_of
+from pipeline.grid.cutouts import (
+    ASINH_MAX,
+    ASINH_MIN,
+    cutouts_of_power,
+    flatten_windows,
+    image_of_cutouts,
+    power_of_cutouts,
+    quantise,
+)
 
 STEP = (ASINH_MAX - ASINH_MIN) / 254
 SPREADS = [4**-0.5, 102**-0.5, 255**-0.5]
@@ -120,7 +129,7 @@ def test_recovered_power_is_finite(spread: float) -> None:
 
 # ------------------------------------------------------------------------------------- windows without their band
 
-GAINS = np.array([1, 1, 2, 0.5, 1, 100, 1, 1, 1, 1, 1.1, 1, 1, 1e-3, 1, 1])
+LOSSES = np.array([1, 1, 0.9, 0.5, 1, 1, 1, 1, 1, 1, 1e-3, 1, 1, 0.97, 1, 1])
 
 
 def test_arrays_give_the_cutouts_a_file_would() -> None:
@@ -136,13 +145,43 @@ def test_arrays_give_the_cutouts_a_file_would() -> None:
     assert by_array[1, :, 100:104] == pytest.approx(by_file[1, :, 100:104], rel=0.05)
 
 
-@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
-def test_unit_and_row_gains_do_not_matter(unit: float) -> None:
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_the_unit_does_not_matter(unit: float) -> None:
     power = noise(102)
-    plain, other = cutouts_of_power(power), cutouts_of_power(power * unit * GAINS[:, None])
+    plain, other = cutouts_of_power(power), cutouts_of_power(power * unit)
 
     assert np.abs(plain.astype(int) - other).max() <= 1
     assert (plain == other).mean() > 0.999
+
+
+def test_rows_of_lower_gain_are_raised() -> None:
+    power = noise(102)
+    plain, other = (image_of_cutouts(cutouts_of_power(one)) for one in (power, power * LOSSES[:, None]))
+
+    assert np.abs(other - plain).max() < 0.4  # 0.1 σ of each row's level, and 3 % of the spread at 10 σ
+    assert np.abs(other - plain).mean() < 0.06
+
+
+@pytest.mark.parametrize("rows", [slice(3, 4), slice(0, 9), slice(8, 16, 2)])
+def test_bursts_stay_as_they_would_in_a_file(rows: slice) -> None:
+    flat, modulated, with_comb = noise(102)
+    flat[rows] *= 1.7
+    modulated[rows] *= 1 + 3 * (np.arange(256) % 40 < 25)  # in most of a row
+    with_comb[:, ::9] *= 4
+    with_comb[rows] *= 1.3
+    power = np.array([flat, modulated, with_comb])
+    by_file = image_of_cutouts(quantise(power, 102**-0.5))
+    difference = image_of_cutouts(cutouts_of_power(power * 4e7)) - by_file
+
+    assert np.abs(difference.mean(axis=2)).max() < 0.25  # of each row, so a burst is as bright as it is
+    assert np.abs(difference).mean() < 0.12
+
+
+def test_bursts_in_nearly_all_rows_are_taken_for_the_noise() -> None:
+    power = noise(102)
+    power[:, 2:] *= 1.7  # the other two rows have a lower gain, as far as one can tell
+    plain = image_of_cutouts(cutouts_of_power(noise(102)))
+    assert np.abs(image_of_cutouts(cutouts_of_power(power)) - plain).mean() < 0.06
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64])
@@ -166,10 +205,54 @@ def test_dead_pixels_rows_and_windows_are_masked(bad: float) -> None:
     assert np.abs(image_of_cutouts(cutouts[0]) - image_of_cutouts(untouched[0]))[~masked[0]].max() < 0.1
 
 
+def test_a_row_is_masked_if_half_of_it_is_dead() -> None:
+    power = noise(102)
+    power[0, 5, :128] = power[1, 5, :127] = np.nan
+    cutouts = cutouts_of_power(power)
+    assert (cutouts[0, 5] == 0).all()
+    assert_array_equal(cutouts[1, 5] == 0, np.arange(256) < 127)
+
+
+def test_around_a_small_array_nothing_counts_as_dead() -> None:
+    power = noise(102)
+    power[:, :, 100:] = power[:, :4] = np.nan
+    power[0, 5, :50] = power[1, 5, :49] = np.nan
+    cutouts = cutouts_of_power(power)
+    assert (cutouts[0, 5] == 0).all()
+    assert (cutouts[1, 5, 49:100] > 0).all()
+    assert (cutouts[:, 6:, :100] > 0).all()
+
+
+def test_in_mere_noise_no_row_is_a_burst() -> None:
+    power = np.random.default_rng(5).gamma(102, 1 / 102, (300, 16, 256))
+    by_rows = power / np.array([[[middle_of(row)] for row in window] for window in power])
+    equal = np.isclose(flatten_windows(power)[0], by_rows).all(axis=(1, 2))
+    assert equal.mean() > 0.98
+
+
+def test_a_channel_of_one_value_is_dead_unless_it_is_the_largest() -> None:
+    power = noise(102)
+    power[0, :, 30], power[0, :, 40] = 0.7, 500.0
+    power[0, 3, 30] = np.nan
+    cutouts = cutouts_of_power(power)
+    assert (cutouts[0, :, 30] == 0).all()
+    assert (cutouts[0, :, 40] >= 200).all()
+    assert (np.delete(cutouts, 30, axis=2) > 0).all()
+
+
+def test_in_a_window_without_noise_no_channel_is_dead() -> None:
+    drawn = np.ones((1, 16, 256))
+    drawn[0, :, 30], drawn[0, :, 40], drawn[0, 2:8, 60] = 2, 3, 4
+    codes = cutouts_of_power(drawn)[0]
+    assert (codes[:, 0] == BASELINE_CODE).all()
+    assert (codes[:, [30, 40]] > BASELINE_CODE).all()
+    assert_array_equal(codes[:, 60] > BASELINE_CODE, (np.arange(16) >= 2) & (np.arange(16) < 8))
+
+
 @pytest.mark.parametrize("value", [1e-30, 7.0, 1e30])
 def test_a_constant_window_has_one_code(value: float) -> None:
     assert (cutouts_of_power(np.full((2, 16, 256), value)) == BASELINE_CODE).all()
-    assert (cutouts_of_power(np.full((2, 16, 256), value) * GAINS[:, None]) == BASELINE_CODE).all()
+    assert (cutouts_of_power(np.full((2, 16, 256), value) * LOSSES[:, None]) == BASELINE_CODE).all()
 
 
 def test_extremes_within_one_window() -> None:

@@ -62,17 +62,17 @@ def test_vectors_equal_as_stored_become_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-def test_the_smallest_graph_finds_its_vectors(tmp_path: Path, heavy: Built) -> None:
-    vectors = heavy.vectors[:build.MIN_GRAPH_VECTORS]
+def test_the_smallest_graph_finds_its_vectors(tmp_path: Path, light: Built) -> None:
+    vectors = light.vectors[:build.MIN_GRAPH_VECTORS]
     segment = built(tmp_path / "s", vectors)
     assert segment.has_graph
     np.testing.assert_array_equal(segment.search(vectors, 1).row_number[:, 0], np.arange(len(vectors)) + 100)
 
 
 @pytest.mark.timeout(400)
-def test_equal_input_gives_an_equal_segment(tmp_path: Path, heavy: Built) -> None:
-    again = build_segment(tmp_path / "again", heavy.vectors, heavy.row_source, heavy.row_number, SOURCES)
-    first, second = ((one.folder / "segment.json").read_bytes() for one in (heavy.segment, again))
+def test_equal_input_gives_an_equal_segment(tmp_path: Path, light: Built) -> None:
+    again = build_segment(tmp_path / "again", light.vectors, light.row_source, light.row_number, SOURCES)
+    first, second = ((one.folder / "segment.json").read_bytes() for one in (light.segment, again))
     assert first == second
 
 

@@ -1,18 +1,20 @@
-"""pynndescent's compiled code is stored, and stands for the library's own inside a build alone."""
+"""pynndescent's functions are compiled once on a machine, and its graph and its own functions stay the same."""
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
-from contextlib import nullcontext
-from typing import Any
+from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pytest
 
+from pipeline.cli.warm_up import VECTORS
 from pipeline.index import descent, graph
-from tests.run.workers import environment
+from tests.run.workers import command, environment
 
 SCRIPT = """
 import json
@@ -42,19 +44,33 @@ def test_what_one_process_compiled_the_next_does_not() -> None:
     assert compiled == []
 
 
-def test_other_distances_and_what_follows_a_build_are_the_librarys_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = descent.library.nn_descent
-    asked: list[Any] = []
-    monkeypatch.setattr(descent, "_of_any_distance", lambda *given, **_: asked.append(given))
+def test_the_warm_up_builds_a_graph_as_large_ones_are_built() -> None:
+    from pynndescent import hub_tree, hybrid_forest
 
-    def break_off() -> None:
-        descent.library.nn_descent("data", 10, "state", 10, descent.distances.cosine, kernel=0)
-        raise ZeroDivisionError
+    assert 4 * math.prod(VECTORS) > max(hub_tree.LOCAL_SUBTREE_BYTES, hybrid_forest.LOCAL_SUBTREE_BYTES)
 
-    with pytest.raises(ZeroDivisionError), descent.stored_descent():
-        break_off()
-    assert asked == [("data", 10, "state", 10, descent.distances.cosine)]
-    assert descent.library.nn_descent is own
+
+@pytest.mark.slow  # compiles everything anew, for some minutes
+@pytest.mark.timeout(1200)
+def test_what_the_warm_up_compiled_a_large_build_does_not(tmp_path: Path) -> None:
+    own = environment(NUMBA_CACHE_DIR=str(tmp_path / "compiled"))
+    subprocess.run(command("warm-up"), env=own, check=True)
+    large = SCRIPT.replace("(300, 16)", "(20000, 64)")
+    assert large != SCRIPT
+    done = subprocess.run([sys.executable, "-W", "error", "-c", large], env=own, capture_output=True, text=True,
+                          check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_the_librarys_own_functions_stay_in_place() -> None:
+    for module in (descent.library, descent.hub_tree, descent.kernels, descent.search_graph, descent.utils):
+        own = [*vars(module).values(), *vars(getattr(module, "NNDescent", object)).values()]
+        functions = [getattr(one, "py_func", one) for one in own if getattr(one, "__module__", "") == module.__name__]
+        functions = [one for one in functions if isinstance(one, FunctionType)]
+        assert functions
+        for one in functions:
+            assert one.__code__.co_filename == module.__file__, one
+            assert one.__globals__ is vars(module), one
 
 
 @pytest.mark.slow  # compiles the library's own for a minute
@@ -63,7 +79,7 @@ def test_the_graph_is_the_librarys(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = np.random.default_rng(1).standard_normal((2000, 64)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     stored = graph.build_graph(vectors, n_neighbors=30, tree_leaf_size=200, seed=3)
-    monkeypatch.setattr(descent, "stored_descent", nullcontext)
+    monkeypatch.setattr(graph, "load_pynndescent", lambda: descent.library.NNDescent)
     librarys = graph.build_graph(vectors, n_neighbors=30, tree_leaf_size=200, seed=3)
     np.testing.assert_array_equal(stored.order, librarys.order)
     for name, array in librarys.arrays.items():

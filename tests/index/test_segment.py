@@ -143,6 +143,7 @@ def test_a_query_the_graph_strands_is_scanned(heavy: Built, tmp_path: Path) -> N
     segment = Segment.open(folder)
     arrays = map_arrays(folder, segment._record, GRAPH_ARRAY_TYPES)
     arrays["graph_indptr"] = np.zeros_like(arrays["graph_indptr"])
+    arrays["graph_indptr"].flags.writeable = False  # as they are in a folder; for others, the walk would be compiled
     arrays["graph_indices"] = arrays["graph_indices"][:0]
     segment._graph = GraphSearch(segment._vectors, arrays)
     k = 500  # more than a leaf has

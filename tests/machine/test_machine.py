@@ -1,4 +1,4 @@
-"""Runs examples of :class:`tests.machine.machine.Machine`: half a minute of them, or many more in a soak."""
+"""Runs examples of :class:`tests.machine.machine.Machine`: a few of them, or many more in a soak."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.machine.scans import make_pool
 from tests.run import fake
 
 STEPS = 30
-EXAMPLES = 20 if IS_SOAK else 8
+EXAMPLES = 20 if IS_SOAK else 5
 """Number of examples in each shard."""
-SHARDS = 26 if IS_SOAK else 1
+SHARDS = range(26) if IS_SOAK else [0, *(pytest.param(shard, marks=pytest.mark.slow) for shard in (1, 2))]
 HOW = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, print_blob=True,
                suppress_health_check=list(HealthCheck))
 
@@ -41,10 +41,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[Machine]]
 
 
 @pytest.mark.timeout(7200 if IS_SOAK else 900)
-@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("shard", SHARDS)
 def test_whatever_happens_a_corpus_holds_what_it_has_to(shard: int, machine: type[Machine]) -> None:
     """The examples are always the same, so that a test does not fail by chance. In a soak, they differ each time."""
-    number = random.SystemRandom().randrange(2**32) if IS_SOAK else 0
+    number = random.SystemRandom().randrange(2**32) if IS_SOAK else shard
     print(f"seed {number}, shard {shard}")  # noqa: T201 - pytest shows it if the test fails
     machine.tally.clear()
     run_state_machine_as_test(seed(number)(machine), settings=HOW)

@@ -128,11 +128,7 @@ class Nights:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now_s = 4e9  # beyond all files' times
         self.time = lambda: self.now_s
-        monkeypatch.setattr(night_module, "time", self)
-        monkeypatch.setattr(sys.modules["pipeline.run.file_entries"], "time", self)
-
-    def perf_counter(self) -> float:
-        return self.now_s
+        monkeypatch.setattr("pipeline.support.clock.time", self)
 
 
 @pytest.fixture
@@ -178,8 +174,14 @@ def test_odd_headers_are_listed_once_with_the_number_of_files(tmp_path: Path):
     for number in (1, 2):
         like = small.header(number, nsamples=16, nchans=small.COARSE, fch1_mhz=1.4e9)
         write_filterbank(tmp_path / "data" / f"{number}<b>.fil", small.noisy_power(number, like), like)
+    like = small.header(3, nsamples=16, nchans=small.COARSE)
+    write_filterbank(tmp_path / "data" / "3.fil", small.noisy_power(3, like), like)
     report = run(tmp_path)
     [remark] = report.remarks
+    exposure = small.COARSE * like.channel_width_mhz * 16 * like.tsamp_s / 3600
+    for sums in (written(tmp_path)["rates"], written(tmp_path)["after"]):
+        assert sums["exposure_mhz_h"] == pytest.approx(exposure, rel=1e-4), "frequencies in hertz do not count"
+    assert (report.before.not_in_exposure, report.after.not_in_exposure) == (0, 2)
     assert remark.startswith(f"{tmp_path / 'data' / '1<b>.fil'} and 1 more: fch1 is 1.4e+09 MHz")
     assert written(tmp_path)["remarks"] == [remark]
     assert "1<b>.fil and 1 more: fch1 is 1.4e+09 MHz" in page(tmp_path).words

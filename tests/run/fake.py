@@ -57,10 +57,12 @@ def register(patch: Callable[[Any, str, Any], None] = setattr) -> None:
     """Add both encoders to those that :mod:`pipeline.encoders` knows; ``patch`` sets an attribute."""
     really = getattr(encoders._load, "really", encoders._load)
 
-    def load(name: str, grid: WindowGrid, weights: str, projection: str, digest: str, precision: str) -> Any:
+    def load(
+        name: str, grid: WindowGrid, weights: str, projection: str, digest: str, precision: str, version: int | None
+    ) -> Any:
         if name in (PLAIN, PROJECTED):
             return Fake(grid, weights, projection, name, precision)
-        return really(name, grid, weights, projection, digest, precision)
+        return really(name, grid, weights, projection, digest, precision, version)
 
     load.really = really  # type: ignore[attr-defined]
     load.cache_clear = really.cache_clear  # type: ignore[attr-defined]

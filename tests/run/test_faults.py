@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -19,9 +19,10 @@ import psutil
 import pytest
 
 from pipeline.errors import Reason, RunError
+from pipeline.execute.dask_settings import cluster_settings
 from pipeline.run import Progress, ingest, plan
 from pipeline.store import CorpusStore
-from tests.run.small import COARSE, archive, assert_same_corpus, by_name, config, contents, write_scan
+from tests.run.small import COARSE, archive, assert_same_corpus, by_name, config, contents
 from tests.run.workers import (
     are_gone,
     environment,
@@ -70,34 +71,28 @@ def test_killed_workers_are_survived(
     assert_same_corpus(tmp_path / "corpus", undisturbed)
 
 
-def test_a_source_that_crashes_its_worker_each_time_fails_alone(
-    tmp_path: Path, undisturbed: Path, good: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = Path(shutil.copytree(good, tmp_path / "data"))
-    write_scan(data / "crashes.h5", 50)
-    crashing = preload(tmp_path, "scan_part", "if a[0].source.path.endswith('crashes.h5'): os._exit(11)")
-    with preloaded(crashing):
+def test_files_that_crash_their_worker_each_time_fail_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One crashes it as its header is read, another as its samples are. Each ends one worker, then one alone."""
+    monkeypatch.setattr("pipeline.execute.cluster.cluster_settings",
+                        lambda: {**cluster_settings(), "distributed.scheduler.allowed-failures": 0})
+    data = archive(tmp_path / "data", 4)
+    for scan_no, name in ((0, "header.h5"), (2, "samples.h5")):
+        (data / f"scan{scan_no}.h5").rename(data / name)
+    crashing = [preload(tmp_path, "open_filterbank", "if str(a[0]).endswith('header.h5'): os._exit(11)"),
+                preload(tmp_path, "scan_part", "if a[0].source.path.endswith('samples.h5'): os._exit(11)")]
+    with preloaded(*crashing):
         report = ingest([data], tmp_path / "corpus", config=config())
     found = by_name(report)
-    crashed = found.pop("crashes.h5")
-    assert (crashed.status, crashed.reason, report.exit_code) == ("failed", Reason.CRASHED, 3)
-    assert "every worker that ran it died" in crashed.message
-    assert crashed.message.startswith(str(data / "crashes.h5"))
-    assert {r.status for r in found.values()} == {"done"}
-    # with a mended library, the file can be read
+    assert {name: (r.status, r.reason) for name, r in found.items()} == {
+        "header.h5": ("failed", Reason.CRASHED), "samples.h5": ("failed", Reason.CRASHED),
+        "scan1.fil": ("done", None), "scan3.h5": ("done", None)}
+    assert report.exit_code == 3
+    assert "every worker that ran it died" in found["samples.h5"].message
+    assert found["samples.h5"].message.startswith(str(data / "samples.h5"))
+    # with a mended library, the files can be read
     report = ingest([data], tmp_path / "corpus", config=config(), serial=True)
-    assert by_name(report)["crashes.h5"].status == "done"
-    assert len(CorpusStore.open(tmp_path / "corpus").manifest().sources) == 7
-
-
-def test_a_file_that_crashes_whoever_probes_it_fails_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = archive(tmp_path / "data", 2)
-    (data / "scan0.h5").rename(data / "crashes.h5")
-    crashing = preload(tmp_path, "open_filterbank", "if str(a[0]).endswith('crashes.h5'): os._exit(11)")
-    with preloaded(crashing):
-        report = ingest([data], tmp_path / "corpus", config=config())
-    assert {name: (r.status, r.reason) for name, r in by_name(report).items()} == {
-        "crashes.h5": ("failed", Reason.CRASHED), "scan1.fil": ("done", None)}
+    assert {by_name(report)[name].status for name in ("header.h5", "samples.h5")} == {"done"}
+    assert len(CorpusStore.open(tmp_path / "corpus").manifest().sources) == 4
 
 
 def test_a_gpu_worker_embeds_and_where_it_vanishes_the_run_stops_and_the_next_goes_on(
@@ -199,7 +194,7 @@ def test_a_run_killed_at_any_moment_leaves_a_corpus_that_the_next_completes(
     assert_same_corpus(root, undisturbed)
 
 
-@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "kill-INT"])
+@pytest.mark.parametrize("to_all", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["terminal", "kill-INT"])
 def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on_later(
     to_all: bool, good: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -214,7 +209,11 @@ def test_an_interrupted_run_says_so_leaves_no_process_and_goes_on_later(
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=90)
         assert (process.returncode, out) == (130, "")
-        assert err.strip() == "lookalike: interrupted; finished work is saved. Run the command again to continue"
+        saved = re.fullmatch(r"lookalike: interrupted; (nothing is finished yet|1 source is saved|\d+ sources are "
+                             r"saved)\. Run the command again to continue", err.strip())
+        assert saved is not None, err
+        published = len(CorpusStore.open(root).manifest().sources)
+        assert int((re.findall(r"\d+", saved[1]) or ["0"])[0]) == published
         wait_until(lambda: are_gone(family), seconds=5)
     assert not list((root / "staging").iterdir())
     ingest([good], root, config=config(), serial=True)
@@ -232,7 +231,7 @@ def test_workers_do_not_outlive_a_run_that_is_killed(good: Path, tmp_path: Path)
 
 def test_two_runs_at_once_are_one_too_many(good: Path, tmp_path: Path) -> None:
     root = tmp_path / "corpus"
-    with started(ingest_command(good, root), tmp_path, **{PRELOAD: slowly(tmp_path, 0.5)}) as first:
+    with started(ingest_command(good, root, workers=1), tmp_path, **{PRELOAD: slowly(tmp_path, 0.2)}) as first:
         wait_until(lambda: count(root, "staging/*") > 0)
         second = run(ingest_command(good, root, serial=True), tmp_path)
         assert (second.returncode, second.stdout) == (4, "")

@@ -98,8 +98,8 @@ def test_an_ingest_in_another_precision_is_sent_to_embed(data: Path, tmp_path: P
     root = tmp_path / "corpus"
     assert ingest([data], root, config=asking("fake", "bfloat16"), serial=True).encoder == f"{FAKE}-bfloat16"
     before = snapshot(root)
-    message = (rf"its encoder fake computes in bfloat16, this run asks for float16; .*lookalike embed --corpus {root} "
-               "--encoder fake --precision float16")
+    message = (rf"its encoder fake computes in bfloat16, this run asks for float16; .*lookalike embed --encoder fake "
+               rf"--corpus {root} --precision float16")
     with pytest.raises(CorpusMismatch, match=message):
         ingest([data], root, config=asking("fake", "float16"), serial=True)
     with pytest.raises(ConfigError, match="precision must be one of"):

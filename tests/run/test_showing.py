@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.run import Progress, ingest
+from pipeline.run import Progress, Tracker, ingest
+from pipeline.run.ingest import COMPILING
 from pipeline.run.progress import showing
 from pipeline.support.progress_line import NOTEBOOK_COLUMNS
 from tests.run.small import archive, config
@@ -71,3 +72,31 @@ def test_a_run_shows_its_progress_and_clears_it(
     assert said.endswith("\r")
     assert ingest([data], tmp_path / "corpus", config=config(), dry_run=True, progress=False)
     assert capsys.readouterr().err == ""
+
+
+def test_a_first_scan_says_once_that_code_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = archive(tmp_path / "data", 1)
+    for is_compiled in (False, True):
+        monkeypatch.setattr(sys.modules["pipeline.run.ingest"], "is_compiled", lambda found=is_compiled: found)
+        seen: list[Progress] = []
+        ingest([data], tmp_path / str(is_compiled), config=config(), serial=True, progress=seen.append)
+        notes = {(one.stage, one.note) for one in seen}
+        assert (("scan", COMPILING) in notes) is not is_compiled
+        assert {stage for stage, note in notes if note} <= {"scan"}
+
+
+def test_the_time_left_is_that_of_the_work_without_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, seen = [1000.0], list[Progress]()
+    monkeypatch.setattr("pipeline.run.progress.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    tracker = Tracker(seen.append, began=1000.0)
+    tracker.enter("probe", 40, 10)
+    for clock[0], done in ((1060.0, 20), (1061.0, 25), (1064.0, 40)):  # a minute for the start, then 5 files a second
+        tracker.files_done = done
+        tracker.tell(force=True)
+    assert [one.left_s for one in seen] == [None, None, 3.0, 0.0]
+    tracker.enter("scan", 4)
+    tracker.parts = 9
+    for clock[0], done in ((1164.0, 1), (1164.1, 3), (1168.0, 5)):
+        tracker.parts_done = done
+        tracker.tell()
+    assert [one.left_s for one in seen[4:]] == [None, None, 4.0], "the second comes too early to be shown"

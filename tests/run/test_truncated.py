@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ import pytest
 from pipeline.errors import Reason
 from pipeline.filterbank import write_filterbank
 from pipeline.run import ingest
-from pipeline.search import open_corpus
-from pipeline.store import CorpusStore, SourceGroup
-from tests.run.small import COARSE, N_COARSE, assert_same_corpus, by_name, config, header, noisy_power
+from pipeline.store import CorpusStore
+from tests.run.small import COARSE, N_COARSE, config, header, noisy_power
 
-PROBING: Any = sys.modules["pipeline.run.probing"]
 LIKE = header(nsamples=40)
 POWER = noisy_power(1, LIKE)
 
@@ -72,9 +69,9 @@ def test_its_whole_spectra_are_read_once_it_no_longer_grows(
     assert [(r.status, r.reason) for r in fresh.reports] == [("failed", Reason.TRUNCATED)]
 
     changed_s = path.stat().st_ctime
-    monkeypatch.setattr(PROBING.time, "time", lambda: changed_s + 599)
+    monkeypatch.setattr("pipeline.support.clock.time.time", lambda: changed_s + 599)
     assert ingest([path], tmp_path / "corpus", serial=True).reports[0].reason is Reason.TRUNCATED
-    monkeypatch.setattr(PROBING.time, "time", lambda: changed_s + 601)
+    monkeypatch.setattr("pipeline.support.clock.time.time", lambda: changed_s + 601)
     [report] = ingest([path], tmp_path / "corpus", serial=True).reports
     monkeypatch.undo()
 
@@ -105,38 +102,3 @@ def test_less_than_a_window_stays_truncated(tmp_path: Path) -> None:
     report = ingest([path], tmp_path / "corpus", config=config(), serial=True, accept_truncated=True)
     assert [(r.status, r.reason) for r in report.reports] == [("failed", Reason.TRUNCATED)]
     assert "its 15 whole spectra are fewer than the 16 of one window" in report.reports[0].message
-
-
-def test_if_it_grows_the_longer_source_takes_the_place_of_the_shorter(tmp_path: Path) -> None:
-    data, root = tmp_path / "data", tmp_path / "corpus"
-    data.mkdir()
-    path = partial(data / "scan.fil", 20)
-    like = header(9)
-    write_filterbank(data / "other.h5", noisy_power(9, like), like)
-    ingest([data], root, config=config(), serial=True, accept_truncated=True)
-    [short] = [one for one, entry in CorpusStore.open(root).manifest().sources.items() if entry.path == str(path)]
-    whole(path)
-
-    report = by_name(ingest([data], root, serial=True))
-
-    assert (report["scan.fil"].status, report["scan.fil"].message) == ("done", "")
-    manifest = CorpusStore.open(root).manifest()
-    assert short not in manifest.sources
-    assert [entry.header.nsamples for entry in manifest.sources.values() if entry.path == str(path)] == [40]
-    assert manifest.files[str(path)].source_id != short
-    long = manifest.files[str(path)].source_id
-    hits = open_corpus(root).search(window=f"{long}/{SourceGroup.open(root, long).numbers[0]}", k=50)
-    assert hits
-    assert short not in {hit.source_id for hit in hits}
-    ingest([data], tmp_path / "at-once", config=config(), serial=True)
-    assert_same_corpus(root, tmp_path / "at-once")
-
-
-def test_another_scan_in_its_place_does_not_drop_it(tmp_path: Path) -> None:
-    path = partial(tmp_path / "scan.fil", 20)
-    ingest([path], tmp_path / "corpus", config=config(), serial=True, accept_truncated=True)
-    like = header(3, nsamples=40)
-    write_filterbank(path, noisy_power(3, like), like)
-    ingest([path], tmp_path / "corpus", serial=True)
-    manifest = CorpusStore.open(tmp_path / "corpus").manifest()
-    assert sorted(entry.header.nsamples for entry in manifest.sources.values()) == [20, 40]

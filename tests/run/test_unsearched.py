@@ -16,7 +16,7 @@ from pipeline.filterbank import write_filterbank
 from pipeline.model import Header
 from pipeline.run import embed, ingest
 from pipeline.search import open_corpus
-from pipeline.store import CorpusStore
+from pipeline.store import CorpusStore, SourceGroup
 from tests.filterbank.files import attributes
 from tests.run.small import COARSE, by_name, config, header, noisy_power, write_scan
 
@@ -73,6 +73,51 @@ def test_what_is_not_power_is_searched_and_what_never_changes_is_refused(tmp_pat
     assert len(list((tmp_path / "corpus" / "sources").iterdir())) == 2, "nothing is left of the others"
     again = ingest([data], tmp_path / "corpus", config=config(), serial=True)
     assert (again.tasks, again.exit_code) == (0, 3), "they are not read again until they change"
+
+
+SATURATED = "most samples have the largest value of their type, {}: they are saturated; record again with a lower level"
+CHECK = "; check how the file was made"
+WIDE = "most of its 64-bit samples are 0 or infinite as 32-bit floats, in which it is searched; multiply all by"
+
+
+@pytest.mark.parametrize(("values", "dtype", "fault"), [
+    (np.full((16, COARSE), 255), "u1", SATURATED.format(255)),
+    (400 * noise(3) / 1e9, "u1", SATURATED.format(255)),
+    (np.full((16, COARSE), 127), "i1", SATURATED.format(127)),
+    (1e5 * noise(3) / 1e9, "<u2", SATURATED.format(65535)),
+    (noise(3).astype(float) * 1e191, "<f8", WIDE),
+    (noise(3).astype(float) * 1e-209, "<f8", WIDE),
+    (np.full((16, COARSE), 1e300), "<f8", WIDE),
+    (np.zeros((16, COARSE)), "<f4", "most samples are 0" + CHECK),
+    (np.full((16, COARSE), np.nan), "<f4", "most samples are no finite numbers" + CHECK),
+    (np.repeat(noise(3)[:1], 16, axis=0), "<f4", "most samples never change" + CHECK),
+    (np.full((16, COARSE), -128), "i1", "most samples never change" + CHECK),
+])
+def test_a_file_that_cannot_be_searched_says_why(tmp_path: Path, values: np.ndarray, dtype: str, fault: str) -> None:
+    if np.dtype(dtype).kind != "f":
+        limits = np.iinfo(dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    path = write_products(tmp_path / "f.h5", values.astype(dtype)[:, None])
+
+    (report,) = ingest([path], tmp_path / "corpus", config=config(), serial=True).reports
+
+    assert (report.reason, report.windows_kept) == (Reason.ALL_MASKED, 0)
+    assert f"f.h5: none of its 16 windows can be searched, because {fault}" in report.message
+
+
+def test_a_saturated_carrier_is_a_signal_and_a_saturated_spectrum_is_masked(tmp_path: Path) -> None:
+    values = np.clip(np.rint(30 * noise(3) / 1e9), 0, 255).astype("u1")
+    values[:, 1000:1010] = 255
+    values[5] = 255
+    path = write_products(tmp_path / "f.h5", values[:, None])
+
+    (report,) = ingest([path], tmp_path / "corpus", config=config(), serial=True).reports
+
+    assert (report.status, report.windows_seen, report.windows_masked) == ("done", 16, 0)
+    gains = SourceGroup.open(tmp_path / "corpus", report.source_id).exposure("row_gain")[0]
+    assert gains[5] == 0
+    np.testing.assert_allclose(np.delete(gains, 5), 1, atol=0.02)
+    assert report.windows_kept == 1
 
 
 def test_a_stokes_product_that_is_not_power_is_searched(tmp_path: Path) -> None:

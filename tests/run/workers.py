@@ -59,14 +59,14 @@ def tls_config(certificates: Path) -> dict[str, str]:
 
 
 @contextmanager
-def gpu_worker(cluster: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start another worker, which offers a GPU, with the command that an operator uses."""
+def gpu_worker(cluster: Any, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start another worker, which offers a GPU, with the command that an operator uses and a changed environment."""
     with credentials(cluster) as certificates:
         command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--host", LOOPBACK,
                    "--no-dashboard", "--no-nanny", "--nthreads", "1", "--resources", "GPU=1", *dask_flags(certificates)]
         workers = cluster.scheduler.workers
         before = len(workers)
-        process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical"))
+        process = subprocess.Popen(command, env=environment(DASK_LOGGING__DISTRIBUTED="critical", **changes))
         try:
             wait_until(lambda: len(workers) == before + 1, seconds=90)  # on a busy machine, a process starts late
             yield process
@@ -92,7 +92,7 @@ def preload(folder: Path, name: str, *body: str) -> str:
     The function of this name, in a module of ``pipeline.tasks``, gets a new body, in which ``really(*a, **k)`` is the
     old function.
     """
-    path = folder / "preload.py"
+    path = folder / f"preload_{name}.py"
     path.write_text("\n".join([
         "import os, time",
         "from pipeline.tasks import embed, index, scan",
@@ -109,12 +109,12 @@ def preload(folder: Path, name: str, *body: str) -> str:
 
 
 @contextmanager
-def preloaded(path: str) -> Iterator[None]:
-    """Let the workers of clusters that start within the block load a module."""
+def preloaded(*paths: str) -> Iterator[None]:
+    """Let the workers of clusters that start within the block load modules."""
     import distributed  # noqa: F401 - its settings must be there before one is changed
     from dask import config
 
-    with config.set({"distributed.worker.preload": [path]}):
+    with config.set({"distributed.worker.preload": [*paths]}):
         yield
 
 
@@ -127,8 +127,8 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "pipeline", *map(str, arguments)]
 
 
-def ingest_command(data: Path, root: Path, *, serial: bool = False) -> list[str]:
-    where = ["--serial"] if serial else ["--workers", "2"]
+def ingest_command(data: Path, root: Path, *, serial: bool = False, workers: int = 2) -> list[str]:
+    where = ["--serial"] if serial else ["--workers", str(workers)]
     return command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--json", *where,
                    "--encoder", "power-spectrum")
 

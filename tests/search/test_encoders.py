@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
+from pipeline.cli import lookalike
 from pipeline.config import EncoderConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import EncoderError, QueryError
@@ -88,6 +91,29 @@ def test_an_encoder_without_vectors_is_refused_with_those_that_have_some(made: M
     made.store.publish(lambda m: m.with_encoder(EncoderSpec("spectral", 1, 4, "none"), ""))  # a run that just began
     with pytest.raises(QueryError, match=message):
         open_corpus(made.root, encoder="spectral")
+
+
+def test_the_advice_to_make_vectors_can_be_followed(made: Made) -> None:
+    with pytest.raises(EncoderError, match="comes without weights"):
+        load_encoder("beta-vae")
+    with pytest.raises(QueryError) as caught:
+        made.open().search(window=f"{A}/0", encoder="beta-vae")
+    train, _, embed = str(caught.value).partition("make some with: ")[2].partition(", and then ")
+    assert train == "lookalike train beta-vae --out beta-vae.npz"
+    assert embed == f"lookalike embed --encoder beta-vae --weights beta-vae.npz --corpus {made.root}"
+    for command in (train, embed):
+        _, name, *arguments = shlex.split(command)
+        found = lookalike.get_command(click.Context(lookalike), name)
+        assert found is not None
+        found.make_context(name, arguments)  # raises an error for a flag that the command lacks
+
+
+def test_weights_that_the_corpus_names_are_named_in_the_advice(make: Callable[..., Made]) -> None:
+    weights = EncoderConfig("beta-vae", "/my weights.npz")
+    made = make(config=replace(CONFIG, encoder=weights))
+    made.add(A, [0, 1], unit(np.ones((2, SPEC.dimension))))
+    with pytest.raises(QueryError, match=r"--encoder beta-vae --weights '/my weights\.npz' --corpus"):
+        made.open().search(window=f"{A}/0")
 
 
 def test_one_of_several_versions_must_be_named(made: Made) -> None:

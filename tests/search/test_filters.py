@@ -188,7 +188,7 @@ def test_recall_by_the_graph(make: Callable[..., Made], monkeypatch: pytest.Monk
     (Filters(after_mjd=59_001.0, before_mjd=59_003.0), "BD"),
 ])
 def test_which_sources_pass(made: Made, filters: Filters, sources: str) -> None:
-    filters.check(made.store.manifest())
+    filters.check(made.store.manifest(), str)
     assert [name[-1] for name, entry in made.store.manifest().sources.items()
             if filters.accept_source(name, entry)] == list(sources)
     assert bool(filters) == (filters != Filters())

@@ -40,10 +40,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def all_hits(corpus: Corpus) -> dict[str, SearchResult]:
-    """Window → all hits of a search for it, for four windows."""
-    windows = [f"{name}/{corpus._corpus.numbers(name)[row]}" for name in (SOURCES[0], SOURCES[4]) for row in (3, 90)]
-    return {window: corpus.search(window=window, k=10_000) for window in windows}
+def all_hits(corpus: Corpus) -> dict[int, dict[str, SearchResult]]:
+    """Row → window → all hits of a search for it, for windows of two sources."""
+    windows = {row: [f"{name}/{corpus._corpus.numbers(name)[row]}" for name in (SOURCES[0], SOURCES[4])]
+               for row in (3, 90)}
+    return {row: {window: corpus.search(window=window, k=10_000) for window in some} for row, some in windows.items()}
 
 
 def naive(hits: Sequence[Hit], k: int, per_file: int | None, per_mhz: int | None) -> list[tuple]:
@@ -63,15 +64,16 @@ def told(hits: Sequence[Hit] | SearchResult) -> list[tuple]:
 
 @pytest.mark.parametrize(("per_file", "per_mhz"), LIMITS)
 @pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("row", [3, pytest.param(90, marks=pytest.mark.slow)])
 def test_equals_a_naive_choice_from_all_hits(
-    corpus: Corpus, all_hits: dict[str, SearchResult], monkeypatch: pytest.MonkeyPatch, per_file: int | None,
-    per_mhz: int | None, few: bool
+    corpus: Corpus, all_hits: dict[int, dict[str, SearchResult]], monkeypatch: pytest.MonkeyPatch, per_file: int | None,
+    per_mhz: int | None, row: int, few: bool
 ) -> None:
     if few:  # few windows are fetched at a time, so a search takes several rounds
         monkeypatch.setattr("pipeline.search.best_hits.MIN_FETCHED_WINDOWS", 3)
         monkeypatch.setattr("pipeline.search.best_hits.FETCHED_PER_HIT", 1)
         monkeypatch.setattr("pipeline.search.best_hits.NEIGHBOUR_REACH", 1)
-    for window, hits in all_hits.items():
+    for window, hits in all_hits[row].items():
         for k in (1, 4, 9, 1000):
             result = corpus.search(window=window, k=k, per_file=per_file, per_mhz=per_mhz)
             assert told(result) == naive(hits, k, per_file, per_mhz)

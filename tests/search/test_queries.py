@@ -174,7 +174,7 @@ def test_a_file_that_has_gone_or_was_replaced(archive: Archive, tmp_path: Path) 
     assert replaced.query["source"] == source_id
     (data / "one.h5").unlink()
     gone = corpus.search(file="one.h5", **places(truth))
-    assert "no such file" in gone.query["note"]
+    assert "is gone: it was moved or removed" in gone.query["note"]
     assert list(gone) == list(replaced)
     assert gone.query_window is not None
     assert gone.query_window.number in corpus._corpus.windows(source_id).numbers

@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,19 @@ from pipeline.support.compiled import njit
 def one_more(number):
     return number + 1
 """
-CALL = "import small; print(small.one_more(41), small.one_more._cache.cache_path)"
+CALL = """
+import importlib, os, sys
+from numba.core import config
+import pipeline.support.compiled
+for root, given in zip(sys.argv[1::2], sys.argv[2::2]):
+    os.environ |= {"XDG_CACHE_HOME": f"{root}/xdg", "NUMBA_CACHE_DIR": given}
+    config.reload_config()
+    sys.modules.pop("small", None)
+    sys.path.insert(0, f"{root}/source")
+    small = importlib.import_module("small")
+    sys.path.pop(0)
+    print(small.one_more(41), small.one_more._cache.cache_path)
+"""
 
 
 class _Poison:
@@ -61,21 +73,9 @@ class Place:
     def marker(self) -> Path:
         return self.root / "was-run"
 
-    def run(self, code: str, *, given: bool) -> subprocess.CompletedProcess[str]:
-        """Run code in a new process."""
-        variables = {**os.environ, "PYTHONPATH": f"{PACKAGE.parent}:{self.root / 'source'}",
-                     "XDG_CACHE_HOME": str(self.root / "xdg"), "NUMBA_CACHE_DIR": str(self.given) if given else "",
-                     "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run([sys.executable, "-W", "error", "-c", code], env=variables, capture_output=True,
-                              text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done
-
     def kept_in(self, *, given: bool) -> Path | None:
-        """Compile or load the function; return the folder of its compiled code."""
-        number, folder = self.run(CALL, given=given).stdout.split()
-        assert number == "42"
-        return None if folder == "None" else Path(folder)
+        """Compile or load the function in a new process; return the folder of its compiled code."""
+        return kept_in([self], given=given)[0]
 
     def poison(self, folder: Path) -> None:
         """Replace the compiled code by a pickle that shows that it ran."""
@@ -85,22 +85,45 @@ class Place:
             path.write_bytes(pickle.dumps(_Poison(self.marker)))
 
 
+def run(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a new process."""
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, *arguments], env=environment,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def call(places: Sequence[Place], *, given: bool) -> subprocess.CompletedProcess[str]:
+    """Call the function of each place in one new process."""
+    return run(CALL, *(text for one in places for text in (str(one.root), str(one.given) if given else "")))
+
+
+def kept_in(places: Sequence[Place], *, given: bool) -> list[Path | None]:
+    """Compile or load the function of each place in one new process; return the folders of compiled code."""
+    lines = [line.split() for line in call(places, given=given).stdout.splitlines()]
+    assert [number for number, _ in lines] == ["42"] * len(places)
+    return [None if folder == "None" else Path(folder) for _, folder in lines]
+
+
+def new_place(root: Path) -> Place:
+    place = Place(root)
+    place.given.mkdir(parents=True)
+    (root / "source").mkdir()
+    (root / "xdg").mkdir()
+    (root / "source" / "small.py").write_text(SMALL)
+    return place
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path)
-    place.given.mkdir(parents=True)
-    (tmp_path / "source").mkdir()
-    (tmp_path / "xdg").mkdir()
-    (tmp_path / "source" / "small.py").write_text(textwrap.dedent(SMALL))
-    return place
+    return new_place(tmp_path)
 
 
 def as_anybodys(folder: Path, how: str) -> None:
     """Let other users write to a folder or to its files."""
     kind, _, mode = how.partition(" ")
     if kind == "owner":
-        if os.geteuid() != 0:
-            pytest.skip("only root can give a folder away")
         os.chown(folder, 12345, -1)
     elif kind == "files":
         for path in folder.glob("*.nb?"):
@@ -112,29 +135,62 @@ def as_anybodys(folder: Path, how: str) -> None:
 HOW = ["folder 777", "folder 775", "folder 1777", "parent 777", "files 666", "owner"]
 
 
-@pytest.mark.parametrize("how", ["", *HOW])
-def test_a_given_folder_that_others_can_write_is_not_read(place: Place, how: str) -> None:
-    """Without ``how``, only the user can write to the folder: the poison is read and runs, so this test can fail."""
-    folder = place.kept_in(given=True)
-    assert folder is not None
-    assert folder.parent == place.given
-    place.poison(folder)
-    if how:
-        as_anybodys(folder, how)
-    kept = place.kept_in(given=True)
-    assert place.marker.exists() is not bool(how)
-    assert kept == (place.in_tree if how else folder)
+@dataclass(frozen=True)
+class Outcome:
+    """What became of poisoned code in a folder that others can write."""
+
+    place: Place
+    before: Path
+    """Folder of the compiled code that was poisoned."""
+    after: Path | None
+    """Folder that the next process took."""
+
+
+def poisoned(folder: Path, hows: Sequence[str], *, given: bool) -> dict[str, Outcome]:
+    """Poison the code of a place for each way to let others write, then call all functions again."""
+    places = {how: new_place(folder / how.replace(" ", "-")) for how in hows if how != "owner" or os.geteuid() == 0}
+    before = kept_in([*places.values()], given=given)
+    for (how, place), kept in zip(places.items(), before, strict=True):
+        assert kept is not None
+        place.poison(kept)
+        if how != "intact":
+            as_anybodys(kept, how)
+    after = kept_in([*places.values()], given=given)
+    return {how: Outcome(places[how], *kept) for how, *kept in zip(places, before, after, strict=True)}
+
+
+def outcome_of(outcomes: dict[str, Outcome], how: str) -> Outcome:
+    if how not in outcomes:
+        pytest.skip("only root can give a folder away")
+    return outcomes[how]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    return poisoned(tmp_path_factory.mktemp("given"), ["intact", *HOW], given=True)
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    return poisoned(tmp_path_factory.mktemp("beside"), HOW, given=False)
+
+
+@pytest.mark.parametrize("how", ["intact", *HOW])
+def test_a_given_folder_that_others_can_write_is_not_read(given: dict[str, Outcome], how: str) -> None:
+    """If it is intact, only the user can write to it: the poison is read and runs, so this test can fail."""
+    one = outcome_of(given, how)
+    assert one.before.parent == one.place.given
+    assert one.place.marker.exists() is (how == "intact")
+    assert one.after == (one.before if how == "intact" else one.place.in_tree)
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_nor_is_one_beside_the_source(place: Place, how: str) -> None:
-    assert place.kept_in(given=False) == place.in_tree
-    place.poison(place.in_tree)
-    as_anybodys(place.in_tree, how)
-    kept = place.kept_in(given=False)
-    assert not place.marker.exists()
-    assert kept is not None
-    assert kept.parent == place.of_user
+def test_nor_is_one_beside_the_source(beside: dict[str, Outcome], how: str) -> None:
+    one = outcome_of(beside, how)
+    assert one.before == one.place.in_tree
+    assert not one.place.marker.exists()
+    assert one.after is not None
+    assert one.after.parent == one.place.of_user
 
 
 def test_nor_is_one_of_the_users_caches_and_then_there_is_one_nobody_else_can_enter(place: Place) -> None:
@@ -156,7 +212,7 @@ def test_nor_is_one_of_the_users_caches_and_then_there_is_one_nobody_else_can_en
 def test_without_any_folder_code_is_compiled_anew_and_that_is_said(place: Place) -> None:
     for folder in (place.given, place.root / "source", place.root / "xdg"):
         folder.chmod(0o777)
-    done = place.run(CALL, given=True)
+    done = call([place], given=True)
     assert done.stdout.split() == ["42", "None"]
     assert "compiled code cannot be kept" in done.stderr
     assert not [*place.root.rglob("*.nb?")]
@@ -187,7 +243,7 @@ for one in gc.get_objects():
 def test_the_whole_package_and_pynndescent_read_nothing_there(place: Place) -> None:
     place.given.chmod(0o777)
     # compiled code cannot be stored beside a source that only root can write to, so no such function is called
-    lines = [line.split() for line in place.run(EVERY_INDEX, given=True).stdout.splitlines()]
+    lines = [line.split() for line in run(EVERY_INDEX, NUMBA_CACHE_DIR=str(place.given)).stdout.splitlines()]
     assert {"pipeline", "pynndescent"} <= {module.split(".")[0] for module, _ in lines}
     for module, path in lines:
         assert not exposures(Path(path).parent), module
@@ -211,7 +267,7 @@ for folder, faults in refused_folders().items():
 
 def test_the_doctor_is_told_which_folder_and_what_mends_it(place: Place) -> None:
     place.given.chmod(0o777)
-    said = place.run(REFUSED, given=True).stdout
+    said = run(REFUSED, NUMBA_CACHE_DIR=str(place.given)).stdout
     assert f"chmod go-w {place.given}" in said
     place.given.chmod(0o755)
-    assert str(place.given) not in place.run(REFUSED, given=True).stdout
+    assert str(place.given) not in run(REFUSED, NUMBA_CACHE_DIR=str(place.given)).stdout

@@ -272,3 +272,28 @@ def test_verify_compares_a_segment_with_the_stored_vectors(attacked: Attacked) -
     assert "is not the vector of window" in said
     assert attacked.call("verify --repair") == (0, "")
     assert attacked.call("verify") == (0, "")
+
+
+@pytest.mark.parametrize(("count", "what"), [
+    ("windows_seen", "windows searched"), ("windows_masked", "windows masked")])
+def test_a_report_that_counts_other_windows_than_the_exposure_is_damage(
+    attacked: Attacked, count: str, what: str
+) -> None:
+    folder = attacked.place("sources/ID")
+    record = json.loads((folder / "zarr.json").read_bytes())
+    true = record["attributes"]["report"][count]
+    record["attributes"]["report"][count] = true + 1
+    write_json(folder / "zarr.json", record)
+    mend_group(folder)
+    forge(attacked.root, lambda manifest: _of_source(manifest).update(windows_seen=true + 1)
+          if count == "windows_seen" else None)
+    code, said = attacked.call("verify")
+    assert code == 5
+    assert f"{folder}: its report counts {true + 1} {what}, its exposure {true}" in said
+
+
+def test_a_manifest_that_counts_other_windows_than_the_report_is_damage(attacked: Attacked) -> None:
+    forge(attacked.root, lambda manifest: _of_source(manifest).update(windows_seen=10**12))
+    code, said = attacked.call("verify")
+    assert code == 5
+    assert "its report counts 64 windows searched, the manifest says 1000000000000" in said

@@ -123,7 +123,7 @@ def test_recover_names_what_it_cannot_adopt(store: CorpusStore):
         store.recover()
 
 
-# One process forks a child for each step; every child is killed at its step, the last one ends well.
+# One process forks a child for each step, or for every other one and the last ones. Each is killed at its step.
 CRASHER = """
 import os, shutil, signal, sys
 from pathlib import Path
@@ -131,7 +131,7 @@ import zarr  # imported, not yet used: it has no thread that a fork could lose
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
 from pipeline.store import CorpusStore, commit_source_group, commit_vector_group
 
-staging, roots = (Path(argument) for argument in sys.argv[1:])
+staging, roots, every = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 header = Header(8438.0, -2.8e-6, 1024, 1, 32, 18.25, 16, 57436.5)
 source = Source("s", header, CoarseLayout(1024, "flag"), "/data", 1, 2)
 report = SourceReport("/data", "done", source.id, windows_kept=7)
@@ -146,7 +146,7 @@ def ingest(root):
         vectors = commit_vector_group(root, mine, source.id, 2, spec=spec)
         store.publish(lambda m: m.with_sources([(source, report)]).with_vectors_of(spec, {"s": vectors.count}))
 
-def killed_at(step, root):
+def steps_until(step, root):
     child = os.fork()
     if child == 0:
         calls = 0
@@ -161,28 +161,27 @@ def killed_at(step, root):
         for name in ("fsync", "replace", "rename"):
             setattr(os, name, counted(getattr(os, name)))
         ingest(root)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    if os.WIFSIGNALED(status):
-        return True
-    assert status == 0
-    return False
+        os._exit(calls)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-step = 1
-while killed_at(step, roots / f"{step:03d}"):
-    step += 1
+steps = steps_until(0, roots / "undisturbed")
+assert 60 < steps < 256
+for step in range(1, steps + 1):
+    if step % every == 0 or step > steps - 6:
+        assert steps_until(step, roots / f"{step:03d}") == -signal.SIGKILL
 """
 
 
+@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_step_the_corpus_opens_whole_and_a_rerun_completes_it(
-    store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec, tmp_path: Path
+    store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec, tmp_path: Path, every: int
 ):
     staged = stage(3, 4, source_id="s")
     roots = tmp_path / "roots"
     roots.mkdir()
-    subprocess.run([sys.executable, "-c", CRASHER, str(staged.staging), str(roots)], check=True)
+    subprocess.run([sys.executable, "-c", CRASHER, str(staged.staging), str(roots), str(every)], check=True)
     *crashed, undisturbed = sorted(roots.iterdir())
-    assert len(crashed) > 40
+    assert len(crashed) > 40 // every
     expected = CorpusStore.open(undisturbed).manifest()
     assert (expected.generation, expected.sources["s"].vectors) == (1, {spec.key: 7})
     seen = set()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from pipeline.errors import CorpusDamaged, CorpusLocked, RunError
-from pipeline.store import CorpusStore, lease
+from pipeline.store import CorpusStore, lease, lease_holder
 from pipeline.store.lease import Lease
 
 HOLDER = """
@@ -28,8 +28,8 @@ with CorpusStore.open(sys.argv[1]).lock():
 SLEEPER = """
 import sys
 from pipeline.catalogue import FileEntry
-from pipeline.store import CorpusStore, lease
-lease.HEARTBEAT_S, lease._place = 0.05, lambda: "another machine"
+from pipeline.store import CorpusStore, lease, lease_holder
+lease.HEARTBEAT_S, lease_holder.place = 0.05, lambda: "another machine"
 store = CorpusStore.open(sys.argv[1])
 try:
     with store.lock():
@@ -154,7 +154,10 @@ def test_one_that_sleeps_on_this_machine_keeps_it(store: CorpusStore, monkeypatc
         process.kill()
 
 
-def test_one_elsewhere_that_sleeps_is_succeeded_and_publishes_nothing(store: CorpusStore):
+def test_one_elsewhere_that_sleeps_is_succeeded_and_publishes_nothing(
+    store: CorpusStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lease, "WATCH_S", 0.3)
     with hold_in_another_process(store.root, SLEEPER) as process:
         [held] = (store.root / "lock").iterdir()
         os.utime(held, (0, 0))
@@ -173,6 +176,60 @@ def test_one_elsewhere_that_sleeps_is_succeeded_and_publishes_nothing(store: Cor
             process.wait()
             assert store.publish(lambda manifest: manifest).files == {}
         assert store.manifest().generation == 0
+
+
+DAYS_S = 40 * 86_400
+
+
+def held_elsewhere(folder: Path, patch: pytest.MonkeyPatch, heartbeat_s: float) -> Lease:
+    """Take the lease as a process of another machine, which touches it every ``heartbeat_s``."""
+    with patch.context() as there:
+        there.setattr(lease_holder, "place", lambda: "another machine")
+        return Lease.acquire(folder, heartbeat_s=heartbeat_s)
+
+
+def clock_jumps(folder: Path, by_s: float) -> None:
+    """Date the lease as if the clock of the file system had jumped since its holder touched it."""
+    [held] = folder.iterdir()
+    then = time.time() - by_s
+    os.utime(held, (then, then))
+
+
+@pytest.mark.parametrize("by_s", [DAYS_S, -DAYS_S], ids=["forward", "back"])
+def test_a_clock_that_jumps_takes_no_lease_from_a_live_holder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, by_s: float
+):
+    alive = held_elsewhere(folder, monkeypatch, heartbeat_s=0.2)
+    clock_jumps(folder, by_s)
+    with pytest.raises(CorpusLocked, match="locked by process"):
+        Lease.acquire(folder, watch_s=60)
+    alive.require()
+    alive.release()
+    Lease.acquire(folder).release()
+
+
+@pytest.mark.parametrize("by_s", [DAYS_S, -DAYS_S], ids=["forward", "back"])
+def test_a_dead_holders_lease_is_taken_over_whatever_the_clock_did(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, by_s: float
+):
+    dead = held_elsewhere(folder, monkeypatch, heartbeat_s=1e6)
+    clock_jumps(folder, by_s)
+    taken = Lease.acquire(folder, watch_s=0.3, expiry_s=0.4)
+    assert "seems to be locked by a run that has died" in caplog.text
+    taken.require()
+    with pytest.raises(CorpusLocked, match="was taken over"):
+        dead.require()
+    taken.release()
+    dead.release()
+
+
+def test_a_lease_that_is_released_while_it_is_watched_is_free_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    other = held_elsewhere(folder, monkeypatch, heartbeat_s=1e6)
+    clock_jumps(folder, DAYS_S)
+    timer = threading.Timer(0.2, other.release)
+    timer.start()
+    Lease.acquire(folder, watch_s=200).release()  # the test would time out
+    timer.join()
 
 
 def test_of_eight_contenders_for_a_dead_holders_lease_one_wins(store: CorpusStore):
@@ -298,7 +355,7 @@ class Machines(RuleBasedStateMachine):
             return
         Machines.place = who
         try:
-            taken = Lease.acquire(self.folder, heartbeat_s=1e6, expiry_s=60)
+            taken = Lease.acquire(self.folder, heartbeat_s=1e6, expiry_s=60, watch_s=0.0)
         except CorpusLocked:
             assert self.holder
             assert not self.is_silent
@@ -344,7 +401,7 @@ class Machines(RuleBasedStateMachine):
 
 
 def test_whatever_happens_one_process_at_a_time_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lease, "_place", lambda: Machines.place)
+    monkeypatch.setattr(lease_holder, "place", lambda: Machines.place)
     runs = iter(range(10**9))
 
     class Fresh(Machines):

@@ -20,7 +20,6 @@ from pipeline.store import (
     VectorGroup,
     commit_source_group,
     commit_vector_group,
-    corpus,
     retirement,
     source_folder,
 )
@@ -42,7 +41,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(corpus, "time", clock)
+    monkeypatch.setattr("pipeline.support.clock.time", clock)
     return clock
 
 

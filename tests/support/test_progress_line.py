@@ -12,9 +12,11 @@ from pipeline.support.progress_line import CLEAR, Show, duration
 from tests.cli.conftest import on_a_terminal
 
 SCAN = Progress(stage="scan", files=9400, files_done=1234, parts=188_000, parts_done=47_000, windows_seen=3_000_000_000,
-                windows_kept=60_000_000, bytes_decoded=48_000_000_000_000, elapsed_s=40_000.0)
-EMBED = Progress("embed", 9400, 1234, 60_000, 15_000, 0, 0, 0, 1000.0, windows_embedded=2_000_000)
-TEXT = "1,234/9,400 files, 33 h 20 min left, 75,000 windows/s, 1,200 MB/s, 2.00 % kept"
+                windows_kept=60_000_000, bytes_decoded=48_000_000_000_000, elapsed_s=40_000.0, first_done=7_000,
+                first_s=8_000.0)
+EMBED = Progress("embed", 9400, 1234, 60_000, 15_000, 0, 0, 0, 1000.0, windows_embedded=2_000_000, first_done=2_500,
+                 first_s=200.0)
+TEXT = "1,234/9,400 files, 31 h 20 min left, 75,000 windows/s, 1,200 MB/s, 2.00 % kept"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [
@@ -49,7 +51,25 @@ def test_a_line_never_wraps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_embedding_counts_sources_and_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown_on_a_terminal(monkeypatch, 200, EMBED) == (
-        f"{CLEAR}embed [###.........] 1,234/9,400 sources, 50 min 0 s left, 2,000 windows/s{CLEAR}")
+        f"{CLEAR}embed [###.........] 1,234/9,400 sources, 48 min 0 s left, 2,000 windows/s{CLEAR}")
+
+
+@pytest.mark.parametrize("columns", [0, 80], ids=["elsewhere", "terminal"])
+def test_a_note_is_shown_once_as_a_line_that_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    begun = Progress("scan", 3, 0, 9, 0, 0, 0, 0, 0.0, note="compiling, once")
+    snapshots = (begun, replace(begun, parts_done=1), replace(begun, stage="embed", note=""))
+    if columns:
+        said = shown_on_a_terminal(monkeypatch, columns, *snapshots)
+        assert said.startswith(f"{CLEAR}compiling, once\r\n{CLEAR}scan [")
+    else:
+        show = Show()
+        for snapshot in snapshots:
+            show(snapshot)
+        said = capsys.readouterr().err
+        assert said == "compiling, once\n"
+    assert said.count("compiling") == 1
 
 
 def test_elsewhere_lines_are_rare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

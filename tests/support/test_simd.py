@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from pipeline.support import simd
-from pipeline.support.simd import BYTE_LANES, LANES, broadcast, load, store
+from pipeline.support.simd import LANES, broadcast, load, store
 from pipeline.support.simd_stores import store_half_sums_of_four, store_rounded, store_sums_of_four
 
 pytestmark = pytest.mark.processor
@@ -31,8 +31,8 @@ def binary(operation):
     ("multiply", np.multiply)])
 def test_binary_operations(numbers, name, like):
     out, expected = numbers[2].copy(), numbers[2].copy()
-    at, count = 37, BYTE_LANES if numbers is BYTES else LANES  # 37 is not a multiple of any vector length
-    expected[at : at + count] = like(numbers[0, at : at + count], numbers[1, at + 1 : at + 1 + count])
+    at, end = 37, 37 + LANES  # 37 is not a multiple of any vector length
+    expected[at:end] = like(numbers[0, at:end], numbers[1, at + 1 : end + 1])
     binary(getattr(simd, name))(numbers[0], numbers[1], out, at)
     np.testing.assert_array_equal(out, expected)
 
@@ -73,8 +73,7 @@ def test_integer_sums_saturate(kind):
     a, b = np.random.default_rng(3).integers(ends.min, ends.max + 1, (2, 64)).astype(kind)
     out = np.zeros(64, kind)
     run(a, b, out)
-    count = simd.BYTE_LANES if kind is np.int8 else LANES
-    np.testing.assert_array_equal(out[:count], np.clip(a.astype(int) + b, ends.min, ends.max)[:count])
+    np.testing.assert_array_equal(out[:LANES], np.clip(a.astype(int) + b, ends.min, ends.max)[:LANES])
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16])
@@ -119,7 +118,6 @@ def test_operations_that_accept_nan():
 def test_maximum_of_a_vector(numbers):
     @njit
     def run(a):
-        return simd.max_of(load(a, 0)), simd.lane_count(a)
+        return simd.max_of(load(a, 0))
 
-    count = BYTE_LANES if numbers is BYTES else LANES
-    assert run(numbers[0]) == (numbers[0, :count].max(), count)
+    assert run(numbers[0]) == numbers[0, :LANES].max()

@@ -17,13 +17,13 @@ from pipeline import tasks
 from pipeline.config import ScanConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, EncoderError, Reason
-from pipeline.filterbank import FoundFile
+from pipeline.filterbank import FoundFile, write_filterbank
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, arrays, commit, source_folder, vector_folder
 from pipeline.store.staging import part_path
 from pipeline.tasks import Probed, sample_keys
 from pipeline.tasks import scan as scan_tasks
-from tests.run.small import ENCODER, N_COARSE, SCAN, write_scan
+from tests.run.small import ENCODER, N_COARSE, SCAN, header, noisy_power, write_scan
 
 Make = Callable[..., tasks.Work]
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
@@ -71,7 +71,7 @@ def embed_all(work: tasks.Work, report: SourceReport) -> SourceReport:
         (part,) = tasks.embed_parts(work, SPEC, (tasks.Piece(work.source.id, part_no, (start, stop)),))
         assert part.windows_embedded == stop - start
         report = replace(report, timing=report.timing + part.timing)
-    return tasks.commit_vectors(work, SPEC, 3, report)
+    return tasks.commit_vectors(work, SPEC, {work.source.id: 3}, report)
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -88,6 +88,15 @@ def test_probe_names_the_scan_and_its_coarse_channels(path: Path) -> None:
     assert (probed.source.size_bytes, probed.source.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
 
+def test_probe_remarks_on_a_width_that_is_not_used(tmp_path: Path) -> None:
+    like = header(nchans=4096, nfpc=3000)
+    path = write_filterbank(tmp_path / "f.fil", noisy_power(1, like), like)
+    probed = tasks.probe(FoundFile(path, path.parent), ScanConfig())
+    assert isinstance(probed, Probed)
+    assert list(probed.remarks) == ["nfpc"]
+    assert probed.remarks["nfpc"].startswith("nfpc is 3,000, which does not divide its 4,096 channels")
+
+
 def test_probing_a_bad_file_gives_a_report_and_the_batch_goes_on(path: Path) -> None:
     empty, text = path.with_name("empty.fil"), path.with_name("text.h5")
     empty.write_bytes(b"")
@@ -102,7 +111,7 @@ def test_probing_a_bad_file_gives_a_report_and_the_batch_goes_on(path: Path) -> 
 
 
 @pytest.mark.parametrize(("reason", "status"), [
-    (Reason.BUSY, "busy"), (Reason.NOT_FILTERBANK, "skipped"), (Reason.DUPLICATE, "skipped"),
+    (Reason.BUSY, "busy"), (Reason.GONE, "busy"), (Reason.NOT_FILTERBANK, "skipped"), (Reason.DUPLICATE, "skipped"),
     (Reason.TRUNCATED, "failed"),
 ])
 def test_the_status_of_an_error(reason: Reason, status: str) -> None:
@@ -146,7 +155,7 @@ def test_every_task_may_run_again_at_any_moment(make_work: Make) -> None:
         tasks.commit_windows(again, expected)  # a worker thought dead must not delete vectors
     embedded = replace(again, staging=shutil.copytree(again.staging, again.staging.with_name("embedded")))
     for work in (again, again, embedded):
-        assert tasks.commit_vectors(work, SPEC, 1, expected).windows_kept == count
+        assert tasks.commit_vectors(work, SPEC, {work.source.id: 1}, expected).windows_kept == count
     assert tasks.commit_windows(scanned, expected).windows_kept == count
     assert {path: files_of(source)[path] for path in rows} == rows
     assert files_of(vectors) == vector_files
@@ -208,7 +217,7 @@ def test_a_source_that_vanishes_or_shrinks_comes_back_as_a_report(make_work: Mak
     path.write_bytes(path.read_bytes()[:-10_000])
     assert tasks.scan_part(work, 0).reason in {Reason.TRUNCATED, Reason.BUSY}
     path.unlink()
-    assert tasks.scan_part(work, 0).reason is Reason.BUSY
+    assert tasks.scan_part(work, 0).reason is Reason.GONE
 
 
 def test_what_is_no_fault_of_the_source_is_raised_for_a_retry(
@@ -280,7 +289,8 @@ def test_a_commit_that_outlives_its_run_publishes_nothing_of_what_was_cleaned_aw
         really(*arguments[:at], pieces, *arguments[at + 1 :])
 
     monkeypatch.setattr(module, name, and_then_the_next_run_cleans)
-    commit_again = tasks.commit_windows if kind == "source" else partial(tasks.commit_vectors, spec=SPEC, n_parts=1)
+    commit_again = tasks.commit_windows if kind == "source" else partial(
+        tasks.commit_vectors, spec=SPEC, n_parts={work.source.id: 1})
     with pytest.raises((CorpusDamaged, OSError)):
         commit_again(again, report=report)
     assert cleaned == [name]

@@ -1,0 +1,137 @@
+"""Gives a corpus more averaged views: the files of its scans are read again, and only the views are kept."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline import tasks
+from pipeline.catalogue import Manifest, scans_among
+from pipeline.config import CONFIG_FILE, Config, fingerprint
+from pipeline.errors import ConfigError
+from pipeline.execute.engine import Engine
+from pipeline.model import EncoderSpec, SourceReport
+from pipeline.run.driver import Driver
+from pipeline.run.embed import embeds_on_gpu
+from pipeline.run.file_selection import Selected
+from pipeline.run.plan import parts_of
+from pipeline.run.progress import Tracker
+from pipeline.store import CorpusStore
+from pipeline.support.durable import write_atomic
+from pipeline.support.text import counted
+from pipeline.views import AUTO, views_of
+
+logger = logging.getLogger(__name__)
+
+Lacking = dict[str, tuple[str, ...]]
+"""Id of a scan → names of the averaged views that it lacks."""
+
+
+def with_its_views(root: Path, config: Config, *, add: bool) -> Config:
+    """Return the configuration of a run with the views that the corpus has, and those that it gets.
+
+    Parameters
+    ----------
+    add : bool
+        True if the corpus may get the views that ``config`` names.
+
+    Raises
+    ------
+    ConfigError
+        The corpus has other views, and ``add`` is False; or it has automatic ones, and ``config`` names others.
+    """
+    own, asked = Config.of_corpus(root).scan.views, config.scan.views
+    if asked == own:
+        return config
+    if not add:
+        raise ConfigError(f"{root}: its views are {', '.join(own) or 'none'}, this run asks for "
+                          f"{', '.join(asked) or 'none'}; ingest without --views, or add views with --add-views")
+    if own == (AUTO,):
+        raise ConfigError(f"{root}: its views are {AUTO}; name all views that it is to have, in [scan] of "
+                          f"{root / CONFIG_FILE}, and run --add-views again")
+    views = asked if asked == (AUTO,) else tuple(dict.fromkeys((*own, *asked)))
+    return replace(config, scan=replace(config.scan, views=views))
+
+
+def note_views(root: Path, config: Config) -> None:
+    """Write the views of a run into ``corpus.toml``, so that later runs make them of new files, too."""
+    own = Config.of_corpus(root)
+    if own.scan.views != config.scan.views:
+        changed = replace(own, scan=replace(own.scan, views=config.scan.views))
+        write_atomic(root / CONFIG_FILE, changed.to_toml().encode())
+
+
+def lacking_views(manifest: Manifest, selected: Selected, config: Config) -> Lacking:
+    """Find the scans whose unchanged files were selected and that lack views which the corpus has.
+
+    A scan that has all of its views is not read again, so an interrupted run goes on where it stopped.
+    """
+    lacking = {}
+    for scan_id in scans_among(manifest.sources):
+        entry = manifest.sources[scan_id]
+        if selected.stats.get(entry.path) != (entry.size_bytes, entry.mtime_ns):
+            continue
+        views = views_of(config.scan.views, entry.header, entry.coarse, config.scan.grid)
+        names = tuple(view.name for view in views if view.id_of(scan_id) not in manifest.sources)
+        if names:
+            lacking[scan_id] = names
+    return lacking
+
+
+def preview_of_views(manifest: Manifest, selected: Selected, config: Config) -> list[SourceReport]:
+    """Report which files would be read again, and say how many bytes they have."""
+    lacking = lacking_views(manifest, selected, config)
+    _say_what_is_read(manifest, lacking)
+    return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id,
+                         message=f"would get views {', '.join(names)}") for scan_id, names in lacking.items()]
+
+
+def add_views(
+    engine: Engine, store: CorpusStore, spec: EncoderSpec | None, selected: Selected, config: Config,
+    tracker: Tracker,
+) -> Sequence[SourceReport]:
+    """Read the files of scans that lack views again, and add these views, with their vectors if there is a ``spec``.
+
+    Returns
+    -------
+    list of SourceReport
+        One for each file that was read.
+    """
+    manifest = store.manifest()
+    lacking = lacking_views(manifest, selected, config)
+    _say_what_is_read(manifest, lacking)
+    if not lacking:
+        return []
+    roots = {str(file.path): file.root for file in selected.files}
+    staging = store.new_staging()
+    works: deque[tasks.Work] = deque()
+    for scan_id, names in lacking.items():
+        entry = manifest.sources[scan_id]
+        works.append(tasks.Work(
+            corpus=store.root,
+            staging=staging,
+            source=entry.source(scan_id),
+            also_at=entry.also_at,
+            root=roots[entry.path],
+            scan=replace(config.scan, views=names),
+            encoder=config.encoder,
+            identity=fingerprint(store.identity),
+            parts=tuple((part.start, part.stop) for part in parts_of(entry.tiling(config.scan.grid))),
+            only_views=True,
+        ))
+    tracker.enter("scan", len(works))
+    return list(Driver(engine, store, spec, embeds_on_gpu(engine, config), tracker).run(works))
+
+
+def instead_of(known: Sequence[SourceReport], viewed: Collection[SourceReport]) -> list[SourceReport]:
+    """Return the reports of known files, without those of files that were read again for views."""
+    again = {report.path for report in viewed}
+    return [report for report in known if report.path not in again]
+
+
+def _say_what_is_read(manifest: Manifest, lacking: Lacking) -> None:
+    size_bytes = sum(manifest.sources[scan_id].size_bytes for scan_id in lacking)
+    logger.warning("%s to read again for more views, %s bytes", counted(len(lacking), "file"), f"{size_bytes:,}")
