@@ -54,8 +54,7 @@ def read_windows(folder, name):
 
 def read_vectors(folder):
     """Return the vectors of a source as float32."""
-    stored = np.load(folder / "vectors.npy") if (folder / "group.json").exists() else read_array(folder / "vector")
-    return stored.astype(np.float32)
+    return read_array(folder / "vector").astype(np.float32)
 
 
 def read_array(folder):

@@ -1,4 +1,7 @@
-"""Arrays of rows in Zarr v3: sharded and compressed, with a checksum on every chunk. The only importer of zarr."""
+"""Arrays of rows in Zarr v3: sharded and compressed, with a checksum on every chunk. The only importer of zarr.
+
+Arrays that are neither are in :mod:`pipeline.store.raw_array`.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,8 @@ CHUNK_BYTES = 2**20
 """Target size of a chunk, uncompressed. Reading one row decodes one chunk."""
 CHUNKS_PER_SHARD = 64
 """Maximum number of chunks in a shard, which is one file. A writer holds one shard in memory."""
+RAW_CHUNK_BYTES = 2**26
+"""Largest size of a chunk that is neither compressed nor in a shard. A writer holds one of them in memory."""
 
 
 def write_array(folder: Path, name: str, pieces: Iterable[Array], n_rows: int) -> None:
@@ -57,7 +62,7 @@ def write_array(folder: Path, name: str, pieces: Iterable[Array], n_rows: int) -
         config={"write_empty_chunks": True},  # otherwise a shard of zeros leaves no file
     )
     written = 0
-    for block in _regroup(name, chain([first], pieces), shard_rows):
+    for block in regroup(name, chain([first], pieces), shard_rows):
         if written + len(block) <= n_rows:
             array[written : written + len(block)] = block
         written += len(block)
@@ -83,7 +88,7 @@ def _chunking(n_rows: int, row_bytes: int) -> tuple[int, int]:
     return chunk, chunk * max(1, min(CHUNKS_PER_SHARD, math.ceil(n_rows / chunk)))
 
 
-def _regroup(name: str, pieces: Iterable[Array], size: int) -> Iterator[Array]:
+def regroup(name: str, pieces: Iterable[Array], size: int) -> Iterator[Array]:
     """Yield the rows of ``pieces`` in blocks of ``size``; the last may be shorter. All blocks share one buffer."""
     buffer: Array | None = None
     filled = 0

@@ -29,8 +29,9 @@ from pipeline.store.digests import Digests
 from pipeline.store.groups import SourceGroup, VectorGroup, source_attributes, vector_attributes
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
 from pipeline.store.npy_file import Array, write_rows
+from pipeline.store.raw_array import write_raw
 from pipeline.store.staging import StagedPart, opened_parts, read_part_vectors, refuse_non_finite
-from pipeline.store.stored_arrays import CUTOUT, VECTORS_FILE, WINDOWS
+from pipeline.store.stored_arrays import CUTOUT, VECTOR, WINDOWS
 from pipeline.support.durable import make_folder, publish_folders
 from pipeline.support.safe_files import remove_tree
 
@@ -200,7 +201,7 @@ def _check_numbers(commit: SourceCommit, parts: Sequence[StagedPart]) -> None:
 def _write_vectors(staging: Path, source: SourceGroup, n_parts: int, spec: EncoderSpec, folder: Path) -> None:
     """Write the vectors of a source."""
     pieces = _vector_pieces(staging, source.source_id, n_parts, spec)
-    write_rows(folder / VECTORS_FILE, np.float16, (source.n_windows, spec.dimension), pieces)
+    write_raw(folder / VECTOR, np.float16, (source.n_windows, spec.dimension), pieces)
 
 
 def _vector_pieces(staging: Path, source_id: str, n_parts: int, spec: EncoderSpec) -> Iterator[Array]:

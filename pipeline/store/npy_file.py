@@ -1,12 +1,11 @@
-"""Arrays in ``.npy`` files: tables with a field for each column, and vectors. They are read in slices.
+"""Tables in ``.npy`` files, with a field for each column. They are read in slices.
 
 The header of a file may come from a stranger. So an array has one of the data types that this program writes, and
-exactly as many rows as the size of the file says. The digest of the file is compared before anything is read.
+exactly as many rows as the size of the file says.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 from collections.abc import Iterable, Mapping
@@ -18,16 +17,13 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.support.regular_files import file_size, read_file
+from pipeline.store.checked_file import CheckedFile
 
 Array = NDArray[Any]
 
 DataType = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
                    "float32", "float64"]
 """Name of a data type of stored numbers. All are little-endian."""
-MAX_KEPT_BYTES = 1 << 16
-"""Largest size of a file that is kept in memory once it was read."""
-_MAX_HEADER_BYTES = 1 << 16
 
 
 def table_of(columns: Mapping[str, Array]) -> Array:
@@ -66,9 +62,6 @@ def require_alike(name: str, piece: Array, dtype: np.dtype[Any], row: tuple[int,
 class NpyFile:
     """A file of one array, to be read. Threads may share it.
 
-    A small file is read once and kept. The digest of a larger one is compared once, and its rows are read when they are
-    asked for.
-
     Raises
     ------
     ValueError, OSError
@@ -76,48 +69,29 @@ class NpyFile:
     """
 
     def __init__(self, path: Path, size: int, sha256: str) -> None:
-        self.path = path
-        self._size = size
-        self._sha256 = sha256
+        self._file = CheckedFile(path, size, sha256)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of a number, or of a record."""
-        return self._opened[0]
+        return self._header[0]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Number of rows, and shape of a row."""
-        return self._opened[1]
+        return self._header[1]
 
     def read(self, start: int = 0, stop: int | None = None) -> Array:
         """Read rows ``start`` to ``stop``, as in a slice."""
-        dtype, shape, offset, content = self._opened
+        dtype, shape, offset = self._header
         rows, numbers = range(shape[0])[start:stop], math.prod(shape[1:])
-        if not rows:
-            return np.empty((0, *shape[1:]), dtype)
-        begin, count = offset + rows.start * numbers * dtype.itemsize, len(rows) * numbers
-        if content:
-            return np.frombuffer(content, dtype, count, begin).reshape(len(rows), *shape[1:])
-        if file_size(self.path) != self._size:
-            raise ValueError(f"{self.path.name} does not have {self._size} bytes")
-        return np.fromfile(self.path, dtype, count, offset=begin).reshape(len(rows), *shape[1:])
+        found = self._file.numbers(dtype, len(rows) * numbers, offset + rows.start * numbers * dtype.itemsize)
+        return found.reshape(len(rows), *shape[1:])
 
     @cached_property
-    def _opened(self) -> tuple[np.dtype[Any], tuple[int, ...], int, bytes]:
-        """Data type, shape, place of the first row in bytes, and the content of a small file."""
-        if self._size <= MAX_KEPT_BYTES:
-            content = read_file(self.path, self._size, is_text=False)
-            found, start = hashlib.sha256(content), content
-        else:
-            file_size(self.path)  # raises for a pipe, which would be waited for
-            with self.path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256")
-                file.seek(0)
-                content, start = b"", file.read(_MAX_HEADER_BYTES)
-        if found.hexdigest() != self._sha256:
-            raise ValueError(f"{self.path.name} does not match its digest")
-        return *_header_of(self.path.name, start, self._size), content
+    def _header(self) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+        """Data type, shape, and place of the first row in bytes."""
+        return _header_of(self._file.path.name, self._file.start, self._file.size)
 
 
 def _header_of(name: str, start: bytes, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:

@@ -1,12 +1,13 @@
 """The arrays of a group, in both formats. Each array has a name: ``windows/COLUMN``, ``exposure/COLUMN`` or ``vector``.
 
-Format 1 has a Zarr array for each name. Format 2 has few files: tables in ``windows.npy`` and ``exposure.npy``, the
-vectors in ``vectors.npy``, and a Zarr array for the cutouts alone.
+Format 1 has a Zarr array for each name. Format 2 has few files: tables in ``windows.npy`` and ``exposure.npy``. Two
+arrays are Zarr arrays: the cutouts, which are sharded and compressed, and the vectors, which are neither.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,12 +18,13 @@ from pipeline.store.array_metadata import ArrayMetadata, read_metadata
 from pipeline.store.arrays import Rows
 from pipeline.store.digests import GROUP_FILE, METADATA, Digests
 from pipeline.store.npy_file import Array, NpyFile, fields_of
+from pipeline.store.raw_array import RawArray
 
 WINDOWS = "windows"
 EXPOSURE = "exposure"
 VECTOR = "vector"
 CUTOUT = "cutout"
-WINDOWS_FILE, EXPOSURE_FILE, VECTORS_FILE = "windows.npy", "exposure.npy", "vectors.npy"
+WINDOWS_FILE, EXPOSURE_FILE = "windows.npy", "exposure.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,31 +97,29 @@ class FewFiles:
     def __init__(self, digests: Digests) -> None:
         self._digests = digests
         self._files = {path: NpyFile(digests.folder / path, *entry) for path, entry in digests.files.items()
-                       if path in (WINDOWS_FILE, EXPOSURE_FILE, VECTORS_FILE)}
+                       if path in (WINDOWS_FILE, EXPOSURE_FILE)}
         self._zarr = ZarrArrays(digests)
 
     def names(self) -> frozenset[str]:
         """Return the names of all arrays."""
-        found = {f"{Path(path).stem}/{name}" for path in self._files.keys() - {VECTORS_FILE}
-                 for name in fields_of(self._files[path].dtype)}
-        found |= {VECTOR} if VECTORS_FILE in self._files else set()
-        return frozenset(found | {f"{WINDOWS}/{name}" for name in self._zarr.names()})
+        found = {f"{Path(path).stem}/{name}" for path, file in self._files.items() for name in fields_of(file.dtype)}
+        return frozenset(found | {name if name == VECTOR else f"{WINDOWS}/{name}" for name in self._zarr.names()})
 
     def file_of(self, name: str) -> str:
         """Return the file that says what an array holds."""
         kind, _, column = name.partition("/")
-        if column == CUTOUT:
-            return self._zarr.file_of(column)
-        return VECTORS_FILE if kind == VECTOR else f"{kind}.npy"
+        return self._zarr.file_of(column or kind) if column in ("", CUTOUT) else f"{kind}.npy"
 
     def describe(self, name: str) -> Described:
         """Return type and shape of an array, after checking that its files fit them."""
         column = name.partition("/")[2]
         if column == CUTOUT:
             return self._zarr.describe(column)
+        if name == VECTOR:
+            return Described(self._vector.data_type, self._vector.shape)
         file = self._file(name)
         fields = fields_of(file.dtype)
-        if column not in fields or (column and len(file.shape) != 1):
+        if column not in fields or len(file.shape) != 1:
             raise ValueError(f"holds {file.dtype} of shape {file.shape}, which is no table with {name}")
         return Described(fields[column].base.name, (*file.shape, *fields[column].shape))
 
@@ -128,15 +128,22 @@ class FewFiles:
         column = name.partition("/")[2]
         if column == CUTOUT:
             return self._zarr.read(column, rows)
+        if name == VECTOR:
+            self._digests.check(f"{VECTOR}/")
+            return self._vector.read(rows)
         self._digests.check(self.file_of(name))
         self.describe(name)
         file = self._file(name)
         found = file.read(rows.start, rows.stop) if isinstance(rows, slice) else file.read()[rows]
-        return np.ascontiguousarray(found[column] if column else found)
+        return np.ascontiguousarray(found[column])
 
     def digest(self) -> str:
         """Return a sha256 of all columns of windows."""
         return self._digests.digest(WINDOWS_FILE, f"{CUTOUT}/")
+
+    @cached_property
+    def _vector(self) -> RawArray:
+        return RawArray(self._digests.folder, VECTOR, self._digests.files)
 
     def _file(self, name: str) -> NpyFile:
         path = self.file_of(name)

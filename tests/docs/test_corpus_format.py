@@ -130,14 +130,17 @@ def test_files_of_a_source(voyager: Path, manifest: dict[str, Any]) -> None:
 
 
 def test_vectors_belong_to_windows(voyager: Path, manifest: dict[str, Any]) -> None:
-    assert arrays_of("vectors/ENCODER/SOURCE/") == {"vectors": ("float16", "(n, d)")}
+    assert arrays_of("vectors/ENCODER/SOURCE/") == {"vector": ("float16", "(n, d)")}
     (key, spec), = manifest["encoders"].items()
     for source_id, entry in manifest["sources"].items():
         folder = voyager / "vectors" / key / source_id
-        array = np.load(folder / "vectors.npy")
-        assert (array.dtype, array.shape) == (np.float16, (entry["vectors"][key], spec["dimension"]))
+        array, n = zarr.open_array(str(folder / "vector"), mode="r")[:], entry["vectors"][key]
+        assert (array.dtype, array.shape) == (np.float16, (n, spec["dimension"]))
+        chunks = {"vector/c.0.0"} if n else set()
+        for chunk in chunks:
+            np.testing.assert_array_equal(np.fromfile(folder / chunk, np.float16).reshape(array.shape), array)
         np.testing.assert_allclose(np.linalg.norm(array.astype(float), axis=1), 1, atol=1e-3)
-        record = group_of(folder, {"vectors.npy"})
+        record = group_of(folder, {"vector/zarr.json", *chunks})
         files = json.loads((voyager / "sources" / source_id / "group.json").read_bytes())["files"]
         rows = {name: seal for name, seal in files.items() if name == "windows.npy" or name.startswith("cutout/")}
         assert record["rows"] == canonical(rows)

@@ -233,7 +233,7 @@ def test_a_projection_is_written_anew_from_its_copy(
 
 def test_vectors_of_several_encoders_are_made_again_each_by_its_own(root: Path, fake_encoders: None) -> None:
     embed(root, encoder=fake.PLAIN, serial=True)
-    before = {path: path.read_bytes() for path in (root / "vectors").rglob("vectors.npy")}
+    before = {path: path.read_bytes() for path in (root / "vectors").rglob("c.0.0")}
     for path in before:
         flip(path)
     done = mend(root)

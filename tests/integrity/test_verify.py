@@ -111,7 +111,7 @@ def test_in_so_many_days_every_object_has_its_turn_once(root: Path) -> None:
     read = [verify(root, sample=0.25, day=day).objects for day in range(1000, 1004)]
     assert (sum(read), verify(root, sample=0.25, day=1000).objects_in_all) == (5, 5)
     assert max(read) < 5
-    path = vector_folder(root, KEY, min(CorpusStore.open(root).manifest().sources)) / "vectors.npy"
+    path = vector_folder(root, KEY, min(CorpusStore.open(root).manifest().sources)) / "vector/c.0.0"
     flip(path)
     assert sum(bool(verify(root, sample=0.25, day=day).damages) for day in range(1000, 1004)) == 1
 

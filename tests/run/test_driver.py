@@ -78,7 +78,7 @@ def test_the_longer_a_manifest_takes_to_write_the_rarer_it_is_written(
     see_through: Callable[..., Any], publish_s: float, pause_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "SHARED_SOURCES", 1)  # so that a source ends every few tasks
-    store, _ = see_through(500, publish_s)
+    store, _ = see_through(700, publish_s)
     *published, _ = store.published  # the last one is the end
     pauses = [after - before - publish_s for before, after in pairwise(published)]
     assert published[0] == pytest.approx(PUBLISH_S, abs=2 * TASK_S)

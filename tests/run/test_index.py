@@ -178,7 +178,7 @@ def test_an_ingest_gathers_many_small_sources(
     store.publish(lambda manifest: manifest.without_segments([entry.id for entry in segments]))
     for folder in (root / "index").iterdir():  # retired ones would be used again
         shutil.rmtree(folder)
-    (root / "vectors" / SPEC.key / "GBT_00000" / "vectors.npy").write_bytes(b"")
+    (root / "vectors" / SPEC.key / "GBT_00000" / "vector" / "c.0.0").write_bytes(b"")
     report = ingest([write_scan(tmp_path / "b.h5", 4)], root, config=limits, serial=True)
     assert report.exit_code == 0
     assert [entry.count for entry in store.manifest().segments] == [48, 24]

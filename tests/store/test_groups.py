@@ -15,9 +15,9 @@ from pipeline.store import (
     SourceGroup,
     VectorGroup,
     arrays,
+    checked_file,
     commit_source_group,
     commit_vector_group,
-    npy_file,
 )
 from pipeline.store.digests import Digests
 from tests.store.format_1 import is_format_1, to_format_1
@@ -30,7 +30,7 @@ def committed(
 ) -> Any:
     """Commit a source of 130 windows, which take several shards, in either format."""
     monkeypatch.setattr(arrays, "CHUNK_BYTES", 512)
-    monkeypatch.setattr(npy_file, "MAX_KEPT_BYTES", 4096)  # less than the size of a table
+    monkeypatch.setattr(checked_file, "MAX_KEPT_BYTES", 4096)  # less than the size of a table
     monkeypatch.setattr(arrays, "CHUNKS_PER_SHARD", 4)
     staged = stage(50, 0, 80)
     commit_source_group(store.root, staged.staging, staged.source, 3, report=staged.report,
@@ -147,7 +147,7 @@ def test_a_chunk_that_is_missing_is_found_on_opening_and_on_reading(
     vectors = VectorGroup.open(store.root, spec.key, committed.source.id)
     assert source.cutouts([129]).shape == (1, 4, 8)
     is_old = is_format_1(store.root, committed.source.id)
-    shard, of_vectors = ("windows/cutout/c/2/0/0", "vector/c/1/0") if is_old else ("cutout/c.2.0.0", "vectors.npy")
+    shard, of_vectors = ("windows/cutout/c/2/0/0", "vector/c/1/0") if is_old else ("cutout/c.2.0.0", "vector/c.0.0")
     (source.folder / shard).unlink()
     with pytest.raises(CorpusDamaged, match=shard):
         source.cutouts([0])

@@ -279,7 +279,7 @@ def test_a_commit_that_outlives_its_run_publishes_nothing_of_what_was_cleaned_aw
         tasks.scan_part(again, part_no)
     if kind == "vector":
         tasks.embed_parts(again, SPEC, (tasks.Piece(again.source.id, 0, (0, report.windows_kept)),))
-    module, name, at = {"source": (arrays, "write_array", 2), "vector": (commit, "write_rows", 3)}[kind]
+    module, name, at = {"source": (arrays, "write_array", 2), "vector": (commit, "write_raw", 3)}[kind]
     really, cleaned = getattr(module, name), []
 
     def and_then_the_next_run_cleans(*arguments: Any) -> None:
