@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any
 
@@ -17,9 +17,10 @@ from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.failures import crashed
 from pipeline.run.file_entries import file_entry
-from pipeline.run.plan import SHARED_SOURCES, batch_of, embed_limits, is_small, share_of, slices_of
+from pipeline.run.open_source import OpenSource
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
+from pipeline.run.task_sizes import SHARED_SOURCES, batch_of, embed_limits, is_small, share_of, slices_of
 from pipeline.store import CorpusStore, remove_parts
 from pipeline.support.interrupts import note_saved
 from pipeline.support.memory import give_back
@@ -31,28 +32,6 @@ PUBLISH_SHARE = 0.05
 """Largest share of a run's time for writing the manifest. The manifest names every source, so a large one is
 written less often.
 """
-
-
-@dataclass(slots=True)
-class _Open:
-    """A source with tasks that have been submitted."""
-
-    work: tasks.Work
-    left: int = 0
-    """Tasks of its current step that have not ended."""
-    in_flight: int = 0
-    """Tasks that have been submitted and have not ended."""
-    slices: Sequence[tasks.Piece] = ()
-    """Rows of each embed task, of the source and of its views; empty until the number of windows is known."""
-    is_whole: bool = False
-    """True if one task embeds all slices and commits the vectors."""
-    fault: str = ""
-    """Why no window of a part could be searched, if there is such a part."""
-    report: SourceReport = field(init=False)
-    is_over: bool = False
-
-    def __post_init__(self) -> None:
-        self.report = self.work.new_report()
 
 
 Parts = tuple[tuple[str, int], ...]
@@ -89,8 +68,8 @@ class Driver:
         self._queue: deque[Job] = deque()
         self._to_embed: deque[tuple[str, int]] = deque()
         """Slices (source id, number) that wait for an embed task."""
-        self._open: dict[str, _Open] = {}
-        self._unpublished: list[_Open] = []
+        self._open: dict[str, OpenSource] = {}
+        self._unpublished: list[OpenSource] = []
         self._publish_at = time.monotonic() + PUBLISH_S
         self._reports = Reports(0)
 
@@ -145,15 +124,9 @@ class Driver:
         grid = self._open[self._to_embed[0][0]].work.scan.grid
         waiting = self._to_embed if self._embed_on_gpu else takewhile(
             lambda part: self._open[part[0]].is_whole, self._to_embed)
-        count, is_full = batch_of(map(self._rows_of, waiting), grid, *embed_limits(self._embed_on_gpu))
+        counts = (self._open[source_id].rows_of(part_no) for source_id, part_no in waiting)
+        count, is_full = batch_of(counts, grid, *embed_limits(self._embed_on_gpu))
         return tuple(islice(self._to_embed, max(1, count))), is_full or not self._embed_on_gpu
-
-    def _rows_of(self, part: tuple[str, int]) -> int:
-        """Return the number of windows of a part that is to be embedded."""
-        source_id, part_no = part
-        source = self._open[source_id]
-        return sum(stop - start for start, stop in (
-            piece.rows for piece in (source.slices if source.is_whole else source.slices[part_no : part_no + 1])))
 
     def _submit(self, job: Job) -> None:
         step, parts = job
@@ -183,23 +156,23 @@ class Driver:
         first = islice(self._waiting, SHARED_SOURCES)
         works = [self._waiting.popleft() for _ in range(share_of(first, len(self._waiting), self._engine.capacity))]
         for work in works:
-            self._open[work.source.id] = _Open(work, left=1)
+            self._open[work.source.id] = OpenSource(work, left=1)
         return tuple((work.source.id, 0) for work in works)
 
     def _begin(self, work: tasks.Work) -> None:
-        source = self._open[work.source.id] = _Open(work)
+        source = self._open[work.source.id] = OpenSource(work)
         if work.is_stored:
             self._embed(source, [tasks.Piece(work.source.id, no, rows) for no, rows in enumerate(work.parts)])
         else:
             self._queue_next("scan", source, len(work.parts))
 
-    def _embed(self, source: _Open, slices: Sequence[tasks.Piece]) -> None:
+    def _embed(self, source: OpenSource, slices: Sequence[tasks.Piece]) -> None:
         """Queue the slices of a source: all of them as one part if they are few."""
         source.slices = slices
         source.is_whole = not self._embed_on_gpu and is_small([piece.rows for piece in slices], source.work.scan.grid)
         self._queue_next("embed", source, 1 if source.is_whole else len(slices))
 
-    def _queue_next(self, step: str, source: _Open, count: int = 1) -> None:
+    def _queue_next(self, step: str, source: OpenSource, count: int = 1) -> None:
         """Put the tasks of a source's next step before all others."""
         source.left = count
         parts = [(source.work.source.id, part_no) for part_no in range(count)]
@@ -224,7 +197,7 @@ class Driver:
         for source_id in dict.fromkeys(source_id for source_id, _ in parts):
             self._close(self._open[source_id])
 
-    def _part_ended(self, step: str, source: _Open, outcome: Any) -> None:
+    def _part_ended(self, step: str, source: OpenSource, outcome: Any) -> None:
         path, source_id = source.work.source.path, source.work.source.id
         if isinstance(outcome, BaseException):
             self._fail(step, source, crashed(path, source_id, outcome))
@@ -235,7 +208,7 @@ class Driver:
         else:
             self._advance(step, source, outcome)
 
-    def _close(self, source: _Open) -> None:
+    def _close(self, source: OpenSource) -> None:
         """Forget a source that is over and has no task in flight."""
         if not source.is_over or source.in_flight:
             return
@@ -246,7 +219,7 @@ class Driver:
         del self._open[source_id]
         self._tracker.files_done += 1
 
-    def _advance(self, step: str, source: _Open, outcome: Any) -> None:
+    def _advance(self, step: str, source: OpenSource, outcome: Any) -> None:
         """Add the outcome of a task to its source, and queue the next step if this one is complete."""
         source.left -= 1
         if isinstance(outcome, tasks.PartReport):
@@ -259,7 +232,7 @@ class Driver:
         source.report = replace(source.report, timing=outcome.timing)  # a commit adds nothing else
         self._committed(step, source)
 
-    def _advance_whole(self, step: str, source: _Open, part: tasks.PartReport, report: SourceReport) -> None:
+    def _advance_whole(self, step: str, source: OpenSource, part: tasks.PartReport, report: SourceReport) -> None:
         """Add the outcome of a task that has done all of a step, and committed it."""
         if report.status != "done":
             self._fail(step, source, report)
@@ -268,7 +241,7 @@ class Driver:
         self._tracker.add(part)
         self._committed("windows" if step == "scan whole" else "vectors", source)
 
-    def _committed(self, step: str, source: _Open) -> None:
+    def _committed(self, step: str, source: OpenSource) -> None:
         """Go on after the commit of the windows or vectors of a source."""
         if step == "windows" and self._spec is not None:
             self._embed(source, [tasks.Piece(made.id, no, rows) for made, report in source.work.made(source.report)
@@ -277,7 +250,7 @@ class Driver:
         else:
             self._end(source)
 
-    def _complete(self, step: str, source: _Open) -> None:
+    def _complete(self, step: str, source: OpenSource) -> None:
         """Go on to the next step of a source once all tasks of a step have ended."""
         if step != "scan":
             self._queue_next("vectors", source)
@@ -289,7 +262,7 @@ class Driver:
         else:
             self._fail(step, source, report)
 
-    def _fail(self, step: str, source: _Open, report: SourceReport) -> None:
+    def _fail(self, step: str, source: OpenSource, report: SourceReport) -> None:
         """Give up a source: its other tasks are not started, and the outcomes of those in flight are ignored."""
         own = source.work.source.id
         self._queue = deque(job for job in self._queue if job[1][0][0] != own)  # jobs in the queue have one part each
@@ -298,7 +271,7 @@ class Driver:
         source.report = report
         self._end(source)
 
-    def _end(self, source: _Open) -> None:
+    def _end(self, source: OpenSource) -> None:
         source.is_over = True
         self._unpublished.append(source)
 
@@ -316,12 +289,12 @@ class Driver:
         now = time.monotonic()
         self._publish_at = now + max(PUBLISH_S, (now - began) / PUBLISH_SHARE)
 
-    def _note_saved(self, ended: Sequence[_Open]) -> None:
+    def _note_saved(self, ended: Sequence[OpenSource]) -> None:
         done = [item.work.is_stored for item in ended if item.report.status == "done"]
         note_saved("source", done.count(False))
         note_saved("source", done.count(True), of="the vectors of ")
 
-    def _published_in(self, manifest: Manifest, ended: Sequence[_Open]) -> Manifest:
+    def _published_in(self, manifest: Manifest, ended: Sequence[OpenSource]) -> Manifest:
         """Add all ended sources to a manifest at once: one copy of it for each source would be slow."""
         done = [item for item in ended if item.report.status == "done"]
         manifest = manifest.with_sources(made for item in done if not item.work.is_stored

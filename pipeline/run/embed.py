@@ -20,9 +20,9 @@ from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.failures import disk_errors
 from pipeline.run.index import gather
-from pipeline.run.plan import slices_of
 from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
 from pipeline.run.progress import RESUMED, ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.task_sizes import slices_of
 from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
 from pipeline.support.interrupts import note_saved
 

@@ -28,7 +28,7 @@ from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
 from pipeline.run.index import gather
 from pipeline.run.more_views import add_views, instead_of, note_views, preview_of_views, with_its_views
-from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
+from pipeline.run.plan import Plan, choose_sources, may_heal, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
     open_or_create,
@@ -48,6 +48,7 @@ from pipeline.run.probing import (
     warn_of_remarks,
 )
 from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.task_sizes import parts_of
 from pipeline.store import CorpusStore
 from pipeline.support.interrupts import note_saved
 

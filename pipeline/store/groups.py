@@ -16,13 +16,12 @@ from pipeline.catalogue import Manifest, source_fault
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Header, Source, SourceReport, WindowGrid
 from pipeline.store.arrays import Rows
-from pipeline.store.digests import DIGESTS_FILE, GROUP_FILE, MAX_METADATA_BYTES, METADATA, Digests
+from pipeline.store.digests import DIGESTS_FILE, GROUP_FILE, METADATA, Digests
 from pipeline.store.layout import mending_of, source_folder, vector_folder
 from pipeline.store.npy_file import Array
 from pipeline.store.safe_names import checked
-from pipeline.store.stored_arrays import EXPOSURE, VECTOR, WINDOWS, Described, arrays_of
-from pipeline.support.records import Integer, json_of, record_of, value_of
-from pipeline.support.regular_files import read_file
+from pipeline.store.stored_arrays import EXPOSURE, VECTOR, WINDOWS, Described, arrays_of, attributes_of
+from pipeline.support.records import Integer, record_of, value_of
 from pipeline.support.text import shown
 
 FORMAT = 2
@@ -52,7 +51,7 @@ class Group:
         self.folder = folder
         self.digests = Digests.open(folder)
         with self._as_written():
-            self.attributes = _attributes_of(self.digests)
+            self.attributes = attributes_of(self.digests)
             number = value_of(Integer, self.attributes["format"])
         if number > FORMAT:
             raise CorpusMismatch(f"{folder}: has format {number}, this version reads up to {FORMAT}; update the "
@@ -276,15 +275,6 @@ class VectorGroup(Group):
         if not 0 <= rows.start <= rows.stop <= self.count:
             raise IndexError(f"{self.folder}: rows {rows.start} to {rows.stop} of {self.count}")
         return self._read(VECTOR, rows).astype(np.float32)
-
-
-def _attributes_of(digests: Digests) -> dict[str, Any]:
-    """Return the attributes of a group: format, source and so on."""
-    if digests.attributes:
-        return dict(digests.attributes)
-    record = json_of(read_file(digests.folder / METADATA, MAX_METADATA_BYTES))
-    attributes: dict[str, Any] = value_of(dict[str, Any], record["attributes"])
-    return attributes
 
 
 _ALTERED = (ValueError, RuntimeError, OSError, TypeError, LookupError, ArithmeticError, MemoryError)

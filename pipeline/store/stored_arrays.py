@@ -16,9 +16,11 @@ import numpy as np
 from pipeline.store import arrays
 from pipeline.store.array_metadata import ArrayMetadata, read_metadata
 from pipeline.store.arrays import Rows
-from pipeline.store.digests import GROUP_FILE, METADATA, Digests
+from pipeline.store.digests import GROUP_FILE, MAX_METADATA_BYTES, METADATA, Digests
 from pipeline.store.npy_file import Array, NpyFile, fields_of
 from pipeline.store.raw_array import RawArray
+from pipeline.support.records import json_of, value_of
+from pipeline.support.regular_files import read_file
 
 WINDOWS = "windows"
 EXPOSURE = "exposure"
@@ -155,3 +157,12 @@ class FewFiles:
 def arrays_of(digests: Digests) -> StoredArrays:
     """Return the reader of a group's arrays."""
     return FewFiles(digests) if digests.name == GROUP_FILE else ZarrArrays(digests)
+
+
+def attributes_of(digests: Digests) -> dict[str, Any]:
+    """Return the attributes of a group: format, source and so on."""
+    if digests.attributes:
+        return dict(digests.attributes)
+    record = json_of(read_file(digests.folder / METADATA, MAX_METADATA_BYTES))
+    attributes: dict[str, Any] = value_of(dict[str, Any], record["attributes"])
+    return attributes

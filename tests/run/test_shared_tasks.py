@@ -15,10 +15,10 @@ from benchmarks import stub
 from pipeline import tasks
 from pipeline.errors import Reason
 from pipeline.execute.engine import SerialEngine
-from pipeline.run import ingest, plan
+from pipeline.run import ingest, task_sizes
 from pipeline.run.driver import Driver
-from pipeline.run.plan import PART_CHANNELS, SHARED_SOURCES, share_of
 from pipeline.run.progress import Tracker
+from pipeline.run.task_sizes import PART_CHANNELS, SHARED_SOURCES, share_of
 from pipeline.store import CorpusStore
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.stored import manifest
@@ -63,7 +63,7 @@ def test_small_sources_share_tasks_and_the_last_ones_do_not(tmp_path: Path) -> N
     assert (shares[0], shares[-1]) == (SHARED_SOURCES, 2)
     alone = engine.calls.count(("scan_part", 1))
     assert sum(shares) + alone == 100
-    assert 0 < alone < 2 * plan.SHARES_LEFT
+    assert 0 < alone < 2 * task_sizes.SHARES_LEFT
     embedded = [count for name, count in engine.calls if name == "embed_whole"]
     assert (max(embedded), sum(embedded)) == (1024 // stub.KEPT, 100)
     assert {report.windows_kept for report in reports} == {report.windows_embedded for report in reports} == {stub.KEPT}
@@ -102,7 +102,7 @@ def test_a_task_that_dies_is_tried_source_by_source(
 
 @pytest.fixture
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "SHARES_LEFT", 1)
+    monkeypatch.setattr(task_sizes, "SHARES_LEFT", 1)
 
 
 def test_the_corpus_is_the_same(undisturbed: Path, good: Path, tmp_path: Path, shared: None) -> None:
