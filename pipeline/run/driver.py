@@ -105,6 +105,7 @@ class Driver:
             self._begin(self._waiting.popleft())
             batch, is_full = self._next_batch()
         if is_full or (batch and not self._queue):
+            batch = self._divided(batch)
             for _ in batch:
                 self._to_embed.popleft()
             job: Job = ("embed whole" if self._open[batch[0][0]].is_whole else "embed", batch)
@@ -127,6 +128,16 @@ class Driver:
         counts = (self._open[source_id].rows_of(part_no) for source_id, part_no in waiting)
         count, is_full = batch_of(counts, grid, *embed_limits(self._embed_on_gpu))
         return tuple(islice(self._to_embed, max(1, count))), is_full or not self._embed_on_gpu
+
+    def _divided(self, batch: Parts) -> Parts:
+        """Return the first slice of a source that would be taken as a whole, but shares the task with no other."""
+        source = self._open[batch[0][0]]
+        if len(batch) == 1 and source.is_whole:
+            self._to_embed.popleft()
+            source.is_whole, source.left = False, len(source.slices)
+            self._to_embed.extendleft((batch[0][0], part_no) for part_no in reversed(range(source.left)))
+            self._tracker.parts += source.left - 1
+        return batch
 
     def _submit(self, job: Job) -> None:
         step, parts = job

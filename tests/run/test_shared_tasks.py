@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from pipeline.run.driver import Driver
 from pipeline.run.progress import Tracker
 from pipeline.run.task_sizes import PART_CHANNELS, SHARED_SOURCES, share_of
 from pipeline.store import CorpusStore
-from tests.run.small import archive, assert_same_corpus, config
+from pipeline.views import is_plain
+from tests.run.small import SCAN, archive, assert_same_corpus, config
 from tests.run.stored import manifest
 
 
@@ -65,7 +68,7 @@ def test_small_sources_share_tasks_and_the_last_ones_do_not(tmp_path: Path) -> N
     assert sum(shares) + alone == 100
     assert 0 < alone < 2 * task_sizes.SHARES_LEFT
     embedded = [count for name, count in engine.calls if name == "embed_whole"]
-    assert (max(embedded), sum(embedded)) == (1024 // stub.KEPT, 100)
+    assert (max(embedded), sum(embedded)) == (1024 // stub.KEPT, 100 - engine.calls.count(("commit_vectors", 1)))
     assert {report.windows_kept for report in reports} == {report.windows_embedded for report in reports} == {stub.KEPT}
 
 
@@ -111,6 +114,53 @@ def test_the_corpus_is_the_same(undisturbed: Path, good: Path, tmp_path: Path, s
     assert report.tasks < 2 * len(report.reports)
     assert_same_corpus(tmp_path / "corpus", undisturbed)
     assert not list((tmp_path / "corpus" / "staging").iterdir())
+
+
+def test_views_share_tasks_with_their_scans(
+    tmp_path: Path, shared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings = archive(tmp_path / "data", 6), config(replace(SCAN, views=("f4", "f16")))
+    report = ingest([data], tmp_path / "shared", config=settings, serial=True)
+    monkeypatch.setattr(task_sizes, "SHARES_LEFT", 1000)
+    alone = ingest([data], tmp_path / "alone", config=settings, serial=True)
+    assert report.exit_code == alone.exit_code == 0
+    assert report.tasks < 2 * 6 < alone.tasks
+    assert len(manifest(tmp_path / "shared").sources) == 3 * 6
+    assert_same_corpus(tmp_path / "shared", tmp_path / "alone")
+    assert not list((tmp_path / "shared" / "staging").iterdir())
+
+
+def test_a_run_that_dies_between_views_that_share_a_task_leaves_all_views_or_none(
+    tmp_path: Path, shared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings = archive(tmp_path / "data", 4), config(replace(SCAN, views=("f4", "f16")))
+    ingest([data], tmp_path / "whole", config=settings, serial=True)
+    root, rename, left = tmp_path / "corpus", os.rename, [0]
+
+    def dies(old: Any, new: Any, *more: Any, **options: Any) -> None:
+        if Path(old).name.startswith("group-"):
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+        rename(old, new, *more, **options)
+
+    monkeypatch.setattr(os, "rename", dies)
+    seen = set()
+    for step in range(1, 13):
+        left[0] = step
+        with pytest.raises(KeyboardInterrupt):
+            ingest([data], root, config=settings, serial=True)
+        folders = {path.name for path in (root / "sources").iterdir()}
+        scans = {name for name in folders if is_plain(name)}
+        assert {f"{name}+{view}" for name in scans for view in ("f4", "f16")} <= folders
+        seen.add(len(folders))
+        shutil.rmtree(root)
+    assert seen == set(range(12))
+    left[0] = 10
+    with pytest.raises(KeyboardInterrupt):
+        ingest([data], root, config=settings, serial=True)
+    assert ingest([data], root, config=settings, serial=True).exit_code == 0
+    assert_same_corpus(root, tmp_path / "whole")
 
 
 def test_a_source_that_is_bad_fails_alone(
