@@ -190,7 +190,7 @@ def test_views_are_lost_and_read_again_with_their_scan(corpus: Path, original: P
 def test_a_damaged_view_is_repaired_from_its_file(corpus: Path, original: Path) -> None:
     scan_id = min(views_by_scan(corpus))
     for damaged in (corpus / "sources" / f"{scan_id}+f16", next((corpus / "vectors").iterdir()) / f"{scan_id}+f4"):
-    path = damaged / ("vector/c.0.0" if damaged.parent.parent.name == "vectors" else "cutout/c.0.0.0")
+        path = damaged / ("vector/c.0.0" if damaged.parent.parent.name == "vectors" else "cutout/c.0.0.0")
         path.write_bytes(path.read_bytes()[:-1] + b"\0\1")
     assert {one.id.rpartition("/")[2] for one in verify(corpus).damages} == {f"{scan_id}+f16", f"{scan_id}+f4"}
     assert verify(corpus, repair=True).damages == ()
