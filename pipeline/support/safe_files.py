@@ -27,7 +27,7 @@ OWN_NAMES = re.compile(
     r"|(zarr|digests|group|segment)\.json"
     r"|c(\.[0-9]+)+"
     r"|part-[0-9]{5,}(\.[A-Za-z0-9_-]+)?\.np[yz]"
-    r"|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}"  # folder with the parts of one source
+    r"|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}(\+[ft0-9]+)?"  # folder with the parts of a source or a view
     r"|[A-Za-z0-9][A-Za-z0-9_.+-]*\.partial"
     r"|\.[0-9a-f]{4,32}\.tmp"
 )

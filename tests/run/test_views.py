@@ -134,6 +134,7 @@ def test_a_run_that_dies_between_the_views_of_a_scan_leaves_all_or_none(
             assert all(views == ["", "f16", "f4"] for views in found.values())
     assert len(made) > 6
     assert_same_corpus(root, original)
+    assert not list((root / "staging").iterdir())
 
 
 def test_adding_views_goes_on_where_it_was_interrupted(

@@ -31,6 +31,7 @@ from tests.security.forgeries import (
     mend_manifest,
     mend_segment,
     mend_vectors,
+    seal,
     write_json,
 )
 from tests.store.format_1 import to_format_1
@@ -305,11 +306,10 @@ def test_a_report_that_counts_other_windows_than_the_exposure_is_damage(
     attacked: Attacked, count: str, what: str
 ) -> None:
     folder = attacked.place("sources/ID")
-    record = json.loads((folder / "zarr.json").read_bytes())
-    true = record["attributes"]["report"][count]
-    record["attributes"]["report"][count] = true + 1
-    write_json(folder / "zarr.json", record)
-    mend_group(folder)
+    record = json.loads((folder / "group.json").read_bytes())
+    true = record["report"][count]
+    record["report"][count] = true + 1
+    (folder / "group.json").write_bytes(seal(record))
     forge(attacked.root, lambda manifest: _of_source(manifest).update(windows_seen=true + 1)
           if count == "windows_seen" else None)
     code, said = attacked.call("verify")
