@@ -117,9 +117,7 @@ class Driver:
         return True
 
     def _next_batch(self) -> tuple[Parts, bool]:
-        """Return the slices that the next embed task would take, and whether they fill it. On a processor, no slice
-        waits for others: those that are there share a task.
-        """
+        """Return the slices that the next embed task would take, and whether it need not wait for more."""
         if not self._to_embed:
             return (), False
         grid = self._open[self._to_embed[0][0]].work.scan.grid
