@@ -140,16 +140,6 @@ def fill(builder: Any, number: Any, count: int) -> Any:
     return shuffle(builder, first, [0] * count)
 
 
-@intrinsic
-def reverse(typing: Any, a: Any) -> Any:
-    """Return the vector with its lanes in reverse order."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return shuffle(builder, values[0], range(a.count)[::-1])
-
-    return a(a), generate
-
-
 def _make_binary(whole: str, floating: str) -> Any:
     """Return an intrinsic for an operation on two vectors of the same type.
 
@@ -245,6 +235,20 @@ def max_of(typing: Any, a: Any) -> Any:
     return a.element(a), generate
 
 
+@intrinsic
+def sum_of(typing: Any, a: Any) -> Any:
+    """Return the sum of the integers in the vector. It must fit into their type."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        vector = values[0]
+        while vector.type.count > 1:
+            half = vector.type.count // 2
+            vector = builder.add(*(shuffle(builder, vector, range(first, first + half)) for first in (0, half)))
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    return a.element(a), generate
+
+
 def shuffle(builder: Any, vector: Any, order: Any) -> Any:
     """Emit a vector of some lanes of ``vector``. ``order`` lists their indices."""
     order = [*order]
@@ -264,13 +268,29 @@ def count_at_least(typing: Any, count: Any, a: Any, least: Any) -> Any:
 
 
 @intrinsic
+def multiply_subtract(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a · b − c for floating-point numbers, rounded once if the processor can, otherwise twice."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        product = builder.fmul(*values[:2], flags=["contract"])
+        return builder.fsub(product, values[2], flags=["contract"])
+
+    return a(a, b, c), generate
+
+
+@intrinsic
 def truncate_to_int16(typing: Any, a: Any) -> Any:
-    """Round floating-point numbers towards zero and return them as 16-bit integers. They must be in the 16-bit range.
+    """Round floating-point numbers towards zero and return them as 16-bit integers.
+
+    Numbers outside the 16-bit range become its largest or smallest value. They must be in the 32-bit range.
     """
     to = Vector(types.int16)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         whole = builder.fptosi(values[0], ir.VectorType(ir.IntType(32), LANES))
+        for relation, end in (("<", 2**15 - 1), (">", -(2**15))):
+            ends = ir.Constant(whole.type, [end] * LANES)
+            whole = builder.select(builder.icmp_signed(relation, whole, ends), whole, ends)
         return builder.trunc(whole, context.get_value_type(to))
 
     return to(a), generate
