@@ -17,8 +17,6 @@ from pipeline.simulate import fine_header
 
 SPEC = EncoderSpec("stub", 1, 128, "cutout-v1 16x256")
 SEEN, KEPT = 4096, 80
-TASKS_A_SOURCE = 2
-"""Tasks of a source that commit its windows and its vectors. Scan tasks and shared embed tasks are not counted here."""
 
 
 def works(count: int, corpus: Path, parts: int = 1) -> deque[tasks.Work]:
@@ -49,6 +47,18 @@ def embed_parts(work: tasks.Work, spec: EncoderSpec, pieces: tuple[tasks.Piece, 
     return [tasks.PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0]) for piece in pieces]
 
 
+def scan_whole(works: tuple[tasks.Work, ...], *, seconds: float = 0.0) -> list[tuple[tasks.PartReport, SourceReport]]:
+    parts = [scan_part(work, 0, seconds=seconds) for work in works]
+    return [(part, tasks.added(work.new_report(), part)) for work, part in zip(works, parts, strict=True)]
+
+
+def embed_whole(
+    work: tasks.Work, spec: EncoderSpec, sources: tuple[tuple[tuple[tasks.Piece, ...], SourceReport], ...]
+) -> list[tuple[tasks.PartReport, SourceReport]]:
+    parts = [embed_parts(work, spec, pieces)[0] for pieces, _ in sources]
+    return [(part, tasks.added(report, part)) for part, (_, report) in zip(parts, sources, strict=True)]
+
+
 def commit_vectors(
     work: tasks.Work, spec: EncoderSpec, n_parts: Mapping[str, int], report: SourceReport
 ) -> SourceReport:
@@ -58,12 +68,14 @@ def commit_vectors(
 @contextmanager
 def stubbed(seconds: float = 0.0) -> Iterator[None]:
     """Replace the tasks that a driver of this process submits. A scan task then takes ``seconds``."""
-    stubs = (commit_windows, embed_parts, commit_vectors)
-    really = {name: getattr(tasks, name) for name in ("scan_part", *(stub.__name__ for stub in stubs))}
+    scans, others = (scan_part, scan_whole), (commit_windows, embed_parts, embed_whole, commit_vectors)
+    really = {stub.__name__: getattr(tasks, stub.__name__) for stub in (*scans, *others)}
     try:
-        tasks.scan_part = partial(scan_part, seconds=seconds)
-        tasks.scan_part.__name__ = scan_part.__name__
-        for stub in stubs:
+        for scan in scans:
+            timed = partial(scan, seconds=seconds)
+            timed.__name__ = scan.__name__  # type: ignore[attr-defined]
+            setattr(tasks, scan.__name__, timed)
+        for stub in others:
             setattr(tasks, stub.__name__, stub)
         yield
     finally:

@@ -29,16 +29,37 @@ def read_manifest(corpus):
 
 
 def check_digests(folder):
-    """Raise an error unless every file of a folder is what digests.json says."""
-    for name, (size, digest) in json.loads((folder / "digests.json").read_bytes()).items():
+    """Raise an error unless every file of a group is what its digests say."""
+    if (folder / "group.json").exists():
+        text = (folder / "group.json").read_text()
+        record = json.loads(text)
+        whole = text.replace(f',"sha256":"{record["sha256"]}"}}', "}")
+        if hashlib.sha256(whole.encode()).hexdigest() != record["sha256"]:
+            raise ValueError(f"{folder / 'group.json'}: damaged")
+        files = record["files"]
+    else:  # format 1
+        files = json.loads((folder / "digests.json").read_bytes())
+    for name, (size, digest) in files.items():
         content = (folder / name).read_bytes()
         if len(content) != size or hashlib.sha256(content).hexdigest() != digest:
             raise ValueError(f"{folder / name}: damaged")
 
 
-def read_array(folder, name):
+def read_windows(folder, name):
+    """Return a column of the windows of a source."""
+    if not (folder / "group.json").exists():  # format 1
+        return read_array(folder / "windows" / name)
+    return read_array(folder / name) if name == "cutout" else np.load(folder / "windows.npy")[name]
+
+
+def read_vectors(folder):
+    """Return the vectors of a source as float32."""
+    return read_array(folder / "vector").astype(np.float32)
+
+
+def read_array(folder):
     """Return a whole Zarr array."""
-    return zarr.open_array(str(folder / name), mode="r")[:]
+    return zarr.open_array(str(folder), mode="r")[:]
 
 
 def first_channels(numbers, header, coarse, scan):
@@ -78,17 +99,17 @@ def read_corpus(corpus, encoder=None):
         folder = corpus / "sources" / source_id
         check_digests(folder)
         header = entry["header"]
-        numbers = read_array(folder, "windows/number")
+        numbers = read_windows(folder, "number")
         blocks, channels = first_channels(numbers, header, entry["coarse"], scan)
         low, high = frequencies(channels, header), frequencies(channels + scan["window"], header)
         seconds = blocks * scan["integrations"] * header["tsamp_s"]
-        snr, power = read_array(folder, "windows/snr"), power_of(
-            read_array(folder, "windows/cutout"), read_array(folder, "windows/spread"))
+        snr, power = read_windows(folder, "snr"), power_of(
+            read_windows(folder, "cutout"), read_windows(folder, "spread"))
         vectors = [None] * len(numbers)
         if encoder in entry["vectors"]:
             made = corpus / "vectors" / encoder / source_id
             check_digests(made)
-            vectors = read_array(made, "vector").astype(np.float32)
+            vectors = read_vectors(made)
         for i, number in enumerate(numbers):
             windows.append({"window": f"{source_id}/{number}", "file": entry["path"], "f_start_mhz": low[i],
                             "f_stop_mhz": high[i], "mjd": header["tstart_mjd"] + seconds[i] / 86400,

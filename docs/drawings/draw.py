@@ -19,7 +19,6 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-import zarr
 from matplotlib.axes import Axes
 from matplotlib.patches import ConnectionPatch, Rectangle
 from numpy.typing import NDArray
@@ -99,8 +98,7 @@ def windows(power: NDArray[np.floating]) -> None:
 
 def gate(power: NDArray[np.floating], stored: Path) -> None:
     """Draw a window with the box that the gate found largest, and the thresholds of all boxes."""
-    snr, width, duration = (zarr.open_array(str(stored / "windows" / name), mode="r")[0]
-                            for name in ("snr", "best_width", "best_duration"))
+    snr, width, duration = np.load(stored / "windows.npy")[["snr", "best_width", "best_duration"]][0]
     _, (left, right) = plt.subplots(1, 2, figsize=(7.4, 2.7))
     waterfall(left, power, f"The box with the largest sum: {width} × {duration}, SNR {snr:.0f}")
     # where it lies: the straight line along which the power sums to most

@@ -81,6 +81,8 @@ class SegmentEntry:
     cells: tuple[RowCount, ...] = ()
     """Number of vectors in each cell of a routed segment, zeros until it is built; empty for a plain segment. Each
     cell is a segment of its own. A search reads the cells near its query (:mod:`pipeline.index.routed`)."""
+    is_flat: bool = False
+    """True for a segment of few vectors, which has no graph. A search compares all of them."""
 
     @property
     def pieces(self) -> tuple[SegmentEntry, ...]:

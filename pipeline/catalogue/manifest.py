@@ -17,14 +17,13 @@ from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
 from pipeline.support.text import shown
-from pipeline.views import is_plain, scan_of
+from pipeline.views import scan_of
 
-FORMAT = 5
-"""Format of a manifest with averaged views."""
-ROUTED_FORMAT = 4
-"""Format of a manifest with a routed segment and without views."""
-UNROUTED_FORMAT = 3
-"""Format of a manifest without either, so that programs that do not know them still read it."""
+FORMAT = 6
+"""Format of a manifest that this version writes. Its groups may be of format 2, and it may have flat segments: earlier
+programs do not read them."""
+OLDEST_FORMAT = 3
+"""Oldest format of a manifest that is read. Format 4 may have routed segments, and format 5 averaged views, too."""
 MAX_GENERATION = 10**18 - 1
 """Largest number of a generation."""
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
@@ -264,9 +263,9 @@ class Manifest:
         number = record.get("format") if isinstance(record, dict) else None
         if type(number) is not int:
             raise ValueError("it has no format")
-        if not UNROUTED_FORMAT <= number <= FORMAT:
+        if not OLDEST_FORMAT <= number <= FORMAT:
             remedy = "update the program" if number > FORMAT else "ingest the files into a new corpus"
-            raise CorpusMismatch(f"manifest of format {number}, this version reads {UNROUTED_FORMAT} to {FORMAT}; "
+            raise CorpusMismatch(f"manifest of format {number}, this version reads {OLDEST_FORMAT} to {FORMAT}; "
                                  f"{remedy}")
         missing = [field.name for field in fields(cls) if field.name not in record and field.name not in _MAY_LACK]
         if missing:
@@ -296,18 +295,10 @@ def _pieces_of(entries: Mapping[str, Any]) -> Iterator[str]:
 def _fields_of(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass for :func:`json.dumps`; a manifest also gets the number of its format."""
     record = {name: getattr(value, name) for name in value.__slots__}
-    if isinstance(value, SegmentEntry) and not value.cells:
-        del record["cells"]
+    if isinstance(value, SegmentEntry):
+        record = {name: one for name, one in record.items() if one or name not in ("cells", "is_flat")}
     if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
         del record["nfpc"]
     if isinstance(value, Manifest):
-        record = {name: value for name, value in record.items() if value or name not in _MAY_LACK}
-        return {"format": _format_of(value), **record}
+        return {"format": FORMAT, **{name: one for name, one in record.items() if one or name not in _MAY_LACK}}
     return record
-
-
-def _format_of(manifest: Manifest) -> int:
-    """Return the lowest format that can hold a manifest, so that older programs read what they can."""
-    if not all(map(is_plain, manifest.sources)):
-        return FORMAT
-    return ROUTED_FORMAT if any(segment.cells for segment in manifest.segments) else UNROUTED_FORMAT

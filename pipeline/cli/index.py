@@ -26,7 +26,8 @@ compares the query with every vector. From {DEFAULT.exact_below:,} windows on, a
 faster. Building it takes about a minute; with more than a million windows, longer.
 
 The index consists of segments. New vectors become a new segment with a graph
-of its own. Small segments are merged from time to time, so there are never
+of its own. Fewer of them become a segment without a graph: a search compares
+all of it. Small segments are merged from time to time, so there are never
 many. From {DEFAULT.routed_from:,} windows on, the segments are rebuilt into one that is
 divided into cells; a search reads only the cells near its query.
 
@@ -42,7 +43,7 @@ Example:
 @corpus_option
 @cluster_options
 @click.option("--exact-below", type=click.IntRange(1), metavar="N",
-              help="Number of vectors from which a segment is built. Fewer vectors are compared exactly. Default: "
+              help="Number of vectors from which a segment gets a graph. Fewer vectors are compared exactly. Default: "
                    f"{DEFAULT.exact_below:,}.")
 @click.option("--compact/--no-compact", default=None,
               help="Merge small segments, and rebuild segments that contain many removed vectors. Default: --compact.")
@@ -66,7 +67,8 @@ def index(
         return
     for segment in built:
         cells = f" in {counted(len(segment.pieces), 'cell')}" if segment.cells else ""
-        put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}{cells}")
+        flat = ", without a graph" if segment.is_flat else ""
+        put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}{cells}"
+            f"{flat}")
     if not built:
-        put(f"nothing to index: a new segment needs {config.index.exact_below:,} vectors of one encoder that are in no "
-            "segment yet; fewer are compared exactly")
+        put("nothing to index: all vectors are in segments")

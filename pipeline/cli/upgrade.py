@@ -23,8 +23,9 @@ def upgrade(corpus: Path, dry_run: bool, as_json: bool) -> None:
 
     Rewrites the manifest, the identity and corpus.toml if an earlier version
     wrote them in another format, and prints what it changed. Windows, vectors
-    and the index stay unchanged. No source file is read. After an interruption,
-    run the command again: it does the rest.
+    and the index stay unchanged: what an earlier version stored is read as it
+    is. No source file is read. After an interruption, run the command again: it
+    does the rest.
 
     \b
     Example:
@@ -50,4 +51,10 @@ def lines(done: Upgrade, corpus: Path) -> list[str]:
                     + shown(pasted("lookalike ingest DATA", corpus)))
     if done.dry_run and done.changes:
         text.append("nothing was written")
-    return text or [f"{shown(corpus)}: already has the format of this version; nothing to do"]
+    if not text:
+        text = [f"{shown(corpus)}: already has the format of this version; nothing to do"]
+    if done.groups_of_format_1:
+        groups = counted(done.groups_of_format_1, "group")
+        text.append(f"{groups} of windows or vectors stay in the format of an earlier version, and are read as they "
+                    "are")
+    return text

@@ -44,6 +44,7 @@ def build_segment(
     tree_leaf_size: int = 200,
     seed: int = 0,
     is_cell: bool = False,
+    is_flat: bool = False,
 ) -> Segment:
     """Write a segment and open it.
 
@@ -64,6 +65,8 @@ def build_segment(
         Parameters of the graph. The same input, seed and number of numba threads give the same graph.
     is_cell
         True for a cell of a routed segment. The routed segment stores the source ids for all its cells.
+    is_flat
+        True for a segment without a graph. Searches compare all of its vectors.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def build_segment(
     order: NDArray[np.integer] = np.arange(len(distinct))
     arrays: dict[str, NDArray[Any]] = {}
     graph_facts = None
-    if len(distinct) >= MIN_GRAPH_VECTORS:
+    if not is_flat and len(distinct) >= MIN_GRAPH_VECTORS:
         graph = build_graph(distinct, n_neighbors=n_neighbors, tree_leaf_size=tree_leaf_size, seed=seed)
         distinct, order, arrays = graph.vectors, graph.order, graph.arrays
         graph_facts = {"pynndescent": PYNNDESCENT_VERSION, "metric": METRIC, "seed": seed, **graph.state}

@@ -10,7 +10,7 @@ from pipeline.catalogue import SourceEntry
 from pipeline.config import CONFIG_FILE, Config, fingerprint
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
-from pipeline.store.digests import DIGESTS_FILE, Digests, Fault
+from pipeline.store.digests import DIGESTS_FILE, Digests, Fault, digests_file
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import identity_bytes, read_identity
 from pipeline.store.layout import IDENTITY, PROJECTION_COPY, projection_file, source_folder, vector_folder
@@ -122,6 +122,7 @@ def _group_faults(folder: Path) -> Iterator[Fault]:
     try:
         digests = Digests.read(folder)
     except CorpusDamaged as error:
-        yield folder / DIGESTS_FILE, str(error).removeprefix(f"{folder}: {DIGESTS_FILE} ").rsplit("; ", 1)[0]
+        name = digests_file(folder)
+        yield folder / name, str(error).removeprefix(f"{folder}: {name} ").rsplit("; ", 1)[0]
         return
     yield from digests.faults()

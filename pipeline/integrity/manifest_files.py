@@ -14,7 +14,6 @@ from pipeline.store.generations import (
     MAX_MANIFEST_BYTES,
     copy_file,
     generation_file,
-    is_whole,
     parsed,
     write_generation,
 )
@@ -23,6 +22,7 @@ from pipeline.store.safe_names import GENERATION
 from pipeline.support.durable import write_atomic
 from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import remove_file
+from pipeline.support.sealed_json import is_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from pipeline.run.file_selection import MIN_AGE_S, Selected, Stat, select_files,
 from pipeline.run.index import index
 from pipeline.run.ingest import ingest, ingest_files
 from pipeline.run.more_views import with_its_views
-from pipeline.run.plan import may_heal, parts_of, slices_of
+from pipeline.run.plan import may_heal
 from pipeline.run.preconditions import adopt_committed, make_corpus, manifest_if_any, settled, with_serial
 from pipeline.run.progress import RESUMED, Listener, Progress, ProgressChoice, RunReport, Tracker, showing
 from pipeline.run.remove import Removal, remove
 from pipeline.run.routed import build_routed, rebuild_cell
 from pipeline.run.segment_plan import heir_of, plan_segments
+from pipeline.run.task_sizes import parts_of, slices_of
 from pipeline.run.upgrade import Upgrade, upgrade
 
 __all__ = [

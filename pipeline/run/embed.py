@@ -19,9 +19,10 @@ from pipeline.execute.engine import Call, Engine
 from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.failures import disk_errors
-from pipeline.run.plan import slices_of
+from pipeline.run.index import gather
 from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
 from pipeline.run.progress import RESUMED, ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.task_sizes import slices_of
 from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
 from pipeline.support.interrupts import note_saved
 from pipeline.views import scan_of
@@ -106,6 +107,7 @@ def embed(
                 with _without_mark(store, "" if chosen.name == config.encoder.name else chosen.name):
                     note_encoder(store, spec, chosen)
                     made = embed_stored(engine, store, chosen, config, tracker)
+                    gather(store, config.index)
                 spec = spec_of(root, chosen, config)  # the projection may be fitted by now
     key = "" if spec is None else spec.key
     reports = (*_others(store.manifest(), spec, made), *made)

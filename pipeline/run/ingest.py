@@ -26,8 +26,9 @@ from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_
 from pipeline.run.failures import crashed, disk_errors
 from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
+from pipeline.run.index import gather
 from pipeline.run.more_views import add_views, instead_of, note_views, preview_of_views, with_its_views
-from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
+from pipeline.run.plan import Plan, choose_sources, may_heal, split_known
 from pipeline.run.preconditions import (
     for_new_corpus,
     manifest_if_any,
@@ -48,6 +49,7 @@ from pipeline.run.probing import (
     warn_of_remarks,
 )
 from pipeline.run.progress import COMPILING, Listener, ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.task_sizes import parts_of
 from pipeline.store import CorpusStore
 from pipeline.support.interrupts import note_saved
 
@@ -221,7 +223,9 @@ class _Ingest:
                 known = [*instead_of(known, viewed), *viewed]
             reports = [*self.selected.reports, *known, *scanned]
             self.coverage = _coverage_of(scanned, store.manifest(), config)
-            return merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))
+            reports = merge_reports(reports, embed_stored(engine, store, config.encoder, config, tracker))
+            gather(store, config.index)
+            return reports
 
     def _probe(self, engine: Engine, files: Sequence[FoundFile]) -> Probes:
         return probe_files(engine, files, self.config, self.tracker, self.whole_after_s)

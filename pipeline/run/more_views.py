@@ -17,8 +17,8 @@ from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embeds_on_gpu
 from pipeline.run.file_selection import Selected
-from pipeline.run.plan import parts_of
 from pipeline.run.progress import Tracker
+from pipeline.run.task_sizes import parts_of
 from pipeline.store import CorpusStore
 from pipeline.support.durable import write_atomic
 from pipeline.support.text import counted

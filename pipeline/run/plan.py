@@ -1,4 +1,4 @@
-"""Plans a run: pure decisions about files, sources and parts, which touch no disk."""
+"""Plans a run: pure decisions about files and sources, which touch no disk."""
 
 from __future__ import annotations
 
@@ -9,22 +9,9 @@ from functools import cached_property
 from pipeline.catalogue import FileEntry, Manifest, removed_message
 from pipeline.errors import Reason
 from pipeline.filterbank import FoundFile
-from pipeline.grid.tiling import Tiling
-from pipeline.model import Source, SourceReport, WindowGrid
+from pipeline.model import Source, SourceReport
 from pipeline.support.text import shown
 from pipeline.tasks import Probed
-
-PART_CHANNELS = 2**24
-"""Fine channels × time blocks of a scan task: some seconds of work, 1 GB of decoded samples, never held at once."""
-EMBED_BYTES = 2**22
-"""Largest slice of a source's cutouts, in bytes: 1,024 windows of 16 × 256. On a processor, an embed task is one slice.
-It takes a fraction of a second to a minute, short enough that all workers end at about the same time."""
-GPU_EMBED_BYTES = 2**26
-"""Cutouts of an embed task on a GPU, in bytes, of any number of sources. That is several batches, so that the GPU need
-not wait while tasks come and go."""
-EMBED_PIECES = 64
-"""Largest number of slices in an embed task on a GPU. Their description goes through the scheduler, and each slice
-waits for the others. On a processor, a task is one slice, because waiting gains nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,42 +238,3 @@ def _has_failed(manifest: Manifest, source: Source) -> bool:
     if entry is None or entry.status != "failed":
         return False
     return (entry.size_bytes, entry.mtime_ns) == (source.size_bytes, source.mtime_ns)
-
-
-def parts_of(tiling: Tiling) -> list[range]:
-    """Divide a source's coarse channels into parts, one for each scan task. Each coarse channel is in one part."""
-    work = tiling.coarse.width * max(1, tiling.n_blocks)
-    size = max(1, PART_CHANNELS // work)
-    return [range(first, min(first + size, tiling.n_coarse)) for first in range(0, tiling.n_coarse, size)]
-
-
-def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
-    """Divide a source's stored windows into slices of rows [start, stop). No windows make one slice of no rows."""
-    size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
-    return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
-
-
-def batch_of(counts: Iterable[int], grid: WindowGrid, most: int = EMBED_PIECES) -> tuple[int, bool]:
-    """Return how many of the waiting slices, in this order, make one embed task on a GPU.
-
-    Parameters
-    ----------
-    counts : iterable of int
-        Number of windows of each slice that :func:`slices_of` made.
-    most : int
-        Largest number of slices in a task.
-
-    Returns
-    -------
-    int, bool
-        Number of slices, at least one if any waits; and True if they fill the task.
-    """
-    room = max(1, GPU_EMBED_BYTES // (grid.integrations * grid.channels))
-    taken = 0
-    for count in counts:
-        if taken and count > room:
-            return taken, True
-        taken, room = taken + 1, room - count
-        if room <= 0 or taken == most:
-            return taken, True
-    return taken, False

@@ -1,7 +1,8 @@
 """Upgrade: bring a corpus that an earlier version made to the format of this version.
 
-Windows, vectors and index segments are not touched. Source files are not read. Each step replaces one file atomically,
-and a step that is done is not done again: after a kill, the next upgrade does the steps that are left.
+Windows, vectors and index segments are not touched: groups of format 1 are read as they are. Source files are not read.
+Each step replaces one file atomically, and a step that is done is not done again: after a kill, the next upgrade does
+the steps that are left.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipeline.store import (
     CURRENT,
     IDENTITY,
     CorpusStore,
+    count_old_groups,
     is_identity_in_current_format,
     is_in_current_format,
     pasted,
@@ -45,6 +47,8 @@ class Upgrade:
     of the format exists yet."""
     bytes_to_read: int = 0
     """Size of these files."""
+    groups_of_format_1: int = 0
+    """Sources, and sets of vectors of a source, that are stored in many files. They are read as they are, and stay."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the record that ``upgrade --json`` prints."""
@@ -91,7 +95,8 @@ def upgrade(corpus: str | Path = "corpus", *, dry_run: bool = False) -> Upgrade:
             steps = _steps(store)
             for step in steps:
                 step.make()
-    return Upgrade(tuple(step.change for step in steps), dry_run)
+    return Upgrade(tuple(step.change for step in steps), dry_run,
+                   groups_of_format_1=count_old_groups(root, store.manifest()))
 
 
 def _steps(store: CorpusStore) -> list[_Step]:

@@ -1,6 +1,12 @@
 """The corpus on disk: generations of the manifest, and immutable groups of windows and of vectors."""
 
-from pipeline.store.commit import commit_source_group, commit_vector_group
+from pipeline.store.commit import (
+    SourceCommit,
+    commit_source_group,
+    commit_source_groups,
+    commit_vector_group,
+    commit_vector_groups,
+)
 from pipeline.store.corpus import CorpusStore, Recovered
 from pipeline.store.encoder import (
     corpus_encoder,
@@ -11,7 +17,7 @@ from pipeline.store.encoder import (
     is_fitted,
 )
 from pipeline.store.generations import is_in_current_format
-from pipeline.store.groups import SourceGroup, VectorGroup
+from pipeline.store.groups import SourceGroup, VectorGroup, count_old_groups
 from pipeline.store.identity import is_identity_in_current_format, write_identity
 from pipeline.store.layout import (
     CURRENT,
@@ -43,11 +49,15 @@ __all__ = [
     "Lease",
     "Part",
     "Recovered",
+    "SourceCommit",
     "SourceGroup",
     "VectorGroup",
     "commit_source_group",
+    "commit_source_groups",
     "commit_vector_group",
+    "commit_vector_groups",
     "corpus_encoder",
+    "count_old_groups",
     "embedding",
     "encoder_config",
     "forget_unused",

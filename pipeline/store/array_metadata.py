@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pipeline.store.arrays import CHUNK_BYTES
+import numpy as np
+
+from pipeline.store.arrays import CHUNK_BYTES, RAW_CHUNK_BYTES
 from pipeline.store.digests import MAX_METADATA_BYTES, METADATA
+from pipeline.store.npy_file import DataType
 from pipeline.support.records import Bounds, RowCount, json_of, record_of
 from pipeline.support.regular_files import read_file
 
@@ -22,10 +25,6 @@ MAX_ROW_BYTES = 1 << 28
 _MAX_CHUNK_RATIO = 4  # by how much a chunk may be larger than this version makes it
 _MAX_CHUNKS_PER_SHARD = 1 << 12
 
-DataType = Literal["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-                   "float32", "float64"]
-_ITEM_BYTES = {"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "float16": 2, "int32": 4, "uint32": 4,
-               "float32": 4, "int64": 8, "uint64": 8, "float64": 8}
 _Shape = tuple[RowCount, ...]
 
 
@@ -42,7 +41,7 @@ class _Grid:
 
 @dataclass(frozen=True, slots=True)
 class _Separator:
-    separator: Literal["/"] = "/"
+    separator: Literal["/", "."] = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,6 @@ class ArrayMetadata:
     data_type: DataType
     chunk_grid: _Grid
     chunk_key_encoding: _Keys
-    codecs: tuple[_Sharding]
     fill_value: bool | float
     zarr_format: Literal[3]
     node_type: Literal["array"]
@@ -87,10 +85,41 @@ class ArrayMetadata:
     @property
     def row_bytes(self) -> int:
         """Size of one row, uncompressed."""
-        return math.prod(self.shape[1:]) * _ITEM_BYTES[self.data_type]
+        return math.prod(self.shape[1:]) * np.dtype(self.data_type).itemsize
+
+    @property
+    def file_rows(self) -> int:
+        """Number of rows in a file; the last one may have fewer."""
+        return self.chunk_grid.configuration.chunk_shape[0]
+
+    @property
+    def n_files(self) -> int:
+        """Number of files of data."""
+        return -(-self.shape[0] // self.file_rows)
 
 
-def read_metadata(group: Path, name: str, files: Collection[str]) -> ArrayMetadata:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sharded(ArrayMetadata):
+    codecs: tuple[_Sharding]
+
+
+@dataclass(frozen=True, slots=True)
+class _LittleEndian:
+    endian: Literal["little"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    name: Literal["bytes"]
+    configuration: _LittleEndian
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Raw(ArrayMetadata):
+    codecs: tuple[_Bytes]
+
+
+def read_metadata(group: Path, name: str, files: Collection[str], *, is_raw: bool = False) -> ArrayMetadata:
     """Read the description of an array of a group, and check it.
 
     Parameters
@@ -101,6 +130,8 @@ def read_metadata(group: Path, name: str, files: Collection[str]) -> ArrayMetada
         Path of the array in the group.
     files : collection of str
         Paths of all files of the group, relative to it.
+    is_raw : bool
+        The array must be neither sharded nor compressed; else it must be both.
 
     Raises
     ------
@@ -110,34 +141,46 @@ def read_metadata(group: Path, name: str, files: Collection[str]) -> ArrayMetada
         The file cannot be read.
     """
     content = json_of(read_file(group / name / METADATA, MAX_METADATA_BYTES))
-    metadata = record_of(ArrayMetadata, content, has_more=True)
-    _check_chunks(metadata)
-    (sharding,) = metadata.codecs
-    inner = sharding.configuration
-    names = [codec.name for codec in inner.codecs], [codec.name for codec in inner.index_codecs]
-    if names != (["bytes", "zstd", "crc32c"], ["bytes", "crc32c"]):
-        raise ValueError(f"chunks are coded by {names[0]} and {names[1]}, which this program does not write")
+    metadata: ArrayMetadata
+    if is_raw:
+        metadata = record_of(_Raw, content, has_more=True)
+        chunk = metadata.chunk_grid.configuration.chunk_shape
+        _check_chunks(metadata, chunk, RAW_CHUNK_BYTES)
+    else:
+        metadata = sharded = record_of(_Sharded, content, has_more=True)
+        _check_codecs(sharded.codecs[0].configuration)
+        _check_chunks(metadata, sharded.codecs[0].configuration.chunk_shape, CHUNK_BYTES)
     if content.get("storage_transformers"):
         raise ValueError("it names storage transformers, which this program does not write")
-    shard_rows = metadata.chunk_grid.configuration.chunk_shape[0]
-    found = {path for path in files if path.startswith(f"{name}/c/")}
-    n_shards = -(-metadata.shape[0] // shard_rows)
-    expected = (f"{name}/c/{i}" + "/0" * (len(metadata.shape) - 1) for i in range(n_shards))
-    if n_shards != len(found) or not found.issuperset(expected):
-        raise ValueError(f"shape {metadata.shape} needs {n_shards} files of data, there are {len(found)}, or they have "
-                         "other names")
+    between = metadata.chunk_key_encoding.configuration.separator
+    found = {path for path in files if path.startswith(f"{name}/c{between}")}
+    # the number comes first: a forged one may be too large for a list
+    if metadata.n_files != len(found) or not found.issuperset(files_of(name, metadata)):
+        raise ValueError(f"shape {metadata.shape} needs {metadata.n_files} files of data, there are {len(found)}, or "
+                         "they have other names")
     return metadata
 
 
-def _check_chunks(metadata: ArrayMetadata) -> None:
+def files_of(name: str, metadata: ArrayMetadata) -> list[str]:
+    """Return the paths of an array's files of data, relative to the group, in the order of their rows."""
+    between = metadata.chunk_key_encoding.configuration.separator
+    return [between.join((f"{name}/c", str(i), *"0" * (len(metadata.shape) - 1))) for i in range(metadata.n_files)]
+
+
+def _check_codecs(inner: _Inner) -> None:
+    names = [codec.name for codec in inner.codecs], [codec.name for codec in inner.index_codecs]
+    if names != (["bytes", "zstd", "crc32c"], ["bytes", "crc32c"]):
+        raise ValueError(f"chunks are coded by {names[0]} and {names[1]}, which this program does not write")
+
+
+def _check_chunks(metadata: ArrayMetadata, chunk: _Shape, chunk_bytes: int) -> None:
     """Raise ``ValueError`` unless chunks and shards consist of whole rows and have a size that this program writes."""
     shape = metadata.shape
     shard = metadata.chunk_grid.configuration.chunk_shape
-    chunk = metadata.codecs[0].configuration.chunk_shape
     if not shape or not shape[1:] == shard[1:] == chunk[1:] or not all((*shape[1:], *shard[:1], *chunk[:1])):
         raise ValueError(f"shape {shape} has shards of {shard} and chunks of {chunk}")
     row_bytes, per_shard = metadata.row_bytes, shard[0] // chunk[0]
-    if (row_bytes > MAX_ROW_BYTES or chunk[0] * row_bytes > _MAX_CHUNK_RATIO * max(CHUNK_BYTES, row_bytes)
+    if (row_bytes > MAX_ROW_BYTES or chunk[0] * row_bytes > _MAX_CHUNK_RATIO * max(chunk_bytes, row_bytes)
             or shard[0] % chunk[0] or per_shard > _MAX_CHUNKS_PER_SHARD):
         raise ValueError(f"shape {shape} of {metadata.data_type} has shards of {shard} and chunks of {chunk}, which "
                          "this program does not write")

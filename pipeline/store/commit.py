@@ -1,9 +1,9 @@
-"""Commits: join the parts of a source to one immutable group.
+"""Commits: join the parts of each source to one immutable group.
 
 The group appears under its final name whole or not at all.
 
 Several processes may commit the same group at the same time, also after a crash. One of them succeeds; the others find
-the finished group.
+the finished group. Several groups that one process commits together wait for the disk together.
 """
 
 from __future__ import annotations
@@ -11,36 +11,91 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Source, SourceReport
 from pipeline.store import arrays
-from pipeline.store.arrays import Array
 from pipeline.store.digests import Digests
-from pipeline.store.groups import (
-    EXPOSURE,
-    VECTOR,
-    WINDOWS,
-    SourceGroup,
-    VectorGroup,
-    source_attributes,
-    vector_attributes,
-)
+from pipeline.store.groups import SourceGroup, VectorGroup, source_attributes, vector_attributes
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
-from pipeline.store.staging import PartColumns, opened_parts, read_part_vectors, refuse_non_finite
-from pipeline.support.durable import make_folder, publish_folder, sync_folder
+from pipeline.store.npy_file import Array, write_rows
+from pipeline.store.raw_array import write_raw
+from pipeline.store.staging import StagedPart, opened_parts, read_part_vectors, refuse_non_finite
+from pipeline.store.stored_arrays import CUTOUT, VECTOR, WINDOWS
+from pipeline.support.durable import make_folder, publish_folders
 from pipeline.support.safe_files import remove_tree
 
 logger = logging.getLogger(__name__)
 
 RACE_ERRORS = {errno.ENOENT, errno.EEXIST, errno.ESTALE}
 """Errors that a writer gets if another one committed the group first. Other disk errors are raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCommit:
+    """A source whose parts are complete."""
+
+    source: Source
+    """Stored in the group, so that a later run can adopt a group that no manifest names yet."""
+    n_parts: int
+    """The parts are 0 to ``n_parts`` − 1. Rows are in the order of the parts."""
+    report: SourceReport
+    """Report of the source. ``windows_kept`` must be the number of rows."""
+
+
+def commit_source_groups(
+    root: Path,
+    staging: Path,
+    commits: Sequence[SourceCommit],
+    *,
+    fingerprint: str,
+    columns: Mapping[str, str] | None = None,
+) -> list[SourceGroup]:
+    """Make the source groups of some sources.
+
+    Parameters
+    ----------
+    root, staging : Path
+        Folder of the corpus, and staging folder of the run. Both are on one file system.
+    commits : sequence of SourceCommit
+        The sources.
+    fingerprint : str
+        Fingerprint of the identity: grid, gate and cutouts, which decide what the groups hold.
+    columns : mapping
+        Column → description with units.
+
+    Returns
+    -------
+    list of SourceGroup
+        The groups under their final names: these ones, or those that were there before.
+
+    Raises
+    ------
+    CorpusMismatch
+        A group of such a source with another fingerprint exists.
+    CorpusDamaged
+        A part or an existing group is missing or altered.
+    ValueError
+        The parts of a source do not fit together, repeat windows, or disagree with its report.
+
+    After an error, some of the groups may be committed.
+    """
+    _publish([
+        _Build(parts_folder(staging, one.source.id), source_folder(root, one.source.id),
+               source_attributes(one.source, one.report, fingerprint, columns or {}),
+               partial(_write_windows, staging, one))
+        for one in commits])
+    return [_own_group(root, one.source.id, fingerprint) for one in commits]
 
 
 def commit_source_group(
@@ -53,119 +108,100 @@ def commit_source_group(
     fingerprint: str,
     columns: Mapping[str, str] | None = None,
 ) -> SourceGroup:
-    """Make the source group of the parts 0 to ``n_parts`` − 1. Rows are in the order of the parts.
-
-    Parameters
-    ----------
-    root, staging : Path
-        Folder of the corpus, and staging folder of the run. Both are on one file system.
-    source : Source
-        Stored in the group, so that a later run can adopt a group that no manifest names yet.
-    report : SourceReport
-        Report of the source. ``windows_kept`` must be the number of rows.
-    fingerprint : str
-        Fingerprint of the identity: grid, gate and cutouts, which decide what the group holds.
-    columns : mapping
-        Column → description with units.
-
-    Returns
-    -------
-    SourceGroup
-        The group under its final name: this one, or the one that was there before.
-
-    Raises
-    ------
-    CorpusMismatch
-        A group of this source with another fingerprint exists.
-    CorpusDamaged
-        A part or the existing group is missing or altered.
-    ValueError
-        The parts do not fit together, repeat windows, or disagree with ``report``.
-    """
-    final = source_folder(root, source.id)
-    if final.exists():
-        sync_folder(final.parent)  # its writer may have died before the name was on disk
-    else:
-        with (_build(parts_folder(staging, source.id), final) as folder,
-              opened_parts(staging, source.id, n_parts) as parts):
-            names, counts = _survey(source.id, parts, report)
-            arrays.create_group(folder, source_attributes(source, report, fingerprint, columns or {}))
-            for name in names:
-                kind, _, column = name.partition(".")
-                arrays.write_array(folder, f"{kind}/{column}", (part.read(name) for part in parts), counts[kind])
-    group = SourceGroup.open(root, source.id)
-    if group.source_id != source.id or group.fingerprint != fingerprint:
-        raise CorpusMismatch(
-            f"{final}: holds {group.source_id} with fingerprint {group.fingerprint}, this run makes "
-            f"{source.id} with {fingerprint}; remove the folder and ingest the source again"
-        )
+    """Make the group of one source, as :func:`commit_source_groups` does."""
+    (group,) = commit_source_groups(
+        root, staging, [SourceCommit(source, n_parts, report)], fingerprint=fingerprint, columns=columns)
     return group
 
 
-def commit_vector_group(
-    root: Path, staging: Path, source_id: str, n_parts: int, *, spec: EncoderSpec
-) -> VectorGroup:
-    """Make the vector group of a committed source from the vectors of the parts 0 to ``n_parts`` − 1.
+def commit_vector_groups(
+    root: Path, staging: Path, parts: Mapping[str, int], *, spec: EncoderSpec
+) -> list[VectorGroup]:
+    """Make the vector groups of committed sources.
 
     Parameters
     ----------
     root, staging : Path
         Folder of the corpus, and staging folder of the run. Both are on one file system.
-    source_id : str
-        Source whose windows were embedded.
-    n_parts : int
-        Number of parts.
+    parts : mapping
+        Id of a source whose windows were embedded → number of parts of its vectors.
     spec : EncoderSpec
         Encoder that made the vectors.
 
     Raises
     ------
     CorpusMismatch
-        The existing group under this key was made by another encoder or of other windows.
+        An existing group under this key was made by another encoder or of other windows.
     CorpusDamaged
         The vectors of a part or an existing group are missing or altered.
     ValueError
         The number of vectors is not the number of windows, or their dimension is not that of the encoder.
+
+    After an error, some of the groups may be committed.
     """
-    final = vector_folder(root, spec.key, source_id)
-    source = SourceGroup.open(root, source_id)
-    if final.exists():
-        sync_folder(final.parent)  # its writer may have died before the name was on disk
-    else:
-        with _build(parts_folder(staging, source_id), final) as folder:
-            arrays.create_group(folder, vector_attributes(source, spec))
-            pieces = _vector_pieces(staging, source_id, n_parts, spec)
-            arrays.write_array(folder, VECTOR, pieces, source.n_windows)
-    group = VectorGroup(final, source)
-    if group.spec != spec:
+    sources = [SourceGroup.open(root, source_id) for source_id in parts]
+    finals = [vector_folder(root, spec.key, source_id) for source_id in parts]
+    _publish([
+        _Build(parts_folder(staging, source.source_id), final, vector_attributes(source, spec),
+               partial(_write_vectors, staging, source, parts[source.source_id], spec))
+        for source, final in zip(sources, finals, strict=True)])
+    groups = [VectorGroup(final, source) for source, final in zip(sources, finals, strict=True)]
+    if other := next((group for group in groups if group.spec != spec), None):
         raise CorpusMismatch(
-            f"{final}: made by {group.spec}, this run has {spec}; use the encoder that made the vectors, or remove "
-            "the folder"
+            f"{other.folder}: made by {other.spec}, this run has {spec}; use the encoder that made the vectors, or "
+            "remove the folder"
+        )
+    return groups
+
+
+def commit_vector_group(
+    root: Path, staging: Path, source_id: str, n_parts: int, *, spec: EncoderSpec
+) -> VectorGroup:
+    """Make the vector group of one committed source, as :func:`commit_vector_groups` does."""
+    (group,) = commit_vector_groups(root, staging, {source_id: n_parts}, spec=spec)
+    return group
+
+
+def _own_group(root: Path, source_id: str, fingerprint: str) -> SourceGroup:
+    """Open a committed group, and check whose it is."""
+    group = SourceGroup.open(root, source_id)
+    if group.source_id != source_id or group.fingerprint != fingerprint:
+        raise CorpusMismatch(
+            f"{group.folder}: holds {group.source_id} with fingerprint {group.fingerprint}, this run makes "
+            f"{source_id} with {fingerprint}; remove the folder and ingest the source again"
         )
     return group
 
 
-def _survey(
-    source_id: str, parts: Sequence[PartColumns], report: SourceReport
-) -> tuple[list[str], dict[str, int]]:
-    """Check the parts against each other and the report. Return the column names, and kind → number of rows."""
-    _at_least_one(source_id, len(parts))
-    names = parts[0].names
-    an_exposure = next((name for name in sorted(names) if name.startswith(EXPOSURE)), None)
-    numbers: list[Array] = []
-    exposure_rows = 0
-    for part_no, part in enumerate(parts):
-        if part.names != names:
-            raise ValueError(f"{source_id}: columns {sorted(part.names)} in part {part_no}, not {sorted(names)}")
-        numbers.append(part.read(f"{WINDOWS}.number"))
-        if an_exposure is not None:
-            exposure_rows += len(part.read(an_exposure))
-    n_windows = sum(len(piece) for piece in numbers)
-    if len(np.unique(np.concatenate(numbers))) != n_windows:
-        raise ValueError(f"{source_id}: parts repeat window numbers")
-    if n_windows != report.windows_kept:
-        raise ValueError(f"{source_id}: {n_windows} windows in parts, {report.windows_kept} in the report")
-    return sorted(names), {WINDOWS: n_windows, EXPOSURE: exposure_rows}
+def _write_windows(staging: Path, commit: SourceCommit, folder: Path) -> None:
+    """Write the arrays of a source group, after checking the parts against each other and the report."""
+    source_id = commit.source.id
+    _at_least_one(source_id, commit.n_parts)
+    with opened_parts(staging, source_id, commit.n_parts) as parts:
+        for part_no, part in enumerate(parts):
+            if part.names != parts[0].names:
+                raise ValueError(f"{source_id}: part {part_no} has {sorted(part.names)}, not {sorted(parts[0].names)}")
+        _check_numbers(commit, parts)
+        for name in sorted(parts[0].names - {CUTOUT}):
+            tables = [part.read(name) for part in parts]
+            write_rows(folder / f"{name}.npy", tables[0].dtype, (sum(map(len, tables)),), tables)
+        arrays.write_array(folder, CUTOUT, (part.read(CUTOUT) for part in parts), commit.report.windows_kept)
+
+
+def _check_numbers(commit: SourceCommit, parts: Sequence[StagedPart]) -> None:
+    """Raise ``ValueError`` if window numbers repeat, or are not as many as the report says."""
+    numbers: NDArray[np.int64] = np.concatenate([part.read(WINDOWS)["number"] for part in parts])
+    if len(np.unique(numbers)) != len(numbers):
+        raise ValueError(f"{commit.source.id}: parts repeat window numbers")
+    if len(numbers) != commit.report.windows_kept:
+        raise ValueError(f"{commit.source.id}: {len(numbers)} windows in parts, {commit.report.windows_kept} in the "
+                         "report")
+
+
+def _write_vectors(staging: Path, source: SourceGroup, n_parts: int, spec: EncoderSpec, folder: Path) -> None:
+    """Write the vectors of a source."""
+    pieces = _vector_pieces(staging, source.source_id, n_parts, spec)
+    write_raw(folder / VECTOR, np.float16, (source.n_windows, spec.dimension), pieces)
 
 
 def _vector_pieces(staging: Path, source_id: str, n_parts: int, spec: EncoderSpec) -> Iterator[Array]:
@@ -182,6 +218,52 @@ def _vector_pieces(staging: Path, source_id: str, n_parts: int, spec: EncoderSpe
 def _at_least_one(source_id: str, n_parts: int) -> None:
     if n_parts < 1:
         raise ValueError(f"{source_id}: a group needs at least one part, which may be empty")
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """A group that is to be made."""
+
+    parts: Path
+    """Folder of the parts, in which the group is built."""
+    final: Path
+    """Folder that the group becomes."""
+    attributes: Mapping[str, Any]
+    write: Callable[[Path], None]
+    """Writes the arrays of the group into a folder."""
+
+
+def _publish(builds: Sequence[_Build]) -> None:
+    """Build groups, and publish them together. A group that exists is left as it is."""
+    with ExitStack() as built:
+        staged = [(folder, build.final) for build in builds
+                  if (folder := built.enter_context(_folder_of(build))) is not None]
+        for parent in {build.final.parent for build in builds}:
+            make_folder(parent)
+        # the writer of an existing group may have died before its name was on disk
+        errors = publish_folders(staged, also={build.final.parent for build in builds})
+        for (_, final), error in zip(staged, errors, strict=True):
+            with _unless_committed(final):
+                if error is not None:
+                    raise error
+
+
+@contextmanager
+def _folder_of(build: _Build) -> Iterator[Path | None]:
+    """Yield a folder with the content of a group, None if the group exists; delete what is left of the folder."""
+    folder = build.parts / f"group-{uuid4().hex}"
+    is_filled = False
+    try:
+        if not build.final.exists():
+            with _unless_committed(build.final):
+                folder.mkdir(parents=True)
+                with _same_folder(folder):
+                    build.write(folder)
+                    Digests.of(folder).write_group(build.attributes)
+                is_filled = True
+        yield folder if is_filled else None
+    finally:
+        remove_tree(build.parts, folder)
 
 
 @contextmanager
@@ -201,20 +283,11 @@ def _same_folder(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _build(parts: Path, final: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill. Then write its digests and publish it as ``final``, unless it exists by now."""
-    folder = parts / f"group-{uuid4().hex}"
+def _unless_committed(final: Path) -> Iterator[None]:
+    """Ignore an error within the block if another process has committed the group, which may have removed the parts."""
     try:
-        folder.mkdir(parents=True)
-        with _same_folder(folder):
-            yield folder
-            Digests.of(folder).write()
-        make_folder(final.parent)
-        publish_folder(folder, final)
+        yield
     except Exception as error:
-        # another process may have committed the group and removed the parts
         if not final.is_dir() or (isinstance(error, OSError) and error.errno not in RACE_ERRORS):
             raise
         logger.info("%s: committed by another process meanwhile", final)
-    finally:
-        remove_tree(parts, folder)

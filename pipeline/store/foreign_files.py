@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from pipeline.config import CONFIG_FILE
 from pipeline.errors import CorpusDamaged
-from pipeline.store.digests import DIGESTS_FILE, Fault
+from pipeline.store.digests import DIGESTS_FILE, GROUP_FILE, METADATA, Fault
 from pipeline.store.layout import (
     CURRENT,
     DAMAGED,
@@ -70,7 +70,7 @@ def _names(*names: str) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, names)))
 
 
-_GROUP = frozenset({DIGESTS_FILE, "zarr.json"})
+_GROUP = frozenset({DIGESTS_FILE, GROUP_FILE, METADATA})
 _ENCODERS = _Place(_any(KEY, MENDED), holds=frozenset({DIGESTS_FILE, PROJECTION_COPY, "projection.npz"}))
 _SET_ASIDE = _Place(_names(CONFIG_FILE, ENCODERS, SEGMENTS, SOURCES, VECTORS), {
     SOURCES: _Place(SOURCE),

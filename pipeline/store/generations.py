@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.catalogue import Manifest, check_consistency
@@ -18,6 +18,7 @@ from pipeline.store.safe_names import GENERATION, TEMPORARY, BadName, check_mani
 from pipeline.support.durable import TEMPORARY_SUFFIX, atomic_file, write_atomic
 from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import remove_file
+from pipeline.support.sealed_json import sealed
 
 MAX_GENERATIONS = 10
 """Number of generations kept on disk."""
@@ -105,7 +106,7 @@ def write_generation(root: Path, manifest: Manifest, require_lock: Callable[[], 
     digest, number = hashlib.sha256(), manifest.generation
     require_lock()
     with atomic_file(copy_file(root, number)) as copy, atomic_file(generation_file(root, number)) as file:
-        for piece in _with_digest(manifest.json_pieces()):  # the whole text takes more memory than the manifest
+        for piece in sealed(manifest.json_pieces()):  # the whole text takes more memory than the manifest
             digest.update(piece)
             file.write(piece)
             copy.write(piece)
@@ -120,7 +121,7 @@ def is_in_current_format(root: Path) -> bool:
     """Return True if this version would write the current generation byte for byte as it is on disk."""
     pointer = read_pointer(root)
     digest = hashlib.sha256()
-    for piece in _with_digest(read_generation(root, pointer).json_pieces()):
+    for piece in sealed(read_generation(root, pointer).json_pieces()):
         digest.update(piece)
     return pointer.split()[1] == digest.hexdigest()
 
@@ -145,23 +146,3 @@ def generation_file(root: Path, generation: int) -> Path:
 def copy_file(root: Path, generation: int) -> Path:
     """Return the path of the copy of a generation's file. Only the current generation has one."""
     return root / MANIFESTS / f"{generation:08d}.copy"
-
-
-_DIGEST = re.compile(rb',"sha256":"([0-9a-f]{64})"}')
-_DIGEST_BYTES = len(',"sha256":""}') + 64
-
-
-def _with_digest(pieces: Iterable[str]) -> Iterator[bytes]:
-    """Add to a JSON object its own digest, as the last key. Programs that do not know the key ignore it."""
-    digest, before = hashlib.sha256(), b""
-    for piece in pieces:
-        yield before
-        before = piece.encode("ascii")
-        digest.update(before)
-    yield before[:-1] + b',"sha256":"%s"}' % digest.hexdigest().encode()
-
-
-def is_whole(content: bytes) -> bool:
-    """Return True if the content of a generation's file matches the digest at its end."""
-    match = _DIGEST.fullmatch(content[-_DIGEST_BYTES:])
-    return match is not None and hashlib.sha256(content[:-_DIGEST_BYTES] + b"}").hexdigest().encode() == match[1]

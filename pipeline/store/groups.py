@@ -12,23 +12,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import source_fault
+from pipeline.catalogue import Manifest, source_fault
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import EncoderSpec, Header, Source, SourceReport, WindowGrid
-from pipeline.store import arrays
-from pipeline.store.array_metadata import ArrayMetadata, read_metadata
-from pipeline.store.arrays import Array, Rows
-from pipeline.store.digests import MAX_METADATA_BYTES, METADATA, Digests
+from pipeline.store.arrays import Rows
+from pipeline.store.digests import DIGESTS_FILE, GROUP_FILE, METADATA, Digests
 from pipeline.store.layout import mending_of, source_folder, vector_folder
+from pipeline.store.npy_file import Array
 from pipeline.store.safe_names import checked
-from pipeline.support.records import Integer, json_of, record_of, value_of
-from pipeline.support.regular_files import read_file
+from pipeline.store.stored_arrays import EXPOSURE, VECTOR, WINDOWS, Described, arrays_of, attributes_of
+from pipeline.support.records import Integer, record_of, value_of
 from pipeline.support.text import shown
 
-FORMAT = 1
-WINDOWS = "windows"
-EXPOSURE = "exposure"
-VECTOR = "vector"
+FORMAT = 2
+"""Format of a group that this version writes. It also reads format 1 (:mod:`pipeline.store.stored_arrays`)."""
 _FORMER = frozenset({"channels_skipped"})
 """Keys in the reports of groups of earlier versions. What they say follows from the header."""
 _COLUMNS = {"number": ("int64", 1), "cutout": ("uint8", 3), "snr": ("float32", 1), "spread": ("float32", 1),
@@ -37,7 +34,7 @@ _COLUMNS = {"number": ("int64", 1), "cutout": ("uint8", 3), "snr": ("float32", 1
 
 
 class Group:
-    """A finished folder of Zarr arrays, with digests. Threads may share it."""
+    """A finished folder of arrays, with digests. Threads may share it."""
 
     def __init__(self, folder: Path) -> None:
         """Open ``folder``. Check that every file is there and that metadata is unaltered.
@@ -53,15 +50,14 @@ class Group:
         """
         self.folder = folder
         self.digests = Digests.open(folder)
-        self._arrays: dict[str, Any] = {}
-        self._metadata: dict[str, ArrayMetadata] = {}
-        with _as_written(folder):
-            record = json_of(read_file(folder / METADATA, MAX_METADATA_BYTES))
-            self.attributes: dict[str, Any] = value_of(dict[str, Any], record["attributes"])
+        with self._as_written():
+            self.attributes = attributes_of(self.digests)
             number = value_of(Integer, self.attributes["format"])
         if number > FORMAT:
             raise CorpusMismatch(f"{folder}: has format {number}, this version reads up to {FORMAT}; update the "
                                  "program")
+        self._arrays = arrays_of(self.digests)
+        self._checked: dict[str, Described] = {}
 
     def verify(self) -> None:
         """Compare every file with its digest. Raise :class:`CorpusDamaged`, which names the file, if one differs."""
@@ -69,49 +65,70 @@ class Group:
 
     def _read(self, name: str, rows: Rows = slice(None)) -> Array:
         """Read rows of the array ``name``. Raise :class:`CorpusDamaged` if a checksum does not match."""
-        self.digests.check(name)
         self._described(name)
         try:
-            if name not in self._arrays:
-                self._arrays[name] = arrays.open_array(self.folder, name)
-            return arrays.read_rows(self._arrays[name], rows)
-        except PermissionError:
+            return self._arrays.read(name, rows)
+        except (CorpusDamaged, PermissionError):
             raise
         except _ALTERED as error:
             raise CorpusDamaged(f"{self.folder}: array {name} is altered ({error}); "
                                 f"{mending_of(self.folder)}") from error
 
-    def _described(self, name: str) -> ArrayMetadata:
-        """Return the checked description of the array ``name``. Raise :class:`CorpusDamaged` if it makes no sense."""
-        if name not in self._metadata:
+    def _described(self, name: str) -> Described:
+        """Return the checked type and shape of the array ``name``. Raise :class:`CorpusDamaged` if they make no sense.
+        """
+        if name not in self._checked:
             try:
-                metadata = read_metadata(self.folder, name, self.digests.files)
-                self._check_array(name, metadata)
+                described = self._arrays.describe(name)
+                self._check_array(name, described)
             except PermissionError:
                 raise
             except (ValueError, OSError) as error:
-                raise CorpusDamaged(f"{self.folder / name / METADATA}: is not that of an array of this group ({error})"
-                                    f"; {mending_of(self.folder)}") from error
-            self._metadata[name] = metadata
-        return self._metadata[name]
+                raise CorpusDamaged(f"{self.folder / self._arrays.file_of(name)}: fits no array of this group "
+                                    f"({error}); {mending_of(self.folder)}") from error
+            self._checked[name] = described
+        return self._checked[name]
+
+    @contextmanager
+    def _as_written(self) -> Iterator[None]:
+        """Turn errors about attributes into :class:`CorpusDamaged`. A valid digest does not prove who wrote them."""
+        try:
+            yield
+        except (CorpusDamaged, PermissionError):
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            name = self.digests.name if self.digests.name == GROUP_FILE else METADATA
+            raise CorpusDamaged(f"{self.folder}: {name} is not that of a group ({error!r}); "
+                                f"{mending_of(self.folder)}") from error
 
     def senseless_arrays(self) -> Iterator[str]:
-        """Check the description of every array. Yield a message for each that makes no sense."""
-        for path in self.digests.files:
-            name = path.removesuffix(f"/{METADATA}")
-            if name != path and "/" in name:
-                try:
-                    self._described(name)
-                except CorpusDamaged as error:
-                    yield str(error).removeprefix(f"{self.folder}/").rsplit("; ", 1)[0]
+        """Check type and shape of every array. Yield a message for each that makes no sense."""
+        try:
+            names = sorted(self._arrays.names())
+        except PermissionError:
+            raise
+        except (ValueError, OSError) as error:
+            yield f"holds an array that cannot be read ({error})"
+            return
+        for name in names:
+            try:
+                self._described(name)
+            except CorpusDamaged as error:
+                yield str(error).removeprefix(f"{self.folder}/").rsplit("; ", 1)[0]
 
-    def _check_array(self, name: str, metadata: ArrayMetadata) -> None:
+    def _check_array(self, name: str, described: Described) -> None:
         """Raise ``ValueError`` if an array does not fit this kind of group."""
 
-    def _names(self, group: str) -> tuple[str, ...]:
-        """Return the names of the arrays in the subgroup ``group``."""
-        inside = (path.split("/") for path in self.digests.files if path.startswith(f"{group}/"))
-        return tuple(sorted({parts[1] for parts in inside if len(parts) > 2}))
+    def _columns_of(self, kind: str) -> tuple[str, ...]:
+        """Return the names of the columns of windows or of the exposure."""
+        try:
+            names = self._arrays.names()
+        except PermissionError:
+            raise
+        except (ValueError, OSError) as error:
+            raise CorpusDamaged(f"{self.folder}: holds an array that cannot be read ({error}); "
+                                f"{mending_of(self.folder)}") from error
+        return tuple(sorted(name.partition("/")[2] for name in names if name.startswith(f"{kind}/")))
 
 
 class SourceGroup(Group):
@@ -119,7 +136,7 @@ class SourceGroup(Group):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        with _as_written(folder):
+        with self._as_written():
             self.source = record_of(Source, self.attributes["source"])
             report = value_of(dict[str, Any], self.attributes["report"])
             self.report = record_of(SourceReport, {key: value for key, value in report.items() if key not in _FORMER})
@@ -140,15 +157,15 @@ class SourceGroup(Group):
         """Open the group of a source of the corpus in ``root``."""
         return cls(source_folder(root, source_id))
 
-    def _check_array(self, name: str, metadata: ArrayMetadata) -> None:
-        kind, column = name.split("/")
+    def _check_array(self, name: str, described: Described) -> None:
+        kind, _, column = name.partition("/")
         if kind != WINDOWS:
             return
-        if column in _COLUMNS and (metadata.data_type, len(metadata.shape)) != _COLUMNS[column]:
-            raise ValueError(f"{metadata.data_type} of shape {metadata.shape}, not {_COLUMNS[column][0]} with "
+        if column in _COLUMNS and (described.data_type, len(described.shape)) != _COLUMNS[column]:
+            raise ValueError(f"{described.data_type} of shape {described.shape}, not {_COLUMNS[column][0]} with "
                              f"{_COLUMNS[column][1]} axes")
-        if self.n_windows not in (-1, metadata.shape[0]):
-            raise ValueError(f"{metadata.shape[0]} rows, but there are {self.n_windows} windows")
+        if self.n_windows not in (-1, described.shape[0]):
+            raise ValueError(f"{described.shape[0]} rows, but there are {self.n_windows} windows")
 
     def require_grid(self, grid: WindowGrid) -> None:
         """Raise :class:`CorpusDamaged` unless the cutouts have the shape of the windows of a grid."""
@@ -182,12 +199,12 @@ class SourceGroup(Group):
     @property
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns of windows, which include ``number`` and ``cutout``."""
-        return self._names(WINDOWS)
+        return self._columns_of(WINDOWS)
 
     @property
     def exposure_names(self) -> tuple[str, ...]:
         """Names of the columns of the exposure."""
-        return self._names(EXPOSURE)
+        return self._columns_of(EXPOSURE)
 
     def column(self, name: str, rows: slice | Sequence[int] | NDArray[np.int64] = slice(None)) -> Array:
         """Read a column of the windows. Unknown columns raise ``KeyError``, unknown rows ``IndexError``."""
@@ -207,8 +224,9 @@ class SourceGroup(Group):
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the columns of windows. Groups with equal rows have equal digests. The report is no part of it."""
-        return self.digests.digest(f"{WINDOWS}/")
+        """sha256 of the columns of windows. Groups of one format with equal rows have equal digests. The report is no
+        part of it."""
+        return self._arrays.digest()
 
 
 class VectorGroup(Group):
@@ -216,7 +234,7 @@ class VectorGroup(Group):
 
     def __init__(self, folder: Path, source: SourceGroup) -> None:
         super().__init__(folder)
-        with _as_written(folder):
+        with self._as_written():
             self.source_id: str = value_of(str, self.attributes["source_id"])
             self.spec = record_of(EncoderSpec, self.attributes["spec"])
             checked(self.spec.name)
@@ -228,9 +246,9 @@ class VectorGroup(Group):
         if self.count != source.n_windows:
             raise CorpusDamaged(f"{folder}: {self.count} vectors for {source.n_windows} windows; {mending_of(folder)}")
 
-    def _check_array(self, name: str, metadata: ArrayMetadata) -> None:
-        if metadata.data_type != "float16" or metadata.shape[1:] != (self.spec.dimension,):
-            raise ValueError(f"{metadata.data_type} of shape {metadata.shape}, not float16 vectors of "
+    def _check_array(self, name: str, described: Described) -> None:
+        if described.data_type != "float16" or described.shape[1:] != (self.spec.dimension,):
+            raise ValueError(f"{described.data_type} of shape {described.shape}, not float16 vectors of "
                              f"{self.spec.dimension} components")
 
     @classmethod
@@ -264,27 +282,24 @@ _ALTERED = (ValueError, RuntimeError, OSError, TypeError, LookupError, Arithmeti
 ``PermissionError`` is raised as it is, everywhere in a corpus."""
 
 
-@contextmanager
-def _as_written(folder: Path) -> Iterator[None]:
-    """Turn errors about attributes into :class:`CorpusDamaged`. A valid digest does not prove who wrote them."""
-    try:
-        yield
-    except (CorpusDamaged, PermissionError):
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
-        raise CorpusDamaged(f"{folder}: zarr.json is not that of a group ({error!r}); {mending_of(folder)}") from error
+def count_old_groups(root: Path, manifest: Manifest) -> int:
+    """Count the groups that a generation names and that are in format 1."""
+    folders = [source_folder(root, source_id) for source_id in manifest.sources]
+    folders += [vector_folder(root, key, source_id) for source_id, entry in manifest.sources.items()
+                for key in entry.vectors]
+    return sum((folder / DIGESTS_FILE).is_file() for folder in folders)
 
 
 def source_attributes(
     source: Source, report: SourceReport, fingerprint: str, columns: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the root attributes of a source group."""
+    """Return the attributes of a source group."""
     return {"format": FORMAT, "source": asdict(source), "report": asdict(report), "fingerprint": fingerprint,
             "columns": dict(columns)}
 
 
 def vector_attributes(source: SourceGroup, spec: EncoderSpec) -> dict[str, Any]:
-    """Return the root attributes of a vector group."""
+    """Return the attributes of a vector group."""
     return {"format": FORMAT, "source_id": source.source_id, "spec": asdict(spec), "rows": source.digest}
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.store.arrays import Array
 from pipeline.store.layout import parts_folder
+from pipeline.store.npy_file import Array, table_of
 from pipeline.store.safe_names import checked
+from pipeline.store.stored_arrays import CUTOUT, EXPOSURE, WINDOWS
 from pipeline.support.durable import atomic_file, write_npy
 from pipeline.support.safe_files import is_own, remove_file, remove_tree
 
@@ -55,43 +56,43 @@ class Part:
 
 def write_part(staging: Path, source_id: str, part_no: int, part: Part) -> None:
     """Write a part. It replaces the part of an earlier attempt."""
-    columns = {f"windows.{name}": column for name, column in part.windows.items()}
-    columns |= {f"exposure.{name}": column for name, column in part.exposure.items()}
+    windows = {name: column for name, column in part.windows.items() if name != CUTOUT}
+    arrays = {WINDOWS: table_of(windows), CUTOUT: part.windows[CUTOUT]}
+    if part.exposure:
+        arrays[EXPOSURE] = table_of(part.exposure)
     path = part_path(staging, source_id, part_no)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, flush=False) as file:
-        np.savez(file, allow_pickle=False, **columns)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_part(staging: Path, source_id: str, part_no: int) -> Part:
     """Read a part. Raise :class:`CorpusDamaged` if it is missing or altered."""
     path = part_path(staging, source_id, part_no)
-    with _opened(path) as file, np.load(file, allow_pickle=False) as columns:
-        split: dict[str, dict[str, Array]] = {"windows": {}, "exposure": {}}
-        for key, column in columns.items():
-            kind, _, name = key.partition(".")
-            split[kind][name] = column
-        return Part(**split)
+    with _opened(path) as file, np.load(file, allow_pickle=False) as arrays:
+        tables = {name: {field: arrays[name][field] for field in arrays[name].dtype.names or ()}
+                  for name in (WINDOWS, EXPOSURE) if name in arrays.files}
+        return Part({**tables[WINDOWS], CUTOUT: arrays[CUTOUT]}, tables.get(EXPOSURE, {}))
 
 
-class PartColumns:
-    """The columns of an open part. Each is read on request."""
+class StagedPart:
+    """The arrays of an open part. Each is read on request."""
 
-    def __init__(self, path: Path, columns: Any) -> None:
+    def __init__(self, path: Path, arrays: Any) -> None:
         self._path = path
-        self._columns = columns
-        self.names = frozenset(columns.files)
-        """``windows.<column>`` and ``exposure.<column>``."""
+        self._arrays = arrays
+        self.names = frozenset(arrays.files)
+        """``windows`` and ``exposure``, tables with a field for each column; and ``cutout``."""
 
     def read(self, name: str) -> Array:
-        """Read one column. Raise :class:`CorpusDamaged` if it is missing or altered."""
+        """Read one array. Raise :class:`CorpusDamaged` if it is missing or altered."""
         with _reading(self._path):
-            column: Array = self._columns[name]
-            return column
+            array: Array = self._arrays[name]
+            return array
 
 
 @contextmanager
-def opened_parts(staging: Path, source_id: str, count: int) -> Iterator[list[PartColumns]]:
+def opened_parts(staging: Path, source_id: str, count: int) -> Iterator[list[StagedPart]]:
     """Open the parts 0 to ``count`` − 1 of a source. Raise :class:`CorpusDamaged` if one is missing or altered."""
     with ExitStack() as files:
         parts = []
@@ -99,7 +100,7 @@ def opened_parts(staging: Path, source_id: str, count: int) -> Iterator[list[Par
             path = part_path(staging, source_id, part_no)
             with _reading(path):
                 file = files.enter_context(open(path, "rb"))
-                parts.append(PartColumns(path, files.enter_context(np.load(file, allow_pickle=False))))
+                parts.append(StagedPart(path, files.enter_context(np.load(file, allow_pickle=False))))
         yield parts
 
 

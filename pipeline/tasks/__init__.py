@@ -4,9 +4,9 @@ Every task is idempotent: it writes one complete result under its own name. So i
 time. A bad source is returned as a report and never raised as an exception. Nothing here depends on Dask.
 """
 
-from pipeline.tasks.embed import Piece, commit_vectors, embed_parts, fit_projection, sample, sample_keys
+from pipeline.tasks.embed import Piece, commit_vectors, embed_parts, embed_whole, fit_projection, sample, sample_keys
 from pipeline.tasks.index import build_cell, index_sources, spool, spool_of, train
-from pipeline.tasks.scan import Probed, beginnings, commit_windows, probe, probe_batch, scan_part
+from pipeline.tasks.scan import Probed, beginnings, commit_windows, probe, probe_batch, scan_part, scan_whole
 from pipeline.tasks.work import PartReport, Work, added, report_of_error
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "commit_vectors",
     "commit_windows",
     "embed_parts",
+    "embed_whole",
     "fit_projection",
     "index_sources",
     "probe",
@@ -28,6 +29,7 @@ __all__ = [
     "sample",
     "sample_keys",
     "scan_part",
+    "scan_whole",
     "spool",
     "spool_of",
     "train",

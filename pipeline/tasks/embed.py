@@ -17,13 +17,13 @@ from pipeline.model import EncoderSpec, SourceReport, Timing, WindowGrid
 from pipeline.store import (
     CorpusStore,
     SourceGroup,
-    commit_vector_group,
+    commit_vector_groups,
     corpus_encoder,
     remove_parts,
     write_part_vectors,
 )
 from pipeline.support.prefetch import prefetch
-from pipeline.tasks.work import PartReport, Work
+from pipeline.tasks.work import PartReport, Work, added, report_of_error
 
 MAX_FIT_WINDOWS = 4096
 """Maximum number of windows that a projection is fitted to."""
@@ -155,6 +155,47 @@ def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartRe
     return PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0], timing=timing)
 
 
+def embed_whole(
+    work: Work, spec: EncoderSpec, sources: tuple[tuple[tuple[Piece, ...], SourceReport], ...]
+) -> list[tuple[PartReport, SourceReport]]:
+    """Encode the windows of small sources together, and commit their vectors together.
+
+    Parameters
+    ----------
+    work : Work
+        Work on any of the sources.
+    spec : EncoderSpec
+        The encoder that the run has agreed on.
+    sources : tuple of (tuple of Piece, SourceReport)
+        For each source: all windows of it and of its views, one piece each, and the report so far.
+
+    Returns
+    -------
+    list of (PartReport, SourceReport)
+        One for each source. The second one is a failure if the source or a view of it cannot be read.
+    """
+    parts = iter(embed_parts(work, spec, tuple(piece for pieces, _ in sources for piece in pieces)))
+    sums = [_sum([next(parts) for _ in pieces]) for pieces, _ in sources]
+    reports = [added(report, part) if part.reason is None else
+               report_of_error(report.path, part.reason, part.message, report.source_id)
+               for part, (_, report) in zip(sums, sources, strict=True)]
+    began = time.perf_counter()
+    done = [report.status == "done" for report in reports]
+    _commit(work, spec, {piece.source_id: 1 for (pieces, _), is_done in zip(sources, done, strict=True) if is_done
+                         for piece in pieces})
+    each = Timing(write_s=(time.perf_counter() - began) / max(1, sum(done)))
+    return [(part, replace(report, timing=report.timing + each) if is_done else report)
+            for part, report, is_done in zip(sums, reports, done, strict=True)]
+
+
+def _sum(parts: Sequence[PartReport]) -> PartReport:
+    """Return one report of the pieces of a source: the first failure, or the sum."""
+    failed = [part for part in parts if part.reason is not None]
+    return failed[0] if failed else PartReport(
+        0, windows_embedded=sum(part.windows_embedded for part in parts),
+        timing=sum((part.timing for part in parts), Timing()))
+
+
 def commit_vectors(
     work: Work, spec: EncoderSpec, n_parts: Mapping[str, int], report: SourceReport
 ) -> SourceReport:
@@ -177,10 +218,15 @@ def commit_vectors(
         The same, with the seconds spent on writing.
     """
     began = time.perf_counter()
-    for source_id, count in n_parts.items():
-        commit_vector_group(work.corpus, work.staging, source_id, count, spec=spec)
-        remove_parts(work.staging, source_id)
+    _commit(work, spec, n_parts)
     return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+
+
+def _commit(work: Work, spec: EncoderSpec, n_parts: Mapping[str, int]) -> None:
+    """Commit the vectors of sources: id → number of parts."""
+    commit_vector_groups(work.corpus, work.staging, n_parts, spec=spec)
+    for source_id in n_parts:
+        remove_parts(work.staging, source_id)
 
 
 def fit_projection(corpus: Path, encoder: EncoderConfig, grid: WindowGrid, staged: Path) -> None:

@@ -62,6 +62,7 @@ def index_sources(root: Path, entry: SegmentEntry) -> None:
         np.repeat(np.arange(len(groups)), [group.count for group in groups]),
         np.concatenate(numbers),
         entry.source_ids,
+        is_flat=entry.is_flat,
     )
 
 

@@ -14,10 +14,10 @@ from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_o
 from pipeline.grid.coarse_layout import remark_on_nfpc
 from pipeline.model import Source, SourceReport, Timing
 from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of, why_unsearchable
-from pipeline.store import Part, commit_source_group, remove_windows, write_part
+from pipeline.store import Part, SourceCommit, commit_source_groups, remove_windows, write_part
 from pipeline.support.text import shown
-from pipeline.tasks.work import PartReport, Work, report_of_error
-from pipeline.views import PLAIN
+from pipeline.tasks.work import PartReport, Work, added, report_of_error
+from pipeline.views import PLAIN, is_plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,49 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
     SourceReport
         The same report, with the seconds spent on writing.
     """
+    return _committed([(work, report)])[work.source.id]
+
+
+def scan_whole(works: tuple[Work, ...]) -> list[tuple[PartReport, SourceReport]]:
+    """Scan small sources, which have one part each, and commit their windows together.
+
+    A task for each step of each source would take longer than the steps, and so would waiting for the disk at each
+    commit.
+
+    Parameters
+    ----------
+    works : tuple of Work
+        The sources. Corpus, staging folder and settings are the same for all of them.
+
+    Returns
+    -------
+    list of (PartReport, SourceReport)
+        One for each source. The second one is a failure if the source cannot be ingested.
+    """
+    parts = [scan_part(work, 0) for work in works]
+    reports = [_scanned(work, part) for work, part in zip(works, parts, strict=True)]
+    done = _committed([(work, report) for work, report in zip(works, reports, strict=True) if report.status == "done"])
+    return [(part, done.get(work.source.id, report)) for work, part, report in zip(works, parts, reports, strict=True)]
+
+
+def _scanned(work: Work, part: PartReport) -> SourceReport:
+    """Return the report on a source whose only part is scanned."""
+    if part.reason is not None:
+        return report_of_error(work.source.path, part.reason, part.message, work.source.id)
+    return work.scanned(added(work.new_report(), part), part.message)
+
+
+def _committed(scanned: Sequence[tuple[Work, SourceReport]]) -> dict[str, SourceReport]:
+    """Commit the windows of sources; return their reports by id, with the seconds spent on writing."""
     began = time.perf_counter()
-    for source, its_report in work.made(report):
-        commit_source_group(work.corpus, work.staging, source, len(work.parts), report=its_report,
-                            fingerprint=work.identity, columns=COLUMNS)
+    made = [(work, source, its_report) for work, report in scanned for source, its_report in work.made(report)]
+    for are_plain in (False, True):  # a scan comes last: where it is, all of its views are
+        commits = [SourceCommit(source, len(work.parts), its_report) for work, source, its_report in made
+                   if is_plain(source.id) == are_plain]
+        if commits:
+            first, _ = scanned[0]
+            commit_source_groups(first.corpus, first.staging, commits, fingerprint=first.identity, columns=COLUMNS)
+    for work, source, _ in made:
         remove_windows(work.staging, source.id)
-    return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+    each = Timing(write_s=(time.perf_counter() - began) / max(1, len(scanned)))
+    return {work.source.id: replace(report, timing=report.timing + each) for work, report in scanned}

@@ -14,15 +14,17 @@ from tests.cli.conftest import Lookalike
 from tests.conftest import UserSays
 
 
-def test_few_vectors_need_no_index(lookalike: Lookalike, corpus: Path) -> None:
-    before = CorpusStore.open(corpus).manifest()
-    ran = lookalike("index", "--corpus", corpus)
+def test_few_vectors_become_a_segment_without_a_graph(lookalike: Lookalike, corpus: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(corpus, tmp_path / "corpus")
+    ran = lookalike("index", "--corpus", root)
+    (segment,) = CorpusStore.open(root).manifest().segments
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == ("nothing to index: a new segment needs 20,000 vectors of one encoder that are in no segment "
-                       "yet; fewer are compared exactly\n")
-    assert "a new segment needs 5,000 vectors" in lookalike("index", "--corpus", corpus, "--exact-below", "5000").out
-    assert lookalike("index", "--corpus", corpus, "--json").json == {"segments": []}
-    assert CorpusStore.open(corpus).manifest() == before
+    assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources, without a graph\n"
+    before = CorpusStore.open(root).manifest()
+    again = lookalike("index", "--corpus", root)
+    assert (again.code, again.err, again.out) == (0, "", "nothing to index: all vectors are in segments\n")
+    assert lookalike("index", "--corpus", root, "--json").json == {"segments": []}
+    assert CorpusStore.open(root).manifest() == before
 
 
 def test_the_help_names_the_numbers_that_hold(lookalike: Lookalike) -> None:
@@ -88,7 +90,7 @@ def test_flags_beat_the_files_of_corpus_and_user(
         return ()
 
     monkeypatch.setattr(pipeline.run, "index", index)
-    assert "a new segment needs 7 vectors" in lookalike("index", "--corpus", tmp_path).out
+    assert lookalike("index", "--corpus", tmp_path).code == 0
     lookalike("index", "--corpus", tmp_path, "--exact-below", "5", "--scheduler", "tcp://new:1",
               "--no-compact", "--routed-from", "900")
     assert [(call.index, call.run) for call in calls] == [

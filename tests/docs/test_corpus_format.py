@@ -77,7 +77,7 @@ def test_identity(voyager: Path) -> None:
     ("Encoder", lambda m: next(iter(m["encoders"].values()))),
 ])
 def test_keys_of_the_manifest(manifest: dict[str, Any], heading: str, of: Any) -> None:
-    left_out_if_empty = {"cells", "nfpc", "removed_nsamples"}
+    left_out_if_empty = {"cells", "nfpc", "removed_nsamples", "is_flat"}
     assert names(tables()[heading]) - left_out_if_empty == set(of(manifest))
 
 
@@ -88,20 +88,45 @@ def test_the_manifest_ends_with_its_digest(voyager: Path, manifest: dict[str, An
     assert hashlib.sha256(whole.encode()).hexdigest() == manifest["sha256"]
 
 
-@pytest.mark.parametrize("kind", ["windows", "exposure"])
-def test_arrays_of_a_source(voyager: Path, manifest: dict[str, Any], kind: str) -> None:
+def check_columns(arrays: dict[str, Any], kind: str, n: int, m: int = 1, **sizes: int) -> None:
+    """Compare the columns of windows or of the exposure with their table."""
     described = arrays_of(f"{kind}/")
+    sizes = {"n": n, "m": m, "T": 16, "F": 256, **sizes}
+    assert set(arrays) == set(described)
+    for name, (dtype, shape) in described.items():
+        assert arrays[name].dtype == np.dtype(dtype)
+        assert arrays[name].shape == tuple(sizes[letter] for letter in re.findall(r"\w", shape))
+
+
+def group_of(folder: Path, others: set[str]) -> dict[str, Any]:
+    """Read the ``group.json`` of a group, and compare it with its own digest and with the files in the folder."""
+    text = (folder / "group.json").read_text(encoding="ascii")
+    record: dict[str, Any] = json.loads(text)
+    whole = text.replace(f',"sha256":"{record["sha256"]}"}}', "}")
+    assert hashlib.sha256(whole.encode()).hexdigest() == record["sha256"]
+    assert list(record)[-1] == "sha256"
+    paths = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"group.json"}
+    assert record["files"].keys() == paths == others
+    for name, (size, digest) in record["files"].items():
+        content = (folder / name).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (size, digest)
+    return record
+
+
+def test_files_of_a_source(voyager: Path, manifest: dict[str, Any]) -> None:
+    identity = json.loads((voyager / "identity.json").read_bytes())
     for source_id, entry in manifest["sources"].items():
-        folder = voyager / "sources" / source_id
-        sizes = {"n": entry["windows_kept"], "m": 1, "T": 16, "F": 256}
-        assert {path.parent.name for path in folder.glob(f"{kind}/*/zarr.json")} == set(described)
-        for name, (dtype, shape) in described.items():
-            array = zarr.open_array(str(folder / kind / name), mode="r")
-            assert array.dtype == np.dtype(dtype)
-            assert array.shape == tuple(sizes[letter] for letter in re.findall(r"\w", shape))
-        attributes = json.loads((folder / "zarr.json").read_bytes())["attributes"]
-        identity = json.loads((voyager / "identity.json").read_bytes())
-        assert attributes["fingerprint"] == identity["sha256"][:16]
+        folder, n = voyager / "sources" / source_id, entry["windows_kept"]
+        chunks = {"cutout/c.0.0.0"} if n else set()
+        record = group_of(folder, {"windows.npy", "exposure.npy", "cutout/zarr.json", *chunks})
+        described = {row[0].strip("`") for row in tables()["sources/SOURCE/"]}
+        assert set(record) == {name for name in described if "." not in name and not name.endswith("/")}
+        assert (record["format"], record["fingerprint"]) == (2, identity["sha256"][:16])
+        windows, exposure = np.load(folder / "windows.npy"), np.load(folder / "exposure.npy")
+        columns = {name: windows[name] for name in windows.dtype.names}
+        cutouts = zarr.open_array(str(folder / "cutout"), mode="r")
+        check_columns({**columns, "cutout": cutouts}, "windows", n)
+        check_columns({name: exposure[name] for name in exposure.dtype.names}, "exposure", n)
 
 
 def test_vectors_belong_to_windows(voyager: Path, manifest: dict[str, Any]) -> None:
@@ -109,14 +134,17 @@ def test_vectors_belong_to_windows(voyager: Path, manifest: dict[str, Any]) -> N
     (key, spec), = manifest["encoders"].items()
     for source_id, entry in manifest["sources"].items():
         folder = voyager / "vectors" / key / source_id
-        array = zarr.open_array(str(folder / "vector"), mode="r")
-        assert (array.dtype, array.shape) == (np.float16, (entry["vectors"][key], spec["dimension"]))
-        np.testing.assert_allclose(np.linalg.norm(array[:].astype(float), axis=1), 1, atol=1e-3)
-        files = json.loads((voyager / "sources" / source_id / "digests.json").read_bytes())
-        attributes = json.loads((folder / "zarr.json").read_bytes())["attributes"]
-        rows = {name: seal for name, seal in files.items() if name.startswith("windows/")}
-        assert attributes["rows"] == canonical(rows)
-        assert attributes["spec"] == spec
+        array, n = zarr.open_array(str(folder / "vector"), mode="r")[:], entry["vectors"][key]
+        assert (array.dtype, array.shape) == (np.float16, (n, spec["dimension"]))
+        chunks = {"vector/c.0.0"} if n else set()
+        for chunk in chunks:
+            np.testing.assert_array_equal(np.fromfile(folder / chunk, np.float16).reshape(array.shape), array)
+        np.testing.assert_allclose(np.linalg.norm(array.astype(float), axis=1), 1, atol=1e-3)
+        record = group_of(folder, {"vector/zarr.json", *chunks})
+        files = json.loads((voyager / "sources" / source_id / "group.json").read_bytes())["files"]
+        rows = {name: seal for name, seal in files.items() if name == "windows.npy" or name.startswith("cutout/")}
+        assert record["rows"] == canonical(rows)
+        assert (record["format"], record["spec"]) == (2, spec)
 
 
 GRAPH = {"graph_indptr", "graph_indices", "tree_children", "tree_hyperplanes", "tree_offsets"}
@@ -185,6 +213,33 @@ def test_a_routed_segment(stored: Path) -> None:
             assert (of_cell["rows"], of_cell["source_ids"]) == (rows, None)
             vectors = np.load(folder / cell / "vectors.npy")
             assert ((vectors @ centroids.T).argmax(axis=1) == number).all()
+
+
+def test_groups_of_format_1(stored: Path) -> None:
+    root = stored / "plain"
+    number, _ = (root / "CURRENT").read_text().split()
+    manifest = json.loads((root / "manifest" / f"{int(number):08d}.json").read_bytes())
+    assert (manifest["format"], len(manifest["sources"])) == (3, 3)
+    for source_id, entry in manifest["sources"].items():
+        folder = root / "sources" / source_id
+        assert not (folder / "group.json").exists()
+        attributes = json.loads((folder / "zarr.json").read_bytes())["attributes"]
+        assert set(attributes) == {"format", "source", "report", "fingerprint", "columns"}
+        assert attributes["format"] == 1
+        gains = zarr.open_array(str(folder / "exposure" / "row_gain"), mode="r")
+        sizes = {"n": entry["windows_kept"], "m": gains.shape[0]}
+        for kind in ("windows", "exposure"):
+            arrays = {path.parent.name: zarr.open_array(str(path.parent), mode="r")
+                      for path in folder.glob(f"{kind}/*/zarr.json")}
+            check_columns(arrays, kind, **sizes)
+        files = json.loads((folder / "digests.json").read_bytes())
+        rows = canonical({name: seal for name, seal in files.items() if name.startswith("windows/")})
+        for key, count in entry["vectors"].items():
+            made = root / "vectors" / key / source_id
+            array = zarr.open_array(str(made / "vector"), mode="r")
+            assert (array.dtype, array.shape) == (np.float16, (count, manifest["encoders"][key]["dimension"]))
+            attributes = json.loads((made / "zarr.json").read_bytes())["attributes"]
+            assert (attributes["format"], attributes["rows"]) == (1, rows)
 
 
 def test_the_reader_reads_corpora_of_an_earlier_version(stored: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_runs_own_worker_rebuilds_a_graph_after_a_scan(made: Path, tmp_path: P
     root = Path(shutil.copytree(made, tmp_path / "corpus"))
     manifest = CorpusStore.open(root).manifest()
     damaged = {("source", min(manifest.sources)), ("segment", manifest.segments[0].id)}
-    flip(source_folder(root, min(manifest.sources)) / "digests.json")
+    flip(source_folder(root, min(manifest.sources)) / "group.json")
     flip(segment_folder(root, manifest.segments[0].id) / "vectors.npy")
     assert {(one.kind, one.id) for one in verify(root).damages} == damaged
     with started(command("verify", "--corpus", root, "--repair", "--workers", "1"), tmp_path) as process:

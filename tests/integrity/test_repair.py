@@ -113,7 +113,7 @@ def test_windows_whose_file_is_gone_are_left_and_named_and_the_rest_is_rebuilt(
     ingest([here], root, config=CONFIG, serial=True)
     by_name = {Path(entry.path).name: i for i, entry in CorpusStore.open(root).manifest().sources.items()}
     for source_id in by_name.values():
-        flip(source_folder(root, source_id) / "windows/cutout/c/0/0/0")
+        flip(source_folder(root, source_id) / "cutout/c.0.0.0")
     (here / "scan0.h5").unlink()
     done = mend(root)
     lost = by_name["scan0.h5"]
@@ -134,7 +134,7 @@ def test_a_file_that_has_changed_is_not_taken_for_what_it_was(data: Path, tmp_pa
     root = tmp_path / "corpus"
     ingest([here / "scan0.h5"], root, config=CONFIG, serial=True)
     (source_id,) = CorpusStore.open(root).manifest().sources
-    path = source_folder(root, source_id) / "windows/number/c/0"
+    path = source_folder(root, source_id) / "windows.npy"
     flip(path)
     os.utime(here / "scan0.h5")
     damaged = path.read_bytes()
@@ -174,7 +174,7 @@ def test_a_damaged_group_that_no_generation_names_is_deleted_and_a_whole_one_is_
         from pipeline.store.generations import write_generation
 
         write_generation(root, replace(store.manifest(), generation=99, retired={}, segments=()))
-    flip(source_folder(root, first) / "windows/number/c/0")
+    flip(source_folder(root, first) / "windows.npy")
     found = verify(root)
     assert {(one.kind, one.id) for one in found.damages} == {("orphan", f"sources/{first}")}
     assert mend(root).damages == ()
@@ -233,7 +233,7 @@ def test_a_projection_is_written_anew_from_its_copy(
 
 def test_vectors_of_several_encoders_are_made_again_each_by_its_own(root: Path, fake_encoders: None) -> None:
     embed(root, encoder=fake.PLAIN, serial=True)
-    before = {path: path.read_bytes() for path in (root / "vectors").rglob("c/**/*") if path.is_file()}
+    before = {path: path.read_bytes() for path in (root / "vectors").rglob("c.0.0")}
     for path in before:
         flip(path)
     done = mend(root)
@@ -256,7 +256,7 @@ def test_a_repair_that_fails_half_way_loses_nothing(
     made: Made, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source_id = min(CorpusStore.open(root).manifest().sources)
-    path = source_folder(root, source_id) / "windows/number/c/0"
+    path = source_folder(root, source_id) / "windows.npy"
     flip(path)
     damaged = path.read_bytes()
 
@@ -294,7 +294,7 @@ def test_a_repair_that_is_killed_is_taken_up_by_the_next(made: Made, root: Path,
 
 def test_rebuilding_on_a_cluster_is_the_same(made: Made, root: Path, client: Any) -> None:
     for path, kind, _ in files_of(root):
-        if kind in ("source", "vectors") and path.name == "digests.json":
+        if kind in ("source", "vectors") and path.name == "group.json":
             path.unlink()
     assert verify(root, client, repair=True).damages == ()
     assert_same_corpus(root, made.root)

@@ -484,14 +484,15 @@ def test_damage_is_found_and_reported(tmp_path: Path):
     config = small.config()
     config = replace(config, nightly=replace(config.nightly, verify=1.0))
     assert run(tmp_path, config).exit_code == 0
-    chunk = max((tmp_path / "corpus" / "sources").rglob("c/*"), key=lambda path: path.is_file() and path.stat().st_size)
-    content = bytearray(chunk.read_bytes())
+    (table,) = (tmp_path / "corpus" / "sources").rglob("windows.npy")
+    content = bytearray(table.read_bytes())
     content[len(content) // 2] ^= 1
-    chunk.write_bytes(content)
+    table.write_bytes(content)
     report = run(tmp_path, config)
     assert report.exit_code == 3
     assert "1 object damaged" in report.headline
-    assert chunk.parent.parent.parent.name in page(tmp_path).words
+    words = " ".join(page(tmp_path).words.split())
+    assert f"does not match its digest — read {tmp_path / 'data' / 'scan0.h5'} again" in words
 
 
 def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -501,10 +502,10 @@ def test_a_night_in_which_nothing_was_verified_says_so_and_why(tmp_path: Path, m
         report = run(tmp_path)
     assert report.verified["objects"] == 0
     words = " ".join(page(tmp_path).words.split())
-    assert ("Verified: none of 2 objects, because tonight's sample is empty. Each object is checked once in 33 nights. "
+    assert ("Verified: none of 3 objects, because tonight's sample is empty. Each object is checked once in 33 nights. "
             "Manifest and identity as they were written.") in words
     run(tmp_path, replace(small.config(), nightly=replace(small.config().nightly, verify=1.0)))
-    assert "Verified: 2 of 2 objects. All as they were written." in " ".join(page(tmp_path).words.split())
+    assert "Verified: 3 of 3 objects. All as they were written." in " ".join(page(tmp_path).words.split())
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.0052, "So 0.26 were"), (0.05, "So 2.5 were"), (1.0, "So 50 were")])

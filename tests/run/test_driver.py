@@ -13,7 +13,7 @@ import pytest
 from benchmarks import stub
 from pipeline.catalogue import Manifest
 from pipeline.execute.engine import Outcome, SerialEngine
-from pipeline.run import driver
+from pipeline.run import driver, task_sizes
 from pipeline.run.driver import PUBLISH_S, PUBLISH_SHARE, Driver
 from pipeline.run.progress import Tracker
 
@@ -75,9 +75,10 @@ def test_every_source_is_published_with_its_vectors_and_its_file(see_through: Ca
 
 @pytest.mark.parametrize(("publish_s", "pause_s"), [(0.01, PUBLISH_S), (3.0, 3.0 / PUBLISH_SHARE)])
 def test_the_longer_a_manifest_takes_to_write_the_rarer_it_is_written(
-    see_through: Callable[..., Any], publish_s: float, pause_s: float
+    see_through: Callable[..., Any], publish_s: float, pause_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, _ = see_through(500, publish_s)
+    monkeypatch.setattr(task_sizes, "SHARED_SOURCES", 1)  # so that a source ends every few tasks
+    store, _ = see_through(700, publish_s)
     *published, _ = store.published  # the last one is the end
     pauses = [after - before - publish_s for before, after in pairwise(published)]
     assert published[0] == pytest.approx(PUBLISH_S, abs=2 * TASK_S)
@@ -96,6 +97,7 @@ def test_a_manifest_is_copied_a_few_times_a_publish_not_a_few_times_a_source(
         really(self, *arguments, **fields)
 
     monkeypatch.setattr(Manifest, "__init__", counted)
+    monkeypatch.setattr(task_sizes, "SHARED_SOURCES", 1)
     store, _ = see_through(300, 1000.0)  # so long that it happens twice
     assert len(store.published) == 2
     assert made <= 1 + 4 * len(store.published)

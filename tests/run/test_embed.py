@@ -22,7 +22,7 @@ from pipeline.encoders import load_encoder
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, CorpusNotFound, EncoderError, Reason, RunError
 from pipeline.execute import cluster as clusters
 from pipeline.index import Segment
-from pipeline.run import embed, index, ingest, plan
+from pipeline.run import embed, index, ingest, task_sizes
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder, source_folder, vector_folder
 from tests.run import fake
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("fake_encoders")
 def test_vectors_are_those_of_an_ingest_and_need_no_file(
     root: Path, good: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    monkeypatch.setattr(plan, "EMBED_BYTES", 3 * 16 * 256)  # three windows a task
+    monkeypatch.setattr(task_sizes, "EMBED_BYTES", 3 * 16 * 256)  # three windows a task
     client.run(fake.register)
     before = snapshot(root / "sources") | snapshot(root / "vectors")
     report = embed(root, client, encoder="fake", config=config(), serial=where == "serial")
@@ -88,7 +88,7 @@ def test_tasks_are_bounded_and_ask_for_a_gpu_where_there_is_one(root: Path, monk
     recorder = Recorder()
     recorder.offers_gpu = True
     for bound in ("EMBED_BYTES", "GPU_EMBED_BYTES"):
-        monkeypatch.setattr(plan, bound, 2 * 16 * 256)
+        monkeypatch.setattr(task_sizes, bound, 2 * 16 * 256)
     monkeypatch.setattr(sys.modules["pipeline.run.embed"], "engine_for", lambda *_: given(recorder))
     report = embed(root, encoder="fake", config=config())
     assert set(recorder.calls) == {("embed_parts", True), ("commit_vectors", False)}
@@ -256,7 +256,7 @@ def test_another_encoder_under_the_same_key_is_refused(root: Path, monkeypatch: 
 
 def test_a_source_that_is_damaged_fails_alone(root: Path) -> None:
     source_id = sorted(manifest(root).sources)[2]
-    shard = source_folder(root, source_id) / "windows/cutout/c/0/0/0"
+    shard = source_folder(root, source_id) / "cutout/c.0.0.0"
     content = bytearray(shard.read_bytes())
     content[len(content) // 3] ^= 1
     shard.write_bytes(content)

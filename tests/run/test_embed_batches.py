@@ -15,20 +15,20 @@ from pipeline import tasks
 from pipeline.errors import Reason
 from pipeline.execute.engine import SerialEngine
 from pipeline.model import WindowGrid
-from pipeline.run import ingest, plan
+from pipeline.run import ingest, task_sizes
 from pipeline.run.driver import Driver
-from pipeline.run.plan import EMBED_PIECES, batch_of
 from pipeline.run.progress import Tracker
+from pipeline.run.task_sizes import EMBED_PIECES, batch_of
 from pipeline.store import CorpusStore
 from tests.run.small import archive, assert_same_corpus, config
 from tests.run.stored import manifest
 
-ROOM = plan.GPU_EMBED_BYTES // (16 * 256)
+ROOM = task_sizes.GPU_EMBED_BYTES // (16 * 256)
 
 
 @given(st.lists(st.integers(0, 2 * ROOM), max_size=100), st.integers(1, EMBED_PIECES))
 def test_a_batch_is_as_large_as_fits_and_never_empty(counts: list[int], most: int) -> None:
-    taken, is_full = batch_of(counts, WindowGrid(), most)
+    taken, is_full = batch_of(counts, WindowGrid(), most, task_sizes.GPU_EMBED_BYTES)
     assert taken == max((n for n in range(1, min(most, len(counts)) + 1) if n == 1 or sum(counts[:n]) <= ROOM),
                         default=0)
     could_grow = taken < most and sum(counts[:taken]) < ROOM

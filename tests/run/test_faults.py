@@ -20,7 +20,7 @@ import pytest
 
 from pipeline.errors import Reason, RunError
 from pipeline.execute.dask_settings import cluster_settings
-from pipeline.run import Progress, ingest, plan
+from pipeline.run import Progress, ingest, task_sizes
 from pipeline.store import CorpusStore
 from tests.run.small import COARSE, archive, assert_same_corpus, by_name, config, contents
 from tests.run.workers import (
@@ -62,7 +62,7 @@ class Killer:
 def test_killed_workers_are_survived(
     good: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)
+    monkeypatch.setattr(task_sizes, "PART_CHANNELS", COARSE)
     killer = Killer(seed=1)
     with preloaded(slowly(tmp_path, 0.1)):
         report = ingest([good], tmp_path / "corpus", config=config(), progress=killer)
@@ -188,7 +188,8 @@ def test_a_run_killed_at_any_moment_leaves_a_corpus_that_the_next_completes(
     assert {r["source"] for r in report["sources"] if r["status"] == "skipped"} == complete
     assert {r["message"] for r in report["sources"] if r["status"] == "skipped"} <= {"already in the corpus"}
     of_new = 1 + 4 * (6 - len(inodes)) if len(inodes) < 6 else 0
-    assert report["tasks"] == of_new + 2 * (len(inodes) - len(complete))
+    # slices that wait at the same time share a task
+    assert report["tasks"] <= of_new + 2 * (len(inodes) - len(complete))
     assert {source_id: (root / "sources" / source_id).stat().st_ino for source_id in inodes} == inodes
     assert not list((root / "staging").iterdir())
     assert_same_corpus(root, undisturbed)
@@ -266,7 +267,7 @@ def test_a_full_disk_stops_the_run_with_a_message_and_with_room_the_next_complet
     disk, resize = small_disk
     root = disk / "corpus"
     held: list[int] = []
-    for size in ("200k", "400k", "600k", "800k"):
+    for size in ("100k", "200k", "300k", "340k"):
         resize(size)
         with pytest.raises(RunError, match=r"corpus: cannot be written \(.*No space left on device.*\); make room"):
             ingest([good], root, client, config=config())

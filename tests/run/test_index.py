@@ -13,22 +13,33 @@ import pytest
 
 from pipeline import tasks
 from pipeline.catalogue import FileEntry
-from pipeline.config import Config, IndexConfig
+from pipeline.config import CONFIG_FILE, Config, IndexConfig, fingerprint
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, CorpusLocked, CorpusNotFound, RunError
 from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
-from pipeline.model import EncoderSpec
-from pipeline.run import Progress, index, ingest, remove
+from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
+from pipeline.run import Progress, index, ingest, remove, segment_plan
 from pipeline.run.index import index_corpus
 from pipeline.run.progress import COMPILING
 from pipeline.run.segment_plan import plan_segments
 from pipeline.search.nearest import nearest
 from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder
+from pipeline.store import (
+    CorpusStore,
+    Part,
+    SourceCommit,
+    SourceGroup,
+    VectorGroup,
+    commit_source_groups,
+    commit_vector_groups,
+    segment_folder,
+    write_part,
+    write_part_vectors,
+)
 from pipeline.support import durable
-from tests.run.small import SCAN, archive, config, write_scan
+from tests.run.small import COARSE, SCAN, archive, config, header, write_scan
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
 KEEP_ALL = replace(SCAN, keep_all=True)
@@ -116,10 +127,80 @@ def test_indexing_again_builds_nothing_and_publishes_nothing(corpus: Path, monke
     assert CorpusStore.open(corpus).manifest().generation == generation
 
 
-def test_few_vectors_are_left_to_exact_scans(corpus: Path) -> None:
-    assert index(corpus, config=with_index(exact_below=257)) == ()
+def test_few_vectors_become_a_segment_without_a_graph(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.index.build.build_graph", None)  # no graph is built
+    built = index(corpus, config=with_index(exact_below=300))
+    assert sorted(entry.count for entry in built) == [64, 256]
+    assert not any(Segment.open(segment_folder(corpus, entry.id)).has_graph for entry in built)
+    assert len(set(rows_of(corpus))) == 320
+    assert index(corpus, config=with_index(exact_below=300)) == ()
     assert index(corpus) == (), "the corpus' own configuration says 20,000"
-    assert CorpusStore.open(corpus).manifest().segments == ()
+
+
+def test_flat_segments_become_one_with_a_graph_once_there_are_vectors_enough(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = with_index(exact_below=300)
+    index(corpus, config=limits)
+    before = answers(corpus, source=0)
+    ingest([write_scan(tmp_path / "later.h5", 11)], corpus, config=config(KEEP_ALL), serial=True)
+    no_graph(monkeypatch)
+    (grown,) = index(corpus, config=limits)
+    assert (grown.count, len(grown.source_ids)) == (320, 5)
+    assert {entry.count for entry in CorpusStore.open(corpus).manifest().segments} == {320, 64}
+    assert [one for one in answers(corpus, source=0) if one[0] in {source_id for source_id, _, _ in before}] == before
+
+
+def many(root: Path, count: int, per_source: int = 3) -> CorpusStore:
+    """Make a corpus of many small sources, which are in no segment."""
+    store = CorpusStore.create(root, with_index().identity())
+    (root / CONFIG_FILE).write_text(with_index().to_toml())
+    staging, made, rng = store.new_staging(), [], np.random.default_rng(0)
+    for number in range(count):
+        source = Source(f"GBT_{number:05d}", header(number), CoarseLayout(COARSE, "flag"), f"/{number}.h5", 1, 2)
+        windows = {"number": np.arange(per_source), "cutout": np.ones((per_source, 16, 256), np.uint8),
+                   "spread": np.full(per_source, 0.1, np.float32), "snr": np.ones(per_source, np.float32)}
+        write_part(staging, source.id, 0, Part(windows, {}))
+        vectors = rng.normal(size=(per_source, SPEC.dimension))
+        write_part_vectors(staging, source.id, 0, SPEC.key, vectors / np.linalg.norm(vectors, axis=1)[:, None])
+        made.append((source, SourceReport(source.path, "done", source.id, windows_kept=per_source)))
+    commits = [SourceCommit(source, 1, report) for source, report in made]
+    commit_source_groups(root, staging, commits, fingerprint=fingerprint(store.identity))
+    commit_vector_groups(root, staging, {source.id: 1 for source, _ in made}, spec=SPEC)
+    store.publish(lambda manifest: manifest.with_sources(made).with_vectors_of(
+        SPEC, {source.id: per_source for source, _ in made}))
+    store.clean_staging()
+    return store
+
+
+def test_an_ingest_gathers_many_small_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipeline.index.build.build_graph", None)  # no graph is built
+    monkeypatch.setattr(segment_plan, "MIN_GATHERED", 30)
+    root, limits = tmp_path / "corpus", with_index(exact_below=50)
+    store = many(root, 40)
+    before = sorted(answers(root, source=0))
+    ingest([write_scan(tmp_path / "a.h5", 3)], root, config=limits, serial=True)
+    segments = store.manifest().segments
+    assert [entry.count for entry in segments] == [48, 48, 24], "each holds fewer than get a graph"
+    assert {source_id for entry in segments for source_id in entry.source_ids} == {f"GBT_{i:05d}" for i in range(40)}
+    after = [one for one in answers(root, source=0) if one[0].startswith("GBT_0")]
+    assert sorted(after) == before
+    ingest([tmp_path / "a.h5"], root, config=limits, serial=True)
+    assert store.manifest().segments == segments, "nothing is left to gather"
+
+    # what cannot be read stays outside, and the ingest goes on
+    store.publish(lambda manifest: manifest.without_segments([entry.id for entry in segments]))
+    for folder in (root / "index").iterdir():  # retired ones would be used again
+        shutil.rmtree(folder)
+    (root / "vectors" / SPEC.key / "GBT_00000" / "vector" / "c.0.0").write_bytes(b"")
+    report = ingest([write_scan(tmp_path / "b.h5", 4)], root, config=limits, serial=True)
+    assert report.exit_code == 0
+    assert [entry.count for entry in store.manifest().segments] == [48, 24]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "vectors of 16 sources are not gathered" in warning
+    assert "GBT_00000" in warning
 
 
 def test_a_segment_built_by_a_run_that_died_before_publishing_is_taken_over(
@@ -204,11 +285,11 @@ def test_segments_are_built_on_a_cluster_where_one_is_given(corpus: Path, client
 # --- joining, and what is killed at it -----------------------------------------------------------------------------
 
 
-def answers(root: Path, query: int = 0) -> list[tuple[str, int, float]]:
+def answers(root: Path, query: int = 0, source: int = -1) -> list[tuple[str, int, float]]:
     """Return the hits of an exact search among all vectors of the fine scans."""
     opened = OpenCorpus(root)
     selection = Selection.of(opened, SPEC.key, frozenset({"2.794Hz-18.25s"}))
-    vector = VectorGroup.open(root, SPEC.key, selection.source_ids[-1]).vectors(query, query + 1)
+    vector = VectorGroup.open(root, SPEC.key, selection.source_ids[source]).vectors(query, query + 1)
     found = nearest(selection, vector, 10_000, exact=True)
     return [(selection.source_ids[i], int(number), float(score))
             for i, number, score in zip(found.source, found.number, found.score, strict=True)]

@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, EncoderEr
 from pipeline.execute import cluster
 from pipeline.execute.engine import SerialEngine
 from pipeline.filterbank import write_filterbank
-from pipeline.run import Progress, ingest, plan
+from pipeline.run import Progress, ingest, task_sizes
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, VectorGroup, source_folder, vector_folder
 from tests.run.bad import corrupt
@@ -53,7 +53,7 @@ def generation(root: Path) -> int:
 def test_both_engines_make_the_same_corpus(
     good: Path, undisturbed: Path, client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)  # as many parts as there are coarse channels
+    monkeypatch.setattr(task_sizes, "PART_CHANNELS", COARSE)  # as many parts as there are coarse channels
     serial = ingest([good], tmp_path / "serial", config=config(), serial=True)
     cluster = ingest([good], tmp_path / "dask", client, config=config())
     assert serial.tasks == cluster.tasks == 1 + 6 * (N_COARSE + 3)
@@ -97,7 +97,7 @@ def test_what_is_added_later_is_all_that_is_read(tmp_path: Path) -> None:
 def test_a_range_of_the_band_ingests_only_that_and_sources_outside_it_are_done_with_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)
+    monkeypatch.setattr(task_sizes, "PART_CHANNELS", COARSE)
     data = archive(tmp_path / "data", 1)
     write_scan(data / "elsewhere.h5", 1, fch1_mhz=1420.0)
     edge = header().channel_edge_mhz
@@ -314,7 +314,7 @@ def test_work_in_flight_and_what_goes_through_the_client_are_bounded(
 ) -> None:
     data = archive(tmp_path / "data", 8)
     recorder = Recorder()
-    monkeypatch.setattr(plan, "PART_CHANNELS", COARSE)
+    monkeypatch.setattr(task_sizes, "PART_CHANNELS", COARSE)
     monkeypatch.setattr(INGEST, "engine_for", lambda *_: given(recorder))
     report = ingest([data], tmp_path / "corpus", config=config(replace(SCAN, keep_all=True)))
     assert report.windows_kept == 8 * 64

@@ -13,7 +13,8 @@ from pipeline.filterbank import FoundFile
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport, Status, WindowGrid
 from pipeline.run.file_entries import with_moved
-from pipeline.run.plan import EMBED_BYTES, PART_CHANNELS, choose_sources, parts_of, slices_of, split_known
+from pipeline.run.plan import choose_sources, split_known
+from pipeline.run.task_sizes import EMBED_BYTES, PART_CHANNELS, parts_of, slices_of
 from pipeline.tasks import Probed, sample_keys
 
 HEADER = Header(

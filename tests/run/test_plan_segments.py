@@ -14,8 +14,15 @@ from pipeline.catalogue import Manifest, SegmentEntry
 from pipeline.config import IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
-from pipeline.run.segment_plan import is_worn, plan_segments
+from pipeline.run import segment_plan
+from pipeline.run.segment_plan import plan_flat_segments, plan_segments
 from tests.run.small import header
+
+
+@pytest.fixture(autouse=True)
+def gathers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_plan, "MIN_GATHERED", 1)
+
 
 SPEC: EncoderSpec = load_encoder("power-spectrum").spec
 
@@ -40,17 +47,56 @@ def test_planned_segments_hold_each_vector_once_and_are_neither_too_small_nor_to
     planned = list(plan_segments(manifest, limits))
     held = [source_id for entry in planned for source_id in entry.source_ids]
     assert len(held) == len(set(held))
-    left = {source_id for source_id in manifest.sources if source_id not in held}
-    for resolution in {entry.resolution for entry in manifest.sources.values()}:
-        waiting = [e.windows_kept for i, e in manifest.sources.items() if i in left and e.resolution == resolution]
-        assert sum(waiting) < max(exact_below, 1)
+    assert set(held) == {source_id for source_id, entry in manifest.sources.items() if entry.windows_kept}
+    flat = [entry.resolution for entry in planned if entry.is_flat]
+    assert len(set(flat)) == len(flat), "at most one for each resolution"
     for entry in planned:
         sizes = [manifest.sources[source_id].windows_kept for source_id in entry.source_ids]
-        assert entry.count == sum(sizes) >= exact_below
+        assert entry.count == sum(sizes)
         assert 0 not in sizes
         assert {manifest.sources[source_id].resolution for source_id in entry.source_ids} == {entry.resolution}
         # a segment exceeds the limit only if it would be too small without its last source
         assert sum(sizes) <= segment_vectors or sum(sizes[:-1]) < max(exact_below, 1)
+
+
+@given(st.lists(st.lists(st.integers(0, 50), max_size=12), max_size=8), st.integers(0, 60))
+def test_gathered_segments_are_flat_few_and_hold_each_vector_once(ingests: list[list[int]], exact_below: int) -> None:
+    limits, manifest = IndexConfig(exact_below=exact_below), Manifest()
+    for counts in ingests:
+        manifest = manifest_of(counts, manifest=manifest)
+        for entry in list(plan_flat_segments(manifest, limits)):
+            assert entry.is_flat
+            manifest = manifest.with_segment(entry)
+        loose = {i for i, entry in manifest.sources.items() if entry.windows_kept} - {
+            i for segment in manifest.segments for i in segment.live_ids}
+        assert len([i for i in loose if manifest.sources[i].windows_kept < exact_below]) < segment_plan.MIN_GATHERED
+        live = sum(segment.live_count for segment in manifest.segments)
+        assert len(manifest.segments) <= 2 * live / max(1, exact_below) + 1
+    # all of them become segments with graphs, as if they had never been gathered
+    planned, anew = (list(plan_segments(one, limits)) for one in (manifest, replace(manifest, segments=())))
+    if sum(e.windows_kept for e in manifest.sources.values()) >= exact_below:
+        assert [entry.source_ids for entry in planned if not entry.is_flat] == [
+            entry.source_ids for entry in anew if not entry.is_flat]
+
+
+def test_few_sources_are_not_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(segment_plan, "MIN_GATHERED", 3)
+    limits = IndexConfig(exact_below=100)
+    assert list(plan_flat_segments(manifest_of([5, 6]), limits)) == []
+    (gathered,) = plan_flat_segments(manifest_of([5, 6, 7, 100]), limits)
+    assert gathered.source_ids == ("GBT_000", "GBT_001", "GBT_002")
+
+
+def test_a_flat_segment_has_another_name_than_one_with_a_graph() -> None:
+    manifest = manifest_of([5, 6])
+    (flat,) = plan_segments(manifest, IndexConfig(exact_below=12))
+    (graph,) = plan_segments(manifest, IndexConfig(exact_below=11))
+    assert (flat.source_ids, flat.count) == (graph.source_ids, graph.count)
+    assert flat.id != graph.id
+    assert list(plan_segments(manifest.with_segment(flat), IndexConfig(exact_below=12))) == []
+    assert list(plan_segments(manifest.with_segment(flat), IndexConfig(exact_below=11, compact=False))) == [graph]
+    assert list(plan_segments(manifest.with_segment(graph), IndexConfig(exact_below=12))) == []
 
 
 def test_what_is_indexed_is_not_planned_again() -> None:
@@ -149,7 +195,7 @@ def test_segments_are_joined_within_one_encoder_and_resolution() -> None:
 @pytest.mark.parametrize(("removed", "built", "left"), [
     (["GBT_000"], [], [40]),                                 # 10 of 50
     (["GBT_000", "GBT_001"], [30], [30]),                    # 20 of 50
-    (["GBT_000", "GBT_001", "GBT_002", "GBT_003"], [], []),  # too little is left
+    (["GBT_000", "GBT_001", "GBT_002", "GBT_003"], [10], [10]),  # too little is left for a graph
 ])
 def test_a_segment_is_built_anew_once_a_quarter_is_dead(removed: list[str], built: list[int], left: list[int]) -> None:
     limits = IndexConfig(exact_below=20, segment_vectors=1000)
@@ -160,8 +206,7 @@ def test_a_segment_is_built_anew_once_a_quarter_is_dead(removed: list[str], buil
     for entry in planned:
         assert not set(entry.source_ids) & set(removed)
         manifest = manifest.with_segment(entry)
-    worn = [s.id for s in manifest.segments if is_worn(s) and s.live_count < 20]
-    assert [s.live_count for s in manifest.without_segments(worn).segments] == left
+    assert [s.live_count for s in manifest.segments] == left
 
 
 @given(st.lists(st.integers(0, 300), max_size=40), st.sampled_from([300, 1000]))

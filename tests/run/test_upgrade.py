@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,13 @@ DATA = ("sources", "vectors", "index")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A corpus whose ``corpus.toml`` has a table [run] of defaults, and is otherwise in the current format."""
-    return unpacked(tmp_path, "graph")
+    """A corpus whose ``corpus.toml`` has a table [run] of defaults, and is otherwise in the current format.
+
+    Its groups are in format 1, which no upgrade changes.
+    """
+    root = unpacked(tmp_path, "graph")
+    CorpusStore.open(root).publish(replace)
+    return root
 
 
 def write_otherwise(root: Path) -> None:

@@ -78,7 +78,7 @@ def test_what_is_gone_a_day_after_it_was_removed_says_to_open_again(fill: Callab
         made.open().search(window=f"{A}/{made.numbers[A][0]}")
 
 
-@pytest.mark.parametrize("damaged", [f"sources/{B}/digests.json", f"vectors/{SPEC.key}/{B}/digests.json",
+@pytest.mark.parametrize("damaged", [f"sources/{B}/group.json", f"vectors/{SPEC.key}/{B}/group.json",
                                      f"index/{A}/segment.json", f"index/{A}/vectors.npy"])
 def test_what_is_damaged_is_named_with_a_command_that_mends_it(
     fill: Callable[..., Made], monkeypatch: pytest.MonkeyPatch, damaged: str

@@ -87,12 +87,14 @@ def _sha(content: bytes) -> str:
 
 def mend_group(folder: Path) -> None:
     """Give a group the digests of what it holds now. What is no file keeps its old digest, with its size."""
-    path = folder / "digests.json"
+    path = digests_of(folder)
     if not path.is_file() or path.stat().st_size > MAX_MENDED_BYTES:  # reading a pipe would wait for ever
         return
     try:
-        files = json.loads(path.read_bytes())
-    except ValueError:
+        record = json.loads(path.read_bytes())
+        files = record["files"] if path.name == "group.json" else record
+        list(files.items())
+    except (ValueError, LookupError, TypeError, AttributeError):
         return
     for name in list(files):
         try:
@@ -104,18 +106,38 @@ def mend_group(folder: Path) -> None:
         if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_MENDED_BYTES:
             content = (folder / name).read_bytes()
         files[name] = [status.st_size, _sha(content)]
-    path.write_text(json.dumps(files))
+    path.write_bytes(seal(record) if path.name == "group.json" else as_json(record))
+
+
+def digests_of(folder: Path) -> Path:
+    """Return the file with the digests of a group, in either format."""
+    new = folder / "group.json"
+    return new if os.path.lexists(new) else folder / "digests.json"
+
+
+def seal(record: Any) -> bytes:
+    """Return a record as JSON that ends with its own digest."""
+    if not isinstance(record, dict):
+        return as_json(record)
+    content = as_json({name: value for name, value in record.items() if name != "sha256"})
+    return content[:-1] + b',"sha256":"%s"}' % _sha(content).encode()
 
 
 def mend_vectors(root: Path, source_id: str) -> None:
     """Say in each group of vectors of a source that it was made of the windows that are there now."""
-    files = json.loads((root / "sources" / source_id / "digests.json").read_bytes())
-    rows = _sha(json.dumps({name: entry for name, entry in files.items() if name.startswith("windows/")},
-                           sort_keys=True).encode())
+    path = digests_of(root / "sources" / source_id)
+    try:
+        record = json.loads(path.read_bytes())
+        files = record["files"] if path.name == "group.json" else record
+        rows = _sha(json.dumps({name: entry for name, entry in files.items()
+                                if name.startswith(("windows/", "windows.npy", "cutout/"))}, sort_keys=True).encode())
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return
     for folder in root.glob(f"vectors/*/{source_id}"):
-        record = json.loads((folder / "zarr.json").read_bytes())
-        record["attributes"]["rows"] = rows
-        write_json(folder / "zarr.json", record)
+        attributes = folder / ("group.json" if digests_of(folder).name == "group.json" else "zarr.json")
+        record = json.loads(attributes.read_bytes())
+        (record["attributes"] if attributes.name == "zarr.json" else record)["rows"] = rows
+        write_json(attributes, record)
         mend_group(folder)
 
 
@@ -136,10 +158,7 @@ def mend_segment(folder: Path, record: Any = None) -> None:
 def mend_manifest(root: Path, record: Any) -> None:
     """Write the current manifest, its copy, and a pointer to it."""
     number = int((root / "CURRENT").read_text().split()[0])
-    content = as_json(record)
-    if isinstance(record, dict):
-        content = as_json({name: value for name, value in record.items() if name != "sha256"})
-        content = content[:-1] + b',"sha256":"%s"}' % _sha(content).encode()
+    content = seal(record)
     for suffix in ("json", "copy"):
         (root / "manifest" / f"{number:08d}.{suffix}").write_bytes(content)
     (root / "CURRENT").write_text(f"{number} {_sha(content)}\n")
@@ -202,29 +221,35 @@ def alter_lock(root: Path, chance: random.Random) -> str:
 
 
 def alter_group(root: Path, chance: random.Random) -> str:
-    """Change a value of a ``zarr.json`` or of the digests of a group."""
+    """Change a value of a ``zarr.json``, a ``group.json`` or the digests of a group."""
     folder = chance.choice(sorted(_groups(root)))
-    path = chance.choice([folder / "digests.json", *sorted(folder.rglob("zarr.json")), folder / "zarr.json",
+    path = chance.choice([digests_of(folder), *sorted(folder.rglob("zarr.json")), *folder.glob("zarr.json"),
                           *folder.glob("windows/number/zarr.json"), *folder.glob("vector/zarr.json")])
     record, what = alter(json.loads(path.read_bytes()), chance)
-    write_json(path, record)
-    if path.name != "digests.json":
+    path.write_bytes(seal(record) if path.name == "group.json" else as_json(record))
+    if path.name == "zarr.json":
         _mend_all(root, folder)
+    elif path.name == "group.json" and folder.parent.name == "sources":
+        mend_vectors(root, folder.name)
     return f"{path.relative_to(root)} {what}"
 
 
 def alter_chunk(root: Path, chance: random.Random) -> str:
     """Delete or change the data of an array, or put those of another array there."""
     folder = chance.choice(sorted(_groups(root)))
-    path = chance.choice([path for path in sorted(folder.rglob("*")) if path.is_file() and "c" in path.parts])
+    path = chance.choice(_data_of(folder))
     how = chance.choice(("delete", "empty", "noise", "other"))
     if how == "delete":
         path.unlink()
     else:
-        other = chance.choice([one for one in sorted(folder.rglob("*")) if one.is_file() and "c" in one.parts])
+        other = chance.choice(_data_of(folder))
         path.write_bytes({"empty": b"", "noise": chance.randbytes(200)}.get(how, other.read_bytes()))
     _mend_all(root, folder)
     return f"{path.relative_to(root)} {how}"
+
+
+def _data_of(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".json"]
 
 
 def _groups(root: Path) -> Iterator[Path]:
@@ -249,8 +274,10 @@ def alter_segment(root: Path, chance: random.Random) -> str:
 
 
 def alter_array(root: Path, chance: random.Random) -> str:
-    """Change numbers, shape or header of an array of the index."""
-    path = chance.choice(sorted(root.glob("index/**/*.npy")))
+    """Change numbers, shape or header of an array of the index, or of a group."""
+    of_groups = sorted(path for folder in ("sources", "vectors") for path in (root / folder).rglob("*.npy"))
+    of_index = sorted(root.glob("index/**/*.npy"))
+    path = chance.choice(of_groups if of_groups and chance.random() < 0.5 else of_index)
     array = np.load(path)
     how = chance.choice(("one", "all", "shuffle", "shorter", "longer", "type", "header", "cut"))
     if how == "header":
@@ -262,24 +289,43 @@ def alter_array(root: Path, chance: random.Random) -> str:
         os.truncate(path, chance.randrange(path.stat().st_size))
     else:
         _write_altered(path, array, how, chance)
-    mend_segment(path.parent)
+    if path in of_index:
+        mend_segment(path.parent)
+    else:
+        _mend_all(root, path.parent)
     return f"{path.relative_to(root)} {how}"
 
 
 def _write_altered(path: Path, array: Any, how: str, chance: random.Random) -> None:
-    if how in ("one", "all"):
-        value = chance.choice((-1, 0, 1, 5, 10**6, -(2**31), 2**31 - 1) if array.dtype.kind == "i" else
-                              (0.0, 2.0, 1e-3, float("nan"), float("inf"), 1e30))
-        array.reshape(-1)[chance.randrange(array.size) if how == "one" else slice(None)] = value
-    elif how == "shuffle":
+    if array.dtype.names:  # a table: another number of rows, or one of its columns
+        name = chance.choice(array.dtype.names)
+        if how in ("one", "all"):
+            column = array[name].copy()
+            _alter_numbers(column, how, chance)
+            array[name] = column
+        elif how == "type":
+            array = array[[other for other in array.dtype.names if other != name]]
+    elif how in ("one", "all"):
+        _alter_numbers(array, how, chance)
+    elif how == "type":
+        array = array.astype(chance.choice(("<f8", ">i4", "<i2", "|b1", "<c8")))
+    if how == "shuffle":
         array = array[np.random.default_rng(chance.getrandbits(32)).permutation(len(array))]
     elif how in ("shorter", "longer"):
         array = array[:-1] if how == "shorter" else np.concatenate([array, array[:1]])
-    else:
-        array = array.astype(chance.choice(("<f8", ">i4", "<i2", "|b1", "<c8")))
     buffer = BytesIO()
     np.save(buffer, array)
     path.write_bytes(buffer.getvalue())
+
+
+def _alter_numbers(array: Any, how: str, chance: random.Random) -> None:
+    """Change one number of an array, or all, in place."""
+    if array.size:
+        value = chance.choice((0.0, 2.0, 1e-3, float("nan"), float("inf"), 1e30) if array.dtype.kind == "f" else
+                              (-1, 0, 1, 5, 10**6, -(2**31), 2**31 - 1))
+        with np.errstate(over="ignore"):
+            array.reshape(-1)[chance.randrange(array.size) if how == "one" else slice(None)] = (
+                np.array(value).astype(array.dtype))
 
 
 def replace_file(root: Path, chance: random.Random) -> str:

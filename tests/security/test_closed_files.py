@@ -24,9 +24,10 @@ from tests.security.attacked import Attacked, attacked, original, snapshot
 
 __all__ = ["attacked", "lookalike", "original"]
 
-PLACES = ["CURRENT", "manifest", "sources/ID/digests.json", "sources/ID/zarr.json",
-          "sources/ID/windows/number/zarr.json", "sources/ID/windows/number/c/0", "sources/ID/windows/cutout/c/0/0/0",
-          "vectors/KEY/ID/zarr.json", "vectors/KEY/ID/vector/c/0/0", "index/SEG/segment.json", "index/SEG/vectors.npy"]
+PLACES = ["CURRENT", "manifest", "sources/ID/group.json", "sources/ID/windows.npy", "sources/ID/exposure.npy",
+          "sources/ID/cutout/zarr.json", "sources/ID/cutout/c.0.0.0", "vectors/KEY/ID/group.json",
+          "vectors/KEY/ID/vector/zarr.json", "vectors/KEY/ID/vector/c.0.0", "index/SEG/segment.json",
+          "index/SEG/vectors.npy"]
 
 
 def closed(patch: pytest.MonkeyPatch, place: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_closed_file_is_named_by_every_reader_and_nothing_is_mended(
 def test_the_command_line_names_file_cause_and_remedy(
     attacked: Attacked, lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = attacked.place("sources/ID/windows/number/c/0")
+    path = attacked.place("sources/ID/windows.npy")
     closed(monkeypatch, path)
     for command in (["verify"], ["search", "--window", f"{attacked.source_id}/5"]):
         ran = lookalike(*command, "--corpus", attacked.root)

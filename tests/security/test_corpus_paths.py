@@ -31,6 +31,7 @@ from pipeline.store.safe_names import BadName, checked
 from pipeline.support.safe_files import move, remove_empty, remove_file, remove_tree
 from tests.run.damages import flip, truncate
 from tests.security.attacked import COMMANDS, WRITERS, Attacked, attacked, forge, original, snapshot
+from tests.security.forgeries import seal
 
 __all__ = ["attacked", "original"]
 
@@ -122,15 +123,15 @@ def test_a_pointer_holds_a_number(attacked: Attacked, pointer: str) -> None:
 
 @pytest.mark.parametrize("name", ["../../../victim/precious", "{victim}/precious", "windows/../../x", "", "a//b"])
 def test_a_seal_names_files_inside_its_folder(attacked: Attacked, name: str) -> None:
-    seal = attacked.place("sources/ID/digests.json")
-    record = json.loads(seal.read_text())
-    record[name.format(victim=attacked.victim)] = [11, "0" * 64]
-    seal.write_text(json.dumps(record))
+    path = attacked.place("sources/ID/group.json")
+    record = json.loads(path.read_text())
+    record["files"][name.format(victim=attacked.victim)] = [11, "0" * 64]
+    path.write_bytes(seal(record))
     code, said = attacked.call("verify")
     assert code == 5
-    assert_names(said, str(seal), "outside the folder")
+    assert_names(said, str(path), "outside the folder")
     with pytest.raises(CorpusDamaged, match="outside the folder"):
-        Digests.open(seal.parent)
+        Digests.open(path.parent)
 
 
 @pytest.mark.parametrize("field", ["arrays", "cells"])
@@ -151,11 +152,9 @@ def test_the_record_of_a_segment_names_files_inside_its_folder(attacked: Attacke
 def test_a_group_that_says_it_is_another_is_not_taken_in(attacked: Attacked, named: str) -> None:
     stranger = attacked.root / "sources" / "GBT_1_2_stranger_0123456789"
     shutil.copytree(attacked.place("sources/ID"), stranger)
-    record = json.loads((stranger / "zarr.json").read_text())
-    record["attributes"]["source"]["id"] = named
-    (stranger / "zarr.json").write_text(json.dumps(record))
-    (stranger / "digests.json").unlink()
-    Digests.of(stranger).write()
+    record = json.loads((stranger / "group.json").read_text())
+    record["source"]["id"] = named
+    (stranger / "group.json").write_bytes(seal(record))
     before = (attacked.root / "CURRENT").read_bytes()
     for command in ("ingest", "index", "embed", "remove", "verify"):
         code, said = attacked.call(command)
@@ -240,9 +239,9 @@ def test_the_configuration_is_the_users_own_and_may_be_a_link(attacked: Attacked
 
 
 def test_a_link_inside_a_group_is_damage_and_is_mended_without_its_target(attacked: Attacked) -> None:
-    inside = attacked.place("sources/ID/windows")
-    shutil.move(inside, attacked.victim / "windows")
-    inside.symlink_to(attacked.victim / "windows")
+    inside = attacked.place("sources/ID/cutout")
+    shutil.move(inside, attacked.victim / "cutout")
+    inside.symlink_to(attacked.victim / "cutout")
     victim = snapshot(attacked.victim)
     code, said = attacked.call("verify")
     assert code == 5
@@ -256,7 +255,7 @@ def test_a_link_inside_a_group_is_damage_and_is_mended_without_its_target(attack
 FOREIGN_FOLDERS = ["@eaDir", ".snapshot", "lost+found", ".hidden"]
 FOREIGN_FILES = ["notes.txt", ".DS_Store", ".nfs000000000001", "notes.txt~", ".notes.swp", "#notes#", "old.bak"]
 PLACES = ["", "staging", "index", "manifest", "sources", "vectors", "vectors/KEY", "encoders", "encoders/fake", "lock",
-          "damaged", "damaged/sources", "damaged/vectors/KEY", "sources/ID", "sources/ID/windows", "vectors/KEY/ID",
+          "damaged", "damaged/sources", "damaged/vectors/KEY", "sources/ID", "sources/ID/cutout", "vectors/KEY/ID",
           "index/SEG"]
 
 
@@ -295,7 +294,7 @@ def test_files_of_other_programs_stop_nobody_and_are_left_alone(attacked: Attack
 
 
 def test_what_a_stranger_left_in_a_folder_that_goes_is_kept_and_named(attacked: Attacked) -> None:
-    mine = attacked.place("sources/ID/windows/notes.txt")
+    mine = attacked.place("sources/ID/cutout/notes.txt")
     mine.write_text("mine")
     assert attacked.call("remove") == (0, "")
     due = int(time.time()) - 2 * GRACE_S  # and a run has found that the first day is over
@@ -315,14 +314,14 @@ def test_what_a_stranger_left_in_a_folder_that_goes_is_kept_and_named(attacked: 
 def test_a_repair_keeps_what_a_stranger_left_in_what_it_replaces(attacked: Attacked) -> None:
     mine = attacked.place("sources/ID/notes.txt")
     mine.write_text("mine")
-    flip(attacked.place("sources/ID/windows/number/c/0"))
+    flip(attacked.place("sources/ID/windows.npy"))
     assert attacked.call("verify --repair") == (0, "")
     (kept,) = verify(attacked.root).foreign
     assert kept.read_text() == "mine"
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "pipe"])
-@pytest.mark.parametrize("place", ["lock/00000999", "manifest/00000001.json", "sources/ID/zarr.json"])
+@pytest.mark.parametrize("place", ["lock/00000999", "manifest/00000001.json", "sources/ID/group.json"])
 def test_what_is_no_file_is_not_waited_for(attacked: Attacked, make: Callable[[Path], None], place: str) -> None:
     path = attacked.place(place)
     path.unlink(missing_ok=True)
@@ -402,7 +401,7 @@ def test_deleting_and_moving_go_through_no_link(tmp_path: Path) -> None:
 def test_a_folder_that_is_named_is_not_deleted_because_it_is_retired_as_well(attacked: Attacked) -> None:
     forge(attacked.root, lambda record: record["retired"].update({f"sources/{attacked.source_id}": 0.0}))
     assert attacked.call("index") == (0, "")
-    assert attacked.place("sources/ID/zarr.json").is_file()
+    assert attacked.place("sources/ID/group.json").is_file()
 
 
 ONLY_HERE = {"rmtree", "unlink", "rmdir", "rename", "renames", "removedirs", "remove"}

@@ -31,8 +31,10 @@ from tests.security.forgeries import (
     mend_manifest,
     mend_segment,
     mend_vectors,
+    seal,
     write_json,
 )
+from tests.store.format_1 import to_format_1
 
 __all__ = ["attacked", "original"]
 
@@ -57,9 +59,11 @@ def test_forged_corpora_are_refused_in_words(tmp_path: Path, first: int) -> None
     note(f"forged corpora {first}–{stop - 1} (exit codes {dict(sorted(codes.items()))})", len(reports))
 
 
-PLACES = ["CURRENT", "identity.json", "manifest", "sources/ID/digests.json", "sources/ID/zarr.json",
-          "sources/ID/windows/number/c/0", "vectors/KEY/ID/vector/zarr.json", "index/SEG/segment.json",
-          "index/SEG/vectors.npy"]
+PLACES = ["CURRENT", "identity.json", "manifest", "sources/ID/group.json", "sources/ID/windows.npy",
+          "sources/ID/cutout/c.0.0.0", "vectors/KEY/ID/vector/zarr.json", "vectors/KEY/ID/vector/c.0.0",
+          "index/SEG/segment.json", "index/SEG/vectors.npy"]
+PLACES_IN_FORMAT_1 = ["sources/ID/digests.json", "sources/ID/zarr.json", "sources/ID/windows/number/c/0",
+                      "vectors/KEY/ID/vector/zarr.json"]
 
 
 def _sparse(path: Path) -> None:
@@ -73,8 +77,10 @@ UNLIKE_FILES: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", UNLIKE_FILES)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", [*PLACES, *PLACES_IN_FORMAT_1])
 def test_what_is_no_file_is_refused_by_readers(attacked: Attacked, place: str, kind: str) -> None:
+    if place in PLACES_IN_FORMAT_1:
+        to_format_1(attacked.root, attacked.source_id)
     number = int((attacked.root / "CURRENT").read_text().split()[0])
     path = attacked.place(place if place != "manifest" else f"manifest/{number:08d}.json")
     path.unlink()
@@ -166,20 +172,108 @@ ARRAYS: dict[str, Callable[[dict[str, Any]], Any]] = {
 @pytest.mark.parametrize("array", ["sources/ID/windows/snr", "sources/ID/windows/number", "vectors/KEY/ID/vector"])
 @pytest.mark.parametrize("change", ARRAYS)
 def test_an_array_whose_description_makes_no_sense_is_damage(attacked: Attacked, array: str, change: str) -> None:
+    to_format_1(attacked.root, attacked.source_id)
     path = attacked.place(array) / "zarr.json"
     record = json.loads(path.read_bytes())
     ARRAYS[change](record)
     write_json(path, record)
     _mend(attacked)
-    with pytest.raises(CorpusDamaged, match=r"zarr\.json:? is not that of|1 vectors for 64 windows"):
+    with pytest.raises(CorpusDamaged, match=r"zarr\.json: fits no array|zarr\.json is not that of a group|1 vectors"):
         open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3)
 
 
-def test_a_chunk_that_the_digests_no_longer_name_is_missed(attacked: Attacked) -> None:
-    attacked.place("sources/ID/windows/snr/c/0").unlink()
+@pytest.mark.parametrize("change", ARRAYS)
+def test_cutouts_whose_description_makes_no_sense_are_damage(attacked: Attacked, change: str) -> None:
+    path = attacked.place("sources/ID/cutout/zarr.json")
+    record = json.loads(path.read_bytes())
+    ARRAYS[change](record)
+    write_json(path, record)
+    _mend(attacked)
+    with pytest.raises(CorpusDamaged, match=r"cutout/zarr\.json: fits no array"):
+        open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3, rerank=True)
+    code, said = attacked.call("verify")
+    assert (code, "cutout/zarr.json: fits no array" in said) == (5, True)
+
+
+def _without_numbers(array: Any) -> Any:
+    return array[[name for name in array.dtype.names if name != "number"]]
+
+
+TABLES: dict[str, Callable[[Any], Any]] = {
+    "fewer rows": lambda array: array[:1],
+    "more rows": lambda array: np.concatenate([array, array]),
+    "no column": lambda array: _without_numbers(array) if array.dtype.names else array[:, :1],
+    "no table": lambda array: np.zeros(len(array)),
+    "type": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "axes": lambda array: array.reshape(2, -1),
+}
+HEADERS = {
+    "many rows": b"{'descr': '<f2', 'fortran_order': False, 'shape': (1099511627776, 128), }",
+    "negative": b"{'descr': '<f2', 'fortran_order': False, 'shape': (-64, -128), }",
+    "objects": b"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+    "nested": b"{'descr': [('number', [('a', '<i8')])], 'fortran_order': False, 'shape': (64,), }",
+    "nothing": b"{'descr': '|V0', 'fortran_order': False, 'shape': (64,), }",
+    "deep": b"(" * 5000,
+}
+
+
+@pytest.mark.parametrize("change", [*TABLES, *HEADERS])
+def test_a_table_that_makes_no_sense_is_damage(attacked: Attacked, change: str) -> None:
+    path = attacked.place("sources/ID/windows.npy")
+    array = np.load(path)
+    if change in HEADERS:
+        header = HEADERS[change]
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + array.tobytes())
+    else:
+        np.save(path, TABLES[change](array))
+    _mend(attacked)
+    with pytest.raises(CorpusDamaged, match=r"npy: fits no array|its report says 64|vectors for 64 windows"):
+        open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3)
+    assert attacked.call("verify")[0] == 5
+
+
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "more rows": {"shape": [65, 128]},
+    "many rows": {"shape": [2**31 - 1, 128], "chunk_grid": {"name": "regular", "configuration": {
+        "chunk_shape": [1, 128]}}},
+    "shorter vectors": {"shape": [128, 64], "chunk_grid": {"name": "regular", "configuration": {
+        "chunk_shape": [128, 64]}}},
+    "no rows in a chunk": {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [0, 128]}}},
+    "a large chunk": {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**30, 128]}}},
+    "type": {"data_type": "float32"},
+    "order of bytes": {"codecs": [{"name": "bytes", "configuration": {"endian": "big"}}]},
+    "compressed": {"codecs": [{"name": "bytes", "configuration": {"endian": "little"}},
+                              {"name": "zstd", "configuration": {"level": 3, "checksum": False}}]},
+    "transformed": {"storage_transformers": [{"name": "mystery"}]},
+}
+
+
+@pytest.mark.parametrize("change", DESCRIPTIONS)
+def test_vectors_whose_description_makes_no_sense_are_damage(attacked: Attacked, change: str) -> None:
+    path = attacked.place("vectors/KEY/ID/vector/zarr.json")
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **DESCRIPTIONS[change]}))
+    _mend(attacked)
+    with pytest.raises(CorpusDamaged, match=r"vector/zarr\.json: fits no array|vectors for 64 windows"):
+        open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3)
+    assert attacked.call("verify")[0] == 5
+
+
+@pytest.mark.parametrize("place", ["sources/ID/windows/snr/c/0", "sources/ID/cutout/c.0.0.0",
+                                   "vectors/KEY/ID/vector/c.0.0"])
+def test_a_chunk_that_the_digests_no_longer_name_is_missed(attacked: Attacked, place: str) -> None:
+    if "windows/" in place:
+        to_format_1(attacked.root, attacked.source_id)
+    attacked.place(place).unlink()
     _mend(attacked)
     with pytest.raises(CorpusDamaged, match="needs 1 files of data, there are 0"):
-        open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3)
+        open_corpus(attacked.root).search(window=f"{attacked.source_id}/5", k=3, rerank=True)
+
+
+def test_a_table_that_the_digests_no_longer_name_is_missed(attacked: Attacked) -> None:
+    attacked.place("sources/ID/windows.npy").unlink()
+    _mend(attacked)
+    code, said = attacked.call("verify")
+    assert (code, "there is no windows.npy" in said) == (5, True)
 
 
 def _mend(attacked: Attacked) -> None:
@@ -212,11 +306,10 @@ def test_a_report_that_counts_other_windows_than_the_exposure_is_damage(
     attacked: Attacked, count: str, what: str
 ) -> None:
     folder = attacked.place("sources/ID")
-    record = json.loads((folder / "zarr.json").read_bytes())
-    true = record["attributes"]["report"][count]
-    record["attributes"]["report"][count] = true + 1
-    write_json(folder / "zarr.json", record)
-    mend_group(folder)
+    record = json.loads((folder / "group.json").read_bytes())
+    true = record["report"][count]
+    record["report"][count] = true + 1
+    (folder / "group.json").write_bytes(seal(record))
     forge(attacked.root, lambda manifest: _of_source(manifest).update(windows_seen=true + 1)
           if count == "windows_seen" else None)
     code, said = attacked.call("verify")

@@ -106,8 +106,8 @@ def test_a_group_of_another_fingerprint_is_never_reused(store: CorpusStore, stag
 
 def test_half_a_group_is_never_reused(store: CorpusStore, stage: Stage):
     group = commit(store, stage(3))
-    (group.folder / "digests.json").unlink()
-    with pytest.raises(CorpusDamaged, match=r"digests\.json"):
+    (group.folder / "group.json").unlink()
+    with pytest.raises(CorpusDamaged, match=r"group\.json"):
         commit(store, stage(3))
 
 
@@ -121,7 +121,7 @@ def test_parts_that_are_not_the_source_are_refused_and_leave_nothing(store: Corp
         commit(store, replace(staged, n_parts=3))
     windows = {"number": staged.windows["number"][:4], "cutout": np.zeros((4, 4, 8), np.uint8)}
     write_part(staged.staging, staged.source.id, 1, Part(windows, {}))
-    with pytest.raises(ValueError, match=r"columns .* in part 1"):
+    with pytest.raises(ValueError, match=r"part 1 has \['cutout', 'windows'\], not"):
         commit(store, staged)
     write_part(staged.staging, staged.source.id, 0, Part(windows, {}))
     with pytest.raises(ValueError, match="repeat window numbers"):
@@ -134,8 +134,9 @@ def test_columns_of_other_type_in_a_later_part_are_refused(store: CorpusStore, s
     staged = stage(3, 4)
     path = part_path(staged.staging, staged.source.id, 1)
     columns = dict(np.load(path))
-    np.savez(path, **{**columns, "windows.snr": columns["windows.snr"].astype(np.float64)})
-    with pytest.raises(ValueError, match="windows/snr: rows of float64"):
+    wider = [(name, "<f8" if name == "snr" else kind) for name, kind in columns["windows"].dtype.descr]
+    np.savez(path, **{**columns, "windows": columns["windows"].astype(wider)})
+    with pytest.raises(ValueError, match=r"windows: rows of .*\('snr', '<f8'\).* among rows of .*\('snr', '<f4'\)"):
         commit(store, staged)
     assert list((store.root / "sources").iterdir()) == []
     assert list(staged.staging.rglob("group-*")) == []
@@ -144,7 +145,7 @@ def test_columns_of_other_type_in_a_later_part_are_refused(store: CorpusStore, s
 def test_vectors_must_fit_the_windows_and_the_encoder(store: CorpusStore, stage: Stage, spec: EncoderSpec):
     staged = stage(3, 4)
     source_id = staged.source.id
-    with pytest.raises(CorpusDamaged, match=r"digests\.json"):  # no source group yet
+    with pytest.raises(CorpusDamaged, match=r"group\.json"):  # no source group yet
         commit_vector_group(store.root, staged.staging, source_id, 2, spec=spec)
     commit(store, staged)
     with pytest.raises(ValueError, match="3 rows where 7"):
@@ -199,6 +200,57 @@ def test_a_slower_process_whose_parts_are_gone_finds_it_done(
     group = commit(store, staged)
     np.testing.assert_array_equal(group.cutouts(), staged.windows["cutout"])
     group.verify()
+
+
+# Every child is killed at its step, the last one ends well.
+CRASHER = """
+import itertools, os, signal, sys
+from pathlib import Path
+import zarr  # imported, not yet used: it has no thread that a fork could lose
+from pipeline.model import CoarseLayout, Header, Source, SourceReport
+from pipeline.store import SourceCommit, commit_source_groups
+
+root, staging = (Path(argument) for argument in sys.argv[1:])
+header = Header(8438.0, -2.8e-6, 1024, 1, 32, 18.25, 16, 57436.5)
+commits = [SourceCommit(Source(f"s{i}", header, CoarseLayout(1024, "flag"), "/data", 1, 2), 2,
+                        SourceReport("/data", "done", f"s{i}", windows_kept=7)) for i in range(3)]
+for step in itertools.count(1):
+    child = os.fork()
+    if not child:
+        calls = itertools.count(1)
+        def counted(call):
+            def wrapper(*arguments, **options):
+                if next(calls) == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*arguments, **options)
+            return wrapper
+        for name in ("fsync", "rename"):
+            setattr(os, name, counted(getattr(os, name)))
+        commit_source_groups(root / f"{step:03d}", staging, commits, fingerprint="f00d")
+        os._exit(0)
+    if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        break
+"""
+
+
+def test_sources_that_are_committed_together_are_each_there_or_not_after_a_kill(
+    store: CorpusStore, stage: Stage, tmp_path: Path
+):
+    staging = store.new_staging()
+    staged = [stage(3, 4, seed=number, source_id=f"s{number}") for number in range(3)]
+    for one in staged:
+        (one.staging / one.source.id).rename(staging / one.source.id)
+    subprocess.run([sys.executable, "-c", CRASHER, str(tmp_path / "roots"), str(staging)], check=True)
+    *killed, ended = sorted((tmp_path / "roots").iterdir())
+    held = {}
+    for root in (*killed, ended):
+        groups = [SourceGroup.open(root, path.name) for path in sorted((root / "sources").iterdir())]
+        for group in groups:
+            group.verify()
+            np.testing.assert_array_equal(group.cutouts(), staged[int(group.source_id[1:])].windows["cutout"])
+        held[root] = len(groups)
+    assert held[ended] == 3
+    assert set(held.values()) == {0, 1, 2, 3}
 
 
 COMMITTER = """

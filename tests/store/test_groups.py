@@ -1,5 +1,5 @@
-import json
 import random
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,23 +15,30 @@ from pipeline.store import (
     SourceGroup,
     VectorGroup,
     arrays,
+    checked_file,
     commit_source_group,
     commit_vector_group,
 )
 from pipeline.store.digests import Digests
+from tests.store.format_1 import is_format_1, to_format_1
 
 
-@pytest.fixture
+@pytest.fixture(params=[1, 2], ids=["format 1", "format 2"])
 def committed(
-    store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, store: CorpusStore, stage: Callable[..., Any], spec: EncoderSpec,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Any:
-    """Commit a source of 130 windows, which take several shards."""
+    """Commit a source of 130 windows, which take several shards, in either format."""
     monkeypatch.setattr(arrays, "CHUNK_BYTES", 512)
+    monkeypatch.setattr(checked_file, "MAX_KEPT_BYTES", 4096)  # less than the size of a table
     monkeypatch.setattr(arrays, "CHUNKS_PER_SHARD", 4)
     staged = stage(50, 0, 80)
     commit_source_group(store.root, staged.staging, staged.source, 3, report=staged.report,
                         fingerprint="f00d", columns={"snr": "best statistic, in sigmas"})
     commit_vector_group(store.root, staged.staging, staged.source.id, 3, spec=spec)
+    if request.param == 1:
+        to_format_1(store.root, staged.source.id)
+    assert is_format_1(store.root, staged.source.id) == (request.param == 1)
     return staged
 
 
@@ -114,12 +121,12 @@ def test_fifty_flipped_bits_in_chunks_are_all_found_on_reading(
     store: CorpusStore, committed: Any, spec: EncoderSpec
 ):
     read_all(store, committed.source.id, spec)
-    chunks = sorted(path for kind in ("sources", "vectors") for path in (store.root / kind).rglob("c/**/*")
-                    if path.is_file())
-    assert len(chunks) == 10
+    files = sorted(path for kind in ("sources", "vectors") for path in (store.root / kind).rglob("*")
+                   if path.is_file() and path.suffix != ".json")
+    assert len(files) == (10 if is_format_1(store.root, committed.source.id) else 6)
     rng = random.Random(20)
     for _ in range(50):
-        path = rng.choice(chunks)
+        path = rng.choice(files)
         content = path.read_bytes()
         altered = bytearray(content)
         altered[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
@@ -127,8 +134,8 @@ def test_fifty_flipped_bits_in_chunks_are_all_found_on_reading(
         with pytest.raises(CorpusDamaged) as caught:
             read_all(store, committed.source.id, spec)
         folder = next(parent for parent in path.parents if parent.name == committed.source.id)
-        array = str(path.relative_to(folder)).split("/c/")[0]
-        assert f"{folder}: array {array} " in str(caught.value)
+        array = re.split("/c[/.]", str(path.relative_to(folder)))[0]
+        assert re.search(rf"{folder}(: array {array} |.*[/(]{array}[ :])", str(caught.value))
         path.write_bytes(content)
     read_all(store, committed.source.id, spec)
 
@@ -139,13 +146,15 @@ def test_a_chunk_that_is_missing_is_found_on_opening_and_on_reading(
     source = SourceGroup.open(store.root, committed.source.id)
     vectors = VectorGroup.open(store.root, spec.key, committed.source.id)
     assert source.cutouts([129]).shape == (1, 4, 8)
-    (source.folder / "windows/cutout/c/2/0/0").unlink()
-    with pytest.raises(CorpusDamaged, match="windows/cutout/c/2/0/0"):
+    is_old = is_format_1(store.root, committed.source.id)
+    shard, of_vectors = ("windows/cutout/c/2/0/0", "vector/c/1/0") if is_old else ("cutout/c.2.0.0", "vector/c.0.0")
+    (source.folder / shard).unlink()
+    with pytest.raises(CorpusDamaged, match=shard):
         source.cutouts([0])
-    with pytest.raises(CorpusDamaged, match="windows/cutout/c/2/0/0"):
+    with pytest.raises(CorpusDamaged, match=shard):
         SourceGroup.open(store.root, committed.source.id)
-    (vectors.folder / "vector/c/1/0").unlink()
-    with pytest.raises(CorpusDamaged, match="vector/c/1/0"):
+    (vectors.folder / of_vectors).unlink()
+    with pytest.raises(CorpusDamaged, match=of_vectors):
         vectors.vectors(0, 1)
 
 
@@ -153,17 +162,19 @@ def test_a_group_that_is_not_there_or_not_whole_is_damage(store: CorpusStore, sp
     with pytest.raises(CorpusDamaged, match="nothing"):
         SourceGroup.open(store.root, "nothing")
     (store.root / "sources" / "half").mkdir()
+    with pytest.raises(CorpusDamaged, match=r"half: group\.json"):
+        SourceGroup.open(store.root, "half")
+    (store.root / "sources" / "half" / "zarr.json").write_text("{}")  # format 1
     with pytest.raises(CorpusDamaged, match=r"half: digests\.json"):
         SourceGroup.open(store.root, "half")
 
 
 def test_a_group_of_a_newer_format_says_so(store: CorpusStore, committed: Any):
-    folder = store.root / "sources" / committed.source.id
-    metadata = json.loads((folder / "zarr.json").read_text())
-    metadata["attributes"]["format"] = 2
-    (folder / "zarr.json").write_text(json.dumps(metadata))
-    Digests.of(folder).write()
-    with pytest.raises(CorpusMismatch, match=r"format 2.*update"):
+    group = SourceGroup.open(store.root, committed.source.id)
+    attributes = {**group.attributes, "format": 3}
+    attributes.pop("sha256", None)
+    Digests.of(group.folder).write_group(attributes)
+    with pytest.raises(CorpusMismatch, match=r"format 3.*update"):
         SourceGroup.open(store.root, committed.source.id)
 
 

@@ -29,15 +29,18 @@ def test_a_part_comes_back_bit_for_bit(tmp_path: Path, count: int):
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["part-00012.npz"]
 
 
-def test_columns_are_read_one_by_one(tmp_path: Path):
+def test_arrays_are_read_one_by_one(tmp_path: Path):
     for part_no in range(2):
         write_part(tmp_path, "s", part_no, part_of(50 + part_no))
     with opened_parts(tmp_path, "s", 2) as parts:
         for part_no, part in enumerate(parts):
-            assert part.names == {"windows.number", "windows.cutout", "windows.snr", "exposure.searched"}
-            np.testing.assert_array_equal(part.read("windows.snr"), part_of(50 + part_no).windows["snr"])
+            assert part.names == {"windows", "cutout", "exposure"}
+            windows, expected = part.read("windows"), part_of(50 + part_no)
+            assert windows.dtype.names == ("number", "snr")
+            np.testing.assert_array_equal(windows["snr"], expected.windows["snr"])
+            np.testing.assert_array_equal(part.read("exposure")["searched"], expected.exposure["searched"])
         with pytest.raises(CorpusDamaged, match=r"part-00001.*nothing"):
-            parts[1].read("windows.nothing")
+            parts[1].read("nothing")
     with pytest.raises(CorpusDamaged, match="part-00002"), opened_parts(tmp_path, "s", 3):
         pass
     path = part_path(tmp_path, "s", 1)
@@ -93,7 +96,7 @@ def test_a_missing_cut_or_altered_part_is_damage_that_names_it(tmp_path: Path):
 def test_nothing_is_unpickled(tmp_path: Path):
     path = part_path(tmp_path, "s", 0)
     path.parent.mkdir()
-    np.savez(path, **{"windows.number": np.array([{"a": 1}], dtype=object)})
+    np.savez(path, windows=np.array([{"a": 1}], dtype=object))
     with pytest.raises(CorpusDamaged, match="part-00000"):
         read_part(tmp_path, "s", 0)
     np.save(vectors_path(tmp_path, "s", 0, "key"), np.array([{"a": 1}], dtype=object))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.support.durable import atomic_file, flush_tree, make_folder, publish_folder, write_atomic
+from pipeline.support.durable import atomic_file, make_folder, publish_folder, publish_folders, write_atomic
 
 
 @pytest.fixture
@@ -58,25 +58,35 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_flush_tree_reaches_every_file_and_folder_children_first(tmp_path: Path, synced: list[str]):
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    for name in ("top", "a/middle", "a/b/leaf"):
-        (tmp_path / name).write_text(name)
-    flush_tree(tmp_path)
-    expected = {str(tmp_path / name) for name in ("", "top", "a", "a/middle", "a/b", "a/b/leaf")}
-    assert set(synced) == expected
-    for path in expected - {str(tmp_path)}:
-        assert synced.index(path) < synced.index(str(Path(path).parent))
-
-
-def test_publish_folder_flushes_before_the_rename_and_the_parent_after(tmp_path: Path, synced: list[str]):
+def test_every_file_and_folder_is_flushed_before_the_rename_and_the_parent_after(tmp_path: Path, synced: list[str]):
     staged, final = tmp_path / "staging", tmp_path / "sources" / "x"
-    staged.mkdir()
+    (staged / "a" / "b").mkdir(parents=True)
     final.parent.mkdir()
-    (staged / "data").write_text("data")
+    for name in ("top", "a/middle", "a/b/leaf"):
+        (staged / name).write_text(name)
     publish_folder(staged, final)
-    assert synced == [str(staged / "data"), str(staged), f"-> {final}", str(final.parent)]
-    assert (final / "data").read_text() == "data"
+    inside = {str(staged / name) for name in ("", "top", "a", "a/middle", "a/b", "a/b/leaf")}
+    assert (set(synced[:6]), synced[6:]) == (inside, [f"-> {final}", str(final.parent)])
+    assert (final / "a/b/leaf").read_text() == "a/b/leaf"
+
+
+def test_folders_that_are_published_together_fail_alone(tmp_path: Path, synced: list[str]):
+    pairs = [(tmp_path / "staging" / name, tmp_path / "sources" / name) for name in ("one", "theirs", "gone", "two")]
+    for staged, final in pairs:
+        if staged.name != "gone":
+            staged.mkdir(parents=True)
+            (staged / "data").write_text("mine")
+        final.parent.mkdir(exist_ok=True)
+    (tmp_path / "sources" / "theirs").mkdir()
+    (tmp_path / "sources" / "theirs" / "data").write_text("theirs")
+    errors = publish_folders(pairs, also=[tmp_path])
+    assert [type(error) for error in errors] == [type(None), FileExistsError, FileNotFoundError, type(None)]
+    assert {path.parent.name: path.read_text() for path in (tmp_path / "sources").rglob("data")} == {
+        "one": "mine", "two": "mine", "theirs": "theirs"}
+    assert synced[-2:] == [str(tmp_path), str(tmp_path / "sources")]
+    for staged, final in (pairs[0], pairs[3]):
+        assert {synced.index(str(staged)), synced.index(str(staged / "data"))} < set(
+            range(synced.index(f"-> {final}")))
 
 
 def test_publish_folder_never_replaces_what_is_there(tmp_path: Path):
