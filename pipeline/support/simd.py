@@ -245,6 +245,20 @@ def max_of(typing: Any, a: Any) -> Any:
     return a.element(a), generate
 
 
+@intrinsic
+def sum_of(typing: Any, a: Any) -> Any:
+    """Return the sum of the floating-point numbers in the vector, added up in pairs of halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        vector = values[0]
+        while vector.type.count > 1:
+            half = vector.type.count // 2
+            vector = builder.fadd(*(shuffle(builder, vector, range(first, first + half)) for first in (0, half)))
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    return a.element(a), generate
+
+
 def shuffle(builder: Any, vector: Any, order: Any) -> Any:
     """Emit a vector of some lanes of ``vector``. ``order`` lists their indices."""
     order = [*order]
