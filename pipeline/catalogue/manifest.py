@@ -276,7 +276,7 @@ class Manifest:
 
 def removed_message(path: str, source_id: str, what: str = "was removed") -> str:
     """Return the message for a file of a removed source; ``what`` says what the file is to this source."""
-    return f"{shown(path)}: {what}; to take it in again: lookalike remove --undo {source_id}"
+    return f"{shown(path)}: {what}; to take it in again: lookalike remove --undo {source_id} --corpus CORPUS"
 
 
 def _json(value: Any) -> str:

@@ -162,3 +162,7 @@ def _widen_boxes(boxes, spectra, pitch, narrow, wide, columns):  # type: ignore[
         for c in range(whole, columns):
             at = row + narrow + 4 * c
             boxes[row + wide + c] = (boxes[at] + boxes[at + 1]) + (boxes[at + 2] + boxes[at + 3])
+
+
+LAST_COMPILED = _measure_windows
+"""The compiled function that calls the others of this module."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaincc, gammainccinv, gammaln
 
 from pipeline.flatten.flattened import FlattenedChannel
+from pipeline.gate import box_sums, prefilter
 from pipeline.gate.box_sums import measure_windows
 from pipeline.gate.prefilter import RoundedThresholds, mark_possible, round_thresholds
 from pipeline.model import WindowGrid
@@ -163,7 +164,7 @@ def may_pass(
 
 def is_compiled() -> bool:
     """Tell whether a scan on this machine finds the gate compiled. The gate is compiled last, after all other code."""
-    return compiled.is_compiled(mark_possible) or compiled.is_compiled(measure_windows)
+    return any(compiled.is_compiled(module.LAST_COMPILED) for module in (prefilter, box_sums))
 
 
 @lru_cache(maxsize=256)

@@ -270,3 +270,7 @@ def _has_excess(boxes, pitch, spectra, start, channels, pixel, share_of_excess, 
             if boxes[at] >= pixel:
                 total += share_of_excess[boxes[at]]
     return total >= 1
+
+
+LAST_COMPILED = _mark_possible
+"""The compiled function that calls the others of this module."""

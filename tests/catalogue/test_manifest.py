@@ -228,7 +228,7 @@ def test_a_removed_source_and_its_files_are_remembered_until_it_is_taken_back(he
     assert {path: (e.status, e.reason, e.source_id) for path, e in gone.files.items()} == {
         "/a.h5": ("skipped", Reason.REMOVED, "a"), "/copy.fil": ("skipped", Reason.REMOVED, "a"),
         "/b.h5": ("done", None, "b"), "/c.h5": ("done", None, "c")}
-    said = "/copy.fil: was removed; to take it in again: lookalike remove --undo a"
+    said = "/copy.fil: was removed; to take it in again: lookalike remove --undo a --corpus CORPUS"
     assert gone.files["/copy.fil"].message == said
     assert Manifest.from_json(gone.to_json()) == gone
     gone = replace(gone, retired={"sources/a": 1.0, "vectors/k/a": 2.0, "sources/aa": 3.0, "index/ab": 4.0})

@@ -42,7 +42,8 @@ def test_a_source_is_removed_reported_and_taken_back(
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines() == [
         "3 files: 0 done, 3 skipped (1 REMOVED), 0 failed, 0 busy",
-        f"skipped REMOVED              {path}: was removed; to take it in again: lookalike remove --undo {source_id}",
+        f"skipped REMOVED              {path}: was removed; to take it in again: lookalike remove --undo {source_id} "
+        "--corpus CORPUS",
     ]
     ran = lookalike("remove", "--undo", source_id, "--corpus", root)
     assert (ran.code, ran.err, ran.out) == (0, "", f"restored {source_id} ({path}): {windows} windows\n")

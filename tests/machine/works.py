@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -26,8 +27,6 @@ LIMITS: Sequence[Mapping[str, Any]] = [
     {"exact_below": 1, "segment_vectors": 8, "routed_from": 10},
 ]
 """Settings of the index: one segment, several, some vectors in none, segments that are never joined, and cells."""
-
-really = time.time
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,11 @@ class Place:
 
 @contextmanager
 def clock(ahead_s: float) -> Iterator[None]:
-    """Make the clock of this machine wrong by some seconds."""
-    with mock.patch.object(time, "time", side_effect=lambda: really() + ahead_s):
+    """Make the clock of this machine wrong by some seconds, for the package alone.
+
+    The timers of Dask follow ``time.time``. A cluster of this process would hang after a clock that goes back.
+    """
+    with mock.patch("pipeline.support.clock.time", SimpleNamespace(time=lambda: time.time() + ahead_s)):
         yield
 
 

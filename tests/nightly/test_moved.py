@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_clock_that_cannot_be_right_is_told_before_anything_is_written(
     before = CorpusStore.open(tmp_path / "corpus").manifest()
     small.write_scan(tmp_path / "data" / "late.h5", 11)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.support.clock.time.time", lambda: now_s)
+        patch.setattr("pipeline.support.clock.time", SimpleNamespace(time=lambda: now_s))
         with pytest.raises(RunError, match=f"clock of this machine is wrong: it is {now_s:.0f} s after 1970; set it"):
             run(tmp_path)
     assert CorpusStore.open(tmp_path / "corpus").manifest() == before

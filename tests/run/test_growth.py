@@ -155,7 +155,7 @@ def test_a_removed_source_stays_removed_when_its_file_grows(data: Path) -> None:
         (one,) = report.reports
         assert (one.status, one.reason, one.source_id) == ("skipped", Reason.REMOVED, short)
         assert one.message == (f"{path}: its beginning was removed; to take it in again: "
-                               f"lookalike remove --undo {short}")
+                               f"lookalike remove --undo {short} --corpus CORPUS")
         assert report.tasks == tasks
     assert held(data) == {}
     remove([short], root, undo=True)
@@ -174,7 +174,7 @@ def test_the_beginning_of_a_removed_source_is_removed_with_it(data: Path) -> Non
     one = by_name(take(data))["short.fil"]
     assert (one.status, one.reason, one.source_id) == ("skipped", Reason.REMOVED, long)
     assert one.message == (f"{path}: is the beginning of a scan that was removed; to take it in again: "
-                           f"lookalike remove --undo {long}")
+                           f"lookalike remove --undo {long} --corpus CORPUS")
     assert held(data) == {}
 
 

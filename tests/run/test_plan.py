@@ -129,7 +129,7 @@ def test_no_copy_of_a_scan_that_was_removed_is_read() -> None:
     assert [item.source.path for item in plan.todo] == [C]
     (report,) = plan.reports
     assert (report.path, report.status, report.source_id, report.reason) == (B, "skipped", "GBT_1", Reason.REMOVED)
-    assert report.message == f"{B}: was removed; to take it in again: lookalike remove --undo GBT_1"
+    assert report.message == f"{B}: was removed; to take it in again: lookalike remove --undo GBT_1 --corpus CORPUS"
     unknown, (known,) = split_known(found(A), [STAT], manifest)
     assert (unknown, known.path, known.reason) == ([], A, Reason.REMOVED)
 

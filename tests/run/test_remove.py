@@ -90,7 +90,7 @@ def test_files_of_a_removed_scan_are_known_wherever_they_turn_up(corpus: Path, d
             one = by_name(report)[name]
             assert (one.status, one.reason, one.source_id) == ("skipped", Reason.REMOVED, gone)
             assert one.message == (f"{copy / name}: was removed; to take it in again: "
-                                   f"lookalike remove --undo {gone}")
+                                   f"lookalike remove --undo {gone} --corpus CORPUS")
         assert report.exit_code == 0
     assert report.tasks == 0, "the second time it is known"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -69,9 +70,9 @@ def test_its_whole_spectra_are_read_once_it_no_longer_grows(
     assert [(r.status, r.reason) for r in fresh.reports] == [("failed", Reason.TRUNCATED)]
 
     changed_s = path.stat().st_ctime
-    monkeypatch.setattr("pipeline.support.clock.time.time", lambda: changed_s + 599)
+    monkeypatch.setattr("pipeline.support.clock.time", SimpleNamespace(time=lambda: changed_s + 599))
     assert ingest([path], tmp_path / "corpus", serial=True).reports[0].reason is Reason.TRUNCATED
-    monkeypatch.setattr("pipeline.support.clock.time.time", lambda: changed_s + 601)
+    monkeypatch.setattr("pipeline.support.clock.time", SimpleNamespace(time=lambda: changed_s + 601))
     [report] = ingest([path], tmp_path / "corpus", serial=True).reports
     monkeypatch.undo()
 
