@@ -57,6 +57,8 @@ class ScanConfig:
     """Number of the polarisation to read, counted from 0; 0 is total power."""
     views: tuple[str, ...] = ()
     """Averaged views of each file: their names, or ``auto`` (:mod:`pipeline.views`). A corpus can get more of them."""
+    overview: bool = False
+    """Make an overview of each file (:mod:`pipeline.overview`). A corpus can get them later."""
 
     def __post_init__(self) -> None:
         check_setting(self.views)
@@ -263,7 +265,7 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
-        del scan["window_is_given"], scan["views"]  # who chose the window, and what does not change a view's windows
+        del scan["window_is_given"], scan["views"], scan["overview"]  # none of these changes a window of any view
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:

@@ -2,7 +2,15 @@
 
 from pipeline.overview.cells import Cells, cells_of_channels
 from pipeline.overview.codes import MASKED, decode, encode
-from pipeline.overview.layout import CELL_CHANNELS, FACTOR, MAX_ROWS, OverviewLayout
+from pipeline.overview.layout import (
+    CELL_CHANNELS,
+    FACTOR,
+    MAX_ROWS,
+    SUFFIX,
+    OverviewLayout,
+    overview_name,
+    scan_of_overview,
+)
 from pipeline.overview.pyramid import MAXIMUM, MEAN, Pyramid
 
 __all__ = [
@@ -12,10 +20,13 @@ __all__ = [
     "MAXIMUM",
     "MAX_ROWS",
     "MEAN",
+    "SUFFIX",
     "Cells",
     "OverviewLayout",
     "Pyramid",
     "cells_of_channels",
     "decode",
     "encode",
+    "overview_name",
+    "scan_of_overview",
 ]

@@ -20,6 +20,18 @@ MAX_ROWS = 64
 """Maximum number of rows."""
 LEAST_COLUMNS = 64
 """A level of so few columns, or fewer, is the last."""
+SUFFIX = "+overview"
+"""End of the name of an overview. No id of a scan or of an averaged view ends like this."""
+
+
+def overview_name(scan_id: str) -> str:
+    """Return the name of the overview of a scan."""
+    return f"{scan_id}{SUFFIX}"
+
+
+def scan_of_overview(name: str) -> str:
+    """Return the id of the scan that an overview shows; an empty text if no overview has this name."""
+    return name.removesuffix(SUFFIX) if name.endswith(SUFFIX) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pipeline.catalogue import Manifest
 from pipeline.errors import Reason
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
+from pipeline.overview import overview_name
 from pipeline.run.failures import crashed
 from pipeline.run.file_entries import file_entry
 from pipeline.run.plan import EMBED_PIECES, batch_of, slices_of
@@ -201,6 +202,7 @@ class Driver:
         if source.report.status != "done":
             for view in (PLAIN, *source.work.views):
                 remove_parts(source.work.staging, view.id_of(source_id))
+            remove_parts(source.work.staging, overview_name(source_id))
         del self._open[source_id]
         self._tracker.files_done += 1
 
@@ -219,6 +221,7 @@ class Driver:
             source.slices = [tasks.Piece(made.id, no, rows) for made, report in source.work.made(outcome)
                              for no, rows in enumerate(slices_of(report.windows_kept, source.work.scan.grid))]
             self._tracker.parts += len(source.slices)
+        if step == "windows" and source.slices:
             self._queue_next("embed", source, len(source.slices))
         else:
             self._end(source)
@@ -272,6 +275,8 @@ class Driver:
         done = [item for item in ended if item.report.status == "done"]
         manifest = manifest.with_sources(made for item in done if not item.work.is_stored
                                          for made in reversed(item.work.made(item.report)))
+        manifest = manifest.with_overviews(item.work.source.id for item in done
+                                           if item.work.overview and item.work.source.id in manifest.sources)
         if self._spec is not None and done:
             counts = {piece.source_id: piece.rows[1] for item in done for piece in item.slices}
             manifest = manifest.with_vectors_of(self._spec, counts)

@@ -1,11 +1,11 @@
-"""Gives a corpus more averaged views: the files of its scans are read again, and only the views are kept."""
+"""Gives a corpus more averaged views, or overviews: the files of its scans are read again, and only these are kept."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import tasks
@@ -26,74 +26,108 @@ from pipeline.views import AUTO, views_of
 
 logger = logging.getLogger(__name__)
 
-Lacking = dict[str, tuple[str, ...]]
-"""Id of a scan → names of the averaged views that it lacks."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run gives to scans that the corpus has already."""
+
+    views: bool = False
+    overview: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is wanted."""
+        return self.views or self.overview
 
 
-def with_its_views(root: Path, config: Config, *, add: bool) -> Config:
-    """Return the configuration of a run with the views that the corpus has, and those that it gets.
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a scan lacks that its corpus has of others."""
+
+    views: tuple[str, ...] = ()
+    """Names of averaged views."""
+    overview: bool = False
+    """True if it lacks an overview."""
+
+    def __str__(self) -> str:
+        """Name what is lacking."""
+        views = [f"views {', '.join(self.views)}"] if self.views else []
+        return " and ".join([*views, *(["an overview"] if self.overview else [])])
+
+
+Lacking = dict[str, Lack]
+"""Id of a scan → what it lacks."""
+
+
+def with_its_views(root: Path, config: Config, wanted: Wanted, *, is_new: bool = False) -> Config:
+    """Return the configuration of a run with the views and overviews that the corpus has, and those that it gets.
 
     Parameters
     ----------
-    add : bool
-        True if the corpus may get the views that ``config`` names.
+    wanted : Wanted
+        What the corpus may get: the views that ``config`` names, and overviews.
+    is_new : bool
+        True if there is no corpus yet. It gets what ``config`` says.
 
     Raises
     ------
     ConfigError
-        The corpus has other views, and ``add`` is False; or it has automatic ones, and ``config`` names others.
+        The corpus has other views, or no overviews, and is not to get them; or it has automatic views, and ``config``
+        names others.
     """
-    own, asked = Config.of_corpus(root).scan.views, config.scan.views
-    if asked == own:
+    own, asked = config.scan if is_new else Config.of_corpus(root).scan, config.scan
+    if asked.overview and not (own.overview or wanted.overview):
+        raise ConfigError(f"{root}: has no overviews, this run asks for them; add them with --add-overview")
+    config = replace(config, scan=replace(asked, overview=own.overview or wanted.overview))
+    if asked.views == own.views:
         return config
-    if not add:
-        raise ConfigError(f"{root}: its views are {', '.join(own) or 'none'}, this run asks for "
-                          f"{', '.join(asked) or 'none'}; ingest without --views, or add views with --add-views")
-    if own == (AUTO,):
+    if not wanted.views:
+        raise ConfigError(f"{root}: its views are {', '.join(own.views) or 'none'}, this run asks for "
+                          f"{', '.join(asked.views) or 'none'}; ingest without --views, or add views with --add-views")
+    if own.views == (AUTO,):
         raise ConfigError(f"{root}: its views are {AUTO}; name all views that it is to have, in [scan] of "
                           f"{root / CONFIG_FILE}, and run --add-views again")
-    views = asked if asked == (AUTO,) else tuple(dict.fromkeys((*own, *asked)))
+    views = asked.views if asked.views == (AUTO,) else tuple(dict.fromkeys((*own.views, *asked.views)))
     return replace(config, scan=replace(config.scan, views=views))
 
 
 def note_views(root: Path, config: Config) -> None:
-    """Write the views of a run into ``corpus.toml``, so that later runs make them of new files, too."""
+    """Write views and overviews of a run into ``corpus.toml``, so that later runs make them of new files, too."""
     own = Config.of_corpus(root)
-    if own.scan.views != config.scan.views:
-        changed = replace(own, scan=replace(own.scan, views=config.scan.views))
+    changed = replace(own, scan=replace(own.scan, views=config.scan.views, overview=config.scan.overview))
+    if changed != own:
         write_atomic(root / CONFIG_FILE, changed.to_toml().encode())
 
 
-def lacking_views(manifest: Manifest, selected: Selected, config: Config) -> Lacking:
-    """Find the scans whose unchanged files were selected and that lack views which the corpus has.
+def lacking_views(manifest: Manifest, selected: Selected, config: Config, wanted: Wanted) -> Lacking:
+    """Find the scans whose unchanged files were selected and that lack what is wanted and the corpus has.
 
-    A scan that has all of its views is not read again, so an interrupted run goes on where it stopped.
+    A scan that has all of it is not read again, so an interrupted run goes on where it stopped.
     """
     lacking = {}
     for scan_id in scans_among(manifest.sources):
         entry = manifest.sources[scan_id]
         if selected.stats.get(entry.path) != (entry.size_bytes, entry.mtime_ns):
             continue
-        views = views_of(config.scan.views, entry.header, entry.coarse, config.scan.grid)
+        views = views_of(config.scan.views, entry.header, entry.coarse, config.scan.grid) if wanted.views else ()
         names = tuple(view.name for view in views if view.id_of(scan_id) not in manifest.sources)
-        if names:
-            lacking[scan_id] = names
+        overview = wanted.overview and config.scan.overview and not entry.overview
+        if names or overview:
+            lacking[scan_id] = Lack(names, overview)
     return lacking
 
 
-def preview_of_views(manifest: Manifest, selected: Selected, config: Config) -> list[SourceReport]:
+def preview_of_views(manifest: Manifest, selected: Selected, config: Config, wanted: Wanted) -> list[SourceReport]:
     """Report which files would be read again, and say how many bytes they have."""
-    lacking = lacking_views(manifest, selected, config)
+    lacking = lacking_views(manifest, selected, config, wanted)
     _say_what_is_read(manifest, lacking)
-    return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id,
-                         message=f"would get views {', '.join(names)}") for scan_id, names in lacking.items()]
+    return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id, message=f"would get {lack}")
+            for scan_id, lack in lacking.items()]
 
 
-def add_views(
+def add_wanted(
     engine: Engine, store: CorpusStore, spec: EncoderSpec | None, selected: Selected, config: Config,
-    tracker: Tracker,
+    wanted: Wanted, tracker: Tracker,
 ) -> Sequence[SourceReport]:
-    """Read the files of scans that lack views again, and add these views, with their vectors if there is a ``spec``.
+    """Read the files of scans that lack something again, and add it: views with their vectors if there is a ``spec``.
 
     Returns
     -------
@@ -101,14 +135,14 @@ def add_views(
         One for each file that was read.
     """
     manifest = store.manifest()
-    lacking = lacking_views(manifest, selected, config)
+    lacking = lacking_views(manifest, selected, config, wanted)
     _say_what_is_read(manifest, lacking)
     if not lacking:
         return []
     roots = {str(file.path): file.root for file in selected.files}
     staging = store.new_staging()
     works: deque[tasks.Work] = deque()
-    for scan_id, names in lacking.items():
+    for scan_id, lack in lacking.items():
         entry = manifest.sources[scan_id]
         works.append(tasks.Work(
             corpus=store.root,
@@ -116,7 +150,7 @@ def add_views(
             source=entry.source(scan_id),
             also_at=entry.also_at,
             root=roots[entry.path],
-            scan=replace(config.scan, views=names),
+            scan=replace(config.scan, views=lack.views, overview=lack.overview),
             encoder=config.encoder,
             identity=fingerprint(store.identity),
             parts=tuple((part.start, part.stop) for part in parts_of(entry.tiling(config.scan.grid))),
@@ -134,4 +168,7 @@ def instead_of(known: Sequence[SourceReport], viewed: Collection[SourceReport]) 
 
 def _say_what_is_read(manifest: Manifest, lacking: Lacking) -> None:
     size_bytes = sum(manifest.sources[scan_id].size_bytes for scan_id in lacking)
-    logger.warning("%s to read again for more views, %s bytes", counted(len(lacking), "file"), f"{size_bytes:,}")
+    what = [name for name, is_lacking in (("views", any(lack.views for lack in lacking.values())),
+                                          ("overviews", any(lack.overview for lack in lacking.values()))) if is_lacking]
+    logger.warning("%s to read again for more %s, %s bytes", counted(len(lacking), "file"),
+                   " and ".join(what or ["views"]), f"{size_bytes:,}")

@@ -1,7 +1,7 @@
 """The corpus on disk: generations of the manifest, and immutable groups of windows and of vectors."""
 
 from pipeline.store.commit import commit_source_group, commit_vector_group
-from pipeline.store.corpus import CorpusStore, Recovered
+from pipeline.store.corpus import CorpusStore
 from pipeline.store.encoder import (
     corpus_encoder,
     embedding,
@@ -18,6 +18,7 @@ from pipeline.store.layout import (
     IDENTITY,
     STAGING,
     mending,
+    overview_folder,
     pasted,
     segment_folder,
     source_folder,
@@ -25,6 +26,8 @@ from pipeline.store.layout import (
     vector_folder,
 )
 from pipeline.store.lease import Lease
+from pipeline.store.overviews import StoredOverview, commit_overview, write_overview_part
+from pipeline.store.recovery import Recovered
 from pipeline.store.staging import (
     Part,
     read_part,
@@ -44,7 +47,9 @@ __all__ = [
     "Part",
     "Recovered",
     "SourceGroup",
+    "StoredOverview",
     "VectorGroup",
+    "commit_overview",
     "commit_source_group",
     "commit_vector_group",
     "corpus_encoder",
@@ -56,6 +61,7 @@ __all__ = [
     "is_identity_in_current_format",
     "is_in_current_format",
     "mending",
+    "overview_folder",
     "pasted",
     "read_part",
     "read_part_vectors",
@@ -66,6 +72,7 @@ __all__ = [
     "undoing",
     "vector_folder",
     "write_identity",
+    "write_overview_part",
     "write_part",
     "write_part_vectors",
 ]

@@ -13,8 +13,16 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_of
 from pipeline.grid.coarse_layout import remark_on_nfpc
 from pipeline.model import Source, SourceReport, Timing
+from pipeline.overview import Cells, OverviewLayout, cells_of_channels
 from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of, why_unsearchable
-from pipeline.store import Part, commit_source_group, remove_windows, write_part
+from pipeline.store import (
+    Part,
+    commit_overview,
+    commit_source_group,
+    remove_windows,
+    write_overview_part,
+    write_part,
+)
 from pipeline.support.text import shown
 from pipeline.tasks.work import PartReport, Work, report_of_error
 from pipeline.views import PLAIN
@@ -141,7 +149,8 @@ def scan_part(work: Work, part_no: int) -> PartReport:
                              accept_truncated=True) as filterbank:  # the probe has decided
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
-            scanned = list(scan(filterbank, work.tiling, coarse, work.scan))
+            overview = _cells_of(work, coarse)
+            scanned = list(scan(filterbank, work.tiling, coarse, work.scan, overview))
             seen, masked = (sum(int(piece.exposure[f"windows_{name}"].sum()) for piece in scanned
                                 if piece.view == PLAIN.name) for name in ("searched", "masked"))
             fault = why_unsearchable(filterbank, work.tiling, coarse) if masked and not seen else ""
@@ -149,6 +158,8 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
     began = time.perf_counter()
+    if overview is not None:
+        write_overview_part(work.staging, work.source.id, part_no, overview)
     counts = {}
     for view in (*work.views, *(() if work.only_views else (PLAIN,))):
         part = _join([empty_result(work.scan.grid), *(piece for piece in scanned if piece.view == view.name)])
@@ -169,6 +180,14 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     )
 
 
+def _cells_of(work: Work, coarse: range) -> Cells | None:
+    """Return empty cells of an overview for some coarse channels; None if no overview is made."""
+    if not work.overview:
+        return None
+    start, stop = work.tiling.coarse_span(coarse[0])[0], work.tiling.coarse_span(coarse[-1])[1]
+    return cells_of_channels(OverviewLayout.of(work.source.header), start, stop)
+
+
 def _join(scanned: list[ScanResult]) -> Part:
     """Join the results of a part, in order."""
 
@@ -181,7 +200,8 @@ def _join(scanned: list[ScanResult]) -> Part:
 def commit_windows(work: Work, report: SourceReport) -> SourceReport:
     """Combine the parts of a source into one immutable group of windows, and those of each view into one of its own.
 
-    The driver updates the manifest later. The group of the scan itself is made last: where it is, all views are.
+    An overview is committed with them. The driver updates the manifest later. The group of the scan itself is made
+    last: where it is, the overview and all views are.
 
     Parameters
     ----------
@@ -196,6 +216,8 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
         The same report, with the seconds spent on writing.
     """
     began = time.perf_counter()
+    if work.overview:
+        commit_overview(work.corpus, work.staging, work.source, len(work.parts))
     for source, its_report in work.made(report):
         commit_source_group(work.corpus, work.staging, source, len(work.parts), report=its_report,
                             fingerprint=work.identity, columns=COLUMNS)

@@ -5,10 +5,11 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from pipeline.catalogue import FileEntry, Manifest, SegmentEntry, SourceEntry
+from pipeline.catalogue import FileEntry, Manifest, SegmentEntry, SourceEntry, check_consistency
 from pipeline.catalogue.manifest import ENTRIES_PER_PIECE
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
+from pipeline.views import View
 from tests.store import conftest as of_stores
 
 header, spec = of_stores.header, of_stores.spec
@@ -119,9 +120,24 @@ def test_file_names_that_are_not_utf_8_and_awkward_ones_round_trip(full: Manifes
 
 
 def test_a_newer_format_says_so(full: Manifest):
-    text = json.dumps({**json.loads(full.to_json()), "format": 6})
-    with pytest.raises(CorpusMismatch, match=r"format 6.*update"):
+    text = json.dumps({**json.loads(full.to_json()), "format": 7})
+    with pytest.raises(CorpusMismatch, match=r"format 7.*update"):
         Manifest.from_json(text)
+
+
+def test_an_overview_belongs_to_a_scan_and_raises_the_format(full: Manifest, header: Header):
+    seen = full.with_overviews(["s1"])
+    assert json.loads(seen.to_json())["format"] == 6
+    assert json.loads(seen.to_json())["sources"]["s1"]["overview"] is True
+    assert Manifest.from_json(seen.to_json()) == seen
+    assert full.with_overviews([]) is full
+    assert seen.with_overviews(["s1"], are_held=False) == full
+    view = View(4)
+    of_view = replace(source(view.header_of(header), "s1+f4"), coarse=view.coarse_of(COARSE))
+    both = seen.with_sources([(of_view, report())])
+    check_consistency(both)
+    with pytest.raises(ValueError, match="only a scan itself has an overview"):
+        check_consistency(both.with_overviews(["s1+f4"]))
 
 
 def test_only_a_manifest_with_a_routed_segment_is_kept_from_programs_that_know_of_none(full: Manifest):
@@ -148,7 +164,7 @@ def test_a_routed_segment_is_opened_cell_by_cell_but_for_the_empty_ones(full: Ma
 @pytest.mark.parametrize("number", [1, 2])
 def test_formats_that_were_never_released_are_refused(full: Manifest, number: int):
     text = json.dumps({**json.loads(full.to_json()), "format": number})
-    with pytest.raises(CorpusMismatch, match=f"format {number}, this version reads 3 to 5; ingest"):
+    with pytest.raises(CorpusMismatch, match=f"format {number}, this version reads 3 to 6; ingest"):
         Manifest.from_json(text)
 
 
