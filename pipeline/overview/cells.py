@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
@@ -42,9 +43,15 @@ class Cells:
 
     def coarser(self) -> Cells:
         """Return the cells of the next level that these cells are in. Outer ones may be incomplete."""
-        starts = np.flatnonzero(np.diff((self.first + np.arange(len(self.total))) // FACTOR, prepend=-1))
-        return Cells(self.first // FACTOR, np.add.reduceat(self.total, starts),
-                     np.maximum.reduceat(self.largest, starts), np.add.reduceat(self.count, starts))
+        first, stop = self.first // FACTOR, -(-(self.first + len(self.total)) // FACTOR)
+        whole = self
+        if (first * FACTOR, (stop - first) * FACTOR) != (self.first, len(self.total)):
+            whole = Cells.empty(first * FACTOR, (stop - first) * FACTOR, self.total.shape[1])
+            whole.merge(self)
+        parts = [slice(k, None, FACTOR) for k in range(FACTOR)]  # each array of these is added up at once
+        return Cells(first, reduce(np.add, [whole.total[part] for part in parts]),
+                     reduce(np.maximum, [whole.largest[part] for part in parts]),
+                     reduce(np.add, [whole.count[part] for part in parts]))
 
 
 def cells_of_channels(layout: OverviewLayout, start: int, stop: int) -> Cells:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.overview.cells import Cells
-from pipeline.overview.codes import encode
+from pipeline.overview.codes import MASKED, encode
 from pipeline.overview.layout import OverviewLayout
 
 MAXIMUM, MEAN = 0, 1
@@ -58,16 +58,16 @@ class Pyramid:
         self._last[level] = Cells(cells.first + len(cells.total) - 1, cells.total[-1:], cells.largest[-1:],
                                   cells.count[-1:])
         at = self._layout.first(level) + cells.first
-        self._codes[at : at + len(cells.total)] = codes_of(cells)
+        _write_codes(cells, self._codes[at : at + len(cells.total)])
 
     def codes(self) -> NDArray[np.uint8]:
         """Return the codes of all levels, of :attr:`OverviewLayout.shape`. Cells that no piece had are masked."""
         return self._codes
 
 
-def codes_of(cells: Cells) -> NDArray[np.uint8]:
-    """Return the codes (cells, 2, rows) of maximum and mean."""
+def _write_codes(cells: Cells, into: NDArray[np.uint8]) -> None:
+    """Write the codes of maximum and mean into an array (cells, 2, rows)."""
     with np.errstate(all="ignore"):  # 0 / 0 is NaN, which is masked
-        mean = cells.total / cells.count
-    largest = np.where(cells.count > 0, cells.largest, np.float32(np.nan))
-    return encode(np.stack([largest, mean], axis=1))
+        into[:, MEAN] = encode(np.divide(cells.total, cells.count, dtype=np.float32))
+    into[:, MAXIMUM] = encode(cells.largest)
+    into[:, MAXIMUM][cells.count == 0] = MASKED

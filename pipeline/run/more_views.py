@@ -167,8 +167,10 @@ def instead_of(known: Sequence[SourceReport], viewed: Collection[SourceReport]) 
 
 
 def _say_what_is_read(manifest: Manifest, lacking: Lacking) -> None:
+    if not lacking:
+        return
     size_bytes = sum(manifest.sources[scan_id].size_bytes for scan_id in lacking)
-    what = [name for name, is_lacking in (("views", any(lack.views for lack in lacking.values())),
-                                          ("overviews", any(lack.overview for lack in lacking.values()))) if is_lacking]
-    logger.warning("%s to read again for more %s, %s bytes", counted(len(lacking), "file"),
-                   " and ".join(what or ["views"]), f"{size_bytes:,}")
+    what = ["views"] if any(lack.views for lack in lacking.values()) else []
+    what += ["overviews"] if any(lack.overview for lack in lacking.values()) else []
+    logger.warning("%s to read again for more %s, %s bytes", counted(len(lacking), "file"), " and ".join(what),
+                   f"{size_bytes:,}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.overview import MAXIMUM, MEAN, decode
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import pasted
+from pipeline.support.text import shown
 from pipeline.views import scan_of
 
 
@@ -64,7 +65,7 @@ def overview_of(
     header = entry.header
     if not entry.overview:
         raise QueryError(f"{scan_id}: the corpus has no overview of this scan; make it with: "
-                         f"{pasted(f'lookalike ingest --add-overview {Path(entry.path).name}', corpus.root)}")
+                         f"{pasted(f'lookalike ingest --add-overview {shown(shlex.quote(entry.path))}', corpus.root)}")
     if width < 1:
         raise ParameterError(f"{parameter('width')} must be positive, got {width}")
     start, stop = (default if f_mhz is None else header.channel_at(f_mhz)

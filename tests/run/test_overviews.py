@@ -175,6 +175,7 @@ def test_a_run_that_dies_leaves_scans_with_their_overviews_or_none(
     assert_same_corpus(root, original)
     assert overviews(root) == overviews(original)
     assert not verify(root).damages
+    assert not [*(root / "staging").iterdir()]
 
 
 def test_an_overview_leaves_and_returns_with_its_scan(corpus: Path, original: Path) -> None:
