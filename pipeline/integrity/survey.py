@@ -29,7 +29,7 @@ from pipeline.integrity.faults import (
 )
 from pipeline.integrity.index_faults import faults_of_segment
 from pipeline.integrity.manifest_files import Head, read_head
-from pipeline.overview import scan_of_overview
+from pipeline.overview import overview_name, scan_of_overview
 from pipeline.run import Tracker, stat_of
 from pipeline.store import SourceGroup, overview_folder, segment_folder, source_folder, vector_folder
 from pipeline.store.digests import Fault
@@ -272,7 +272,7 @@ def _orphans(root: Path, expected: str, named: Collection[str]) -> Iterator[Item
 
     for source_id in _groups(root / SOURCES, SOURCE, named):
         yield item(source_folder(root, source_id), partial(source_faults, root, source_id, None, expected))
-    for name in _groups(root / SOURCES, OVERVIEW):
+    for name in _groups(root / SOURCES, OVERVIEW, {overview_name(scan_id) for scan_id in named}):
         scan_id = scan_of_overview(name)
         yield item(overview_folder(root, scan_id), partial(overview_faults, root, scan_id, None))
     for key in _folders(root / VECTORS, KEY):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pipeline.catalogue import Manifest
 from pipeline.errors import CorpusDamaged
-from pipeline.overview import scan_of_overview
+from pipeline.overview import overview_name, scan_of_overview
 from pipeline.store.foreign_files import own_folders, own_groups
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.layout import SOURCES, VECTORS, overview_folder, source_folder
@@ -51,11 +51,10 @@ def recover(root: Path, manifest: Manifest) -> Recovered:
                for source_id in own_groups(root / VECTORS / key, known=named)
                if source_id in adopted and source_folder(root, source_id).is_dir()
                if source_id not in named or key not in named[source_id].vectors]
-    shown = {scan_id for scan_id, entry in named.items() if entry.overview}
+    held = {overview_name(scan_id) for scan_id, entry in named.items() if entry.overview}
     overviews = [StoredOverview.open(root, scan_id).scan_id
-                 for scan_id in map(scan_of_overview, own_groups(root / SOURCES, OVERVIEW))
-                 if scan_id in adopted and scan_id not in shown
-                 if not is_retired(manifest, overview_folder(here, scan_id))]
+                 for scan_id in map(scan_of_overview, sorted({*own_groups(root / SOURCES, OVERVIEW, held)} - held))
+                 if scan_id in adopted and not is_retired(manifest, overview_folder(here, scan_id))]
     return Recovered(tuple(sources), tuple(vectors), tuple(overviews))
 
 
