@@ -81,7 +81,8 @@ def _index(corpus: Path) -> None:
     from pipeline.run import index
 
     _step("index", "--corpus", corpus, "--exact-below", str(MIN_GRAPH_VECTORS))
-    for segment in index(corpus, config=Config.load(corpus, {"index": {"exact_below": MIN_GRAPH_VECTORS}})):
+    config = Config.load(corpus, {"index": {"exact_below": MIN_GRAPH_VECTORS}})
+    for segment in run_with_progress(partial(index, corpus, config=config)):
         put(f"{segment.id}: {counted(segment.count, 'vector')} of {counted(len(segment.source_ids), 'source')}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
+from pipeline.cli.report import run_with_progress
 from pipeline.config import Config, IndexConfig
 from pipeline.support.text import counted
 
@@ -58,7 +60,7 @@ def index(
     config = Config.load(corpus, {"run": place,
                                   "index": {"exact_below": exact_below, "compact": compact,
                                             "routed_from": routed_from}})
-    built = run_index(corpus, config=config)
+    built = run_with_progress(partial(run_index, corpus, config=config))
     if as_json:
         put_json({"segments": [asdict(segment) for segment in built]})
         return

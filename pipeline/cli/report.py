@@ -1,12 +1,12 @@
-"""Run ``ingest`` or ``embed`` with a progress line, and print what the run did."""
+"""Run ``ingest``, ``embed`` or ``index`` with a progress line, and print what the run did."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.cli.output import put, put_json
 from pipeline.support.progress_line import Show
@@ -14,15 +14,16 @@ from pipeline.support.text import counted, listed, shown
 
 if TYPE_CHECKING:
     from pipeline.grid.coverage import Coverage
-    from pipeline.model import SourceReport
+    from pipeline.model import SourceReport, ViewCounts
     from pipeline.run import RunReport
 
+_Ran = TypeVar("_Ran")
 MAX_COVERAGES = 10
 """Maximum number of lines about channels and spectra in no window. Files of equal shape share one."""
 
 
-def run_with_progress(run: Callable[..., RunReport]) -> RunReport:
-    """Call ``run`` with a ``progress`` that shows how far it is; return its report."""
+def run_with_progress(run: Callable[..., _Ran]) -> _Ran:
+    """Call ``run`` with a ``progress`` that shows how far it is; return its result."""
     with closing(Show()) as progress:
         return run(progress=progress)
 
@@ -51,6 +52,12 @@ def file_lines(report: RunReport) -> list[str]:
         elif report.dry_run:
             lines.append(f"{r.message:<23} {shown(r.path)}")
     return lines
+
+
+def view_lines(views: Sequence[ViewCounts]) -> list[str]:
+    """Return a line for each averaged view: how many of its windows were searched and kept."""
+    return [f"view {name}: {counted(seen, 'window')} seen, {kept:,} kept, {masked:,} masked"
+            for name, seen, kept, masked in views]
 
 
 def coverage_lines(report: RunReport) -> list[str]:

@@ -30,7 +30,8 @@ def warm_up() -> None:
     Without it, the first run on a machine compiles this code and takes a minute
     longer. Run it when you install a machine or build an image. make setup
     includes it. It takes up to some minutes, and says on standard error what is
-    being compiled, and how many functions have been.
+    being compiled, and how many functions have been. Only what the cache lacks
+    for this processor is compiled, so a second warm-up takes a few seconds.
 
     \b
     Example:
@@ -44,14 +45,14 @@ def warm_up() -> None:
     from pipeline.overview import OverviewLayout, cells_of_channels
     from pipeline.scan import scan, tiling_of
     from pipeline.simulate import FAMILIES, fine_header, scatter, simulate_file, simulate_windows
+    from pipeline.support.compiled import watching_compilation
 
-    began = time.perf_counter()
-    rng = np.random.default_rng(0)
-    with _step(1, "simulated signals"):
-        simulate_windows(rng, [*FAMILIES.values()])
+    began, counts, rng = time.monotonic(), [0], np.random.default_rng(0)
     vectors = rng.standard_normal(VECTORS)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with watching_compilation(counts.append), tempfile.TemporaryDirectory() as folder:
+        with _step(1, "simulated signals"):
+            simulate_windows(rng, [*FAMILIES.values()])
         path, header = Path(folder) / "warm-up.h5", fine_header(coarse_width=COARSE_WIDTH, source_name="WARM-UP")
         with _step(2, "simulated files"):
             simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
@@ -65,7 +66,19 @@ def warm_up() -> None:
             segment = build_segment(Path(folder) / "warm-up", vectors, 0 * numbers, numbers, ["warm-up"])
         with _step(5, "the search in it"):
             segment.search(vectors[:1], 10)
-    put(f"compiled in {time.perf_counter() - began:.0f} s")
+    put(_summary(counts[-1], time.monotonic() - began))
+
+
+def _summary(count: int, seconds: float) -> str:
+    """Say how many functions were compiled, and whether a later run finds them."""
+    from pipeline.support.compiled import cache_folder
+
+    if not cache_folder():
+        return (f"compiled {counted(count, 'function')} in {duration(seconds)}, but no folder can keep them: "
+                "`lookalike doctor` says what to do")
+    if not count:
+        return f"nothing to compile: all code for this processor is kept already (checked in {duration(seconds)})"
+    return f"compiled {counted(count, 'function')} in {duration(seconds)}; later runs find them"
 
 
 @contextmanager
@@ -82,6 +95,6 @@ def _step(number: int, what: str) -> Iterator[None]:
             told = now
             remark(f"[{number}/{STEPS}] … {counted(count, 'function')} in {duration(now - began)}")
 
-    remark(f"[{number}/{STEPS}] compiling {what} …")
+    remark(f"[{number}/{STEPS}] {what} …")
     with watching_compilation(tell):
         yield

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 from pipeline.flatten.bandpass import BLOCK_CHANNELS, BandShape, band_shape, row_medians
 from pipeline.flatten.flattened import FlattenedChannel, in_memory_order
 from pipeline.flatten.gains import Rows, estimate_rows, saturated_rows
+from pipeline.flatten.ranks import between_ranks
 from pipeline.flatten.signed import SignedScale, block_width, is_signed, relative_spreads
 from pipeline.flatten.time_mean import time_mean
 from pipeline.support.compiled import njit
+from pipeline.support.memory import take_floats
 
 MIN_BAND_LEVEL = 0.05
 """Minimum level of the band relative to its median. Fainter channels are masked: filters have removed nearly all power
@@ -121,7 +123,8 @@ def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> 
     Saturated rows are NaN, so they are dead.
     """
     spectra, channels = known.shape
-    sample = np.empty((spectra, RUN_CHANNELS * len(runs)), np.float32) if runs else known.read(0, channels, memory)
+    width = RUN_CHANNELS * len(runs)
+    sample = take_floats(spectra * width).reshape(spectra, width) if runs else known.read(0, channels, memory)
     for k, (start, stop) in enumerate(runs):
         sample[:, k * RUN_CHANNELS : (k + 1) * RUN_CHANNELS] = known.read(start, stop, memory)
     saturated = saturated_rows(sample, known.full_scale)
@@ -172,7 +175,7 @@ def _flatten_sampled(
 
 def _take_memory(spare: list[Memory], size: int) -> Memory:
     """Return spare memory, or new memory of ``size`` numbers if there is none."""
-    return spare.pop() if spare else np.empty(size, np.float32)
+    return spare.pop() if spare else take_floats(size)
 
 
 def _sampled_runs(channels: int, at_least: int) -> list[tuple[int, int]]:
@@ -248,7 +251,10 @@ def _lines_through_blocks(spectrum: NDArray[np.float32]) -> NDArray[np.float32]:
 def _min_level(band: NDArray[np.float32]) -> np.float32:
     """Return the power below which channels of a band are masked (:data:`MIN_BAND_LEVEL`)."""
     alive = band[band > 0]
-    return np.float32(MIN_BAND_LEVEL * row_medians(alive[None])[0]) if len(alive) else np.float32(0)
+    if not len(alive):
+        return np.float32(0)
+    middle = between_ranks(alive[None], (len(alive) - 1) // 2, len(alive) // 2)
+    return np.float32(MIN_BAND_LEVEL * middle.mean(dtype=np.float64))
 
 
 def _flatten_at_once(known: _Known, power: NDArray[np.float32]) -> FlattenedChannel:

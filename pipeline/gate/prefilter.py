@@ -30,8 +30,8 @@ from pipeline.support.simd import (
     maximum,
     minimum,
     multiply,
+    multiply_subtract,
     prefetch,
-    reverse,
     store,
     subtract,
     truncate_to_int16,
@@ -46,6 +46,8 @@ MAX_INT16 = 2**15 - 1
 """Largest 16-bit integer."""
 MAX_ROWS_FOR_INT8 = 16
 """Maximum number of rows whose sums have 8 bits. With more rows, the rounding errors of a sum would be too large."""
+ROUNDING = 1e-3
+"""Margin of a bound for the rounding of its sum."""
 CLIP_HEADROOM = 1.01
 """Power at which pixels are clipped, relative to the threshold of a single pixel. A clipped pixel passes by itself."""
 
@@ -155,14 +157,14 @@ def mark_possible(
         power.reshape(-1), power.shape[1], is_mirrored, row_scale, channel_scale, is_unmasked, bool(is_unmasked.all()),
         starts, channels, limits.one, limits.max_units, limits.offsets, limits.shifts, limits.limits, limits.pixel,
         limits.share_of_excess, padded_rows(spectra), row_pitch(spectra, limits.offsets), fine, boxes, peaks,
-        np.empty(2 * LANES, np.int16), passes)
+        np.empty(channels, np.float32), np.empty(2 * LANES, np.int16), passes)
     return passes
 
 
 @_compiled
 def _mark_possible(  # type: ignore[no-untyped-def]
     power, stride, is_mirrored, row_scale, channel_scale, is_unmasked, are_whole, starts, channels, one, max_units,
-    offsets, shifts, limits, pixel, share_of_excess, rows, pitch, fine, boxes, peaks, seen, passes
+    offsets, shifts, limits, pixel, share_of_excess, rows, pitch, fine, boxes, peaks, scale, seen, passes
 ):
     """Set ``passes`` to True for windows that may pass the gate. The other arrays are memory for one window."""
     spectra = len(row_scale)
@@ -176,70 +178,81 @@ def _mark_possible(  # type: ignore[no-untyped-def]
         at, ahead = start, starts[min(k + PREFETCH_WINDOWS, len(starts) - 1)]
         if is_mirrored:
             at, ahead = stride - channels - at, stride - channels - ahead
-        _round_window(power, stride, at, ahead, is_mirrored, row_scale, channel_scale, start, channels, one, max_units,
-                      fine, pitch, offsets[0], np.int16(pixel), seen)
-        columns = channels
+        for c in range(channels):
+            scale[c] = channel_scale[start + (channels - 1 - c if is_mirrored else c)]
+        _round_window(power, stride, at, ahead, row_scale, scale, channels, one, max_units, fine, boxes, pitch,
+                      offsets[0], offsets[1], shifts[0], np.int16(pixel), seen)
+        columns, first = channels, (channels - channels % LANES) // 4
         for i in range(1, len(offsets) - 1):
             columns //= 4
-            _widen_boxes(fine, spectra, pitch, offsets[i - 1], offsets[i], columns)
-        _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts)
+            _widen_boxes(fine, spectra, pitch, offsets[i - 1], offsets[i], first, columns)
+            first = 0
+        _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts, channels - channels % LANES)
         find_peaks(boxes, peaks, rows, pitch, offsets[0], offsets[-1] - rows)
         passes[k] = _is_reached(peaks, limits, pitch, offsets) or _has_excess(
-            fine, pitch, spectra, offsets[0], channels, pixel, share_of_excess, seen)
+            power, stride, at, row_scale, scale, channels, one, max_units, pixel, share_of_excess, seen)
 
 
 @_compiled
 def _round_window(  # type: ignore[no-untyped-def]
-    power, stride, at, ahead, is_mirrored, row_scale, scale, start, channels, one, max_units, out, pitch, to, pixel,
-    seen
+    power, stride, at, ahead, row_scale, scale, channels, one, max_units, fine, boxes, pitch, narrow, wide, shift,
+    pixel, seen
 ):
-    """Write a window's power over baseline, less 1, in units, and prefetch a window at ``ahead``.
+    """Round a window's power over baseline, less 1, to units, and prefetch a window at ``ahead``.
+
+    ``boxes`` receives the narrow boxes, shifted and rounded, and ``fine`` the wide ones. Of the last channels, which do
+    not fill a vector, ``fine`` receives the narrow boxes instead.
 
     ``seen`` has 2 × LANES numbers. The first half receives how many pixels have at least ``pixel`` units, lane by lane.
     The second half receives the largest pixel of each lane.
     """
-    whole, last = channels - channels % LANES, start + channels - 1
+    whole = channels - channels % LANES
     count = top = broadcast(np.int16(0))
-    least = broadcast(pixel)
+    least, most, lowest = broadcast(pixel), broadcast(max_units), broadcast(np.int16(-max_units))
     for t in range(len(row_scale)):
-        row, into, row_units = t * stride + at, t * pitch + to, row_scale[t] * one
+        row, into, into_wide, row_units = t * stride + at, t * pitch + narrow, t * pitch + wide, row_scale[t] * one
         for c in range(0, channels, PIXELS_PER_CACHE_LINE):
             prefetch(power, t * stride + ahead + c)
         for c in range(0, whole, LANES):
-            of_channel = reverse(load(scale, last - c - LANES + 1)) if is_mirrored else load(scale, start + c)
-            value = multiply(load(power, row + c), multiply(of_channel, broadcast(row_units)))
-            value = maximum(subtract(minimum(value, broadcast(max_units + one)), broadcast(one)), broadcast(-max_units))
-            units = truncate_to_int16(value)
+            factor = multiply(load(scale, c), broadcast(row_units))
+            value = minimum(multiply_subtract(load(power, row + c), factor, broadcast(one)), most)
+            units = maximum(truncate_to_int16(value), lowest)
             count, top = count_at_least(count, units, least), maximum(top, units)
-            store(out, into + c, units)
+            store_rounded(boxes, into + c, units, shift)
+            store_half_sums_of_four(fine, into_wide + c // 4, units)
     store(seen, 0, count)
     store(seen, LANES, top)
     for t in range(len(row_scale)):
         for c in range(whole, channels):
-            value = power[t * stride + at + c] * (scale[last - c if is_mirrored else start + c] * (row_scale[t] * one))
-            units = np.int16(max(min(value, max_units + one) - one, -max_units))
+            units = _units(power[t * stride + at + c], scale[c] * (row_scale[t] * one), one, max_units)
             seen[0], seen[LANES] = seen[0] + np.int16(units >= pixel), max(seen[LANES], units)
-            out[t * pitch + to + c] = units
+            fine[t * pitch + narrow + c] = units
 
 
 @_compiled
-def _widen_boxes(boxes, spectra, pitch, narrow, wide, columns):  # type: ignore[no-untyped-def]
-    """Write half the sum of every four boxes, rounded down."""
+def _units(power, factor, one, max_units):  # type: ignore[no-untyped-def]
+    """Return power over baseline, less 1, in units."""
+    return np.int16(max(min(power * factor, max_units + one) - one, -max_units))
+
+
+@_compiled
+def _widen_boxes(boxes, spectra, pitch, narrow, wide, first, columns):  # type: ignore[no-untyped-def]
+    """Write half the sum of every four boxes, rounded down, from column ``first`` on."""
     whole = columns - columns % (LANES // 4)
     for row in range(0, spectra * pitch, pitch):  # row by row, so that a value is not read right after it is written
-        for c in range(0, whole, LANES // 4):
+        for c in range(first, whole, LANES // 4):
             store_half_sums_of_four(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
-        for c in range(whole, columns):
+        for c in range(max(first, whole), columns):
             at = row + narrow + 4 * c
             boxes[row + wide + c] = np.int16((boxes[at] + boxes[at + 1] + boxes[at + 2] + boxes[at + 3]) >> 1)
 
 
 @_compiled
-def _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts):  # type: ignore[no-untyped-def]
-    """Shift boxes right and round them to the bits of the sums."""
+def _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts, first):  # type: ignore[no-untyped-def]
+    """Shift boxes right and round them to the bits of the sums, from the narrow box ``first`` on."""
     for row in range(0, spectra * pitch, pitch):
         for i in range(len(shifts)):  # narrow to wide: extra lanes are overwritten later or unused
-            for at in range(row + offsets[i], row + offsets[i + 1], LANES):
+            for at in range(row + offsets[i] + (first if i == 0 else 0), row + offsets[i + 1], LANES):
                 store_rounded(boxes, at, load(fine, at), shifts[i])
 
 
@@ -254,21 +267,28 @@ def _is_reached(peaks, limits, pitch, offsets):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def _has_excess(boxes, pitch, spectra, start, channels, pixel, share_of_excess, seen):  # type: ignore[no-untyped-def]
+def _has_excess(  # type: ignore[no-untyped-def]
+    power, stride, at, row_scale, scale, channels, one, max_units, pixel, share_of_excess, seen
+):
     """Tell whether the excess of a window may reach the gate's threshold.
 
-    All pixels are added up only for windows that a faster, rougher bound cannot reject. ``seen`` is what
+    All pixels are added up only for windows that two faster, rougher bounds cannot reject. ``seen`` is what
     :func:`_round_window` wrote.
     """
-    count, total = 0, np.float32(0)
+    count, bound, total = 0, np.float32(0), np.float32(0)
     for lane in range(LANES):
         count += seen[lane]
     if count * share_of_excess[max_of(load(seen, LANES))] < 1:
         return False
-    for row in range(start, start + spectra * pitch, pitch):
-        for at in range(row, row + channels):
-            if boxes[at] >= pixel:
-                total += share_of_excess[boxes[at]]
+    for lane in range(LANES):
+        bound += seen[lane] * share_of_excess[seen[LANES + lane]]
+    if bound < 1 - ROUNDING:
+        return False
+    for t in range(len(row_scale)):
+        for c in range(channels):
+            units = _units(power[t * stride + at + c], scale[c] * (row_scale[t] * one), one, max_units)
+            if units >= pixel:
+                total += share_of_excess[units]
     return total >= 1
 
 

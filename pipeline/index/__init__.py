@@ -1,6 +1,6 @@
 """Nearest vectors by cosine: an exact scan, and immutable segments with a neighbour graph."""
 
-from pipeline.index.build import build_segment
+from pipeline.index.build import build_segment, must_compile
 from pipeline.index.cells import NEIGHBOURS, SAMPLE_PER_CELL, distances, margins_of, train_cells
 from pipeline.index.exact import exact_neighbors
 from pipeline.index.folder import PARTIAL_SUFFIX, read_record, segment_faults
@@ -30,6 +30,7 @@ __all__ = [
     "distances",
     "exact_neighbors",
     "margins_of",
+    "must_compile",
     "partial_of",
     "publish_routed",
     "read_array",

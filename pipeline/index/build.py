@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import CorpusDamaged
 from pipeline.index.folder import new_folder, write_segment
-from pipeline.index.graph import METRIC, PYNNDESCENT_VERSION, build_graph
+from pipeline.index.graph import METRIC, PYNNDESCENT_VERSION, build_graph, is_compiled
 from pipeline.index.segment import Segment
 
 logger = logging.getLogger(__name__)
@@ -23,6 +23,14 @@ MIN_GRAPH_VECTORS = 256
 LENGTH_TOLERANCE = 2e-3
 """Largest deviation of a vector's length from 1. Rounding to float16 changes it by up to 5e-4."""
 _BLOCK_ROWS = 1 << 14
+
+
+def must_compile(count: int) -> bool:
+    """Tell whether a segment of ``count`` vectors needs code that this machine has not compiled yet.
+
+    Errors are those of :func:`build_segment`.
+    """
+    return count >= MIN_GRAPH_VECTORS and not is_compiled()
 
 
 def build_segment(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.support import compiled
 from pipeline.support.compiled import compiled_when_used, njit  # first: it says where compiled code is read from
 
 # isort: split
@@ -23,7 +24,7 @@ with compiled_when_used():
     from pynndescent import distances, hub_tree, kernels, search_graph, utils
     from pynndescent import pynndescent_ as library
 
-__all__ = ["NeighbourGraph"]
+__all__ = ["NeighbourGraph", "is_compiled"]
 
 _stored = njit(cache=True)
 # numba stores a function that takes the distance from its module; one that has it as a global of its own, it does not
@@ -137,13 +138,19 @@ _build_tree = _as_python(
        for name in ("_segment_top3", "_node_pairs", "_segment_counts", "_decide_nodes", "_segment_final_left",
                     "_segment_scatter", "_segment_copy_back", "_flat_children")},
 )
+_merge_and_prune = _compiled(search_graph._merge_and_prune, instead={
+    name: _called(getattr(search_graph, name)) for name in ("_merge_row", "_prune_row")})
 _build_search_graph = _as_python(
     search_graph.build_search_graph,
     _forward_csr=_compiled(search_graph._forward_csr, parallel=False),
     _transpose_csr=_compiled(search_graph._transpose_csr, parallel=False),
-    _merge_and_prune=_compiled(search_graph._merge_and_prune, instead={
-        name: _called(getattr(search_graph, name)) for name in ("_merge_row", "_prune_row")}),
+    _merge_and_prune=_merge_and_prune,
 )
+
+
+def is_compiled() -> bool:
+    """Tell whether a build on this machine finds its code compiled. What is asked for here is compiled last."""
+    return compiled.is_compiled(_merge_and_prune)
 
 
 class NeighbourGraph(library.NNDescent):  # type: ignore[misc]  # the library has no types

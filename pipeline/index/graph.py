@@ -150,6 +150,14 @@ def load_pynndescent() -> Any:
     return NeighbourGraph
 
 
+def is_compiled() -> bool:
+    """Tell whether a build on this machine finds its code compiled. Errors are those of :func:`build_graph`."""
+    load_pynndescent()
+    from pipeline.index import descent
+
+    return descent.is_compiled()
+
+
 def check_graph(arrays: Mapping[str, NDArray[Any]], count: int, dimension: int, folder: Path) -> None:
     """Check every number that compiled code uses as an index. Raise :class:`SegmentDamaged` if one is invalid."""
     indptr, indices, children = arrays["graph_indptr"], arrays["graph_indices"], arrays["tree_children"]

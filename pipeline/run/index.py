@@ -22,9 +22,10 @@ from pipeline.config import Config, IndexConfig
 from pipeline.errors import CorpusDamaged, PipelineError, RunError, SegmentDamaged
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
 from pipeline.execute.engine import Call, Engine, OnError
-from pipeline.index import PARTIAL_SUFFIX
+from pipeline.index import PARTIAL_SUFFIX, must_compile
 from pipeline.run.failures import disk_errors, is_unwritable, unwritable
 from pipeline.run.preconditions import writing
+from pipeline.run.progress import COMPILING, ProgressChoice, Tracker, showing
 from pipeline.run.routed import build_routed
 from pipeline.run.segment_plan import is_worn, plan_segments
 from pipeline.store import CorpusStore, mending
@@ -32,7 +33,7 @@ from pipeline.support.interrupts import note_saved
 
 
 def index(
-    corpus: str | Path = "corpus", client: Any = None, *, config: Config | None = None
+    corpus: str | Path = "corpus", client: Any = None, *, config: Config | None = None, progress: ProgressChoice = None
 ) -> tuple[SegmentEntry, ...]:
     """Build index segments of vectors that are in none yet, and join small segments to larger ones.
 
@@ -45,6 +46,9 @@ def index(
         built in this process.
     config : Config, optional
         Default: the corpus' own ``corpus.toml`` and the user's settings.
+    progress : bool or callable, optional
+        True shows progress on standard error, False does not. By default it is shown in a notebook only. A callable is
+        called with :class:`pipeline.run.Progress` snapshots.
 
     Returns
     -------
@@ -70,23 +74,36 @@ def index(
     config = config or Config.load(root)
     # without a time limit: the graph of a million vectors takes longer than other tasks may
     run = replace(config.run, task_timeout_s=0.0, serial=runs_on_this_machine(config.run, client))
-    with disk_errors(root), engine_for(run, client) as engine, writing(store, engine):
-        return index_corpus(engine, store, config.index)
+    with (showing(progress) as listener, disk_errors(root), engine_for(run, client) as engine,
+          writing(store, engine)):
+        return index_corpus(engine, store, config.index, Tracker(listener), builds_here=run.serial)
 
 
-def index_corpus(engine: Engine, store: CorpusStore, config: IndexConfig) -> tuple[SegmentEntry, ...]:
-    """Build the segments that :func:`plan_segments` plans; publish each when it is finished."""
+def index_corpus(
+    engine: Engine, store: CorpusStore, config: IndexConfig, tracker: Tracker | None = None, *,
+    builds_here: bool = False,
+) -> tuple[SegmentEntry, ...]:
+    """Build the segments that :func:`plan_segments` plans; publish each when it is finished.
+
+    With ``builds_here``, segments are built on this machine, and ``tracker`` says so if code is compiled first.
+    """
+    tracker = tracker or Tracker(None)
     planned = list(plan_segments(store.manifest(), config))
     routed = [entry for entry in planned if entry.cells]
     store.clean_segments([*(entry.id for entry in planned), *(f"{entry.id}{PARTIAL_SUFFIX}" for entry in routed)])
     built = []
     note_saved("segment")
     on_error = _on_error(store.root)
+    if planned:
+        compiles = builds_here and any(must_compile(entry.count) for entry in planned)
+        tracker.enter("index", len(planned), note=COMPILING if compiles else "")
 
     def publish(entry: SegmentEntry) -> None:
         store.publish(lambda manifest: manifest.with_segment(entry))
         note_saved("segment", 1)
         built.append(entry)
+        tracker.files_done += 1
+        tracker.tell(force=True)
 
     flat = {entry.id: entry for entry in planned if not entry.cells}
     calls = deque(Call((name, 0), tasks.index_sources, (store.root, entry)) for name, entry in flat.items())

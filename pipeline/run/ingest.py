@@ -26,7 +26,7 @@ from pipeline.run.embed import embed_stored, embeds_on_gpu, merge_reports, note_
 from pipeline.run.failures import crashed, disk_errors
 from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
-from pipeline.run.more_views import Wanted, add_wanted, instead_of, note_views, preview_of_views, with_its_views
+from pipeline.run.more_views import Wanted, add_wanted, instead_of, note_views, preview_of_views, settled_scan
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
     manifest_if_any,
@@ -46,12 +46,9 @@ from pipeline.run.probing import (
     warn_of_coarse_channels,
     warn_of_remarks,
 )
-from pipeline.run.progress import Listener, ProgressChoice, RunReport, Tracker, showing
+from pipeline.run.progress import COMPILING, Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore
 from pipeline.support.interrupts import note_saved
-
-COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
-             "(lookalike warm-up does it beforehand)")
 
 
 def ingest(
@@ -83,8 +80,8 @@ def ingest(
         True to read the whole spectra of files whose end is missing, with a warning in their reports. By default, this
         is done with files that have not changed for ten minutes. Others are reported as TRUNCATED.
     add_views : bool
-        Give the corpus the averaged views that ``config`` names: files that it holds are read again. By default, the
-        views must be those that the corpus has.
+        Give the corpus the averaged views that ``config`` names (the automatic ones if neither it nor the corpus names
+        any): files that it holds are read again. By default, the views must be those that the corpus has.
     add_overview : bool
         Give the corpus overviews: files that it holds are read again if they have none. A new corpus gets them, too.
     serial : bool
@@ -155,7 +152,7 @@ def ingest_files(
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
     config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
-    config = with_its_views(root, config, Wanted(add_views, add_overview), is_new=is_new)
+    config = settled_scan(root, config, Wanted(add_views, add_overview), is_new=is_new)
     is_here = runs_on_this_machine(config.run, client)
     # before anything is made: the encoder may be missing
     spec = spec_of(root, config.encoder, config, computes_here=is_here)

@@ -18,6 +18,7 @@ from pipeline.run.driver import Driver
 from pipeline.run.embed import embeds_on_gpu
 from pipeline.run.file_selection import Selected
 from pipeline.run.plan import parts_of
+from pipeline.run.preconditions import for_new_corpus
 from pipeline.run.progress import Tracker
 from pipeline.store import CorpusStore
 from pipeline.support.durable import write_atomic
@@ -57,35 +58,57 @@ Lacking = dict[str, Lack]
 """Id of a scan → what it lacks."""
 
 
-def with_its_views(root: Path, config: Config, wanted: Wanted, *, is_new: bool = False) -> Config:
-    """Return the configuration of a run with the views and overviews that the corpus has, and those that it gets.
+def settled_scan(root: Path, config: Config, wanted: Wanted, *, is_new: bool) -> Config:
+    """Return the configuration of a run with the views and overviews that its corpus has or gets.
 
-    Parameters
-    ----------
-    wanted : Wanted
-        What the corpus may get: the views that ``config`` names, and overviews.
-    is_new : bool
-        True if there is no corpus yet. It gets what ``config`` says.
+    Errors are those of :func:`with_its_views` and :func:`with_its_overviews`.
+    """
+    config = for_new_corpus(config) if is_new else with_its_views(root, config, add=wanted.views)
+    return with_its_overviews(root, config, add=wanted.overview, is_new=is_new)
+
+
+def with_its_overviews(root: Path, config: Config, *, add: bool, is_new: bool) -> Config:
+    """Return the configuration of a run that makes overviews if the corpus has them, or if it gets them (``add``).
+
+    A corpus that is new has them if ``config`` says so.
 
     Raises
     ------
     ConfigError
-        The corpus has other views, or no overviews, and is not to get them; or it has automatic views, and ``config``
-        names others.
+        ``config`` asks for overviews, the corpus has none, and ``add`` is False.
     """
-    own, asked = config.scan if is_new else Config.of_corpus(root).scan, config.scan
-    if asked.overview and not (own.overview or wanted.overview):
+    has_some = (config if is_new else Config.of_corpus(root)).scan.overview
+    if config.scan.overview and not (has_some or add):
         raise ConfigError(f"{root}: has no overviews, this run asks for them; add them with --add-overview")
-    config = replace(config, scan=replace(asked, overview=own.overview or wanted.overview))
-    if asked.views == own.views:
-        return config
-    if not wanted.views:
-        raise ConfigError(f"{root}: its views are {', '.join(own.views) or 'none'}, this run asks for "
-                          f"{', '.join(asked.views) or 'none'}; ingest without --views, or add views with --add-views")
-    if own.views == (AUTO,):
+    return replace(config, scan=replace(config.scan, overview=has_some or add))
+
+
+def with_its_views(root: Path, config: Config, *, add: bool) -> Config:
+    """Return the configuration of a run with the views that the corpus has, and those that it gets.
+
+    Parameters
+    ----------
+    add : bool
+        True if the corpus gets the views that ``config`` names; the automatic ones if neither ``config`` nor the corpus
+        names any.
+
+    Raises
+    ------
+    ConfigError
+        The corpus has other views, and ``add`` is False; or it has automatic ones, and ``config`` names others.
+    """
+    own, asked = Config.of_corpus(root).scan.views or (), config.scan.views
+    if asked is None:
+        asked = own or ((AUTO,) if add else ())
+    if asked == own:
+        return replace(config, scan=replace(config.scan, views=own))
+    if not add:
+        raise ConfigError(f"{root}: its views are {', '.join(own) or 'none'}, this run asks for "
+                          f"{', '.join(asked) or 'none'}; ingest without --views, or add views with --add-views")
+    if own == (AUTO,):
         raise ConfigError(f"{root}: its views are {AUTO}; name all views that it is to have, in [scan] of "
                           f"{root / CONFIG_FILE}, and run --add-views again")
-    views = asked.views if asked.views == (AUTO,) else tuple(dict.fromkeys((*own.views, *asked.views)))
+    views = asked if asked == (AUTO,) else tuple(dict.fromkeys((*own, *asked)))
     return replace(config, scan=replace(config.scan, views=views))
 
 

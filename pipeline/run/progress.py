@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.grid.coverage import Coverage, share_skipped
-from pipeline.model import SourceReport, Timing
+from pipeline.model import SourceReport, Timing, ViewCounts
 from pipeline.support.progress_line import Show, is_notebook
 from pipeline.support.text import counted
 from pipeline.tasks import PartReport
+from pipeline.views import View
 
+COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
+             "(lookalike warm-up does it beforehand)")
+"""Note of a stage that begins with compiling."""
 RESUMED = "an earlier run stored its windows; this run made their vectors"
 """Message of a file of which an ingest only made the vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A snapshot of a running ingest, embed or verify."""
+    """A snapshot of a running ingest, embed, index or verify."""
 
     stage: str
-    """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``verify`` or ``repair``."""
+    """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``index``, ``verify`` or
+    ``repair``."""
     files: int
-    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``verify`` and ``repair`` of objects."""
+    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``index`` of segments, in ``verify`` and
+    ``repair`` of objects."""
     files_done: int
     """Number of these that are done."""
     parts: int
@@ -46,8 +52,8 @@ class Progress:
 
     @property
     def done(self) -> tuple[int, int]:
-        """(number done, total number) in this stage: files probed, or parts scanned or embedded."""
-        return (self.files_done, self.files) if self.stage == "probe" else (self.parts_done, self.parts)
+        """(number done, total number) in this stage: files probed, segments built, or parts scanned or embedded."""
+        return (self.files_done, self.files) if self.stage in ("probe", "index") else (self.parts_done, self.parts)
 
     @property
     def left_s(self) -> float | None:
@@ -115,6 +121,15 @@ class RunReport:
         return sum(report.windows_kept for report in self.by_status("done"))
 
     @property
+    def views(self) -> tuple[ViewCounts, ...]:
+        """Windows of each averaged view, which the other counts do not include."""
+        sums: dict[str, tuple[int, int, int]] = {}
+        for name, seen, kept, masked in (view for report in self.by_status("done") for view in report.views):
+            before = sums.get(name, (0, 0, 0))
+            sums[name] = (before[0] + seen, before[1] + kept, before[2] + masked)
+        return tuple((name, *sums[name]) for name in sorted(sums, key=lambda name: View.named(name).order))
+
+    @property
     def windows_embedded(self) -> int:
         """Number of windows for which this run made vectors."""
         return sum(report.windows_embedded for report in self.by_status("done"))
@@ -158,6 +173,7 @@ class RunReport:
             "tasks": self.tasks,
             "windows_seen": self.windows_seen,
             "windows_kept": self.windows_kept,
+            "views": _views_json(self.views),
             "without_signal": self.without_signal,
             "out_of_band": self.out_of_band,
             "resumed": self.resumed,
@@ -184,11 +200,15 @@ class RunReport:
             "windows_masked": report.windows_masked, "windows_embedded": report.windows_embedded,
             "channels_skipped": covered.channels_skipped if covered else 0,
             "spectra_skipped": covered.spectra_skipped if covered else 0,
-            "views": {name: {"windows_seen": seen, "windows_kept": kept, "windows_masked": masked}
-                      for name, seen, kept, masked in report.views},
+            "views": _views_json(report.views),
             "also_at": list(report.also_at), "remarks": list(report.remarks),
             "replaces": list(report.replaces),
         }
+
+
+def _views_json(views: Sequence[ViewCounts]) -> dict[str, dict[str, int]]:
+    return {name: {"windows_seen": seen, "windows_kept": kept, "windows_masked": masked}
+            for name, seen, kept, masked in views}
 
 
 @dataclass(slots=True)

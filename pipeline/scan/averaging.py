@@ -22,6 +22,7 @@ from pipeline.flatten.signed import is_signed
 from pipeline.model import Header
 from pipeline.scan.cutting import STRETCH_CHANNELS
 from pipeline.support.compiled import njit
+from pipeline.support.memory import take_floats
 from pipeline.views import View
 
 MIN_ALIVE = 0.875
@@ -66,7 +67,7 @@ class Averages:
         channels = self._channels // view.frequency
         shapes = [(self._spectra, min(STRETCH_CHANNELS, channels - start))
                   for start in range(0, channels, STRETCH_CHANNELS)]
-        return [self._spare[shape].pop() if self._spare.get(shape) else np.empty(shape, np.float32)
+        return [self._spare[shape].pop() if self._spare.get(shape) else take_floats(shape[0] * shape[1]).reshape(shape)
                 for shape in shapes]
 
     def give_back(self) -> None:

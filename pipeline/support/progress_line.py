@@ -122,10 +122,13 @@ def _bar(progress: Snapshot) -> str:
     return f"{progress.stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"
 
 
+_THINGS = {"fit": "sources", "embed": "sources", "index": "segments", "verify": "objects", "repair": "objects"}
+"""Stage → what its files are."""
+
+
 def _line(progress: Snapshot) -> str:
     seconds, stage = max(progress.elapsed_s, 1e-9), progress.stage
-    things = {"fit": "sources", "embed": "sources", "verify": "objects", "repair": "objects"}.get(stage, "files")
-    parts = [f"{progress.files_done:,}/{progress.files:,} {things}"]
+    parts = [f"{progress.files_done:,}/{progress.files:,} {_THINGS.get(stage, 'files')}"]
     if progress.left_s is not None:
         parts.append(f"{duration(progress.left_s)} left")
     if progress.stage == "embed":

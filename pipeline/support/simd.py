@@ -247,13 +247,14 @@ def max_of(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def sum_of(typing: Any, a: Any) -> Any:
-    """Return the sum of the floating-point numbers in the vector, added up in pairs of halves."""
+    """Return the sum of the numbers in the vector, added up in pairs of halves. Integers must not overflow."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         vector = values[0]
         while vector.type.count > 1:
             half = vector.type.count // 2
-            vector = builder.fadd(*(shuffle(builder, vector, range(first, first + half)) for first in (0, half)))
+            halves = (shuffle(builder, vector, range(first, first + half)) for first in (0, half))
+            vector = (builder.fadd if isinstance(a.element, types.Float) else builder.add)(*halves)
         return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     return a.element(a), generate
@@ -278,13 +279,29 @@ def count_at_least(typing: Any, count: Any, a: Any, least: Any) -> Any:
 
 
 @intrinsic
+def multiply_subtract(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """Return a · b − c for floating-point numbers, rounded once if the processor can, otherwise twice."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        product = builder.fmul(*values[:2], flags=["contract"])
+        return builder.fsub(product, values[2], flags=["contract"])
+
+    return a(a, b, c), generate
+
+
+@intrinsic
 def truncate_to_int16(typing: Any, a: Any) -> Any:
-    """Round floating-point numbers towards zero and return them as 16-bit integers. They must be in the 16-bit range.
+    """Round floating-point numbers towards zero and return them as 16-bit integers.
+
+    Numbers outside the 16-bit range become its largest or smallest value. They must be in the 32-bit range.
     """
     to = Vector(types.int16)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         whole = builder.fptosi(values[0], ir.VectorType(ir.IntType(32), LANES))
+        for relation, end in (("<", 2**15 - 1), (">", -(2**15))):
+            ends = ir.Constant(whole.type, [end] * LANES)
+            whole = builder.select(builder.icmp_signed(relation, whole, ends), whole, ends)
         return builder.trunc(whole, context.get_value_type(to))
 
     return to(a), generate

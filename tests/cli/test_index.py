@@ -81,8 +81,9 @@ def test_flags_beat_the_files_of_corpus_and_user(
     user_says("scheduler = 'tcp://old:1'\n")
     calls: list[Config] = []
 
-    def index(corpus: Path, *, config: Config) -> tuple[()]:
+    def index(corpus: Path, *, config: Config, progress: object) -> tuple[()]:
         assert corpus == tmp_path
+        assert progress
         calls.append(config)
         return ()
 

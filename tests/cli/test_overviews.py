@@ -9,7 +9,7 @@ from pipeline.search import open_corpus
 from tests.cli.conftest import Lookalike
 from tests.run.small import COARSE, write_scan
 
-SERIAL = ("--serial", "--coarse-width", str(COARSE), "--encoder", "power-spectrum")
+SERIAL = ("--serial", "--coarse-width", str(COARSE), "--encoder", "power-spectrum", "--views", "none")
 
 
 def test_a_corpus_gets_overviews(lookalike: Lookalike, tmp_path: Path) -> None:

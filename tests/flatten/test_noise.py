@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.flatten.noise import MIDDLE_QUANTILES, measure_noise_spectra, nominal_noise_spectra
+from pipeline.flatten.noise import MIDDLE_QUANTILES, measure_noise_spectra, middles_and_squares, nominal_noise_spectra
 from pipeline.model import Header
 
 
@@ -47,6 +47,18 @@ def test_the_measure_is_the_one_stated(n: float) -> None:
     oracle = np.interp(-semideviation(sample), -np.array(by_n), grid)
 
     assert measure_noise_spectra(sample.astype(np.float32)) == pytest.approx(oracle, rel=0.015)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 100), (2, 3, 2048), (2, 9001)])
+def test_each_row_has_its_own_middle_and_square(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(1).gamma(20, 1 / 20, shape).astype(np.float32)
+    middles, squares = middles_and_squares(values)
+    assert middles.shape == squares.shape == shape[:-1]
+    for row in np.ndindex(*shape[:-1]):
+        low, high = (int(share * shape[-1]) for share in MIDDLE_QUANTILES)
+        middle = np.sort(values[row].astype(float))[low : high + 1].mean()
+        assert middles[row] == pytest.approx(middle, rel=1e-6)
+        assert squares[row] == pytest.approx(np.mean(np.minimum(values[row] / middle - 1, 0) ** 2), rel=1e-5)
 
 
 def test_signals_hardly_raise_the_measured_spread() -> None:

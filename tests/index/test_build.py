@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CorpusDamaged, CorpusError
-from pipeline.index import Segment, build, build_segment, exact_neighbors
+from pipeline.index import Segment, build, build_segment, exact_neighbors, must_compile
 from pipeline.index.folder import new_folder
 from tests.index.heavy_tailed import SOURCES, Built, distinct_vectors
 
@@ -24,6 +24,13 @@ def unit(count: int, dimension: int = 16) -> np.ndarray:
 def built(folder: Path, vectors: np.ndarray, **how: Any) -> Segment:
     count = len(vectors)
     return build_segment(folder, vectors, np.arange(count) % 7, np.arange(count) + 100, SOURCES, **how)
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_only_a_graph_needs_compiled_code(is_compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "is_compiled", lambda: is_compiled)
+    assert must_compile(build.MIN_GRAPH_VECTORS) is not is_compiled
+    assert not must_compile(build.MIN_GRAPH_VECTORS - 1)
 
 
 @pytest.mark.parametrize("count", [1, 2, 49, build.MIN_GRAPH_VECTORS - 1])

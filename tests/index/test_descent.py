@@ -20,13 +20,14 @@ SCRIPT = """
 import json
 import numpy as np
 from numba.core import event
-from pipeline.index.graph import build_graph, load_pynndescent
+from pipeline.index.graph import build_graph, is_compiled, load_pynndescent
 
 load_pynndescent()  # compiles a little as it is loaded
 listener = event.RecordingListener()
 event.register("numba:compile", listener)
 vectors = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
 build_graph(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), n_neighbors=10, tree_leaf_size=50, seed=0)
+assert is_compiled()
 print(json.dumps([done.data["dispatcher"].py_func.__qualname__ for _, done in listener.buffer if done.is_start]))
 """
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,9 @@ from pipeline.errors import CorpusDamaged, CorpusLocked, CorpusNotFound, RunErro
 from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
 from pipeline.model import EncoderSpec
-from pipeline.run import index, ingest, remove
+from pipeline.run import Progress, index, ingest, remove
 from pipeline.run.index import index_corpus
+from pipeline.run.progress import COMPILING
 from pipeline.run.segment_plan import plan_segments
 from pipeline.search.nearest import nearest
 from pipeline.search.selection import Selection
@@ -42,8 +45,6 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def corpus(ingested: Path, tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(ingested, tmp_path / "corpus"))
 
 
@@ -78,6 +79,20 @@ def test_segments_hold_every_vector_once_apart_by_resolution(corpus: Path, monke
     assert len(rows) == 320
     assert sorted(rows) == sorted(expected)
     assert set(store.manifest().segments) == set(built)
+
+
+def test_a_first_build_says_that_code_is_compiled(
+    ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_graph(monkeypatch)
+    for is_compiled in (False, True):
+        corpus, seen = shutil.copytree(ingested, tmp_path / str(is_compiled)), list[Progress]()
+        monkeypatch.setattr(sys.modules["pipeline.run.index"], "must_compile",
+                            lambda count, found=is_compiled: count > 100 and not found)
+        built = index(corpus, config=with_index(exact_below=50, segment_vectors=150), progress=seen.append)
+        assert {one.note for one in seen} == {"" if is_compiled else COMPILING}
+        assert [one.done for one in seen] == [(done, len(built)) for done in range(len(built) + 1)]
+        assert {one.stage for one in seen} == {"index"}
 
 
 def test_a_segment_answers_with_the_windows_own_vectors(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +242,6 @@ def test_joined_segments_answer_as_the_small_ones_did_and_searches_under_way_go_
 def test_a_source_that_vanishes_leaves_the_others_of_its_segment_to_be_found(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     no_graph(monkeypatch)
     limits = with_index(exact_below=50)
     index(corpus, config=limits)
@@ -252,8 +265,6 @@ MOST_STEPS = 400
 def test_killed_at_any_step_the_corpus_answers_and_the_next_run_goes_on(
     corpus: Path, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     no_graph(monkeypatch)
     monkeypatch.setattr(durable, "_sync", lambda *_: None)  # each step is tried: flushing would take minutes
     joined, small = with_index(exact_below=50), with_index(exact_below=50, segment_vectors=64, compact=False)

@@ -9,8 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.run import Progress, Tracker, ingest
-from pipeline.run.ingest import COMPILING
-from pipeline.run.progress import showing
+from pipeline.run.progress import COMPILING, showing
 from pipeline.support.progress_line import NOTEBOOK_COLUMNS
 from tests.run.small import archive, config
 

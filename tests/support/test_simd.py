@@ -41,7 +41,7 @@ def test_other_operations():
     @njit
     def run(whole, floating, out, halves):
         simd.prefetch(whole, 10**9)  # out of range, which is allowed
-        store(out, 0, simd.reverse(load(whole, 3)))
+        store(out, 0, simd.truncate_to_int16(simd.multiply(load(floating, 3), broadcast(np.float32(99)))))
         store(out, LANES, simd.truncate_to_int16(load(floating, 5)))
         store(out, 2 * LANES, simd.count_at_least(load(whole, 0), load(whole, 7), broadcast(np.int16(100))))
         store_half_sums_of_four(halves, 1, load(whole, 9))
@@ -49,7 +49,9 @@ def test_other_operations():
     out, halves = np.zeros(4 * LANES, np.int16), np.full(LANES, -1, np.int16)
     whole = WHOLE[0]
     run(whole, FLOATING[0], out, halves)
-    np.testing.assert_array_equal(out[:LANES], whole[3 : 3 + LANES][::-1])
+    beyond = np.clip(np.trunc(np.float32(99) * FLOATING[0, 3 : 3 + LANES]), -32768, 32767)
+    assert {-32768, 32767} < {*beyond.tolist()}
+    np.testing.assert_array_equal(out[:LANES], beyond)
     np.testing.assert_array_equal(out[LANES : 2 * LANES], np.trunc(FLOATING[0, 5 : 5 + LANES]))
     np.testing.assert_array_equal(out[2 * LANES : 3 * LANES], whole[:LANES] + (whole[7 : 7 + LANES] >= 100))
     assert not out[3 * LANES :].any()
@@ -61,6 +63,29 @@ def test_division():
     out = np.zeros(200, np.float32)
     binary(simd.divide)(FLOATING[0], FLOATING[1], out, 3)
     np.testing.assert_array_equal(out[3 : 3 + LANES], FLOATING[0, 3 : 3 + LANES] / FLOATING[1, 4 : 4 + LANES])
+
+
+def test_a_difference_from_a_product_is_rounded_once_or_twice():
+    @njit
+    def run(a, b, c, out):
+        store(out, 0, simd.multiply_subtract(load(a, 0), load(b, 0), load(c, 0)))
+
+    a, b, out = FLOATING[0, :LANES], FLOATING[1, :LANES], np.zeros(LANES, np.float32)
+    c = (a * b) * np.float32(0.999)
+    run(a, b, c, out)
+    once, twice = (a.astype(float) * b - c).astype(np.float32), a * b - c
+    assert (once != twice).any()
+    assert (out == once).all() or (out == twice).all()
+
+
+@pytest.mark.parametrize("numbers", [WHOLE, WHOLE.astype(np.int32)])
+def test_sum_of_a_vector(numbers):
+    @njit
+    def run(a):
+        return simd.sum_of(load(a, 0))
+
+    few = numbers[0] // 10
+    assert run(few) == few[:LANES].sum()
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16])
