@@ -1,7 +1,8 @@
 """Retrieval of patterns of many sizes, through the views of a scan.
 
 Each pattern is a query: the range that it covers, seen through the view that suits its size. It should find the other
-patterns of its kind and size, its *kin*. All windows of a pattern count as one hit, as merged hits do in a search.
+patterns of its kind and size, its *kin*. All windows of a pattern count as one hit, as merged hits do in a search. The
+best pair of windows counts; how windows are arranged does not.
 """
 
 from __future__ import annotations
