@@ -56,8 +56,9 @@ class ScanConfig:
     polarisation: int = 0
     """Number of the polarisation to read, counted from 0; 0 is total power."""
     views: tuple[str, ...] | None = None
-    """Averaged views of each file: their names, or ``auto`` (:mod:`pipeline.views`). A corpus can get more of them.
-    Default: those of the corpus; a new corpus gets ``auto``, and an old one that says nothing has none."""
+    """Averaged views: names, or ``auto`` (:mod:`pipeline.views`). Default: those of the corpus; ``auto`` if new."""
+    overview: bool = False
+    """Make an overview of each file (:mod:`pipeline.overview`). A corpus can get them later."""
 
     def __post_init__(self) -> None:
         check_setting(self.views or ())
@@ -264,13 +265,13 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
-        del scan["window_is_given"], scan["views"]  # who chose the window, and what does not change a view's windows
+        del scan["window_is_given"], scan["views"], scan["overview"]  # none of these changes a window of any view
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
         """Return the text of ``corpus.toml``. :meth:`of_corpus` reads the same settings from it, except ``[run]``."""
         lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change;",
-                 "# `lookalike ingest --add-views` can add views.",
+                 "# `lookalike ingest --add-views` can add views, and --add-overview overviews.",
                  "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
                  "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
                  "# [index] and [nightly] may be edited any time. `lookalike --help` says how to set where code runs."]

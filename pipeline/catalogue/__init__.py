@@ -2,8 +2,8 @@
 
 from pipeline.catalogue.consistency import MAX_CELLS, check_consistency, source_fault
 from pipeline.catalogue.entries import CELL, FileEntry, SegmentEntry, SourceEntry, cell_id
-from pipeline.catalogue.manifest import Manifest, removed_message
-from pipeline.catalogue.scans import scans_among, with_views
+from pipeline.catalogue.manifest import Manifest
+from pipeline.catalogue.scans import removed_message, scans_among, with_views
 from pipeline.catalogue.source_names import source_named, sources_named, stem_of, why_absent
 
 __all__ = [

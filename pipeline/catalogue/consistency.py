@@ -66,6 +66,8 @@ def _view_fault(manifest: Manifest, source_id: str) -> str:
     scan_id, name = split_id(source_id)
     if not name:
         return ""
+    if manifest.sources[source_id].overview:
+        return "only a scan itself has an overview"
     view, scan, entry = View.named(name), manifest.sources.get(scan_id), manifest.sources[source_id]
     if scan is None:
         return "there is no such scan, of which it would be a view"

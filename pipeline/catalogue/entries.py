@@ -32,6 +32,8 @@ class SourceEntry:
     """Other paths that hold the same scan."""
     vectors: Mapping[str, RowCount] = field(default_factory=dict)
     """Encoder key → number of vectors of this source."""
+    overview: bool = False
+    """True if the corpus has an overview of this scan (:mod:`pipeline.overview`)."""
 
     def source(self, source_id: str) -> Source:
         """Return the source that this entry describes."""

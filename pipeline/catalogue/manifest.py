@@ -11,17 +11,15 @@ from typing import Annotated, Any, Self
 
 from pipeline.catalogue.entries import FileEntry, SegmentEntry, SourceEntry
 from pipeline.catalogue.resolution import class_of
-from pipeline.catalogue.scans import with_views
+from pipeline.catalogue.scans import removed_message, scan_of_folder, with_views
 from pipeline.catalogue.source_names import stem_of
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import EncoderSpec, Header, Source, SourceReport
 from pipeline.support.records import Bounds, Count, UnixSeconds, json_of, record_of
-from pipeline.support.text import shown
-from pipeline.views import scan_of
 
 FORMAT = 6
-"""Format of a manifest that this version writes. Its groups may be of format 2, and it may have flat segments: earlier
-programs do not read them."""
+"""Format of a manifest that this version writes. Its groups may be of format 2, and it may have flat segments and
+overviews: earlier programs do not read them."""
 OLDEST_FORMAT = 3
 """Oldest format of a manifest that is read. Format 4 may have routed segments, and format 5 averaged views, too."""
 MAX_GENERATION = 10**18 - 1
@@ -144,7 +142,7 @@ class Manifest:
     def with_taken_back(self, source_ids: Collection[str]) -> Self:
         """Allow removed sources again. A source returns when its folder is adopted, or when its file is read again."""
         left = {folder: since for folder, since in self.retired.items()
-                if scan_of(PurePosixPath(folder).name) not in source_ids}
+                if scan_of_folder(PurePosixPath(folder).name) not in source_ids}
         return replace(
             self,
             files={path: entry for path, entry in self.files.items()
@@ -188,6 +186,11 @@ class Manifest:
             entry = sources[source_id]
             sources[source_id] = replace(entry, vectors={**entry.vectors, key: count})
         return replace(self, sources=sources, encoders={**self.encoders, key: spec})
+
+    def with_overviews(self, scan_ids: Iterable[str], *, are_held: bool = True) -> Self:
+        """Note that the corpus has overviews of some scans; or, if not ``are_held``, that it has them no more."""
+        changed = {scan_id: replace(self.sources[scan_id], overview=are_held) for scan_id in scan_ids}
+        return replace(self, sources={**self.sources, **changed}) if changed else self
 
     def with_files(self, entries: Mapping[str, FileEntry]) -> Self:
         """Add or replace entries of files: path → entry."""
@@ -273,11 +276,6 @@ class Manifest:
         return record_of(cls, {name: value for name, value in record.items() if name not in _KEYS_OF_THE_FILE})
 
 
-def removed_message(path: str, source_id: str, what: str = "was removed") -> str:
-    """Return the message for a file of a removed source; ``what`` says what the file is to this source."""
-    return f"{shown(path)}: {what}; to take it in again: lookalike remove --undo {source_id} --corpus CORPUS"
-
-
 def _json(value: Any) -> str:
     # asdict would copy everything first, which takes twice as long. ASCII escapes carry the lone surrogates of file
     # names that are not UTF-8.
@@ -297,6 +295,8 @@ def _fields_of(value: Any) -> dict[str, Any]:
     record = {name: getattr(value, name) for name in value.__slots__}
     if isinstance(value, SegmentEntry):
         record = {name: one for name, one in record.items() if one or name not in ("cells", "is_flat")}
+    if isinstance(value, SourceEntry) and not value.overview:
+        del record["overview"]
     if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
         del record["nfpc"]
     if isinstance(value, Manifest):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from pipeline.overview import scan_of_overview
+from pipeline.support.text import shown
 from pipeline.views import is_plain, scan_of
 
 
@@ -16,3 +18,13 @@ def with_views(source_ids: Collection[str], among: Iterable[str]) -> set[str]:
 def scans_among(source_ids: Iterable[str]) -> list[str]:
     """Return the ids that are scans themselves, not averaged views."""
     return [source_id for source_id in source_ids if is_plain(source_id)]
+
+
+def scan_of_folder(name: str) -> str:
+    """Return the id of the scan to which a folder of windows, of vectors or of an overview belongs."""
+    return scan_of_overview(name) or scan_of(name)
+
+
+def removed_message(path: str, source_id: str, what: str = "was removed") -> str:
+    """Return the message for a file of a removed source; ``what`` says what the file is to this source."""
+    return f"{shown(path)}: {what}; to take it in again: lookalike remove --undo {source_id} --corpus CORPUS"

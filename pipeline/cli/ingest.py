@@ -31,7 +31,7 @@ DEFAULT = ScanConfig()
 
 
 @command(groups={
-    "Averaged views": ("--views", "--add-views"),
+    "Averaged views and overviews": ("--views", "--add-views", "--add-overview"),
     "Windows of a new corpus": ("--window", "--step", "--false-alarm", "--keep-all", "--f-start", "--f-stop",
                                 "--coarse-width", "--polarisation"),
 })
@@ -60,13 +60,16 @@ DEFAULT = ScanConfig()
 @click.option("--add-views", is_flag=True,
               help="Give the corpus the averaged views of --views (auto if it has none and --views is not given): read "
                    "the files of DATA again that it contains, and add what they lack.")
+@click.option("--add-overview", is_flag=True,
+              help="Give the corpus overviews, for pictures of whole scans: make one of each new file, and read the "
+                   "files of DATA again that it contains without one.")
 @click.option("--accept-truncated", is_flag=True,
               help="Read the whole spectra of files whose end is missing. Default: only of files that have not changed "
                    "for 10 minutes.")
 @json_option
 def ingest(
-    data: tuple[Path, ...], corpus: Path, accept_truncated: bool, add_views: bool, as_json: bool, dry_run: bool,
-    **flags: Any,
+    data: tuple[Path, ...], corpus: Path, accept_truncated: bool, add_views: bool, add_overview: bool, as_json: bool,
+    dry_run: bool, **flags: Any,
 ) -> None:
     """Read filterbank files and add their signals to a corpus.
 
@@ -92,7 +95,7 @@ def ingest(
 
     config = Config.load(corpus, overrides(flags))
     report = run_with_progress(partial(run_ingest, data, corpus, config=config, accept_truncated=accept_truncated,
-                                       add_views=add_views, dry_run=dry_run))
+                                       add_views=add_views, add_overview=add_overview, dry_run=dry_run))
     print_and_exit(report, summary, as_json)
 
 

@@ -42,6 +42,7 @@ def warm_up() -> None:
     from pipeline.config import ScanConfig
     from pipeline.filterbank import open_filterbank
     from pipeline.index import build_segment
+    from pipeline.overview import OverviewLayout, cells_of_channels
     from pipeline.scan import scan, tiling_of
     from pipeline.simulate import FAMILIES, fine_header, scatter, simulate_file, simulate_windows
     from pipeline.support.compiled import watching_compilation
@@ -57,7 +58,9 @@ def warm_up() -> None:
             simulate_file(path, header, scatter(rng, header, count=8), coarse_width=COARSE_WIDTH)
         config = ScanConfig(coarse_width=COARSE_WIDTH, views=("f4",))
         with _step(3, "reading, flattening and the gate"), open_filterbank(path) as filterbank:
-            list(scan(filterbank, tiling_of(filterbank, config), range(1), config))
+            tiling = tiling_of(filterbank, config)
+            cells = cells_of_channels(OverviewLayout.of(tiling.header), *tiling.coarse_span(0))
+            list(scan(filterbank, tiling, range(1), config, cells))
         with _step(4, "the graph of the index, which takes longest"):
             numbers = np.arange(len(vectors))
             segment = build_segment(Path(folder) / "warm-up", vectors, 0 * numbers, numbers, ["warm-up"])

@@ -13,7 +13,15 @@ from pipeline.model import EncoderSpec
 from pipeline.store.digests import DIGESTS_FILE, Digests, Fault, digests_file
 from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import identity_bytes, read_identity
-from pipeline.store.layout import IDENTITY, PROJECTION_COPY, projection_file, source_folder, vector_folder
+from pipeline.store.layout import (
+    IDENTITY,
+    PROJECTION_COPY,
+    overview_folder,
+    projection_file,
+    source_folder,
+    vector_folder,
+)
+from pipeline.store.overviews import StoredOverview
 
 
 def identity_faults(root: Path, fingerprints: set[str]) -> Iterator[Fault]:
@@ -104,6 +112,19 @@ def vector_faults(root: Path, key: str, source_id: str, count: int | None, spec:
         yield folder, fault
     elif spec is not None and (group.count, group.spec) != (count, spec):
         yield folder, f"holds {group.count} vectors of {group.spec}, the manifest says {count} of {spec}"
+
+
+def overview_faults(root: Path, scan_id: str, entry: SourceEntry | None) -> Iterator[Fault]:
+    """Compare the overview of a scan with its digests, and with its entry in the manifest if it has one."""
+    folder = overview_folder(root, scan_id)
+    faults = list(_group_faults(folder))
+    yield from faults
+    if faults:
+        return
+    try:
+        StoredOverview(folder, None if entry is None else entry.header).read_codes()
+    except (CorpusDamaged, CorpusMismatch) as error:
+        yield folder, str(error).removeprefix(f"{folder}: ").rsplit("; ", 1)[0]
 
 
 def projection_faults(root: Path, name: str) -> Iterator[Fault]:

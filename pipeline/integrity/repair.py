@@ -47,7 +47,7 @@ from pipeline.run import (
     rebuild_cell,
     slices_of,
 )
-from pipeline.store import CorpusStore, encoder_config, segment_folder, source_folder, vector_folder
+from pipeline.store import CorpusStore, encoder_config, overview_folder, segment_folder, source_folder, vector_folder
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.support.durable import make_folder
 from pipeline.support.interrupts import note_saved
@@ -56,7 +56,7 @@ from pipeline.views import split_id
 
 logger = logging.getLogger(__name__)
 
-REPAIR_ORDER = ("projection", "orphan", "source", "vectors", "segment")
+REPAIR_ORDER = ("projection", "orphan", "source", "overview", "vectors", "segment")
 """Kinds of objects in the order of repair: each is rebuilt from the kinds before it."""
 HEAD_KINDS = frozenset({"folder", "pointer", "manifest", "identity", "config"})
 """Kinds without which nothing else can be read."""
@@ -168,8 +168,8 @@ class _Repair:
         """Rebuild one object; note why if that fails."""
         kind, name = key
         try:
-            {"projection": self._projection, "orphan": self._orphan, "source": self._source, "vectors": self._vectors,
-             "segment": self._segment}[kind](name)
+            {"projection": self._projection, "orphan": self._orphan, "source": self._source, "overview": self._overview,
+             "vectors": self._vectors, "segment": self._segment}[kind](name)
             logger.info("rebuilt: %s %s", kind, name)
             note_saved("repaired object", 1)
         except (CorpusError, SourceError, _Failed) as error:  # other errors end the repair: there may be no cluster
@@ -191,9 +191,30 @@ class _Repair:
 
     def _source(self, source_id: str) -> None:
         """Scan a source's file again, and replace its windows. Of a view, only the view is replaced."""
-        scan_id, view = split_id(source_id)
-        entry, whole = (self._store.manifest().sources[one] for one in (source_id, scan_id))
-        scan = replace(self._config.scan, views=(view,) if view else ())
+        _, view = split_id(source_id)
+        entry = self._store.manifest().sources[source_id]
+        work, whole_report = self._scanned(source_id, only_views=bool(view), views=(view,) if view else (),
+                                           overview=False)
+        (_, report), = work.made(whole_report)
+        if (report.windows_seen, report.windows_kept) != (entry.windows_seen, entry.windows_kept):
+            raise _Failed(f"{entry.path} now gives {report.windows_kept} kept of {report.windows_seen} windows, but "
+                          f"the manifest has {entry.windows_kept} of {entry.windows_seen}")
+        with set_aside(self._root, source_folder(self._root, source_id)):
+            self._run_all([(tasks.commit_windows, work, whole_report)])
+
+    def _overview(self, scan_id: str) -> None:
+        """Scan a source's file again, and replace its overview."""
+        work, report = self._scanned(scan_id, only_views=True, views=(), overview=True)
+        with set_aside(self._root, overview_folder(self._root, scan_id)):
+            self._run_all([(tasks.commit_windows, work, report)])
+
+    def _scanned(
+        self, source_id: str, *, only_views: bool, views: tuple[str, ...], overview: bool
+    ) -> tuple[tasks.Work, SourceReport]:
+        """Scan the file of a source again, for some views or for its overview. Nothing is committed yet."""
+        scan_id, _ = split_id(source_id)
+        whole = self._store.manifest().sources[scan_id]
+        scan = replace(self._config.scan, views=views, overview=overview)
         path = unchanged_file(self._store.manifest(), source_id)
         if not path:
             raise _Failed("its file is gone or has changed")
@@ -202,17 +223,11 @@ class _Repair:
             raise _Failed(probed.message if isinstance(probed, SourceReport) else f"{path} holds {probed.source.id}")
         work = self._work(probed.source, self._config.encoder, [
             (part.start, part.stop) for part in parts_of(whole.tiling(scan.grid))])
-        work = replace(work, scan=scan, only_views=bool(view))
+        work = replace(work, scan=scan, only_views=only_views)
         parts = self._run_all([(tasks.scan_part, work, i) for i in range(len(work.parts))])
         if bad := next((part for part in parts if part.reason is not None), None):
             raise SourceError(bad.reason or Reason.CRASHED, bad.message)
-        whole_report = reduce(tasks.added, parts, work.new_report())
-        (_, report), = work.made(whole_report)
-        if (report.windows_seen, report.windows_kept) != (entry.windows_seen, entry.windows_kept):
-            raise _Failed(f"{path} now gives {report.windows_kept} kept of {report.windows_seen} windows, but the "
-                          f"manifest has {entry.windows_kept} of {entry.windows_seen}")
-        with set_aside(self._root, source_folder(self._root, source_id)):
-            self._run_all([(tasks.commit_windows, work, whole_report)])
+        return work, reduce(tasks.added, parts, work.new_report())
 
     def _vectors(self, name: str) -> None:
         """Embed a source's windows again, and replace its vectors."""

@@ -28,7 +28,7 @@ from pipeline.store.layout import (
     VECTORS,
     projection_file,
 )
-from pipeline.store.safe_names import CELL_NAME, KEY, SEGMENT, SOURCE
+from pipeline.store.safe_names import CELL_NAME, KEY, OVERVIEW, SEGMENT, SOURCE
 from pipeline.support.durable import make_folder, publish_folder, sync_folder, write_atomic
 from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import move, refuse_link, remove_empty, remove_tree
@@ -37,7 +37,8 @@ from pipeline.support.toml_tables import MAX_TOML_BYTES, laid_over
 MAX_PROJECTION_BYTES = 1 << 30
 """Largest size of the file of a projection."""
 _ANY = re.compile(f"{SOURCE.pattern}|{SEGMENT.pattern}")
-_PLACES = ((SOURCES, SOURCE), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY, CELL_NAME), (SEGMENTS, _ANY), (ENCODERS, KEY))
+_PLACES = ((SOURCES, SOURCE), (SOURCES, OVERVIEW), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY, CELL_NAME),
+           (SEGMENTS, _ANY), (ENCODERS, KEY))
 """Patterns of the names on the path to each folder that may be set aside."""
 
 

@@ -20,20 +20,27 @@ from pipeline.config import CONFIG_FILE
 from pipeline.encoders import needs_projection
 from pipeline.errors import CorpusError
 from pipeline.index import segment_faults
-from pipeline.integrity.faults import identity_faults, projection_faults, source_faults, vector_faults
+from pipeline.integrity.faults import (
+    identity_faults,
+    overview_faults,
+    projection_faults,
+    source_faults,
+    vector_faults,
+)
 from pipeline.integrity.index_faults import faults_of_segment
 from pipeline.integrity.manifest_files import Head, read_head
+from pipeline.overview import overview_name, scan_of_overview
 from pipeline.run import Tracker, stat_of
-from pipeline.store import SourceGroup, segment_folder, source_folder, vector_folder
+from pipeline.store import SourceGroup, overview_folder, segment_folder, source_folder, vector_folder
 from pipeline.store.digests import Fault
 from pipeline.store.foreign_files import FOLDERS, inside, own_folders, own_groups, survey
 from pipeline.store.layout import CURRENT, ENCODERS, MANIFESTS, SEGMENTS, SOURCES, VECTORS, projection_file
 from pipeline.store.retirement import is_retired
-from pipeline.store.safe_names import KEY, SEGMENT, SOURCE
+from pipeline.store.safe_names import KEY, OVERVIEW, SEGMENT, SOURCE
 from pipeline.support.safe_files import link_remedy
 
-Kind = Literal["link", "folder", "pointer", "manifest", "identity", "config", "projection", "source", "vectors",
-               "segment", "orphan"]
+Kind = Literal["link", "folder", "pointer", "manifest", "identity", "config", "projection", "source", "overview",
+               "vectors", "segment", "orphan"]
 """Kind of a damaged object. An orphan is a folder that no generation names, and that the next run would adopt. A link
 stands in place of one of the corpus' folders: no run writes before the user has removed it."""
 
@@ -49,7 +56,8 @@ class Damage:
 
     kind: Kind
     id: str
-    """Id of the object that it belongs to: of a source or segment, ``encoder/source``, or an encoder's name."""
+    """Id of the object that it belongs to: of a source, overview or segment, ``encoder/source``, or an encoder's name.
+    An overview has the id of its scan."""
     path: Path
     message: str
     """What is wrong, such as ``is missing``."""
@@ -66,7 +74,7 @@ class Verification:
     """Result of a verification or repair."""
 
     objects: int
-    """Number of objects that were read: windows of a source, vectors of a source, segments and projections."""
+    """Number of objects that were read: windows, vectors and overview of a source, segments and projections."""
     objects_in_all: int
     """Number of objects of the corpus; more than ``objects`` if a sample was read."""
     bytes_read: int
@@ -168,6 +176,9 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
     for source_id, entry in manifest.sources.items():
         items.append(Item("source", source_id, source_folder(root, source_id),
                           partial(source_faults, root, source_id, entry, expected)))
+        if entry.overview:
+            items.append(Item("overview", source_id, overview_folder(root, source_id),
+                              partial(overview_faults, root, source_id, entry)))
         items += [Item("vectors", f"{key}/{source_id}", vector_folder(root, key, source_id),
                        partial(vector_faults, root, key, source_id, count, manifest.encoders.get(key)))
                   for key, count in entry.vectors.items()]
@@ -210,9 +221,12 @@ def check(items: Sequence[Item], manifest: Manifest, tracker: Tracker) -> tuple[
 
 def remedy_of(item: Item, manifest: Manifest) -> str:
     """Return what the user can do about a damaged object."""
+    if item.kind in ("source", "overview") and (path := unchanged_file(manifest, item.id)):
+        return f"read {path} again with --repair"
+    if item.kind == "overview":
+        return (f"{manifest.sources[item.id].path} is gone or has changed: restore the folder from a backup; or delete "
+                "the folder: the corpus then has no overview of this scan")
     if item.kind == "source":
-        if path := unchanged_file(manifest, item.id):
-            return f"read {path} again with --repair"
         return (f"{manifest.sources[item.id].path} is gone or has changed: restore the folder from a backup; or delete "
                 "the folder: the next ingest then reads the file again if it is there, or else forgets the source")
     return {
@@ -258,6 +272,9 @@ def _orphans(root: Path, expected: str, named: Collection[str]) -> Iterator[Item
 
     for source_id in _groups(root / SOURCES, SOURCE, named):
         yield item(source_folder(root, source_id), partial(source_faults, root, source_id, None, expected))
+    for name in _groups(root / SOURCES, OVERVIEW, {overview_name(scan_id) for scan_id in named}):
+        scan_id = scan_of_overview(name)
+        yield item(overview_folder(root, scan_id), partial(overview_faults, root, scan_id, None))
     for key in _folders(root / VECTORS, KEY):
         for source_id in _groups(root / VECTORS / key, SOURCE, named):
             yield item(vector_folder(root, key, source_id), partial(vector_faults, root, key, source_id, None, None))

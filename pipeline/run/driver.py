@@ -15,6 +15,7 @@ from pipeline.catalogue import Manifest
 from pipeline.errors import Reason
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
+from pipeline.overview import overview_name
 from pipeline.run.failures import crashed
 from pipeline.run.file_entries import file_entry
 from pipeline.run.open_source import OpenSource
@@ -225,6 +226,7 @@ class Driver:
         if source.report.status != "done":
             for view in (PLAIN, *source.work.views):
                 remove_parts(source.work.staging, view.id_of(source_id))
+            remove_parts(source.work.staging, overview_name(source_id))
         del self._open[source_id]
         self._tracker.files_done += 1
 
@@ -253,11 +255,13 @@ class Driver:
     def _committed(self, step: str, source: OpenSource) -> None:
         """Go on after the commit of the windows or vectors of a source."""
         if step == "windows" and self._spec is not None:
-            self._embed(source, [tasks.Piece(made.id, no, rows) for made, report in source.work.made(source.report)
-                                 for no, rows in enumerate(slices_of(report.windows_kept, source.work.scan.grid))])
-            self._tracker.parts += source.left
-        else:
-            self._end(source)
+            pieces = [tasks.Piece(made.id, no, rows) for made, report in source.work.made(source.report)
+                      for no, rows in enumerate(slices_of(report.windows_kept, source.work.scan.grid))]
+            if pieces:  # otherwise only an overview was added
+                self._embed(source, pieces)
+                self._tracker.parts += source.left
+                return
+        self._end(source)
 
     def _complete(self, step: str, source: OpenSource) -> None:
         """Go on to the next step of a source once all tasks of a step have ended."""
@@ -308,6 +312,8 @@ class Driver:
         done = [item for item in ended if item.report.status == "done"]
         manifest = manifest.with_sources(made for item in done if not item.work.is_stored
                                          for made in reversed(item.work.made(item.report)))
+        manifest = manifest.with_overviews(item.work.source.id for item in done
+                                           if item.work.overview and item.work.source.id in manifest.sources)
         if self._spec is not None and done:
             counts = {piece.source_id: piece.rows[1] for item in done for piece in item.slices}
             manifest = manifest.with_vectors_of(self._spec, counts)

@@ -27,10 +27,9 @@ from pipeline.run.failures import crashed, disk_errors
 from pipeline.run.file_entries import note_faults, note_files
 from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_of
 from pipeline.run.index import gather
-from pipeline.run.more_views import add_views, instead_of, note_views, preview_of_views, with_its_views
+from pipeline.run.more_views import Wanted, add_wanted, instead_of, note_views, preview_of_views, settled_scan
 from pipeline.run.plan import Plan, choose_sources, may_heal, split_known
 from pipeline.run.preconditions import (
-    for_new_corpus,
     manifest_if_any,
     open_or_create,
     require_ingestable,
@@ -62,6 +61,7 @@ def ingest(
     config: Config | None = None,
     accept_truncated: bool = False,
     add_views: bool = False,
+    add_overview: bool = False,
     serial: bool = False,
     dry_run: bool = False,
     progress: ProgressChoice = None,
@@ -84,6 +84,8 @@ def ingest(
     add_views : bool
         Give the corpus the averaged views that ``config`` names (the automatic ones if neither it nor the corpus names
         any): files that it holds are read again. By default, the views must be those that the corpus has.
+    add_overview : bool
+        Give the corpus overviews: files that it holds are read again if they have none. A new corpus gets them, too.
     serial : bool
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
@@ -115,7 +117,7 @@ def ingest(
     with showing(progress) as listener:
         return ingest_files(select_files(paths), corpus, client, config=with_serial(config, serial), dry_run=dry_run,
                             whole_after_s=-math.inf if accept_truncated else MIN_AGE_S, add_views=add_views,
-                            listener=listener)
+                            add_overview=add_overview, listener=listener)
 
 
 def ingest_files(
@@ -127,6 +129,7 @@ def ingest_files(
     retry: bool = False,
     whole_after_s: float = MIN_AGE_S,
     add_views: bool = False,
+    add_overview: bool = False,
     dry_run: bool = False,
     listener: Listener | None = None,
 ) -> RunReport:
@@ -143,7 +146,7 @@ def ingest_files(
         seconds. Until then it may still grow.
     listener : callable, optional
         Called with :class:`Progress` snapshots.
-    corpus, client, config, add_views, dry_run
+    corpus, client, config, add_views, add_overview, dry_run
         See :func:`ingest`, also for returned values and errors.
     """
     began = time.perf_counter()
@@ -151,11 +154,11 @@ def ingest_files(
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
     config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
-    config = for_new_corpus(config) if is_new else with_its_views(root, config, add=add_views)
+    config = settled_scan(root, config, Wanted(add_views, add_overview), is_new=is_new)
     is_here = runs_on_this_machine(config.run, client)
     # before anything is made: the encoder may be missing
     spec = spec_of(root, config.encoder, config, computes_here=is_here)
-    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, add_views,
+    run = _Ingest(root, config, selected, is_new, retry, whole_after_s, Wanted(add_views, add_overview),
                   Tracker(listener, files=len(selected.files)), is_here)
     if dry_run:
         reports = run.preview()
@@ -179,7 +182,7 @@ class _Ingest:
     """True if there was no corpus when the run began."""
     retry: bool
     whole_after_s: float
-    add_views: bool
+    wanted: Wanted
     tracker: Tracker
     scans_here: bool
     """True if files are scanned on this machine."""
@@ -195,8 +198,8 @@ class _Ingest:
         if self.is_new:
             require_filterbank(probes.values(), self.selected.reports)
         todo = [SourceReport(p.source.path, "skipped", p.source.id, message="would be ingested") for p in plan.todo]
-        if self.add_views:
-            viewed = preview_of_views(manifest, self.selected, self.config)
+        if self.wanted:
+            viewed = preview_of_views(manifest, self.selected, self.config, self.wanted)
             known = [*instead_of(known, viewed), *viewed]
         return [*self.selected.reports, *known, *plan.reports, *todo]
 
@@ -217,9 +220,9 @@ class _Ingest:
             unknown, known = self._split(store.manifest())
             probes |= self._probe(engine, [file for file in unknown if file not in probes])
             scanned = self._scan(engine, store, spec, unknown, probes)
-            if self.add_views:
+            if self.wanted:
                 note_views(self.root, config)
-                viewed = add_views(engine, store, spec, self.selected, config, tracker)
+                viewed = add_wanted(engine, store, spec, self.selected, config, self.wanted, tracker)
                 known = [*instead_of(known, viewed), *viewed]
             reports = [*self.selected.reports, *known, *scanned]
             self.coverage = _coverage_of(scanned, store.manifest(), config)

@@ -1,11 +1,11 @@
-"""Gives a corpus more averaged views: the files of its scans are read again, and only the views are kept."""
+"""Gives a corpus more averaged views, or overviews: the files of its scans are read again, and only these are kept."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import tasks
@@ -17,6 +17,7 @@ from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embeds_on_gpu
 from pipeline.run.file_selection import Selected
+from pipeline.run.preconditions import for_new_corpus
 from pipeline.run.progress import Tracker
 from pipeline.run.task_sizes import parts_of
 from pipeline.store import CorpusStore
@@ -26,8 +27,60 @@ from pipeline.views import AUTO, views_of
 
 logger = logging.getLogger(__name__)
 
-Lacking = dict[str, tuple[str, ...]]
-"""Id of a scan → names of the averaged views that it lacks."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run gives to scans that the corpus has already."""
+
+    views: bool = False
+    overview: bool = False
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is wanted."""
+        return self.views or self.overview
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What a scan lacks that its corpus has of others."""
+
+    views: tuple[str, ...] = ()
+    """Names of averaged views."""
+    overview: bool = False
+    """True if it lacks an overview."""
+
+    def __str__(self) -> str:
+        """Name what is lacking."""
+        views = [f"views {', '.join(self.views)}"] if self.views else []
+        return " and ".join([*views, *(["an overview"] if self.overview else [])])
+
+
+Lacking = dict[str, Lack]
+"""Id of a scan → what it lacks."""
+
+
+def settled_scan(root: Path, config: Config, wanted: Wanted, *, is_new: bool) -> Config:
+    """Return the configuration of a run with the views and overviews that its corpus has or gets.
+
+    Errors are those of :func:`with_its_views` and :func:`with_its_overviews`.
+    """
+    config = for_new_corpus(config) if is_new else with_its_views(root, config, add=wanted.views)
+    return with_its_overviews(root, config, add=wanted.overview, is_new=is_new)
+
+
+def with_its_overviews(root: Path, config: Config, *, add: bool, is_new: bool) -> Config:
+    """Return the configuration of a run that makes overviews if the corpus has them, or if it gets them (``add``).
+
+    A corpus that is new has them if ``config`` says so.
+
+    Raises
+    ------
+    ConfigError
+        ``config`` asks for overviews, the corpus has none, and ``add`` is False.
+    """
+    has_some = (config if is_new else Config.of_corpus(root)).scan.overview
+    if config.scan.overview and not (has_some or add):
+        raise ConfigError(f"{root}: has no overviews, this run asks for them; add them with --add-overview")
+    return replace(config, scan=replace(config.scan, overview=has_some or add))
 
 
 def with_its_views(root: Path, config: Config, *, add: bool) -> Config:
@@ -60,43 +113,44 @@ def with_its_views(root: Path, config: Config, *, add: bool) -> Config:
 
 
 def note_views(root: Path, config: Config) -> None:
-    """Write the views of a run into ``corpus.toml``, so that later runs make them of new files, too."""
+    """Write views and overviews of a run into ``corpus.toml``, so that later runs make them of new files, too."""
     own = Config.of_corpus(root)
-    if own.scan.views != config.scan.views:
-        changed = replace(own, scan=replace(own.scan, views=config.scan.views))
+    changed = replace(own, scan=replace(own.scan, views=config.scan.views, overview=config.scan.overview))
+    if changed != own:
         write_atomic(root / CONFIG_FILE, changed.to_toml().encode())
 
 
-def lacking_views(manifest: Manifest, selected: Selected, config: Config) -> Lacking:
-    """Find the scans whose unchanged files were selected and that lack views which the corpus has.
+def lacking_views(manifest: Manifest, selected: Selected, config: Config, wanted: Wanted) -> Lacking:
+    """Find the scans whose unchanged files were selected and that lack what is wanted and the corpus has.
 
-    A scan that has all of its views is not read again, so an interrupted run goes on where it stopped.
+    A scan that has all of it is not read again, so an interrupted run goes on where it stopped.
     """
     lacking = {}
     for scan_id in scans_among(manifest.sources):
         entry = manifest.sources[scan_id]
         if selected.stats.get(entry.path) != (entry.size_bytes, entry.mtime_ns):
             continue
-        views = views_of(config.scan.views, entry.header, entry.coarse, config.scan.grid)
+        views = views_of(config.scan.views, entry.header, entry.coarse, config.scan.grid) if wanted.views else ()
         names = tuple(view.name for view in views if view.id_of(scan_id) not in manifest.sources)
-        if names:
-            lacking[scan_id] = names
+        overview = wanted.overview and config.scan.overview and not entry.overview
+        if names or overview:
+            lacking[scan_id] = Lack(names, overview)
     return lacking
 
 
-def preview_of_views(manifest: Manifest, selected: Selected, config: Config) -> list[SourceReport]:
+def preview_of_views(manifest: Manifest, selected: Selected, config: Config, wanted: Wanted) -> list[SourceReport]:
     """Report which files would be read again, and say how many bytes they have."""
-    lacking = lacking_views(manifest, selected, config)
+    lacking = lacking_views(manifest, selected, config, wanted)
     _say_what_is_read(manifest, lacking)
-    return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id,
-                         message=f"would get views {', '.join(names)}") for scan_id, names in lacking.items()]
+    return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id, message=f"would get {lack}")
+            for scan_id, lack in lacking.items()]
 
 
-def add_views(
+def add_wanted(
     engine: Engine, store: CorpusStore, spec: EncoderSpec | None, selected: Selected, config: Config,
-    tracker: Tracker,
+    wanted: Wanted, tracker: Tracker,
 ) -> Sequence[SourceReport]:
-    """Read the files of scans that lack views again, and add these views, with their vectors if there is a ``spec``.
+    """Read the files of scans that lack something again, and add it: views with their vectors if there is a ``spec``.
 
     Returns
     -------
@@ -104,14 +158,14 @@ def add_views(
         One for each file that was read.
     """
     manifest = store.manifest()
-    lacking = lacking_views(manifest, selected, config)
+    lacking = lacking_views(manifest, selected, config, wanted)
     _say_what_is_read(manifest, lacking)
     if not lacking:
         return []
     roots = {str(file.path): file.root for file in selected.files}
     staging = store.new_staging()
     works: deque[tasks.Work] = deque()
-    for scan_id, names in lacking.items():
+    for scan_id, lack in lacking.items():
         entry = manifest.sources[scan_id]
         works.append(tasks.Work(
             corpus=store.root,
@@ -119,7 +173,7 @@ def add_views(
             source=entry.source(scan_id),
             also_at=entry.also_at,
             root=roots[entry.path],
-            scan=replace(config.scan, views=names),
+            scan=replace(config.scan, views=lack.views, overview=lack.overview),
             encoder=config.encoder,
             identity=fingerprint(store.identity),
             parts=tuple((part.start, part.stop) for part in parts_of(entry.tiling(config.scan.grid))),
@@ -136,5 +190,10 @@ def instead_of(known: Sequence[SourceReport], viewed: Collection[SourceReport]) 
 
 
 def _say_what_is_read(manifest: Manifest, lacking: Lacking) -> None:
+    if not lacking:
+        return
     size_bytes = sum(manifest.sources[scan_id].size_bytes for scan_id in lacking)
-    logger.warning("%s to read again for more views, %s bytes", counted(len(lacking), "file"), f"{size_bytes:,}")
+    what = ["views"] if any(lack.views for lack in lacking.values()) else []
+    what += ["overviews"] if any(lack.overview for lack in lacking.values()) else []
+    logger.warning("%s to read again for more %s, %s bytes", counted(len(lacking), "file"), " and ".join(what),
+                   f"{size_bytes:,}")

@@ -172,7 +172,7 @@ def put_in_order(store: CorpusStore) -> None:
 def adopt_committed(store: CorpusStore) -> None:
     """Add groups to the manifest that were committed by a run that died before it published them."""
     recovered = store.recover()
-    if not recovered.sources and not recovered.vectors:
+    if not (recovered.sources or recovered.vectors or recovered.overviews):
         return
 
     def change(manifest: Manifest) -> Manifest:
@@ -184,6 +184,7 @@ def adopt_committed(store: CorpusStore) -> None:
             counts = {vectors.source_id: vectors.count for vectors in recovered.vectors
                       if vectors.spec == spec and vectors.source_id in manifest.sources}  # not replaced by a longer one
             manifest = manifest.with_vectors_of(spec, counts)
+        manifest = manifest.with_overviews(scan_id for scan_id in recovered.overviews if scan_id in manifest.sources)
         try:
             check_consistency(manifest)  # otherwise, the next generation could not be read
         except ValueError as error:
@@ -192,8 +193,8 @@ def adopt_committed(store: CorpusStore) -> None:
         return manifest
 
     store.publish(change)
-    logger.info("adopted windows of %d sources and %d groups of vectors, which an interrupted run had committed",
-                len(recovered.sources), len(recovered.vectors))
+    logger.info("adopted windows of %d sources, %d groups of vectors and %d overviews, which an interrupted run had "
+                "committed", len(recovered.sources), len(recovered.vectors), len(recovered.overviews))
 
 
 def _require_own_name(root: Path, asked: EncoderConfig) -> None:

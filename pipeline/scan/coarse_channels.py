@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,20 @@ from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import Statistics, may_pass, measure
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
+from pipeline.overview import Cells, OverviewLayout
 from pipeline.scan.averaged_views import AveragedViews, IsExplained, Watch
 from pipeline.scan.columns import Columns, ScanResult, join_sides
 from pipeline.scan.cutting import STRETCH_CHANNELS, flattened_stretches, make_cutouts
+from pipeline.scan.overview_sums import add_power
 from pipeline.scan.reading import Readable, TimedReader, block_runs, fetch_ahead, read_groups
 
+See = Callable[[FlattenedChannel, int, int], None]
+"""Called with each flattened stretch, its number of channels, and its first channel in the coarse channel."""
 
-def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig) -> Iterator[ScanResult]:
+
+def scan(
+    filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConfig, overview: Cells | None = None
+) -> Iterator[ScanResult]:
     """Scan whole coarse channels in all time blocks.
 
     Memory is bounded by two reads and the windows that are kept of them: while one read is scanned, the next one is
@@ -37,6 +45,8 @@ def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConf
         Coarse channels to scan.
     config : ScanConfig
         Settings of the gate, and the averaged views that are scanned in the same pass.
+    overview : Cells, optional
+        Cells of these coarse channels, to which all flattened power is added.
 
     Yields
     ------
@@ -54,7 +64,8 @@ def scan(filterbank: Filterbank, tiling: Tiling, coarse: range, config: ScanConf
         for block in run:
             blocks.append([])
             for i in group:
-                result = scan_channel(fetched, tiling, i, block, config, spare, each_s, views.watch(i, block))
+                see = None if overview is None else partial(_add_to, overview, tiling, i, block)
+                result = scan_channel(fetched, tiling, i, block, config, spare, each_s, views.watch(i, block), see=see)
                 views.add(i, block, result)
                 blocks[-1].append(result)
         if run.stop == tiling.n_blocks:
@@ -74,6 +85,7 @@ def scan_channel(
     read_s: float = 0.0,
     watch: Watch | None = None,
     is_explained: IsExplained | None = None,
+    see: See | None = None,
 ) -> ScanResult:
     """Scan coarse channel ``i`` in one time block.
 
@@ -89,18 +101,28 @@ def scan_channel(
         Sees all samples that are read.
     is_explained : callable, optional
         Tells which windows are left out though they pass the gate.
+    see : callable, optional
+        Sees the flattened power; of values that are not power, that for signals above the noise.
     """
     result, is_signed = _scan_side(TimedReader(samples, tiling.coarse_span(i)[0], watch), tiling, i, block, config,
-                                   spare, 1, is_explained)
+                                   spare, 1, is_explained, see)
     if is_signed:
         below, _ = _scan_side(TimedReader(samples), tiling, i, block, config, spare, -1, is_explained)
         result = join_sides(result, below)
     return replace(result, timing=result.timing + Timing(read_s=read_s))
 
 
+def _add_to(
+    overview: Cells, tiling: Tiling, i: int, block: int, flat: FlattenedChannel, channels: int, start: int
+) -> None:
+    """Add a stretch of coarse channel ``i`` in one time block to an overview."""
+    add_power(overview, OverviewLayout.of(tiling.header), flat, channels, tiling.coarse_span(i)[0] + start,
+              block * tiling.grid.integrations)
+
+
 def _scan_side(
     reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int, is_explained: IsExplained | None,
+    sign: int, is_explained: IsExplained | None, see: See | None = None,
 ) -> tuple[ScanResult, bool]:
     """Scan coarse channel ``i`` in one time block for signals on one side of the noise.
 
@@ -110,7 +132,7 @@ def _scan_side(
         True if the values are not power, so that signals may be on the other side, too.
     """
     began = time.perf_counter()
-    windows, chosen = _candidates(reader, tiling, i, block, config, spare, sign)
+    windows, chosen = _candidates(reader, tiling, i, block, config, spare, sign, see)
     channels = tiling.grid.channels
     at = np.arange(len(chosen)) * channels
     if is_explained is not None and not config.keep_all:
@@ -135,7 +157,7 @@ def _false_alarm(flat: FlattenedChannel, config: ScanConfig) -> float:
 
 def _candidates(
     reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int,
+    sign: int, see: See | None,
 ) -> tuple[FlattenedChannel, NDArray[np.int64]]:
     """Flatten a coarse channel and copy the windows that may pass the gate.
 
@@ -157,6 +179,8 @@ def _candidates(
             here = here[may_pass(flat, starts[here] - first, grid, _false_alarm(flat, config))]
         chosen.append(here)
         pieces.append(flat.take_windows(starts[here] - first, grid.channels))
+        if see is not None:
+            see(flat, stop - first, first)
     return FlattenedChannel.concatenate(pieces), np.concatenate(chosen)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import scans_among
-from pipeline.errors import CorpusDamaged, ParameterError, QueryError, parameter
+from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
 from pipeline.search.arranged_hits import arranged_hits, with_arrangement
 from pipeline.search.best_hits import best_hits, place_of
@@ -21,8 +21,10 @@ from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
+from pipeline.search.hits import hit_of
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
+from pipeline.search.overview import Overview, overview_of
 from pipeline.search.query import Query, relative_power
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
@@ -30,9 +32,8 @@ from pipeline.search.selection import Selection
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
 from pipeline.search.views import through_all_views, view_named, views_held
-from pipeline.store import mending
 from pipeline.support.text import counted
-from pipeline.views import PLAIN, view_of
+from pipeline.views import PLAIN
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
 """Maximum number of vectors that a process which ends after one search compares one by one.
@@ -141,7 +142,8 @@ class Corpus:
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
             found = self._find(query, selection, request)
-            hits = tuple(self._hit(rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
+            hits = tuple(hit_of(self._corpus, rank, query, merged, match)
+                         for rank, (merged, match) in enumerate(found, start=1))
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
@@ -205,6 +207,37 @@ class Corpus:
                 images.append(relative_power(cutout, float(self._corpus.column(window.source_id, "spread", row)[0])))
         return images
 
+    def overview(
+        self, source: str, f_start_mhz: float | None = None, f_stop_mhz: float | None = None, width: int = 1024
+    ) -> Overview:
+        """Return a picture of a scan, or of a range of its frequencies. No source file is read.
+
+        Parameters
+        ----------
+        source : str
+            The scan: its id, the beginning of its id, or a file name.
+        f_start_mhz, f_stop_mhz : float, optional
+            Ends of the range. Default: those of the band.
+        width : int
+            Wanted number of columns. The coarsest level that has at least these is returned, or the finest one.
+
+        Returns
+        -------
+        Overview
+            Maximum and mean, with their axes. All columns that overlap the range are in it.
+
+        Raises
+        ------
+        ParameterError
+            The range is empty or beyond the band, or ``width`` is not positive.
+        QueryError
+            There is no such scan, or the corpus has no overview of it.
+        CorpusDamaged
+            The overview is missing or altered.
+        """
+        with self._corpus.outlived():
+            return overview_of(self._corpus, source, f_start_mhz, f_stop_mhz, width)
+
     def _query(self, key: str, request: SearchRequest) -> Query:
         if request.file is not None:
             assert request.f_start_mhz is not None
@@ -263,34 +296,6 @@ class Corpus:
                          for hit in (*within_limits, *pool)}.values())
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
         return limits.pick(reorder(pool), k, lambda found: place_of(found[0]))[0]
-
-    def _hit(self, rank: int, query: Query, merged: Merged, match: Match | None) -> Hit:
-        window = merged.best.window
-        sources = self._corpus.manifest.sources
-        entry = sources[window.source_id]
-        paths = [path for source_id in merged.source_ids
-                 for path in (sources[source_id].path, *sources[source_id].also_at)]
-        row = self._corpus.rows(window.source_id, np.array([window.number]))
-        if row[0] < 0:
-            raise CorpusDamaged(f"{self.root}: its index or vectors name window {window.source_id}/{window.number}, "
-                                f"which is not stored; {mending(self.root)}")
-        snr = self._corpus.column(window.source_id, "snr", row)
-        return Hit(
-            rank=rank,
-            score=merged.best.score,
-            window=window,
-            source_id=window.source_id,
-            file=entry.path,
-            target=entry.header.source_name,
-            telescope_id=entry.header.telescope_id,
-            snr=float(snr[0]),
-            merged=merged.others,
-            view=view_of(window.source_id),
-            match=match,
-            query_window=query.window_at(merged.best.query),
-            also_at=tuple(dict.fromkeys(paths[1:])),
-            copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
-        )
 
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
         manifest = self._corpus.manifest

@@ -18,7 +18,8 @@ from pipeline.errors import CorpusDamaged, CorpusError, QueryError, SegmentDamag
 from pipeline.grid.tiling import Tiling
 from pipeline.index import Routing, Segment
 from pipeline.model import Window
-from pipeline.store import CorpusStore, SourceGroup, VectorGroup, mending, segment_folder, undoing
+from pipeline.overview import OverviewLayout, overview_name
+from pipeline.store import CorpusStore, SourceGroup, StoredOverview, VectorGroup, mending, segment_folder, undoing
 
 MAX_OPEN_GROUPS = 256
 """Maximum number of groups that are kept open, with their metadata."""
@@ -129,6 +130,12 @@ class OpenCorpus:
             return group
 
         return self._keep((source_id, encoder_key), opened)
+
+    def overview(self, scan_id: str) -> tuple[OverviewLayout, NDArray[np.uint8]]:
+        """Return levels, rows and columns of the overview of a scan, and the codes of all levels."""
+        stored = self._keep(overview_name(scan_id), lambda: StoredOverview.open(
+            self.root, scan_id, self.manifest.sources[scan_id].header))
+        return stored.layout, self.keep_array(overview_name(scan_id), stored.read_codes)
 
     def numbers(self, source_id: str) -> NDArray[np.int64]:
         """Return the window number of each row of a source: (rows,)."""

@@ -7,7 +7,7 @@ from pipeline.store.commit import (
     commit_vector_group,
     commit_vector_groups,
 )
-from pipeline.store.corpus import CorpusStore, Recovered
+from pipeline.store.corpus import CorpusStore
 from pipeline.store.encoder import (
     corpus_encoder,
     embedding,
@@ -24,6 +24,7 @@ from pipeline.store.layout import (
     IDENTITY,
     STAGING,
     mending,
+    overview_folder,
     pasted,
     segment_folder,
     source_folder,
@@ -31,6 +32,8 @@ from pipeline.store.layout import (
     vector_folder,
 )
 from pipeline.store.lease import Lease
+from pipeline.store.overviews import StoredOverview, commit_overview, write_overview_part
+from pipeline.store.recovery import Recovered
 from pipeline.store.staging import (
     Part,
     read_part,
@@ -51,7 +54,9 @@ __all__ = [
     "Recovered",
     "SourceCommit",
     "SourceGroup",
+    "StoredOverview",
     "VectorGroup",
+    "commit_overview",
     "commit_source_group",
     "commit_source_groups",
     "commit_vector_group",
@@ -66,6 +71,7 @@ __all__ = [
     "is_identity_in_current_format",
     "is_in_current_format",
     "mending",
+    "overview_folder",
     "pasted",
     "read_part",
     "read_part_vectors",
@@ -76,6 +82,7 @@ __all__ = [
     "undoing",
     "vector_folder",
     "write_identity",
+    "write_overview_part",
     "write_part",
     "write_part_vectors",
 ]

@@ -6,10 +6,10 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import uuid4
 
 from pipeline.catalogue import Manifest
@@ -20,40 +20,28 @@ from pipeline.store.foreign_files import (
     discard,
     holds_group,
     own_folders,
-    own_groups,
     require_own_folders,
 )
 from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
-from pipeline.store.groups import SourceGroup, VectorGroup
 from pipeline.store.identity import compare_identity, read_identity, write_identity
 from pipeline.store.layout import (
     CURRENT,
     IDENTITY,
     LOCK,
     SEGMENTS,
-    SOURCES,
     STAGING,
-    VECTORS,
+    overview_folder,
     source_folder,
     vector_folder,
 )
 from pipeline.store.lease import Lease
+from pipeline.store.recovery import Recovered, recover
 from pipeline.store.retirement import is_retired, retired_by, settle
-from pipeline.store.safe_names import KEY, PARTIAL, RUN, SEGMENT
+from pipeline.store.safe_names import PARTIAL, RUN, SEGMENT
 from pipeline.support.clock import now_s
 from pipeline.support.durable import make_folder
 from pipeline.support.regular_files import lacks_folder
 from pipeline.support.text import shown
-from pipeline.views import scan_of
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """Groups that a run committed but did not put into the manifest before it died."""
-
-    sources: tuple[SourceGroup, ...]
-    vectors: tuple[VectorGroup, ...]
-    """Vector groups, including those of sources that the manifest names."""
 
 
 class CorpusStore:
@@ -254,6 +242,9 @@ class CorpusStore:
                    if lacks_folder(vector_folder(self.root, key, i))}
         if vectors:
             self.publish(lambda manifest: manifest.without_vectors(vectors))
+        overviews = [i for i, entry in self.manifest().sources.items()
+                     if entry.overview and lacks_folder(overview_folder(self.root, i))]
+        self.publish(lambda manifest: manifest.with_overviews(overviews, are_held=False))
         return missing
 
     def clean_segments(self, planned: Collection[str]) -> None:
@@ -287,33 +278,6 @@ class CorpusStore:
     def recover(self) -> Recovered:
         """Find complete groups on disk that the manifest neither names nor has retired. The run adopts them.
 
-        Raises
-        ------
-        CorpusDamaged, CorpusMismatch
-            Such a group lacks files, holds vectors of other windows, or its folder has the name of another group. The
-            user can delete it.
+        Errors are those of :func:`pipeline.store.recovery.recover`.
         """
-        manifest, here, named = self.manifest(), Path(), self.manifest().sources
-        sources = [_own(SourceGroup.open(self.root, source_id))
-                   for source_id in own_groups(self.root / SOURCES, known=named)
-                   if source_id not in named and scan_of(source_id) not in manifest.removed
-                   if not is_retired(manifest, source_folder(here, source_id))]
-        scans = {*named, *(group.source_id for group in sources)}
-        sources = [group for group in sources if scan_of(group.source_id) in scans]  # a view needs its scan
-        adopted = {*named, *(group.source_id for group in sources)}  # other vectors lack their windows
-        vectors = [_own(VectorGroup.open(self.root, key, source_id))
-                   for key in own_folders(self.root / VECTORS, KEY)
-                   for source_id in own_groups(self.root / VECTORS / key, known=named)
-                   if source_id in adopted and source_folder(self.root, source_id).is_dir()
-                   if source_id not in named or key not in named[source_id].vectors]
-        return Recovered(tuple(sources), tuple(vectors))
-
-
-_Group = TypeVar("_Group", SourceGroup, VectorGroup)
-
-
-def _own(group: _Group) -> _Group:
-    """Return the group. Raise :class:`CorpusDamaged` if its folder has the name of another group."""
-    if fault := group.misnamed():
-        raise CorpusDamaged(f"{group.folder}: {fault}; move the folder out of the corpus, or delete it")
-    return group
+        return recover(self.root, self.manifest())

@@ -33,7 +33,18 @@ from pipeline.store.layout import (
     STAGING,
     VECTORS,
 )
-from pipeline.store.safe_names import GENERATION, KEY, MENDED, NUMBER, PARTIAL, RUN, SEGMENT, SOURCE, TEMPORARY
+from pipeline.store.safe_names import (
+    GENERATION,
+    KEY,
+    MENDED,
+    NUMBER,
+    OVERVIEW,
+    PARTIAL,
+    RUN,
+    SEGMENT,
+    SOURCE,
+    TEMPORARY,
+)
 from pipeline.support.durable import make_folder
 from pipeline.support.safe_files import MAX_FOLDER_DEPTH, is_own, link_message, move, refuse_link, remove_tree
 
@@ -73,7 +84,7 @@ def _names(*names: str) -> re.Pattern[str]:
 _GROUP = frozenset({DIGESTS_FILE, GROUP_FILE, METADATA})
 _ENCODERS = _Place(_any(KEY, MENDED), holds=frozenset({DIGESTS_FILE, PROJECTION_COPY, "projection.npz"}))
 _SET_ASIDE = _Place(_names(CONFIG_FILE, ENCODERS, SEGMENTS, SOURCES, VECTORS), {
-    SOURCES: _Place(SOURCE),
+    SOURCES: _Place(_any(SOURCE, OVERVIEW)),
     VECTORS: _Place(KEY, each=_Place(SOURCE)),
     SEGMENTS: _Place(_any(SEGMENT, SOURCE)),
     ENCODERS: _Place(KEY),
@@ -82,7 +93,7 @@ _CORPUS = _Place(_any(_names(*sorted(OWN)), TEMPORARY), {
     MANIFESTS: _Place(GENERATION),
     LOCK: _Place(_any(NUMBER, TEMPORARY)),
     STAGING: _Place(RUN),
-    SOURCES: _Place(SOURCE, holds=_GROUP),
+    SOURCES: _Place(_any(SOURCE, OVERVIEW), holds=_GROUP),
     VECTORS: _Place(KEY, each=_Place(SOURCE, holds=_GROUP)),
     SEGMENTS: _Place(_any(SEGMENT, PARTIAL)),
     ENCODERS: _ENCODERS,

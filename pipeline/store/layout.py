@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.overview import overview_name
 from pipeline.store.safe_names import CELL_NAME, checked
 
 CURRENT = "CURRENT"
@@ -26,6 +27,11 @@ DAMAGED = "damaged"
 def source_folder(root: Path, source_id: str) -> Path:
     """Return the folder of a source's windows."""
     return root / SOURCES / checked(source_id)
+
+
+def overview_folder(root: Path, scan_id: str) -> Path:
+    """Return the folder of the overview of a scan, beside that of its windows."""
+    return root / SOURCES / checked(overview_name(scan_id))
 
 
 def vector_folder(root: Path, encoder_key: str, source_id: str) -> Path:

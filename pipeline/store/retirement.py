@@ -22,8 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.catalogue import Manifest
+from pipeline.overview import scan_of_overview
 from pipeline.store.foreign_files import holds_group
-from pipeline.store.layout import SEGMENTS, SOURCES, segment_folder, source_folder, vector_folder
+from pipeline.store.layout import SEGMENTS, SOURCES, overview_folder, segment_folder, source_folder, vector_folder
 from pipeline.support.safe_files import date_folder
 
 GRACE_S = 86_400.0
@@ -107,6 +108,8 @@ def _dropped(before: Manifest, after: Manifest) -> Iterator[str]:
             continue
         if now is None:
             yield source_folder(_HERE, source_id).as_posix()
+        if entry.overview and (now is None or not now.overview):
+            yield overview_folder(_HERE, source_id).as_posix()
         for key in entry.vectors:
             if now is None or key not in now.vectors:
                 yield vector_folder(_HERE, key, source_id).as_posix()
@@ -121,5 +124,7 @@ def _names(manifest: Manifest, folder: str) -> bool:
     kind, *key, name = folder.split("/")
     if kind == SEGMENTS:
         return any(segment.id == name for segment in manifest.segments)
+    if scan_id := scan_of_overview(name):
+        return scan_id in manifest.sources and manifest.sources[scan_id].overview
     entry = manifest.sources.get(name)
     return entry is not None and (kind == SOURCES or key[0] in entry.vectors)

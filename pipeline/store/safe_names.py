@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import CorpusDamaged
+from pipeline.overview import SUFFIX as OVERVIEW_SUFFIX
 from pipeline.views import SUFFIX
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _TEMPORARY = r"\.[0-9a-f]{4,32}\.tmp"
 
 SOURCE = re.compile(rf"(?:{_ID})(?:{SUFFIX})?")
 """Id of a scan, or of an averaged view of one."""
+OVERVIEW = re.compile(rf"(?:{_ID})\{OVERVIEW_SUFFIX}")
+"""Name of the overview of a scan."""
 KEY = re.compile(_KEY)
 """Name of an encoder, or key of an encoder: name and version."""
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*-[0-9a-f]{12}")

@@ -24,10 +24,10 @@ from pipeline.errors import CorpusDamaged
 
 OWN_NAMES = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.np[yz])?"  # columns, arrays, chunks, spools, cells, unfinished groups
-    r"|(zarr|digests|group|segment)\.json"
+    r"|(zarr|digests|group|segment|overview)\.json"
     r"|c(\.[0-9]+)+"
     r"|part-[0-9]{5,}(\.[A-Za-z0-9_-]+)?\.np[yz]"
-    r"|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}(\+[ft0-9]+)?"  # folder with the parts of a source or a view
+    r"|[A-Za-z0-9][A-Za-z0-9_.+-]*_[0-9a-f]{4,}(\+[a-z0-9]+)?"  # parts of a source, a view or an overview
     r"|[A-Za-z0-9][A-Za-z0-9_.+-]*\.partial"
     r"|\.[0-9a-f]{4,32}\.tmp"
 )

@@ -140,6 +140,16 @@ def fill(builder: Any, number: Any, count: int) -> Any:
     return shuffle(builder, first, [0] * count)
 
 
+@intrinsic
+def reverse(typing: Any, a: Any) -> Any:
+    """Return the vector with its lanes in reverse order."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return shuffle(builder, values[0], range(a.count)[::-1])
+
+    return a(a), generate
+
+
 def _make_binary(whole: str, floating: str) -> Any:
     """Return an intrinsic for an operation on two vectors of the same type.
 
@@ -237,13 +247,14 @@ def max_of(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def sum_of(typing: Any, a: Any) -> Any:
-    """Return the sum of the integers in the vector. It must fit into their type."""
+    """Return the sum of the numbers in the vector, added up in pairs of halves. Integers must not overflow."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         vector = values[0]
         while vector.type.count > 1:
             half = vector.type.count // 2
-            vector = builder.add(*(shuffle(builder, vector, range(first, first + half)) for first in (0, half)))
+            halves = (shuffle(builder, vector, range(first, first + half)) for first in (0, half))
+            vector = (builder.fadd if isinstance(a.element, types.Float) else builder.add)(*halves)
         return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     return a.element(a), generate

@@ -13,8 +13,17 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import Filterbank, FoundFile, open_filterbank, source_of
 from pipeline.grid.coarse_layout import remark_on_nfpc
 from pipeline.model import Source, SourceReport, Timing
+from pipeline.overview import Cells, OverviewLayout, cells_of_channels
 from pipeline.scan import COLUMNS, Columns, ScanResult, empty_result, scan, tiling_of, why_unsearchable
-from pipeline.store import Part, SourceCommit, commit_source_groups, remove_windows, write_part
+from pipeline.store import (
+    Part,
+    SourceCommit,
+    commit_overview,
+    commit_source_groups,
+    remove_windows,
+    write_overview_part,
+    write_part,
+)
 from pipeline.support.text import shown
 from pipeline.tasks.work import PartReport, Work, added, report_of_error
 from pipeline.views import PLAIN, is_plain
@@ -141,7 +150,8 @@ def scan_part(work: Work, part_no: int) -> PartReport:
                              accept_truncated=True) as filterbank:  # the probe has decided
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
-            scanned = list(scan(filterbank, work.tiling, coarse, work.scan))
+            overview = _cells_of(work, coarse)
+            scanned = list(scan(filterbank, work.tiling, coarse, work.scan, overview))
             seen, masked = (sum(int(piece.exposure[f"windows_{name}"].sum()) for piece in scanned
                                 if piece.view == PLAIN.name) for name in ("searched", "masked"))
             fault = why_unsearchable(filterbank, work.tiling, coarse) if masked and not seen else ""
@@ -149,6 +159,8 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     except SourceError as error:
         return PartReport(part_no, reason=error.reason, message=error.message)
     began = time.perf_counter()
+    if overview is not None:
+        write_overview_part(work.staging, work.source.id, part_no, overview)
     counts = {}
     for view in (*work.views, *(() if work.only_views else (PLAIN,))):
         part = _join([empty_result(work.scan.grid), *(piece for piece in scanned if piece.view == view.name)])
@@ -169,6 +181,14 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     )
 
 
+def _cells_of(work: Work, coarse: range) -> Cells | None:
+    """Return empty cells of an overview for some coarse channels; None if no overview is made."""
+    if not work.overview:
+        return None
+    start, stop = work.tiling.coarse_span(coarse[0])[0], work.tiling.coarse_span(coarse[-1])[1]
+    return cells_of_channels(OverviewLayout.of(work.source.header), start, stop)
+
+
 def _join(scanned: list[ScanResult]) -> Part:
     """Join the results of a part, in order."""
 
@@ -181,7 +201,8 @@ def _join(scanned: list[ScanResult]) -> Part:
 def commit_windows(work: Work, report: SourceReport) -> SourceReport:
     """Combine the parts of a source into one immutable group of windows, and those of each view into one of its own.
 
-    The driver updates the manifest later. The group of the scan itself is made last: where it is, all views are.
+    An overview is committed with them. The driver updates the manifest later. The group of the scan itself is made
+    last: where it is, the overview and all views are.
 
     Parameters
     ----------
@@ -231,6 +252,9 @@ def _committed(scanned: Sequence[tuple[Work, SourceReport]]) -> dict[str, Source
     """Commit the windows of sources; return their reports by id, with the seconds spent on writing."""
     began = time.perf_counter()
     made = [(work, source, its_report) for work, report in scanned for source, its_report in work.made(report)]
+    for work, _ in scanned:
+        if work.overview:
+            commit_overview(work.corpus, work.staging, work.source, len(work.parts))
     for are_plain in (False, True):  # a scan comes last: where it is, all of its views are
         commits = [SourceCommit(source, len(work.parts), its_report) for work, source, its_report in made
                    if is_plain(source.id) == are_plain]

@@ -45,13 +45,18 @@ class Work:
     is_stored: bool = False
     """True if the corpus already has the windows of the source. They are then only embedded."""
     only_views: bool = False
-    """True if the corpus already has the scan, and gets averaged views of it."""
+    """True if the corpus already has the scan, and gets averaged views or an overview of it."""
 
     @property
     def views(self) -> tuple[View, ...]:
         """Averaged views of the source that are made of the same samples."""
         return () if self.is_stored else views_of(self.scan.views, self.source.header, self.source.coarse,
                                                   self.scan.grid)
+
+    @property
+    def overview(self) -> bool:
+        """True if an overview is made of the same samples."""
+        return self.scan.overview and not self.is_stored
 
     def seen_through(self, view: View) -> Source:
         """Return a view of the source, which is a source of its own."""

@@ -5,10 +5,11 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from pipeline.catalogue import FileEntry, Manifest, SegmentEntry, SourceEntry
+from pipeline.catalogue import FileEntry, Manifest, SegmentEntry, SourceEntry, check_consistency
 from pipeline.catalogue.manifest import ENTRIES_PER_PIECE
 from pipeline.errors import CorpusMismatch, Reason
 from pipeline.model import CoarseLayout, EncoderSpec, Header, Source, SourceReport
+from pipeline.views import View
 from tests.store import conftest as of_stores
 
 header, spec = of_stores.header, of_stores.spec
@@ -122,6 +123,20 @@ def test_a_newer_format_says_so(full: Manifest):
     text = json.dumps({**json.loads(full.to_json()), "format": 7})
     with pytest.raises(CorpusMismatch, match=r"format 7.*update"):
         Manifest.from_json(text)
+
+
+def test_an_overview_belongs_to_a_scan(full: Manifest, header: Header):
+    seen = full.with_overviews(["s1"])
+    assert json.loads(seen.to_json())["sources"]["s1"]["overview"] is True
+    assert Manifest.from_json(seen.to_json()) == seen
+    assert full.with_overviews([]) is full
+    assert seen.with_overviews(["s1"], are_held=False) == full
+    view = View(4)
+    of_view = replace(source(view.header_of(header), "s1+f4"), coarse=view.coarse_of(COARSE))
+    both = seen.with_sources([(of_view, report())])
+    check_consistency(both)
+    with pytest.raises(ValueError, match="only a scan itself has an overview"):
+        check_consistency(both.with_overviews(["s1+f4"]))
 
 
 def test_a_manifest_is_kept_from_programs_that_do_not_know_its_groups(full: Manifest):

@@ -171,7 +171,7 @@ def test_defaults(
     call = called_with(lookalike, monkeypatch, "a", "b.h5")
     assert isinstance(call.pop("progress"), progress.Show)
     assert call == {"paths": (Path("a"), Path("b.h5")), "corpus": Path("corpus"), "config": Config(),
-                    "accept_truncated": False, "add_views": False, "dry_run": False}
+                    "accept_truncated": False, "add_views": False, "add_overview": False, "dry_run": False}
 
 
 def test_every_flag_arrives(lookalike: Lookalike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
                "--polarisation", "--precision", "--dashboard", "--accept-truncated",
-               "--views", "--add-views"},
+               "--views", "--add-views", "--add-overview"},
     "embed": {"--corpus", "--encoder", "--weights", *CLUSTER, "--workers", "--serial", "--embed-on", "--dry-run",
               "--json", "--precision", "--dashboard"},
     "index": {"--corpus", "--json", "--exact-below", "--routed-from", *CLUSTER, "--compact"},

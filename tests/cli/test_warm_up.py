@@ -94,15 +94,17 @@ import pipeline.flatten.coarse_channel, pipeline.flatten.flattened
 import pipeline.gate.box_sums, pipeline.gate.box_tree, pipeline.gate.prefilter
 import pipeline.filterbank.bitshuffle
 import pipeline.index
+import pipeline.scan.overview_sums
 from pipeline.cli.warm_up import warm_up
 from pipeline.config import ScanConfig
 from pipeline.filterbank import open_filterbank
+from pipeline.overview import OverviewLayout, cells_of_channels
 from pipeline.scan import scan, tiling_of
 from pipeline.simulate import fine_header, scatter, simulate_file
 
 modules = (pipeline.flatten.time_mean, pipeline.flatten.bandpass, pipeline.flatten.coarse_channel,
            pipeline.flatten.flattened, pipeline.gate.box_sums, pipeline.gate.box_tree, pipeline.gate.prefilter,
-           pipeline.filterbank.bitshuffle)
+           pipeline.filterbank.bitshuffle, pipeline.scan.overview_sums)
 def compiled():
     return {(module.__name__, name, signature) for module in modules for name, one in vars(module).items()
             for signature in getattr(one, "signatures", ())}
@@ -117,7 +119,8 @@ for is_ascending in (False, True):
     simulate_file(path, header, scatter(np.random.default_rng(1), header, count=9), coarse_width=2**18)
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, config)
-        assert sum(len(one.windows["number"]) for one in scan(filterbank, tiling, range(2), config)) > 0
+        cells = cells_of_channels(OverviewLayout.of(tiling.header), 0, tiling.header.nchans)
+        assert sum(len(one.windows["number"]) for one in scan(filterbank, tiling, range(2), config, cells)) > 0
 assert {module for module, *_ in before} > {"pipeline.flatten.bandpass", "pipeline.gate.prefilter"}
 assert compiled() == before, compiled() - before
 """

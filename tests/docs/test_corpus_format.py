@@ -77,7 +77,7 @@ def test_identity(voyager: Path) -> None:
     ("Encoder", lambda m: next(iter(m["encoders"].values()))),
 ])
 def test_keys_of_the_manifest(manifest: dict[str, Any], heading: str, of: Any) -> None:
-    left_out_if_empty = {"cells", "nfpc", "removed_nsamples", "is_flat"}
+    left_out_if_empty = {"cells", "nfpc", "overview", "removed_nsamples", "is_flat"}
     assert names(tables()[heading]) - left_out_if_empty == set(of(manifest))
 
 

@@ -1,0 +1,43 @@
+"""Makes hits of windows that were found."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.errors import CorpusDamaged
+from pipeline.model import Hit, Match
+from pipeline.search.merge import Merged
+from pipeline.search.query import Query
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import mending
+from pipeline.views import view_of
+
+
+def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: Match | None) -> Hit:
+    """Return the hit for windows that were merged, with what the corpus knows of the best of them."""
+    window = merged.best.window
+    sources = corpus.manifest.sources
+    entry = sources[window.source_id]
+    paths = [path for source_id in merged.source_ids
+             for path in (sources[source_id].path, *sources[source_id].also_at)]
+    row = corpus.rows(window.source_id, np.array([window.number]))
+    if row[0] < 0:
+        raise CorpusDamaged(f"{corpus.root}: its index or vectors name window {window.source_id}/{window.number}, "
+                            f"which is not stored; {mending(corpus.root)}")
+    snr = corpus.column(window.source_id, "snr", row)
+    return Hit(
+        rank=rank,
+        score=merged.best.score,
+        window=window,
+        source_id=window.source_id,
+        file=entry.path,
+        target=entry.header.source_name,
+        telescope_id=entry.header.telescope_id,
+        snr=float(snr[0]),
+        merged=merged.others,
+        view=view_of(window.source_id),
+        match=match,
+        query_window=query.window_at(merged.best.query),
+        also_at=tuple(dict.fromkeys(paths[1:])),
+        copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
+    )
