@@ -145,11 +145,16 @@ def whole_ingest(paths: list[Path], config: Config, folder: Path, client: Any = 
     return report.elapsed_s
 
 
+def plain(workers: int) -> Config:
+    """Return the configuration of an ingest without averaged views."""
+    return Config().override({"run": {"workers": workers}, "scan": {"views": []}})
+
+
 def running_ingest(paths: list[Path], workers: int, precision: str, folder: Path) -> float:
     """Ingest several times on a cluster that is running and has ingested before; return the seconds of the fastest."""
     from distributed import Client
 
-    config = Config().override({"run": {"workers": workers}, "encoder": {"precision": precision}})
+    config = plain(workers).override({"encoder": {"precision": precision}})
     with embedded_cluster(config.run) as cluster, Client(cluster, set_as_default=False) as client:
         whole_ingest([another(make_file(folder, 1), n) for n in range(4 * workers)], config, folder, client)
         return min(whole_ingest(paths, config, folder, client) for _ in range(REPEATS))
@@ -239,7 +244,7 @@ def main() -> None:
                      "cluster running"))
     several_s[workers] = running_ingest(several, workers, fastest, folder)
     with peak_memory_of_children() as peak:
-        alone_s = whole_ingest([path], Config().override({"run": {"workers": workers}}), folder)
+        alone_s = whole_ingest([path], plain(workers), folder)
     rows.append((f"whole ingest, {workers} worker(s), start-up included", alone_s,
                  f"largest worker {peak[0]:.2f} GB"))
     rate = notebook_loop(path, options.notebook_windows)

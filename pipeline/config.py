@@ -55,11 +55,12 @@ class ScanConfig:
     """Fine channels per coarse channel. Default: found from each file."""
     polarisation: int = 0
     """Number of the polarisation to read, counted from 0; 0 is total power."""
-    views: tuple[str, ...] = ()
-    """Averaged views of each file: their names, or ``auto`` (:mod:`pipeline.views`). A corpus can get more of them."""
+    views: tuple[str, ...] | None = None
+    """Averaged views of each file: their names, or ``auto`` (:mod:`pipeline.views`). A corpus can get more of them.
+    Default: those of the corpus; a new corpus gets ``auto``, and an old one that says nothing has none."""
 
     def __post_init__(self) -> None:
-        check_setting(self.views)
+        check_setting(self.views or ())
         shape = (self.window, self.step, self.integrations)
         if min(shape) < 1 or max(shape) > MAX_COUNT:
             raise ConfigError(f"window, step and integrations must be at least 1 and at most {MAX_COUNT}, got {shape}")
@@ -268,14 +269,14 @@ class Config:
 
     def to_toml(self) -> str:
         """Return the text of ``corpus.toml``. :meth:`of_corpus` reads the same settings from it, except ``[run]``."""
-        lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change.",
+        lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change;",
+                 "# `lookalike ingest --add-views` can add views.",
                  "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
                  "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
                  "# [index] and [nightly] may be edited any time. `lookalike --help` says how to set where code runs."]
         for table, keys in asdict(self).items():
             if table != RUN:
-                lines += ["", f"[{table}]", *(as_toml(key, value) for key, value in keys.items()
-                                              if value not in (None, ()))]
+                lines += ["", f"[{table}]", *(as_toml(key, value) for key, value in keys.items() if value is not None)]
         return "\n".join(lines) + "\n"
 
 

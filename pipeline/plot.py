@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
+from pipeline.views import view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -193,7 +194,9 @@ def _hit(
 
 
 def _observed(target: str, window: Window) -> str:
-    return f"{_printable(target, MAX_TARGET_LENGTH)}  MJD {window.mjd:.5f}".lstrip()
+    """Return target and time of a window, and the averaged view that it belongs to."""
+    view = view_of(window.source_id)
+    return f"{_printable(target, MAX_TARGET_LENGTH)}  MJD {window.mjd:.5f}{f'  view {view}' if view else ''}".lstrip()
 
 
 def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:

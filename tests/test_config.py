@@ -37,6 +37,7 @@ configs = st.builds(
         ScanConfig, window=COUNT, step=COUNT, integrations=COUNT, window_is_given=st.booleans(),
         false_alarm=st.floats(1e-300, 0.4999), keep_all=st.booleans(), f_start_mhz=st.none() | st.floats(-1e290, 1e9),
         f_stop_mhz=st.none() | st.floats(1.1e9, 1e290), coarse_width=st.none() | COUNT, polarisation=st.integers(0, 9),
+        views=st.none() | st.sampled_from([(), ("auto",), ("f4", "f16t4")]),
     ),
     encoder=st.builds(EncoderConfig, name=TEXT, weights=TEXT, precision=st.sampled_from(PRECISIONS)),
     index=st.builds(IndexConfig, exact_below=st.integers(0, 2**40), segment_vectors=COUNT),
@@ -68,10 +69,10 @@ def test_quotes_and_control_characters_survive(tmp_path: Path) -> None:
 
 def test_the_file_says_what_of_it_may_change() -> None:
     said = [line for line in Config().to_toml().splitlines() if line.startswith("#")]
-    assert [re.findall(r"\[\w+\]", line) for line in said] == [["[scan]"], ["[encoder]"], [],
+    assert [re.findall(r"\[\w+\]", line) for line in said] == [["[scan]"], [], ["[encoder]"], [],
                                                                 ["[index]", "[nightly]"]]
     assert "cannot change" in said[0]
-    assert "may be named here once `lookalike embed` has made its vectors" in said[2]
+    assert "may be named here once `lookalike embed` has made its vectors" in said[3]
     assert 'precision = "float32"' in Config().to_toml()
 
 

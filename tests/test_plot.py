@@ -15,6 +15,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import _gallery, _printable, plot_gallery
 from pipeline.search import QueryDescription
+from pipeline.views import View
 
 with warnings.catch_warnings():  # blimpy pins a version of pyparsing that imports deprecated modules
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -141,6 +142,20 @@ def test_titles_say_rank_score_snr_target_and_file() -> None:
         "GBT_57436_51432_HIP77257_fine.h5", "HIP77257  MJD 57436.50338"]
     _, axes = waterfalls(drawn(1, snr=135.46))
     assert axes.get_title(loc="left").endswith("SNR 135.5"), "as in the table"
+
+
+def test_a_window_of_an_averaged_view_has_its_own_axes_and_names_the_view() -> None:
+    view = View(4, 4)
+    tiling = Tiling(replace(HEADER, nsamples=128), WindowGrid(), CoarseLayout(2**16, "flag")).seen_through(view)
+    window = tiling.window(view.id_of("A"), tiling.windows_per_block + 7)
+    axes = waterfalls(drawn(1, window=window))[1]
+    assert axes.texts[1].get_text() == "HIP77257  MJD 57436.51352  view f4t4"  # after 16 × 4 spectra
+    # four times as wide and as long as the plain window; 7 windows of 1,024 channels above the lowest channel
+    assert axes.get_xlim() == pytest.approx((-512 * 2.7939677, 512 * 2.7939677))
+    assert axes.get_ylim() == pytest.approx((64 * 18.253611, 128 * 18.253611))
+    lowest_mhz = 1532.2 - (2**16 - 0.5) * 2.7939677238464355e-06
+    assert float(axes.get_xlabel().split()[0]) == pytest.approx(
+        lowest_mhz + 7.5 * 1024 * 2.7939677238464355e-06, abs=1e-6)
 
 
 def test_an_array_has_no_target_and_no_time() -> None:

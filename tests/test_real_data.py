@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.config import Config, ScanConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import QueryError
 from pipeline.evaluate.real import evaluate_real, read_real_set
-from pipeline.filterbank import write_filterbank
+from pipeline.filterbank import open_filterbank, write_filterbank
+from pipeline.grid.coverage import Coverage
 from pipeline.run import ingest
+from pipeline.scan import scan, tiling_of
 from pipeline.search import open_corpus
 from pipeline.simulate import Axes, fine_header, noise
+from pipeline.views import View
 from tests.filterbank.files import real_file
 
 SPACING = 16_384
@@ -121,3 +124,24 @@ def test_real_signals_find_their_kin_before_noise_and_simulated_ones() -> None:
     checks = evaluate_real(load_encoder("spectral").encode, read_real_set(folder))
     failed = [check for check in checks if not check.passed]
     assert not failed
+
+
+@pytest.mark.parametrize(("name", "views"), [
+    ("sigpyproc_parkes_8bit_1.fil", {"", "t4", "t16"}), ("your_28.fil", {"", "t4", "t16"}),
+    ("voyager1_2020_crop.h5", {""}), ("gbt_noise_6664MHz.fil", {"", "f4"}),
+])
+def test_each_pixel_of_a_real_file_is_in_a_window_or_is_counted(name: str, views: set[str]) -> None:
+    """Add up the pixels of all windows of each view and those that are counted as skipped."""
+    config = ScanConfig(views=("auto",))
+    with open_filterbank(real_file(name)) as filterbank:
+        tiling, header = tiling_of(filterbank, config), filterbank.header
+        exposure: dict[str, int] = {}
+        for one in scan(filterbank, tiling, range(tiling.n_coarse), config):
+            windows = one.exposure["windows_searched"].sum() + one.exposure["windows_masked"].sum()
+            exposure[one.view] = exposure.get(one.view, 0) + int(windows)
+    assert set(exposure) == views
+    for view, windows in exposure.items():
+        seen = View.named(view)
+        pixels = header.nchans // seen.frequency * (header.nsamples // seen.time)
+        skipped = Coverage.of(tiling.seen_through(seen)).samples_skipped
+        assert windows * 16 * 256 + skipped == pixels, view

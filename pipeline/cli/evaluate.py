@@ -11,7 +11,7 @@ import click
 from pipeline.cli.grouped import command
 from pipeline.cli.output import name_unwritable, put, put_json, remark
 
-_PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "gate", "notebook", "real")
+_PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "scales", "gate", "notebook", "real")
 
 
 @command()
@@ -54,7 +54,8 @@ def evaluate(
     \b
       - by strength and by family;
       - for whole signals, and for signals cut by the window grid;
-      - for cutouts of several bit depths.
+      - for cutouts of several bit depths;
+      - for patterns of many sizes, through the views of a scan.
 
     Also prints the results of the test of arXiv 2302.13854 beside its figures,
     the share of windows that the gate keeps, and the number of windows encoded

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.grouped import command
-from pipeline.cli.options import corpus_option, json_option, run_options
-from pipeline.cli.report import coverage_lines, file_lines, outcome_counts, print_and_exit, run_with_progress
+from pipeline.cli.options import corpus_option, json_option, run_options, views_option
+from pipeline.cli.report import (
+    coverage_lines,
+    file_lines,
+    outcome_counts,
+    print_and_exit,
+    run_with_progress,
+    view_lines,
+)
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason
 from pipeline.support.progress_line import duration
@@ -21,13 +28,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT = ScanConfig()
-
-
-def _views(ctx: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
-    """Return the names of averaged views in an option; None if it is not given."""
-    if value is None or value.strip() == "none":
-        return None if value is None else []
-    return [name.strip() for name in value.split(",")]
 
 
 @command(groups={
@@ -56,13 +56,10 @@ def _views(ctx: click.Context, option: click.Parameter, value: str | None) -> li
 @click.option("--polarisation", type=click.IntRange(0), metavar="INDEX",
               help="Polarisation to read from files that hold several, counted from 0. Default: "
                    f"{DEFAULT.polarisation}, the total power.")
-@click.option("--views", callback=_views, metavar="NAMES",
-              help="Averaged views of each file, besides the file itself: auto, none, or names such as f4,f16,t4 "
-                   "(f: channels, t: spectra that are averaged). auto takes f4 and f16 for fine products, and t4 and "
-                   "t16 if there are spectra enough. Default: those of the corpus; none for a new one.")
+@views_option
 @click.option("--add-views", is_flag=True,
-              help="Give the corpus the averaged views of --views: read the files of DATA again that it contains, and "
-                   "add what they lack.")
+              help="Give the corpus the averaged views of --views (auto if it has none and --views is not given): read "
+                   "the files of DATA again that it contains, and add what they lack.")
 @click.option("--accept-truncated", is_flag=True,
               help="Read the whole spectra of files whose end is missing. Default: only of files that have not changed "
                    "for 10 minutes.")
@@ -130,18 +127,9 @@ def summary(report: RunReport) -> list[str]:
         ]
     if report.resumed:
         lines.append(f"{counted(report.resumed, 'file')} searched by an earlier run: only the vectors were missing")
-    lines += _view_lines(report)
+    lines += view_lines(report.views)
     if report.without_signal:
         lines.append(f"{counted(report.without_signal, 'file')} without a signal: no window passed the gate")
     if report.out_of_band:
         lines.append(f"{counted(report.out_of_band, 'file')} without a window in the band that the corpus searches")
     return [*lines, *coverage_lines(report), *file_lines(report)]
-
-
-def _view_lines(report: RunReport) -> list[str]:
-    """Return a line for each averaged view: how many of its windows were searched and kept."""
-    counts: dict[str, list[int]] = {}
-    for name, *of_file in (view for one in report.by_status("done") for view in one.views):
-        counts[name] = [total + count for total, count in zip(counts.get(name, [0, 0, 0]), of_file, strict=True)]
-    return [f"view {name}: {counted(seen, 'window')} seen, {kept:,} kept, {masked:,} masked"
-            for name, (seen, kept, masked) in counts.items()]

@@ -13,7 +13,7 @@ import click
 
 from pipeline.cli.cluster_options import place_options
 from pipeline.cli.grouped import command
-from pipeline.cli.options import corpus_option, embed_on_option, json_option
+from pipeline.cli.options import corpus_option, embed_on_option, json_option, views_option
 from pipeline.cli.output import put, put_json
 from pipeline.cli.report import in_no_window
 from pipeline.support.progress_line import Show
@@ -45,12 +45,13 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: str) -> float:
               help="Skip files that changed within this time; the next night takes them. TIME is a number with s, "
                    "m, h or d.")
 @click.option("--retry", is_flag=True, help="Try every file that failed before, whether or not it is due.")
+@views_option
 @place_options
 @embed_on_option
 @json_option
 def nightly(
     data: tuple[Path, ...], corpus: Path, report_dir: Path | None, min_age: float, retry: bool, as_json: bool,
-    embed_on: str | None, place: Mapping[str, Any],
+    views: list[str] | None, embed_on: str | None, place: Mapping[str, Any],
 ) -> None:
     """Ingest new files, index, verify, and write a report.
 
@@ -71,8 +72,8 @@ def nightly(
     A DATA folder without a filterbank file, and a broken link without the
     name of a filterbank file, are warnings.
 
-    A new corpus takes its settings from corpus.toml in its folder. To set them
-    by flags instead, create the corpus with lookalike ingest.
+    A new corpus takes its settings from corpus.toml in its folder, and its views
+    from --views. To set more by flags, create the corpus with lookalike ingest.
 
     \b
     Example:
@@ -81,7 +82,7 @@ def nightly(
     from pipeline.config import Config
     from pipeline.nightly import nightly as run_nightly
 
-    config = Config.load(corpus, {"run": {**place, "embed_on": embed_on}})
+    config = Config.load(corpus, {"scan": {"views": views}, "run": {**place, "embed_on": embed_on}})
     with closing(Show()) as progress:
         report = run_nightly(data, corpus, report_dir=report_dir, min_age_s=min_age, retry=retry, config=config,
                              progress=progress)

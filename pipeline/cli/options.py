@@ -23,6 +23,20 @@ embed_on_option = click.option(
     help="Workers that run the encoder. gpu: only workers that offer a GPU. cpu: any worker. auto: gpu if a worker "
          "offers a GPU, otherwise cpu. With cpu, a run starts no GPU workers on this machine. Default: auto.")
 
+
+def _views(ctx: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
+    """Return the names of averaged views in an option; None if it is not given."""
+    if value is None or value.strip() == "none":
+        return None if value is None else []
+    return [name.strip() for name in value.split(",")]
+
+
+views_option = click.option(
+    "--views", callback=_views, metavar="NAMES",
+    help="Averaged views of each file, besides the file itself: auto, none, or names such as f4,f16,t4 (f: channels, "
+         "t: spectra that are averaged). auto takes f4 and f16 for fine products, and t4 and t16 if there are spectra "
+         "enough. Default: those of the corpus; auto for a new one.")
+
 _RUN_OPTIONS = (
     click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",
                  help="File with the weights of the encoder. Default: the encoder's own weights."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,7 +14,7 @@ from pipeline.support.text import counted, listed, shown
 
 if TYPE_CHECKING:
     from pipeline.grid.coverage import Coverage
-    from pipeline.model import SourceReport
+    from pipeline.model import SourceReport, ViewCounts
     from pipeline.run import RunReport
 
 _Ran = TypeVar("_Ran")
@@ -52,6 +52,12 @@ def file_lines(report: RunReport) -> list[str]:
         elif report.dry_run:
             lines.append(f"{r.message:<23} {shown(r.path)}")
     return lines
+
+
+def view_lines(views: Sequence[ViewCounts]) -> list[str]:
+    """Return a line for each averaged view: how many of its windows were searched and kept."""
+    return [f"view {name}: {counted(seen, 'window')} seen, {kept:,} kept, {masked:,} masked"
+            for name, seen, kept, masked in views]
 
 
 def coverage_lines(report: RunReport) -> list[str]:

@@ -20,6 +20,7 @@ from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import cell, counted, shown
+from pipeline.views import shown_view
 
 if TYPE_CHECKING:
     from pipeline.model import Window
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
     "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
-    "How to compare": ("--encoder", "--view", "--all-views", "--all-resolutions", "--exact", "--careful",
-                       "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
+    "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
+                       "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
     "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--per-file", "--per-mhz"),
 })
 @corpus_option
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
               help="Averaged view to search through, such as f4; 1x for the files as they are. Default: for a range, "
                    "the view whose windows are about as wide; for an array, 1x.")
 @click.option("--all-views", is_flag=True, help="Search through all averaged views of the corpus.")
+@click.option("--each-window", is_flag=True,
+              help="Search for each window of a wide or long pattern by itself, wherever it lies. By default, their "
+                   "arrangement counts.")
 @click.option("--all-resolutions", is_flag=True, help="Search files of every time and frequency resolution.")
 @click.option("--rerank", is_flag=True,
               help="Compare the best 200 hits with the query pixel by pixel, and order them by both scores.")
@@ -86,8 +90,10 @@ def search(
     too: the table names the other files below it.
 
     A range that is wide, or that has several time blocks, consists of several
-    windows. Each of these that holds a signal is searched for. The table then
-    says which of them a hit resembles.
+    windows. A hit is then a place that shows those windows that hold a signal, as
+    far apart as in the pattern. Its score is the mean over all of them; a window
+    that is missing counts as 0. With --each-window, each is searched for by
+    itself, and the table says which of them a hit resembles.
 
     The score is the cosine similarity of two vectors; 1 is the highest. With
     --rerank there is a second score: the correlation of the two images where they
@@ -194,17 +200,17 @@ def table(result: SearchResult) -> list[str]:
     if not result:
         return [shown(line) for line in lines]
     lines += _order(result)
-    has_several = result.description.windows > 1
+    has_several = result.description.windows > 1 and not result.description.arranged
     second = f" {'correlation':>11}" if result[0].match else ""
     has_views = any(hit.view for hit in result)
-    second += f" {'view':>5}" if has_views else ""
+    second += f" {'view':>6}" if has_views else ""
     like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
     lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
-        merged = f" and {len(hit.merged)} touching" if hit.merged else ""
+        merged = result.words_of_merged(hit)
         second = f" {hit.match.correlation:11.3f}" if hit.match else ""
-        second += f" {hit.view or '1x':>5}" if has_views else ""
+        second += f" {shown_view(hit.view):>6}" if has_views else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
         lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")

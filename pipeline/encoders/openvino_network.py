@@ -201,7 +201,8 @@ def _head(
     combined = ops.concat([pooled, scales], 1)
     vectors = dense(combined, "vector")
     if "kind" in layers:
-        vectors = join_parts(vectors, dense(combined, "kind"), _numpy_operations())
+        seen = ops.concat([combined, features], 1)
+        vectors = join_parts(vectors, dense(seen, "kind"), _numpy_operations())
     return [images, pooled], vectors
 
 

@@ -1,8 +1,9 @@
 """The default encoder: a small residual network, trained on simulated signals by contrastive learning.
 
 Training pulls together the vectors of two windows that hold the same signal at different places, strengths, phases and
-gains. It pushes apart the vectors of all other pairs (SimCLR, arXiv 2002.05709). :mod:`pipeline.train.spectral` holds
-the training. The model card, ``pipeline/encoders/weights/spectral.md``, describes the training data and the results.
+gains. It pushes apart the vectors of all other pairs (SimCLR, arXiv 2002.05709). In version 2, a linear discriminant of
+simulated kinds of interference makes a second part of the vectors. :mod:`pipeline.train.spectral` holds the training.
+The model card, ``pipeline/encoders/weights/spectral.md``, describes the training data and the results.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ DIMENSIONS = MappingProxyType({1: EMITTER_DIMENSION, 2: EMITTER_DIMENSION + KIND
 INTEGRATIONS, CHANNELS = 16, 256
 """Spectra and channels of a window. The network was trained on this shape and takes no other."""
 _WEIGHTS = Path(__file__).with_name("weights")
-SHIPPED = MappingProxyType({1: _WEIGHTS / "spectral.npz"})
+SHIPPED = MappingProxyType({1: _WEIGHTS / "spectral.npz", 2: _WEIGHTS / "spectral-2.npz"})
 """Version → weights that come with the package."""
 NEWEST = max(SHIPPED)
 """Version of the shipped weights that are used by default."""
@@ -248,7 +249,8 @@ def build(version: int = TRAINED) -> Any:
     position of a signal in the window, so neither does the vector.
 
     A linear layer makes the vector of version 1, of 128 components and any length. Version 2 has a second linear layer
-    of 32 components, and :func:`~pipeline.encoders.parts.join_parts` joins the two.
+    of 24 components, which also sees the power spectrum itself. :func:`~pipeline.encoders.parts.join_parts` joins the
+    two.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
@@ -258,11 +260,13 @@ def build(version: int = TRAINED) -> Any:
         y = _convolve(y, f"same{width}", width, 3)
         x = layers.ReLU()(layers.Add()([y, _convolve(x, f"skip{width}", width, 1, strides=2)]))
     pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x), layers.GlobalMaxPooling2D(dtype="float32")(x)]
-    scales = layers.Dense(SPECTRUM_UNITS, activation="relu", dtype="float32", name="scales")(_spectrum_layer()(pixels))
+    spectrum = _spectrum_layer()(pixels)
+    scales = layers.Dense(SPECTRUM_UNITS, activation="relu", dtype="float32", name="scales")(spectrum)
     x = layers.Concatenate(dtype="float32")([*pooled, scales])
     vector = layers.Dense(EMITTER_DIMENSION, dtype="float32", name="vector")(x)
     if version > 1:
-        kind = layers.Dense(KIND_DIMENSION, dtype="float32", name="kind")(x)
+        seen = layers.Concatenate(dtype="float32")([x, spectrum])
+        kind = layers.Dense(KIND_DIMENSION, dtype="float32", name="kind")(seen)
         vector = _joining_layer()([vector, kind])
     return keras().Model(pixels, vector, name=NAME)
 

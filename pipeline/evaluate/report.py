@@ -15,6 +15,7 @@ from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.real import Check
 from pipeline.evaluate.rerank import RerankScores
 from pipeline.evaluate.retrieval import Retrieval
+from pipeline.evaluate.scales import ScaleScores
 from pipeline.evaluate.speed import Speed
 from pipeline.evaluate.steps import StepCurve
 
@@ -40,6 +41,7 @@ class Report:
     published: dict[str, PublishedScores] = field(default_factory=dict)
     step: dict[str, StepCurve] = field(default_factory=dict)
     depth: dict[str, list[Depth]] = field(default_factory=dict)
+    scales: dict[str, list[ScaleScores]] = field(default_factory=dict)
     notebook: dict[str, Scores] = field(default_factory=dict)
     """Results of the notebook by each of its two metrics, and of the encoders on the same windows."""
     real: dict[str, list[Check]] = field(default_factory=dict)

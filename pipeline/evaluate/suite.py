@@ -18,17 +18,21 @@ from pipeline.evaluate.labelled_scores import evaluate_labelled, labelled_window
 from pipeline.evaluate.report import RANDOM, Report
 from pipeline.evaluate.rerank import RERANK_SETS, evaluate_rerank
 from pipeline.evaluate.retrieval import evaluate_retrieval
+from pipeline.evaluate.scales import evaluate_scales
 from pipeline.evaluate.sets import INTERFERENCE_SETS, SETS, SetSpec, labelled_set, labelled_sets
+from pipeline.evaluate.skies import PRODUCTS, simulate_sky
 from pipeline.evaluate.speed import Speed, measure_speed
 from pipeline.model import WindowGrid
 from pipeline.store import corpus_encoder, is_fitted
 
-Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "gate", "notebook", "real"]
+Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "scales", "gate", "notebook", "real"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Tell = Callable[[str], None]
 
 STEP_SIGNALS = 512
 """Number of signals of the part ``step``; four times as many in a full evaluation."""
+SCALE_MEMBERS = 8
+"""Patterns of each kind and size in the part ``scales``; three times as many in a full evaluation."""
 SPEED_SET = SetSpec("speed", signals=256, noise=768)
 _SAMPLE = SetSpec("sample", "random", signals=512, noise=512)
 
@@ -189,6 +193,14 @@ def _measure_depth(run: _Run) -> None:
         run.report.depth[name] = depth.evaluate_depth(encoder, power, labels)
 
 
+def _measure_scales(run: _Run) -> None:
+    for product in PRODUCTS:
+        run.tell(f"scales: simulating {product.name}")
+        sky = simulate_sky(product, SCALE_MEMBERS * (3 if run.full else 1), seed=run.seed)
+        for name, encoder in run.each("scales"):
+            run.report.scales.setdefault(name, []).extend(evaluate_scales(encoder.encode, sky))
+
+
 def _measure_gate(run: _Run) -> None:
     run.tell("gate")
     times = 8 if run.full else 1
@@ -222,6 +234,7 @@ def _measure_real(run: _Run) -> None:
 
 _MEASURE: Mapping[Part, Callable[[_Run], None]] = {
     "speed": _measure_speed, "retrieval": _measure_retrieval, "rerank": _measure_rerank,
-    "published": _measure_published, "step": _measure_step, "depth": _measure_depth, "gate": _measure_gate,
+    "published": _measure_published, "step": _measure_step, "depth": _measure_depth,
+    "scales": _measure_scales, "gate": _measure_gate,
     "notebook": _measure_notebook, "real": _measure_real,
 }

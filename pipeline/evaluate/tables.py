@@ -10,6 +10,7 @@ from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval
+from pipeline.evaluate.scales import ScaleScores
 from pipeline.evaluate.sets import SetSpec
 from pipeline.evaluate.steps import MIN_FOUND_SHARE, StepCurve
 
@@ -22,7 +23,8 @@ Rows = Sequence[Sequence[str]]
 def format_report(report: Report) -> list[str]:
     """Return the lines of all tables, and of the list of what was not measured."""
     out: list[str] = []
-    sections = (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _gate, _notebook, _real, _labelled)
+    sections = (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _scales,
+                _gate, _notebook, _real, _labelled)
     for section in sections:
         made = list(section(report))
         out += made if not made or not made[-1] else [*made, ""]
@@ -129,6 +131,20 @@ def _depth(report: Report) -> Iterator[str]:
     rows = [[f"{name}, {'float32' if one.bits == 32 else f'{one.bits} bits'}", *_scores(one.scores)]
             for name, depths in report.depth.items() for one in depths]
     yield from format_table(_SCORES_HEAD, rows)
+
+
+def _scales(report: Report) -> Iterator[str]:
+    for name, found in report.scales.items():
+        yield f"Patterns of many sizes, seen through views, SNR 6–60: {name}"
+        head = ["", "width, Hz", "length, s", "view", "patterns", "kept", "P@5", "recall", "kind@5"]
+        yield from format_table(head, [_scale(one) for one in found])
+        yield ""
+
+
+def _scale(one: ScaleScores) -> list[str]:
+    shares = map(_share, (one.kept, one.precision_at_5, one.recall, one.kind_at_5))
+    return [f"{one.product} {one.kind}", f"{one.size.width_hz:g}", f"{one.size.duration_s:.3g}", one.view or "1x",
+            f"{one.patterns}", *shares]
 
 
 def _gate(report: Report) -> Iterator[str]:

@@ -50,6 +50,7 @@ from pipeline.run import (
     plan_segments,
     select_files,
     showing,
+    with_its_views,
     with_serial,
 )
 from pipeline.search import OpenCorpus
@@ -110,6 +111,8 @@ def nightly(
 
     Raises
     ------
+    ConfigError
+        The corpus has other views than those that ``config`` names.
     CorpusLocked
         Another night, or another run in this corpus, is under way.
     RunError
@@ -127,6 +130,8 @@ def nightly(
         lease = Lease.acquire(folder / LOCK_FOLDER)
     try:
         config = with_serial(config or Config.load(root), serial)
+        if found is None:
+            with_its_views(root, config, add=False)  # refuses other views than those of the corpus
         rules = NightRules(now_s(), min_age_s, config.nightly.tries, retry)
         with showing(progress) as listener:
             return _Night(root, folder, data, config, rules, found).run(client, listener)

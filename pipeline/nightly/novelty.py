@@ -26,6 +26,7 @@ from pipeline.model import Hit
 from pipeline.nightly.artefacts import ARTEFACTS, broadband, by_place
 from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
 from pipeline.search import Corpus, OpenCorpus, Selection, best_scores, encoder_key, is_approximate
+from pipeline.views import View, is_plain, view_of
 
 JUDGED_AT_ONCE = 1024
 """Number of windows whose best scores are looked for at once."""
@@ -67,6 +68,8 @@ class Novelty:
     """Number of tonight's windows."""
     earlier: int
     """Number of earlier windows with which they were compared."""
+    views: tuple[str, ...] = ()
+    """Averaged views that tonight's windows belong to. The plain view is not named."""
     not_judged: str = ""
     """Why nothing can be said; empty if tonight's windows were judged."""
     of_other: str = ""
@@ -94,7 +97,7 @@ class Novelty:
     def to_json(self) -> dict[str, Any]:
         """Return the record for the report, without pictures."""
         return {
-            "resolution": self.resolution, "tonight": self.tonight, "earlier": self.earlier,
+            "resolution": self.resolution, "views": list(self.views), "tonight": self.tonight, "earlier": self.earlier,
             "not_judged": self.not_judged, "sample": self.sample, "of_other": self.of_other,
             "threshold": round(self.threshold, 6), "share": self.share, "novel": self.novel,
             "expected": round(self.expected, 3), "excluded": self.excluded, "unclustered": self.unclustered,
@@ -135,8 +138,9 @@ def _judge(
 ) -> Novelty:
     sources = corpus.manifest.sources
     earlier = Selection.of_sources(corpus, key, old)
+    views = {view_of(source_id) for source_id in new if not is_plain(source_id)}
     answer = Novelty(resolution, sum(sources[i].vectors[key] for i in new), earlier.vector_count,
-                     share=config.novel_share)
+                     tuple(sorted(views, key=lambda name: View.named(name).order)), share=config.novel_share)
     if earlier.vector_count < config.least_earlier:
         return replace(answer, not_judged=f"there are {earlier.vector_count:,} earlier windows, and at least "
                                           f"{config.least_earlier:,} are needed")
@@ -248,7 +252,8 @@ def _cluster(corpus: OpenCorpus, alike: _Novel, known: UsualScores) -> Cluster:
     for rank, (source_id, number, score, snr) in enumerate(windows, start=1):
         entry = corpus.manifest.sources[source_id]
         hits.append(Hit(rank, score, corpus.window(source_id, number), source_id, entry.path,
-                        entry.header.source_name, entry.header.telescope_id, snr, also_at=entry.also_at))
+                        entry.header.source_name, entry.header.telescope_id, snr, also_at=entry.also_at,
+                        view=view_of(source_id)))
     return Cluster(tuple(hits), tuple(known.p_value(alike.score).tolist()))
 
 

@@ -23,6 +23,7 @@ from pipeline.store import mending
 from pipeline.support.disk_faults import cause_of
 from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
+from pipeline.views import PLAIN, View, view_of
 
 REPORTED_FILE = "reported.json"
 """File that lists the sources that have been in a report. All others are tonight's."""
@@ -62,6 +63,7 @@ class Size:
 
     sources: int
     windows_seen: int
+    """Number of windows that were searched, those of averaged views included."""
     windows_kept: int
     segments: int
     exposure_mhz_h: float
@@ -70,6 +72,8 @@ class Size:
     """Number of sources that the exposure leaves out, because their frequencies are probably in hertz."""
     share_skipped: float = 0.0
     """Share of the samples of all sources that is in no window."""
+    views: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Averaged view → its sources (``sources``), and its windows (``windows_seen``, ``windows_kept``)."""
 
     @property
     def percent_skipped(self) -> float:
@@ -83,7 +87,18 @@ class Size:
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
                    sum(exposure_mhz_h(entry, grid) for entry in entries),
                    sum(not may_be_observed(entry.header) for entry in entries),
-                   share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries))
+                   share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries), _by_view(manifest))
+
+
+def _by_view(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Count sources and windows of each averaged view."""
+    held: dict[str, list[SourceEntry]] = {}
+    for source_id, entry in manifest.sources.items():
+        held.setdefault(view_of(source_id), []).append(entry)
+    held.pop(PLAIN.name, None)
+    return {name: {"sources": len(held[name]), "windows_seen": sum(entry.windows_seen for entry in held[name]),
+                   "windows_kept": sum(entry.windows_kept for entry in held[name])}
+            for name in sorted(held, key=lambda name: View.named(name).order)}
 
 
 def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import tasks
-from pipeline.catalogue import Manifest, SourceEntry
+from pipeline.catalogue import Manifest, scans_among
 from pipeline.config import Config, EncoderConfig, fingerprint
 from pipeline.errors import PipelineError, RunError
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
@@ -24,6 +24,7 @@ from pipeline.run.preconditions import require_same_encoder, settled, spec_of, w
 from pipeline.run.progress import RESUMED, ProgressChoice, RunReport, Tracker, showing
 from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
 from pipeline.support.interrupts import note_saved
+from pipeline.views import scan_of
 
 NO_SIGNAL = "no signal: nothing to embed"
 """What a report says of a source without kept windows."""
@@ -73,7 +74,7 @@ def embed(
     Returns
     -------
     RunReport
-        With one report for each source.
+        With one report for each source. The averaged views of a scan are in its report.
 
     Raises
     ------
@@ -132,16 +133,31 @@ def _chosen(own: EncoderConfig, name: str | None, weights: str | Path, precision
 
 
 def _others(manifest: Manifest, spec: EncoderSpec | None, made: Collection[SourceReport]) -> list[SourceReport]:
-    """Report the sources that this run has not embedded."""
-    lacking, reported = set(unembedded(manifest, spec)), {report.source_id for report in made}
+    """Report the scans that this run has not embedded, each with all of its views."""
+    reported = {report.source_id for report in made}
+    lacking = {scan_of(source_id) for source_id in unembedded(manifest, spec)}
+    with_signal = {scan_of(source_id) for source_id, entry in manifest.sources.items() if entry.windows_kept}
 
-    def said_of(source_id: str, entry: SourceEntry) -> str:
-        if not entry.windows_kept:
+    def said_of(scan_id: str) -> str:
+        if scan_id not in with_signal:
             return NO_SIGNAL
-        return "would be embedded" if source_id in lacking else "already embedded"
+        return "would be embedded" if scan_id in lacking else "already embedded"
 
-    return [SourceReport(entry.path, "skipped", source_id, message=said_of(source_id, entry))
-            for source_id, entry in manifest.sources.items() if source_id not in reported]
+    return [SourceReport(manifest.sources[scan_id].path, "skipped", scan_id, message=said_of(scan_id))
+            for scan_id in scans_among(manifest.sources) if scan_id not in reported]
+
+
+def _by_scan(reports: Iterable[SourceReport]) -> list[SourceReport]:
+    """Merge the reports of the views of each scan into one, which has the first fault of any of them."""
+    merged: dict[str, SourceReport] = {}
+    for report in reports:
+        scan_id = scan_of(report.source_id)
+        one = merged.get(scan_id)
+        if one is not None:
+            report = replace(report if one.reason is None else one, timing=one.timing + report.timing,
+                             windows_embedded=one.windows_embedded + report.windows_embedded)
+        merged[scan_id] = replace(report, source_id=scan_id)
+    return list(merged.values())
 
 
 def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:
@@ -162,7 +178,7 @@ def embed_stored(
     Returns
     -------
     collection of SourceReport
-        One for each source that had no vectors.
+        One for each scan that had no vectors, or one of whose views had none.
     """
     spec = spec_of(store.root, encoder, config)
     if not unembedded(store.manifest(), spec):
@@ -175,7 +191,7 @@ def embed_stored(
         note_encoder(store, spec, encoder)
     works = _works_of(unembedded(store.manifest(), spec), store, store.new_staging(), encoder, config)
     tracker.enter("embed", len(works))
-    return Driver(engine, store, spec, on_gpu, tracker).run(works)
+    return _by_scan(Driver(engine, store, spec, on_gpu, tracker).run(works))
 
 
 def embeds_on_gpu(engine: Engine, config: Config) -> bool:

@@ -29,6 +29,7 @@ from pipeline.run.file_selection import MIN_AGE_S, Selected, select_files, stat_
 from pipeline.run.more_views import add_views, instead_of, note_views, preview_of_views, with_its_views
 from pipeline.run.plan import Plan, choose_sources, may_heal, parts_of, split_known
 from pipeline.run.preconditions import (
+    for_new_corpus,
     manifest_if_any,
     open_or_create,
     require_ingestable,
@@ -79,8 +80,8 @@ def ingest(
         True to read the whole spectra of files whose end is missing, with a warning in their reports. By default, this
         is done with files that have not changed for ten minutes. Others are reported as TRUNCATED.
     add_views : bool
-        Give the corpus the averaged views that ``config`` names: files that it holds are read again. By default, the
-        views must be those that the corpus has.
+        Give the corpus the averaged views that ``config`` names (the automatic ones if neither it nor the corpus names
+        any): files that it holds are read again. By default, the views must be those that the corpus has.
     serial : bool
         Run every task in this process, with the same results: sets ``config.run.serial``.
     dry_run : bool
@@ -148,8 +149,7 @@ def ingest_files(
     config = config or Config.load(root)
     is_new = not require_ingestable(root, config)
     config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
-    if not is_new:
-        config = with_its_views(root, config, add=add_views)
+    config = for_new_corpus(config) if is_new else with_its_views(root, config, add=add_views)
     is_here = runs_on_this_machine(config.run, client)
     # before anything is made: the encoder may be missing
     spec = spec_of(root, config.encoder, config, computes_here=is_here)

@@ -36,16 +36,19 @@ def with_its_views(root: Path, config: Config, *, add: bool) -> Config:
     Parameters
     ----------
     add : bool
-        True if the corpus may get the views that ``config`` names.
+        True if the corpus gets the views that ``config`` names; the automatic ones if neither ``config`` nor the corpus
+        names any.
 
     Raises
     ------
     ConfigError
         The corpus has other views, and ``add`` is False; or it has automatic ones, and ``config`` names others.
     """
-    own, asked = Config.of_corpus(root).scan.views, config.scan.views
+    own, asked = Config.of_corpus(root).scan.views or (), config.scan.views
+    if asked is None:
+        asked = own or ((AUTO,) if add else ())
     if asked == own:
-        return config
+        return replace(config, scan=replace(config.scan, views=own))
     if not add:
         raise ConfigError(f"{root}: its views are {', '.join(own) or 'none'}, this run asks for "
                           f"{', '.join(asked) or 'none'}; ingest without --views, or add views with --add-views")

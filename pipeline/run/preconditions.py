@@ -20,7 +20,7 @@ from pipeline.run.failures import disk_errors
 from pipeline.run.file_entries import file_entry
 from pipeline.store import CorpusStore, corpus_encoder, embedding, encoder_config, is_fitted, mending
 from pipeline.support.durable import write_atomic
-from pipeline.views import is_plain
+from pipeline.views import AUTO, is_plain
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,11 @@ def settled(encoder: EncoderConfig, manifest: Manifest | None = None) -> Encoder
     own = [spec.version for key, spec in manifest.encoders.items()
            if encoder_config(spec, manifest.weights.get(key, "")) == replace(encoder, version=spec.version)]
     return replace(encoder, version=max(set(own) & set(versions(encoder.name)), default=None))
+
+
+def for_new_corpus(config: Config) -> Config:
+    """Return the settings that a new corpus is made with: it has the automatic views, unless others are named."""
+    return config if config.scan.views is not None else replace(config, scan=replace(config.scan, views=(AUTO,)))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:
@@ -84,7 +89,7 @@ def make_corpus(root: Path, config: Config, client: Any = None) -> None:
         The disk cannot be written.
     """
     if not require_ingestable(root, config):
-        config = replace(config, encoder=settled(config.encoder))
+        config = for_new_corpus(replace(config, encoder=settled(config.encoder)))
         spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))
         with disk_errors(root):
             open_or_create(root, config)

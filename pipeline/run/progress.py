@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.grid.coverage import Coverage, share_skipped
-from pipeline.model import SourceReport, Timing
+from pipeline.model import SourceReport, Timing, ViewCounts
 from pipeline.support.progress_line import Show, is_notebook
 from pipeline.support.text import counted
 from pipeline.tasks import PartReport
+from pipeline.views import View
 
 COMPILING = ("compiling numerical code, once on this machine; this takes a minute or more "
              "(lookalike warm-up does it beforehand)")
@@ -120,6 +121,15 @@ class RunReport:
         return sum(report.windows_kept for report in self.by_status("done"))
 
     @property
+    def views(self) -> tuple[ViewCounts, ...]:
+        """Windows of each averaged view, which the other counts do not include."""
+        sums: dict[str, tuple[int, int, int]] = {}
+        for name, seen, kept, masked in (view for report in self.by_status("done") for view in report.views):
+            before = sums.get(name, (0, 0, 0))
+            sums[name] = (before[0] + seen, before[1] + kept, before[2] + masked)
+        return tuple((name, *sums[name]) for name in sorted(sums, key=lambda name: View.named(name).order))
+
+    @property
     def windows_embedded(self) -> int:
         """Number of windows for which this run made vectors."""
         return sum(report.windows_embedded for report in self.by_status("done"))
@@ -163,6 +173,7 @@ class RunReport:
             "tasks": self.tasks,
             "windows_seen": self.windows_seen,
             "windows_kept": self.windows_kept,
+            "views": _views_json(self.views),
             "without_signal": self.without_signal,
             "out_of_band": self.out_of_band,
             "resumed": self.resumed,
@@ -189,11 +200,15 @@ class RunReport:
             "windows_masked": report.windows_masked, "windows_embedded": report.windows_embedded,
             "channels_skipped": covered.channels_skipped if covered else 0,
             "spectra_skipped": covered.spectra_skipped if covered else 0,
-            "views": {name: {"windows_seen": seen, "windows_kept": kept, "windows_masked": masked}
-                      for name, seen, kept, masked in report.views},
+            "views": _views_json(report.views),
             "also_at": list(report.also_at), "remarks": list(report.remarks),
             "replaces": list(report.replaces),
         }
+
+
+def _views_json(views: Sequence[ViewCounts]) -> dict[str, dict[str, int]]:
+    return {name: {"windows_seen": seen, "windows_kept": kept, "windows_masked": masked}
+            for name, seen, kept, masked in views}
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.catalogue import scans_among
 from pipeline.errors import CorpusDamaged, ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
+from pipeline.search.arranged_hits import arranged_hits, with_arrangement
 from pipeline.search.best_hits import best_hits, place_of
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
@@ -69,7 +70,7 @@ class Corpus:
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None, find: Finder = nearest) -> None:
         self._corpus = opened
-        self._best_hits = partial(best_hits, find=find)
+        self._finder = find
         self._encoder = encoder_key(opened, encoder) if encoder else None
 
     @property
@@ -94,9 +95,10 @@ class Corpus:
     def search(self, request: SearchRequest) -> SearchResult:
         """Find the windows of the corpus that look like a pattern.
 
-        Windows that overlap the query itself are no hits. Windows that touch each other and score alike are one hit
-        (:func:`pipeline.search.merge.merge`). So are windows of several sources that hold the same pixels
-        (:mod:`pipeline.search.copies`).
+        Windows that overlap the query itself are no hits. A pattern of several windows is found where several of them
+        are arranged as in the pattern (:mod:`pipeline.search.arranged_hits`). Otherwise, windows that touch each other
+        and score alike are one hit (:func:`pipeline.search.merge.merge`). Windows of several sources that hold the same
+        pixels are one hit, too (:mod:`pipeline.search.copies`).
 
         PARAMETERS
 
@@ -133,6 +135,7 @@ class Corpus:
         with self._corpus.outlived():
             key = encoder_key(self._corpus, request.encoder or self._encoder)
             query = self._query(key, request)
+            query = query if request.each_window else with_arrangement(query)
             selection = self._select(key, query, request)
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
@@ -246,15 +249,16 @@ class Corpus:
     ) -> list[tuple[Merged, Match | None]]:
         """Return the best hits by cosine, put into another order if the request asks for one."""
         k, limits, reorder = request.k, request.limits, self._reorder(query, request)
-        best_hits = partial(self._best_hits, selection, query, exact=request.exact, careful=request.careful)
+        search = partial(arranged_hits if query.description.arranged else best_hits, selection, query,
+                         exact=request.exact, careful=request.careful, find=self._finder)
         if reorder is None:
-            return [(hit, None) for hit in best_hits(k, limits=limits)]
+            return [(hit, None) for hit in search(k, limits=limits)]
         from pipeline.search.reorder import MIN_REORDERED_HITS
 
-        pool = best_hits(max(k, MIN_REORDERED_HITS))
+        pool = search(max(k, MIN_REORDERED_HITS))
         if limits:
             # of 2k hits within the limits, at least k can be picked, however they are ordered
-            within_limits = best_hits(2 * k, limits=limits)
+            within_limits = search(2 * k, limits=limits)
             pool = list({(hit.best.window.source_id, hit.best.window.number): hit
                          for hit in (*within_limits, *pool)}.values())
             pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))

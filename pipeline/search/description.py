@@ -10,8 +10,8 @@ QueryKind = Literal["window", "file", "array"]
 
 _FIELDS: Mapping[QueryKind, tuple[str, ...]] = {
     "window": ("source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s"),
-    "file": ("source", "file", "target", "f_start_mhz", "f_stop_mhz", "polarisation", "windows"),
-    "array": ("shape", "windows"),
+    "file": ("source", "file", "target", "f_start_mhz", "f_stop_mhz", "polarisation", "windows", "arranged"),
+    "array": ("shape", "windows", "arranged"),
 }
 """Kind of a query → the fields that describe it."""
 
@@ -42,6 +42,9 @@ class QueryDescription:
     """(spectra, channels) of an array."""
     windows: int = 1
     """Number of windows through which the pattern was searched for."""
+    arranged: bool = False
+    """True if a hit is a place where several of these windows are arranged alike; False if each was searched for by
+    itself."""
     note: str = ""
     """What the user should know about the answer; empty for nothing."""
 

@@ -274,6 +274,7 @@ def _query(
     return Query(
         vectors=vectors[used],
         cutouts=cutouts[used],
+        positions=np.array([(windows[int(i)].spectrum_start, windows[int(i)].channel_start) for i in used]),
         windows=tuple(windows[int(i)] for i in used),
         power_of=lambda i: relative_power(cutouts[used[i]], spreads[used[i]]),
         region=region,

@@ -71,6 +71,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     return Query(
         vectors=vectors,
         cutouts=cutouts[used],
+        positions=_positions(array.shape, corpus.config.scan.grid)[used],
         windows=(),
         power_of=power_of,
         region=None,
@@ -137,6 +138,13 @@ def _check_axes(shape: tuple[int, ...], grid: WindowGrid) -> str:
     if channels <= grid.integrations and spectra >= grid.channels:
         raise QueryError(f"{sizes}: its axes are swapped; give array.T")
     return f"{sizes}: if its axes are swapped, give array.T"
+
+
+def _positions(shape: tuple[int, ...], grid: WindowGrid) -> NDArray[np.int64]:
+    """Return first spectrum and channel of each window of an array, from the first window on; see :func:`cut_array`."""
+    counts = max(shape[0] // grid.integrations, 1), max(shape[1] // grid.channels, 1)
+    down, across = np.indices(counts)
+    return np.column_stack([down.ravel() * grid.integrations, across.ravel() * grid.channels])
 
 
 def cut_array(array: NDArray[np.float64], grid: WindowGrid) -> NDArray[np.float64]:

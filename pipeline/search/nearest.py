@@ -182,6 +182,27 @@ def score_windows(
     return best
 
 
+def similarities(
+    selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Compare all query vectors with some windows of one source: :func:`score_windows` for each pair.
+
+    Returns
+    -------
+    numbers : (n,) int64
+        The windows that are stored and pass the filters.
+    similarity : (q, n) float32
+        Cosines.
+    """
+    source_id = selection.source_ids[source]
+    numbers, stored = _vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
+    similarity = np.zeros((len(vectors), len(numbers)), np.float32)
+    if len(stored):
+        rows, score = exact_neighbors(stored, vectors, len(stored), unit_length=True)
+        np.put_along_axis(similarity, rows, score, axis=1)
+    return numbers, similarity
+
+
 def _vectors_of_windows(
     selection: Selection, source_id: str, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

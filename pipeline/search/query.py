@@ -57,6 +57,8 @@ class Query:
     """(q, d), one vector per window of the query."""
     cutouts: NDArray[np.uint8]
     """(q, T, F) the cutouts that the vectors were made of."""
+    positions: NDArray[np.int64]
+    """(q, 2) first spectrum and first channel of each window, in the file or in the array."""
     windows: tuple[Window, ...]
     """(q,) where the windows lie; empty for an array."""
     power_of: Callable[[int], NDArray[np.float64]]

@@ -36,7 +36,8 @@ class SearchRequest:
         The file need not be in the corpus. Needs ``f_start_mhz`` and ``f_stop_mhz``.
     f_start_mhz, f_stop_mhz : float, optional
         Lower and upper end of the pattern in ``file``, in MHz. All time blocks of the file are searched for. A range of
-        up to 1.5 windows is covered by one window, a wider one by several.
+        up to 1.5 windows is covered by one window, a wider one by several. Then hits are places where these windows are
+        arranged as in the pattern.
     window : str, optional
         A window of the corpus, as ``SOURCE/NUMBER``. The source is named by its id, the beginning of its id, or a file
         name.
@@ -58,6 +59,9 @@ class SearchRequest:
         Default: for a range, the view whose windows are about as wide; for a window, its own; for an array, none.
     all_views : bool
         Search through all views. Hits that show the same pixels are one.
+    each_window : bool
+        Search for each window of a wide or long pattern by itself, wherever it lies. By default, their arrangement
+        counts.
     all_resolutions : bool
         Search all resolution classes. Otherwise only the class of the query is searched; for an array, the largest.
     rerank : bool
@@ -97,6 +101,7 @@ class SearchRequest:
     polarisation: int | None = None
     view: str | None = None
     all_views: bool = False
+    each_window: bool = False
     all_resolutions: bool = False
     rerank: bool = False
     rerank_drift: bool = False

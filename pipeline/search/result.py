@@ -65,6 +65,12 @@ class SearchResult(Sequence[Hit]):
 
         return html_of(self)
 
+    def words_of_merged(self, hit: Hit) -> str:
+        """Say how many windows a hit consists of, if it is not one; the text follows the name of its window."""
+        if self.description.arranged:
+            return f" ({len(hit.merged) + 1} of {self.description.windows} windows)"
+        return f" and {len(hit.merged)} touching" if hit.merged else ""
+
     @property
     def query(self) -> dict[str, Any]:
         """The query and how it was searched for, as in :meth:`to_json`."""
@@ -75,7 +81,7 @@ class SearchResult(Sequence[Hit]):
             "resolutions": list(self.resolutions),
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
-                "k", "view", "all_views", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
+                "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
                 "near_frequency")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,

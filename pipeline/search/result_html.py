@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.support.text import counted, shown
+from pipeline.views import shown_view
 
 if TYPE_CHECKING:
-    from pipeline.model import Hit
     from pipeline.search.result import SearchResult
 
 MAX_ROWS = 50
@@ -28,7 +28,7 @@ def html_of(result: SearchResult) -> str:
     parts = [f"<p><b>{_text(head)}</b></p>"]
     if result.description.note:
         parts.append(f"<p>Note: {_text(result.description.note)}</p>")
-    parts += [_picture(result), _table(result.hits[:MAX_ROWS])]
+    parts += [_picture(result), _table(result)]
     if len(result) > MAX_ROWS:
         parts.append(f"<p>… and {len(result) - MAX_ROWS:,} more</p>")
     return f"<div>{''.join(parts)}</div>"
@@ -45,19 +45,21 @@ def _picture(result: SearchResult) -> str:
             f'src="data:image/png;base64,{b64encode(png).decode("ascii")}">')
 
 
-def _table(hits: tuple[Hit, ...]) -> str:
+def _table(result: SearchResult) -> str:
+    hits = result.hits[:MAX_ROWS]
     if not hits:
         return ""
-    has_match = hits[0].match is not None
-    heads = ["", "Score", *(["Correlation"] if has_match else []), "Frequency [MHz]", "Time [s]", "MJD (UTC)",
-             "SNR [σ]", "Target", "Window", "File"]
+    has_match, has_views = hits[0].match is not None, any(hit.view for hit in hits)
+    heads = ["", "Score", *(["Correlation"] if has_match else []), *(["View"] if has_views else []),
+             "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target", "Window", "File"]
     rows = [f"<tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"]
     for hit in hits:
         window = hit.window
-        merged = f" and {len(hit.merged)} touching" if hit.merged else ""
         cells = [str(hit.rank), f"{hit.score:.3f}", *([f"{hit.match.correlation:.3f}"] if hit.match else []),
+                 *([shown_view(hit.view)] if has_views else []),
                  f"{window.f_start_mhz:.6f}–{window.f_stop_mhz:.6f}", f"{window.t_start_s:.0f}–{window.t_stop_s:.0f}",
-                 f"{window.mjd:.5f}", f"{hit.snr:.1f}", hit.target, f"{hit.source_id}/{window.number}{merged}",
+                 f"{window.mjd:.5f}", f"{hit.snr:.1f}", hit.target,
+                 f"{hit.source_id}/{window.number}{result.words_of_merged(hit)}",
                  ", also at ".join([hit.file, *hit.also_at])]
         rows.append(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"

@@ -106,7 +106,7 @@ def status_of(root: Path, manifest: Manifest, encoder: str, grid: WindowGrid) ->
         not_searched=sum(not source.windows_seen for source in scans),
         partly_covered=sum(covered.samples_skipped > 0 for covered in coverage),
         share_skipped=share_skipped(coverage),
-        views=dict(sorted(views.items(), key=lambda item: View.named(item[0]).pixels)),
+        views=dict(sorted(views.items(), key=lambda item: View.named(item[0]).order)),
         vectors=vectors,
         encoder=encoder,
         sources_embedded={key: sum(key in source.vectors for source in sources) for key in vectors},

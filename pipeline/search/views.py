@@ -13,13 +13,13 @@ from pipeline.model import Header, Hit, Window
 from pipeline.search.encoder import count_vectors
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
-from pipeline.views import PLAIN, View, scan_of, view_of
+from pipeline.views import PLAIN, View, scan_of, shown_view, view_of
 
 
 def views_held(manifest: Manifest) -> list[View]:
     """Return the views of a corpus, the plain one first, then by the size of an averaged pixel."""
     names = {view_of(source_id) for source_id in manifest.sources} | {PLAIN.name}
-    return sorted(map(View.named, names), key=lambda view: (view.pixels, view.time))
+    return sorted(map(View.named, names), key=lambda view: view.order)
 
 
 def views_with_vectors(manifest: Manifest, encoder_key: str, header: Header) -> list[View]:
@@ -44,11 +44,6 @@ def view_named(name: str | None, manifest: Manifest) -> View | None:
             return view
     raise ParameterError(f"{parameter('view')} {name}: the corpus has only "
                          f"{', '.join(shown_view(view.name) for view in held)}; ingest can add views")
-
-
-def shown_view(name: str) -> str:
-    """Return the name of a view for people: ``1x`` for the plain one."""
-    return name or "1x"
 
 
 def view_of_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, views: Iterable[View]) -> View:

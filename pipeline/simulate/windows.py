@@ -45,12 +45,12 @@ class Scene:
     slope: float = 0.1
     """Largest relative change of the band from the middle of such a window to its end."""
     regained: float = 0.0
-    """Share of windows whose rows are divided by their medians, as in windows that come without their band."""
+    """Share of windows whose rows are divided by their medians, which takes most of a burst away."""
 
 
 CLEAN = Scene()
 """Windows without disturbances."""
-SKY = Scene(cut=0.12, circular=0.15, distractors=0.15, gained=0.4, sloped=0.33, regained=0.15)
+SKY = Scene(cut=0.12, circular=0.15, distractors=0.15, gained=0.4, sloped=0.33)
 """Disturbances as in windows of real files; used in training."""
 
 

@@ -44,7 +44,7 @@ VARIED_SHARE = 0.25
 """Share of patterns that are stretched and mirrored. Each is then the only one of its kind."""
 WINDOWS_PER_KIND = 12
 """Windows of each kind in a block of windows from which the kinds are learned."""
-KIND_WEAK_SHARE, KIND_VARIED_SHARE = 0.25, 0.25
+KIND_WEAK_SHARE, KIND_VARIED_SHARE = 0.35, 0.25
 """Share of those windows that are weak, and share of those whose pattern is stretched and mirrored."""
 CROWDED_SHARE = 0.12
 """Share of views of patterns that hold a second, weaker pattern."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class Discriminant:
 
 
 def fit_discriminant(blocks: Iterable[tuple[NDArray[Any], NDArray[Any]]], dimension: int) -> Discriminant:
-    """Fit the linear discriminant of kinds. All kinds have the same weight.
+    """Fit the linear discriminant of kinds. All kinds have the same weight. Blocks are read one by one.
 
     Parameters
     ----------
@@ -51,21 +52,50 @@ def fit_discriminant(blocks: Iterable[tuple[NDArray[Any], NDArray[Any]]], dimens
     ValueError
         There are too few kinds.
     """
+    counts: Counter[int] = Counter()
+    sums: dict[int, Array] = {}
+    products = np.zeros(())
+    for block, kinds in blocks:
+        features = block.astype(np.float64)
+        products = products + features.T @ features
+        for kind in np.unique(kinds).tolist():
+            chosen = features[kinds == kind]
+            counts[kind] += len(chosen)
+            sums[kind] = sums.get(kind, 0) + chosen.sum(axis=0)
+    if dimension >= len(sums):
+        raise ValueError(f"{len(sums)} kinds have fewer than {dimension} directions between them")
+    sizes, means = np.array([counts[kind] for kind in sums]), np.stack([sums[kind] / counts[kind] for kind in sums])
+    scale = _spread(products, sizes @ means, sizes.sum())
+    within = products - (means.T * sizes) @ means
+    within /= (sizes.sum() - len(sizes)) * np.outer(scale, scale)
+    within += SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
+    directions = _directions(np.cov((means / scale).T), within, dimension)
+    kernel = directions / scale[:, None] / LENGTH
+    return Discriminant(kernel, -sums[NOISE_KIND] / counts[NOISE_KIND] @ kernel)
+
+
+def _spread(products: Array, total: Array, count: int) -> Array:
+    """Return the standard deviation (f,) of each feature, raised so that one that hardly varies stays small.
+
+    Parameters
+    ----------
+    products : (f, f)
+        Sums of the products of two features.
+    total : (f,)
+        Sum of each feature.
+    count : int
+        Number of windows.
+    """
+    mean, squares = total / count, np.diag(products) / count
+    spread: Array = np.sqrt(np.maximum(squares - mean**2, 0)) + 0.05 * np.sqrt(squares.mean() - mean.mean() ** 2)
+    return spread
+
+
+def _directions(between: Array, within: Array, dimension: int) -> Array:
+    """Return the directions (f, dimension) of most variance between kinds, each of variance 1 within kinds."""
     from scipy.linalg import eigh
 
-    features, kinds = (np.concatenate(part) for part in zip(*blocks, strict=True))
-    numbers, which = np.unique(kinds, return_inverse=True)
-    if dimension >= len(numbers):
-        raise ValueError(f"{len(numbers)} kinds have fewer than {dimension} directions between them")
-    spread = features.std(axis=0, dtype=np.float64)
-    scale = spread + 0.05 * features.std(dtype=np.float64)  # a feature that hardly varies stays small
-    scaled = features / scale
-    means = np.stack([scaled[which == number].mean(axis=0) for number in range(len(numbers))])
-    apart = scaled - means[which]
-    within = apart.T @ apart / (len(scaled) - len(numbers))
-    within += SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
-    directions = eigh(np.cov(means.T), within)[1][:, ::-1][:, :dimension]  # within kinds, each has variance 1
-    directions *= np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(dimension)])
-    kernel = directions / scale[:, None] / LENGTH
-    noise = means[numbers.tolist().index(NOISE_KIND)] * scale
-    return Discriminant(kernel, -noise @ kernel)
+    size = len(within)
+    found: Array = eigh(between, within, subset_by_index=[size - dimension, size - 1])[1][:, ::-1]
+    found *= np.sign(found[np.abs(found).argmax(axis=0), np.arange(dimension)])
+    return found

@@ -30,7 +30,7 @@ LEARNING_RATE = 4e-4
 WEIGHT_DECAY = 1e-4
 WARM_UP_SHARE = 0.03
 """Share of the steps in which the learning rate rises from 0. It then falls to 0 as a cosine."""
-BLOCKS = 40
+BLOCKS = 200
 """Blocks of windows for the discriminant."""
 STEPS_PER_CHECKPOINT = 50
 """Steps between two writes of the state of an unfinished training."""
@@ -112,7 +112,8 @@ def train(
     blocks : int
         Blocks of windows from which the discriminant is computed.
     precision : str
-        Arithmetic, one of :data:`pipeline.encoders.backend.PRECISIONS`. The weights are always float32.
+        Arithmetic of the contrastive training, one of :data:`pipeline.encoders.backend.PRECISIONS`. The discriminant is
+        computed in float32, and the weights are always float32.
 
     Raises
     ------
@@ -147,16 +148,17 @@ def train(
 
 
 def _fit_kinds(network: Any, seed: int, blocks: int) -> None:
-    """Set the second part of the vectors to the linear discriminant of the kinds."""
-    kind = network.get_layer("kind")
-    features = keras().Model(network.input, kind.input)
+    """Set the second part of the vectors to the linear discriminant of the kinds, computed in float32."""
+    exact = spectral.build()
+    exact.set_weights(network.get_weights())
+    features = keras().Model(exact.input, exact.get_layer("kind").input)
 
     def of_block(number: int) -> tuple[Any, Any]:
         views = simulate_kind_views(seed, number)
         return features.predict_on_batch(spectral.inputs(views.cutouts)), views.kinds
 
     found = fit_discriminant(prefetch(of_block, blocks), KIND_DIMENSION)
-    kind.set_weights([found.kernel, found.bias])
+    network.get_layer("kind").set_weights([found.kernel, found.bias])
 
 
 def _start_from_first_version(network: Any) -> None:

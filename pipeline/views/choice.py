@@ -27,16 +27,16 @@ def check_setting(views: Sequence[str]) -> None:
                           "view once")
 
 
-def views_of(setting: Sequence[str], header: Header, coarse: CoarseLayout, grid: WindowGrid) -> tuple[View, ...]:
-    """Return the averaged views of a scan that a setting asks for and that suit the scan, finest first.
+def views_of(setting: Sequence[str] | None, header: Header, coarse: CoarseLayout, grid: WindowGrid) -> tuple[View, ...]:
+    """Return the averaged views of a scan that a setting asks for and that suit it, finest first. None asks for none.
 
     With ``auto``, the channels of a fine product are averaged by 4 and 16, and the spectra of any product by 4 and 16.
     A window of a view must fit into the file, so the spectra of a file with few of them are not averaged.
     """
-    if tuple(setting) == (AUTO,):
+    setting = tuple(setting or ())
+    if setting == (AUTO,):
         is_fine = header.channel_width_mhz * 1e6 < MAX_FINE_HZ
         wanted: Iterable[View] = (*((View(4), View(16)) if is_fine else ()), View(1, 4), View(1, 16))
     else:
         wanted = map(View.named, setting)
-    return tuple(sorted((view for view in wanted if view.suits(header, coarse, grid)),
-                        key=lambda view: (view.pixels, view.time)))
+    return tuple(sorted((view for view in wanted if view.suits(header, coarse, grid)), key=lambda view: view.order))

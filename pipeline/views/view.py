@@ -65,6 +65,11 @@ class View:
         """Number of pixels of the scan in an averaged pixel."""
         return self.frequency * self.time
 
+    @property
+    def order(self) -> tuple[int, int]:
+        """Key to sort views by: those with the smallest averaged pixels come first, and the plain view before them."""
+        return self.pixels, self.time
+
     def header_of(self, header: Header) -> Header:
         """Return the header of a scan as this view shows it. Frequencies and times of its pixels are right."""
         f, rest = self.frequency, header.nchans % self.frequency
@@ -115,6 +120,11 @@ def scan_of(source_id: str) -> str:
 def view_of(source_id: str) -> str:
     """Return the name of the view that a source is; empty for the plain view."""
     return split_id(source_id)[1]
+
+
+def shown_view(name: str) -> str:
+    """Return the name of a view for people: ``1x`` for the plain one."""
+    return name or "1x"
 
 
 def is_plain(source_id: str) -> bool:

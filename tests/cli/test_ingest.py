@@ -25,7 +25,7 @@ from tests.run.small import COARSE, write_scan
 
 ENCODER = ("--encoder", "power-spectrum")
 """Not the default encoder, which takes long to load."""
-SERIAL = ("--serial", "--coarse-width", str(COARSE), *ENCODER)
+SERIAL = ("--serial", "--coarse-width", str(COARSE), "--views", "none", *ENCODER)
 
 
 def snapshot(root: Path) -> dict[Path, tuple[int, int]]:

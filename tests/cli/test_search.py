@@ -83,6 +83,13 @@ def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() 
     assert table(replace(several, hits=(hit(1),))) == table(result(hit(1)))  # an array's windows have no frequency
 
 
+def test_the_table_says_how_many_windows_of_a_wide_pattern_are_there() -> None:
+    wide = result(hit(1, merged=(44, 47)), hit(2))
+    wide = replace(wide, description=replace(wide.description, windows=5, arranged=True))
+    assert [line.rpartition("GBT_59000_0_A/")[2] for line in table(wide)[2:]] == ["41 (3 of 5 windows)",
+                                                                                  "42 (1 of 5 windows)"]
+
+
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
     text = csv_of(result(*(hit(rank, file=name, merged=(7, 8), also_at=("/b, c", "/d"), copies=("B/1", "C/2"))

@@ -24,7 +24,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_views_from_ingest_to_search(lookalike: Lookalike, scans: Path, tmp_path: Path) -> None:
     corpus = ("--corpus", tmp_path / "corpus")
-    ran = lookalike("ingest", scans, *corpus, *SERIAL)
+    ran = lookalike("ingest", scans, *corpus, *SERIAL, "--views", "none")
     assert ran.code == 0
     assert "view " not in ran.out
     lookalike("ingest", scans, *corpus, "--serial", "--views", "f4").assert_refused(
@@ -67,4 +67,19 @@ def test_none_stands_for_no_views(lookalike: Lookalike, scans: Path, tmp_path: P
     corpus = tmp_path / "corpus"
     assert lookalike("ingest", scans, "--corpus", corpus, *SERIAL, "--views", "none").code == 0
     assert Config.of_corpus(corpus).scan.views == ()
-    assert "views" not in (corpus / "corpus.toml").read_text()
+    assert lookalike("ingest", scans, "--corpus", corpus, "--serial").code == 0
+    assert lookalike("status", "--corpus", corpus, "--json").json["views"] == {}
+
+
+def test_a_night_makes_views_of_a_new_corpus_and_refuses_others_later(
+    lookalike: Lookalike, scans: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "corpus"
+    root.mkdir()
+    (root / "corpus.toml").write_text(f'[scan]\ncoarse_width = {COARSE}\n[encoder]\nname = "power-spectrum"\n')
+    night = ("nightly", scans, "--corpus", root, "--serial", "--min-age", "0s")
+    found = lookalike(*night, "--views", "f4", "--json").json
+    assert found["ingest"]["views"] == {"f4": {"windows_seen": 32, "windows_kept": found["after"]["views"]["f4"][
+        "windows_kept"], "windows_masked": 0}}
+    lookalike(*night, "--views", "f16").assert_refused(2, "its views are f4, this run asks for f16")
+    assert lookalike(*night).code == 0

@@ -26,8 +26,8 @@ def lookalike(python: str, *arguments: str | Path, **changes: str) -> subprocess
 
 def ingest_arguments(data: Path, root: Path, *where: str) -> list[str]:
     """Return the arguments of an ingest of a small archive."""
-    return ["ingest", str(data), "--corpus", str(root), "--coarse-width", str(COARSE), "--encoder", ENCODER.name,
-            "--json", *where]
+    return ["ingest", str(data), "--corpus", str(root), "--coarse-width", str(COARSE), "--views", "none",
+            "--encoder", ENCODER.name, "--json", *where]
 
 
 def first_window(root: Path) -> str:

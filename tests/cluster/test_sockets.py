@@ -27,7 +27,8 @@ def addresses(pids: set[int]) -> set[str]:
 
 def test_a_run_of_its_own_cluster_listens_on_loopback_alone(data: Path, reference: Path, tmp_path: Path) -> None:
     root = tmp_path / "corpus"
-    ingest = command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--encoder", ENCODER.name)
+    ingest = command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--views", "none", "--encoder",
+                     ENCODER.name)
     slow = {"DASK_DISTRIBUTED__WORKER__PRELOAD": json.dumps([slowly(tmp_path, 1.0)])}
     seen: set[str] = set()
     with started(ingest, tmp_path, **slow) as process:

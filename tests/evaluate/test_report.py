@@ -21,7 +21,9 @@ from pipeline.evaluate.real import Check
 from pipeline.evaluate.report import RANDOM, Report
 from pipeline.evaluate.rerank import RerankScores
 from pipeline.evaluate.retrieval import Retrieval
+from pipeline.evaluate.scales import ScaleScores
 from pipeline.evaluate.sets import SetSpec
+from pipeline.evaluate.skies import Size
 from pipeline.evaluate.speed import Speed
 from pipeline.evaluate.steps import StepCurve, StepScores
 from pipeline.evaluate.tables import format_report, format_table
@@ -56,6 +58,7 @@ def full_report() -> Report:
         step={"one": StepCurve(8, 4, tuple(StepScores(step, 0.75, 0.5, 0.25, 0.125, 256 / step) for step in (64, 256)),
                                None)},
         depth={"one": [Depth(32, scored(0.5)), Depth(8, scored(0.4375)), Depth(4, scored(0.375))]},
+        scales={"one": [ScaleScores(".0000", "comb", Size(3000.0, 292.0), "f4", 8, 0.875, 0.75, 0.5, 1.0)]},
         notebook={"notebook, cosine": scored(0.0625)},
         real={"one": [Check("a finds b", False, ("noise", "b"), {"b": 7})]},
         labelled={"one": [form_scores("cut", 0.75), form_scores("arrays", 0.5)],
@@ -98,6 +101,7 @@ def test_tables_show_every_part() -> None:
         "no step finds 95 % of those on a boundary",
         "one, float32 10 0.500",
         "one, 4 bits 10 0.375",
+        ".0000 comb 3000 292 f4 8 0.875 0.750 0.500 1.000",
         "0.001 9.50e-04 0.500 1.000",
         "steady 0.250 1.000",
         "notebook, cosine 10 0.062",

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, EncoderError
 from pipeline.evaluate import PARTS, depth, evaluate, published, steps, suite
 from pipeline.evaluate.report import RANDOM
 from pipeline.evaluate.sets import SetSpec, labelled_set, simulate_set
+from pipeline.evaluate.skies import LEVEL_BAND
 from pipeline.evaluate.speed import Speed
 from pipeline.evaluate.tables import format_report
 from pipeline.model import EncoderSpec
@@ -35,17 +36,22 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(depth, "depth_set", lambda seed: simulate_set(TINY, seed))
     monkeypatch.setattr(steps, "labelled_set", lambda spec, seed: labelled_set(TINY, seed))
     monkeypatch.setattr(suite, "STEP_SIGNALS", 12)
+    monkeypatch.setattr(suite, "PRODUCTS", [replace(suite.PRODUCTS[0], channels=2**16, coarse_width=None, apart=700,
+                                                    instrument=LEVEL_BAND, sizes=suite.PRODUCTS[0].sizes[:1])])
+    monkeypatch.setattr(suite, "SCALE_MEMBERS", 2)
 
 
 def test_parts_that_are_named_are_measured_alone(tiny: None) -> None:
     told: list[str] = []
-    report = evaluate(["power-spectrum"], parts=("retrieval", "rerank", "published", "step", "depth"), tell=told.append)
+    report = evaluate(["power-spectrum"], parts=("retrieval", "rerank", "published", "step", "depth", "scales"),
+                      tell=told.append)
     assert report.encoders == {"power-spectrum": "power-spectrum-v1"}
     assert [one.spec.name for one in report.retrieval["power-spectrum"]] == ["tiny", "also tiny"]
     assert [one.spec.name for one in report.rerank["power-spectrum"]] == ["tiny", "also tiny"]
     assert list(report.published) == ["power-spectrum", RANDOM]
     assert report.step["power-spectrum"].signals == 12
     assert len(report.depth["power-spectrum"]) >= 4
+    assert {one.patterns for one in report.scales["power-spectrum"]} == {2}
     assert (report.gate, report.speed, report.notebook, report.real, report.not_measured) == (None, {}, {}, {}, {})
     assert "retrieval: power-spectrum" in told
     assert report.elapsed_s > 0

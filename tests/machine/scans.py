@@ -23,7 +23,7 @@ from tests.run.small import HEADER, config
 
 WIDTH = 1024
 CONFIG = replace(
-    config(ScanConfig(coarse_width=WIDTH, keep_all=True)), index=IndexConfig(1, 1000),
+    config(ScanConfig(coarse_width=WIDTH, keep_all=True, views=())), index=IndexConfig(1, 1000),
     nightly=NightlyConfig(verify=1.0, least_earlier=10**6),  # too few to judge: pictures would take seconds
 )
 OWN, SECOND = "power-spectrum-v1", "fake-v1-e3b0c442"

@@ -15,7 +15,7 @@ from pipeline.simulate import Axes, Instrument, PlacedSignal, family, fine_heade
 WIDTH, N_COARSE = 8192, 8
 PER_COARSE = WIDTH // 256
 KNOWN = ("rising", "falling", "pulsed", "steady")
-CONFIG = Config(ScanConfig(coarse_width=WIDTH), EncoderConfig("power-spectrum"),
+CONFIG = Config(ScanConfig(coarse_width=WIDTH, views=()), EncoderConfig("power-spectrum"),
                 nightly=NightlyConfig(least_earlier=100, novel_share=0.02))
 INSTRUMENT = Instrument(edge_depth=0.0, ripple=0.0)
 

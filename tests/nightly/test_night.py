@@ -29,6 +29,7 @@ from pipeline.nightly.novelty import Novelty
 from pipeline.run import ingest, ingest_files
 from pipeline.run.driver import Driver
 from pipeline.store import CorpusStore, source_folder
+from pipeline.views import view_of
 from tests.nightly.sky import CONFIG, header, placed, write_scan
 from tests.run import small
 from tests.run.damages import no_graph
@@ -111,6 +112,33 @@ def test_three_nights_and_what_is_new_in_the_third(tmp_path: Path):
     names = sorted(path.name for path in (tmp_path / "corpus-reports").glob("2*.json"))
     assert [re.sub(r"\d{4}-\d\d-\d\d", "DATE", name) for name in names] == [
         "DATE-2.json", "DATE-3.json", "DATE-4.json", "DATE.json"]
+
+
+def test_a_night_counts_scans_and_names_windows_by_view(tmp_path: Path):
+    config = small.config(replace(small.SCAN, views=("f4", "f16")))
+    small.archive(tmp_path / "data", 1)
+    run(tmp_path, config)
+    small.write_scan(tmp_path / "data" / "late.h5", 5)
+    judging = replace(config, nightly=replace(config.nightly, least_earlier=2))
+    report = run(tmp_path, judging)
+    manifest = CorpusStore.open(tmp_path / "corpus").manifest()
+    [new] = report.new_sources
+    assert (report.before.sources, report.after.sources, len(report.done)) == (1, 2, 1)
+    for name, size in report.after.views.items():
+        of_view = [entry for source_id, entry in manifest.sources.items() if view_of(source_id) == name]
+        assert size == {"sources": 2, "windows_seen": sum(entry.windows_seen for entry in of_view),
+                        "windows_kept": sum(entry.windows_kept for entry in of_view)}
+        tonight = manifest.sources[f"{new}+{name}"]
+        assert report.ingest["views"][name] == {"windows_seen": tonight.windows_seen,
+                                                "windows_kept": tonight.windows_kept, "windows_masked": 0}
+    assert list(report.after.views) == ["f4", "f16"]
+    # the exposure is that of the scans: a view searches the same samples again
+    assert report.after.exposure_mhz_h == pytest.approx(2 * report.before.exposure_mhz_h)
+    assert {one.views for one in report.novelty} <= {(), ("f4",), ("f16",)}
+    assert () in {one.views for one in report.novelty}
+    seen = page(tmp_path)
+    assert "Averaged view f16: windows searched" in seen.words
+    assert report.to_json() == written(tmp_path)
 
 
 def test_a_corpus_that_was_there_before_is_the_past(tmp_path: Path):

@@ -16,7 +16,8 @@ from pipeline.store import CorpusStore, SourceGroup, VectorGroup
 
 COARSE = 4096
 N_COARSE = 4
-SCAN = ScanConfig(coarse_width=COARSE)
+SCAN = ScanConfig(coarse_width=COARSE, views=())
+"""Without averaged views: they make tests slow. Tests of views name them."""
 ENCODER = EncoderConfig("power-spectrum")
 """The encoder is named, because the default one takes long to load."""
 HEADER = Header(

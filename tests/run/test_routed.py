@@ -203,7 +203,7 @@ def test_hits_are_those_of_a_corpus_without_index(made: Made, tmp_path: Path) ->
     one, other = open_corpus(made.root), open_corpus(plain.root)
     agree = []
     for source_id in SOURCES[:5]:
-        for number in made.numbers[source_id][:2]:
+        for number in made.numbers[source_id][:4]:
             window = f"{source_id}/{number}"
             for asked in ({}, {"per_file": 1}, {"filters": Filters(not_file=(SOURCES[0],))}):
                 expected = list(other.search(window=window, **asked))

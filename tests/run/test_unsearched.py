@@ -128,7 +128,7 @@ def test_a_stokes_product_that_is_not_power_is_searched(tmp_path: Path) -> None:
     path = write_products(tmp_path / "stokes.h5", products)
     kept = {}
     for product in (0, 1, 3):
-        scan = ScanConfig(coarse_width=COARSE, polarisation=product, false_alarm=1e-5)
+        scan = ScanConfig(coarse_width=COARSE, polarisation=product, false_alarm=1e-5, views=())
         report = ingest([path], tmp_path / f"corpus{product}", config=config(scan), serial=True)
         kept[product] = report.windows_kept
     assert (kept[0], kept[1]) == (0, 0)

@@ -11,11 +11,12 @@ import pytest
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest, check_consistency
-from pipeline.config import Config
+from pipeline.config import CONFIG_FILE, Config, ScanConfig
 from pipeline.errors import ConfigError
 from pipeline.integrity import verify
 from pipeline.model import WindowGrid
-from pipeline.run import index, ingest, remove
+from pipeline.run import embed, index, ingest, remove
+from pipeline.run.preconditions import for_new_corpus
 from pipeline.store import CorpusStore, SourceGroup
 from pipeline.views import is_plain, scan_of, view_of
 from tests.run.small import SCAN, archive, assert_same_corpus, config, contents, write_scan
@@ -109,6 +110,41 @@ def test_views_that_are_added_later_are_those_of_an_ingest(
     assert set(map(tuple, views_by_scan(root).values())) == {("", "f16", "f4")}
 
 
+def test_a_new_corpus_has_the_automatic_views_unless_others_are_named() -> None:
+    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",)))
+    for named in ((), ("f4",), ("auto",)):
+        asked = Config(ScanConfig(views=named))
+        assert for_new_corpus(asked) == asked
+        assert asked.identity() == Config().identity()
+
+
+def test_a_new_corpus_has_the_views_that_suit_its_files(original: Path, data: Path, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    root.mkdir()
+    (root / CONFIG_FILE).write_text("[scan]\ncoarse_width = 4096\n")  # of the user, for a corpus that is not there yet
+    unsaid = config(replace(SCAN, views=None))
+    ingest([data], root, config=unsaid, serial=True)
+    assert Config.of_corpus(root).scan.views == ("auto",)
+    assert_same_corpus(root, original)
+    again = ingest([data], root, config=unsaid, serial=True)
+    assert {one.message for one in again.reports} == {"already in the corpus"}
+
+
+def test_a_corpus_that_says_nothing_of_views_has_none_until_they_are_added(
+    original: Path, data: Path, tmp_path: Path
+) -> None:
+    root, unsaid = tmp_path / "corpus", config(replace(SCAN, views=None))
+    ingest([data / "scan0.h5"], root, config=config(), serial=True)
+    settings = root / CONFIG_FILE
+    settings.write_text("".join(line for line in settings.read_text().splitlines(True) if not line.startswith("views")))
+    assert Config.load(root).scan.views is None
+    ingest([data], root, config=unsaid, serial=True)
+    assert set(map(tuple, views_by_scan(root).values())) == {("",)}
+    ingest([data], root, config=unsaid, add_views=True, serial=True)
+    assert Config.of_corpus(root).scan.views == ("auto",)
+    assert_same_corpus(root, original)
+
+
 def test_more_views_are_added_to_those_that_are_there(corpus: Path, original: Path, data: Path) -> None:
     ingest([data], corpus, config=config(replace(SCAN, views=("f16", "f64"))), add_views=True, serial=True)
     assert set(map(tuple, views_by_scan(corpus).values())) == {("", "f16", "f4")}  # a window of f64 does not fit
@@ -198,6 +234,19 @@ def test_a_damaged_view_is_repaired_from_its_file(corpus: Path, original: Path) 
     assert verify(corpus, repair=True).damages == ()
     assert verify(corpus).damages == ()
     assert_same_corpus(corpus, original)
+
+
+@pytest.mark.usefixtures("fake_encoders")
+def test_vectors_of_another_encoder_are_reported_by_scan(corpus: Path) -> None:
+    kept = CorpusStore.open(corpus).manifest().windows_kept
+    would = embed(corpus, encoder="fake", config=config(SEEN), serial=True, dry_run=True)
+    assert [one.message for one in would.reports] == ["would be embedded"] * 2
+    made = embed(corpus, encoder="fake", config=config(SEEN), serial=True)
+    assert [one.status for one in made.reports] == ["done"] * 2
+    assert {one.source_id for one in made.reports} == views_by_scan(corpus).keys()
+    assert made.windows_embedded == kept
+    again = embed(corpus, encoder="fake", config=config(SEEN), serial=True)
+    assert [one.message for one in again.reports] == ["already embedded"] * 2
 
 
 def test_each_view_has_segments_of_its_own(corpus: Path) -> None:

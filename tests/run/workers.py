@@ -129,7 +129,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 def ingest_command(data: Path, root: Path, *, serial: bool = False, workers: int = 2) -> list[str]:
     where = ["--serial"] if serial else ["--workers", str(workers)]
-    return command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--json", *where,
+    return command("ingest", data, "--corpus", root, "--coarse-width", str(COARSE), "--views", "none", "--json", *where,
                    "--encoder", "power-spectrum")
 
 

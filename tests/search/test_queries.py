@@ -68,7 +68,7 @@ def test_a_range_off_the_grid_is_cut_centred_in_all_time_blocks(archive: Archive
     truth = archive.truth[archive.two][0]
     corpus = archive.open()
     source_id = corpus._corpus.find_source("two.fil")
-    result = corpus.search(file="two.fil", **places(truth), k=8)
+    result = corpus.search(file="two.fil", **places(truth), k=8, each_window=True)
     middle = (truth.channel_start + truth.channel_stop) / 2
     with open_filterbank(archive.two) as filterbank:
         tiling = tiling_of(filterbank, SCAN)
@@ -82,7 +82,7 @@ def test_a_range_off_the_grid_is_cut_centred_in_all_time_blocks(archive: Archive
 def test_a_wide_range_is_searched_through_its_windows_that_hold_a_signal(archive: Archive) -> None:
     header = read_header(archive.outside)
     start, stop = header.channel_edge_mhz(1000), header.channel_edge_mhz(1000 + 16 * 256 + 100)
-    result = archive.open().search(file=archive.outside, f_start_mhz=start, f_stop_mhz=stop, k=5)
+    result = archive.open().search(file=archive.outside, f_start_mhz=start, f_stop_mhz=stop, k=5, each_window=True)
     starts = [1050 + 256 * i for i in range(16)]
     holding = [start for start in starts if any(t.channel_start < start + 256 and start < t.channel_stop
                                                 for t in archive.truth[archive.outside])]

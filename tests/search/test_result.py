@@ -78,6 +78,21 @@ def test_a_notebook_shows_a_table_and_pictures_that_need_no_other_file(result: S
         assert f"{hit.window.f_start_mhz:.6f}" in read.text
 
 
+def test_a_notebook_names_the_view_where_it_is_not_the_plain_one(result: SearchResult) -> None:
+    assert "View" not in Tags(result._repr_html_()).text
+    first, *others = result.hits
+    seen = Tags(replace(result, hits=(replace(first, view="f4"), *others))._repr_html_()).text
+    assert "ScoreViewFrequency" in seen
+    assert f"{first.score:.3f}f4" in seen
+    assert f"{others[0].score:.3f}1x" in seen
+
+
+def test_a_notebook_says_how_many_windows_of_a_wide_pattern_are_there(result: SearchResult) -> None:
+    wide = replace(result, description=replace(result.description, windows=4, arranged=True),
+                   hits=(replace(result.hits[0], merged=(1, 2)),))
+    assert "(3 of 4 windows)" in Tags(wide._repr_html_()).text
+
+
 def test_names_in_a_notebook_are_escaped(result: SearchResult) -> None:
     evil = "/d/<script>alert('x')</script>&\n\udcff.h5"
     hits = tuple(replace(hit, file=evil, target='"><img src=http://x>') for hit in result)

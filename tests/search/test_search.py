@@ -287,7 +287,8 @@ def test_without_its_file_a_range_is_searched_for_by_what_the_corpus_has_kept(ma
     made.add(B, range(0, 120, 2), unit(rng.normal(size=(60, SPEC.dimension))))
     corpus = made.open()
     f = FINE.channel_edge_mhz
-    result = corpus.search(file=A, f_start_mhz=f(66), f_stop_mhz=f(90), k=3)  # 64–80 and 80–96 in both time blocks
+    # 64–80 and 80–96 in both time blocks
+    result = corpus.search(file=A, f_start_mhz=f(66), f_stop_mhz=f(90), k=3, each_window=True)
     queries = made.vectors[A][[1, 2, 4]]
     scores = unit(made.vectors[B]).astype(np.float64) @ unit(queries).astype(np.float64).T
     assert result.query["windows"] == 3
@@ -301,7 +302,7 @@ def test_without_its_file_a_range_is_searched_for_by_what_the_corpus_has_kept(ma
             assert hit.query_window == made.tiling(A).window(A, (4, 5, 65)[scores[row].argmax()])
     assert len({hit.query_window for hit in result}) > 1
     assert np.isfinite(result.query_power()).all()
-    shown = {number for hit in corpus.search(file=A, f_start_mhz=f(66), f_stop_mhz=f(90), k=99)
+    shown = {number for hit in corpus.search(file=A, f_start_mhz=f(66), f_stop_mhz=f(90), k=99, each_window=True)
              if hit.source_id == A for number in (hit.window.number, *hit.merged)}
     assert shown == {3, 62, 20}
     with pytest.raises(QueryError, match="has kept no window there; give the path of a copy"):

@@ -159,3 +159,20 @@ def test_status_counts_scans_and_names_views(corpus: Corpus) -> None:
     assert status.sources == 3
     assert status.views == {"f4": 3, "f16": 3}
     assert sum(status.resolutions.values()) == 9
+
+
+def test_a_comb_wider_than_a_window_is_found_by_how_its_teeth_are_arranged(corpus: Corpus, folder: Path) -> None:
+    start, stop = place(COMBS, "a", 6 * TOOTH_HZ)
+    asked = {"file": str(folder / "a.fil"), "f_start_mhz": start, "f_stop_mhz": stop, "view": "1x", "k": 10}
+    result = corpus.search(**asked)
+    assert result.query["arranged"] is True
+    assert {Path(hit.file).stem for hit in result.hits[:2]} == {"b", "c"}
+    for hit in result.hits[:2]:
+        low, high = place(COMBS, Path(hit.file).stem, 6 * TOOTH_HZ)
+        assert low < hit.window.f_stop_mhz
+        assert hit.window.f_start_mhz < high
+        assert len(hit.merged) >= 4
+    assert result[1].score > result[2].score + 0.1
+    # tooth by tooth, any drifting line will do
+    each = corpus.search(**asked, each_window=True)
+    assert each[9].score > each[0].score - 0.1

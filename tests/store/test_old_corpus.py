@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline import encoders
-from pipeline.encoders import load_arrays, save_arrays, spectral
 from pipeline.integrity import verify
 from pipeline.run import embed, index, ingest, upgrade
 from pipeline.search import open_corpus
@@ -91,21 +88,7 @@ def test_it_is_upgraded(tmp_path: Path, name: str) -> None:
     assert_answers_as_before(root, name)
 
 
-@pytest.fixture
-def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A program that also comes with weights of version 2: those of version 1, and random ones for the kinds."""
-    arrays = load_arrays(spectral.SHIPPED[1], "spectral")
-    rng = np.random.default_rng(3)
-    arrays[f"{len(arrays):03d} kind/kernel"] = rng.standard_normal((448, 24)).astype(np.float32)
-    arrays[f"{len(arrays):03d} kind/bias"] = np.zeros(24, np.float32)
-    save_arrays(tmp_path / "second.npz", arrays)
-    monkeypatch.setattr(spectral, "SHIPPED", {1: spectral.SHIPPED[1], 2: tmp_path / "second.npz"})
-    encoders._load.cache_clear()
-    yield
-    encoders._load.cache_clear()
-
-
-def test_it_goes_on_with_its_encoder_until_embed_makes_the_next(tmp_path: Path, next_version: None) -> None:
+def test_it_goes_on_with_its_encoder_until_embed_makes_the_next(tmp_path: Path) -> None:
     root = unpacked(tmp_path, "plain")
     assert_answers_as_before(root, "plain")
     first = "spectral-v1-ef3fe2e6"
@@ -118,7 +101,10 @@ def test_it_goes_on_with_its_encoder_until_embed_makes_the_next(tmp_path: Path, 
     assert vectors[second] == vectors[first] == corpus.status().windows_kept
     power = np.random.default_rng(1).gamma(102, 1 / 102, (16, 256)).astype(np.float32)
     power[:, 100] *= 4
+    one = next(hit.window for hit in corpus.search(power=power, k=100).hits if hit.file == str(path))
     for chosen in (first, second):
-        found = corpus.search(power=power, encoder=chosen, k=3)
-        assert (found.encoder, len(found.hits)) == (chosen, 3)
+        for found in (corpus.search(power=power, encoder=chosen, k=3),
+                      corpus.search(file=path, f_start_mhz=one.f_start_mhz, f_stop_mhz=one.f_stop_mhz,
+                                    encoder=chosen, k=3)):
+            assert (found.encoder, len(found.hits)) == (chosen, 3)
     assert {corpus.search(power=power, encoder=name, k=3).encoder for name in (None, "spectral")} == {second}
