@@ -199,11 +199,12 @@ def show_growth(sizes: Sequence[Size]) -> None:
     heading("Search: growth", "pynndescent")
     table(("vectors", "", "segments", "p50 of warm queries, ms", "from the shell, s", "segments, GB",
            "whole corpus, GB", "sources", "manifest, MB"), rows)
-    print(f"\nComputed: {beside_ms:.1f} ms beside the segments, and {last.segment_ms:.2f} ms for each segment of "
-          f"{SEGMENT:,} vectors, one after the other, as measured with {last.count:,} vectors in {last.segments}; "
-          f"{in_ram:,.0f} bytes a vector in segments, which are mapped and must lie in memory to be so fast, and "
-          f"{on_disk:,.0f} beside them (cutouts that cannot be compressed); a source for each {KEPT:,} vectors "
-          f"(2 % of {WINDOWS_A_SOURCE:,} windows), {last.manifest_bytes / last.sources:,.0f} bytes of manifest each.")
+    print(f"\nHow the rows were computed. Time: segments of {SEGMENT:,} vectors are searched one after the other, "
+          f"{last.segment_ms:.2f} ms each, and everything else takes {beside_ms:.1f} ms, as measured with "
+          f"{last.count:,} vectors in {last.segments} segment(s). Size: {in_ram:,.0f} bytes a vector in segments, "
+          f"which are mapped and must lie in memory to be so fast, and {on_disk:,.0f} bytes a vector elsewhere, with cutouts "
+          f"that cannot be compressed. Manifest: {last.manifest_bytes / last.sources:,.0f} bytes a source, with one "
+          f"source for each {KEPT:,} vectors (2 % of {WINDOWS_A_SOURCE:,} windows).")
 
 
 def _gb(size: float) -> str:

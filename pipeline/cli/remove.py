@@ -30,9 +30,10 @@ def remove(sources: tuple[str, ...], corpus: Path, undo: bool, dry_run: bool, as
     REMOVED. The original files are never changed.
 
     The windows and vectors of a removed source stay on disk for at least one day,
-    because searches may still be reading them. Two runs of ingest, embed, index,
-    nightly or remove, each a day after the one before, then delete them. With one
-    run alone, a wrong clock of this machine could delete them too early.
+    because searches may still be reading them. Two later runs of ingest, embed,
+    index, nightly or remove are needed to delete them, each at least a day after
+    the step before. If one run were enough, they could be deleted too early when
+    the clock of this machine is wrong.
 
     --undo restores a removed source. It is back at once if its windows are still
     on disk. Otherwise the next ingest of its file brings it back.

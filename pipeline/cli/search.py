@@ -55,7 +55,7 @@ if TYPE_CHECKING:
                    "one of the corpus is used. Default: the encoder of the corpus.")
 @click.option("--view", metavar="NAME",
               help="Averaged view to search through, such as f4; 1x for the files as they are. Default: for a range, "
-                   "the view whose windows are about as wide; for an array, 1x.")
+                   "the view whose windows are about as wide as the range; for an array, 1x.")
 @click.option("--all-views", is_flag=True, help="Search through all averaged views of the corpus.")
 @click.option("--each-window", is_flag=True,
               help="Search for each window of a wide or long pattern by itself, wherever it lies. By default, their "

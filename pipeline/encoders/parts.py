@@ -1,8 +1,8 @@
 """Vectors of two parts: one tells emitters apart, the other tells kinds apart.
 
 Similarity is graded: windows of one emitter are alike in both parts, windows of another emitter of the same kind mostly
-in the second, and windows of other kinds in neither. The second part is short where little of a kind is seen, so weak
-signals are compared by the first part.
+in the second, and windows of other kinds in neither. If little of any kind is seen in a window, its second part is a
+vector of small length. So weak signals are compared mostly by the first part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 EMITTER_DIMENSION, KIND_DIMENSION = 128, 24
 """Components of the first part, which tells emitters apart, and of the second part, which tells kinds apart."""
 KIND_SHARE = 0.6
-"""Weight of the second part in the cosine of two vectors, if it is long."""
+"""Weight of the second part in the cosine of two vectors, if the lengths of their second parts are much above 1."""
 
 
 def join_parts(emitter: Any, kind: Any, xp: Any) -> Any:

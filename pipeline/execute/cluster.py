@@ -23,7 +23,8 @@ from pipeline.execute.security import check_address, tls_settings
 logger = logging.getLogger(__name__)
 
 MAX_WORKER_SILENCE_S = 60.0
-"""A worker of an embedded cluster is restarted if its scheduler hears nothing from it for this time."""
+"""A worker of an embedded cluster (one that a run starts on its own machine) is restarted if its scheduler hears
+nothing from it for this time."""
 
 GPU_WORKER_MEMORY = "8GB"
 """Memory limit of a GPU worker of an embedded cluster. The GPU libraries alone take more than other workers need."""
@@ -112,7 +113,7 @@ def connected(config: RunConfig) -> Iterator[Any]:
 
 
 def _check_dashboard(config: RunConfig) -> None:
-    """Raise :class:`ConfigError` if there is to be a dashboard of a cluster elsewhere, or Bokeh is missing."""
+    """Raise :class:`ConfigError` if a dashboard is asked for, but the cluster is elsewhere or Bokeh is missing."""
     if not config.dashboard:
         return
     if config.scheduler or config.cluster != "local":
@@ -218,7 +219,7 @@ def _add_gpu_workers(cluster: Any, gpus: list[str]) -> None:
         if not unusable:
             return
         why = next((f" ({one!r})" for one in seen.values() if isinstance(one, BaseException)), "")
-        logger.warning("Keras can use %d of the %d GPUs of this machine%s; without any, processors compute vectors. "
+        logger.warning("Keras can use %d of the %d GPUs of this machine%s; if it can use none, CPUs compute vectors. "
                        "Install lookalike[gpu], or use --embed-on cpu", len(gpus) - len(unusable), len(gpus), why)
         for address in unusable:
             del cluster.worker_spec[names[address]]

@@ -81,7 +81,8 @@ class Engine(ABC):
             Emptied from the left as tasks start. The caller may append more while the iteration runs.
         on_error : callable
             Called for each task that raised an exception. If ``on_error`` raises an exception, the iteration ends. If
-            it returns, the iteration goes on; it may append calls. By default it raises the task's own exception.
+            it returns, the iteration goes on. ``on_error`` may append calls. By default it raises the task's own
+            exception.
 
         Yields
         ------

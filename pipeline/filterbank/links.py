@@ -104,7 +104,7 @@ class Links:
         return target
 
     def pieces(self, dataset: h5py.Dataset, path: Path) -> list[Piece]:
-        """Return the boxes that make up ``dataset`` in the file at ``path``. Only a virtual one has more than one."""
+        """Return the boxes that make up ``dataset`` in the file at ``path``. Only a virtual dataset has several."""
         if not dataset.is_virtual:
             zero = (0,) * dataset.ndim
             return [_piece(dataset, path, zero, dataset.shape, zero)]
@@ -154,5 +154,5 @@ def _box(space: h5py.h5s.SpaceID, shape: Corner, path: Path) -> tuple[Corner, Co
 
 
 def _irregular(path: Path) -> SourceError:
-    return refusal(Reason.BAD_HEADER, path, "its data are virtual and made of other parts than whole boxes, "
-                   "which cannot be read; write them as one plain dataset")
+    return refusal(Reason.BAD_HEADER, path, "its data are virtual, and some of their parts are not solid boxes of "
+                   "samples, which cannot be read; write the data as one plain dataset")

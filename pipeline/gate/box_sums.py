@@ -85,7 +85,7 @@ def _flatten_row(  # type: ignore[no-untyped-def]
     power, at, row_scale, channel_scale, start, channels, boxes, to, pixels, pixel, table_power, table_excess, excess,
     masked
 ):
-    """Write power over baseline, less 1, of one row of a window into boxes. Masked pixels are 0.
+    """Divide one row of a window by its baseline, subtract 1, and write the result into boxes. Masked pixels are 0.
 
     Returns
     -------

@@ -8,8 +8,9 @@ below. So narrow, drifting, pulsed, wide and broadband signals each have a box o
 One more statistic, the *excess*, adds up how improbable single pixels are. It detects impulses that are scattered
 anywhere in the window.
 
-In noise, the sum of m pixels has a Gamma distribution with parameter m·N exactly, so every threshold follows from its
-false-alarm probability. Only the number of *independent* trials is not exact, because the boxes of a family overlap. It
+In noise, a pixel is the mean of N exponentially distributed values. So the sum of m pixels has exactly a Gamma
+distribution with parameter m·N, and every threshold follows from its false-alarm probability. Only the number of
+*independent* trials is not exact, because boxes of one width and duration (a *family*) overlap. It
 was counted in simulated noise, as a share of all boxes. The share depends on the shape of the window, but not on N
 (:data:`INDEPENDENT_SHARES`, :data:`ALARM_OVERLAP`). ``benchmarks/calibrate_gate.py`` counts it again.
 """
@@ -47,8 +48,8 @@ INDEPENDENT_SHARES = {
 """Independent trials as a share of all boxes of one width and duration. The key is the number of boxes side by side in
 a window. With few boxes side by side, most drifts leave the window, and their sums repeat those of other drifts."""
 ALARM_OVERLAP = 1.08
-"""Number of false alarms, counted in each family of boxes separately, per window that has any. It is above 1 because
-some windows raise alarms in several families."""
+"""Mean number of families of boxes in which a window raises a false alarm, over the windows that raise any. Some raise
+alarms in several families, so it is above 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def measure(flat: FlattenedChannel, starts: NDArray[np.int64], grid: WindowGrid,
     Raises
     ------
     IndexError
-        A window is not completely inside.
+        A window is not completely inside the coarse channel.
     """
     limits = thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
     n = len(starts)
@@ -148,7 +149,7 @@ def may_pass(
 ) -> NDArray[np.bool_]:
     """Tell which windows may pass the gate, in half the time that :func:`measure` takes.
 
-    :func:`measure` would keep none of the others. Windows with masked pixels always may pass. The parameters are those
+    :func:`measure` would keep none of the others. Any window with masked pixels may pass. The parameters are those
     of :func:`measure`.
 
     Returns
