@@ -202,9 +202,9 @@ def show_growth(sizes: Sequence[Size]) -> None:
     print(f"\nHow the rows were computed. Time: segments of {SEGMENT:,} vectors are searched one after the other, "
           f"{last.segment_ms:.2f} ms each, and everything else takes {beside_ms:.1f} ms, as measured with "
           f"{last.count:,} vectors in {last.segments} segment(s). Size: {in_ram:,.0f} bytes a vector in segments, "
-          f"which are mapped and must lie in memory to be so fast, and {on_disk:,.0f} bytes a vector elsewhere, with cutouts "
-          f"that cannot be compressed. Manifest: {last.manifest_bytes / last.sources:,.0f} bytes a source, with one "
-          f"source for each {KEPT:,} vectors (2 % of {WINDOWS_A_SOURCE:,} windows).")
+          f"which are mapped and must lie in memory to be so fast, and {on_disk:,.0f} bytes a vector elsewhere, with "
+          f"cutouts that cannot be compressed. Manifest: {last.manifest_bytes / last.sources:,.0f} bytes a source, "
+          f"with one source for each {KEPT:,} vectors (2 % of {WINDOWS_A_SOURCE:,} windows).")
 
 
 def _gb(size: float) -> str:
