@@ -15,17 +15,15 @@ from pipeline.catalogue import Manifest
 from pipeline.errors import Reason
 from pipeline.execute.engine import Engine, pump
 from pipeline.model import EncoderSpec, SourceReport
-from pipeline.overview import overview_name
 from pipeline.run.failures import crashed
 from pipeline.run.file_entries import file_entry
 from pipeline.run.open_source import OpenSource
 from pipeline.run.progress import Tracker
 from pipeline.run.report_table import Reports
 from pipeline.run.task_sizes import SHARED_SOURCES, batch_of, embed_limits, is_small, share_of, slices_of
-from pipeline.store import CorpusStore, remove_parts
+from pipeline.store import CorpusStore
 from pipeline.support.interrupts import note_saved
 from pipeline.support.memory import give_back
-from pipeline.views import PLAIN
 
 PUBLISH_S = 2.0
 """Minimum time between two generations of the manifest, in seconds."""
@@ -222,12 +220,9 @@ class Driver:
         """Forget a source that is over and has no task in flight."""
         if not source.is_over or source.in_flight:
             return
-        source_id = source.work.source.id
         if source.report.status != "done":
-            for view in (PLAIN, *source.work.views):
-                remove_parts(source.work.staging, view.id_of(source_id))
-            remove_parts(source.work.staging, overview_name(source_id))
-        del self._open[source_id]
+            source.remove_parts()
+        del self._open[source.work.source.id]
         self._tracker.files_done += 1
 
     def _advance(self, step: str, source: OpenSource, outcome: Any) -> None:

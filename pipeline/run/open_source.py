@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from pipeline import tasks
 from pipeline.model import SourceReport
+from pipeline.overview import overview_name
+from pipeline.store import remove_parts
+from pipeline.views import PLAIN
 
 
 @dataclass(slots=True)
@@ -34,3 +37,9 @@ class OpenSource:
         """Return the number of windows of a part that is to be embedded."""
         pieces = self.slices if self.is_whole else self.slices[part_no : part_no + 1]
         return sum(stop - start for start, stop in (piece.rows for piece in pieces))
+
+    def remove_parts(self) -> None:
+        """Delete what its tasks have left in the staging folder."""
+        for view in (PLAIN, *self.work.views):
+            remove_parts(self.work.staging, view.id_of(self.work.source.id))
+        remove_parts(self.work.staging, overview_name(self.work.source.id))
