@@ -64,8 +64,8 @@ DEFAULT = ScanConfig()
               help="Give the corpus overviews, for pictures of whole scans: make one of each new file, and read the "
                    "files of DATA again that it contains without one.")
 @click.option("--accept-truncated", is_flag=True,
-              help="Read the whole spectra of files whose end is missing. Default: only of files that have not changed "
-                   "for 10 minutes.")
+              help="If the end of a file is missing, read those of its spectra that are complete. Default: only if the "
+                   "file has not changed for 10 minutes.")
 @json_option
 def ingest(
     data: tuple[Path, ...], corpus: Path, accept_truncated: bool, add_views: bool, add_overview: bool, as_json: bool,

@@ -29,8 +29,8 @@ def warm_up() -> None:
 
     Without it, the first run on a machine compiles this code and takes a minute
     longer. Run it when you install a machine or build an image. make setup
-    includes it. It takes up to some minutes, and says on standard error what is
-    being compiled, and how many functions have been. Only what the cache lacks
+    includes it. It takes a few minutes. On standard error, it says what it is
+    compiling, and how many functions are done. Only what the cache lacks
     for this processor is compiled, so a second warm-up takes a few seconds.
 
     \b

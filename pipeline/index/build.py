@@ -54,7 +54,7 @@ def build_segment(
     Parameters
     ----------
     folder
-        Folder of the segment. It must not exist, and appears whole.
+        Folder of the segment. It must not exist. It appears only when it is complete.
     vectors
         (n, d) vectors of length 1.
     row_source, row_number
@@ -148,7 +148,7 @@ def _digests(vectors: NDArray[np.floating], sources: NDArray[np.int32], numbers:
 
 
 def _distinct(digests: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first row of each distinct digest, ascending, and the index of each row's digest among them."""
+    """Return the first row of each distinct digest, ascending, and for each row its digest's index in this list."""
     order = np.lexsort((digests[:, 1], digests[:, 0]))  # stable: equal digests stay in the order of rows
     ordered = digests[order]
     is_first = np.concatenate([[True], (ordered[1:] != ordered[:-1]).any(axis=1)])
