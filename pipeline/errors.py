@@ -59,7 +59,7 @@ class Reason(StrEnum):
         "BAD_AXIS", "failed", False, "`foff` is 0 or not a number, or `tsamp` is not positive", "correct the header")
     ALL_MASKED = (
         "ALL_MASKED", "failed", False,
-        "no window can be searched: most samples are zero, saturated, no numbers or never change",
+        "no window can be searched: most samples are zero, saturated, not numbers (NaN), or never change",
         "see its message, and check how the file was made")
     UNSUPPORTED_NBITS = (
         "UNSUPPORTED_NBITS", "failed", False, "samples are complex, or of a type that is not read",
@@ -68,7 +68,8 @@ class Reason(StrEnum):
         "UNSUPPORTED_AXIS", "failed", False, "the channels in the table of frequencies are not evenly spaced",
         "resample the file, or cut it into evenly spaced parts")
     TOO_FEW_SAMPLES = (
-        "TOO_FEW_SAMPLES", "failed", False, "fewer spectra than a window has", "use a corpus of fewer integrations")
+        "TOO_FEW_SAMPLES", "failed", False, "fewer spectra than a window has",
+        "use a corpus whose windows have fewer spectra (`integrations` in `corpus.toml`)")
     TOO_FEW_CHANNELS = (
         "TOO_FEW_CHANNELS", "failed", False, "coarse channels are narrower than a window",
         "use a corpus of narrower windows")

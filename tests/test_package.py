@@ -103,7 +103,7 @@ def test_the_package_can_be_run() -> None:
 def test_from_files_to_hits(tmp_path: Path) -> None:
     data, root = archive(tmp_path / "data", 2), tmp_path / "corpus"
     pipeline.ingest([data], corpus=root, config=config(), serial=True)
-    assert pipeline.build_index(root) == ()
+    assert [segment.is_flat for segment in pipeline.build_index(root)] == [True]
     corpus = pipeline.open_corpus(root)
     hits = corpus.search(file=str(data / "scan0.h5"), f_start_mhz=8419.46, f_stop_mhz=8419.4605, k=3)
     assert len(hits) == 3

@@ -93,7 +93,7 @@ def test_the_2016_carrier_finds_a_carrier_or_sideband_before_noise(voyager_corpu
 def test_another_resolution_is_kept_apart(voyager_corpus) -> None:
     corpus, places = voyager_corpus
     opened = open_corpus(corpus)
-    assert len(opened.status().resolutions) == 2
+    assert {"2.794Hz-18.25s", "1.397Hz-1.432s"} <= opened.status().resolutions.keys()
     path, f_mhz = places["hit0"]
     result = opened.search(file=path, f_start_mhz=f_mhz - 3e-4, f_stop_mhz=f_mhz + 3e-4, k=1000)
     assert len(result) > 0

@@ -57,7 +57,7 @@ def evaluate(
       - for cutouts of several bit depths;
       - for patterns of many sizes, through the views of a scan.
 
-    Also prints the results of the test of arXiv 2302.13854 beside its figures,
+    Also prints the results of the test of arXiv 2302.13854 beside those of the paper,
     the share of windows that the gate keeps, and the number of windows encoded
     per second.
 

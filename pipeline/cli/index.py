@@ -26,8 +26,8 @@ compares the query with every vector. From {DEFAULT.exact_below:,} windows on, a
 faster. Building it takes about a minute; with more than a million windows, longer.
 
 The index consists of segments. New vectors become a new segment with a graph
-of its own. Fewer of them become a segment without a graph: a search compares
-all of it. Small segments are merged from time to time, so there are never
+of its own. If they are too few for a graph, they become a segment without one,
+and a search compares all of its vectors. Small segments are merged from time to time, so there are never
 many. From {DEFAULT.routed_from:,} windows on, the segments are rebuilt into one that is
 divided into cells; a search reads only the cells near its query.
 

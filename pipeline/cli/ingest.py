@@ -58,11 +58,11 @@ DEFAULT = ScanConfig()
                    f"{DEFAULT.polarisation}, the total power.")
 @views_option
 @click.option("--add-views", is_flag=True,
-              help="Give the corpus the averaged views of --views (auto if it has none and --views is not given): read "
-                   "the files of DATA again that it contains, and add what they lack.")
+              help="Add averaged views to the corpus: those that --views names; without --views, those of the corpus, "
+                   "or auto if it has none. Files of DATA that the corpus contains without these views are read again.")
 @click.option("--add-overview", is_flag=True,
-              help="Give the corpus overviews, for pictures of whole scans: make one of each new file, and read the "
-                   "files of DATA again that it contains without one.")
+              help="Make an overview, for pictures of whole scans, of each new file. Files of DATA that the corpus "
+                   "contains, but has no overview of, are read again to make one.")
 @click.option("--accept-truncated", is_flag=True,
               help="If the end of a file is missing, read those of its spectra that are complete. Default: only if the "
                    "file has not changed for 10 minutes.")

@@ -128,7 +128,10 @@ def _draw_gate(axes: Axes, report: Report) -> None:
 
 
 def _draw_step(axes: Axes, report: Report) -> None:
-    """Draw the share of signals on a boundary that are found (solid) and recalled (dashed), against the step."""
+    """Draw the share of signals on a boundary between windows that are found (solid) and recalled (dashed), by step.
+
+    :mod:`pipeline.evaluate.steps` says when a signal is found or recalled.
+    """
     for name, curve in report.step.items():
         at = [one.step for one in curve.steps]
         [line] = axes.plot(at, [one.found_on_boundary for one in curve.steps], marker="o", markersize=3, label=name)

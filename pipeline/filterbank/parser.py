@@ -266,7 +266,7 @@ def _row_adder(rows: array[int], chunk: Corner, grid: Corner) -> Callable[[Any],
 def open_error(error: Exception, path: Path) -> SourceError:
     """Translate an error of HDF5 in opening a file."""
     is_beyond = isinstance(error, OverflowError) or (isinstance(error, OSError) and error.errno == errno.EINVAL)
-    said = "it names a byte beyond the end of any file" if is_beyond else str(error)
+    said = "it contains an address that is too large for any file" if is_beyond else str(error)
     if isinstance(error, MemoryError):
         said = "it needs more memory than any undamaged file"
     if isinstance(error, OSError) and error.errno and not is_beyond:

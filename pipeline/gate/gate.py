@@ -46,7 +46,8 @@ INDEPENDENT_SHARES = {
     256: (1.0, 0.96, 0.95, 1.0, 0.95),
 }
 """Independent trials as a share of all boxes of one width and duration. The key is the number of boxes side by side in
-a window. With few boxes side by side, most drifts leave the window, and their sums repeat those of other drifts."""
+a window. With few boxes side by side, most drifts leave the window. Only the boxes inside the window count, and sums of
+several drifts have the same ones."""
 ALARM_OVERLAP = 1.08
 """Mean number of families of boxes in which a window raises a false alarm, over the windows that raise any. Some raise
 alarms in several families, so it is above 1."""
@@ -157,7 +158,8 @@ def may_pass(
     (n,) bool
     """
     limits = _rounded_thresholds(round(flat.noise_spectra, 3), grid.channels, grid.integrations, false_alarm)
-    if flat.is_mirrored and grid.channels % BOX_WIDTHS[len(limits.offsets) - 2]:  # boxes would start at the wrong end
+    # if the widest boxes do not fill a window, those counted from its upper end differ from those of `measure`
+    if flat.is_mirrored and grid.channels % BOX_WIDTHS[len(limits.offsets) - 2]:
         return np.ones(len(starts), np.bool_)
     return mark_possible(flat.stored, flat.is_mirrored, flat.row_scale, flat.channel_scale, flat.is_unmasked, starts,
                          grid.channels, limits)

@@ -15,8 +15,8 @@ from pipeline.model import CoarseLayout, Header, Window, WindowGrid
 from pipeline.views import View
 
 EDGE_TOLERANCE_CHANNELS = 0.01
-"""Channels by which a window may extend beyond the requested band. Edges that were printed with nine decimals of a MHz
-are rounded by less than this. So a window lies within the edges that were printed for it."""
+"""Number of channels by which a window may extend beyond the requested band. Printed edges have nine decimals of a MHz,
+which rounds them by less than this. So a window lies in the band if its printed edges are given as the band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Tiling:
             return 0
         before = _count_windows(self.coarse.offset, self.grid) if lead else 0
         whole = i - lead
-        last = i == self.n_coarse  # the total is wanted, and the last piece may be short
+        last = i == self.n_coarse  # then the result is the total, and the last piece may be short
         if last and not self.is_whole(i - 1) and whole > 0:
             return before + (whole - 1) * _count_windows(self.coarse.width, self.grid) + self.windows_in(i - 1)
         return before + whole * _count_windows(self.coarse.width, self.grid)

@@ -165,7 +165,8 @@ def _by_scan(reports: Iterable[SourceReport]) -> list[SourceReport]:
 def unembedded(manifest: Manifest, spec: EncoderSpec | None) -> list[str]:
     """Return the ids of the sources without vectors of an encoder.
 
-    Without a ``spec``, the encoder is not fitted yet: all sources lack vectors, unless none has a window to fit it on.
+    If ``spec`` is None, the projection of the encoder is not fitted yet, and all sources lack vectors. The list is
+    empty if the corpus has no window to fit the projection on.
     """
     if spec is not None:
         return manifest.lacking(spec.key)
@@ -180,7 +181,7 @@ def embed_stored(
     Returns
     -------
     collection of SourceReport
-        One for each scan that had no vectors, or one of whose views had none.
+        One for each scan that lacked vectors, for itself or for one of its views.
     """
     spec = spec_of(store.root, encoder, config)
     if not unembedded(store.manifest(), spec):

@@ -81,7 +81,7 @@ class Selection:
         }
         if filters and not counts:
             raise ParameterError(f"no source with vectors of {encoder_key} and resolution "
-                                 f"{' or '.join(sorted(resolutions))} has all of: {filters.describe()}")
+                                 f"{' or '.join(sorted(resolutions))} passes these filters: {filters.describe()}")
         segments = [segment for segment in _segments_of(corpus, encoder_key, counts)
                     if segment.resolution in resolutions and not _is_scanned_instead(segment, counts)]
         return cls(corpus, encoder_key, resolutions, filters, counts, *_pieces_and_rest(segments, counts))
@@ -137,7 +137,8 @@ class Selection:
             found += self._counts[source_id] if passes is None else int(passes.sum())
         if not found:
             raise ParameterError(f"none of the {self.vector_count:,} windows with a signal in the "
-                                 f"{len(self.position):,} sources concerned has all of: {self.filters.describe()}")
+                                 f"{len(self.position):,} sources concerned passes these filters: "
+                                 f"{self.filters.describe()}")
         return found
 
     def passes(self, source_id: str, numbers: NDArray[np.int64]) -> Mask:

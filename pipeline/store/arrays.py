@@ -54,8 +54,8 @@ def write_array(folder: Path, name: str, pieces: Iterable[Array], n_rows: int) -
     first = next(pieces)
     row = first.shape[1:]
     chunk_rows, shard_rows = _chunking(n_rows, math.prod(row) * first.dtype.itemsize)
-    array = zarr.create_array(
-        str(folder / name), shape=(n_rows, *row), dtype=first.dtype,
+    array = zarr.create_array(  # given as a path: Zarr reads text as a URL, without its line breaks
+        folder / name, shape=(n_rows, *row), dtype=first.dtype,
         chunks=(chunk_rows, *row), shards=(shard_rows, *row),
         chunk_key_encoding={"name": "default", "separator": "."},  # all shards in one folder
         compressors=[ZstdCodec(level=3), Crc32cCodec()], fill_value=0,
@@ -74,7 +74,7 @@ def open_array(folder: Path, name: str) -> Any:
     """Open the array in the folder ``name`` of a group for reading."""
     import zarr
 
-    return zarr.open_array(str(folder / name), mode="r")
+    return zarr.open_array(folder / name, mode="r")
 
 
 def read_rows(array: Any, rows: Rows) -> Array:

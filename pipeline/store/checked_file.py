@@ -15,11 +15,11 @@ from pipeline.support.regular_files import file_size, read_file
 MAX_KEPT_BYTES = 1 << 16
 """Largest size of a file that is kept in memory once it was read."""
 HEAD_BYTES = 1 << 16
-"""Size of the start of a larger file, which is kept, too."""
+"""Number of bytes at the start of a larger file that are kept in memory, too."""
 
 
 class CheckedFile:
-    """A file, to be read. Threads may share it.
+    """A file whose digest is compared before its content is used. Threads may share one object.
 
     A small file is read once and kept. The digest of a larger one is compared once, and its numbers are read when they
     are asked for.
@@ -27,7 +27,7 @@ class CheckedFile:
     Raises
     ------
     ValueError, OSError
-        Every method and property: the file is not what was written.
+        Every method and property raises one of these if the file is not what was written.
     """
 
     def __init__(self, path: Path, size: int, sha256: str) -> None:
@@ -43,7 +43,7 @@ class CheckedFile:
             start = read_file(self.path, self.size, is_text=False)
             found = hashlib.sha256(start)
         else:
-            file_size(self.path)  # raises for a pipe, which would be waited for
+            file_size(self.path)  # raises an error for a pipe, because opening a pipe may wait for ever
             with self.path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256")
                 file.seek(0)

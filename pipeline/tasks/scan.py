@@ -95,7 +95,7 @@ def probe_batch(files: Sequence[FoundFile], config: ScanConfig) -> list[Probed |
 def beginnings(
     files: Sequence[FoundFile], source_id: str, nsamples: int, counts: Sequence[int], config: ScanConfig
 ) -> dict[int, str] | None:
-    """Return the ids that the beginnings of a scan would have as scans of their own.
+    """Return the ids that a scan would have if it ended after some of its spectra.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     coarse = range(*work.parts[part_no])
     try:
         with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation,
-                             accept_truncated=True) as filterbank:  # the probe has decided
+                             accept_truncated=True) as filterbank:  # the probe has decided about truncated files
             if (filterbank.size_bytes, filterbank.mtime_ns) != (work.source.size_bytes, work.source.mtime_ns):
                 raise SourceError(Reason.BUSY, f"{shown(work.source.path)}: changed after it was found; run again")
             overview = _cells_of(work, coarse)
@@ -202,7 +202,7 @@ def commit_windows(work: Work, report: SourceReport) -> SourceReport:
     """Combine the parts of a source into one immutable group of windows, and those of each view into one of its own.
 
     An overview is committed with them. The driver updates the manifest later. The group of the scan itself is made
-    last: where it is, the overview and all views are.
+    last. So if this group exists, the overview and the groups of all views exist, too.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def scan_whole(works: tuple[Work, ...]) -> list[tuple[PartReport, SourceReport]]
     Returns
     -------
     list of (PartReport, SourceReport)
-        One for each source. The second one is a failure if the source cannot be ingested.
+        One pair for each source. Its SourceReport is a failure if the source cannot be ingested.
     """
     parts = [scan_part(work, 0) for work in works]
     reports = [_scanned(work, part) for work, part in zip(works, parts, strict=True)]
@@ -255,7 +255,7 @@ def _committed(scanned: Sequence[tuple[Work, SourceReport]]) -> dict[str, Source
     for work, _ in scanned:
         if work.overview:
             commit_overview(work.corpus, work.staging, work.source, len(work.parts))
-    for are_plain in (False, True):  # a scan comes last: where it is, all of its views are
+    for are_plain in (False, True):  # scans come last: if the group of one exists, its views do, too
         commits = [SourceCommit(source, len(work.parts), its_report) for work, source, its_report in made
                    if is_plain(source.id) == are_plain]
         if commits:

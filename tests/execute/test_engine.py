@@ -321,7 +321,7 @@ def test_a_task_that_kills_its_workers_fails_alone_and_takes_no_neighbour_with_i
             outcomes = drain(engine, engine.capacity)
             assert engine.capacity > 0, "what ran alone has ended"
     assert isinstance(outcomes.pop("killer"), WorkersDied)
-    assert outcomes.pop("unlucky") == 2
+    assert outcomes.pop("unlucky") >= 2, "tried again; and once more if its result died with a worker of the killer"
     assert set(outcomes.values()) == {0.1}
     assert 2 <= (tmp_path / "killer").stat().st_size <= 4
 
@@ -351,7 +351,7 @@ def test_a_worker_that_is_being_restarted_is_no_standstill(tmp_path: Path) -> No
         for n in range(4):
             engine.submit(("good", n), jobs.sleep, 0.1)
         outcomes = drain(engine, 5)
-        assert outcomes.pop("unlucky") == 2
+        assert outcomes.pop("unlucky") >= 2, "tried again; and once more if its result died with a worker of the killer"
         assert set(outcomes.values()) == {0.1}
         engine.submit("late", jobs.sleep, 60.0)
         cluster.scale(0)  # ends the worker and its nanny, which therefore starts no other

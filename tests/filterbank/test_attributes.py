@@ -87,6 +87,6 @@ def test_a_header_that_leads_beyond_any_file_is_a_bad_one(path, where):
     at = raw.rindex(CONTINUED) + len(CONTINUED)  # the last message belongs to the dataset, the first one to the file
     at, value = (at, b"\xff" * 8) if where == "dataset" else (DRIVER_AT, b"\xff" * 6 + bytes(2))
     path.write_bytes(raw[:at] + value + raw[at + 8 :])
-    with pytest.raises(SourceError, match="it names a byte beyond the end of any file") as caught:
+    with pytest.raises(SourceError, match="it contains an address that is too large for any file") as caught:
         open_filterbank(path)
     assert caught.value.reason is Reason.BAD_HEADER

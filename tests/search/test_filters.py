@@ -233,7 +233,8 @@ def test_windows_equal_a_naive_loop(
     ({"only_mhz": ((1420.0, 1421.0),)}, "only_mhz 1420.0:1421.0: .* observed are 1529.997140–1530.000001 MHz, 1539"),
     ({"after_mjd": 60_000.0}, "after_mjd MJD 60000.0: nothing was observed then, but from MJD 59000.25000 to 59003.25"),
     ({"before_mjd": 58_000.0}, "before_mjd MJD 58000.0: nothing was observed then"),
-    ({"only_file": ("a.h5",), "only_target": ("HIP1",)}, "no source .* has all of: only_file a.h5, only_target HIP1$"),
+    ({"only_file": ("a.h5",), "only_target": ("HIP1",)},
+     "no source .* passes these filters: only_file a.h5, only_target HIP1$"),
     ({"only_mhz": ((EDGE(1018.2), EDGE(1018.3)),)}, "none of the 120 windows with a signal in the 3 sources concerned"),
 ])
 def test_a_filter_that_leaves_nothing_is_named_with_what_there_is(
