@@ -151,10 +151,11 @@ def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool) 
 
 
 def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
-    from pipeline.filterbank import start_parser
     from pipeline.search import open_corpus
 
     if request.file is not None:
+        from pipeline.filterbank import start_parser
+
         start_parser()  # the process of the parser starts while this one opens the corpus
     return open_corpus(corpus)
 

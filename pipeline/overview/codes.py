@@ -10,6 +10,7 @@ Only the first 16 bits of x as a float32 are used, so that a table has all codes
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ CODES_PER_UNIT = 11.0
 """Codes in one unit of asinh."""
 LINEAR_SCALE = 16.0
 """Values below 1 / this are coded linearly."""
+_DROPPED_BITS = np.uint32(16)
 
 
 def encode(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -38,17 +40,18 @@ def encode(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     array of uint8
         Of the same shape. Larger values never have smaller codes, apart from NaN.
     """
-    codes: NDArray[np.uint8] = _CODES[np.ascontiguousarray(values, np.float32).view(np.uint32) >> _DROPPED_BITS]
+    codes: NDArray[np.uint8] = _codes()[np.ascontiguousarray(values, np.float32).view(np.uint32) >> _DROPPED_BITS]
     return codes
 
 
 def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Turn codes into values; the inverse of :func:`encode`. Masked cells are NaN."""
-    values: NDArray[np.float32] = _VALUES[codes]
+    values: NDArray[np.float32] = _values()[codes]
     return values
 
 
-def _make_codes() -> NDArray[np.uint8]:
+@cache
+def _codes() -> NDArray[np.uint8]:
     """Return the code of each value, by its first 16 bits as a float32. It is that of the middle of such values."""
     bits = np.arange(1 << _DROPPED_BITS, dtype=np.uint32) << _DROPPED_BITS | 1 << (_DROPPED_BITS - 1)
     with np.errstate(all="ignore"):  # some bits are NaN
@@ -58,7 +61,9 @@ def _make_codes() -> NDArray[np.uint8]:
         return np.where(np.isnan(codes), MASKED, np.clip(codes, 1, 255)).astype(np.uint8)
 
 
-_DROPPED_BITS = np.uint32(16)
-_CODES = _make_codes()
-_VALUES = (np.sinh((np.arange(256) - ZERO_CODE) / CODES_PER_UNIT) / LINEAR_SCALE).astype(np.float32)
-_VALUES[MASKED] = np.nan
+@cache
+def _values() -> NDArray[np.float32]:
+    """Return the value of each code."""
+    values = (np.sinh((np.arange(256) - ZERO_CODE) / CODES_PER_UNIT) / LINEAR_SCALE).astype(np.float32)
+    values[MASKED] = np.nan
+    return values

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, QueryError, Reason, SourceError, parameter
-from pipeline.filterbank import Filterbank, open_filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
 from pipeline.search.description import QueryDescription
@@ -23,8 +23,11 @@ from pipeline.search.views import view_of_range, views_with_vectors
 from pipeline.support.text import counted
 from pipeline.views import PLAIN, View, scan_of, view_of
 
-# pipeline.scan loads numba and scipy. It is imported only where a window must be cut, so that a search for a stored
-# window does not wait for them.
+if TYPE_CHECKING:
+    from pipeline.filterbank import Filterbank
+
+# pipeline.scan loads numba and scipy, and pipeline.filterbank all readers of files. They are imported only where a
+# window must be cut, so that a search for a stored window does not wait for them.
 
 MAX_QUERY_WINDOWS = 65_536
 """Maximum number of windows of one query: sixteen coarse channels of the fine product."""
@@ -201,6 +204,8 @@ def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[
     An ingest reads the corpus' own polarisation, and the id depends on that.
     """
     own = corpus.config.scan.polarisation
+    from pipeline.filterbank import open_filterbank
+
     with open_filterbank(path, polarisation=polarisation, accept_truncated=True) as filterbank:
         if polarisation == own or own >= filterbank.header.nifs:
             yield filterbank, filterbank.source_id()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -124,6 +123,8 @@ def publish_folders(folders: Sequence[tuple[Path, Path]], also: Collection[Path]
         For each folder, the error that left it in place: a ``FileExistsError`` if another writer has published
         ``final`` already.
     """
+    from concurrent.futures import ThreadPoolExecutor  # only writers need it
+
     errors: list[OSError | None] = []
     with ThreadPoolExecutor(MAX_FLUSHES) as pool:
         flushes = [[pool.submit(_sync, path, flags) for path, flags in _tree(staged)] for staged, _ in folders]
