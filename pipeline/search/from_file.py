@@ -199,13 +199,10 @@ def _seen_through(corpus: OpenCorpus, origin: Origin, view: View) -> Origin:
 
 @contextmanager
 def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[Filterbank, str]]:
-    """Open a file; also give its source id, as an ingest would compute it.
-
-    An ingest reads the corpus' own polarisation, and the id depends on that.
-    """
-    own = corpus.config.scan.polarisation
+    """Open a file; also give its source id, which depends on the polarisation that an ingest reads."""
     from pipeline.filterbank import open_filterbank
 
+    own = corpus.config.scan.polarisation
     with open_filterbank(path, polarisation=polarisation, accept_truncated=True) as filterbank:
         if polarisation == own or own >= filterbank.header.nifs:
             yield filterbank, filterbank.source_id()
