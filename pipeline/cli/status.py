@@ -51,6 +51,7 @@ def lines(status: CorpusStatus) -> list[str]:
         f"{status.corpus}, generation {status.generation}, {status.size_bytes / 1e6:,.1f} MB",
         f"sources   {status.sources:,}" + (f" ({classes})" if classes else ""),
         *([f"views     {views}"] if views else []),
+        *([f"overviews of {counted(status.overviews, 'source')}"] if status.overviews else []),
         f"files     {files or 'none'}",
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",

@@ -71,6 +71,8 @@ class CorpusStatus:
     """Share of the samples of all sources that is in no window."""
     views: Mapping[str, int] = field(default_factory=dict)
     """Averaged view → number of sources that have it."""
+    overviews: int = 0
+    """Number of sources that have an overview."""
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary, as ``status --json`` prints it, with sums of ``index`` over all encoders."""
@@ -107,6 +109,7 @@ def status_of(root: Path, manifest: Manifest, encoder: str, grid: WindowGrid) ->
         partly_covered=sum(covered.samples_skipped > 0 for covered in coverage),
         share_skipped=share_skipped(coverage),
         views=dict(sorted(views.items(), key=lambda item: View.named(item[0]).order)),
+        overviews=sum(entry.overview for entry in manifest.sources.values()),
         vectors=vectors,
         encoder=encoder,
         sources_embedded={key: sum(key in source.vectors for source in sources) for key in vectors},

@@ -73,6 +73,8 @@ def test_an_overview_shows_what_the_scan_flattened(original: Path, bare: Path) -
         assert_codes_are(codes, naive_overview(flattened_file(Path(entry.path), SCAN)))
         assert codes.nbytes <= 0.003 * 4 * entry.header.nchans * entry.header.nsamples
     assert_same_corpus(original, bare)  # windows and vectors stay as they are
+    assert (open_corpus(original).status().overviews, open_corpus(bare).status().overviews) == (
+        len(overviews(original)), 0)
 
 
 def test_an_overview_does_not_depend_on_the_parts(
