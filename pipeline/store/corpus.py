@@ -22,7 +22,7 @@ from pipeline.store.foreign_files import (
     own_folders,
     require_own_folders,
 )
-from pipeline.store.generations import prune, read_generation, read_pointer, write_generation
+from pipeline.store.generations import prune, read_generation, read_pointer, remove_temporaries, write_generation
 from pipeline.store.identity import compare_identity, read_identity, write_identity
 from pipeline.store.layout import (
     CURRENT,
@@ -222,10 +222,14 @@ class CorpusStore:
         return folder
 
     def clean_staging(self) -> None:
-        """Remove all staging folders, including those of dead runs. Runs call it before and after their work."""
+        """Remove all staging folders and temporary files, including those of dead runs.
+
+        Runs call it before and after their work.
+        """
         with self.lock():
             for name in own_folders(self.root / STAGING, RUN):
                 discard(self.root, self.root / STAGING / name)
+            remove_temporaries(self.root)
 
     def forget_missing(self) -> tuple[str, ...]:
         """Drop sources and vectors whose folders are missing from the manifest, so that they can be made again.

@@ -133,6 +133,11 @@ def prune(root: Path, newest: int, keep: int = MAX_GENERATIONS) -> None:
     for path in (root / MANIFESTS).iterdir():
         if path not in kept and GENERATION.fullmatch(path.name):
             remove_file(root, path)
+    remove_temporaries(root)
+
+
+def remove_temporaries(root: Path) -> None:
+    """Delete temporary files of writers that were killed from the folder of the corpus. Only the writer may do this."""
     for path in root.glob(f".*{TEMPORARY_SUFFIX}"):
         if TEMPORARY.fullmatch(path.name):
             remove_file(root, path)

@@ -58,6 +58,14 @@ def test_a_folder_where_making_one_was_cut_short_is_completed(store: CorpusStore
     assert CorpusStore.open_or_create(store.root, identity).manifest() == Manifest()
 
 
+def test_what_a_killed_writer_left_goes_with_the_staging(store: CorpusStore):
+    for name in (".0123456789abcdef.tmp", ".notes.tmp"):
+        (store.root / name).touch()
+    store.clean_staging()
+    assert [path.name for path in store.root.iterdir() if path.suffix == ".tmp"] == [
+        ".notes.tmp"]
+
+
 def test_staging_is_cleaned_only_under_the_lock(store: CorpusStore):
     dead, mine = CorpusStore.open(store.root).new_staging(), store.new_staging()
     assert dead != mine
