@@ -99,8 +99,10 @@ def through_all_views(
         raise errors[0]
     best = max(results, key=lambda result: max((hit.score for hit in result), default=-1.0))
     searched = {resolution for result in results for resolution in result.resolutions}
-    return replace(best, request=request, hits=merged_views(results, request.k), resolutions=tuple(sorted(searched)),
-                   resolutions_left_out=tuple(one for one in best.resolutions_left_out if one not in searched))
+    counts = {**best.corpus, "searched": sum(result.corpus["searched"] for result in results)}
+    asked = replace(request, exact=all(result.request.exact for result in results))
+    return replace(best, request=asked, corpus=counts, hits=merged_views(results, request.k),
+                   resolutions=tuple(sorted(searched)), resolutions_left_out=tuple(one for one in best.resolutions_left_out if one not in searched))
 
 
 def merged_views(results: Sequence[SearchResult], k: int) -> tuple[Hit, ...]:

@@ -124,6 +124,9 @@ def test_an_array_is_searched_for_in_the_view_that_is_asked_for(corpus: Corpus) 
 def test_all_views_give_each_place_once(corpus: Corpus, folder: Path) -> None:
     start, stop = place(COMBS, "a", 6 * TOOTH_HZ)
     result = corpus.search(file=str(folder / "a.fil"), f_start_mhz=start, f_stop_mhz=stop, all_views=True, k=60)
+    each = [corpus.search(file=str(folder / "a.fil"), f_start_mhz=start, f_stop_mhz=stop, view=view)
+            for view in ("1x", *corpus.status().views)]
+    assert result.corpus["searched"] == sum(one.corpus["searched"] for one in each) > each[0].corpus["searched"]
     assert len({hit.view for hit in result}) > 1
     assert [hit.rank for hit in result] == list(range(1, len(result) + 1))
     assert [hit.score for hit in result] == sorted((hit.score for hit in result), reverse=True)
