@@ -15,6 +15,9 @@ FITS    = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info 
 PYTHON ?= $(shell for one in python3.11 python3.12 python3.13 python3 python; do \
 	$$one -c "$(FITS)" >/dev/null 2>&1 && { echo $$one; break; }; done)
 
+# An editable installation that only adds the folder of the checkout to the path. By default, a checkout that is called
+# lookalike would hide the package from Python in the folder around it.
+EDITABLE := --config-settings editable_mode=compat --editable
 VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/lookalike
@@ -46,7 +49,7 @@ $(VENV)/.ready: pyproject.toml
 	  echo "$(or $(PYTHON),no Python on the PATH) does not fit: Lookalike needs Python 3.11, 3.12 or 3.13 with venv; install one (Debian: apt install python3 python3-venv) or name it: make setup PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '.[dev]'
 	$(RUN) warm-up
 	@touch $@
 
@@ -100,11 +103,11 @@ soak: setup  ## Kill each process fifty times, and a run at each of its writes; 
 	$(BIN)/python -m tests.cluster.soak
 
 test-cluster: setup  ## Run the tests with real schedulers, ssh, SLURM and kills (skips tests whose tools are missing, and names them)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,test-cluster]'
+	$(BIN)/python -m pip install --quiet $(EDITABLE) '.[dev,test-cluster]'
 	$(BIN)/python -m pytest -q -m "not slow" tests/cluster
 
 docs: setup  ## Build the documents as a site: build/docs/index.html
-	@$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[docs]'
 	$(BIN)/python docs/make_commands.py
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "build/docs/index.html"
@@ -120,11 +123,11 @@ bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the 
 	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" memory
 
 bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU; update benchmarks/encoders.md (KERAS_BACKEND=jax uses JAX)
-	@$(BIN)/python -m pip install --quiet --editable '.[gpu]'
+	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[gpu]'
 	$(BIN)/python -m benchmarks.record gpu
 
 bench-setup: setup
-	@$(BIN)/python -m pip install --quiet --editable '.[bench]' || echo "some other indexes cannot be installed; the comparison leaves them out"
+	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[bench]' || echo "some other indexes cannot be installed; the comparison leaves them out"
 
 clean:  ## Remove .venv, caches and the demo
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -102,7 +102,8 @@ def through_all_views(
     counts = {**best.corpus, "searched": sum(result.corpus["searched"] for result in results)}
     asked = replace(request, exact=all(result.request.exact for result in results))
     return replace(best, request=asked, corpus=counts, hits=merged_views(results, request.k),
-                   resolutions=tuple(sorted(searched)), resolutions_left_out=tuple(one for one in best.resolutions_left_out if one not in searched))
+                   resolutions=tuple(sorted(searched)),
+                   resolutions_left_out=tuple(one for one in best.resolutions_left_out if one not in searched))
 
 
 def merged_views(results: Sequence[SearchResult], k: int) -> tuple[Hit, ...]:
