@@ -193,7 +193,7 @@ def _say_what_is_read(manifest: Manifest, lacking: Lacking) -> None:
     if not lacking:
         return
     size_bytes = sum(manifest.sources[scan_id].size_bytes for scan_id in lacking)
-    what = ["views"] if any(lack.views for lack in lacking.values()) else []
+    what = ["more views"] if any(lack.views for lack in lacking.values()) else []
     what += ["overviews"] if any(lack.overview for lack in lacking.values()) else []
-    logger.warning("%s to read again for more %s, %s bytes", counted(len(lacking), "file"), " and ".join(what),
+    logger.warning("%s to read again for %s, %s bytes", counted(len(lacking), "file"), " and ".join(what),
                    f"{size_bytes:,}")

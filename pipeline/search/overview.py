@@ -68,10 +68,15 @@ def overview_of(
                          f"{pasted(f'lookalike ingest --add-overview {shown(shlex.quote(entry.path))}', corpus.root)}")
     if width < 1:
         raise ParameterError(f"{parameter('width')} must be positive, got {width}")
+    low_mhz = header.f_min_mhz if f_start_mhz is None else f_start_mhz
+    high_mhz = header.f_max_mhz if f_stop_mhz is None else f_stop_mhz
+    if None not in (f_start_mhz, f_stop_mhz) and not low_mhz < high_mhz:
+        raise ParameterError(f"{low_mhz}–{high_mhz} MHz is no range: give the lower frequency first, as "
+                             f"{parameter('f_start_mhz')}")
     start, stop = (default if f_mhz is None else header.channel_at(f_mhz)
                    for f_mhz, default in ((f_start_mhz, 0.0), (f_stop_mhz, float(header.nchans))))
     if not max(start, 0) < min(stop, header.nchans):
-        raise ParameterError(f"{f_start_mhz} to {f_stop_mhz} MHz has no part in the band of {scan_id}, "
+        raise ParameterError(f"{low_mhz} to {high_mhz} MHz has no part in the band of {scan_id}, "
                              f"{header.f_min_mhz:.6f} to {header.f_max_mhz:.6f} MHz")
     start, stop = max(start, 0.0), min(stop, float(header.nchans))
     layout, codes = corpus.overview(scan_id)

@@ -18,7 +18,7 @@ def test_a_corpus_gets_overviews(lookalike: Lookalike, tmp_path: Path) -> None:
     added = ("ingest", scan, "--corpus", root, "--serial", "--add-overview")
     would = lookalike(*added, "--dry-run")
     assert "1 file: 1 would get an overview" in would.out
-    assert f"1 file to read again for more overviews, {scan.stat().st_size:,} bytes" in would.err
+    assert f"1 file to read again for overviews, {scan.stat().st_size:,} bytes" in would.err
     assert not Config.of_corpus(root).scan.overview
     assert "1 file: 1 done" in lookalike(*added).out
     assert Config.of_corpus(root).scan.overview

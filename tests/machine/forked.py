@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,6 +62,7 @@ class Changes:
         self._unsynced: set[str] = set()
         self._names: list[_Name] = []
         self._is_over = False
+        self._one_at_a_time = threading.RLock()  # the files of a folder are flushed by several threads
         self.made = 0
 
     def watch(self) -> None:
@@ -71,7 +73,8 @@ class Changes:
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         handle = _EVENTS.get(event)
         if handle is not None and not self._is_over:
-            handle(self, *arguments)
+            with self._one_at_a_time:
+                handle(self, *arguments)
 
     def _counts(self, *paths: str) -> bool:
         """Count a change; end this process if it is the chosen one. Return False if it is not below the folder."""
@@ -129,10 +132,11 @@ class Changes:
     def _synced(self, descriptor: int) -> None:
         """Stand in for ``os.fsync``. Nothing is synced: the machine goes on."""
         name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if self._counts(name, f"{name}/"):
-            self._unsynced.discard(name)
-            of_folder = [i for i, change in enumerate(self._names) if change.folder == name]
-            del self._names[: max(of_folder, default=-1) + 1]
+        with self._one_at_a_time:
+            if self._counts(name, f"{name}/"):
+                self._unsynced.discard(name)
+                of_folder = [i for i, change in enumerate(self._names) if change.folder == name]
+                del self._names[: max(of_folder, default=-1) + 1]
 
     def cut(self) -> None:
         """Leave on disk what a power cut leaves; do nothing if there is to be none."""

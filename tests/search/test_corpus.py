@@ -154,6 +154,7 @@ def test_status(fill: Callable[..., Made]) -> None:
     assert record.pop("corpus") == str(made.root)
     assert record == {
         "generation": 4, "sources": 3, "resolutions": {"2.794Hz-18.25s": 3}, "files": {}, "reasons": {}, "views": {},
+        "overviews": 0,
         "windows_seen": 300, "windows_kept": 90, "vectors": {"random-v1": 90}, "encoder": "random-v1",
         "sources_embedded": {"random-v1": 3}, "windows_lacking": {"random-v1": 0}, "vectors_indexed": 60,
         "vectors_unindexed": 30, "segments": 1, "cells": 0, "size_bytes": on_disk,
