@@ -57,6 +57,7 @@ def measure_noise_spectra(power: NDArray[np.floating[Any]]) -> float:
     power : (n,) floating-point array
         Positive values.
     """
+    # as middles_and_squares, without its compiled code, which encoders would have to load
     below = np.minimum(power / middle_of(power) - 1, 0)
     return noise_spectra_from_square(np.mean(below**2))
 

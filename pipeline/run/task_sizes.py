@@ -35,13 +35,18 @@ def parts_of(tiling: Tiling) -> list[range]:
 
 def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
     """Divide a source's stored windows into slices of rows [start, stop). No windows make one slice of no rows."""
-    size = max(1, EMBED_BYTES // (grid.integrations * grid.channels))
+    size = max(1, EMBED_BYTES // _cutout_bytes(grid))
     return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
 
 
 def is_small(slices: Sequence[tuple[int, int]], grid: WindowGrid) -> bool:
     """Tell whether one embed task can take all slices (rows [start, stop)) of a source and its views."""
-    return sum(stop - start for start, stop in slices) * grid.integrations * grid.channels <= EMBED_BYTES
+    return sum(stop - start for start, stop in slices) * _cutout_bytes(grid) <= EMBED_BYTES
+
+
+def _cutout_bytes(grid: WindowGrid) -> int:
+    """Return the size of the cutout of one window: a byte for each pixel."""
+    return grid.integrations * grid.channels
 
 
 def share_of(works: Iterable[Work], n_waiting: int, capacity: int) -> int:
@@ -92,7 +97,7 @@ def batch_of(counts: Iterable[int], grid: WindowGrid, most: int, most_bytes: int
     int, bool
         Number of slices, at least one if any waits; and True if they fill the task.
     """
-    room = max(1, most_bytes // (grid.integrations * grid.channels))
+    room = max(1, most_bytes // _cutout_bytes(grid))
     taken = 0
     for count in counts:
         if taken and count > room:

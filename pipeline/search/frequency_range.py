@@ -16,6 +16,12 @@ EDGE_TOLERANCE_CHANNELS = 1e-3
 """Frequencies that people give have nine decimals or fewer. Within this tolerance they mean the edge of a channel."""
 
 
+def no_range(f_start_mhz: float, f_stop_mhz: float) -> ParameterError:
+    """Return the error for a range of frequency that does not run upwards."""
+    return ParameterError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: give the lower frequency first, as "
+                          f"{parameter('f_start_mhz')}")
+
+
 def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str) -> None:
     """Check a range of frequency.
 
@@ -30,8 +36,7 @@ def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str
         The range does not run upwards, or is not within the band of the file.
     """
     if not (math.isfinite(f_start_mhz) and math.isfinite(f_stop_mhz) and f_start_mhz <= f_stop_mhz):
-        raise ParameterError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: give the lower frequency first, as "
-                             f"{parameter('f_start_mhz')}")
+        raise no_range(f_start_mhz, f_stop_mhz)
     header = tiling.header
     if f_start_mhz < header.f_min_mhz - header.channel_width_mhz or (
         f_stop_mhz > header.f_max_mhz + header.channel_width_mhz

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.overview import MAXIMUM, MEAN, decode
+from pipeline.search.frequency_range import no_range
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import pasted
 from pipeline.support.text import shown
@@ -71,8 +72,7 @@ def overview_of(
     low_mhz = header.f_min_mhz if f_start_mhz is None else f_start_mhz
     high_mhz = header.f_max_mhz if f_stop_mhz is None else f_stop_mhz
     if None not in (f_start_mhz, f_stop_mhz) and not low_mhz < high_mhz:
-        raise ParameterError(f"{low_mhz}–{high_mhz} MHz is no range: give the lower frequency first, as "
-                             f"{parameter('f_start_mhz')}")
+        raise no_range(low_mhz, high_mhz)
     start, stop = (default if f_mhz is None else header.channel_at(f_mhz)
                    for f_mhz, default in ((f_start_mhz, 0.0), (f_stop_mhz, float(header.nchans))))
     if not max(start, 0) < min(stop, header.nchans):

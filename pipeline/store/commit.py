@@ -90,10 +90,10 @@ def commit_source_groups(
 
     After an error, some of the groups may be committed.
     """
-    _publish([
-        _Build(parts_folder(staging, one.source.id), source_folder(root, one.source.id),
-               source_attributes(one.source, one.report, fingerprint, columns or {}),
-               partial(_write_windows, staging, one))
+    publish([
+        Build(parts_folder(staging, one.source.id), source_folder(root, one.source.id),
+              _group_writer(source_attributes(one.source, one.report, fingerprint, columns or {}),
+                            partial(_write_windows, staging, one)))
         for one in commits])
     return [_own_group(root, one.source.id, fingerprint) for one in commits]
 
@@ -141,9 +141,10 @@ def commit_vector_groups(
     """
     sources = [SourceGroup.open(root, source_id) for source_id in parts]
     finals = [vector_folder(root, spec.key, source_id) for source_id in parts]
-    _publish([
-        _Build(parts_folder(staging, source.source_id), final, vector_attributes(source, spec),
-               partial(_write_vectors, staging, source, parts[source.source_id], spec))
+    publish([
+        Build(parts_folder(staging, source.source_id), final,
+              _group_writer(vector_attributes(source, spec),
+                            partial(_write_vectors, staging, source, parts[source.source_id], spec)))
         for source, final in zip(sources, finals, strict=True)])
     groups = [VectorGroup(final, source) for source, final in zip(sources, finals, strict=True)]
     if other := next((group for group in groups if group.spec != spec), None):
@@ -220,21 +221,30 @@ def _at_least_one(source_id: str, n_parts: int) -> None:
         raise ValueError(f"{source_id}: a group needs at least one part, which may be empty")
 
 
+def _group_writer(attributes: Mapping[str, Any], write_arrays: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Return what writes a group into a folder: its arrays, then its attributes with the digests."""
+
+    def write(folder: Path) -> None:
+        write_arrays(folder)
+        Digests.of(folder).write_group(attributes)
+
+    return write
+
+
 @dataclass(frozen=True, slots=True)
-class _Build:
-    """A group that is to be made."""
+class Build:
+    """A folder that is to be made of parts."""
 
     parts: Path
-    """Folder of the parts, in which the group is built."""
+    """Folder of the parts, in which the new folder is filled."""
     final: Path
-    """Folder that the group becomes."""
-    attributes: Mapping[str, Any]
+    """Name that the folder gets."""
     write: Callable[[Path], None]
-    """Writes the arrays of the group into a folder."""
+    """Writes all files into the folder."""
 
 
-def _publish(builds: Sequence[_Build]) -> None:
-    """Build groups, and publish them together. A group that exists is left as it is."""
+def publish(builds: Sequence[Build]) -> None:
+    """Fill folders, and publish them together. A folder that exists is left as it is."""
     with ExitStack() as built:
         staged = [(folder, build.final) for build in builds
                   if (folder := built.enter_context(_folder_of(build))) is not None]
@@ -249,8 +259,8 @@ def _publish(builds: Sequence[_Build]) -> None:
 
 
 @contextmanager
-def _folder_of(build: _Build) -> Iterator[Path | None]:
-    """Yield a folder with the content of a group, None if the group exists; delete what is left of the folder."""
+def _folder_of(build: Build) -> Iterator[Path | None]:
+    """Yield a filled folder, None if it exists under its final name; delete what is left of it."""
     folder = build.parts / f"group-{uuid4().hex}"
     is_filled = False
     try:
@@ -259,7 +269,6 @@ def _folder_of(build: _Build) -> Iterator[Path | None]:
                 folder.mkdir(parents=True)
                 with _same_folder(folder):
                     build.write(folder)
-                    Digests.of(folder).write_group(build.attributes)
                 is_filled = True
         yield folder if is_filled else None
     finally:

@@ -6,14 +6,12 @@ levels, ``overview.json`` and ``digests.json``.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +19,19 @@ from numpy.typing import NDArray
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import Header, Source
 from pipeline.overview import CELL_CHANNELS, FACTOR, Cells, OverviewLayout, Pyramid, overview_name
-from pipeline.store.digests import MAX_METADATA_BYTES, Digests
+from pipeline.store.checked_file import CheckedFile
+from pipeline.store.commit import Build, publish
+from pipeline.store.digests import Digests
 from pipeline.store.layout import mending_of, overview_folder, parts_folder
-from pipeline.store.staging import part_path, remove_parts
-from pipeline.support.durable import atomic_file, make_folder, publish_folder, sync_folder, write_npy
+from pipeline.store.npy_file import NpyFile
+from pipeline.store.staging import opened_part, part_path, remove_parts
+from pipeline.support.durable import atomic_file, write_npy
 from pipeline.support.records import Integer, json_of, value_of
-from pipeline.support.regular_files import read_file
 from pipeline.support.text import shown
 
 FORMAT = 1
 CELLS_FILE = "cells.npy"
 METADATA_FILE = "overview.json"
-MAX_CELLS_BYTES = 1 << 34
-"""Largest size of the file of codes: that of a scan of 6 TB."""
 _COLUMNS = ("total", "largest", "count")
 
 
@@ -47,13 +45,8 @@ def write_overview_part(staging: Path, scan_id: str, part_no: int, cells: Cells)
 
 
 def _read_part(path: Path) -> Cells:
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
-            return Cells(int(held["first"]), *(held[name] for name in _COLUMNS))
-    except PermissionError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise CorpusDamaged(f"{path}: missing or altered ({error}); run again") from error
+    with opened_part(path) as file, np.load(file, allow_pickle=False) as held:
+        return Cells(int(held["first"]), *(held[name] for name in _COLUMNS))
 
 
 def commit_overview(root: Path, staging: Path, source: Source, n_parts: int) -> None:
@@ -66,33 +59,24 @@ def commit_overview(root: Path, staging: Path, source: Source, n_parts: int) -> 
     CorpusDamaged
         A part or the existing overview is missing or altered.
     """
-    final, parts = overview_folder(root, source.id), overview_name(source.id)
-    if not final.exists():
-        pyramid = Pyramid(OverviewLayout.of(source.header))
-        folder = parts_folder(staging, parts) / f"group-{uuid4().hex}"
-        try:
-            for part_no in range(n_parts):
-                pyramid.add(_read_part(part_path(staging, parts, part_no)))
-            _write(folder, source, pyramid.codes())
-            make_folder(final.parent)
-            publish_folder(folder, final)
-        except (OSError, CorpusDamaged):
-            if not final.is_dir():  # else another process has committed it, and removed the parts
-                raise
-    sync_folder(final.parent)  # its writer may have died before the name was on disk
+    parts = overview_name(source.id)
+    publish([Build(parts_folder(staging, parts), overview_folder(root, source.id),
+                   partial(_write, staging, source, n_parts))])
     StoredOverview.open(root, source.id, source.header)
     remove_parts(staging, parts)
 
 
-def _write(folder: Path, source: Source, codes: NDArray[np.uint8]) -> None:
+def _write(staging: Path, source: Source, n_parts: int, folder: Path) -> None:
     """Write all files of an overview."""
     layout = OverviewLayout.of(source.header)
+    pyramid = Pyramid(layout)
+    for part_no in range(n_parts):
+        pyramid.add(_read_part(part_path(staging, overview_name(source.id), part_no)))
     record = {"format": FORMAT, "source_id": source.id, "nchans": layout.nchans, "nsamples": layout.nsamples,
               "channels_per_cell": CELL_CHANNELS, "factor": FACTOR, "spectra_per_row": layout.spectra_per_row,
               "columns": [layout.columns(level) for level in range(layout.levels)]}
-    folder.mkdir(parents=True)
     with (folder / CELLS_FILE).open("wb") as file:
-        write_npy(file, codes)
+        write_npy(file, pyramid.codes())
     (folder / METADATA_FILE).write_text(json.dumps(record), encoding="ascii")
     Digests.of(folder).write()
 
@@ -136,40 +120,30 @@ class StoredOverview:
         return cls(overview_folder(root, scan_id), header)
 
     def _metadata(self) -> dict[str, Any]:
-        try:
-            record: dict[str, Any] = value_of(dict[str, Any], json_of(self._content(METADATA_FILE, MAX_METADATA_BYTES)))
+        with self._reading(METADATA_FILE):
+            content = CheckedFile(self.folder / METADATA_FILE, *self._digests.files[METADATA_FILE]).start
+            record: dict[str, Any] = value_of(dict[str, Any], json_of(content))
             for name in ("format", "nchans", "nsamples"):
                 if value_of(Integer, record[name]) < 1:
                     raise ValueError(f"{name} is {record[name]}")
             value_of(str, record["source_id"])
-        except (KeyError, ValueError) as error:
-            raise CorpusDamaged(f"{self.folder}: {METADATA_FILE} is not that of an overview ({error!r}); "
-                                f"{mending_of(self.folder)}") from error
         return record
-
-    def _content(self, name: str, most: int) -> bytes:
-        """Read a file and compare it with its digest."""
-        size, digest = self._digests.files.get(name, (0, ""))
-        try:
-            content = read_file(self.folder / name, min(most, size), is_text=False)
-        except PermissionError:
-            raise
-        except OSError as error:
-            raise CorpusDamaged(f"{self.folder}: {name}: {error.strerror}; {mending_of(self.folder)}") from error
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise CorpusDamaged(f"{self.folder}: {name} does not match its digest; {mending_of(self.folder)}")
-        return content
 
     def read_codes(self) -> NDArray[np.uint8]:
         """Read the codes of all levels, of :attr:`pipeline.overview.OverviewLayout.shape`, and check their digest."""
-        content = self._content(CELLS_FILE, MAX_CELLS_BYTES)
-        try:  # numpy.load would make room for whatever shape the file claims
-            file = io.BytesIO(content)
-            np.lib.format.read_magic(file)
-            shape, is_transposed, kind = np.lib.format.read_array_header_1_0(file)
-            if (shape, is_transposed, kind) != (self.layout.shape, False, np.dtype(np.uint8)):
-                raise ValueError(f"holds {kind} of shape {shape}, not uint8 of {self.layout.shape}")
-            return np.frombuffer(content, np.uint8, offset=file.tell()).reshape(shape)
-        except ValueError as error:
-            raise CorpusDamaged(f"{self.folder}: {CELLS_FILE} is not that of this overview ({error}); "
+        with self._reading(CELLS_FILE):
+            file = NpyFile(self.folder / CELLS_FILE, *self._digests.files[CELLS_FILE])
+            if (file.dtype, file.shape) != (np.dtype(np.uint8), self.layout.shape):
+                raise ValueError(f"holds {file.dtype} of shape {file.shape}, not uint8 of {self.layout.shape}")
+            return file.read()
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Say in an error within the block which file is not that of this overview, and how it is mended."""
+        try:
+            yield
+        except PermissionError:
+            raise
+        except (OSError, KeyError, ValueError) as error:
+            raise CorpusDamaged(f"{self.folder}: {name} is not that of this overview ({error!r}); "
                                 f"{mending_of(self.folder)}") from error

@@ -69,7 +69,7 @@ def write_part(staging: Path, source_id: str, part_no: int, part: Part) -> None:
 def read_part(staging: Path, source_id: str, part_no: int) -> Part:
     """Read a part. Raise :class:`CorpusDamaged` if it is missing or altered."""
     path = part_path(staging, source_id, part_no)
-    with _opened(path) as file, np.load(file, allow_pickle=False) as arrays:
+    with opened_part(path) as file, np.load(file, allow_pickle=False) as arrays:
         tables = {name: {field: arrays[name][field] for field in arrays[name].dtype.names or ()}
                   for name in (WINDOWS, EXPOSURE) if name in arrays.files}
         return Part({**tables[WINDOWS], CUTOUT: arrays[CUTOUT]}, tables.get(EXPOSURE, {}))
@@ -126,7 +126,7 @@ def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key:
 def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str) -> NDArray[np.float16]:
     """Read the vectors (n, dimension) of a part. Raise :class:`CorpusDamaged` if they are missing or altered."""
     path = vectors_path(staging, source_id, part_no, encoder_key)
-    with _opened(path) as file:
+    with opened_part(path) as file:
         vectors = np.load(file, allow_pickle=False)
         if vectors.dtype != np.float16 or vectors.ndim != 2:
             raise ValueError(f"holds {vectors.dtype} of shape {vectors.shape}")
@@ -163,7 +163,7 @@ def vectors_path(staging: Path, source_id: str, part_no: int, encoder_key: str) 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened_part(path: Path) -> Iterator[BinaryIO]:
     """Open a file of a part. Errors in reading it become :class:`CorpusDamaged` with its path."""
     with _reading(path), open(path, "rb") as file:  # given a path, np.load leaves the file open if it fails
         yield file

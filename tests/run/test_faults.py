@@ -261,28 +261,24 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.parametrize("where", ["serial", "cluster"])
 def test_a_full_disk_stops_the_run_with_a_message_and_with_room_the_next_completes(
-    small_disk: tuple[Path, Callable[[str], None]], good: Path, undisturbed: Path, client: Any, tmp_path: Path
+    small_disk: tuple[Path, Callable[[str], None]], good: Path, undisturbed: Path, client: Any, tmp_path: Path,
+    where: str,
 ) -> None:
     disk, resize = small_disk
     root = disk / "corpus"
     held: list[int] = []
-    said: list[str] = []
-    for kilobytes in (100, 200, 300, *range(340, 1000, 20)):  # until some sources are saved
+    for kilobytes in (100, 200, *range(240, 1000, 20)):  # until some sources are saved
         resize(f"{kilobytes}k")
-        try:
-            ingest([good], root, client, config=config())
-        except RunError as error:
-            said.append(str(error))
-        else:
-            break
+        with pytest.raises(RunError, match=r"corpus: cannot be written \(.*No space left on device.*\); make room"):
+            ingest([good], root, client, config=config(), serial=where == "serial")
         held.append(len(contents(root)) - 1)  # it opens, and what it names is whole
-        if held[-1] > 0:
+        if held[-1]:
             break
-    assert len(held) >= 3, "the disk is full at first"
-    assert all(re.search(r"corpus: cannot be written \(.*No space left on device.*\); make room", one) for one in said)
     assert held == sorted(held)
-    assert held[-1] < 6
+    # one after another, sources are saved one by one; tasks side by side may save all windows before vectors fail
+    assert 0 < held[-1] < (6 if where == "serial" else 7), "some, not all"
     resize("50m")
     report = ingest([good], root, client, config=config())
     assert report.exit_code == 0
