@@ -214,22 +214,23 @@ root, staging = (Path(argument) for argument in sys.argv[1:])
 header = Header(8438.0, -2.8e-6, 1024, 1, 32, 18.25, 16, 57436.5)
 commits = [SourceCommit(Source(f"s{i}", header, CoarseLayout(1024, "flag"), "/data", 1, 2), 2,
                         SourceReport("/data", "done", f"s{i}", windows_kept=7)) for i in range(3)]
-for step in itertools.count(1):
-    child = os.fork()
-    if not child:
-        calls = itertools.count(1)
-        def counted(call):
-            def wrapper(*arguments, **options):
-                if next(calls) == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return call(*arguments, **options)
-            return wrapper
-        for name in ("fsync", "rename"):
-            setattr(os, name, counted(getattr(os, name)))
-        commit_source_groups(root / f"{step:03d}", staging, commits, fingerprint="f00d")
-        os._exit(0)
-    if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
-        break
+for names in (("fsync", "rename"), ("rename",)):  # flushes run at once, so only renames are in a certain order
+    for step in itertools.count(1):
+        child = os.fork()
+        if not child:
+            calls = itertools.count(1)
+            def counted(call):
+                def wrapper(*arguments, **options):
+                    if next(calls) == step:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return call(*arguments, **options)
+                return wrapper
+            for name in names:
+                setattr(os, name, counted(getattr(os, name)))
+            commit_source_groups(root / f"{len(names)}-{step:03d}", staging, commits, fingerprint="f00d")
+            os._exit(0)
+        if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            break
 """
 
 
