@@ -7,6 +7,8 @@ from pipeline.errors import PipelineError as PipelineError
 from pipeline.execute.cluster_search import open_on_cluster as open_on_cluster
 from pipeline.filterbank import read_waterfall as read_waterfall
 from pipeline.integrity import verify as verify
+from pipeline.interference import KnownBand as KnownBand
+from pipeline.interference import known_bands as known_bands
 from pipeline.nightly import nightly as run_nightly  # pipeline.nightly is the package of that name
 from pipeline.run import embed as embed
 from pipeline.run import index as build_index  # pipeline.index is the package of that name
@@ -18,6 +20,7 @@ from pipeline.search import SearchRequest as SearchRequest
 from pipeline.search import SearchResult as SearchResult
 from pipeline.search import open_corpus as open_corpus
 
-__all__ = ["Config", "Filters", "PipelineError", "SearchRequest", "SearchResult", "build_index", "embed", "encode",
-           "ingest", "open_corpus", "open_on_cluster", "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
+__all__ = ["Config", "Filters", "KnownBand", "PipelineError", "SearchRequest", "SearchResult", "build_index", "embed",
+           "encode", "ingest", "known_bands", "open_corpus", "open_on_cluster", "read_waterfall", "remove",
+           "run_nightly", "upgrade", "verify"]
 __version__: str

@@ -122,7 +122,7 @@ def test_a_hit_compared_again_tells_how_it_lies_over_the_query() -> None:
 def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
     window = Window("GBT_57650", 7, 1792, 2048, 0, 16, 8419.274412345678, 8419.275127654321, 0.0, 292.0577761, 57650.78)
     hit = Hit(1, 0.87654321, window, "GBT_57650", "/data/a.h5", "Voyager1", 6, 24.512, merged=(8, 9),
-              also_at=("/data/b.h5",), copies=("GBT_57651/9",))
+              also_at=("/data/b.h5",), copies=("GBT_57651/9",), known=("GPS L1",))
 
     record = json.loads(json.dumps(hit.to_json()))
 
@@ -133,7 +133,7 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "correlation": None, "shift_hz": None, "shift_s": None, "extra_drift_hz_per_s": None, "mirrored": None,
         "nearness": None,
         "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
-        "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "",
+        "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "", "known": ["GPS L1"],
     }
     assert hit.source_ids == ("GBT_57650", "GBT_57651")
 

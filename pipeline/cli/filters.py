@@ -37,5 +37,6 @@ def _option(row: Filter) -> Callable[[Command], Command]:
         except QueryError as error:
             raise click.BadParameter(str(error)) from error
 
+    bare: dict[str, Any] = {} if row.if_bare is None else {"is_flag": False, "flag_value": row.if_bare}
     return click.option(row.flag, row.name, multiple=row.is_list, metavar=row.kind.metavar, callback=parse,
-                        help=row.help)
+                        help=row.help, **bare)

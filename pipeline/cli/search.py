@@ -19,7 +19,7 @@ from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import cell, counted, shown
+from pipeline.support.text import cell, counted, number_runs, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
@@ -217,7 +217,24 @@ def table(result: SearchResult) -> list[str]:
                      f"  {hit.source_id}/{window.number}{merged}")
         if hit.also_at:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
+    lines += known_lines(result)
     return [shown(line) for line in lines]
+
+
+def known_lines(result: SearchResult) -> list[str]:
+    """Say which hits lie in which bands of known interference; one line for each set of bands."""
+    ranks: dict[tuple[str, ...], list[int]] = {}
+    for hit in result:
+        if hit.known:
+            ranks.setdefault(hit.known, []).append(hit.rank)
+    return [f"known interference there: {', '.join(names)} ({_hits_of(of, len(result))})"
+            for names, of in ranks.items()]
+
+
+def _hits_of(ranks: list[int], total: int) -> str:
+    if len(ranks) == total:
+        return "all hits" if total > 1 else "the hit"
+    return f"hit {ranks[0]}" if len(ranks) == 1 else f"hits {number_runs(ranks)}"
 
 
 def _place(window: Window) -> str:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import NightlyConfig
 from pipeline.errors import QueryError
+from pipeline.interference import names_at
 from pipeline.model import Hit
 from pipeline.nightly.artefacts import ARTEFACTS, broadband, by_place
 from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
@@ -251,9 +252,10 @@ def _cluster(corpus: OpenCorpus, alike: _Novel, known: UsualScores) -> Cluster:
     windows = zip(alike.source.tolist(), alike.number.tolist(), alike.score.tolist(), alike.snr.tolist(), strict=True)
     for rank, (source_id, number, score, snr) in enumerate(windows, start=1):
         entry = corpus.manifest.sources[source_id]
-        hits.append(Hit(rank, score, corpus.window(source_id, number), source_id, entry.path,
-                        entry.header.source_name, entry.header.telescope_id, snr, also_at=entry.also_at,
-                        view=view_of(source_id)))
+        window = corpus.window(source_id, number)
+        hits.append(Hit(rank, score, window, source_id, entry.path, entry.header.source_name,
+                        entry.header.telescope_id, snr, also_at=entry.also_at, view=view_of(source_id),
+                        known=names_at(entry.header, window.f_start_mhz, window.f_stop_mhz)))
     return Cluster(tuple(hits), tuple(known.p_value(alike.score).tolist()))
 
 

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model import SECONDS_PER_DAY, Header
-from pipeline.search.filter_values import MHZ_RANGE, MOMENT, NAME, MhzRange, ValueKind
+from pipeline.search.filter_values import BANDS, MHZ_RANGE, MOMENT, NAME, ChosenBands, MhzRange, ValueKind
 from pipeline.support.text import listed
 
 if TYPE_CHECKING:  # the command line reads this table for its help, which loads no numpy
@@ -53,6 +53,7 @@ class SourceFilter:
     """True where sources that match are left out."""
     is_list: bool = True
     """True where several values may be given."""
+    if_bare: None = None
 
     def may_match(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
         """Tell whether a value may be true of a window of a source."""
@@ -81,6 +82,8 @@ class WindowFilter:
     hint: Hint = lambda value, manifest, undo: ""
     is_exclusion: bool = False
     is_list: bool = True
+    if_bare: str | None = None
+    """Value of the option where it is given without one; None where it must have one."""
 
     def may_match(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
         """Tell whether a value may be true of a window of a source."""
@@ -115,6 +118,17 @@ def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray
         shared |= (first < header.channel_at(high) - EDGE_TOLERANCE_CHANNELS) & (
             stop > header.channel_at(low) + EDGE_TOLERANCE_CHANNELS)
     return shared
+
+
+def _ranges_of(chosen: ChosenBands, header: Header) -> list[MhzRange]:
+    """Return the ranges of the chosen bands that apply to the telescope of a source."""
+    return [(band.f_start_mhz, band.f_stop_mhz) for band in chosen.bands
+            if band.touches(header.f_min_mhz, header.f_max_mhz, header.telescope)]
+
+
+def _share_channels_with_bands(choices: Iterable[ChosenBands], tiling: Tiling, numbers: NDArray[np.int64]) -> Mask:
+    """Tell which windows share a channel with any of some bands of known interference."""
+    return _share_channels([ends for chosen in choices for ends in _ranges_of(chosen, tiling.header)], tiling, numbers)
 
 
 def _begins_mjd(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -189,6 +203,15 @@ _ROWS: tuple[Filter, ...] = (
     _mhz_filter("only_mhz", "Only hits that share a channel with this frequency range in MHz. All --only and --not "
                             "options may be repeated."),
     _mhz_filter("not_mhz", "No hits that share a channel with this frequency range in MHz.", is_exclusion=True),
+    WindowFilter(
+        name="not_known", flag="--not-known", kind=BANDS, is_exclusion=True, if_bare="*",
+        help="No hits in bands of known interference: in the bands of this name or kind, or in all. * and ? are "
+             "wildcards. lookalike known lists them.",
+        meets=lambda chosen, header: bool(_ranges_of(chosen, header)),
+        covers=lambda chosen, header: any(low <= header.f_min_mhz and header.f_max_mhz <= high
+                                          for low, high in _ranges_of(chosen, header)),
+        matches=_share_channels_with_bands, describe_choices=_describe_bands,
+    ),
     SourceFilter(
         name="only_file", flag="--only-file", kind=NAME, matches=_is_named, describe_choices=_describe_files,
         hint=_hint_of_file,

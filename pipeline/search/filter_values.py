@@ -1,4 +1,4 @@
-"""The kinds of values that filters take: ranges of frequency, names and moments. Uses no files."""
+"""The kinds of values that filters take: ranges of frequency, names, moments and bands of known interference."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import QueryError
+
+if TYPE_CHECKING:
+    from pipeline.interference import KnownBand
 
 MhzRange = tuple[float, float]
 """Low and high end in MHz. An end may be infinite."""
@@ -31,6 +34,8 @@ class ValueKind:
     """Says why a value cannot be used; an empty text if it can."""
     to_json: Callable[[Any], Any] = lambda value: value
     from_json: Callable[[Any], Any] = lambda value: value
+    prepared: Callable[[Any], Any] = lambda value: value
+    """Gives what a value stands for. The functions above, apart from ``parse`` and ``from_json``, take that."""
 
 
 def parse_mhz(text: str) -> MhzRange:
@@ -78,6 +83,29 @@ def _range_from_json(ends: Any) -> MhzRange:
     return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenBands:
+    """The bands of known interference that a pattern names. A worker that has another table still uses these."""
+
+    pattern: str
+    bands: tuple[KnownBand, ...]
+
+    @classmethod
+    def of(cls, pattern: str) -> Self:
+        """Look a pattern up in the table."""
+        from pipeline.interference import bands_named
+
+        return cls(pattern, bands_named(pattern))
+
+    def fault(self) -> str:
+        """Say that the pattern names no band; an empty text if it names some."""
+        if self.bands:
+            return ""
+        from pipeline.interference import band_list
+
+        return f": no band of known interference has this name or kind; {band_list(self.pattern)}"
+
+
 def _name_from_json(name: Any) -> str:
     if not isinstance(name, str):
         raise TypeError(name)
@@ -93,6 +121,10 @@ MHZ_RANGE = ValueKind(
 )
 NAME = ValueKind("NAME", str, show=str, fault_of=lambda name: "" if name else ": a name is empty",
                  from_json=_name_from_json)
+BANDS = ValueKind(
+    "NAME", str, show=lambda chosen: chosen.pattern, fault_of=ChosenBands.fault,
+    to_json=lambda chosen: chosen.pattern, from_json=_name_from_json, prepared=ChosenBands.of,
+)
 MOMENT = ValueKind(
     "TIME", parse_mjd,
     show=lambda mjd: f"MJD {mjd}",

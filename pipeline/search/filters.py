@@ -31,6 +31,9 @@ class Filters:
     """Low and high ends in MHz: windows that share a channel with one of these ranges. An end may be infinite."""
     not_mhz: tuple[MhzRange, ...] = ()
     """Windows that share a channel with one of these ranges are left out."""
+    not_known: tuple[str, ...] = ()
+    """Windows that share a channel with one of these bands of known interference are left out. A band is named by its
+    name or its kind (:func:`pipeline.interference.known_bands`), with ``*`` and ``?``; ``*`` alone means all bands."""
     only_file: tuple[str, ...] = ()
     """A path, the end of a path such as a file name, or the beginning of a source id; with ``*``, ``?``, ``[…]``."""
     not_file: tuple[str, ...] = ()
@@ -44,14 +47,15 @@ class Filters:
     before_mjd: float | None = None
     """Windows that begin before this MJD (UTC)."""
     _given_values: tuple[tuple[str, tuple[Any, ...]], ...] = field(init=False, repr=False, compare=False)
-    """Name and values of each given condition, kept because filters are evaluated for every source of a corpus."""
+    """Name and prepared values of each given condition. Kept, because filters are evaluated for every source."""
 
     def __post_init__(self) -> None:
         every = {name: _tuple_of(getattr(self, name)) for name in FILTERS}
         for name, values in every.items():
             if FILTERS[name].is_list:
                 object.__setattr__(self, name, values)  # a list could not be hashed
-        object.__setattr__(self, "_given_values", tuple((name, values) for name, values in every.items() if values))
+        object.__setattr__(self, "_given_values", tuple(
+            (name, tuple(map(FILTERS[name].kind.prepared, values))) for name, values in every.items() if values))
         for row, value in self._values():
             if fault := row.kind.fault_of(value):
                 raise ParameterError(f"{_shown(row, value).rstrip()}{fault}")
@@ -96,11 +100,12 @@ class Filters:
     def check(self, manifest: Manifest, undo: Undo) -> None:
         """Raise :class:`ParameterError` for a value that is true of no source; the message lists what there is.
 
-        Ranges of ``not_mhz`` are not checked: one list of known interference serves many corpora. ``undo`` gives the
+        Ranges that are left out are not checked: one list of known interference serves many corpora. ``undo`` gives the
         command that takes a removed source back, for the message.
         """
         for row, value in self._values():
-            if row.name != "not_mhz" and not any(row.may_match(value, *source) for source in manifest.sources.items()):
+            leaves_range_out = isinstance(row, WindowFilter) and row.is_exclusion
+            if not leaves_range_out and not any(row.may_match(value, *source) for source in manifest.sources.items()):
                 raise ParameterError(f"{_shown(row, value)}: {row.describe_choices(manifest)}"
                                      f"{row.hint(value, manifest, undo)}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.errors import CorpusDamaged
+from pipeline.interference import names_at
 from pipeline.model import Hit, Match
 from pipeline.search.merge import Merged
 from pipeline.search.query import Query
@@ -40,4 +41,5 @@ def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: M
         query_window=query.window_at(merged.best.query),
         also_at=tuple(dict.fromkeys(paths[1:])),
         copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
+        known=names_at(entry.header, window.f_start_mhz, window.f_stop_mhz),
     )

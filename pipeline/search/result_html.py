@@ -50,8 +50,10 @@ def _table(result: SearchResult) -> str:
     if not hits:
         return ""
     has_match, has_views = hits[0].match is not None, any(hit.view for hit in hits)
+    has_known = any(hit.known for hit in hits)
     heads = ["", "Score", *(["Correlation"] if has_match else []), *(["View"] if has_views else []),
-             "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target", "Window", "File"]
+             "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target", "Window",
+             *(["Known interference there"] if has_known else []), "File"]
     rows = [f"<tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"]
     for hit in hits:
         window = hit.window
@@ -60,7 +62,7 @@ def _table(result: SearchResult) -> str:
                  f"{window.f_start_mhz:.6f}–{window.f_stop_mhz:.6f}", f"{window.t_start_s:.0f}–{window.t_stop_s:.0f}",
                  f"{window.mjd:.5f}", f"{hit.snr:.1f}", hit.target,
                  f"{hit.source_id}/{window.number}{result.words_of_merged(hit)}",
-                 ", also at ".join([hit.file, *hit.also_at])]
+                 *([", ".join(hit.known)] if has_known else []), ", also at ".join([hit.file, *hit.also_at])]
         rows.append(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}</tr>")
     return f"<table>{''.join(rows)}</table>"
 

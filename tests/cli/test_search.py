@@ -90,9 +90,19 @@ def test_the_table_says_how_many_windows_of_a_wide_pattern_are_there() -> None:
                                                                                   "42 (1 of 5 windows)"]
 
 
+def test_the_table_names_known_interference_once_for_all_hits_of_a_band() -> None:
+    gps, radar = ("GPS L1", "Galileo E1"), ("Airport radar",)
+    some = result(*(hit(rank, known=known) for rank, known in enumerate((gps, gps, (), radar, gps, gps), start=1)))
+    assert table(some)[-2:] == ["known interference there: GPS L1, Galileo E1 (hits 1–2, 5–6)",
+                                "known interference there: Airport radar (hit 4)"]
+    assert table(result(hit(1, known=radar)))[-1] == "known interference there: Airport radar (the hit)"
+    assert "known" not in "".join(table(result(hit(1), hit(2))))
+
+
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
-    text = csv_of(result(*(hit(rank, file=name, merged=(7, 8), also_at=("/b, c", "/d"), copies=("B/1", "C/2"))
+    text = csv_of(result(*(hit(rank, file=name, merged=(7, 8), also_at=("/b, c", "/d"), copies=("B/1", "C/2"),
+                           known=("GPS L1", "Galileo E1"))
                            for rank, name in enumerate(names))))
     assert text.startswith(",".join(HIT_COLUMNS) + ",note\r\n")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -104,7 +114,7 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
                        "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
-                       "also_at": "/b, c | /d", "copies": "B/1 C/2", "note": ""}
+                       "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1", "note": ""}
 
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "  =1", "\r=1", "＝1"]
@@ -152,7 +162,10 @@ def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kep
     rows = list(csv.DictReader(io.StringIO(as_csv.out, newline="")))
     assert [(row["source"], int(row["window"]), float(row["score"])) for row in rows] == [
         (one["source"], one["window"], one["score"]) for one in hits]
-    for line, one in zip(as_table.out.splitlines()[2:], hits, strict=True):
+    *lines, known = as_table.out.splitlines()[2:]
+    assert known == "known interference there: Deep-space downlink (X band) (all hits)"
+    for line, one in zip(lines, hits, strict=True):
+        assert one["known"] == ["Deep-space downlink (X band)"]
         assert line.split()[:2] == [str(one["rank"]), f"{one['score']:.3f}"]
         assert f"{one['source']}/{one['window']}" in line
 
@@ -216,7 +229,7 @@ def test_both_scores_are_told_of_hits_that_were_compared_again(lookalike: Lookal
     told = ("correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
     assert [tuple(row[name] for name in told) for row in rows] == [
         tuple(str(one[name]) for name in told) for one in hits]
-    order, head, *lines = as_table.out.splitlines()[1:]
+    order, head, *lines, _ = as_table.out.splitlines()[1:]
     assert order == f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"
     assert head.split()[:2] == ["score", "correlation"]
     for line, one in zip(lines, hits, strict=True):
@@ -279,7 +292,7 @@ def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None
         rows = csv.DictReader(io.StringIO(lookalike(*asked, "--csv").out, newline=""))
         spelled = {os.fsdecode(path).encode("utf-8", "backslashreplace").decode() for path in paths}
         assert {row["file"] for row in rows} == spelled
-        assert len(lookalike(*asked).out.splitlines()) == 2 + len(ran.json["hits"])
+        assert len(lookalike(*asked).out.splitlines()) == 3 + len(ran.json["hits"])
 
 
 # --- questions that have none --------------------------------------------------------------------------------------

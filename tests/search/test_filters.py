@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -248,6 +249,8 @@ def test_a_filter_that_leaves_nothing_is_named_with_what_there_is(
     ({"only_mhz": ((2.0, 1.0),)}, "only_mhz 2.0:1.0 MHz is no range: give the lower frequency first"),
     ({"not_mhz": ((1.0, 1.0),)}, "not_mhz 1.0:1.0 MHz is no range"),
     ({"only_mhz": ((float("nan"), 1.0),)}, "is no range"),
+    ({"not_known": ("GPS",)}, "not_known GPS: no band of known interference has this name or kind; alike are 'GPS L5'"),
+    ({"not_known": ("gps*", "qqq")}, "not_known qqq: no band of known interference .*; kinds are 'aviation', 'broad"),
     ({"only_file": ("",)}, "only_file: a name is empty"),
     ({"after_mjd": 2.0, "before_mjd": 1.0}, "after_mjd must be less than before_mjd, got MJD 2.0 and 1.0"),
 ])
@@ -273,6 +276,30 @@ def test_a_moment_agrees_with_the_epoch_of_unix() -> None:
 def test_what_is_no_moment_is_refused(text: str) -> None:
     with pytest.raises(QueryError, match="is no date: give one such as 2016-02-18"):
         parse_mjd(text)
+
+
+def test_known_interference_is_left_out_by_band_and_telescope(
+    corpus: Corpus, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second band is in GPS and outside of Green Bank's notch; the table is read once, as the filter is made."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "lookalike").mkdir()
+    rows = "name,kind,f_start_mhz,f_stop_mhz,telescope\n"
+    table = tmp_path / "lookalike" / "known-bands.csv"
+    table.write_text(f"{rows}Near,own,{HIGH_EDGE(300)},{HIGH_EDGE(400)},\nNotch,own,{EDGE(100)},{EDGE(200)},GBT\n"
+                     f"Other notch,own,{EDGE(0)},{EDGE(1024)},ATA\n")
+    filters = Filters(not_known=("own",))
+    table.unlink()  # a worker on another machine has no such table
+    query = (NAMES[4], int(made.numbers[NAMES[4]][0]))
+    left = passing(made, lambda name, block, first, last: not (
+        (HEADERS[NAMES.index(name)].fch1_mhz == FINE.fch1_mhz and first < 200 and last >= 100)
+        or (name == NAMES[2] and first < 400 and last >= 300)
+        or (name == NAMES[3] and first < 400 and last >= 300)))
+    left.pop(query, None)
+    for chosen in (filters, pickle.loads(pickle.dumps(filters))):
+        result = corpus.search(window=f"{query[0]}/{query[1]}", filters=chosen, exact=True, k=9)
+        assert told(result) == expected(made, left, query)[:9]
+    assert filters.to_json() == {"not_known": ["own"]}
 
 
 def test_names_of_files_are_those_of_every_copy(made: Made) -> None:
