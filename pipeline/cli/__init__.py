@@ -39,6 +39,7 @@ COMMANDS = {
     "verify": "Check the files of a corpus for damage and repair them.",
     "upgrade": "Convert a corpus to the format of this version.",
     "status": "Show what a corpus contains.",
+    "cadences": "List which scans belong to one session, and their pointings.",
     "known": "List known interference by frequency.",
     "doctor": "Check this machine and every worker of a cluster.",
     "simulate": "Write a filterbank file with known signals.",

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
-    "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--per-file", "--per-mhz"),
+    "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--on-off", "--on-only", "--per-file",
+                   "--per-mhz"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
@@ -69,6 +70,10 @@ if TYPE_CHECKING:
               help="How much nearness in frequency counts in the order of hits. 1: as much as the pattern. Not with "
                    "--rerank. Default: 0.")
 @filter_options
+@click.option("--on-off", is_flag=True,
+              help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
+@click.option("--on-only", is_flag=True,
+              help="Only hits that are seen at one pointing of their session. Implies --on-off.")
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
@@ -205,6 +210,7 @@ def table(result: SearchResult) -> list[str]:
     second = f" {'correlation':>11}" if result[0].match else ""
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
+    second += f" {'ON/OFF':>9}" if result[0].on_off else ""
     like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
     lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
     for hit in result:
@@ -212,6 +218,7 @@ def table(result: SearchResult) -> list[str]:
         merged = result.words_of_merged(hit)
         second = f" {hit.match.correlation:11.3f}" if hit.match else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
+        second += f" {hit.on_off.state:>9}" if hit.on_off else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
         lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")

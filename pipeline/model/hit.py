@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.model.values import Window
 
@@ -22,6 +22,23 @@ class Match:
     """Drift rate of the hit's pattern minus that of the query's pattern; 0 unless the search compared drifts."""
     mirrored: bool
     """True if the pattern resembles the query with frequency reversed; False unless the search allowed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnOff:
+    """Whether the signal of a hit is also in scans of its session at another pointing."""
+
+    state: Literal["in OFF", "ON only", "undecided", "no OFF"]
+    """*in OFF*: something alike is there. *ON only*: nothing is there, and the hit is strong enough to be seen there.
+    *undecided*: it might be hidden. *no OFF*: there is no such scan, or it was not searched at this frequency."""
+    off_scans: tuple[str, ...] = ()
+    """Ids of the scans at another pointing that were looked at."""
+    seen: tuple[str, ...] = ()
+    """Windows in them that look like the hit, as ``SOURCE/NUMBER``."""
+    snr_limit: float | None = None
+    """SNR that the signal may have had in these scans without being kept, with a confidence of 95 %."""
+    reason: str = ""
+    """Why nothing could be decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,8 @@ class Hit:
     known: tuple[str, ...] = ()
     """Names of the bands of known interference that the window touches, the narrowest first
     (:mod:`pipeline.interference`)."""
+    on_off: OnOff | None = None
+    """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
     @property
     def source_ids(self) -> tuple[str, ...]:
@@ -93,4 +112,6 @@ class Hit:
             "also_at": list(self.also_at),
             "copies": list(self.copies),
             "known": list(self.known),
+            "on_off": self.on_off and self.on_off.state,
+            "in_off": list(self.on_off.seen) if self.on_off else [],
         }

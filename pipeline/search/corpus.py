@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import scans_among
+from pipeline.catalogue import Session, scans_among
 from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit, Match
 from pipeline.search.arranged_hits import arranged_hits, with_arrangement
@@ -21,18 +21,18 @@ from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
-from pipeline.search.hits import hit_of
+from pipeline.search.hits import hit_of, note_on_no_hits
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.overview import Overview, overview_of
-from pipeline.search.query import Query, relative_power
+from pipeline.search.query import Query, power_of_window
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
+from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
 from pipeline.search.views import through_all_views, view_named, views_held
-from pipeline.support.text import counted
 from pipeline.views import PLAIN
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
@@ -92,6 +92,16 @@ class Corpus:
             default = ""
         return status_of(self.root, self._corpus.manifest, default, self._corpus.config.scan.grid)
 
+    def sessions(self) -> list[Session]:
+        """Group the scans into sessions (:mod:`pipeline.catalogue.cadences`), with the user's corrections.
+
+        Raises
+        ------
+        ConfigError
+            The file of corrections, ``CORPUS-cadences.csv`` beside the corpus, cannot be used.
+        """
+        return sessions_in(self.root, self._corpus.manifest)
+
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:
         """Find the windows of the corpus that look like a pattern.
@@ -126,6 +136,14 @@ class Corpus:
 
         Its result and errors are those of :meth:`search`.
         """
+        if request.on_off or request.on_only:
+            from pipeline.search.on_off import answer_with_on_off
+
+            return answer_with_on_off(self._corpus, request, self._answer_by_score)
+        return self._answer_by_score(request)
+
+    def _answer_by_score(self, request: SearchRequest) -> SearchResult:
+        """Carry out a search through one view or all of them."""
         if not request.all_views:
             return self._answer(request)
         return through_all_views(request, views_held(self._corpus.manifest), self._answer,
@@ -153,7 +171,7 @@ class Corpus:
         left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
         return SearchResult(
             description=query.description.with_notes(
-                _note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k)),
+                note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k)),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
@@ -195,17 +213,9 @@ class Corpus:
         """
         if isinstance(hits, str | Hit):
             return self.power_of([hits])[0]
-        images = []
         with self._corpus.outlived():
-            for hit in hits:
-                window = find_window(self._corpus, hit) if isinstance(hit, str) else hit.window
-                row = self._corpus.rows(window.source_id, np.array([window.number]))
-                if row[0] < 0:
-                    raise QueryError(f"{window.source_id}/{window.number}: the corpus has not kept this window, since "
-                                     "its gate saw no signal in it; read it from its file with read_waterfall")
-                cutout = self._corpus.cutouts(window.source_id, row)[0]
-                images.append(relative_power(cutout, float(self._corpus.column(window.source_id, "spread", row)[0])))
-        return images
+            return [power_of_window(self._corpus, find_window(self._corpus, hit) if isinstance(hit, str)
+                                    else hit.window) for hit in hits]
 
     def overview(
         self, source: str, f_start_mhz: float | None = None, f_stop_mhz: float | None = None, width: int = 1024
@@ -306,10 +316,3 @@ class Corpus:
             "sources": len(scans_among(manifest.sources)),
             "generation": manifest.generation,
         }
-
-
-def _note_on_no_hits(hits: Sequence[Hit], findable: int) -> str:
-    """Return a note if windows were searched and none is a hit, because all overlap the query; otherwise ""."""
-    if hits or not findable:
-        return ""
-    return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"

@@ -105,6 +105,11 @@ def _is_named(pattern: str, source_id: str, entry: SourceEntry) -> bool:
         or fnmatchcase(path, f"*/{pattern}") for path in paths)
 
 
+def _is_target(pattern: str, source_id: str, entry: SourceEntry) -> bool:
+    """Tell whether a pattern names the target of a source, in upper or lower case."""
+    return fnmatchcase(entry.header.source_name.strip().lower(), pattern.strip().lower())
+
+
 def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray[np.int64]) -> Mask:
     """Tell which windows share a channel with any of some ranges."""
     import numpy as np
@@ -225,7 +230,11 @@ _ROWS: tuple[Filter, ...] = (
     SourceFilter(
         name="only_target", flag="--only-target", kind=NAME, describe_choices=_describe_targets, hint=_hint_of_target,
         help="Only hits in observations of this target. * and ? are wildcards.",
-        matches=lambda name, _, entry: fnmatchcase(entry.header.source_name.strip().lower(), name.strip().lower()),
+        matches=_is_target,
+    ),
+    SourceFilter(
+        name="not_target", flag="--not-target", kind=NAME, describe_choices=_describe_targets, hint=_hint_of_target,
+        help="No hits in observations of this target.", matches=_is_target, is_exclusion=True,
     ),
     SourceFilter(
         name="only_telescope", flag="--only-telescope", kind=NAME, describe_choices=_describe_telescopes,

@@ -40,6 +40,8 @@ class Filters:
     """Files to leave out, named in the same ways as in ``only_file``."""
     only_target: tuple[str, ...] = ()
     """Name of the observed target, in upper or lower case; with ``*``, ``?``, ``[…]``."""
+    not_target: tuple[str, ...] = ()
+    """Targets to leave out, named in the same ways as in ``only_target``."""
     only_telescope: tuple[str, ...] = ()
     """Name as in source ids, such as GBT, or sigproc number."""
     after_mjd: float | None = None

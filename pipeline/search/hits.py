@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipeline.errors import CorpusDamaged
@@ -11,6 +13,7 @@ from pipeline.search.merge import Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import mending
+from pipeline.support.text import counted
 from pipeline.views import view_of
 
 
@@ -43,3 +46,10 @@ def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: M
         copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
         known=names_at(entry.header, window.f_start_mhz, window.f_stop_mhz),
     )
+
+
+def note_on_no_hits(hits: Sequence[Hit], findable: int) -> str:
+    """Return a note if windows were searched and none is a hit, because all overlap the query; otherwise ""."""
+    if hits or not findable:
+        return ""
+    return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"

@@ -88,6 +88,22 @@ def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float
     return np.where(cutout == 0, np.nan, power_of_cutouts(cutout[None], 1.0, spread)[0])
 
 
+def power_of_window(corpus: OpenCorpus, window: Window) -> NDArray[np.float64]:
+    """Recover the power (T, F) of a stored window, as :func:`relative_power` does.
+
+    Raises
+    ------
+    QueryError
+        The corpus has not kept this window.
+    """
+    row = corpus.rows(window.source_id, np.array([window.number]))
+    if row[0] < 0:
+        raise QueryError(f"{window.source_id}/{window.number}: the corpus has not kept this window, since its gate saw "
+                         "no signal in it; read it from its file with read_waterfall")
+    spread = float(corpus.column(window.source_id, "spread", row)[0])
+    return relative_power(corpus.cutouts(window.source_id, row)[0], spread)
+
+
 def find_usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
     """Return the indices of the cutouts (n, T, F) that show anything.
 

@@ -77,6 +77,11 @@ class SearchRequest:
         Frequencies, files, targets, telescopes and times to search. All other windows are ignored.
     per_file : int, optional
         Maximum number of hits from one source.
+    on_off : bool
+        Say for each hit whether its signal is also in scans of its session at another pointing
+        (:mod:`pipeline.search.on_off`).
+    on_only : bool
+        Only hits that are seen at one pointing of their session. Implies ``on_off``.
     per_mhz : int, optional
         Maximum number of hits that begin in one MHz, such as from 1532 MHz up to but not including 1533 MHz.
     one_shot : bool
@@ -108,6 +113,8 @@ class SearchRequest:
     rerank_mirror: bool = False
     near_frequency: float = 0.0
     filters: Filters | None = None
+    on_off: bool = False
+    on_only: bool = False
     per_file: int | None = None
     per_mhz: int | None = None
     one_shot: bool = False

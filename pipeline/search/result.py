@@ -82,7 +82,7 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "near_frequency")},
+                "near_frequency", "on_off", "on_only")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -97,8 +97,8 @@ class SearchResult(Sequence[Hit]):
 
         The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
         ``snr`` is in sigmas.
-        ``merged``, ``also_at``, ``copies`` and ``known`` are text, so that no cell holds a list: items are separated by
-        spaces, and paths and names by `` | ``.
+        ``merged``, ``also_at``, ``copies``, ``known`` and ``in_off`` are text, so that no cell holds a list: items are
+        separated by spaces, and paths and names by `` | ``.
 
         Raises
         ------
@@ -115,7 +115,8 @@ class SearchResult(Sequence[Hit]):
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dictionary per hit, with the columns of :meth:`to_dataframe`."""
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
-                 "copies": " ".join(hit.copies), "known": " | ".join(hit.known)} for hit in self.hits]
+                 "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
+                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the query and its best ten hits.
@@ -147,5 +148,5 @@ class SearchResult(Sequence[Hit]):
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies", "known")
+               "also_at", "copies", "known", "on_off", "in_off")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

@@ -52,13 +52,14 @@ def _table(result: SearchResult) -> str:
     has_match, has_views = hits[0].match is not None, any(hit.view for hit in hits)
     has_known = any(hit.known for hit in hits)
     heads = ["", "Score", *(["Correlation"] if has_match else []), *(["View"] if has_views else []),
+             *(["ON/OFF"] if hits[0].on_off else []),
              "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target", "Window",
              *(["Known interference there"] if has_known else []), "File"]
     rows = [f"<tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"]
     for hit in hits:
         window = hit.window
         cells = [str(hit.rank), f"{hit.score:.3f}", *([f"{hit.match.correlation:.3f}"] if hit.match else []),
-                 *([shown_view(hit.view)] if has_views else []),
+                 *([shown_view(hit.view)] if has_views else []), *([hit.on_off.state] if hit.on_off else []),
                  f"{window.f_start_mhz:.6f}–{window.f_stop_mhz:.6f}", f"{window.t_start_s:.0f}–{window.t_stop_s:.0f}",
                  f"{window.mjd:.5f}", f"{hit.snr:.1f}", hit.target,
                  f"{hit.source_id}/{window.number}{result.words_of_merged(hit)}",
