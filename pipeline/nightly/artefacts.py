@@ -25,7 +25,7 @@ MIN_MASKED_SHARE = 0.25
 EDGE_SHARE = 0.01
 """Share of a coarse channel, at either end, that counts as its edge."""
 MIN_COARSE_CHANNELS = 4
-"""With fewer coarse channels than this, nothing is said about most of them."""
+"""With fewer coarse channels than this, the two artefacts of most coarse channels are not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
