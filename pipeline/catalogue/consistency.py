@@ -70,7 +70,7 @@ def _view_fault(manifest: Manifest, source_id: str) -> str:
         return "only a scan itself has an overview"
     view, scan, entry = View.named(name), manifest.sources.get(scan_id), manifest.sources[source_id]
     if scan is None:
-        return "there is no such scan, of which it would be a view"
+        return "the manifest lacks the scan of which it is a view"
     if entry.header != view.header_of(scan.header) or entry.coarse != view.coarse_of(scan.coarse):
         return f"its header or coarse channels are not those of the view {name} of its scan"
     return ""

@@ -172,7 +172,7 @@ def pattern(kind: str, size: Size, product: Product) -> Signal:
                           envelope=envelope)
         case "hump":
             return Signal(kind, width_hz=size.width_hz / 2.5, envelope=envelope)
-        case "burst":  # pulses of a box; what follows the last of them is longer than any file
+        case "burst":  # pulses with a box profile; the time off after the last one is longer than any file
             dashes = (1, 0) * (_PULSES - 1) + (1,) + (0,) * 4096
             return Signal(kind, width_hz=size.width_hz, profile="box",
                           envelope=Envelope("dashes", size.duration_s / (2 * _PULSES - 1), dashes=dashes))

@@ -5,7 +5,7 @@ deviation of 1. The code is nearly linear up to the spread of a mean over 256 pi
 above it: neighbouring codes differ by 0.006 near 0, and by 9 % (0.4 dB) of x far from it. It reaches from −7.3 to 1.4
 million. What is beyond gets the first or the last code.
 
-Only the first 16 bits of x as a float32 are used, so that a table has all codes. They hold x to 0.4 %.
+Only the first 16 bits of x as a float32 are used, so that a table has all codes. They give x to within 0.4 %.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Progress:
     """Seconds since the stage began."""
     windows_embedded: int = 0
     first_done: int = 0
-    """Number done when something was done for the first time in this stage; 0 before."""
+    """Number done when this number first rose in this stage; 0 before that."""
     first_s: float = 0.0
     """Seconds from the beginning of the stage to that moment. Workers start in this time, and may compile code."""
     note: str = ""
@@ -57,7 +57,7 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Estimated seconds left in the stage; None until more is done than at first."""
+        """Estimated seconds left in the stage; None until more is done than ``first_done``."""
         done, total = self.done
         since = done - self.first_done
         return (self.elapsed_s - self.first_s) * (total - done) / since if self.first_done and since > 0 else None
@@ -232,7 +232,7 @@ class Tracker:
     _told: float = 0.0
     _done_before: int = 0
     _first: tuple[int, float] = (0, 0.0)
-    """Number done, and seconds since the stage began, when something was done for the first time."""
+    """Number done when this number first rose, and seconds from the beginning of the stage to that moment."""
 
     def enter(self, stage: str, files: int, files_done: int = 0, *, note: str = "") -> None:
         """Begin a stage; ``files_done`` of its ``files`` are done already."""

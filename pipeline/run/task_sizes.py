@@ -34,7 +34,7 @@ def parts_of(tiling: Tiling) -> list[range]:
 
 
 def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
-    """Divide a source's stored windows into slices of rows [start, stop). No windows make one slice of no rows."""
+    """Divide a source's stored windows into slices of rows [start, stop). Without windows, return one empty slice."""
     size = max(1, EMBED_BYTES // _cutout_bytes(grid))
     return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
 
