@@ -43,7 +43,7 @@ class Places:
         firsts = np.array([tiling.first_position(i) for i in range(tiling.n_coarse)])
         starts = np.array([tiling.coarse_span(i)[0] for i in range(tiling.n_coarse)])
         block, place = np.divmod(numbers, tiling.windows_per_block)
-        # a piece without windows has the same first position as the next one, which is found
+        # a piece without windows has the same first position as the next piece, and side="right" finds the next one
         coarse = np.searchsorted(firsts, place, side="right") - 1
         channel = starts[coarse] + (place - firsts[coarse]) * tiling.grid.step
         return cls(block, coarse, (channel - tiling.coarse.offset) % tiling.coarse.width)
