@@ -297,7 +297,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
         record = {name: one for name, one in record.items() if one or name not in ("cells", "is_flat")}
     if isinstance(value, SourceEntry) and not value.overview:
         del record["overview"]
-    if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
+    if isinstance(value, Header) and not value.nfpc:  # left out if unset, as in old manifests
         del record["nfpc"]
     if isinstance(value, Manifest):
         return {"format": FORMAT, **{name: one for name, one in record.items() if one or name not in _MAY_LACK}}

@@ -69,7 +69,7 @@ def evaluate(
     given = dict(map(_name_and_file, weights))
     json_path = None if json_file in (None, "-") else Path(str(json_file))
     for path in (json_path, picture, mistakes):
-        if path is not None and not path.parent.is_dir():  # found before the long work, not after it
+        if path is not None and not path.parent.is_dir():  # an error now, and not after hours of work
             raise click.UsageError(f"{path}: there is no folder {path.parent}; create it first")
     if mistakes is not None and (real is None or (parts and "real" not in parts)):
         raise click.UsageError("--mistakes needs --real DIR, and the part real")
