@@ -25,7 +25,7 @@ MIN_MASKED_SHARE = 0.25
 EDGE_SHARE = 0.01
 """Share of a coarse channel, at either end, that counts as its edge."""
 MIN_COARSE_CHANNELS = 4
-"""With fewer coarse channels than this, the two artefacts of most coarse channels are not looked for."""
+"""With fewer coarse channels than this, artefacts that show in most coarse channels are not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Places:
     block: NDArray[np.int64]
     coarse: NDArray[np.int64]
     channel: NDArray[np.int64]
-    """First fine channel, counted from the start of its coarse channel, of which the file may hold only a piece."""
+    """First fine channel, counted from the start of its whole coarse channel, even if the file lacks a part of that."""
 
     @classmethod
     def of(cls, tiling: Tiling, numbers: NDArray[np.int64]) -> Places:
