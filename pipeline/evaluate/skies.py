@@ -106,7 +106,7 @@ class Member:
     view: View
     """View through which it is searched for."""
     asks: NDArray[np.uint8]
-    """(n, 16, 256) Cutouts of which a query for the pattern consists."""
+    """(n, 16, 256) Cutouts of the windows that make up a query for the pattern."""
     kept: Mapping[View, NDArray[np.uint8]]
     """View → (m, 16, 256) cutouts that a scan keeps of it; maybe none."""
 

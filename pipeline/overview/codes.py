@@ -52,7 +52,7 @@ def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @cache
 def _codes() -> NDArray[np.uint8]:
-    """Return the code of each value, by its first 16 bits as a float32. It is that of the middle of such values."""
+    """Return the code of each value, found by its first 16 bits as a float32. Equal bits give equal codes."""
     bits = np.arange(1 << _DROPPED_BITS, dtype=np.uint32) << _DROPPED_BITS | 1 << (_DROPPED_BITS - 1)
     with np.errstate(all="ignore"):  # some bits are NaN
         codes = np.rint(ZERO_CODE + CODES_PER_UNIT * np.arcsinh(LINEAR_SCALE * bits.view(np.float32).astype(float)))

@@ -19,7 +19,7 @@ COMPILING = ("compiling numerical code, once on this machine; this takes a minut
              "(lookalike warm-up does it beforehand)")
 """Note of a stage that begins with compiling."""
 RESUMED = "an earlier run stored its windows; this run made their vectors"
-"""Message of a file of which an ingest only made the vectors."""
+"""Message for a file whose windows were stored before, so that an ingest only made its vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Progress:
     """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``index``, ``verify`` or
     ``repair``."""
     files: int
-    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``index`` of segments, in ``verify`` and
-    ``repair`` of objects."""
+    """Number of files. In the stages ``fit`` and ``embed``, it is the number of sources; in ``index``, of segments; in
+    ``verify`` and ``repair``, of objects."""
     files_done: int
     """Number of these that are done."""
     parts: int
