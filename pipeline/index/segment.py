@@ -208,7 +208,7 @@ class Segment:
         return list(zip(vertices, scores, strict=True))
 
     def _checked_blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield all vectors in blocks, after checking their length. A scan would pass over a vector that is too short.
+        """Yield all vectors in blocks, after checking their length. A scan would miss a vector that is too short.
 
         The first scan checks each block right before it compares it, while it is in the processor's cache.
         """

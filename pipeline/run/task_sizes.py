@@ -23,7 +23,7 @@ SHARED_SOURCES = 16
 """Largest number of small sources that share a task on a processor. A task costs the scheduler some milliseconds, as
 much as the scan of a source of a few hundred windows."""
 SHARES_LEFT = 4
-"""Sources share a task as long as this many such tasks are left for each task that the engine takes at a time."""
+"""Minimum number of shared tasks that the waiting sources must fill, for each task that the engine takes at a time."""
 
 
 def parts_of(tiling: Tiling) -> list[range]:

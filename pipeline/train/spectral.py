@@ -162,7 +162,7 @@ def _fit_kinds(network: Any, seed: int, blocks: int) -> None:
 
 
 def _start_from_first_version(network: Any) -> None:
-    """Give a network the weights of version 1, as far as that has the same layers."""
+    """Give a network the weights of version 1, for all layers that version 1 has."""
     arrays = load_arrays(spectral.SHIPPED[1], spectral.NAME)
     first = {key.split(" ", 1)[1]: array for key, array in arrays.items()}
     for variable in network.weights:
