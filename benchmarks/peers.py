@@ -57,7 +57,7 @@ class Ours:
 
 
 class OursExact(Ours):
-    """Our segment, scanned exactly. It opens what :class:`Ours` saved."""
+    """Our segment, searched without its graph. It opens what :class:`Ours` saved."""
 
     is_exact = True
 

@@ -109,7 +109,7 @@ class IndexConfig:
     """How segments of the index are built. Circumstance."""
 
     exact_below: int = 20_000
-    """Fewer vectors than this are scanned exactly, because a graph would not be faster."""
+    """With fewer vectors than this, a search compares every vector, because a graph would not be faster."""
     segment_vectors: int = 1_000_000
     """Largest number of vectors per segment."""
     compact: bool = True
@@ -149,12 +149,12 @@ class RunConfig:
     insecure: bool = False
     """Allow a scheduler without TLS, also on this machine. Whoever can connect to it can run code on its workers."""
     dashboard: bool = False
-    """Serve Dask's dashboard on this machine, for a cluster of its own that a run starts here. It is HTTP without a
-    password: every user of this machine can read in it."""
+    """Serve Dask's dashboard for the cluster that a run starts on this machine. It is HTTP without a password: every
+    user of this machine can read it."""
     workers: int = 0
-    """Number of worker processes of the embedded cluster; 0 for one per core."""
+    """Number of worker processes that a run starts on this machine; 0 for one per core."""
     worker_memory_gb: float = 2.0
-    """Memory limit of each embedded worker process."""
+    """Memory limit of each of these processes."""
     embed_on: EmbedOn = "auto"
     """Workers that embed. ``gpu``: those with the resource GPU. ``cpu``: all. ``auto``: those with a GPU, else all."""
     resource_wait_s: float = 30.0
@@ -263,7 +263,7 @@ class Config:
                                 for table, keys in tables.items()})
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
+        """Return what decides which windows a corpus holds, and their format. Every run compares it with the corpus."""
         scan = asdict(self.scan)
         del scan["window_is_given"], scan["views"], scan["overview"]  # none of these changes a window of any view
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
@@ -272,8 +272,8 @@ class Config:
         """Return the text of ``corpus.toml``. :meth:`of_corpus` reads the same settings from it, except ``[run]``."""
         lines = ["# Written when the corpus was made. [scan] says which windows it holds and cannot change;",
                  "# `lookalike ingest --add-views` can add views, and --add-overview overviews.",
-                 "# [encoder] is the one whose vectors ingest makes and search compares. Another, or another precision",
-                 "# (float32, bfloat16, float16), may be named here once `lookalike embed` has made its vectors.",
+                 "# [encoder] names the encoder whose vectors ingest makes and search compares. To use another encoder",
+                 "# or precision (float32, bfloat16, float16), make its vectors by `lookalike embed`; then name it.",
                  "# [index] and [nightly] may be edited any time. `lookalike --help` says how to set where code runs."]
         for table, keys in asdict(self).items():
             if table != RUN:

@@ -84,7 +84,7 @@ def of_environment(types: Mapping[str, str]) -> dict[str, Any]:
 
 
 def one_place(keys: Any) -> Any:
-    """Complete a table ``[run]`` that says where tasks run, so that it overrides the places in a weaker table."""
+    """Complete a table ``[run]`` that says where tasks run, so that it overrides all such keys of weaker settings."""
     if not isinstance(keys, Mapping):
         return keys
     implied: dict[str, Any] = {}

@@ -62,7 +62,7 @@ def source_fault(header: Header, coarse: CoarseLayout) -> str:
 
 
 def _view_fault(manifest: Manifest, source_id: str) -> str:
-    """Return why a source cannot be the averaged view that its id says; an empty text if it can, or is no such view."""
+    """Return what does not fit about a source that is an averaged view by its id; an empty text if nothing is wrong."""
     scan_id, name = split_id(source_id)
     if not name:
         return ""
@@ -70,7 +70,7 @@ def _view_fault(manifest: Manifest, source_id: str) -> str:
         return "only a scan itself has an overview"
     view, scan, entry = View.named(name), manifest.sources.get(scan_id), manifest.sources[source_id]
     if scan is None:
-        return "there is no such scan, of which it would be a view"
+        return "the manifest lacks the scan of which it is a view"
     if entry.header != view.header_of(scan.header) or entry.coarse != view.coarse_of(scan.coarse):
         return f"its header or coarse channels are not those of the view {name} of its scan"
     return ""
@@ -108,12 +108,12 @@ def _spec_fault(key: str, spec: EncoderSpec) -> str:
 
 
 def _segment_fault(manifest: Manifest, segment: SegmentEntry, indexed: set[str]) -> str:
-    """Return what does not fit about a segment. Its sources are added to ``indexed``, those of other segments."""
+    """Return what does not fit about a segment. Add its sources to ``indexed``, which has those of other segments."""
     key, ids = segment.encoder_key, segment.source_ids
     if key not in manifest.encoders:
         return f"{key[:_MAX_SHOWN]!r} is not among the encoders"
     if not ids or len(set(ids)) != len(ids) or not segment.dead.keys() <= set(ids):
-        return "it has no sources, names one twice, or lacks dead ones"
+        return "it names no source, or one twice, or has dead vectors of a source that it does not name"
     live = segment.live_ids
     if twice := indexed.intersection(live):
         return f"source {min(twice)} is in another segment, too"

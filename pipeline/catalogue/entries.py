@@ -75,9 +75,9 @@ class SegmentEntry:
     encoder_key: str
     resolution: str
     count: Count
-    """Number of vectors in the segment, dead ones included."""
+    """Number of vectors in the segment, including those that are ``dead``."""
     source_ids: tuple[str, ...]
-    """Sources whose vectors the segment holds, dead ones included."""
+    """Sources whose vectors the segment holds, including those that are ``dead``."""
     dead: Mapping[str, RowCount] = field(default_factory=dict, hash=False)
     """Source id → its number of dead vectors. Searches skip them: the source is gone, or is in a newer segment."""
     cells: tuple[RowCount, ...] = ()

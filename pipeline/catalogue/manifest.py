@@ -26,7 +26,7 @@ MAX_GENERATION = 10**18 - 1
 """Largest number of a generation."""
 _KEYS_OF_THE_FILE = frozenset({"format", "sha256"})
 _MAY_LACK = frozenset({"removed_nsamples"})
-"""Keys that are left out where they say nothing, so that old manifests, which lack them, are up to date."""
+"""Keys that are left out if their tables are empty. So an old manifest, which lacks them, needs no upgrade."""
 ENTRIES_PER_PIECE = 100
 """Entries that are turned into JSON text at a time."""
 
@@ -297,7 +297,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
         record = {name: one for name, one in record.items() if one or name not in ("cells", "is_flat")}
     if isinstance(value, SourceEntry) and not value.overview:
         del record["overview"]
-    if isinstance(value, Header) and not value.nfpc:  # so old manifests, which lack it, are up to date
+    if isinstance(value, Header) and not value.nfpc:  # left out if unset, as in old manifests
         del record["nfpc"]
     if isinstance(value, Manifest):
         return {"format": FORMAT, **{name: one for name, one in record.items() if one or name not in _MAY_LACK}}

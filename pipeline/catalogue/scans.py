@@ -10,7 +10,7 @@ from pipeline.views import is_plain, scan_of
 
 
 def with_views(source_ids: Collection[str], among: Iterable[str]) -> set[str]:
-    """Return the ids of all sources ``among`` these that are views of the scans of some sources."""
+    """Return those ids in ``among`` that belong to the scans of some sources: the scans themselves and their views."""
     scans = {scan_of(source_id) for source_id in source_ids}
     return {source_id for source_id in among if scan_of(source_id) in scans}
 

@@ -31,7 +31,8 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "scales"
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Seed of the random numbers. Another seed gives other families and noise.")
 @click.option("--real", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-              help="Folder for the part real: the small excerpts of real data, or windows with labels "
+              help="Folder for the part real. It holds three files of real signals (voyager1_hits_seticore.npz, "
+                   "voyager1_2020_crop.h5 and hip77257_lband_recovered.npy), or windows with labels "
                    "(power_ascending.npy and labels*.json).")
 @click.option("--resnet50-weights", default="", metavar="FILE",
               help="File with ImageNet weights for the part notebook. Default: the file that Keras downloads.")
@@ -68,7 +69,7 @@ def evaluate(
     given = dict(map(_name_and_file, weights))
     json_path = None if json_file in (None, "-") else Path(str(json_file))
     for path in (json_path, picture, mistakes):
-        if path is not None and not path.parent.is_dir():  # found before the long work, not after it
+        if path is not None and not path.parent.is_dir():  # an error now, and not after hours of work
             raise click.UsageError(f"{path}: there is no folder {path.parent}; create it first")
     if mistakes is not None and (real is None or (parts and "real" not in parts)):
         raise click.UsageError("--mistakes needs --real DIR, and the part real")

@@ -34,8 +34,8 @@ def _views(ctx: click.Context, option: click.Parameter, value: str | None) -> li
 views_option = click.option(
     "--views", callback=_views, metavar="NAMES",
     help="Averaged views of each file, besides the file itself: auto, none, or names such as f4,f16,t4 (f: channels, "
-         "t: spectra that are averaged). auto takes f4 and f16 for fine products, and t4 and t16 if there are spectra "
-         "enough. Default: those of the corpus; auto for a new one.")
+         "t: spectra that are averaged). auto takes f4 and f16 for fine products, and t4 and t16 if there are enough "
+         "spectra. Default: those of the corpus; auto for a new one.")
 
 _RUN_OPTIONS = (
     click.option("--weights", type=click.Path(path_type=Path), metavar="FILE",

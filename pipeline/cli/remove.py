@@ -63,5 +63,5 @@ def line(one: Removal, undo: bool, dry_run: bool) -> str:
     if dry_run:
         return f"would restore {name}"
     held = counted(one.windows, "window") if one.is_held else "its windows are deleted; ingest its file again"
-    of = "".join(f"; takes the place of {gone}, its beginning" for gone in one.replaces)
+    of = "".join(f"; replaces {gone}, the beginning of this scan" for gone in one.replaces)
     return f"restored {name}: {held}{of}"

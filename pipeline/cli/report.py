@@ -48,7 +48,7 @@ def file_lines(report: RunReport) -> list[str]:
         elif r.status == "done" and r.message and r.message != RESUMED:
             lines.append(f"{'warning':<28} {_fault(r)}")
         elif r.status == "done" and r.replaces:
-            lines.append(f"{'':<28} {shown(r.path)}: takes the place of {listed(r.replaces)}, its beginning")
+            lines.append(f"{'':<28} {shown(r.path)}: replaces {listed(r.replaces)}, the beginning of this scan")
         elif report.dry_run:
             lines.append(f"{r.message:<23} {shown(r.path)}")
     return lines
@@ -73,7 +73,7 @@ def coverage_lines(report: RunReport) -> list[str]:
         lines.append(f"  {left_out(covered)}: {shown(of[0])}{more}")
     if len(paths) > MAX_COVERAGES:
         others = sum(map(len, paths.values()))
-        lines.append(f"  … and so on, in {counted(others, 'file')}: the JSON report has each")
+        lines.append(f"  … and likewise in {counted(others, 'file')}: the JSON report lists all of them")
     return lines
 
 

@@ -95,10 +95,10 @@ def search(
     too: the table names the other files below it.
 
     A range that is wide, or that has several time blocks, consists of several
-    windows. A hit is then a place that shows those windows that hold a signal, as
-    far apart as in the pattern. Its score is the mean over all of them; a window
-    that is missing counts as 0. With --each-window, each is searched for by
-    itself, and the table says which of them a hit resembles.
+    windows. Those without a signal are left out. A hit is then a place where the
+    others lie as far apart as in the pattern. Its score is the mean over these
+    windows; a missing window counts as 0. With --each-window, each window is
+    searched for by itself, and the table says which of them a hit resembles.
 
     The score is the cosine similarity of two vectors; 1 is the highest. With
     --rerank there is a second score: the correlation of the two images where they

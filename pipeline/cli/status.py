@@ -56,11 +56,11 @@ def lines(status: CorpusStatus) -> list[str]:
         *(f"          {count:,} {reason}" for reason, count in status.reasons.items()),
         f"windows   {status.windows_seen:,} seen, {status.windows_kept:,} kept ({kept:.2f} %)",
         *(f"          {one}" for one in lacking),
-        *([f"          {percent(status.share_skipped)} of all samples are in none, in "
+        *([f"          {percent(status.share_skipped)} of all samples are in no window, in "
            f"{counted(status.partly_covered, 'source')}"] if status.partly_covered else []),
         *(f"vectors   {count:,} of {key}{_remarks(status, key)}" for key, count in status.vectors.items()),
         *(f"index     {one.vectors_indexed:,} of {key} in {counted(one.segments, 'segment')}"
-          f"{' of ' + counted(one.cells, 'cell') if one.cells else ''}, {one.vectors_unindexed:,} scanned exactly"
+          f"{' of ' + counted(one.cells, 'cell') if one.cells else ''}, {one.vectors_unindexed:,} compared one by one"
           for key, one in status.index.items()),
     ]
 

@@ -104,7 +104,7 @@ def judge_worker(where: str, facts: Facts, worker: Mapping[str, Any], run: RunCo
 
 
 def judge_here(facts: Facts, run: RunConfig) -> Iterator[Check]:
-    """Yield the checks of this machine as one on which a run starts workers."""
+    """Yield the checks that this machine needs if a run starts its workers here."""
     if facts.has_gpu and not facts.gpus:
         yield Check(HERE, "gpu", "warn", "the machine has a GPU, but Keras sees none",
                     "check the driver (nvidia-smi) and install lookalike[gpu]")

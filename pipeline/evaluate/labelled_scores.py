@@ -49,7 +49,7 @@ class LabelledWindows:
     from_file: NDArray[np.uint8]
     """(n, 16, 256) cut from a file, as a scan does."""
     from_array: NDArray[np.uint8]
-    """(n, 16, 256) made as those of a query that is an array."""
+    """(n, 16, 256) made as for a query that is an array."""
     fill_rows: frozenset[str]
     """Kinds that fill whole rows."""
 
@@ -97,11 +97,12 @@ class FormScores:
 
     form: str
     means: Mapping[str, Means]
-    """What the mean is over → means. Where windows that fill rows are no queries, they are still searched."""
+    """What the mean is over → means. If windows that fill rows are left out as queries, they can still be
+    found."""
     by_kind: Mapping[str, Means]
     """Kind → means over its queries."""
     differences: Mapping[str, Mapping[str, Means]]
-    """Other encoder → differences from its means, as ``means``. Positive: this encoder is better."""
+    """Other encoder → differences from its means, with the keys of ``means``. Positive: this encoder is better."""
     mistakes: tuple[Mistake, ...]
     """Worst first: the larger the score of the wrong result above that of the right one, the worse."""
 

@@ -83,8 +83,8 @@ def read_real_set(folder: Path, *, seed: int = 0) -> RealSet:
     """
     for name in (VOYAGER_2016, VOYAGER_2020, COMB):
         if not (folder / name).is_file():
-            raise ConfigError(f"{folder}: holds no {name}; --real names the folder of the small pieces of real data, "
-                              "or one of labelled windows")
+            raise ConfigError(f"{folder}: holds no {name}; --real names a folder with the three files of real "
+                              "signals, or one of labelled windows")
     rng = np.random.default_rng([HELD_OUT, seed, 7])
     with np.load(folder / VOYAGER_2016, allow_pickle=False) as hits:
         pieces = {name: hits[name][:, ::-1] for name in (CARRIER, *SIDEBANDS)}  # the file has descending frequency

@@ -106,7 +106,7 @@ class Member:
     view: View
     """View through which it is searched for."""
     asks: NDArray[np.uint8]
-    """(n, 16, 256) Cutouts of which a query for the pattern consists."""
+    """(n, 16, 256) Cutouts of the windows that make up a query for the pattern."""
     kept: Mapping[View, NDArray[np.uint8]]
     """View → (m, 16, 256) cutouts that a scan keeps of it; maybe none."""
 
@@ -172,7 +172,7 @@ def pattern(kind: str, size: Size, product: Product) -> Signal:
                           envelope=envelope)
         case "hump":
             return Signal(kind, width_hz=size.width_hz / 2.5, envelope=envelope)
-        case "burst":  # pulses of a box; what follows the last of them is longer than any file
+        case "burst":  # pulses with a box profile; the time off after the last one is longer than any file
             dashes = (1, 0) * (_PULSES - 1) + (1,) + (0,) * 4096
             return Signal(kind, width_hz=size.width_hz, profile="box",
                           envelope=Envelope("dashes", size.duration_s / (2 * _PULSES - 1), dashes=dashes))

@@ -67,7 +67,7 @@ def evaluate(
     resnet50_weights : str
         Path of ResNet50's weights for the notebook. Empty: the file that Keras downloads.
     real_data : path, optional
-        Folder of the small pieces of real data (:mod:`pipeline.evaluate.real`), or of labelled windows
+        Folder with the three files of real signals (:mod:`pipeline.evaluate.real`), or of labelled windows
         (:mod:`pipeline.evaluate.labelled_folder`).
     tell : callable
         Called with a line of text before each step.

@@ -23,11 +23,11 @@ from pipeline.execute.security import check_address, tls_settings
 logger = logging.getLogger(__name__)
 
 MAX_WORKER_SILENCE_S = 60.0
-"""A worker of an embedded cluster (one that a run starts on its own machine) is restarted if its scheduler hears
-nothing from it for this time."""
+"""A worker that a run starts on its own machine is restarted if its scheduler hears nothing from it for this time."""
 
 GPU_WORKER_MEMORY = "8GB"
-"""Memory limit of a GPU worker of an embedded cluster. The GPU libraries alone take more than other workers need."""
+"""Memory limit of a GPU worker that a run starts on its own machine. The GPU libraries alone take more than other
+workers need."""
 
 RECONNECT_INTERVAL_S = 0.2
 """Time between two attempts to connect to a scheduler that closes the connection."""

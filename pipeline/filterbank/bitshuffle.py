@@ -73,7 +73,7 @@ def blocks_of(stored, samples):  # type: ignore[no-untyped-def]
         if at + 4 > len(stored):
             return damaged, 0
         size, at = _number(stored, at, 4), at + 4
-        blocks[i, 0], blocks[i, 1] = at, at + size  # the pair at once compiles six times as long
+        blocks[i, 0], blocks[i, 1] = at, at + size  # one assignment of both takes six times as long to compile
         at += size
     if last % GROUP:
         blocks[-1, 0], at = at, at + SAMPLE_BYTES * (last % GROUP)

@@ -104,7 +104,7 @@ class _Walk:
             fault = access_error(error, path)
             if fault.reason is not Reason.GONE:
                 self._report(path, fault, status)
-            elif status == "failed":  # a file that is gone counts only under such a name
+            elif status == "failed":  # a file that is gone is reported only if it has the name of a filterbank file
                 self._report(path, fault)
             return None
 

@@ -34,7 +34,7 @@ MAX_SHOWN_CHARACTERS = 60
 SEXAGESIMAL = re.compile(r"([+-]?)(\d+)[:hd ]\s*(\d+)[:m' ]\s*(\d+(?:\.\d*)?)[s\"]?")
 
 Remarks = dict[str, str]
-"""What a user should know of a file that is read all the same: subject, such as a keyword → a sentence."""
+"""What a user should know of a file that can still be read: subject, such as a keyword → a sentence."""
 _T = TypeVar("_T")
 
 

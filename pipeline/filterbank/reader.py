@@ -65,7 +65,7 @@ class Ascending:
     """Samples in ascending frequency."""
 
     averaged = 1
-    """Number of samples of the file of which each sample is the average. Here, each is one sample."""
+    """Number of samples of the file that are averaged in each sample: here 1."""
 
     def __init__(
         self, samples: Samples, header: Header, path: Path, limits: tuple[float, float] = (-np.inf, np.inf)
@@ -137,7 +137,7 @@ class Filterbank(Ascending):
         self.mtime_ns = mtime_ns
         """Time of the file's last change when it was opened, in Unix nanoseconds."""
         self.remarks = storage.remarks
-        """What a user should know of a file that is read all the same: subject → a sentence."""
+        """What a user should know of a file that can still be read: subject → a sentence."""
         self.chunk_shape = storage.chunk_shape
         """(spectra, channels) of a stored chunk, which is decoded as a whole; None if any range is equally cheap."""
 

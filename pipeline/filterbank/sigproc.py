@@ -25,7 +25,7 @@ from pipeline.filterbank.sigproc_header import (
 SAMPLE_TYPES: dict[int, np.dtype[Any]] = {8: np.dtype("u1"), 16: np.dtype("<u2"), 32: np.dtype("<f4")}
 """Bits → type of samples that fill whole bytes."""
 PACKED_BITS = (1, 2, 4)
-"""Bits of samples of which a byte holds several. The first of them is in the lowest bits."""
+"""Sizes, in bits, of samples that share a byte. The first sample of a byte is in the lowest bits."""
 MAX_FIRST_BYTES = 1 << 16
 """Maximum number of bytes that are examined to find out whether 8-bit samples are signed."""
 LOWEST, MIDDLE, HIGHEST = slice(1, 15), slice(112, 144), slice(241, 255)
@@ -34,7 +34,7 @@ channels and saturated signals."""
 
 
 class SigprocFile:
-    """An open ``.fil``. It is read, not mapped: a file that becomes shorter raises an error, and no SIGBUS."""
+    """An open ``.fil``. It is not mapped into memory, so a file that becomes shorter raises an error and no SIGBUS."""
 
     chunk_shape = None
 

@@ -54,9 +54,9 @@ MAX_SPACING_ERROR = 0.01
 MAGIC = b"\x0c\x00\x00\x00HEADER_START"
 PLAIN_KEYWORD = re.compile(rb"[A-Za-z][A-Za-z0-9_.:-]*")
 WORD = re.compile(rb"(?=([\x01-\x50])\0\0\0([A-Za-z][A-Za-z0-9_.:-]*))", re.DOTALL)
-"""What a keyword with its length begins with, anywhere in a value."""
+"""Finds, anywhere in a value, a length that is followed by letters, as a stored keyword begins."""
 MAX_EXAMINED_BYTES = 4096
-"""Longest value in which keywords are looked for before its length is taken."""
+"""Longest value that is searched for keywords. A longer one is taken only if no other length fits."""
 _ENTRY = np.dtype([("name", f"S{4 + len(CHANNEL)}"), ("mhz", "<f8")])
 _ENTRY_NAME = struct.pack("<i", len(CHANNEL)) + CHANNEL.encode()
 
@@ -89,11 +89,11 @@ def parse_header(head: bytes, path: Path) -> ParsedHeader:
 
     The header does not say how long a value is, so a program must know each keyword. An unknown one is stepped over if
     possible: its value is taken to be an integer (4 bytes), a real number (8 bytes), a text with its length, a single
-    byte, or nothing. They are tried in this order, and the first one that a known keyword follows is taken. (A
-    keyword is stored as its length and then its letters.) If no known keyword follows any of them, the first one that
-    any word with its length follows is taken. Values that contain such words come last. Numbers and texts do not look
-    like such words, so this is not ambiguous in practice. What was stepped over is reported, and so are known keywords
-    in it.
+    byte, or nothing. They are tried in this order. The first one after which a known keyword begins is taken. (A
+    keyword is stored as its length and then its letters.) If there is none, it is the first one after which any word
+    begins that is stored in this form. Values that contain such words come last. Numbers and texts do not look like
+    such words, so this is not ambiguous in practice. What was stepped over is reported, and so are known keywords in
+    it.
 
     Raises
     ------

@@ -134,7 +134,7 @@ def _read_sample(known: _Known, runs: list[tuple[int, int]], memory: Memory) -> 
 def _as_power(
     known: _Known, spreads: NDArray[np.float64], stretch: int, memory: Memory, limits: tuple[float, float], sign: int
 ) -> _Known:
-    """Measure the noise of values that are not power, which reads all of them; return how to read them as power.
+    """Measure the noise of values that are not power, and return how to read them as power. All values are read.
 
     ``spreads`` are those of its spectra (:func:`pipeline.flatten.signed.relative_spreads`). Nothing changes if there is
     no noise.

@@ -21,7 +21,8 @@ MIN_GAIN = 1e-20
 """Smallest gain of a row that is used, relative to the median row. A row below it holds memory that was never written.
 The inverse of its gain may not be finite."""
 MIN_FULL_SCALE = 4
-"""Smallest largest value of a sample type that means saturation. With 1 or 2 bits, it is a value like any other."""
+"""A sample with the largest value of its type is saturated if that value is at least this. With 1 or 2 bits, the
+largest value is one like any other."""
 
 
 @dataclass(frozen=True, slots=True)

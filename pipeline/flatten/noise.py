@@ -48,7 +48,7 @@ def middle_ranks(count: int) -> tuple[int, int]:
 
 
 def measure_noise_spectra(power: NDArray[np.floating[Any]]) -> float:
-    """Measure N from power whose noise is near its middle.
+    """Measure N from values of power. Most of them must be noise, so that their middle is that of the noise.
 
     Only pixels below the middle are used, because signals only add power.
 
@@ -57,7 +57,7 @@ def measure_noise_spectra(power: NDArray[np.floating[Any]]) -> float:
     power : (n,) floating-point array
         Positive values.
     """
-    # as middles_and_squares, without its compiled code, which encoders would have to load
+    # the same as middles_and_squares, but without compiled code, so that encoders need not load numba
     below = np.minimum(power / middle_of(power) - 1, 0)
     return noise_spectra_from_square(np.mean(below**2))
 

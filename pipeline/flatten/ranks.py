@@ -40,7 +40,7 @@ def _choose(bits, count, first, last, chosen):  # type: ignore[no-untyped-def]
         low = high = bits[start]
         for c in range(start, start + count):
             low, high = min(low, bits[c]), max(high, bits[c])
-        # numbers between `low` and `high` are chosen, and as many equal to these two as are missing
+        # all numbers between `low` and `high` are chosen, and then as many as needed of those that equal one of them
         low, at_most = _cut(bits, start, count, first, low, high)
         equal = min(at_most, last + 1) - first
         high, at_most = _cut(bits, start, count, last + 1, low, high)

@@ -76,7 +76,7 @@ class SignedScale:
     shift: NDArray[np.float32]
     """(spectra,): NaN for a spectrum without noise, which is masked."""
     noise_spectra: float
-    """N of the noise."""
+    """N: one pixel of noise is the mean of N exponentially distributed values."""
     full_scale: float
     """Value of a saturated sample; infinite if values have no limits."""
 

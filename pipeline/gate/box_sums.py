@@ -39,7 +39,7 @@ def measure_windows(
     channels : int
         Channels in a window.
     root_n : float32
-        √N of the noise.
+        √N: one pixel of noise is the mean of N exponentially distributed values.
     pixel, table_power, table_excess
         See :class:`pipeline.gate.gate.Thresholds`.
     best : (n, widths, levels) float32

@@ -105,7 +105,7 @@ def find_peaks(boxes, peaks, rows, pitch, start, stop):  # type: ignore[no-untyp
 
 @njit(inline="always")
 def _climb(boxes, peaks, rows, pitch, start, stop, sign):  # type: ignore[no-untyped-def]
-    """Add up the tree for one sign of drift. In calls, a number for sign and size makes addresses cheap to compute."""
+    """Add up the tree for one sign of drift. Calls pass sign and size as literals, so that addresses cost little."""
     below, above, size, level = rows * pitch, 2 * rows * pitch, 16, 4
     if rows > 1:
         _add_fours(boxes, 0, below, peaks, 4, rows, pitch, start, stop, 2, sign)

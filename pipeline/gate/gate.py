@@ -186,7 +186,7 @@ def thresholds(noise_spectra: float, channels: int, integrations: int, false_ala
     Parameters
     ----------
     noise_spectra : float
-        N of the noise.
+        N: one pixel of noise is the mean of N exponentially distributed values.
     channels, integrations : int
         Shape of a window.
     false_alarm : float

@@ -47,9 +47,10 @@ MAX_INT16 = 2**15 - 1
 MAX_ROWS_FOR_INT8 = 16
 """Maximum number of rows whose sums have 8 bits. With more rows, the rounding errors of a sum would be too large."""
 ROUNDING = 1e-3
-"""Margin of a bound for the rounding of its sum."""
+"""Margin by which the limit for a bound on the excess is lowered, because the bound itself is rounded."""
 CLIP_HEADROOM = 1.01
-"""Power at which pixels are clipped, relative to the threshold of a single pixel. A clipped pixel passes by itself."""
+"""Power at which pixels are clipped, relative to the threshold of a single pixel. So one clipped pixel is
+enough for a window to pass."""
 
 _compiled = njit(cache=True, nogil=True)
 
@@ -72,8 +73,8 @@ class RoundedThresholds:
     pixel: int
     """Number of units below which a pixel adds nothing to the excess."""
     share_of_excess: NDArray[np.float32]
-    """(max_units + 1,): maximum that a pixel of this many units adds to the excess, relative to the gate's threshold.
-    """
+    """(max_units + 1,): for each number of units, the most that such a pixel adds to the excess, relative to the gate's
+    threshold."""
 
 
 def round_thresholds(
@@ -96,7 +97,7 @@ def round_thresholds(
     sigmas : (widths, durations) float32
         Exact thresholds of box sums, in standard deviations of the box's noise.
     noise_spectra : float
-        N of the noise.
+        N: one pixel of noise is the mean of N exponentially distributed values.
     spectra, channels : int
         Shape of a window.
     pixel : float
@@ -135,11 +136,11 @@ def mark_possible(
     Parameters
     ----------
     power : (spectra, channels) float32
-        C-contiguous. Ascending, or descending if ``is_mirrored``. Sums over all drifts are the same from either end.
+        C-contiguous. Ascending, or descending if ``is_mirrored``: the largest sum over all drifts is the same.
     row_scale, channel_scale : float32
         Factors that bring the noise to 1. Channels ascend.
     is_unmasked : (channels,) bool
-        False if a pixel of the channel is masked. Windows with masked pixels always may pass.
+        False if a pixel of the channel is masked. Windows with masked pixels are never rejected here.
     starts : (n,) int64
         First channel of each window, ascending.
     channels : int

@@ -1,6 +1,6 @@
-"""What part of a file is in windows, and what part is in none and so is not searched.
+"""Which part of a file is in windows. The other part is not searched.
 
-Both follow from the header and the grid. So they are known for every corpus without being stored in it.
+Both parts follow from the header and the grid. So they are known for every corpus without being stored in it.
 """
 
 from __future__ import annotations

@@ -207,7 +207,7 @@ def _spread_of(
 def _unmasked(window: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which pixels (T, F) of a window are not masked, see :func:`flatten_windows`."""
     valid: NDArray[np.bool_] = np.isfinite(window) & (window > 0)
-    live_channels = np.count_nonzero(valid.any(axis=0))  # the others are around a small array
+    live_channels = np.count_nonzero(valid.any(axis=0))  # the other channels are the margin around a small array
     valid[2 * valid.sum(axis=1) <= live_channels] = False
     values = np.where(valid, window, np.nan)[valid.any(axis=1)][:, valid.any(axis=0)]
     if len(values) > 1:

@@ -107,7 +107,7 @@ def build_segment(
     with new_folder(folder) as partial:
         write_segment(partial, facts, arrays)
     logger.info("segment %s: %d rows, %d distinct vectors, %s", folder.name, len(sources), len(distinct),
-                "graph" if graph_facts else "scanned exactly")
+                "graph" if graph_facts else "no graph")
     return Segment.open(folder, tuple(source_ids))
 
 

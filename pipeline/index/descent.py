@@ -27,7 +27,8 @@ with compiled_when_used():
 __all__ = ["NeighbourGraph", "is_compiled"]
 
 _stored = njit(cache=True)
-# numba stores a function that takes the distance from its module; one that has it as a global of its own, it does not
+# numba stores a function that refers to the distance by its module, as ``distances.squared_euclidean``. It does not
+# store a function in which the distance itself is a global name.
 
 
 def _as_python(function: Any, **instead: Any) -> Any:

@@ -208,7 +208,7 @@ class Segment:
         return list(zip(vertices, scores, strict=True))
 
     def _checked_blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield all vectors in blocks, after checking their length. A scan would pass over a vector that is too short.
+        """Yield all vectors in blocks, after checking their length. A scan would miss a vector that is too short.
 
         The first scan checks each block right before it compares it, while it is in the processor's cache.
         """
@@ -234,7 +234,7 @@ class Segment:
                                  f"{np.sqrt(squares[bad[0]]):.4g}, not 1")
 
     def _walk_among(self, query: NDArray[np.float32], k: int, beam: int | None, wanted: NDArray[np.int64]) -> _Found:
-        """Do for one query what :meth:`_scan` does, by graph: ask for more vertices until ``k`` of them are wanted."""
+        """Do what :meth:`_scan` does, for one query and by graph: ask for more vertices until ``k`` are ``wanted``."""
         k = min(k, len(wanted))
         reach = k * len(self._vectors) // max(1, len(wanted))
         while reach * SCANNED_PER_NEIGHBOUR < len(wanted) and BEAM_PER_ROW * reach <= MAX_BEAM:

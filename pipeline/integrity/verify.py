@@ -34,7 +34,7 @@ def verify(
     corpus : path
         Folder of the corpus.
     client : distributed.Client, optional
-        Cluster on which objects are rebuilt, used as it is, over TLS or not. By default ``run`` says where.
+        Client of the cluster that rebuilds objects. It may be without TLS. By default ``run`` says where.
     sample : float
         Share of the objects to read, above 0 and up to 1. Another share is read each day, so that every object has its
         turn within ``1 / sample`` days.

@@ -227,7 +227,7 @@ class SourceReport:
     also_at: tuple[str, ...] = ()
     """Other paths that hold the same scan."""
     remarks: tuple[str, ...] = ()
-    """What is odd about the header of a file that was read all the same."""
+    """What is odd about the header. The file could still be read."""
     views: tuple[ViewCounts, ...] = ()
     """Windows of each averaged view, which the other counts do not include."""
     replaces: tuple[str, ...] = ()

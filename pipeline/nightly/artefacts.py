@@ -25,7 +25,7 @@ MIN_MASKED_SHARE = 0.25
 EDGE_SHARE = 0.01
 """Share of a coarse channel, at either end, that counts as its edge."""
 MIN_COARSE_CHANNELS = 4
-"""With fewer coarse channels than this, nothing is said about most of them."""
+"""With fewer coarse channels than this, artefacts that show in most coarse channels are not looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Places:
     block: NDArray[np.int64]
     coarse: NDArray[np.int64]
     channel: NDArray[np.int64]
-    """First fine channel, counted from the start of its coarse channel, of which the file may hold only a piece."""
+    """First fine channel, counted from the start of its whole coarse channel, even if the file lacks a part of that."""
 
     @classmethod
     def of(cls, tiling: Tiling, numbers: NDArray[np.int64]) -> Places:
@@ -43,7 +43,7 @@ class Places:
         firsts = np.array([tiling.first_position(i) for i in range(tiling.n_coarse)])
         starts = np.array([tiling.coarse_span(i)[0] for i in range(tiling.n_coarse)])
         block, place = np.divmod(numbers, tiling.windows_per_block)
-        # a piece without windows has the same first position as the next one, which is found
+        # a piece without windows has the same first position as the next piece, and side="right" finds the next one
         coarse = np.searchsorted(firsts, place, side="right") - 1
         channel = starts[coarse] + (place - firsts[coarse]) * tiling.grid.step
         return cls(block, coarse, (channel - tiling.coarse.offset) % tiling.coarse.width)

@@ -88,7 +88,7 @@ def nightly(
         Folder of the corpus. It is made if it does not exist. What it holds before the first night counts as the past:
         only windows that are added later can be novel.
     client : distributed.Client, optional
-        Cluster to run on, used as it is, over TLS or not. By default ``config.run`` says where tasks run.
+        Client of the cluster to run on. It may be without TLS. By default ``config.run`` says where tasks run.
     report_dir : path, optional
         Folder of the reports. Default: beside the corpus, its name followed by ``-reports``.
     min_age_s : float
@@ -288,7 +288,7 @@ def _warnings(found: Selected) -> tuple[str, ...]:
 
 
 def _partly_covered(run: RunReport) -> tuple[dict[str, Any], ...]:
-    """List the ingested files with channels or spectra in no window, those with most samples in none first."""
+    """List the ingested files with channels or spectra in no window, those with most such samples first."""
     covered = ((run.coverage[report.source_id], report.path) for report in run.by_status("done")
                if report.source_id in run.coverage)
     partly = sorted(((one, path) for one, path in covered if one.samples_skipped),

@@ -42,8 +42,8 @@ class UsualScores:
 def measure_usual_scores(corpus: OpenCorpus, key: str, source_ids: Sequence[str]) -> UsualScores | None:
     """Draw a sample of earlier windows and find the best score of each with windows of other nights.
 
-    A night is a UTC day of observation. Tonight's windows meet only windows of other nights, so the sample must not
-    meet windows of its own night either. Where all windows are of one night, other sources stand for other nights.
+    A night is a UTC day of observation. Tonight's windows are compared only with windows of other nights, so the
+    sample must be, too. Where all windows are of one night, other sources stand for other nights.
 
     Parameters
     ----------

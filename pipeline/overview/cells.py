@@ -22,7 +22,7 @@ class Cells:
     first: int
     """Column of the first cell."""
     total: NDArray[np.float32]
-    """(cells, rows): sum over the valid pixels, of power over baseline − 1 in standard deviations of the noise."""
+    """(cells, rows): sum of (power / baseline − 1) over the valid pixels, in standard deviations of the noise."""
     largest: NDArray[np.float32]
     """(cells, rows): maximum over the same pixels; −inf without pixels."""
     count: NDArray[np.uint32]
@@ -35,7 +35,7 @@ class Cells:
         return cls(first, np.zeros(shape, np.float32), np.full(shape, LOWEST), np.zeros(shape, np.uint32))
 
     def merge(self, other: Cells) -> None:
-        """Add the pixels of other cells, which must all be among these, to these."""
+        """Add the pixels of other cells to these cells, which must include all of the others."""
         into = slice(other.first - self.first, other.first - self.first + len(other.total))
         self.total[into] += other.total
         np.maximum(self.largest[into], other.largest, out=self.largest[into])
@@ -48,7 +48,7 @@ class Cells:
         if (first * FACTOR, (stop - first) * FACTOR) != (self.first, len(self.total)):
             whole = Cells.empty(first * FACTOR, (stop - first) * FACTOR, self.total.shape[1])
             whole.merge(self)
-        parts = [slice(k, None, FACTOR) for k in range(FACTOR)]  # each array of these is added up at once
+        parts = [slice(k, None, FACTOR) for k in range(FACTOR)]  # part k holds every fourth cell, from cell k on
         return Cells(first, reduce(np.add, [whole.total[part] for part in parts]),
                      reduce(np.maximum, [whole.largest[part] for part in parts]),
                      reduce(np.add, [whole.count[part] for part in parts]))

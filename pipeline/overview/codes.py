@@ -5,7 +5,7 @@ deviation of 1. The code is nearly linear up to the spread of a mean over 256 pi
 above it: neighbouring codes differ by 0.006 near 0, and by 9 % (0.4 dB) of x far from it. It reaches from −7.3 to 1.4
 million. What is beyond gets the first or the last code.
 
-Only the first 16 bits of x as a float32 are used, so that a table has all codes. They hold x to 0.4 %.
+Only the first 16 bits of x as a float32 are used, so that a table has all codes. They give x to within 0.4 %.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @cache
 def _codes() -> NDArray[np.uint8]:
-    """Return the code of each value, by its first 16 bits as a float32. It is that of the middle of such values."""
+    """Return the code of each value, found by its first 16 bits as a float32. Equal bits give equal codes."""
     bits = np.arange(1 << _DROPPED_BITS, dtype=np.uint32) << _DROPPED_BITS | 1 << (_DROPPED_BITS - 1)
     with np.errstate(all="ignore"):  # some bits are NaN
         codes = np.rint(ZERO_CODE + CODES_PER_UNIT * np.arcsinh(LINEAR_SCALE * bits.view(np.float32).astype(float)))

@@ -29,7 +29,7 @@ from pipeline.tasks import Probed
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """A scan that may be, or may have, the beginning of another one."""
+    """A scan that may be the beginning of another one, or may begin with another one."""
 
     id: str
     nsamples: int
@@ -71,7 +71,7 @@ def find_beginnings(
 
 
 def _noted_whole(item: Probed, manifest: Manifest) -> str:
-    """Return the source that an earlier run found an unchanged file to be the beginning of; empty if there is none."""
+    """Return the source whose beginning an earlier run found in this unchanged file; empty if there is none."""
     source, entry = item.source, manifest.files.get(item.source.path)
     is_known = (entry is not None and entry.reason is Reason.DUPLICATE and entry.source_id in manifest.sources
                 and (entry.size_bytes, entry.mtime_ns) == (source.size_bytes, source.mtime_ns))
@@ -91,7 +91,7 @@ def _to_compare(
 
 
 def _groups(new: Mapping[str, tuple[FoundFile, Probed]], manifest: Manifest) -> Iterable[list[_Scan]]:
-    """Group the new scans by their headers; add the scans that the corpus holds or has removed and that fit in."""
+    """Group the new scans by their headers; add scans with such headers that the corpus holds or has removed."""
     groups = defaultdict[tuple[str, Hashable], list[_Scan]](list)
     for source_id, (file, item) in new.items():
         header, files = item.source.header, (replace(file, accept_truncated=True),)

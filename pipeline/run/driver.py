@@ -34,8 +34,7 @@ written less often.
 
 
 Parts = tuple[tuple[str, int], ...]
-"""(source id, part number) of each part that a task works on. Several of them are of several sources. A source that a
-task takes as a whole is one part."""
+"""(source id, part number) of each part that a task works on. A source that a task takes as a whole is one part."""
 Job = tuple[str, Parts]
 """Name of a step, and the parts that it works on."""
 _WHOLE = ("scan whole", "embed whole")
@@ -127,7 +126,7 @@ class Driver:
         return tuple(islice(self._to_embed, max(1, count))), is_full or not self._embed_on_gpu
 
     def _divided(self, batch: Parts) -> Parts:
-        """Return the first slice of a source that would be taken as a whole, but shares the task with no other."""
+        """Return a batch. If it is one whole source that shares the task with no other, return only its first slice."""
         source = self._open[batch[0][0]]
         if len(batch) == 1 and source.is_whole:
             self._to_embed.popleft()

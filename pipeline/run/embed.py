@@ -52,7 +52,7 @@ def embed(
     corpus : path
         Folder of the corpus.
     client : distributed.Client, optional
-        Cluster to run on, used as it is, over TLS or not. By default ``config.run`` says where tasks run.
+        Client of the cluster to run on. It may be without TLS. By default ``config.run`` says where tasks run.
     encoder : str, optional
         Name of the encoder. Default: the corpus' own.
     weights : path, optional

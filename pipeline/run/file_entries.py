@@ -52,13 +52,13 @@ def note_files(
         entries = {}
         for report in reports:
             stat = stats.get(report.path)
-            if stat is None or report.reason is Reason.GONE:  # there is nothing to know again
+            if stat is None or report.reason is Reason.GONE:  # a later run will not find this file
                 continue
             entry = file_entry(report, stat, manifest)
             if _differs(entry, manifest.files.get(report.path)):
                 entries[report.path] = entry
             held = manifest.sources.get(report.source_id)
-            # the beginning of a scan, which names no other path, is not the whole scan
+            # no other path: the file holds only the beginning of the scan, so it is no copy
             is_copy = report.reason is Reason.DUPLICATE and report.also_at
             if is_copy and held and report.path not in {held.path, *held.also_at}:
                 manifest = manifest.with_also_at(report.source_id, [report.path])
@@ -68,7 +68,7 @@ def note_files(
 
 
 def note_faults(store: CorpusStore, selected: Selected) -> None:
-    """Record the links and folders that could not be followed, so that a later night knows the failure again.
+    """Record the links and folders that could not be followed, so that a later night recognises the failure.
 
     An entry goes once its path leads to a folder that can be listed. A file in its place gets an entry of its own.
     """

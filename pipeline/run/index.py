@@ -1,4 +1,4 @@
-"""Index: builds segments of vectors that are in none yet, and joins small segments to larger ones.
+"""Index: builds segments of vectors that no segment holds yet, and joins small segments to larger ones.
 
 A search asks every segment, so there must be few. Where there would be many, all become one routed segment, of which a
 search asks some cells (:mod:`pipeline.run.routed`). :mod:`pipeline.run.segment_plan` says which segments to build.
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 def index(
     corpus: str | Path = "corpus", client: Any = None, *, config: Config | None = None, progress: ProgressChoice = None
 ) -> tuple[SegmentEntry, ...]:
-    """Build index segments of vectors that are in none yet, and join small segments to larger ones.
+    """Build index segments of vectors that no segment holds yet, and join small segments to larger ones.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def ingest(
     corpus : path
         Folder of the corpus. It is made if it does not exist. Files that it holds already are not read again.
     client : distributed.Client, optional
-        Cluster to run on, used as it is, over TLS or not. By default ``config.run`` says where tasks run.
+        Client of the cluster to run on. It may be without TLS. By default ``config.run`` says where tasks run.
     config : Config, optional
         Default: the corpus' own ``corpus.toml`` and the user's settings, else the defaults.
     accept_truncated : bool

@@ -41,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """What a scan lacks that its corpus has of others."""
+    """What a scan lacks, although its corpus has it for other scans."""
 
     views: tuple[str, ...] = ()
     """Names of averaged views."""

@@ -46,18 +46,18 @@ class Beginnings:
 
     @cached_property
     def longer(self) -> Mapping[str, Sequence[str]]:
-        """Scan → the scans that begin with it, those first that are no beginning themselves."""
+        """Scan → the scans that begin with it. Those that are no beginning of a longer scan come first."""
         shorts = {short for short, _ in self.begins}
         return {short: sorted(longs, key=shorts.__contains__) for short, longs in _grouped(self.begins).items()}
 
     @cached_property
     def different(self) -> Mapping[str, Sequence[str]]:
-        """Scan → other observations of its header."""
+        """Scan → other observations with the same header."""
         return _grouped(pair for one, other in self.differs for pair in ((one, other), (other, one)))
 
     @cached_property
     def incomparable(self) -> Mapping[str, Sequence[str]]:
-        """Scan → scans that may be its beginning, or that it may be the beginning of."""
+        """Scan → scans that may be its beginning, or may begin with it."""
         return _grouped(pair for one, other in self.unknown for pair in ((one, other), (other, one)))
 
 
@@ -97,8 +97,8 @@ def split_known(
     -------
     list of FoundFile, list of SourceReport
         Files to probe, and reports of known files. A file is known while its size and time are those that the
-        manifest has. It is probed all the same if it is tried again, if it is a copy of a scan that the corpus does not
-        hold, or if it is a copy of a scan whose own file has moved.
+        manifest has. A known file is still probed if it is tried again, if it is a copy of a scan that the corpus does
+        not hold, or if it is a copy of a scan whose own file has moved.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
@@ -177,7 +177,7 @@ def choose_sources(
 def _refused(
     source_id: str, by_id: Mapping[str, Sequence[Probed]], manifest: Manifest, beginnings: Beginnings
 ) -> list[SourceReport]:
-    """Report the files of a scan that is not read: it was removed, or another one is the whole of it."""
+    """Report the files of a scan that is not read, because it was removed or is the beginning of another one."""
     paths, longer = [copy.source.path for copy in by_id[source_id]], beginnings.longer.get(source_id, ())
     for removed, what in ((source_id, "was removed"),
                           *((one, "its beginning was removed") for one in beginnings.shorter.get(source_id, ())),
@@ -194,7 +194,7 @@ def _refused(
 
 
 def _beside_others(item: Probed, manifest: Manifest, beginnings: Beginnings) -> Probed:
-    """Note which sources a new one replaces, and which it is kept beside although it has their header."""
+    """Note which sources a new one replaces, and which sources with its header stay beside it."""
     source, held = item.source, manifest.sources
     notes = [item.warning, *(
         f"{shown(source.path)}: has the same header as {other}, but for the number of spectra; as no file holds the "

@@ -19,7 +19,7 @@ COMPILING = ("compiling numerical code, once on this machine; this takes a minut
              "(lookalike warm-up does it beforehand)")
 """Note of a stage that begins with compiling."""
 RESUMED = "an earlier run stored its windows; this run made their vectors"
-"""Message of a file of which an ingest only made the vectors."""
+"""Message for a file whose windows were stored before, so that an ingest only made its vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Progress:
     """``probe``, ``scan`` (which also embeds the scanned windows), ``fit``, ``embed``, ``index``, ``verify`` or
     ``repair``."""
     files: int
-    """Number of files; in the stages ``fit`` and ``embed`` of sources, in ``index`` of segments, in ``verify`` and
-    ``repair`` of objects."""
+    """Number of files. In the stages ``fit`` and ``embed``, it is the number of sources; in ``index``, of segments; in
+    ``verify`` and ``repair``, of objects."""
     files_done: int
     """Number of these that are done."""
     parts: int
@@ -44,7 +44,7 @@ class Progress:
     """Seconds since the stage began."""
     windows_embedded: int = 0
     first_done: int = 0
-    """Number done when something was done for the first time in this stage; 0 before."""
+    """Number done when this number first rose in this stage; 0 before that."""
     first_s: float = 0.0
     """Seconds from the beginning of the stage to that moment. Workers start in this time, and may compile code."""
     note: str = ""
@@ -57,7 +57,7 @@ class Progress:
 
     @property
     def left_s(self) -> float | None:
-        """Estimated seconds left in the stage; None until more is done than at first."""
+        """Estimated seconds left in the stage; None until more is done than ``first_done``."""
         done, total = self.done
         since = done - self.first_done
         return (self.elapsed_s - self.first_s) * (total - done) / since if self.first_done and since > 0 else None
@@ -232,7 +232,7 @@ class Tracker:
     _told: float = 0.0
     _done_before: int = 0
     _first: tuple[int, float] = (0, 0.0)
-    """Number done, and seconds since the stage began, when something was done for the first time."""
+    """Number done when this number first rose, and seconds from the beginning of the stage to that moment."""
 
     def enter(self, stage: str, files: int, files_done: int = 0, *, note: str = "") -> None:
         """Begin a stage; ``files_done`` of its ``files`` are done already."""

@@ -1,4 +1,4 @@
-"""Builds a routed segment: k-means of a sample, temporary files of vectors sorted by cell, the cells, the whole.
+"""Builds a routed segment in steps: k-means of a sample, temporary files of vectors sorted by cell, cells, segment.
 
 Each step is several tasks at once. A step that is done is not repeated, so the next run resumes one that was killed. No
 task holds more vectors than a segment has.

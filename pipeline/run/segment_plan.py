@@ -109,7 +109,7 @@ def _segments_of(manifest: Manifest, config: IndexConfig, key: str, resolution: 
 
 
 def _outside(manifest: Manifest, segments: Iterable[SegmentEntry], key: str, resolution: str) -> dict[str, int]:
-    """Return the sources of a kind that are in none of some segments: id → number of vectors, sorted by id."""
+    """Return the sources of a kind that none of these segments holds: id → number of vectors, sorted by id."""
     held = {source_id for segment in segments for source_id in segment.live_ids}
     return {source_id: source.vectors[key] for source_id, source in sorted(manifest.sources.items())
             if source.resolution == resolution and source.vectors.get(key) and source_id not in held}

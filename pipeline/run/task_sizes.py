@@ -23,7 +23,7 @@ SHARED_SOURCES = 16
 """Largest number of small sources that share a task on a processor. A task costs the scheduler some milliseconds, as
 much as the scan of a source of a few hundred windows."""
 SHARES_LEFT = 4
-"""Sources share a task as long as this many such tasks are left for each task that the engine takes at a time."""
+"""Minimum number of shared tasks that the waiting sources must fill, for each task that the engine takes at a time."""
 
 
 def parts_of(tiling: Tiling) -> list[range]:
@@ -34,7 +34,7 @@ def parts_of(tiling: Tiling) -> list[range]:
 
 
 def slices_of(count: int, grid: WindowGrid) -> list[tuple[int, int]]:
-    """Divide a source's stored windows into slices of rows [start, stop). No windows make one slice of no rows."""
+    """Divide a source's stored windows into slices of rows [start, stop). Without windows, return one empty slice."""
     size = max(1, EMBED_BYTES // _cutout_bytes(grid))
     return [(first, min(first + size, count)) for first in range(0, max(count, 1), size)]
 

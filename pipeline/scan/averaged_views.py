@@ -28,8 +28,8 @@ windows stay as they are when a corpus gets more views."""
 Watch = Callable[[NDArray[np.float32], int], None]
 """Called with power (spectra, channels) and its first channel, for each piece of a coarse channel that is read."""
 IsExplained = Callable[[FlattenedChannel, NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
-"""Called with windows side by side, the position of some of them there, and their first channel in the coarse channel;
-tells which of them show nothing that a finer window does not show."""
+"""Called with windows side by side, the position of some of them there, and their first channel in the coarse channel.
+Tells which of these windows one finer window explains."""
 ScanChannel = Callable[[AveragedSamples, Tiling, int, int, ScanConfig, IsExplained | None], ScanResult]
 """Scans one coarse channel in one time block."""
 
@@ -61,7 +61,7 @@ class AveragedViews:
         self._results: dict[tuple[View, int], list[ScanResult]] = {}
 
     def watch(self, i: int, block: int) -> Watch | None:
-        """Return what must see the samples of coarse channel ``i`` in a time block; None if there are no views."""
+        """Return the function to call with the samples of coarse channel ``i`` in a time block; None without views."""
         views = [view for view in self._tilings if self._has_windows(view, i)]
         if not views:
             return None
@@ -113,7 +113,7 @@ class AveragedViews:
 
 
 class _Kept:
-    """The windows of the plain view that were kept in the place of a view's time block."""
+    """The windows of the plain view that were kept during one time block of an averaged view."""
 
     def __init__(self, view: View, tiling: Tiling, start: NDArray[np.int64], row: NDArray[np.int64],
                  snr: NDArray[np.float32]) -> None:
@@ -134,11 +134,11 @@ class _Kept:
     def explain(
         self, flat: FlattenedChannel, at: NDArray[np.int64], starts: NDArray[np.int64], *, false_alarm: float
     ) -> NDArray[np.bool_]:
-        """Tell which windows of the view show nothing that one window of the plain view does not show.
+        """Tell which windows of the view one kept window of the plain view explains.
 
-        Of the plain windows that were kept in its place, the one with the largest SNR is taken out of a window of the
-        view. If the rest no longer passes the gate, the plain window explains the window. So a line is kept once, but
-        teeth of a comb and a hump, which lie in several plain windows, are kept in each view that holds them.
+        A window of the view may cover several kept plain windows. The pixels of the one with the largest SNR are set to
+        the level of the noise. If the window then fails the gate, the plain window explains it. So a line is kept once.
+        A comb or a hump that lies in several plain windows is kept in each view that holds it.
 
         Parameters
         ----------
@@ -175,7 +175,7 @@ class _Kept:
         return explained
 
     def _strongest(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the index of the kept plain window with the largest SNR in each window of the view; −1 for none.
+        """Return the index of the kept plain window with the largest SNR in each window of the view; −1 without one.
 
         ``starts`` are the first channels of windows of the view, in channels of the plain view.
         """

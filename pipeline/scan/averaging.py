@@ -71,7 +71,7 @@ class Averages:
                 for shape in shapes]
 
     def give_back(self) -> None:
-        """Put the memory back among the spare one. The averages are gone then."""
+        """Return the memory to the spare arrays. The averages are lost."""
         for image in self._images.values():
             for stretch in image:
                 self._spare.setdefault((stretch.shape[0], stretch.shape[1]), []).append(stretch)

@@ -102,7 +102,7 @@ def scan_channel(
     is_explained : callable, optional
         Tells which windows are left out though they pass the gate.
     see : callable, optional
-        Sees the flattened power; of values that are not power, that for signals above the noise.
+        Sees the flattened power. If the values are not power, it sees only the signals above the noise.
     """
     result, is_signed = _scan_side(TimedReader(samples, tiling.coarse_span(i)[0], watch), tiling, i, block, config,
                                    spare, 1, is_explained, see)

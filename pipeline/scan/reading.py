@@ -33,7 +33,7 @@ class Readable(Protocol):
 
     @property
     def averaged(self) -> int:
-        """Number of samples of the file of which each sample is the average."""
+        """Number of samples of the file that are averaged in each sample."""
 
     def read(self, spectrum_start: int, spectrum_stop: int, channel_start: int, channel_stop: int,
              memory: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -79,7 +79,7 @@ def arranged_hits(
 def _votes(
     selection: Selection, query: Query, count: int, find: Finder, *, exact: bool, careful: bool
 ) -> Votes:
-    """Find the windows nearest to each window of a query, and the shifts that they speak for."""
+    """Find the windows nearest to each window of a query, and the shifts that they vote for."""
     sources, shifts, queries, scores = [], [], [], []
     for i, position in enumerate(query.positions):
         found = find(selection, query.vectors[i : i + 1], min(count, selection.vector_count), exact=exact,

@@ -56,7 +56,7 @@ def arrangement_at(
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """Windows that resemble a window of a pattern. Each speaks for a shift in its source."""
+    """Windows that resemble a window of a pattern. Each votes for a shift in its source."""
 
     source: NDArray[np.int64]
     """(v,) index of the source."""

@@ -27,11 +27,11 @@ from pipeline.grid.cutouts import image_of_cutouts
 WEIGHT = 0.25
 """Weight of the correlation in the order of hits. The weight of the cosine of the vectors is 1 − WEIGHT."""
 DRIFTS = tuple(sorted((k / 4 for k in range(-4, 5)), key=abs))
-"""Extra drifts to try, in channels per spectrum. The steps are finer than a line two channels wide can tell apart."""
+"""Extra drifts to try, in channels per spectrum. A line two channels wide looks the same at neighbouring ones."""
 THRESHOLD = 0.53
 """Level in the smoothed image below which pixels are set to zero. Noise has a standard deviation of 0.29 there."""
 
-_CLIP_LEVEL = 1.0  # noise clipped here still shows its level, and a signal hardly changes that
+_CLIP_LEVEL = 1.0  # pixels are clipped here before the level is measured, so that signals hardly change it
 _ALONG_CHANNELS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 _ALONG_SPECTRA = (1 / 6, 4 / 6, 1 / 6)
 _MIN_IMPROVEMENT = 1 + 1e-4  # a later pattern that is better by less than this wins only by rounding

@@ -43,8 +43,8 @@ class QueryDescription:
     windows: int = 1
     """Number of windows through which the pattern was searched for."""
     arranged: bool = False
-    """True if a hit is a place where several of these windows are arranged alike; False if each was searched for by
-    itself."""
+    """True if a hit is a place where several of these windows are arranged as in the pattern; False if each was
+    searched for by itself."""
     note: str = ""
     """What the user should know about the answer; empty for nothing."""
 

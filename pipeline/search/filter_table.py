@@ -47,8 +47,8 @@ class SourceFilter:
     describe_choices: Callable[[Manifest], str]
     """Says that a value is true of no source, and which values there are."""
     hint: Hint = lambda value, manifest, undo: ""
-    """For a value that is true of no source: says why, or names a similar one that is true of some; else empty. It is
-    given what makes the command that takes a removed source back."""
+    """For a value that is true of no source: says why, or names a similar one that is true of some; else empty. The
+    last argument makes the command that takes a removed source back."""
     is_exclusion: bool = False
     """True where sources that match are left out."""
     is_list: bool = True

@@ -178,7 +178,7 @@ def find_seen(corpus: OpenCorpus, encoder_key: str, vectors: NDArray[np.float32]
     QueryError
         It sees nothing in any of them.
     """
-    if (np.count_nonzero(vectors, axis=1) > 1).all():  # a window that shows nothing has at most one component
+    if (np.count_nonzero(vectors, axis=1) > 1).all():  # if a window shows nothing, at most one component is not 0
         return np.arange(len(vectors))
     from pipeline.encoders import sees_nothing  # loads scipy, which a search need not wait for
 

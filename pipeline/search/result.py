@@ -34,8 +34,9 @@ class SearchResult(Sequence[Hit]):
     resolutions_left_out: tuple[str, ...]
     """Other resolution classes with vectors of the encoder."""
     corpus: Mapping[str, int]
-    """Counts: ``windows`` that ingests have seen, ``vectors`` of the encoder, ``searched`` for those vectors that have
-    the right resolution and pass the filters, ``sources``; and the number of the ``generation``."""
+    """``windows``: number of windows that ingests have seen. ``vectors``: number of vectors of the encoder.
+    ``searched``: number of these that have the right resolution and pass the filters. ``sources``: number of sources.
+    ``generation``: number of the generation that was searched."""
     hits: tuple[Hit, ...]
     query_window: Window | None
     """The window of the query that found the best hit; None where the query is an array."""
@@ -66,7 +67,7 @@ class SearchResult(Sequence[Hit]):
         return html_of(self)
 
     def words_of_merged(self, hit: Hit) -> str:
-        """Say how many windows a hit consists of, if it is not one; the text follows the name of its window."""
+        """Say how many windows a hit has, if it has several. The text follows the name of its window."""
         if self.description.arranged:
             return f" ({len(hit.merged) + 1} of {self.description.windows} windows)"
         return f" and {len(hit.merged)} touching" if hit.merged else ""

@@ -229,7 +229,7 @@ def _segments_of(corpus: OpenCorpus, encoder_key: str, counts: Mapping[str, int]
 def _pieces_and_rest(
     segments: Sequence[SegmentEntry], counts: Mapping[str, int]
 ) -> tuple[list[SegmentEntry], list[str]]:
-    """Return segments with routed ones replaced by their cells, and the selected sources that are in none."""
+    """Return segments with routed ones replaced by their cells, and the selected sources that no segment holds."""
     indexed = {source_id for segment in segments for source_id in segment.live_ids}
     return ([piece for segment in segments for piece in segment.pieces],
             [source_id for source_id in counts if source_id not in indexed])

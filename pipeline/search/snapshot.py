@@ -1,4 +1,4 @@
-"""A generation of a corpus, opened for reading. It keeps open and in memory the data that it has read."""
+"""A generation of a corpus, opened for reading. It keeps files open, and what it has read in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_KEPT_BYTES = 1 << 28
 They belong to sources that are in no segment. Opening thousands of small groups takes seconds; comparing their vectors
 takes milliseconds."""
 ROWS_READ_AT_ONCE = 4096
-"""Rows of one block of this length are read together, even if only some are wanted."""
+"""Length of a block of rows. Within a block, rows are read from the first to the last one that is wanted."""
 
 _T = TypeVar("_T")
 
@@ -53,7 +53,7 @@ class OpenCorpus:
 
     @contextmanager
     def outlived(self) -> Iterator[None]:
-        """Distinguish damage from data that a later generation has removed, which is deleted after some days.
+        """Distinguish damage from data that a later generation has dropped. Such data are deleted after some days.
 
         Raises
         ------

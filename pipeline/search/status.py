@@ -22,7 +22,7 @@ class IndexStatus:
     vectors_indexed: int
     """Number of vectors in segments of the index."""
     vectors_unindexed: int
-    """Number of vectors in no segment. Every search with this encoder scans them."""
+    """Number of vectors in no segment. Every search with this encoder compares all of them."""
     segments: int
     """Number of segments."""
     cells: int = 0

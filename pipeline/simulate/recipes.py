@@ -72,7 +72,7 @@ class Kind:
     parts: tuple[Recipe, ...]
     snr: tuple[float, float]
     label: str = ""
-    """Name of the kind in folders of labelled windows, if another; ``name`` differs where a family has that name."""
+    """Name of the kind in folders of labelled windows, if it is not ``name`` because a family has that name."""
     fills_rows: bool = False
     """True if the kind fills whole rows, so that dividing rows by their gains removes a part of it."""
 

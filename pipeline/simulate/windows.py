@@ -200,7 +200,7 @@ def simulate_cutouts(
     grid: WindowGrid = FINE_GRID,
     scene: Scene = CLEAN,
 ) -> NDArray[np.uint8]:
-    """Simulate the cutouts of a scan whose baseline and noise spread are exact.
+    """Simulate cutouts as a scan would make them if it knew the baseline and the spread of the noise exactly.
 
     Parameters
     ----------

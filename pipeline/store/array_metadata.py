@@ -154,7 +154,7 @@ def read_metadata(group: Path, name: str, files: Collection[str], *, is_raw: boo
         raise ValueError("it names storage transformers, which this program does not write")
     between = metadata.chunk_key_encoding.configuration.separator
     found = {path for path in files if path.startswith(f"{name}/c{between}")}
-    # the number comes first: a forged one may be too large for a list
+    # the number is compared first: a forged one may be too large to list that many names
     if metadata.n_files != len(found) or not found.issuperset(files_of(name, metadata)):
         raise ValueError(f"shape {metadata.shape} needs {metadata.n_files} files of data, there are {len(found)}, or "
                          "they have other names")

@@ -232,7 +232,7 @@ class CorpusStore:
             remove_temporaries(self.root)
 
     def forget_missing(self) -> tuple[str, ...]:
-        """Drop sources and vectors whose folders are missing from the manifest, so that they can be made again.
+        """Drop from the manifest the sources and vectors whose folders are missing, so that they can be made again.
 
         Returns
         -------

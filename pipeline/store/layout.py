@@ -58,7 +58,7 @@ def pasted(command: str, root: Path) -> str:
 
 
 def undoing(root: Path) -> Callable[[str], str]:
-    """Return what gives, for the id of a removed source, the command that takes it back."""
+    """Return a function that makes the command to take a removed source back, given its id."""
     return lambda source_id: pasted(f"lookalike remove --undo {source_id}", root)
 
 

@@ -50,7 +50,7 @@ def _read_part(path: Path) -> Cells:
 
 
 def commit_overview(root: Path, staging: Path, source: Source, n_parts: int) -> None:
-    """Make the overview of a scan of the parts 0 to ``n_parts`` − 1, which are removed then.
+    """Make the overview of a scan from the parts 0 to ``n_parts`` − 1, then remove these.
 
     Does nothing if the overview exists: another process may have committed it.
 
@@ -85,7 +85,7 @@ class StoredOverview:
     """The overview of a scan. Threads may share it."""
 
     def __init__(self, folder: Path, header: Header | None = None) -> None:
-        """Open an overview. Check that every file is there, and that it is of the scan that its name says.
+        """Open an overview. Check that every file is there, and that it belongs to the scan of its name.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class StoredOverview:
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:
-        """Say in an error within the block which file is not that of this overview, and how it is mended."""
+        """Add to an error within the block which file is wrong, and how to mend the overview."""
         try:
             yield
         except PermissionError:

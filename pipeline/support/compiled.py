@@ -12,7 +12,7 @@ Loading this module changes numba for the whole process, so the condition also h
 module of this program takes ``njit`` from here, so that the change is made before anything is compiled.
 
 It also keeps compilation short: functions of this program and of pynndescent are compiled only if they are used
-(:func:`compiled_when_used`), and once for all numbers of a type.
+(:func:`compiled_when_used`), and not again for each literal number in a call.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ _refused: dict[Path, tuple[Exposure, ...]] = {}
 class _Function(CPUDispatcher):  # type: ignore[misc]  # numba has no types
     """A compiled function that numba compiles no more often than needed.
 
-    Signatures that are given to its decorator are compiled when it is first used. A call with a literal number uses the
-    code of any number.
+    Signatures that are given to its decorator are compiled when it is first used. numba may compile a function again
+    for a call with a literal number. This class uses the code for any number of that type instead.
     """
 
     _signatures: tuple[Any, ...] = ()
@@ -138,7 +138,7 @@ def is_compiled(function: Any) -> bool:
 
 
 class _CompilationCounter(event.Listener):  # type: ignore[misc]  # numba has no types
-    """Counts functions as numba compiles them. It hears nothing of those that are read from the cache."""
+    """Counts functions as numba compiles them. Functions that are read from the cache are not counted."""
 
     def __init__(self, on_compiled: Callable[[int], None]) -> None:
         self._on_compiled, self._count = on_compiled, 0

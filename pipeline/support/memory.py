@@ -18,7 +18,8 @@ def take_floats(count: int) -> NDArray[np.float32]:
     """Return new memory for ``count`` float32, in large pages if there is much of it and the system has such pages.
 
     A core finds the numbers of a large page faster, because it remembers the places of few pages. A scan takes 5 % less
-    time. The rest of an array that is only made to be large is never written, so it takes no memory.
+    time. To get large pages, an array may be made larger than asked for. The rest is never written, so it takes no
+    memory.
     """
     if 4 * count < MIN_LARGE_BYTES:
         return np.empty(count, np.float32)

@@ -24,7 +24,7 @@ KIND_TEMPERATURE = 0.1
 KIND_WEIGHT = 0.5
 """Weight of the loss of kinds, relative to that of emitters."""
 NOISE_WEIGHT = 8.0
-"""Number of windows of noise that each one stands for: an archive has more of them than a step."""
+"""Each window of noise counts as this many, because an archive has a larger share of noise than a step has."""
 LEARNING_RATE = 4e-4
 """Largest learning rate of the AdamW optimiser."""
 WEIGHT_DECAY = 1e-4
@@ -162,7 +162,7 @@ def _fit_kinds(network: Any, seed: int, blocks: int) -> None:
 
 
 def _start_from_first_version(network: Any) -> None:
-    """Give a network the weights of version 1, as far as that has the same layers."""
+    """Give a network the weights of version 1, for all layers that version 1 has."""
     arrays = load_arrays(spectral.SHIPPED[1], spectral.NAME)
     first = {key.split(" ", 1)[1]: array for key, array in arrays.items()}
     for variable in network.weights:

@@ -93,5 +93,5 @@ def test_what_cannot_be_removed_is_refused(lookalike: Lookalike, root: Path, tmp
 
 def test_what_a_restored_source_replaces_is_named() -> None:
     back = Removal("GBT_1_2_X_long", "/data/x.fil", 7, {}, is_held=True, replaces=("GBT_1_2_X_short",))
-    assert line(back, undo=True, dry_run=False) == ("restored GBT_1_2_X_long (/data/x.fil): 7 windows; takes the place "
-                                                    "of GBT_1_2_X_short, its beginning")
+    assert line(back, undo=True, dry_run=False) == ("restored GBT_1_2_X_long (/data/x.fil): 7 windows; replaces "
+                                                    "GBT_1_2_X_short, the beginning of this scan")

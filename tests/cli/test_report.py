@@ -11,4 +11,4 @@ def test_a_line_names_what_a_longer_source_replaces() -> None:
     grown = SourceReport("/data/a.fil", "done", "LONG", replaces=("SHORT", "SHORTER"))
     plain = SourceReport("/data/b.fil", "done", "PLAIN")
     lines = file_lines(RunReport((grown, plain), 1.0, 1))
-    assert lines == [f"{'':<28} /data/a.fil: takes the place of SHORT, SHORTER, its beginning"]
+    assert lines == [f"{'':<28} /data/a.fil: replaces SHORT, SHORTER, the beginning of this scan"]

@@ -20,7 +20,7 @@ def test_a_corpus_is_described(lookalike: Lookalike, corpus: Path) -> None:
         "files     3 done",
         f"windows   192 seen, {counted.windows_kept} kept ({counted.windows_kept / 1.92:.2f} %)",
         f"vectors   {counted.windows_kept} of power-spectrum-v1, the default of searches",
-        f"index     0 of power-spectrum-v1 in 0 segments, {counted.windows_kept} scanned exactly",
+        f"index     0 of power-spectrum-v1 in 0 segments, {counted.windows_kept} compared one by one",
     ]
 
 
@@ -45,8 +45,8 @@ def test_reasons_classes_and_large_numbers_are_readable() -> None:
         "windows   12,500,000,000 seen, 250,000,000 kept (2.00 %)",
         "vectors   250,000,000 of power-spectrum-v1, the default of searches",
         "vectors   1 of resnet50-v2; 1,200 sources with 1,000 windows yet to embed",
-        "index     249,000,000 of power-spectrum-v1 in 1 segment of 1,200 cells, 1,000,000 scanned exactly",
-        "index     0 of resnet50-v2 in 0 segments, 1 scanned exactly",
+        "index     249,000,000 of power-spectrum-v1 in 1 segment of 1,200 cells, 1,000,000 compared one by one",
+        "index     0 of resnet50-v2 in 0 segments, 1 compared one by one",
     ]
 
 

@@ -57,7 +57,7 @@ def test_a_file_that_grew_is_listed_with_what_it_replaces(tmp_path: Path) -> Non
     [grown] = record["grown"]
     assert (grown["path"], report.moved) == (str(path), ())
     [short] = grown["replaces"]
-    assert f"<code>{path}</code> takes the place of {short}, its beginning" in page
+    assert f"<code>{path}</code> replaces {short}, the beginning of this scan" in page
     [long] = report.new_sources
     assert long != short
 

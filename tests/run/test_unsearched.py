@@ -198,7 +198,7 @@ def test_channels_and_spectra_in_no_window_are_in_every_report(
     assert (status.partly_covered, status.share_skipped) == (2, pytest.approx(skipped / samples))
     with pytest.raises(SystemExit):
         main(["status", "--corpus", str(tmp_path / "corpus")])
-    assert f"{100 * skipped / samples:.2f} % of all samples are in none, in 2 sources" in capsys.readouterr().out
+    assert f"{100 * skipped / samples:.2f} % of all samples are in no window, in 2 sources" in capsys.readouterr().out
     # the second report is about what it has scanned
     again = ingest([tmp_path], tmp_path / "corpus", serial=True)
     assert again.share_skipped == 0
