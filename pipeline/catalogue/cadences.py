@@ -76,41 +76,47 @@ def sessions_of(sources: Mapping[str, SourceEntry], corrections: Corrections | N
         What a user says about some scans. All others follow the rule.
     """
     said = corrections or {}
-    by_setup: dict[tuple[object, ...], list[SessionScan]] = {}
+    by_setup: dict[tuple[int, str], list[SessionScan]] = {}
     named: dict[str, list[SessionScan]] = {}
     for scan_id in scans_among(sources):
         entry = sources[scan_id]
         scan = SessionScan(scan_id, "", entry.header.tstart_mjd,
                            entry.header.tstart_mjd + entry.header.duration_s / SECONDS_PER_DAY)
         if scan_id not in said:
-            by_setup.setdefault(_setup(entry), []).append(scan)
+            by_setup.setdefault((entry.header.telescope_id, entry.resolution), []).append(scan)
         elif said[scan_id][0]:
             named.setdefault(said[scan_id][0], []).append(scan)
-    groups = [(group[0].scan_id, group) for scans in by_setup.values() for group in _without_pauses(scans)]
+    groups = [(group[0].scan_id, group) for scans in by_setup.values() for group in _by_pause_and_band(scans, sources)]
     groups += named.items()
     sessions = [Session(name, _with_pointings(group, sources, said)) for name, group in groups]
     return sorted(sessions, key=lambda session: (session.scans[0].begin_mjd, session.name))
 
 
-def _setup(entry: SourceEntry) -> tuple[object, ...]:
-    """Return what the scans of a session have in common: telescope, resolution and band to a kilohertz."""
-    header = entry.header
-    return header.telescope_id, entry.resolution, round(header.f_min_mhz, 3), round(header.f_max_mhz, 3)
+def _by_pause_and_band(
+    scans: list[SessionScan], sources: Mapping[str, SourceEntry]
+) -> Iterator[list[SessionScan]]:
+    """Split scans where the telescope paused for longer than :data:`MAX_PAUSE_S`, and where the band is another."""
+    groups: list[tuple[list[SessionScan], float]] = []  # with the time at which the last scan ends
+    for scan in sorted(scans, key=lambda scan: (scan.begin_mjd, scan.scan_id)):
+        header = sources[scan.scan_id].header
+        for i, (group, end_mjd) in enumerate(groups):
+            if ((scan.begin_mjd - end_mjd) * SECONDS_PER_DAY <= MAX_PAUSE_S
+                    and _share_band(header, sources[group[0].scan_id].header)):
+                groups[i] = [*group, scan], max(end_mjd, scan.end_mjd)
+                break
+        else:
+            yield from (group for group, end_mjd in groups
+                        if (scan.begin_mjd - end_mjd) * SECONDS_PER_DAY > MAX_PAUSE_S)
+            groups = [(group, end_mjd) for group, end_mjd in groups
+                      if (scan.begin_mjd - end_mjd) * SECONDS_PER_DAY <= MAX_PAUSE_S]
+            groups.append(([scan], scan.end_mjd))
+    yield from (group for group, _ in groups)
 
 
-def _without_pauses(scans: list[SessionScan]) -> Iterator[list[SessionScan]]:
-    """Split scans where the telescope paused for longer than :data:`MAX_PAUSE_S`."""
-    scans.sort(key=lambda scan: (scan.begin_mjd, scan.scan_id))
-    group: list[SessionScan] = []
-    end_mjd = -math.inf
-    for scan in scans:
-        if group and (scan.begin_mjd - end_mjd) * SECONDS_PER_DAY > MAX_PAUSE_S:
-            yield group
-            group = []
-        group.append(scan)
-        end_mjd = max(end_mjd, scan.end_mjd) if len(group) > 1 else scan.end_mjd
-    if group:
-        yield group
+def _share_band(a: Header, b: Header) -> bool:
+    """Tell whether two bands have at least half of the narrower one in common."""
+    shared = min(a.f_max_mhz, b.f_max_mhz) - max(a.f_min_mhz, b.f_min_mhz)
+    return shared >= min(a.f_max_mhz - a.f_min_mhz, b.f_max_mhz - b.f_min_mhz) / 2
 
 
 def _with_pointings(

@@ -30,9 +30,9 @@ MJD_DIGITS = 5
 def cadences(corpus: Path, as_json: bool, as_csv: bool) -> None:
     """List which scans belong to one session, and their pointings.
 
-    Scans of one telescope, band and resolution belong to a session if each begins
-    at most 15 minutes after the one before it has ended. Two scans have the same
-    pointing if the names of their targets agree, and their positions to 0.2
+    Scans of one telescope and resolution belong to a session if their bands have at
+    least half in common, and each begins at most 15 minutes after the one before
+    it has ended. Two scans have the same pointing if the names of their targets agree, and their positions to 0.2
     degrees. search --on-off compares the pointings of a session.
 
     To correct this, save the output of --csv as CORPUS-cadences.csv beside the

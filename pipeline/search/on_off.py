@@ -203,7 +203,9 @@ def drift_channels(excess: NDArray[np.float64]) -> tuple[float, float]:
     return float(good.min() / (spectra - 1)), float(good.max() / (spectra - 1))
 
 
-def _place_in(corpus: OpenCorpus, window: Window, drifts: tuple[float, float], scan: SessionScan, view: str) -> _Place | None:
+def _place_in(
+    corpus: OpenCorpus, window: Window, drifts_hz_per_s: tuple[float, float], scan: SessionScan, view: str
+) -> _Place | None:
     """Return the windows of another scan where the signal is expected; None if the scan has none there."""
     source_id = View.named(view).id_of(scan.scan_id)
     tiling = corpus.tiling(source_id)
@@ -212,7 +214,7 @@ def _place_in(corpus: OpenCorpus, window: Window, drifts: tuple[float, float], s
     numbers, rows = [], []
     for block in range(tiling.n_blocks):
         later_s = (header.mjd_at(block * grid.integrations * header.tsamp_s) - window.mjd) * SECONDS_PER_DAY
-        shifts_mhz = [drift * later_s / 1e6 for drift in drifts]
+        shifts_mhz = [drift * later_s / 1e6 for drift in drifts_hz_per_s]
         low = header.channel_at(window.f_start_mhz + min(shifts_mhz))
         high = header.channel_at(window.f_stop_mhz + max(shifts_mhz))
         for number, coarse in _overlapping(tiling, block, low + edge, high - edge):
