@@ -19,6 +19,7 @@ from pipeline.search.arranged_hits import arranged_hits, with_arrangement
 from pipeline.search.best_hits import best_hits, place_of
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
+from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
 from pipeline.search.hits import hit_of
@@ -242,8 +243,9 @@ class Corpus:
         if request.file is not None:
             assert request.f_start_mhz is not None
             assert request.f_stop_mhz is not None
-            return query_of_range(self._corpus, key, fspath(request.file), request.f_start_mhz, request.f_stop_mhz,
-                                  request.polarisation, view_named(request.view, self._corpus.manifest))
+            wanted = Range(request.f_start_mhz, request.f_stop_mhz, request.t_start_s, request.t_stop_s)
+            return query_of_range(self._corpus, key, fspath(request.file), wanted, request.polarisation,
+                                  view_named(request.view, self._corpus.manifest))
         if request.window is not None:
             return query_of_window(self._corpus, key, request.window)
         return query_of_power(self._corpus, key, request.power)
