@@ -26,6 +26,7 @@ from pipeline.search.hits import hit_of
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.overview import Overview, overview_of
+from pipeline.search.panels import Panels
 from pipeline.search.query import Query, relative_power
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
@@ -164,6 +165,8 @@ class Corpus:
             query_window=query.window_at(best_query),
             query_power=partial(query.power_of, best_query),
             power_of=self.power_of,
+            panels=Panels(self._corpus, self.power_of, query, {
+                (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
         )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts
