@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
+from pipeline.panel import Panel, Scales, Shown, reduced
 from pipeline.views import view_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Result(Protocol):
         """Return the query's linear power (T, F): noise has mean 1, masked pixels are NaN, frequency ascends."""
 
 
-def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.floating]]) -> Path:
+def plot_gallery(path: str | Path, result: Result, powers: Sequence[Shown], query: Panel | None = None) -> Path:
     """Draw the query and at most :data:`MAX_HITS` hits into a file.
 
     Parameters
@@ -82,9 +83,11 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.f
         Path of the file to write. Its suffix decides the format: .png, .pdf, .svg and others.
     result : SearchResult
         The result to draw.
-    powers : sequence of (T, F) arrays
+    powers : sequence of (T, F) arrays or Panels
         Power of the hits in their order, as :meth:`pipeline.search.Corpus.power_of` returns it. Only the hits that are
         drawn need one.
+    query : Panel, optional
+        What the query's waterfall shows. Default: the window of the query that found the best hit.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[NDArray[np.f
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     path = Path(path)
-    canvas = FigureCanvasAgg(_gallery(result, powers))
+    canvas = FigureCanvasAgg(_gallery(result, powers, query))
     formats = canvas.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in formats:
         raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
@@ -121,19 +124,20 @@ class Picture:
         return self.png
 
 
-def png_of_gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> bytes:
+def png_of_gallery(result: Result, powers: Sequence[Shown], query: Panel | None = None) -> bytes:
     """Draw the query and the best ten hits, as :func:`plot_gallery` does, and return a PNG.
 
     Parameters
     ----------
     result : SearchResult
-    powers : sequence of (T, F) arrays
+    powers : sequence of (T, F) arrays or Panels
         Power of all hits, or only of those that are drawn.
+    query : Panel, optional
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     drawn = BytesIO()
-    FigureCanvasAgg(_gallery(result, powers)).figure.savefig(drawn, dpi=DOTS_PER_INCH, format="png")
+    FigureCanvasAgg(_gallery(result, powers, query)).figure.savefig(drawn, dpi=DOTS_PER_INCH, format="png")
     return drawn.getvalue()
 
 
@@ -163,7 +167,7 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
     return drawn.getvalue()
 
 
-def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
+def _gallery(result: Result, powers: Sequence[Shown], query_panel: Panel | None = None) -> Figure:
     """Draw the query to the left of the hits. All panels have the same size, so that slopes can be compared."""
     from matplotlib.figure import Figure
 
@@ -172,25 +176,34 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     columns = -(-len(pairs) // rows)  # rows have nearly equal lengths: eight hits make two rows of four
     figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
     axes, bar = _panel(figure, 0, (rows - 1) / 2)  # at half the height
-    _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
     window, query = result.query_window, result.description
-    _title(axes, "Query", "" if window is None else _observed(query.target, window), query.file)
+    panel = Panel.of(query_panel or result.query_power(), window)
+    _waterfall(axes, bar, panel, window, is_first=True, is_last=not pairs)
+    head = f"Query: {len(panel.pieces)} windows" if len(panel.pieces) > 1 else "Query"
+    _title(axes, head, "" if window is None else _observed(query.target, window), query.file)
     for spine in axes.spines.values():
         spine.set(edgecolor="tab:red", linewidth=2)
     for i, (hit, power) in enumerate(pairs):
         row, column = divmod(i, columns)
         is_last = column == columns - 1 or i == len(pairs) - 1
-        _hit(figure, column + 1, rows - 1 - row, hit, power, is_first=column == 0, is_last=is_last)
+        _hit(figure, column + 1, rows - 1 - row, hit, power, is_first=column == 0, is_last=is_last,
+             of_windows=len(panel.pieces))
     return figure
 
 
 def _hit(
-    figure: Figure, column: int, row: int, hit: Hit, power: NDArray[np.floating], *, is_first: bool, is_last: bool
+    figure: Figure, column: int, row: int, hit: Hit, power: Shown, *, is_first: bool, is_last: bool,
+    of_windows: int = 1,
 ) -> None:
-    """Draw a hit in its cell, with rank, score, SNR, target, time and file above it."""
+    """Draw a hit in its cell, with rank, score, target, time and file above it.
+
+    Of a pattern of several windows, the title also says how many were found; otherwise it says the SNR.
+    """
     axes, bar = _panel(figure, column, row)
-    _waterfall(axes, bar, power, hit.window, is_first=is_first, is_last=is_last)
-    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.1f}", _observed(hit.target, hit.window), hit.file)
+    panel = Panel.of(power, hit.window)
+    _waterfall(axes, bar, panel, hit.window, is_first=is_first, is_last=is_last)
+    found = f"{len(panel.pieces)} of {of_windows}" if of_windows > 1 else f"SNR {hit.snr:.1f}"
+    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   {found}", _observed(hit.target, hit.window), hit.file)
 
 
 def _observed(target: str, window: Window) -> str:
@@ -211,29 +224,27 @@ def _panel(figure: Figure, column: int, row: float) -> tuple[Axes, Axes]:
 
 
 def _waterfall(
-    axes: Axes, bar: Axes, power: NDArray[np.floating], window: Window | None, *, is_first: bool, is_last: bool
+    axes: Axes, bar: Axes, panel: Panel, window: Window | None, *, is_first: bool, is_last: bool
 ) -> None:
-    """Draw one panel in dB: frequency relative to the window's centre, time in seconds after the file's start."""
+    """Draw one panel in dB: frequency relative to its centre, time in seconds after the file's start.
+
+    ``window`` is any window of the same file. Without one, the axes count channels and spectra.
+    """
     from matplotlib import colormaps
 
-    with np.errstate(divide="ignore", invalid="ignore"):
-        decibel = np.ma.masked_invalid(10 * np.log10(np.asarray(power, np.float64)))
-    low, high = _limits(decibel)
-    spectra, channels = decibel.shape
-    if window is None:
-        extent, x_label, y_label = (0.0, float(channels), 0.0, float(spectra)), "Channel", "Spectrum"
-    else:
-        half_mhz = (window.f_stop_mhz - window.f_start_mhz) / 2
-        scale, unit = _unit(half_mhz)
-        extent = (-half_mhz * scale, half_mhz * scale, window.t_start_s, window.t_stop_s)
-        x_label = f"{(window.f_start_mhz + window.f_stop_mhz) / 2:.6f} MHz + offset [{unit}]"
-        y_label = "Time [s]"
+    dots = AXES_IN[3] * DOTS_PER_INCH, AXES_IN[2] * DOTS_PER_INCH
+    decibels = [_decibel(reduced(piece.power, panel.extent, dots)) for piece in panel.pieces]
+    low, high = _limits(np.concatenate([one.compressed() for one in decibels]))
+    scales = Scales.of(panel.extent, window)
     colours = colormaps["viridis"].with_extremes(bad="0.8")
-    image = axes.imshow(decibel, aspect="auto", origin="lower", interpolation="nearest", rasterized=True,
-                        extent=extent, vmin=low, vmax=high, cmap=colours)
-    axes.set_xlabel(x_label, fontsize=_TEXT)
+    for piece, decibel in zip(panel.pieces, decibels, strict=True):
+        image = axes.imshow(decibel, aspect="auto", origin="lower", interpolation="nearest", rasterized=True,
+                            extent=scales.place(piece.extent), vmin=low, vmax=high, cmap=colours)
+    left, right, early, late = scales.place(panel.extent)
+    axes.set(xlim=(left, right), ylim=(early, late))
+    axes.set_xlabel(scales.x_label, fontsize=_TEXT)
     if is_first:
-        axes.set_ylabel(y_label, fontsize=_TEXT)
+        axes.set_ylabel(scales.y_label, fontsize=_TEXT)
     axes.locator_params(axis="x", nbins=5)
     axes.locator_params(axis="y", nbins=6)
     axes.ticklabel_format(useOffset=False)
@@ -245,21 +256,17 @@ def _waterfall(
         bar.set_ylabel("Power [dB over noise]", fontsize=_TEXT)
 
 
-def _limits(decibel: Any) -> tuple[float, float]:
+def _decibel(power: NDArray[np.floating]) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.ma.masked_invalid(10 * np.log10(np.asarray(power, np.float64)))
+
+
+def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the lower and upper limit of the colours in dB; they ignore a few extreme pixels."""
-    values = decibel.compressed()
     if not len(values):
         return 0.0, MIN_RANGE_DB
     low, high = np.percentile(values, (1, 99.8))
     return float(low), float(max(high, low + MIN_RANGE_DB))
-
-
-def _unit(half_mhz: float) -> tuple[float, str]:
-    """Choose a unit in which half a window's width has few digits; return the units per MHz and the unit's name."""
-    for scale, unit in ((1e6, "Hz"), (1e3, "kHz")):
-        if half_mhz * scale < 2000:
-            return scale, unit
-    return 1.0, "MHz"
 
 
 def _title(axes: Axes, head: str, observed: str, file: str) -> None:

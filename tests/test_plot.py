@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
+from pipeline.panel import Panel, Piece
 from pipeline.plot import _gallery, _printable, plot_gallery
 from pipeline.search import QueryDescription
 from pipeline.views import View
@@ -156,6 +157,56 @@ def test_a_window_of_an_averaged_view_has_its_own_axes_and_names_the_view() -> N
     lowest_mhz = 1532.2 - (2**16 - 0.5) * 2.7939677238464355e-06
     assert float(axes.get_xlabel().split()[0]) == pytest.approx(
         lowest_mhz + 7.5 * 1024 * 2.7939677238464355e-06, abs=1e-6)
+
+
+def wide(window: Window, *starts: tuple[int, int], seed: int = 0) -> Panel:
+    """Return a panel of windows that begin some blocks and windows after another one."""
+    return Panel.around([Piece(window.spectrum_start + 16 * block, window.channel_start + 256 * at, power)
+                         for (block, at), power in zip(starts, noise(seed, len(starts)), strict=True)])
+
+
+def test_all_windows_of_a_pattern_are_drawn_where_they_lie() -> None:
+    first, found = TILING.window("A", 7), hit(1, window=TILING.window("A", 40))
+    panels = wide(first, (0, 0), (0, 3), (1, 3)), wide(found.window, (0, 0), (1, 3))
+    result = Result(noise()[0], [found], first, QueryDescription(kind="file", file="/data/query.h5", target="HIP1"))
+    query, axes = waterfalls(_gallery(result, panels[1:], panels[0]))
+    assert query.get_title(loc="left") == "Query: 3 windows"
+    assert axes.get_title(loc="left") == "1.  score 0.990   2 of 3"
+    width = 2.7939677238464355  # Hz
+    for one, pieces in ((query, 3), (axes, 2)):
+        assert one.get_xlim() == pytest.approx((-512 * width, 512 * width))
+        assert one.get_ylim() == pytest.approx((0, 32 * 18.253611008))
+        assert len(one.images) == pieces
+    assert axes.images[1].get_extent() == pytest.approx(
+        [256 * width, 512 * width, 16 * 18.253611008, 32 * 18.253611008])
+    centre = 1532.2 - (2**16 - 0.5) * 2.7939677238464355e-06 + (40 * 256 + 512) * 2.7939677238464355e-06
+    assert axes.get_xlabel() == f"{centre:.6f} MHz + offset [Hz]"
+    assert len({image.get_clim() for image in axes.images}) == 1
+
+
+def test_a_line_in_a_narrow_window_of_a_wide_panel_is_not_lost() -> None:
+    power = np.ones((16, 256))
+    power[:, 77] = 100
+    power[5, 200:] = np.nan
+    panel = Panel.around([Piece(0, 0, power)], (0, 16, 0, 256 * 9))
+    (axes,) = waterfalls(_gallery(Result(noise()[0]), [], panel))
+    values = axes.images[0].get_array()
+    assert values.shape[1] <= 257 / 9
+    assert (values.max(axis=1) == 20).all()
+    assert (values == 20).sum(axis=1).max() == 1
+    assert values.mask[5, -1]
+    assert not values.mask[4].any()
+
+
+def test_the_longest_titles_of_wide_patterns_fit() -> None:
+    found = hit(10, window=TILING.window("A", 300))
+    starts = [(0, at) for at in range(64)]
+    panels = [wide(one, *starts) for one in (TILING.window("A", 7), found.window)]
+    figure = _gallery(Result(noise()[0], [found], TILING.window("A", 7)), panels[1:], panels[0])
+    FigureCanvasAgg(figure).draw()
+    _, axes = waterfalls(figure)
+    assert axes.get_title(loc="left") == "10.  score 0.900   64 of 64"
+    assert axes._left_title.get_window_extent().x1 <= axes.get_window_extent().x1
 
 
 def test_an_array_has_no_target_and_no_time() -> None:

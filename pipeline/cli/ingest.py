@@ -21,7 +21,7 @@ from pipeline.cli.report import (
 from pipeline.config import ScanConfig
 from pipeline.errors import Reason
 from pipeline.support.progress_line import duration
-from pipeline.support.text import counted
+from pipeline.support.text import counted, size
 
 if TYPE_CHECKING:
     from pipeline.run import RunReport
@@ -123,8 +123,8 @@ def summary(report: RunReport) -> list[str]:
         lines += [
             f"{counted(report.windows_seen, 'window')} seen, {report.windows_kept:,} kept "
             f"({100 * report.windows_kept / report.windows_seen:.2f} %), {masked:,} masked",
-            f"{report.bytes_decoded / 1e9:.2f} GB decoded in {duration(seconds)}: "
-            f"{report.windows_seen / seconds:,.0f} windows/s, {report.bytes_decoded / seconds / 1e6:,.0f} MB/s",
+            f"{size(report.bytes_decoded)} decoded in {duration(seconds)}: "
+            f"{report.windows_seen / seconds:,.0f} windows/s, {size(report.bytes_decoded / seconds)}/s",
             f"seconds in tasks: read {timing.read_s:.1f}, scan {timing.scan_s:.1f}, embed {timing.embed_s:.1f}, "
             f"write {timing.write_s:.1f}",
         ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": ("--file", "--f-start", "--f-stop", "--window", "--npy"),
+    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy"),
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
     "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--on-off", "--on-only", "--per-file",
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
               help="Search for a range of this file, which may be in the corpus or not. Needs --f-start and --f-stop.")
 @click.option("--f-start", "f_start_mhz", type=float, metavar="MHZ", help="Lower end of the range, in MHz.")
 @click.option("--f-stop", "f_stop_mhz", type=float, metavar="MHZ", help="Upper end of the range, in MHz.")
+@click.option("--t-start", "t_start_s", type=float, metavar="S",
+              help="Begin of the range, in seconds after the first spectrum of the file. Default: its begin.")
+@click.option("--t-stop", "t_stop_s", type=float, metavar="S",
+              help="End of the range, in seconds after the first spectrum of the file. Default: its end.")
 @click.option("--window", metavar="SOURCE/NUMBER",
               help="Search for a window of the corpus. Its source is named by id, beginning of the id, or file name.")
 @click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
@@ -56,7 +60,8 @@ if TYPE_CHECKING:
                    "one of the corpus is used. Default: the encoder of the corpus.")
 @click.option("--view", metavar="NAME",
               help="Averaged view to search through, such as f4; 1x for the files as they are. Default: for a range, "
-                   "the view whose windows are about as wide as the range; for an array, 1x.")
+                   "the view whose windows are about as large as the range, or a finer one if a window of it shows the "
+                   "whole pattern; for an array, 1x.")
 @click.option("--all-views", is_flag=True, help="Search through all averaged views of the corpus.")
 @click.option("--each-window", is_flag=True,
               help="Search for each window of a wide or long pattern by itself, wherever it lies. By default, their "

@@ -9,7 +9,7 @@ from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.cli.report import percent
-from pipeline.support.text import counted, shown
+from pipeline.support.text import counted, shown, size
 
 if TYPE_CHECKING:
     from pipeline.search import CorpusStatus
@@ -48,7 +48,7 @@ def lines(status: CorpusStatus) -> list[str]:
         (status.without_signal, "without a signal"), (status.not_searched, "without a window that could be searched"),
     ) if count]
     return [
-        f"{status.corpus}, generation {status.generation}, {status.size_bytes / 1e6:,.1f} MB",
+        f"{status.corpus}, generation {status.generation}, {size(status.size_bytes)}",
         f"sources   {status.sources:,}" + (f" ({classes})" if classes else ""),
         *([f"views     {views}"] if views else []),
         *([f"overviews of {counted(status.overviews, 'source')}"] if status.overviews else []),

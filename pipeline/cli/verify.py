@@ -15,7 +15,7 @@ from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json
 from pipeline.support.progress_line import Show, duration
-from pipeline.support.text import counted, shown
+from pipeline.support.text import counted, shown, size
 
 if TYPE_CHECKING:
     from pipeline.integrity import Damage, Verification
@@ -74,7 +74,7 @@ def summary(found: Verification) -> list[str]:
     turns = "" if found.objects or not of else nothing_due
     undamaged = "manifest and identity undamaged" if turns else (
         f"{counted(len(found.mended), 'file')} repaired, no damage left" if found.mended else "no damage")
-    lines = [f"{found.objects:,}{of} objects, {found.bytes_read / 1e9:,.3f} GB, read in {duration(found.elapsed_s)}: "
+    lines = [f"{found.objects:,}{of} objects, {size(found.bytes_read)}, read in {duration(found.elapsed_s)}: "
              + (f"{counted(len(found.damages), 'file')} damaged" if found.damages else undamaged) + turns]
     lines += [f"repaired {_damage_line(one)}" for one in found.mended]
     for one in found.damages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, log
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from pipeline.grid.coarse_layout import coarse_layout
 from pipeline.grid.cutouts import power_of_cutouts
 from pipeline.grid.tiling import Tiling
 from pipeline.scan import AveragedFile, cut_windows, scan, tiling_of
-from pipeline.search.frequency_range import window_starts
+from pipeline.search.frequency_range import Range, window_starts
 from pipeline.search.views import view_of_range
 from pipeline.simulate import (
     FINE,
@@ -241,15 +241,11 @@ def gain_of_view(one: Signal, view: View, axes: Axes, rng: np.random.Generator) 
 def view_asked(width_hz: float, duration_s: float, tiling: Tiling) -> View:
     """Return the view through which a pattern is searched for.
 
-    Among views that average channels, a search chooses by the width of the range that it is given. Among those that
-    average spectra, the user chooses; here, it is the one whose windows are about as long as the pattern.
+    It is the view that a search chooses for a range of this width and duration.
     """
     header = tiling.header
-    views = views_of((AUTO,), header, tiling.coarse, tiling.grid)
-    if any(view.frequency > 1 for view in views):
-        return view_of_range(header.f_min_mhz, header.f_min_mhz + width_hz * 1e-6, tiling, views)
-    windows = duration_s / (tiling.grid.integrations * header.tsamp_s)
-    return min([PLAIN, *views], key=lambda view: abs(log(windows / view.time)))
+    wanted = Range(header.f_min_mhz, header.f_min_mhz + width_hz * 1e-6, 0.0, duration_s)
+    return view_of_range(wanted, tiling, views_of((AUTO,), header, tiling.coarse, tiling.grid))
 
 
 def _scanned(

@@ -165,6 +165,31 @@ def may_pass(
                          grid.channels, limits)
 
 
+def images_pass(images: NDArray[np.float32], noise_spectra: float, false_alarm: float) -> NDArray[np.bool_]:
+    """Tell which windows of flat power pass the gate.
+
+    Parameters
+    ----------
+    images : (n, T, F) float32
+        Power of each window: noise is at 1, masked pixels are 0.
+    noise_spectra : float
+        N of the noise.
+    false_alarm : float
+        Share of pure-noise windows that pass, all statistics together.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    count, integrations, channels = images.shape
+    grid = WindowGrid(channels=channels, step=channels, integrations=integrations)
+    side_by_side = np.ascontiguousarray(images.swapaxes(0, 1)).reshape(integrations, -1)
+    flat, starts = FlattenedChannel.from_flat(side_by_side, noise_spectra), np.arange(count) * channels
+    passes = may_pass(flat, starts, grid, false_alarm)
+    passes[passes] = measure(flat, starts[passes], grid, false_alarm).keep
+    return passes
+
+
 def is_compiled() -> bool:
     """Tell whether a scan on this machine finds the gate compiled. The gate is compiled last, after all other code."""
     return any(compiled.is_compiled(module.LAST_COMPILED) for module in (prefilter, box_sums))

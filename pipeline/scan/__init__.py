@@ -1,5 +1,6 @@
 """From filterbank data to kept windows: brings together reader, window grid, flattening, gate and cutouts."""
 
+from pipeline.scan.averaged_views import VIEW_FALSE_ALARM
 from pipeline.scan.averaging import AveragedFile
 from pipeline.scan.coarse_channels import scan, scan_channel
 from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, ScanResult, empty_result
@@ -11,6 +12,7 @@ from pipeline.scan.unsearchable import why_unsearchable
 __all__ = [
     "COLUMNS",
     "EXPOSURE_TYPES",
+    "VIEW_FALSE_ALARM",
     "WINDOW_TYPES",
     "AveragedFile",
     "Columns",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.config import ScanConfig
 from pipeline.filterbank import Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
-from pipeline.gate import MAX_MASKED_SHARE, may_pass, measure
+from pipeline.gate import MAX_MASKED_SHARE, images_pass
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.scan.averaging import AveragedSamples, Averages, Spare
@@ -167,10 +167,7 @@ class _Kept:
             first, row = int(self._start[strongest[k]] - starts[k] * f), self._row[strongest[k]]
             image[row : row + grid.integrations // self._view.time,
                   max(0, first // f) : max(0, -(-(first + grid.channels) // f))] = 1
-        side_by_side = np.ascontiguousarray(images.swapaxes(0, 1)).reshape(grid.integrations, -1)
-        rest, places = FlattenedChannel.from_flat(side_by_side, flat.noise_spectra), np.arange(len(has_one))
-        passes = may_pass(rest, places * grid.channels, grid, false_alarm)
-        passes[passes] = measure(rest, places[passes] * grid.channels, grid, false_alarm).keep
+        passes = images_pass(images, flat.noise_spectra, false_alarm)
         explained[has_one] = is_searchable & ~passes
         return explained
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Session, scans_among
 from pipeline.errors import ParameterError, QueryError, parameter
-from pipeline.model import Hit, Match
-from pipeline.search.arranged_hits import arranged_hits, with_arrangement
-from pipeline.search.best_hits import best_hits, place_of
+from pipeline.model import Hit
+from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.filters import Filters
+from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
 from pipeline.search.hits import hit_of, note_on_no_hits
-from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder, nearest
+from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
+from pipeline.search.panels import Panels
 from pipeline.search.query import Query, power_of_window
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
@@ -40,7 +41,6 @@ MAX_ONE_SHOT_VECTORS = 1_000_000
 
 That takes about a second, as long as loading the library that follows the index."""
 
-_Reorder = Callable[[Sequence[Merged]], "Sequence[tuple[Merged, Match | None]]"]
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
@@ -159,7 +159,7 @@ class Corpus:
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
-            found = self._find(query, selection, request)
+            found = ordered_hits(self._corpus, query, selection, request, self._finder)
             hits = tuple(hit_of(self._corpus, rank, query, merged, match)
                          for rank, (merged, match) in enumerate(found, start=1))
         if request.near_frequency:
@@ -181,6 +181,8 @@ class Corpus:
             query_window=query.window_at(best_query),
             query_power=partial(query.power_of, best_query),
             power_of=self.power_of,
+            panels=Panels(self._corpus, self.power_of, query, {
+                (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
         )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts
@@ -252,8 +254,9 @@ class Corpus:
         if request.file is not None:
             assert request.f_start_mhz is not None
             assert request.f_stop_mhz is not None
-            return query_of_range(self._corpus, key, fspath(request.file), request.f_start_mhz, request.f_stop_mhz,
-                                  request.polarisation, view_named(request.view, self._corpus.manifest))
+            wanted = Range(request.f_start_mhz, request.f_stop_mhz, request.t_start_s, request.t_stop_s)
+            return query_of_range(self._corpus, key, fspath(request.file), wanted, request.polarisation,
+                                  view_named(request.view, self._corpus.manifest))
         if request.window is not None:
             return query_of_window(self._corpus, key, request.window)
         return query_of_power(self._corpus, key, request.power)
@@ -270,42 +273,6 @@ class Corpus:
                                  f"{parameter('all_resolutions')}")
         resolutions = frozenset(vectors if request.all_resolutions else {wanted})
         return Selection.of(self._corpus, encoder_key, resolutions, request.filters or Filters())
-
-    def _reorder(self, query: Query, request: SearchRequest) -> _Reorder | None:
-        """Return the function that orders hits by more than their cosine; None if the request does not ask for that.
-
-        It is imported only when needed, because it imports scipy.
-        """
-        if request.rerank:
-            from pipeline.search.reorder import compare_cutouts
-
-            return partial(compare_cutouts, self._corpus, query, drift=request.rerank_drift,
-                           mirror=request.rerank_mirror)
-        if request.near_frequency:
-            from pipeline.search.reorder import order_by_nearness
-
-            return lambda hits: [(hit, None) for hit in order_by_nearness(query, hits, request.near_frequency)]
-        return None
-
-    def _find(
-        self, query: Query, selection: Selection, request: SearchRequest
-    ) -> list[tuple[Merged, Match | None]]:
-        """Return the best hits by cosine, put into another order if the request asks for one."""
-        k, limits, reorder = request.k, request.limits, self._reorder(query, request)
-        search = partial(arranged_hits if query.description.arranged else best_hits, selection, query,
-                         exact=request.exact, careful=request.careful, find=self._finder)
-        if reorder is None:
-            return [(hit, None) for hit in search(k, limits=limits)]
-        from pipeline.search.reorder import MIN_REORDERED_HITS
-
-        pool = search(max(k, MIN_REORDERED_HITS))
-        if limits:
-            # of 2k hits within the limits, at least k can be picked, however they are ordered
-            within_limits = search(2 * k, limits=limits)
-            pool = list({(hit.best.window.source_id, hit.best.window.number): hit
-                         for hit in (*within_limits, *pool)}.values())
-            pool.sort(key=lambda hit: (-hit.best.score, hit.best.window.source_id, hit.best.window.number))
-        return limits.pick(reorder(pool), k, lambda found: place_of(found[0]))[0]
 
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
         manifest = self._corpus.manifest

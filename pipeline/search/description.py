@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from pipeline.search.frequency_range import Range
+
 QueryKind = Literal["window", "file", "array"]
 
 _FIELDS: Mapping[QueryKind, tuple[str, ...]] = {
     "window": ("source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s"),
-    "file": ("source", "file", "target", "f_start_mhz", "f_stop_mhz", "polarisation", "windows", "arranged"),
+    "file": ("source", "file", "target", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "polarisation",
+             "windows", "arranged"),
     "array": ("shape", "windows", "arranged"),
 }
 """Kind of a query → the fields that describe it."""
@@ -34,8 +37,10 @@ class QueryDescription:
     f_stop_mhz: float | None = None
     """Upper end in MHz; None for an array."""
     t_start_s: float | None = None
-    """Begin, in seconds after the first spectrum of the file; None unless ``kind`` is ``window``."""
+    """Begin, in seconds after the first spectrum of the file; None for an array, and for a range that begins with the
+    file."""
     t_stop_s: float | None = None
+    """End, in the same seconds; None for an array, and for a range that ends with the file."""
     polarisation: int | None = None
     """Number of the polarisation; None unless ``kind`` is ``file``."""
     shape: tuple[int, ...] | None = None
@@ -52,7 +57,10 @@ class QueryDescription:
         if self.kind == "window":
             return f"window {self.source}/{self.window}"
         if self.kind == "file":
-            return f"{self.f_start_mhz}–{self.f_stop_mhz} MHz of {self.file}"
+            assert self.f_start_mhz is not None
+            assert self.f_stop_mhz is not None
+            wanted = Range(self.f_start_mhz, self.f_stop_mhz, self.t_start_s, self.t_stop_s)
+            return f"{wanted} of {self.file}"
         return f"array of shape {self.shape}"
 
     def with_notes(self, *notes: str) -> Self:

@@ -1,8 +1,9 @@
-"""From a range of frequency to the windows that cover it. Uses no files."""
+"""From a range of frequency and time to the windows that cover it. Uses no files."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,38 @@ EDGE_TOLERANCE_CHANNELS = 1e-3
 """Frequencies that people give have nine decimals or fewer. Within this tolerance they mean the edge of a channel."""
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A range of frequency and time in a file."""
+
+    f_start_mhz: float
+    f_stop_mhz: float
+    t_start_s: float | None = None
+    """Seconds after the first spectrum; None for the begin of the file."""
+    t_stop_s: float | None = None
+    """Seconds after the first spectrum; None for the end of the file."""
+
+    def __str__(self) -> str:
+        frequencies = f"{self.f_start_mhz}–{self.f_stop_mhz} MHz"
+        if not self.has_times:
+            return frequencies
+        stop = "the end" if self.t_stop_s is None else f"{self.t_stop_s:g} s"
+        return f"{frequencies}, {self.t_start_s or 0:g} s to {stop}"
+
+    @property
+    def has_times(self) -> bool:
+        """True if the range does not simply cover all spectra."""
+        return not (self.t_start_s is None and self.t_stop_s is None)
+
+
 def no_range(f_start_mhz: float, f_stop_mhz: float) -> ParameterError:
     """Return the error for a range of frequency that does not run upwards."""
     return ParameterError(f"{f_start_mhz}–{f_stop_mhz} MHz is no range: give the lower frequency first, as "
                           f"{parameter('f_start_mhz')}")
 
 
-def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str) -> None:
-    """Check a range of frequency.
+def check_range(wanted: Range, tiling: Tiling, name: str) -> None:
+    """Check the frequencies of a range.
 
     Parameters
     ----------
@@ -35,6 +60,7 @@ def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str
     ParameterError
         The range does not run upwards, or is not within the band of the file.
     """
+    f_start_mhz, f_stop_mhz = wanted.f_start_mhz, wanted.f_stop_mhz
     if not (math.isfinite(f_start_mhz) and math.isfinite(f_stop_mhz) and f_start_mhz <= f_stop_mhz):
         raise no_range(f_start_mhz, f_stop_mhz)
     header = tiling.header
@@ -45,6 +71,32 @@ def check_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, name: str
             f"{f_start_mhz}–{f_stop_mhz} MHz is not within the band of {name}: "
             f"{header.f_min_mhz:.6f}–{header.f_max_mhz:.6f} MHz"
         )
+
+
+def time_blocks(tiling: Tiling, wanted: Range, name: str) -> range:
+    """Return the time blocks that hold the spectra of a range. Times are rounded to whole spectra.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    QueryError
+        The range lies after the last whole time block.
+    """
+    header, length = tiling.header, tiling.grid.integrations
+    first = 0 if wanted.t_start_s is None else round(min(wanted.t_start_s / header.tsamp_s, header.nsamples))
+    stop = header.nsamples
+    if wanted.t_stop_s is not None:
+        stop = round(min(wanted.t_stop_s / header.tsamp_s, header.nsamples))
+    blocks = range(first // length, min(-(-max(stop, first + 1) // length), tiling.n_blocks))
+    if not blocks:
+        searched_s = tiling.n_blocks * length * header.tsamp_s
+        raise QueryError(f"{wanted} is not within the windows of {name}, which end at {searched_s:g} s: there are "
+                         f"{header.nsamples:,} spectra, and windows have {length}")
+    return blocks
 
 
 def window_starts(tiling: Tiling, f_start_mhz: float, f_stop_mhz: float) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncoderError, PrecisionError, QueryError
-from pipeline.model import Window, WindowGrid
+from pipeline.model import Window
 from pipeline.search.description import QueryDescription
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import corpus_encoder, encoder_config
@@ -146,28 +146,37 @@ def find_signals(
     known = is_stored[usable] & (not corpus.config.scan.keep_all or len(usable) == 1)
     passes = known.copy()
     for k in np.flatnonzero(~known):
-        passes[k] = _passes_gate(corpus, cutouts[usable[k]], float(spreads[usable[k]]))
+        passes[k] = passes_gate(cutouts[usable[k]], float(spreads[usable[k]]), corpus.config.scan.false_alarm)
     if passes.any():
         return usable[passes], ""
     return usable, "the gate sees no signal in the query: what is found may be mere noise"
 
 
-def _passes_gate(corpus: OpenCorpus, cutout: NDArray[np.uint8], spread: float) -> bool:
+def passes_gate(cutout: NDArray[np.uint8], spread: float, false_alarm: float) -> bool:
     """Tell whether the gate sees a signal in a usable cutout, without the masked margin that the cutout may have.
 
     The window of a small array is masked around the array. With this margin, the gate would leave the window out,
     because most of it is masked.
+
+    Parameters
+    ----------
+    cutout : (T, F) uint8
+    spread : float
+        Relative standard deviation of the noise.
+    false_alarm : float
+        Share of windows of pure noise that pass.
     """
-    from pipeline.flatten.flattened import FlattenedChannel
-    from pipeline.gate import measure  # loads numba
+    from pipeline.gate import images_pass  # loads numba
 
     spectra, channels = np.nonzero(cutout)
     there = cutout[spectra.min() : spectra.max() + 1, channels.min() : channels.max() + 1]
-    grid = WindowGrid(channels=there.shape[1], step=there.shape[1], integrations=there.shape[0])
-    power = np.minimum(np.nan_to_num(relative_power(there, spread), nan=0.0, posinf=np.inf), MAX_RELATIVE_POWER)
-    start = np.zeros(1, np.int64)
-    flat = FlattenedChannel.from_flat(power.astype(np.float32), spread**-2)  # masked pixels are 0 there
-    return bool(measure(flat, start, grid, corpus.config.scan.false_alarm).keep[0])
+    return bool(images_pass(power_for_gate(there, spread)[None], spread**-2, false_alarm)[0])
+
+
+def power_for_gate(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float32]:
+    """Return the power (T, F) of a cutout as the gate takes it: noise at 1, masked pixels 0, no pixel too bright."""
+    power = np.nan_to_num(relative_power(cutout, spread), nan=0.0, posinf=np.inf)
+    return np.minimum(power, MAX_RELATIVE_POWER).astype(np.float32)
 
 
 def find_seen(corpus: OpenCorpus, encoder_key: str, vectors: NDArray[np.float32]) -> NDArray[np.int64]:

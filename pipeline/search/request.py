@@ -35,9 +35,11 @@ class SearchRequest:
         File with the pattern: a path, or the id, the beginning of the id, or the file name of a source of the corpus.
         The file need not be in the corpus. Needs ``f_start_mhz`` and ``f_stop_mhz``.
     f_start_mhz, f_stop_mhz : float, optional
-        Lower and upper end of the pattern in ``file``, in MHz. All time blocks of the file are searched for. A range of
-        up to 1.5 windows is covered by one window, a wider one by several. Then hits are places where these windows are
-        arranged as in the pattern.
+        Lower and upper end of the pattern in ``file``, in MHz. A range of up to 1.5 windows is covered by one window, a
+        wider one by several. Then hits are places where these windows are arranged as in the pattern.
+    t_start_s, t_stop_s : float, optional
+        Begin and end of the pattern in ``file``, in seconds after its first spectrum. The time blocks that hold any of
+        these spectra are searched for. Default: all time blocks.
     window : str, optional
         A window of the corpus, as ``SOURCE/NUMBER``. The source is named by its id, the beginning of its id, or a file
         name.
@@ -56,7 +58,8 @@ class SearchRequest:
         Number of the polarisation of ``file`` to look at. Default: the one that the corpus was made of.
     view : str, optional
         Averaged view of the corpus through which the pattern is seen and searched for, such as ``f4``; ``1x`` for none.
-        Default: for a range, the view whose windows are about as wide; for a window, its own; for an array, none.
+        Default: for a range, the view whose windows are about as large, or a finer one if a window of it shows the
+        whole pattern; for a window, its own; for an array, none.
     all_views : bool
         Search through all views. Hits that show the same pixels are one.
     each_window : bool
@@ -97,6 +100,8 @@ class SearchRequest:
     file: str | PathLike[str] | None = None
     f_start_mhz: float | None = None
     f_stop_mhz: float | None = None
+    t_start_s: float | None = None
+    t_stop_s: float | None = None
     window: str | None = None
     power: Any = None
     k: int = 10
@@ -189,6 +194,18 @@ class SearchRequest:
             raise ParameterError(f"{parameter('file')} needs {f_start} and {f_stop}, the range to look for")
         if self.file is None and not (self.f_start_mhz is None and self.f_stop_mhz is None):
             raise ParameterError(f"{f_start} and {f_stop} go with {parameter('file')}")
+        self._check_times()
+
+    def _check_times(self) -> None:
+        names = parameter("t_start_s"), parameter("t_stop_s")
+        start, stop = self.t_start_s, self.t_stop_s
+        if self.file is None and not (start is None and stop is None):
+            raise ParameterError(f"{names[0]} and {names[1]} go with {parameter('file')}")
+        for name, value in zip(names, (start, stop), strict=True):
+            if value is not None and not 0 <= value < math.inf:
+                raise ParameterError(f"{name} must be 0 or more seconds after the first spectrum, got {value}")
+        if stop is not None and not (start or 0) < stop:
+            raise ParameterError(f"{start or 0}–{stop} s is no range: {names[1]} must be larger than {names[0]}")
 
 
 def with_request_keywords(

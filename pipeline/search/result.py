@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model import Hit, Window
+from pipeline.panel import Shown
 from pipeline.search.description import QueryDescription
+from pipeline.search.panels import Panels
 from pipeline.search.request import SearchRequest
 from pipeline.support.text import counted
 
@@ -44,6 +46,8 @@ class SearchResult(Sequence[Hit]):
     """Gives the power (T, F) of that window, noise at 1, masked pixels NaN."""
     power_of: Callable[[Sequence[Hit]], Powers]
     """Gives the power (T, F) of each of some hits, as :meth:`pipeline.search.Corpus.power_of` does."""
+    panels: Panels
+    """Gives what pictures show, if the arrangement of windows counts."""
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -122,6 +126,8 @@ class SearchResult(Sequence[Hit]):
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the query and its best ten hits.
 
+        Of a pattern whose windows are searched for together, all windows are drawn where they lie.
+
         Parameters
         ----------
         path : path, optional
@@ -142,8 +148,11 @@ class SearchResult(Sequence[Hit]):
         """
         from pipeline.plot import MAX_HITS, Picture, plot_gallery, png_of_gallery
 
-        powers = self.power_of(self.hits[:MAX_HITS])
-        return Picture(png_of_gallery(self, powers)) if path is None else plot_gallery(path, self, powers)
+        drawn = self.hits[:MAX_HITS]
+        arranged = self.description.arranged
+        shown: Sequence[Shown] = [self.panels.of_hit(hit) for hit in drawn] if arranged else self.power_of(drawn)
+        query = self.panels.of_query() if arranged else None
+        return Picture(png_of_gallery(self, shown, query)) if path is None else plot_gallery(path, self, shown, query)
 
 
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",

@@ -11,6 +11,7 @@ from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Header, Hit, Window
 from pipeline.search.encoder import count_vectors
+from pipeline.search.frequency_range import Range
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
 from pipeline.views import PLAIN, View, scan_of, shown_view, view_of
@@ -46,22 +47,38 @@ def view_named(name: str | None, manifest: Manifest) -> View | None:
                          f"{', '.join(shown_view(view.name) for view in held)}; ingest can add views")
 
 
-def view_of_range(f_start_mhz: float, f_stop_mhz: float, tiling: Tiling, views: Iterable[View]) -> View:
-    """Choose the view whose windows are about as wide as a range. Views that average spectra are left to the user.
+def view_of_range(wanted: Range, tiling: Tiling, views: Iterable[View]) -> View:
+    """Choose the view whose windows are about as large as a range.
+
+    Views that average spectra are chosen only for a range with times: one without covers the whole file, however short
+    its pattern is.
 
     Parameters
     ----------
-    f_start_mhz, f_stop_mhz : float
-        The range.
+    wanted : Range
     tiling : Tiling
         Windows of the plain view.
     views : iterable of View
         Views to choose from. The plain view is always one of them.
     """
-    channels = max(f_stop_mhz - f_start_mhz, tiling.header.channel_width_mhz) / tiling.header.channel_width_mhz
-    windows = channels / tiling.grid.channels
-    fitting = [view for view in views if view.time == 1 and view.suits(tiling.header, tiling.coarse, tiling.grid)]
-    return min([PLAIN, *fitting], key=lambda view: abs(math.log(windows / view.frequency)))
+    header, grid = tiling.header, tiling.grid
+    channels = max(wanted.f_stop_mhz - wanted.f_start_mhz, header.channel_width_mhz) / header.channel_width_mhz
+    spectra = float(grid.integrations)
+    if wanted.has_times:
+        stop_s = header.nsamples * header.tsamp_s if wanted.t_stop_s is None else wanted.t_stop_s
+        spectra = max(stop_s - (wanted.t_start_s or 0.0), header.tsamp_s) / header.tsamp_s
+    wide, long = channels / grid.channels, spectra / grid.integrations
+    fitting = [view for view in views if (wanted.has_times or view.time == 1)
+               and view.suits(header, tiling.coarse, grid)]
+    return min([PLAIN, *fitting],
+               key=lambda view: abs(math.log(wide / view.frequency)) + abs(math.log(long / view.time)))
+
+
+def finer_views(view: View, views: Iterable[View]) -> list[View]:
+    """Return a view and those that average less, both in frequency and in time, coarsest first; the plain one is last.
+    """
+    finer = [one for one in views if one.frequency <= view.frequency and one.time <= view.time]
+    return sorted({view, *finer, PLAIN}, key=lambda one: one.order, reverse=True)
 
 
 def through_all_views(
@@ -70,7 +87,7 @@ def through_all_views(
 ) -> SearchResult:
     """Search through each of some views, and put the hits together.
 
-    A window of the corpus is searched for as the range of frequency that it covers.
+    A window of the corpus is searched for as the range of frequency and time that it covers.
 
     Parameters
     ----------
@@ -88,7 +105,7 @@ def through_all_views(
     if one.window is not None:
         window = window_of(one.window)
         one = replace(one, window=None, file=scan_of(window.source_id), f_start_mhz=window.f_start_mhz,
-                      f_stop_mhz=window.f_stop_mhz)
+                      f_stop_mhz=window.f_stop_mhz, t_start_s=window.t_start_s, t_stop_s=window.t_stop_s)
     results, errors = [], []
     for view in views:
         try:

@@ -49,6 +49,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def size(count: float) -> str:
+    """Return a number of bytes with three digits: 512 bytes, 295 kB, 6.00 GB."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        value = count / unit
+        if value >= 0.9995:  # what would be rounded to a whole unit
+            return f"{value:,.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f} {name}"
+    return f"{count:,.0f} bytes"
+
+
 def _may_be_in_cell(letter: str) -> bool:
     """Return True for characters that a cell keeps: printable ones, line breaks, and bytes that are not UTF-8.
 

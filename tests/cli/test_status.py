@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.cli.status import lines
 from pipeline.search import CorpusStatus, open_corpus
 from pipeline.search.status import IndexStatus
+from pipeline.support.text import size
 from tests.cli.conftest import Lookalike
 
 
@@ -15,7 +16,7 @@ def test_a_corpus_is_described(lookalike: Lookalike, corpus: Path) -> None:
     counted = open_corpus(corpus).status()
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines() == [
-        f"{corpus}, generation {counted.generation}, {counted.size_bytes / 1e6:,.1f} MB",
+        f"{corpus}, generation {counted.generation}, {size(counted.size_bytes)}",
         "sources   3 (3 of 2.794Hz-18.25s)",
         "files     3 done",
         f"windows   192 seen, {counted.windows_kept} kept ({counted.windows_kept / 1.92:.2f} %)",
@@ -38,7 +39,7 @@ def test_reasons_classes_and_large_numbers_are_readable() -> None:
                           {own: IndexStatus(249_000_000, 1_000_000, 1, cells=1200), other: IndexStatus(0, 1, 0)},
                           5_000_000_000)
     assert lines(status) == [
-        "/c, generation 12, 5,000.0 MB",
+        "/c, generation 12, 5.00 GB",
         "sources   1,234 (1230 of 2.794Hz-18.25s, 4 of 2861Hz-1.074s)",
         "files     1 busy, 9400 done",
         "          1 BUSY",

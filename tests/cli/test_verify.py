@@ -64,9 +64,9 @@ def test_json_says_the_same(lookalike: Lookalike, root: Path, damaged: Path) -> 
 def test_a_sample_is_said_to_be_one(lookalike: Lookalike, root: Path) -> None:
     assert " of 6 objects, " in lookalike("verify", "--corpus", root, "--sample", "0.01").out
     of_none = Verification(0, 6, 0, 1.0, (), sample=0.02)
-    assert summary(of_none) == ["0 of 6 objects, 0.000 GB, read in 1 s: manifest and identity undamaged; no "
+    assert summary(of_none) == ["0 of 6 objects, 0 bytes, read in 1 s: manifest and identity undamaged; no "
                                 "object was due, each is checked once in 50 days"]
-    assert summary(replace(of_none, objects=2)) == ["2 of 6 objects, 0.000 GB, read in 1 s: no damage"]
+    assert summary(replace(of_none, objects=2)) == ["2 of 6 objects, 0 bytes, read in 1 s: no damage"]
     lookalike("verify", "--corpus", root, "--sample", "0").assert_misused("--sample")
 
 

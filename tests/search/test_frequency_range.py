@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.errors import QueryError
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
-from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
+from pipeline.search.frequency_range import Range, check_range, first_channels, number_at, time_blocks, window_starts
 
 from .conftest import FINE
 
@@ -75,18 +75,18 @@ def test_a_piece_narrower_than_a_window_is_refused() -> None:
 @pytest.mark.parametrize(("low", "high"), [(-5, 20), (1000, 1030), (2000, 2100), (-100, -50)])
 def test_a_range_outside_the_band_is_refused_naming_the_band(low: float, high: float) -> None:
     with pytest.raises(QueryError, match=r"not within the band of x\.h5: 1529\.997140–1530\.000001 MHz"):
-        check_range(*mhz(low, high), tiling(), "x.h5")
+        check_range(Range(*mhz(low, high)), tiling(), "x.h5")
 
 
 @pytest.mark.parametrize(("low", "high"), [(1530.0, 1529.999), (float("nan"), 1530.0), (1529.999, float("inf"))])
 def test_what_is_no_range_is_refused(low: float, high: float) -> None:
     with pytest.raises(QueryError, match="no range"):
-        check_range(low, high, tiling(), "x.h5")
+        check_range(Range(low, high), tiling(), "x.h5")
 
 
 def test_the_whole_band_is_a_range() -> None:
-    check_range(*mhz(0, 1024), tiling(), "x.h5")
-    check_range(round(FINE.f_min_mhz, 6), round(FINE.f_max_mhz, 6), tiling(), "x.h5")
+    check_range(Range(*mhz(0, 1024)), tiling(), "x.h5")
+    check_range(Range(round(FINE.f_min_mhz, 6), round(FINE.f_max_mhz, 6)), tiling(), "x.h5")
 
 
 @given(step=st.sampled_from([4, 16, 20]), offset=st.sampled_from([0, 10, 40]), number=st.integers(0, 10_000))
@@ -101,3 +101,25 @@ def test_numbers_and_places_are_inverses(step: int, offset: int, number: int) ->
 def test_a_place_off_the_grid_has_no_number() -> None:
     assert number_at(tiling(), 0, 33) == -1
     assert number_at(tiling(), 0, 240) == -1  # on the step, but past the last window of the coarse channel
+
+
+@pytest.mark.parametrize(("start", "stop", "expected"), [
+    (None, None, range(0, 2)),   # nine spectra in blocks of four
+    (0.0, 4.0, range(0, 1)),
+    (0.4, 4.4, range(0, 1)),     # rounded to whole spectra
+    (3.0, 4.6, range(0, 2)),
+    (4.0, 4.1, range(1, 2)),     # at least one spectrum
+    (None, 3.0, range(0, 1)),
+    (5.0, None, range(1, 2)),
+    (7.9, 100.0, None),          # in the last spectrum, which is in no block
+])
+def test_times_choose_the_blocks_that_hold_them(
+    start: float | None, stop: float | None, expected: range | None
+) -> None:
+    t_start_s, t_stop_s = (None if at is None else at * FINE.tsamp_s for at in (start, stop))
+    wanted = Range(1530.0, 1530.0, t_start_s, t_stop_s)
+    if expected is None:
+        with pytest.raises(QueryError, match="which end at 146"):
+            time_blocks(tiling(), wanted, "x.h5")
+        return
+    assert time_blocks(tiling(), wanted, "x.h5") == expected
