@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.config import Config, EncoderConfig, ScanConfig
-from pipeline.errors import ConfigError
 from pipeline.model import Hit, OnOff
-from pipeline.run import ingest
 from pipeline.search import Corpus, open_corpus
 from pipeline.search.on_off import drift_channels, on_off_of
-from pipeline.search.session_table import table_path
-from pipeline.simulate import FINE, Instrument, PlacedSignal, Signal, fine_header, simulate_file
-from tests.cli.conftest import Lookalike
-
-WIDTH, SCAN_S = 16_384, 330
-TARGETS = ("A", "B", "A", "C", "A", "D")
-ON = (0, 2, 4)
-SIGNALS: Mapping[str, tuple[Signal, int, tuple[int, ...]]] = {
-    "steady": (Signal("steady", snr=30, width_hz=6), 5, tuple(range(6))),
-    "drifting": (Signal("drifting", snr=30, width_hz=6, drift_hz_per_s=0.9), 12, tuple(range(6))),
-    "on": (Signal("on", snr=30, width_hz=6, drift_hz_per_s=-0.3), 44, ON),
-    "weak": (Signal("weak", snr=3.4, width_hz=3), 50, ON),
-}
-"""Name → signal, number of the window in which it begins, and the scans that hold it."""
+from pipeline.simulate import FINE
+from tests.search.cadence import ON, SCAN_S, SIGNALS, TARGETS, make_cadence
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Corpus of an ABACAD cadence of one coarse channel each, and of a scan a day later."""
-    folder = tmp_path_factory.mktemp("cadence")
-    for i, target in enumerate((*TARGETS, "A")):
-        day = i // len(TARGETS)
-        header = fine_header(coarse_width=WIDTH, source_name=target, mjd=59_000 + day, second=10_000 + i * SCAN_S)
-        placed = []
-        for signal, window, scans in SIGNALS.values():
-            if i in scans or (day and signal.name == "on"):
-                later_s = 0 if day else i * SCAN_S
-                f_mhz = header.channel_edge_mhz(256 * window + 128) + signal.drift_hz_per_s * later_s / 1e6
-                placed.append(PlacedSignal(signal, f_mhz))
-        (folder / "data").mkdir(exist_ok=True)
-        simulate_file(folder / "data" / f"scan{i}.h5", header, placed, coarse_width=WIDTH, seed=i,
-                      instrument=Instrument(edge_depth=0.0, ripple=0.0))
-    config = Config(ScanConfig(coarse_width=WIDTH, views=()), EncoderConfig("power-spectrum"))
-    ingest([folder / "data"], folder / "corpus", config=config, serial=True)
-    return folder / "corpus"
+    return make_cadence(tmp_path_factory.mktemp("cadence"))
 
 
 @pytest.fixture(scope="module")
@@ -96,57 +62,6 @@ def test_what_is_in_scans_of_one_pointing_is_on_only_if_it_is_strong(corpus: Cor
 def test_a_scan_of_its_own_has_no_off(corpus: Corpus) -> None:
     answer = judged(corpus, "on", 6)
     assert (answer.state, answer.off_scans) == ("no OFF", ())
-
-
-def test_a_search_says_it_of_each_hit_and_finds_those_on_only(lookalike: Lookalike, root: Path, corpus: Corpus) -> None:
-    source_id = sorted(corpus._corpus.manifest.sources)[0]
-    window = f"{source_id}/44"
-    told = lookalike("search", "--corpus", root, "--window", window, "-k", "30", "--on-off", "--json").json
-    states = {one["on_off"] for one in told["hits"]}
-    assert {"in OFF", "ON only", "no OFF"} <= states
-    for one in told["hits"]:
-        assert bool(one["in_off"]) == (one["on_off"] == "in OFF")
-    only = lookalike("search", "--corpus", root, "--window", window, "-k", "30", "--on-only", "--json").json
-    assert [(one["source"], one["window"]) for one in only["hits"]] == [
-        (one["source"], one["window"]) for one in told["hits"] if one["on_off"] == "ON only"]
-    assert [one["rank"] for one in only["hits"]] == list(range(1, len(only["hits"]) + 1))
-    assert f"of the {len(told['hits'])} best hits are ON only" in only["query"]["note"]
-    first = lookalike("search", "--corpus", root, "--window", window, "-k", "1", "--on-only", "--json").json
-    assert first["hits"] == only["hits"][:1]
-    table = lookalike("search", "--corpus", root, "--window", window, "-k", "30", "--on-off").out.splitlines()
-    assert table[1].split()[:2] == ["score", "ON/OFF"]
-    for line, one in zip(table[2:], told["hits"], strict=False):
-        assert f" {one['on_off']} " in line
-    plain = lookalike("search", "--corpus", root, "--window", window, "--json").json
-    assert {one["on_off"] for one in plain["hits"]} == {None}
-
-
-def test_a_users_table_decides(lookalike: Lookalike, root: Path) -> None:
-    listed = lookalike("cadences", "--corpus", root)
-    assert listed.out.splitlines()[0] == "2 sessions, 1 with more than one pointing"
-    rows = list(csv.DictReader(io.StringIO(lookalike("cadences", "--corpus", root, "--csv").out)))
-    assert [row["pointing"] for row in rows] == [*TARGETS, "A"]
-    records = lookalike("cadences", "--corpus", root, "--json").json["sessions"]
-    assert [scan["scan"] for session in records for scan in session["scans"]] == [row["scan"] for row in rows]
-    path = table_path(root)
-    try:
-        path.write_text("scan,session,pointing,remark\n" + "".join(f"{row['scan']},one,same,x\n" for row in rows)
-                        + "scan_of_another_corpus,one,same,\n")
-        assert lookalike("cadences", "--corpus", root).out.splitlines()[0] == (
-            "1 session, 0 with more than one pointing")
-        for text, fault in (("scan,session\n", "has no column 'pointing'"), ("", "has no column 'scan'"),
-                            ('scan,session,pointing\n"', "line 2: is no CSV"),
-                            ("scan,session,pointing\nGBT_,one,A\n", "line 2: 'GBT_' names 7 scans")):
-            path.write_text(text)
-            ran = lookalike("cadences", "--corpus", root)
-            assert ran.code == 2
-            assert str(path) in ran.err
-            assert fault in ran.err
-        path.write_bytes(b"\xff")
-        with pytest.raises(ConfigError, match="is not UTF-8 text"):
-            open_corpus(root).sessions()
-    finally:
-        path.unlink()
 
 
 @pytest.mark.parametrize("slope", [-12.0, -3.0, -0.4, 0.0, 0.7, 5.0])
