@@ -3,9 +3,9 @@
 ``corpus.toml`` in the folder of a corpus has four tables. ``[scan]`` and ``[encoder]`` are *identity*: they decide what
 the corpus holds, and every run compares them. ``[scan]`` can get more views, ``[encoder]`` can name another encoder
 after ``lookalike embed`` has made its vectors. ``[index]`` and ``[nightly]`` are *circumstance*: they change any time.
-Flags take precedence over the file, and the file over the defaults.
-``[run]`` says where and how code runs. Only the user sets it, never a corpus, which may come from somebody else. Flags
-take precedence over the environment, then comes the user's own file (:mod:`pipeline.user_settings`), then the defaults.
+Flags take precedence over the file, and the file over the defaults. ``[run]`` says where and how code runs. Only the
+user sets it, never a corpus, which may come from somebody else. Flags take precedence over the environment, then comes
+the user's own file (:mod:`pipeline.user_settings`), then the defaults.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class ScanConfig:
     """Averaged views: names, or ``auto`` (:mod:`pipeline.views`). Default: those of the corpus; ``auto`` if new."""
     overview: bool = False
     """Make an overview of each file (:mod:`pipeline.overview`). A corpus can get them later."""
+    channel_levels: bool | None = None
+    """Divide channels by their levels (:mod:`pipeline.scan.channel_levels`). Default: as the corpus is; true if new."""
 
     def __post_init__(self) -> None:
         check_setting(self.views or ())
@@ -149,8 +151,7 @@ class RunConfig:
     insecure: bool = False
     """Allow a scheduler without TLS, also on this machine. Whoever can connect to it can run code on its workers."""
     dashboard: bool = False
-    """Serve Dask's dashboard for the cluster that a run starts on this machine. It is HTTP without a password: every
-    user of this machine can read it."""
+    """Serve the dashboard of a cluster that a run starts here. It is HTTP without a password: all users can read it."""
     workers: int = 0
     """Number of worker processes that a run starts on this machine; 0 for one per core."""
     worker_memory_gb: float = 2.0
@@ -245,8 +246,8 @@ class Config:
 
     def override(self, overrides: Mapping[str, Mapping[str, Any]]) -> Self:
         """Return a copy with the given values: table → key → value. Values of None are left out."""
-        given = {table: {k: v for k, v in keys.items() if v is not None} for table, keys in overrides.items()}
-        return self._with(given, "flags ")
+        return self._with({table: {key: value for key, value in keys.items() if value is not None}
+                           for table, keys in overrides.items()}, "flags ")
 
     def _as_user_says(self) -> Self:
         with_file = self._with({RUN: of_user_file()}, f"{user_file()} ")
@@ -264,8 +265,9 @@ class Config:
 
     def identity(self) -> dict[str, Any]:
         """Return what decides which windows a corpus holds, and their format. Every run compares it with the corpus."""
-        scan = asdict(self.scan)
-        del scan["window_is_given"], scan["views"], scan["overview"]  # none of these changes a window of any view
+        left_out = {"window_is_given", "views", "overview"}  # none of these changes a window of any view
+        left_out |= set() if self.scan.channel_levels else {"channel_levels"}  # as in corpora of earlier versions
+        scan = {key: value for key, value in asdict(self.scan).items() if key not in left_out}
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
@@ -285,9 +287,7 @@ def _window_alone(scan: ScanConfig, keys: Any) -> Any:
     """Complete a table that sets ``window``: mark it as given. If windows lay side by side, set ``step`` to match."""
     if not isinstance(keys, Mapping) or "window" not in keys:
         return keys
-    implied = {"window_is_given": True}
-    if scan.step == scan.window:
-        implied["step"] = keys["window"]
+    implied = {"window_is_given": True, **({"step": keys["window"]} if scan.step == scan.window else {})}
     return {**keys, **{key: value for key, value in implied.items() if key not in keys}}
 
 

@@ -20,7 +20,8 @@ MIN_MEDIANS = 64
 """Minimum width of a coarse channel, in widths of the running median. In a narrow coarse channel, the band changes over
 fewer channels. So the running median must be narrower there, and signals must be narrower to stay in the data."""
 MIN_SHAPE_BLOCKS = 8
-"""Minimum number of blocks in a piece of a band without coarse channels. A shorter piece is taken to be flat."""
+"""Minimum number of blocks in a piece of a band without coarse channels. A shorter piece is taken to be flat, unless
+the level of each of its channels is known."""
 
 
 def median_size(coarse_width: int | None) -> tuple[int, int]:
@@ -73,13 +74,18 @@ class BandShape:
         Shape parameter of the Gamma distribution of the noise in the spectrum.
     coarse_width : int, optional
         Channels in a whole coarse channel; None for a piece of a band that has no coarse channels.
+    levels : (channels,) float32, optional
+        Relative level of each channel, for a spectrum that is too short to show the shape of its band.
     """
 
-    def __init__(self, channels: int, shape: float, coarse_width: int | None) -> None:
+    def __init__(
+        self, channels: int, shape: float, coarse_width: int | None, levels: NDArray[np.float32] | None = None
+    ) -> None:
         block, smoothing = median_size(coarse_width)
         blocks = channels // block
         self._channels, self._median_over_mean = channels, median_over_mean(shape)
         self._is_flat = blocks < (MIN_SHAPE_BLOCKS if coarse_width is None else smoothing)
+        self._relative = np.ones(channels if self._is_flat else 0, np.float32) if levels is None else levels
         self._width = channels // max(1, blocks)
         self._half = max(0, min(smoothing, blocks - (1 - blocks % 2)) // 2)
         self._blocks = blocks
@@ -117,9 +123,10 @@ class BandShape:
     def between(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return the band of channels [start, stop), which must be among the :attr:`n_known` first channels."""
         if self._is_flat:
-            alive = self._spectrum[self._spectrum > 0]
+            is_alive = self._spectrum > 0
+            alive = self._spectrum[is_alive] / self._relative[is_alive]
             level = np.median(alive) / self._median_over_mean if len(alive) else 1
-            return np.full(stop - start, level, np.float32)
+            return np.asarray(level * self._relative[start:stop], np.float32)
         if self._last_alive < 0:
             return np.ones(stop - start, np.float32)
         band: NDArray[np.float32] = _interpolate(self._smoothed, self._width, start, stop)
@@ -150,21 +157,23 @@ class BandShape:
         self._n_smoothed = stop
 
 
-def band_shape(spectrum: NDArray[np.float32], shape: float, coarse_width: int | None) -> NDArray[np.float32]:
+def band_shape(
+    spectrum: NDArray[np.float32], shape: float, coarse_width: int | None, levels: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Return the smooth band under a whole time-averaged spectrum.
 
     Parameters
     ----------
     spectrum : (channels,) float32
         Dead channels are 0.
-    shape, coarse_width
+    shape, coarse_width, levels
         As for :class:`BandShape`.
 
     Returns
     -------
     (channels,) float32
     """
-    band = BandShape(len(spectrum), shape, coarse_width)
+    band = BandShape(len(spectrum), shape, coarse_width, levels)
     band.add(spectrum)
     return band.between(0, len(spectrum))
 

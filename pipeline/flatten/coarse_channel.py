@@ -55,12 +55,15 @@ class _Known:
     """Largest value that a sample can have; infinity if there is none."""
     is_signed: bool = False
     """True if ``read`` returns power that was made from values of either sign."""
+    levels: NDArray[np.float32] | None = None
+    """(channels,) relative level of each channel; None if it is not known."""
 
 
 def flatten_stretches(
     read: Read, shape: tuple[int, int], *, stretch: int, beyond: int = 0, spare: list[Memory] | None = None,
     nominal: float, has_dc_spike: bool = False, coarse_width: int | None = None,
     limits: tuple[float, float] = (-np.inf, np.inf), sign: int = 1, min_sampled: int = MIN_SAMPLED_CHANNELS,
+    levels: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Flatten one coarse channel in stretches that fit into the caches of a processor core.
 
@@ -93,6 +96,8 @@ def flatten_stretches(
         Side of the noise on which signals are, if the values turn out not to be power.
     min_sampled : int
         Minimum number of channels sampled for the gains of rows.
+    levels : (channels,) float32, optional
+        Relative level of each channel. It is used if there are too few channels to see the shape of the band.
 
     Yields
     ------
@@ -101,7 +106,7 @@ def flatten_stretches(
         once the next stretch is asked for.
     """
     spare = [] if spare is None else spare
-    known = _Known(read, shape, nominal, has_dc_spike, coarse_width, np.float32(limits[1]))
+    known = _Known(read, shape, nominal, has_dc_spike, coarse_width, np.float32(limits[1]), levels=levels)
     size = shape[0] * (stretch + beyond)
     memory = _take_memory(spare, size)
     runs = _sampled_runs(shape[1], min_sampled)
@@ -147,7 +152,7 @@ def _as_power(
     if scale is None:
         return known
     return replace(known, read=lambda start, stop, into: scale.power(read(start, stop, into), start),
-                   nominal=scale.noise_spectra, full_scale=np.float32(0), is_signed=True)  # dead channels are NaN
+                   nominal=scale.noise_spectra, full_scale=np.float32(0), is_signed=True, levels=None)
 
 
 def _flatten_sampled(
@@ -261,12 +266,12 @@ def _flatten_at_once(known: _Known, power: NDArray[np.float32]) -> FlattenedChan
     """Flatten a coarse channel of few channels: all of them are in the sample."""
     channels, shape = power.shape[1], len(power) * known.nominal
     first = _AveragedPower.of(power, 0, np.ones(len(power), np.float32), known.full_scale)
-    band = band_shape(first.spectrum, shape, known.coarse_width)
+    band = band_shape(first.spectrum, shape, known.coarse_width, known.levels)
     rows = estimate_rows(power, first.spectrum, first.is_unmasked, band, 1, known.nominal)
     averaged = _AveragedPower.of(power, 0, rows.scale, known.full_scale)
     if known.has_dc_spike:
         averaged.mask(channels // 2 - 1, channels // 2 + 1)
-    baseline = band_shape(averaged.spectrum, shape, known.coarse_width)
+    baseline = band_shape(averaged.spectrum, shape, known.coarse_width, known.levels)
     return _combine(known, averaged, rows, baseline, _min_level(baseline))
 
 

@@ -17,7 +17,7 @@ from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.embed import embeds_on_gpu
 from pipeline.run.file_selection import Selected
-from pipeline.run.preconditions import for_new_corpus
+from pipeline.run.preconditions import as_made, for_new_corpus
 from pipeline.run.progress import Tracker
 from pipeline.run.task_sizes import parts_of
 from pipeline.store import CorpusStore
@@ -63,7 +63,10 @@ def settled_scan(root: Path, config: Config, wanted: Wanted, *, is_new: bool) ->
 
     Errors are those of :func:`with_its_views` and :func:`with_its_overviews`.
     """
-    config = for_new_corpus(config) if is_new else with_its_views(root, config, add=wanted.views)
+    if is_new:
+        config = for_new_corpus(config)
+    else:
+        config = with_its_views(root, as_made(CorpusStore.open(root), config), add=wanted.views)
     return with_its_overviews(root, config, add=wanted.overview, is_new=is_new)
 
 

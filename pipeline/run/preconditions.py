@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +40,20 @@ def settled(encoder: EncoderConfig, manifest: Manifest | None = None) -> Encoder
 
 
 def for_new_corpus(config: Config) -> Config:
-    """Return the settings that a new corpus is made with: it has the automatic views, unless others are named."""
-    return config if config.scan.views is not None else replace(config, scan=replace(config.scan, views=(AUTO,)))
+    """Return the settings that a new corpus is made with: what is not set is set to what suits new corpora."""
+    scan = config.scan
+    views = (AUTO,) if scan.views is None else scan.views
+    levels = True if scan.channel_levels is None else scan.channel_levels
+    return replace(config, scan=replace(scan, views=views, channel_levels=levels))
+
+
+def as_made(store: CorpusStore, config: Config) -> Config:
+    """Return the settings of a run with what only the making of its corpus decides, unless they name it."""
+    if config.scan.channel_levels is not None:
+        return config
+    made = store.identity.get("scan")
+    levels = made.get("channel_levels") is True if isinstance(made, Mapping) else None
+    return replace(config, scan=replace(config.scan, channel_levels=levels))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:
@@ -59,7 +71,7 @@ def require_ingestable(root: Path, config: Config) -> bool:
     except CorpusNotFound:
         CorpusStore.refuse_foreign(root)
         return False
-    store.require_identity(config.identity())
+    store.require_identity(as_made(store, config).identity())
     _require_own_name(root, config.encoder)
     return True
 

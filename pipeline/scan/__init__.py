@@ -2,6 +2,7 @@
 
 from pipeline.scan.averaged_views import VIEW_FALSE_ALARM
 from pipeline.scan.averaging import AveragedFile
+from pipeline.scan.channel_levels import levels_of_channels
 from pipeline.scan.coarse_channels import scan, scan_channel
 from pipeline.scan.columns import COLUMNS, EXPOSURE_TYPES, WINDOW_TYPES, Columns, ScanResult, empty_result
 from pipeline.scan.cutting import cut_windows
@@ -19,6 +20,7 @@ __all__ = [
     "ScanResult",
     "cut_windows",
     "empty_result",
+    "levels_of_channels",
     "read_groups",
     "scan",
     "scan_channel",

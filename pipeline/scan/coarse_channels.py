@@ -18,6 +18,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.overview import Cells, OverviewLayout
 from pipeline.scan.averaged_views import AveragedViews, IsExplained, Watch
+from pipeline.scan.channel_levels import levels_of_channels
 from pipeline.scan.columns import Columns, ScanResult, join_sides
 from pipeline.scan.cutting import STRETCH_CHANNELS, flattened_stretches, make_cutouts
 from pipeline.scan.overview_sums import add_power
@@ -57,15 +58,18 @@ def scan(
     wanted = [(group, run) for group in read_groups(tiling, coarse) for run in block_runs(filterbank, tiling, group)]
     blocks: list[list[ScanResult]] = []
     spare: list[NDArray[np.float32]] = []
+    levels = levels_of_channels(filterbank, tiling.coarse, config)
     views = AveragedViews(filterbank, tiling, config, lambda samples, of_view, i, block, its_config, is_explained:
-                          scan_channel(samples, of_view, i, block, its_config, spare, is_explained=is_explained))
+                          scan_channel(samples, of_view, i, block, its_config, spare, is_explained=is_explained,
+                                       levels=levels))
     for (group, run), (fetched, read_s) in zip(wanted, fetch_ahead(filterbank, tiling, wanted), strict=True):
         each_s = read_s / (len(group) * len(run))
         for block in run:
             blocks.append([])
             for i in group:
                 see = None if overview is None else partial(_add_to, overview, tiling, i, block)
-                result = scan_channel(fetched, tiling, i, block, config, spare, each_s, views.watch(i, block), see=see)
+                result = scan_channel(fetched, tiling, i, block, config, spare, each_s, views.watch(i, block), see=see,
+                                      levels=levels)
                 views.add(i, block, result)
                 blocks[-1].append(result)
         if run.stop == tiling.n_blocks:
@@ -86,6 +90,7 @@ def scan_channel(
     watch: Watch | None = None,
     is_explained: IsExplained | None = None,
     see: See | None = None,
+    levels: NDArray[np.float32] | None = None,
 ) -> ScanResult:
     """Scan coarse channel ``i`` in one time block.
 
@@ -103,9 +108,11 @@ def scan_channel(
         Tells which windows are left out though they pass the gate.
     see : callable, optional
         Sees the flattened power. If the values are not power, it sees only the signals above the noise.
+    levels : (channels,) float32, optional
+        Relative levels of the channels of the file (:mod:`pipeline.scan.channel_levels`).
     """
     result, is_signed = _scan_side(TimedReader(samples, tiling.coarse_span(i)[0], watch), tiling, i, block, config,
-                                   spare, 1, is_explained, see)
+                                   spare, 1, is_explained, see, levels)
     if is_signed:
         below, _ = _scan_side(TimedReader(samples), tiling, i, block, config, spare, -1, is_explained)
         result = join_sides(result, below)
@@ -122,7 +129,7 @@ def _add_to(
 
 def _scan_side(
     reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int, is_explained: IsExplained | None, see: See | None = None,
+    sign: int, is_explained: IsExplained | None, see: See | None = None, levels: NDArray[np.float32] | None = None,
 ) -> tuple[ScanResult, bool]:
     """Scan coarse channel ``i`` in one time block for signals on one side of the noise.
 
@@ -132,7 +139,7 @@ def _scan_side(
         True if the values are not power, so that signals may be on the other side, too.
     """
     began = time.perf_counter()
-    windows, chosen = _candidates(reader, tiling, i, block, config, spare, sign, see)
+    windows, chosen = _candidates(reader, tiling, i, block, config, spare, sign, see, levels)
     channels = tiling.grid.channels
     at = np.arange(len(chosen)) * channels
     if is_explained is not None and not config.keep_all:
@@ -157,7 +164,7 @@ def _false_alarm(flat: FlattenedChannel, config: ScanConfig) -> float:
 
 def _candidates(
     reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int, see: See | None,
+    sign: int, see: See | None, levels: NDArray[np.float32] | None,
 ) -> tuple[FlattenedChannel, NDArray[np.int64]]:
     """Flatten a coarse channel and copy the windows that may pass the gate.
 
@@ -173,7 +180,7 @@ def _candidates(
     fit_into_stretches = grid.step == grid.channels and STRETCH_CHANNELS % grid.step == 0
     chosen, pieces = [], []
     beyond = 0 if fit_into_stretches else grid.channels
-    for first, stop, flat in flattened_stretches(reader, tiling, i, block, beyond, spare, sign):
+    for first, stop, flat in flattened_stretches(reader, tiling, i, block, beyond, spare, sign, levels):
         here = np.flatnonzero((starts >= first) & (starts < stop))
         if not config.keep_all:
             here = here[may_pass(flat, starts[here] - first, grid, _false_alarm(flat, config))]

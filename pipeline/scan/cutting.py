@@ -15,6 +15,7 @@ from pipeline.flatten.time_mean import STRIP_CHANNELS
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
+from pipeline.scan.channel_levels import levels_of_view
 from pipeline.scan.reading import Fetchable, Readable
 
 STRETCH_CHANNELS = 16 * STRIP_CHANNELS
@@ -26,11 +27,12 @@ channels, so the gains are as exact as those of the file itself."""
 
 def flattened_stretches(
     samples: Readable, tiling: Tiling, i: int, block: int, beyond: int,
-    spare: list[NDArray[np.float32]], sign: int,
+    spare: list[NDArray[np.float32]], sign: int, levels: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Yield flattened stretches of coarse channel ``i`` in time ``block``.
 
-    Parameters and results are those of :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
+    ``levels`` are those of all channels of the file (:mod:`pipeline.scan.channel_levels`). Other parameters, and
+    results, are those of :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
     """
     low, high = tiling.coarse_span(i)
     first, last = block * tiling.grid.integrations, (block + 1) * tiling.grid.integrations
@@ -46,6 +48,7 @@ def flattened_stretches(
         coarse_width=tiling.coarse.width if is_coarse else None,
         limits=samples.limits,
         sign=sign,
+        levels=None if levels is None else levels_of_view(levels, tiling.header.nchans)[low:high],
         min_sampled=MIN_SAMPLED_CHANNELS if samples.averaged == 1 else MIN_SAMPLED_AVERAGES,
     )
 
@@ -75,7 +78,8 @@ def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: in
 
 
 def cut_windows(
-    filterbank: Fetchable, tiling: Tiling, places: Sequence[tuple[int, int]]
+    filterbank: Fetchable, tiling: Tiling, places: Sequence[tuple[int, int]],
+    levels: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of any windows of a file, on the grid or off it, kept or not.
 
@@ -89,6 +93,8 @@ def cut_windows(
         Its coarse channels and the shape of windows.
     places : sequence of (int, int)
         Time block and first ascending channel of each window. A window must be within one coarse channel.
+    levels : (channels,) float32, optional
+        Relative levels of the channels of the file (:mod:`pipeline.scan.channel_levels`).
 
     Returns
     -------
@@ -113,12 +119,13 @@ def cut_windows(
         low, high = tiling.coarse_span(i)
         fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
         starts = np.array([places[k][1] - low for k in members], np.int64)
-        out[members], spreads[members] = _cut(fetched, tiling, i, block, starts, spare)
+        out[members], spreads[members] = _cut(fetched, tiling, i, block, starts, spare, levels)
     return out, spreads
 
 
 def _cut(
-    samples: Readable, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]]
+    samples: Readable, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]],
+    levels: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of windows of coarse channel ``i``. They equal those of a scan that keeps these windows.
 
@@ -139,7 +146,7 @@ def _cut(
     snr = np.full((2, len(starts)), -np.inf, np.float32)
     for side, sign in enumerate((1, -1)):
         is_signed = False
-        for first, stop, flat in flattened_stretches(samples, tiling, i, block, grid.channels, spare, sign):
+        for first, stop, flat in flattened_stretches(samples, tiling, i, block, grid.channels, spare, sign, levels):
             here, is_signed = (starts >= first) & (starts < stop), flat.is_signed
             cutouts[side, here] = make_cutouts(flat, starts[here] - first, grid.channels)
             spreads[side, here] = flat.noise_spectra**-0.5

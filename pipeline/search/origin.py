@@ -109,7 +109,7 @@ def cut(
     FileGone
         No file can be read, or none holds the observation.
     """
-    from pipeline.scan import AveragedFile, cut_windows
+    from pipeline.scan import AveragedFile, cut_windows, levels_of_channels
 
     integrations = origin.tiling.grid.integrations
     places = [(window.spectrum_start // integrations, window.channel_start) for window in windows]
@@ -120,7 +120,8 @@ def cut(
                 if source_id != scan_of(origin.source_id):
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
                 file = filterbank if origin.view == PLAIN else AveragedFile(filterbank, origin.view, integrations)
-                made = cut_windows(file, origin.tiling, places)
+                levels = levels_of_channels(filterbank, origin.tiling.coarse, corpus.config.scan)
+                made = cut_windows(file, origin.tiling, places, levels)
                 filterbank.check_unchanged()
                 return made
         except SourceError as error:

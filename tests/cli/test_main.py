@@ -40,7 +40,7 @@ OPTIONS = {
                "--plot", "--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--rerank",
                "--rerank-drift",
                "--rerank-mirror",
-               "--near-frequency", "--only-mhz", "--not-mhz", "--not-known", "--only-file", "--not-file",
+               "--near-frequency", "--t-start", "--t-stop", "--only-mhz", "--not-mhz", "--not-known", "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
                "--per-file", "--per-mhz", *CLUSTER},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",

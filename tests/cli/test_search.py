@@ -8,7 +8,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from pipeline.execute.cluster import embedded_cluster
 from pipeline.model import Hit, Window
 from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
+from pipeline.search.panels import Panels
 from pipeline.search.result import HIT_COLUMNS
 from tests.cli.conftest import Lookalike
 from tests.run.bad import rename_keyword
@@ -42,7 +43,8 @@ def result(*hits: Hit) -> SearchResult:
     corpus = {"windows": 12_345, "vectors": 1234, "searched": 1234, "sources": 3, "generation": 2}
     asked = QueryDescription(kind="window", source="GBT_59000_0_A", window=3)
     return SearchResult(asked, SearchRequest(window="GBT_59000_0_A/3"), "spectral-v1-ab", (), (), corpus, hits, None,
-                        lambda: np.zeros((16, 256)), lambda hits: [np.zeros((16, 256)) for _ in hits])
+                        lambda: np.zeros((16, 256)), lambda hits: [np.zeros((16, 256)) for _ in hits],
+                        panels=cast(Panels, None))
 
 
 # --- answers -------------------------------------------------------------------------------------------------------

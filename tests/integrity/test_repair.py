@@ -19,6 +19,7 @@ from pipeline.errors import CorpusDamaged, CorpusLocked
 from pipeline.index import Segment
 from pipeline.integrity import verify
 from pipeline.run import embed, index, ingest, remove
+from pipeline.run.preconditions import for_new_corpus
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
 from pipeline.store.layout import projection_file
 from tests.run import fake
@@ -199,7 +200,7 @@ def test_a_configuration_that_is_lost_is_written_anew_and_the_old_one_kept(root:
     (root / "corpus.toml").write_text("[scan]\nwindow = 512\n")
     assert [(one.kind, one.path) for one in verify(root).damages] == [("config", root / "corpus.toml")]
     assert mend(root).damages == ()
-    assert Config.load(root).identity() == CONFIG.identity()
+    assert Config.load(root).identity() == for_new_corpus(CONFIG).identity()
     assert Config.load(root).encoder == EncoderConfig("power-spectrum")
     assert (root / "damaged" / "corpus.toml").read_text() == "[scan]\nwindow = 512\n"
     (root / "corpus.toml").unlink()

@@ -12,7 +12,7 @@ import pytest
 from pipeline import tasks
 from pipeline.catalogue import Manifest, check_consistency
 from pipeline.config import CONFIG_FILE, Config, ScanConfig
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, CorpusMismatch
 from pipeline.integrity import verify
 from pipeline.model import WindowGrid
 from pipeline.run import embed, index, ingest, remove
@@ -109,11 +109,23 @@ def test_views_that_are_added_later_are_those_of_an_ingest(
 
 
 def test_a_new_corpus_has_the_automatic_views_unless_others_are_named() -> None:
-    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",)))
+    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",), channel_levels=True))
     for named in ((), ("f4",), ("auto",)):
-        asked = Config(ScanConfig(views=named))
+        asked = Config(ScanConfig(views=named, channel_levels=False))
         assert for_new_corpus(asked) == asked
         assert asked.identity() == Config().identity()
+
+
+def test_an_old_corpus_goes_on_without_levels_of_channels(tmp_path: Path) -> None:
+    data = write_scan(tmp_path / "one.fil", 1)
+    for made, expected in ((False, None), (None, True)):
+        root = tmp_path / f"corpus-{made}"
+        ingest([data], root, config=config(replace(SEEN, channel_levels=made)), serial=True)
+        assert CorpusStore.open(root).identity["scan"].get("channel_levels") is expected
+        again = ingest([data], root, config=config(SEEN), serial=True)
+        assert [one.status for one in again.reports] == ["skipped"]
+        with pytest.raises(CorpusMismatch, match="channel_levels"):
+            ingest([data], root, config=config(replace(SEEN, channel_levels=not expected)), serial=True)
 
 
 def test_a_new_corpus_has_the_views_that_suit_its_files(original: Path, data: Path, tmp_path: Path) -> None:
