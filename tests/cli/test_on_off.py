@@ -62,7 +62,7 @@ def test_a_users_table_decides(lookalike: Lookalike, root: Path) -> None:
         assert lookalike("cadences", "--corpus", root).out.splitlines()[0] == (
             "1 session, 0 with more than one pointing")
         for text, fault in (("scan,session\n", "has no column 'pointing'"), ("", "has no column 'scan'"),
-                            ('scan,session,pointing\n"', "line 2: is no CSV"),
+                            ('scan,session,pointing\n"', "is no CSV (unexpected end of data)"),
                             ("scan,session,pointing\nGBT_,one,A\n", "line 2: 'GBT_' names 7 scans")):
             path.write_text(text)
             ran = lookalike("cadences", "--corpus", root)

@@ -16,7 +16,7 @@ import pytest
 from pipeline.cli.search import csv_of, table
 from pipeline.config import RunConfig
 from pipeline.execute.cluster import embedded_cluster
-from pipeline.model import Hit, Window
+from pipeline.model import Hit, OnOff, Window
 from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.panels import Panels
@@ -104,7 +104,7 @@ def test_the_table_names_known_interference_once_for_all_hits_of_a_band() -> Non
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
     text = csv_of(result(*(hit(rank, file=name, merged=(7, 8), also_at=("/b, c", "/d"), copies=("B/1", "C/2"),
-                           known=("GPS L1", "Galileo E1"))
+                           known=("GPS L1", "Galileo E1"), on_off=OnOff("ON only"))
                            for rank, name in enumerate(names))))
     assert text.startswith(",".join(HIT_COLUMNS) + ",note\r\n")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -116,7 +116,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
                        "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
-                       "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1", "note": ""}
+                       "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",
+                       "on_off": "ON only", "in_off": "", "note": ""}
 
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "  =1", "\r=1", "＝1"]

@@ -16,7 +16,7 @@ SIGNALS: Mapping[str, tuple[Signal, int, tuple[int, ...]]] = {
     "steady": (Signal("steady", snr=30, width_hz=6), 5, tuple(range(6))),
     "drifting": (Signal("drifting", snr=30, width_hz=6, drift_hz_per_s=0.9), 12, tuple(range(6))),
     "on": (Signal("on", snr=30, width_hz=6, drift_hz_per_s=-0.3), 44, ON),
-    "weak": (Signal("weak", snr=2.2, width_hz=3), 50, ON),
+    "weak": (Signal("weak", snr=1.9, width_hz=3), 50, ON),
 }
 """Name → signal, number of the window in which it begins, and the scans that hold it."""
 
