@@ -13,8 +13,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
-from pipeline.panel import Panel, Piece
-from pipeline.plot import _gallery, _printable, plot_gallery
+from pipeline.plot import Panel, Piece, _gallery, _printable, plot_gallery
 from pipeline.search import QueryDescription
 from pipeline.views import View
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model import Hit
-from pipeline.panel import Extent, Panel, Piece
+from pipeline.plot import Extent, Panel, Piece
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
 

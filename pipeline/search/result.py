@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model import Hit, Window
-from pipeline.panel import Shown
+from pipeline.plot import Shown
 from pipeline.search.description import QueryDescription
 from pipeline.search.panels import Panels
 from pipeline.search.request import SearchRequest

@@ -13,12 +13,17 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
-from pipeline.panel import Panel, Scales, Shown, reduced
+from pipeline.plot.panel import Extent, Panel, Piece, Scales, Shown, reduced
 from pipeline.views import view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = [
+    "MAX_HITS", "Described", "Extent", "Panel", "Picture", "Piece", "Result", "Shown", "plot_gallery", "png_of_gallery",
+    "png_of_hits",
+]
 
 MAX_HITS = 10
 """Maximum number of hits in a picture."""
