@@ -55,8 +55,9 @@ def row_medians(blocks: NDArray[np.float32]) -> NDArray[np.float64]:
     (n,) float64
     """
     width = blocks.shape[1]
-    middle = np.sort(blocks, axis=1)[:, (width - 1) // 2 : width // 2 + 1]  # a full sort is faster than a partial one
-    medians: NDArray[np.float64] = middle.mean(axis=1, dtype=np.float64)
+    ordered = np.sort(blocks, axis=1)  # a full sort is faster than a partial one
+    low, high = ordered[:, (width - 1) // 2].astype(np.float64), ordered[:, width // 2]
+    medians: NDArray[np.float64] = (low + high) / 2  # `mean` would take a third of the time of the sort
     return medians
 
 

@@ -32,17 +32,12 @@ class Rows:
     gain: NDArray[np.float32]
     """(spectra,): relative to the median row; 0 if at least half of the row is dead or its gain is below
     :data:`MIN_GAIN`."""
+    scale: NDArray[np.float32]
+    """(spectra,): 1 / gain; 0 for a dead row."""
     noise_spectra: float
     """N in use."""
     noise_is_measured: bool
     """True if the data contradicted the header's N."""
-
-    @property
-    def scale(self) -> NDArray[np.float32]:
-        """(spectra,): 1 / gain; 0 for a dead row."""
-        scale: NDArray[np.float32] = np.divide(
-            np.float32(1), self.gain, out=np.zeros_like(self.gain), where=self.gain > 0)
-        return scale
 
 
 def saturated_rows(values: NDArray[np.float32], full_scale: float | np.float32) -> NDArray[np.bool_]:
@@ -102,7 +97,8 @@ def estimate_rows(
         gains /= np.median(gains[gains > 0])
         gains[gains < MIN_GAIN] = 0
     counts[gains == 0] = 0
-    return Rows(gains, *_choose_noise_spectra(counts.sum(axis=0), (square * counts).sum(axis=0), nominal))
+    scale = np.divide(np.float32(1), gains, out=np.zeros_like(gains), where=gains > 0)
+    return Rows(gains, scale, *_choose_noise_spectra(counts.sum(axis=0), (square * counts).sum(axis=0), nominal))
 
 
 def _choose_noise_spectra(

@@ -11,6 +11,7 @@ because its largest sum reaches only 65 % of a threshold.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,20 @@ CLIP_HEADROOM = 1.01
 enough for a window to pass."""
 
 _compiled = njit(cache=True, nogil=True)
+
+
+_Room = tuple[NDArray[Any], ...]
+"""Memory for one window, as :func:`_mark_possible` takes it."""
+
+
+class _Rooms(threading.local):
+    """The memory of each thread, by the shape of a window. Allocating it takes as long as several windows."""
+
+    def __init__(self) -> None:
+        self.by_shape: dict[tuple[int, int, int, type[Any]], _Room] = {}
+
+
+_rooms = _Rooms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +167,22 @@ def mark_possible(
     (n,) bool
     """
     spectra, passes = len(power), np.zeros(len(starts), np.bool_)
-    fine, _ = allocate_boxes(spectra, limits.offsets, np.int16)
-    boxes, peaks = allocate_boxes(spectra, limits.offsets, limits.limits.dtype.type)
     _mark_possible(
         power.reshape(-1), power.shape[1], is_mirrored, row_scale, channel_scale, is_unmasked, bool(is_unmasked.all()),
         starts, channels, limits.one, limits.max_units, limits.offsets, limits.shifts, limits.limits, limits.pixel,
-        limits.share_of_excess, padded_rows(spectra), row_pitch(spectra, limits.offsets), fine, boxes, peaks,
-        np.empty(channels, np.float32), np.empty(2 * LANES, np.int16), passes)
+        limits.share_of_excess, padded_rows(spectra), row_pitch(spectra, limits.offsets),
+        *_room(spectra, channels, limits), passes)
     return passes
+
+
+def _room(spectra: int, channels: int, limits: RoundedThresholds) -> _Room:
+    """Return memory for one window of this shape, the same for all calls of a thread."""
+    shape = spectra, channels, len(limits.offsets), limits.limits.dtype.type
+    if shape not in _rooms.by_shape:
+        fine, _ = allocate_boxes(spectra, limits.offsets, np.int16)
+        boxes, peaks = allocate_boxes(spectra, limits.offsets, limits.limits.dtype.type)
+        _rooms.by_shape[shape] = (fine, boxes, peaks, np.empty(channels, np.float32), np.empty(2 * LANES, np.int16))
+    return _rooms.by_shape[shape]
 
 
 @_compiled

@@ -47,17 +47,27 @@ def quantise(power: NDArray[np.floating[Any]], spread: float) -> NDArray[np.uint
     (...) uint8
         Codes; 0 for masked pixels.
     """
-    codes: NDArray[Any] = np.maximum(power, np.float32(_MIN_POWER))
-    np.log(codes, out=codes)
-    codes *= np.float32(1 / spread)
-    np.arcsinh(codes, out=codes)
+    u: NDArray[Any] = np.maximum(power, np.float32(_MIN_POWER))
+    np.log(u, out=u)
+    u *= np.float32(1 / spread)
+    if u.dtype == np.float32:
+        from pipeline.grid.code_table import look_up  # loads numba, which searches do not need
+
+        codes = look_up(u, _codes_of)
+    else:
+        codes = _codes_of(u).astype(np.uint8)
+    codes[power <= 0] = 0
+    return codes
+
+
+def _codes_of(u: NDArray[Any]) -> NDArray[Any]:
+    """Return the codes of ``u`` = ln(x) / σ as floating-point numbers."""
+    codes: NDArray[Any] = np.arcsinh(u)
     codes -= np.float32(ASINH_MIN)
     codes *= np.float32(1 / _STEP)
     np.rint(codes, out=codes)
     codes += np.float32(1)
-    np.clip(codes, 1, 255, out=codes)
-    codes[power <= 0] = 0
-    return codes.astype(np.uint8)
+    return np.clip(codes, 1, 255, out=codes)
 
 
 def image_of_cutouts(cutouts: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from pipeline.flatten.flattened import in_memory_order
 from pipeline.flatten.signed import is_signed
 from pipeline.model import Header
 from pipeline.scan.cutting import STRETCH_CHANNELS
-from pipeline.support.compiled import njit
+from pipeline.scan.means_of_four import are_all_alive, average_living, mean_of_four, which_are_alive
 from pipeline.support.memory import take_floats
 from pipeline.views import View
 
@@ -31,11 +31,6 @@ Image = list[NDArray[np.float32]]
 """(spectra, channels) float32 for each stretch of a coarse channel, in the order of the file within a stretch."""
 Spare = dict[tuple[int, int], list[NDArray[np.float32]]]
 """Arrays that can be used again, by shape."""
-
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
-_INFINITY_BITS = 0x7F800000
-"""The bits of infinity as float32. Positive finite numbers have smaller ones, as integers; negative numbers are below
-0."""
 
 
 class Averages:
@@ -109,11 +104,14 @@ class Averages:
     def _add(self, power: NDArray[np.float32], start: int, block: int) -> None:
         """Average a chunk that begins at channel ``start``: over four channels, again over four, and over time."""
         stored, is_mirrored = in_memory_order(power)
-        alive = None if _are_all_alive(stored) else _alive(stored, is_signed(stored), np.float32(self._limits[1]))
-        means = _Area.of(stored if alive is None else np.where(alive, stored, np.float32(0)))
-        shares = None if alive is None else _Area.of(alive.astype(np.float32))
         places = {view: self._place(view, start, stored.shape[1], block, is_mirrored) for view in self._images}
-        factor = 1
+        means, shares, factor = _Area.of(stored), None, 1
+        if self._factors[0] > 1 and (fours := means.over_channels_if_alive(places.get(View(4)))):
+            means, factor = fours, 4  # nearly always
+        elif not are_all_alive(stored):
+            alive = which_are_alive(stored, is_signed(stored), np.float32(self._limits[1]))
+            means = _Area.of(np.where(alive, stored, np.float32(0)))
+            shares = _Area.of(alive.astype(np.float32))
         for wanted in self._factors:
             while factor < wanted:
                 factor *= 4
@@ -188,21 +186,20 @@ class _Area:
         """Average every four neighbouring channels, in the given place. A rest at high frequency is left out."""
         columns, rest = divmod(self.columns, 4)
         into = _Area.of(np.empty((self.rows, columns), np.float32)) if into is None else into
-        _mean_of_four(self.array, self.row, self.column + (rest if is_mirrored else 0), self.rows, columns, into.array,
-                      into.row, into.column)
+        mean_of_four(self.array, self.row, self.column + (rest if is_mirrored else 0), self.rows, columns, into.array,
+                     into.row, into.column)
         return into
 
+    def over_channels_if_alive(self, into: _Area | None) -> _Area | None:
+        """Average as :meth:`over_channels` does if no sample of the whole array is dead, in one pass over the samples.
 
-@_compiled  # type: ignore[untyped-decorator]
-def _mean_of_four(
-    values: NDArray[np.float32], row: int, column: int, rows: int, columns: int, into: NDArray[np.float32],
-    to_row: int, to_column: int,
-) -> None:
-    for t in range(rows):
-        fours, means = values[row + t, column : column + 4 * columns], into[to_row + t, to_column : to_column + columns]
-        for c in range(columns):
-            at = 4 * c
-            means[c] = ((fours[at] + fours[at + 1]) + (fours[at + 2] + fours[at + 3])) * np.float32(0.25)
+        Returns
+        -------
+        _Area or None
+            None if a sample may be dead. What is at the given place is then undefined.
+        """
+        into = _Area.of(np.empty((self.rows, self.columns // 4), np.float32)) if into is None else into
+        return into if average_living(self.array, into.array, into.row, into.column) else None
 
 
 def _over_time(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
@@ -220,37 +217,6 @@ def _finished(means: NDArray[np.float32], alive: NDArray[np.float32] | None) -> 
         return means
     with np.errstate(all="ignore"):  # a file may hold any value
         return np.where(alive >= np.float32(MIN_ALIVE), means / alive, np.float32(np.nan))
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _are_all_alive(stored: NDArray[np.float32]) -> bool:
-    """Tell whether all samples are positive and finite, and the first and last spectrum differ everywhere."""
-    low, high, nothing = np.int32(1), np.int32(0), False
-    for t in range(len(stored)):
-        bits = stored[t].view(np.int32)  # integers are compared faster than numbers that may be NaN
-        for c in range(len(bits)):
-            low, high = min(low, bits[c]), max(high, bits[c])
-    if len(stored) > 1:
-        first, last = stored[0].view(np.int32), stored[-1].view(np.int32)
-        for c in range(len(first)):
-            nothing |= first[c] == last[c]
-    return bool(low > 0 and high < _INFINITY_BITS and not nothing)
-
-
-@_compiled  # type: ignore[untyped-decorator]
-def _alive(stored: NDArray[np.float32], is_signed: bool, full_scale: np.float32) -> NDArray[np.bool_]:
-    """Tell which samples are not dead."""
-    alive = np.empty(stored.shape, np.bool_)
-    differs = np.full(stored.shape[1], len(stored) == 1)
-    for t in range(len(stored)):
-        for c in range(stored.shape[1]):
-            value = stored[t, c]
-            alive[t, c] = np.isfinite(value) if is_signed else (value > 0) & (value < np.float32(np.inf))
-            differs[c] |= value != stored[0, c]
-    for t in range(len(stored)):
-        for c in range(stored.shape[1]):
-            alive[t, c] &= differs[c] | (stored[0, c] >= full_scale)
-    return alive
 
 
 class AveragedFile:

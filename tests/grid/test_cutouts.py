@@ -10,9 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from pipeline.flatten.noise import middle_of
+from pipeline.grid.code_table import look_up
 from pipeline.grid.cutouts import (
     ASINH_MAX,
     ASINH_MIN,
+    _codes_of,
     cutouts_of_power,
     flatten_windows,
     image_of_cutouts,
@@ -45,6 +47,17 @@ def test_codes_follow_the_formula(spread: float) -> None:
 
     near_half = np.abs(exact % 1 - 0.5) < 1e-3  # float32 may round these up or down
     assert_array_equal(codes[~near_half], (1 + np.clip(np.rint(exact), 0, 254))[~near_half])
+
+
+def test_a_table_gives_the_codes_of_the_formula() -> None:
+    exact = np.sinh((np.arange(2, 256) - 1.5) * STEP + ASINH_MIN)  # where the next code begins
+    near = (exact.astype(np.float32)[:, None].view(np.int32) + np.arange(-500, 501, dtype=np.int32)).view(np.float32)
+    everywhere = np.random.default_rng(0).integers(-2**31, 2**31, 10**6).astype(np.int32).view(np.float32)
+    numbers = np.concatenate([near.ravel(), everywhere[np.isfinite(everywhere)], [0, -0.0, np.inf]]).astype(np.float32)
+
+    codes = look_up(numbers, _codes_of)
+    assert_array_equal(codes, _codes_of(numbers))
+    assert set(codes) == set(range(1, 256))
 
 
 @pytest.mark.parametrize("spread", SPREADS)
