@@ -45,7 +45,8 @@ class NightRules:
         if self.retry:
             return True
         at_s = next_try_s(entry, self.tries)
-        return at_s is not None and self.now_s >= at_s
+        was_set_back = entry.tried_s > self.now_s  # the clock: the time of the next try would lie as far ahead
+        return at_s is not None and (was_set_back or self.now_s >= at_s)
 
 
 @dataclass(frozen=True, slots=True)
