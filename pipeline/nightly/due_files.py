@@ -56,7 +56,7 @@ class DueFiles:
     selected: Selected
     """What ingest is given. Failed files that are not due are among its reports."""
     known: frozenset[str] = frozenset()
-    """Paths of failures that an earlier night has reported, and that tonight does not try again."""
+    """Paths of failures that were found before, and that tonight does not try again."""
     left: tuple[SourceReport, ...] = ()
     """Files that are left for the next night, as they are still changing."""
 

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pipeline.catalogue import Manifest
 from pipeline.errors import CorpusError
 from pipeline.integrity import verify
 from pipeline.integrity.survey import unchanged_file
-from pipeline.nightly.report import read_reported
+from pipeline.nightly.reported import read_reported
 from pipeline.search import Corpus, OpenCorpus
 from pipeline.store import CURRENT, IDENTITY, CorpusStore
 from tests.cluster.deaths import Server
@@ -156,8 +157,8 @@ class Machine(RuleBasedStateMachine):
 
     def _reported(self) -> set[int] | None:
         """Return the scans that have been in a report of a night; None before the first."""
-        noted = read_reported(self.place.reports)
-        return None if noted is None else {self.pool.number_of[one] for one in noted}
+        noted = read_reported(self.place.reports, Manifest())
+        return None if noted is None else {self.pool.number_of[one] for one in noted.sources}
 
     @precondition(lambda self: self.model.exists)
     @rule(work=st.sampled_from(["repair", "upgrade"]))
