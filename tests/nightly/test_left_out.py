@@ -24,6 +24,18 @@ class Killed(BaseException):
     """Stands for SIGKILL: no step of a night catches it."""
 
 
+def night_killed_at(method: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do a night that ends when it calls a method of the driver."""
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Driver, method, killed)
+        with pytest.raises(Killed):
+            night(folder)
+
+
 def night(folder: Path) -> NightReport:
     return nightly([folder / "data"], folder / "corpus", min_age_s=600.0, config=CONFIG, serial=True)
 
@@ -70,13 +82,7 @@ def test_copies_that_a_killed_night_has_noted_are_no_reason_to_leave_the_scan_ou
 ) -> None:
     first, *_ = data(tmp_path, "a.fil")
     copy = Path(shutil.copy(first, tmp_path / "data" / "b.fil"))
-
-    def killed(*_: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Driver, "run", killed)
-        night(tmp_path)
+    night_killed_at("run", tmp_path, monkeypatch)
     manifest = CorpusStore.open(tmp_path / "corpus").manifest()
     assert (manifest.sources, manifest.files[str(copy)].reason) == ({}, Reason.DUPLICATE)
     if lost:
@@ -92,13 +98,7 @@ def test_a_file_that_gets_the_name_of_another_is_taken_also_after_a_kill(
     """The first night has committed the windows of the file that had the name before, and published nothing."""
     first, second = data(tmp_path, "a.fil", "b.fil")
     os.rename(second, tmp_path / "b.later")
-
-    def killed(*_: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Driver, "_publish", killed)
-        night(tmp_path)
+    night_killed_at("_publish", tmp_path, monkeypatch)
     assert CorpusStore.open(tmp_path / "corpus").manifest().sources == {}
     assert len(list((tmp_path / "corpus" / "sources").iterdir())) == 1
     os.replace(tmp_path / "b.later", first)
