@@ -14,7 +14,8 @@ from typing import Any
 
 from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig, fingerprint
-from pipeline.errors import ConfigError, CorpusDamaged
+from pipeline.errors import ConfigError, CorpusDamaged, CorpusError
+from pipeline.index import read_record
 from pipeline.store.digests import Digests
 from pipeline.store.foreign_files import discard, own_folders
 from pipeline.store.identity import identity_bytes, read_identity, write_identity
@@ -37,9 +38,9 @@ from pipeline.support.toml_tables import MAX_TOML_BYTES, laid_over
 MAX_PROJECTION_BYTES = 1 << 30
 """Largest size of the file of a projection."""
 _ANY = re.compile(f"{SOURCE.pattern}|{SEGMENT.pattern}")
-_PLACES = ((SOURCES, SOURCE), (SOURCES, OVERVIEW), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY, CELL_NAME),
-           (SEGMENTS, _ANY), (ENCODERS, KEY))
-"""Patterns of the names on the path to each folder that may be set aside."""
+_CELLS = (SEGMENTS, _ANY, CELL_NAME)
+_PLACES = ((SOURCES, SOURCE), (SOURCES, OVERVIEW), (VECTORS, KEY, SOURCE), (SEGMENTS, _ANY), (ENCODERS, KEY))
+"""Patterns of the names on the path to each folder that may be set aside, apart from cells."""
 
 
 @contextmanager
@@ -60,19 +61,38 @@ def set_aside(root: Path, folder: Path) -> Iterator[None]:
 def bring_back(root: Path) -> None:
     """Move back folders that were set aside and not replaced; delete those that were. Other files stay."""
     damaged = root / DAMAGED
+    for aside in sorted(_folders(damaged, _CELLS)):
+        segment = root / SEGMENTS / aside.parent.name
+        if segment.exists():  # otherwise, the cells are put back with all that their segment holds
+            _settle(root, aside, is_replaced=not _lacks_cell(segment, aside.name))
     for names in _PLACES:
         for aside in sorted(_folders(damaged, names)):
-            folder = root / aside.relative_to(damaged)
-            if folder.exists():
-                discard(root, aside)
-            else:
-                make_folder(folder.parent)
-                move(root, aside, folder)
-                sync_folder(folder.parent)
+            _settle(root, aside, is_replaced=(root / aside.relative_to(damaged)).exists())
     emptied = _folders(damaged, (SEGMENTS, _ANY))
     emptied += _folders(damaged, (VECTORS, KEY))
     for aside in (*emptied, *(damaged / name for name in (SOURCES, VECTORS, SEGMENTS, ENCODERS)), damaged):
         remove_empty(root, aside)  # a folder that is not empty stays
+
+
+def _settle(root: Path, aside: Path, *, is_replaced: bool) -> None:
+    """Delete a folder that was set aside if it has been replaced, else put it back."""
+    if is_replaced:
+        discard(root, aside)
+        return
+    folder = root / aside.relative_to(root / DAMAGED)
+    make_folder(folder.parent)
+    move(root, aside, folder)
+    sync_folder(folder.parent)
+
+
+def _lacks_cell(segment: Path, name: str) -> bool:
+    """Return True if a cell is missing from its segment. A segment that was rebuilt may have fewer cells than before."""
+    if (segment / name).exists():
+        return False
+    try:
+        return bool((read_record(segment).get("cells") or {}).get(name))
+    except CorpusError:  # a damaged record does not tell
+        return True
 
 
 def _folders(folder: Path, names: Sequence[str | re.Pattern[str]]) -> list[Path]:

@@ -45,7 +45,8 @@ class NightRules:
         if self.retry:
             return True
         at_s = next_try_s(entry, self.tries)
-        return at_s is not None and self.now_s >= at_s
+        was_set_back = entry.tried_s > self.now_s  # the clock: the time of the next try would lie as far ahead
+        return at_s is not None and (was_set_back or self.now_s >= at_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class DueFiles:
     selected: Selected
     """What ingest is given. Failed files that are not due are among its reports."""
     known: frozenset[str] = frozenset()
-    """Paths of failures that an earlier night has reported, and that tonight does not try again."""
+    """Paths of failures that were found before, and that tonight does not try again."""
     left: tuple[SourceReport, ...] = ()
     """Files that are left for the next night, as they are still changing."""
 

@@ -1,7 +1,7 @@
 """The steps of a night, one after the other: ingest, index, verify, novelty, report.
 
-A step that fails is in the report, and the next step goes on. *Tonight's* sources are those that are in no complete
-report. So the next night reports the sources that a killed night did not report.
+A step that fails is in the report, and the next step goes on. *Tonight's* sources and failures are those that are in no
+complete report. So the next night reports those that a killed night did not report.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,9 @@ from pipeline.nightly.report import (
     Wrong,
     free_name,
     name_unwritable,
-    read_reported,
     write_report,
-    write_reported,
 )
+from pipeline.nightly.reported import Reported, read_reported, write_reported
 from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
 from pipeline.run import (
     MIN_AGE_S,
@@ -176,24 +175,27 @@ class _Night:
             with self._step("verify"):
                 verified = verify(root, sample=config.nightly.verify, progress=listener or False)
         after = CorpusStore.open(root).manifest()
-        tonight = after.sources.keys() - reported
+        tonight = after.sources.keys() - reported.sources
         if tonight:
             novelty = None
             with self._step("novelty"):
                 novelty = judge(OpenCorpus(root), tonight, config.nightly)
-        report = self._report(due, ingested, before, after, sorted(tonight), verified, novelty or [])
+        report = self._report(due, ingested, before, after, reported, sorted(tonight), verified, novelty or [])
         write_report(self.folder, report)
+        told = reported.with_failures([one.path for one in report.wrong], after)
         if tonight and novelty is not None:
-            write_reported(self.folder, list(after.sources))
+            told = replace(told, sources=frozenset(after.sources))
+        if told != reported:
+            write_reported(self.folder, told)
         return report
 
-    def _past(self) -> tuple[Manifest, set[str]]:
-        """Return the corpus as it is, and the sources that are no longer new."""
+    def _past(self) -> tuple[Manifest, Reported]:
+        """Return the corpus as it is, and what has been in a report."""
         before = manifest_if_any(self.root)
-        reported = read_reported(self.folder)
+        reported = read_reported(self.folder, before)
         if reported is None:  # written at once: if this night is killed, the next one knows
-            reported = set(before.sources)
-            write_reported(self.folder, list(reported))
+            reported = Reported.all_of(before)
+            write_reported(self.folder, reported)
         return before, reported
 
     @contextmanager
@@ -225,15 +227,15 @@ class _Night:
             self.steps.append(Step(name, "done", time.perf_counter() - began))
 
     def _report(
-        self, due: DueFiles | None, run: RunReport | None, before: Manifest, after: Manifest, new_sources: list[str],
-        verified: Verification | None, novelty: list[Novelty],
+        self, due: DueFiles | None, run: RunReport | None, before: Manifest, after: Manifest, reported: Reported,
+        new_sources: list[str], verified: Verification | None, novelty: list[Novelty],
     ) -> NightReport:
         """Gather what the report says."""
         name, grid, tries = free_name(self.folder, self.began), self.config.scan.grid, self.config.nightly.tries
         left = () if due is None else due.left
         reports = () if run is None else run.reports
-        wrong = (wrong_files_known(after, self.rules.now_s, tries) if run is None or due is None
-                 else wrong_files(reports, after, due.known, tries))
+        wrong = (wrong_files_known(after, self.rules.now_s, reported, tries) if run is None or due is None
+                 else wrong_files(reports, after, due.known, reported, tries))
         missing = () if due is None else due.selected.missing
         counts = Counter(report.status for report in reports)
         return NightReport(

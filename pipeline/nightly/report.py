@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -24,9 +24,6 @@ from pipeline.support.disk_faults import cause_of
 from pipeline.support.durable import make_folder, write_atomic
 from pipeline.support.text import counted, shown
 from pipeline.views import PLAIN, View, view_of
-
-REPORTED_FILE = "reported.json"
-"""File that lists the sources that have been in a report. All others are tonight's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Wrong:
     reason: str
     message: str
     tonight: bool
-    """True if it was tried tonight."""
+    """True if it was tried tonight, or if no earlier report names it as it is now."""
     tries: int = 1
     """Number of times it was tried as it is now."""
     since: str = ""
@@ -213,21 +210,6 @@ class NightReport:
                                    png=lambda picture: base64.b64encode(picture).decode("ascii"))
         template = resources.files("pipeline.nightly").joinpath("report.html.j2").read_text(encoding="utf-8")
         return environment.from_string(template).render(night=self, artefacts=ARTEFACTS, mending=mending)
-
-
-def read_reported(folder: Path) -> set[str] | None:
-    """Return the ids of sources that have been in a report; None before the first report."""
-    try:
-        return set(json.loads((folder / REPORTED_FILE).read_bytes()))
-    except FileNotFoundError:
-        return None
-
-
-def write_reported(folder: Path, source_ids: Sequence[str]) -> None:
-    """Note which sources have been in a report."""
-    with name_unwritable(folder):
-        make_folder(folder)
-        write_atomic(folder / REPORTED_FILE, json.dumps(sorted(source_ids)).encode())
 
 
 def free_name(folder: Path, began: datetime) -> str:

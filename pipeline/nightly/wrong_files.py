@@ -10,10 +10,11 @@ from pipeline.errors import Reason
 from pipeline.model import SourceReport
 from pipeline.nightly.due_files import next_try_s
 from pipeline.nightly.report import Wrong
+from pipeline.nightly.reported import Reported
 
 
 def wrong_files(
-    reports: Sequence[SourceReport], manifest: Manifest, known: Collection[str], tries: int
+    reports: Sequence[SourceReport], manifest: Manifest, known: Collection[str], reported: Reported, tries: int
 ) -> tuple[Wrong, ...]:
     """List the files that ingest could not use, those of tonight first.
 
@@ -26,7 +27,9 @@ def wrong_files(
     manifest : Manifest
         The corpus after it.
     known : collection of str
-        Paths of failures that an earlier night has reported, and that tonight has not tried again.
+        Paths of failures that were found before, and that tonight has not tried again.
+    reported : Reported
+        What earlier reports have told. A night that was killed has told nothing.
     tries : int
         A file that failed this often is left alone until it changes.
     """
@@ -35,7 +38,7 @@ def wrong_files(
         if report.status not in ("failed", "busy"):
             continue
         entry = manifest.files.get(report.path)
-        tonight = report.path not in known
+        tonight = report.path not in known or (entry is not None and not reported.has_failure(report.path, entry))
         # the file is gone, or changed while it was read
         if entry is None or not entry.is_wrong or report.reason is Reason.GONE:
             wrong.append(Wrong(report.path, report.status, str(report.reason), report.message, tonight))
@@ -44,15 +47,17 @@ def wrong_files(
     return tuple(sorted(wrong, key=lambda one: (not one.tonight, one.path)))
 
 
-def wrong_files_known(manifest: Manifest, began_s: float, tries: int) -> tuple[Wrong, ...]:
+def wrong_files_known(manifest: Manifest, began_s: float, reported: Reported, tries: int) -> tuple[Wrong, ...]:
     """List the files that the manifest alone knows to be wrong, for a night whose ingest failed.
 
     Parameters
     ----------
     began_s : float
         Time at which the night began, in Unix seconds.
+    reported : Reported
+        What earlier reports have told.
     """
-    return tuple(_described(path, entry, entry.tried_s >= began_s, tries)
+    return tuple(_described(path, entry, entry.tried_s >= began_s or not reported.has_failure(path, entry), tries)
                  for path, entry in sorted(manifest.files.items()) if entry.is_wrong)
 
 

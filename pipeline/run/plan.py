@@ -97,8 +97,8 @@ def split_known(
     -------
     list of FoundFile, list of SourceReport
         Files to probe, and reports of known files. A file is known while its size and time are those that the
-        manifest has. A known file is still probed if it is tried again, if it is a copy of a scan that the corpus does
-        not hold, or if it is a copy of a scan whose own file has moved.
+        manifest has. A known file is still probed if it is tried again, if the corpus does not hold its scan, or if it
+        is a copy of a scan whose own file has moved.
     """
     unknown: list[FoundFile] = []
     reports: list[SourceReport] = []
@@ -108,7 +108,7 @@ def split_known(
             _is_left_copy(str(file.path), entry.source_id, manifest, is_gone)
         ):
             unknown.append(file)
-        elif entry.status == "done":
+        elif entry.status == "done" and entry.source_id in manifest.sources:
             reports.append(SourceReport(str(file.path), "skipped", entry.source_id, message="already in the corpus"))
         elif entry.reason is Reason.DUPLICATE and entry.source_id not in manifest.sources:
             unknown.append(file)

@@ -223,11 +223,15 @@ def _require_own_name(root: Path, asked: EncoderConfig) -> None:
 
 
 def require_own_encoder(store: CorpusStore, asked: EncoderConfig, spec: EncoderSpec | None) -> None:
-    """Raise :class:`CorpusMismatch` unless an ingest asks for the encoder that made the corpus' vectors."""
-    root, held = store.root, store.manifest().encoders
+    """Raise :class:`CorpusMismatch` if a corpus has vectors, but none of the encoder that an ingest asks for.
+
+    An encoder without vectors is no obstacle: a killed ``embed`` leaves its name in a corpus.
+    """
+    root, manifest = store.root, store.manifest()
     _require_own_name(root, asked)
-    if spec is not None and held and spec.key not in held:
-        raise CorpusMismatch(f"{root}: its vectors were made by {', '.join(sorted(held))}, this run asks for "
+    made = {key for entry in manifest.sources.values() for key in entry.vectors}
+    if spec is not None and made and spec.key not in manifest.encoders:
+        raise CorpusMismatch(f"{root}: its vectors were made by {', '.join(sorted(made))}, this run asks for "
                              f"{spec.key}; ask for the same encoder and weights, or first add vectors of this one "
                              f"with: {embedding(root, asked)}")
     require_same_encoder(store, spec)

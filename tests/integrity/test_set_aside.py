@@ -55,6 +55,15 @@ def test_after_a_kill_every_kind_is_put_back(store: CorpusStore, kind: str) -> N
     assert not (store.root / "damaged").exists()
 
 
+def test_a_segment_is_put_back_with_all_that_it_holds(store: CorpusStore) -> None:
+    aside = store.root / "damaged" / "index" / "a"
+    (aside / "cell-0001").mkdir(parents=True)
+    (aside / "segment.json").write_text("damaged")
+    bring_back(store.root)
+    assert {path.name for path in (store.root / "index" / "a").iterdir()} == {"cell-0001", "segment.json"}
+    assert not (store.root / "damaged").exists()
+
+
 def test_a_file_kept_for_the_user_stays(store: CorpusStore) -> None:
     os.makedirs(store.root / "damaged")
     (store.root / "damaged" / "corpus.toml").write_text("mine")

@@ -5,6 +5,7 @@ A scan has four windows, or eight, so that a run over it takes hundredths of a s
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -66,8 +67,9 @@ def make_pool(folder: Path) -> Pool:
     """Write the files, and ingest each scan into a corpus that nothing disturbs."""
     data, root = folder / "data", folder / "reference"
     data.mkdir(parents=True)
-    for name, number in FILES.items():
+    for second, (name, number) in enumerate(FILES.items()):
         write(data / name, number)
+        os.utime(data / name, (1e9 + second,) * 2)  # two files of one size and one time would count as the same
     assert ingest([data], root, config=CONFIG, serial=True).exit_code == 0
     assert embed(root, encoder=fake.PLAIN, config=CONFIG, serial=True).exit_code == 0
     sources = CorpusStore.open(root).manifest().sources

@@ -74,6 +74,8 @@ def test_a_file_that_grows_meanwhile_is_left(file: FoundFile):
     (failed(1, NOW - DAY_S), False, True),
     (failed(2, NOW - DAY_S), False, False),
     (failed(2, NOW - DAY_S), True, True),
+    (failed(1, NOW + 400 * DAY_S), False, True),  # the clock was ahead, and was set back
+    (failed(6, NOW + 400 * DAY_S), False, False),
     (failed(6, NOW - 99 * DAY_S), False, False),
     (failed(6, NOW - 99 * DAY_S), True, True),
     (failed(1, NOW - 99 * DAY_S, Reason.BAD_HEADER), False, False),

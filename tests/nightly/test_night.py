@@ -558,6 +558,36 @@ def test_a_night_that_is_killed_is_completed_by_the_next(tmp_path: Path, at: str
     assert run(tmp_path).new_sources == ()
 
 
+def test_a_failure_that_a_killed_night_found_is_reported_by_the_next_as_new(tmp_path: Path):
+    small.archive(tmp_path / "data", 1)
+    first = tmp_path / "data" / "first.h5"
+    first.touch()
+    assert run(tmp_path).exit_code == 3
+    late = tmp_path / "data" / "late.h5"
+    late.touch()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "write_report"], check=False,
+                            cwd=Path(__file__).parents[2])
+    assert killed.returncode == -signal.SIGKILL
+    nights = [run(tmp_path) for _ in range(2)]
+    told = [{Path(one.path).name: (one.tonight, one.tries) for one in night.wrong} for night in nights]
+    assert told == [{"first.h5": (False, 1), "late.h5": (True, 1)}, {"first.h5": (False, 1), "late.h5": (False, 1)}]
+    assert [night.exit_code for night in nights] == [3, 0]
+
+
+def test_what_an_earlier_version_noted_as_reported_is_read(tmp_path: Path):
+    small.archive(tmp_path / "data", 2)
+    (tmp_path / "data" / "bad.h5").touch()
+    held = run(tmp_path).new_sources
+    noted = tmp_path / "corpus-reports" / "reported.json"
+    noted.write_text(json.dumps(sorted(held[:1])))
+    report = run(tmp_path)
+    assert (report.new_sources, [one.tonight for one in report.wrong], report.exit_code) == (held[1:], [False], 0)
+    assert run(tmp_path).new_sources == ()
+    noted.write_bytes(b"")
+    with pytest.raises(RunError, match=rf"{noted}: is damaged .*; delete it"):
+        run(tmp_path)
+
+
 def test_next_tries_are_dated(tmp_path: Path, nights: Nights):
     small.archive(tmp_path / "data", 1)
     cut = small.write_scan(tmp_path / "data" / "bad.fil", 3)

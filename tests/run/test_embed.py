@@ -22,7 +22,7 @@ from pipeline.encoders import load_encoder
 from pipeline.errors import ConfigError, CorpusLocked, CorpusMismatch, CorpusNotFound, EncoderError, Reason, RunError
 from pipeline.execute import cluster as clusters
 from pipeline.index import Segment
-from pipeline.run import embed, index, ingest, task_sizes
+from pipeline.run import embed, index, ingest, make_corpus, task_sizes
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, SourceGroup, VectorGroup, segment_folder, source_folder, vector_folder
 from tests.run import fake
@@ -249,6 +249,20 @@ def test_another_encoder_under_the_same_key_is_refused(root: Path, monkeypatch: 
     monkeypatch.setattr(fake.Fake, "__init__", init)
     with pytest.raises(CorpusMismatch, match=r"its vectors fake-v1-e3b0c442 were made by EncoderSpec.*pictures"):
         embed(root, encoder="fake", serial=True)
+
+
+def test_an_encoder_that_a_killed_embed_left_in_an_empty_corpus_stops_no_ingest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first ingest was killed once it had made the corpus, and a later embed before it could clean up."""
+    data, root = archive(tmp_path / "data", 2), tmp_path / "corpus"
+    make_corpus(root, config())
+    monkeypatch.setattr(sys.modules[embed.__module__], "forget_unused", lambda *_: None)
+    embed(root, encoder="fake", config=config(), serial=True)
+    assert (manifest(root).encoders.keys(), manifest(root).sources) == ({FAKE}, {})
+    report = ingest([data], root, config=config(), serial=True)
+    assert (report.exit_code, report.encoder, len(report.by_status("done"))) == (0, "power-spectrum-v1", 2)
+    assert manifest(root).lacking("power-spectrum-v1") == []
 
 
 # --- what dies -----------------------------------------------------------------------------------------------------

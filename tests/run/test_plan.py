@@ -60,6 +60,12 @@ def test_a_done_file_is_skipped_without_a_reason() -> None:
     assert [(r.path, r.status, r.source_id, r.reason) for r in reports] == [(A, "skipped", "GBT_1", None)]
 
 
+def test_a_done_file_is_probed_if_the_corpus_does_not_hold_its_scan() -> None:
+    manifest = Manifest().with_files({A: FileEntry(*STAT, status="done", source_id="GBT_1")})
+    unknown, reports = split_known(found(A), [STAT], manifest)
+    assert ([str(file.path) for file in unknown], reports) == ([A], [])
+
+
 def test_a_file_whose_size_or_time_changed_or_which_went_is_probed_again() -> None:
     for stat in ((STAT[0] + 1, STAT[1]), (STAT[0], STAT[1] + 1), None):
         unknown, reports = split_known(found(A), [stat], holding(A))

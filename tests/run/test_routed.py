@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipeline.errors import CorpusDamaged, RunError
 from pipeline.execute.cluster_search import open_on_cluster
 from pipeline.execute.engine import SerialEngine
 from pipeline.index import Segment
+from pipeline.integrity import set_aside as set_aside_module
 from pipeline.integrity import verify
 from pipeline.model import CoarseLayout, EncoderSpec
 from pipeline.run import index, ingest
@@ -344,6 +346,31 @@ def test_a_damaged_routing_is_named_refused_and_rebuilt(corpus: Path, file: str)
     assert verify(corpus, repair=True, serial=True).damages == ()
     assert store.manifest().segments == (entry,)
     assert verify(corpus).damages == ()
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_segment_that_is_rebuilt_with_fewer_cells_gets_none_of_the_damaged_ones(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    store = CorpusStore.open(corpus)
+    (entry,) = store.manifest().segments
+    (segment_folder(corpus, entry.id) / "segment.json").unlink()
+    limits = replace(CONFIG.index, segment_vectors=4 * CONFIG.index.segment_vectors)
+    (corpus / "corpus.toml").write_text(replace(CONFIG, index=limits).to_toml())
+    if is_killed:  # when the new segment is there, and the damaged one not yet deleted
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(set_aside_module, "discard", interrupted)
+            verify(corpus, repair=True, serial=True)
+        assert (corpus / "damaged" / "index" / entry.id / "cell-0007").exists()
+    assert verify(corpus, repair=True, serial=True).damages == ()
+    (left,) = store.manifest().segments
+    assert (left.id, left.count, len(left.cells)) == (entry.id, entry.count, -(-len(entry.cells) // 4))
+    assert verify(corpus).damages == ()
+    assert not (corpus / "damaged").exists()
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_damaged_cell_some_of_whose_sources_are_gone_is_rebuilt_of_the_others(corpus: Path) -> None:
