@@ -7,7 +7,7 @@ lowest frequency, whatever the sign of ``foff`` in the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pipeline.errors import Reason
 from pipeline.support.records import Bounds, ByteCount, Count, Days, Integer, Mhz, Seconds, WindowCount
@@ -232,87 +232,3 @@ class SourceReport:
     """Windows of each averaged view, which the other counts do not include."""
     replaces: tuple[str, ...] = ()
     """Ids of the sources that are the beginning of this scan, and whose place it takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Best alignment of a hit's window with the query's window."""
-
-    correlation: float
-    """Correlation at this alignment: from 0, nothing in common, to 1."""
-    shift_hz: float
-    """Position of the pattern in the hit's window minus its position in the query's window, in hertz."""
-    shift_s: float
-    """The same difference of positions in time, in seconds."""
-    extra_drift_hz_per_s: float
-    """Drift rate of the hit's pattern minus that of the query's pattern; 0 unless the search compared drifts."""
-    mirrored: bool
-    """True if the pattern resembles the query with frequency reversed; False unless the search allowed it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result of a search: a window that looks like the query."""
-
-    rank: int
-    score: float
-    """Cosine similarity of the vectors; 1 is the same direction."""
-    window: Window
-    source_id: str
-    file: str
-    target: str
-    telescope_id: int
-    snr: float
-    """SNR of the window: the gate's largest box sum, in standard deviations of that box's noise."""
-    merged: tuple[int, ...] = ()
-    """Numbers of other windows of the same source that overlap or touch this one and were merged into it."""
-    view: str = ""
-    """Name of the averaged view that the window belongs to; empty for the plain one."""
-    match: Match | None = None
-    """Alignment with the query, if the search compared hits pixel by pixel; else None."""
-    nearness: float | None = None
-    """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
-    query_window: Window | None = None
-    """Most similar window of the query, which gives the score; None if the query is an array."""
-    also_at: tuple[str, ...] = ()
-    """Other paths of the same pixels: copies of the file, and files of ``copies``."""
-    copies: tuple[str, ...] = ()
-    """Windows of other sources that hold the same pixels, as ``SOURCE/NUMBER``: the best one of each source, such as of
-    the file of a single node and of the file spliced of all nodes."""
-
-    @property
-    def source_ids(self) -> tuple[str, ...]:
-        """Ids of all sources that it was found in."""
-        return self.source_id, *(copy.rpartition("/")[0] for copy in self.copies)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the flat record that ``search --json`` prints."""
-        window, match, query = self.window, self.match, self.query_window
-        return {
-            "rank": self.rank,
-            "score": round(self.score, 6),
-            "source": self.source_id,
-            "file": self.file,
-            "target": self.target,
-            "window": window.number,
-            "view": self.view,
-            "f_start_mhz": round(window.f_start_mhz, 9),
-            "f_stop_mhz": round(window.f_stop_mhz, 9),
-            "t_start_s": round(window.t_start_s, 6),
-            "t_stop_s": round(window.t_stop_s, 6),
-            "mjd": round(window.mjd, 9),
-            "snr": round(self.snr, 2),
-            "merged": list(self.merged),
-            "correlation": match and round(match.correlation, 6),
-            "shift_hz": match and round(match.shift_hz, 3),
-            "shift_s": match and round(match.shift_s, 3),
-            "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
-            "mirrored": match and match.mirrored,
-            "nearness": None if self.nearness is None else round(self.nearness, 6),
-            "query_f_start_mhz": query and round(query.f_start_mhz, 9),
-            "query_f_stop_mhz": query and round(query.f_stop_mhz, 9),
-            "query_t_start_s": query and round(query.t_start_s, 6),
-            "query_t_stop_s": query and round(query.t_stop_s, 6),
-            "also_at": list(self.also_at),
-            "copies": list(self.copies),
-        }

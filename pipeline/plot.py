@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.model import Hit, Window
+from pipeline.hit import Hit
+from pipeline.model import Window
+from pipeline.support.text import short_number
 from pipeline.views import view_of
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ MIN_RANGE_DB = 3.0
 """Minimum range of the colours, so that pure noise looks like noise."""
 
 _NAME, _SMALL, _TEXT = 6.5, 7, 8  # points
+_VERDICT_COLUMNS = 44  # characters of a line over the background
 _NAME_FONT = "DejaVu Sans Mono"  # comes with matplotlib; the width of a letter is .602 of its height
 MAX_FILE_LENGTH, MAX_TARGET_LENGTH = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
 """Maximum number of characters of a file name and of a target's name; longer ones do not fit over a waterfall."""
@@ -68,6 +72,14 @@ class Result(Protocol):
     @property
     def query_window(self) -> Window | None:
         """Position of the query. Without it, the axes of the query count channels and spectra."""
+
+    @property
+    def background(self) -> Any:
+        """The :class:`pipeline.significance.Background`: histograms of what the query scores."""
+
+    @property
+    def words_of_verdict(self) -> str:
+        """How many hits are more than chance."""
 
     def query_power(self) -> NDArray[np.floating]:
         """Return the query's linear power (T, F): noise has mean 1, masked pixels are NaN, frequency ascends."""
@@ -126,9 +138,8 @@ def png_of_gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> by
 
     Parameters
     ----------
-    result : SearchResult
-    powers : sequence of (T, F) arrays
-        Power of all hits, or only of those that are drawn.
+    result, powers
+        See there.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -138,7 +149,7 @@ def png_of_gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> by
 
 
 def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
-    """Draw hits side by side, in the style of :func:`plot_gallery`.
+    """Draw hits side by side, in the style of :func:`plot_gallery`, and return a PNG.
 
     Parameters
     ----------
@@ -146,11 +157,6 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
         Hits to draw; at least one.
     powers : sequence of (T, F) arrays
         Power of each hit, as :meth:`pipeline.search.Corpus.power_of` returns it.
-
-    Returns
-    -------
-    bytes
-        Content of a PNG file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -170,8 +176,12 @@ def _gallery(result: Result, powers: Sequence[NDArray[np.floating]]) -> Figure:
     pairs = list(zip(result.hits[:MAX_HITS], powers[:MAX_HITS], strict=True))
     rows = max(1, -(-len(pairs) // MAX_COLUMNS))
     columns = -(-len(pairs) // rows)  # rows have nearly equal lengths: eight hits make two rows of four
-    figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
-    axes, bar = _panel(figure, 0, (rows - 1) / 2)  # at half the height
+    has_background = bool(pairs and result.background.counts)
+    beside = has_background and rows == 1
+    figure = Figure(figsize=(CELL_IN[0] * (columns + 1 + beside) + RIGHT_IN * (1 + beside), CELL_IN[1] * rows))
+    axes, bar = _panel(figure, 0, rows - 1 if has_background else (rows - 1) / 2)  # alone, it is at half the height
+    if has_background:
+        _background(figure, columns + 1 if beside else 0, result)
     _waterfall(axes, bar, result.query_power(), result.query_window, is_first=True, is_last=not pairs)
     window, query = result.query_window, result.description
     _title(axes, "Query", "" if window is None else _observed(query.target, window), query.file)
@@ -190,7 +200,32 @@ def _hit(
     """Draw a hit in its cell, with rank, score, SNR, target, time and file above it."""
     axes, bar = _panel(figure, column, row)
     _waterfall(axes, bar, power, hit.window, is_first=is_first, is_last=is_last)
-    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   SNR {hit.snr:.1f}", _observed(hit.target, hit.window), hit.file)
+    head, tail = f"{hit.rank}.  score {hit.score:.3f}", f"SNR {hit.snr:.1f}"
+    observed = _observed(hit.target, hit.window)
+    if hit.expected is not None:
+        observed += f"  {tail}"
+        tail = f"by chance {'~' if hit.extrapolated else ''}{short_number(hit.expected)}"
+    _title(axes, f"{head}   {tail}", observed, hit.file)
+
+
+def _background(figure: Figure, column: int, result: Result) -> None:
+    """Draw the scores of the corpus, those of unrelated signals in the same number, and those of the hits."""
+    left, bottom, width, height = AXES_IN
+    across, up = figure.get_size_inches()
+    left += column * CELL_IN[0] + (RIGHT_IN if column else 0)  # beside the label of the last colour bar
+    axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
+    found = result.background
+    scale = sum(found.counts) / max(1, sum(found.unrelated_counts))
+    axes.stairs(found.counts, found.edges, fill=True, color="0.7", label="corpus")
+    axes.stairs(np.asarray(found.unrelated_counts) * scale, found.edges, color="tab:blue", label="unrelated")
+    axes.vlines([hit.score for hit in result.hits[:MAX_HITS]], 0, 0.06, transform=axes.get_xaxis_transform(),
+                color="tab:red", label="hits")
+    axes.set(yscale="log", xlim=(-0.5, 1), ylim=(0.5, None))
+    axes.set_xlabel("Score", fontsize=_TEXT)
+    axes.set_ylabel("Windows", fontsize=_TEXT)
+    axes.tick_params(labelsize=_SMALL)
+    axes.legend(fontsize=_SMALL, frameon=False)
+    axes.set_title("\n".join(wrap(result.words_of_verdict, _VERDICT_COLUMNS)), loc="left", fontsize=_SMALL)
 
 
 def _observed(target: str, window: Window) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def listed(names: Iterable[str], most: int = 10) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: 1 file, 1,234 files."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def short_number(value: float) -> str:
+    """Return a number above 0 with two digits: 0.40, 12, 3.1e-07."""
+    if value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if value < 1e-3 else f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
 
 
 def _may_be_in_cell(letter: str) -> bool:
