@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.hit import Hit
-from pipeline.model import Window
+from pipeline.model import Hit, Window
 from pipeline.support.text import short_number
 from pipeline.views import view_of
 

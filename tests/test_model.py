@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason
-from pipeline.hit import Hit, Match
-from pipeline.model import EncoderSpec, Header, SourceReport, Timing, Window, WindowGrid
+from pipeline.model import EncoderSpec, Header, Hit, Match, SourceReport, Timing, Window, WindowGrid
 from pipeline.support.records import record_of
 
 HEADER = Header(

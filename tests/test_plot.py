@@ -12,8 +12,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from pipeline.grid.tiling import Tiling
-from pipeline.hit import Hit
-from pipeline.model import CoarseLayout, Header, Window, WindowGrid
+from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import _gallery, _printable, plot_gallery
 from pipeline.search import QueryDescription
 from pipeline.significance import Background

@@ -29,8 +29,7 @@ from pipeline.config import IndexConfig
 from pipeline.gate import BOX_WIDTHS, thresholds
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
-from pipeline.hit import Hit
-from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport, WindowGrid
+from pipeline.model import CoarseLayout, EncoderSpec, Hit, Source, SourceReport, WindowGrid
 from pipeline.run.segment_plan import plan_segments
 from pipeline.search import Corpus, SearchResult
 from pipeline.simulate import fine_header

@@ -22,7 +22,7 @@ from pipeline.support.progress_line import duration
 from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
-    from pipeline.hit import Hit
+    from pipeline.model import Hit
     from pipeline.simulate import Truth
 
 FAMILY = "pulsed-comb"

@@ -222,7 +222,7 @@ def table(result: SearchResult) -> list[str]:
         window = hit.window
         merged = result.words_of_merged(hit)
         second = f" {result.words_of_expected(hit):>8}" if hit.expected is not None else ""
-        second += f" {short_number(hit.q):>7}" if hit.q is not None else ""
+        second += f" {short_number(hit.q):>7}" if result.request.q and hit.q is not None else ""
         second += f" {hit.match.correlation:11.3f}" if hit.match else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.config import NightlyConfig
 from pipeline.errors import QueryError
-from pipeline.hit import Hit
+from pipeline.model import Hit
 from pipeline.nightly.artefacts import ARTEFACTS, broadband, by_place
 from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
 from pipeline.search import Corpus, OpenCorpus, Selection, best_scores, encoder_key, is_approximate

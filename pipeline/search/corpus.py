@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import scans_among
 from pipeline.errors import ParameterError, QueryError, parameter
-from pipeline.hit import Hit, Match
+from pipeline.model import Hit, Match
 from pipeline.search.arranged_hits import arranged_hits, with_arrangement
 from pipeline.search.best_hits import best_hits, place_of
 from pipeline.search.encoder import count_vectors, encoder_key

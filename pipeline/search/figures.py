@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.errors import ParameterError, parameter
-from pipeline.hit import Hit, Match
 from pipeline.index import products
+from pipeline.model import Hit, Match
 from pipeline.search.merge import Merged
 from pipeline.search.query import NO_SIGNAL, Query
 from pipeline.search.request import SearchRequest

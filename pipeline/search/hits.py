@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.errors import CorpusDamaged
-from pipeline.hit import Hit, Match
+from pipeline.model import Hit, Match
 from pipeline.search.merge import Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus

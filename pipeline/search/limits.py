@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, parameter
 from pipeline.grid.tiling import Tiling
-from pipeline.hit import Hit
-from pipeline.model import Header
+from pipeline.model import Header, Hit
 from pipeline.search.frequency_range import first_channels
 from pipeline.support.text import counted
 

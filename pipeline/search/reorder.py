@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encoders import near_scores, nearness
-from pipeline.hit import Match
-from pipeline.model import Window
+from pipeline.model import Match, Window
 from pipeline.search.correlate import DRIFTS, correlate, fused
 from pipeline.search.merge import Merged
 from pipeline.search.query import Query

@@ -11,8 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.hit import Hit
-from pipeline.model import Window
+from pipeline.model import Hit, Window
 from pipeline.search.description import QueryDescription
 from pipeline.search.request import SearchRequest
 from pipeline.significance import Background, Verdict, verdict_on

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pipeline.catalogue import Manifest
 from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.grid.tiling import Tiling
-from pipeline.hit import Hit
-from pipeline.model import Header, Window
+from pipeline.model import Header, Hit, Window
 from pipeline.search.encoder import count_vectors
 from pipeline.search.figures import kept, note_on_left_out, over_views
 from pipeline.search.request import SearchRequest

@@ -16,8 +16,7 @@ import pytest
 from pipeline.cli.search import csv_of, table
 from pipeline.config import RunConfig
 from pipeline.execute.cluster import embedded_cluster
-from pipeline.hit import Hit
-from pipeline.model import Window
+from pipeline.model import Hit, Window
 from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.result import HIT_COLUMNS
@@ -159,7 +158,7 @@ def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kep
     for ran in (answer, as_csv, as_table):
         assert (ran.code, ran.err) == (0, "")
     record = answer.json
-    assert set(record) == {"query", "corpus", "hits"}
+    assert set(record) == {"query", "corpus", "verdict", "background", "hits"}
     assert {"windows", "vectors"} <= set(record["corpus"])
     assert record["corpus"]["windows"] == 192
     hits = record["hits"]

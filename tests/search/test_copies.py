@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from pipeline.cli.search import table
 from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.grid.tiling import Tiling
-from pipeline.hit import Hit
-from pipeline.model import CoarseLayout, Header, Window, WindowGrid
+from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.run import ingest
 from pipeline.search import Corpus, open_corpus
 from pipeline.search.copies import do_agree, do_overlap, offset_of

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import QueryError
-from pipeline.hit import Hit
-from pipeline.model import CoarseLayout, Window
+from pipeline.model import CoarseLayout, Hit, Window
 from pipeline.search import Corpus, SearchResult
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.limits import HitLimits

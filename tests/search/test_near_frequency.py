@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.encoders.frequency import frequency_embedding
 from pipeline.errors import QueryError
-from pipeline.hit import Hit
+from pipeline.model import Hit
 from tests.search.conftest import FINE, SPEC, Made, unit
 
 

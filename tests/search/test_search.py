@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import QueryError
-from pipeline.hit import Hit
 from pipeline.index import Segment
-from pipeline.model import CoarseLayout, Window
+from pipeline.model import CoarseLayout, Hit, Window
 from pipeline.search import SearchResult
 from pipeline.search import corpus as corpus_module
 from pipeline.search.merge import Candidate, merge

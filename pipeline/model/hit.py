@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.model import Window
+from pipeline.model.values import Window
 
 
 @dataclass(frozen=True, slots=True)

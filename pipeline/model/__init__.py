@@ -1,0 +1,40 @@
+"""The values that all packages share: headers, sources, windows, reports and hits."""
+
+from pipeline.model.hit import Hit, Match
+from pipeline.model.values import (
+    MAX_DIMENSION,
+    SECONDS_PER_DAY,
+    TELESCOPES,
+    CoarseLayout,
+    CoarseOrigin,
+    EncoderSpec,
+    Header,
+    Precision,
+    Source,
+    SourceReport,
+    Status,
+    Timing,
+    ViewCounts,
+    Window,
+    WindowGrid,
+)
+
+__all__ = [
+    "MAX_DIMENSION",
+    "SECONDS_PER_DAY",
+    "TELESCOPES",
+    "CoarseLayout",
+    "CoarseOrigin",
+    "EncoderSpec",
+    "Header",
+    "Hit",
+    "Match",
+    "Precision",
+    "Source",
+    "SourceReport",
+    "Status",
+    "Timing",
+    "ViewCounts",
+    "Window",
+    "WindowGrid",
+]
