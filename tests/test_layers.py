@@ -78,7 +78,8 @@ DOORS = {
     "catalogue": "entries", "doctor": "facts", "encoders": "base", "evaluate": "sets", "filterbank": "hdf5",
     "gate": "box_sums", "index": "walk", "integrity": "survey", "interference": "bands", "model": "values",
     "nightly": "novelty", "overview": "cells", "plot": "panel", "run": "driver", "scan": "columns",
-    "search": "merge", "simulate": "draw", "store": "arrays", "tasks": "work", "train": "batches", "views": "choice",
+    "search": "merge", "significance": "tail", "simulate": "draw", "store": "arrays", "tasks": "work",
+    "train": "batches", "views": "choice",
 }
 """Package with one door → a module of it that no other package may import."""
 

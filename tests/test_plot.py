@@ -15,6 +15,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.plot import Panel, Piece, _gallery, _printable, plot_gallery
 from pipeline.search import QueryDescription
+from pipeline.significance import Background
 from pipeline.views import View
 
 with warnings.catch_warnings():  # blimpy pins a version of pyparsing that imports deprecated modules
@@ -35,6 +36,7 @@ def hit(rank: int, **changes: object) -> Hit:
 
 
 NAMELESS = QueryDescription(kind="file")
+NO_BACKGROUND = Background(0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Result:
     hits: Sequence[Hit] = ()
     query_window: Window | None = None
     description: QueryDescription = NAMELESS
+    background: Background = NO_BACKGROUND
+    words_of_verdict: str = ""
 
     def query_power(self) -> np.ndarray:
         return self.power
@@ -142,6 +146,25 @@ def test_titles_say_rank_score_snr_target_and_file() -> None:
         "GBT_57436_51432_HIP77257_fine.h5", "HIP77257  MJD 57436.50338"]
     _, axes = waterfalls(drawn(1, snr=135.46))
     assert axes.get_title(loc="left").endswith("SNR 135.5"), "as in the table"
+
+
+@pytest.mark.parametrize("hits", [1, 10])
+def test_the_background_is_drawn_with_the_verdict_and_titles_name_chance(hits: int) -> None:
+    counts = tuple(range(100))
+    made = [hit(rank, expected=3e-7, extrapolated=True) for rank in range(1, hits + 1)]
+    result = Result(noise()[0], made, TILING.window("A", 7), background=Background(9, counts=counts),
+                    words_of_verdict="10 convincing, 0 plausible; expected by chance 0.012")
+    figure = _gallery(replace(result, background=replace(result.background, unrelated_counts=counts)), noise(1, hits))
+    (axes,) = [axes for axes in figure.axes if axes.get_xlabel() == "Score"]
+    assert axes.get_title(loc="left").replace("\n", " ") == result.words_of_verdict
+    heights = [patch.get_data().values.tolist() for patch in axes.patches]
+    assert heights == [list(counts)] * 2
+    head = waterfalls(figure)[1]
+    assert head.get_title(loc="left") == "1.  score 0.990   by chance ~3e-07"
+    assert head.texts[1].get_text().endswith("SNR 12.3")
+    FigureCanvasAgg(figure).draw()
+    drawn_at = [other.get_tightbbox() for other in figure.axes if other is not axes]
+    assert not any(axes.get_tightbbox().overlaps(other) for other in drawn_at)
 
 
 def test_a_window_of_an_averaged_view_has_its_own_axes_and_names_the_view() -> None:

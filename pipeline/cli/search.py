@@ -19,7 +19,7 @@ from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import cell, counted, number_runs, shown
+from pipeline.support.text import cell, counted, number_runs, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy"),
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
-    "Which hits": ("-k", *(row.flag for row in FILTERS.values()), "--on-off", "--on-only", "--per-file",
-                   "--per-mhz"),
+    "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
+                   "--on-off", "--on-only", "--per-file", "--per-mhz"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
@@ -51,6 +51,10 @@ if TYPE_CHECKING:
                    "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
+@click.option("--expected-below", type=float, metavar="N",
+              help="Show only hits whose score at most N unrelated windows reach by chance. 0.1 is strict.")
+@click.option("--min-score", type=float, metavar="SCORE", help="Show only hits with at least this score.")
+@click.option("--q", is_flag=True, help="Also print the false discovery rate of each hit.")
 @click.option("--exact", is_flag=True,
               help="Compare with every vector instead of following the graph. Without a cluster, up to a million "
                    "vectors are always compared one by one.")
@@ -105,7 +109,11 @@ def search(
     windows; a missing window counts as 0. With --each-window, each window is
     searched for by itself, and the table says which of them a hit resembles.
 
-    The score is the cosine similarity of two vectors; 1 is the highest. With
+    The score is the cosine similarity of two vectors; 1 is the highest. The next
+    column says how many unrelated windows score so well by chance, among all that
+    were searched. ~ marks a number that is extrapolated. The second line sums up
+    how many hits are convincing (less than half a window by chance, and at most 1
+    in 20 of the hits that are as good) or plausible (at most one window). With
     --rerank there is a second score: the correlation of the two images where they
     match best, from 0 to 1. Hits are then ordered by both scores.
 
@@ -210,9 +218,11 @@ def table(result: SearchResult) -> list[str]:
              f"{counted(corpus['sources'], 'source')}), by {result.encoder}"]
     if not result:
         return [shown(line) for line in lines]
-    lines += _order(result)
+    lines += [result.words_of_verdict, *_order(result)]
     has_several = result.description.windows > 1 and not result.description.arranged
-    second = f" {'correlation':>11}" if result[0].match else ""
+    second = f" {'expected':>8}" if result[0].expected is not None else ""
+    second += f" {'q':>7}" if result.request.q else ""
+    second += f" {'correlation':>11}" if result[0].match else ""
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
     second += f" {'ON/OFF':>9}" if result[0].on_off else ""
@@ -221,7 +231,9 @@ def table(result: SearchResult) -> list[str]:
     for hit in result:
         window = hit.window
         merged = result.words_of_merged(hit)
-        second = f" {hit.match.correlation:11.3f}" if hit.match else ""
+        second = f" {result.words_of_expected(hit):>8}" if hit.expected is not None else ""
+        second += f" {short_number(hit.q):>7}" if result.request.q and hit.q is not None else ""
+        second += f" {hit.match.correlation:11.3f}" if hit.match else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         second += f" {hit.on_off.state:>9}" if hit.on_off else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""

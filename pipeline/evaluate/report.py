@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.evaluate.answers import Figures
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.gating import OperatingCurve
 from pipeline.evaluate.labelled_scores import FormScores
@@ -42,6 +43,8 @@ class Report:
     step: dict[str, StepCurve] = field(default_factory=dict)
     depth: dict[str, list[Depth]] = field(default_factory=dict)
     scales: dict[str, list[ScaleScores]] = field(default_factory=dict)
+    answers: dict[str, list[Figures]] = field(default_factory=dict)
+    """What is expected by chance and what comes, in corpora of one size or of several."""
     notebook: dict[str, Scores] = field(default_factory=dict)
     """Results of the notebook by each of its two metrics, and of the encoders on the same windows."""
     real: dict[str, list[Check]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from pipeline.config import EncoderConfig
 from pipeline.encoders import ENCODERS, Encoder, fit, load_encoder, needs_projection
 from pipeline.errors import ConfigError, EncoderError
-from pipeline.evaluate import depth, gating, metrics, notebook, published, real, steps
+from pipeline.evaluate import answers, depth, gating, metrics, notebook, published, real, steps
 from pipeline.evaluate.labelled_folder import POWER, read_labelled_folder
 from pipeline.evaluate.labelled_scores import evaluate_labelled, labelled_windows
 from pipeline.evaluate.report import RANDOM, Report
@@ -23,9 +23,11 @@ from pipeline.evaluate.sets import INTERFERENCE_SETS, SETS, SetSpec, labelled_se
 from pipeline.evaluate.skies import PRODUCTS, simulate_sky
 from pipeline.evaluate.speed import Speed, measure_speed
 from pipeline.model import WindowGrid
+from pipeline.significance import unrelated_vectors
 from pipeline.store import corpus_encoder, is_fitted
 
-Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "scales", "gate", "notebook", "real"]
+Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "scales", "answers", "gate", "notebook",
+               "real"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Tell = Callable[[str], None]
 
@@ -33,6 +35,10 @@ STEP_SIGNALS = 512
 """Number of signals of the part ``step``; four times as many in a full evaluation."""
 SCALE_MEMBERS = 8
 """Patterns of each kind and size in the part ``scales``; three times as many in a full evaluation."""
+ANSWERS, FULL_ANSWERS = (4000, 15, (2_000,)), (8000, 40, (2_000, 20_000))
+"""Part ``answers``: single windows and emitters of each population, and the numbers of windows of corpora."""
+CORPORA = 200
+"""Number of corpora of each size in the part ``answers``."""
 SPEED_SET = SetSpec("speed", signals=256, noise=768)
 _SAMPLE = SetSpec("sample", "random", signals=512, noise=512)
 
@@ -201,6 +207,22 @@ def _measure_scales(run: _Run) -> None:
             run.report.scales.setdefault(name, []).extend(evaluate_scales(encoder.encode, sky))
 
 
+def _measure_answers(run: _Run) -> None:
+    singles, emitters, sizes = FULL_ANSWERS if run.full else ANSWERS
+    for name, encoder in run.each("answers"):
+        unrelated = unrelated_vectors(encoder.spec.key)
+        if unrelated is None:
+            run.report.not_measured[f"answers: {name}"] = "the package has no unrelated signals for this encoder"
+            continue
+        sight = answers.simulate_sight(encoder.encode, singles, emitters, seed=run.seed)
+        run.report.answers[name] = [one for size in sizes for one in answers.evaluate_answers(
+            sight, unrelated, size, CORPORA, seed=run.seed)]
+        if run.real_data is not None and (run.real_data / POWER).exists():
+            windows = labelled_windows(read_labelled_folder(run.real_data), seed=run.seed)
+            run.report.answers[name].append(answers.evaluate_labelled_answers(
+                encoder.encode(windows.from_file), windows, unrelated))
+
+
 def _measure_gate(run: _Run) -> None:
     run.tell("gate")
     times = 8 if run.full else 1
@@ -235,6 +257,6 @@ def _measure_real(run: _Run) -> None:
 _MEASURE: Mapping[Part, Callable[[_Run], None]] = {
     "speed": _measure_speed, "retrieval": _measure_retrieval, "rerank": _measure_rerank,
     "published": _measure_published, "step": _measure_step, "depth": _measure_depth,
-    "scales": _measure_scales, "gate": _measure_gate,
+    "scales": _measure_scales, "answers": _measure_answers, "gate": _measure_gate,
     "notebook": _measure_notebook, "real": _measure_real,
 }

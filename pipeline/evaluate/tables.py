@@ -24,7 +24,7 @@ def format_report(report: Report) -> list[str]:
     """Return the lines of all tables, and of the list of what was not measured."""
     out: list[str] = []
     sections = (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _scales,
-                _gate, _notebook, _real, _labelled)
+                _answers, _gate, _notebook, _real, _labelled)
     for section in sections:
         made = list(section(report))
         out += made if not made or not made[-1] else [*made, ""]
@@ -85,6 +85,20 @@ def _rerank(report: Report) -> Iterator[str]:
                                         for value in (found.mean_average_precision, found.precision_at_5))]
                 for one in results]
         yield from format_table(["", *("vectors", "P@5", "correlation", "P@5", "both", "P@5")], rows)
+        yield ""
+
+
+def _answers(report: Report) -> Iterator[str]:
+    for name, results in report.answers.items():
+        yield f"Significance: {name}; unrelated hits where 1 and 0.1 are expected, and what is called convincing"
+        rows = [[one.name, f"{one.windows:,.0f}", str(one.queries),
+                 *(f"{value:.2f}" for value in (one.at_one, one.at_tenth, one.found, one.kin, one.pure, one.quiet,
+                                                one.false, one.decoys))] for one in results]
+        yield from format_table(["", "windows", "queries", "at 1", "at .1", "found", "kin", "pure", "quiet", "false",
+                                 "decoys"], rows)
+        yield "found: queries with five kin or more that get a convincing hit. kin: median share of these kin that"
+        yield "convince. pure: convincing hits that are kin. quiet: queries without kin with nothing convincing. false:"
+        yield "share of unrelated hits among those with q ≤ 0.1. decoys: their hits where 1 is expected."
         yield ""
 
 

@@ -2,7 +2,7 @@
 
 from pipeline.index.build import build_segment, must_compile
 from pipeline.index.cells import NEIGHBOURS, SAMPLE_PER_CELL, distances, margins_of, train_cells
-from pipeline.index.exact import exact_neighbors
+from pipeline.index.exact import exact_neighbors, products
 from pipeline.index.folder import PARTIAL_SUFFIX, read_record, segment_faults
 from pipeline.index.routed import (
     Routing,
@@ -32,6 +32,7 @@ __all__ = [
     "margins_of",
     "must_compile",
     "partial_of",
+    "products",
     "publish_routed",
     "read_array",
     "read_record",

@@ -80,6 +80,16 @@ def cosine(vectors: NDArray[np.floating], query: NDArray[np.floating]) -> NDArra
     return scores
 
 
+def products(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the product (q, n) of some queries (q, d) with each of some vectors (n, d).
+
+    Unlike :func:`cosine`, its last bits may differ from one processor to another.
+    """
+    with _PRODUCTS:
+        out: NDArray[np.float32] = queries @ vectors.T
+    return out
+
+
 def _sums(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum each row (n, d) from left to right. ``numpy.sum`` would use another order."""
     sums: NDArray[np.float64] = np.cumsum(rows, axis=1)[:, -1]
@@ -126,8 +136,8 @@ def _merge_block(
     """Merge the vectors of ``block``, which begins at row ``start``, into the best (q, k) so far, in place."""
     _check_dimension(queries.shape[1], block.shape[1])
     k = rows.shape[1]
-    with _PRODUCTS, np.errstate(invalid="ignore"):  # vectors that are not finite are reported below
-        rough = queries @ block.T
+    with np.errstate(invalid="ignore"):  # vectors that are not finite are reported below
+        rough = products(block, queries)
     if not unit_length:
         lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
         if (bad := np.flatnonzero(~((lengths > 0) & np.isfinite(lengths)))).size:

@@ -1,4 +1,4 @@
-"""One result of a search."""
+"""A hit of a search, with its figures."""
 
 from __future__ import annotations
 
@@ -63,6 +63,19 @@ class Hit:
     """Alignment with the query, if the search compared hits pixel by pixel; else None."""
     nearness: float | None = None
     """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
+    expected: float | None = None
+    """Number of unrelated windows, of all that were searched, that score so well by chance. None where nothing can be
+    said about chance; ``SearchResult.background.reason`` says why."""
+    expected_low: float | None = None
+    """Lower end of its interval of 95 %."""
+    expected_high: float | None = None
+    extrapolated: bool | None = None
+    """True if ``expected`` is extrapolated, beyond the best of the simulated signals that it is measured with."""
+    p: float | None = None
+    """Probability that an unrelated window scores so well: ``expected`` divided by the windows searched."""
+    q: float | None = None
+    """False discovery rate: at most this share of the hits that are as good as this one is there by chance. None unless
+    the search asked for it."""
     query_window: Window | None = None
     """Most similar window of the query, which gives the score; None if the query is an array."""
     also_at: tuple[str, ...] = ()
@@ -105,6 +118,12 @@ class Hit:
             "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
             "mirrored": match and match.mirrored,
             "nearness": None if self.nearness is None else round(self.nearness, 6),
+            "expected": _four_digits(self.expected),
+            "expected_low": _four_digits(self.expected_low),
+            "expected_high": _four_digits(self.expected_high),
+            "extrapolated": self.extrapolated,
+            "p": _four_digits(self.p),
+            "q": _four_digits(self.q),
             "query_f_start_mhz": query and round(query.f_start_mhz, 9),
             "query_f_stop_mhz": query and round(query.f_stop_mhz, 9),
             "query_t_start_s": query and round(query.t_start_s, 6),
@@ -115,3 +134,8 @@ class Hit:
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
         }
+
+
+def _four_digits(value: float | None) -> float | None:
+    """Return a number rounded to four digits, however small it is."""
+    return None if value is None else float(f"{value:.4g}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
 from pipeline.plot.panel import Extent, Panel, Piece, Scales, Shown, reduced
+from pipeline.plot.scores import SMALL_TEXT_POINTS, TEXT_POINTS, draw_scores
+from pipeline.support.text import short_number
 from pipeline.views import view_of
 
 if TYPE_CHECKING:
@@ -42,7 +45,8 @@ DOTS_PER_INCH = 135
 MIN_RANGE_DB = 3.0
 """Minimum range of the colours, so that pure noise looks like noise."""
 
-_NAME, _SMALL, _TEXT = 6.5, 7, 8  # points
+_NAME, _SMALL, _TEXT = 6.5, SMALL_TEXT_POINTS, TEXT_POINTS  # points
+_VERDICT_COLUMNS = 44  # characters of a line over the background
 _NAME_FONT = "DejaVu Sans Mono"  # comes with matplotlib; the width of a letter is .602 of its height
 MAX_FILE_LENGTH, MAX_TARGET_LENGTH = int(AXES_IN[2] * 72 / (0.602 * _NAME)), 16
 """Maximum number of characters of a file name and of a target's name; longer ones do not fit over a waterfall."""
@@ -74,6 +78,14 @@ class Result(Protocol):
     @property
     def query_window(self) -> Window | None:
         """Position of the query. Without it, the axes of the query count channels and spectra."""
+
+    @property
+    def background(self) -> Any:
+        """The :class:`pipeline.significance.Background`: histograms of what the query scores."""
+
+    @property
+    def words_of_verdict(self) -> str:
+        """How many hits are more than chance."""
 
     def query_power(self) -> NDArray[np.floating]:
         """Return the query's linear power (T, F): noise has mean 1, masked pixels are NaN, frequency ascends."""
@@ -147,7 +159,7 @@ def png_of_gallery(result: Result, powers: Sequence[Shown], query: Panel | None 
 
 
 def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
-    """Draw hits side by side, in the style of :func:`plot_gallery`.
+    """Draw hits side by side, in the style of :func:`plot_gallery`, and return a PNG.
 
     Parameters
     ----------
@@ -155,11 +167,6 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
         Hits to draw; at least one.
     powers : sequence of (T, F) arrays
         Power of each hit, as :meth:`pipeline.search.Corpus.power_of` returns it.
-
-    Returns
-    -------
-    bytes
-        Content of a PNG file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -179,8 +186,12 @@ def _gallery(result: Result, powers: Sequence[Shown], query_panel: Panel | None 
     pairs = list(zip(result.hits[:MAX_HITS], powers[:MAX_HITS], strict=True))
     rows = max(1, -(-len(pairs) // MAX_COLUMNS))
     columns = -(-len(pairs) // rows)  # rows have nearly equal lengths: eight hits make two rows of four
-    figure = Figure(figsize=(CELL_IN[0] * (columns + 1) + RIGHT_IN, CELL_IN[1] * rows))
-    axes, bar = _panel(figure, 0, (rows - 1) / 2)  # at half the height
+    has_background = bool(pairs and result.background.counts)
+    beside = has_background and rows == 1
+    figure = Figure(figsize=(CELL_IN[0] * (columns + 1 + beside) + RIGHT_IN * (1 + beside), CELL_IN[1] * rows))
+    axes, bar = _panel(figure, 0, rows - 1 if has_background else (rows - 1) / 2)  # alone, it is at half the height
+    if has_background:
+        _background(figure, columns + 1 if beside else 0, result)
     window, query = result.query_window, result.description
     panel = Panel.of(query_panel or result.query_power(), window)
     _waterfall(axes, bar, panel, window, is_first=True, is_last=not pairs)
@@ -208,7 +219,22 @@ def _hit(
     panel = Panel.of(power, hit.window)
     _waterfall(axes, bar, panel, hit.window, is_first=is_first, is_last=is_last)
     found = f"{len(panel.pieces)} of {of_windows}" if of_windows > 1 else f"SNR {hit.snr:.1f}"
-    _title(axes, f"{hit.rank}.  score {hit.score:.3f}   {found}", _observed(hit.target, hit.window), hit.file)
+    head, tail = f"{hit.rank}.  score {hit.score:.3f}", found
+    observed = _observed(hit.target, hit.window)
+    if hit.expected is not None:
+        observed += f"  {tail}"
+        tail = f"by chance {'~' if hit.extrapolated else ''}{short_number(hit.expected)}"
+    _title(axes, f"{head}   {tail}", observed, hit.file)
+
+
+def _background(figure: Figure, column: int, result: Result) -> None:
+    """Draw the histogram of scores in a cell of its own."""
+    left, bottom, width, height = AXES_IN
+    across, up = figure.get_size_inches()
+    left += column * CELL_IN[0] + (RIGHT_IN if column else 0)  # beside the label of the last colour bar
+    axes = figure.add_axes((left / across, bottom / up, width / across, height / up))
+    draw_scores(axes, result.background, [hit.score for hit in result.hits[:MAX_HITS]])
+    axes.set_title("\n".join(wrap(result.words_of_verdict, _VERDICT_COLUMNS)), loc="left", fontsize=_SMALL)
 
 
 def _observed(target: str, window: Window) -> str:

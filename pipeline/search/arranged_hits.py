@@ -134,8 +134,9 @@ class _Places:
             self.known[source_id, number] = Candidate(made.score, window, i)
         name = int(numbers[made.matches[best]])
         others = sorted({int(numbers[made.matches[i]]) for i in matched.tolist()} - {name})
+        cosines = tuple((i, float(similarity[i, made.matches[i]])) for i in matched.tolist())
         self.hits.append(Merged(Candidate(made.score, self.selection.corpus.window(source_id, name), best),
-                                tuple(others)))
+                                tuple(others), cosines=cosines))
 
     def _near(self, source: int, shift: Positions) -> NDArray[np.int64]:
         """Return the numbers of the stored windows near a shifted query that are not of the query itself."""

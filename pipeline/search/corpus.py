@@ -17,6 +17,7 @@ from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
+from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
 from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
@@ -160,24 +161,28 @@ class Corpus:
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
             found = ordered_hits(self._corpus, query, selection, request, self._finder)
-            hits = tuple(hit_of(self._corpus, rank, query, merged, match)
-                         for rank, (merged, match) in enumerate(found, start=1))
+            background = background_of(selection, query)
+            hits = with_chance([hit_of(self._corpus, rank, query, merged, match)
+                                for rank, (merged, match) in enumerate(found, start=1)], found, background)
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
             hits = tuple(replace(hit, nearness=nearness_of(query, merged))
                          for hit, (merged, _) in zip(hits, found, strict=True))
         best_query = found[0][0].best.query if found else 0
+        chosen = kept(hits, request, background.reason)
         left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
         return SearchResult(
             description=query.description.with_notes(
-                note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k)),
+                note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k),
+                note_on_left_out(hits, chosen)),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
             resolutions_left_out=tuple(sorted(left_out)),
             corpus=self._counts(key, findable),
-            hits=hits,
+            hits=chosen,
+            background=background,
             query_window=query.window_at(best_query),
             query_power=partial(query.power_of, best_query),
             power_of=self.power_of,

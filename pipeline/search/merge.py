@@ -31,6 +31,8 @@ class Merged:
     """Numbers of the windows merged into it, ascending."""
     copies: tuple[tuple[str, int], ...] = ()
     """Source id and window number of windows of other sources that hold the same pixels (:mod:`.copies`)."""
+    cosines: tuple[tuple[int, float], ...] = ()
+    """Index of a window of the query, and the cosine of the window that matches it, where their arrangement counts."""
 
     @property
     def source_ids(self) -> tuple[str, ...]:

@@ -216,7 +216,7 @@ def _vectors_of_windows(
         return numbers[is_stored], corpus.segment(segment_id).vectors_of(rows[at[is_stored]])
     rows = corpus.rows(source_id, numbers)
     numbers, rows = numbers[rows >= 0], rows[rows >= 0]
-    return numbers, _to_unit_length(corpus.vectors_of(source_id, selection.encoder_key, rows), source_id)
+    return numbers, to_unit_length(corpus.vectors_of(source_id, selection.encoder_key, rows), source_id)
 
 
 def _flatten(
@@ -267,7 +267,7 @@ def _stored_vectors(
         if group.count != expected:
             raise CorpusDamaged(f"{group.folder}: holds {group.count} vectors, the manifest says {expected}; remove "
                                 "the folder and ingest the source again")
-        return _to_unit_length(group.vectors(start, stop), source_id)
+        return to_unit_length(group.vectors(start, stop), source_id)
 
     block = max(1, SCAN_NUMBERS // corpus.manifest.encoders[key].dimension)
     for start in range(0, expected, block):
@@ -277,7 +277,7 @@ def _stored_vectors(
             yield rows, corpus.keep_array((source_id, key, start), partial(read, start, stop))[rows - start]
 
 
-def _to_unit_length(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.float32]:
+def to_unit_length(vectors: NDArray[np.float32], source_id: str) -> NDArray[np.float32]:
     """Scale stored vectors, which are rounded to float16, to length 1.
 
     Segments compute this the same way, so that scores agree to the last bit.

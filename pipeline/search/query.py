@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ENCODED_AT_ONCE = 4096
 """Cutouts handed to an encoder at once."""
+NO_SIGNAL = "the gate sees no signal in the query: what is found may be mere noise"
+"""Note on a query of noise."""
 MAX_RELATIVE_POWER = 1e30
 """Upper limit of power over the noise, for the gate. The brightest code of very noisy data overflows float32 sums."""
 
@@ -149,7 +151,7 @@ def find_signals(
         passes[k] = passes_gate(cutouts[usable[k]], float(spreads[usable[k]]), corpus.config.scan.false_alarm)
     if passes.any():
         return usable[passes], ""
-    return usable, "the gate sees no signal in the query: what is found may be mere noise"
+    return usable, NO_SIGNAL
 
 
 def passes_gate(cutout: NDArray[np.uint8], spread: float, false_alarm: float) -> bool:

@@ -87,6 +87,12 @@ class SearchRequest:
         Only hits that are seen at one pointing of their session. Implies ``on_off``.
     per_mhz : int, optional
         Maximum number of hits that begin in one MHz, such as from 1532 MHz up to but not including 1533 MHz.
+    min_score : float, optional
+        Lowest score of a hit. With ``rerank`` and ``near_frequency``, too, this is the cosine.
+    expected_below : float, optional
+        Highest number of unrelated windows that score as well as a hit by chance (``Hit.expected``).
+    q : bool
+        Give each hit its false discovery rate (``Hit.q``).
     one_shot : bool
         The process ends after this search. Then up to a million vectors are compared one by one, which takes less time
         than loading the library that follows the index.
@@ -122,6 +128,9 @@ class SearchRequest:
     on_only: bool = False
     per_file: int | None = None
     per_mhz: int | None = None
+    min_score: float | None = None
+    expected_below: float | None = None
+    q: bool = False
     one_shot: bool = False
 
     def __post_init__(self) -> None:
@@ -139,6 +148,10 @@ class SearchRequest:
         if self.near_frequency and (self.rerank or self.power is not None):
             other = parameter("rerank") if self.rerank else f"{parameter('power')}: an array has no frequency"
             raise ParameterError(f"{parameter('near_frequency')} does not go with {other}")
+        if self.min_score is not None and not -1 <= self.min_score <= 1:
+            raise ParameterError(f"{parameter('min_score')} must be from -1 to 1, got {self.min_score}")
+        if self.expected_below is not None and not 0 < self.expected_below < math.inf:
+            raise ParameterError(f"{parameter('expected_below')} must be above 0, got {self.expected_below}")
         _ = self.limits  # checks them
 
     @property

@@ -16,7 +16,8 @@ from pipeline.plot import Shown
 from pipeline.search.description import QueryDescription
 from pipeline.search.panels import Panels
 from pipeline.search.request import SearchRequest
-from pipeline.support.text import counted
+from pipeline.significance import Background, Verdict, verdict_on
+from pipeline.support.text import counted, short_number
 
 Powers = Sequence[NDArray[np.float64]]
 
@@ -40,6 +41,8 @@ class SearchResult(Sequence[Hit]):
     ``searched``: number of these that have the right resolution and pass the filters. ``sources``: number of sources.
     ``generation``: number of the generation that was searched."""
     hits: tuple[Hit, ...]
+    background: Background
+    """What the query scores with windows that have nothing to do with it; the figures of the hits come from it."""
     query_window: Window | None
     """The window of the query that found the best hit; None where the query is an array."""
     query_power: Callable[[], NDArray[np.float64]]
@@ -70,6 +73,23 @@ class SearchResult(Sequence[Hit]):
 
         return html_of(self)
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """How many hits are more than chance, in numbers and, as text, in words; None where that is unknown."""
+        expected = [hit.expected for hit in self.hits if hit.expected is not None]
+        return verdict_on(expected) if expected else None
+
+    @property
+    def words_of_verdict(self) -> str:
+        """The verdict in words, or why there is none; empty if there are no hits."""
+        if not self.hits:
+            return ""
+        return str(self.verdict or f"nothing is known about chance: {self.background.reason}")
+
+    def words_of_expected(self, hit: Hit) -> str:
+        """Return how many unrelated windows score as well as a hit by chance; ~ marks an extrapolated number."""
+        return "" if hit.expected is None else f"{'~' if hit.extrapolated else ''}{short_number(hit.expected)}"
+
     def words_of_merged(self, hit: Hit) -> str:
         """Say how many windows a hit has, if it has several. The text follows the name of its window."""
         if self.description.arranged:
@@ -87,7 +107,7 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "near_frequency", "on_off", "on_only")},
+                "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -95,7 +115,13 @@ class SearchResult(Sequence[Hit]):
 
     def to_json(self) -> dict[str, Any]:
         """Return a plain dictionary, as ``search --json`` prints it."""
-        return {"query": self.query, "corpus": dict(self.corpus), "hits": [hit.to_json() for hit in self.hits]}
+        return {
+            "query": self.query,
+            "corpus": dict(self.corpus),
+            "verdict": self.verdict and self.verdict.to_json(),
+            "background": self.background.to_json(),
+            "hits": [hit.to_json() for hit in self.hits],
+        }
 
     def to_dataframe(self) -> Any:
         """Return the hits as a ``pandas.DataFrame``, one row each.
@@ -157,6 +183,7 @@ class SearchResult(Sequence[Hit]):
 
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
-               "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
+               "mirrored", "nearness", "expected", "expected_low", "expected_high", "extrapolated", "p", "q",
+               "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
                "also_at", "copies", "known", "on_off", "in_off")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
-from pipeline.support.text import counted, shown
+from pipeline.support.text import counted, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def html_of(result: SearchResult) -> str:
     head = (f"{counted(len(result), 'hit')} for {result.description} among {counted(counts['searched'], 'signal')} "
             f"({counted(counts['windows'], 'window')}, {counted(counts['sources'], 'source')}), by {result.encoder}")
     parts = [f"<p><b>{_text(head)}</b></p>"]
+    if result.hits:
+        parts.append(f"<p>{_text(result.words_of_verdict[:1].upper() + result.words_of_verdict[1:])}</p>")
     if result.description.note:
         parts.append(f"<p>Note: {_text(result.description.note)}</p>")
     parts += [_picture(result), _table(result)]
@@ -50,15 +52,18 @@ def _table(result: SearchResult) -> str:
     if not hits:
         return ""
     has_match, has_views = hits[0].match is not None, any(hit.view for hit in hits)
+    has_chance, has_q = hits[0].expected is not None, hits[0].q is not None
     has_known = any(hit.known for hit in hits)
-    heads = ["", "Score", *(["Correlation"] if has_match else []), *(["View"] if has_views else []),
-             *(["ON/OFF"] if hits[0].on_off else []),
-             "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target", "Window",
-             *(["Known interference there"] if has_known else []), "File"]
+    heads = ["", "Score", *(["Expected by chance"] if has_chance else []), *(["q"] if has_q else []),
+             *(["Correlation"] if has_match else []), *(["View"] if has_views else []),
+             *(["ON/OFF"] if hits[0].on_off else []), "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target",
+             "Window", *(["Known interference there"] if has_known else []), "File"]
     rows = [f"<tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"]
     for hit in hits:
         window = hit.window
-        cells = [str(hit.rank), f"{hit.score:.3f}", *([f"{hit.match.correlation:.3f}"] if hit.match else []),
+        cells = [str(hit.rank), f"{hit.score:.3f}", *([result.words_of_expected(hit)] if has_chance else []),
+                 *([] if hit.q is None else [short_number(hit.q)]),
+                 *([f"{hit.match.correlation:.3f}"] if hit.match else []),
                  *([shown_view(hit.view)] if has_views else []), *([hit.on_off.state] if hit.on_off else []),
                  f"{window.f_start_mhz:.6f}–{window.f_stop_mhz:.6f}", f"{window.t_start_s:.0f}–{window.t_stop_s:.0f}",
                  f"{window.mjd:.5f}", f"{hit.snr:.1f}", hit.target,

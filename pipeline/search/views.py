@@ -11,6 +11,7 @@ from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Header, Hit, Window
 from pipeline.search.encoder import count_vectors
+from pipeline.search.figures import kept, note_on_left_out, over_views
 from pipeline.search.frequency_range import Range
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
@@ -101,7 +102,7 @@ def through_all_views(
     QueryError
         No view can be searched; the error is that of the first one.
     """
-    one = replace(request, all_views=False)
+    one = replace(request, all_views=False, min_score=None, expected_below=None, q=False)
     if one.window is not None:
         window = window_of(one.window)
         one = replace(one, window=None, file=scan_of(window.source_id), f_start_mhz=window.f_start_mhz,
@@ -116,9 +117,13 @@ def through_all_views(
         raise errors[0]
     best = max(results, key=lambda result: max((hit.score for hit in result), default=-1.0))
     searched = {resolution for result in results for resolution in result.resolutions}
-    counts = {**best.corpus, "searched": sum(result.corpus["searched"] for result in results)}
+    count = sum(result.corpus["searched"] for result in results)
+    hits = over_views(merged_views(results, request.k), len(results), count)
+    chosen = kept(hits, request, best.background.reason)
     asked = replace(request, exact=all(result.request.exact for result in results))
-    return replace(best, request=asked, corpus=counts, hits=merged_views(results, request.k),
+    return replace(best, request=asked, corpus={**best.corpus, "searched": count},
+                   hits=chosen, description=best.description.with_notes(note_on_left_out(hits, chosen)),
+                   background=replace(best.background, searched=count),
                    resolutions=tuple(sorted(searched)),
                    resolutions_left_out=tuple(one for one in best.resolutions_left_out if one not in searched))
 

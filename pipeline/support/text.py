@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def size(count: float) -> str:
         if value >= 0.9995:  # what would be rounded to a whole unit
             return f"{value:,.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f} {name}"
     return f"{count:,.0f} bytes"
+
+
+def short_number(value: float) -> str:
+    """Return a number above 0 with two digits: 0.40, 12, 3.1e-07."""
+    if value >= 10:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if value < 1e-3 else f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
 
 
 def _may_be_in_cell(letter: str) -> bool:

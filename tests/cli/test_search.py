@@ -21,6 +21,7 @@ from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResu
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.panels import Panels
 from pipeline.search.result import HIT_COLUMNS
+from pipeline.significance import Background
 from tests.cli.conftest import Lookalike
 from tests.run.bad import rename_keyword
 from tests.run.small import archive, noisy_power
@@ -42,7 +43,8 @@ def hit(
 def result(*hits: Hit) -> SearchResult:
     corpus = {"windows": 12_345, "vectors": 1234, "searched": 1234, "sources": 3, "generation": 2}
     asked = QueryDescription(kind="window", source="GBT_59000_0_A", window=3)
-    return SearchResult(asked, SearchRequest(window="GBT_59000_0_A/3"), "spectral-v1-ab", (), (), corpus, hits, None,
+    return SearchResult(asked, SearchRequest(window="GBT_59000_0_A/3"), "spectral-v1-ab", (), (), corpus, hits,
+                        Background(1234, reason="no signals"), None,
                         lambda: np.zeros((16, 256)), lambda hits: [np.zeros((16, 256)) for _ in hits],
                         panels=cast(Panels, None))
 
@@ -53,6 +55,7 @@ def result(*hits: Hit) -> SearchResult:
 def test_the_table_has_a_line_a_hit() -> None:
     assert table(result(hit(1), hit(2, merged=(4, 5)))) == [
         "2 hits among 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab",
+        "nothing is known about chance: no signals",
         "     score                      MHz             s          MJD     SNR  window",
         "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
         "  2  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/42 and 2 touching",
@@ -61,12 +64,26 @@ def test_the_table_has_a_line_a_hit() -> None:
     assert table(result()) == ["0 hits among 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab"]
 
 
+def test_the_table_says_what_is_expected_by_chance() -> None:
+    sure = hit(1, expected=3.21e-7, extrapolated=True, q=3.21e-7)
+    some = hit(2, expected=12.3, extrapolated=False, q=1.0)
+    assert table(result(sure, some))[1:] == [
+        "1 convincing, 0 plausible; expected by chance 3.2e-07",
+        "     score expected                      MHz             s          MJD     SNR  window",
+        "  1  0.988 ~3.2e-07  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
+        "  2  0.988       12  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/42",
+    ]
+    asked = replace(result(sure, some), request=SearchRequest(window="GBT_59000_0_A/3", q=True))
+    assert [line[:27] for line in table(asked)[2:]] == [
+        "     score expected       q", "  1  0.988 ~3.2e-07 3.2e-07", "  2  0.988       12     1.0"]
+
+
 def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits() -> None:
     plain = result(hit(1))
     few = replace(plain, corpus={**plain.corpus, "searched": 56})
     assert table(few)[0] == "1 hit among 56 of 1,234 signals (12,345 windows, 3 sources), by spectral-v1-ab"
     near = replace(plain, request=replace(plain.request, near_frequency=0.5))
-    assert table(near)[1] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
+    assert table(near)[2] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
     assert len(table(near)) == len(table(plain)) + 1
 
 
@@ -74,7 +91,7 @@ def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() 
     asked = Window("GBT_59000_0_B", -1, 0, 256, 16, 32, 1420.5, 1420.500715, 292.057776, 584.115552, 59_000.5)
     one = replace(hit(1), query_window=asked)
     several = replace(result(one), description=replace(result().description, windows=2))
-    assert table(several)[1:] == [
+    assert table(several)[2:] == [
         "     score                      MHz             s          MJD     SNR                query MHz       query s"
         "  window",
         "  1  0.988  1400.123457–1400.124172      0–292     59000.25000   123.5  1420.500000–1420.500715    292–584   "
@@ -88,7 +105,7 @@ def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() 
 def test_the_table_says_how_many_windows_of_a_wide_pattern_are_there() -> None:
     wide = result(hit(1, merged=(44, 47)), hit(2))
     wide = replace(wide, description=replace(wide.description, windows=5, arranged=True))
-    assert [line.rpartition("GBT_59000_0_A/")[2] for line in table(wide)[2:]] == ["41 (3 of 5 windows)",
+    assert [line.rpartition("GBT_59000_0_A/")[2] for line in table(wide)[3:]] == ["41 (3 of 5 windows)",
                                                                                   "42 (1 of 5 windows)"]
 
 
@@ -114,7 +131,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "window": "41", "view": "", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
-                       "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "",
+                       "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "", "expected": "", "expected_low": "",
+                       "expected_high": "", "extrapolated": "", "p": "", "q": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
                        "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",
                        "on_off": "ON only", "in_off": "", "note": ""}
@@ -153,7 +171,7 @@ def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kep
     for ran in (answer, as_csv, as_table):
         assert (ran.code, ran.err) == (0, "")
     record = answer.json
-    assert set(record) == {"query", "corpus", "hits"}
+    assert set(record) == {"query", "corpus", "verdict", "background", "hits"}
     assert {"windows", "vectors"} <= set(record["corpus"])
     assert record["corpus"]["windows"] == 192
     hits = record["hits"]
@@ -165,7 +183,7 @@ def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kep
     rows = list(csv.DictReader(io.StringIO(as_csv.out, newline="")))
     assert [(row["source"], int(row["window"]), float(row["score"])) for row in rows] == [
         (one["source"], one["window"], one["score"]) for one in hits]
-    *lines, known = as_table.out.splitlines()[2:]
+    *lines, known = as_table.out.splitlines()[3:]
     assert known == "known interference there: Deep-space downlink (X band) (all hits)"
     for line, one in zip(lines, hits, strict=True):
         assert one["known"] == ["Deep-space downlink (X band)"]
@@ -232,7 +250,7 @@ def test_both_scores_are_told_of_hits_that_were_compared_again(lookalike: Lookal
     told = ("correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s", "mirrored")
     assert [tuple(row[name] for name in told) for row in rows] == [
         tuple(str(one[name]) for name in told) for one in hits]
-    order, head, *lines, _ = as_table.out.splitlines()[1:]
+    order, head, *lines, _ = as_table.out.splitlines()[2:]
     assert order == f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"
     assert head.split()[:2] == ["score", "correlation"]
     for line, one in zip(lines, hits, strict=True):

@@ -1,0 +1,124 @@
+"""What the hits of a search are worth: how many unrelated windows would score so by chance.
+
+A hit gets its figures from its cosine, also where hits are ordered by more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.errors import ParameterError, parameter
+from pipeline.index import products
+from pipeline.model import Hit, Match
+from pipeline.search.merge import Merged
+from pipeline.search.query import NO_SIGNAL, Query
+from pipeline.search.request import SearchRequest
+from pipeline.search.sample import Sample, draw_sample
+from pipeline.search.selection import Selection
+from pipeline.significance import Background, Chance, background_of_scores, false_shares, unrelated_vectors
+from pipeline.support.text import counted
+
+MIN_APART = 1000
+"""Minimum number of sampled windows of other sessions. If there are fewer, other scans of the query's session count."""
+
+
+def background_of(selection: Selection, query: Query) -> Background:
+    """Compare a query with the sampled windows of a corpus, and with unrelated simulated signals.
+
+    The sample covers all windows of the resolutions that are searched, whether or not they pass the filters. It is
+    drawn at the first search of an open corpus, and kept.
+    """
+    searched, key = selection.count_windows(), selection.encoder_key
+    if NO_SIGNAL in query.description.note:
+        return Background(searched, reason="the gate sees no signal in the query, and only signals are compared with")
+    unrelated = unrelated_vectors(key)
+    if unrelated is None:
+        return Background(searched, reason=f"there are no simulated signals to compare with for the encoder {key}")
+    if unrelated.shape[1] != query.vectors.shape[1]:
+        return Background(searched, reason=f"the simulated signals have {unrelated.shape[1]} numbers each, and the "
+                                           f"vectors of {key} have {query.vectors.shape[1]}")
+    sample = _sample_of(selection)
+    is_apart = sample.apart_from(query.region, MIN_APART)
+    # those read from the store are rounded to float16, so their lengths are only about 1
+    directions = query.vectors / np.linalg.norm(query.vectors, axis=1, keepdims=True)
+    simulated, scores = products(unrelated, directions), products(sample.vectors, directions)
+    if not is_apart.all():
+        scores = scores[:, is_apart]
+    if not query.description.arranged:
+        simulated, scores = simulated.max(axis=0, keepdims=True), scores.max(axis=0, keepdims=True)
+    return background_of_scores(searched, list(simulated), list(scores))
+
+
+def _sample_of(selection: Selection) -> Sample:
+    corpus, key, resolutions = selection.corpus, selection.encoder_key, selection.resolutions
+    return corpus.keep_sample((key, resolutions), lambda: draw_sample(Selection.of(corpus, key, resolutions)))
+
+
+def with_chance(
+    hits: Sequence[Hit], found: Sequence[tuple[Merged, Match | None]], background: Background
+) -> tuple[Hit, ...]:
+    """Give each hit its figures, from the windows that it was merged of."""
+    return tuple(
+        _with(hit, background.chance_of_arranged(dict(merged.cosines)) if merged.cosines
+              else background.chance_of(merged.best.score), background.searched)
+        for hit, (merged, _) in zip(hits, found, strict=True))
+
+
+def _with(hit: Hit, chance: Chance | None, searched: int) -> Hit:
+    if chance is None:
+        return hit
+    return replace(hit, expected=chance.expected, expected_low=chance.low, expected_high=chance.high,
+                   extrapolated=chance.extrapolated, p=min(1.0, chance.expected / searched))
+
+
+def over_views(hits: Sequence[Hit], views: int, searched: int) -> tuple[Hit, ...]:
+    """Return hits of searches through several views with figures for all of these.
+
+    Each view has a chance of its own to give a hit as good, so the expected number is that in the view of the hit,
+    times the number of views.
+
+    Parameters
+    ----------
+    searched : int
+        Number of windows searched through all views.
+    """
+    return tuple(hit if hit.expected is None or hit.expected_low is None or hit.expected_high is None else
+                 replace(hit, expected=views * hit.expected, expected_low=views * hit.expected_low,
+                         expected_high=views * hit.expected_high, p=min(1.0, views * hit.expected / searched))
+                 for hit in hits)
+
+
+def note_on_left_out(hits: Sequence[Hit], chosen: Sequence[Hit]) -> str:
+    """Return a note that says how many hits :func:`kept` left out; an empty text for none."""
+    count = len(hits) - len(chosen)
+    return f"{counted(count, 'hit')} left out because of the limits of score or chance" if count else ""
+
+
+def kept(hits: Sequence[Hit], request: SearchRequest, reason: str) -> tuple[Hit, ...]:
+    """Return the hits that a request asks for by their score and by chance, with q if it asks for that.
+
+    q is measured among all hits, before any is left out.
+
+    Parameters
+    ----------
+    reason : str
+        Why hits have no expected number; empty if they have one.
+
+    Raises
+    ------
+    ParameterError
+        The request has a limit of the expected number, or asks for q, and hits have no expected number.
+    """
+    if reason and (request.expected_below is not None or request.q):
+        name = "q" if request.expected_below is None else "expected_below"
+        raise ParameterError(f"{parameter(name)} cannot be used: {reason}")
+    expected = [np.inf if hit.expected is None else hit.expected for hit in hits]
+    if request.q:
+        hits = [replace(hit, q=share) for hit, share in zip(hits, false_shares(expected), strict=True)]
+    least, most = request.min_score, request.expected_below
+    chosen = [hit for hit, number in zip(hits, expected, strict=True)
+              if (least is None or hit.score >= least) and (most is None or number <= most)]
+    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(chosen, start=1))
