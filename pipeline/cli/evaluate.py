@@ -25,8 +25,9 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "scales"
 @click.option("--corpus", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Use the projections that were fitted for this corpus. Default: fit them to "
                    "simulated windows.")
-@click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS),
-              help="Part of the evaluation to run. May be repeated. Default: every part whose data is available.")
+@click.option("--part", "parts", multiple=True, type=click.Choice(_PARTS), metavar="PART",
+              help=f"Part of the evaluation to run: {', '.join(_PARTS)}. May be repeated. Default: every part "
+                   "whose data is available.")
 @click.option("--full", is_flag=True,
               help="Use as many windows as the test of arXiv 2302.13854. Takes an hour or more instead of minutes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",

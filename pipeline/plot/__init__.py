@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
-from pipeline.plot.panel import Extent, Panel, Piece, Scales, Shown, reduced
+from pipeline.plot.panel import Extent, Panel, Piece, Scales, Shown, limits_db, reduced
 from pipeline.plot.scores import SMALL_TEXT_POINTS, TEXT_POINTS, draw_scores
 from pipeline.support.text import short_number
 from pipeline.views import view_of
@@ -42,9 +42,6 @@ RIGHT_IN = 0.35
 """Space to the right of the last cell, in inches, for the label of its colour bar."""
 DOTS_PER_INCH = 135
 """Resolution; at this value each of a window's 256 channels is at least one pixel wide."""
-MIN_RANGE_DB = 3.0
-"""Minimum range of the colours, so that pure noise looks like noise."""
-
 _NAME, _SMALL, _TEXT = 6.5, SMALL_TEXT_POINTS, TEXT_POINTS  # points
 _VERDICT_COLUMNS = 44  # characters of a line over the background
 _NAME_FONT = "DejaVu Sans Mono"  # comes with matplotlib; the width of a letter is .602 of its height
@@ -265,7 +262,7 @@ def _waterfall(
 
     dots = AXES_IN[3] * DOTS_PER_INCH, AXES_IN[2] * DOTS_PER_INCH
     decibels = [_decibel(reduced(piece.power, panel.extent, dots)) for piece in panel.pieces]
-    low, high = _limits(np.concatenate([one.compressed() for one in decibels]))
+    low, high = limits_db(np.concatenate([one.compressed() for one in decibels]))
     scales = Scales.of(panel.extent, window)
     colours = colormaps["viridis"].with_extremes(bad="0.8")
     for piece, decibel in zip(panel.pieces, decibels, strict=True):
@@ -290,14 +287,6 @@ def _waterfall(
 def _decibel(power: NDArray[np.floating]) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.ma.masked_invalid(10 * np.log10(np.asarray(power, np.float64)))
-
-
-def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the lower and upper limit of the colours in dB; they ignore a few extreme pixels."""
-    if not len(values):
-        return 0.0, MIN_RANGE_DB
-    low, high = np.percentile(values, (1, 99.8))
-    return float(low), float(max(high, low + MIN_RANGE_DB))
 
 
 def _title(axes: Axes, head: str, observed: str, file: str) -> None:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.model import Window
 
+MIN_RANGE_DB = 3.0
+"""Minimum range of the colours, so that pure noise looks like noise."""
+
 Extent = tuple[int, int, int, int]
 """First spectrum, end of the spectra, first channel, end of the channels."""
 
@@ -116,3 +119,11 @@ def _unit(half_mhz: float) -> tuple[float, str]:
         if half_mhz * scale < 2000:
             return scale, unit
     return 1.0, "MHz"
+
+
+def limits_db(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lower and upper limit of the colours in dB; they ignore a few extreme pixels."""
+    if not len(values):
+        return 0.0, MIN_RANGE_DB
+    low, high = np.percentile(values, (1, 99.8))
+    return float(low), float(max(high, low + MIN_RANGE_DB))
