@@ -270,6 +270,8 @@ class Hit:
     """Name of the averaged view that the window belongs to; empty for the plain one."""
     match: Match | None = None
     """Alignment with the query, if the search compared hits pixel by pixel; else None."""
+    expanded: float | None = None
+    """Cosine with the expanded query, by which hits are ordered, if the search expanded it; else None."""
     nearness: float | None = None
     """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
     query_window: Window | None = None
@@ -277,8 +279,7 @@ class Hit:
     also_at: tuple[str, ...] = ()
     """Other paths of the same pixels: copies of the file, and files of ``copies``."""
     copies: tuple[str, ...] = ()
-    """Windows of other sources that hold the same pixels, as ``SOURCE/NUMBER``: the best one of each source, such as of
-    the file of a single node and of the file spliced of all nodes."""
+    """Windows of other sources that hold the same pixels, as ``SOURCE/NUMBER``: the best one of each source."""
 
     @property
     def source_ids(self) -> tuple[str, ...]:
@@ -308,6 +309,7 @@ class Hit:
             "shift_s": match and round(match.shift_s, 3),
             "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
             "mirrored": match and match.mirrored,
+            "expanded": None if self.expanded is None else round(self.expanded, 6),
             "nearness": None if self.nearness is None else round(self.nearness, 6),
             "query_f_start_mhz": query and round(query.f_start_mhz, 9),
             "query_f_stop_mhz": query and round(query.f_stop_mhz, 9),

@@ -18,6 +18,7 @@ from pipeline.model import Hit, Match
 from pipeline.search.arranged_hits import arranged_hits, with_arrangement
 from pipeline.search.best_hits import best_hits, place_of
 from pipeline.search.encoder import count_vectors, encoder_key
+from pipeline.search.expand import expansion_of, note_on_expansion
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
@@ -141,9 +142,12 @@ class Corpus:
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
-            found = self._find(query, selection, request)
+            expansion = expansion_of(request, query, selection, self._finder)
+            found = self._find(expansion.query if expansion else query, selection, request, expansion or self._finder)
             hits = tuple(hit_of(self._corpus, rank, query, merged, match)
                          for rank, (merged, match) in enumerate(found, start=1))
+            if expansion:
+                hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
@@ -153,7 +157,8 @@ class Corpus:
         left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
         return SearchResult(
             description=query.description.with_notes(
-                _note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k)),
+                note_on_expansion(request, query), _note_on_no_hits(hits, findable),
+                request.limits.note_on(hits, request.k)),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
@@ -278,12 +283,12 @@ class Corpus:
         return None
 
     def _find(
-        self, query: Query, selection: Selection, request: SearchRequest
+        self, query: Query, selection: Selection, request: SearchRequest, find: Finder
     ) -> list[tuple[Merged, Match | None]]:
         """Return the best hits by cosine, put into another order if the request asks for one."""
         k, limits, reorder = request.k, request.limits, self._reorder(query, request)
         search = partial(arranged_hits if query.description.arranged else best_hits, selection, query,
-                         exact=request.exact, careful=request.careful, find=self._finder)
+                         exact=request.exact, careful=request.careful, find=find)
         if reorder is None:
             return [(hit, None) for hit in search(k, limits=limits)]
         from pipeline.search.reorder import MIN_REORDERED_HITS

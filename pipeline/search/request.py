@@ -70,6 +70,10 @@ class SearchRequest:
     rerank_drift, rerank_mirror : bool
         While comparing pixel by pixel, allow for up to one channel per spectrum more or less drift, or for reversed
         frequency. Need ``rerank``.
+    expand : bool
+        Expand the query by its two nearest look-alikes, and order hits by the cosine with the expanded vector
+        (:mod:`pipeline.search.expand`). A pattern of several windows whose arrangement counts is not expanded. Not with
+        ``rerank`` or ``near_frequency``.
     near_frequency : float
         How much nearness to the query's frequency counts in the order of hits: 0 for not at all, 1 for as much as the
         pattern. Not with ``rerank``, and not for an array, which has no frequency.
@@ -106,6 +110,7 @@ class SearchRequest:
     rerank: bool = False
     rerank_drift: bool = False
     rerank_mirror: bool = False
+    expand: bool = False
     near_frequency: float = 0.0
     filters: Filters | None = None
     per_file: int | None = None
@@ -127,6 +132,9 @@ class SearchRequest:
         if self.near_frequency and (self.rerank or self.power is not None):
             other = parameter("rerank") if self.rerank else f"{parameter('power')}: an array has no frequency"
             raise ParameterError(f"{parameter('near_frequency')} does not go with {other}")
+        if self.expand and (self.rerank or self.near_frequency):
+            raise ParameterError(f"{parameter('expand')} does not go with {parameter('rerank')}, nor with "
+                                 f"{parameter('near_frequency')}: each gives hits another order")
         _ = self.limits  # checks them
 
     @property

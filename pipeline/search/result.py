@@ -82,7 +82,7 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "near_frequency")},
+                "expand", "near_frequency")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -146,6 +146,6 @@ class SearchResult(Sequence[Hit]):
 
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
-               "mirrored", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies")
+               "mirrored", "expanded", "nearness", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s",
+               "query_t_stop_s", "also_at", "copies")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

@@ -40,7 +40,7 @@ OPTIONS = {
                "--plot", "--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--rerank",
                "--rerank-drift",
                "--rerank-mirror",
-               "--near-frequency", "--only-mhz", "--not-mhz", "--only-file", "--not-file", "--only-target",
+               "--expand", "--near-frequency", "--only-mhz", "--not-mhz", "--only-file", "--not-file", "--only-target",
                "--only-telescope", "--after", "--before", "--per-file", "--per-mhz", *CLUSTER},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",
                 "--embed-on", "--json", "--dashboard"},
