@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 @command(groups={
     "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy"),
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
-                       "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--near-frequency"),
+                       "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
+                       "--near-frequency"),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
                    "--on-off", "--on-only", "--per-file", "--per-mhz"),
 })
@@ -75,6 +76,9 @@ if TYPE_CHECKING:
               help="Compare the best 200 hits with the query pixel by pixel, and order them by both scores.")
 @click.option("--rerank-drift", is_flag=True, help="With --rerank, allow for slightly more or less drift.")
 @click.option("--rerank-mirror", is_flag=True, help="With --rerank, allow for reversed frequency.")
+@click.option("--expand", is_flag=True,
+              help="Expand the query by its two nearest look-alikes, and order hits by the cosine with the mean of the "
+                   "three vectors. Finds more of the same kind. Not with --rerank or --near-frequency.")
 @click.option("--near-frequency", type=float, default=0.0, metavar="WEIGHT",
               help="How much nearness in frequency counts in the order of hits. 1: as much as the pattern. Not with "
                    "--rerank. Default: 0.")
@@ -115,7 +119,9 @@ def search(
     how many hits are convincing (less than half a window by chance, and at most 1
     in 20 of the hits that are as good) or plausible (at most one window). With
     --rerank there is a second score: the correlation of the two images where they
-    match best, from 0 to 1. Hits are then ordered by both scores.
+    match best, from 0 to 1. Hits are then ordered by both scores. With --expand,
+    hits are ordered by another cosine, which stands beside the score: that with a
+    weighted mean of the query and its two nearest look-alikes.
 
     --only-… and --not-… say where hits may lie; all other windows are ignored.
     --per-file and --per-mhz limit the hits at one place, so that one transmitter
@@ -223,6 +229,7 @@ def table(result: SearchResult) -> list[str]:
     second = f" {'expected':>8}" if result[0].expected is not None else ""
     second += f" {'q':>7}" if result.request.q else ""
     second += f" {'correlation':>11}" if result[0].match else ""
+    second += f" {'expanded':>8}" if result[0].expanded is not None else ""
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
     second += f" {'ON/OFF':>9}" if result[0].on_off else ""
@@ -234,6 +241,7 @@ def table(result: SearchResult) -> list[str]:
         second = f" {result.words_of_expected(hit):>8}" if hit.expected is not None else ""
         second += f" {short_number(hit.q):>7}" if result.request.q and hit.q is not None else ""
         second += f" {hit.match.correlation:11.3f}" if hit.match else ""
+        second += f" {hit.expanded:8.3f}" if hit.expanded is not None else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         second += f" {hit.on_off.state:>9}" if hit.on_off else ""
         like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
@@ -272,6 +280,8 @@ def _order(result: SearchResult) -> list[str]:
         from pipeline.search.correlate import WEIGHT
 
         return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
+    if result[0].expanded is not None:
+        return ["ordered by expanded, the cosine with a weighted mean of the query and its two nearest look-alikes"]
     if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []

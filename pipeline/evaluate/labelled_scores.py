@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.config import ScanConfig
 from pipeline.evaluate.labelled_folder import LabelledFolder
 from pipeline.evaluate.metrics import QueryScores, rank
-from pipeline.evaluate.retrieval import Encode
+from pipeline.evaluate.retrieval import Encode, expand_queries
 from pipeline.evaluate.sets import HELD_OUT
 from pipeline.filterbank import FilterbankWriter, open_filterbank
 from pipeline.grid.cutouts import cutouts_of_power
@@ -101,6 +101,8 @@ class FormScores:
     found."""
     by_kind: Mapping[str, Means]
     """Kind → means over its queries."""
+    by_expansion: Mapping[str, Means]
+    """Differences from ``means`` if each query is expanded, as ``search --expand`` does. Positive: expansion helps."""
     differences: Mapping[str, Mapping[str, Means]]
     """Other encoder → differences from its means, with the keys of ``means``. Positive: this encoder is better."""
     mistakes: tuple[Mistake, ...]
@@ -178,13 +180,17 @@ class _Found:
     pairs: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
     """Form → vectors of the queries, and of the windows that they search in."""
     ranked: Mapping[str, QueryScores]
+    expanded: Mapping[str, QueryScores]
+    """The same with expanded queries."""
 
     @classmethod
     def of(cls, encode: Encode, windows: LabelledWindows) -> _Found:
         from_file, from_array = encode(windows.from_file), encode(windows.from_array)
         pairs = {FILE: (from_file, from_file), ARRAY: (from_array, from_array), ARRAY_IN_FILE: (from_array, from_file)}
         return cls(pairs, {form: rank(searched, windows.labels, asked=asked)
-                           for form, (asked, searched) in pairs.items()})
+                           for form, (asked, searched) in pairs.items()},
+                   {form: rank(searched, windows.labels, asked=expand_queries(asked, searched))
+                    for form, (asked, searched) in pairs.items()})
 
     def scores(self, form: str, windows: LabelledWindows, others: Mapping[str, _Found]) -> FormScores:
         ranked, columns = self.ranked[form], _columns(self.ranked[form])
@@ -193,6 +199,7 @@ class _Found:
             form,
             means_over(ranked.labels, columns, windows.fill_rows),
             {kind: _means(columns[ranked.labels == kind]) for kind in kinds},
+            means_over(ranked.labels, _columns(self.expanded[form]) - columns, windows.fill_rows),
             {name: means_over(ranked.labels, columns - _columns(other.ranked[form]), windows.fill_rows)
              for name, other in others.items()},
             find_mistakes(*self.pairs[form], windows),

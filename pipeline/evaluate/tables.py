@@ -58,7 +58,8 @@ def _speed(report: Report) -> Iterator[str]:
 def _retrieval(report: Report) -> Iterator[str]:
     for name, results in report.retrieval.items():
         yield f"Retrieval: {name}"
-        yield from format_table(_SCORES_HEAD, [[_set_name(one.spec), *_scores(one.overall)] for one in results])
+        rows = [[_set_name(one.spec), *_scores(one.overall), *_scores(one.expanded)[1:]] for one in results]
+        yield from format_table([*_SCORES_HEAD, *(f"expanded: {_SCORES_HEAD[2]}", *_SCORES_HEAD[3:])], rows)
         yield ""
 
 
@@ -195,6 +196,11 @@ def _labelled(report: Report) -> Iterator[str]:
         yield f"Real windows, labelled by eye: {name}; in brackets bootstrap intervals of 95 %"
         yield from format_table(_MEANS_HEAD, [
             [f"{one.form}; mean over {over}", *_means(means)] for one in forms for over, means in one.means.items()])
+        yield ""
+        yield f"{name}, expanded queries (search --expand) less plain ones"
+        yield from format_table(_MEANS_HEAD, [
+            [f"{one.form}; mean over {over}", *_means(means, "+.3f")]
+            for one in forms for over, means in one.by_expansion.items()])
         yield ""
         for other in forms[0].differences:
             yield f"{name} less {other}"

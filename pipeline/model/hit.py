@@ -61,6 +61,8 @@ class Hit:
     """Name of the averaged view that the window belongs to; empty for the plain one."""
     match: Match | None = None
     """Alignment with the query, if the search compared hits pixel by pixel; else None."""
+    expanded: float | None = None
+    """Cosine with the expanded query, by which hits are ordered, if the search expanded it; else None."""
     nearness: float | None = None
     """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
     expected: float | None = None
@@ -117,6 +119,7 @@ class Hit:
             "shift_s": match and round(match.shift_s, 3),
             "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
             "mirrored": match and match.mirrored,
+            "expanded": None if self.expanded is None else round(self.expanded, 6),
             "nearness": None if self.nearness is None else round(self.nearness, 6),
             "expected": _four_digits(self.expected),
             "expected_low": _four_digits(self.expected_low),

@@ -58,7 +58,7 @@ def best_hits(
     """
     limits, full = limits or HitLimits(), FullPlaces()
     candidates = _Candidates(selection, query)
-    fetch = max(MIN_FETCHED_WINDOWS, FETCHED_PER_HIT * k)
+    fetch = first_fetch(k)
     while True:
         fetch = min(fetch, selection.vector_count)
         found = find(selection, query.vectors, fetch, exact=exact, careful=careful, full=full)
@@ -71,6 +71,11 @@ def best_hits(
         if is_all or len(picked) == k:
             return picked
         fetch *= 2
+
+
+def first_fetch(k: int) -> int:
+    """Return how many windows are fetched in the first round, if there are as many."""
+    return max(MIN_FETCHED_WINDOWS, FETCHED_PER_HIT * k)
 
 
 def place_of(hit: Merged) -> tuple[float, Sequence[str]]:

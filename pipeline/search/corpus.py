@@ -17,6 +17,7 @@ from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
+from pipeline.search.expand import expansion_of, note_on_expansion
 from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
 from pipeline.search.frequency_range import Range
@@ -160,10 +161,15 @@ class Corpus:
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
-            found = ordered_hits(self._corpus, query, selection, request, self._finder)
+            expansion = expansion_of(request, query, selection, self._finder)
+            found = ordered_hits(self._corpus, expansion.query if expansion else query, selection, request,
+                                 expansion or self._finder)
             background = background_of(selection, query)
-            hits = with_chance([hit_of(self._corpus, rank, query, merged, match)
-                                for rank, (merged, match) in enumerate(found, start=1)], found, background)
+            hits = tuple(hit_of(self._corpus, rank, query, merged, match)
+                         for rank, (merged, match) in enumerate(found, start=1))
+            if expansion:
+                hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
+            hits = with_chance(hits, found, background)
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
@@ -174,8 +180,8 @@ class Corpus:
         left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
         return SearchResult(
             description=query.description.with_notes(
-                note_on_no_hits(hits, findable), request.limits.note_on(hits, request.k),
-                note_on_left_out(hits, chosen)),
+                note_on_expansion(request, query), note_on_no_hits(hits, findable),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen)),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),

@@ -63,7 +63,7 @@ def with_chance(
     """Give each hit its figures, from the windows that it was merged of."""
     return tuple(
         _with(hit, background.chance_of_arranged(dict(merged.cosines)) if merged.cosines
-              else background.chance_of(merged.best.score), background.searched)
+              else background.chance_of(hit.score), background.searched)
         for hit, (merged, _) in zip(hits, found, strict=True))
 
 

@@ -172,13 +172,33 @@ def score_windows(
         Query vectors.
     """
     source_id = selection.source_ids[source]
-    numbers, stored = _vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
+    numbers, stored = vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
+    return score_vectors(np.full(len(numbers), source), numbers, stored, vectors, len(numbers))
+
+
+def score_vectors(
+    source: NDArray[np.int64], number: NDArray[np.int64], stored: NDArray[np.float32], vectors: NDArray[np.float32],
+    k: int,
+) -> Nearest:
+    """Return those ``k`` of some windows that resemble any query vector most, or all if there are fewer.
+
+    Parameters
+    ----------
+    source, number : (n,) int64
+        The windows, each once: index in the selection's ``source_ids``, and window number.
+    stored : (n, d) float32
+        Their vectors, of length 1.
+    vectors : (q, d) float32
+        Query vectors of length 1.
+    k : int
+    """
     best = Nearest.none()
     if len(stored):
         for first in range(0, len(vectors), QUERY_BATCH):
-            rows, score = exact_neighbors(stored, vectors[first : first + QUERY_BATCH], len(stored), unit_length=True)
+            batch = vectors[first : first + QUERY_BATCH]
+            rows, score = exact_neighbors(stored, batch, min(k, len(stored)), unit_length=True)
             queries = np.arange(first, first + len(rows))
-            best = best.best_with(_flatten(np.full(rows.shape, source), numbers[rows], score, queries), len(stored))
+            best = best.best_with(_flatten(source[rows], number[rows], score, queries), k)
     return best
 
 
@@ -195,7 +215,7 @@ def similarities(
         Cosines.
     """
     source_id = selection.source_ids[source]
-    numbers, stored = _vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
+    numbers, stored = vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
     similarity = np.zeros((len(vectors), len(numbers)), np.float32)
     if len(stored):
         rows, score = exact_neighbors(stored, vectors, len(stored), unit_length=True)
@@ -203,10 +223,13 @@ def similarities(
     return numbers, similarity
 
 
-def _vectors_of_windows(
+def vectors_of_windows(
     selection: Selection, source_id: str, numbers: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the numbers of those windows that are stored, and their unit vectors, read from a segment if possible."""
+    """Return those of some windows (n,) of a source that are stored, and their unit vectors (n, d).
+
+    The vectors are read from a segment if possible.
+    """
     corpus = selection.corpus
     if source_id in selection.segment_of:
         segment_id = selection.segment_of[source_id]

@@ -73,6 +73,10 @@ class SearchRequest:
     rerank_drift, rerank_mirror : bool
         While comparing pixel by pixel, allow for up to one channel per spectrum more or less drift, or for reversed
         frequency. Need ``rerank``.
+    expand : bool
+        Expand the query by its two nearest look-alikes, and order hits by the cosine with the expanded vector
+        (:mod:`pipeline.search.expand`). A pattern of several windows whose arrangement counts is not expanded. Not with
+        ``rerank`` or ``near_frequency``.
     near_frequency : float
         How much nearness to the query's frequency counts in the order of hits: 0 for not at all, 1 for as much as the
         pattern. Not with ``rerank``, and not for an array, which has no frequency.
@@ -122,6 +126,7 @@ class SearchRequest:
     rerank: bool = False
     rerank_drift: bool = False
     rerank_mirror: bool = False
+    expand: bool = False
     near_frequency: float = 0.0
     filters: Filters | None = None
     on_off: bool = False
@@ -152,6 +157,9 @@ class SearchRequest:
             raise ParameterError(f"{parameter('min_score')} must be from -1 to 1, got {self.min_score}")
         if self.expected_below is not None and not 0 < self.expected_below < math.inf:
             raise ParameterError(f"{parameter('expected_below')} must be above 0, got {self.expected_below}")
+        if self.expand and (self.rerank or self.near_frequency):
+            raise ParameterError(f"{parameter('expand')} does not go with {parameter('rerank')}, nor with "
+                                 f"{parameter('near_frequency')}: each gives hits another order")
         _ = self.limits  # checks them
 
     @property

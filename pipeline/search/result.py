@@ -107,7 +107,7 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
+                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -183,7 +183,7 @@ class SearchResult(Sequence[Hit]):
 
 HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
-               "mirrored", "nearness", "expected", "expected_low", "expected_high", "extrapolated", "p", "q",
-               "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
+               "mirrored", "expanded", "nearness", "expected", "expected_low", "expected_high", "extrapolated", "p",
+               "q",               "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
                "also_at", "copies", "known", "on_off", "in_off")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

@@ -134,7 +134,8 @@ def merged_views(results: Sequence[SearchResult], k: int) -> tuple[Hit, ...]:
     Hits of one scan that overlap in time and frequency are one: the one with the best score stays, and names the
     others among its copies.
     """
-    hits = sorted((hit for result in results for hit in result), key=lambda hit: (-hit.score, hit.source_id, hit.rank))
+    hits = sorted((hit for result in results for hit in result),
+                  key=lambda hit: (-(hit.score if hit.expanded is None else hit.expanded), hit.source_id, hit.rank))
     kept: list[Hit] = []
     for hit in hits:
         i = next((i for i, other in enumerate(kept) if _overlap(hit, other)), None)

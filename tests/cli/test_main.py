@@ -40,7 +40,7 @@ OPTIONS = {
                "--plot", "--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--rerank",
                "--rerank-drift",
                "--rerank-mirror",
-               "--near-frequency", "--expected-below", "--min-score", "--q", "--t-start", "--t-stop",
+               "--expand", "--near-frequency", "--expected-below", "--min-score", "--q", "--t-start", "--t-stop",
                "--only-mhz", "--not-mhz", "--not-known",
                "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",

@@ -85,6 +85,10 @@ def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits()
     near = replace(plain, request=replace(plain.request, near_frequency=0.5))
     assert table(near)[2] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
     assert len(table(near)) == len(table(plain)) + 1
+    expanded = table(result(replace(hit(1), expanded=0.9912)))
+    assert expanded[1].startswith("ordered by expanded, the cosine with ")
+    assert expanded[2].split()[:2] == ["score", "expanded"]
+    assert expanded[3].split()[1:3] == ["0.988", "0.991"]
 
 
 def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() -> None:
@@ -131,7 +135,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "window": "41", "view": "", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
-                       "extra_drift_hz_per_s": "", "mirrored": "", "nearness": "", "expected": "", "expected_low": "",
+                       "extra_drift_hz_per_s": "", "mirrored": "", "expanded": "", "nearness": "", "expected": "",
+                       "expected_low": "",
                        "expected_high": "", "extrapolated": "", "p": "", "q": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
                        "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",

@@ -39,7 +39,7 @@ def means(value: float) -> Means:
 
 def form_scores(form: str, value: float, other: str = "") -> FormScores:
     mistake = Mistake(7, "comb", 8, "dense", 0.875, 9, 0.5, 12)
-    return FormScores(form, {"queries": means(value)}, {"comb": means(value)},
+    return FormScores(form, {"queries": means(value)}, {"comb": means(value)}, {"queries": means(0.5)},
                       {other: {"queries": means(-value)}} if other else {}, (mistake,))
 
 
@@ -49,8 +49,9 @@ def full_report() -> Report:
     return Report(
         seed=3, full=False, encoders={"one": "one-v1", "two": "two-v1"}, not_measured={"notebook": "no weights"},
         speed={"one": Speed(5000.0), "resnet50": Speed(10.0)},
-        retrieval={name: [Retrieval(SetSpec("mixed kinds", snr=(2.0, 6.0)), scored(value), {"mixed-00": scored(value)}),
-                          Retrieval(unseen, scored(value), {"zigzag": scored(value - 0.5)})]
+        retrieval={name: [Retrieval(SetSpec("mixed kinds", snr=(2.0, 6.0)), scored(value), scored(0.9375),
+                                    {"mixed-00": scored(value)}),
+                          Retrieval(unseen, scored(value), scored(value), {"zigzag": scored(value - 0.5)})]
                    for name, value in (("one", 0.75), ("two", 0.625))},
         rerank={"one": [RerankScores(unseen, scored(0.5), scored(0.375), scored(0.875))]},
         published={"one": PublishedScores(clusters, clusters, 0.9375),
@@ -91,7 +92,7 @@ def test_tables_show_every_part() -> None:
         "one 5,000 500",
         "encoder windows/s × resnet50",
         "resnet50 10 1",
-        "mixed kinds, SNR 2–6 10 0.750 0.500 0.250 0.125",
+        "mixed kinds, SNR 2–6 10 0.750 0.500 0.250 0.125 0.938 0.500 0.250 0.125",
         "zigzag 0.250 0.125",
         "unseen kinds, SNR 6–60 0.500 0.250 0.375 0.250 0.875 0.250",
         "one 0.250 0.375 1.50 0.250 0.375 1.50 0.938",
@@ -107,6 +108,8 @@ def test_tables_show_every_part() -> None:
         "notebook, cosine 10 0.062",
         "NO a finds b",
         "first: noise, b; ranks: b 7",
+        "one, expanded queries (search --expand) less plain ones",
+        "cut; mean over queries 9 +0.500 (+0.375 to +0.625) +0.250 (+0.125 to +0.375) +0.125 (+0.000 to +0.250)",
         "cut; mean over queries 9 0.750 (0.625 to 0.875) 0.375 (0.250 to 0.500) 0.188 (0.062 to 0.312)",
         "two less one",
         "arrays; mean over queries 9 -0.125 (-0.250 to +0.000)",

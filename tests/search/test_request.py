@@ -86,6 +86,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
      "--near-frequency does not go with --rerank"),
     ({"power": 1, "near_frequency": 1.0}, "near_frequency does not go with power",
      "--near-frequency does not go with --npy"),
+    ({"window": "a/1", "expand": True, "rerank": True}, "expand does not go with rerank, nor with near_frequency",
+     "--expand does not go with --rerank, nor with --near-frequency"),
     ({"window": "a/1", "per_file": 0}, "per_file must be at least 1, got 0", "--per-file must be at least 1, got 0"),
 ]
 
