@@ -86,9 +86,9 @@ def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits()
     assert table(near)[2] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
     assert len(table(near)) == len(table(plain)) + 1
     expanded = table(result(replace(hit(1), expanded=0.9912)))
-    assert expanded[1].startswith("ordered by expanded, the cosine with ")
-    assert expanded[2].split()[:2] == ["score", "expanded"]
-    assert expanded[3].split()[1:3] == ["0.988", "0.991"]
+    assert expanded[2].startswith("ordered by expanded, the cosine with ")
+    assert expanded[3].split()[:2] == ["score", "expanded"]
+    assert expanded[4].split()[1:3] == ["0.988", "0.991"]
 
 
 def test_the_table_says_which_of_several_windows_of_the_query_a_hit_resembles() -> None:
