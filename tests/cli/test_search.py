@@ -297,7 +297,7 @@ def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None
         rows = csv.DictReader(io.StringIO(lookalike(*asked, "--csv").out, newline=""))
         spelled = {os.fsdecode(path).encode("utf-8", "backslashreplace").decode() for path in paths}
         assert {row["file"] for row in rows} == spelled
-        assert len(lookalike(*asked).out.splitlines()) == 2 + len(ran.json["hits"])
+        assert len(lookalike(*asked).out.splitlines()) == 3 + len(ran.json["hits"])
 
 
 # --- questions that have none --------------------------------------------------------------------------------------
