@@ -119,6 +119,13 @@ def test_a_hit_compared_again_tells_how_it_lies_over_the_query() -> None:
         0.765432, -27.94, 18.254, 0.153064, False]
 
 
+def test_small_figures_of_a_hit_keep_four_digits() -> None:
+    window = Window("A", 7, 1792, 2048, 0, 16, 8419.2, 8419.3, 0.0, 292.0577761, 57650.78)
+    hit = Hit(1, 0.9, window, "A", "/a.h5", "A", 6, 24.5, expected=1.234567e-9, p=1.234567e-12, q=0.5)
+    record = json.loads(json.dumps(hit.to_json()))
+    assert (record["expected"], record["p"], record["q"], record["expected_low"]) == (1.235e-9, 1.235e-12, 0.5, None)
+
+
 def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
     window = Window("GBT_57650", 7, 1792, 2048, 0, 16, 8419.274412345678, 8419.275127654321, 0.0, 292.0577761, 57650.78)
     hit = Hit(1, 0.87654321, window, "GBT_57650", "/data/a.h5", "Voyager1", 6, 24.512, merged=(8, 9),
@@ -133,6 +140,7 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "mjd": 57650.78, "snr": 24.51, "merged": [8, 9],
         "correlation": None, "shift_hz": None, "shift_s": None, "extra_drift_hz_per_s": None, "mirrored": None,
         "expanded": None, "nearness": None,
+        "expected": None, "expected_low": None, "expected_high": None, "extrapolated": None, "p": None, "q": None,
         "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
         "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "", "known": ["GPS L1"],
         "on_off": "in OFF", "in_off": ["C/3"],
