@@ -86,7 +86,7 @@ def _settle(root: Path, aside: Path, *, is_replaced: bool) -> None:
 
 
 def _lacks_cell(segment: Path, name: str) -> bool:
-    """Return True if a cell is missing from its segment. A segment that was rebuilt may have fewer cells than before."""
+    """Return True if a cell is missing from its segment. A rebuilt segment may have fewer cells than before."""
     if (segment / name).exists():
         return False
     try:
