@@ -41,6 +41,8 @@ class ScanConfig:
     """Fine channels from one window to the next. Default: ``window``, if only that is given."""
     integrations: int = 16
     """Spectra per window."""
+    cover: bool | None = None
+    """Cover remainders of channels and spectra (:class:`WindowGrid`). Default: as the corpus does; True if new."""
     window_is_given: bool = False
     """True if the user chose the window. Only then may it be wider than the coarse channels of a file."""
     false_alarm: float = 0.001
@@ -79,7 +81,7 @@ class ScanConfig:
     @property
     def grid(self) -> WindowGrid:
         """The window grid these settings describe."""
-        return WindowGrid(self.window, self.step, self.integrations)
+        return WindowGrid(self.window, self.step, self.integrations, bool(self.cover))
 
 
 PRECISIONS = ("auto", *get_args(Precision))
@@ -149,8 +151,7 @@ class RunConfig:
     insecure: bool = False
     """Allow a scheduler without TLS, also on this machine. Whoever can connect to it can run code on its workers."""
     dashboard: bool = False
-    """Serve Dask's dashboard on this machine, for a cluster of its own that a run starts here. It is HTTP without a
-    password: every user of this machine can read in it."""
+    """Serve Dask's dashboard on this machine, for a cluster that a run starts here. Every user of it can read there."""
     workers: int = 0
     """Number of worker processes of the embedded cluster; 0 for one per core."""
     worker_memory_gb: float = 2.0
@@ -191,8 +192,7 @@ class NightlyConfig:
     verify: float = 0.03
     """Share of the corpus whose digests each night checks; 0 for none. Each night checks another share."""
     novel_share: float = 0.01
-    """A window is novel if its best score with earlier windows is below this quantile of the best scores that earlier
-    windows have with each other."""
+    """A window is novel if its best score with earlier ones is below this quantile of their own best scores."""
     least_earlier: int = 500
     """Smallest number of earlier windows of a resolution. With fewer, no window is called novel."""
 
@@ -266,6 +266,8 @@ class Config:
         """Return what decides which windows a corpus holds, and in which form. Every run compares it."""
         scan = asdict(self.scan)
         del scan["window_is_given"], scan["views"], scan["overview"]  # none of these changes a window of any view
+        if not scan["cover"]:
+            del scan["cover"]  # as in corpora that were made before there was this setting
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
     def to_toml(self) -> str:
@@ -285,9 +287,7 @@ def _window_alone(scan: ScanConfig, keys: Any) -> Any:
     """Complete a table that sets ``window``: mark it as given. If windows lay side by side, set ``step`` to match."""
     if not isinstance(keys, Mapping) or "window" not in keys:
         return keys
-    implied = {"window_is_given": True}
-    if scan.step == scan.window:
-        implied["step"] = keys["window"]
+    implied = {"window_is_given": True, "step": keys["window"] if scan.step == scan.window else scan.step}
     return {**keys, **{key: value for key, value in implied.items() if key not in keys}}
 
 

@@ -96,6 +96,8 @@ class WindowGrid:
     """Fine channels from one window to the next, within a coarse channel."""
     integrations: int = 16
     """Spectra per window. Spectra are cut into blocks of this number, without overlap."""
+    cover: bool = False
+    """Whether a last, overlapping window and time block cover the remainders of coarse channels and spectra."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "step", "integrations"):

@@ -50,6 +50,7 @@ from pipeline.run import (
     plan_segments,
     select_files,
     showing,
+    with_its_cover,
     with_its_views,
     with_serial,
 )
@@ -229,7 +230,8 @@ class _Night:
         verified: Verification | None, novelty: list[Novelty],
     ) -> NightReport:
         """Gather what the report says."""
-        name, grid, tries = free_name(self.folder, self.began), self.config.scan.grid, self.config.nightly.tries
+        name, tries = free_name(self.folder, self.began), self.config.nightly.tries
+        scan = with_its_cover(self.root, self.config).scan
         left = () if due is None else due.left
         reports = () if run is None else run.reports
         wrong = (wrong_files_known(after, self.rules.now_s, tries) if run is None or due is None
@@ -257,7 +259,7 @@ class _Night:
                         if source_id in after.sources and after.sources[source_id].path != entry.path),
             grown=tuple({"path": report.path, "replaces": list(report.replaces)}
                         for report in reports if report.status == "done" and report.replaces),
-            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(scans_among(new_sources)),
+            before=Size.of(before, scan), after=Size.of(after, scan), new_sources=tuple(scans_among(new_sources)),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )

@@ -20,7 +20,7 @@ from pipeline.model import EncoderSpec, SourceReport
 from pipeline.run.driver import Driver
 from pipeline.run.failures import disk_errors
 from pipeline.run.index import gather
-from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_serial, writing
+from pipeline.run.preconditions import require_same_encoder, settled, spec_of, with_its_cover, with_serial, writing
 from pipeline.run.progress import RESUMED, ProgressChoice, RunReport, Tracker, showing
 from pipeline.run.task_sizes import slices_of
 from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
@@ -93,7 +93,7 @@ def embed(
     began = time.perf_counter()
     root = Path(corpus).absolute()
     store = CorpusStore.open(root)
-    config = with_serial(config or Config.load(root), serial)
+    config = with_its_cover(root, with_serial(config or Config.load(root), serial))
     store.require_identity(config.identity())
     chosen = settled(_chosen(config.encoder, encoder, weights, precision))
     spec = spec_of(root, chosen, config, computes_here=runs_on_this_machine(config.run, client))

@@ -36,6 +36,7 @@ from pipeline.run.preconditions import (
     require_own_encoder,
     settled,
     spec_of,
+    with_its_cover,
     with_serial,
     writing,
 )
@@ -151,7 +152,7 @@ def ingest_files(
     """
     began = time.perf_counter()
     root = Path(corpus).absolute()
-    config = config or Config.load(root)
+    config = with_its_cover(root, config or Config.load(root))
     is_new = not require_ingestable(root, config)
     config = replace(config, encoder=settled(config.encoder, manifest_if_any(root)))
     config = settled_scan(root, config, Wanted(add_views, add_overview), is_new=is_new)

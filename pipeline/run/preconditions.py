@@ -40,8 +40,20 @@ def settled(encoder: EncoderConfig, manifest: Manifest | None = None) -> Encoder
 
 
 def for_new_corpus(config: Config) -> Config:
-    """Return the settings that a new corpus is made with: it has the automatic views, unless others are named."""
-    return config if config.scan.views is not None else replace(config, scan=replace(config.scan, views=(AUTO,)))
+    """Return the settings that a new corpus is made with, where they do not follow from defaults.
+
+    It has the automatic views, unless others are named, and covers remainders, unless ``cover`` is False.
+    """
+    scan = config.scan
+    return replace(config, scan=replace(scan, views=(AUTO,) if scan.views is None else scan.views,
+                                        cover=True if scan.cover is None else scan.cover))
+
+
+def with_its_cover(root: Path, config: Config) -> Config:
+    """Return the settings of a run that covers remainders if the corpus does, unless ``config`` says whether to."""
+    if config.scan.cover is not None:
+        return config
+    return replace(config, scan=replace(config.scan, cover=Config.of_corpus(root).scan.cover))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:
@@ -88,6 +100,7 @@ def make_corpus(root: Path, config: Config, client: Any = None) -> None:
     RunError
         The disk cannot be written.
     """
+    config = with_its_cover(root, config)
     if not require_ingestable(root, config):
         config = for_new_corpus(replace(config, encoder=settled(config.encoder)))
         spec_of(root, config.encoder, config, computes_here=runs_on_this_machine(config.run, client))

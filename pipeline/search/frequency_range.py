@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.grid.tiling import Tiling
 
@@ -110,17 +107,7 @@ def _side_by_side(low: float, high: float, channels: int) -> list[int]:
 def number_at(tiling: Tiling, block: int, channel: int) -> int:
     """Return the number of the window that begins at ``channel`` in time ``block``, or −1 if the grid has none."""
     i = tiling.coarse_at(channel)
-    position, off = divmod(channel - tiling.coarse_span(i)[0], tiling.grid.step)
-    return -1 if off or position >= tiling.windows_in(i) else tiling.number(block, i, position)
-
-
-def first_channels(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first channel of each window (n,). Channel 0 is the lowest frequency."""
-    pieces = range(tiling.n_coarse)
-    first_positions = np.array([tiling.first_position(i) for i in pieces])
-    starts = np.array([tiling.coarse_span(i)[0] for i in pieces])
-    places = numbers % tiling.windows_per_block
-    # pieces without windows share their first position with the next one: "right" takes the last of them
-    piece = np.searchsorted(first_positions, places, side="right") - 1
-    channels: NDArray[np.int64] = starts[piece] + (places - first_positions[piece]) * tiling.grid.step
-    return channels
+    offset = channel - tiling.coarse_span(i)[0]
+    position = -(-offset // tiling.grid.step)
+    is_on_grid = position < tiling.windows_in(i) and tiling.offset_of(i, position) == offset
+    return tiling.number(block, i, position) if is_on_grid else -1

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, QueryError, Reason, SourceError, parameter
+from pipeline.grid.places import first_channels
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
 from pipeline.search.description import QueryDescription
-from pipeline.search.frequency_range import check_range, first_channels, number_at, window_starts
+from pipeline.search.frequency_range import check_range, number_at, window_starts
 from pipeline.search.query import Query, Region, embed, find_seen, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.views import view_of_range, views_with_vectors
@@ -214,15 +215,14 @@ def _opened(corpus: OpenCorpus, path: str, polarisation: int) -> Iterator[tuple[
 
 def _extent(origin: Origin, first: int, stop: int) -> Window:
     """Return the channels [first, stop) in all time blocks as one window."""
-    header, grid = origin.tiling.header, origin.tiling.grid
-    spectra = origin.tiling.n_blocks * grid.integrations
+    header, spectra = origin.tiling.header, origin.tiling.header.nsamples - origin.tiling.spectra_skipped
     return Window(origin.source_id, -1, first, stop, 0, spectra, header.channel_edge_mhz(first),
                   header.channel_edge_mhz(stop), 0.0, spectra * header.tsamp_s, header.tstart_mjd)
 
 
 def _window_at(origin: Origin, block: int, channel: int) -> Window:
-    spectrum = block * origin.tiling.grid.integrations
-    return origin.tiling.window_at(origin.source_id, spectrum, channel, number_at(origin.tiling, block, channel))
+    tiling = origin.tiling
+    return tiling.window_at(origin.source_id, tiling.spectrum_of(block), channel, number_at(tiling, block, channel))
 
 
 def _kept_windows(corpus: OpenCorpus, origin: Origin, low: float, high: float, error: FileGone) -> list[Window]:
@@ -303,16 +303,16 @@ def _cut(
     """
     from pipeline.scan import AveragedFile, cut_windows
 
-    integrations = origin.tiling.grid.integrations
-    places = [(window.spectrum_start // integrations, window.channel_start) for window in windows]
+    tiling, view = origin.tiling, origin.view
+    places = [(tiling.block_at(window.spectrum_start), window.channel_start) for window in windows]
     problem = ""
     for path in origin.paths:
         try:
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
                 if source_id != scan_of(origin.source_id):
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
-                file = filterbank if origin.view == PLAIN else AveragedFile(filterbank, origin.view, integrations)
-                cut = cut_windows(file, origin.tiling, places)
+                file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
+                cut = cut_windows(file, tiling, places)
                 filterbank.check_unchanged()
                 return cut
         except SourceError as error:
