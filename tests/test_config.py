@@ -37,7 +37,7 @@ configs = st.builds(
         ScanConfig, window=COUNT, step=COUNT, integrations=COUNT, window_is_given=st.booleans(),
         false_alarm=st.floats(1e-300, 0.4999), keep_all=st.booleans(), f_start_mhz=st.none() | st.floats(-1e290, 1e9),
         f_stop_mhz=st.none() | st.floats(1.1e9, 1e290), coarse_width=st.none() | COUNT, polarisation=st.integers(0, 9),
-        views=st.none() | st.sampled_from([(), ("auto",), ("f4", "f16t4")]),
+        views=st.none() | st.sampled_from([(), ("auto",), ("f4", "f16t4")]), cover=st.none() | st.booleans(),
     ),
     encoder=st.builds(EncoderConfig, name=TEXT, weights=TEXT, precision=st.sampled_from(PRECISIONS)),
     index=st.builds(IndexConfig, exact_below=st.integers(0, 2**40), segment_vectors=COUNT),

@@ -24,9 +24,9 @@ from tests.run.small import config, header
 WIDTH, SPECTRA = 8392, 41
 """Channels of a coarse channel: 32 windows and 200 more. Spectra of a file: two time blocks and nine more."""
 CONFIG = replace(config(), scan=replace(config().scan, coarse_width=WIDTH, views=("t4",)))
-PLACES = {"a": (0, 4000), "late": (SPECTRA - 7, 4000), "high": (16, 2 * WIDTH - 170)}
-"""File → first spectrum and first channel of its pattern: in a window of the grid, in the last seven spectra, and in
-the last 170 channels of the second coarse channel."""
+PLACES = {"a": (0, 4000), "late": (SPECTRA - 7, 4000), "high": (16, 2 * WIDTH - 170), "twice": (25, 4000)}
+"""File → first spectrum and first channel of its pattern: in a window of the grid; in the last seven spectra; in the
+last 170 channels of the second coarse channel; and in the spectra that the last two time blocks share."""
 
 
 def header_of(name: str) -> Header:
@@ -62,7 +62,7 @@ def corpus(folder: Path) -> Corpus:
 def test_a_signal_that_is_only_in_a_remainder_is_found_where_it_is(corpus: Corpus, folder: Path, name: str) -> None:
     like, (spectrum, channel) = header_of(name), PLACES[name]
     hits = corpus.search(file=folder / "a.fil", f_start_mhz=header_of("a").channel_edge_mhz(3960),
-                         f_stop_mhz=header_of("a").channel_edge_mhz(4180), k=2, view="1x", each_window=True)
+                         f_stop_mhz=header_of("a").channel_edge_mhz(4180), k=3, view="1x", each_window=True)
     [hit] = [hit for hit in hits if Path(hit.file).name == f"{name}.fil"]
     window = hit.window
     assert (window.channel_stop - window.channel_start, window.spectrum_stop - window.spectrum_start) == (256, 16)
@@ -111,16 +111,25 @@ def test_the_reader_without_this_package_finds_the_same_places(corpus: Corpus, f
             (window.f_start_mhz, window.f_stop_mhz, window.mjd), rel=1e-13)
 
 
+def test_a_signal_in_two_windows_that_overlap_is_one_hit(corpus: Corpus, folder: Path) -> None:
+    edge = header_of("a").channel_edge_mhz
+    hits = corpus.search(file=folder / "a.fil", f_start_mhz=edge(3960), f_stop_mhz=edge(4180), k=3, view="1x",
+                         each_window=True)
+    [hit] = [hit for hit in hits if Path(hit.file).name == "twice.fil"]
+    windows = [corpus._corpus.window(hit.source_id, number) for number in (hit.window.number, *hit.merged)]
+    assert {(one.spectrum_start, one.spectrum_stop) for one in windows} == {(16, 32), (SPECTRA - 16, SPECTRA)}
+
+
 def test_a_window_of_a_remainder_is_a_query(corpus: Corpus, folder: Path) -> None:
     source_id = corpus._corpus.find_source("late.fil")
     numbers = corpus._corpus.numbers(source_id)
     last = [n for n in numbers.tolist() if corpus._corpus.window(source_id, n).spectrum_stop == SPECTRA]
-    hits = corpus.search(window=f"late.fil/{last[0]}", k=2)
-    assert {Path(hit.file).name for hit in hits} == {"a.fil", "high.fil"}
+    hits = corpus.search(window=f"late.fil/{last[0]}", k=3)
+    assert {Path(hit.file).name for hit in hits} == {"a.fil", "high.fil", "twice.fil"}
     # a range of the file is cut in all time blocks, also in the last one
     edge = header_of("late").channel_edge_mhz
-    found = corpus.search(file=folder / "late.fil", f_start_mhz=edge(3960), f_stop_mhz=edge(4180), k=2, view="1x")
-    assert {Path(hit.file).name for hit in found} == {"a.fil", "high.fil"}
+    found = corpus.search(file=folder / "late.fil", f_start_mhz=edge(3960), f_stop_mhz=edge(4180), k=3, view="1x")
+    assert {Path(hit.file).name for hit in found} == {"a.fil", "high.fil", "twice.fil"}
     assert found.query_window is not None
     assert (found.query_window.spectrum_start, found.query_window.spectrum_stop) == (SPECTRA - 16, SPECTRA)
 
@@ -130,7 +139,7 @@ def test_a_corpus_covers_remainders_or_does_not_for_good(corpus: Corpus, folder:
     assert "cover = true" in (root / CONFIG_FILE).read_text()
     assert CorpusStore.open(root).identity["scan"]["cover"] is True
     again = ingest([folder], root, config=CONFIG, serial=True)  # the configuration says nothing: as the corpus does
-    assert [one.status for one in again.reports] == ["skipped"] * 3
+    assert [one.status for one in again.reports] == ["skipped"] * len(PLACES)
     without = replace(CONFIG, scan=replace(CONFIG.scan, cover=False))
     with pytest.raises(CorpusMismatch, match=r"scan\.cover: corpus has true, this run asks null"):
         ingest([folder], root, config=without, serial=True)
