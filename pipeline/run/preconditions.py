@@ -51,7 +51,7 @@ def for_new_corpus(config: Config) -> Config:
 
 def with_its_cover(root: Path, config: Config) -> Config:
     """Return the settings of a run that covers remainders if the corpus does, unless ``config`` says whether to."""
-    if config.scan.cover is not None:
+    if config.scan.cover is not None or not (root / CONFIG_FILE).is_file():
         return config
     return replace(config, scan=replace(config.scan, cover=Config.of_corpus(root).scan.cover))
 
