@@ -109,9 +109,9 @@ def test_views_that_are_added_later_are_those_of_an_ingest(
 
 
 def test_a_new_corpus_has_the_automatic_views_unless_others_are_named() -> None:
-    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",), channel_levels=True))
+    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",), cover=True, channel_levels=True))
     for named in ((), ("f4",), ("auto",)):
-        asked = Config(ScanConfig(views=named, channel_levels=False))
+        asked = Config(ScanConfig(views=named, cover=False, channel_levels=False))
         assert for_new_corpus(asked) == asked
         assert asked.identity() == Config().identity()
 
