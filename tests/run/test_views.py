@@ -285,7 +285,7 @@ def test_views_must_be_those_of_their_scan(original: Path) -> None:
     with pytest.raises(ValueError, match="not those of the view f4 of its scan"):
         check_consistency(replace(manifest, sources=wrong))
     alone = {one: entry for one, entry in manifest.sources.items() if one != scan_of(name)}
-    with pytest.raises(ValueError, match="there is no such scan"):
+    with pytest.raises(ValueError, match="lacks the scan of which it is a view"):
         check_consistency(replace(manifest, sources=alone))
 
 
