@@ -62,15 +62,21 @@ def read_array(folder):
     return zarr.open_array(str(folder), mode="r")[:]
 
 
-def first_channels(numbers, header, coarse, scan):
-    """Return time block and first channel, counted from low frequency, of each window number."""
-    width, step = scan["window"], scan["step"]
-    edges = [0, *range(coarse["offset"], header["nchans"], coarse["width"]), header["nchans"]]
-    pieces = [(low, high) for low, high in pairwise(edges) if high > low]  # coarse channels
-    counts = [(high - low - width) // step + 1 if high - low >= width else 0 for low, high in pieces]
-    starts = np.concatenate([low + step * np.arange(count) for (low, _), count in zip(pieces, counts, strict=True)])
-    blocks, places = np.divmod(numbers, len(starts))
-    return blocks, starts[places]
+def first_pixels(numbers, header, coarse, scan):
+    """Return first spectrum and first channel, counted from low frequency, of each window number."""
+    rows, cover = scan["integrations"], scan.get("cover", False)
+    edges = [0, *range(coarse["offset"], header["nchans"], coarse["width"]), header["nchans"]]  # of coarse channels
+    channels = np.concatenate([low + starts(high - low, scan["window"], scan["step"], cover)
+                               for low, high in pairwise(edges)])
+    blocks, places = np.divmod(numbers, len(channels))
+    return starts(header["nsamples"], rows, rows, cover)[blocks], channels[places]
+
+
+def starts(length, size, step, cover):
+    """Return where windows of one size begin in a length; with cover, the last one ends where the length does."""
+    first = np.arange(0, length - size + 1, step)
+    has_rest = cover and len(first) and first[-1] + size < length
+    return np.append(first, length - size) if has_rest else first
 
 
 def frequencies(channels, header):
@@ -100,9 +106,9 @@ def read_corpus(corpus, encoder=None):
         check_digests(folder)
         header = entry["header"]
         numbers = read_windows(folder, "number")
-        blocks, channels = first_channels(numbers, header, entry["coarse"], scan)
+        spectra, channels = first_pixels(numbers, header, entry["coarse"], scan)
         low, high = frequencies(channels, header), frequencies(channels + scan["window"], header)
-        seconds = blocks * scan["integrations"] * header["tsamp_s"]
+        seconds = spectra * header["tsamp_s"]
         snr, power = read_windows(folder, "snr"), power_of(
             read_windows(folder, "cutout"), read_windows(folder, "spread"))
         vectors = [None] * len(numbers)

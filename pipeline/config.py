@@ -10,8 +10,6 @@ the user's own file (:mod:`pipeline.user_settings`), then the defaults.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -29,6 +27,9 @@ CUTOUT_VERSION = 1
 """Version of the format of cutouts (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
 MAX_COUNT, MAX_MHZ, MAX_TRIES = 1 << 40, 1e290, 20
 """Largest count, frequency, and number of nights on which a file is tried, in any setting."""
+SET_WHEN_MADE = ("cover", "channel_levels")
+"""Settings of ``[scan]`` that are true in new corpora by default, and never change. The identity of a corpus leaves out
+those that are off. So corpora that were made before there were these settings keep their identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class ScanConfig:
     """Fine channels from one window to the next. Default: ``window``, if only that is given."""
     integrations: int = 16
     """Spectra per window."""
+    cover: bool | None = None
+    """Cover remainders of channels and spectra (:class:`WindowGrid`). Default: as the corpus does; True if new."""
     window_is_given: bool = False
     """True if the user chose the window. Only then may it be wider than the coarse channels of a file."""
     false_alarm: float = 0.001
@@ -81,7 +84,7 @@ class ScanConfig:
     @property
     def grid(self) -> WindowGrid:
         """The window grid these settings describe."""
-        return WindowGrid(self.window, self.step, self.integrations)
+        return WindowGrid(self.window, self.step, self.integrations, bool(self.cover))
 
 
 PRECISIONS = ("auto", *get_args(Precision))
@@ -266,7 +269,7 @@ class Config:
     def identity(self) -> dict[str, Any]:
         """Return what decides which windows a corpus holds, and their format. Every run compares it with the corpus."""
         left_out = {"window_is_given", "views", "overview"}  # none of these changes a window of any view
-        left_out |= set() if self.scan.channel_levels else {"channel_levels"}  # as in corpora of earlier versions
+        left_out |= {name for name in SET_WHEN_MADE if not getattr(self.scan, name)}
         scan = {key: value for key, value in asdict(self.scan).items() if key not in left_out}
         return {"scan": scan, "cutout_version": CUTOUT_VERSION}
 
@@ -313,8 +316,3 @@ def _refuse_run(path: Path, said: Mapping[str, Any]) -> None:
         raise ConfigError(f"{path}: [{RUN}] {', '.join(lines)}: you decide where and how code runs; a corpus cannot. "
                           f"Delete the line{s} there; if you wrote {them}, put {them} into {user_file()} under "
                           f"the line [{RUN}]: {' and '.join(lines)}")
-
-
-def fingerprint(identity: Mapping[str, Any]) -> str:
-    """Return a short digest of an identity. The order of keys does not matter."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -22,10 +22,10 @@ from pipeline.config import (
     NightlyConfig,
     RunConfig,
     ScanConfig,
-    fingerprint,
 )
 from pipeline.errors import ConfigError
 from pipeline.model import WindowGrid
+from pipeline.store import fingerprint
 from tests.conftest import UserSays
 
 COUNT = st.integers(1, 2**40)
@@ -37,7 +37,7 @@ configs = st.builds(
         ScanConfig, window=COUNT, step=COUNT, integrations=COUNT, window_is_given=st.booleans(),
         false_alarm=st.floats(1e-300, 0.4999), keep_all=st.booleans(), f_start_mhz=st.none() | st.floats(-1e290, 1e9),
         f_stop_mhz=st.none() | st.floats(1.1e9, 1e290), coarse_width=st.none() | COUNT, polarisation=st.integers(0, 9),
-        views=st.none() | st.sampled_from([(), ("auto",), ("f4", "f16t4")]),
+        views=st.none() | st.sampled_from([(), ("auto",), ("f4", "f16t4")]), cover=st.none() | st.booleans(),
         channel_levels=st.none() | st.booleans(),
     ),
     encoder=st.builds(EncoderConfig, name=TEXT, weights=TEXT, precision=st.sampled_from(PRECISIONS)),
@@ -73,7 +73,7 @@ def test_the_file_says_what_of_it_may_change() -> None:
     assert [re.findall(r"\[\w+\]", line) for line in said] == [["[scan]"], [], ["[encoder]"], [],
                                                                 ["[index]", "[nightly]"]]
     assert "cannot change" in said[0]
-    assert "may be named here once `lookalike embed` has made its vectors" in said[3]
+    assert "make its vectors by `lookalike embed`; then name it" in said[3]
     assert 'precision = "float32"' in Config().to_toml()
 
 

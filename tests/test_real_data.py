@@ -130,18 +130,22 @@ def test_real_signals_find_their_kin_before_noise_and_simulated_ones() -> None:
     ("sigpyproc_parkes_8bit_1.fil", {"", "t4", "t16"}), ("your_28.fil", {"", "t4", "t16"}),
     ("voyager1_2020_crop.h5", {""}), ("gbt_noise_6664MHz.fil", {"", "f4"}),
 ])
-def test_each_pixel_of_a_real_file_is_in_a_window_or_is_counted(name: str, views: set[str]) -> None:
-    """Add up the pixels of all windows of each view and those that are counted as skipped."""
-    config = ScanConfig(views=("auto",))
+@pytest.mark.parametrize("cover", [False, True])
+def test_each_pixel_of_a_real_file_is_in_a_window_or_is_counted(name: str, views: set[str], cover: bool) -> None:
+    """Count the pixels of all windows of each view, each pixel once, and those that are counted as skipped."""
+    config = ScanConfig(views=("auto",), cover=cover)
     with open_filterbank(real_file(name)) as filterbank:
-        tiling, header = tiling_of(filterbank, config), filterbank.header
+        tiling = tiling_of(filterbank, config)
         exposure: dict[str, int] = {}
         for one in scan(filterbank, tiling, range(tiling.n_coarse), config):
             windows = one.exposure["windows_searched"].sum() + one.exposure["windows_masked"].sum()
             exposure[one.view] = exposure.get(one.view, 0) + int(windows)
     assert set(exposure) == views
     for view, windows in exposure.items():
-        seen = View.named(view)
-        pixels = header.nchans // seen.frequency * (header.nsamples // seen.time)
-        skipped = Coverage.of(tiling.seen_through(seen)).samples_skipped
-        assert windows * 16 * 256 + skipped == pixels, view
+        of_view = tiling.seen_through(View.named(view))
+        is_covered = np.zeros((of_view.header.nsamples, of_view.header.nchans), bool)
+        assert windows == of_view.n_windows
+        for window in (of_view.window("", number) for number in range(windows)):
+            is_covered[window.spectrum_start : window.spectrum_stop, window.channel_start : window.channel_stop] = True
+        assert (~is_covered).sum() == Coverage.of(of_view).samples_skipped, view
+        assert is_covered.all() or not cover

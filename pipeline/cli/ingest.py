@@ -32,7 +32,7 @@ DEFAULT = ScanConfig()
 
 @command(groups={
     "Averaged views and overviews": ("--views", "--add-views", "--add-overview"),
-    "Windows of a new corpus": ("--window", "--step", "--false-alarm", "--keep-all", "--f-start", "--f-stop",
+    "Windows of a new corpus": ("--window", "--step", "--cover", "--false-alarm", "--keep-all", "--f-start", "--f-stop",
                                 "--coarse-width", "--polarisation"),
 })
 @click.argument("data", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -43,6 +43,10 @@ DEFAULT = ScanConfig()
               help=f"Width of a window, in fine channels. Default: {DEFAULT.window}.")
 @click.option("--step", type=click.IntRange(1), metavar="CHANNELS",
               help="Distance from one window to the next, in fine channels. Default: the width of a window.")
+@click.option("--cover/--no-cover", default=None,
+              help="Cover the channels left over in each coarse channel, and the spectra left over at the end of a "
+                   "file, with one more window that overlaps the one before. --no-cover: leave them out, and count "
+                   "them. Default: --cover.")
 @click.option("--false-alarm", type=float, metavar="RATE",
               help="Share of the windows of pure noise that are kept, between 0 and 0.5. Default: "
                    f"{DEFAULT.false_alarm}.")
@@ -102,7 +106,7 @@ def ingest(
 def overrides(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the flags as tables of ``corpus.toml`` and of the user's settings: table → key → value."""
     weights = flags["weights"]
-    scan = ("window", "step", "false_alarm", "keep_all", "coarse_width", "polarisation", "views")
+    scan = ("window", "step", "cover", "false_alarm", "keep_all", "coarse_width", "polarisation", "views")
     return {
         "scan": {key: flags[key] for key in scan} | {"f_start_mhz": flags["f_start"], "f_stop_mhz": flags["f_stop"]},
         # absolute: later runs and searches may start in another folder

@@ -50,6 +50,11 @@ class FlattenedChannel:
         is_unmasked = np.asarray(is_valid(power).all(axis=0))
         return cls(stored, is_mirrored, rows, band, is_unmasked, rows, band, noise_spectra, False)
 
+    def from_spectrum(self, first: int) -> Self:
+        """Return the same channels without the spectra before ``first``."""
+        return replace(self, stored=self.stored[first:], row_scale=self.row_scale[first:],
+                       row_gain=self.row_gain[first:])
+
     def windows(self, starts: NDArray[np.int64], channels: int) -> NDArray[np.float32]:
         """Cut windows of power over baseline: noise is at 1, masked pixels are 0.
 

@@ -1,8 +1,11 @@
 """Where windows are: window numbers, coarse channels, MHz and seconds. This is plain arithmetic, without any data.
 
 Covering invariant of :class:`Tiling`: every fine channel is in at least one window or is counted in
-``channels_skipped``. Every spectrum is in exactly one time block or comes after the last whole block. Both hold for
+``channels_skipped``. Every spectrum is in at least one time block or is counted in ``spectra_skipped``. Both hold for
 either sign of ``foff``, because channels are counted from low frequency.
+
+If the grid covers remainders, the last window of a coarse channel ends at its last channel, and the last time block
+ends at the last spectrum. They overlap the window or block before unless nothing would be left over.
 """
 
 from __future__ import annotations
@@ -41,8 +44,25 @@ class Tiling:
 
     @property
     def n_blocks(self) -> int:
-        """Number of time blocks. Spectra after the last whole block are skipped."""
-        return self.header.nsamples // self.grid.integrations
+        """Number of time blocks."""
+        return _count_windows(self.header.nsamples, self.grid.integrations, self.grid.integrations, self.grid.cover)
+
+    def spectrum_of(self, block: int) -> int:
+        """Return the first spectrum of a time block."""
+        return min(block * self.grid.integrations, self.header.nsamples - self.grid.integrations)
+
+    def block_at(self, spectrum: int) -> int:
+        """Return the time block that begins at ``spectrum``: the inverse of :meth:`spectrum_of`."""
+        return -(-spectrum // self.grid.integrations)
+
+    def shared_spectra(self, block: int) -> int:
+        """Return how many of the first spectra of a time block are also in the block before."""
+        return block * self.grid.integrations - self.spectrum_of(block)
+
+    @property
+    def spectra_skipped(self) -> int:
+        """Number of spectra that are in no time block."""
+        return max(0, self.header.nsamples - self.n_blocks * self.grid.integrations)
 
     @property
     def n_coarse(self) -> int:
@@ -69,19 +89,28 @@ class Tiling:
     def windows_in(self, i: int) -> int:
         """Return the number of windows per time block in coarse channel ``i``."""
         start, stop = self.coarse_span(i)
-        return _count_windows(stop - start, self.grid)
+        return self._count_in(stop - start)
+
+    def _count_in(self, width: int) -> int:
+        """Return the number of windows per time block in a piece of ``width`` channels."""
+        return _count_windows(width, self.grid.channels, self.grid.step, self.grid.cover)
+
+    def offset_of(self, i: int, position: int) -> int:
+        """Return the first channel, counted in coarse channel ``i``, of the window at a position."""
+        start, stop = self.coarse_span(i)
+        return min(position * self.grid.step, stop - start - self.grid.channels)
 
     def first_position(self, i: int) -> int:
         """Return the number of windows per time block below coarse channel ``i``."""
         lead = self.coarse.offset > 0
         if i == 0:
             return 0
-        before = _count_windows(self.coarse.offset, self.grid) if lead else 0
+        before = self._count_in(self.coarse.offset) if lead else 0
         whole = i - lead
         last = i == self.n_coarse  # then the result is the total, and the last piece may be short
         if last and not self.is_whole(i - 1) and whole > 0:
-            return before + (whole - 1) * _count_windows(self.coarse.width, self.grid) + self.windows_in(i - 1)
-        return before + whole * _count_windows(self.coarse.width, self.grid)
+            return before + (whole - 1) * self._count_in(self.coarse.width) + self.windows_in(i - 1)
+        return before + whole * self._count_in(self.coarse.width)
 
     @property
     def windows_per_block(self) -> int:
@@ -98,15 +127,15 @@ class Tiling:
 
         These are the windows completely between ``f_start_mhz`` and ``f_stop_mhz``.
         """
-        start, _ = self.coarse_span(i)
-        count = self.windows_in(i)
+        start, stop = self.coarse_span(i)
+        count, at_most = self.windows_in(i), stop - start - self.grid.channels
         first, last = 0, count - 1
         if self.f_start_mhz is not None:
             lowest = self.header.channel_at(self.f_start_mhz) - start - EDGE_TOLERANCE_CHANNELS
-            first = math.ceil(lowest / self.grid.step)
+            first = math.ceil(lowest / self.grid.step) if lowest <= at_most else count
         if self.f_stop_mhz is not None:
             highest = self.header.channel_at(self.f_stop_mhz) - start - self.grid.channels + EDGE_TOLERANCE_CHANNELS
-            last = math.floor(highest / self.grid.step)
+            last = math.floor(highest / self.grid.step) if highest < at_most else count - 1
         first = min(max(first, 0), count)
         return range(first, max(first, min(last + 1, count)))
 
@@ -114,8 +143,8 @@ class Tiling:
     def channels_skipped(self) -> int:
         """Number of fine channels that are in no window.
 
-        These are the remainder of each coarse channel, and the gaps between windows if the step is larger than a
-        window.
+        These are pieces narrower than a window, the gaps between windows if the step is larger than a window, and the
+        remainder of each coarse channel unless the grid covers it.
         """
         whole, rest = divmod(self.header.nchans - self.coarse.offset, self.coarse.width)
         pieces = ((1, self.coarse.offset), (whole, self.coarse.width), (1, rest))
@@ -151,8 +180,8 @@ class Tiling:
             The source has no window with this number.
         """
         block, i, position = self.locate(number)
-        channel = self.coarse_span(i)[0] + position * self.grid.step
-        return self.window_at(source_id, block * self.grid.integrations, channel, number)
+        channel = self.coarse_span(i)[0] + self.offset_of(i, position)
+        return self.window_at(source_id, self.spectrum_of(block), channel, number)
 
     def window_at(self, source_id: str, spectrum: int, channel: int, number: int = -1) -> Window:
         """Return the window that begins at ``spectrum`` and ascending ``channel``, which may be off the grid.
@@ -176,14 +205,20 @@ class Tiling:
         )
 
 
-def _count_windows(width: int, grid: WindowGrid) -> int:
-    """Return the number of windows in a piece of ``width`` channels."""
-    return 0 if width < grid.channels else (width - grid.channels) // grid.step + 1
+def _count_windows(length: int, size: int, step: int, cover: bool) -> int:
+    """Return how many windows of ``size`` fit into a ``length``, ``step`` apart.
+
+    With ``cover``, one more window covers what is left over at the end.
+    """
+    if length < size:
+        return 0
+    whole, rest = divmod(length - size, step)
+    return whole + 1 + (cover and rest > 0)
 
 
 def _count_covered(width: int, grid: WindowGrid) -> int:
     """Return the number of channels in at least one window, for a piece of ``width`` channels."""
-    count = _count_windows(width, grid)
-    if count == 0:
+    if width < grid.channels:
         return 0
-    return (count - 1) * min(grid.step, grid.channels) + grid.channels
+    whole, rest = divmod(width - grid.channels, grid.step)
+    return whole * min(grid.step, grid.channels) + grid.channels + (min(rest, grid.channels) if grid.cover else 0)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.catalogue import SourceEntry
-from pipeline.config import CONFIG_FILE, Config, fingerprint
+from pipeline.config import CONFIG_FILE, Config
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.model import EncoderSpec
 from pipeline.store.digests import DIGESTS_FILE, Digests, Fault, digests_file
 from pipeline.store.groups import SourceGroup, VectorGroup
-from pipeline.store.identity import identity_bytes, read_identity
+from pipeline.store.identity import fingerprint, identity_bytes, read_identity
 from pipeline.store.layout import (
     IDENTITY,
     PROJECTION_COPY,

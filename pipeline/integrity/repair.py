@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import tasks
-from pipeline.config import Config, EncoderConfig, RunConfig, fingerprint
+from pipeline.config import Config, EncoderConfig, RunConfig
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, EncoderError, PipelineError, Reason, SourceError
 from pipeline.execute.cluster import engine_for
 from pipeline.execute.engine import Call, Engine
@@ -47,7 +47,15 @@ from pipeline.run import (
     rebuild_cell,
     slices_of,
 )
-from pipeline.store import CorpusStore, encoder_config, overview_folder, segment_folder, source_folder, vector_folder
+from pipeline.store import (
+    CorpusStore,
+    encoder_config,
+    fingerprint,
+    overview_folder,
+    segment_folder,
+    source_folder,
+    vector_folder,
+)
 from pipeline.store.foreign_files import FOLDERS
 from pipeline.support.durable import make_folder
 from pipeline.support.interrupts import note_saved

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalogue import Manifest
-from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig, fingerprint
+from pipeline.config import CONFIG_FILE, Config, EncoderConfig, ScanConfig
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError
 from pipeline.index import read_record
 from pipeline.store.digests import Digests
 from pipeline.store.foreign_files import discard, own_folders
-from pipeline.store.identity import identity_bytes, read_identity, write_identity
+from pipeline.store.identity import fingerprint, identity_bytes, read_identity, write_identity
 from pipeline.store.layout import (
     DAMAGED,
     ENCODERS,

@@ -95,7 +95,9 @@ class WindowGrid:
     step: int = 256
     """Fine channels from one window to the next, within a coarse channel."""
     integrations: int = 16
-    """Spectra per window. Spectra are cut into blocks of this number, without overlap."""
+    """Spectra per window. Spectra are cut into blocks of this number, side by side."""
+    cover: bool = False
+    """Whether a last, overlapping window and time block cover the remainders of coarse channels and spectra."""
 
     def __post_init__(self) -> None:
         for name in ("channels", "step", "integrations"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.grid.places import Places
 from pipeline.grid.tiling import Tiling
 
 Artefact = Literal["masked", "DC bin", "edge", "same channels", "broadband"]
@@ -26,27 +26,6 @@ EDGE_SHARE = 0.01
 """Share of a coarse channel, at either end, that counts as its edge."""
 MIN_COARSE_CHANNELS = 4
 """With fewer coarse channels than this, artefacts that show in most coarse channels are not looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Positions of windows of one source, one entry for each window."""
-
-    block: NDArray[np.int64]
-    coarse: NDArray[np.int64]
-    channel: NDArray[np.int64]
-    """First fine channel, counted from the start of its whole coarse channel, even if the file lacks a part of that."""
-
-    @classmethod
-    def of(cls, tiling: Tiling, numbers: NDArray[np.int64]) -> Places:
-        """Find the positions of window numbers: :meth:`Tiling.locate` for many windows at once."""
-        firsts = np.array([tiling.first_position(i) for i in range(tiling.n_coarse)])
-        starts = np.array([tiling.coarse_span(i)[0] for i in range(tiling.n_coarse)])
-        block, place = np.divmod(numbers, tiling.windows_per_block)
-        # a piece without windows has the same first position as the next piece, and side="right" finds the next one
-        coarse = np.searchsorted(firsts, place, side="right") - 1
-        channel = starts[coarse] + (place - firsts[coarse]) * tiling.grid.step
-        return cls(block, coarse, (channel - tiling.coarse.offset) % tiling.coarse.width)
 
 
 def by_place(
@@ -69,7 +48,8 @@ def by_place(
         Names of artefacts; empty for none.
     """
     places, grid, width = Places.of(tiling, numbers), tiling.grid, tiling.coarse.width
-    first, last = places.channel, places.channel + grid.channels
+    first = _in_coarse(tiling, places)
+    last = first + grid.channels
     edge = max(1, round(EDGE_SHARE * width))
     has_edges = tiling.coarse.has_dc_spike
     middle = width // 2
@@ -106,12 +86,21 @@ def broadband(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
     return (2 * present > tiling.n_coarse)[inverse]
 
 
+def _in_coarse(tiling: Tiling, places: Places) -> NDArray[np.int64]:
+    """Return the first channel of each window, counted from the start of its coarse channel.
+
+    The file may hold only a piece of the coarse channel.
+    """
+    channels: NDArray[np.int64] = (places.channel - tiling.coarse.offset) % tiling.coarse.width
+    return channels
+
+
 def _repeats(tiling: Tiling, places: Places, kept: Places) -> NDArray[np.bool_]:
     """Return True for each position at which most coarse channels hold a signal in the same channels and block."""
     if tiling.n_coarse < MIN_COARSE_CHANNELS:
         return np.zeros(len(places.block), np.bool_)
-    everywhere = np.unique(np.stack([kept.block, kept.channel, kept.coarse]), axis=1)[:2]
+    everywhere = np.unique(np.stack([kept.block, _in_coarse(tiling, kept), kept.coarse]), axis=1)[:2]
     spots, present = np.unique(everywhere, axis=1, return_counts=True)
     repeated = set(map(tuple, spots[:, 2 * present > tiling.n_coarse].T.tolist()))
-    return np.array([spot in repeated for spot in zip(places.block.tolist(), places.channel.tolist(), strict=True)],
-                    np.bool_)
+    return np.array([spot in repeated for spot in zip(places.block.tolist(), _in_coarse(tiling, places).tolist(),
+                                                          strict=True)], np.bool_)

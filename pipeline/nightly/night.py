@@ -42,6 +42,7 @@ from pipeline.run import (
     ProgressChoice,
     RunReport,
     Selected,
+    as_made,
     index,
     ingest_files,
     make_corpus,
@@ -231,7 +232,8 @@ class _Night:
         new_sources: list[str], verified: Verification | None, novelty: list[Novelty],
     ) -> NightReport:
         """Gather what the report says."""
-        name, grid, tries = free_name(self.folder, self.began), self.config.scan.grid, self.config.nightly.tries
+        name, tries = free_name(self.folder, self.began), self.config.nightly.tries
+        scan = as_made(CorpusStore.open(self.root), self.config).scan
         left = () if due is None else due.left
         reports = () if run is None else run.reports
         wrong = (wrong_files_known(after, self.rules.now_s, reported, tries) if run is None or due is None
@@ -259,7 +261,7 @@ class _Night:
                         if source_id in after.sources and after.sources[source_id].path != entry.path),
             grown=tuple({"path": report.path, "replaces": list(report.replaces)}
                         for report in reports if report.status == "done" and report.replaces),
-            before=Size.of(before, grid), after=Size.of(after, grid), new_sources=tuple(scans_among(new_sources)),
+            before=Size.of(before, scan), after=Size.of(after, scan), new_sources=tuple(scans_among(new_sources)),
             verified={} if verified is None else verified.to_json(), novelty=tuple(novelty),
             files={kind: self.folder / f"{name}.{kind}" for kind in ("html", "json")},
         )

@@ -6,17 +6,17 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.catalogue import Manifest, SourceEntry, scans_among
+from pipeline.config import ScanConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.filterbank import may_be_observed
-from pipeline.grid.coverage import Coverage, share_skipped
-from pipeline.model import WindowGrid
+from pipeline.grid.coverage import Coverage, samples_per_window, share_skipped
 from pipeline.nightly.artefacts import ARTEFACTS
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import mending
@@ -78,13 +78,13 @@ class Size:
         return 100 * self.share_skipped
 
     @classmethod
-    def of(cls, manifest: Manifest, grid: WindowGrid) -> Size:
+    def of(cls, manifest: Manifest, scan: ScanConfig) -> Size:
         """Count what a manifest names: sources without their averaged views, windows of all views, and segments."""
         entries = [manifest.sources[scan_id] for scan_id in scans_among(manifest.sources)]
         return cls(len(entries), manifest.windows_seen, manifest.windows_kept, len(manifest.segments),
-                   sum(exposure_mhz_h(entry, grid) for entry in entries),
+                   sum(exposure_mhz_h(entry, scan) for entry in entries),
                    sum(not may_be_observed(entry.header) for entry in entries),
-                   share_skipped(Coverage.of(entry.tiling(grid)) for entry in entries), _by_view(manifest))
+                   share_skipped(Coverage.of(entry.tiling(scan.grid)) for entry in entries), _by_view(manifest))
 
 
 def _by_view(manifest: Manifest) -> dict[str, dict[str, int]]:
@@ -98,15 +98,17 @@ def _by_view(manifest: Manifest) -> dict[str, dict[str, int]]:
             for name in sorted(held, key=lambda name: View.named(name).order)}
 
 
-def exposure_mhz_h(entry: SourceEntry, grid: WindowGrid) -> float:
-    """Return the bandwidth × time of a source that was searched, in MHz h. Overlapping windows count a channel once.
+def exposure_mhz_h(entry: SourceEntry, scan: ScanConfig) -> float:
+    """Return the bandwidth × time of a source that was searched, in MHz h. Where windows overlap, it counts once.
 
-    It is 0 if the frequencies are probably in hertz, because it would be a million times too large.
+    Windows that are masked count as windows of mean size. The result is 0 if the frequencies are probably in hertz,
+    because it would be a million times too large.
     """
     if not may_be_observed(entry.header):
         return 0.0
-    channels = entry.windows_seen * min(grid.step, grid.channels)
-    return channels * entry.header.channel_width_mhz * grid.integrations * entry.header.tsamp_s / 3600
+    tiling = replace(entry.tiling(scan.grid), f_start_mhz=scan.f_start_mhz, f_stop_mhz=scan.f_stop_mhz)
+    samples = entry.windows_seen * samples_per_window(tiling)
+    return samples * entry.header.channel_width_mhz * entry.header.tsamp_s / 3600
 
 
 @dataclass(frozen=True, slots=True)

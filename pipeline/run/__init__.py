@@ -11,7 +11,14 @@ from pipeline.run.index import index
 from pipeline.run.ingest import ingest, ingest_files
 from pipeline.run.more_views import with_its_views
 from pipeline.run.plan import may_heal
-from pipeline.run.preconditions import adopt_committed, make_corpus, manifest_if_any, settled, with_serial
+from pipeline.run.preconditions import (
+    adopt_committed,
+    as_made,
+    make_corpus,
+    manifest_if_any,
+    settled,
+    with_serial,
+)
 from pipeline.run.progress import RESUMED, Listener, Progress, ProgressChoice, RunReport, Tracker, showing
 from pipeline.run.remove import Removal, remove
 from pipeline.run.routed import build_routed, rebuild_cell
@@ -21,7 +28,7 @@ from pipeline.run.upgrade import Upgrade, upgrade
 
 __all__ = [
     "MIN_AGE_S", "NO_SIGNAL", "RESUMED", "Listener", "Progress", "ProgressChoice", "Removal", "RunReport", "Selected",
-    "Stat", "Tracker", "Upgrade", "adopt_committed", "build_routed", "disk_errors", "embed", "embeds_on_gpu",
+    "Stat", "Tracker", "Upgrade", "adopt_committed", "as_made", "build_routed", "disk_errors", "embed", "embeds_on_gpu",
     "heir_of", "index", "ingest", "ingest_files", "is_unwritable", "make_corpus", "manifest_if_any", "may_heal",
     "parts_of", "plan_segments", "rebuild_cell", "remove", "select_files", "settled", "showing", "slices_of",
     "stat_of", "unchanged_s", "upgrade", "with_its_views", "with_serial",

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest, scans_among
-from pipeline.config import Config, EncoderConfig, fingerprint
+from pipeline.config import Config, EncoderConfig
 from pipeline.errors import PipelineError, RunError
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
 from pipeline.execute.engine import Call, Engine
@@ -23,7 +23,7 @@ from pipeline.run.index import gather
 from pipeline.run.preconditions import as_made, require_same_encoder, settled, spec_of, with_serial, writing
 from pipeline.run.progress import RESUMED, ProgressChoice, RunReport, Tracker, showing
 from pipeline.run.task_sizes import slices_of
-from pipeline.store import CorpusStore, forget_unused, freeze_projection, is_fitted
+from pipeline.store import CorpusStore, fingerprint, forget_unused, freeze_projection, is_fitted
 from pipeline.support.interrupts import note_saved
 from pipeline.views import scan_of
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline import tasks
 from pipeline.catalogue import FileEntry, Manifest
-from pipeline.config import Config, fingerprint
+from pipeline.config import Config
 from pipeline.execute.cluster import engine_for, runs_on_this_machine
 from pipeline.execute.engine import Engine, SerialEngine
 from pipeline.filterbank import FoundFile
@@ -49,7 +49,7 @@ from pipeline.run.probing import (
 )
 from pipeline.run.progress import COMPILING, Listener, ProgressChoice, RunReport, Tracker, showing
 from pipeline.run.task_sizes import parts_of
-from pipeline.store import CorpusStore
+from pipeline.store import CorpusStore, fingerprint
 from pipeline.support.interrupts import note_saved
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline import tasks
 from pipeline.catalogue import Manifest, scans_among
-from pipeline.config import CONFIG_FILE, Config, fingerprint
+from pipeline.config import CONFIG_FILE, Config
 from pipeline.errors import ConfigError
 from pipeline.execute.engine import Engine
 from pipeline.model import EncoderSpec, SourceReport
@@ -20,7 +20,7 @@ from pipeline.run.file_selection import Selected
 from pipeline.run.preconditions import as_made, for_new_corpus
 from pipeline.run.progress import Tracker
 from pipeline.run.task_sizes import parts_of
-from pipeline.store import CorpusStore
+from pipeline.store import CorpusStore, fingerprint
 from pipeline.support.durable import write_atomic
 from pipeline.support.text import counted
 from pipeline.views import AUTO, views_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalogue import Manifest, check_consistency
-from pipeline.config import CONFIG_FILE, Config, EncoderConfig
+from pipeline.config import CONFIG_FILE, SET_WHEN_MADE, Config, EncoderConfig
 from pipeline.encoders import needs_projection, require_precision, resolve_precision, versions
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusMismatch, CorpusNotFound
 from pipeline.execute.cluster import runs_on_this_machine
@@ -43,17 +43,17 @@ def for_new_corpus(config: Config) -> Config:
     """Return the settings that a new corpus is made with: what is not set is set to what suits new corpora."""
     scan = config.scan
     views = (AUTO,) if scan.views is None else scan.views
-    levels = True if scan.channel_levels is None else scan.channel_levels
-    return replace(config, scan=replace(scan, views=views, channel_levels=levels))
+    on = {name: True for name in SET_WHEN_MADE if getattr(scan, name) is None}
+    return replace(config, scan=replace(scan, views=views, **on))
 
 
 def as_made(store: CorpusStore, config: Config) -> Config:
     """Return the settings of a run with what only the making of its corpus decides, unless they name it."""
-    if config.scan.channel_levels is not None:
-        return config
     made = store.identity.get("scan")
-    levels = made.get("channel_levels") is True if isinstance(made, Mapping) else None
-    return replace(config, scan=replace(config.scan, channel_levels=levels))
+    if not isinstance(made, Mapping):
+        return config
+    own: dict[str, Any] = {name: made.get(name) is True for name in SET_WHEN_MADE if getattr(config.scan, name) is None}
+    return replace(config, scan=replace(config.scan, **own))
 
 
 def require_ingestable(root: Path, config: Config) -> bool:

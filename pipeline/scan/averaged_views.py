@@ -14,6 +14,7 @@ from pipeline.config import ScanConfig
 from pipeline.filterbank import Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import MAX_MASKED_SHARE, images_pass
+from pipeline.grid.places import offsets_in
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.scan.averaging import AveragedSamples, Averages, Spare
@@ -56,8 +57,9 @@ class AveragedViews:
         self._tilings = {view: tiling.seen_through(view) for view in views}
         self._averages: dict[int, Averages] = {}
         self._spare: Spare = {}
-        self._plain: dict[int, list[ScanResult]] = {}
-        """Coarse channel → results of the plain view in the blocks since the longest view's block began."""
+        self._plain: dict[int, list[tuple[int, ScanResult]]] = {}
+        """Coarse channel → the last blocks of the plain view, which a block of the longest view may share, with their
+        results."""
         self._results: dict[tuple[View, int], list[ScanResult]] = {}
 
     def watch(self, i: int, block: int) -> Watch | None:
@@ -70,7 +72,7 @@ class AveragedViews:
             self._averages[i] = Averages(views, (self._tiling.grid.integrations, high - low),
                                          self._filterbank.limits, self._spare)
             self._plain[i] = []
-        return partial(self._averages[i].watch, block=block)
+        return partial(self._averages[i].watch, block=block, shared=self._tiling.shared_spectra(block))
 
     def _has_windows(self, view: View, i: int) -> bool:
         tiling = self._tilings[view]
@@ -81,25 +83,30 @@ class AveragedViews:
         if i not in self._averages:
             return
         self._averages[i].end_block()
-        self._plain[i].append(plain)
-        for view, tiling in self._tilings.items():
-            if (block + 1) % view.time == 0 and self._has_windows(view, i):
-                finer = self._plain[i][-view.time :]
-                self._results.setdefault((view, i), []).append(self._scan_view(view, tiling, i, block, finer))
+        self._plain[i].append((block, plain))
+        for view in self._tilings:
+            of_view = self._block_ending_with(view, block)
+            if of_view is not None and self._has_windows(view, i):
+                self._results.setdefault((view, i), []).append(self._scan_view(view, i, of_view))
         longest = max(view.time for view in self._tilings)
-        if (block + 1) % longest == 0:
-            self._plain[i].clear()
+        del self._plain[i][: -(longest + 1)]
         if block + 1 == self._tiling.n_blocks:
             self._averages.pop(i).give_back()
             del self._plain[i]
 
-    def _scan_view(
-        self, view: View, tiling: Tiling, i: int, block: int, finer: Sequence[ScanResult]
-    ) -> ScanResult:
-        began = time.perf_counter()
-        of_view, (low, _) = block // view.time, tiling.coarse_span(i)
-        samples = replace(self._averages[i].samples(view, tiling.header), channel=low)
-        kept = _Kept.of(self._tiling, view, i, block + 1 - view.time, finer)
+    def _block_ending_with(self, view: View, block: int) -> int | None:
+        """Return the time block of a view that ends with ``block`` of the plain view, or None."""
+        last = self._tilings[view].n_blocks - 1
+        if block + 1 == self._tiling.n_blocks and self._tilings[view].shared_spectra(last):
+            return last
+        is_end = (block + 1) % view.time == 0 and not self._tiling.shared_spectra(block)
+        return block // view.time if is_end else None
+
+    def _scan_view(self, view: View, i: int, of_view: int) -> ScanResult:
+        began, tiling = time.perf_counter(), self._tilings[view]
+        first, (low, _) = tiling.spectrum_of(of_view), tiling.coarse_span(i)
+        samples = replace(self._averages[i].samples(view, tiling.header, first), channel=low)
+        kept = _Kept.of(self._tiling, view, i, first, self._plain[i])
         result = self._scan(samples, tiling, i, of_view, self._config,
                             partial(kept.explain, false_alarm=self._config.false_alarm))
         # nothing was read: the time that copying averages took is part of the scan
@@ -119,16 +126,27 @@ class _Kept:
                  snr: NDArray[np.float32]) -> None:
         self._view, self._grid = view, tiling.grid
         self._start, self._row, self._snr = start, row, snr
+        """For each window: its first channel, its first spectrum after that of the view's time block, and its SNR."""
 
     @classmethod
-    def of(cls, tiling: Tiling, view: View, i: int, block: int, results: Sequence[ScanResult]) -> _Kept:
-        """Collect the windows of coarse channel ``i``; the results are those of the time blocks from ``block`` on."""
-        grid, starts, rows, snr = tiling.grid, [], [], []
-        for k, result in enumerate(results):
-            position = np.asarray(result.windows["number"], np.int64) - tiling.number(block + k, i, 0)
-            starts.append(position * grid.step)
-            rows.append(np.full(len(position), k * (grid.integrations // view.time)))
-            snr.append(np.asarray(result.windows["snr"], np.float32))
+    def of(cls, tiling: Tiling, view: View, i: int, first: int, plain: Sequence[tuple[int, ScanResult]]) -> _Kept:
+        """Collect the windows of coarse channel ``i`` that share spectra with a time block of the view.
+
+        Parameters
+        ----------
+        first : int
+            First averaged spectrum of the time block of the view.
+        plain : sequence of (int, ScanResult)
+            Time blocks of the plain view and their results.
+        """
+        starts, rows, snr, length = [], [], [], tiling.grid.integrations
+        for block, result in plain:
+            row = tiling.spectrum_of(block) - first * view.time
+            if -length < row < length * view.time:
+                position = np.asarray(result.windows["number"], np.int64) - tiling.number(block, i, 0)
+                starts.append(offsets_in(tiling, i, position))
+                rows.append(np.full(len(position), row))
+                snr.append(np.asarray(result.windows["snr"], np.float32))
         return cls(view, tiling, np.concatenate(starts), np.concatenate(rows), np.concatenate(snr))
 
     def explain(
@@ -155,7 +173,7 @@ class _Kept:
         -------
         (n,) bool
         """
-        f, grid = self._view.frequency, self._grid
+        f, t, grid = self._view.frequency, self._view.time, self._grid
         explained = np.zeros(len(at), np.bool_)
         strongest = self._strongest(starts * f)
         has_one = np.flatnonzero(strongest >= 0)
@@ -164,8 +182,8 @@ class _Kept:
         images = flat.windows(at[has_one], grid.channels)
         is_searchable = (images <= 0).mean(axis=(1, 2)) <= MAX_MASKED_SHARE
         for image, k in zip(images, has_one.tolist(), strict=True):
-            first, row = int(self._start[strongest[k]] - starts[k] * f), self._row[strongest[k]]
-            image[row : row + grid.integrations // self._view.time,
+            first, row = int(self._start[strongest[k]] - starts[k] * f), int(self._row[strongest[k]])
+            image[max(0, row // t) : max(0, -(-(row + grid.integrations) // t)),
                   max(0, first // f) : max(0, -(-(first + grid.channels) // f))] = 1
         passes = images_pass(images, flat.noise_spectra, false_alarm)
         explained[has_one] = is_searchable & ~passes

@@ -72,7 +72,7 @@ class Averages:
                 self._spare.setdefault((stretch.shape[0], stretch.shape[1]), []).append(stretch)
         self._images.clear()
 
-    def watch(self, power: NDArray[np.float32], start: int, block: int) -> None:
+    def watch(self, power: NDArray[np.float32], start: int, block: int, shared: int = 0) -> None:
         """Average what is new of some channels that were read.
 
         Channels are averaged in chunks of :data:`STRETCH_CHANNELS`, from low frequency. Reads that do not continue the
@@ -86,13 +86,15 @@ class Averages:
             First channel, counted in the coarse channel.
         block : int
             Time block. Blocks follow one another, and each is averaged to its end (:meth:`end_block`).
+        shared : int
+            Number of its first spectra that the block before holds, too. Views that average spectra have them already.
         """
         stop = start + power.shape[1]
         while start <= self._done < self._channels:
             end = min(self._done + STRETCH_CHANNELS, self._channels)
             if end > stop:
                 return
-            self._add(power[:, self._done - start : end - start], self._done, block)
+            self._add(power[:, self._done - start : end - start], self._done, block, shared)
             self._done = end
 
     def end_block(self) -> None:
@@ -101,10 +103,11 @@ class Averages:
             raise RuntimeError(f"only {self._done} of {self._channels} channels were averaged")
         self._done = 0
 
-    def _add(self, power: NDArray[np.float32], start: int, block: int) -> None:
+    def _add(self, power: NDArray[np.float32], start: int, block: int, shared: int) -> None:
         """Average a chunk that begins at channel ``start``: over four channels, again over four, and over time."""
         stored, is_mirrored = in_memory_order(power)
-        places = {view: self._place(view, start, stored.shape[1], block, is_mirrored) for view in self._images}
+        places = {view: self._place(view, start, stored.shape[1], block, shared, is_mirrored)
+                  for view in self._images}
         means, shares, factor = _Area.of(stored), None, 1
         if self._factors[0] > 1 and (fours := means.over_channels_if_alive(places.get(View(4)))):
             means, factor = fours, 4  # nearly always
@@ -119,22 +122,33 @@ class Averages:
                 means = means.over_channels(is_mirrored, places.get(View(factor)) if is_last else None)
                 shares = None if shares is None else shares.over_channels(is_mirrored)
             for view, place in places.items():
-                if view.frequency == wanted and place is not means:
-                    place.values[:] = _finished(_over_time(means.values, view.time),
-                                                None if shares is None else _over_time(shares.values, view.time))
+                if view.frequency == wanted and place is not means and place.rows:
+                    new = slice(None) if view.time == 1 else slice(shared, shared + place.rows * view.time)
+                    place.values[:] = _finished(_over_time(means.values[new], view.time),
+                                                None if shares is None else _over_time(shares.values[new], view.time))
 
-    def _place(self, view: View, start: int, channels: int, block: int, is_mirrored: bool) -> _Area:
-        """Return where the averages of a chunk belong, in the order of the file."""
+    def _place(self, view: View, start: int, channels: int, block: int, shared: int, is_mirrored: bool) -> _Area:
+        """Return where the averages of a chunk belong, in the order of the file.
+
+        If spectra are averaged, the averages of the longest time replace the oldest ones.
+        """
         first, count = start // view.frequency, channels // view.frequency
         stretch, first = self._images[view][first // STRETCH_CHANNELS], first % STRETCH_CHANNELS
         if is_mirrored:
             first = stretch.shape[1] - first - count
-        rows = self._spectra // view.time
-        return _Area(stretch, block % view.time * rows, rows, first, count)
+        row = block % view.time * (self._spectra // view.time)
+        rows = self._spectra if view.time == 1 else (self._spectra - shared) // view.time
+        return _Area(stretch, row, rows, first, count)
 
-    def samples(self, view: View, header: Header) -> AveragedSamples:
-        """Return the averages of a view, to be read like samples of a file with this ``header``."""
-        return AveragedSamples(self._images[view], header.foff_mhz < 0, view.pixels, self._limits)
+    def samples(self, view: View, header: Header, spectrum: int) -> AveragedSamples:
+        """Return one time block of a view, to be read like samples of a file with this ``header``.
+
+        ``spectrum`` is the first averaged spectrum of the block. The block ends with the last one that was averaged.
+        """
+        image, oldest = self._images[view], spectrum % self._spectra if view.time > 1 else 0
+        if oldest:
+            image = [np.concatenate([stretch[oldest:], stretch[:oldest]]) for stretch in image]
+        return AveragedSamples(image, header.foff_mhz < 0, view.pixels, self._limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +258,23 @@ class AveragedFile:
         low, channels = channel_start * view.frequency, (channel_stop - channel_start) * view.frequency
         averages = Averages([view], (spectra, channels), self._filterbank.limits)
         memory = np.empty(spectra * min(channels, STRETCH_CHANNELS), np.float32)
-        first_block = spectrum_start // spectra * view.time
-        for block in range(first_block, first_block + view.time):
-            first, last = block * spectra, (block + 1) * spectra
+        nsamples = self._filterbank.header.nsamples
+        for block in self._blocks(spectrum_start):
+            first = min(block * spectra, nsamples - spectra)
+            last, shared = first + spectra, block * spectra - first
             fetched = self._filterbank.fetch(first, last, low, low + channels, room)
             for start in range(0, channels, STRETCH_CHANNELS):
                 stop = min(start + STRETCH_CHANNELS, channels)
-                averages.watch(fetched.read(first, last, low + start, low + stop, memory), start, block)
+                averages.watch(fetched.read(first, last, low + start, low + stop, memory), start, block,
+                               shared)
             averages.end_block()
-        return replace(averages.samples(view, self._filterbank.header), channel=channel_start)
+        return replace(averages.samples(view, self._filterbank.header, spectrum_start), channel=channel_start)
+
+    def _blocks(self, spectrum: int) -> range:
+        """Return the time blocks of the file that hold the time block of the view that begins at ``spectrum``."""
+        time, spectra = self._view.time, self._spectra
+        if spectrum % spectra == 0:
+            return range(spectrum // spectra * time, (spectrum // spectra + 1) * time)
+        # the last block of the view, which ends with the last one of the file
+        stop = -(-self._filterbank.header.nsamples // spectra)
+        return range(stop - 1 if time == 1 else spectrum * time // spectra, stop)

@@ -31,6 +31,8 @@ def levels_of_channels(
 ) -> NDArray[np.float32] | None:
     """Read a whole file, and return the relative level of each channel; None if that does not suit the file.
 
+    Spectra after the last whole time block do not count, whether or not windows cover them.
+
     Parameters
     ----------
     filterbank : Filterbank

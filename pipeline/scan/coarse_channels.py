@@ -14,6 +14,7 @@ from pipeline.config import ScanConfig
 from pipeline.filterbank import Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
 from pipeline.gate import Statistics, may_pass, measure
+from pipeline.grid.places import offsets_in
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.overview import Cells, OverviewLayout
@@ -122,9 +123,10 @@ def scan_channel(
 def _add_to(
     overview: Cells, tiling: Tiling, i: int, block: int, flat: FlattenedChannel, channels: int, start: int
 ) -> None:
-    """Add a stretch of coarse channel ``i`` in one time block to an overview."""
-    add_power(overview, OverviewLayout.of(tiling.header), flat, channels, tiling.coarse_span(i)[0] + start,
-              block * tiling.grid.integrations)
+    """Add a stretch of coarse channel ``i`` in one time block to an overview. No spectrum is added twice."""
+    shared = tiling.shared_spectra(block)
+    add_power(overview, OverviewLayout.of(tiling.header), flat.from_spectrum(shared) if shared else flat, channels,
+              tiling.coarse_span(i)[0] + start, tiling.spectrum_of(block) + shared)
 
 
 def _scan_side(
@@ -177,9 +179,9 @@ def _candidates(
     """
     grid = tiling.grid
     starts = _window_starts(tiling, i)
-    fit_into_stretches = grid.step == grid.channels and STRETCH_CHANNELS % grid.step == 0
+    extend_over_two = (starts % STRETCH_CHANNELS + grid.channels > STRETCH_CHANNELS).any()
     chosen, pieces = [], []
-    beyond = 0 if fit_into_stretches else grid.channels
+    beyond = grid.channels if extend_over_two else 0
     for first, stop, flat in flattened_stretches(reader, tiling, i, block, beyond, spare, sign, levels):
         here = np.flatnonzero((starts >= first) & (starts < stop))
         if not config.keep_all:
@@ -194,7 +196,7 @@ def _candidates(
 def _window_starts(tiling: Tiling, i: int) -> NDArray[np.int64]:
     """Return the first channel of each searched window, counted in coarse channel ``i``."""
     positions = tiling.positions(i)
-    return np.arange(positions.start, positions.stop, dtype=np.int64) * tiling.grid.step
+    return offsets_in(tiling, i, np.arange(positions.start, positions.stop, dtype=np.int64))
 
 
 def _window_columns(

@@ -35,7 +35,8 @@ def flattened_stretches(
     results, are those of :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
     """
     low, high = tiling.coarse_span(i)
-    first, last = block * tiling.grid.integrations, (block + 1) * tiling.grid.integrations
+    first = tiling.spectrum_of(block)
+    last = first + tiling.grid.integrations
     is_coarse = tiling.coarse.has_dc_spike
     return flatten_stretches(
         lambda start, stop, memory: samples.read(first, last, low + start, low + stop, memory),
@@ -117,7 +118,8 @@ def cut_windows(
     room, spare = Buffer(), list[NDArray[np.float32]]()
     for (block, i), members in by_coarse_channel.items():
         low, high = tiling.coarse_span(i)
-        fetched = filterbank.fetch(block * grid.integrations, (block + 1) * grid.integrations, low, high, room)
+        first = tiling.spectrum_of(block)
+        fetched = filterbank.fetch(first, first + grid.integrations, low, high, room)
         starts = np.array([places[k][1] - low for k in members], np.int64)
         out[members], spreads[members] = _cut(fetched, tiling, i, block, starts, spare, levels)
     return out, spreads

@@ -104,14 +104,14 @@ def fetch_ahead(
     float
         Seconds that fetching took.
     """
-    rows = tiling.grid.integrations
     buffers = [_take_buffer() for _ in range(2)]
 
     def fetch(number: int) -> tuple[Ascending, float]:
         began = time.perf_counter()
         group, run = wanted[number]
         start, stop = tiling.coarse_span(group[0])[0], tiling.coarse_span(group[-1])[1]
-        fetched = filterbank.fetch(run.start * rows, run.stop * rows, start, stop, buffers[number % 2])
+        first, last = tiling.spectrum_of(run.start), tiling.spectrum_of(run.stop - 1) + tiling.grid.integrations
+        fetched = filterbank.fetch(first, last, start, stop, buffers[number % 2])
         return fetched, time.perf_counter() - began
 
     yield from prefetch(fetch, len(wanted))  # depth 1, because there are two buffers
@@ -122,7 +122,7 @@ def block_runs(filterbank: Filterbank, tiling: Tiling, group: range) -> list[ran
     """Divide the time blocks into runs that are read at once.
 
     A run spans one storage chunk, so that no chunk is decoded twice. If this exceeds :data:`MAX_READ_PIXELS`, runs are
-    shorter, but at least one time block.
+    shorter, but at least one time block. Of a last block that overlaps the one before, chunks may be decoded twice.
     """
     spectra = filterbank.chunk_shape[0] if filterbank.chunk_shape else 1
     channels = tiling.coarse_span(group[-1])[1] - tiling.coarse_span(group[0])[0]

@@ -14,10 +14,10 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.grid.places import Places
 from pipeline.search.arrangement import Positions, Votes, arrangement_at, ranked_shifts
 from pipeline.search.best_hits import place_of
 from pipeline.search.copies import Copies
-from pipeline.search.frequency_range import first_channels
 from pipeline.search.limits import HitLimits
 from pipeline.search.merge import Candidate, Merged
 from pipeline.search.nearest import Finder, nearest, similarities
@@ -97,9 +97,8 @@ def _votes(
 
 def _positions(selection: Selection, source: int, numbers: NDArray[np.int64]) -> Positions:
     """Return where windows of a source begin."""
-    tiling = selection.corpus.tiling(selection.source_ids[source])
-    blocks = numbers // tiling.windows_per_block
-    return np.column_stack([blocks * tiling.grid.integrations, first_channels(tiling, numbers)])
+    places = Places.of(selection.corpus.tiling(selection.source_ids[source]), numbers)
+    return np.column_stack([places.spectrum, places.channel])
 
 
 @dataclass(slots=True)

@@ -16,8 +16,8 @@ from math import floor, isclose
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.grid.places import Places
 from pipeline.model import SECONDS_PER_DAY, Header, Window
-from pipeline.search.frequency_range import first_channels
 from pipeline.search.merge import Candidate, Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
@@ -153,9 +153,9 @@ class Copies:
         header, grid = tiling.header, tiling.grid
         channel = header.channel_at(window.f_start_mhz)
         spectrum = (window.mjd - header.tstart_mjd) * SECONDS_PER_DAY / header.tsamp_s
-        begins = numbers // tiling.windows_per_block * grid.integrations
-        is_there = (np.abs(first_channels(tiling, numbers) - channel) < grid.channels - 0.5) & (
-            np.abs(begins - spectrum) < grid.integrations - 0.5)
+        places = Places.of(tiling, numbers)
+        is_there = (np.abs(places.channel - channel) < grid.channels - 0.5) & (
+            np.abs(places.spectrum - spectrum) < grid.integrations - 0.5)
         return np.sort(numbers[is_there])
 
     def join(self, hits: Sequence[Merged], known: Mapping[tuple[str, int], Candidate]) -> list[Merged]:

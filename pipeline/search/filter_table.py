@@ -114,7 +114,8 @@ def _share_channels(ranges: Iterable[MhzRange], tiling: Tiling, numbers: NDArray
     """Tell which windows share a channel with any of some ranges."""
     import numpy as np
 
-    from pipeline.search.frequency_range import EDGE_TOLERANCE_CHANNELS, first_channels
+    from pipeline.grid.places import first_channels
+    from pipeline.search.frequency_range import EDGE_TOLERANCE_CHANNELS
 
     header, first = tiling.header, first_channels(tiling, numbers)
     stop = first + tiling.grid.channels
@@ -137,8 +138,9 @@ def _share_channels_with_bands(choices: Iterable[ChosenBands], tiling: Tiling, n
 
 
 def _begins_mjd(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.float64]:
-    blocks = numbers // tiling.windows_per_block
-    seconds = blocks * tiling.grid.integrations * tiling.header.tsamp_s
+    from pipeline.grid.places import first_spectra
+
+    seconds = first_spectra(tiling, numbers) * tiling.header.tsamp_s
     return (tiling.header.tstart_mjd + seconds / SECONDS_PER_DAY).astype("float64", copy=False)
 
 

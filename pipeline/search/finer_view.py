@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
+from pipeline.grid.tiling import Tiling
 from pipeline.search.arranged_hits import MAX_ARRANGED_WINDOWS
 from pipeline.search.origin import Origin
 from pipeline.search.query import passes_gate, power_for_gate
@@ -93,7 +94,7 @@ def _sight(corpus: OpenCorpus, plain: Origin, view: View, windows: QueryWindows)
     places = {}
     if len(used) <= MAX_ARRANGED_WINDOWS:
         places = {i: place for i in used.tolist() if windows.rows[i] < 0
-                  and (place := _place_of_all(windows, i, view, false_alarm))}
+                  and (place := _place_of_all(windows, i, view, plain.tiling, false_alarm))}
     if len(places) < len(used):
         note = (f"{len(places)} of {counted(len(used), 'window')} of {view.name} are left out: each shows no more than "
                 "one window of 1x") if places else ""
@@ -107,7 +108,7 @@ def _sight(corpus: OpenCorpus, plain: Origin, view: View, windows: QueryWindows)
 
 
 def _place_of_all(
-    windows: QueryWindows, i: int, view: View, false_alarm: float
+    windows: QueryWindows, i: int, view: View, plain: Tiling, false_alarm: float
 ) -> tuple[int, int] | None:
     """Find a plain window without which a window of a view would not pass the gate.
 
@@ -120,18 +121,21 @@ def _place_of_all(
     from pipeline.gate import images_pass  # loads numba
 
     window, grid = windows.windows[i], windows.origin.tiling.grid
-    height, width = grid.integrations // view.time, -(-grid.channels // view.frequency)
+    length, width = grid.integrations, -(-grid.channels // view.frequency)
     image = power_for_gate(windows.cutouts[i], float(windows.spreads[i]))
     last = grid.channels - width
     starts = sorted({*range(0, last, max(1, width // PLACES_TRIED)), last})
-    rests = np.repeat(image[None], view.time * len(starts), axis=0)
+    first, stop = window.spectrum_start * view.time, window.spectrum_stop * view.time
+    blocks = [block for block in range(first // length, min(stop // length + 2, plain.n_blocks))
+              if plain.spectrum_of(block) < stop]
+    rests = np.repeat(image[None], len(blocks) * len(starts), axis=0)
     for k, rest in enumerate(rests):
-        row, start = k // len(starts) * height, starts[k % len(starts)]
-        rest[row : row + height, start : start + width] = 1
-    explains = ~images_pass(rests, float(windows.spreads[i]) ** -2, false_alarm).reshape(view.time, len(starts))
+        row, start = plain.spectrum_of(blocks[k // len(starts)]) - first, starts[k % len(starts)]
+        # the last blocks may overlap others, and lie in a window of the view only partly
+        rest[max(0, row // view.time) : -(-(row + length) // view.time), start : start + width] = 1
+    explains = ~images_pass(rests, float(windows.spreads[i]) ** -2, false_alarm).reshape(len(blocks), len(starts))
     if not explains.any():
         return None
-    block = int(explains.sum(axis=1).argmax())
-    fitting = np.array(starts)[explains[block]]
-    return (window.spectrum_start // grid.integrations * view.time + block,
-            (window.channel_start + int(fitting[len(fitting) // 2])) * view.frequency)
+    best = int(explains.sum(axis=1).argmax())
+    fitting = np.array(starts)[explains[best]]
+    return blocks[best], (window.channel_start + int(fitting[len(fitting) // 2])) * view.frequency

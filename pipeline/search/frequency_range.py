@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.grid.tiling import Tiling
 
@@ -84,19 +81,20 @@ def time_blocks(tiling: Tiling, wanted: Range, name: str) -> range:
     Raises
     ------
     QueryError
-        The range lies after the last whole time block.
+        The range lies after the last time block.
     """
     header, length = tiling.header, tiling.grid.integrations
     first = 0 if wanted.t_start_s is None else round(min(wanted.t_start_s / header.tsamp_s, header.nsamples))
     stop = header.nsamples
     if wanted.t_stop_s is not None:
         stop = round(min(wanted.t_stop_s / header.tsamp_s, header.nsamples))
-    blocks = range(first // length, min(-(-max(stop, first + 1) // length), tiling.n_blocks))
-    if not blocks:
-        searched_s = tiling.n_blocks * length * header.tsamp_s
+    searched = header.nsamples - tiling.spectra_skipped
+    if first >= searched:
+        searched_s = searched * header.tsamp_s
         raise QueryError(f"{wanted} is not within the windows of {name}, which end at {searched_s:g} s: there are "
                          f"{header.nsamples:,} spectra, and windows have {length}")
-    return blocks
+    # a last block that overlaps the one before is only needed for the spectra that follow that one
+    return range(first // length, min(-(-max(stop, first + 1) // length), tiling.n_blocks))
 
 
 def window_starts(tiling: Tiling, f_start_mhz: float, f_stop_mhz: float) -> list[int]:
@@ -162,17 +160,7 @@ def _side_by_side(low: float, high: float, channels: int) -> list[int]:
 def number_at(tiling: Tiling, block: int, channel: int) -> int:
     """Return the number of the window that begins at ``channel`` in time ``block``, or −1 if the grid has none."""
     i = tiling.coarse_at(channel)
-    position, off = divmod(channel - tiling.coarse_span(i)[0], tiling.grid.step)
-    return -1 if off or position >= tiling.windows_in(i) else tiling.number(block, i, position)
-
-
-def first_channels(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first channel of each window (n,). Channel 0 is the lowest frequency."""
-    pieces = range(tiling.n_coarse)
-    first_positions = np.array([tiling.first_position(i) for i in pieces])
-    starts = np.array([tiling.coarse_span(i)[0] for i in pieces])
-    places = numbers % tiling.windows_per_block
-    # pieces without windows share their first position with the next one: "right" takes the last of them
-    piece = np.searchsorted(first_positions, places, side="right") - 1
-    channels: NDArray[np.int64] = starts[piece] + (places - first_positions[piece]) * tiling.grid.step
-    return channels
+    offset = channel - tiling.coarse_span(i)[0]
+    position = -(-offset // tiling.grid.step)
+    is_on_grid = position < tiling.windows_in(i) and tiling.offset_of(i, position) == offset
+    return tiling.number(block, i, position) if is_on_grid else -1

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, parameter
+from pipeline.grid.places import first_channels
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Header, Hit
-from pipeline.search.frequency_range import first_channels
 from pipeline.support.text import counted
 
 _T = TypeVar("_T")

@@ -213,7 +213,7 @@ def _place_in(
     edge = EDGE_SHARE * grid.channels
     numbers, rows = [], []
     for block in range(tiling.n_blocks):
-        later_s = (header.mjd_at(block * grid.integrations * header.tsamp_s) - window.mjd) * SECONDS_PER_DAY
+        later_s = (header.mjd_at(tiling.spectrum_of(block) * header.tsamp_s) - window.mjd) * SECONDS_PER_DAY
         shifts_mhz = [drift * later_s / 1e6 for drift in drifts_hz_per_s]
         low = header.channel_at(window.f_start_mhz + min(shifts_mhz))
         high = header.channel_at(window.f_stop_mhz + max(shifts_mhz))
@@ -233,7 +233,7 @@ def _overlapping(tiling: Tiling, block: int, low: float, high: float) -> list[tu
         start, count = tiling.coarse_span(coarse)[0], tiling.windows_in(coarse)
         nearest = int((low - start - tiling.grid.channels) / tiling.grid.step)
         for position in range(max(nearest - 1, 0), count):
-            begin = start + position * tiling.grid.step
+            begin = start + tiling.offset_of(coarse, position)
             if begin >= high:
                 break
             if begin + tiling.grid.channels > low:

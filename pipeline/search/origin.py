@@ -44,16 +44,16 @@ class Origin:
 
     def window_at(self, block: int, channel: int) -> Window:
         """Return the window that begins at a channel in a time block. It may be off the grid."""
-        spectrum = block * self.tiling.grid.integrations
-        return self.tiling.window_at(self.source_id, spectrum, channel, number_at(self.tiling, block, channel))
+        tiling = self.tiling
+        return tiling.window_at(self.source_id, tiling.spectrum_of(block), channel, number_at(tiling, block, channel))
 
     def extent(self, blocks: range, first: int, stop: int) -> Window:
         """Return the channels [first, stop) in some time blocks as one window."""
-        header, length = self.tiling.header, self.tiling.grid.integrations
-        t_start_s = blocks.start * length * header.tsamp_s
-        return Window(self.source_id, -1, first, stop, blocks.start * length, blocks.stop * length,
-                      header.channel_edge_mhz(first), header.channel_edge_mhz(stop), t_start_s,
-                      blocks.stop * length * header.tsamp_s, header.mjd_at(t_start_s))
+        header, begin = self.tiling.header, self.tiling.spectrum_of(blocks.start)
+        end = self.tiling.spectrum_of(blocks.stop - 1) + self.tiling.grid.integrations
+        t_start_s = begin * header.tsamp_s
+        return Window(self.source_id, -1, first, stop, begin, end, header.channel_edge_mhz(first),
+                      header.channel_edge_mhz(stop), t_start_s, end * header.tsamp_s, header.mjd_at(t_start_s))
 
     def seen_through(self, corpus: OpenCorpus, view: View) -> Origin:
         """Return a scan as a view shows it; raise :class:`ParameterError` if no window of the view fits into it."""
@@ -111,17 +111,17 @@ def cut(
     """
     from pipeline.scan import AveragedFile, cut_windows, levels_of_channels
 
-    integrations = origin.tiling.grid.integrations
-    places = [(window.spectrum_start // integrations, window.channel_start) for window in windows]
+    tiling, view = origin.tiling, origin.view
+    places = [(tiling.block_at(window.spectrum_start), window.channel_start) for window in windows]
     problem = ""
     for path in origin.paths:
         try:
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
                 if source_id != scan_of(origin.source_id):
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
-                file = filterbank if origin.view == PLAIN else AveragedFile(filterbank, origin.view, integrations)
-                levels = levels_of_channels(filterbank, origin.tiling.coarse, corpus.config.scan)
-                made = cut_windows(file, origin.tiling, places, levels)
+                file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
+                levels = levels_of_channels(filterbank, tiling.coarse, corpus.config.scan)
+                made = cut_windows(file, tiling, places, levels)
                 filterbank.check_unchanged()
                 return made
         except SourceError as error:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
+from pipeline.grid.places import Places
 from pipeline.model import Window
 from pipeline.search.description import QueryDescription
-from pipeline.search.frequency_range import Range, first_channels, time_blocks, window_starts
+from pipeline.search.frequency_range import Range, time_blocks, window_starts
 from pipeline.search.origin import FileGone, Origin, cut
 from pipeline.search.query import Query, Region, embed, find_seen, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
@@ -159,7 +160,8 @@ def _kept_windows(
     numbers, tiling = np.sort(corpus.numbers(origin.source_id)), origin.tiling
     if len(numbers):
         low, high = _channels(origin, wanted)
-        first, block = first_channels(tiling, numbers), numbers // tiling.windows_per_block
+        places = Places.of(tiling, numbers)
+        first, block = places.channel, places.block
         numbers = numbers[(first < max(high, low + 1)) & (first + tiling.grid.channels > low)
                           & (block >= blocks.start) & (block < blocks.stop)]
     if not len(numbers):

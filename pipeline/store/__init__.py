@@ -18,7 +18,7 @@ from pipeline.store.encoder import (
 )
 from pipeline.store.generations import is_in_current_format
 from pipeline.store.groups import SourceGroup, VectorGroup, count_old_groups
-from pipeline.store.identity import is_identity_in_current_format, write_identity
+from pipeline.store.identity import fingerprint, is_identity_in_current_format, write_identity
 from pipeline.store.layout import (
     CURRENT,
     IDENTITY,
@@ -65,6 +65,7 @@ __all__ = [
     "count_old_groups",
     "embedding",
     "encoder_config",
+    "fingerprint",
     "forget_unused",
     "freeze_projection",
     "is_fitted",

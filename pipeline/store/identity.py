@@ -73,6 +73,11 @@ def read_identity(root: Path) -> dict[str, Any]:
     return record
 
 
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """Return a short digest of an identity. The order of keys does not matter."""
+    return _digest(identity)[:16]
+
+
 def _digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 

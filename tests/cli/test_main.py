@@ -29,7 +29,7 @@ CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-ce
 OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
-               "--polarisation", "--precision", "--dashboard", "--accept-truncated",
+               "--polarisation", "--precision", "--dashboard", "--accept-truncated", "--cover",
                "--views", "--add-views", "--add-overview"},
     "embed": {"--corpus", "--encoder", "--weights", *CLUSTER, "--workers", "--serial", "--embed-on", "--dry-run",
               "--json", "--precision", "--dashboard"},

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.grid.coverage import Coverage, share_skipped
+from pipeline.grid.coverage import Coverage, samples_per_window, share_skipped
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
 from tests.run.small import header
@@ -20,6 +20,10 @@ from tests.run.small import header
     (3000, 33, 700, 300, WindowGrid()),
     (3000, 33, 700, 100, WindowGrid(64, 100, 5)),
     (3000, 7, 700, 100, WindowGrid(64, 30, 8)),
+    (500, 17, 500, 0, WindowGrid(cover=True)),
+    (3000, 33, 700, 300, WindowGrid(cover=True)),
+    (3000, 33, 700, 100, WindowGrid(64, 100, 5, cover=True)),
+    (3000, 7, 700, 100, WindowGrid(64, 30, 8, cover=True)),
 ])
 def test_samples_in_no_window_are_counted(nchans: int, spectra: int, width: int, offset: int, grid: WindowGrid) -> None:
     like = header(nchans=nchans, nsamples=spectra)
@@ -38,6 +42,25 @@ def test_samples_in_no_window_are_counted(nchans: int, spectra: int, width: int,
         assert covered.spectra_skipped == (~is_covered.any(axis=1)).sum()
     # the band that is searched plays no role
     assert Coverage.of(replace(tiling, f_start_mhz=like.f_max_mhz)) == covered
+
+
+@pytest.mark.parametrize("grid", [
+    WindowGrid(), WindowGrid(cover=True), WindowGrid(64, 30, 7), WindowGrid(64, 30, 7, True),
+    WindowGrid(64, 100, 5, True),
+])
+@pytest.mark.parametrize("channels", [(None, None), (256, 2512), (20, 790), (100, 400), (10, 12)])
+def test_windows_together_add_each_sample_once(grid: WindowGrid, channels: tuple[int | None, int | None]) -> None:
+    like = header(nchans=3000, nsamples=37)
+    low, high = (None if one is None else like.channel_edge_mhz(one) for one in channels)
+    tiling = Tiling(like, grid, CoarseLayout(700, "flag", 300), low, high)
+    is_searched = np.zeros((like.nsamples, like.nchans), bool)
+    numbers = [tiling.number(block, i, position) for block in range(tiling.n_blocks) for i in range(tiling.n_coarse)
+               for position in tiling.positions(i)]
+    for number in numbers:
+        window = tiling.window("", number)
+        is_searched[window.spectrum_start : window.spectrum_stop, window.channel_start : window.channel_stop] = True
+
+    assert len(numbers) * samples_per_window(tiling) == pytest.approx(is_searched.sum())
 
 
 def test_the_share_counts_each_sample_once() -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.grid.coarse_layout import coarse_layout
+from pipeline.grid.places import Places, first_channels, first_spectra
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Window, WindowGrid
 
@@ -35,6 +36,7 @@ class Place:
     piece: int
     position: int
     channel: int
+    spectrum: int
 
 
 def naive_pieces(tiling: Tiling) -> list[tuple[int, int]]:
@@ -43,16 +45,22 @@ def naive_pieces(tiling: Tiling) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], tiling.header.nchans], strict=True))
 
 
+def naive_starts(start: int, stop: int, size: int, step: int, cover: bool) -> list[int]:
+    """Return where windows begin between two channels, or blocks between two spectra."""
+    inside = [at for at in range(start, stop, step) if at + size <= stop]
+    if cover and inside and inside[-1] + size < stop:
+        inside.append(stop - size)
+    return inside
+
+
 def naive_places(tiling: Tiling) -> list[Place]:
     """Return all windows in the order of their numbers."""
     grid, places = tiling.grid, []
-    for block in range(tiling.header.nsamples):
-        if (block + 1) * grid.integrations > tiling.header.nsamples:
-            continue
+    blocks = naive_starts(0, tiling.header.nsamples, grid.integrations, grid.integrations, grid.cover)
+    for block, spectrum in enumerate(blocks):
         for piece, (start, stop) in enumerate(naive_pieces(tiling)):
-            channels = range(start, stop, grid.step)
-            inside = [c for c in channels if c + grid.channels <= stop]
-            places += [Place(block, piece, k, c) for k, c in enumerate(inside)]
+            inside = naive_starts(start, stop, grid.channels, grid.step, grid.cover)
+            places += [Place(block, piece, k, c, spectrum) for k, c in enumerate(inside)]
     return places
 
 
@@ -60,7 +68,7 @@ def naive_places(tiling: Tiling) -> list[Place]:
 def tilings(draw: st.DrawFn) -> Tiling:
     nchans, width = draw(st.integers(1, 120)), draw(st.integers(1, 50))
     header = header_of(nchans, draw(st.integers(0, 20)), draw(st.sampled_from([-0.25, 0.25, -FINE_MHZ, FINE_MHZ])))
-    grid = WindowGrid(draw(st.integers(1, 30)), draw(st.integers(1, 40)), draw(st.integers(1, 7)))
+    grid = WindowGrid(draw(st.integers(1, 30)), draw(st.integers(1, 40)), draw(st.integers(1, 7)), draw(st.booleans()))
     # offsets are inside the band, because coarse_layout needs to see DC bins in three coarse channels
     offset = draw(st.integers(0, min(width, nchans) - 1))
     return Tiling(header, grid, CoarseLayout(width, "flag", offset))
@@ -72,6 +80,9 @@ EDGE_CASES = [
     Tiling(header_of(85, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # last piece empty
     Tiling(header_of(30, 4, 0.25), WindowGrid(10, 3, 2), CoarseLayout(40, "flag")),  # wider than the band
     Tiling(header_of(5, 4, 0.25), WindowGrid(10, 10, 2), CoarseLayout(40, "flag")),  # no window at all
+    Tiling(header_of(95, 5, 0.25), WindowGrid(10, 10, 2, True), CoarseLayout(45, "dc-spikes", 5)),
+    Tiling(header_of(119, 16, 0.25), WindowGrid(10, 25, 7, True), CoarseLayout(45, "dc-spikes", 11)),  # gaps
+    Tiling(header_of(32, 3, 0.25), WindowGrid(10, 3, 4, True), CoarseLayout(16, "flag")),  # fewer spectra than a block
 ]
 
 
@@ -92,15 +103,60 @@ def test_every_channel_is_in_a_window_or_counted(tiling: Tiling) -> None:
 
 
 @with_edge_cases
-def test_every_spectrum_is_in_one_block_or_after_the_last(tiling: Tiling) -> None:
+def test_every_spectrum_is_in_a_block_or_counted(tiling: Tiling) -> None:
     seen = np.zeros(tiling.header.nsamples, int)
     for block in range(tiling.n_blocks):
-        seen[block * tiling.grid.integrations :][: tiling.grid.integrations] += 1
+        start = tiling.spectrum_of(block)
+        shared = tiling.shared_spectra(block)
+        assert tiling.block_at(start) == block
+        assert seen[start : start + shared].all()
+        assert not seen[start + shared : start + tiling.grid.integrations].any()
+        seen[start : start + tiling.grid.integrations] += 1
 
-    assert seen.max(initial=0) <= 1
+    assert seen.max(initial=0) <= 1 + tiling.grid.cover
     skipped = (seen == 0).sum()
-    assert skipped < tiling.grid.integrations
+    assert skipped == tiling.spectra_skipped < tiling.grid.integrations
     assert seen[: len(seen) - skipped].all()
+
+
+@with_edge_cases
+def test_a_grid_that_covers_leaves_no_pixel_out(tiling: Tiling) -> None:
+    """Check each coarse channel that is as wide as a window, if windows have no gaps between them."""
+    step = min(tiling.grid.step, tiling.grid.channels)
+    tiling = replace(tiling, grid=replace(tiling.grid, step=step, cover=True))
+    seen = np.zeros((tiling.header.nsamples, tiling.header.nchans), bool)
+    for number in range(tiling.n_windows):
+        window = tiling.window("s", number)
+        seen[window.spectrum_start : window.spectrum_stop, window.channel_start : window.channel_stop] = True
+
+    for start, stop in naive_pieces(tiling):
+        has_window = stop - start >= tiling.grid.channels and len(seen) >= tiling.grid.integrations
+        assert seen[:, start:stop].all() if has_window else not seen[:, start:stop].any()
+
+
+@with_edge_cases
+def test_what_is_left_over_adds_windows_and_moves_none(tiling: Tiling) -> None:
+    """Check that the windows of a grid that does not cover remainders are among those of one that does."""
+    plain, covering = (replace(tiling, grid=replace(tiling.grid, cover=cover)) for cover in (False, True))
+    places = [{(w.spectrum_start, w.channel_start) for w in (one.window("s", n) for n in range(one.n_windows))}
+              for one in (plain, covering)]
+
+    assert places[0] <= places[1]
+    assert [len(found) for found in places] == [plain.n_windows, covering.n_windows]
+    if not (plain.channels_skipped or plain.spectra_skipped):
+        assert [plain.window("s", n) for n in range(plain.n_windows)] == [
+            covering.window("s", n) for n in range(plain.n_windows)]
+
+
+@with_edge_cases
+def test_arrays_of_numbers_have_the_same_places(tiling: Tiling) -> None:
+    numbers = np.arange(tiling.n_windows)[::-1]
+    places = Places.of(tiling, numbers)
+    windows = [tiling.window("s", int(number)) for number in numbers]
+
+    assert places.spectrum.tolist() == first_spectra(tiling, numbers).tolist() == [w.spectrum_start for w in windows]
+    assert places.channel.tolist() == first_channels(tiling, numbers).tolist() == [w.channel_start for w in windows]
+    assert list(zip(places.block, places.coarse, strict=True)) == [tiling.locate(int(n))[:2] for n in numbers]
 
 
 @with_edge_cases
@@ -114,7 +170,7 @@ def test_windows_are_those_of_the_naive_loop(tiling: Tiling) -> None:
         assert tiling.number(place.block, place.piece, place.position) == number
         window = tiling.window("s", number)
         assert (window.channel_start, window.channel_stop) == (place.channel, place.channel + tiling.grid.channels)
-        assert window.spectrum_start == place.block * tiling.grid.integrations
+        assert window.spectrum_start == place.spectrum
         assert window.spectrum_stop - window.spectrum_start == tiling.grid.integrations
         assert tiling.window_at("s", window.spectrum_start, window.channel_start, number) == window
 
@@ -186,9 +242,9 @@ def test_positions_within_a_frequency_range(tiling: Tiling, data: st.DataObject)
     for i in range(tiling.n_coarse):
         start, stop = tiling.coarse_span(i)
         inside = [
-            k for k, c in enumerate(range(start, stop, tiling.grid.step))
-            if c + tiling.grid.channels <= stop
-            and (low is None or c >= low) and (high is None or c + tiling.grid.channels <= high)
+            k for k, c in enumerate(naive_starts(start, stop, tiling.grid.channels, tiling.grid.step,
+                                                 tiling.grid.cover))
+            if (low is None or c >= low) and (high is None or c + tiling.grid.channels <= high)
         ]
         assert list(tiling.positions(i)) == inside
 

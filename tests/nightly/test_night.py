@@ -232,8 +232,10 @@ def test_a_file_whose_end_is_missing_is_read_as_far_as_it_goes_and_listed(tmp_pa
     record = written(tmp_path)
     assert record["partly_read"] == [message]
     assert record["partly_covered"] == [
-        {"path": str(path), "channels": 4296, "channels_skipped": 200, "spectra": 31, "spectra_skipped": 15}]
-    skipped = 1 - 4096 * 16 / (4296 * 31)
+        {"path": str(path), "channels": 4296, "channels_skipped": 200, "spectra": 31, "spectra_skipped": 0}]
+    skipped = 200 / 4296  # a piece of a coarse channel that is narrower than a window
+    assert record["after"]["exposure_mhz_h"] == pytest.approx(
+        4096 * 31 * like.channel_width_mhz * like.tsamp_s / 3600, rel=1e-3), "each pixel counts once"
     assert record["ingest"]["share_skipped"] == pytest.approx(skipped)
     assert record["after"]["share_skipped"] == pytest.approx(skipped)
     words = page(tmp_path).words

@@ -12,7 +12,7 @@ import pytest
 from pipeline.config import IndexConfig, NightlyConfig
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
-from pipeline.nightly.artefacts import Places, broadband, by_place
+from pipeline.nightly.artefacts import broadband, by_place
 from pipeline.nightly.novelty import Novelty, judge
 from pipeline.nightly.usual_scores import UsualScores, measure_usual_scores
 from pipeline.run import index, ingest
@@ -184,18 +184,8 @@ TILINGS = [
     Tiling(header(0, 0), WindowGrid(), CoarseLayout(8192, "flag")),
     Tiling(header(0, 0), WindowGrid(256, 128), CoarseLayout(10_000, "dc-spikes", 5_000)),
     Tiling(replace(header(0, 0), nsamples=48), WindowGrid(), CoarseLayout(10_000, "dc-spikes", 100)),
+    Tiling(replace(header(0, 0), nsamples=43), WindowGrid(cover=True), CoarseLayout(10_000, "dc-spikes", 100)),
 ]
-
-
-@pytest.mark.parametrize("tiling", TILINGS)
-def test_places_are_those_of_the_tiling(tiling: Tiling):
-    numbers = np.arange(tiling.n_windows)
-    places = Places.of(tiling, numbers)
-    for number in numbers[::7]:
-        block, coarse, _ = tiling.locate(int(number))
-        start = tiling.window("s", int(number)).channel_start
-        assert (places.block[number], places.coarse[number]) == (block, coarse)
-        assert places.channel[number] == (start - tiling.coarse.offset) % tiling.coarse.width
 
 
 @pytest.mark.parametrize("tiling", TILINGS[1:])

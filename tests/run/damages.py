@@ -20,7 +20,7 @@ from pipeline.store import CorpusStore, segment_folder, source_folder, vector_fo
 from tests.run.small import SCAN, archive, config
 
 KEY = "power-spectrum-v1"
-CONFIG = replace(config(replace(SCAN, keep_all=True)), index=IndexConfig(exact_below=50))
+CONFIG = replace(config(replace(SCAN, keep_all=True, cover=True)), index=IndexConfig(exact_below=50))
 
 
 @dataclass(frozen=True)

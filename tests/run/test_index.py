@@ -13,7 +13,7 @@ import pytest
 
 from pipeline import tasks
 from pipeline.catalogue import FileEntry
-from pipeline.config import CONFIG_FILE, Config, IndexConfig, fingerprint
+from pipeline.config import CONFIG_FILE, Config, IndexConfig
 from pipeline.encoders import load_encoder
 from pipeline.errors import CorpusDamaged, CorpusLocked, CorpusNotFound, RunError
 from pipeline.execute.engine import SerialEngine
@@ -34,6 +34,7 @@ from pipeline.store import (
     VectorGroup,
     commit_source_groups,
     commit_vector_groups,
+    fingerprint,
     segment_folder,
     write_part,
     write_part_vectors,

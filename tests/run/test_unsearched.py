@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.run import embed, ingest
 from pipeline.search import open_corpus
 from pipeline.store import CorpusStore, SourceGroup
 from tests.filterbank.files import attributes
-from tests.run.small import COARSE, by_name, config, header, noisy_power, write_scan
+from tests.run.small import COARSE, SCAN, by_name, config, header, noisy_power, write_scan
 
 LIKE = header(nchans=COARSE)
 
@@ -187,7 +188,7 @@ def test_channels_and_spectra_in_no_window_are_in_every_report(
     write_scan(tmp_path / "whole.h5", 2)
     command = ["ingest", str(tmp_path), "--corpus", str(tmp_path / "corpus"), "--serial", "--encoder", "power-spectrum"]
     with pytest.raises(SystemExit):
-        main(command)
+        main([*command, "--no-cover"])
     said = capsys.readouterr().out.splitlines()
     skipped, samples = 244 * 16 + COARSE * 15, 500 * 16 + COARSE * 31 + 4 * COARSE * 16
     assert f"in no window: {100 * skipped / samples:.2f} % of all samples" in said
@@ -202,7 +203,8 @@ def test_channels_and_spectra_in_no_window_are_in_every_report(
     # the second report is about what it has scanned
     again = ingest([tmp_path], tmp_path / "corpus", serial=True)
     assert again.share_skipped == 0
-    fresh = ingest([tmp_path], tmp_path / "other", config=config(), serial=True).to_json()
+    fresh = ingest([tmp_path], tmp_path / "other", config=config(replace(SCAN, cover=False)), serial=True).to_json()
     assert fresh["share_skipped"] == pytest.approx(skipped / samples)
     counts = {Path(one["path"]).name: (one["channels_skipped"], one["spectra_skipped"]) for one in fresh["sources"]}
     assert counts == {"n500.h5": (244, 0), "tail31.h5": (0, 15), "whole.h5": (0, 0)}
+    assert ingest([tmp_path], tmp_path / "covering", config=config(), serial=True).share_skipped == 0

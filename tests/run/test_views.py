@@ -109,9 +109,9 @@ def test_views_that_are_added_later_are_those_of_an_ingest(
 
 
 def test_a_new_corpus_has_the_automatic_views_unless_others_are_named() -> None:
-    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",), channel_levels=True))
+    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",), cover=True, channel_levels=True))
     for named in ((), ("f4",), ("auto",)):
-        asked = Config(ScanConfig(views=named, channel_levels=False))
+        asked = Config(ScanConfig(views=named, cover=False, channel_levels=False))
         assert for_new_corpus(asked) == asked
         assert asked.identity() == Config().identity()
 
@@ -285,7 +285,7 @@ def test_views_must_be_those_of_their_scan(original: Path) -> None:
     with pytest.raises(ValueError, match="not those of the view f4 of its scan"):
         check_consistency(replace(manifest, sources=wrong))
     alone = {one: entry for one, entry in manifest.sources.items() if one != scan_of(name)}
-    with pytest.raises(ValueError, match="there is no such scan"):
+    with pytest.raises(ValueError, match="lacks the scan of which it is a view"):
         check_consistency(replace(manifest, sources=alone))
 
 

@@ -23,11 +23,15 @@ CONFIG = ScanConfig(coarse_width=COARSE, views=VIEWS)
 
 
 def naive_average(power: np.ndarray, view: View, *, is_signed: bool = False) -> np.ndarray:
-    """Average ascending power, one pixel after another, by the rules for dead pixels."""
+    """Average ascending power, one pixel after another, by the rules for dead pixels.
+
+    Spectra after the last whole time block are those of a block that ends with the last spectrum.
+    """
     rows, columns = power.shape[0] // view.time, power.shape[1] // view.frequency
     alive = np.isfinite(power) if is_signed else (power > 0) & (power < np.inf)
     for block in range(0, len(power) - 15, 16):  # a channel that never changes in a time block is dead
         alive[block : block + 16] &= (power[block : block + 16] != power[block]).any(axis=0)
+    alive[len(power) // 16 * 16 :] &= (power[-16:] != power[-16]).any(axis=0)
     power, alive = (values[: rows * view.time, : columns * view.frequency].reshape(
         rows, view.time, columns, view.frequency) for values in (power, alive))
     count = alive.sum(axis=(1, 3))
@@ -49,9 +53,9 @@ def scanned(path: Path, config: ScanConfig, parts: int = 1) -> dict[str, tuple[C
                     for name in EXPOSURE_TYPES}) for view in dict.fromkeys(one.view for one in results)}
 
 
-def sky(sign: int, seed: int = 3) -> tuple[Header, np.ndarray]:
+def sky(sign: int, seed: int = 3, nsamples: int = 86) -> tuple[Header, np.ndarray]:
     """Return two coarse channels and a piece of a third with five time blocks, with dead pixels; ascending power."""
-    like = header(nchans=2 * COARSE + 5003, nsamples=86)
+    like = header(nchans=2 * COARSE + 5003, nsamples=nsamples)
     like = replace(like, foff_mhz=sign * abs(like.foff_mhz))
     power = noisy_power(seed, like)
     power[:, 2000:2300] = 0
@@ -61,13 +65,30 @@ def sky(sign: int, seed: int = 3) -> tuple[Header, np.ndarray]:
     return like, power
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_view_equals_the_scan_of_an_averaged_file(tmp_path: Path, sign: int) -> None:
-    like, power = sky(sign)
-    config = replace(CONFIG, keep_all=True)
+LENGTHS = (65, 80, 86, 127)
+"""Numbers of spectra that leave a remainder in the plain view, in t4, or in both; 65 leaves less than an averaged
+spectrum, and 127 leaves three in the last time block of the plain view."""
+
+
+@pytest.mark.parametrize(("sign", "nsamples", "cover"), [
+    (1, 86, False), (-1, 86, False), *((-1, length, True) for length in LENGTHS), (1, 86, True)])
+def test_a_view_equals_the_scan_of_an_averaged_file(tmp_path: Path, sign: int, nsamples: int, cover: bool) -> None:
+    like, power = sky(sign, nsamples=nsamples)
+    assert_is_scan_of_averages(tmp_path, like, power, replace(CONFIG, keep_all=True, cover=cover))
+
+
+def test_a_channel_that_does_not_change_in_the_last_block_is_dead_in_what_that_block_adds(tmp_path: Path) -> None:
+    like, power = sky(-1)
+    power[-17:, 301] = power[-1, 301]
+    config = replace(CONFIG, keep_all=True, cover=True, views=("t4", "f4t4"))
+    assert_is_scan_of_averages(tmp_path, like, power, config)
+
+
+def assert_is_scan_of_averages(tmp_path: Path, like: Header, power: np.ndarray, config: ScanConfig) -> None:
+    """Compare each view of a file with the scan of a file of averages."""
     found = scanned(write_filterbank(tmp_path / "scan.fil", power, like), config)
-    assert found.keys() == {"", *VIEWS}
-    for name in VIEWS:
+    assert found.keys() == {"", *config.views}
+    for name in config.views:
         view = View.named(name)
         averaged = naive_average(power, view)
         path = write_filterbank(tmp_path / f"{name}.fil", averaged, view.header_of(like))
@@ -107,10 +128,11 @@ def test_views_do_not_depend_on_parts_or_other_views(tmp_path: Path) -> None:
                     assert column.tobytes() == other[name].tobytes(), (view, name)
 
 
-def test_windows_that_were_not_kept_can_be_cut_from_a_view(tmp_path: Path) -> None:
-    like, power = sky(-1)
+@pytest.mark.parametrize(("nsamples", "cover"), [(86, False), *((length, True) for length in LENGTHS)])
+def test_windows_that_were_not_kept_can_be_cut_from_a_view(tmp_path: Path, nsamples: int, cover: bool) -> None:
+    like, power = sky(-1, nsamples=nsamples)
     path = write_filterbank(tmp_path / "scan.fil", power, like)
-    config = replace(CONFIG, keep_all=True)
+    config = replace(CONFIG, keep_all=True, cover=cover)
     found = scanned(path, config)
     with open_filterbank(path) as filterbank:
         plain = tiling_of(filterbank, config)
@@ -120,7 +142,7 @@ def test_windows_that_were_not_kept_can_be_cut_from_a_view(tmp_path: Path) -> No
             places = []
             for number in windows["number"][chosen].tolist():
                 window = tiling.window("scan", number)
-                places.append((window.spectrum_start // 16, window.channel_start))
+                places.append((tiling.block_at(window.spectrum_start), window.channel_start))
             cutouts, spreads = cut_windows(AveragedFile(filterbank, view, 16), tiling, places)
             np.testing.assert_array_equal(cutouts, windows["cutout"][chosen])
             np.testing.assert_array_equal(spreads, windows["spread"][chosen])
@@ -246,7 +268,7 @@ def test_a_channel_that_a_signal_saturates_is_alive_and_one_that_is_stuck_is_dea
     averages = averaging.Averages([View(4)], power.shape, (0.0, 255.0))
     averages.watch(power, 0, 0)
     averages.end_block()
-    means = averages.samples(View(4), replace(header(), foff_mhz=1e-6)).read(0, 16, 0, 16, np.empty(0, np.float32))
+    means = averages.samples(View(4), replace(header(), foff_mhz=1e-6), 0).read(0, 16, 0, 16, np.empty(0, np.float32))
     assert (means[:, 2] == 255).all()
     assert np.isnan(means[:, 5]).all()
     assert np.isfinite(np.delete(means, 5, axis=1)).all()
@@ -264,7 +286,7 @@ def test_averaging_is_the_same_in_chunks_of_any_size(monkeypatch: pytest.MonkeyP
             averages.watch(power[:, start : start + chunk], start, 0)
         averages.end_block()
         memory, ascending = np.empty(0, np.float32), replace(header(), foff_mhz=1e-6)
-        return {view: averages.samples(view, ascending).read(0, 16, 0, COARSE // view.frequency, memory)[
+        return {view: averages.samples(view, ascending, 0).read(0, 16, 0, COARSE // view.frequency, memory)[
             : 16 // view.time] for view in views}
 
     whole, chunks = averaged(COARSE), averaged(64)

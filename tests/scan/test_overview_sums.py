@@ -67,19 +67,21 @@ def flattened_file(path: Path, config: ScanConfig) -> np.ndarray:
         tiling = tiling_of(filterbank, config)
         values = np.full((tiling.header.nsamples, tiling.header.nchans), np.nan)
         for block in range(tiling.n_blocks):
-            rows = slice(16 * block, 16 * block + 16)
+            rows = slice(tiling.spectrum_of(block), tiling.spectrum_of(block) + 16)
+            new = slice(16 * block, rows.stop)
             for i in filter(tiling.positions, range(tiling.n_coarse)):
                 low, high = tiling.coarse_span(i)
                 samples = filterbank.fetch(rows.start, rows.stop, low, high, Buffer())
                 for first, stop, flat in flattened_stretches(samples, tiling, i, block, 0, [], 1):
                     image = flat.windows(np.array([0]), stop - first)[0].astype(float)
-                    values[rows, low + first : low + stop] = np.where(
-                        image > 0, (image - 1) * flat.noise_spectra**0.5, np.nan)
+                    values[new, low + first : low + stop] = np.where(
+                        image > 0, (image - 1) * flat.noise_spectra**0.5, np.nan)[new.start - rows.start :]
     return values
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("changes", [{}, {"step": 100}, {"f_start_mhz": 8419.46, "f_stop_mhz": 8419.49}])
+@pytest.mark.parametrize("changes", [
+    {}, {"step": 100}, {"cover": True}, {"f_start_mhz": 8419.46, "f_stop_mhz": 8419.49}])
 def test_a_scan_makes_the_overview_of_what_it_flattens(tmp_path: Path, sign: int, changes: dict[str, float]) -> None:
     config = replace(ScanConfig(coarse_width=COARSE), **changes)  # type: ignore[arg-type]
     like = header(nchans=2 * COARSE + 5003, nsamples=86)

@@ -38,6 +38,7 @@ from pipeline.scan import (
 from pipeline.scan import layout as layout_module
 from pipeline.simulate import fine_header
 from tests.flatten.at_once import flatten, power_of
+from tests.grid.test_tiling import naive_starts
 from tests.run.small import COARSE, header, noisy_power
 
 Columns = dict[str, np.ndarray]
@@ -81,14 +82,15 @@ def assert_equal(found: tuple[Columns, Columns], expected: tuple[Columns, Column
 
 def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Scan window after window of the array that the file was written from."""
-    starts_of = [[c + s for s in range(0, min(COARSE, like.nchans - c) - config.window + 1, config.step)]
+    starts_of = [naive_starts(c, min(c + COARSE, like.nchans), config.window, config.step, bool(config.cover))
                  for c in range(0, like.nchans, COARSE)]
+    blocks = naive_starts(0, like.nsamples, 16, 16, bool(config.cover))
     windows_per_block = sum(map(len, starts_of))
     windows, exposure = [], []
     for i, starts in enumerate(starts_of):
-        for block in range(like.nsamples // 16):
+        for block, spectrum in enumerate(blocks):
             low, high = i * COARSE, min((i + 1) * COARSE, like.nchans)
-            piece = power[16 * block : 16 * block + 16, low:high].copy()
+            piece = power[spectrum : spectrum + 16, low:high].copy()
             nominal, is_whole = nominal_noise_spectra(like), high - low == COARSE
             flat = flatten(piece, nominal=nominal, has_dc_spike=is_whole, coarse_width=COARSE)
             searched = kept = 0
@@ -114,13 +116,16 @@ def naive(like: Header, power: np.ndarray, config: ScanConfig) -> tuple[list[dic
     return windows, exposure
 
 
-@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, keep_all=True), replace(CONFIG, window=100, step=300)])
+@pytest.mark.parametrize("config", [
+    CONFIG, replace(CONFIG, keep_all=True), replace(CONFIG, window=100, step=300),
+    replace(CONFIG, cover=True), replace(CONFIG, window=100, step=100, cover=True),
+])
 def test_a_scan_equals_a_naive_loop(path: Path, sky: tuple[Header, np.ndarray], config: ScanConfig) -> None:
     like, power = sky
     power = power.copy()
     power[:, 2000:2300] = 0
     power[3, 9000:9700] = np.nan
-    dead = write_filterbank(path.with_name(f"dead{config.window}{config.keep_all}.fil"), power, like)
+    dead = write_filterbank(path.with_name(f"dead{config.window}{config.keep_all}{config.cover}.fil"), power, like)
     windows, exposure = scanned(dead, config)
     expected_windows, expected_exposure = naive(like, power, config)
     assert len(expected_windows) > 0
@@ -271,10 +276,12 @@ def test_nothing_has_the_columns_that_a_scan_has(path: Path) -> None:
 
 
 @pytest.mark.parametrize("pixels", [1, 2 * 16 * COARSE, 2**24])
+@pytest.mark.parametrize("cover", [False, True])
 def test_the_number_of_blocks_in_a_read_does_not_matter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: int, cover: bool
 ) -> None:
     """Storage chunks of many spectra are decoded once, not once per time block."""
+    config = replace(CONFIG, cover=cover)
     like = header(nsamples=70)
     power = noisy_power(7, like)
     deep = tmp_path / "deep.h5"
@@ -285,17 +292,40 @@ def test_the_number_of_blocks_in_a_read_does_not_matter(
     reads = []
     fetch = Filterbank.fetch
     monkeypatch.setattr(Filterbank, "fetch", lambda *given: (reads.append(given[1:3]), fetch(*given))[1])
-    assert_equal(scanned(deep), scanned(flat))
+    assert_equal(scanned(deep, config), scanned(flat, config))
     assert ((0, 64) in reads) == (pixels == 2**24)
 
 
-def test_cut_windows_equals_what_a_scan_stores(path: Path) -> None:
-    windows, _ = scanned(path, replace(CONFIG, keep_all=True))
+def test_a_last_window_may_extend_over_two_stretches(tmp_path: Path) -> None:
+    like = header(nchans=2**16 + 100, nsamples=21)
+    power = noisy_power(12, like)
+    power[:, -40:] *= 1.2
+    path = write_filterbank(tmp_path / "scan.fil", power, like)
+    config = ScanConfig(coarse_width=like.nchans, keep_all=True)
+    (windows, _), (covering, exposure) = scanned(path, config), scanned(path, replace(config, cover=True))
+    assert (len(windows["number"]), len(covering["number"])) == (256, 2 * 257)
+    for name, column in windows.items():  # those of the grid stay as they are
+        assert column.tobytes() == covering[name][:256].tobytes(), name
+    assert exposure["windows_searched"].tolist() == [257, 257]
+    with open_filterbank(path) as filterbank:
+        tiling = tiling_of(filterbank, replace(config, cover=True))
+        assert tiling.window("", 256).channel_start == 2**16 - 156
+        cutouts, spreads = cut_windows(filterbank, tiling, [(0, 2**16 - 156), (1, 2**16 - 156), (1, 512)])
+    at = [256, 256 + 257, 2 + 257]
+    np.testing.assert_array_equal(cutouts, covering["cutout"][at])
+    np.testing.assert_array_equal(spreads, covering["spread"][at])
+
+
+@pytest.mark.parametrize("cover", [False, True])
+def test_cut_windows_equals_what_a_scan_stores(path: Path, cover: bool) -> None:
+    config = replace(CONFIG, cover=cover)
+    windows, _ = scanned(path, replace(config, keep_all=True))
     order = np.random.default_rng(0).permutation(len(windows["number"]))[:60]
     with open_filterbank(path) as filterbank:
-        tiling = tiling_of(filterbank, CONFIG)
+        tiling = tiling_of(filterbank, config)
         places = [tiling.window("", int(number)) for number in windows["number"][order]]
-        cutouts, spreads = cut_windows(filterbank, tiling, [(w.spectrum_start // 16, w.channel_start) for w in places])
+        cutouts, spreads = cut_windows(filterbank, tiling, [
+            (tiling.block_at(w.spectrum_start), w.channel_start) for w in places])
         np.testing.assert_array_equal(cutouts, windows["cutout"][order])
         np.testing.assert_array_equal(spreads, windows["spread"][order])
         # windows off the grid share halves with their neighbours on the grid

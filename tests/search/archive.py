@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from pipeline.search import Corpus, open_corpus
 from pipeline.simulate import Instrument, Truth, fine_header, scatter, simulate_file
 
 WIDTH = 8192
-SCAN = ScanConfig(coarse_width=WIDTH, views=())
+SCAN = ScanConfig(coarse_width=WIDTH, views=(), cover=True)
 CONFIG = Config(SCAN, EncoderConfig("power-spectrum"))
 INSTRUMENT = Instrument(edge_depth=0.0, ripple=0.0)
 
@@ -94,7 +94,7 @@ def every_cutout(path: Path) -> dict[int, np.ndarray]:
     """Return the cutouts of all windows of a file, kept or not, by window number."""
     with open_filterbank(path) as filterbank:
         tiling = tiling_of(filterbank, SCAN)
-        config = ScanConfig(coarse_width=WIDTH, keep_all=True, views=())
+        config = replace(SCAN, keep_all=True)
         pieces = list(scan(filterbank, tiling, range(tiling.n_coarse), config))
     columns = [(piece.windows["number"], piece.windows["cutout"]) for piece in pieces]
     return {int(number): cutout for pair in columns for number, cutout in zip(*pair, strict=True)}

@@ -106,6 +106,19 @@ def test_a_range_much_longer_than_its_pattern_finds_it(corpus: Corpus, folder: P
     assert (Path(result[0].file).name, result[0].window.channel_start) == ("b.fil", (PLACES["b"] + BURST) * 256)
 
 
+def test_the_end_of_a_file_is_seen_through_its_last_plain_block(corpus: Corpus, tmp_path: Path) -> None:
+    """The last block of the long view and that of the plain view overlap those before, and begin elsewhere."""
+    header, first = replace(header_of("a", 500), nsamples=SPECTRA + 9), channel("a", COMB)
+    rng = np.random.default_rng(7)
+    power = rng.standard_gamma(NOISE, (header.nsamples, CHANNELS), np.float32) / NOISE
+    power[128:136, first : first + 181 : 36] += 1.6
+    path = write_filterbank(tmp_path / "end.fil", power, header)
+    result = corpus.search(file=str(path), **around("a", COMB), **seconds(73, 137))
+    assert result.description.note == "most of the power of this range is in one window of 1x; searched through 1x"
+    assert (result.query_window.spectrum_start, result.query_window.spectrum_stop) == (121, 137)
+    assert Path(result[0].file).name in {"a.fil", "b.fil"}
+
+
 def test_the_view_suits_the_range_in_frequency_and_time(corpus: Corpus, folder: Path) -> None:
     long = corpus.search(file=str(folder / "a.fil"), **around("a", LONG, 256, 90), **seconds(0, 64))
     assert {hit.view for hit in long} == {"t4"}

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -10,13 +9,13 @@ from hypothesis import strategies as st
 from pipeline.errors import QueryError
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, WindowGrid
-from pipeline.search.frequency_range import Range, check_range, first_channels, number_at, time_blocks, window_starts
+from pipeline.search.frequency_range import Range, check_range, number_at, time_blocks, window_starts
 
 from .conftest import FINE
 
 
-def tiling(width: int = 250, step: int = 16, offset: int = 0) -> Tiling:
-    return Tiling(FINE, WindowGrid(16, step, 4), CoarseLayout(width, "flag", offset))
+def tiling(width: int = 250, step: int = 16, offset: int = 0, cover: bool = False) -> Tiling:
+    return Tiling(FINE, WindowGrid(16, step, 4, cover), CoarseLayout(width, "flag", offset))
 
 
 def mhz(*channels: float) -> tuple[float, ...]:
@@ -89,37 +88,42 @@ def test_the_whole_band_is_a_range() -> None:
     check_range(Range(round(FINE.f_min_mhz, 6), round(FINE.f_max_mhz, 6)), tiling(), "x.h5")
 
 
-@given(step=st.sampled_from([4, 16, 20]), offset=st.sampled_from([0, 10, 40]), number=st.integers(0, 10_000))
-def test_numbers_and_places_are_inverses(step: int, offset: int, number: int) -> None:
-    grid = tiling(250, step, offset)
+@given(step=st.sampled_from([4, 16, 20]), offset=st.sampled_from([0, 10, 40]), number=st.integers(0, 10_000),
+       cover=st.booleans())
+def test_numbers_and_places_are_inverses(step: int, offset: int, number: int, cover: bool) -> None:
+    grid = tiling(250, step, offset, cover)
     window = grid.window("A", number % grid.n_windows)
-    block = window.spectrum_start // 4
-    assert number_at(grid, block, window.channel_start) == window.number
-    assert first_channels(grid, np.array([window.number]))[0] == window.channel_start
+    assert number_at(grid, grid.block_at(window.spectrum_start), window.channel_start) == window.number
 
 
 def test_a_place_off_the_grid_has_no_number() -> None:
     assert number_at(tiling(), 0, 33) == -1
     assert number_at(tiling(), 0, 240) == -1  # on the step, but past the last window of the coarse channel
+    covering = tiling(cover=True)
+    assert [number_at(covering, 0, channel) for channel in (224, 233, 234, 235, 240, 250)] == [14, -1, 15, -1, -1, 16]
 
 
-@pytest.mark.parametrize(("start", "stop", "expected"), [
-    (None, None, range(0, 2)),   # nine spectra in blocks of four
-    (0.0, 4.0, range(0, 1)),
-    (0.4, 4.4, range(0, 1)),     # rounded to whole spectra
-    (3.0, 4.6, range(0, 2)),
-    (4.0, 4.1, range(1, 2)),     # at least one spectrum
-    (None, 3.0, range(0, 1)),
-    (5.0, None, range(1, 2)),
-    (7.9, 100.0, None),          # in the last spectrum, which is in no block
+@pytest.mark.parametrize(("start", "stop", "expected", "covered"), [
+    (None, None, range(0, 2), range(0, 3)),   # nine spectra in blocks of four
+    (0.0, 4.0, range(0, 1), range(0, 1)),
+    (0.4, 4.4, range(0, 1), range(0, 1)),     # rounded to whole spectra
+    (3.0, 4.6, range(0, 2), range(0, 2)),
+    (4.0, 4.1, range(1, 2), range(1, 2)),     # at least one spectrum
+    (None, 3.0, range(0, 1), range(0, 1)),
+    (5.0, None, range(1, 2), range(1, 3)),
+    (5.0, 8.0, range(1, 2), range(1, 2)),     # the overlapping block is not needed
+    (7.9, 100.0, None, range(2, 3)),          # in the last spectrum
+    (9.0, None, None, None),
 ])
+@pytest.mark.parametrize("cover", [False, True])
 def test_times_choose_the_blocks_that_hold_them(
-    start: float | None, stop: float | None, expected: range | None
+    start: float | None, stop: float | None, expected: range | None, covered: range | None, cover: bool
 ) -> None:
+    expected = covered if cover else expected
     t_start_s, t_stop_s = (None if at is None else at * FINE.tsamp_s for at in (start, stop))
     wanted = Range(1530.0, 1530.0, t_start_s, t_stop_s)
     if expected is None:
-        with pytest.raises(QueryError, match="which end at 146"):
-            time_blocks(tiling(), wanted, "x.h5")
+        with pytest.raises(QueryError, match="which end at 164" if cover else "which end at 146"):
+            time_blocks(tiling(cover=cover), wanted, "x.h5")
         return
-    assert time_blocks(tiling(), wanted, "x.h5") == expected
+    assert time_blocks(tiling(cover=cover), wanted, "x.h5") == expected

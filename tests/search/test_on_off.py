@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.model import Hit, OnOff
+from pipeline.grid.tiling import Tiling
+from pipeline.model import CoarseLayout, Hit, OnOff, WindowGrid
 from pipeline.search import Corpus, open_corpus
-from pipeline.search.on_off import drift_channels, on_off_of
-from pipeline.simulate import FINE
+from pipeline.search.on_off import _overlapping, drift_channels, on_off_of
+from pipeline.simulate import FINE, fine_header
 from tests.search.cadence import ON, SCAN_S, SIGNALS, TARGETS, make_cadence
 
 
@@ -62,6 +64,19 @@ def test_what_is_in_scans_of_one_pointing_is_on_only_if_it_is_strong(corpus: Cor
 def test_a_scan_of_its_own_has_no_off(corpus: Corpus) -> None:
     answer = judged(corpus, "on", 6)
     assert (answer.state, answer.off_scans) == ("no OFF", ())
+
+
+@pytest.mark.parametrize("cover", [False, True])
+@pytest.mark.parametrize("step", [12, 16, 20])
+def test_all_windows_in_a_range_are_looked_at(step: int, cover: bool) -> None:
+    header = replace(fine_header(coarse_width=256), nchans=512, nsamples=9)
+    tiling = Tiling(header, WindowGrid(16, step, 4, cover), CoarseLayout(250, "flag"))
+    windows = [tiling.window("", number) for number in range(tiling.n_windows)]
+    for low in range(-20, 520, 7):
+        for high in (low + 10, low + 300):
+            expected = {one.number for one in windows if one.channel_start < high and one.channel_stop > low}
+            found = {number for block in range(tiling.n_blocks) for number, _ in _overlapping(tiling, block, low, high)}
+            assert found == expected
 
 
 @pytest.mark.parametrize("slope", [-12.0, -3.0, -0.4, 0.0, 0.7, 5.0])
