@@ -21,6 +21,7 @@ from pipeline.integrity import verify
 from pipeline.model import CoarseLayout, EncoderSpec
 from pipeline.run import index, ingest
 from pipeline.run.index import index_corpus
+from pipeline.run.preconditions import for_new_corpus
 from pipeline.search import Corpus, Filters, open_corpus
 from pipeline.search.cells import routes_of
 from pipeline.search.nearest import Nearest, best_scores, is_approximate, nearest
@@ -294,7 +295,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         no_graph(patch)
         ingest([archive(folder / "data", 3)], folder / "corpus", config=CONFIG, serial=True)
-        (folder / "corpus" / "corpus.toml").write_text(CONFIG.to_toml())
+        (folder / "corpus" / "corpus.toml").write_text(for_new_corpus(CONFIG).to_toml())
         (entry,) = index(folder / "corpus", config=CONFIG)
     assert len(entry.cells) >= 8
     assert verify(folder / "corpus").damages == ()
