@@ -45,7 +45,7 @@ def test_a_segment_is_built_told_and_searched(lookalike: Lookalike, corpus: Path
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources\n"
     said = lookalike("status", "--corpus", root).out
-    assert f"index     {segment.count} of power-spectrum-v1 in 1 segment, 0 scanned" in said
+    assert f"index     {segment.count} of power-spectrum-v1 in 1 segment, 0 compared" in said
     indexed = lookalike(*asked).json["hits"]
     assert [(one["source"], one["window"]) for one in indexed] == [(one["source"], one["window"]) for one in unindexed]
     assert lookalike("index", "--corpus", root, "--exact-below", "2").out.startswith("nothing to index: ")
@@ -62,7 +62,7 @@ def test_a_routed_segment_is_built_told_and_searched(
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == f"{segment.id}: {segment.count} vectors of 3 sources in 1 cell\n"
     said = lookalike("status", "--corpus", root).out
-    assert f"{segment.count} of power-spectrum-v1 in 1 segment of 1 cell, 0 scanned" in said
+    assert f"{segment.count} of power-spectrum-v1 in 1 segment of 1 cell, 0 compared" in said
     assert lookalike(*asked).json["hits"] == unindexed["hits"]
     assert unindexed["query"]["careful"] is True
 

@@ -40,6 +40,8 @@ def test_a_night_is_told_in_a_few_lines_and_as_json(lookalike: Lookalike, places
     ran = lookalike("nightly", data, "--corpus", corpus, *NOW, "--json", "--report-dir", corpus.parent / "elsewhere")
     assert (ran.code, ran.json["exit_code"], ran.json["headline"]) == (3, 3, "nothing new; 1 file failed")
     assert Path(ran.json["written"]["html"]).parent == corpus.parent / "elsewhere"
+    ran = lookalike("nightly", data, "--corpus", corpus, *NOW)  # the reports of this folder have not told it yet
+    assert (ran.code, ran.out.splitlines()[0]) == (3, "nothing new; 1 file failed")
     ran = lookalike("nightly", data, "--corpus", corpus, *NOW)
     assert (ran.code, ran.out.splitlines()[0]) == (0, "nothing new; 1 file failed before")
     ran = lookalike("nightly", data, "--corpus", corpus, *NOW, "--retry")

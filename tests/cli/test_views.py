@@ -44,10 +44,14 @@ def test_views_from_ingest_to_search(lookalike: Lookalike, scans: Path, tmp_path
     report = lookalike("ingest", scans, *corpus, "--serial", "--json").json
     assert [one["views"] for one in report["sources"]] == [{}, {}]
     asked = ("search", *corpus, "--file", scans / "scan0.fil", "--f-start", "8419.46", "--f-stop", "8419.463")
-    hits = lookalike(*asked, "--json").json
-    assert hits["query"]["view"] is None
+    own = lookalike(*asked, "--json").json  # the gate sees nothing in the view that suits the width of the range
+    assert own["query"]["view"] is None
+    assert {hit["view"] for hit in own["hits"]} == {""}
+    assert "searched through 1x" in own["query"]["note"]
+    hits = lookalike(*asked, "--view", "f4", "--json").json
+    assert hits["query"]["view"] == "f4"
     assert {hit["view"] for hit in hits["hits"]} == {"f4"}
-    assert " f4 " in lookalike(*asked).out
+    assert " f4 " in lookalike(*asked, "--view", "f4").out
     plain = lookalike(*asked, "--view", "1x", "--json").json
     assert {hit["view"] for hit in plain["hits"]} == {""}
     lookalike(*asked, "--view", "f64").assert_refused(2, "--view f64", "the corpus has only 1x, f4")
