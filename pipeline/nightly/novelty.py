@@ -205,12 +205,12 @@ def _novel_of(corpus: OpenCorpus, key: str, source_id: str, earlier: Selection, 
             below = below[best[below] < threshold]
         rows.append(start + below)
         scores.append(best[below])
-    row, windows, stored = np.concatenate(rows), corpus.windows(source_id), corpus.numbers(source_id)
+    row, stored = np.concatenate(rows), corpus.numbers(source_id)
     # a corpus that keeps all windows does not say which of them hold a signal
     kept = np.empty(0, np.int64) if corpus.config.scan.keep_all else stored
-    artefact = by_place(corpus.tiling(source_id), stored[row], windows.column("masked", row), kept)
-    return _Novel(np.full(len(row), source_id), row, stored[row], np.concatenate(scores), windows.column("snr", row),
-                  artefact)
+    artefact = by_place(corpus.tiling(source_id), stored[row], corpus.column(source_id, "masked", row), kept)
+    return _Novel(np.full(len(row), source_id), row, stored[row], np.concatenate(scores),
+                  corpus.column(source_id, "snr", row), artefact)
 
 
 def _by_source(novel: _Novel) -> Iterator[tuple[str, NDArray[np.int64]]]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Session, SessionScan
+from pipeline.errors import CorpusDamaged
 from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Hit, OnOff, Window
 from pipeline.search.nearest import score_windows
@@ -24,6 +25,7 @@ from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
+from pipeline.store import mending
 from pipeline.support.text import counted
 from pipeline.views import View, is_plain, scan_of, view_of
 
@@ -244,7 +246,10 @@ def _overlapping(tiling: Tiling, block: int, low: float, high: float) -> list[tu
 def _exposed(corpus: OpenCorpus, place: _Place, name: str) -> NDArray[np.float64]:
     """Return a column of the exposure for the coarse channels and time blocks of a place; 0 where nothing was read."""
     group = corpus.windows(place.source_id)
-    coarse, block, values = (np.asarray(group.exposure(one)) for one in ("coarse_channel", "time_block", name))
+    try:
+        coarse, block, values = (np.asarray(group.exposure(one)) for one in ("coarse_channel", "time_block", name))
+    except KeyError as error:
+        raise CorpusDamaged(f"{error.args[0]}; {mending(corpus.root)}") from error
     found = {(int(i), int(j)): float(value) for i, j, value in zip(coarse, block, values, strict=True)}
     return np.array([found.get((int(i), int(j)), 0.0) for i, j in place.coarse_rows])
 

@@ -166,7 +166,10 @@ class OpenCorpus:
         The whole column is read once and kept, which is no slower than reading some rows.
         """
         def read() -> NDArray[Any]:
-            values = self.windows(source_id).column(name)
+            try:
+                values = self.windows(source_id).column(name)
+            except KeyError as error:  # every group has the columns that a search reads
+                raise CorpusDamaged(f"{error.args[0]}; {mending(self.root)}") from error
             if name == "spread" and not ((values > 0) & (values < np.inf)).all():
                 raise CorpusDamaged(f"{self.root}: the noise of a window of {source_id} has a spread that is not "
                                     f"positive; {mending(self.root)}")

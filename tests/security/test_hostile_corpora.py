@@ -63,6 +63,7 @@ PLACES = ["CURRENT", "identity.json", "manifest", "sources/ID/group.json", "sour
           "sources/ID/cutout/c.0.0.0", "vectors/KEY/ID/vector/zarr.json", "vectors/KEY/ID/vector/c.0.0",
           "index/SEG/segment.json", "index/SEG/vectors.npy"]
 PLACES_IN_FORMAT_1 = ["sources/ID/digests.json", "sources/ID/zarr.json", "sources/ID/windows/number/c/0",
+                      "sources/ID/windows/spread/zarr.json",
                       "vectors/KEY/ID/vector/zarr.json"]
 
 
