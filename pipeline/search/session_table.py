@@ -39,6 +39,8 @@ def _corrections(path: Path, manifest: Manifest) -> Corrections:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
+    if not any(lines):  # as a shell leaves it that writes the output of the command to this file
+        return {}
     reader = csv.DictReader(lines, strict=True)
     said: dict[str, tuple[str, str]] = {}
     paths = {scan_id: (entry.path, *entry.also_at) for scan_id, entry in manifest.sources.items()}

@@ -61,7 +61,9 @@ def test_a_users_table_decides(lookalike: Lookalike, root: Path) -> None:
                         + "scan_of_another_corpus,one,same,\n")
         assert lookalike("cadences", "--corpus", root).out.splitlines()[0] == (
             "1 session, 0 with more than one pointing")
-        for text, fault in (("scan,session\n", "has no column 'pointing'"), ("", "has no column 'scan'"),
+        path.write_text("")  # `lookalike cadences --csv > CORPUS-cadences.csv` empties the file before it is read
+        assert lookalike("cadences", "--corpus", root).out == listed.out
+        for text, fault in (("scan,session\n", "has no column 'pointing'"), ("a,b\n", "has no column 'scan'"),
                             ('scan,session,pointing\n"', "is no CSV (unexpected end of data)"),
                             ("scan,session,pointing\nGBT_,one,A\n", "line 2: 'GBT_' names 7 scans")):
             path.write_text(text)
