@@ -29,7 +29,8 @@ def draw_scores(axes: Axes, background: Any, scores: Sequence[float]) -> None:
     axes.stairs(background.counts, background.edges, fill=True, color="0.7", label="corpus")
     axes.stairs(np.asarray(background.unrelated_counts) * scale, background.edges, color="tab:blue", label="unrelated")
     axes.vlines(scores, 0, 0.06, transform=axes.get_xaxis_transform(), color="tab:red", label="hits")
-    axes.set(yscale="log", xlim=(-0.5, 1), ylim=(0.5, None))
+    axes.set(yscale="log", xlim=(-0.5, 1), ylim=(0.5, max(20, 2 * max(background.counts, default=0))))
+    axes.tick_params(axis="y", which="minor", labelleft=False)  # two powers of ten suffice
     axes.set_xlabel("Score", fontsize=TEXT_POINTS)
     axes.set_ylabel("Windows", fontsize=TEXT_POINTS)
     axes.tick_params(labelsize=SMALL_TEXT_POINTS)
