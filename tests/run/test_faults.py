@@ -234,7 +234,9 @@ def test_two_runs_at_once_are_one_too_many(good: Path, tmp_path: Path) -> None:
     root = tmp_path / "corpus"
     with started(ingest_command(good, root, workers=1), tmp_path, **{PRELOAD: slowly(tmp_path, 0.2)}) as first:
         wait_until(lambda: count(root, "staging/*") > 0)
+        first.send_signal(signal.SIGSTOP)  # otherwise it may be done before the second one has begun
         second = run(ingest_command(good, root, serial=True), tmp_path)
+        first.send_signal(signal.SIGCONT)
         assert (second.returncode, second.stdout) == (4, "")
         assert f"locked by process {first.pid} on {socket.gethostname()} since " in second.stderr
         out, err = first.communicate(timeout=90)

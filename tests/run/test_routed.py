@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import IndexConfig
+from pipeline.config import Config, IndexConfig
 from pipeline.errors import CorpusDamaged, RunError
 from pipeline.execute.cluster_search import open_on_cluster
 from pipeline.execute.engine import SerialEngine
@@ -357,7 +357,7 @@ def test_a_segment_that_is_rebuilt_with_fewer_cells_gets_none_of_the_damaged_one
     (entry,) = store.manifest().segments
     (segment_folder(corpus, entry.id) / "segment.json").unlink()
     limits = replace(CONFIG.index, segment_vectors=4 * CONFIG.index.segment_vectors)
-    (corpus / "corpus.toml").write_text(replace(CONFIG, index=limits).to_toml())
+    (corpus / "corpus.toml").write_text(replace(Config.of_corpus(corpus), index=limits).to_toml())
     if is_killed:  # when the new segment is there, and the damaged one not yet deleted
         with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
             patch.setattr(set_aside_module, "discard", interrupted)
