@@ -33,7 +33,8 @@ from pipeline.store.safe_names import CELL_NAME, KEY, OVERVIEW, SEGMENT, SOURCE
 from pipeline.support.durable import make_folder, publish_folder, sync_folder, write_atomic
 from pipeline.support.regular_files import read_file
 from pipeline.support.safe_files import move, refuse_link, remove_empty, remove_tree
-from pipeline.support.toml_tables import MAX_TOML_BYTES, laid_over
+from pipeline.support.toml_tables import laid_over
+from pipeline.support.user_files import MAX_USER_FILE_BYTES
 
 MAX_PROJECTION_BYTES = 1 << 30
 """Largest size of the file of a projection."""
@@ -139,7 +140,7 @@ def mend_identity(root: Path, manifest: Manifest, fingerprints: set[str]) -> Non
             return
     content = b""
     with suppress(OSError):
-        content = read_file(root / CONFIG_FILE, MAX_TOML_BYTES, is_text=False)
+        content = read_file(root / CONFIG_FILE, MAX_USER_FILE_BYTES, is_text=False)
     if content:  # the file may hold the user's own settings
         make_folder(root / DAMAGED)
         write_atomic(root / DAMAGED / CONFIG_FILE, content)

@@ -22,6 +22,7 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 from pipeline.model import Header
 from pipeline.support.text import listed
+from pipeline.support.user_files import read_user_table
 from pipeline.user_settings import user_file
 
 TABLE = "bands.csv"
@@ -132,13 +133,7 @@ def _package_rows() -> tuple[KnownBand, ...]:
 @cache
 def _with_user_rows(path: Path, mtime_ns: int, size_bytes: int) -> tuple[KnownBand, ...]:
     """Return the joined tables. Time of change and size are parameters so that a changed file is read again."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    return _merged(_package_rows(), _rows(lines, str(path)))
+    return _merged(_package_rows(), _rows(read_user_table(path), str(path)))
 
 
 def _merged(package: Iterable[KnownBand], own: Iterable[KnownBand]) -> tuple[KnownBand, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.catalogue import Corrections, Manifest, Session, sessions_of, sources_named
 from pipeline.errors import ConfigError
 from pipeline.support.text import counted
+from pipeline.support.user_files import read_user_table
 
 COLUMNS = ("scan", "session", "pointing")
 """Columns that are read. Others, such as those that the command prints for people, are ignored."""
@@ -31,15 +32,8 @@ def sessions_in(root: Path, manifest: Manifest) -> list[Session]:
 
 
 def _corrections(path: Path, manifest: Manifest) -> Corrections:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start})") from error
-    if not any(lines):  # as a shell leaves it that writes the output of the command to this file
+    lines = read_user_table(path)
+    if not any(lines):  # no file; or one that a shell has emptied, to write the output of the command to it
         return {}
     reader = csv.DictReader(lines, strict=True)
     said: dict[str, tuple[str, str]] = {}

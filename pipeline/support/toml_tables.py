@@ -11,10 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pipeline.errors import ConfigError
 from pipeline.support.records import value_of
-from pipeline.support.regular_files import read_file
-
-MAX_TOML_BYTES = 1 << 20
-"""Largest size of a TOML file."""
+from pipeline.support.user_files import read_user_file
 
 
 def read_tables(path: Path) -> dict[str, Any]:
@@ -37,11 +34,7 @@ def read_toml(path: Path) -> str:
         The file cannot be read, or is not UTF-8.
     """
     try:
-        return read_file(path, MAX_TOML_BYTES).decode("utf-8")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+        return (read_user_file(path) or b"").decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,5 +112,9 @@ def test_a_table_that_cannot_be_read_is_named(own: Path) -> None:
         known_bands()
     own.unlink()
     own.mkdir()
-    with pytest.raises(ConfigError, match=r"known-bands\.csv: cannot be read \(Is a directory\)"):
+    with pytest.raises(ConfigError, match=r"known-bands\.csv: cannot be read \(is a folder, not a file\)"):
+        known_bands()
+    own.rmdir()
+    os.mkfifo(own)  # opening it would wait for a writer
+    with pytest.raises(ConfigError, match=r"known-bands\.csv: cannot be read \(is a pipe, not a file\)"):
         known_bands()
