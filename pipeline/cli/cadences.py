@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +9,13 @@ import click
 
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import put, put_json
-from pipeline.support.text import cell, counted, shown
+from pipeline.cli.output import csv_text, put, put_json
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.catalogue import Session
-
-MJD_DIGITS = 5
 
 
 @command()
@@ -32,8 +28,9 @@ def cadences(corpus: Path, as_json: bool, as_csv: bool) -> None:
 
     Scans of one telescope and resolution belong to a session if their bands have at
     least half in common, and each begins at most 15 minutes after the one before
-    it has ended. Two scans have the same pointing if the names of their targets agree, and their positions to 0.2
-    degrees. search --on-off compares the pointings of a session.
+    it has ended. Two scans have the same pointing if the names of their targets
+    agree, and their positions to 0.2 degrees. search --on-off compares the
+    pointings of a session.
 
     To correct this, save the output of --csv as CORPUS-cadences.csv beside the
     corpus, and change its columns session and pointing. A scan without a session
@@ -49,11 +46,10 @@ def cadences(corpus: Path, as_json: bool, as_csv: bool) -> None:
         raise click.UsageError("choose one of --json and --csv")
     sessions = open_corpus(corpus).sessions()
     if as_json:
-        put_json({"sessions": [
-            {"session": session.name, "scans": [_record(session, i) for i in range(len(session.scans))]}
-            for session in sessions]})
+        put_json({"sessions": [{"session": session.name, "scans": _records(session)} for session in sessions]})
     elif as_csv:
-        put(_csv_of(sessions), newline=False)
+        put(csv_text(("scan", "session", "pointing", "begin_mjd", "end_mjd"),
+                     (record for session in sessions for record in _records(session))), newline=False)
     else:
         put("\n".join(map(shown, lines(sessions))))
 
@@ -65,22 +61,11 @@ def lines(sessions: Sequence[Session]) -> list[str]:
     for session in sessions:
         out.append(f"{session.name}: {counted(len(session.scans), 'scan')}, "
                    f"{counted(len(session.pointings), 'pointing')}")
-        out += [f"  {scan.begin_mjd:.{MJD_DIGITS}f}  {scan.pointing}  {scan.scan_id}" for scan in session.scans]
+        out += [f"  {scan.begin_mjd:.5f}  {scan.pointing}  {scan.scan_id}" for scan in session.scans]
     return out
 
 
-def _record(session: Session, i: int) -> dict[str, Any]:
-    scan = session.scans[i]
-    return {"scan": scan.scan_id, "session": session.name, "pointing": scan.pointing,
-            "begin_mjd": round(scan.begin_mjd, 9), "end_mjd": round(scan.end_mjd, 9)}
-
-
-def _csv_of(sessions: Sequence[Session]) -> str:
-    text = StringIO()
-    writer = csv.DictWriter(text, ("scan", "session", "pointing", "begin_mjd", "end_mjd"))
-    writer.writeheader()
-    for session in sessions:
-        for i in range(len(session.scans)):
-            writer.writerow({name: cell(value) if isinstance(value, str) else value
-                             for name, value in _record(session, i).items()})
-    return text.getvalue()
+def _records(session: Session) -> list[dict[str, Any]]:
+    """Return one flat record for each scan of a session."""
+    return [{"scan": scan.scan_id, "session": session.name, "pointing": scan.pointing,
+             "begin_mjd": round(scan.begin_mjd, 9), "end_mjd": round(scan.end_mjd, 9)} for scan in session.scans]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,10 @@ from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.output import csv_text, put, put_json, remark
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import cell, counted, number_runs, short_number, shown
+from pipeline.support.text import counted, number_runs, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
@@ -295,10 +293,4 @@ def csv_of(result: SearchResult) -> str:
     """
     from pipeline.search import HIT_COLUMNS
 
-    text = StringIO()
-    writer = csv.DictWriter(text, (*HIT_COLUMNS, "note"))
-    writer.writeheader()
-    for row in result.rows():
-        values = {**row, "note": result.description.note}
-        writer.writerow({name: cell(value) if isinstance(value, str) else value for name, value in values.items()})
-    return text.getvalue()
+    return csv_text((*HIT_COLUMNS, "note"), ({**row, "note": result.description.note} for row in result.rows()))

@@ -44,7 +44,6 @@ MAX_ONE_SHOT_VECTORS = 1_000_000
 That takes about a second, as long as loading the library that follows the index."""
 
 
-
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
     """Open a corpus for reading, as it is now. What a run adds later is not seen.
 
@@ -164,7 +163,7 @@ class Corpus:
             expansion = expansion_of(request, query, selection, self._finder)
             found = ordered_hits(self._corpus, expansion.query if expansion else query, selection, request,
                                  expansion or self._finder)
-            background = background_of(selection, query)
+            background = background_of(selection, query, findable)
             hits = tuple(hit_of(self._corpus, rank, query, merged, match)
                          for rank, (merged, match) in enumerate(found, start=1))
             if expansion:

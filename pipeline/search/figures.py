@@ -22,16 +22,23 @@ from pipeline.significance import Background, Chance, background_of_scores, fals
 from pipeline.support.text import counted
 
 MIN_APART = 1000
-"""Minimum number of sampled windows of other sessions. If there are fewer, other scans of the query's session count."""
+"""Minimum number of sampled windows of scans at other times. If there are fewer, those near in time count, too."""
 
 
-def background_of(selection: Selection, query: Query) -> Background:
+def background_of(selection: Selection, query: Query, searched: int) -> Background:
     """Compare a query with the sampled windows of a corpus, and with unrelated simulated signals.
 
     The sample covers all windows of the resolutions that are searched, whether or not they pass the filters. It is
     drawn at the first search of an open corpus, and kept.
+
+    Parameters
+    ----------
+    selection : Selection
+    query : Query
+    searched : int
+        Number of windows that the search may find.
     """
-    searched, key = selection.count_windows(), selection.encoder_key
+    key = selection.encoder_key
     if NO_SIGNAL in query.description.note:
         return Background(searched, reason="the gate sees no signal in the query, and only signals are compared with")
     unrelated = unrelated_vectors(key)
