@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Session, SessionScan
-from pipeline.errors import CorpusDamaged
 from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Hit, OnOff, Window
 from pipeline.search.nearest import score_windows
@@ -25,7 +24,6 @@ from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.store import mending
 from pipeline.support.text import counted
 from pipeline.views import View, is_plain, scan_of, view_of
 
@@ -64,20 +62,27 @@ def answer_with_on_off(
         Carries out the search without this.
     """
     sessions = sessions_in(corpus.root, corpus.manifest)
+    judged: dict[tuple[str, int], OnOff] = {}
     fetch = request.k
     while True:
         result = answer(replace(request, k=fetch))
+        new = [hit for hit in result if _name_of(hit) not in judged]
         with corpus.outlived():
-            found = on_off_of(corpus, result.encoder, result.hits, sessions)
-        hits = [replace(hit, on_off=one) for hit, one in zip(result.hits, found, strict=True)]
+            found = on_off_of(corpus, result.encoder, new, sessions)
+        judged |= zip(map(_name_of, new), found, strict=True)
+        hits = [replace(hit, on_off=judged[_name_of(hit)]) for hit in result]
         if not request.on_only:
             return replace(result, request=request, hits=tuple(hits))
-        only = [hit for hit in hits if hit.on_off and hit.on_off.state == "ON only"][: request.k]
+        only = [hit for hit in hits if judged[_name_of(hit)].state == "ON only"][: request.k]
         if len(only) == request.k or len(hits) < fetch or fetch >= MAX_JUDGED_HITS:
             note = f"{len(only):,} of the {counted(len(hits), 'best hit')} {'is' if len(only) == 1 else 'are'} ON only"
             return replace(result, request=request, description=result.description.with_notes(note),
                            hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(only, start=1)))
         fetch = min(2 * fetch, MAX_JUDGED_HITS)
+
+
+def _name_of(hit: Hit) -> tuple[str, int]:
+    return hit.source_id, hit.window.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ def _judged(
     if seen:
         return OnOff("in OFF", off_ids, seen)
     if others:
-        return OnOff("undecided", off_ids, 
+        return OnOff("undecided", off_ids,
                      reason=f"another signal lies at its place in {others} of {len(off_ids)} scans")
     if not is_plain(hit.source_id):
         return OnOff("undecided", off_ids, reason="an averaged view leaves out what one plain window explains")
@@ -245,11 +250,7 @@ def _overlapping(tiling: Tiling, block: int, low: float, high: float) -> list[tu
 
 def _exposed(corpus: OpenCorpus, place: _Place, name: str) -> NDArray[np.float64]:
     """Return a column of the exposure for the coarse channels and time blocks of a place; 0 where nothing was read."""
-    group = corpus.windows(place.source_id)
-    try:
-        coarse, block, values = (np.asarray(group.exposure(one)) for one in ("coarse_channel", "time_block", name))
-    except KeyError as error:
-        raise CorpusDamaged(f"{error.args[0]}; {mending(corpus.root)}") from error
+    coarse, block, values = (corpus.exposure(place.source_id, one) for one in ("coarse_channel", "time_block", name))
     found = {(int(i), int(j)): float(value) for i, j, value in zip(coarse, block, values, strict=True)}
     return np.array([found.get((int(i), int(j)), 0.0) for i, j in place.coarse_rows])
 

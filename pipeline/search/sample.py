@@ -20,7 +20,7 @@ SAMPLED_VECTORS = 16_384
 MAX_READ_SOURCES = 256
 """Maximum number of sources whose vectors are read from their own groups, because no segment holds them or only cells
 do. If there are more, the sample is drawn from as many of them."""
-SESSION_S = 3600.0
+NEAR_S = 3600.0
 """Scans of one telescope that begin less than this before or after a scan may show the emitters of that scan."""
 
 
@@ -40,9 +40,9 @@ class Sample:
     """(s,) its telescope."""
 
     def apart_from(self, region: Region | None, least: int) -> NDArray[np.bool_]:
-        """Tell which vectors (n,) are neither of the scan nor of the session of a query.
+        """Tell which vectors (n,) are neither of the scan of a query nor of one that is near it in time.
 
-        If fewer than ``least`` are left, those of other scans of the session stay.
+        If fewer than ``least`` are left, only those of its own scan are left out.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Sample:
             return np.ones(len(self.vectors), np.bool_)
         is_other = self.scans != scan_of(region.source_id)
         seconds = np.abs(self.start_mjd - region.extent.mjd) * SECONDS_PER_DAY
-        is_apart = is_other & ((seconds >= SESSION_S) | (self.telescope_id != region.telescope_id))
+        is_apart = is_other & ((seconds >= NEAR_S) | (self.telescope_id != region.telescope_id))
         apart: NDArray[np.bool_] = is_apart[self.source]
         return apart if np.count_nonzero(apart) >= least else is_other[self.source]
 

@@ -166,16 +166,25 @@ class OpenCorpus:
         The whole column is read once and kept, which is no slower than reading some rows.
         """
         def read() -> NDArray[Any]:
-            try:
-                values = self.windows(source_id).column(name)
-            except KeyError as error:  # every group has the columns that a search reads
-                raise CorpusDamaged(f"{error.args[0]}; {mending(self.root)}") from error
+            values = self._stored(self.windows(source_id).column, name)
             if name == "spread" and not ((values > 0) & (values < np.inf)).all():
                 raise CorpusDamaged(f"{self.root}: the noise of a window of {source_id} has a spread that is not "
                                     f"positive; {mending(self.root)}")
             return values
 
         return self.keep_array((source_id, name), read)[rows]
+
+    def exposure(self, source_id: str, name: str) -> NDArray[Any]:
+        """Return a column of a source's exposure: a row for each coarse channel and time block."""
+        return self.keep_array((source_id, "exposure", name),
+                               lambda: self._stored(self.windows(source_id).exposure, name))
+
+    def _stored(self, read: Callable[[str], NDArray[Any]], name: str) -> NDArray[Any]:
+        """Read a column that every group has; raise :class:`CorpusDamaged` if it is missing."""
+        try:
+            return read(name)
+        except KeyError as error:
+            raise CorpusDamaged(f"{error.args[0]}; {mending(self.root)}") from error
 
     def rows_in_segment(self, segment_id: str, source_id: str) -> NDArray[np.int64]:
         """Return the window numbers of a source in a segment, ascending, and their rows in the segment: (2, n)."""
