@@ -129,7 +129,7 @@ class SearchResult(Sequence[Hit]):
         The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
         ``snr`` is in sigmas.
         ``merged``, ``also_at``, ``copies``, ``known`` and ``in_off`` are text, so that no cell holds a list: items are
-        separated by spaces, and paths and names by `` | ``.
+        separated by spaces; paths and names by a space, ``|`` and a space.
 
         Raises
         ------
