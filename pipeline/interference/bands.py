@@ -29,8 +29,6 @@ TABLE = "bands.csv"
 COLUMNS = ("name", "kind", "f_start_mhz", "f_stop_mhz", "telescope", "source", "note")
 """Columns of the table. The last three may be left out, or be empty."""
 REQUIRED = COLUMNS[:4]
-ALL = "*"
-"""Pattern that names all rows."""
 
 
 @dataclass(frozen=True, slots=True)
