@@ -247,6 +247,8 @@ def table(result: SearchResult) -> list[str]:
                      f"  {hit.source_id}/{window.number}{merged}")
         if hit.also_at:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
+        if hit.labels:
+            lines.append(f"{'':>3} labelled {', '.join(hit.labels)}")
     lines += known_lines(result)
     return [shown(line) for line in lines]
 

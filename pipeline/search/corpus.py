@@ -24,6 +24,7 @@ from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import find_window, query_of_range, query_of_window
 from pipeline.search.from_power import query_of_power
 from pipeline.search.hits import hit_of, note_on_no_hits
+from pipeline.search.labelled import CorpusLabels, with_labels
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
@@ -84,6 +85,11 @@ class Corpus:
     def generation(self) -> int:
         """Number of the generation that is searched."""
         return self._corpus.manifest.generation
+
+    @property
+    def labels(self) -> CorpusLabels:
+        """The user's labels, beside the corpus. What was appended meanwhile counts, too."""
+        return CorpusLabels(self._corpus)
 
     def status(self) -> CorpusStatus:
         """Count what is in the corpus."""
@@ -168,7 +174,7 @@ class Corpus:
                          for rank, (merged, match) in enumerate(found, start=1))
             if expansion:
                 hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
-            hits = with_chance(hits, found, background)
+            hits, note_on_labels = with_labels(self._corpus, with_chance(hits, found, background))
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
@@ -180,7 +186,7 @@ class Corpus:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen)),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),

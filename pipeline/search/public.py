@@ -6,6 +6,7 @@ from pipeline.search.description import QueryDescription
 from pipeline.search.encoder import encoder_key
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
+from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, best_scores, is_approximate
 from pipeline.search.overview import Overview
@@ -19,6 +20,7 @@ __all__ = [
     "FILTERS",
     "HIT_COLUMNS",
     "Corpus",
+    "CorpusLabels",
     "CorpusStatus",
     "Filter",
     "Filters",
