@@ -65,7 +65,9 @@ export const fileName = (path) => (path || "").split("/").pop();
 export function offsetTicks(fStartMhz, fStopMhz, count) {
   const half = (fStopMhz - fStartMhz) / 2;
   const [scale, unit] = half * 1e6 < 2000 ? [1e6, "Hz"] : half * 1e3 < 2000 ? [1e3, "kHz"] : [1, "MHz"];
-  const { values, decimals } = ticks(-half * scale, half * scale, count);
+  let { values, decimals } = ticks(-half * scale, half * scale, count);
+  // a single tick says nothing about the scale
+  if (values.length < 3) ({ values, decimals } = ticks(-half * scale, half * scale, 4));
   const label = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(decimals)}`;
   return { centre: mhz(fStartMhz + half, (half * 2e6) / 256), unit,
     ticks: values.map((value) => ({ at: (value / scale + half) / (2 * half), label: label(Math.abs(value) < 1e-12 ? 0 : value) })) };

@@ -1,11 +1,10 @@
 /** The whole band as a thin strip, with the part that is looked at. */
 
-import { drawFrequencyAxis, inkFor } from "./axis_ink.js";
+import { inkFor } from "./axis_ink.js";
 import { h } from "./dom.js";
 import { fitCanvas, inkOf } from "./painting.js";
 
-const HEIGHT = 16;
-const BELOW = 24;
+const HEIGHT = 14;
 const SIDE = { left: 58, right: 14 };
 
 /** The strip. A click moves the view there. */
@@ -39,17 +38,15 @@ export class BandStrip {
   show(view) {
     if (!view) return;
     const width = this.element.clientWidth;
-    const ratio = fitCanvas(this.canvas, width, HEIGHT + BELOW);
+    const ratio = fitCanvas(this.canvas, width, HEIGHT);
     const context = inkFor(this.canvas, ratio);
     const box = { x: SIDE.left, y: 2, width: width - SIDE.left - SIDE.right, height: HEIGHT - 4 };
-    context.clearRect(0, 0, width, HEIGHT + BELOW);
+    context.clearRect(0, 0, width, HEIGHT);
     context.fillStyle = inkOf(this.canvas, "--line");
     context.fillRect(box.x, box.y, box.width, box.height);
     const band = this.source.f_stop_mhz - this.source.f_start_mhz;
     const at = (fMhz) => box.x + ((fMhz - this.source.f_start_mhz) / band) * box.width;
     context.fillStyle = inkOf(this.canvas, "--accent");
     context.fillRect(Math.min(at(view.start), box.x + box.width - 3), box.y - 2, Math.max(3, at(view.stop) - at(view.start)), box.height + 4);
-    context.fillStyle = inkOf(this.canvas, "--quiet");
-    drawFrequencyAxis(context, box, { start: this.source.f_start_mhz, stop: this.source.f_stop_mhz });
   }
 }

@@ -48,7 +48,10 @@ export function bindGestures(panel, board, act) {
   });
 
   const finish = (event) => {
-    if (drag?.isSelecting) act.select(selectionBetween(drag, at(event), event));
+    if (drag?.isSelecting) {
+      act.select(selectionBetween(drag, at(event), event));
+      panel.offerSearch();
+    }
     drag = null;
   };
   ink.addEventListener("pointerup", finish);
@@ -60,10 +63,10 @@ export function bindGestures(panel, board, act) {
   });
 
   const hasMoved = (from, event) => Math.abs(event.clientX - from.x) >= LEAST_DRAG || from.isSelecting;
-  const selectionBetween = (from, place, event) => selectionOf(act.source, board.view, {
+  const selectionBetween = (from, place, event) => selectionOf(panel.source, board.view, {
     left: Math.min(from.start.across, place.across), right: Math.max(from.start.across, place.across),
     top: Math.min(from.start.down, place.down), bottom: Math.max(from.start.down, place.down),
-  }, Math.abs(event.clientY - from.y) < FLAT || panel.source.id !== act.source.id);
+  }, Math.abs(event.clientY - from.y) < FLAT);
 }
 
 function moveBy(source, view, share) {

@@ -1,6 +1,5 @@
 /** What is drawn over a waterfall: kept windows, known interference, the selected range. */
 
-import { hertz } from "./axes.js";
 import { inkOf } from "./painting.js";
 import { edgeMhz } from "./view.js";
 
@@ -63,29 +62,28 @@ export function drawKnown(context, box, view, bands, element) {
   context.restore();
 }
 
+/** Return where the selected range lies in the picture of a panel. Its times count only in the scan that was dragged over. */
+export function placeOfSelection(box, view, source, selection) {
+  const from = selection.source;
+  const left = across(box, view, edgeMhz(from, selection.first));
+  const right = across(box, view, edgeMhz(from, selection.stop));
+  const isWhole = selection.firstSpectrum === undefined || from.id !== source.id;
+  const down = (spectrum) => box.y + (spectrum / from.spectra) * box.height;
+  return { left, right, top: isWhole ? box.y : down(selection.firstSpectrum),
+    bottom: isWhole ? box.y + box.height : down(selection.stopSpectrum) };
+}
+
 /** Draw the selected range, with its width above it. */
-export function drawSelection(context, box, view, source, selection, element, isMain) {
-  const left = across(box, view, edgeMhz(source, selection.first));
-  const right = across(box, view, edgeMhz(source, selection.stop));
-  const isWhole = selection.firstSpectrum === undefined;
-  const top = isWhole ? box.y : box.y + (selection.firstSpectrum / source.spectra) * box.height;
-  const bottom = isWhole ? box.y + box.height : box.y + (selection.stopSpectrum / source.spectra) * box.height;
+export function drawSelection(context, box, view, source, selection, element) {
+  const { left, right, top, bottom } = placeOfSelection(box, view, source, selection);
   clipped(context, box, () => {
     context.fillStyle = "rgba(4, 8, 14, 0.45)";
     context.fillRect(box.x, box.y, left - box.x, box.height);
     context.fillRect(right, box.y, box.x + box.width - right, box.height);
-    if (isMain) {
-      context.fillRect(left, box.y, right - left, top - box.y);
-      context.fillRect(left, bottom, right - left, box.y + box.height - bottom);
-    }
+    context.fillRect(left, box.y, right - left, top - box.y);
+    context.fillRect(left, bottom, right - left, box.y + box.height - bottom);
     context.strokeStyle = inkOf(element, "--accent-bright");
     context.lineWidth = 2;
-    context.strokeRect(left, (isMain ? top : box.y) + 1, Math.max(right - left, 2), (isMain ? bottom - top : box.height) - 2);
+    context.strokeRect(left, top + 1, Math.max(right - left, 2), bottom - top - 2);
   });
-  if (!isMain) return;
-  const text = hertz((selection.stop - selection.first) * (edgeMhz(source, 1) - edgeMhz(source, 0)) * 1e6);
-  context.textAlign = "center";
-  context.textBaseline = "bottom";
-  context.fillStyle = inkOf(element, "--accent-bright");
-  if (left < box.x + box.width && right > box.x) context.fillText(text, (left + right) / 2, box.y - 2);
 }

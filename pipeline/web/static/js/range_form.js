@@ -29,7 +29,7 @@ export class RangeForm {
 
   /** Show a selection in the fields. */
   show(selection) {
-    const { source } = this;
+    const source = selection?.source || this.source;
     const text = (value) => (value === undefined ? "" : String(Number(value.toFixed(6))));
     this["f-start"].value = selection ? String(edgeMhz(source, selection.first)) : "";
     this["f-stop"].value = selection ? String(edgeMhz(source, selection.stop)) : "";
@@ -39,6 +39,7 @@ export class RangeForm {
     fill(this.words, selection ? `${(selection.stop - selection.first).toLocaleString("en")} channels, `
       + `${hertz((selection.stop - selection.first) * source.channel_width_hz)}, `
       + (selection.firstSpectrum === undefined ? "all times" : `${selection.stopSpectrum - selection.firstSpectrum} spectra`)
+      + (source.id === this.source.id ? "" : ` of ${source.target}`)
       : "Drag over a pattern in the waterfall, or type its range.");
   }
 
@@ -55,7 +56,7 @@ export class RangeForm {
       this.button.disabled = true;
       return false;
     }
-    const selection = { first: Math.max(0, first), stop: Math.min(end, source.channels) };
+    const selection = { source, first: Math.max(0, first), stop: Math.min(end, source.channels) };
     const [from, to] = [this["t-start"].value, this["t-stop"].value];
     if (from !== "" || to !== "") {
       const firstSpectrum = Math.max(0, Math.floor(Number(from || 0) / source.tsamp_s + 1e-6));

@@ -55,14 +55,15 @@ export function selectionOf(source, view, box, isFlat) {
   const clamp = (value, most) => Math.min(Math.max(value, 0), most);
   const first = clamp(Math.floor(channelAt(source, view.start + box.left * width) + 1e-6), source.channels - 1);
   const stop = clamp(Math.ceil(channelAt(source, view.start + box.right * width) - 1e-6), source.channels);
-  const selection = { first, stop: Math.max(stop, first + 1) };
+  const selection = { source, first, stop: Math.max(stop, first + 1) };
   if (isFlat || box.bottom - box.top > 0.9) return selection;
   return { ...selection, firstSpectrum: clamp(Math.floor(box.top * source.spectra), source.spectra - 1),
     stopSpectrum: clamp(Math.ceil(box.bottom * source.spectra), source.spectra) };
 }
 
 /** Return the fields of a search for a selection. */
-export function searchOf(source, selection) {
+export function searchOf(selection) {
+  const { source } = selection;
   const request = { file: source.id, f_start_mhz: edgeMhz(source, selection.first),
     f_stop_mhz: edgeMhz(source, selection.stop) };
   if (selection.firstSpectrum === undefined) return request;

@@ -4,7 +4,7 @@ import { fileName, mhz } from "./axes.js";
 import { drawFrequencyAxis, drawTimeAxis, frame, inkFor, nameTimeAxis } from "./axis_ink.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h, oncePerFrame } from "./dom.js";
-import { drawKnown, drawSelection, drawWindows } from "./overlays.js";
+import { drawKnown, drawSelection, drawWindows, placeOfSelection } from "./overlays.js";
 import { fillDots, fitCanvas, paintCodes } from "./painting.js";
 import { tileScale } from "./scales.js";
 import { levelFor, Tiles, tilesFor } from "./tiles.js";
@@ -12,7 +12,10 @@ import { channelAt } from "./view.js";
 
 /** A file without an overview is decoded for each tile, so only so many are asked for. */
 const MAX_TILES_AT_ONCE = 40;
-const MARGIN = { left: 58, right: 14, top: 20, bottom: 40 };
+const SIDE = { left: 58, right: 14 };
+const ABOVE = 20;
+const AXIS = 40;
+const NO_AXIS = 8;
 
 /** One panel of the stack. The board holds what all panels share: the view, the colours, the overlays. */
 export class WaterfallPanel {
@@ -20,8 +23,10 @@ export class WaterfallPanel {
    * @param {object} board with `view`, `display`, `overlays`, `selection`
    * @param {object} source record of the source, with its levels
    * @param {number} height of the picture, without its axes
+   * @param {{first: boolean, last: boolean}} place in the stack: the last one has the axis of frequency for all
    */
-  constructor(board, source, height) {
+  constructor(board, source, height, place) {
+    this.place = place;
     this.board = board;
     this.source = source;
     this.height = height;
@@ -33,7 +38,8 @@ export class WaterfallPanel {
     this.canvas = h("canvas", { class: "picture", "aria-hidden": "true" });
     this.ink = h("canvas", { class: "ink", tabindex: "0", role: "img", "aria-describedby": "waterfall-help",
       "aria-label": `Waterfall of ${source.target || fileName(source.file)}` });
-    this.stage = h("div", { class: "stage" }, this.canvas, this.ink);
+    this.go = h("button", { type: "button", class: "primary go", hidden: true, onclick: () => board.search() }, "Find look-alikes");
+    this.stage = h("div", { class: "stage" }, this.canvas, this.ink, this.go);
     this.element = h("div", { class: "panel", dataset: { source: source.id } }, this.stage);
     this.cross = null;
     new ResizeObserver(() => this.paint()).observe(this.stage);
@@ -41,8 +47,8 @@ export class WaterfallPanel {
 
   /** Place of the picture within the canvas, in units of the style sheet. */
   get box() {
-    return { x: MARGIN.left, y: MARGIN.top, width: Math.max(50, this.stage.clientWidth - MARGIN.left - MARGIN.right),
-      height: this.height };
+    return { x: SIDE.left, y: this.place.first ? ABOVE : 2, height: this.height,
+      width: Math.max(50, this.stage.clientWidth - SIDE.left - SIDE.right) };
   }
 
   get channels() {
@@ -52,7 +58,7 @@ export class WaterfallPanel {
   /** Ask for the tiles of the view, and paint those that are there; where one lacks, a coarser one that has come. */
   paintNow() {
     const box = this.box;
-    const full = { width: box.width + MARGIN.left + MARGIN.right, height: box.height + MARGIN.top + MARGIN.bottom };
+    const full = { width: box.width + SIDE.left + SIDE.right, height: box.y + box.height + (this.place.last ? AXIS : NO_AXIS) };
     this.stage.style.setProperty("height", `${full.height}px`);
     const ratio = fitCanvas(this.canvas, full.width, full.height);
     fitCanvas(this.ink, full.width, full.height);
@@ -104,7 +110,8 @@ export class WaterfallPanel {
   /** Return the power of the first and the last colour: what the user chose, or what suits the picture. */
   limits(dots) {
     const { lowDb, highDb } = this.board.display;
-    const suited = suitableLimits(dots.codes, this.scale);
+    const own = suitableLimits(dots.codes, this.scale);
+    const suited = this.board.together(this, dots.filled.includes(1) ? own : null) || own;
     this.shownDb = { low: lowDb ?? suited.low, high: highDb ?? suited.high };
     this.board.colours(this);
     return [this.scale.db, this.shownDb.low, this.shownDb.high];
@@ -112,11 +119,12 @@ export class WaterfallPanel {
 
   drawAxes(context, box) {
     frame(context, box);
-    drawFrequencyAxis(context, box, this.board.view);
+    if (this.place.last) drawFrequencyAxis(context, box, this.board.view);
     const stop = this.source.spectra * this.source.tsamp_s;
     drawTimeAxis(context, box, 0, stop);
     nameTimeAxis(context, box);
-    const words = this.isTooWide ? "The corpus has no overview of this scan. Zoom in until the file itself can be shown."
+    const isWaiting = this.tiles.isWaiting && !this.shown?.filled.includes(1);
+    const words = isWaiting ? "Reading …" : this.isTooWide ? "The corpus has no overview of this scan. Zoom in until the file itself can be shown."
       : !this.source.levels?.length ? "The file is not there, and the corpus has no overview. Only kept windows are known." : "";
     context.textAlign = "center";
     context.fillText(words, box.x + box.width / 2, box.y + box.height / 2);
@@ -128,10 +136,29 @@ export class WaterfallPanel {
     const box = this.box;
     context.clearRect(0, 0, this.ink.width, this.ink.height);
     const { overlays, view, selection } = this.board;
-    if (overlays.known) drawKnown(context, box, view, this.board.known, this.ink);
+    if (overlays.known && this.place.first) drawKnown(context, box, view, this.board.known, this.ink);
     if (overlays.windows) drawWindows(context, box, view, this.source, this.windows, this.ink);
-    if (selection) drawSelection(context, box, view, this.source, selection, this.ink, this === this.board.panels[0]);
+    if (selection) drawSelection(context, box, view, this.source, selection, this.ink);
+    this.placeButton(box);
     if (this.board.cross !== null) this.drawCross(context, box);
+  }
+
+  /** Put the button that searches at the selected range, if that was dragged over in this panel. */
+  placeButton(box) {
+    const { selection, view } = this.board;
+    const isHere = selection?.source.id === this.source.id;
+    const place = isHere ? placeOfSelection(box, view, this.source, selection) : null;
+    this.go.hidden = !place || place.right < box.x || place.left > box.x + box.width;
+    if (this.go.hidden) return;
+    const middle = Math.min(Math.max((place.left + place.right) / 2, box.x + 70), box.x + box.width - 70);
+    this.go.style.setProperty("left", `${middle}px`);
+    this.go.style.setProperty("top", `${Math.min(place.bottom, box.y + box.height) - 12}px`);
+  }
+
+  /** Let Enter search at once after a drag. */
+  offerSearch() {
+    this.paintInkNow();
+    this.go.focus({ preventScroll: true });
   }
 
   drawCross(context, box) {

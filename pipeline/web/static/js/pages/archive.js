@@ -52,7 +52,7 @@ function exampleCard({ source, window }) {
   const picture = new WindowPicture(name, window, display, 92);
   const card = h("li", { class: "example" }, picture.element, h("p", {}, h("b", {}, source.target || fileName(source.file)),
     ` SNR ${window.snr.toFixed(0)}`, window.view ? h("span", { class: "chip" }, `view ${window.view}`) : null),
-  h("a", { class: "button", href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "Where else does this occur?"));
+  h("a", { class: "button", href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "Find look-alikes"));
   return { card, picture };
 }
 

@@ -19,11 +19,24 @@ const STACKED_HEIGHT = 130;
 
 const shown = new Shown({ map: DEFAULT_MAP, kind: "max", low: "", high: "", windows: "1", known: "1", cadence: "" });
 const board = { view: null, display: displayOf(shown), overlays: {}, selection: null, cross: null, panels: [], known: [],
+  search: () => search(), together,
   failed: debounced((error) => announce(`${error.message} ${error.hint || ""}`, "error"), 300), colours: () => {} };
 let source;
 let form;
 let lists;
 let strip;
+
+/** Return colour limits that suit all panels, so that equal colours mean equal power in the scans of a cadence. */
+function together(panel, own) {
+  panel.own = own;
+  const all = board.panels.map((one) => one.own).filter(Boolean);
+  if (!all.length) return null;
+  const shared = { low: Math.min(...all.map((one) => one.low)), high: Math.max(...all.map((one) => one.high)) };
+  const changed = shared.low !== board.shared?.low || shared.high !== board.shared?.high;
+  board.shared = shared;
+  if (changed) for (const one of board.panels) if (one !== panel) one.paint();
+  return shared;
+}
 
 /** Draw everything again, and put what is looked at into the address. */
 const redraw = oncePerFrame(() => {
@@ -35,8 +48,8 @@ const redraw = oncePerFrame(() => {
 
 const rememberView = debounced(() => {
   const query = new URLSearchParams({ f_start: board.view.start.toFixed(9), f_stop: board.view.stop.toFixed(9) });
-  if (board.selection) query.set("selected", `${board.selection.first}-${board.selection.stop}`);
-  if (board.selection?.firstSpectrum !== undefined) query.set("spectra", `${board.selection.firstSpectrum}-${board.selection.stopSpectrum}`);
+  if (board.selection?.source.id === source.id) query.set("selected", `${board.selection.first}-${board.selection.stop}`);
+  if (query.has("selected") && board.selection.firstSpectrum !== undefined) query.set("spectra", `${board.selection.firstSpectrum}-${board.selection.stopSpectrum}`);
   history.replaceState(history.state, "", `${location.pathname}?${query}${location.hash}`);
 }, 250);
 
@@ -58,7 +71,7 @@ function search() {
     find("#f-start").focus();
     return;
   }
-  location.assign(resultsAddress({ ...searchOf(source, board.selection), on_off: true, k: 24 }));
+  location.assign(resultsAddress({ ...searchOf(board.selection), on_off: true, k: 24 }));
 }
 
 function readOut(place) {
@@ -80,7 +93,7 @@ async function stackCadence(wanted) {
   const others = await Promise.all(ids.filter((id) => id !== source.id).map((id) => get(`sources/${part(id)}`)));
   const records = [source, ...others].sort((a, b) => (wanted && others.length ? a.mjd - b.mjd : 0));
   const height = records.length > 1 ? STACKED_HEIGHT : PICTURE_HEIGHT;
-  board.panels = records.map((record) => new WaterfallPanel(board, record, height));
+  board.panels = records.map((record, i) => new WaterfallPanel(board, record, height, { first: i === 0, last: i === records.length - 1 }));
   fill(find("#panels"), board.panels.map((panel) => h("div", {}, records.length > 1 ? panelTitle(panel.source) : null, panel.element)));
   for (const panel of board.panels) bindGestures(panel, board, { look, select, search, readOut, zoomed, source });
   lists.follow(board.panels);
@@ -105,7 +118,7 @@ function fromAddress() {
   board.view = query.get("f_start") && stop >= start ? within(source, { start, stop }) : whole(source);
   const [first, end] = (query.get("selected") || "").split("-").map(Number);
   if (!(end > first)) return;
-  board.selection = { first, stop: end };
+  board.selection = { source, first, stop: end };
   const [firstSpectrum, stopSpectrum] = (query.get("spectra") || "").split("-").map(Number);
   if (stopSpectrum > firstSpectrum) Object.assign(board.selection, { firstSpectrum, stopSpectrum });
 }
