@@ -40,6 +40,7 @@ COMMANDS = {
     "upgrade": "Convert a corpus to the format of this version.",
     "status": "Show what a corpus contains.",
     "cadences": "List which scans belong to one session, and their pointings.",
+    "serve": "Serve a page to look at a corpus and search it.",
     "known": "List known interference by frequency.",
     "doctor": "Check this machine and every worker of a cluster.",
     "simulate": "Write a filterbank file with known signals.",
