@@ -8,6 +8,7 @@ from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
 from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, best_scores, is_approximate
+from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
@@ -24,6 +25,7 @@ __all__ = [
     "Filters",
     "FullPlaces",
     "Nearest",
+    "OccurrenceSettings",
     "OpenCorpus",
     "Overview",
     "QueryDescription",
