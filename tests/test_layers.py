@@ -88,6 +88,7 @@ DOORS = {
     "labels": "book",
     "model": "values",
     "nightly": "novelty",
+    "occurrence": "tally",
     "overview": "cells",
     "plot": "panel",
     "run": "driver",

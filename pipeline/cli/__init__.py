@@ -36,6 +36,7 @@ COMMANDS = {
     "search": "Find where else a pattern occurs.",
     "label": "Label windows of a corpus, or undo that.",
     "labels": "List, export or import the labels of a corpus.",
+    "occurrence": "Count how often, when and where a pattern occurs.",
     "remove": "Remove sources from a corpus, or restore them.",
     "nightly": "Ingest new files, index, verify, and write a report.",
     "verify": "Check the files of a corpus for damage and repair them.",
