@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
 import pipeline
-from pipeline.web import api, pages, searching
+from pipeline.web import api, occupancy, pages, searching
 from pipeline.web.access import Access, Person, own_key
 from pipeline.web.archive import Archive, try_read
 from pipeline.web.decoded import DecodedChannels
@@ -98,6 +98,7 @@ def make_app(parts: Parts) -> FastAPI:
                       code: {"model": ProblemAnswer} for code in (400, 401, 403, 404, 409, 413, 503, 504)})
     add_handlers(app)
     app.include_router(api.router(parts.archive, parts.decoded))
+    app.include_router(occupancy.router(parts.archive))
     app.include_router(searching.router(parts.archive, parts.results, parts.pool))
     app.include_router(pages.router(pages.Pages(parts.archive), parts.access, lambda: parts.cookie,
                                     parts.settings.is_encrypted))

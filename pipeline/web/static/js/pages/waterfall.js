@@ -2,7 +2,7 @@
 
 import { idOfPage, resultsAddress, Shown } from "../address.js";
 import { get, part } from "../api.js";
-import { counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
+import { band, counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
 import { displayControls, displayOf } from "../display_controls.js";
 import { announce, debounced, errorBox, fill, find, h, oncePerFrame, table } from "../dom.js";
 import { DEFAULT_MAP } from "../colours.js";
@@ -104,7 +104,7 @@ const panelTitle = (record) => h("h3", { class: "panel-title" }, record.target |
   h("span", { class: "quiet" }, ` MJD ${record.mjd.toFixed(5)}${record.id === source.id ? ", opened here" : ""}`));
 
 function facts() {
-  const words = [source.telescope, date(source.mjd), `${mhz(source.f_start_mhz, 1e4)}–${mhz(source.f_stop_mhz, 1e4)} MHz`,
+  const words = [source.telescope, date(source.mjd), `${band(source.f_start_mhz, source.f_stop_mhz)} MHz`,
     `${counted(source.channels, "channel")} of ${hertz(source.channel_width_hz)}`,
     `${counted(source.spectra, "spectrum").replace("spectrums", "spectra")} of ${seconds(source.tsamp_s)}`,
     `${counted(source.kept, "window")} kept of ${source.windows.toLocaleString("en")}`];
