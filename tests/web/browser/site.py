@@ -54,7 +54,7 @@ def scan_of_cadence(path: Path, number: int, target: str, *, ascending: bool = F
     first = edge_mhz(0.5) if ascending else edge_mhz(CHANNELS - 0.5)
     header = Header(fch1_mhz=first, foff_mhz=sign * WIDTH_MHZ, nchans=CHANNELS, nifs=1, nbits=32, tsamp_s=18.253611008,
                     nsamples=SPECTRA, tstart_mjd=59_000 + number * 300 / 86_400, source_name=target, telescope_id=6)
-    return write_filterbank(path, np.ascontiguousarray(1e9 * power[:, ::sign]).astype(np.float32), header)
+    return write_filterbank(path, (1e9 * power).astype(np.float32), header)
 
 
 def cadence(folder: Path) -> Path:
@@ -130,3 +130,20 @@ def executable() -> str:
     pytest.skip(reason)
 
 
+
+
+def until(page: Any, condition: str, argument: Any = None, limit_s: float = 20) -> None:
+    """Wait until an expression is true. The pages forbid the ``eval`` that playwright's own function needs."""
+    end = time.monotonic() + limit_s
+    while not _is_true(page, condition, argument):
+        assert time.monotonic() < end, f"{page.url}: never became true: {condition}"
+        page.wait_for_timeout(30)
+
+
+def _is_true(page: Any, condition: str, argument: Any) -> bool:
+    from playwright.sync_api import Error
+
+    try:
+        return bool(page.evaluate(condition, argument))
+    except Error:  # the page is being left for another one
+        return False

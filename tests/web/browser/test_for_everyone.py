@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.web.browser.conftest import OpenPage
-from tests.web.browser.site import COMB, Site, edge_mhz
+from tests.web.browser.site import COMB, Site, edge_mhz, until
 from tests.web.browser.test_flow import waterfall, window_of
 
 PAGES = ("/", "/families", "/nights", "/hit-table", "waterfall", "results", "/waterfall/nothing", "/login")
@@ -63,7 +63,7 @@ def test_each_picture_has_words_and_a_table(open_page: OpenPage, site: Site, pag
       !one.closest(".swatch, [aria-hidden=true]") && !(one.getAttribute("role") === "img" && one.getAttribute("aria-label")))
       .map((one) => one.outerHTML.slice(0, 80))""")
     assert without == []
-    assert page.locator("details table, table").count() > 0
+    until(page, "document.querySelectorAll('table').length > 0")
 
 
 def test_a_colour_map_rises_in_lightness_for_all_eyes(open_page: OpenPage) -> None:

@@ -83,7 +83,7 @@ function sourceRow(source) {
 
 function showSources() {
   const titles = ["Target", "MJD", "Band, MHz", "Channels", "Spectra", "Windows kept", "Telescope", "Can be shown"];
-  fill(find("#sources"), state.sources.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Scans" },
+  fill(find("#sources"), state.sources.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of scans" },
     h("table", { class: "sources" }, h("caption", { class: "visually-hidden" }, "Scans of the archive"),
       h("thead", {}, h("tr", {}, titles.map((one, i) => h("th", { scope: "col", class: i > 0 && i < 6 ? "n" : null }, one)))),
       h("tbody", {}, state.sources.map(sourceRow)))) : h("p", { class: "quiet" }, `No scan has “${state.q}” in its id, target or file name.`),

@@ -46,12 +46,14 @@ const redraw = oncePerFrame(() => {
   lists.wanted(board.view);
 });
 
-const rememberView = debounced(() => {
+function remember() {
   const query = new URLSearchParams({ f_start: board.view.start.toFixed(9), f_stop: board.view.stop.toFixed(9) });
   if (board.selection?.source.id === source.id) query.set("selected", `${board.selection.first}-${board.selection.stop}`);
   if (query.has("selected") && board.selection.firstSpectrum !== undefined) query.set("spectra", `${board.selection.firstSpectrum}-${board.selection.stopSpectrum}`);
   history.replaceState(history.state, "", `${location.pathname}?${query}${location.hash}`);
-}, 250);
+}
+
+const rememberView = debounced(remember, 250);
 
 function look(view) {
   board.view = view;
@@ -71,6 +73,7 @@ function search() {
     find("#f-start").focus();
     return;
   }
+  remember();
   location.assign(resultsAddress({ ...searchOf(board.selection), on_off: true, k: 24 }));
 }
 
@@ -100,7 +103,7 @@ async function stackCadence(wanted) {
   redraw();
 }
 
-const panelTitle = (record) => h("h3", { class: "panel-title" }, record.target || fileName(record.file),
+const panelTitle = (record) => h("h2", { class: "panel-title" }, record.target || fileName(record.file),
   h("span", { class: "quiet" }, ` MJD ${record.mjd.toFixed(5)}${record.id === source.id ? ", opened here" : ""}`));
 
 function facts() {
