@@ -128,8 +128,8 @@ class SearchResult(Sequence[Hit]):
 
         The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
         ``snr`` is in sigmas.
-        ``merged``, ``also_at``, ``copies``, ``known`` and ``in_off`` are text, so that no cell holds a list: items are
-        separated by spaces; paths and names by a space, ``|`` and a space.
+        ``merged``, ``also_at``, ``copies``, ``known``, ``labels`` and ``in_off`` are text, so that no cell holds a
+        list: items are separated by spaces; paths and names by a space, ``|`` and a space.
 
         Raises
         ------
@@ -147,6 +147,7 @@ class SearchResult(Sequence[Hit]):
         """Return one flat dictionary per hit, with the columns of :meth:`to_dataframe`."""
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
+                 "labels": " | ".join(hit.labels),
                  "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -185,5 +186,5 @@ HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "expanded", "nearness", "expected", "expected_low", "expected_high", "extrapolated", "p",
                "q",               "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies", "known", "on_off", "in_off")
+               "also_at", "copies", "known", "labels", "on_off", "in_off")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

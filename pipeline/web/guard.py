@@ -91,7 +91,8 @@ class Guard:
         except Problem as problem:
             await problem.response()(scope, receive, sending)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            # the pattern of the address, never the address
+            route = getattr(scope.get("route"), "path", scope.get("root_path") or "other")
             took_s = time.perf_counter() - began
             self._metrics.count(scope["method"], route, status, took_s)
             # neither addresses nor queries: they hold tokens, and what people look for

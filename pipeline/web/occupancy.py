@@ -10,8 +10,10 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError
-from pipeline.web.archive import Archive, Pinned
+from pipeline.web.archive import Pinned
+from pipeline.web.parts import ItsParts
 
+routes = APIRouter(prefix="/api/v1", tags=["corpus"])
 MAX_SCANS = 200
 """Largest number of scans that are counted. Of more, these are spread evenly over all that touch the range."""
 Mhz = Annotated[float, Query(ge=-1e9, le=1e9, allow_inf_nan=False)]
@@ -33,16 +35,11 @@ class Occupancy:
     """Scans among them that were counted."""
 
 
-def router(archive: Archive) -> APIRouter:
-    """Return the route."""
-    routes = APIRouter(prefix="/api/v1", tags=["corpus"])
-
-    @routes.get("/occupancy")
-    def occupancy(f_start_mhz: Mhz, f_stop_mhz: Mhz, bins: Annotated[int, Query(ge=1, le=1000)] = 200) -> Occupancy:
-        """Windows searched and kept by frequency, of up to 200 scans."""
-        return occupancy_of(archive.pinned, f_start_mhz, f_stop_mhz, bins)
-
-    return routes
+@routes.get("/occupancy")
+def occupancy(parts: ItsParts, f_start_mhz: Mhz, f_stop_mhz: Mhz,
+              bins: Annotated[int, Query(ge=1, le=1000)] = 200) -> Occupancy:
+    """Windows searched and kept by frequency, of up to 200 scans."""
+    return occupancy_of(parts.archive.pinned, f_start_mhz, f_stop_mhz, bins)
 
 
 def occupancy_of(pinned: Pinned, f_start_mhz: float, f_stop_mhz: float, bins: int) -> Occupancy:

@@ -12,7 +12,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.errors import ConfigError
-from pipeline.web.app import Parts, make_app, parts_of
+from pipeline.web.app import make_app
+from pipeline.web.parts import Parts, parts_of
 from pipeline.web.settings import LOOPBACK, ServeSettings
 
 HEADER_WAIT_S = 10.0
