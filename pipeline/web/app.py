@@ -29,7 +29,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.pages = pages.Pages(parts.archive)
     add_handlers(app)
-    for one in (looking, windows, searching, nights, pages):
+    for one in (looking, occupancy, windows, searching, nights, pages):
         app.include_router(one.routes)
     app.mount("/static", pages.static_files())
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),

@@ -77,7 +77,8 @@ class Site:
     def source(self, stem: str) -> str:
         """Return the id of the scan in a file."""
         sources = self.parts.archive.pinned.opened.manifest.sources
-        return next(scan_id for scan_id, entry in sources.items() if Path(entry.path).stem == stem and "+" not in scan_id)
+        return next(scan_id for scan_id, entry in sources.items()
+                    if Path(entry.path).stem == stem and "+" not in scan_id)
 
     def login(self) -> str:
         """Return an address that logs a browser in."""
@@ -105,7 +106,8 @@ def serving(corpus: Path, data: Path) -> Iterator[Site]:
 def ingested(folder: Path) -> tuple[Path, Path]:
     """Make the corpus of the cadence; return its folder and that of the data."""
     data = cadence(folder / "data")
-    ingest([data], folder / "corpus", config=Config(ScanConfig(coarse_width=COARSE, views=(), overview=True)), serial=True)
+    config = Config(ScanConfig(coarse_width=COARSE, views=(), overview=True))
+    ingest([data], folder / "corpus", config=config, serial=True)
     return folder / "corpus", data
 
 
