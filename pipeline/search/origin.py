@@ -39,6 +39,8 @@ class Origin:
     """True where the corpus holds windows of this source and polarisation."""
     view: View = PLAIN
     """View through which the observation is seen. ``source_id`` and ``tiling`` are those of the view."""
+    plain: Tiling | None = None
+    """Where the windows of the plain view lie. None: ``tiling`` says it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the file."""
 
@@ -61,7 +63,7 @@ class Origin:
         if view != PLAIN and not view.suits(tiling.header, tiling.coarse, tiling.grid):
             raise ParameterError(f"{parameter('view')} {view.name}: no window of this view fits into {self.name}")
         source_id = view.id_of(self.source_id)
-        return replace(self, source_id=source_id, tiling=tiling.seen_through(view), view=view,
+        return replace(self, source_id=source_id, tiling=tiling.seen_through(view), view=view, plain=tiling,
                        is_stored=self.is_stored and source_id in corpus.manifest.sources)
 
 
@@ -90,7 +92,7 @@ def origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> O
     entry = corpus.manifest.sources[source_id]
     paths, is_stored = (entry.path, *entry.also_at), polarisation == corpus.config.scan.polarisation
     return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored,
-                  View.named(view_of(source_id)))
+                  View.named(view_of(source_id)), corpus.tiling(scan_of(source_id)))
 
 
 def cut(
@@ -120,7 +122,8 @@ def cut(
                 if source_id != scan_of(origin.source_id):
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
                 file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
-                levels = levels_of_channels(filterbank, tiling.coarse, corpus.config.scan)
+                coarse = {tiling.coarse_at(channel) for _, channel in places}
+                levels = levels_of_channels(filterbank, origin.plain or tiling, coarse, corpus.config.scan)
                 made = cut_windows(file, tiling, places, levels)
                 filterbank.check_unchanged()
                 return made
