@@ -86,7 +86,7 @@ class Guard:
             await problem.response()(scope, receive, answer)
         finally:
             # the pattern of the address, never the address: that holds tokens, and what people look for
-            route = getattr(scope.get("route"), "path", scope.get("root_path") or "other")
+            route = str(getattr(scope.get("route"), "path", scope.get("root_path") or "other"))
             took_s = time.perf_counter() - began
             self._metrics.count(scope["method"], route, answer.status, took_s)
             log.info("%s %s %d %.0f ms", scope["method"], route, answer.status, 1000 * took_s)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from pipeline.web.answers import QueryRows, SearchAnswer
-from pipeline.web.exports import EXPORTS, export_of
+from pipeline.web.exports import MEDIA_TYPES, export_of
 from pipeline.web.npy import array_of
 from pipeline.web.parts import ItsParts
 from pipeline.web.problems import Problem
@@ -34,9 +34,9 @@ async def search(body: SearchBody, parts: ItsParts) -> dict[str, Any]:  # type: 
 
 
 @routes.get("/searches/{result_id}.{form}", response_class=Response, responses={200: {
-    "content": {media_type: {} for media_type, _ in EXPORTS.values()}}})
-async def export(result_id: str, form: Literal["json", "csv", "html", "png", "vot"], parts: ItsParts) -> Response:
-    """The result of a search as a file."""
+    "content": {media_type: {} for media_type in MEDIA_TYPES.values()}}})
+async def export(result_id: str, form: str, parts: ItsParts) -> Response:
+    """The result of a search as a file: json, csv, vot, parquet, html, png, pdf or svg."""
     kept = parts.results.get(result_id)
     return await parts.drawing.run(lambda: export_of(kept, form))
 

@@ -21,6 +21,9 @@ export function ticks(start, stop, count) {
 export const mhz = (value, channelWidthHz = 1) =>
   value.toFixed(Math.min(9, Math.max(3, 6 - Math.floor(Math.log10(Math.max(channelWidthHz, 1e-3))))));
 
+/** Return the ends of a band in MHz, with decimals that tell them apart. */
+export const band = (fStartMhz, fStopMhz) => [fStartMhz, fStopMhz].map((one) => mhz(one, ((fStopMhz - fStartMhz) * 1e6) / 100)).join("–");
+
 /** Return a width in Hz in the unit that suits it. */
 export function hertz(value) {
   const size = Math.abs(value);

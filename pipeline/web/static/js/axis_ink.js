@@ -56,8 +56,9 @@ export function drawOffsetAxis(context, box, fStartMhz, fStopMhz) {
     line(context, x, bottom, x, bottom + 4);
     context.fillText(label, between(context, label, x, box.x - 14, box.x + box.width + 6), bottom + 6);
   }
-  context.textAlign = "center";
-  context.fillText(`${axis.centre} MHz + offset in ${axis.unit}`, box.x + box.width / 2, bottom + 20);
+  const long = `${axis.centre} MHz + offset in ${axis.unit}`;
+  const text = context.measureText(long).width <= box.width + 20 ? long : `${axis.centre} MHz + ${axis.unit}`;
+  context.fillText(text, between(context, text, box.x + box.width / 2, 0, box.x + box.width + 10), bottom + 20);
 }
 
 /** Draw the axis of time to the left of a picture, in seconds; the first spectrum is at the top. */

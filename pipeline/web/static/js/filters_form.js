@@ -47,8 +47,8 @@ export function filtersForm(request, submit) {
 }
 
 function cleared(request) {
-  const { file, window, power, f_start_mhz, f_stop_mhz, t_start_s, t_stop_s, k, on_off, signal, like, unlike } = request;
-  return { file, window, power, f_start_mhz, f_stop_mhz, t_start_s, t_stop_s, k, on_off, signal, like, unlike };
+  const { file, window, power, upload, f_start_mhz, f_stop_mhz, t_start_s, t_stop_s, k, on_off, signal, like, unlike } = request;
+  return { file, window, power, upload, f_start_mhz, f_stop_mhz, t_start_s, t_stop_s, k, on_off, signal, like, unlike };
 }
 
 function changed(request, inputs, notKnown) {

@@ -73,7 +73,7 @@ function wordsFor(result, score) {
   const above = hitsAbove(result.hits, score);
   const worst = result.hits.filter((hit) => hit.score >= score && hit.expected !== null).pop();
   const start = score <= -1 ? `All ${counted(result.hits.length, "hit")}`
-    : `Score ≥ ${score.toFixed(2).replace("-", "−")}: ${above} of ${counted(result.hits.length, "hit")}`;
+    : `Score ≥ ${score.toFixed(3).replace("-", "−")}: ${above} of ${counted(result.hits.length, "hit")}`;
   return worst ? `${start}; ${worst.extrapolated ? "about " : ""}${short(worst.expected)} expected by chance` : start;
 }
 

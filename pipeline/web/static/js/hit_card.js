@@ -28,7 +28,7 @@ function onOffStrip(hit, sessions) {
   const seen = new Set(hit.in_off.map((one) => one.slice(0, one.lastIndexOf("/")).split("+")[0]));
   const own = sessions.get(scan);
   const pointing = own?.scans.find((one) => one.scan_id === scan)?.pointing;
-  const fields = (own?.scans || []).map((one) => h("span", { title: `${one.target || one.scan_id}`, class: [
+  const fields = (own?.scans || []).map((one) => h("span", { title: one.pointing, class: [
     "scan", one.pointing === pointing ? "on" : "off", one.scan_id === scan ? "here" : seen.has(one.scan_id) ? "seen" : "not-seen"].join(" ") }));
   return h("span", { class: `on-off ${hit.on_off.replace(" ", "-")}`, title: words },
     fields.length > 1 ? h("span", { class: "scans", "aria-hidden": "true" }, fields) : null, hit.on_off);

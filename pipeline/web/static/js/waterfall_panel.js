@@ -40,7 +40,7 @@ export class WaterfallPanel {
       "aria-label": `Waterfall of ${source.target || fileName(source.file)}` });
     this.go = h("button", { type: "button", class: "primary go", hidden: true, onclick: () => board.search() }, "Find look-alikes");
     this.stage = h("div", { class: "stage" }, this.canvas, this.ink, this.go);
-    this.element = h("div", { class: "panel", dataset: { source: source.id } }, this.stage);
+    this.element = h("div", { class: "panel", "aria-busy": "true", dataset: { source: source.id } }, this.stage);
     this.cross = null;
     new ResizeObserver(() => this.paint()).observe(this.stage);
   }
@@ -73,6 +73,7 @@ export class WaterfallPanel {
         dots.filled);
     }
     this.drawAxes(inkFor(this.canvas, ratio), box);
+    this.element.setAttribute("aria-busy", String(this.tiles.isWaiting));
     this.describe();
     this.paintInkNow();
   }

@@ -64,7 +64,7 @@ export class WindowLists {
       return;
     }
     fill(this.windowsPlace, this.table(`The ${counted(rows.length, "strongest kept window")}`,
-      ["", "scan", "view", "from MHz", "to MHz", "from s", "to s", "SNR"], rows, [3, 4, 5, 6, 7]));
+      ["search", "scan", "view", "from MHz", "to MHz", "from s", "to s", "SNR"], rows, [3, 4, 5, 6, 7]));
   }
 
   showKnown() {

@@ -2,7 +2,7 @@
 
 import { resultsAddress, waterfallAddress } from "../address.js";
 import { get, part } from "../api.js";
-import { counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
+import { band, date, fileName, hertz, seconds } from "../axes.js";
 import { coverage } from "../coverage.js";
 import { debounced, errorBox, fill, find, h } from "../dom.js";
 import { bindKeys } from "../keys.js";
@@ -70,9 +70,10 @@ async function showExamples() {
 
 function sourceRow(source) {
   const name = source.target || fileName(source.file);
-  return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/waterfall/${part(source.id)}` }, name)),
+  return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/waterfall/${part(source.id)}` }, name),
+    source.target ? h("span", { class: "file-name" }, fileName(source.file)) : null),
     h("td", { class: "n" }, source.mjd.toFixed(5), h("br"), h("span", { class: "quiet" }, date(source.mjd))),
-    h("td", { class: "n" }, `${mhz(source.f_start_mhz, 1e4)}–${mhz(source.f_stop_mhz, 1e4)}`),
+    h("td", { class: "n" }, band(source.f_start_mhz, source.f_stop_mhz)),
     h("td", { class: "n" }, hertz(source.channel_width_hz)), h("td", { class: "n" }, `${source.spectra} × ${seconds(source.tsamp_s)}`),
     h("td", { class: "n" }, h("a", { href: waterfallAddress(source.id, source.f_start_mhz, source.f_stop_mhz) }, source.kept.toLocaleString("en")),
       h("span", { class: "quiet" }, ` of ${source.windows.toLocaleString("en")}`)),
@@ -82,7 +83,7 @@ function sourceRow(source) {
 
 function showSources() {
   const titles = ["Target", "MJD", "Band, MHz", "Channels", "Spectra", "Windows kept", "Telescope", "Can be shown"];
-  fill(find("#sources"), state.sources.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Scans" },
+  fill(find("#sources"), state.sources.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of scans" },
     h("table", { class: "sources" }, h("caption", { class: "visually-hidden" }, "Scans of the archive"),
       h("thead", {}, h("tr", {}, titles.map((one, i) => h("th", { scope: "col", class: i > 0 && i < 6 ? "n" : null }, one)))),
       h("tbody", {}, state.sources.map(sourceRow)))) : h("p", { class: "quiet" }, `No scan has “${state.q}” in its id, target or file name.`),

@@ -6,16 +6,17 @@ import { counted } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
 import { bindKeys } from "../keys.js";
 
-const nameOf = (night) => night.name ?? night.night ?? night.date ?? String(night);
-
 function list(nights) {
   if (!nights.length) {
     return h("div", { class: "empty" }, h("p", {}, "No night has been reported yet. The nightly run writes a report beside the corpus:"),
       h("pre", { tabindex: "0" }, "lookalike nightly DATA --corpus CORPUS"));
   }
-  return table(counted(nights.length, "night"), ["Night", "Outcome", "Files", "New windows"], nights.map((night) => [
-    h("a", { href: `/nights/${part(nameOf(night))}` }, night.date || nameOf(night)), night.headline || "", night.files ?? "–", night.windows_kept?.toLocaleString("en") ?? "–"]), [2, 3]);
+  return table(counted(nights.length, "night"), ["Night", "Outcome", "Began", "Ended"], nights.map((night) => [
+    h("a", { href: `/nights/${part(night.name)}` }, night.name), h("span", { class: night.exit_code ? "bad" : null }, night.headline),
+    moment(night.began), moment(night.ended)]));
 }
+
+const moment = (text) => text.slice(0, 16).replace("T", " ");
 
 /** Show what a report holds, whatever its parts are called: objects as terms, lists of objects as tables. */
 function shown(value, title, depth = 2) {
@@ -53,7 +54,8 @@ async function start() {
       document.title = `Night of ${night.date || name} · Lookalike`;
       const { headline, ...rest } = night;
       fill(main, h("p", {}, h("a", { href: "/nights" }, "All nights")), h("h1", {}, `Night of ${night.date || name}`), headline ? h("p", { class: "lead" }, headline) : null,
-        h("p", { class: "buttons" }, h("a", { class: "button", href: addressOf(`nights/${part(name)}.json`), download: `${name}.json` }, "JSON")), shown(rest));
+        h("p", { class: "buttons" }, h("a", { class: "button", href: addressOf(`nights/${part(name)}.html`) }, "The whole report"),
+          h("a", { class: "button", href: addressOf(`nights/${part(name)}`), download: `${name}.json` }, "JSON")), shown(rest));
     } else {
       const { nights } = await get("nights");
       fill(main, h("h1", {}, "Nights"), h("p", { class: "lead" }, "What each nightly run read, and what resembles nothing seen before."), list(nights));

@@ -2,7 +2,7 @@
 
 import { idOfPage, resultsAddress, Shown } from "../address.js";
 import { get, part } from "../api.js";
-import { counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
+import { band, counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
 import { displayControls, displayOf } from "../display_controls.js";
 import { announce, debounced, errorBox, fill, find, h, oncePerFrame, table } from "../dom.js";
 import { DEFAULT_MAP } from "../colours.js";
@@ -46,12 +46,14 @@ const redraw = oncePerFrame(() => {
   lists.wanted(board.view);
 });
 
-const rememberView = debounced(() => {
+function remember() {
   const query = new URLSearchParams({ f_start: board.view.start.toFixed(9), f_stop: board.view.stop.toFixed(9) });
   if (board.selection?.source.id === source.id) query.set("selected", `${board.selection.first}-${board.selection.stop}`);
   if (query.has("selected") && board.selection.firstSpectrum !== undefined) query.set("spectra", `${board.selection.firstSpectrum}-${board.selection.stopSpectrum}`);
   history.replaceState(history.state, "", `${location.pathname}?${query}${location.hash}`);
-}, 250);
+}
+
+const rememberView = debounced(remember, 250);
 
 function look(view) {
   board.view = view;
@@ -71,6 +73,7 @@ function search() {
     find("#f-start").focus();
     return;
   }
+  remember();
   location.assign(resultsAddress({ ...searchOf(board.selection), on_off: true, k: 24 }));
 }
 
@@ -100,11 +103,11 @@ async function stackCadence(wanted) {
   redraw();
 }
 
-const panelTitle = (record) => h("h3", { class: "panel-title" }, record.target || fileName(record.file),
+const panelTitle = (record) => h("h2", { class: "panel-title" }, record.target || fileName(record.file),
   h("span", { class: "quiet" }, ` MJD ${record.mjd.toFixed(5)}${record.id === source.id ? ", opened here" : ""}`));
 
 function facts() {
-  const words = [source.telescope, date(source.mjd), `${mhz(source.f_start_mhz, 1e4)}–${mhz(source.f_stop_mhz, 1e4)} MHz`,
+  const words = [source.telescope, date(source.mjd), `${band(source.f_start_mhz, source.f_stop_mhz)} MHz`,
     `${counted(source.channels, "channel")} of ${hertz(source.channel_width_hz)}`,
     `${counted(source.spectra, "spectrum").replace("spectrums", "spectra")} of ${seconds(source.tsamp_s)}`,
     `${counted(source.kept, "window")} kept of ${source.windows.toLocaleString("en")}`];
