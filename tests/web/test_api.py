@@ -315,6 +315,7 @@ def test_the_openapi_document(served: Served) -> None:
     document = served.get("/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.")
     body = document["components"]["schemas"]["SearchBody"]
+    # a new parameter must be looked at before it is added to the body: can a file be read through it?
     assert set(body["properties"]) == {one.name for one in fields(SearchRequest)} - {"one_shot"} | {"upload"}
     assert body["additionalProperties"] is False
     for path, methods in document["paths"].items():
