@@ -94,5 +94,10 @@ export function line(context, x1, y1, x2, y2) {
 
 /** Draw the frame of a picture. */
 export function frame(context, box) {
-  context.strokeRect(Math.round(box.x) - 0.5, Math.round(box.y) - 0.5, Math.round(box.width) + 1, Math.round(box.height) + 1);
+  context.strokeRect(
+    Math.round(box.x) - 0.5,
+    Math.round(box.y) - 0.5,
+    Math.round(box.width) + 1,
+    Math.round(box.height) + 1,
+  );
 }

@@ -35,8 +35,14 @@ export function channelsOf(level, number, channels) {
 export async function readCodes(response) {
   const number = (name) => Number(response.headers.get(name));
   const codes = new Uint8Array(await response.arrayBuffer());
-  const tile = { start: number("X-Channel-Start"), stop: number("X-Channel-Stop"), rows: number("X-Rows"),
-    columns: number("X-Columns"), noiseSpectra: noiseSpectraOf(response.headers.get("X-Scale") || ""), codes };
+  const tile = {
+    start: number("X-Channel-Start"),
+    stop: number("X-Channel-Stop"),
+    rows: number("X-Rows"),
+    columns: number("X-Columns"),
+    noiseSpectra: noiseSpectraOf(response.headers.get("X-Scale") || ""),
+    codes,
+  };
   if (codes.length !== tile.rows * tile.columns) {
     throw new Error(`${codes.length} codes came for ${tile.rows} rows and ${tile.columns} columns`);
   }
@@ -104,8 +110,10 @@ export class Tiles {
 
   keep(key, tile, expected) {
     if (tile.start !== expected.start || tile.stop !== expected.stop) {
-      throw new Error(`a tile of channels ${tile.start} to ${tile.stop} came where ${expected.start} to ${expected.stop} `
-        + "were asked for; it is not shown");
+      throw new Error(
+        `a tile of channels ${tile.start} to ${tile.stop} came where ${expected.start} to ${expected.stop} ` +
+          "were asked for; it is not shown",
+      );
     }
     this.tiles.set(key, tile);
     if (this.tiles.size > MAX_TILES) this.tiles.delete(this.tiles.keys().next().value);
