@@ -15,6 +15,7 @@ import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { arranged, ORDERS } from "../order.js";
 import { queryCard } from "../query_card.js";
+import { nothingFound, verdict } from "../verdict.js";
 import { loadInSight } from "../window_picture.js";
 
 const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", order: "best", yes: "", no: "" });
@@ -227,7 +228,7 @@ function showResult() {
         "aside",
         { class: "side", "aria-label": "Query" },
         query.element,
-        verdict(),
+        verdict(result),
         histogram(result, shown.number("threshold"), threshold),
         colours.element,
         filtersForm(request, (next) => location.assign(resultsAddress(next))),
@@ -286,32 +287,6 @@ function showResult() {
   loadInSight([...cards.map((card) => card.picture), query.picture].filter((one) => one?.load));
   document.title = `${query.words} · Lookalike`;
 }
-
-const verdict = () =>
-  h(
-    "p",
-    { class: "verdict" },
-    h("b", {}, result.verdict?.words || result.words_of_verdict || "No verdict"),
-    h(
-      "span",
-      { class: "quiet" },
-      ` among ${counted(result.corpus.searched, "window")} searched, ${counted(result.corpus.sources, "source")}, ` +
-        `generation ${result.corpus.generation}, by ${result.query.encoder}`,
-    ),
-    result.query.note ? h("span", { class: "note" }, result.query.note) : null,
-  );
-
-const nothingFound = () =>
-  h(
-    "div",
-    { class: "empty" },
-    h("p", {}, "Nothing in this corpus passes the filters and limits of this search."),
-    h(
-      "p",
-      { class: "quiet" },
-      "Take filters away, or ask for more chance. A search compares only windows of the query's resolution.",
-    ),
-  );
 
 async function start() {
   fill(find("#content"), h("p", { class: "waiting", role: "status" }, "Searching …"));
