@@ -117,6 +117,7 @@ class HitAnswer(_Answer):
     also_at: list[str]
     copies: list[str]
     known: list[str]
+    labels: list[str]
     on_off: str | None
     in_off: list[str]
 
@@ -186,3 +187,36 @@ class NightList(_Answer):
 
     nights: list[NightRecord]
     total: int
+
+
+class LabelAnswer(_Answer):
+    """A label of a place (:class:`pipeline.labels.Label`)."""
+
+    id: str
+    label: str
+    scan: str
+    view: str
+    channel_start: int
+    channel_stop: int
+    spectrum_start: int
+    spectrum_stop: int
+    f_start_mhz: float
+    f_stop_mhz: float
+    mjd: float
+    who: str
+    time: str
+
+
+class LabelList(_Answer):
+    """Labels that count, in the order in which they were given."""
+
+    labels: list[LabelAnswer]
+    more: bool
+    """True if there are more than ``limit``. Then the last ones are given."""
+
+
+class UndoAnswer(_Answer):
+    """The undoing of labels, which can be undone by its id."""
+
+    id: str
+    undone: list[str]

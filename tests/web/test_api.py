@@ -9,13 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
 from pipeline.run import remove
 from pipeline.search import Filters, SearchRequest, open_corpus
-from pipeline.web import ServeSettings, answers, archive, records, results
+from pipeline.web import ServeSettings, add_person, answers, archive, records, results
 from tests.run.small import COARSE
 from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
 
@@ -160,7 +161,8 @@ def test_forms_of_a_window(served: Served, corpus: Path) -> None:
 
 def test_a_search_gives_what_the_package_gives(served: Served, corpus: Path) -> None:
     one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
-    asked = {"window": f"{one['source']}/{one['window']}", "k": 3, "careful": True, "filters": {"only_mhz": [[1.0, 1e5]]}}
+    asked = {"window": f"{one['source']}/{one['window']}", "k": 3, "careful": True,
+             "filters": {"only_mhz": [[1.0, 1e5]]}}
     answer = served.search(**asked)
     expected = open_corpus(corpus).search(window=asked["window"], k=3, careful=True,
                                            filters=Filters(only_mhz=((1.0, 1e5),)))
@@ -225,6 +227,38 @@ def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.Monkey
         assert len(served.parts.uploads) == 0
         answer = served.post("/api/v1/searches", json=request["rows"][0]["request"])
         assert answer.json()["error"]["code"] == "no_such_upload"
+
+
+def test_labels_know_who(corpus: Path, tmp_path: Path) -> None:
+    copy, tokens = tmp_path / "corpus", tmp_path / "people.toml"
+    shutil.copytree(corpus, copy)
+    anna, ben = add_person(tokens, "anna", "labeller"), add_person(tokens, "ben", "reader")
+    with serving(ServeSettings(corpus=copy, port=0, tokens=tokens)) as served:
+        one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+        window = f"{one['source']}/{one['window']}"
+        body = {"windows": [window], "label": f"comb {SCRIPT}"}
+        by_anna, by_ben = ({"Authorization": f"Bearer {token}"} for token in (anna, ben))
+        with httpx.Client(base_url=served.address) as program:
+            refused = program.put("/api/v1/labels", json=body, headers=by_ben)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_a_labeller")
+            assert program.delete("/api/v1/labels", headers=by_ben).status_code == 403
+            added = program.put("/api/v1/labels", json=body, headers=by_anna).json()["labels"]
+            assert program.put("/api/v1/labels", json=body, headers=by_anna).json()["labels"] == []
+            assert [one["who"] for one in added] == ["anna"]
+            listed = program.get("/api/v1/labels", params={"source": one["source"]}, headers=by_ben).json()
+            assert listed == {"labels": added, "more": False}
+            assert [label.text for label in open_corpus(copy).labels.of(window)] == [body["label"]]
+            undone = program.delete("/api/v1/labels", headers=by_anna).json()
+            assert program.get("/api/v1/labels", headers=by_ben).json()["labels"] == []
+            again = program.delete("/api/v1/labels", params={"id": undone["id"]}, headers=by_anna)
+            assert again.status_code == 200
+            assert len(program.get("/api/v1/labels", headers=by_ben).json()["labels"]) == 1
+            for windows, text in (([f"{one['source'][:8]}/{one['window']}"], "x"), (["../../x/1"], "x"),
+                                  ([window], " "), ([window], "a\nb"), ([], "x"), ([window] * 1001, "x"),
+                                  ([f"{one['source']}/999999"], "x")):
+                bad = program.put("/api/v1/labels", json={"windows": windows, "label": text}, headers=by_anna)
+                assert bad.status_code in (400, 404, 409), (windows[:1], text)
+        assert served.search(window=window)["hits"] is not None
 
 
 def test_known_interference_and_sessions(served: Served) -> None:
