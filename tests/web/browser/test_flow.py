@@ -156,6 +156,22 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     assert page.locator(".selection-words").text_content().startswith("128 channels")
 
 
+def test_marked_hits_get_a_label_that_can_be_taken_back(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    name = page.locator(".hit").first.get_attribute("data-window")
+    page.keyboard.press("j")
+    page.keyboard.press("y")
+    page.get_by_label("Label for the hits marked yes").fill("a comb")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Take back").wait_for()
+    given = site.parts.archive.pinned.corpus.labels.every()
+    assert [(one.text, one.place.scan) for one in given] == [("a comb", name.rpartition("/")[0])]
+    page.get_by_role("button", name="Take back").click()
+    page.locator(".toast", has_text="taken back").wait_for()
+    assert list(site.parts.archive.pinned.corpus.labels.every()) == []
+
+
 def test_a_shared_address_works_after_the_server_has_forgotten_it(open_page: OpenPage, site: Site) -> None:
     page = open_page(results(site, window_of(site)))
     page.wait_for_selector(".hit")

@@ -93,22 +93,20 @@ function picture(part, bands, occupancy) {
   const found = occupancy?.get(part);
   const bars = found ? occupancyBars(found, at) : null;
   const top = bars ? 76 : 4;
-  const rows = bands
-    .slice(0, 4)
-    .map((band, i) =>
-      svg(
-        "rect",
-        {
-          class: "band",
-          x: at(band.start),
-          y: top + i * (BAR + 3),
-          width: Math.max(at(band.stop) - at(band.start), 2),
-          height: BAR,
-          rx: 3,
-        },
-        svg("title", {}, `${mhz(band.start, 1e3)}–${mhz(band.stop, 1e3)} MHz, ${counted(band.scans, "scan")}`),
-      ),
-    );
+  const rows = bands.slice(0, 4).map((band, i) =>
+    svg(
+      "rect",
+      {
+        class: "band",
+        x: at(band.start),
+        y: top + i * (BAR + 3),
+        width: Math.max(at(band.stop) - at(band.start), 2),
+        height: BAR,
+        rx: 3,
+      },
+      svg("title", {}, `${mhz(band.start, 1e3)}–${mhz(band.stop, 1e3)} MHz, ${counted(band.scans, "scan")}`),
+    ),
+  );
   const bottom = top + rows.length * (BAR + 3);
   const axis = ticks(part.start, part.stop, 6);
   return svg(
@@ -117,7 +115,9 @@ function picture(part, bands, occupancy) {
       class: "coverage-picture",
       viewBox: `-8 0 ${WIDTH + 16} ${bottom + 24}`,
       role: "img",
-      "aria-label": `Coverage from ${mhz(part.start, 1e3)} to ${mhz(part.stop, 1e3)} MHz by ${counted(bands.length, "band")}; the table below has the numbers`,
+      "aria-label":
+        `Coverage from ${mhz(part.start, 1e3)} to ${mhz(part.stop, 1e3)} MHz by ${counted(bands.length, "band")}; ` +
+        "the table below has the numbers",
     },
     bars,
     rows,
@@ -140,14 +140,12 @@ function picture(part, bands, occupancy) {
 function occupancyBars(found, at) {
   const shares = found.kept.map((kept, i) => (found.searched[i] ? kept / found.searched[i] : 0));
   const most = Math.max(...shares, 1e-9);
+  const isPart = found.scans_counted < found.scans;
+  const ofScans = isPart ? ` (${found.scans_counted} of ${found.scans.toLocaleString("en")} scans)` : "";
   return svg(
     "g",
     { class: "occupancy" },
-    svg(
-      "text",
-      { x: 0, y: 10 },
-      `Share of windows kept, up to ${(100 * most).toFixed(1)} %${found.scans_counted < found.scans ? ` (${found.scans_counted} of ${found.scans.toLocaleString("en")} scans)` : ""}`,
-    ),
+    svg("text", { x: 0, y: 10 }, `Share of windows kept, up to ${(100 * most).toFixed(1)} %${ofScans}`),
     shares.map((share, i) =>
       share
         ? svg(
@@ -161,7 +159,8 @@ function occupancyBars(found, at) {
             svg(
               "title",
               {},
-              `${mhz(found.edges[i], 1e3)}–${mhz(found.edges[i + 1], 1e3)} MHz: ${found.kept[i]} of ${Math.round(found.searched[i])} windows kept`,
+              `${mhz(found.edges[i], 1e3)}–${mhz(found.edges[i + 1], 1e3)} MHz: ` +
+                `${found.kept[i]} of ${Math.round(found.searched[i])} windows kept`,
             ),
           )
         : null,

@@ -1,5 +1,6 @@
 /**
- * Elements of the page, made without HTML text: names of files and targets are only ever text, so no name can hold a script.
+ * Elements of the page, made without HTML text: names of files and targets are only ever text, so no name can hold a
+ * script.
  */
 
 const SVG = "http://www.w3.org/2000/svg";

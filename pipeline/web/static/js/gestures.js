@@ -10,7 +10,7 @@ const FLAT = 10;
  *
  * @param {import("./waterfall_panel.js").WaterfallPanel} panel
  * @param {object} board what all panels share
- * @param {{look: Function, select: Function, search: Function, readOut: Function, zoomed: Function, source: object}} act
+ * @param {object} act what happens: `look`, `select`, `readOut`, `zoomed`; and the `source` that was opened
  */
 export function bindGestures(panel, board, act) {
   const { ink } = panel;

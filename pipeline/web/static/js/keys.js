@@ -20,7 +20,7 @@ export function nameOf(event) {
 /**
  * Say what the keys of this page do.
  *
- * @param {{keys: string[], does: string, run: (event: KeyboardEvent) => void, when?: (event: KeyboardEvent) => boolean}[]} table
+ * @param {object[]} table each with `keys`, what it `does`, `run`, and perhaps `when`, which tells whether it applies
  */
 export function bindKeys(table) {
   bindings = [...table, ...EVERYWHERE];

@@ -82,7 +82,7 @@ export function drawLabels(context, box, view, source, labels, element) {
   });
 }
 
-/** Return where the selected range lies in the picture of a panel. Its times count only in the scan that was dragged over. */
+/** Return where the selected range lies in a panel. Its times count only in the scan that was dragged over. */
 export function placeOfSelection(box, view, source, selection) {
   const from = selection.source;
   const left = across(box, view, edgeMhz(from, selection.first));

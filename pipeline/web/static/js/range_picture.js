@@ -65,7 +65,7 @@ export class RangePicture {
     const ink = inkFor(this.canvas, ratio, 10);
     frame(ink, box);
     drawOffsetAxis(ink, box, this.query.f_start_mhz, this.query.f_stop_mhz);
-    if (this.source) drawTimeAxis(ink, box, 0, this.source.spectra * this.source.tsamp_s, 3);
+    if (this.source) drawTimeAxis(ink, box, 0, this.source.spectra * this.source.tsamp_s, 3, true);
   }
 
   paintTiles(context, box, ratio) {

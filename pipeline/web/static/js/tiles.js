@@ -1,8 +1,8 @@
 /**
  * Tiles of the waterfall of a source, addressed by whole channels in ascending frequency.
  *
- * A level has cells of `channels_per_cell` channels, and tiles of `columns_per_tile` cells. Each tile says which channels
- * it holds. A tile that holds others than were asked for is refused, so nothing is painted at the wrong place.
+ * A level has cells of `channels_per_cell` channels, and tiles of `columns_per_tile` cells. Each tile says which
+ * channels it holds. A tile that holds others than were asked for is refused, so nothing is painted at the wrong place.
  */
 
 import { getBytes, part } from "./api.js";
@@ -10,7 +10,7 @@ import { noiseSpectraOf } from "./scales.js";
 
 const MAX_TILES = 160;
 
-/** Return the level for a number of channels on a number of dots: the coarsest one with a cell, or more, in each dot. */
+/** Return the level for some channels on some dots: the coarsest one with a cell, or more, in each dot. */
 export function levelFor(levels, channels, dots) {
   const fine = levels.filter((one) => one.channels_per_cell * dots <= channels * 1.001);
   return fine.length ? fine[fine.length - 1] : levels[0];

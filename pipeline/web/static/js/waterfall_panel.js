@@ -262,7 +262,8 @@ export class WaterfallPanel {
     this.ink.setAttribute(
       "aria-label",
       `Waterfall of ${name}, ${mhz(view.start, width / 400)} to ` +
-        `${mhz(view.stop, width / 400)} MHz, ${this.source.spectra} spectra. ${this.windows.length} kept windows in view; ` +
+        `${mhz(view.stop, width / 400)} MHz, ${this.source.spectra} spectra. ` +
+        `${this.windows.length} kept windows in view; ` +
         "the table below lists them.",
     );
   }

@@ -1,7 +1,7 @@
 /** Pictures of stored windows, drawn from their 8-bit codes, with axes. Other colours need no request. */
 
 import { get, getBytes, windowPath } from "./api.js";
-import { drawOffsetAxis, drawTimeAxis, frame, inkFor, nameTimeAxis } from "./axis_ink.js";
+import { drawOffsetAxis, drawTimeAxis, frame, inkFor } from "./axis_ink.js";
 import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h, oncePerFrame } from "./dom.js";
@@ -51,7 +51,8 @@ export class WindowPicture {
   words() {
     if (!this.place) return `Waterfall of window ${this.name}`;
     const { f_start_mhz: start, f_stop_mhz: stop, t_start_s: begin, t_stop_s: end } = this.place;
-    return `Waterfall of window ${this.name}: ${mhz(start)} to ${mhz(stop)} MHz, ${begin.toFixed(1)} to ${end.toFixed(1)} s`;
+    const range = `${mhz(start)} to ${mhz(stop)} MHz, ${begin.toFixed(1)} to ${end.toFixed(1)} s`;
+    return `Waterfall of window ${this.name}: ${range}`;
   }
 
   /** Fetch the codes and draw them. A window that cannot be read says so in its place. */
@@ -81,8 +82,7 @@ export class WindowPicture {
     const ink = inkFor(this.canvas, ratio, 10);
     frame(ink, box);
     drawOffsetAxis(ink, box, this.place.f_start_mhz, this.place.f_stop_mhz);
-    drawTimeAxis(ink, box, this.place.t_start_s, this.place.t_stop_s, 3);
-    if (this.height > 120) nameTimeAxis(ink, { ...box, x: box.x + 6 });
+    drawTimeAxis(ink, box, this.place.t_start_s, this.place.t_stop_s, 3, true);
   }
 
   paintCodes(context, box, ratio) {

@@ -217,7 +217,7 @@ async function start() {
       h(
         "p",
         { class: "lead" },
-        "Open a scan and drag over a pattern in its waterfall. All windows of the archive that look like it are found, with " +
+        "Open a scan and drag over a pattern in its waterfall. All windows that look like it are found, with " +
           "the number that would score so well by chance.",
       ),
       headline(status),

@@ -94,7 +94,8 @@ function start() {
     h(
       "p",
       { class: "lead" },
-      "Drop a file here, or on any other page. Each row of a hit table becomes a query. An array or a picture of a waterfall is one query.",
+      "Drop a file here, or on any other page. Each row of a hit table becomes a query. " +
+        "An array or a picture of a waterfall is one query.",
     ),
     h(
       "label",
@@ -103,7 +104,8 @@ function start() {
       h(
         "span",
         { class: "quiet" },
-        "turboSETI, seticore and bliss .dat, seticore .hits, CSV of events, .npy of linear power, PNG or JPEG; at most 8 MiB. " +
+        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV, .npy of linear power, PNG or JPEG; " +
+          "at most 8 MiB. " +
           "The file is deleted with its search.",
       ),
       input,

@@ -20,6 +20,18 @@ import { loadInSight } from "../window_picture.js";
 
 const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", order: "best", yes: "", no: "" });
 const display = displayOf(shown);
+const KEY_ROW = [
+  ["j", ""],
+  ["k", "move"],
+  ["y", "yes"],
+  ["n", "no"],
+  ["u", "unmark"],
+  ["z", "undo"],
+  ["r", "refine"],
+  ["s", "more like this"],
+  ["Enter", "open"],
+  ["?", "all keys"],
+];
 let result;
 let request;
 let cards = [];
@@ -121,11 +133,12 @@ async function refine() {
     announce("Mark some hits first: y for yes, n for no.");
     return;
   }
+  const marked = { yes: like.join(" "), no: unlike.join(" ") };
   busy("Refining …");
   try {
     const next = await send("POST", `searches/${part(result.id)}/feedback`, { like, unlike });
     location.assign(
-      `/results/${part(next.id)}?${queryOf(next.request || { ...request, like, unlike })}#${new URLSearchParams({ yes: like.join(" "), no: unlike.join(" ") })}`,
+      `${resultsAddress(next.request || { ...request, like, unlike }, next.id)}#${new URLSearchParams(marked)}`,
     );
   } catch (error) {
     announce(`${error.message} ${error.hint || ""}`, "error");
@@ -251,19 +264,7 @@ function showResult() {
             h("button", { type: "button", onclick: undo }, "Undo"),
           ),
         ),
-        isLabeller ? labelForm(() => marks.all("yes")) : null,
-        keyRow([
-          ["j", ""],
-          ["k", "move"],
-          ["y", "yes"],
-          ["n", "no"],
-          ["u", "unmark"],
-          ["z", "undo"],
-          ["r", "refine"],
-          ["s", "more like this"],
-          ["Enter", "open"],
-          ["?", "all keys"],
-        ]),
+        h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
         h("p", { id: "below", class: "quiet" }),
         h("ol", { id: "hits", class: "hits" }),
         result.hits.length ? null : nothingFound(),
