@@ -2,8 +2,8 @@
  * Colour maps, as tables from a code to a colour.
  *
  * In all of them lightness rises with power, so people who do not tell colours apart read the same order. viridis,
- * magma and inferno are by Stéfan van der Walt, Nathaniel Smith and Eric Firing, who gave them away (CC0); 24 of their 256
- * colours are kept, and the rest lie on straight lines between them.
+ * magma and inferno are by Stéfan van der Walt, Nathaniel Smith and Eric Firing, who gave them away (CC0); 24 of
+ * their 256 colours are kept, and the rest lie on straight lines between them.
  */
 
 const STOPS = {

@@ -7,6 +7,7 @@ import { h, oncePerFrame } from "./dom.js";
 import { drawKnown, drawLabels, drawSelection, drawWindows, placeOfSelection } from "./overlays.js";
 import { fillDots, fitCanvas, paintCodes } from "./painting.js";
 import { tileScale } from "./scales.js";
+import { areFiner, paintStored } from "./stored_windows.js";
 import { levelFor, Tiles, tilesFor } from "./tiles.js";
 import { channelAt } from "./view.js";
 
@@ -39,6 +40,7 @@ export class WaterfallPanel {
     );
     this.windows = [];
     this.labels = [];
+    this.stored = new Map();
     this.scale = source.scale ? tileScale(source.scale.noise_spectra) : null;
     this.canvas = h("canvas", { class: "picture", "aria-hidden": "true" });
     this.ink = h("canvas", {
@@ -89,33 +91,33 @@ export class WaterfallPanel {
     const context = this.canvas.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const dots = this.dots(Math.round(box.width * ratio));
-    if (dots) {
-      const place = {
-        x: Math.round(box.x * ratio),
-        y: Math.round(box.y * ratio),
-        width: dots.width,
-        height: Math.round(box.height * ratio),
-      };
-      paintCodes(
-        context,
-        dots.codes,
-        dots.rows,
-        dots.width,
-        lookup(this.board.display.map, ...this.limits(dots)),
-        place,
-        dots.filled,
-      );
-    }
+    this.paintPicture(context, box, ratio);
     this.drawAxes(inkFor(this.canvas, ratio), box);
     this.element.setAttribute("aria-busy", String(this.tiles.isWaiting));
     this.describe();
     this.paintInkNow();
   }
 
+  /** Paint tiles; and stored windows where these show more. */
+  paintPicture(context, box, ratio) {
+    const dots = this.dots(Math.round(box.width * ratio));
+    const [x, y, width, height] = [box.x, box.y, box.width, box.height].map((one) => Math.round(one * ratio));
+    const place = { x, y, width, height };
+    if (dots) {
+      const table = lookup(this.board.display.map, ...this.limits(dots));
+      paintCodes(context, dots.codes, dots.rows, dots.width, table, place, dots.filled);
+    }
+    const { view, display } = this.board;
+    const perDot = (this.channels.stop - this.channels.start) / width;
+    if (areFiner(this.source.levels, perDot)) {
+      paintStored(context, this.windows, place, view, this.source, display, this.stored, () => this.paint());
+    }
+  }
+
   /** Return the codes of the dots of the view, from the tiles that have come. */
   dots(width) {
     const { levels } = this.source;
+    this.shown = null;
     if (!levels || !levels.length) return null;
     const view = this.channels;
     const kind = this.board.display.kind;

@@ -55,7 +55,7 @@ export class WindowLists {
       panels[i].more = answer.value.more;
     });
     for (const panel of panels) {
-      panel.paintInk();
+      panel.paint();
       panel.describe();
     }
     this.showWindows(panels);

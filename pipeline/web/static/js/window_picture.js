@@ -14,7 +14,7 @@ const MAX_KEPT = 400;
 const kept = new Map();
 
 /** Return the codes of a window, which are fetched once. */
-function codesOf(name) {
+export function codesOf(name) {
   if (!kept.has(name)) {
     if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value);
     kept.set(name, getBytes(windowPath(name, "bin")).then(readCodes));
