@@ -11,8 +11,20 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+from pipeline.run import ingest
 from tests.web.browser.conftest import OpenPage
-from tests.web.browser.site import CHANNELS, COMB, HOSTILE, LINES, WIDTH_MHZ, Site, edge_mhz, until
+from tests.web.browser.site import (
+    CHANNELS,
+    COMB,
+    CONFIG,
+    HOSTILE,
+    LINES,
+    WIDTH_MHZ,
+    Site,
+    edge_mhz,
+    scan_of_cadence,
+    until,
+)
 
 LEFT, RIGHT, TOP, HEIGHT = 58, 14, 20, 380
 """Where the picture lies in the panel of a waterfall, in dots."""
@@ -267,3 +279,18 @@ def window_of(site: Site) -> int:
     opened = site.parts.archive.pinned.opened
     windows = {int(number): opened.window(source, int(number)) for number in opened.numbers(source)}
     return next(number for number, one in windows.items() if one.channel_start <= COMB + 64 < one.channel_stop)
+
+
+def test_a_night_that_lands_meanwhile_is_offered_and_shown(open_page: OpenPage, site: Site) -> None:
+    before = site.parts.archive.pinned.generation
+    page = open_page("/")
+    page.wait_for_selector(".sources tbody tr")
+    assert page.locator(".sources tbody tr").count() == 3
+    added = scan_of_cadence(site.data / "later.h5", 3, "LATER")
+    ingest([added], site.parts.archive.root, config=CONFIG, serial=True)
+    until(page, "async () => (await (await fetch('/api/v1/status')).json()).newer_generation !== null")
+    assert site.parts.archive.pinned.generation == before
+    page.reload()
+    page.get_by_role("button", name="is there: show it").click()
+    page.locator(".sources tbody tr", has_text="LATER").wait_for()
+    assert site.parts.archive.pinned.generation > before
