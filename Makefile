@@ -37,7 +37,7 @@ OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster browser docs certs bench bench-large bench-gpu bench-web bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train serve status test check test-slow soak test-cluster browser docs certs bench bench-large bench-gpu bench-web bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ evaluate: setup  ## Measure how well each encoder finds similar signals (options
 
 train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (one to two hours on two cores)
 	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
+
+serve: setup  ## Serve a page to look at CORPUS=corpus and search it (options: ARGS="--data /mnt/blpd7 --port 8470 …")
+	$(RUN) serve --corpus "$(CORPUS)" $(ARGS)
 
 status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"

@@ -79,6 +79,7 @@ DOORS = {
     "doctor": "facts",
     "encoders": "base",
     "evaluate": "sets",
+    "export": "columns",
     "filterbank": "hdf5",
     "gate": "box_sums",
     "hit_tables": "dat",

@@ -33,5 +33,5 @@ def make_app(parts: Parts) -> FastAPI:
         app.include_router(one.routes)
     app.mount("/static", pages.static_files())
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),
-                       cookie=lambda: parts.cookie, metrics=parts.metrics, is_encrypted=parts.settings.is_encrypted)
+                       cookie=lambda: parts.cookie, metrics=parts.metrics, scheme_of=parts.settings.scheme_of)
     return app

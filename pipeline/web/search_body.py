@@ -16,16 +16,23 @@ from pipeline.web.problems import Problem
 from pipeline.web.settings import MAX_HITS, MAX_PIXELS
 from pipeline.web.uploads import Uploads
 
-_NOT_ASKED = frozenset({"one_shot"})
-_TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None]] | None,
-                             "filters": dict[str, Any] | None}
+ASKED = ("file", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "window", "power", "like", "unlike", "k",
+         "exact", "careful", "encoder", "polarisation", "view", "all_views", "each_window", "all_resolutions", "rerank",
+         "rerank_drift", "rerank_mirror", "expand", "near_frequency", "filters", "on_off", "on_only", "per_file",
+         "per_mhz", "min_score", "expected_below", "q")
+"""Parameters of a request that a body may have. A new one is added by hand, once it is clear that no file can be read
+through it."""
+_TYPES: Mapping[str, Any] = {
+    "file": str | None, "power": list[list[float | None]] | None, "filters": dict[str, Any] | None,
+    "like": list[str], "unlike": list[str]}
+MAX_EXAMPLES = 1000
+"""Largest number of examples of a search."""
 
 
 def _model() -> type[BaseModel]:
-    """Return the model of the body: the parameters of a request, and ``upload``, an array that was sent before."""
-    hints = get_type_hints(SearchRequest)
-    made: dict[str, Any] = {field.name: (_TYPES.get(field.name, hints[field.name]), field.default)
-                            for field in fields(SearchRequest) if field.name not in _NOT_ASKED}
+    """Return the model of the body: parameters of a request, and ``upload``, an array that was sent before."""
+    hints, defaults = get_type_hints(SearchRequest), {field.name: field.default for field in fields(SearchRequest)}
+    made: dict[str, Any] = {name: (_TYPES.get(name, hints[name]), defaults[name]) for name in ASKED if name in hints}
     model: type[BaseModel] = create_model("SearchBody", __config__=ConfigDict(extra="forbid"), **made,
                                           upload=(str | None, None))
     return model
@@ -52,12 +59,25 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
         raise ParameterError(f"{parameter('k')} may be at most {MAX_HITS} here, got {record['k']}")
     if sum(map(len, record.get("power") or ())) > MAX_PIXELS:
         raise ParameterError(f"{parameter('power')} may have at most {MAX_PIXELS:,} pixels here")
+    for name in ("like", "unlike"):
+        if name in record:
+            record[name] = [_example(pinned, text) for text in record[name]]
+            if len(record[name]) > MAX_EXAMPLES:
+                raise ParameterError(f"{parameter(name)} may have at most {MAX_EXAMPLES:,} examples here")
     upload_id = record.pop("upload", None)
     if upload_id is None:
         return SearchRequest.from_json(record)
     if any(record.get(name) is not None for name in ("file", "window", "power")):
         raise ParameterError("give one of file, window, power and upload")
     return replace(SearchRequest.from_json({**record, "power": [[1.0]]}), power=uploads.get(upload_id))
+
+
+def _example(pinned: Pinned, text: str) -> str:
+    """Return an example that names no file: ``label:TEXT``, or ``SOURCE/NUMBER`` with the whole id of a source."""
+    if text.startswith("label:") or text.rpartition("/")[0] in pinned.opened.manifest.sources:
+        return text
+    raise Problem(404, "not_found", f"{text[:200]}: names no window of the corpus, and no label",
+                  "give SOURCE/NUMBER with the whole id of a source, or label:TEXT")
 
 
 def _file(archive: Archive, pinned: Pinned, text: str) -> str:

@@ -193,7 +193,9 @@ def test_exports(served: Served) -> None:
     assert rows[0].startswith("rank,score,source,")
     assert len(rows) == 1 + len(answer["hits"])
     assert served.get(f"{name}.png").content[:4] == b"\x89PNG"
-    assert served.get(f"{name}.html").text.startswith("<!doctype html>")
+    assert b"<VOTABLE" in served.get(f"{name}.vot").content
+    assert served.get(f"{name}.exe").json()["error"]["code"] == "no_such_format"
+    assert served.get(f"{name}.html").text.lower().startswith("<!doctype html>")
     assert served.get("/api/v1/searches/ffff.json").json()["error"]["code"] == "no_such_search"
 
 
@@ -313,6 +315,7 @@ def test_the_openapi_document(served: Served) -> None:
     document = served.get("/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.")
     body = document["components"]["schemas"]["SearchBody"]
+    # a new parameter must be looked at before it is added to the body: can a file be read through it?
     assert set(body["properties"]) == {one.name for one in fields(SearchRequest)} - {"one_shot"} | {"upload"}
     assert body["additionalProperties"] is False
     for path, methods in document["paths"].items():
