@@ -17,6 +17,8 @@ from pipeline.errors import ParameterError, QueryError, parameter
 from pipeline.model import Hit
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
+from pipeline.search.example_forms import has_examples
+from pipeline.search.examples import ExampleReader
 from pipeline.search.expand import expansion_of, note_on_expansion
 from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
@@ -30,6 +32,7 @@ from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
 from pipeline.search.panels import Panels
 from pipeline.search.query import Query, power_of_window
+from pipeline.search.refined import refinement_of
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
@@ -161,12 +164,14 @@ class Corpus:
         with self._corpus.outlived():
             key = encoder_key(self._corpus, request.encoder or self._encoder)
             query = self._query(key, request)
-            query = query if request.each_window else with_arrangement(query)
+            query = query if request.each_window or has_examples(request) else with_arrangement(query)
             selection = self._select(key, query, request)
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
             expansion = expansion_of(request, query, selection, self._finder)
+            refinement = refinement_of(request, query, selection, self._reader(key, request))
+            query = refinement.query if refinement else query
             found = ordered_hits(self._corpus, expansion.query if expansion else query, selection, request,
                                  expansion or self._finder)
             background = background_of(selection, query, findable)
@@ -199,6 +204,7 @@ class Corpus:
             power_of=self.power_of,
             panels=Panels(self._corpus, self.power_of, query, {
                 (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
+            refinement=refinement,
         )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts
@@ -266,7 +272,12 @@ class Corpus:
         with self._corpus.outlived():
             return overview_of(self._corpus, source, f_start_mhz, f_stop_mhz, width)
 
+    def _reader(self, key: str, request: SearchRequest) -> ExampleReader:
+        return ExampleReader(self._corpus, key, view_named(request.view, self._corpus.manifest), request.polarisation)
+
     def _query(self, key: str, request: SearchRequest) -> Query:
+        if request.is_by_example:
+            return self._reader(key, request).query_of(request.like[0])
         if request.file is not None:
             assert request.f_start_mhz is not None
             assert request.f_stop_mhz is not None
