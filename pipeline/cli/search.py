@@ -144,13 +144,13 @@ def search(
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
     on_cluster = bool(place["scheduler"] or place["cluster"])
-    with _flags_in_messages(click.UsageError):
+    with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
         check_to_label(request, to_label)
     if request.power is not None:
         request = replace(request, power=read_array(request.power))
-    with _open_on_cluster(corpus, place) if on_cluster else nullcontext(_open_here(corpus, request)) as opened:
-        with _flags_in_messages(QueryError):
+    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
+        with flags_in_messages(QueryError):
             result = opened.answer(request)
         if plot is not None:
             result.plot(plot)
@@ -158,7 +158,7 @@ def search(
 
 
 @contextmanager
-def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
+def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
     """Raise an error about a parameter as another kind of error, with the option in place of the parameter's name."""
     try:
         yield
@@ -180,10 +180,11 @@ def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool, 
         put("\n".join([*table(result), *map(shown, lines_to_label(result, to_label))]))
 
 
-def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
+def corpus_here(corpus: Path, request: SearchRequest | None) -> Corpus:
+    """Open a corpus in this process, to answer a request if there is one."""
     from pipeline.search import open_corpus
 
-    if request.file is not None:
+    if request is not None and request.file is not None:
         from pipeline.filterbank import start_parser
 
         start_parser()  # the process of the parser starts while this one opens the corpus
@@ -191,7 +192,7 @@ def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
 
 
 @contextmanager
-def _open_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
+def corpus_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
     """Open a corpus on the cluster that the options name. The cluster is closed afterwards, if it was started here."""
     from pipeline.config import Config
     from pipeline.execute.cluster import connected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from textwrap import wrap
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
+from pipeline.plot.occurrence import plot_occurrence
 from pipeline.plot.panel import Extent, Panel, Piece, Scales, Shown, limits_db, reduced
+from pipeline.plot.saved import Picture, png_of_figure, save_figure
 from pipeline.plot.scores import SMALL_TEXT_POINTS, TEXT_POINTS, draw_scores
 from pipeline.support.text import short_number
 from pipeline.views import view_of
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "MAX_HITS", "Described", "Extent", "Panel", "Picture", "Piece", "Result", "Shown", "plot_gallery", "png_of_gallery",
-    "png_of_hits",
+    "MAX_HITS", "Described", "Extent", "Panel", "Picture", "Piece", "Result", "Shown", "plot_gallery",
+    "plot_occurrence", "png_of_gallery", "png_of_hits",
 ]
 
 MAX_HITS = 10
@@ -113,29 +113,7 @@ def plot_gallery(path: str | Path, result: Result, powers: Sequence[Shown], quer
     ConfigError
         The file cannot be written, or its suffix is not that of a picture format.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    path = Path(path)
-    canvas = FigureCanvasAgg(_gallery(result, powers, query))
-    formats = canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
-                          f"{', '.join(sorted(formats))}")
-    try:
-        canvas.figure.savefig(path, dpi=DOTS_PER_INCH)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
-    return path
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that notebooks show."""
-
-    png: bytes = field(repr=False)
-
-    def _repr_png_(self) -> bytes:
-        return self.png
+    return save_figure(_gallery(result, powers, query), Path(path), DOTS_PER_INCH)
 
 
 def png_of_gallery(result: Result, powers: Sequence[Shown], query: Panel | None = None) -> bytes:
@@ -148,11 +126,7 @@ def png_of_gallery(result: Result, powers: Sequence[Shown], query: Panel | None 
         Power of all hits, or only of those that are drawn.
     query : Panel, optional
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    drawn = BytesIO()
-    FigureCanvasAgg(_gallery(result, powers, query)).figure.savefig(drawn, dpi=DOTS_PER_INCH, format="png")
-    return drawn.getvalue()
+    return png_of_figure(_gallery(result, powers, query), DOTS_PER_INCH)
 
 
 def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:

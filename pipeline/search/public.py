@@ -9,6 +9,7 @@ from pipeline.search.filters import Filters
 from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, best_scores, is_approximate
+from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
@@ -26,6 +27,7 @@ __all__ = [
     "Filters",
     "FullPlaces",
     "Nearest",
+    "OccurrenceSettings",
     "OpenCorpus",
     "Overview",
     "QueryDescription",

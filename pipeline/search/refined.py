@@ -7,11 +7,12 @@ direction.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.labels import InForce
 from pipeline.model import Window
@@ -76,25 +77,29 @@ class Refinement:
         scores = sample.vectors @ self.direction.vector
         borderline = np.argsort(np.abs(scores - self.direction.border), kind="stable")
         at_random = np.random.default_rng(_SEED).permutation(len(scores))
+        queues = [self._free(sample, order) for order in (borderline, at_random)]
         chosen: dict[int, ToLabel] = {}
-        for i, why in zip(np.column_stack([borderline, at_random]).ravel().tolist(), cycle(_REASONS)):
-            if len(chosen) >= count:
-                break
-            window = self._window_to_label(sample, i) if i not in chosen else None
-            if window is not None:
-                chosen[i] = ToLabel(f"{window.source_id}/{window.number}", why, float(scores[i]), window.f_start_mhz,
-                                    window.f_stop_mhz, window.mjd)
+        is_new = True
+        while is_new:
+            is_new = False
+            for why, queue in zip(_REASONS, queues, strict=True):
+                i, window = next((one for one in queue if one[0] not in chosen), (-1, None))
+                if window is not None and len(chosen) < count:
+                    chosen[i] = ToLabel(f"{window.source_id}/{window.number}", why, float(scores[i]),
+                                        window.f_start_mhz, window.f_stop_mhz, window.mjd)
+                    is_new = True
         return tuple(chosen.values())
 
-    def _window_to_label(self, sample: Sample, i: int) -> Window | None:
-        """Return a window of the sample; None if it is left out."""
-        selection, corpus = self.selection, self.selection.corpus
-        source_id, number = sample.source_ids[sample.source[i]], int(sample.number[i])
-        if source_id not in selection.position or not selection.passes(source_id, sample.number[i : i + 1])[0]:
-            return None
-        window = corpus.window(source_id, number)
-        is_known = Copies(corpus, self.query).is_of_query(window) or self.query.covers(window)
-        return None if is_known or labels_at(self.labels, corpus, window) else window
+    def _free(self, sample: Sample, order: NDArray[np.int64]) -> Iterator[tuple[int, Window]]:
+        """Go through the sample in some order, without what the filters reject, examples, and windows with a label."""
+        selection, corpus, copies = self.selection, self.selection.corpus, Copies(self.selection.corpus, self.query)
+        for i in order.tolist():
+            source_id, number = sample.source_ids[sample.source[i]], int(sample.number[i])
+            if source_id in selection.position and selection.passes(source_id, sample.number[i : i + 1])[0]:
+                window = corpus.window(source_id, number)
+                is_example = self.query.covers(window) or copies.is_of_query(window)
+                if not is_example and not labels_at(self.labels, corpus, window):
+                    yield i, window
 
 
 def refinement_of(

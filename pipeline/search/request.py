@@ -232,8 +232,8 @@ class SearchRequest:
         given = [parameter(name) for name in names if getattr(self, name) is not None]
         if len(given) != 1 and not (self.is_by_example and not given):
             file, window, power = map(parameter, names)
-            raise ParameterError(f"give one of {file}, {window} and {power}, or {parameter('like')} alone, got "
-                                 f"{' and '.join(given) or 'none'}")
+            raise ParameterError(f"give one of {file}, {window} and {power}, got {' and '.join(given) or 'none'}; "
+                                 f"{parameter('like')} may replace all of them")
         f_start, f_stop = parameter("f_start_mhz"), parameter("f_stop_mhz")
         if self.file is not None and (self.f_start_mhz is None or self.f_stop_mhz is None):
             raise ParameterError(f"{parameter('file')} needs {f_start} and {f_stop}, the range to look for")
