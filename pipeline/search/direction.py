@@ -55,7 +55,7 @@ def direction_of(
         :data:`WEAK_SAMPLES` of them are used, always the same.
     """
     alike, others = like.astype(np.float64), unlike.astype(np.float64)
-    weak = sample.astype(np.float64)[np.random.default_rng(0).permutation(len(sample))[:WEAK_SAMPLES]]
+    weak = sample[np.random.default_rng(0).permutation(len(sample))[:WEAK_SAMPLES]].astype(np.float64)
     is_fitted = len(alike) + len(others) >= MIN_FITTED
     vector = _difference(alike, others, FITTED_UNLIKE_WEIGHT if is_fitted else UNLIKE_WEIGHT)
     if is_fitted:

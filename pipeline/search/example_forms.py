@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,6 +56,18 @@ def _form(example: Any, name: str) -> Form:
         return example
     raise ParameterError(f"{parameter(name)}: an example is text such as SOURCE/NUMBER, FILE:MHZ–MHZ or {LABEL}TEXT, a "
                          f"hit, or an array of power (spectra, channels); got {type(example).__name__}")
+
+
+def with_file(text: str, change: Callable[[str], str]) -> str:
+    """Return an example with another file, if it is the range of a file; any other as it is.
+
+    Parameters
+    ----------
+    change : callable
+        Gets the name of the file, and returns the other one.
+    """
+    found = _RANGE.fullmatch(text.strip())
+    return f"{change(found['file'])}:{found['low']}–{found['high']}" if found else text
 
 
 def range_in(text: str) -> tuple[str, float, float] | None:

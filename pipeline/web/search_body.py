@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from pipeline.errors import ParameterError, parameter
-from pipeline.search import SearchRequest
+from pipeline.search import SearchRequest, with_file
 from pipeline.web.archive import Archive, Pinned
 from pipeline.web.problems import Problem
 from pipeline.web.settings import MAX_HITS, MAX_PIXELS
 from pipeline.web.uploads import Uploads
 
 _NOT_ASKED = frozenset({"one_shot"})
+_EXAMPLES = ("like", "unlike")
 _TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None]] | None,
-                             "filters": dict[str, Any] | None}
+                             "filters": dict[str, Any] | None,
+                             **{name: list[str | list[list[float | None]]] for name in _EXAMPLES}}
 
 
 def _model() -> type[BaseModel]:
@@ -52,12 +54,24 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
         raise ParameterError(f"{parameter('k')} may be at most {MAX_HITS} here, got {record['k']}")
     if sum(map(len, record.get("power") or ())) > MAX_PIXELS:
         raise ParameterError(f"{parameter('power')} may have at most {MAX_PIXELS:,} pixels here")
+    for name in _EXAMPLES:
+        if name in record:
+            record[name] = _examples(archive, pinned, record[name], name)
     upload_id = record.pop("upload", None)
     if upload_id is None:
         return SearchRequest.from_json(record)
     if any(record.get(name) is not None for name in ("file", "window", "power")):
         raise ParameterError("give one of file, window, power and upload")
     return replace(SearchRequest.from_json({**record, "power": [[1.0]]}), power=uploads.get(upload_id))
+
+
+def _examples(archive: Archive, pinned: Pinned, examples: Sequence[Any], name: str) -> list[Any]:
+    """Return examples whose ranges are of files that may be read; see :func:`request_of` for the errors."""
+    pixels = sum(len(row) for one in examples if not isinstance(one, str) for row in one)
+    if len(examples) > MAX_HITS or pixels > MAX_PIXELS:
+        raise ParameterError(f"{parameter(name)} may have at most {MAX_HITS} examples and {MAX_PIXELS:,} pixels here")
+    return [with_file(one, lambda file: _file(archive, pinned, file)) if isinstance(one, str) else one
+            for one in examples]
 
 
 def _file(archive: Archive, pinned: Pinned, text: str) -> str:
