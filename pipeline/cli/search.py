@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.example_options import FLAGS, check_to_label, example_options, json_to_label, lines_to_label
 from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy"),
+    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", *FLAGS),
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
-                   "--on-off", "--on-only", "--per-file", "--per-mhz"),
+                   "--on-off", "--on-only", "--per-file", "--per-mhz", "--to-label"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
               help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
                    "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
+@example_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--expected-below", type=float, metavar="N",
@@ -97,7 +99,8 @@ if TYPE_CHECKING:
                    "on the answer.")
 @export_options
 def search(
-    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, **asked: Any,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, to_label: int | None,
+    **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
@@ -122,6 +125,10 @@ def search(
     hits are ordered by another cosine, which stands beside the score: that with a
     weighted mean of the query and its two nearest look-alikes.
 
+    --like and --unlike refine a search by examples. The score is then the cosine
+    with what the one kind has in common and the other lacks, and its figures of
+    chance are those of this score.
+
     --only-… and --not-… say where hits may lie; all other windows are ignored.
     --per-file and --per-mhz limit the hits at one place, so that one transmitter
     does not fill the list.
@@ -140,13 +147,14 @@ def search(
     on_cluster = bool(place["scheduler"] or place["cluster"])
     with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
+        check_to_label(request, to_label)
     if request.power is not None:
         request = replace(request, power=read_array(request.power))
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
         with flags_in_messages(QueryError):
             result = opened.answer(request)
         exports.write(result)
-    _show(result, as_json, as_csv)
+        _show(result, as_json, as_csv, to_label)
 
 
 @contextmanager
@@ -159,17 +167,17 @@ def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
         raise kind(error.spelled(lambda name: flags.get(name, name))) from error
 
 
-def _show(result: SearchResult, as_json: bool, as_csv: bool) -> None:
+def _show(result: SearchResult, as_json: bool, as_csv: bool, to_label: int | None) -> None:
     if result.description.note:
         remark(f"note: {shown(result.description.note)}")
     if as_json:
-        put_json(result.to_json())
+        put_json({**result.to_json(), **json_to_label(result, to_label)})
     elif as_csv:
         from pipeline.export import csv_of
 
         put(csv_of(result), newline=False)
     else:
-        put("\n".join(table(result)))
+        put("\n".join([*table(result), *map(shown, lines_to_label(result, to_label))]))
 
 
 def corpus_here(corpus: Path, request: SearchRequest | None) -> Corpus:
@@ -281,6 +289,9 @@ def _order(result: SearchResult) -> list[str]:
         return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
     if result[0].expanded is not None:
         return ["ordered by expanded, the cosine with a weighted mean of the query and its two nearest look-alikes"]
+    if result.refinement is not None:
+        return [f"score: cosine with what {counted(result.description.like, 'example')} of --like have in common and "
+                f"others lack, among them {result.description.unlike:,} of --unlike"]
     if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []

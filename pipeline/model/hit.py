@@ -47,7 +47,8 @@ class Hit:
 
     rank: int
     score: float
-    """Cosine similarity of the vectors; 1 is the same direction."""
+    """Cosine similarity of the vectors; 1 is the same direction. If examples refined the search, the query's vector is
+    the direction that they give (:mod:`pipeline.search.refined`)."""
     window: Window
     source_id: str
     file: str

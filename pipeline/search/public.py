@@ -4,6 +4,7 @@ from pipeline.search.cells import Routes, routes_of
 from pipeline.search.corpus import Corpus, open_corpus
 from pipeline.search.description import QueryDescription
 from pipeline.search.encoder import encoder_key
+from pipeline.search.example_forms import with_file
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
 from pipeline.search.labelled import CorpusLabels
@@ -40,4 +41,5 @@ __all__ = [
     "is_approximate",
     "open_corpus",
     "routes_of",
+    "with_file",
 ]
