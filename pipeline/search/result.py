@@ -107,7 +107,8 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
+                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only",
+                "on_off_power")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -148,7 +149,9 @@ class SearchResult(Sequence[Hit]):
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
                  "labels": " | ".join(hit.labels),
-                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
+                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ()),
+                 "off_power": " | ".join(f"{one.scan} {one.snr:.1f} (at most {one.snr_limit:.1f})"
+                                         for one in (hit.on_off.power if hit.on_off else ()))} for hit in self.hits]
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Draw the query and its best ten hits.
@@ -186,5 +189,6 @@ HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "expanded", "nearness", "expected", "expected_low", "expected_high", "extrapolated", "p",
                "q",               "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies", "known", "labels", "on_off", "in_off")
+               "also_at", "copies", "known", "labels", "on_off", "in_off",
+               "on_off_reason", "on_snr", "off_power")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""
