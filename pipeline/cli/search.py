@@ -35,7 +35,7 @@ if TYPE_CHECKING:
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
-                   "--on-off", "--on-only", "--per-file", "--per-mhz", "--to-label"),
+                   "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
@@ -89,6 +89,9 @@ if TYPE_CHECKING:
               help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
 @click.option("--on-only", is_flag=True,
               help="Only hits that are seen at one pointing of their session. Implies --on-off.")
+@click.option("--on-off-power", is_flag=True,
+              help="Judge it by power that is measured in the files of the scans at other pointings, along its drift. "
+                   "Slower: these files are read. Implies --on-off.")
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options

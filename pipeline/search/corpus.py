@@ -146,7 +146,7 @@ class Corpus:
 
         Its result and errors are those of :meth:`search`.
         """
-        if request.on_off or request.on_only:
+        if request.on_off or request.on_only or request.on_off_power:
             from pipeline.search.on_off import answer_with_on_off
 
             return answer_with_on_off(self._corpus, request, self._answer_by_score)

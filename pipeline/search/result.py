@@ -134,7 +134,8 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
+                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only",
+                "on_off_power")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -175,7 +176,9 @@ class SearchResult(Sequence[Hit]):
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
                  "labels": " | ".join(hit.labels),
-                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
+                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ()),
+                 "off_power": " | ".join(f"{one.scan} {one.snr:.1f} (at most {one.snr_limit:.1f})"
+                                         for one in (hit.on_off.power if hit.on_off else ()))} for hit in self.hits]
 
     def save(self, path: str | Path) -> Path:
         """Write the result to a file, in the format that the suffix of its name chooses.
