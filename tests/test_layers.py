@@ -75,7 +75,8 @@ def test_every_contract_can_be_broken(tmp_path: Path, file: str) -> None:
 
 
 DOORS = {
-    "catalogue": "entries", "doctor": "facts", "encoders": "base", "evaluate": "sets", "filterbank": "hdf5",
+    "catalogue": "entries", "doctor": "facts", "encoders": "base", "evaluate": "sets", "families": "grouping",
+    "filterbank": "hdf5",
     "gate": "box_sums", "index": "walk", "integrity": "survey", "interference": "bands", "model": "values",
     "nightly": "novelty", "overview": "cells", "plot": "panel", "run": "driver", "scan": "columns",
     "search": "merge", "significance": "tail", "simulate": "draw", "store": "arrays", "tasks": "work",

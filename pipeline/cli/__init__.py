@@ -34,6 +34,7 @@ COMMANDS = {
     "embed": "Compute another encoder's vectors for a corpus.",
     "index": "Build the search index of a corpus.",
     "search": "Find where else a pattern occurs.",
+    "families": "Group signals that look alike, and follow the groups from night to night.",
     "remove": "Remove sources from a corpus, or restore them.",
     "nightly": "Ingest new files, index, verify, and write a report.",
     "verify": "Check the files of a corpus for damage and repair them.",

@@ -88,6 +88,10 @@ class Hit:
     known: tuple[str, ...] = ()
     """Names of the bands of known interference that the window touches, the narrowest first
     (:mod:`pipeline.interference`)."""
+    family: str = ""
+    """Id of the family that its window belongs to, such as ``F12``; empty for none (:mod:`pipeline.families`)."""
+    family_name: str = ""
+    """The user's name of that family."""
     on_off: OnOff | None = None
     """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
@@ -134,6 +138,8 @@ class Hit:
             "also_at": list(self.also_at),
             "copies": list(self.copies),
             "known": list(self.known),
+            "family": self.family,
+            "family_name": self.family_name,
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
         }

@@ -155,8 +155,8 @@ def png_of_gallery(result: Result, powers: Sequence[Shown], query: Panel | None 
     return drawn.getvalue()
 
 
-def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
-    """Draw hits side by side, in the style of :func:`plot_gallery`, and return a PNG.
+def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]], columns: int | None = None) -> bytes:
+    """Draw hits in the style of :func:`plot_gallery`, and return a PNG.
 
     Parameters
     ----------
@@ -164,13 +164,19 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
         Hits to draw; at least one.
     powers : sequence of (T, F) arrays
         Power of each hit, as :meth:`pipeline.search.Corpus.power_of` returns it.
+    columns : int, optional
+        Maximum number of hits in a row. Default: all in one row.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(CELL_IN[0] * len(hits) + RIGHT_IN, CELL_IN[1]))
-    for column, (hit, power) in enumerate(zip(hits, powers, strict=True)):
-        _hit(figure, column, 0, hit, power, is_first=column == 0, is_last=column == len(hits) - 1)
+    columns = min(columns or len(hits), len(hits))
+    rows = -(-len(hits) // columns)
+    figure = Figure(figsize=(CELL_IN[0] * columns + RIGHT_IN, CELL_IN[1] * rows))
+    for i, (hit, power) in enumerate(zip(hits, powers, strict=True)):
+        row, column = divmod(i, columns)
+        _hit(figure, column, rows - 1 - row, hit, power, is_first=column == 0,
+             is_last=column == columns - 1 or i == len(hits) - 1)
     drawn = BytesIO()
     FigureCanvasAgg(figure).print_png(drawn)
     return drawn.getvalue()

@@ -185,5 +185,5 @@ HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "expanded", "nearness", "expected", "expected_low", "expected_high", "extrapolated", "p",
                "q",               "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies", "known", "on_off", "in_off")
+               "also_at", "copies", "known", "family", "family_name", "on_off", "in_off")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""
