@@ -9,14 +9,15 @@ import click
 
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import csv_text, name_unwritable, put, put_json, remark
-from pipeline.support.text import counted, shown
+from pipeline.cli.output import name_unwritable, put, put_json, remark
+from pipeline.support.text import counted, csv_text, shown
 
 if TYPE_CHECKING:
+    from pipeline.model import Window
     from pipeline.search import Families, FamilyMembers
 
-COLUMNS = ("family", "name", "label", "windows", "scans", "targets", "first_seen", "last_seen", "first_seen_mjd",
-           "last_seen_mjd", "f_min_mhz", "f_max_mhz", "view", "exemplar", "generation", "found")
+COLUMNS = ("id", "name", "label", "windows", "scans", "targets", "first_seen", "last_seen", "first_seen_mjd",
+           "last_seen_mjd", "f_start_mhz", "f_stop_mhz", "view", "exemplar", "generation", "found")
 """Columns of the list as CSV."""
 MAX_TARGETS = 3
 """Largest number of targets that a line names."""
@@ -106,8 +107,9 @@ def _list(
     if as_json:
         put_json(listed.to_json())
     elif as_csv:
-        put(csv_text(COLUMNS, ({**one.to_json(), "targets": " | ".join(name for name, _ in one.targets)}
-                               for one in listed)), newline=False)
+        put(csv_text(COLUMNS, ({name: value for name, value in {
+            **one.to_json(), "targets": " | ".join(name for name, _ in one.targets),
+            "exemplar": _name(one.exemplar)}.items() if name in COLUMNS} for one in listed)), newline=False)
     else:
         put("\n".join(map(shown, lines(listed))))
 
@@ -148,7 +150,7 @@ def lines(listed: Families) -> list[str]:
     for one in listed:
         record = one.to_json()
         out.append(f"{one.id:<8} {one.windows:>7,} {one.scans:>6,} {_minute(record['first_seen'])} "
-                   f"{_minute(record['last_seen'])} {one.f_min_mhz:>12.6f}–{one.f_max_mhz:<12.6f}  "
+                   f"{_minute(record['last_seen'])} {one.f_start_mhz:>12.6f}–{one.f_stop_mhz:<12.6f}  "
                    f"{_targets([name for name, _ in one.targets])}{f'  view {one.view}' if one.view else ''}"
                    f"{_called(one.name, one.label)}")
     return out
@@ -161,13 +163,13 @@ def lines_of(one: FamilyMembers) -> list[str]:
     out = [f"{family.id}{_called(family.name, family.label)}: {counted(family.windows, 'window')} in "
            f"{counted(family.scans, 'scan')}{f', view {family.view}' if family.view else ''}",
            f"first seen {_minute(record['first_seen'])}, last seen {_minute(record['last_seen'])}; "
-           f"{family.f_min_mhz:.6f} to {family.f_max_mhz:.6f} MHz; exemplar {family.exemplar}",
+           f"{family.f_start_mhz:.6f} to {family.f_stop_mhz:.6f} MHz; exemplar {_name(family.exemplar)}",
            f"found in generation {family.generation}, on {record['found'][:10]}", str(one.spacing)]
     if one.known:
         out.append(f"known interference there: {', '.join(one.known)}")
     out.append(f"{'windows':>7} {'scans':>6} {'first MJD':>12} {'last MJD':>12} {'MHz':>25}  target")
     out += [f"{row['windows']:>7,} {row['scans']:>6,} {row['first_seen_mjd']:12.5f} {row['last_seen_mjd']:12.5f} "
-            f"{row['f_min_mhz']:>12.6f}–{row['f_max_mhz']:<12.6f}  {row['target']}" for row in one.by_target]
+            f"{row['f_start_mhz']:>12.6f}–{row['f_stop_mhz']:<12.6f}  {row['target']}" for row in one.by_target]
     out.append(f"{'':>3} {'score':>6} {'MHz':>25} {'MJD':>12} {'SNR':>7}  window")
     out += [f"{hit.rank:>3} {hit.score:6.3f} {hit.window.f_start_mhz:>12.6f}–{hit.window.f_stop_mhz:<12.6f} "
             f"{hit.window.mjd:12.5f} {hit.snr:7.1f}  {hit.source_id}/{hit.window.number}" for hit in one.members]
@@ -179,6 +181,10 @@ def lines_of(one: FamilyMembers) -> list[str]:
 def _called(name: str, label: str) -> str:
     """Return the user's name and label of a family, as they follow its line."""
     return (f"  “{name}”" if name else "") + (f"  [{label}]" if label else "")
+
+
+def _name(window: Window) -> str:
+    return f"{window.source_id}/{window.number}"
 
 
 def _targets(names: list[Any]) -> str:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import csv_text, put, put_json, remark
+from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
+from pipeline.model import Digits
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import counted, number_runs, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
-    from pipeline.model import Window
     from pipeline.search import Corpus, SearchRequest, SearchResult
 
 
@@ -93,10 +95,9 @@ if TYPE_CHECKING:
               help="Print comma-separated values. Names that begin with =, +, - or @ get an apostrophe in front, so "
                    "that no spreadsheet runs them; control characters are escaped. The column note repeats remarks "
                    "on the answer.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
-              help="Draw the query and its best ten hits to this file.")
+@export_options
 def search(
-    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None, **asked: Any,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
@@ -137,20 +138,19 @@ def search(
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
     on_cluster = bool(place["scheduler"] or place["cluster"])
-    with _flags_in_messages(click.UsageError):
+    with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
     if request.power is not None:
         request = replace(request, power=read_array(request.power))
-    with _open_on_cluster(corpus, place) if on_cluster else nullcontext(_open_here(corpus, request)) as opened:
-        with _flags_in_messages(QueryError):
+    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
+        with flags_in_messages(QueryError):
             result = opened.answer(request)
-        if plot is not None:
-            result.plot(plot)
-    _show(result, plot, as_json, as_csv)
+        exports.write(result)
+    _show(result, as_json, as_csv)
 
 
 @contextmanager
-def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
+def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
     """Raise an error about a parameter as another kind of error, with the option in place of the parameter's name."""
     try:
         yield
@@ -159,23 +159,24 @@ def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
         raise kind(error.spelled(lambda name: flags.get(name, name))) from error
 
 
-def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool) -> None:
-    if plot is not None:
-        remark(f"picture: {shown(plot)}")
+def _show(result: SearchResult, as_json: bool, as_csv: bool) -> None:
     if result.description.note:
         remark(f"note: {shown(result.description.note)}")
     if as_json:
         put_json(result.to_json())
     elif as_csv:
+        from pipeline.export import csv_of
+
         put(csv_of(result), newline=False)
     else:
         put("\n".join(table(result)))
 
 
-def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
+def corpus_here(corpus: Path, request: SearchRequest | None) -> Corpus:
+    """Open a corpus in this process, to answer a request if there is one."""
     from pipeline.search import open_corpus
 
-    if request.file is not None:
+    if request is not None and request.file is not None:
         from pipeline.filterbank import start_parser
 
         start_parser()  # the process of the parser starts while this one opens the corpus
@@ -183,7 +184,7 @@ def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
 
 
 @contextmanager
-def _open_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
+def corpus_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
     """Open a corpus on the cluster that the options name. The cluster is closed afterwards, if it was started here."""
     from pipeline.config import Config
     from pipeline.execute.cluster import connected
@@ -231,8 +232,10 @@ def table(result: SearchResult) -> list[str]:
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
     second += f" {'ON/OFF':>9}" if result[0].on_off else ""
-    like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
-    lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
+    of_query = [hit.query_window for hit in result if has_several and hit.query_window]
+    columns = Places(Digits.of([*(hit.window for hit in result), *of_query]))
+    like = columns.head("query ") if has_several and result[0].query_window else ""
+    lines.append(f"{'':>3} {'score':>6}{second}{columns.head()} {columns.date_head} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
         merged = result.words_of_merged(hit)
@@ -242,11 +245,14 @@ def table(result: SearchResult) -> list[str]:
         second += f" {hit.expanded:8.3f}" if hit.expanded is not None else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         second += f" {hit.on_off.state:>9}" if hit.on_off else ""
-        like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
-        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
+        like = columns.cells(hit.query_window) if has_several and hit.query_window else ""
+        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second}{columns.cells(window)} {columns.date(window)} "
+                     f"{hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")
         if hit.also_at:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
+        if hit.labels:
+            lines.append(f"{'':>3} labelled {', '.join(hit.labels)}")
     lines += known_lines(result)
     return [shown(line) for line in lines]
 
@@ -267,11 +273,6 @@ def _hits_of(ranks: list[int], total: int) -> str:
     return f"hit {ranks[0]}" if len(ranks) == 1 else f"hits {number_runs(ranks)}"
 
 
-def _place(window: Window) -> str:
-    return (f"{window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
-            f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f}")
-
-
 def _order(result: SearchResult) -> list[str]:
     """Return a line that says how hits are ordered, where it is not by the score alone."""
     if result.request.rerank:
@@ -283,14 +284,3 @@ def _order(result: SearchResult) -> list[str]:
     if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []
-
-
-def csv_of(result: SearchResult) -> str:
-    """Return hits as CSV (RFC 4180) with a header line.
-
-    Numbers are written as numbers, text as :func:`pipeline.support.text.cell` says. The last column repeats the note on
-    the answer in every row: a comment line would be no row to a spreadsheet, and an error to most readers of CSV.
-    """
-    from pipeline.search import HIT_COLUMNS
-
-    return csv_text((*HIT_COLUMNS, "note"), ({**row, "note": result.description.note} for row in result.rows()))

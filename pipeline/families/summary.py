@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Manifest
 from pipeline.families.grouping import NONE
-from pipeline.families.table import FamilyTable
+from pipeline.families.table import Entry, FamilyTable
 from pipeline.grid.places import Places
-from pipeline.model import SECONDS_PER_DAY, WindowGrid
+from pipeline.model import SECONDS_PER_DAY, Window, WindowGrid
 from pipeline.views import scan_of, view_of
 
 _MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
@@ -45,14 +45,14 @@ class Family:
     """Start of its earliest window."""
     last_seen_mjd: float
     """Start of its latest window."""
-    f_min_mhz: float
+    f_start_mhz: float
     """Lower edge of its lowest window."""
-    f_max_mhz: float
+    f_stop_mhz: float
     """Upper edge of its highest window."""
     view: str
     """Averaged view of its windows; empty for the plain one."""
-    exemplar: str
-    """The window that is most like the mean of the family, as ``SOURCE/NUMBER``."""
+    exemplar: Window
+    """The window that is most like the mean of the family."""
     generation: int
     """Generation of the corpus in which the family was found first."""
     found: str
@@ -60,11 +60,16 @@ class Family:
 
     def to_json(self) -> dict[str, Any]:
         """Return the flat record that ``families --json`` prints."""
-        return {"family": self.id, "name": self.name, "label": self.label, "windows": self.windows,
+        window = self.exemplar
+        return {"id": self.id, "name": self.name, "label": self.label, "windows": self.windows,
                 "scans": self.scans, "targets": dict(self.targets), "first_seen_mjd": round(self.first_seen_mjd, 9),
                 "last_seen_mjd": round(self.last_seen_mjd, 9), "first_seen": utc_of_mjd(self.first_seen_mjd),
-                "last_seen": utc_of_mjd(self.last_seen_mjd), "f_min_mhz": round(self.f_min_mhz, 9),
-                "f_max_mhz": round(self.f_max_mhz, 9), "view": self.view, "exemplar": self.exemplar,
+                "last_seen": utc_of_mjd(self.last_seen_mjd),
+                "f_start_mhz": round(self.f_start_mhz, 9), "f_stop_mhz": round(self.f_stop_mhz, 9), "view": self.view,
+                "example": {"source": window.source_id, "window": window.number, "view": self.view,
+                            "f_start_mhz": round(window.f_start_mhz, 9), "f_stop_mhz": round(window.f_stop_mhz, 9),
+                            "t_start_s": round(window.t_start_s, 6), "t_stop_s": round(window.t_stop_s, 6),
+                            "mjd": round(window.mjd, 9)},
                 "generation": self.generation, "found": self.found}
 
 
@@ -112,10 +117,19 @@ def list_families(table: FamilyTable, manifest: Manifest, grid: WindowGrid) -> l
             id=entry.id, name=entry.name, label=entry.label, windows=ends[i] - int(starts[i]),
             scans=len({scan_of(source_id) for source_id in here}), targets=_targets(here, manifest),
             first_seen_mjd=float(lows["mjd"][i]), last_seen_mjd=float(highs["mjd"][i]),
-            f_min_mhz=float(lows["f_start_mhz"][i]), f_max_mhz=float(highs["f_stop_mhz"][i]),
-            view=view_of(here[0]), exemplar=f"{entry.exemplar[0]}/{entry.exemplar[1]}", generation=entry.generation,
+            f_start_mhz=float(lows["f_start_mhz"][i]), f_stop_mhz=float(highs["f_stop_mhz"][i]),
+            view=view_of(here[0]), exemplar=_exemplar(entry, here[0], table, manifest, grid), generation=entry.generation,
             found=f"{datetime.fromtimestamp(entry.found_s, UTC):%Y-%m-%dT%H:%M:%SZ}"))
     return sorted(out, key=lambda one: (-one.windows, int(one.id[1:])))
+
+
+def _exemplar(entry: Entry, also: str, table: FamilyTable, manifest: Manifest, grid: WindowGrid) -> Window:
+    """Return the exemplar of a family; if the corpus no longer holds it, the family's first window of a source."""
+    source_id, number = entry.exemplar
+    if source_id not in manifest.sources or table.family_of(source_id, number) != entry.number:
+        numbers, families = table.sources[also]
+        source_id, number = also, int(numbers[np.argmax(families == entry.number)])
+    return manifest.sources[source_id].tiling(grid).window(source_id, number)
 
 
 def _targets(source_ids: Sequence[str], manifest: Manifest) -> tuple[tuple[str, int], ...]:

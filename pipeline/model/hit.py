@@ -92,6 +92,8 @@ class Hit:
     """Id of the family that its window belongs to, such as ``F12``; empty for none (:mod:`pipeline.families`)."""
     family_name: str = ""
     """The user's name of that family."""
+    labels: tuple[str, ...] = ()
+    """Texts of the user's labels of the window, or of a window merged into it (:mod:`pipeline.labels`)."""
     on_off: OnOff | None = None
     """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
@@ -140,6 +142,7 @@ class Hit:
             "known": list(self.known),
             "family": self.family,
             "family_name": self.family_name,
+            "labels": list(self.labels),
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
         }

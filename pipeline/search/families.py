@@ -32,8 +32,8 @@ from pipeline.support.durable import write_atomic
 from pipeline.support.text import counted
 from pipeline.views import view_of
 
-MAX_DRAWN = 15
-"""Largest number of windows of a family that are drawn."""
+MAX_DRAWN, DRAWN_IN_A_ROW = 15, 5
+"""Largest number of windows of a family that are drawn, and of those in a row."""
 DEFAULT_MEMBERS = 100
 """Number of windows of a family that are listed by default, those most like its exemplar."""
 
@@ -81,10 +81,12 @@ class FamilyMembers:
     spacing: Spacing
     """How the frequencies of all its windows differ within scans."""
     by_target: tuple[dict[str, Any], ...]
-    """For each target: ``target``, ``windows``, ``scans``, ``first_seen_mjd``, ``last_seen_mjd``, ``f_min_mhz``,
-    ``f_max_mhz``; the target with most windows first."""
+    """For each target: ``target``, ``windows``, ``scans``, ``first_seen_mjd``, ``last_seen_mjd``, ``f_start_mhz``,
+    ``f_stop_mhz``; the target with most windows first."""
     known: tuple[str, ...]
     """Bands of known interference that the windows touch."""
+    windows: tuple[tuple[str, int], ...]
+    """Source and number of all its windows."""
     corpus: OpenCorpus
 
     def to_json(self) -> dict[str, Any]:
@@ -96,11 +98,11 @@ class FamilyMembers:
 
     def png(self) -> bytes:
         """Draw the exemplar and the windows most like it, with their frequencies and times, and return a PNG."""
-        from pipeline.plot import MAX_COLUMNS, png_of_hits
+        from pipeline.plot import png_of_hits
         from pipeline.search.query import power_of_window
 
         drawn = self.members[:MAX_DRAWN]
-        return png_of_hits(drawn, [power_of_window(self.corpus, hit.window) for hit in drawn], columns=MAX_COLUMNS)
+        return png_of_hits(drawn, [power_of_window(self.corpus, hit.window) for hit in drawn], columns=DRAWN_IN_A_ROW)
 
     def plot(self, path: str | Path) -> Path:
         """Draw :meth:`png` into a file, whose suffix must be ``.png``.
@@ -124,7 +126,7 @@ MEMBER_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view",
 
 def table_of(corpus: OpenCorpus) -> FamilyTable:
     """Return the families of a corpus; raise :class:`QueryError` if none were found yet."""
-    table = corpus.keep_sample("families", lambda: read_families(corpus.root))
+    table = corpus.keep_object("families", lambda: read_families(corpus.root))
     if table is None:
         raise QueryError(f"{corpus.root}: no families were found yet; find them with: "
                          f"{pasted('lookalike families', corpus.root)}")
@@ -181,7 +183,9 @@ def family_members(corpus: OpenCorpus, name: str, k: int | None = DEFAULT_MEMBER
     spacing = spacing_of(list(frequencies.values()),
                          [middles_mhz(manifest, grid, source_id, table.sources[source_id][0]) for source_id in held],
                          width_mhz)
-    return FamilyMembers(family, hits, spacing, _by_target(only, corpus), tuple(sorted(known)), corpus)
+    return FamilyMembers(family, hits, spacing, _by_target(only, corpus), tuple(sorted(known)),
+                         tuple((source_id, one) for source_id, numbers in held.items() for one in numbers.tolist()),
+                         corpus)
 
 
 def _alone(table: FamilyTable, corpus: OpenCorpus) -> Family:
@@ -202,7 +206,7 @@ def _by_target(table: FamilyTable, corpus: OpenCorpus) -> tuple[dict[str, Any], 
         one = _alone(replace(table, sources={source_id: table.sources[source_id] for source_id in source_ids}), corpus)
         record = one.to_json()
         out.append({"target": target, **{name: record[name] for name in (
-            "windows", "scans", "first_seen_mjd", "last_seen_mjd", "f_min_mhz", "f_max_mhz")}})
+            "windows", "scans", "first_seen_mjd", "last_seen_mjd", "f_start_mhz", "f_stop_mhz")}})
     return tuple(sorted(out, key=lambda one: (-one["windows"], one["target"])))
 
 
@@ -266,4 +270,4 @@ def _held(corpus: OpenCorpus) -> tuple[FamilyTable | None, str]:
         except (CorpusError, OSError) as error:
             return None, f"families are not shown: {error}"
 
-    return corpus.keep_sample("families of hits", read)
+    return corpus.keep_object("families of hits", read)

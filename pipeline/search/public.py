@@ -7,9 +7,11 @@ from pipeline.search.encoder import encoder_key
 from pipeline.search.families import MEMBER_COLUMNS, Families, FamilyMembers
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
+from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, best_scores, is_approximate, to_unit_length
 from pipeline.search.neighbours import nearest_of_each
+from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
@@ -22,6 +24,7 @@ __all__ = [
     "HIT_COLUMNS",
     "MEMBER_COLUMNS",
     "Corpus",
+    "CorpusLabels",
     "CorpusStatus",
     "Families",
     "FamilyMembers",
@@ -29,6 +32,7 @@ __all__ = [
     "Filters",
     "FullPlaces",
     "Nearest",
+    "OccurrenceSettings",
     "OpenCorpus",
     "Overview",
     "QueryDescription",
