@@ -80,6 +80,7 @@ DOORS = {
     "encoders": "base",
     "evaluate": "sets",
     "export": "columns",
+    "families": "grouping",
     "filterbank": "hdf5",
     "gate": "box_sums",
     "hit_tables": "dat",

@@ -19,6 +19,7 @@ from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.example_forms import has_examples
 from pipeline.search.expand import expansion_of, note_on_expansion
+from pipeline.search.families import Families, FamilyMembers, families_of, family_members, note_on_families
 from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
@@ -111,6 +112,46 @@ class Corpus:
             The file of corrections, ``CORPUS-cadences.csv`` beside the corpus, cannot be used.
         """
         return sessions_in(self.root, self._corpus.manifest)
+
+    def families(self, new_since: str | int | None = None, min_windows: int = 1) -> Families:
+        """List the families that :func:`pipeline.run.find_families` has found, those with most windows first.
+
+        Parameters
+        ----------
+        new_since : str or int, optional
+            Only families first found in this generation or later, or first seen on this date (UTC) or later.
+        min_windows : int
+            Only families of at least so many windows.
+
+        Raises
+        ------
+        QueryError
+            No families were found yet; the message says how to find them. Or ``new_since`` is no date.
+        CorpusDamaged
+            The families are missing or altered.
+        """
+        with self._corpus.outlived():
+            return families_of(self._corpus, new_since, min_windows)
+
+    def family(self, name: str, k: int | None = 100) -> FamilyMembers:
+        """Return a family with its windows, and the spacing of their frequencies.
+
+        Parameters
+        ----------
+        name : str
+            Id, such as ``F12``, or the user's name of it.
+        k : int, optional
+            Maximum number of windows, those most like the exemplar; None for all.
+
+        Raises
+        ------
+        QueryError
+            There is no such family, or the corpus holds none of its windows any more.
+        CorpusDamaged
+            Something is missing or altered.
+        """
+        with self._corpus.outlived():
+            return family_members(self._corpus, name, k)
 
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:
@@ -227,7 +268,8 @@ class Corpus:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels,
+                note_on_families(self._corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
