@@ -78,7 +78,8 @@ DOORS = {
     "catalogue": "entries", "doctor": "facts", "encoders": "base", "evaluate": "sets", "export": "columns",
     "filterbank": "hdf5",
     "gate": "box_sums", "index": "walk", "integrity": "survey", "interference": "bands", "model": "values",
-    "nightly": "novelty", "overview": "cells", "plot": "panel", "run": "driver", "scan": "columns",
+    "nightly": "novelty", "overview": "cells", "plot": "panel",
+    "plot_reader": "cells", "run": "driver", "scan": "columns",
     "search": "merge", "significance": "tail", "simulate": "draw", "store": "arrays", "tasks": "work",
     "train": "batches", "views": "choice",
 }

@@ -78,6 +78,8 @@ class Scales:
     """Time at which spectrum 0 begins."""
     x_label: str
     y_label: str
+    counts: bool = False
+    """True if channels and spectra are counted, because their frequency and time are unknown."""
 
     @classmethod
     def of(cls, extent: Extent, window: Window | None, *, from_begin: bool = False) -> Scales:
@@ -92,7 +94,7 @@ class Scales:
             Count time from the begin of the panel, not of the file.
         """
         if window is None:
-            return cls(1, 0, 1, 0, "Channel", "Spectrum")
+            return cls(1, 0, 1, 0, "Channel", "Spectrum", counts=True)
         width_mhz = (window.f_stop_mhz - window.f_start_mhz) / (window.channel_stop - window.channel_start)
         spectrum_s = (window.t_stop_s - window.t_start_s) / (window.spectrum_stop - window.spectrum_start)
         scale, unit = (1.0, "s")
