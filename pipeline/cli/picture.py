@@ -99,8 +99,8 @@ _OPTIONS = (
     click.option("--seconds", type=float, metavar="DURATION",
                  help="Duration of the plot in seconds. Default: a spectrum of the plot is one of the corpus."),
     click.option("--bar", callback=_numbers(2, float), metavar="LOW:HIGH",
-                 help="Numbers at the lowest and at the highest tick of the colour bar. Default: 15 dB from end to "
-                      "end."),
+                 help="Numbers at the lowest and at the highest tick of the colour bar. Default: as many dB as give "
+                      "the plot the noise of the corpus."),
     click.option("--scale", type=click.Choice(["db", "linear"]), default="db", show_default=True,
                  help="Whether the colours show decibels or linear power. linear needs --bar."),
     click.option("--colormap", metavar="NAME",

@@ -20,9 +20,7 @@ from pipeline.plot_reader.image import load_picture
 TimeRuns = Literal["up", "down", "right"]
 Scale = Literal["db", "linear"]
 DEFAULT_RANGE_DB = 15.0
-"""Range of the colours in dB if nothing says it.
-
-Patterns are compared in units of their own noise, so this matters little."""
+"""Range of the colours in dB of :attr:`PlotReading.power` if nothing says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,8 @@ class PlotReading:
     counted: tuple[bool, bool]
     """Whether spectra and channels were counted; otherwise each line of pixels is one."""
     power: NDArray[np.float64] = field(repr=False)
-    """(spectra, channels) linear power, frequency ascending; NaN where something else is drawn."""
+    """(spectra, channels) linear power, frequency ascending; NaN where something else is drawn. Without ``values``, the
+    colours span 15 dB."""
     hz: float | None = None
     """Width of the plot in hertz, if it was given."""
     seconds: float | None = None
@@ -51,12 +50,11 @@ class PlotReading:
         rows, columns = ("" if known else " (lines of pixels)" for known in self.counted)
         axes, name = self.frame.axes, self.colours.name or "of the colour bar"
         guess = "" if self.colours.is_sure else ", recognised by the plot itself"
-        low, high = self.values or (0.0, DEFAULT_RANGE_DB)
-        unit = "dB" if self.scale == "db" else "linear"
-        taken = "" if self.values else ", assumed"
+        span = "dB without numbers" if self.values is None else (
+            f"{self.values[0]:.4g} to {self.values[1]:.4g} {'dB' if self.scale == 'db' else 'linear'}")
         return (f"axes at columns {axes.left} to {axes.right - 1} and rows {axes.top} to {axes.bottom - 1}; "
                 f"{spectra} spectra{rows}, {channels} channels{columns}; colours {name}{guess}; "
-                f"{low:.4g} to {high:.4g} {unit}{taken}")
+                f"{span}")
 
     def drawn(self, power: NDArray[np.float64] | None = None) -> bytes:
         """Return a PNG of the picture, with what was found in it, beside the power that was read.

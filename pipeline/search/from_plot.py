@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, parameter
-from pipeline.model import Header
-from pipeline.plot_reader import PlotReading
+from pipeline.model import Header, WindowGrid
+from pipeline.plot_reader import DEFAULT_RANGE_DB, PlotReading
 from pipeline.search.encoder import count_vectors
+from pipeline.search.from_power import MAX_RANGE_DB, cut_array
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.views import view_named, views_held
 from pipeline.views import PLAIN, View, shown_view
+
+MIN_RANGE_DB = 3.0
+"""Minimum span of the colours of a plot in dB, if nothing says it."""
 
 
 def fit_plot(
@@ -46,7 +50,29 @@ def fit_plot(
     if chosen is None:
         chosen = _view_of(corpus, encoder_key, reading, views_held(corpus.manifest))
     header = _usual_header(corpus, encoder_key, chosen)
-    return reading.resampled(header.channel_width_mhz * 1e6, header.tsamp_s), shown_view(chosen.name)
+    power = reading.resampled(header.channel_width_mhz * 1e6, header.tsamp_s)
+    if reading.values is None:
+        power = _with_noise_of(header, power, corpus.config.scan.grid)
+    return power, shown_view(chosen.name)
+
+
+def _with_noise_of(header: Header, power: NDArray[np.float64], grid: WindowGrid) -> NDArray[np.float64]:
+    """Give the colours of a plot such a span in decibels that its noise is that of a file.
+
+    Parameters
+    ----------
+    header : Header
+        Header of the file.
+    power : (spectra, channels) array
+        Power, if the colours span :data:`pipeline.plot_reader.DEFAULT_RANGE_DB`.
+    """
+    from pipeline.flatten.noise import nominal_noise_spectra  # loads scipy
+    from pipeline.grid.cutouts import flatten_windows
+
+    _, spreads = flatten_windows(cut_array(power, grid))
+    factor = nominal_noise_spectra(header) ** -0.5 / float(np.median(spreads))
+    lowest, highest = MIN_RANGE_DB / DEFAULT_RANGE_DB, MAX_RANGE_DB / DEFAULT_RANGE_DB
+    return power ** min(max(factor, lowest), highest)
 
 
 def _view_of(corpus: OpenCorpus, encoder_key: str, reading: PlotReading, views: Iterable[View]) -> View:
