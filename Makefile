@@ -37,7 +37,7 @@ OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster browser docs certs bench bench-large bench-gpu bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,6 +98,14 @@ check: setup  ## Check style, types and import layers only
 
 test-slow: setup  ## Run the tests that take minutes each, and the cases that make test leaves out
 	$(BIN)/python -m pytest -q -m slow
+
+browser:  ## Install the browser in which the page is tested: Debian's chromium, by apt as root or with sudo
+	@for one in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  if command -v $$one >/dev/null; then echo "make browser: $$one is there"; exit 0; fi; done; \
+	as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; \
+	if command -v apt-get >/dev/null && $$as true 2>/dev/null; then \
+	  $$as apt-get update -q && $$as apt-get install -q -y --no-install-recommends chromium; \
+	else echo "make browser: install Chromium or Chrome, so that one of chromium, chromium-browser and google-chrome is on the PATH (Debian, as root: apt install chromium)"; exit 1; fi
 
 soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours; goes on where it was)
 	$(BIN)/python -m tests.cluster.soak

@@ -148,19 +148,19 @@ def search(
             raise click.UsageError("choose one of --npy and --picture")
         asked["power"] = picture.path
     on_cluster = bool(place["scheduler"] or place["cluster"])
-    with _flags_in_messages(click.UsageError):
+    with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
     if request.power is not None and picture is None:
         request = replace(request, power=read_array(request.power))
-    with _open_on_cluster(corpus, place) if on_cluster else nullcontext(_open_here(corpus, request)) as opened:
-        with _flags_in_messages(QueryError):
+    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
+        with flags_in_messages(QueryError):
             result = opened.answer(request if picture is None else picture.request(opened, request))
         exports.write(result)
     _show(result, as_json, as_csv)
 
 
 @contextmanager
-def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
+def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
     """Raise an error about a parameter as another kind of error, with the option in place of the parameter's name."""
     try:
         yield
@@ -182,10 +182,11 @@ def _show(result: SearchResult, as_json: bool, as_csv: bool) -> None:
         put("\n".join(table(result)))
 
 
-def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
+def corpus_here(corpus: Path, request: SearchRequest | None) -> Corpus:
+    """Open a corpus in this process, to answer a request if there is one."""
     from pipeline.search import open_corpus
 
-    if request.file is not None:
+    if request is not None and request.file is not None:
         from pipeline.filterbank import start_parser
 
         start_parser()  # the process of the parser starts while this one opens the corpus
@@ -193,7 +194,7 @@ def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
 
 
 @contextmanager
-def _open_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
+def corpus_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
     """Open a corpus on the cluster that the options name. The cluster is closed afterwards, if it was started here."""
     from pipeline.config import Config
     from pipeline.execute.cluster import connected
@@ -260,6 +261,8 @@ def table(result: SearchResult) -> list[str]:
                      f"  {hit.source_id}/{window.number}{merged}")
         if hit.also_at:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
+        if hit.labels:
+            lines.append(f"{'':>3} labelled {', '.join(hit.labels)}")
     lines += known_lines(result)
     return [shown(line) for line in lines]
 

@@ -64,6 +64,7 @@ COLUMNS: Mapping[str, Column] = {
     "also_at": _text("meta.id;meta.file", "Other paths of the same pixels"),
     "copies": _text("meta.id.assoc", "Windows of other scans that hold the same pixels"),
     "known": _text("meta.note", "Known interference at these frequencies"),
+    "labels": _text("meta.note", "Labels that the user gave to its windows"),
     "on_off": _text("meta.code.qual", "Whether the signal is also at other pointings"),
     "in_off": _text("meta.id.assoc", "Windows at other pointings that look like the hit"),
 }

@@ -88,6 +88,8 @@ class Hit:
     known: tuple[str, ...] = ()
     """Names of the bands of known interference that the window touches, the narrowest first
     (:mod:`pipeline.interference`)."""
+    labels: tuple[str, ...] = ()
+    """Texts of the user's labels of the window, or of a window merged into it (:mod:`pipeline.labels`)."""
     on_off: OnOff | None = None
     """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
@@ -134,6 +136,7 @@ class Hit:
             "also_at": list(self.also_at),
             "copies": list(self.copies),
             "known": list(self.known),
+            "labels": list(self.labels),
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
         }

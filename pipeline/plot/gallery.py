@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -33,16 +32,6 @@ _VERDICT_COLUMNS = 44  # characters of a line over the background
 
 Asked = tuple[Shown, Window | None]
 """What a window of the query shows, and where it lies; None for an array."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that notebooks show."""
-
-    png: bytes = field(repr=False)
-
-    def _repr_png_(self) -> bytes:
-        return self.png
 
 
 def draw_gallery(result: Result, powers: Sequence[Shown], query: Panel | None = None, kind: str = "png",

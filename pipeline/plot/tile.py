@@ -212,7 +212,7 @@ def _fit(text: Text) -> None:
     assert figure is not None
     width = text.get_window_extent(figure.canvas.get_renderer()).width * 72 / figure.dpi  # type: ignore[attr-defined]
     if width > TITLE_POINTS:
-        text.set_fontsize(text.get_fontsize() * TITLE_POINTS / width)
+        text.set_fontsize(float(text.get_fontsize()) * TITLE_POINTS / width)
 
 
 def printable(text: str, longest: int) -> str:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Session, scans_among
-from pipeline.errors import ParameterError, QueryError, parameter
+from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.plot_reader import PlotReading
 from pipeline.search.arranged_hits import with_arrangement
@@ -26,6 +26,7 @@ from pipeline.search.from_file import find_window, query_of_range, query_of_wind
 from pipeline.search.from_plot import fit_plot
 from pipeline.search.from_power import query_of_power
 from pipeline.search.hits import hit_of, note_on_no_hits
+from pipeline.search.labelled import CorpusLabels, with_labels
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
@@ -33,12 +34,14 @@ from pipeline.search.panels import Panels
 from pipeline.search.query import Query, power_of_window
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
-from pipeline.search.selection import Selection
+from pipeline.search.selection_of_request import selection_of
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
 from pipeline.search.views import through_all_views, view_named, views_held
-from pipeline.views import PLAIN
+
+if TYPE_CHECKING:
+    from pipeline.occurrence import Occurrence
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
 """Maximum number of vectors that a process which ends after one search compares one by one.
@@ -86,6 +89,11 @@ class Corpus:
     def generation(self) -> int:
         """Number of the generation that is searched."""
         return self._corpus.manifest.generation
+
+    @property
+    def labels(self) -> CorpusLabels:
+        """The user's labels, beside the corpus. What was appended meanwhile counts, too."""
+        return CorpusLabels(self._corpus)
 
     def status(self) -> CorpusStatus:
         """Count what is in the corpus."""
@@ -145,6 +153,42 @@ class Corpus:
             return answer_with_on_off(self._corpus, request, self._answer_by_score)
         return self._answer_by_score(request)
 
+    def occurrence(
+        self, request: SearchRequest | None = None, *, windows: Iterable[str | tuple[str, int]] | None = None,
+        filters: Filters | None = None, **settings: Any,
+    ) -> Occurrence:
+        """Count how often, when and where something occurs, divided by what was searched.
+
+        Parameters
+        ----------
+        request : SearchRequest, optional
+            A search. Its convincing hits count; or those within ``expected_below`` and ``min_score``, if one is given.
+        windows : iterable of str or (str, int), optional
+            Windows that count instead, as ``SOURCE/NUMBER`` or as id of a source and number, such as those of a family.
+            Without them and without ``request``, all windows count that the plain view has kept.
+        filters : Filters, optional
+            Where to count, without ``request``, which has filters of its own.
+        **settings
+            How to count: the fields of :class:`pipeline.search.OccurrenceSettings`.
+
+        Returns
+        -------
+        Occurrence
+            Tables by frequency, date, hour of day and target, with intervals.
+
+        Raises
+        ------
+        ParameterError
+            A parameter has a value that cannot be used, or nothing is known about chance.
+        QueryError
+            A query or window names something that is not there.
+        CorpusDamaged
+            Something in the corpus is missing or altered.
+        """
+        from pipeline.search.occurrence import count_occurrence  # loads more than most searches need
+
+        return count_occurrence(self._corpus, self.answer, request, windows, filters, settings)
+
     def _answer_by_score(self, request: SearchRequest) -> SearchResult:
         """Carry out a search through one view or all of them."""
         if not request.all_views:
@@ -158,7 +202,7 @@ class Corpus:
             key = encoder_key(self._corpus, request.encoder or self._encoder)
             query = self._query(key, request)
             query = query if request.each_window else with_arrangement(query)
-            selection = self._select(key, query, request)
+            selection = selection_of(self._corpus, key, query, request)
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
@@ -170,7 +214,7 @@ class Corpus:
                          for rank, (merged, match) in enumerate(found, start=1))
             if expansion:
                 hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
-            hits = with_chance(hits, found, background)
+            hits, note_on_labels = with_labels(self._corpus, with_chance(hits, found, background))
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
@@ -182,7 +226,7 @@ class Corpus:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen)),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
@@ -292,19 +336,6 @@ class Corpus:
         if request.window is not None:
             return query_of_window(self._corpus, key, request.window)
         return query_of_power(self._corpus, key, request.power)
-
-    def _select(self, encoder_key: str, query: Query, request: SearchRequest) -> Selection:
-        """Select the resolution classes and the windows that a request asks for."""
-        vectors = count_vectors(self._corpus.manifest, encoder_key)
-        view = view_named(request.view, self._corpus.manifest) or PLAIN
-        of_view = count_vectors(self._corpus.manifest, encoder_key, view.name) or vectors
-        wanted = query.resolution or max(sorted(of_view), key=lambda resolution: of_view[resolution])
-        if wanted not in vectors and not request.all_resolutions:
-            raise ParameterError(f"{query.description.file} has resolution {wanted}, but the corpus has only "
-                                 f"{', '.join(sorted(vectors))}; to compare them anyway, search with "
-                                 f"{parameter('all_resolutions')}")
-        resolutions = frozenset(vectors if request.all_resolutions else {wanted})
-        return Selection.of(self._corpus, encoder_key, resolutions, request.filters or Filters())
 
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
         manifest = self._corpus.manifest

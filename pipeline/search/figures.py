@@ -61,7 +61,7 @@ def background_of(selection: Selection, query: Query, searched: int) -> Backgrou
 
 def _sample_of(selection: Selection) -> Sample:
     corpus, key, resolutions = selection.corpus, selection.encoder_key, selection.resolutions
-    return corpus.keep_sample((key, resolutions), lambda: draw_sample(Selection.of(corpus, key, resolutions)))
+    return corpus.keep_object((key, resolutions), lambda: draw_sample(Selection.of(corpus, key, resolutions)))
 
 
 def with_chance(

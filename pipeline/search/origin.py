@@ -41,6 +41,8 @@ class Origin:
     """True where the corpus holds windows of this source and polarisation."""
     view: View = PLAIN
     """View through which the observation is seen. ``source_id`` and ``tiling`` are those of the view."""
+    plain: Tiling | None = None
+    """Where the windows of the plain view lie. None: ``tiling`` says it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the file."""
 
@@ -63,7 +65,7 @@ class Origin:
         if view != PLAIN and not view.suits(tiling.header, tiling.coarse, tiling.grid):
             raise ParameterError(f"{parameter('view')} {view.name}: no window of this view fits into {self.name}")
         source_id = view.id_of(self.source_id)
-        return replace(self, source_id=source_id, tiling=tiling.seen_through(view), view=view,
+        return replace(self, source_id=source_id, tiling=tiling.seen_through(view), view=view, plain=tiling,
                        is_stored=self.is_stored and source_id in corpus.manifest.sources)
 
 
@@ -92,7 +94,7 @@ def origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> O
     entry = corpus.manifest.sources[source_id]
     paths, is_stored = (entry.path, *entry.also_at), polarisation == corpus.config.scan.polarisation
     return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored,
-                  View.named(view_of(source_id)))
+                  View.named(view_of(source_id)), corpus.tiling(scan_of(source_id)))
 
 
 def cut(
@@ -118,7 +120,8 @@ def cut(
 
     def cut_from(filterbank: Filterbank) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
-        levels = levels_of_channels(filterbank, tiling.coarse, corpus.config.scan)
+        coarse = {tiling.coarse_at(channel) for _, channel in places}
+        levels = levels_of_channels(filterbank, origin.plain or tiling, coarse, corpus.config.scan)
         return cut_windows(file, tiling, places, levels)
 
     return read_from_file(corpus, origin, cut_from)[0]

@@ -6,8 +6,10 @@ from pipeline.search.description import QueryDescription
 from pipeline.search.encoder import encoder_key
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
+from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, best_scores, is_approximate
+from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
@@ -19,11 +21,13 @@ __all__ = [
     "FILTERS",
     "HIT_COLUMNS",
     "Corpus",
+    "CorpusLabels",
     "CorpusStatus",
     "Filter",
     "Filters",
     "FullPlaces",
     "Nearest",
+    "OccurrenceSettings",
     "OpenCorpus",
     "Overview",
     "QueryDescription",

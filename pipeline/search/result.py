@@ -129,8 +129,8 @@ class SearchResult(Sequence[Hit]):
 
         The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
         ``snr`` is in sigmas.
-        ``merged``, ``also_at``, ``copies``, ``known`` and ``in_off`` are text, so that no cell holds a list: items are
-        separated by spaces; paths and names by a space, ``|`` and a space.
+        ``merged``, ``also_at``, ``copies``, ``known``, ``labels`` and ``in_off`` are text, so that no cell holds a
+        list: items are separated by spaces; paths and names by a space, ``|`` and a space.
 
         Raises
         ------
@@ -148,6 +148,7 @@ class SearchResult(Sequence[Hit]):
         """Return one flat dictionary per hit, with the columns of :meth:`to_dataframe`."""
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
+                 "labels": " | ".join(hit.labels),
                  "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
 
     def save(self, path: str | Path) -> Path:

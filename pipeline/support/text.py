@@ -77,8 +77,8 @@ def size(count: float) -> str:
 
 
 def short_number(value: float) -> str:
-    """Return a number above 0 with two digits: 0.40, 12, 3.1e-07."""
-    if value >= 10:
+    """Return a number with two digits: 0.40, 12, 3.1e-07. It must not be negative."""
+    if value >= 10 or value == 0:
         return f"{value:,.0f}"
     return f"{value:.2g}" if value < 1e-3 else f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
 
