@@ -101,10 +101,10 @@ class Scales:
         if from_begin:
             scale, unit = _unit((extent[1] - extent[0]) * spectrum_s, _TIMES)
         span, of_span = _unit((extent[3] - extent[2]) * width_mhz, _FREQUENCIES)
-        across = f"{(extent[3] - extent[2]) * width_mhz * span:.3g}"
+        across = (extent[3] - extent[2]) * width_mhz * span
         return cls(width_mhz, window.f_start_mhz - window.channel_start * width_mhz, spectrum_s * scale,
                    -extent[0] * spectrum_s * scale if from_begin else 0.0,
-                   f"Frequency [MHz], {across} {of_span} across",
+                   f"Frequency [MHz], {across:.{3 if across < 1000 else 4}g} {of_span} across",
                    f"Time from MJD [{unit}]" if from_begin else "Time [s]")
 
     def place(self, extent: Extent) -> tuple[float, float, float, float]:
