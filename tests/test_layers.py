@@ -93,6 +93,7 @@ DOORS = {
     "occurrence": "tally",
     "overview": "cells",
     "plot": "panel",
+    "plot_reader": "cells",
     "run": "driver",
     "scan": "columns",
     "search": "merge",

@@ -17,6 +17,8 @@ from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
+from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
 from pipeline.model import Digits
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
     "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", *FLAGS),
+    "Query from a picture": PICTURE_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
               help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
                    "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
 @example_options
+@picture_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--expected-below", type=float, metavar="N",
@@ -103,11 +107,12 @@ if TYPE_CHECKING:
 @export_options
 def search(
     corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, to_label: int | None,
-    **asked: Any,
+    picture: PlotQuery | None, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, or an array. Hits
+    The pattern is a range of a file, a window of the corpus, an array, or the
+    picture of a plot. Hits
     never overlap the pattern itself, in any file of its recording. Windows of one
     signal that touch are one hit. The same pixels in several files are one hit,
     too: the table names the other files below it.
@@ -147,15 +152,19 @@ def search(
 
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
+    if picture is not None:
+        if asked["power"] is not None:
+            raise click.UsageError("choose one of --npy and --picture")
+        asked["power"] = picture.path
     on_cluster = bool(place["scheduler"] or place["cluster"])
     with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
         check_to_label(request, to_label)
-    if request.power is not None:
+    if request.power is not None and picture is None:
         request = replace(request, power=read_array(request.power))
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
         with flags_in_messages(QueryError):
-            result = opened.answer(request)
+            result = opened.answer(request if picture is None else picture.request(opened, request))
         exports.write(result)
         _show(result, as_json, as_csv, to_label)
 

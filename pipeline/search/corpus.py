@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.catalogue import Session, scans_among
 from pipeline.errors import QueryError
 from pipeline.model import Hit
+from pipeline.plot_reader import PlotReading
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.example_forms import has_examples
@@ -23,6 +24,7 @@ from pipeline.search.families import Families, FamilyMembers, families_of, famil
 from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
+from pipeline.search.from_plot import fit_plot
 from pipeline.search.hits import hit_of, note_on_no_hits
 from pipeline.search.labelled import CorpusLabels, with_labels
 from pipeline.search.nearest import Finder, nearest
@@ -318,6 +320,26 @@ class Corpus:
         with self._corpus.outlived():
             return [power_of_window(self._corpus, find_window(self._corpus, hit) if isinstance(hit, str)
                                     else hit.window) for hit in hits]
+
+    def fit_plot(
+        self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None
+    ) -> tuple[NDArray[np.float64], str]:
+        """Give what was read from the picture of a plot the channels and spectra of the corpus.
+
+        Parameters
+        ----------
+        reading : PlotReading
+            Result of :func:`lookalike.read_plot`.
+        encoder, view : str, optional
+            As in :meth:`search`. Default view: the one whose windows are about as large as the plot, if its width and
+            its duration were given; else ``1x``.
+
+        Returns
+        -------
+        (spectra, channels) array, str
+            ``power`` and ``view`` of a search. Errors are those of :func:`pipeline.search.from_plot.fit_plot`.
+        """
+        return fit_plot(self._corpus, encoder_key(self._corpus, encoder or self._encoder), reading, view)
 
     def overview(
         self, source: str, f_start_mhz: float | None = None, f_stop_mhz: float | None = None, width: int = 1024
