@@ -103,6 +103,7 @@ DOORS = {
     "tasks": "work",
     "train": "batches",
     "views": "choice",
+    "web": "archive",
 }
 """Package with one door → a module of it that no other package may import."""
 

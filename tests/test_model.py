@@ -143,6 +143,7 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "expected": None, "expected_low": None, "expected_high": None, "extrapolated": None, "p": None, "q": None,
         "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
         "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "", "known": ["GPS L1"], "labels": ["comb"],
+        "family": "", "family_name": "",
         "on_off": "in OFF", "in_off": ["C/3"], "on_off_reason": "", "on_snr": 10.01,
         "off_power": [{"scan": "C", "snr": 8.12, "snr_limit": 9.77}],
     }

@@ -51,7 +51,7 @@ def families(
     family: str | None, corpus: Path, again: bool, no_update: bool, new_since: str | None, min_windows: int, k: int,
     name: str | None, label: str | None, as_json: bool, as_csv: bool, plot: Path | None,
 ) -> None:
-    """Group signals that look alike, and follow the groups from night to night.
+    """Group signals that look alike into lasting families.
 
     A family is a group of at least three windows that look alike, probably of
     one emitter or of emitters of one kind. Without FAMILY, all families are

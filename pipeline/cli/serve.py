@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--deadline", "deadline_s", type=float, default=60.0, show_default=True, metavar="S",
               help="Longest time for a search, in seconds.")
 def serve(new_token: str | None, role: Any, **settings: Any) -> None:
-    """Serve a page on which people look at the corpus and search it.
+    """Serve a page to look at a corpus and search it.
 
     Prints an address that works once: open it in a browser. The page shows the
     corpus as it is now. When a run has added files, the page says so, and moves on

@@ -123,7 +123,7 @@ class Corpus:
         new_since : str or int, optional
             Only families first found in this generation or later, or first seen on this date (UTC) or later.
         min_windows : int
-            Only families of at least so many windows.
+            Only families of at least this number of windows.
 
         Raises
         ------

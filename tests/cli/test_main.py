@@ -45,7 +45,9 @@ OPTIONS = {
                "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
                "--on-off-power",
-               "--per-file", "--per-mhz", *CLUSTER},
+               "--per-file", "--per-mhz", "--like", "--unlike", "--to-label", "--out", "--samp", "--cut-outs", "--picture",
+               "--hz", "--seconds", "--bar", "--scale", "--colormap", "--crop", "--time-runs", "--frequency-descends",
+               "--understood", *CLUSTER},
     "occurrence": {"--corpus", "--by", "--bin-mhz", "--bin-days", "--emitter-khz", "--with-query", "--json", "--csv",
                    "--plot"},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",
@@ -59,6 +61,12 @@ OPTIONS = {
                  "--ascending", "--target", "--mjd", "--second", "--seed", "--json",
                  "--gain-spread", "--force"},
     "cadences": {"--corpus", "--json", "--csv"},
+    "families": {"--again", "--corpus", "--csv", "--json", "--label", "--min-windows", "--name", "--new-since",
+                 "--no-update", "--plot", "-k"},
+    "label": {"--as", "--by", "--corpus", "--json", "--undo"},
+    "labels": {"--corpus", "--csv", "--import", "--json", "--text"},
+    "serve": {"--behind-proxy", "--corpus", "--data", "--deadline", "--host", "--max-queued", "--name", "--new-token",
+              "--port", "--report-dir", "--role", "--search-workers", "--tls-cert", "--tls-key", "--tokens"},
     "known": {"--at", "--name", "--json"},
     "demo": {"--serial"},
     "train": {"--out", "--steps", "--seed", "--precision"},
@@ -66,7 +74,9 @@ OPTIONS = {
                  "--json", "--picture", "--mistakes"},
     "warm-up": set(),
 }
-NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz"}
+NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label",
+                     "--out", "--samp", "--cut-outs", "--picture", "--hz", "--seconds", "--bar", "--scale", "--colormap",
+                     "--crop", "--time-runs", "--frequency-descends", "--understood"}
 OPTIONS["occurrence"] |= OPTIONS["search"] - NOT_OF_OCCURRENCE
 
 

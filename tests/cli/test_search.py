@@ -142,6 +142,7 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "expected_high": "", "extrapolated": "", "p": "", "q": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
                        "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",
+                       "labels": "", "family": "", "family_name": "",
                        "on_off": "ON only", "in_off": "", "on_off_reason": "", "on_snr": "",
                        "off_power": "B 3.2 (at most 4.9) | C 2.0 (at most 3.6)", "note": ""}
 
