@@ -91,6 +91,9 @@ class Hit:
     (:mod:`pipeline.interference`)."""
     labels: tuple[str, ...] = ()
     """Texts of the user's labels of the window, or of a window merged into it (:mod:`pipeline.labels`)."""
+    not_searched: tuple[str, ...] = ()
+    """What was not searched beside the window or in it, in words: pixels in no window, masked windows, and spectra
+    whose gain was divided out (:mod:`pipeline.search.not_searched`)."""
     on_off: OnOff | None = None
     """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
@@ -138,6 +141,7 @@ class Hit:
             "copies": list(self.copies),
             "known": list(self.known),
             "labels": list(self.labels),
+            "not_searched": list(self.not_searched),
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
         }

@@ -21,6 +21,7 @@ from pipeline.significance import Background, Verdict, verdict_on
 from pipeline.support.text import counted, short_number
 
 if TYPE_CHECKING:
+    from pipeline.search.not_searched import NotSearched
     from pipeline.search.refined import Refinement, ToLabel
 
 Powers = Sequence[NDArray[np.float64]]
@@ -57,6 +58,8 @@ class SearchResult(Sequence[Hit]):
     """Gives what pictures show, if the arrangement of windows counts."""
     refinement: Refinement | None = None
     """How examples refined the search; None if there were none."""
+    not_searched: NotSearched | None = None
+    """How much of the scans that were searched is in no window."""
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -144,6 +147,7 @@ class SearchResult(Sequence[Hit]):
         return {
             "query": self.query,
             "corpus": dict(self.corpus),
+            "not_searched": self.not_searched and self.not_searched.to_json(),
             "verdict": self.verdict and self.verdict.to_json(),
             "background": self.background.to_json(),
             "hits": [hit.to_json() for hit in self.hits],
@@ -154,8 +158,8 @@ class SearchResult(Sequence[Hit]):
 
         The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
         ``snr`` is in sigmas.
-        ``merged``, ``also_at``, ``copies``, ``known``, ``labels`` and ``in_off`` are text, so that no cell holds a
-        list: items are separated by spaces; paths and names by a space, ``|`` and a space.
+        ``merged``, ``also_at``, ``copies``, ``known``, ``labels``, ``not_searched`` and ``in_off`` are text, so that no
+        cell holds a list: items are separated by spaces; paths and names by a space, ``|`` and a space.
 
         Raises
         ------
@@ -174,6 +178,7 @@ class SearchResult(Sequence[Hit]):
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
                  "labels": " | ".join(hit.labels),
+                 "not_searched": " | ".join(hit.not_searched),
                  "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
 
     def plot(self, path: str | Path | None = None) -> Any:
@@ -212,5 +217,5 @@ HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f
                "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
                "mirrored", "expanded", "nearness", "expected", "expected_low", "expected_high",
                "extrapolated", "p", "q", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies", "known", "labels", "on_off", "in_off")
+               "also_at", "copies", "known", "labels", "not_searched", "on_off", "in_off")
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""
