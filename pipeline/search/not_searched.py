@@ -25,6 +25,8 @@ MIN_GAIN_CHANGE = 0.1
 """Relative change of the gain of a spectrum from which it is told."""
 GAIN_DEVIATIONS = 6.0
 """Minimum change, in standard deviations of the gain of a spectrum of noise."""
+_COLUMNS = frozenset({"coarse_channel", "time_block", "windows_masked", "windows_searched", "noise_spectra",
+                      "row_gain"})
 MAX_QUERY_WINDOWS = 64
 """Maximum number of windows of a query that are looked at."""
 
@@ -110,8 +112,9 @@ def lost_in(corpus: OpenCorpus, window: Window) -> tuple[str, ...]:
     Both are known for its coarse channel and time block. A corpus of an earlier version may not know them.
     """
     source_id, tiling = window.source_id, corpus.tiling(window.source_id)
-    known = corpus.windows(source_id).exposure_names
-    if not {"coarse_channel", "time_block", "windows_masked", "windows_searched", "row_gain"} <= set(known):
+    known = corpus.keep_object(("columns of the exposure", source_id),
+                               lambda: frozenset(corpus.windows(source_id).exposure_names))
+    if not known >= _COLUMNS:
         return ()
     coarse = tiling.coarse_at(window.channel_start)
     here = np.flatnonzero((corpus.exposure(source_id, "coarse_channel") == coarse)
@@ -124,7 +127,8 @@ def lost_in(corpus: OpenCorpus, window: Window) -> tuple[str, ...]:
         words.append(f"{masked:,} of {counted(masked + searched, 'window')} of its coarse channel "
                      f"{'is' if masked == 1 else 'are'} masked")
     start, stop = tiling.coarse_span(coarse)
-    noise = 1 / math.sqrt((stop - start) * max(1.0, float(_noise_spectra(corpus, source_id, row))))
+    spectra = float(corpus.exposure(source_id, "noise_spectra")[row])
+    noise = 1 / math.sqrt((stop - start) * max(1.0, spectra))
     gain = corpus.exposure(source_id, "row_gain")[row].astype(np.float64)
     alive = gain[gain > 0]
     if dead := len(gain) - len(alive):
@@ -136,9 +140,3 @@ def lost_in(corpus: OpenCorpus, window: Window) -> tuple[str, ...]:
             words.append(f"{changed} of its {len(gain)} spectra had up to {1 + change.max():.2g} times the gain: what "
                          "fills a whole coarse channel is stored as gain, and is not searched")
     return tuple(words)
-
-
-def _noise_spectra(corpus: OpenCorpus, source_id: str, row: int) -> float:
-    if "noise_spectra" not in corpus.windows(source_id).exposure_names:
-        return 1.0
-    return float(corpus.exposure(source_id, "noise_spectra")[row])
