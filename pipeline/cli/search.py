@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.below_hits import known_lines, not_searched_lines
 from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.example_options import FLAGS, check_to_label, example_options, json_to_label, lines_to_label
 from pipeline.cli.exports import Exports, export_options
@@ -23,7 +24,7 @@ from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
 from pipeline.model import Digits
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import counted, number_runs, short_number, shown
+from pipeline.support.text import counted, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
@@ -273,24 +274,8 @@ def table(result: SearchResult) -> list[str]:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
         if hit.labels:
             lines.append(f"{'':>3} labelled {', '.join(hit.labels)}")
-    lines += known_lines(result)
+    lines += known_lines(result) + not_searched_lines(result)
     return [shown(line) for line in lines]
-
-
-def known_lines(result: SearchResult) -> list[str]:
-    """Say which hits lie in which bands of known interference; one line for each set of bands."""
-    ranks: dict[tuple[str, ...], list[int]] = {}
-    for hit in result:
-        if hit.known:
-            ranks.setdefault(hit.known, []).append(hit.rank)
-    return [f"known interference there: {', '.join(names)} ({_hits_of(of, len(result))})"
-            for names, of in ranks.items()]
-
-
-def _hits_of(ranks: list[int], total: int) -> str:
-    if len(ranks) == total:
-        return "all hits" if total > 1 else "the hit"
-    return f"hit {ranks[0]}" if len(ranks) == 1 else f"hits {number_runs(ranks)}"
 
 
 def _order(result: SearchResult) -> list[str]:

@@ -67,6 +67,7 @@ COLUMNS: Mapping[str, Column] = {
     "family": _text("meta.id.assoc", "Family that its window belongs to"),
     "family_name": _text("meta.note", "The user's name of that family"),
     "labels": _text("meta.note", "Labels that the user gave to its windows"),
+    "not_searched": _text("meta.note", "What was not searched in or beside the window"),
     "on_off": _text("meta.code.qual", "Whether the signal is also at other pointings"),
     "in_off": _text("meta.id.assoc", "Windows at other pointings that look like the hit"),
     "on_off_reason": _text("meta.note", "Why ON and OFF cannot be told apart"),

@@ -112,6 +112,9 @@ class Hit:
     """The user's name of that family."""
     labels: tuple[str, ...] = ()
     """Texts of the user's labels of the window, or of a window merged into it (:mod:`pipeline.labels`)."""
+    not_searched: tuple[str, ...] = ()
+    """What was not searched beside the window or in it, in words: pixels in no window, masked windows, and spectra
+    whose gain was divided out (:mod:`pipeline.search.not_searched`)."""
     on_off: OnOff | None = None
     """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
@@ -161,6 +164,7 @@ class Hit:
             "family": self.family,
             "family_name": self.family_name,
             "labels": list(self.labels),
+            "not_searched": list(self.not_searched),
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
             "on_off_reason": self.on_off.reason if self.on_off else "",

@@ -16,6 +16,7 @@ from pipeline.catalogue import Session, scans_among
 from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.plot_reader import PlotReading
+from pipeline.search.annotate import annotated
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.example_forms import has_examples
@@ -26,8 +27,9 @@ from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
 from pipeline.search.from_plot import fit_plot
 from pipeline.search.hits import hit_of, note_on_no_hits
-from pipeline.search.labelled import CorpusLabels, with_labels
+from pipeline.search.labelled import CorpusLabels
 from pipeline.search.nearest import Finder, nearest
+from pipeline.search.not_searched import not_searched_of
 from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
 from pipeline.search.panels import Panels
@@ -258,19 +260,14 @@ class Corpus:
                          for rank, (merged, match) in enumerate(found, start=1))
             if expansion:
                 hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
-            hits, note_on_labels = with_labels(self._corpus, with_chance(hits, found, background))
-        if request.near_frequency:
-            from pipeline.search.reorder import nearness_of
-
-            hits = tuple(replace(hit, nearness=nearness_of(query, merged))
-                         for hit, (merged, _) in zip(hits, found, strict=True))
+            hits, remark = annotated(self._corpus, request, query, with_chance(hits, found, background), found)
         best_query = found[0][0].best.query if found else 0
         chosen = kept(hits, request, background.reason)
         left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels,
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), remark,
                 note_on_families(self._corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=key,
@@ -285,6 +282,7 @@ class Corpus:
             panels=Panels(self._corpus, self.power_of, query, {
                 (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
             refinement=refinement,
+            not_searched=not_searched_of(selection),
         )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts

@@ -22,6 +22,7 @@ from pipeline.significance import Background, Verdict, verdict_on
 from pipeline.support.text import counted, short_number
 
 if TYPE_CHECKING:
+    from pipeline.search.not_searched import NotSearched
     from pipeline.search.refined import Refinement, ToLabel
 
 Powers = Sequence[NDArray[np.float64]]
@@ -58,6 +59,8 @@ class SearchResult(Sequence[Hit]):
     """Gives what pictures show, if the arrangement of windows counts."""
     refinement: Refinement | None = None
     """How examples refined the search; None if there were none."""
+    not_searched: NotSearched | None = None
+    """How much of the scans that were searched is in no window."""
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -146,6 +149,7 @@ class SearchResult(Sequence[Hit]):
         return {
             "query": self.query,
             "corpus": dict(self.corpus),
+            "not_searched": self.not_searched and self.not_searched.to_json(),
             "verdict": self.verdict and self.verdict.to_json(),
             "background": self.background.to_json(),
             "hits": [hit.to_json() for hit in self.hits],
@@ -156,8 +160,8 @@ class SearchResult(Sequence[Hit]):
 
         The columns are those of ``search --csv``, without its notes. Their names end in their units; ``mjd`` is UTC,
         ``snr`` is in sigmas.
-        ``merged``, ``also_at``, ``copies``, ``known``, ``labels`` and ``in_off`` are text, so that no cell holds a
-        list: items are separated by spaces; paths and names by a space, ``|`` and a space.
+        ``merged``, ``also_at``, ``copies``, ``known``, ``labels``, ``not_searched`` and ``in_off`` are text, so that no
+        cell holds a list: items are separated by spaces; paths and names by a space, ``|`` and a space.
 
         Raises
         ------
@@ -176,6 +180,7 @@ class SearchResult(Sequence[Hit]):
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
                  "labels": " | ".join(hit.labels),
+                 "not_searched": " | ".join(hit.not_searched),
                  "in_off": " ".join(hit.on_off.seen if hit.on_off else ()),
                  "off_power": " | ".join(f"{one.scan} {one.snr:.1f} (at most {one.snr_limit:.1f})"
                                          for one in (hit.on_off.power if hit.on_off else ()))} for hit in self.hits]

@@ -118,6 +118,7 @@ class HitAnswer(_Answer):
     copies: list[str]
     known: list[str]
     labels: list[str]
+    not_searched: list[str]
     on_off: str | None
     in_off: list[str]
 
@@ -146,6 +147,7 @@ class SearchAnswer(_Answer):
     request: dict[str, Any]
     query: dict[str, Any]
     corpus: dict[str, int]
+    not_searched: dict[str, float] | None
     verdict: dict[str, Any] | None
     words_of_verdict: str
     background: BackgroundAnswer

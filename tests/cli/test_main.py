@@ -26,6 +26,8 @@ from tests.cli.conftest import Lookalike, environment
 
 HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynndescent", "matplotlib", "scipy"}
 CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
+OF_PICTURES = {"--picture", "--hz", "--seconds", "--bar", "--scale", "--colormap", "--crop", "--time-runs",
+               "--frequency-descends", "--understood"}
 OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
@@ -45,9 +47,8 @@ OPTIONS = {
                "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
                "--on-off-power",
-               "--per-file", "--per-mhz", "--like", "--unlike", "--to-label", "--out", "--samp", "--cut-outs", "--picture",
-               "--hz", "--seconds", "--bar", "--scale", "--colormap", "--crop", "--time-runs", "--frequency-descends",
-               "--understood", *CLUSTER},
+               "--per-file", "--per-mhz", "--like", "--unlike", "--to-label", "--out", "--samp", "--cut-outs",
+               *OF_PICTURES, *CLUSTER},
     "occurrence": {"--corpus", "--by", "--bin-mhz", "--bin-days", "--emitter-khz", "--with-query", "--json", "--csv",
                    "--plot"},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",
@@ -75,8 +76,7 @@ OPTIONS = {
     "warm-up": set(),
 }
 NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label",
-                     "--out", "--samp", "--cut-outs", "--picture", "--hz", "--seconds", "--bar", "--scale", "--colormap",
-                     "--crop", "--time-runs", "--frequency-descends", "--understood"}
+                     "--out", "--samp", "--cut-outs", *OF_PICTURES}
 OPTIONS["occurrence"] |= OPTIONS["search"] - NOT_OF_OCCURRENCE
 
 
