@@ -118,7 +118,8 @@ def list_families(table: FamilyTable, manifest: Manifest, grid: WindowGrid) -> l
             scans=len({scan_of(source_id) for source_id in here}), targets=_targets(here, manifest),
             first_seen_mjd=float(lows["mjd"][i]), last_seen_mjd=float(highs["mjd"][i]),
             f_start_mhz=float(lows["f_start_mhz"][i]), f_stop_mhz=float(highs["f_stop_mhz"][i]),
-            view=view_of(here[0]), exemplar=_exemplar(entry, here[0], table, manifest, grid), generation=entry.generation,
+            view=view_of(here[0]), exemplar=_exemplar(entry, here[0], table, manifest, grid),
+            generation=entry.generation,
             found=f"{datetime.fromtimestamp(entry.found_s, UTC):%Y-%m-%dT%H:%M:%SZ}"))
     return sorted(out, key=lambda one: (-one.windows, int(one.id[1:])))
 
