@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_POSITIONS = 300
-"""Largest number of frequencies of a scan that are compared. Of more, this number is drawn evenly."""
+"""Largest number of frequencies of a scan that are compared. Of more, this number is drawn at random."""
 MAX_SCANS = 64
 """Largest number of scans that are compared, those with most frequencies."""
 MAX_BINS = 1 << 16
