@@ -1,5 +1,6 @@
 """The values that all packages share: headers, sources, windows, reports and hits."""
 
+from pipeline.model.digits import Digits
 from pipeline.model.hit import Hit, Match, OffPower, OnOff
 from pipeline.model.values import (
     MAX_DIMENSION,
@@ -25,6 +26,7 @@ __all__ = [
     "TELESCOPES",
     "CoarseLayout",
     "CoarseOrigin",
+    "Digits",
     "EncoderSpec",
     "Header",
     "Hit",

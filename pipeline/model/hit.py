@@ -64,7 +64,8 @@ class Hit:
 
     rank: int
     score: float
-    """Cosine similarity of the vectors; 1 is the same direction."""
+    """Cosine similarity of the vectors; 1 is the same direction. If examples refined the search, the query's vector is
+    the direction that they give (:mod:`pipeline.search.refined`)."""
     window: Window
     source_id: str
     file: str
@@ -105,6 +106,10 @@ class Hit:
     known: tuple[str, ...] = ()
     """Names of the bands of known interference that the window touches, the narrowest first
     (:mod:`pipeline.interference`)."""
+    family: str = ""
+    """Id of the family that its window belongs to, such as ``F12``; empty for none (:mod:`pipeline.families`)."""
+    family_name: str = ""
+    """The user's name of that family."""
     labels: tuple[str, ...] = ()
     """Texts of the user's labels of the window, or of a window merged into it (:mod:`pipeline.labels`)."""
     on_off: OnOff | None = None
@@ -153,6 +158,8 @@ class Hit:
             "also_at": list(self.also_at),
             "copies": list(self.copies),
             "known": list(self.known),
+            "family": self.family,
+            "family_name": self.family_name,
             "labels": list(self.labels),
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],

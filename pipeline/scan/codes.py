@@ -9,11 +9,12 @@ from pipeline.filterbank import Buffer
 from pipeline.grid.tiling import Tiling
 from pipeline.overview import encode
 from pipeline.scan.cutting import flattened_stretches
+from pipeline.scan.levels import ChannelLevels
 from pipeline.scan.reading import Fetchable
 
 
 def coarse_channel_codes(
-    filterbank: Fetchable, tiling: Tiling, i: int, levels: NDArray[np.float32] | None = None
+    filterbank: Fetchable, tiling: Tiling, i: int, levels: ChannelLevels | None = None
 ) -> NDArray[np.uint8]:
     """Decode and flatten coarse channel ``i``, as a scan does.
 
@@ -23,8 +24,8 @@ def coarse_channel_codes(
         The open file.
     tiling : Tiling
         Its coarse channels and time blocks.
-    levels : (channels,) float32, optional
-        Relative levels of the channels of the file (:mod:`pipeline.scan.channel_levels`).
+    levels : ChannelLevels, optional
+        Relative levels of its channels (:func:`pipeline.scan.levels.levels_of_channels`).
 
     Returns
     -------

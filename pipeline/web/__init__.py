@@ -5,8 +5,9 @@ the how-to guide "Serve a page" has examples.
 """
 
 from pipeline.web.access import Person, add_person
-from pipeline.web.app import make_app, parts_of
+from pipeline.web.app import make_app
+from pipeline.web.parts import Parts, parts_of
 from pipeline.web.server import Listening, serve
 from pipeline.web.settings import ServeSettings
 
-__all__ = ["Listening", "Person", "ServeSettings", "add_person", "make_app", "parts_of", "serve"]
+__all__ = ["Listening", "Parts", "Person", "ServeSettings", "add_person", "make_app", "parts_of", "serve"]

@@ -128,7 +128,7 @@ class Archive:
             self._sessions = pinned.generation, pinned.corpus.sessions()
         return self._sessions[1]
 
-    def file_of_query(self, text: str) -> str:
+    def file_of_query(self, pinned: Pinned, text: str) -> str:
         """Return what a search may take as a file: the id of a source, or a path below a data root.
 
         Raises
@@ -137,10 +137,10 @@ class Archive:
             The text names no source, and no file below a data root. Whether there is such a file elsewhere is not
             said.
         """
-        manifest = self._pinned.opened.manifest
+        manifest = pinned.opened.manifest
         paths = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
         if sources_named(text, paths):
-            return self._pinned.find(text)
+            return pinned.find(text)
         for root in self._roots:
             try:
                 path = Path(os.path.realpath(root / text))
@@ -149,7 +149,7 @@ class Archive:
             except (OSError, ValueError):  # the name has a NUL, or is too long
                 continue
         try:
-            self._pinned.find(text)  # says why it is absent, if the corpus knows
+            pinned.find(text)  # says why it is absent, if the corpus knows
         except QueryError as error:
             hint = "name a source of the corpus, or a file below a folder that the server was given with --data"
             raise Problem(404, "not_found", str(error), hint) from error

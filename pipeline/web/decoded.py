@@ -117,7 +117,7 @@ class DecodedChannels:
                 entry.path, entry.size_bytes, entry.mtime_ns)
             if not is_known and filterbank.source_id() != scan_id:
                 raise SourceError(Reason.BUSY, f"{path.name}: now holds another scan")
-            levels = levels_of_channels(filterbank, tiling.coarse, config)
+            levels = levels_of_channels(filterbank, tiling, {i}, config)
             codes = coarse_channel_codes(filterbank, tiling, i, levels)
             filterbank.check_unchanged()
         return codes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.web.access import Access, Person
 from pipeline.web.metrics import Metrics
-from pipeline.web.problems import Problem
+from pipeline.web.problems import Problem, wants_page
 from pipeline.web.settings import MAX_BODY_BYTES
 
 OPEN_PATHS = ("/login", "/healthz", "/static/")
@@ -53,18 +54,18 @@ class Guard:
     cookie : callable
         Gives the name of the cookie.
     metrics : Metrics
-    is_encrypted : bool
-        True if browsers reach the server by https.
+    scheme_of : callable
+        Gives the scheme of addresses with a value of ``Host``.
     """
 
     def __init__(self, app: ASGIApp, *, access: Access, hosts: Callable[[], frozenset[str]],
-                 cookie: Callable[[], str], metrics: Metrics, is_encrypted: bool = False) -> None:
+                 cookie: Callable[[], str], metrics: Metrics, scheme_of: Callable[[str], str]) -> None:
         self._app = app
         self._access = access
         self._hosts = hosts
         self._cookie = cookie
         self._metrics = metrics
-        self._scheme = "https" if is_encrypted else "http"
+        self._scheme_of = scheme_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, pass it on, and add headers to the answer."""
@@ -72,30 +73,23 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return  # no websockets
-        began, status = time.perf_counter(), 500
-
-        async def sending(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store")
-            async with asyncio.timeout(SEND_WAIT_S):
-                await send(message)
-
+        answer, body = _Answer(send), _Body(scope, receive)
+        began = time.perf_counter()
         try:
             self._check(scope)
-            await self._app(scope, _Body(scope, receive), sending)
-        except Problem as problem:
-            await problem.response()(scope, receive, sending)
+            body.check_length()
+            await self._app(scope, body, answer.unless(body))
+        except Exception as error:
+            problem = body.problem or (error if isinstance(error, Problem) else _unexpected(error))
+            if answer.status:
+                raise
+            await problem.response()(scope, receive, answer)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            # the pattern of the address, never the address: that holds tokens, and what people look for
+            route = str(getattr(scope.get("route"), "path", scope.get("root_path") or "other"))
             took_s = time.perf_counter() - began
-            self._metrics.count(scope["method"], route, status, took_s)
-            # neither addresses nor queries: they hold tokens, and what people look for
-            log.info("%s %s %d %.0f ms", scope["method"], route, status, 1000 * took_s)
+            self._metrics.count(scope["method"], route, answer.status, took_s)
+            log.info("%s %s %d %.0f ms", scope["method"], route, answer.status, 1000 * took_s)
 
     def _check(self, scope: Scope) -> None:
         """Refuse what must not come in, and note who sends it."""
@@ -107,8 +101,8 @@ class Guard:
         token = headers.get("authorization", "")
         person = self._access.person_of_token(token[7:]) if token.lower().startswith("bearer ") else None
         if is_write:
-            origin = headers.get("origin")
-            if origin is not None and origin.lower() != f"{self._scheme}://{headers['host'].lower()}":
+            origin, host = headers.get("origin"), headers["host"].lower()
+            if origin is not None and origin.lower() != f"{self._scheme_of(host)}://{host}":
                 raise Problem(403, "foreign_origin", "a page of another site sent this request")
             if origin is None and person is None:
                 raise Problem(403, "no_origin", "a request with a cookie must say which page it comes from",
@@ -117,6 +111,8 @@ class Guard:
             person = self._person_of_cookie(headers.get("cookie", ""))
         scope.setdefault("state", {})["person"] = person
         if person is None and not _is_open(scope["path"]):
+            if scope["method"] == "GET" and wants_page(headers, scope["path"]):
+                raise Problem(303, "not_logged_in", "log in first", headers={"Location": "/login"})
             raise Problem(401, "not_logged_in", "log in first",
                           "open the address that lookalike serve printed; programs send Authorization: Bearer TOKEN")
 
@@ -128,8 +124,44 @@ class Guard:
             return None
 
 
+def _unexpected(error: Exception) -> Problem:
+    """Log an error that nobody has expected. Its message is left out, as it may hold what somebody looks for."""
+    log.error("%s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+    return Problem(500, "failed", "the server failed", "its log says why")
+
+
 def _is_open(path: str) -> bool:
     return path in OPEN_PATHS[:2] or path.startswith(OPEN_PATHS[2])
+
+
+class _Answer:
+    """Sends an answer with the headers of all answers, to a client that accepts it in time."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        """Status of the answer; 0 before it begins."""
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+        async with asyncio.timeout(SEND_WAIT_S):
+            await self._send(message)
+
+    def unless(self, body: _Body) -> Send:
+        """Return a function that sends messages, or raises what was wrong with the body. The framework hides that."""
+
+        async def sending(message: Message) -> None:
+            if body.problem is not None and not self.status:
+                raise body.problem
+            await self(message)
+
+        return sending
 
 
 class _Body:
@@ -140,8 +172,13 @@ class _Body:
         self._size = 0
         self._until_s = time.monotonic() + BODY_WAIT_S
         self._is_complete = False
-        declared = Headers(scope=scope).get("content-length", "0")
-        if not declared.isdecimal() or int(declared) > MAX_BODY_BYTES:
+        self.problem: Problem | None = None
+        """What is wrong with the body."""
+        self._declared = Headers(scope=scope).get("content-length", "0")
+
+    def check_length(self) -> None:
+        """Refuse a body that says that it is too large."""
+        if not self._declared.isdecimal() or len(self._declared) > 20 or int(self._declared) > MAX_BODY_BYTES:
             raise _too_large()
 
     async def __call__(self) -> Message:
@@ -152,11 +189,13 @@ class _Body:
             async with asyncio.timeout(max(0.0, self._until_s - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
-            raise Problem(408, "too_slow", f"the body did not arrive within {BODY_WAIT_S:g} s",
-                          headers={"Connection": "close"}) from None
+            self.problem = Problem(408, "too_slow", f"the body did not arrive within {BODY_WAIT_S:g} s",
+                                   headers={"Connection": "close"})
+            raise self.problem from None
         self._size += len(message.get("body", b""))
         if self._size > MAX_BODY_BYTES:
-            raise _too_large()
+            self.problem = _too_large()
+            raise self.problem
         self._is_complete = not message.get("more_body", False)
         return message
 

@@ -41,7 +41,7 @@ def array_of(content: bytes) -> NDArray[np.float64]:
         raise QueryError(f"this is no array as numpy.save writes it ({type(error).__name__})") from error
     if dtype.hasobject or dtype.kind not in "buif":
         raise QueryError(f"the array must hold real numbers, got {dtype}")
-    if len(shape) != 2 or not 0 < shape[0] * shape[1] <= MAX_PIXELS:
+    if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] > MAX_PIXELS:
         raise QueryError(f"the array must have two axes, spectra and channels, and at most {MAX_PIXELS:,} pixels, got "
                          f"the shape {shape}")
     if len(content) - file.tell() < shape[0] * shape[1] * dtype.itemsize:

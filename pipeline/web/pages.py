@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
 
 import pipeline
-from pipeline.web.access import COOKIE_LIFE_S, Access
-from pipeline.web.archive import Archive
+from pipeline.web.access import COOKIE_LIFE_S
+from pipeline.web.archive import Archive, try_read
+from pipeline.web.parts import ItsParts, Parts
 
 PAGES = {
     "/": "archive.html",
@@ -54,33 +55,60 @@ class Pages:
         return HTMLResponse(text, status)
 
 
-def router(pages: Pages, access: Access, cookie: Callable[[], str], is_encrypted: bool) -> APIRouter:
-    """Return the routes of the pages and of the log-in."""
-    routes = APIRouter(include_in_schema=False)
+routes = APIRouter(include_in_schema=False)
 
-    def make(template: str) -> Callable[[Request], Response]:
-        def page(request: Request) -> Response:
-            return pages.page(template, request)
 
-        return page
+def _of_request(request: Request) -> Pages:
+    return cast(Pages, request.app.state.pages)
 
-    for address, template in PAGES.items():
-        routes.add_api_route(address, make(template), methods=["GET"], response_class=HTMLResponse)
 
-    @routes.get("/login", response_class=HTMLResponse)
-    def login(request: Request, token: str = "") -> Response:
-        sealed = access.log_in(token) if token else None
-        if sealed is None:
-            return pages.page("login.html", request, _LOGIN_STATUS, was_wrong=bool(token))
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(cookie(), sealed, max_age=COOKIE_LIFE_S, httponly=True, samesite="strict",
-                          secure=is_encrypted, path="/")
-        return answer
+ItsPages = Annotated[Pages, Depends(_of_request)]
 
-    @routes.post("/logout")
-    def logout() -> Response:
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(cookie(), httponly=True, samesite="strict", secure=is_encrypted, path="/")
-        return answer
 
-    return routes
+def _route_of(template: str) -> Callable[..., Response]:
+    def page(request: Request, pages: ItsPages) -> Response:
+        return pages.page(template, request)
+
+    return page
+
+
+for _address, _template in PAGES.items():
+    routes.add_api_route(_address, _route_of(_template), methods=["GET"], response_class=HTMLResponse)
+
+
+@routes.get("/login", response_class=HTMLResponse)
+def login(request: Request, pages: ItsPages, parts: ItsParts, token: str = "") -> Response:
+    """Turn a token into a cookie, or say how to log in."""
+    sealed = parts.access.log_in(token) if token else None
+    if sealed is None:
+        return pages.page("login.html", request, _LOGIN_STATUS, was_wrong=bool(token))
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(parts.cookie, sealed, max_age=COOKIE_LIFE_S, path="/", httponly=True, samesite="strict",
+                      secure=_is_secure(request, parts))
+    return answer
+
+
+@routes.post("/logout")
+def logout(request: Request, parts: ItsParts) -> Response:
+    """Take the cookie back."""
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(parts.cookie, path="/", httponly=True, samesite="strict", secure=_is_secure(request, parts))
+    return answer
+
+
+def _is_secure(request: Request, parts: Parts) -> bool:
+    return parts.settings.scheme_of(request.headers["host"].lower()) == "https"
+
+
+@routes.get("/healthz")
+def healthz(parts: ItsParts) -> PlainTextResponse:
+    """Say whether the corpus can be read."""
+    if try_read(parts.archive):
+        return PlainTextResponse("the corpus cannot be read\n", 503)
+    return PlainTextResponse("ok\n")
+
+
+@routes.get("/metrics")
+def metrics(parts: ItsParts) -> PlainTextResponse:
+    """Give the figures of the server to Prometheus."""
+    return PlainTextResponse(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,4 +1,4 @@
-"""A bounded pool of threads: so many searches run at once, so many may wait, and none is waited for too long."""
+"""Bounded pools of threads: some tasks run at once, some wait, and none is waited for too long."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ _T = TypeVar("_T")
 
 
 class Pool:
-    """Runs searches.
+    """Runs tasks of one kind.
 
     Parameters
     ----------
+    what : str
+        Noun for a task, for messages.
     workers : int
-        Searches that run at once.
+        Tasks that run at once.
     max_queued : int
-        Searches that may wait.
+        Tasks that may wait.
     deadline_s : float
-        Longest time from the request to the answer, in seconds. A search that has not begun by then never runs. One
-        that runs goes on, because a thread cannot be stopped; its answer is dropped, and it keeps its place meanwhile.
+        Longest time from the request to the answer, in seconds. A task that has not begun by then never runs. One that
+        runs goes on, because a thread cannot be stopped; its answer is dropped, and it keeps its place meanwhile.
     """
 
-    def __init__(self, workers: int, max_queued: int, deadline_s: float) -> None:
-        self._executor = ThreadPoolExecutor(workers, "search")
+    def __init__(self, what: str, workers: int, max_queued: int, deadline_s: float) -> None:
+        self._what = what
+        self._executor = ThreadPoolExecutor(workers, what)
         self._places = workers + max_queued
         self._deadline_s = deadline_s
         self._lock = threading.Lock()
@@ -38,12 +41,12 @@ class Pool:
 
     @property
     def running(self) -> int:
-        """Number of searches that run."""
+        """Number of tasks that run."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """Number of searches that wait."""
+        """Number of tasks that wait."""
         return self._taken - self._running
 
     async def run(self, work: Callable[[], _T]) -> _T:
@@ -56,7 +59,7 @@ class Pool:
         """
         with self._lock:
             if self._taken >= self._places:
-                raise Problem(503, "busy", f"{self._taken} searches run or wait, which is as many as may",
+                raise Problem(503, "busy", f"{self._taken} tasks like this run or wait, which is as many as may",
                               "try again in a moment", {"Retry-After": "2"})
             self._taken += 1
         until_s = time.monotonic() + self._deadline_s
@@ -85,9 +88,10 @@ class Pool:
             self._taken -= 1
 
     def _too_late(self) -> Problem:
-        return Problem(504, "too_slow", f"the search was not done after {self._deadline_s:g} s",
-                       "search fewer windows (filters), or without rerank and all_views; or try again later")
+        return Problem(504, "too_slow", f"the {self._what} was not done after {self._deadline_s:g} s",
+                       "try again later; a search is faster with fewer windows (filters), or without rerank and "
+                       "all_views")
 
     def close(self) -> None:
-        """Forget what waits. Searches that run end by themselves."""
+        """Forget what waits. Tasks that run end by themselves."""
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -8,14 +8,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from pipeline.errors import (
     ConfigError,
     CorpusDamaged,
     CorpusError,
+    CorpusLocked,
     EncoderError,
+    LabelError,
     ParameterError,
     PipelineError,
     QueryError,
@@ -68,6 +70,8 @@ class Problem(Exception):
 
 _KINDS: tuple[tuple[type[PipelineError], int, str, str], ...] = (
     (ParameterError, 400, "bad_parameter", ""),
+    (LabelError, 409, "bad_label", ""),
+    (CorpusLocked, 503, "busy", "another process writes labels; try again in a moment"),
     (QueryError, 404, "not_found", ""),
     (SourceError, 409, "file_unusable", "the file of the source cannot be read; its stored windows can"),
     (EncoderError, 503, "no_encoder", "the server lacks the weights of the encoder"),
@@ -87,13 +91,21 @@ def problem_of(error: PipelineError) -> Problem:
     return Problem(500, "failed", str(error))
 
 
+def wants_page(headers: Mapping[str, str], path: str) -> bool:
+    """Tell whether a person asks for a page, not a program for data."""
+    return "text/html" in headers.get("accept", "") and not path.startswith(("/api/", "/static/"))
+
+
 def add_handlers(app: FastAPI) -> None:
-    """Let an app answer every error in the one form. Errors that nobody has expected show no detail."""
+    """Let an app answer every expected error in the one form. The guard answers the others."""
 
     async def of_problem(request: Request, error: Any) -> JSONResponse:
         return (error if isinstance(error, Problem) else problem_of(error)).response()
 
-    async def of_http(request: Request, error: Any) -> JSONResponse:
+    async def of_http(request: Request, error: Any) -> Response:
+        if error.status_code == 404 and wants_page(request.headers, request.url.path):
+            page: Response = request.app.state.pages.page("missing.html", request, 404)
+            return page
         code = _OF_STATUS.get(error.status_code, "failed")
         return Problem(error.status_code, code, str(error.detail), headers=error.headers).response()
 
@@ -103,11 +115,7 @@ def add_handlers(app: FastAPI) -> None:
         return Problem(400, "bad_parameter", f"{where}: {first['msg']}" if where else str(first["msg"]),
                        "see /api/v1/openapi.json").response()
 
-    async def of_any(request: Request, error: Any) -> JSONResponse:
-        return Problem(500, "failed", "the server failed", "its log says why").response()
-
     app.add_exception_handler(Problem, of_problem)
     app.add_exception_handler(PipelineError, of_problem)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_validation)
-    app.add_exception_handler(Exception, of_any)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,18 @@ class SourcePage:
     """Number of scans that ``q`` leaves."""
 
 
-@dataclass(frozen=True, slots=True)
-class LevelRecord:
+class LevelRecord(BaseModel):
     """One level of the tiles of a scan."""
 
+    model_config = ConfigDict(extra="forbid")
     level: int
     """Number of the level; negative levels are read from the file."""
     channels_per_cell: int
-    spectra_per_row: float
+    spectra_per_row: int
     columns: int
     rows: int
     columns_per_tile: int
-    from_: str
-    """``overview`` or ``file``."""
+    from_: Literal["overview", "file"] = Field(alias="from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,20 @@ class ScaleRecord:
     """N: the standard deviation of one pixel of noise is its mean divided by the root of N."""
 
 
+NO_SCALE = ScaleRecord([], [], 0.0, 0.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceDetail(SourceRecord):
     """A scan, and how its tiles are cut."""
 
-    levels: list[dict[str, Any]] = field(default_factory=list)
-    """Levels of the tiles, finest first (:class:`LevelRecord`, with ``from`` in place of ``from_``)."""
+    levels: list[LevelRecord] = field(default_factory=list)
+    """Levels of the tiles, finest first."""
     session: list[str] = field(default_factory=list)
     """Ids of the scans of its session, by time. A scan in no session stands alone."""
     pointings: list[str] = field(default_factory=list)
     """Name of the pointing of each of them."""
-    scale: ScaleRecord | None = None
+    scale: ScaleRecord = NO_SCALE
     """What a code of a tile means."""
     paths: list[str] = field(default_factory=list)
     """All files of the scan."""
@@ -136,7 +140,7 @@ class WindowDetail(WindowRecord):
     """Columns of its codes; a pixel of an averaged view covers several channels."""
     known: list[str] = field(default_factory=list)
     """Bands of known interference that it touches."""
-    scale: ScaleRecord | None = None
+    scale: ScaleRecord = NO_SCALE
     """What a code of ``.bin`` means."""
 
 

@@ -1,47 +1,23 @@
-"""Results of searches, kept for a while under an id, and the requests behind them."""
+"""Results of searches, kept for a while under an id."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, create_model
-
-from pipeline.errors import ParameterError
-from pipeline.search import SearchRequest, SearchResult
-from pipeline.web.archive import Archive, Pinned
+from pipeline.search import SearchResult
+from pipeline.web.archive import Pinned
 from pipeline.web.problems import Problem
-from pipeline.web.settings import MAX_HITS, MAX_PIXELS
 
 MAX_KEPT = 256
 """Results that are kept."""
 MAX_KEPT_HITS = 50_000
 """Hits that all kept results may have together."""
-_NOT_ASKED = frozenset({"one_shot"})
-_TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None]] | None,
-                             "filters": dict[str, Any] | None}
-
-
-def _body() -> type[BaseModel]:
-    """Return the model of the body of a search: the parameters of a request, which are described there."""
-    types = {"bool": bool, "int": int, "float": float, "str": str, "None": None}
-    made: dict[str, Any] = {}
-    for field in fields(SearchRequest):
-        if field.name not in _NOT_ASKED:
-            kind = _TYPES.get(field.name) or eval(str(field.type), {"__builtins__": types}, {})
-            made[field.name] = (kind, field.default)
-    model: type[BaseModel] = create_model("SearchBody", __config__=ConfigDict(extra="forbid"), **made)
-    return model
-
-
-SearchBody = _body()
-"""Body of a search: the parameters of :class:`pipeline.search.SearchRequest`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +28,7 @@ class KeptResult:
     pinned: Pinned
     result: SearchResult
     asked: Mapping[str, Any]
-    """The request as it was sent."""
+    """The request as it was sent, without the pixels of an array."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer to a search."""
@@ -63,26 +39,44 @@ class KeptResult:
 
 
 class Results:
-    """The last results. Threads may share it."""
+    """The last results. Threads may share it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    on_drop : callable
+        Called with each result that is dropped.
+    """
+
+    def __init__(self, on_drop: Callable[[KeptResult], None] = lambda dropped: None) -> None:
         self._kept: OrderedDict[str, KeptResult] = OrderedDict()
         self._lock = threading.Lock()
+        self._on_drop = on_drop
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def add(self, pinned: Pinned, result: SearchResult, asked: Mapping[str, Any]) -> KeptResult:
-        """Keep a result. The same request to the same generation has the same id."""
+        """Keep a result. The same request to the same generation has the same id. The oldest ones make room for it."""
         text = json.dumps([pinned.generation, result.encoder, asked], sort_keys=True)
-        kept = KeptResult(hashlib.sha256(text.encode()).hexdigest()[:20], pinned, result, asked)
+        own = {name: value for name, value in asked.items() if name != "power"}
+        if power := asked.get("power"):
+            own["power_shape"] = [len(power), len(power[0])]
+        kept = KeptResult(hashlib.sha256(text.encode()).hexdigest()[:20], pinned, result, own)
+        dropped = []
         with self._lock:
             self._kept[kept.id] = kept
             self._kept.move_to_end(kept.id)
             while len(self._kept) > 1 and (len(self._kept) > MAX_KEPT or sum(
-                    len(one.result) + 1 for one in self._kept.values()) > MAX_KEPT_HITS):
-                self._kept.popitem(last=False)
+                    len(one.result) for one in self._kept.values()) > MAX_KEPT_HITS):
+                dropped.append(self._kept.popitem(last=False)[1])
+        for one in dropped:
+            self._on_drop(one)
         return kept
+
+    def uses(self, upload_id: str) -> bool:
+        """Tell whether a kept result is of an array that was sent."""
+        with self._lock:
+            return any(one.asked.get("upload") == upload_id for one in self._kept.values())
 
     def get(self, result_id: str) -> KeptResult:
         """Return a result; raise :class:`Problem` if it is not kept any more."""
@@ -92,27 +86,3 @@ class Results:
                 return self._kept[result_id]
         raise Problem(404, "no_such_search", f"no result is kept under {result_id[:40]!r}",
                       "search again: the address of a page holds the request")
-
-
-def request_of(archive: Archive, asked: Mapping[str, Any]) -> SearchRequest:
-    """Make the request of a search from what was sent.
-
-    Raises
-    ------
-    Problem
-        A file is named that may not be read, or a limit of the server is exceeded.
-    ParameterError
-        A value cannot be used.
-    """
-    record = dict(asked)
-    if isinstance(record.get("file"), str):
-        record["file"] = archive.file_of_query(record["file"])
-        if os.path.isfile(record["file"]) and record["file"] in archive.pinned.opened.manifest.sources:
-            raise Problem(409, "bad_file", f"a file in the working folder of the server has the name of a source, "
-                          f"{record['file']}", "tell whoever runs the server to start it in another folder")
-    if (k := record.get("k")) is not None and isinstance(k, int) and k > MAX_HITS:
-        raise ParameterError(f"k may be at most {MAX_HITS} here, got {k}")
-    power = record.get("power")
-    if isinstance(power, list) and sum(len(row) for row in power if isinstance(row, list)) > MAX_PIXELS:
-        raise ParameterError(f"power may have at most {MAX_PIXELS:,} pixels here")
-    return SearchRequest.from_json(record)

@@ -12,11 +12,13 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.errors import ConfigError
-from pipeline.web.app import Parts, make_app, parts_of
+from pipeline.web.app import make_app
+from pipeline.web.parts import Parts, parts_of
 from pipeline.web.settings import LOOPBACK, ServeSettings
 
-HEADER_WAIT_S = 10.0
-"""Longest time that a client may take to send the head of a request, in seconds."""
+HEADER_WAIT_S = 15.0
+"""Longest time from the end of an answer, or from the connection, to the end of the head of the next request, in
+seconds."""
 MAX_CONNECTIONS = 512
 """Connections and requests at once; further ones get the answer 503."""
 
@@ -28,31 +30,39 @@ class Listening:
     address: str
     """Such as ``http://127.0.0.1:8470``."""
     login: str
-    """Address with the token that works once."""
+    """Address with the token that works once; empty if people have named tokens."""
 
 
 class _Protocol(H11Protocol):
-    """Closes a connection whose next request does not begin in time. uvicorn waits for ever."""
+    """Closes a connection whose next request does not come in time. uvicorn waits for ever once a head has begun."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
+        """Wait for the first request."""
         super().connection_made(transport)
-        self._wait()
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes. Those of an unfinished head do not make the wait longer."""
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_waiting()
-        elif self._deadline is None:
-            self._wait()
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
-        self._deadline = self.loop.call_later(HEADER_WAIT_S, self._close_slow)
+    def _watch(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_waiting()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEADER_WAIT_S, self._close_slow)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -112,13 +122,18 @@ def server_of(parts: Parts) -> tuple[uvicorn.Server, socket.socket]:
 
 
 def listening(parts: Parts) -> Listening:
-    """Return where a server listens, with a new token that works once."""
+    """Return where a server listens; with a new token that works once, unless people have named tokens.
+
+    Whoever starts such a server has a named token, too: its output may be a log that others read.
+    """
     settings = parts.settings
     name = settings.names[0] if settings.names else ""
     host = name or ("127.0.0.1" if settings.host in LOOPBACK - {"::1"} else settings.host)
     if not name and ":" in host:
         host = f"[{host}]"
-    scheme = "https" if settings.is_encrypted else "http"
-    port = "" if name and (":" in name or settings.behind_proxy) else f":{parts.port}"
-    address = f"{scheme}://{host}{port}"
+    if not name or not (":" in name or settings.behind_proxy):
+        host = f"{host}:{parts.port}"
+    address = f"{settings.scheme_of(host)}://{host}"
+    if settings.tokens is not None:
+        return Listening(address, "")
     return Listening(address, f"{address}/login?token={parts.access.new_one_time_token()}")

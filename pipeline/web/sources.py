@@ -69,12 +69,9 @@ def views_of_scan(pinned: Pinned, scan_id: str) -> list[View]:
 def detail_of(archive: Archive, pinned: Pinned, scan_id: str, decoded: DecodedChannels) -> SourceDetail:
     """Return the record of a scan with its levels and its session."""
     entry = pinned.opened.manifest.sources[scan_id]
-    levels = [{"level": one.level, "channels_per_cell": one.channels_per_cell, "spectra_per_row": one.spectra_per_row,
-               "columns": one.columns, "rows": one.rows, "columns_per_tile": one.columns_per_tile, "from": one.from_}
-              for one in levels_of(pinned, scan_id, decoded)]
     session = _session_of(archive.sessions(), scan_id)
     scans = session.scans if session else ()
-    return SourceDetail(**_fields_of(pinned, scan_id), levels=levels,
+    return SourceDetail(**_fields_of(pinned, scan_id), levels=levels_of(pinned, scan_id, decoded),
                         session=[scan.scan_id for scan in scans] or [scan_id],
                         pointings=[scan.pointing for scan in scans] or [entry.header.source_name],
                         scale=scale_of(pinned, scan_id), paths=[entry.path, *entry.also_at])

@@ -42,8 +42,10 @@ def levels_of(pinned: Pinned, scan_id: str, decoded: DecodedChannels) -> list[Le
     layout, nchans = OverviewLayout.of(entry.header), entry.header.nchans
     numbers = [*(FINER_LEVELS if decoded.can_read(pinned, scan_id) else ()),
                *(range(layout.levels) if entry.overview else ())]
-    return [LevelRecord(level, channels_per_cell(level), layout.spectra_per_row, -(-nchans // channels_per_cell(level)),
-                        layout.rows, COLUMNS_PER_TILE, "overview" if level >= 0 else "file") for level in numbers]
+    return [LevelRecord.model_validate({
+        "level": level, "channels_per_cell": channels_per_cell(level), "spectra_per_row": layout.spectra_per_row,
+        "columns": -(-nchans // channels_per_cell(level)), "rows": layout.rows, "columns_per_tile": COLUMNS_PER_TILE,
+        "from": "overview" if level >= 0 else "file"}) for level in numbers]
 
 
 def scale_of(pinned: Pinned, scan_id: str) -> ScaleRecord:

@@ -13,9 +13,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from pipeline.cli.search import csv_of, table
+from pipeline.cli.search import table
 from pipeline.config import RunConfig
 from pipeline.execute.cluster import embedded_cluster
+from pipeline.export import csv_of
 from pipeline.model import Hit, OffPower, OnOff, Window
 from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
@@ -365,7 +366,7 @@ def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str
     (["--window", "scan1.fil/1", "--only-file", "typo"], ["--only-file typo: no source has this", "GBT_57436_43200_"]),
     (["--window", "scan1.fil/1", "--after", "2018-01-01"], ["--after MJD 58119.0: nothing was observed then"]),
     (["--window", "scan1.fil/1", "--plot", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),
-    (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot draw a .txt; use one of", "png"]),
+    (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot write a .txt; use one of", "png"]),
 ])
 def test_what_is_not_there_is_named(
     lookalike: Lookalike, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -23,18 +23,24 @@ async function search(row) {
   }
 }
 
-/** Return what a row asks, whatever form it came in: its request, or why there is none. */
-function place(row) {
-  const one = { ...row.request, ...row };
-  const range = Number.isFinite(one.f_start_mhz) ? `${mhz(one.f_start_mhz)}–${mhz(one.f_stop_mhz)}` : row.shape ? `${row.shape.join(" × ")} pixels` : "–";
-  return { range, drift: one.drift_hz_per_s ?? one.drift_rate ?? null, snr: one.snr ?? null, source: one.source || one.target || one.file || "–" };
+/** Return the range of frequencies that a row asks for. */
+function rangeOf({ request }) {
+  return Number.isFinite(request?.f_start_mhz) ? `${mhz(request.f_start_mhz)}–${mhz(request.f_stop_mhz)}` : "–";
 }
 
-function rowOf(row, i) {
-  const { range, drift, snr, source } = place(row);
-  const ask = row.request && !row.reason ? h("button", { type: "button", class: "primary small", onclick: () => search(row) }, "Find look-alikes") : h("span", { class: "bad" }, row.reason || "cannot be searched for");
-  return h("tr", {}, h("th", { scope: "row", class: "n" }, row.row ?? row.number ?? i + 1), h("td", {}, source), h("td", { class: "n" }, range),
-    h("td", { class: "n" }, drift === null ? "–" : Number(drift).toFixed(4)), h("td", { class: "n" }, snr === null ? "–" : Number(snr).toFixed(1)), h("td", {}, ask, row.note ? h("span", { class: "quiet" }, ` ${row.note}`) : null));
+function rowOf(row) {
+  const ask =
+    row.request && !row.reason
+      ? h("button", { type: "button", class: "primary small", onclick: () => search(row) }, "Find look-alikes")
+      : h("span", { class: "bad" }, row.reason || "It cannot be searched for.");
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row", class: "n" }, row.row),
+    h("td", {}, row.words),
+    h("td", { class: "n" }, rangeOf(row)),
+    h("td", {}, ask),
+  );
 }
 
 function showRows() {
@@ -45,19 +51,67 @@ function showRows() {
   }
   const rows = last.answer.rows || [];
   const usable = rows.filter((row) => row.request && !row.reason).length;
-  fill(find("#rows"), h("h2", {}, last.name), h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
-    last.answer.note ? h("p", { class: "quiet" }, last.answer.note) : null,
-    rows.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Rows" }, h("table", {}, h("caption", { class: "visually-hidden" }, `Rows of ${last.name}`),
-      h("thead", {}, h("tr", {}, ["Row", "Source", "MHz", "Drift, Hz/s", "SNR", "Search"].map((one, i) => h("th", { scope: "col", class: [0, 2, 3, 4].includes(i) ? "n" : null }, one)))),
-      h("tbody", {}, rows.map(rowOf)))) : null);
+  fill(
+    find("#rows"),
+    h("h2", {}, last.name),
+    h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
+    rows.length
+      ? h(
+          "div",
+          { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Rows" },
+          h(
+            "table",
+            {},
+            h("caption", { class: "visually-hidden" }, `Rows of ${last.name}`),
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                ["Row", "What it holds", "MHz", "Search"].map((one, i) =>
+                  h("th", { scope: "col", class: i === 0 || i === 2 ? "n" : null }, one),
+                ),
+              ),
+            ),
+            h("tbody", {}, rows.map(rowOf)),
+          ),
+        )
+      : null,
+  );
 }
 
 function start() {
-  const input = h("input", { type: "file", id: "choose-rows", accept: ".dat,.hits,.csv,.npy,.png,.jpg,.jpeg", onchange: (event) => event.target.files[0] && openFile(event.target.files[0]) });
-  fill(find("#content"), h("h1", {}, "Hit table, array or picture"),
-    h("p", { class: "lead" }, "Drop a file here, or on any other page. Each row of a hit table becomes a query. An array or a picture of a waterfall is one query."),
-    h("label", { class: "drop-zone" }, h("b", {}, "Drop a file, or choose one"), h("span", { class: "quiet" }, "turboSETI, seticore and bliss .dat, seticore .hits, CSV of events, .npy of linear power, PNG or JPEG; at most 8 MiB. "
-      + "The file is deleted with its search."), input), h("div", { id: "rows" }));
+  const input = h("input", {
+    type: "file",
+    id: "choose-rows",
+    accept: ".dat,.hits,.csv,.npy,.png,.jpg,.jpeg",
+    onchange: (event) => event.target.files[0] && openFile(event.target.files[0]),
+  });
+  fill(
+    find("#content"),
+    h("h1", {}, "Hit table, array or picture"),
+    h(
+      "p",
+      { class: "lead" },
+      "Drop a file here, or on any other page. Each row of a hit table becomes a query. " +
+        "An array or a picture of a waterfall is one query.",
+    ),
+    h(
+      "label",
+      { class: "drop-zone" },
+      h("b", {}, "Drop a file, or choose one"),
+      h(
+        "span",
+        { class: "quiet" },
+        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV, .npy of linear power, PNG or JPEG; " +
+          "at most 8 MiB. " +
+          "The file is deleted with its search.",
+      ),
+      input,
+    ),
+    h("div", { id: "rows" }),
+  );
   showRows();
   addEventListener("rowsread", showRows);
   bindKeys([{ keys: ["/"], does: "Choose a file", run: () => input.click() }]);
