@@ -61,7 +61,8 @@ def evaluate(
       - for patterns of many sizes, through the views of a scan.
 
     Compares the numbers of hits that are expected by chance with those that come,
-    in simulated corpora and, with --real, among labelled windows.
+    in simulated corpora and, with --real, among labelled windows; and how often the
+    intervals of occurrence hold.
 
     Also prints the results of the test of arXiv 2302.13854 beside those of the paper,
     the share of windows that the gate keeps, and the number of windows encoded
