@@ -20,7 +20,7 @@ def make_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        warm_up(parts.archive.pinned)
+        warm_up(parts.archive.pinned, parts.decoded)
         yield
         parts.close()
 

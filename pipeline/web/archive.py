@@ -21,10 +21,14 @@ from pipeline.grid.places import first_channels
 from pipeline.search import Corpus, CorpusStatus, OpenCorpus
 from pipeline.store import current_generation
 from pipeline.views import view_of
+from pipeline.web.kept_arrays import KeptArrays
 from pipeline.web.problems import Problem
 
 CHECKED_EVERY_S = 2.0
 """Time for which the number of the newest generation is not looked up again, in seconds."""
+
+MAX_KEPT_BYTES = 1 << 29
+"""Largest size of the overviews that stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Pinned:
     corpus: Corpus
     scans: tuple[str, ...]
     """Ids of all scans, in ascending order."""
+    overviews: KeptArrays
+    """Overviews by scan. They are the same in every generation."""
 
     @property
     def generation(self) -> int:
@@ -50,6 +56,10 @@ class Pinned:
     def view_names(self) -> tuple[str, ...]:
         """Names of the averaged views that any scan has."""
         return tuple(sorted({view_of(source_id) for source_id in self.opened.manifest.sources} - {""}))
+
+    def overview(self, scan_id: str) -> NDArray[np.uint8]:
+        """Return the codes of all levels of the overview of a scan: (columns, 2, rows)."""
+        return self.overviews.get(scan_id, lambda: self.opened.overview(scan_id)[1])
 
     def channel_starts(self, source_id: str) -> NDArray[np.int64]:
         """Return the first channel of each kept window of a source: (rows,)."""
@@ -78,6 +88,7 @@ class Archive:
         self.root = root
         self._roots = tuple(Path(os.path.realpath(one)) for one in data_roots)
         self._lock = threading.Lock()
+        self._overviews = KeptArrays(MAX_KEPT_BYTES)
         self._pinned = self._open()
         self._newest, self._looked_s = self._pinned.generation, time.monotonic()
         self._status: tuple[int, CorpusStatus] | None = None
@@ -90,7 +101,8 @@ class Archive:
 
     def _open(self) -> Pinned:
         opened = OpenCorpus(self.root)
-        return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))))
+        return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))),
+                      self._overviews)
 
     def newer(self) -> int | None:
         """Return the number of the newest generation if it is not the one shown, else None."""
