@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Session, scans_among, sources_named
+from pipeline.catalogue import Manifest, Session, scans_among, sources_named
 from pipeline.errors import CorpusDamaged, PipelineError, QueryError
+from pipeline.families import families_folder
 from pipeline.grid.places import first_channels
 from pipeline.search import Corpus, CorpusStatus, OpenCorpus
 from pipeline.store import current_generation
@@ -90,17 +91,23 @@ class Archive:
         self._lock = threading.Lock()
         self._overviews = KeptArrays(MAX_KEPT_BYTES)
         self._pinned = self._open()
+        self._families, self._families_seen_s = _state_of(families_folder(root)), time.monotonic()
         self._newest, self._looked_s = self._pinned.generation, time.monotonic()
         self._status: tuple[int, CorpusStatus] | None = None
         self._sessions: tuple[int, list[Session]] | None = None
 
     @property
     def pinned(self) -> Pinned:
-        """The generation that is shown."""
+        """The generation that is shown. If families were found meanwhile, it is opened again, to show them."""
+        if time.monotonic() - self._families_seen_s > CHECKED_EVERY_S:
+            with self._lock:
+                self._families_seen_s = time.monotonic()
+                if self._families != (now := _state_of(families_folder(self.root))):
+                    self._pinned, self._families = self._open(self._pinned.opened.manifest), now
         return self._pinned
 
-    def _open(self) -> Pinned:
-        opened = OpenCorpus(self.root)
+    def _open(self, manifest: Manifest | None = None) -> Pinned:
+        opened = OpenCorpus(self.root, manifest)
         return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))),
                       self._overviews)
 
@@ -166,6 +173,14 @@ class Archive:
             hint = "name a source of the corpus, or a file below a folder that the server was given with --data"
             raise Problem(404, "not_found", str(error), hint) from error
         raise AssertionError("a text that names no source was found")
+
+
+def _state_of(folder: Path) -> int | None:
+    """Return a number that changes with the files in a folder; None if it is not there."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def try_read(archive: Archive) -> str:
