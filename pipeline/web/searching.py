@@ -37,7 +37,7 @@ async def _answer(parts: Parts, pinned: Pinned, asked: dict[str, Any]) -> dict[s
 
 
 class FeedbackBody(BaseModel):
-    """What is alike, and what is not: windows as ``SOURCE/NUMBER``, or ``label:TEXT``."""
+    """What is alike, and what is not: windows as ``SOURCE/NUMBER``, ``label:TEXT``, or ``FILE:MHZ–MHZ``."""
 
     model_config = ConfigDict(extra="forbid")
     like: list[str] = []
@@ -47,8 +47,6 @@ class FeedbackBody(BaseModel):
 @routes.post("/searches/{result_id}/feedback", responses={200: {"model": SearchAnswer}})
 async def feedback(result_id: str, body: FeedbackBody, parts: ItsParts) -> dict[str, Any]:
     """Search again in the same generation, refined by examples. They replace those of the search before."""
-    if "like" not in SearchBody.model_fields:
-        raise Problem(501, "not_available", "searches cannot be refined yet")
     kept = parts.results.get(result_id)
     if "power_shape" in kept.asked:
         raise Problem(409, "no_array", "the array of this search was not kept",

@@ -8,13 +8,14 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.run import remove
+from pipeline.run import find_families, remove
 from pipeline.search import Filters, SearchRequest, open_corpus
 from pipeline.web import ServeSettings, add_person, answers, archive, records, results
 from tests.run.small import COARSE
@@ -172,6 +173,50 @@ def test_a_search_gives_what_the_package_gives(served: Served, corpus: Path) -> 
     assert answer["request"] == asked
     assert served.get(f"/api/v1/searches/{answer['id']}").json() == answer
     assert served.search(**asked)["id"] == answer["id"]
+
+
+def test_feedback_refines_a_search(served: Served, corpus: Path) -> None:
+    windows = [f"{one['source']}/{one['window']}" for one in served.get(
+        f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"] if not one["view"]]
+    first = served.search(window=windows[0], k=5)
+    given = {"like": windows[:2], "unlike": windows[2:3]}
+    refined = served.post(f"/api/v1/searches/{first['id']}/feedback", json=given).json()
+    TypeAdapter(answers.SearchAnswer).validate_python(refined)
+    expected = open_corpus(corpus).search(window=windows[0], k=5, **given)
+    assert refined["hits"] == json.loads(json.dumps(expected.to_json()))["hits"]
+    assert refined["request"] == {"window": windows[0], "k": 5, **given}
+    assert refined["id"] != first["id"]
+    again = served.post(f"/api/v1/searches/{refined['id']}/feedback", json={"like": windows[3:4]}).json()
+    assert again["request"] == {"window": windows[0], "k": 5, "like": windows[3:4]}
+    for like in ("/etc/passwd:1–2", "../x:1–2", "../x/1"):
+        refused = served.post(f"/api/v1/searches/{first['id']}/feedback", json={"like": [like]})
+        assert refused.json()["error"]["code"] == "not_found", like
+    assert served.post("/api/v1/searches/none/feedback", json=given).status_code == 404
+
+
+def test_families(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "CHECKED_EVERY_S", 0.0)
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    with serving(ServeSettings(corpus=copy, port=0)) as served:
+        none = served.get("/api/v1/families").json()
+        assert none["families"] == []
+        assert "no families were found yet" in none["reason"]
+        TypeAdapter(answers.FamilyList).validate_python(none)
+        find_families(copy)
+        listed = served.get("/api/v1/families").json()
+        assert listed["families"] == json.loads(json.dumps(open_corpus(copy).families().to_json()))["families"] != []
+        TypeAdapter(answers.FamilyList).validate_python(listed)
+        name = f"/api/v1/families/{listed['families'][0]['id']}"
+        one = served.get(name).json()
+        assert one == json.loads(json.dumps(open_corpus(copy).family(listed["families"][0]["id"]).to_json()))
+        TypeAdapter(answers.FamilyAnswer).validate_python(one)
+        assert len(served.get(name, params={"limit": 1}).json()["members"]) == 1
+        assert served.get(f"{name}/occurrence").json()["windows_counted"] == one["windows"]
+        assert served.get(f"{name}.png").content[:4] == b"\x89PNG"
+        for text in ("F999", "..%2F..%2Fx", "%00", quote(SCRIPT, safe="")):
+            for end in ("", "/occurrence", ".png"):
+                assert served.get(f"/api/v1/families/{text}{end}").status_code == 404
 
 
 def test_a_range_of_a_file_below_a_data_root(served: Served) -> None:
