@@ -256,6 +256,15 @@ def test_the_background_is_drawn_with_the_verdict_and_titles_name_chance(hits: i
     assert not any(axes.get_tightbbox().overlaps(other) for other in drawn_at)
 
 
+def test_scores_are_drawn_where_no_window_of_the_corpus_can_be_compared_with() -> None:
+    scored = Background(9, counts=(0,) * 100, unrelated_counts=tuple(range(100)))
+    figure = gallery(Result(noise()[0], [hit(1)], TILING.window("A", 7), background=scored), noise(1))
+    (axes,) = [axes for axes in figure.axes if axes.get_xlabel() == "Score"]
+    [drawn_counts] = [patch.get_data().values.tolist() for patch in axes.patches]
+    assert drawn_counts == list(range(100))
+    figure.canvas.draw()
+
+
 def test_a_window_of_an_averaged_view_has_its_own_axes_and_names_the_view() -> None:
     view = View(4, 4)
     tiling = Tiling(replace(HEADER, nsamples=128), WindowGrid(), CoarseLayout(2**16, "flag")).seen_through(view)

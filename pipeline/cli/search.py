@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.example_options import FLAGS, check_to_label, example_options, json_to_label, lines_to_label
 from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
+from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
 from pipeline.model import Digits
@@ -29,12 +32,13 @@ if TYPE_CHECKING:
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy"),
+    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", *FLAGS),
+    "Query from a picture": PICTURE_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
-                   "--on-off", "--on-only", "--per-file", "--per-mhz"),
+                   "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
 @click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
               help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
                    "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
+@example_options
+@picture_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--expected-below", type=float, metavar="N",
@@ -87,6 +93,9 @@ if TYPE_CHECKING:
               help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
 @click.option("--on-only", is_flag=True,
               help="Only hits that are seen at one pointing of their session. Implies --on-off.")
+@click.option("--on-off-power", is_flag=True,
+              help="Judge it by power that is measured in the files of the scans at other pointings, along its drift. "
+                   "Slower: these files are read. Implies --on-off.")
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
@@ -97,11 +106,13 @@ if TYPE_CHECKING:
                    "on the answer.")
 @export_options
 def search(
-    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, **asked: Any,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, to_label: int | None,
+    picture: PlotQuery | None, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, or an array. Hits
+    The pattern is a range of a file, a window of the corpus, an array, or the
+    picture of a plot. Hits
     never overlap the pattern itself, in any file of its recording. Windows of one
     signal that touch are one hit. The same pixels in several files are one hit,
     too: the table names the other files below it.
@@ -122,6 +133,10 @@ def search(
     hits are ordered by another cosine, which stands beside the score: that with a
     weighted mean of the query and its two nearest look-alikes.
 
+    --like and --unlike refine a search by examples. The score is then the cosine
+    with what the one kind has in common and the other lacks, and its figures of
+    chance are those of this score.
+
     --only-… and --not-… say where hits may lie; all other windows are ignored.
     --per-file and --per-mhz limit the hits at one place, so that one transmitter
     does not fill the list.
@@ -137,16 +152,21 @@ def search(
 
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
+    if picture is not None:
+        if asked["power"] is not None:
+            raise click.UsageError("choose one of --npy and --picture")
+        asked["power"] = picture.path
     on_cluster = bool(place["scheduler"] or place["cluster"])
     with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
-    if request.power is not None:
+        check_to_label(request, to_label)
+    if request.power is not None and picture is None:
         request = replace(request, power=read_array(request.power))
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
         with flags_in_messages(QueryError):
-            result = opened.answer(request)
+            result = opened.answer(request if picture is None else picture.request(opened, request))
         exports.write(result)
-    _show(result, as_json, as_csv)
+        _show(result, as_json, as_csv, to_label)
 
 
 @contextmanager
@@ -159,17 +179,17 @@ def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
         raise kind(error.spelled(lambda name: flags.get(name, name))) from error
 
 
-def _show(result: SearchResult, as_json: bool, as_csv: bool) -> None:
+def _show(result: SearchResult, as_json: bool, as_csv: bool, to_label: int | None) -> None:
     if result.description.note:
         remark(f"note: {shown(result.description.note)}")
     if as_json:
-        put_json(result.to_json())
+        put_json({**result.to_json(), **json_to_label(result, to_label)})
     elif as_csv:
         from pipeline.export import csv_of
 
         put(csv_of(result), newline=False)
     else:
-        put("\n".join(table(result)))
+        put("\n".join([*table(result), *map(shown, lines_to_label(result, to_label))]))
 
 
 def corpus_here(corpus: Path, request: SearchRequest | None) -> Corpus:
@@ -281,6 +301,9 @@ def _order(result: SearchResult) -> list[str]:
         return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
     if result[0].expanded is not None:
         return ["ordered by expanded, the cosine with a weighted mean of the query and its two nearest look-alikes"]
+    if result.refinement is not None:
+        return [f"score: cosine with what {counted(result.description.like, 'example')} of --like have in common and "
+                f"others lack, among them {result.description.unlike:,} of --unlike"]
     if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []

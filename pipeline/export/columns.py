@@ -64,8 +64,13 @@ COLUMNS: Mapping[str, Column] = {
     "also_at": _text("meta.id;meta.file", "Other paths of the same pixels"),
     "copies": _text("meta.id.assoc", "Windows of other scans that hold the same pixels"),
     "known": _text("meta.note", "Known interference at these frequencies"),
+    "family": _text("meta.id.assoc", "Family that its window belongs to"),
+    "family_name": _text("meta.note", "The user's name of that family"),
     "labels": _text("meta.note", "Labels that the user gave to its windows"),
     "on_off": _text("meta.code.qual", "Whether the signal is also at other pointings"),
     "in_off": _text("meta.id.assoc", "Windows at other pointings that look like the hit"),
+    "on_off_reason": _text("meta.note", "Why ON and OFF cannot be told apart"),
+    "on_snr": _real("stat.snr", "SNR of the signal in its own scan, measured in the file"),
+    "off_power": _text("meta.note", "SNR in each OFF scan, with its limit of 95 %, measured in the files"),
 }
 """Name → what the column holds, in the order of the table."""

@@ -2,8 +2,8 @@
 
 from pipeline.labels.book import LabelBook, labels_folder
 from pipeline.labels.entry import MAX_TEXT_LETTERS, Label, Place, Undo, labels_of
-from pipeline.labels.in_force import InForce
+from pipeline.labels.in_force import InForce, belong
 from pipeline.labels.table import LABEL_COLUMNS, labels_of_csv
 
-__all__ = ["LABEL_COLUMNS", "MAX_TEXT_LETTERS", "InForce", "Label", "LabelBook", "Place", "Undo", "labels_folder",
-           "labels_of", "labels_of_csv"]
+__all__ = ["LABEL_COLUMNS", "MAX_TEXT_LETTERS", "InForce", "Label", "LabelBook", "Place", "Undo", "belong",
+           "labels_folder", "labels_of", "labels_of_csv"]

@@ -71,14 +71,23 @@ class InForce(Sequence[Label]):
         another grid of windows has the same labels.
         """
         labels, ends = self._of_source.get(place.source_id, ((), np.empty((0, 4), np.int64)))
-        if not labels:
-            return ()
-        start_c, stop_c, start_s, stop_s = _ends(place)
-        channels = np.minimum(ends[:, 1], stop_c) - np.maximum(ends[:, 0], start_c)
-        spectra = np.minimum(ends[:, 3], stop_s) - np.maximum(ends[:, 2], start_s)
-        shared = np.maximum(channels, 0) * np.maximum(spectra, 0)
-        pixels = np.minimum((ends[:, 1] - ends[:, 0]) * (ends[:, 3] - ends[:, 2]), place.pixels)
-        return tuple(labels[i] for i in np.flatnonzero(2 * shared > pixels))
+        return tuple(labels[i] for i in np.flatnonzero(belong(ends, place)))
+
+
+def belong(ends: NDArray[np.int64], place: Place) -> NDArray[np.bool_]:
+    """Tell which places of a source belong to another place of it: they share more than half of the smaller one.
+
+    Parameters
+    ----------
+    ends : (n, 4) int64
+        First channel, channel after the last, first spectrum and spectrum after the last of each.
+    """
+    start_c, stop_c, start_s, stop_s = _ends(place)
+    channels = np.minimum(ends[:, 1], stop_c) - np.maximum(ends[:, 0], start_c)
+    spectra = np.minimum(ends[:, 3], stop_s) - np.maximum(ends[:, 2], start_s)
+    shared = np.maximum(channels, 0) * np.maximum(spectra, 0)
+    pixels = np.minimum((ends[:, 1] - ends[:, 0]) * (ends[:, 3] - ends[:, 2]), place.pixels)
+    return np.asarray(2 * shared > pixels)
 
 
 def _ends(place: Place) -> tuple[int, int, int, int]:

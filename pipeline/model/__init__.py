@@ -1,7 +1,7 @@
 """The values that all packages share: headers, sources, windows, reports and hits."""
 
 from pipeline.model.digits import Digits
-from pipeline.model.hit import Hit, Match, OnOff
+from pipeline.model.hit import Hit, Match, OffPower, OnOff
 from pipeline.model.values import (
     MAX_DIMENSION,
     SECONDS_PER_DAY,
@@ -31,6 +31,7 @@ __all__ = [
     "Header",
     "Hit",
     "Match",
+    "OffPower",
     "OnOff",
     "Precision",
     "Source",

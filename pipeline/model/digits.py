@@ -29,7 +29,7 @@ class Digits:
             return cls()
         channel_mhz = min((one.f_stop_mhz - one.f_start_mhz) / (one.channel_stop - one.channel_start) for one in every)
         spectrum_s = min((one.t_stop_s - one.t_start_s) / (one.spectrum_stop - one.spectrum_start) for one in every)
-        return cls(_digits(channel_mhz, 3), _digits(spectrum_s, 0), _digits(spectrum_s / SECONDS_PER_DAY, 5))
+        return cls(_digits(channel_mhz, 6), _digits(spectrum_s, 0), _digits(spectrum_s / SECONDS_PER_DAY, 5))
 
     def frequencies(self, window: Window) -> str:
         """Return the ends of a window in MHz."""

@@ -1,11 +1,12 @@
 """Pictures of a search: waterfalls of the query and the hits, in blimpy's style (viridis, dB, time upwards)."""
 
-from pipeline.plot.colour_maps import colour_maps
 from pipeline.plot.gallery import MAX_HITS, draw_gallery, png_of_hits
 from pipeline.plot.occurrence import plot_occurrence
+from pipeline.plot.palette import colour_maps
 from pipeline.plot.panel import Extent, Panel, Piece, Shown
 from pipeline.plot.result import Described, Result
 from pipeline.plot.saved import Picture
+from pipeline.plot.understood import draw_understood
 
 __all__ = [
     "MAX_HITS",
@@ -18,6 +19,7 @@ __all__ = [
     "Shown",
     "colour_maps",
     "draw_gallery",
+    "draw_understood",
     "plot_occurrence",
     "png_of_hits",
 ]

@@ -68,8 +68,8 @@ def draw_gallery(result: Result, powers: Sequence[Shown], query: Panel | None = 
     return _bytes_of(figure, kind)
 
 
-def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> bytes:
-    """Draw hits side by side, in the style of :func:`draw_gallery`, and return a PNG.
+def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]], columns: int | None = None) -> bytes:
+    """Draw hits in the style of :func:`draw_gallery`, and return a PNG.
 
     Parameters
     ----------
@@ -77,9 +77,13 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]]) -> 
         Hits to draw; at least one.
     powers : sequence of (T, F) arrays
         Power of each hit, as :meth:`pipeline.search.Corpus.power_of` returns it.
+    columns : int, optional
+        Maximum number of hits in a row. Default: all in one row.
     """
     tiles = [tile_of_hit(hit, Panel.of(power, hit.window)) for hit, power in zip(hits, powers, strict=True)]
-    return _bytes_of(_drawn([tiles], None, ()), "png")
+    across = columns or len(tiles)
+    rows = [tiles[first : first + across] for first in range(0, len(tiles), across)]
+    return _bytes_of(_drawn(rows, None, ()), "png")
 
 
 def gallery(result: Result, powers: Sequence[Shown], query_panel: Panel | None = None,

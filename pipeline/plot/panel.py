@@ -78,6 +78,8 @@ class Scales:
     """Time at which spectrum 0 begins."""
     x_label: str
     y_label: str
+    counts: bool = False
+    """True if channels and spectra are counted, because their frequency and time are unknown."""
 
     @classmethod
     def of(cls, extent: Extent, window: Window | None, *, from_begin: bool = False) -> Scales:
@@ -92,17 +94,17 @@ class Scales:
             Count time from the begin of the panel, not of the file.
         """
         if window is None:
-            return cls(1, 0, 1, 0, "Channel", "Spectrum")
+            return cls(1, 0, 1, 0, "Channel", "Spectrum", counts=True)
         width_mhz = (window.f_stop_mhz - window.f_start_mhz) / (window.channel_stop - window.channel_start)
         spectrum_s = (window.t_stop_s - window.t_start_s) / (window.spectrum_stop - window.spectrum_start)
         scale, unit = (1.0, "s")
         if from_begin:
             scale, unit = _unit((extent[1] - extent[0]) * spectrum_s, _TIMES)
         span, of_span = _unit((extent[3] - extent[2]) * width_mhz, _FREQUENCIES)
-        across = f"{(extent[3] - extent[2]) * width_mhz * span:.3g}"
+        across = (extent[3] - extent[2]) * width_mhz * span
         return cls(width_mhz, window.f_start_mhz - window.channel_start * width_mhz, spectrum_s * scale,
                    -extent[0] * spectrum_s * scale if from_begin else 0.0,
-                   f"Frequency [MHz], {across} {of_span} across",
+                   f"Frequency [MHz], {across:.{3 if across < 1000 else 4}g} {of_span} across",
                    f"Time from MJD [{unit}]" if from_begin else "Time [s]")
 
     def place(self, extent: Extent) -> tuple[float, float, float, float]:

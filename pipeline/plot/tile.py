@@ -162,10 +162,10 @@ def _label(axes: Axes, scales: Scales, *, has_time: bool) -> None:
     early, late = min(one[2] for one in extents), max(one[3] for one in extents)
     axes.set(xlim=(left, right), ylim=(early, late))
     room = 72 * AXES_IN[2] / (right - left)
-    at, digits = even_ticks(left, right, lambda step, digits:
-                            step * room >= 1.12 * _width(f"{right:.{digits}f}"))
+    at, digits = even_ticks(left, right, lambda step, digits: not (scales.counts and digits)
+                            and step * room >= 1.12 * _width(f"{right:.{digits}f}"))
     axes.set_xticks(at, [f"{one:.{digits}f}" for one in at])
-    at, digits = _time_ticks(early, late)
+    at, digits = _time_ticks(early, late, whole=scales.counts)
     axes.set_yticks(at, [f"{one:.{digits}f}" for one in at])
     axes.set_xlabel(scales.x_label, fontsize=_TEXT)
     if has_time:
@@ -178,9 +178,10 @@ def _width(number: str) -> float:
     return _SMALL * sum(_POINT if letter == "." else _DIGIT for letter in number)
 
 
-def _time_ticks(early: float, late: float) -> tuple[list[float], int]:
+def _time_ticks(early: float, late: float, *, whole: bool = False) -> tuple[list[float], int]:
+    """Return ticks of time; ``whole`` for spectra that are counted."""
     room = 72 * AXES_IN[3] / (late - early)
-    return even_ticks(early, late, lambda step, _: step * room >= 2.5 * _SMALL)
+    return even_ticks(early, late, lambda step, digits: not (whole and digits) and step * room >= 2.5 * _SMALL)
 
 
 def _decibel(power: NDArray[np.floating]) -> Any:

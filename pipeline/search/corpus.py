@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -15,28 +15,32 @@ from numpy.typing import NDArray
 from pipeline.catalogue import Session, scans_among
 from pipeline.errors import QueryError
 from pipeline.model import Hit
+from pipeline.plot_reader import PlotReading
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
+from pipeline.search.example_forms import has_examples
 from pipeline.search.expand import expansion_of, note_on_expansion
+from pipeline.search.families import Families, FamilyMembers, families_of, family_members, note_on_families
 from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
-from pipeline.search.frequency_range import Range
-from pipeline.search.from_file import find_window, query_of_range, query_of_window
-from pipeline.search.from_power import query_of_power
+from pipeline.search.from_file import find_window
+from pipeline.search.from_plot import fit_plot
 from pipeline.search.hits import hit_of, note_on_no_hits
 from pipeline.search.labelled import CorpusLabels, with_labels
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
 from pipeline.search.panels import Panels
-from pipeline.search.query import Query, power_of_window
+from pipeline.search.query import power_of_window
+from pipeline.search.query_of_request import query_of_request, reader_of
+from pipeline.search.refined import refinement_of
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
 from pipeline.search.selection_of_request import selection_of
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
-from pipeline.search.views import through_all_views, view_named, views_held
+from pipeline.search.views import through_all_views, views_held
 
 if TYPE_CHECKING:
     from pipeline.occurrence import Occurrence
@@ -111,6 +115,46 @@ class Corpus:
         """
         return sessions_in(self.root, self._corpus.manifest)
 
+    def families(self, new_since: str | int | None = None, min_windows: int = 1) -> Families:
+        """List the families that :func:`pipeline.run.find_families` has found, those with most windows first.
+
+        Parameters
+        ----------
+        new_since : str or int, optional
+            Only families first found in this generation or later, or first seen on this date (UTC) or later.
+        min_windows : int
+            Only families of at least so many windows.
+
+        Raises
+        ------
+        QueryError
+            No families were found yet; the message says how to find them. Or ``new_since`` is no date.
+        CorpusDamaged
+            The families are missing or altered.
+        """
+        with self._corpus.outlived():
+            return families_of(self._corpus, new_since, min_windows)
+
+    def family(self, name: str, k: int | None = 100) -> FamilyMembers:
+        """Return a family with its windows, and the spacing of their frequencies.
+
+        Parameters
+        ----------
+        name : str
+            Id, such as ``F12``, or the user's name of it.
+        k : int, optional
+            Maximum number of windows, those most like the exemplar; None for all.
+
+        Raises
+        ------
+        QueryError
+            There is no such family, or the corpus holds none of its windows any more.
+        CorpusDamaged
+            Something is missing or altered.
+        """
+        with self._corpus.outlived():
+            return family_members(self._corpus, name, k)
+
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:
         """Find the windows of the corpus that look like a pattern.
@@ -145,7 +189,7 @@ class Corpus:
 
         Its result and errors are those of :meth:`search`.
         """
-        if request.on_off or request.on_only:
+        if request.on_off or request.on_only or request.on_off_power:
             from pipeline.search.on_off import answer_with_on_off
 
             return answer_with_on_off(self._corpus, request, self._answer_by_score)
@@ -198,13 +242,15 @@ class Corpus:
         """Carry out a search through one view."""
         with self._corpus.outlived():
             key = encoder_key(self._corpus, request.encoder or self._encoder)
-            query = self._query(key, request)
-            query = query if request.each_window else with_arrangement(query)
+            query = query_of_request(self._corpus, key, request)
+            query = query if request.each_window or has_examples(request) else with_arrangement(query)
             selection = selection_of(self._corpus, key, query, request)
             findable = selection.count_windows()
             if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
             expansion = expansion_of(request, query, selection, self._finder)
+            refinement = refinement_of(request, query, selection, reader_of(self._corpus, key, request))
+            query = refinement.query if refinement else query
             found = ordered_hits(self._corpus, expansion.query if expansion else query, selection, request,
                                  expansion or self._finder)
             background = background_of(selection, query, findable)
@@ -224,7 +270,8 @@ class Corpus:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels,
+                note_on_families(self._corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
@@ -237,6 +284,7 @@ class Corpus:
             power_of=self.power_of,
             panels=Panels(self._corpus, self.power_of, query, {
                 (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
+            refinement=refinement,
         )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts
@@ -273,6 +321,26 @@ class Corpus:
             return [power_of_window(self._corpus, find_window(self._corpus, hit) if isinstance(hit, str)
                                     else hit.window) for hit in hits]
 
+    def fit_plot(
+        self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None
+    ) -> tuple[NDArray[np.float64], str]:
+        """Give what was read from the picture of a plot the channels and spectra of the corpus.
+
+        Parameters
+        ----------
+        reading : PlotReading
+            Result of :func:`lookalike.read_plot`.
+        encoder, view : str, optional
+            As in :meth:`search`. Default view: the one whose windows are about as large as the plot, if its width and
+            its duration were given; else ``1x``.
+
+        Returns
+        -------
+        (spectra, channels) array, str
+            ``power`` and ``view`` of a search. Errors are those of :func:`pipeline.search.from_plot.fit_plot`.
+        """
+        return fit_plot(self._corpus, encoder_key(self._corpus, encoder or self._encoder), reading, view)
+
     def overview(
         self, source: str, f_start_mhz: float | None = None, f_stop_mhz: float | None = None, width: int = 1024
     ) -> Overview:
@@ -303,17 +371,6 @@ class Corpus:
         """
         with self._corpus.outlived():
             return overview_of(self._corpus, source, f_start_mhz, f_stop_mhz, width)
-
-    def _query(self, key: str, request: SearchRequest) -> Query:
-        if request.file is not None:
-            assert request.f_start_mhz is not None
-            assert request.f_stop_mhz is not None
-            wanted = Range(request.f_start_mhz, request.f_stop_mhz, request.t_start_s, request.t_stop_s)
-            return query_of_range(self._corpus, key, fspath(request.file), wanted, request.polarisation,
-                                  view_named(request.view, self._corpus.manifest))
-        if request.window is not None:
-            return query_of_window(self._corpus, key, request.window)
-        return query_of_power(self._corpus, key, request.power)
 
     def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
         manifest = self._corpus.manifest

@@ -16,7 +16,7 @@ from pipeline.model import Hit, Match
 from pipeline.search.merge import Merged
 from pipeline.search.query import NO_SIGNAL, Query
 from pipeline.search.request import SearchRequest
-from pipeline.search.sample import Sample, draw_sample
+from pipeline.search.sample import sample_of
 from pipeline.search.selection import Selection
 from pipeline.significance import Background, Chance, background_of_scores, false_shares, unrelated_vectors
 from pipeline.support.text import counted
@@ -47,7 +47,7 @@ def background_of(selection: Selection, query: Query, searched: int) -> Backgrou
     if unrelated.shape[1] != query.vectors.shape[1]:
         return Background(searched, reason=f"the simulated signals have {unrelated.shape[1]} numbers each, and the "
                                            f"vectors of {key} have {query.vectors.shape[1]}")
-    sample = _sample_of(selection)
+    sample = sample_of(selection)
     is_apart = sample.apart_from(query.region, MIN_APART)
     # those read from the store are rounded to float16, so their lengths are only about 1
     directions = query.vectors / np.linalg.norm(query.vectors, axis=1, keepdims=True)
@@ -57,11 +57,6 @@ def background_of(selection: Selection, query: Query, searched: int) -> Backgrou
     if not query.description.arranged:
         simulated, scores = simulated.max(axis=0, keepdims=True), scores.max(axis=0, keepdims=True)
     return background_of_scores(searched, list(simulated), list(scores))
-
-
-def _sample_of(selection: Selection) -> Sample:
-    corpus, key, resolutions = selection.corpus, selection.encoder_key, selection.resolutions
-    return corpus.keep_object((key, resolutions), lambda: draw_sample(Selection.of(corpus, key, resolutions)))
 
 
 def with_chance(

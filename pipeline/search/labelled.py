@@ -140,11 +140,16 @@ def with_labels(corpus: OpenCorpus, hits: Sequence[Hit]) -> tuple[tuple[Hit, ...
 
     Labels are the user's own, and a search can do without them.
     """
-    try:
-        labels = book_of(corpus).in_force()
-    except LabelError as error:
-        return tuple(hits), f"hits are shown without labels: {error}"
+    labels, note = labels_or_note(corpus)
     if not labels:
-        return tuple(hits), ""
+        return tuple(hits), note
     texts = [dict.fromkeys(label.text for label in labels_at(labels, corpus, hit.window, hit.merged)) for hit in hits]
     return tuple(replace(hit, labels=tuple(text)) for hit, text in zip(hits, texts, strict=True)), ""
+
+
+def labels_or_note(corpus: OpenCorpus) -> tuple[InForce, str]:
+    """Return the labels that count; or none, and a note that says why they cannot be read."""
+    try:
+        return book_of(corpus).in_force(), ""
+    except LabelError as error:
+        return InForce(()), f"hits are shown without labels: {error}"

@@ -10,9 +10,15 @@ from functools import wraps
 from os import PathLike, fspath
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-import numpy as np
-
 from pipeline.errors import ParameterError, parameter
+from pipeline.search.example_forms import (
+    check_examples,
+    forms_from_json,
+    forms_of,
+    forms_to_json,
+    power_from_json,
+    power_to_json,
+)
 from pipeline.search.filters import Filters
 from pipeline.search.limits import HitLimits
 
@@ -27,7 +33,7 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 class SearchRequest:
     """One search: the pattern, and how to look for it.
 
-    The pattern is exactly one of ``file``, ``window`` and ``power``.
+    The pattern is exactly one of ``file``, ``window`` and ``power``. With ``like``, there may be none.
 
     Parameters
     ----------
@@ -45,6 +51,11 @@ class SearchRequest:
         name.
     power : (spectra, channels) array, optional
         Linear power, channels in ascending frequency, of any size.
+    like, unlike : iterable, optional
+        Examples of what is alike, and of what is not: ``SOURCE/NUMBER``, ``FILE:MHZ–MHZ``, ``label:TEXT`` for all
+        windows with a label, hits, or arrays as in ``power``. The score of a hit is then the cosine with the direction
+        that they give, and no hit overlaps an example (:mod:`pipeline.search.refined`). Not with ``rerank``,
+        ``expand``, ``near_frequency`` or ``all_views``.
     k : int
         Maximum number of hits.
     exact : bool
@@ -82,6 +93,9 @@ class SearchRequest:
         pattern. Not with ``rerank``, and not for an array, which has no frequency.
     filters : Filters, optional
         Frequencies, files, targets, telescopes and times to search. All other windows are ignored.
+    on_off_power : bool
+        Judge this by power measured in the files, along the track of the signal (:mod:`pipeline.search.off_power`).
+        Implies ``on_off``.
     per_file : int, optional
         Maximum number of hits from one source.
     on_off : bool
@@ -114,6 +128,8 @@ class SearchRequest:
     t_stop_s: float | None = None
     window: str | None = None
     power: Any = None
+    like: Any = ()
+    unlike: Any = ()
     k: int = 10
     exact: bool = False
     careful: bool = False
@@ -131,6 +147,7 @@ class SearchRequest:
     filters: Filters | None = None
     on_off: bool = False
     on_only: bool = False
+    on_off_power: bool = False
     per_file: int | None = None
     per_mhz: int | None = None
     min_score: float | None = None
@@ -139,7 +156,10 @@ class SearchRequest:
     one_shot: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("like", "unlike"):
+            object.__setattr__(self, name, forms_of(getattr(self, name), name))
         self._check_pattern()
+        check_examples(self)
         if self.k < 1:
             raise ParameterError(f"{parameter('k')} must be at least 1, got {self.k}")
         if (self.rerank_drift or self.rerank_mirror) and not self.rerank:
@@ -163,21 +183,26 @@ class SearchRequest:
         _ = self.limits  # checks them
 
     @property
+    def is_by_example(self) -> bool:
+        """True if there is no pattern, but examples of what is alike."""
+        return bool(self.like) and self.file is None and self.window is None and self.power is None
+
+    @property
     def limits(self) -> HitLimits:
         """Limits on hits per file and per MHz."""
         return HitLimits(self.per_file, self.per_mhz)
 
     def to_json(self) -> dict[str, Any]:
         """Return the parameters that differ from their defaults. Pixels of ``power`` without a value are null."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "power"
-                 and getattr(self, field.name) != field.default}
+        given = {field.name: getattr(self, field.name) for field in fields(self)
+                 if field.name not in ("power", "like", "unlike") and getattr(self, field.name) != field.default}
+        given |= {name: forms_to_json(forms) for name in ("like", "unlike") if (forms := getattr(self, name))}
         if self.file is not None:
             given["file"] = fspath(self.file)
         if self.filters is not None:
             given["filters"] = self.filters.to_json()
         if self.power is not None:
-            power = np.ma.filled(np.ma.asarray(self.power, np.float64), np.nan)
-            given["power"] = [[pixel if math.isfinite(pixel) else None for pixel in row] for row in power.tolist()]
+            given["power"] = power_to_json(self.power)
         return given
 
     @classmethod
@@ -199,7 +224,9 @@ class SearchRequest:
                     raise ParameterError(f"{parameter(name)} must be an object, got {value!r}")
                 values[name] = Filters.from_json(value)
             elif name == "power":
-                values[name] = _array_from_json(value)
+                values[name] = power_from_json(value, name)
+            elif name in ("like", "unlike"):
+                values[name] = forms_from_json(value, name)
             elif not _is_of_type(value, types[name]):
                 raise ParameterError(f"{parameter(name)} must be of type {types[name]}, got {value!r}")
         return cls(**values)
@@ -207,9 +234,10 @@ class SearchRequest:
     def _check_pattern(self) -> None:
         names = ("file", "window", "power")
         given = [parameter(name) for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
+        if len(given) != 1 and not (self.is_by_example and not given):
             file, window, power = map(parameter, names)
-            raise ParameterError(f"give one of {file}, {window} and {power}, got {' and '.join(given) or 'none'}")
+            raise ParameterError(f"give one of {file}, {window} and {power}, got {' and '.join(given) or 'none'}; "
+                                 f"{parameter('like')} may replace all of them")
         f_start, f_stop = parameter("f_start_mhz"), parameter("f_stop_mhz")
         if self.file is not None and (self.f_start_mhz is None or self.f_stop_mhz is None):
             raise ParameterError(f"{parameter('file')} needs {f_start} and {f_stop}, the range to look for")
@@ -265,11 +293,3 @@ def _is_of_type(value: Any, annotation: str) -> bool:
     """Tell whether a JSON value is of an annotated type, such as ``int | None``. A bool is no number."""
     types = tuple(kind for name in annotation.split(" | ") for kind in _JSON_TYPES.get(name, ()))
     return isinstance(value, types) and (not isinstance(value, bool) or bool in types)
-
-
-def _array_from_json(rows: Any) -> Any:
-    """Return nested lists as an array of float64, null being NaN."""
-    try:
-        return np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(f"{parameter('power')} must be a list of rows of numbers, all of one length") from None

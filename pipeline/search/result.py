@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import QueryError
 from pipeline.export import COLUMNS, CutOut
 from pipeline.model import Hit, Window
 from pipeline.plot import Shown
@@ -19,6 +20,9 @@ from pipeline.search.panels import Panels
 from pipeline.search.request import SearchRequest
 from pipeline.significance import Background, Verdict, verdict_on
 from pipeline.support.text import counted, short_number
+
+if TYPE_CHECKING:
+    from pipeline.search.refined import Refinement, ToLabel
 
 Powers = Sequence[NDArray[np.float64]]
 
@@ -52,6 +56,8 @@ class SearchResult(Sequence[Hit]):
     """Gives the power (T, F) of each of some hits, as :meth:`pipeline.search.Corpus.power_of` does."""
     panels: Panels
     """Gives what pictures show, if the arrangement of windows counts."""
+    refinement: Refinement | None = None
+    """How examples refined the search; None if there were none."""
 
     def __len__(self) -> int:
         return len(self.hits)
@@ -73,6 +79,26 @@ class SearchResult(Sequence[Hit]):
         from pipeline.export import notebook_html_of
 
         return notebook_html_of(self)
+
+    def to_label(self, count: int = 10) -> tuple[ToLabel, ...]:
+        """Return windows to label next, so that a search refined by their labels finds more.
+
+        Borderline and random windows take turns (:class:`~pipeline.search.refined.ToLabel`). None is an example or has
+        a label.
+
+        Parameters
+        ----------
+        count : int
+            Maximum number of windows.
+
+        Raises
+        ------
+        QueryError
+            No examples refined the search.
+        """
+        if self.refinement is None:
+            raise QueryError("no examples refined this search, so no window is borderline; search with like or unlike")
+        return self.refinement.to_label(count)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -108,7 +134,8 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
+                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only",
+                "on_off_power")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -149,7 +176,9 @@ class SearchResult(Sequence[Hit]):
         return [{**hit.to_json(), "merged": " ".join(map(str, hit.merged)), "also_at": " | ".join(hit.also_at),
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
                  "labels": " | ".join(hit.labels),
-                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
+                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ()),
+                 "off_power": " | ".join(f"{one.scan} {one.snr:.1f} (at most {one.snr_limit:.1f})"
+                                         for one in (hit.on_off.power if hit.on_off else ()))} for hit in self.hits]
 
     def save(self, path: str | Path) -> Path:
         """Write the result to a file, in the format that the suffix of its name chooses.

@@ -220,3 +220,19 @@ class UndoAnswer(_Answer):
 
     id: str
     undone: list[str]
+
+
+class OccurrenceAnswer(_Answer):
+    """How often something occurs (:meth:`pipeline.occurrence.Occurrence.to_json`)."""
+
+    what: str
+    counts_if: str
+    statement: str
+    windows_counted: int
+    windows_searched: int
+    bands_mhz: list[list[float]]
+    emitter_gap_mhz: float
+    sensitivity: dict[str, Any] | None
+    notes: list[str]
+    all: dict[str, Any]
+    by: dict[str, list[dict[str, Any]]]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from pipeline.errors import ParameterError, parameter
-from pipeline.search import SearchRequest
+from pipeline.search import SearchRequest, with_file
 from pipeline.web.archive import Archive, Pinned
 from pipeline.web.problems import Problem
 from pipeline.web.settings import MAX_HITS, MAX_PIXELS
@@ -22,11 +22,10 @@ ASKED = ("file", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "window",
          "per_mhz", "min_score", "expected_below", "q")
 """Parameters of a request that a body may have. A new one is added by hand, once it is clear that no file can be read
 through it."""
-_TYPES: Mapping[str, Any] = {
-    "file": str | None, "power": list[list[float | None]] | None, "filters": dict[str, Any] | None,
-    "like": list[str], "unlike": list[str]}
-MAX_EXAMPLES = 1000
-"""Largest number of examples of a search."""
+_EXAMPLES = ("like", "unlike")
+_TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None]] | None,
+                             "filters": dict[str, Any] | None,
+                             **{name: list[str | list[list[float | None]]] for name in _EXAMPLES}}
 
 
 def _model() -> type[BaseModel]:
@@ -59,11 +58,9 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
         raise ParameterError(f"{parameter('k')} may be at most {MAX_HITS} here, got {record['k']}")
     if sum(map(len, record.get("power") or ())) > MAX_PIXELS:
         raise ParameterError(f"{parameter('power')} may have at most {MAX_PIXELS:,} pixels here")
-    for name in ("like", "unlike"):
+    for name in _EXAMPLES:
         if name in record:
-            record[name] = [_example(pinned, text) for text in record[name]]
-            if len(record[name]) > MAX_EXAMPLES:
-                raise ParameterError(f"{parameter(name)} may have at most {MAX_EXAMPLES:,} examples here")
+            record[name] = _examples(archive, pinned, record[name], name)
     upload_id = record.pop("upload", None)
     if upload_id is None:
         return SearchRequest.from_json(record)
@@ -72,12 +69,13 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
     return replace(SearchRequest.from_json({**record, "power": [[1.0]]}), power=uploads.get(upload_id))
 
 
-def _example(pinned: Pinned, text: str) -> str:
-    """Return an example that names no file: ``label:TEXT``, or ``SOURCE/NUMBER`` with the whole id of a source."""
-    if text.startswith("label:") or text.rpartition("/")[0] in pinned.opened.manifest.sources:
-        return text
-    raise Problem(404, "not_found", f"{text[:200]}: names no window of the corpus, and no label",
-                  "give SOURCE/NUMBER with the whole id of a source, or label:TEXT")
+def _examples(archive: Archive, pinned: Pinned, examples: Sequence[Any], name: str) -> list[Any]:
+    """Return examples whose ranges are of files that may be read; see :func:`request_of` for the errors."""
+    pixels = sum(len(row) for one in examples if not isinstance(one, str) for row in one)
+    if len(examples) > MAX_HITS or pixels > MAX_PIXELS:
+        raise ParameterError(f"{parameter(name)} may have at most {MAX_HITS} examples and {MAX_PIXELS:,} pixels here")
+    return [with_file(one, lambda file: _file(archive, pinned, file)) if isinstance(one, str) else one
+            for one in examples]
 
 
 def _file(archive: Archive, pinned: Pinned, text: str) -> str:

@@ -58,3 +58,30 @@ def test_what_cannot_be_labelled_is_refused(lookalike: Lookalike, own: Path, kep
     label("--undo", "7").assert_refused(2, "has no entry 7")
     lookalike("labels", "--corpus", own, "--csv", "--json").assert_misused("choose one of")
     lookalike("labels", "--corpus", own, "--import", tmp_path / "no.csv").assert_refused(2, "no.csv")
+
+
+def test_a_search_is_refined_by_examples_and_says_what_to_label_next(
+    lookalike: Lookalike, own: Path, kept: str
+) -> None:
+    first = lookalike("search", "--corpus", own, "--window", kept, "-k", "3", "--json").json["hits"]
+    like, unlike = (f"{hit['source']}/{hit['window']}" for hit in first[:2])
+    lookalike("label", "--corpus", own, kept, like, "--as", "comb")
+
+    said = lookalike("search", "--corpus", own, "--like", "label:comb", "--unlike", unlike, "--to-label", "2")
+
+    assert said.code == 0, said
+    assert "score: cosine with what 2 examples of --like have in common and others lack, among them 1 of --unlike" in (
+        said.out)
+    assert [line.split()[0] for line in said.out.partition("to label next:\n")[2].splitlines()] == [
+        "borderline", "random"]
+    record = lookalike("search", "--corpus", own, "--window", kept, "--like", like, "--unlike", unlike, "--to-label",
+                       "2", "--json").json
+    assert (record["query"]["like"], record["query"]["unlike"]) == (2, 1)
+    assert [one["why"] for one in record["to_label"]] == ["borderline", "random"]
+    shown = {f"{hit['source']}/{hit['window']}" for hit in record["hits"]}
+    assert not shown & {kept, like, unlike}
+    plain = lookalike("search", "--corpus", own, "--window", kept, "--to-label", "2")
+    plain.assert_misused("--to-label goes with --like or --unlike")
+    lookalike("search", "--corpus", own, "--like", kept, "--rerank").assert_misused(
+        "--rerank does not go with --like and --unlike")
+    lookalike("search", "--corpus", own, "--like", "label:line").assert_refused(2, "labels are comb")

@@ -44,6 +44,7 @@ OPTIONS = {
                "--only-mhz", "--not-mhz", "--not-known",
                "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
+               "--on-off-power",
                "--per-file", "--per-mhz", *CLUSTER},
     "occurrence": {"--corpus", "--by", "--bin-mhz", "--bin-days", "--emitter-khz", "--with-query", "--json", "--csv",
                    "--plot"},
@@ -65,7 +66,7 @@ OPTIONS = {
                  "--json", "--picture", "--mistakes"},
     "warm-up": set(),
 }
-NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--per-file", "--per-mhz"}
+NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz"}
 OPTIONS["occurrence"] |= OPTIONS["search"] - NOT_OF_OCCURRENCE
 
 

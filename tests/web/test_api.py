@@ -184,6 +184,16 @@ def test_a_range_of_a_file_below_a_data_root(served: Served) -> None:
     assert by_id["query"]["source"] == scan_id
 
 
+def test_occurrence_of_a_search(served: Served, corpus: Path) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    asked = {"window": f"{one['source']}/{one['window']}", "min_score": 0.5}
+    found = served.get(f"/api/v1/searches/{served.search(**asked)['id']}/occurrence", params={"by": "target"}).json()
+    expected = open_corpus(corpus).occurrence(SearchRequest.from_json(asked), by=["target"])
+    assert found == json.loads(json.dumps(expected.to_json()))
+    assert list(found["by"]) == ["target"]
+    TypeAdapter(answers.OccurrenceAnswer).validate_python(found)
+
+
 def test_exports(served: Served) -> None:
     one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
     answer = served.search(window=f"{one['source']}/{one['window']}")

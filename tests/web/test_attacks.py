@@ -211,11 +211,15 @@ def test_files_outside_the_data_roots_are_not_read(corpus: Path, tmp_path: Path,
     with pytest.raises(Problem) as caught:
         request_of(parts.archive, parts.archive.pinned, parts.uploads, asked)
     assert caught.value.status == 404
+    with pytest.raises(Problem):
+        request_of(parts.archive, parts.archive.pinned, parts.uploads, {"like": [f"{asked['file']}:8419-8419.1"]})
     inside = root / "in.fil"
     inside.write_bytes(outside.read_bytes())
     for name in ("in.fil", str(inside), "sub/../in.fil"):
         made = request_of(parts.archive, parts.archive.pinned, parts.uploads, {**asked, "file": name})
         assert str(made.file) == str(inside)
+        made = request_of(parts.archive, parts.archive.pinned, parts.uploads, {"like": [f"{name}:8419-8419.1"]})
+        assert made.like == (f"{inside}:8419–8419.1",)
 
 
 # --- bodies ---
