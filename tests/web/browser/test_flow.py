@@ -157,12 +157,15 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     page.reload()
     page.wait_for_selector(".hit")
     assert page.locator(f'[data-window="{first}"] .yes').get_attribute("aria-pressed") == "true"
-    sent = []
-    page.route("**/feedback", lambda route: (sent.append(json.loads(route.request.post_data)), route.fulfill(
-        status=501, json={"error": {"code": "later", "message": "not yet", "hint": ""}})))
-    page.keyboard.press("r")
-    page.wait_for_selector(".toast.error")
-    assert sent == [{"like": [first], "unlike": [second]}]
+    with page.expect_request("**/feedback") as sent:
+        page.keyboard.press("r")
+    assert json.loads(sent.value.post_data) == {"like": [first], "unlike": [second]}
+    page.get_by_text("refined with 1 yes and 1 no").wait_for()
+    assert {first, second}.isdisjoint(
+        page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)"))
+    assert parse_qs(urlsplit(page.url).query)["like"] == [json.dumps([first])]
+    page.go_back()
+    page.wait_for_selector(".hit")
     page.go_back()
     page.wait_for_selector(".range-form")
     assert page.locator(".selection-words").text_content().startswith("128 channels")

@@ -9,6 +9,9 @@ const FORMS = [
   ["json", "JSON"],
   ["png", "PNG"],
   ["html", "HTML"],
+  ["parquet", "Parquet"],
+  ["pdf", "PDF"],
+  ["svg", "SVG"],
 ];
 const FLAGS = {
   f_start_mhz: "--f-start",

@@ -35,9 +35,7 @@ export const hitsAbove = (hits, threshold) => hits.filter((hit) => hit.score >= 
  */
 export function histogram(result, threshold, changed) {
   const { background } = result;
-  if (background.reason) {
-    return h("p", { class: "quiet" }, `Nothing is known about chance: ${background.reason}.`);
-  }
+  if (background.reason) return null; // the verdict says why
   const { edges } = background;
   const most = Math.max(1, ...background.counts, ...background.unrelated_counts);
   const line = svg("line", { class: "threshold", y1: TOP - 6, y2: BASE });

@@ -93,7 +93,7 @@ export class HitCard {
         h(
           "span",
           { class: "expected", title: "Unrelated windows that score so well by chance, of all that were searched" },
-          `${expectedWords(hit)} by chance`,
+          hit.expected === null ? "chance unknown" : `${expectedWords(hit)} by chance`,
         ),
         h("span", { class: "marks" }, this.buttons.yes, this.buttons.no),
       ),

@@ -3,12 +3,14 @@
 import { counted } from "./axes.js";
 import { h } from "./dom.js";
 
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+
 /** Return what the hits of a search are worth, in words. */
 export const verdict = (result) =>
   h(
     "p",
     { class: "verdict" },
-    h("b", {}, result.verdict?.words || result.words_of_verdict || "No verdict"),
+    h("b", {}, sentence(result.verdict?.words || result.words_of_verdict || "No verdict")),
     h(
       "span",
       { class: "quiet" },
