@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,11 @@ import click
 from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
+from pipeline.cli.hits import NOT_WITH_HITS, HitsAsked, check_hits, print_hits
+from pipeline.cli.inside import inside_option
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import csv_text, put, put_json, remark
+from pipeline.cli.patterns import PATTERN_FLAGS, pattern_options, read_array
 from pipeline.errors import ParameterError, QueryError
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import counted, number_runs, short_number, shown
@@ -22,32 +25,21 @@ from pipeline.views import shown_view
 
 if TYPE_CHECKING:
     from pipeline.model import Window
-    from pipeline.search import Corpus, SearchRequest, SearchResult
+    from pipeline.search import Corpus, SearchResult
 
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy"),
+    "Query": PATTERN_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
+    "Where to search": ("--in",),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
                    "--on-off", "--on-only", "--per-file", "--per-mhz"),
 })
 @corpus_option
-@click.option("--file", metavar="NAME_OR_PATH",
-              help="Search for a range of this file, which may be in the corpus or not. Needs --f-start and --f-stop.")
-@click.option("--f-start", "f_start_mhz", type=float, metavar="MHZ", help="Lower end of the range, in MHz.")
-@click.option("--f-stop", "f_stop_mhz", type=float, metavar="MHZ", help="Upper end of the range, in MHz.")
-@click.option("--t-start", "t_start_s", type=float, metavar="S",
-              help="Begin of the range, in seconds after the first spectrum of the file. Default: its begin.")
-@click.option("--t-stop", "t_stop_s", type=float, metavar="S",
-              help="End of the range, in seconds after the first spectrum of the file. Default: its end.")
-@click.option("--window", metavar="SOURCE/NUMBER",
-              help="Search for a window of the corpus. Its source is named by id, beginning of the id, or file name.")
-@click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
-              help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
-                   "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
+@pattern_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--expected-below", type=float, metavar="N",
@@ -81,6 +73,7 @@ if TYPE_CHECKING:
               help="How much nearness in frequency counts in the order of hits. 1: as much as the pattern. Not with "
                    "--rerank. Default: 0.")
 @filter_options
+@inside_option
 @click.option("--on-off", is_flag=True,
               help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
 @click.option("--on-only", is_flag=True,
@@ -96,14 +89,17 @@ if TYPE_CHECKING:
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
               help="Draw the query and its best ten hits to this file.")
 def search(
-    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None, **asked: Any,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None, hits: HitsAsked | None,
+    **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, or an array. Hits
-    never overlap the pattern itself, in any file of its recording. Windows of one
-    signal that touch are one hit. The same pixels in several files are one hit,
-    too: the table names the other files below it.
+    The pattern is a range of a file, a window of the corpus, an array, or a
+    simulated signal. With --hits, all rows of a hit table are searched for.
+
+    Hits never overlap the pattern itself, in any file of its recording. Windows
+    of one signal that touch are one hit. The same pixels in several files are one
+    hit, too: the table names the other files below it.
 
     A range that is wide, or that has several time blocks, consists of several
     windows. Those without a signal are left out. A hit is then a place where the
@@ -137,11 +133,19 @@ def search(
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
     on_cluster = bool(place["scheduler"] or place["cluster"])
+    asked["one_shot"] = not on_cluster
+    if hits is not None:
+        check_hits(asked, _flags())
+        with _opened(corpus, place, on_cluster, needs_files=True) as opened, _flags_in_messages(QueryError):
+            print_hits(opened, hits, {name: value for name, value in asked.items() if name not in NOT_WITH_HITS},
+                       as_json=as_json, as_csv=as_csv)
+        return
     with _flags_in_messages(click.UsageError):
-        request = SearchRequest(**asked, one_shot=not on_cluster)
-    if request.power is not None:
-        request = replace(request, power=read_array(request.power))
-    with _open_on_cluster(corpus, place) if on_cluster else nullcontext(_open_here(corpus, request)) as opened:
+        request = SearchRequest(**asked)
+    for name in ("power", "vector"):
+        if asked[name] is not None:
+            request = replace(request, **{name: read_array(asked[name])})
+    with _opened(corpus, place, on_cluster, needs_files=request.file is not None) as opened:
         with _flags_in_messages(QueryError):
             result = opened.answer(request)
         if plot is not None:
@@ -155,8 +159,13 @@ def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
     try:
         yield
     except ParameterError as error:
-        flags = {param.name: param.opts[0] for param in click.get_current_context().command.params}
+        flags = _flags()
         raise kind(error.spelled(lambda name: flags.get(name, name))) from error
+
+
+def _flags() -> Mapping[str, str]:
+    """Return the option that sets each parameter of the search."""
+    return {str(param.name): param.opts[0] for param in click.get_current_context().command.params}
 
 
 def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool) -> None:
@@ -172,14 +181,19 @@ def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool) 
         put("\n".join(table(result)))
 
 
-def _open_here(corpus: Path, request: SearchRequest) -> Corpus:
+def _opened(
+    corpus: Path, place: Mapping[str, Any], on_cluster: bool, *, needs_files: bool
+) -> AbstractContextManager[Corpus]:
+    """Open a corpus here or on a cluster."""
+    if on_cluster:
+        return _open_on_cluster(corpus, place)
     from pipeline.search import open_corpus
 
-    if request.file is not None:
+    if needs_files:
         from pipeline.filterbank import start_parser
 
         start_parser()  # the process of the parser starts while this one opens the corpus
-    return open_corpus(corpus)
+    return nullcontext(open_corpus(corpus))
 
 
 @contextmanager
@@ -191,25 +205,6 @@ def _open_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]
 
     with connected(Config.load(corpus, {"run": place}).run) as client:
         yield open_on_cluster(corpus, client)
-
-
-def read_array(path: Path) -> Any:
-    """Read a ``.npy`` file.
-
-    Raises
-    ------
-    QueryError
-        The file cannot be read, is no ``.npy`` file, or holds Python objects, which would have to be unpickled.
-    """
-    from numpy.lib.format import read_array as read_npy
-
-    try:
-        with path.open("rb") as stream:
-            return read_npy(stream, allow_pickle=False)
-    except OSError as error:
-        raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # numpy's parser raises errors of many kinds
-        raise QueryError(f"{path}: not an array as numpy.save writes it ({error})") from error
 
 
 def table(result: SearchResult) -> list[str]:

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from functools import partial
-from os import PathLike, fspath
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Session, scans_among
-from pipeline.errors import ParameterError, QueryError, parameter
+from pipeline.catalogue import Session
+from pipeline.errors import QueryError
+from pipeline.hit_tables import HitTable
 from pipeline.model import Hit
-from pipeline.search.arranged_hits import with_arrangement
-from pipeline.search.encoder import count_vectors, encoder_key
-from pipeline.search.expand import expansion_of, note_on_expansion
-from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
-from pipeline.search.filters import Filters
-from pipeline.search.frequency_range import Range
-from pipeline.search.from_file import find_window, query_of_range, query_of_window
-from pipeline.search.from_power import query_of_power
-from pipeline.search.hits import hit_of, note_on_no_hits
+from pipeline.search.answer import Searcher
+from pipeline.search.encoder import encoder_key
+from pipeline.search.from_file import find_window
+from pipeline.search.hit_rows import row_answers
+from pipeline.search.many import answers_to, request_of, results_of
 from pipeline.search.nearest import Finder, nearest
-from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
-from pipeline.search.panels import Panels
-from pipeline.search.query import Query, power_of_window
+from pipeline.search.queries import Step
+from pipeline.search.query import power_of_window
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
-from pipeline.search.selection import Selection
+from pipeline.search.row_answer import RowAnswer
+from pipeline.search.row_scans import ScanFinder
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
-from pipeline.search.views import through_all_views, view_named, views_held
-from pipeline.views import PLAIN
-
-MAX_ONE_SHOT_VECTORS = 1_000_000
-"""Maximum number of vectors that a process which ends after one search compares one by one.
-
-That takes about a second, as long as loading the library that follows the index."""
+from pipeline.search.views import through_all_views, views_held
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
@@ -72,8 +61,8 @@ class Corpus:
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None, find: Finder = nearest) -> None:
         self._corpus = opened
-        self._finder = find
         self._encoder = encoder_key(opened, encoder) if encoder else None
+        self._searcher = Searcher(opened, find, self._encoder, self.power_of)
 
     @property
     def root(self) -> Path:
@@ -143,57 +132,77 @@ class Corpus:
             return answer_with_on_off(self._corpus, request, self._answer_by_score)
         return self._answer_by_score(request)
 
+    def search_many(self, queries: Iterable[Any], *, step: Step | None = None, **how: Any) -> list[SearchResult]:
+        """Carry out several searches together: each part of a file is read once, and the corpus is compared once.
+
+        Parameters
+        ----------
+        queries : iterable
+            Each is a :class:`SearchRequest`; a mapping of its parameters; the name of a window, or a list of names; an
+            array of power (two axes) or a vector (one axis); or a ``blimpy.Waterfall``.
+        step : callable, optional
+            Is told of the progress: what is done, for how many queries it is done, and how many there are.
+        **how
+            Parameters of all queries, such as ``k``; those of a query itself take precedence.
+
+        Returns
+        -------
+        list of SearchResult
+            One for each query, in their order.
+
+        Raises
+        ------
+        ParameterError, QueryError
+            A query cannot be used; the message begins with its number, from 0.
+        EncoderError, CorpusDamaged
+            As for :meth:`search`.
+        """
+        return results_of(self.answers([request_of(query, how) for query in queries], step))
+
+    def answers(
+        self, requests: Sequence[SearchRequest], step: Step | None = None
+    ) -> Iterator[SearchResult | QueryError]:
+        """Carry out searches together, as :meth:`search_many` does, and yield what each gives, in their order.
+
+        A search that cannot be carried out gives its error.
+        """
+        return answers_to(self._searcher, self._answer_by_score, requests, step)
+
+    def search_rows(
+        self, table: HitTable, *, file: str | PathLike[str] | None = None, folder: Path | None = None,
+        step: Step | None = None, **how: Any,
+    ) -> Iterator[RowAnswer]:
+        """Search for all rows of a hit table together; yield what each row gives, in their order.
+
+        Parameters
+        ----------
+        table : HitTable
+            As :func:`lookalike.read_hit_table` reads it.
+        file : path, optional
+            The file of all rows: a path, or a source of the corpus. Default: each row's own, which is looked for beside
+            the table and in the corpus. Without one, a row is searched for by the pixels that its table holds.
+        folder : Path, optional
+            Folder of the table. Without it, no file is looked for beside the table.
+        step : callable, optional
+            Is told of the progress, as in :meth:`search_many`.
+        **how
+            Parameters of the searches, such as ``k`` or ``on_off``.
+
+        Raises
+        ------
+        ParameterError
+            A parameter cannot be used.
+        EncoderError, CorpusDamaged
+            As for :meth:`search`.
+        """
+        return row_answers(self._corpus, self.answers, table, ScanFinder(self._corpus, file, folder), how, step)
+
     def _answer_by_score(self, request: SearchRequest) -> SearchResult:
         """Carry out a search through one view or all of them."""
         if not request.all_views:
-            return self._answer(request)
-        return through_all_views(request, views_held(self._corpus.manifest), self._answer,
+            return self._searcher.answer(request)
+        return through_all_views(request, views_held(self._corpus.manifest), self._searcher.answer,
                                  lambda text: find_window(self._corpus, text))
-
-    def _answer(self, request: SearchRequest) -> SearchResult:
-        """Carry out a search through one view."""
-        with self._corpus.outlived():
-            key = encoder_key(self._corpus, request.encoder or self._encoder)
-            query = self._query(key, request)
-            query = query if request.each_window else with_arrangement(query)
-            selection = self._select(key, query, request)
-            findable = selection.count_windows()
-            if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
-                request = replace(request, exact=True)
-            expansion = expansion_of(request, query, selection, self._finder)
-            found = ordered_hits(self._corpus, expansion.query if expansion else query, selection, request,
-                                 expansion or self._finder)
-            background = background_of(selection, query, findable)
-            hits = tuple(hit_of(self._corpus, rank, query, merged, match)
-                         for rank, (merged, match) in enumerate(found, start=1))
-            if expansion:
-                hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
-            hits = with_chance(hits, found, background)
-        if request.near_frequency:
-            from pipeline.search.reorder import nearness_of
-
-            hits = tuple(replace(hit, nearness=nearness_of(query, merged))
-                         for hit, (merged, _) in zip(hits, found, strict=True))
-        best_query = found[0][0].best.query if found else 0
-        chosen = kept(hits, request, background.reason)
-        left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
-        return SearchResult(
-            description=query.description.with_notes(
-                note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen)),
-            request=request,
-            encoder=key,
-            resolutions=tuple(sorted(selection.resolutions)),
-            resolutions_left_out=tuple(sorted(left_out)),
-            corpus=self._counts(key, findable),
-            hits=chosen,
-            background=background,
-            query_window=query.window_at(best_query),
-            query_power=partial(query.power_of, best_query),
-            power_of=self.power_of,
-            panels=Panels(self._corpus, self.power_of, query, {
-                (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
-        )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts
     def power_of(self, hits: str | Hit) -> NDArray[np.float64]: ...  # type: ignore[overload-overlap]
@@ -259,37 +268,3 @@ class Corpus:
         """
         with self._corpus.outlived():
             return overview_of(self._corpus, source, f_start_mhz, f_stop_mhz, width)
-
-    def _query(self, key: str, request: SearchRequest) -> Query:
-        if request.file is not None:
-            assert request.f_start_mhz is not None
-            assert request.f_stop_mhz is not None
-            wanted = Range(request.f_start_mhz, request.f_stop_mhz, request.t_start_s, request.t_stop_s)
-            return query_of_range(self._corpus, key, fspath(request.file), wanted, request.polarisation,
-                                  view_named(request.view, self._corpus.manifest))
-        if request.window is not None:
-            return query_of_window(self._corpus, key, request.window)
-        return query_of_power(self._corpus, key, request.power)
-
-    def _select(self, encoder_key: str, query: Query, request: SearchRequest) -> Selection:
-        """Select the resolution classes and the windows that a request asks for."""
-        vectors = count_vectors(self._corpus.manifest, encoder_key)
-        view = view_named(request.view, self._corpus.manifest) or PLAIN
-        of_view = count_vectors(self._corpus.manifest, encoder_key, view.name) or vectors
-        wanted = query.resolution or max(sorted(of_view), key=lambda resolution: of_view[resolution])
-        if wanted not in vectors and not request.all_resolutions:
-            raise ParameterError(f"{query.description.file} has resolution {wanted}, but the corpus has only "
-                                 f"{', '.join(sorted(vectors))}; to compare them anyway, search with "
-                                 f"{parameter('all_resolutions')}")
-        resolutions = frozenset(vectors if request.all_resolutions else {wanted})
-        return Selection.of(self._corpus, encoder_key, resolutions, request.filters or Filters())
-
-    def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
-        manifest = self._corpus.manifest
-        return {
-            "windows": manifest.windows_seen,
-            "vectors": count_vectors(manifest, encoder_key).total(),
-            "searched": findable,
-            "sources": len(scans_among(manifest.sources)),
-            "generation": manifest.generation,
-        }

@@ -7,17 +7,20 @@ from pipeline.search.encoder import encoder_key
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
 from pipeline.search.limits import FullPlaces
-from pipeline.search.nearest import Nearest, best_scores, is_approximate
+from pipeline.search.nearest import Nearest, best_scores
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
-from pipeline.search.selection import Selection
+from pipeline.search.row_answer import ROW_COLUMNS, RowAnswer
+from pipeline.search.rows_html import page_of_rows, words_of_rows
+from pipeline.search.selection import Selection, is_approximate
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus
 
 __all__ = [
     "FILTERS",
     "HIT_COLUMNS",
+    "ROW_COLUMNS",
     "Corpus",
     "CorpusStatus",
     "Filter",
@@ -28,6 +31,7 @@ __all__ = [
     "Overview",
     "QueryDescription",
     "Routes",
+    "RowAnswer",
     "SearchRequest",
     "SearchResult",
     "Selection",
@@ -35,5 +39,7 @@ __all__ = [
     "encoder_key",
     "is_approximate",
     "open_corpus",
+    "page_of_rows",
     "routes_of",
+    "words_of_rows",
 ]
