@@ -37,7 +37,7 @@ OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster docs certs bench bench-large bench-gpu bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train serve status test check test-slow soak test-cluster browser docs certs bench bench-large bench-gpu bench-web bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ evaluate: setup  ## Measure how well each encoder finds similar signals (options
 train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (one to two hours on two cores)
 	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
 
+serve: setup  ## Serve a page to look at CORPUS=corpus and search it (options: ARGS="--data /mnt/blpd7 --port 8470 …")
+	$(RUN) serve --corpus "$(CORPUS)" $(ARGS)
+
 status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
 
@@ -98,6 +101,14 @@ check: setup  ## Check style, types and import layers only
 
 test-slow: setup  ## Run the tests that take minutes each, and the cases that make test leaves out
 	$(BIN)/python -m pytest -q -m slow
+
+browser:  ## Install the browser in which the page is tested: Debian's chromium, by apt as root or with sudo
+	@for one in chromium chromium-browser google-chrome google-chrome-stable; do \
+	  if command -v $$one >/dev/null; then echo "make browser: $$one is there"; exit 0; fi; done; \
+	as=; [ "$$(id -u)" = 0 ] || as="sudo -n"; \
+	if command -v apt-get >/dev/null && $$as true 2>/dev/null; then \
+	  $$as apt-get update -q && $$as apt-get install -q -y --no-install-recommends chromium; \
+	else echo "make browser: install Chromium or Chrome, so that one of chromium, chromium-browser and google-chrome is on the PATH (Debian, as root: apt install chromium)"; exit 1; fi
 
 soak: setup  ## Kill each process fifty times, and a run at each of its writes; write the results to soak.md (some hours; goes on where it was)
 	$(BIN)/python -m tests.cluster.soak
@@ -125,6 +136,9 @@ bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the 
 bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU; update benchmarks/encoders.md (KERAS_BACKEND=jax uses JAX)
 	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[gpu]'
 	$(BIN)/python -m benchmarks.record gpu
+
+bench-web: setup browser  ## Measure the page in a browser, while others search; update benchmarks/web.md (some minutes)
+	$(BIN)/python -m benchmarks.record web
 
 bench-setup: setup
 	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[bench]' || echo "some other indexes cannot be installed; the comparison leaves them out"

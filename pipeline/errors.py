@@ -10,6 +10,7 @@
     │  └─ ParameterError                    a parameter has a value that cannot be used
     ├─ SourceError                     3   one file: it is reported, and the other files go on
     ├─ RunError(RuntimeError)          1   the run: the cluster cannot do what was asked
+   ├─ LabelError(ValueError)          2   a label, or the file of labels beside a corpus, cannot be used
     └─ CorpusError                     5   the corpus
        ├─ CorpusNotFound(FileNotFoundError)  2
        ├─ CorpusMismatch(ValueError)         2   another identity; such a corpus is never used silently
@@ -180,6 +181,12 @@ class SourceError(PipelineError):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
+
+
+class LabelError(PipelineError, ValueError):
+    """A label cannot be given, or the file of labels beside a corpus cannot be used."""
+
+    exit_code = 2
 
 
 class CorpusError(PipelineError):

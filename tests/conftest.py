@@ -23,6 +23,7 @@ settings.register_profile("lookalike", deadline=None)
 settings.load_profile("lookalike")
 
 DEAREST = (
+    "tests/web/browser/test_flow.py", "tests/web/browser/test_for_everyone.py",
     "tests/run/test_faults.py", "tests/run/test_routed.py", "tests/nightly/test_night.py",
     "tests/execute/test_engine.py", "tests/execute/test_cluster.py", "tests/encoders/test_device.py",
     "tests/integrity/test_verify.py", "tests/run/test_embed.py", "tests/encoders/test_resnet50.py",

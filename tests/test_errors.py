@@ -46,7 +46,7 @@ def test_classes_say_who_must_act() -> None:
 
     assert codes == {
         "PipelineError": 1, "RunError": 1,
-        "ConfigError": 2, "EncoderError": 2, "PrecisionError": 2, "QueryError": 2, "ParameterError": 2,
+        "ConfigError": 2, "LabelError": 2, "EncoderError": 2, "PrecisionError": 2, "QueryError": 2, "ParameterError": 2,
         "CorpusNotFound": 2, "CorpusMismatch": 2,
         "SourceError": 3, "CorpusLocked": 4, "CorpusError": 5, "CorpusDamaged": 5,
         "SegmentDamaged": 5,
@@ -54,7 +54,8 @@ def test_classes_say_who_must_act() -> None:
 
 
 @pytest.mark.parametrize(("cls", "builtin"), [
-    (errors.ConfigError, ValueError), (errors.EncoderError, RuntimeError), (errors.QueryError, LookupError),
+    (errors.ConfigError, ValueError), (errors.LabelError, ValueError),
+    (errors.EncoderError, RuntimeError), (errors.QueryError, LookupError),
     (errors.RunError, RuntimeError), (errors.CorpusNotFound, FileNotFoundError), (errors.CorpusMismatch, ValueError),
 ])
 def test_errors_are_also_the_builtin_one_would_expect(cls: type[PipelineError], builtin: type[Exception]) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.output import csv_text, name_unwritable, put, put_json, remark
+from pipeline.cli.output import name_unwritable, put, put_json, remark
 from pipeline.support.progress_line import Show
-from pipeline.support.text import shown
+from pipeline.support.text import csv_text, shown
 
 if TYPE_CHECKING:
     from pipeline.hit_tables import HitTable

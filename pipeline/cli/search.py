@@ -11,35 +11,43 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.example_options import FLAGS, check_to_label, example_options, json_to_label, lines_to_label
+from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.hits import NOT_WITH_HITS, HitsAsked, check_hits, print_hits
 from pipeline.cli.inside import inside_option
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import csv_text, put, put_json, remark
+from pipeline.cli.output import put, put_json, remark
 from pipeline.cli.patterns import PATTERN_FLAGS, pattern_options, read_array
+from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
+from pipeline.cli.picture import PlotQuery, picture_options
+from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
+from pipeline.model import Digits
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import counted, number_runs, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
-    from pipeline.model import Window
     from pipeline.search import Corpus, SearchResult
 
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": PATTERN_FLAGS,
+    "Query": (*PATTERN_FLAGS, *FLAGS),
+    "Query from a picture": PICTURE_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
     "Where to search": ("--in",),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
-                   "--on-off", "--on-only", "--per-file", "--per-mhz"),
+                   "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label"),
 })
 @corpus_option
 @pattern_options
+@example_options
+@picture_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--expected-below", type=float, metavar="N",
@@ -78,6 +86,9 @@ if TYPE_CHECKING:
               help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
 @click.option("--on-only", is_flag=True,
               help="Only hits that are seen at one pointing of their session. Implies --on-off.")
+@click.option("--on-off-power", is_flag=True,
+              help="Judge it by power that is measured in the files of the scans at other pointings, along its drift. "
+                   "Slower: these files are read. Implies --on-off.")
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
@@ -86,16 +97,16 @@ if TYPE_CHECKING:
               help="Print comma-separated values. Names that begin with =, +, - or @ get an apostrophe in front, so "
                    "that no spreadsheet runs them; control characters are escaped. The column note repeats remarks "
                    "on the answer.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
-              help="Draw the query and its best ten hits to this file.")
+@export_options
 def search(
-    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None, hits: HitsAsked | None,
-    **asked: Any,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, to_label: int | None,
+    picture: PlotQuery | None, hits: HitsAsked | None, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, an array, or a
-    simulated signal. With --hits, all rows of a hit table are searched for.
+    The pattern is a range of a file, a window of the corpus, an array, the
+    picture of a plot, or a simulated signal. With --hits, all rows of a hit table
+    are searched for.
 
     Hits never overlap the pattern itself, in any file of its recording. Windows
     of one signal that touch are one hit. The same pixels in several files are one
@@ -117,6 +128,10 @@ def search(
     hits are ordered by another cosine, which stands beside the score: that with a
     weighted mean of the query and its two nearest look-alikes.
 
+    --like and --unlike refine a search by examples. The score is then the cosine
+    with what the one kind has in common and the other lacks, and its figures of
+    chance are those of this score.
+
     --only-… and --not-… say where hits may lie; all other windows are ignored.
     --per-file and --per-mhz limit the hits at one place, so that one transmitter
     does not fill the list.
@@ -132,29 +147,35 @@ def search(
 
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
+    if picture is not None:
+        if asked["power"] is not None:
+            raise click.UsageError("choose one of --npy and --picture")
+        asked["power"] = picture.path
     on_cluster = bool(place["scheduler"] or place["cluster"])
     asked["one_shot"] = not on_cluster
     if hits is not None:
+        if exports != Exports():
+            raise click.UsageError("the options that write or send hits do not go with --hits; use --html")
         check_hits(asked, _flags())
-        with _opened(corpus, place, on_cluster, needs_files=True) as opened, _flags_in_messages(QueryError):
+        with _opened(corpus, place, on_cluster, needs_files=True) as opened, flags_in_messages(QueryError):
             print_hits(opened, hits, {name: value for name, value in asked.items() if name not in NOT_WITH_HITS},
                        as_json=as_json, as_csv=as_csv)
         return
-    with _flags_in_messages(click.UsageError):
+    with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked)
+        check_to_label(request, to_label)
     for name in ("power", "vector"):
-        if asked[name] is not None:
+        if asked[name] is not None and not (name == "power" and picture is not None):
             request = replace(request, **{name: read_array(asked[name])})
     with _opened(corpus, place, on_cluster, needs_files=request.file is not None) as opened:
-        with _flags_in_messages(QueryError):
-            result = opened.answer(request)
-        if plot is not None:
-            result.plot(plot)
-    _show(result, plot, as_json, as_csv)
+        with flags_in_messages(QueryError):
+            result = opened.answer(request if picture is None else picture.request(opened, request))
+        exports.write(result)
+        _show(result, as_json, as_csv, to_label)
 
 
 @contextmanager
-def _flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
+def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
     """Raise an error about a parameter as another kind of error, with the option in place of the parameter's name."""
     try:
         yield
@@ -168,17 +189,17 @@ def _flags() -> Mapping[str, str]:
     return {str(param.name): param.opts[0] for param in click.get_current_context().command.params}
 
 
-def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool) -> None:
-    if plot is not None:
-        remark(f"picture: {shown(plot)}")
+def _show(result: SearchResult, as_json: bool, as_csv: bool, to_label: int | None) -> None:
     if result.description.note:
         remark(f"note: {shown(result.description.note)}")
     if as_json:
-        put_json(result.to_json())
+        put_json({**result.to_json(), **json_to_label(result, to_label)})
     elif as_csv:
+        from pipeline.export import csv_of
+
         put(csv_of(result), newline=False)
     else:
-        put("\n".join(table(result)))
+        put("\n".join([*table(result), *map(shown, lines_to_label(result, to_label))]))
 
 
 def _opened(
@@ -186,18 +207,29 @@ def _opened(
 ) -> AbstractContextManager[Corpus]:
     """Open a corpus here or on a cluster."""
     if on_cluster:
-        return _open_on_cluster(corpus, place)
+        return corpus_on_cluster(corpus, place)
+    return nullcontext(corpus_here(corpus, needs_files=needs_files))
+
+
+def corpus_here(corpus: Path, *, needs_files: bool) -> Corpus:
+    """Open a corpus in this process.
+
+    Parameters
+    ----------
+    needs_files : bool
+        True if files will be read.
+    """
     from pipeline.search import open_corpus
 
     if needs_files:
         from pipeline.filterbank import start_parser
 
         start_parser()  # the process of the parser starts while this one opens the corpus
-    return nullcontext(open_corpus(corpus))
+    return open_corpus(corpus)
 
 
 @contextmanager
-def _open_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
+def corpus_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus]:
     """Open a corpus on the cluster that the options name. The cluster is closed afterwards, if it was started here."""
     from pipeline.config import Config
     from pipeline.execute.cluster import connected
@@ -226,8 +258,10 @@ def table(result: SearchResult) -> list[str]:
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
     second += f" {'ON/OFF':>9}" if result[0].on_off else ""
-    like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
-    lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
+    of_query = [hit.query_window for hit in result if has_several and hit.query_window]
+    columns = Places(Digits.of([*(hit.window for hit in result), *of_query]))
+    like = columns.head("query ") if has_several and result[0].query_window else ""
+    lines.append(f"{'':>3} {'score':>6}{second}{columns.head()} {columns.date_head} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
         merged = result.words_of_merged(hit)
@@ -237,11 +271,14 @@ def table(result: SearchResult) -> list[str]:
         second += f" {hit.expanded:8.3f}" if hit.expanded is not None else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         second += f" {hit.on_off.state:>9}" if hit.on_off else ""
-        like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
-        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
+        like = columns.cells(hit.query_window) if has_several and hit.query_window else ""
+        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second}{columns.cells(window)} {columns.date(window)} "
+                     f"{hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")
         if hit.also_at:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
+        if hit.labels:
+            lines.append(f"{'':>3} labelled {', '.join(hit.labels)}")
     lines += known_lines(result)
     return [shown(line) for line in lines]
 
@@ -262,11 +299,6 @@ def _hits_of(ranks: list[int], total: int) -> str:
     return f"hit {ranks[0]}" if len(ranks) == 1 else f"hits {number_runs(ranks)}"
 
 
-def _place(window: Window) -> str:
-    return (f"{window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
-            f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f}")
-
-
 def _order(result: SearchResult) -> list[str]:
     """Return a line that says how hits are ordered, where it is not by the score alone."""
     if result.request.rerank:
@@ -275,17 +307,9 @@ def _order(result: SearchResult) -> list[str]:
         return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
     if result[0].expanded is not None:
         return ["ordered by expanded, the cosine with a weighted mean of the query and its two nearest look-alikes"]
+    if result.refinement is not None:
+        return [f"score: cosine with what {counted(result.description.like, 'example')} of --like have in common and "
+                f"others lack, among them {result.description.unlike:,} of --unlike"]
     if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []
-
-
-def csv_of(result: SearchResult) -> str:
-    """Return hits as CSV (RFC 4180) with a header line.
-
-    Numbers are written as numbers, text as :func:`pipeline.support.text.cell` says. The last column repeats the note on
-    the answer in every row: a comment line would be no row to a spreadsheet, and an error to most readers of CSV.
-    """
-    from pipeline.search import HIT_COLUMNS
-
-    return csv_text((*HIT_COLUMNS, "note"), ({**row, "note": result.description.note} for row in result.rows()))

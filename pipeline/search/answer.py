@@ -12,14 +12,18 @@ from pipeline.errors import QueryError
 from pipeline.search.arranged_hits import MIN_VOTES, VOTES_PER_HIT, with_arrangement
 from pipeline.search.best_hits import first_fetch
 from pipeline.search.encoder import count_vectors
+from pipeline.search.example_forms import has_examples
 from pipeline.search.expand import expansion_of, note_on_expansion
+from pipeline.search.families import note_on_families
 from pipeline.search.figures import Scores, background_of, kept, note_on_left_out, scores_of, with_chance
 from pipeline.search.hits import hit_of, note_on_no_hits
+from pipeline.search.labelled import with_labels
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.panels import Panels
-from pipeline.search.queries import KeyedQuery, Step, queries_of
+from pipeline.search.queries import KeyedQuery, Step, queries_of, reader_of
 from pipeline.search.query import Query
+from pipeline.search.refined import refinement_of
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
@@ -111,7 +115,7 @@ class Searcher:
             if isinstance(made, QueryError):
                 asked.append(made)
                 continue
-            query = made.query if request.each_window else with_arrangement(made.query)
+            query = made.query if request.each_window or has_examples(request) else with_arrangement(made.query)
             place = made.key, query.resolution, request.view, request.all_resolutions, request.filters
             try:
                 if place not in selections:
@@ -144,12 +148,15 @@ class Searcher:
         """Find the hits of a query."""
         corpus, request, query, selection = self.corpus, asked.request, asked.query, asked.selection
         expansion = expansion_of(request, query, selection, find)
+        refinement = refinement_of(request, query, selection, reader_of(corpus, asked.key, request))
+        if refinement:
+            query, scores = refinement.query, None
         found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find)
         background = background_of(selection, query, asked.findable, scores)
         hits = tuple(hit_of(corpus, rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
         if expansion:
             hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
-        hits = with_chance(hits, found, background)
+        hits, note_on_labels = with_labels(corpus, with_chance(hits, found, background))
         if request.near_frequency:
             from pipeline.search.reorder import nearness_of
 
@@ -160,7 +167,8 @@ class Searcher:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, asked.findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen)),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_labels,
+                note_on_families(corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=asked.key,
             resolutions=tuple(sorted(selection.resolutions)),
@@ -173,6 +181,7 @@ class Searcher:
             power_of=self.power_of,
             panels=Panels(corpus, self.power_of, query, {
                 (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
+            refinement=refinement,
         )
 
 

@@ -100,7 +100,7 @@ class _Candidates:
             source_id = self._selection.source_ids[source]
             if (source_id, int(number)) not in self._known:
                 window = self._selection.corpus.window(source_id, int(number))
-                if not self._copies.is_of_query(window):
+                if not (self._copies.is_of_query(window) or self._query.covers(window)):
                     self._known[source_id, int(number)] = Candidate(float(score), window, int(query))
         return len(self._known) > before
 

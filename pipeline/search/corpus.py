@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Session
 from pipeline.errors import QueryError
-from pipeline.hit_tables import HitTable
 from pipeline.model import Hit
+from pipeline.plot_reader import PlotReading
 from pipeline.search.answer import Searcher
 from pipeline.search.encoder import encoder_key
+from pipeline.search.families import Families, FamilyMembers, families_of, family_members
+from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
-from pipeline.search.hit_rows import row_answers
-from pipeline.search.many import answers_to, request_of, results_of
+from pipeline.search.from_plot import fit_plot
+from pipeline.search.labelled import CorpusLabels
+from pipeline.search.many_of_corpus import ManySearches
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.overview import Overview, overview_of
-from pipeline.search.queries import Step
 from pipeline.search.query import power_of_window
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
-from pipeline.search.row_answer import RowAnswer
-from pipeline.search.row_scans import ScanFinder
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
 from pipeline.search.views import through_all_views, views_held
+
+if TYPE_CHECKING:
+    from pipeline.occurrence import Occurrence
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
@@ -56,7 +59,7 @@ def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None =
     return Corpus(OpenCorpus(Path(corpus)), encoder)
 
 
-class Corpus:
+class Corpus(ManySearches):
     """One generation of a corpus. Threads may share it."""
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None, find: Finder = nearest) -> None:
@@ -73,6 +76,11 @@ class Corpus:
     def generation(self) -> int:
         """Number of the generation that is searched."""
         return self._corpus.manifest.generation
+
+    @property
+    def labels(self) -> CorpusLabels:
+        """The user's labels, beside the corpus. What was appended meanwhile counts, too."""
+        return CorpusLabels(self._corpus)
 
     def status(self) -> CorpusStatus:
         """Count what is in the corpus."""
@@ -91,6 +99,46 @@ class Corpus:
             The file of corrections, ``CORPUS-cadences.csv`` beside the corpus, cannot be used.
         """
         return sessions_in(self.root, self._corpus.manifest)
+
+    def families(self, new_since: str | int | None = None, min_windows: int = 1) -> Families:
+        """List the families that :func:`pipeline.run.find_families` has found, those with most windows first.
+
+        Parameters
+        ----------
+        new_since : str or int, optional
+            Only families first found in this generation or later, or first seen on this date (UTC) or later.
+        min_windows : int
+            Only families of at least so many windows.
+
+        Raises
+        ------
+        QueryError
+            No families were found yet; the message says how to find them. Or ``new_since`` is no date.
+        CorpusDamaged
+            The families are missing or altered.
+        """
+        with self._corpus.outlived():
+            return families_of(self._corpus, new_since, min_windows)
+
+    def family(self, name: str, k: int | None = 100) -> FamilyMembers:
+        """Return a family with its windows, and the spacing of their frequencies.
+
+        Parameters
+        ----------
+        name : str
+            Id, such as ``F12``, or the user's name of it.
+        k : int, optional
+            Maximum number of windows, those most like the exemplar; None for all.
+
+        Raises
+        ------
+        QueryError
+            There is no such family, or the corpus holds none of its windows any more.
+        CorpusDamaged
+            Something is missing or altered.
+        """
+        with self._corpus.outlived():
+            return family_members(self._corpus, name, k)
 
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:
@@ -126,76 +174,47 @@ class Corpus:
 
         Its result and errors are those of :meth:`search`.
         """
-        if request.on_off or request.on_only:
+        if request.on_off or request.on_only or request.on_off_power:
             from pipeline.search.on_off import answer_with_on_off
 
             return answer_with_on_off(self._corpus, request, self._answer_by_score)
         return self._answer_by_score(request)
 
-    def search_many(self, queries: Iterable[Any], *, step: Step | None = None, **how: Any) -> list[SearchResult]:
-        """Carry out several searches together: each part of a file is read once, and the corpus is compared once.
+    def occurrence(
+        self, request: SearchRequest | None = None, *, windows: Iterable[str | tuple[str, int]] | None = None,
+        filters: Filters | None = None, **settings: Any,
+    ) -> Occurrence:
+        """Count how often, when and where something occurs, divided by what was searched.
 
         Parameters
         ----------
-        queries : iterable
-            Each is a :class:`SearchRequest`; a mapping of its parameters; the name of a window, or a list of names; an
-            array of power (two axes) or a vector (one axis); or a ``blimpy.Waterfall``.
-        step : callable, optional
-            Is told of the progress: what is done, for how many queries it is done, and how many there are.
-        **how
-            Parameters of all queries, such as ``k``; those of a query itself take precedence.
+        request : SearchRequest, optional
+            A search. Its convincing hits count; or those within ``expected_below`` and ``min_score``, if one is given.
+        windows : iterable of str or (str, int), optional
+            Windows that count instead, as ``SOURCE/NUMBER`` or as id of a source and number, such as those of a family.
+            Without them and without ``request``, all windows count that the plain view has kept.
+        filters : Filters, optional
+            Where to count, without ``request``, which has filters of its own.
+        **settings
+            How to count: the fields of :class:`pipeline.search.OccurrenceSettings`.
 
         Returns
         -------
-        list of SearchResult
-            One for each query, in their order.
-
-        Raises
-        ------
-        ParameterError, QueryError
-            A query cannot be used; the message begins with its number, from 0.
-        EncoderError, CorpusDamaged
-            As for :meth:`search`.
-        """
-        return results_of(self.answers([request_of(query, how) for query in queries], step))
-
-    def answers(
-        self, requests: Sequence[SearchRequest], step: Step | None = None
-    ) -> Iterator[SearchResult | QueryError]:
-        """Carry out searches together, as :meth:`search_many` does, and yield what each gives, in their order.
-
-        A search that cannot be carried out gives its error.
-        """
-        return answers_to(self._searcher, self._answer_by_score, requests, step)
-
-    def search_rows(
-        self, table: HitTable, *, file: str | PathLike[str] | None = None, folder: Path | None = None,
-        step: Step | None = None, **how: Any,
-    ) -> Iterator[RowAnswer]:
-        """Search for all rows of a hit table together; yield what each row gives, in their order.
-
-        Parameters
-        ----------
-        table : HitTable
-            As :func:`lookalike.read_hit_table` reads it.
-        file : path, optional
-            The file of all rows: a path, or a source of the corpus. Default: each row's own, which is looked for beside
-            the table and in the corpus. Without one, a row is searched for by the pixels that its table holds.
-        folder : Path, optional
-            Folder of the table. Without it, no file is looked for beside the table.
-        step : callable, optional
-            Is told of the progress, as in :meth:`search_many`.
-        **how
-            Parameters of the searches, such as ``k`` or ``on_off``.
+        Occurrence
+            Tables by frequency, date, hour of day and target, with intervals.
 
         Raises
         ------
         ParameterError
-            A parameter cannot be used.
-        EncoderError, CorpusDamaged
-            As for :meth:`search`.
+            A parameter has a value that cannot be used, or nothing is known about chance.
+        QueryError
+            A query or window names something that is not there.
+        CorpusDamaged
+            Something in the corpus is missing or altered.
         """
-        return row_answers(self._corpus, self.answers, table, ScanFinder(self._corpus, file, folder), how, step)
+        from pipeline.search.occurrence import count_occurrence  # loads more than most searches need
+
+        return count_occurrence(self._corpus, self.answer, request, windows, filters, settings)
 
     def _answer_by_score(self, request: SearchRequest) -> SearchResult:
         """Carry out a search through one view or all of them."""
@@ -237,6 +256,26 @@ class Corpus:
         with self._corpus.outlived():
             return [power_of_window(self._corpus, find_window(self._corpus, hit) if isinstance(hit, str)
                                     else hit.window) for hit in hits]
+
+    def fit_plot(
+        self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None
+    ) -> tuple[NDArray[np.float64], str]:
+        """Give what was read from the picture of a plot the channels and spectra of the corpus.
+
+        Parameters
+        ----------
+        reading : PlotReading
+            Result of :func:`lookalike.read_plot`.
+        encoder, view : str, optional
+            As in :meth:`search`. Default view: the one whose windows are about as large as the plot, if its width and
+            its duration were given; else ``1x``.
+
+        Returns
+        -------
+        (spectra, channels) array, str
+            ``power`` and ``view`` of a search. Errors are those of :func:`pipeline.search.from_plot.fit_plot`.
+        """
+        return fit_plot(self._corpus, encoder_key(self._corpus, encoder or self._encoder), reading, view)
 
     def overview(
         self, source: str, f_start_mhz: float | None = None, f_stop_mhz: float | None = None, width: int = 1024

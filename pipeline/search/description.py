@@ -58,10 +58,20 @@ class QueryDescription:
     arranged: bool = False
     """True if a hit is a place where several of these windows are arranged as in the pattern; False if each was
     searched for by itself."""
+    like: int = 0
+    """Number of windows that are examples of what is alike, if examples refined the search. The pattern counts."""
+    unlike: int = 0
+    """Number of windows that are examples of what is not alike."""
     note: str = ""
     """What the user should know about the answer; empty for nothing."""
 
     def __str__(self) -> str:
+        if self.like:
+            return f"{self._pattern} (refined by {self.like} examples of what is alike, {self.unlike} of what is not)"
+        return self._pattern
+
+    @property
+    def _pattern(self) -> str:
         if self.kind == "window":
             return f"window {self.source}/{self.window}"
         if self.kind == "file":
@@ -83,11 +93,14 @@ class QueryDescription:
         """Return the fields that describe a query of this kind, and the note if there is one."""
         record: dict[str, Any] = {"kind": self.kind, **{name: getattr(self, name) for name in _FIELDS[self.kind]}}
         record |= {name: list(value) for name, value in record.items() if isinstance(value, tuple)}
+        if self.like:
+            record |= {"like": self.like, "unlike": self.unlike}
         return {**record, "note": self.note} if self.note else record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Make a description from the dictionary that :meth:`to_json` returns. Other keys are ignored."""
-        values = {name: record[name] for name in ("kind", "note", *_FIELDS[record["kind"]]) if name in record}
+        names = ("kind", "note", "like", "unlike", *_FIELDS[record["kind"]])
+        values = {name: record[name] for name in names if name in record}
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**values)

@@ -52,3 +52,11 @@ def encoded(corpus: OpenCorpus, encoder_key: str, drafts: Sequence[Draft]) -> li
         except QueryError as error:
             queries.append(error)
     return queries
+
+
+def encoded_alone(corpus: OpenCorpus, encoder_key: str, draft: Draft) -> Query:
+    """Encode what one draft lacks; raise :class:`QueryError` if the encoder sees nothing in any of its windows."""
+    query = encoded(corpus, encoder_key, [draft])[0]
+    if isinstance(query, QueryError):
+        raise query
+    return query

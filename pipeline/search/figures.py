@@ -17,7 +17,7 @@ from pipeline.model import Hit, Match
 from pipeline.search.merge import Merged
 from pipeline.search.query import NO_SIGNAL, Query
 from pipeline.search.request import SearchRequest
-from pipeline.search.sample import Sample, draw_sample
+from pipeline.search.sample import Sample, sample_of
 from pipeline.search.selection import Selection
 from pipeline.significance import Background, Chance, background_of_scores, false_shares, unrelated_vectors
 from pipeline.support.text import counted
@@ -40,7 +40,7 @@ def scores_of(selection: Selection, queries: Sequence[Query]) -> Iterator[Scores
         if unrelated is None or any(unrelated.shape[1] != query.vectors.shape[1] for query in some):
             yield from [None] * len(some)
             continue
-        simulated, sampled = _products(unrelated, _sample_of(selection), some)
+        simulated, sampled = _products(unrelated, sample_of(selection), some)
         ends = np.cumsum([len(query.vectors) for query in some])[:-1]
         yield from zip(np.split(simulated, ends), np.split(sampled, ends), strict=True)
 
@@ -78,7 +78,7 @@ def background_of(
     if unrelated.shape[1] != query.vectors.shape[1]:
         return Background(searched, reason=f"the simulated signals have {unrelated.shape[1]} numbers each, and the "
                                            f"vectors of {key} have {query.vectors.shape[1]}")
-    sample = _sample_of(selection)
+    sample = sample_of(selection)
     is_apart = sample.apart_from(query.regions, MIN_APART)
     simulated, scores = _products(unrelated, sample, [query]) if known is None else known
     if not is_apart.all():
@@ -86,11 +86,6 @@ def background_of(
     if not query.description.arranged:
         simulated, scores = simulated.max(axis=0, keepdims=True), scores.max(axis=0, keepdims=True)
     return background_of_scores(searched, list(simulated), list(scores))
-
-
-def _sample_of(selection: Selection) -> Sample:
-    corpus, key, resolutions = selection.corpus, selection.encoder_key, selection.resolutions
-    return corpus.keep_sample((key, resolutions), lambda: draw_sample(Selection.of(corpus, key, resolutions)))
 
 
 def with_chance(

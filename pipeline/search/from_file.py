@@ -117,7 +117,7 @@ def first_windows(corpus: OpenCorpus, encoder_key: str, origin: Origin, wanted: 
 def _views_of(corpus: OpenCorpus, encoder_key: str, origin: Origin, wanted: Range) -> list[View]:
     """Return the views through which a range is looked at, in turn."""
     header = origin.tiling.header
-    held = corpus.keep_sample(("views", encoder_key, header),
+    held = corpus.keep_object(("views", encoder_key, header),
                               lambda: views_with_vectors(corpus.manifest, encoder_key, header))
     return finer_views(view_of_range(wanted, origin.tiling, held), held)
 

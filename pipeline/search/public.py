@@ -4,10 +4,15 @@ from pipeline.search.cells import Routes, routes_of
 from pipeline.search.corpus import Corpus, open_corpus
 from pipeline.search.description import QueryDescription
 from pipeline.search.encoder import encoder_key
+from pipeline.search.example_forms import with_file
+from pipeline.search.families import MEMBER_COLUMNS, Families, FamilyMembers
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
+from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
-from pipeline.search.nearest import Nearest, best_scores
+from pipeline.search.nearest import Nearest, best_scores, to_unit_length
+from pipeline.search.neighbours import nearest_of_each
+from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
@@ -20,13 +25,18 @@ from pipeline.search.status import CorpusStatus
 __all__ = [
     "FILTERS",
     "HIT_COLUMNS",
+    "MEMBER_COLUMNS",
     "ROW_COLUMNS",
     "Corpus",
+    "CorpusLabels",
     "CorpusStatus",
+    "Families",
+    "FamilyMembers",
     "Filter",
     "Filters",
     "FullPlaces",
     "Nearest",
+    "OccurrenceSettings",
     "OpenCorpus",
     "Overview",
     "QueryDescription",
@@ -38,8 +48,11 @@ __all__ = [
     "best_scores",
     "encoder_key",
     "is_approximate",
+    "nearest_of_each",
     "open_corpus",
     "page_of_rows",
     "routes_of",
+    "to_unit_length",
+    "with_file",
     "words_of_rows",
 ]

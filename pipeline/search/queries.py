@@ -10,6 +10,7 @@ from pipeline.errors import QueryError
 from pipeline.model import Window
 from pipeline.search.draft import Draft, encoded
 from pipeline.search.encoder import encoder_key
+from pipeline.search.examples import ExampleReader
 from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import draft_of_range, draft_of_window, first_windows, origin_of_file
 from pipeline.search.from_names import draft_of_vectors, draft_of_windows
@@ -87,6 +88,8 @@ class _Drafting:
     def draft(self, request: SearchRequest) -> tuple[str, Draft]:
         """Return the key of a request's encoder, and the draft of its query."""
         corpus, key = self._corpus, self._key(request)
+        if request.is_by_example:
+            return key, reader_of(corpus, key, request).draft_of(request.like[0])
         if request.file is not None:
             origin, wanted = self._origin(request), _range(request)
             return key, draft_of_range(corpus, key, origin, wanted, view_named(request.view, corpus.manifest))
@@ -138,6 +141,11 @@ class _Drafting:
         if isinstance(origin, QueryError):
             raise origin
         return origin
+
+
+def reader_of(corpus: OpenCorpus, encoder_key: str, request: SearchRequest) -> ExampleReader:
+    """Return what reads the examples of a request."""
+    return ExampleReader(corpus, encoder_key, view_named(request.view, corpus.manifest), request.polarisation)
 
 
 def _file_of(request: SearchRequest) -> tuple[str, int | None]:

@@ -70,6 +70,8 @@ class Query:
     resolution: str
     """Resolution class; empty for an array, which has none."""
     description: QueryDescription
+    covers: Callable[[Window], bool] = lambda window: False
+    """Tells whether a window overlaps a further example of what is alike or not. Such windows are no hits, either."""
 
     def window_at(self, i: int) -> Window | None:
         """Return where a window of the query lies; None for an array."""

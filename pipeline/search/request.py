@@ -11,6 +11,12 @@ from os import PathLike, fspath
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pipeline.errors import ParameterError, parameter
+from pipeline.search.example_forms import (
+    check_examples,
+    forms_from_json,
+    forms_of,
+    forms_to_json,
+)
 from pipeline.search.filters import Filters
 from pipeline.search.limits import HitLimits
 from pipeline.search.request_json import array_from_json, array_to_json, is_of_type, signal_to_json
@@ -29,6 +35,7 @@ class SearchRequest:
     """One search: the pattern, and how to look for it.
 
     The pattern is exactly one of ``file``, ``window``, ``power``, ``signal`` and ``vector``.
+    With ``like``, there may be none.
 
     Parameters
     ----------
@@ -52,6 +59,11 @@ class SearchRequest:
         fields of ``Signal``. ``family`` names one to begin with, and ``lines`` is short for that many equal lines.
     vector : (d,) or (n, d) array, optional
         Vectors of the encoder, such as :func:`lookalike.encode` makes. A hit resembles any of them.
+    like, unlike : iterable, optional
+        Examples of what is alike, and of what is not: ``SOURCE/NUMBER``, ``FILE:MHZ–MHZ``, ``label:TEXT`` for all
+        windows with a label, hits, or arrays as in ``power``. The score of a hit is then the cosine with the direction
+        that they give, and no hit overlaps an example (:mod:`pipeline.search.refined`). Not with ``rerank``,
+        ``expand``, ``near_frequency`` or ``all_views``.
     k : int
         Maximum number of hits.
     exact : bool
@@ -89,6 +101,9 @@ class SearchRequest:
         pattern. Not with ``rerank``, and not for an array, which has no frequency.
     filters : Filters, optional
         Frequencies, files, targets, telescopes and times to search. All other windows are ignored.
+    on_off_power : bool
+        Judge this by power measured in the files, along the track of the signal (:mod:`pipeline.search.off_power`).
+        Implies ``on_off``.
     per_file : int, optional
         Maximum number of hits from one source.
     on_off : bool
@@ -123,6 +138,8 @@ class SearchRequest:
     power: Any = None
     signal: Any = None
     vector: Any = None
+    like: Any = ()
+    unlike: Any = ()
     k: int = 10
     exact: bool = False
     careful: bool = False
@@ -140,6 +157,7 @@ class SearchRequest:
     filters: Filters | None = None
     on_off: bool = False
     on_only: bool = False
+    on_off_power: bool = False
     per_file: int | None = None
     per_mhz: int | None = None
     min_score: float | None = None
@@ -150,7 +168,10 @@ class SearchRequest:
     def __post_init__(self) -> None:
         if self.window is not None and not isinstance(self.window, str):
             object.__setattr__(self, "window", tuple(self.window))
+        for name in ("like", "unlike"):
+            object.__setattr__(self, name, forms_of(getattr(self, name), name))
         self._check_pattern()
+        check_examples(self)
         if self.k < 1:
             raise ParameterError(f"{parameter('k')} must be at least 1, got {self.k}")
         if (self.rerank_drift or self.rerank_mirror) and not self.rerank:
@@ -179,14 +200,20 @@ class SearchRequest:
         return next((name for name in _OBJECTS if getattr(self, name) is not None), "")
 
     @property
+    def is_by_example(self) -> bool:
+        """True if there is no pattern, but examples of what is alike."""
+        return bool(self.like) and all(getattr(self, name) is None for name in PATTERNS)
+
+    @property
     def limits(self) -> HitLimits:
         """Limits on hits per file and per MHz."""
         return HitLimits(self.per_file, self.per_mhz)
 
     def to_json(self) -> dict[str, Any]:
         """Return the parameters that differ from their defaults. Pixels of ``power`` without a value are null."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OBJECTS
-                 and getattr(self, field.name) != field.default}
+        given = {field.name: getattr(self, field.name) for field in fields(self)
+                 if field.name not in (*_OBJECTS, "like", "unlike") and getattr(self, field.name) != field.default}
+        given |= {name: forms_to_json(forms) for name in ("like", "unlike") if (forms := getattr(self, name))}
         if self.file is not None:
             given["file"] = fspath(self.file)
         if self.filters is not None:
@@ -221,15 +248,18 @@ class SearchRequest:
             elif name == "signal":
                 if not isinstance(value, Mapping):
                     raise ParameterError(f"{parameter(name)} must be an object, got {value!r}")
+            elif name in ("like", "unlike"):
+                values[name] = forms_from_json(value, name)
             elif not is_of_type(value, types[name]):
                 raise ParameterError(f"{parameter(name)} must be of type {types[name]}, got {value!r}")
         return cls(**values)
 
     def _check_pattern(self) -> None:
         given = [parameter(name) for name in PATTERNS if getattr(self, name) is not None]
-        if len(given) != 1:
+        if len(given) != 1 and not (self.is_by_example and not given):
             *others, last = map(parameter, PATTERNS)
-            raise ParameterError(f"give one of {', '.join(others)} and {last}, got {' and '.join(given) or 'none'}")
+            raise ParameterError(f"give one of {', '.join(others)} and {last}, got {' and '.join(given) or 'none'}; "
+                                 f"{parameter('like')} may replace all of them")
         if self.vector is not None and self.rerank:
             raise ParameterError(f"{parameter('rerank')} compares pixels, and {parameter('vector')} has none")
         if self.all_views and not isinstance(self.window, str | None):

@@ -32,6 +32,10 @@ class Sample:
     """(n, d) of length 1."""
     source: NDArray[np.int64]
     """(n,) index of the source of each."""
+    number: NDArray[np.int64]
+    """(n,) window number of each."""
+    source_ids: tuple[str, ...]
+    """(s,) id of each source."""
     scans: NDArray[np.str_]
     """(s,) id of the scan of each source."""
     start_mjd: NDArray[np.float64]
@@ -60,6 +64,15 @@ class Sample:
         return apart if np.count_nonzero(apart) >= least else is_other[self.source]
 
 
+def sample_of(selection: Selection) -> Sample:
+    """Return the sample of the windows of a selection, whether or not they pass the filters.
+
+    It is drawn at the first search of an open corpus, and kept.
+    """
+    corpus, key, resolutions = selection.corpus, selection.encoder_key, selection.resolutions
+    return corpus.keep_object((key, resolutions), lambda: draw_sample(Selection.of(corpus, key, resolutions)))
+
+
 def draw_sample(selection: Selection) -> Sample:
     """Draw vectors of a selection without filters. The same generation of a corpus always gives the same sample."""
     rng, sources, key = np.random.default_rng(0), selection.corpus.manifest.sources, selection.encoder_key
@@ -72,15 +85,16 @@ def draw_sample(selection: Selection) -> Sample:
     found = [_of_segment(selection, entry, here - (end - entry.count))
              for entry, end, here in zip(segments, ends, of_part, strict=False)]
     found += _of_sources(selection, rest, held, of_part[-1] - (ends[-1] - held.sum()), rng)
-    vectors, source = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    vectors, source, number = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     headers = [sources[source_id].header for source_id in selection.source_ids]
+    scans = np.array([scan_of(source_id) for source_id in selection.source_ids], np.str_)
     return Sample(
-        vectors, source, np.array([scan_of(source_id) for source_id in selection.source_ids], np.str_),
-        np.array([header.tstart_mjd for header in headers]), np.array([header.telescope_id for header in headers]))
+        vectors, source, number, selection.source_ids, scans, np.array([header.tstart_mjd for header in headers]),
+        np.array([header.telescope_id for header in headers]))
 
 
-_Drawn = tuple[NDArray[np.float32], NDArray[np.int64]]
-"""Vectors, and the index of the source of each."""
+_Drawn = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]
+"""Vectors, and index of the source and window number of each."""
 
 
 def _of_segment(selection: Selection, entry: SegmentEntry, rows: NDArray[np.int64]) -> _Drawn:
@@ -89,7 +103,8 @@ def _of_segment(selection: Selection, entry: SegmentEntry, rows: NDArray[np.int6
     positions, _ = selection.rows_of_segment(entry)
     source = positions[segment.row_source[rows]]
     is_selected = source >= 0
-    return segment.vectors_of(rows[is_selected]), source[is_selected]
+    rows = rows[is_selected]
+    return segment.vectors_of(rows), source[is_selected], segment.row_number[rows].astype(np.int64)
 
 
 def _of_sources(
@@ -117,5 +132,6 @@ def _of_sources(
     for i, end, here in zip(chosen.tolist(), ends, np.split(rows, np.searchsorted(rows, ends[:-1])), strict=True):
         source_id = source_ids[i]
         vectors = selection.corpus.vectors_of(source_id, selection.encoder_key, here - (end - held[i]))
-        drawn.append((to_unit_length(vectors, source_id), np.full(len(here), selection.position[source_id])))
+        numbers = selection.corpus.numbers(source_id)[here - (end - held[i])]
+        drawn.append((to_unit_length(vectors, source_id), np.full(len(here), selection.position[source_id]), numbers))
     return drawn

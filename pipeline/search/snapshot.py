@@ -53,7 +53,7 @@ class OpenCorpus:
         self._segments: dict[str, Segment] = {}
         self._tilings: dict[str, Tiling] = {}
         self._windows: dict[tuple[str, int], Window] = {}
-        self._samples: dict[Hashable, object] = {}
+        self._objects: dict[Hashable, object] = {}
         self._entries = {segment.id: segment for segment in self.manifest.segments}
 
     @contextmanager
@@ -271,13 +271,13 @@ class OpenCorpus:
                 self._room -= made.nbytes
         return made
 
-    def keep_sample(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """Return the sample that is kept under a key for as long as the corpus is open. If there is none, make it."""
-        if key not in self._samples:
-            made = make()  # two threads may make the same sample; either is good
+    def keep_object(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """Return the object that is kept under a key for as long as the corpus is open. If there is none, make it."""
+        if key not in self._objects:
+            made = make()  # two threads may make the same object; either is good
             with self._lock:
-                self._samples.setdefault(key, made)
-        return cast(_T, self._samples[key])
+                self._objects.setdefault(key, made)
+        return cast(_T, self._objects[key])
 
     def _keep(self, key: Hashable, make: Callable[[], _T]) -> _T:
         with self._lock:

@@ -9,6 +9,7 @@ from pipeline.significance.verdict import (
     MAX_CONVINCING_Q,
     MAX_PLAUSIBLE_EXPECTED,
     Verdict,
+    are_convincing,
     false_shares,
     verdict_on,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Null",
     "Tail",
     "Verdict",
+    "are_convincing",
     "background_of_scores",
     "false_shares",
     "null_of",

@@ -56,11 +56,15 @@ class Verdict:
                 "expected": self.expected}
 
 
+def are_convincing(expected: Sequence[float]) -> list[bool]:
+    """Tell which hits of a search are convincing, by their expected numbers."""
+    return [one <= MAX_CONVINCING_EXPECTED and share <= MAX_CONVINCING_Q
+            for one, share in zip(expected, false_shares(expected), strict=True)]
+
+
 def verdict_on(expected: Sequence[float]) -> Verdict:
     """Judge the hits of a search by their expected numbers, of which there is at least one."""
-    shares = false_shares(expected)
-    convincing = [one <= MAX_CONVINCING_EXPECTED and share <= MAX_CONVINCING_Q
-                  for one, share in zip(expected, shares, strict=True)]
+    convincing = are_convincing(expected)
     good = [one for one, is_convincing in zip(expected, convincing, strict=True)
             if is_convincing or one <= MAX_PLAUSIBLE_EXPECTED]
     return Verdict(sum(convincing), len(good) - sum(convincing), max(good) if good else min(expected))

@@ -16,7 +16,7 @@ from pipeline.store.encoder import (
     freeze_projection,
     is_fitted,
 )
-from pipeline.store.generations import is_in_current_format
+from pipeline.store.generations import current_generation, is_in_current_format
 from pipeline.store.groups import SourceGroup, VectorGroup, count_old_groups
 from pipeline.store.identity import fingerprint, is_identity_in_current_format, write_identity
 from pipeline.store.layout import (
@@ -63,6 +63,7 @@ __all__ = [
     "commit_vector_groups",
     "corpus_encoder",
     "count_old_groups",
+    "current_generation",
     "embedding",
     "encoder_config",
     "fingerprint",

@@ -48,19 +48,36 @@ def read_generation(root: Path, pointer: str) -> Manifest:
     CorpusMismatch
         The manifest was written by another version of the program, in a format that this version does not read.
     """
-    match = re.fullmatch(r"([0-9]{1,18}) ([0-9a-f]{64})\n", pointer)
-    if match is None:
-        raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {mending(root)}")
-    path = generation_file(root, int(match[1]))
+    number, digest = _parts_of(root, pointer)
+    path = generation_file(root, number)
     try:
         content = read_file(path, MAX_MANIFEST_BYTES)
     except PermissionError:  # the file is not damaged: another user owns it
         raise
     except OSError as error:
         raise CorpusDamaged(f"{path}: cannot be read ({error}); {mending(root)}") from error
-    if hashlib.sha256(content).hexdigest() != match[2]:
+    if hashlib.sha256(content).hexdigest() != digest:
         raise CorpusDamaged(f"{path}: does not match its digest in {CURRENT}; {mending(root)}")
     return parsed(path, content)
+
+
+def current_generation(root: Path) -> int:
+    """Return the number of the current generation. Only the pointer is read, so this takes no time.
+
+    Raises
+    ------
+    CorpusDamaged
+        The pointer is missing or altered.
+    """
+    return _parts_of(root, read_pointer(root))[0]
+
+
+def _parts_of(root: Path, pointer: str) -> tuple[int, str]:
+    """Return the number of the generation and the sha256 of its file."""
+    match = re.fullmatch(r"([0-9]{1,18}) ([0-9a-f]{64})\n", pointer)
+    if match is None:
+        raise CorpusDamaged(f"{root / CURRENT}: holds {pointer[:100]!r}; {mending(root)}")
+    return int(match[1]), match[2]
 
 
 def parsed(path: Path, content: bytes) -> Manifest:

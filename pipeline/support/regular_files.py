@@ -51,8 +51,8 @@ def file_size(path: Path) -> int:
     return status.st_size
 
 
-def read_file(path: Path, most: int, *, is_text: bool = True) -> bytes:
-    """Read a whole regular file.
+def read_file(path: Path, most: int, *, is_text: bool = True, start: int = 0) -> bytes:
+    """Read a regular file, whole or from some byte on.
 
     Parameters
     ----------
@@ -62,6 +62,8 @@ def read_file(path: Path, most: int, *, is_text: bool = True) -> bytes:
     is_text : bool
         Refuse a file with a zero byte, as soon as one is read. A huge file without content, which consists of zeros,
         then takes no memory.
+    start : int
+        Number of bytes at the beginning that are not read.
 
     Raises
     ------
@@ -81,6 +83,7 @@ def read_file(path: Path, most: int, *, is_text: bool = True) -> bytes:
             raise _refused(path, message)
         if status.st_size > most:
             raise _refused(path, f"has {status.st_size:,} bytes, more than {most:,}")
+        os.lseek(descriptor, start, os.SEEK_SET)
         blocks = []
         while block := os.read(descriptor, _BLOCK_BYTES):
             if is_text and 0 in block:

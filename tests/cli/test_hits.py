@@ -51,10 +51,12 @@ def test_rows_as_json_and_csv(lookalike: Lookalike, corpus: Path, table: Path) -
     assert float(rows[0]["best_score"]) == record["rows"][0]["best_score"]
 
 
-@pytest.mark.parametrize("more", [["--f-start", "1"], ["--window", "a/1"], ["--npy", "x.npy"], ["--lines", "2"],
-                                  ["--view", "f4"]])
+@pytest.mark.parametrize("more", [["--f-start", "1"], ["--window", "a/1"], ["--npy", "x.npy"],
+                                  ["--signal", "x.json"], ["--view", "f4"]])
 def test_a_table_has_its_own_patterns(lookalike: Lookalike, corpus: Path, table: Path, more: list[str]) -> None:
-    lookalike("search", "--corpus", corpus, "--hits", table, *more).assert_misused(more[0], "does not go with --hits")
+    (table.parent / "x.json").write_text("{\"snr\": 20}")
+    given = [str(table.parent / one) if one == "x.json" else one for one in more]
+    lookalike("search", "--corpus", corpus, "--hits", table, *given).assert_misused(more[0], "does not go with --hits")
 
 
 def test_a_page_needs_a_table(lookalike: Lookalike) -> None:

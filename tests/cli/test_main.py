@@ -44,7 +44,10 @@ OPTIONS = {
                "--only-mhz", "--not-mhz", "--not-known",
                "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
+               "--on-off-power",
                "--per-file", "--per-mhz", *CLUSTER},
+    "occurrence": {"--corpus", "--by", "--bin-mhz", "--bin-days", "--emitter-khz", "--with-query", "--json", "--csv",
+                   "--plot"},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",
                 "--embed-on", "--json", "--dashboard"},
     "verify": {"--corpus", "--repair", "--sample", *CLUSTER, "--workers", "--serial", "--json", "--dashboard"},
@@ -63,6 +66,8 @@ OPTIONS = {
                  "--json", "--picture", "--mistakes"},
     "warm-up": set(),
 }
+NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz"}
+OPTIONS["occurrence"] |= OPTIONS["search"] - NOT_OF_OCCURRENCE
 
 
 def command(name: str) -> click.Command:
@@ -78,7 +83,7 @@ def test_help_lists_the_commands(lookalike: Lookalike) -> None:
     ran = lookalike("--help")
     assert (ran.code, ran.err) == (0, "")
     for name, what in COMMANDS.items():
-        assert f"  {name:<9} {what}\n" in ran.out
+        assert f"  {name:<{max(map(len, COMMANDS))}}  {what}\n" in ran.out
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,0 +1,170 @@
+"""``lookalike occurrence``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.filters import filter_options
+from pipeline.cli.grouped import GroupedCommand, command
+from pipeline.cli.options import corpus_option, json_option
+from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.patterns import read_array
+from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages
+from pipeline.cli.search import search as search_command
+from pipeline.errors import QueryError
+from pipeline.search.filter_table import FILTERS
+from pipeline.support.text import csv_text, short_number, shown
+
+if TYPE_CHECKING:
+    from pipeline.occurrence import Occurrence, Row
+
+_AXES = ("frequency", "date", "hour", "local hour", "target")
+assert isinstance(search_command, GroupedCommand)
+_QUERY, _COMPARE = (search_command.groups[name] for name in ("Query", "How to compare"))
+_LIMITS = ("--expected-below", "--min-score")
+_FLAGS = {*_QUERY, *_COMPARE, *_LIMITS}
+
+
+def _search_options(function: Any) -> Any:
+    """Add the options of ``search`` that say what to look for and how."""
+    for param in reversed([param for param in search_command.params if _FLAGS.intersection(param.opts)]):
+        function.__click_params__ = [*getattr(function, "__click_params__", []), param]
+    return function
+
+
+@command(groups={
+    "Query": _QUERY,
+    "How to compare": _COMPARE,
+    "Which windows count": (*_LIMITS, "--with-query", *(row.flag for row in FILTERS.values())),
+    "How to count": ("--by", "--bin-mhz", "--bin-days", "--emitter-khz"),
+})
+@corpus_option
+@_search_options
+@filter_options
+@click.option("--with-query", is_flag=True,
+              help="Also count the query itself, and the scan that it is from. By default, neither counts: the query "
+                   "was chosen because it is there.")
+@click.option("--by", multiple=True, type=click.Choice(_AXES), metavar="AXIS",
+              help=f"Count along this axis: {', '.join(_AXES)}. Hours are UTC; local hours are mean solar time at the "
+                   "telescope. May be repeated. Default: all but local hour.")
+@click.option("--bin-mhz", type=float, metavar="MHZ",
+              help="Width of the bins of frequency. Default: a round number that gives at most 24 bins.")
+@click.option("--bin-days", type=click.IntRange(1), metavar="DAYS",
+              help="Width of the bins of date. Default: a round number that gives at most 24 bins.")
+@click.option("--emitter-khz", type=float, default=10.0, show_default=True, metavar="KHZ",
+              help="Windows of a scan with gaps of at most this, or of one window, are one emitter.")
+@cluster_options
+@json_option
+@click.option("--csv", "as_csv", is_flag=True,
+              help="Print comma-separated values: a row for each bin, and first one for all that was searched.")
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
+              help="Draw the rates with their intervals to this file.")
+def occurrence(
+    corpus: Path, place: Mapping[str, Any], by: tuple[Any, ...], bin_mhz: float | None, bin_days: int | None,
+    emitter_khz: float, with_query: bool, as_json: bool, as_csv: bool, plot: Path | None, **asked: Any,
+) -> None:
+    """Count how often, when and where a pattern occurs.
+
+    The pattern is given as for search. The hits that count are the convincing ones,
+    or those that --expected-below and --min-score let pass. Without a pattern, all
+    windows count that hold a signal.
+
+    Counts are scans that show the pattern, and emitters: windows of a scan that lie
+    close together in frequency. They are divided by what was searched: scans, and
+    bandwidth × time in MHz h. Masked windows are not counted as searched. Intervals
+    are of 95 %: Wilson for the share of scans, exact Poisson for the rate. Where
+    nothing was searched, the table says "not observed".
+
+    If nothing was seen, the first line says in how many windows, and how large the
+    rate may be. The next one says how strong a signal must have been to be kept.
+
+    \b
+    Example:
+      lookalike occurrence --file scan.h5 --f-start 1531 --f-stop 1531.1 --by hour
+    """
+    from pipeline.search import SearchRequest
+
+    if as_json and as_csv:
+        raise click.UsageError("choose one of --json and --csv")
+    on_cluster = bool(place["scheduler"] or place["cluster"])
+    settings: dict[str, Any] = {"bin_mhz": bin_mhz, "bin_days": bin_days, "emitter_khz": emitter_khz,
+                                "with_query": with_query, **({"by": by} if by else {})}
+    request, filters = None, asked["filters"]
+    given = any(asked[param.name] is not None for param in search_command.params
+                if param.name and set(_QUERY).intersection(param.opts))
+    if given:
+        with flags_in_messages(click.UsageError):
+            request, filters = SearchRequest(**asked, one_shot=not on_cluster), None
+        if request.power is not None:
+            request = replace(request, power=read_array(request.power))
+    needs_files = request is not None and request.file is not None
+    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(
+            corpus_here(corpus, needs_files=needs_files)) as opened:
+        with flags_in_messages(QueryError):
+            result = opened.occurrence(request, filters=filters, **settings)
+        if plot is not None:
+            result.plot(plot)
+    _show(result, plot, as_json, as_csv)
+
+
+def _show(result: Occurrence, plot: Path | None, as_json: bool, as_csv: bool) -> None:
+    if plot is not None:
+        remark(f"picture: {shown(plot)}")
+    for note in result.notes:
+        remark(f"note: {shown(note)}")
+    if as_json:
+        put_json(result.to_json())
+    elif as_csv:
+        from pipeline.occurrence import AXIS_COLUMNS
+
+        put(csv_text(AXIS_COLUMNS, result.rows()), newline=False)
+    else:
+        put("\n".join(map(shown, lines(result))))
+
+
+def lines(result: Occurrence) -> list[str]:
+    """Return the answer as lines of text: sentences, then a table for each axis."""
+    out = [result.statement]
+    if result.sensitivity is not None:
+        out.append(result.words_of_sensitivity)
+    gap_khz = 1e3 * result.emitter_gap_mhz
+    out.append(f"a window counts if {result.counts_if}; windows of a scan within {gap_khz:.4g} kHz are one emitter")
+    for name, rows in result.tables.items():
+        if rows:
+            width = max(len(name), *(len(row.bin.label) for row in rows))
+            out += ["", f"{name:<{width}} {'scans':>13} {'% (95 %)':>14} {'emitters':>9} {'MHz h':>8} "
+                        f"{'per MHz h (95 %)':>22}"]
+            out += _rows(rows, width)
+    return out
+
+
+def _rows(rows: tuple[Row, ...], width: int) -> Iterator[str]:
+    """Yield a line for each row, and one for neighbouring rows in which nothing was searched."""
+    empty: list[Row] = []
+    for row in (*rows, None):
+        if row is not None and not row.is_observed:
+            empty.append(row)
+            continue
+        if empty:
+            label = empty[0].bin.label if len(empty) == 1 else f"{len(empty)} bins from {empty[0].bin.label}"
+            yield f"{label:<{width}} {'not observed':>13}"
+            empty = []
+        if row is not None:
+            yield _line(row, width)
+
+
+def _line(row: Row, width: int) -> str:
+    assert row.share is not None
+    assert row.rate_per_mhz_h is not None
+    share, low, high = (100 * one for one in row.share)
+    rate = " ({}–{})".join([short_number(row.rate_per_mhz_h[0]), ""]).format(*map(short_number, row.rate_per_mhz_h[1:]))
+    return (f"{row.bin.label:<{width}} {f'{row.scans_with:,} of {row.scans:,}':>13} "
+            f"{f'{share:.0f} ({low:.0f}–{high:.0f})':>14} {row.emitters:>9,} {short_number(row.exposure_mhz_h):>8} "
+            f"{rate:>22}")

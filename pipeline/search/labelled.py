@@ -1,0 +1,155 @@
+"""Labels of the windows of a corpus: giving them, undoing them, and finding the windows that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.errors import LabelError
+from pipeline.labels import InForce, Label, LabelBook, Place, Undo, labels_folder, labels_of, labels_of_csv
+from pipeline.model import Hit, Window
+from pipeline.search.from_file import find_window
+from pipeline.search.snapshot import OpenCorpus
+
+
+class CorpusLabels:
+    """The user's labels of a corpus. Threads may share one.
+
+    They lie in the folder ``CORPUS-labels`` beside the corpus, and belong to places, not to windows or vectors. So runs
+    do not touch them, and labels can be given while a run writes the corpus.
+    """
+
+    def __init__(self, corpus: OpenCorpus) -> None:
+        self._corpus = corpus
+        self._book = book_of(corpus)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the labels, which may not exist yet."""
+        return self._book.folder
+
+    def add(self, windows: Iterable[str | Hit | Window], text: str, who: str | None = None) -> tuple[Label, ...]:
+        """Label windows, whether or not the corpus has kept them.
+
+        Parameters
+        ----------
+        windows : iterable of str, Hit or Window
+            Windows as ``SOURCE/NUMBER``, hits of a search, or windows. Of a hit, its best window is labelled.
+        text : str
+            Up to 200 characters on one line.
+        who : str, optional
+            Who says so. Default: this user.
+
+        Returns
+        -------
+        tuple of Label
+            The labels that are new: a window that has this label already does not get it again.
+
+        Raises
+        ------
+        QueryError
+            There is no such window.
+        LabelError
+            The text or the name cannot be used, or the file of labels cannot.
+        CorpusLocked
+            Other processes keep the lock of the labels for too long.
+        """
+        return self._book.add(labels_of([self._window(window) for window in windows], text, who))
+
+    def undo(self, ids: Sequence[str] = (), who: str | None = None) -> Undo:
+        """Undo labels. That is an entry, too, and can be undone.
+
+        Parameters
+        ----------
+        ids : sequence of str, optional
+            ``id`` of labels, ``action`` of labels that were given together, or ``id`` of an undoing. Default: the last
+            labels that this person gave together and that still count.
+        who : str, optional
+            Default: this user.
+
+        Raises
+        ------
+        LabelError
+            There is no such entry, or nothing to undo; or the file of labels cannot be used.
+        CorpusLocked
+            Other processes keep the lock of the labels for too long.
+        """
+        return self._book.undo(ids, who)
+
+    def every(self) -> InForce:
+        """Return all labels that count, in the order in which they were given: a sequence of labels.
+
+        Those of sources that the corpus does not hold are among them (:meth:`is_held`). Raises :class:`LabelError` if
+        the file of labels cannot be used.
+        """
+        return self._book.in_force()
+
+    def of(self, window: str | Hit | Window) -> tuple[Label, ...]:
+        """Return the labels of a window. Of a hit, also those of the windows that were merged into it.
+
+        A label belongs to each window with which its place shares more than half of the pixels of the smaller one.
+
+        Raises
+        ------
+        QueryError
+            There is no such window.
+        LabelError
+            The file of labels cannot be used.
+        """
+        return labels_at(self.every(), self._corpus, self._window(window),
+                         window.merged if isinstance(window, Hit) else ())
+
+    def is_held(self, label: Label) -> bool:
+        """Tell whether the corpus holds the source of a label. Labels of removed sources stay."""
+        return label.source_id in self._corpus.manifest.sources
+
+    def import_csv(self, path: Path) -> tuple[Label, ...]:
+        """Add the labels of a CSV file, as ``lookalike labels --csv`` prints it. Returns those that are new.
+
+        Raises
+        ------
+        LabelError, ConfigError
+            The file cannot be used; the message names the line. Then no label is added.
+        CorpusLocked
+            Other processes keep the lock of the labels for too long.
+        """
+        return self._book.add(labels_of_csv(path))
+
+    def _window(self, window: str | Hit | Window) -> Window:
+        if isinstance(window, str):
+            return find_window(self._corpus, window)
+        return window.window if isinstance(window, Hit) else window
+
+
+def book_of(corpus: OpenCorpus) -> LabelBook:
+    """Return the labels of a corpus. They are kept for as long as it is open, and read on from where they were."""
+    return corpus.keep_object("labels", lambda: LabelBook(labels_folder(corpus.root)))
+
+
+def labels_at(labels: InForce, corpus: OpenCorpus, window: Window, others: Sequence[int] = ()) -> tuple[Label, ...]:
+    """Return the labels of a window, and of other windows of its source, each once."""
+    if not labels:
+        return ()
+    windows = [window, *(corpus.window(window.source_id, number) for number in others)]
+    return tuple(dict.fromkeys(label for one in windows for label in labels.at(Place.of(one))))
+
+
+def with_labels(corpus: OpenCorpus, hits: Sequence[Hit]) -> tuple[tuple[Hit, ...], str]:
+    """Give hits the texts of their labels. If the labels cannot be read, return a note that says why.
+
+    Labels are the user's own, and a search can do without them.
+    """
+    labels, note = labels_or_note(corpus)
+    if not labels:
+        return tuple(hits), note
+    texts = [dict.fromkeys(label.text for label in labels_at(labels, corpus, hit.window, hit.merged)) for hit in hits]
+    return tuple(replace(hit, labels=tuple(text)) for hit, text in zip(hits, texts, strict=True)), ""
+
+
+def labels_or_note(corpus: OpenCorpus) -> tuple[InForce, str]:
+    """Return the labels that count; or none, and a note that says why they cannot be read."""
+    try:
+        return book_of(corpus).in_force(), ""
+    except LabelError as error:
+        return InForce(()), f"hits are shown without labels: {error}"

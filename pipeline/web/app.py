@@ -1,0 +1,37 @@
+"""Puts the parts of the server together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import pipeline
+from pipeline.web import counting, labelling, looking, nights, occupancy, pages, searching, windows
+from pipeline.web.guard import Guard
+from pipeline.web.parts import Parts
+from pipeline.web.problems import ProblemAnswer, add_handlers
+from pipeline.web.warm import warm_up
+
+
+def make_app(parts: Parts) -> FastAPI:
+    """Return the app, guarded, with all routes."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        warm_up(parts.archive.pinned)
+        yield
+        parts.close()
+
+    app = FastAPI(title="Lookalike", version=pipeline.__version__, openapi_url="/api/v1/openapi.json", docs_url=None,
+                  redoc_url=None, lifespan=life, responses={kind: {"model": ProblemAnswer} for kind in ("4XX", "5XX")})
+    app.state.parts = parts
+    app.state.pages = pages.Pages(parts.archive)
+    add_handlers(app)
+    for one in (looking, occupancy, windows, searching, counting, labelling, nights, pages):
+        app.include_router(one.routes)
+    app.mount("/static", pages.static_files())
+    app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),
+                       cookie=lambda: parts.cookie, metrics=parts.metrics, scheme_of=parts.settings.scheme_of)
+    return app

@@ -1,0 +1,165 @@
+"""The corpus as a server shows it: one generation, which stays until somebody moves on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.catalogue import Session, scans_among, sources_named
+from pipeline.errors import CorpusDamaged, PipelineError, QueryError
+from pipeline.grid.places import first_channels
+from pipeline.search import Corpus, CorpusStatus, OpenCorpus
+from pipeline.store import current_generation
+from pipeline.views import view_of
+from pipeline.web.problems import Problem
+
+CHECKED_EVERY_S = 2.0
+"""Time for which the number of the newest generation is not looked up again, in seconds."""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One generation, opened. Threads may share it."""
+
+    opened: OpenCorpus
+    corpus: Corpus
+    scans: tuple[str, ...]
+    """Ids of all scans, in ascending order."""
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation."""
+        return self.corpus.generation
+
+    @cached_property
+    def scans_held(self) -> frozenset[str]:
+        """Ids of all scans, to look one up."""
+        return frozenset(self.scans)
+
+    @cached_property
+    def view_names(self) -> tuple[str, ...]:
+        """Names of the averaged views that any scan has."""
+        return tuple(sorted({view_of(source_id) for source_id in self.opened.manifest.sources} - {""}))
+
+    def channel_starts(self, source_id: str) -> NDArray[np.int64]:
+        """Return the first channel of each kept window of a source: (rows,)."""
+        return self.opened.keep_array((source_id, "channel_start"), lambda: first_channels(
+            self.opened.tiling(source_id), self.opened.numbers(source_id)))
+
+    def find(self, text: str) -> str:
+        """Return the id of the source that a text names; raise :class:`QueryError` if it names none or several."""
+        if text in self.opened.manifest.sources:
+            return text
+        return self.opened.find_source(text)
+
+
+class Archive:
+    """A corpus, and files that may be searched for. Threads may share it.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the corpus.
+    data_roots : sequence of Path
+        Folders whose files may be searched for.
+    """
+
+    def __init__(self, root: Path, data_roots: Sequence[Path] = ()) -> None:
+        self.root = root
+        self._roots = tuple(Path(os.path.realpath(one)) for one in data_roots)
+        self._lock = threading.Lock()
+        self._pinned = self._open()
+        self._newest, self._looked_s = self._pinned.generation, time.monotonic()
+        self._status: tuple[int, CorpusStatus] | None = None
+        self._sessions: tuple[int, list[Session]] | None = None
+
+    @property
+    def pinned(self) -> Pinned:
+        """The generation that is shown."""
+        return self._pinned
+
+    def _open(self) -> Pinned:
+        opened = OpenCorpus(self.root)
+        return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))))
+
+    def newer(self) -> int | None:
+        """Return the number of the newest generation if it is not the one shown, else None."""
+        if time.monotonic() - self._looked_s > CHECKED_EVERY_S:
+            with suppress(CorpusDamaged, OSError):  # the disk may be away; the generation that is shown is open
+                self._newest = current_generation(self.root)
+            self._looked_s = time.monotonic()
+        return self._newest if self._newest > self._pinned.generation else None
+
+    def move_to(self, generation: int) -> Pinned:
+        """Show the newest generation, if its number is at least ``generation``. Searches that run keep theirs."""
+        with self._lock:
+            if generation > self._pinned.generation:
+                pinned = self._open()
+                if pinned.generation < generation:
+                    raise Problem(409, "no_such_generation", f"generation {generation} is not there; the newest is "
+                                  f"{pinned.generation}")
+                self._pinned = pinned
+                self._newest = max(self._newest, pinned.generation)
+        return self._pinned
+
+    def status(self) -> dict[str, Any]:
+        """Return counts, as ``status --json`` prints them, and what a page needs beside them."""
+        pinned = self._pinned
+        if self._status is None or self._status[0] != pinned.generation:
+            self._status = pinned.generation, pinned.corpus.status()
+        counts = self._status[1].to_json()
+        return {**counts, "corpus": Path(counts["corpus"]).name, "views": list(counts["views"]),
+                "view_counts": counts["views"], "newer_generation": self.newer()}
+
+    def sessions(self) -> list[Session]:
+        """Return the sessions of the shown generation. A changed file of corrections counts from the next one on."""
+        pinned = self._pinned
+        if self._sessions is None or self._sessions[0] != pinned.generation:
+            self._sessions = pinned.generation, pinned.corpus.sessions()
+        return self._sessions[1]
+
+    def file_of_query(self, pinned: Pinned, text: str) -> str:
+        """Return what a search may take as a file: the id of a source, or a path below a data root.
+
+        Raises
+        ------
+        Problem
+            The text names no source, and no file below a data root. Whether there is such a file elsewhere is not
+            said.
+        """
+        manifest = pinned.opened.manifest
+        paths = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
+        if sources_named(text, paths):
+            return pinned.find(text)
+        for root in self._roots:
+            try:
+                path = Path(os.path.realpath(root / text))
+                if path.is_relative_to(root) and path.is_file():
+                    return str(path)
+            except (OSError, ValueError):  # the name has a NUL, or is too long
+                continue
+        try:
+            pinned.find(text)  # says why it is absent, if the corpus knows
+        except QueryError as error:
+            hint = "name a source of the corpus, or a file below a folder that the server was given with --data"
+            raise Problem(404, "not_found", str(error), hint) from error
+        raise AssertionError("a text that names no source was found")
+
+
+def try_read(archive: Archive) -> str:
+    """Return why the corpus cannot be read; empty if it can."""
+    try:
+        current_generation(archive.root)
+    except (PipelineError, OSError) as error:
+        return str(error)
+    return ""

@@ -1,0 +1,114 @@
+"""The pages for people, and the log-in. All data come from the API; a page holds none but the settings below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.staticfiles import StaticFiles
+
+import pipeline
+from pipeline.web.access import COOKIE_LIFE_S
+from pipeline.web.archive import Archive, try_read
+from pipeline.web.parts import ItsParts, Parts
+
+PAGES = {
+    "/": "archive.html",
+    "/waterfall/{source_id}": "waterfall.html",
+    "/results/{result_id}": "results.html",
+    "/families": "families.html",
+    "/families/{family_id}": "family.html",
+    "/nights": "nights.html",
+    "/nights/{name}": "nights.html",
+    "/hit-table": "hit_table.html",
+}
+"""Address → template. Scripts read the rest of the state from the address."""
+_LOGIN_STATUS = 401
+
+
+def static_files() -> StaticFiles:
+    """Return the app that serves scripts, styles and pictures of the package."""
+    return StaticFiles(directory=str(resources.files("pipeline.web") / "static"))
+
+
+class Pages:
+    """Makes pages from templates. Every value is escaped."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._templates = Environment(loader=PackageLoader("pipeline.web"), autoescape=True,
+                                      undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+    def page(self, template: str, request: Request, status: int = 200, **values: Any) -> HTMLResponse:
+        """Return a page.
+
+        Templates get ``version``, ``corpus`` (name of its folder), ``person`` (or None), and ``state``, the parts of
+        the address that are no query.
+        """
+        text = self._templates.get_template(template).render(
+            version=pipeline.__version__, corpus=self._archive.root.name, person=request.state.person,
+            state=dict(request.path_params), **values)
+        return HTMLResponse(text, status)
+
+
+routes = APIRouter(include_in_schema=False)
+
+
+def _of_request(request: Request) -> Pages:
+    return cast(Pages, request.app.state.pages)
+
+
+ItsPages = Annotated[Pages, Depends(_of_request)]
+
+
+def _route_of(template: str) -> Callable[..., Response]:
+    def page(request: Request, pages: ItsPages) -> Response:
+        return pages.page(template, request)
+
+    return page
+
+
+for _address, _template in PAGES.items():
+    routes.add_api_route(_address, _route_of(_template), methods=["GET"], response_class=HTMLResponse)
+
+
+@routes.get("/login", response_class=HTMLResponse)
+def login(request: Request, pages: ItsPages, parts: ItsParts, token: str = "") -> Response:
+    """Turn a token into a cookie, or say how to log in."""
+    sealed = parts.access.log_in(token) if token else None
+    if sealed is None:
+        return pages.page("login.html", request, _LOGIN_STATUS, was_wrong=bool(token))
+    answer = RedirectResponse("/", 303)
+    answer.set_cookie(parts.cookie, sealed, max_age=COOKIE_LIFE_S, path="/", httponly=True, samesite="strict",
+                      secure=_is_secure(request, parts))
+    return answer
+
+
+@routes.post("/logout")
+def logout(request: Request, parts: ItsParts) -> Response:
+    """Take the cookie back."""
+    answer = RedirectResponse("/login", 303)
+    answer.delete_cookie(parts.cookie, path="/", httponly=True, samesite="strict", secure=_is_secure(request, parts))
+    return answer
+
+
+def _is_secure(request: Request, parts: Parts) -> bool:
+    return parts.settings.scheme_of(request.headers["host"].lower()) == "https"
+
+
+@routes.get("/healthz")
+def healthz(parts: ItsParts) -> PlainTextResponse:
+    """Say whether the corpus can be read."""
+    if try_read(parts.archive):
+        return PlainTextResponse("the corpus cannot be read\n", 503)
+    return PlainTextResponse("ok\n")
+
+
+@routes.get("/metrics")
+def metrics(parts: ItsParts) -> PlainTextResponse:
+    """Give the figures of the server to Prometheus."""
+    return PlainTextResponse(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,92 @@
+"""The routes of ``/api/v1`` that search, and give results in several forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.web.answers import QueryRows, SearchAnswer
+from pipeline.web.archive import Pinned
+from pipeline.web.exports import MEDIA_TYPES, export_of
+from pipeline.web.npy import array_of
+from pipeline.web.parts import ItsParts, Parts
+from pipeline.web.problems import Problem
+from pipeline.web.search_body import SearchBody, request_of
+
+routes = APIRouter(prefix="/api/v1", tags=["searches"])
+
+
+@routes.post("/searches", responses={200: {"model": SearchAnswer}})
+async def search(body: SearchBody, parts: ItsParts) -> dict[str, Any]:  # type: ignore[valid-type]
+    """Find windows that look like a pattern. The body has the parameters of ``SearchRequest``.
+
+    ``file`` names a source of the corpus, or a file below a folder that the server was given. The result is kept for a
+    while under its ``id``.
+    """
+    return await _answer(parts, parts.archive.pinned, body.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
+
+
+async def _answer(parts: Parts, pinned: Pinned, asked: dict[str, Any]) -> dict[str, Any]:
+    def work() -> dict[str, Any]:
+        request = request_of(parts.archive, pinned, parts.uploads, asked)
+        return parts.results.add(pinned, pinned.corpus.answer(request), asked).to_json()
+
+    return await parts.pool.run(work)
+
+
+class FeedbackBody(BaseModel):
+    """What is alike, and what is not: windows as ``SOURCE/NUMBER``, or ``label:TEXT``."""
+
+    model_config = ConfigDict(extra="forbid")
+    like: list[str] = []
+    unlike: list[str] = []
+
+
+@routes.post("/searches/{result_id}/feedback", responses={200: {"model": SearchAnswer}})
+async def feedback(result_id: str, body: FeedbackBody, parts: ItsParts) -> dict[str, Any]:
+    """Search again in the same generation, refined by examples. They replace those of the search before."""
+    if "like" not in SearchBody.model_fields:
+        raise Problem(501, "not_available", "searches cannot be refined yet")
+    kept = parts.results.get(result_id)
+    if "power_shape" in kept.asked:
+        raise Problem(409, "no_array", "the array of this search was not kept",
+                      "send it with query-rows, and search with its upload")
+    asked = {name: value for name, value in kept.asked.items() if name not in ("like", "unlike")}
+    given = {name: value for name, value in (("like", body.like), ("unlike", body.unlike)) if value}
+    return await _answer(parts, kept.pinned, {**asked, **given})
+
+
+@routes.get("/searches/{result_id}.{form}", response_class=Response, responses={200: {
+    "content": {media_type: {} for media_type in MEDIA_TYPES.values()}}})
+async def export(result_id: str, form: str, parts: ItsParts) -> Response:
+    """The result of a search as a file: json, csv, vot, parquet, html, png, pdf or svg."""
+    kept = parts.results.get(result_id)
+    return await parts.drawing.run(lambda: export_of(kept, form))
+
+
+@routes.get("/searches/{result_id}", responses={200: {"model": SearchAnswer}})
+def result(result_id: str, parts: ItsParts) -> dict[str, Any]:
+    """The result of a search that is still kept, as the search returned it."""
+    return parts.results.get(result_id).to_json()
+
+
+@routes.post("/query-rows", responses={200: {"model": QueryRows}}, openapi_extra={"requestBody": {
+    "required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}})
+async def query_rows(request: Request, parts: ItsParts, name: str = "") -> dict[str, Any]:
+    """Read a file that holds patterns, and say of each row how it can be searched for, or why not.
+
+    ``name`` is the name of the file, whose ending tells what it is. ``request`` of a row is the body of a search.
+    """
+    content = await request.body()
+    if not name.lower().endswith(".npy"):
+        raise Problem(501, "not_available", f"{name[-80:] or 'the file'}: only .npy files are read yet")
+
+    def work() -> dict[str, Any]:
+        power = array_of(content)
+        return {"kind": "array", "rows": [{
+            "row": 1, "request": {"upload": parts.uploads.add(power)}, "reason": "",
+            "words": f"an array of {power.shape[0]} spectra × {power.shape[1]} channels"}]}
+
+    return await parts.drawing.run(work)

@@ -1,0 +1,310 @@
+/** Results of a search: the query, what its hits are worth, and the hits. */
+
+import { idOfPage, queryOf, requestOf, resultsAddress, Shown } from "../address.js";
+import { get, part, send } from "../api.js";
+import { counted } from "../axes.js";
+import { DEFAULT_MAP } from "../colours.js";
+import { displayControls, displayOf } from "../display_controls.js";
+import { announce, errorBox, fill, find, h, table } from "../dom.js";
+import { exportsBox } from "../exports.js";
+import { filtersForm } from "../filters_form.js";
+import { HIT_TITLES, HitCard, hitCells, nameOf } from "../hit_card.js";
+import { histogram } from "../histogram.js";
+import { bindKeys, keyRow } from "../keys.js";
+import { labelForm, mayLabel } from "../label_form.js";
+import { Marks } from "../marks.js";
+import { arranged, ORDERS } from "../order.js";
+import { queryCard } from "../query_card.js";
+import { nothingFound, verdict } from "../verdict.js";
+import { loadInSight } from "../window_picture.js";
+
+const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", order: "best", yes: "", no: "" });
+const display = displayOf(shown);
+const KEY_ROW = [
+  ["j", ""],
+  ["k", "move"],
+  ["y", "yes"],
+  ["n", "no"],
+  ["u", "unmark"],
+  ["z", "undo"],
+  ["r", "refine"],
+  ["s", "more like this"],
+  ["Enter", "open"],
+  ["?", "all keys"],
+];
+let result;
+let request;
+let cards = [];
+let current = null;
+let sessions = new Map();
+let isLabeller = false;
+let marks;
+
+/** Return the kept result of the address; or carry the search out that the address holds. */
+async function fetchResult() {
+  const id = idOfPage();
+  const asked = requestOf(location.search);
+  if (id && id !== "new") {
+    try {
+      return await get(`searches/${part(id)}`);
+    } catch (error) {
+      if (error.status !== 404 || !Object.keys(asked).length) throw error;
+    }
+  }
+  return send("POST", "searches", asked);
+}
+
+/** Give the page the address of its result, with the request in it: it can be reloaded after the server was. */
+function settleAddress() {
+  request = { ...(result.request || requestOf(location.search)) };
+  history.replaceState(history.state, "", `/results/${part(result.id)}?${queryOf(request)}${location.hash}`);
+}
+
+const sessionsOf = async () =>
+  new Map(
+    (await get("sessions").catch(() => ({ sessions: [] }))).sessions.flatMap((session) =>
+      session.scans.map((scan) => [scan.scan_id, session]),
+    ),
+  );
+
+function showCards() {
+  const threshold = shown.number("threshold");
+  const hits = arranged(result.hits, shown.get("order"), threshold);
+  const of = new Map(cards.map((card) => [card.name, card]));
+  fill(
+    find("#hits"),
+    hits.map((hit) => of.get(nameOf(hit)).element),
+  );
+  for (const card of cards) card.element.classList.toggle("below", card.hit.score < threshold);
+  const below = result.hits.filter((hit) => hit.score < threshold).length;
+  fill(find("#below"), below ? `${counted(below, "hit")} below the threshold, shown faintly` : "");
+}
+
+const visibleCards = () =>
+  [...find("#hits").children].map((element) => cards.find((card) => card.element === element));
+
+function step(by) {
+  const list = visibleCards();
+  if (!list.length) return;
+  const at = list.indexOf(current);
+  const next = at < 0 ? 0 : Math.min(Math.max(at + by, 0), list.length - 1);
+  list[next].focus();
+}
+
+/** Return the number of cards in a row of the grid. */
+function columns() {
+  const list = visibleCards();
+  const top = list[0]?.element.offsetTop;
+  return Math.max(1, list.filter((card) => card.element.offsetTop === top).length);
+}
+
+function mark(name, value) {
+  marks.set(name, value);
+  showMarkCount();
+}
+
+function markCurrent(value) {
+  if (!current) step(1);
+  if (!current) return;
+  if (value === "") {
+    if (marks.get(current.name)) marks.set(current.name, marks.get(current.name));
+  } else marks.set(current.name, value);
+  showMarkCount();
+  if (value) step(1);
+}
+
+function showMarkCount() {
+  const [yes, no] = [marks.all("yes").length, marks.all("no").length];
+  fill(find("#mark-count"), yes || no ? `${yes} yes, ${no} no` : "Mark hits with ✓ or ✗, then refine");
+  find("#refine").disabled = !(yes || no);
+}
+
+function undo() {
+  const name = marks.undo();
+  if (!name) announce("There is nothing to undo.");
+  else cards.find((card) => card.name === name)?.focus();
+  showMarkCount();
+}
+
+/** Search again with what was marked. */
+async function refine() {
+  const [like, unlike] = [marks.all("yes"), marks.all("no")];
+  if (!like.length && !unlike.length) {
+    announce("Mark some hits first: y for yes, n for no.");
+    return;
+  }
+  const marked = { yes: like.join(" "), no: unlike.join(" ") };
+  busy("Refining …");
+  try {
+    const next = await send("POST", `searches/${part(result.id)}/feedback`, { like, unlike });
+    location.assign(
+      `${resultsAddress(next.request || { ...request, like, unlike }, next.id)}#${new URLSearchParams(marked)}`,
+    );
+  } catch (error) {
+    announce(`${error.message} ${error.hint || ""}`, "error");
+  }
+  busy("");
+}
+
+const busy = (words) => fill(find("#busy"), words);
+
+function bind() {
+  bindKeys([
+    { keys: ["ArrowRight", "j"], does: "Next hit", run: () => step(1) },
+    { keys: ["ArrowLeft", "k"], does: "Hit before", run: () => step(-1) },
+    { keys: ["ArrowDown"], does: "Hit below", run: () => step(current ? columns() : 1) },
+    { keys: ["ArrowUp"], does: "Hit above", run: () => step(-columns()) },
+    { keys: ["y"], does: "Mark yes: alike", run: () => markCurrent("yes") },
+    { keys: ["n"], does: "Mark no: different", run: () => markCurrent("no") },
+    { keys: ["u"], does: "Take the mark of a hit away", run: () => markCurrent("") },
+    { keys: ["z"], does: "Undo the last mark", run: undo },
+    { keys: ["r"], does: "Refine: search again with the marks", run: refine },
+    {
+      keys: ["Enter"],
+      does: "Open the hit in its waterfall",
+      run: () => current && location.assign(find("a.open", current.element).href),
+      when: (event) => Boolean(current) && event.target === current.element,
+    },
+    {
+      keys: ["s"],
+      does: "Search for more like the hit",
+      run: () => current && location.assign(find("a.more", current.element).href),
+    },
+    {
+      keys: ["o"],
+      does: "Show the scans of the hit's cadence",
+      run: () => current && location.assign(`${find("a.open", current.element).href}#cadence=1`),
+    },
+    {
+      keys: ["/"],
+      does: "Go to the filters",
+      run: () => {
+        find(".filters").open = true;
+        find(".filters input").focus();
+      },
+    },
+  ]);
+}
+
+function showResult() {
+  const colours = displayControls(shown, () => {
+    Object.assign(display, displayOf(shown));
+    for (const one of [...cards, query]) one.picture?.paint();
+  });
+  const query = queryCard(result, request, display);
+  marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
+  cards = result.hits.map(
+    (hit) =>
+      new HitCard(
+        hit,
+        display,
+        {
+          mark,
+          focus: (card) => {
+            current = card;
+          },
+        },
+        sessions,
+      ),
+  );
+  const order = h(
+    "div",
+    { class: "segmented", role: "radiogroup", "aria-label": "Order of hits" },
+    Object.entries(ORDERS).map(([name, words]) =>
+      h(
+        "label",
+        {},
+        h("input", {
+          type: "radio",
+          name: "order",
+          value: name,
+          checked: shown.get("order") === name,
+          onchange: () => {
+            shown.set({ order: name });
+            showCards();
+          },
+        }),
+        words,
+      ),
+    ),
+  );
+  const threshold = (value) => {
+    shown.set({ threshold: String(value) });
+    showCards();
+  };
+  fill(
+    find("#content"),
+    h(
+      "div",
+      { class: "results" },
+      h(
+        "aside",
+        { class: "side", "aria-label": "Query" },
+        query.element,
+        verdict(result),
+        histogram(result, shown.number("threshold"), threshold),
+        colours.element,
+        filtersForm(request, (next) => location.assign(resultsAddress(next))),
+        exportsBox(result, request, result.corpus.name || "CORPUS"),
+      ),
+      h(
+        "div",
+        { class: "found" },
+        h(
+          "div",
+          { class: "found-head" },
+          h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
+          order,
+          h(
+            "div",
+            { class: "refine" },
+            h("span", { id: "mark-count", role: "status" }),
+            h("span", { id: "busy", role: "status" }),
+            h("button", { type: "button", id: "refine", class: "primary", onclick: refine }, "Refine"),
+            h("button", { type: "button", onclick: undo }, "Undo"),
+          ),
+        ),
+        h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
+        h("p", { id: "below", class: "quiet" }),
+        h("ol", { id: "hits", class: "hits" }),
+        result.hits.length ? null : nothingFound(),
+        h(
+          "details",
+          {},
+          h("summary", {}, "Hits as a table"),
+          table(
+            `Look-alikes of ${query.words}`,
+            HIT_TITLES,
+            result.hits.map(hitCells),
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 11],
+          ),
+        ),
+      ),
+    ),
+  );
+  for (const card of cards) card.showMark(marks.get(card.name));
+  showMarkCount();
+  showCards();
+  loadInSight([...cards.map((card) => card.picture), query.picture].filter((one) => one?.load));
+  document.title = `${query.words} · Lookalike`;
+}
+
+async function start() {
+  fill(find("#content"), h("p", { class: "waiting", role: "status" }, "Searching …"));
+  try {
+    [result, sessions, isLabeller] = await Promise.all([fetchResult(), sessionsOf(), mayLabel()]);
+  } catch (error) {
+    fill(
+      find("#content"),
+      h("h1", {}, "Results"),
+      errorBox(error),
+      h("p", {}, h("a", { href: "/" }, "Back to the archive")),
+    );
+    return;
+  }
+  settleAddress();
+  showResult();
+  bind();
+}
+
+start();

@@ -1,0 +1,81 @@
+/** What all pages share: the theme, the state of the corpus, the list of keys, and files that are dropped. */
+
+import { get, send } from "./api.js";
+import { announce, fill, find, h } from "./dom.js";
+import { catchDrops } from "./drop.js";
+import { onKey, showKeys } from "./keys.js";
+
+const CHECK_EVERY_MS = 60000;
+
+function currentTheme() {
+  return (
+    document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")
+  );
+}
+
+function bindTheme() {
+  const button = find("#theme");
+  const show = () =>
+    button.setAttribute("aria-label", currentTheme() === "dark" ? "Use light colours" : "Use dark colours");
+  show();
+  button.addEventListener("click", () => {
+    const theme = currentTheme() === "dark" ? "light" : "dark";
+    document.documentElement.dataset.theme = theme;
+    try {
+      localStorage.setItem("theme", theme);
+    } catch {
+      /* it is not remembered then */
+    }
+    show();
+    dispatchEvent(new Event("themechange"));
+  });
+}
+
+/** Show which generation is looked at; offer the newer one when there is one. */
+async function showGeneration() {
+  const place = find("#generation");
+  try {
+    const status = await get("status");
+    place.title = `Corpus ${status.corpus}, generation ${status.generation}`;
+    if (!status.newer_generation) {
+      fill(place, h("span", { class: "quiet" }, `Generation ${status.generation}`));
+      return;
+    }
+    fill(
+      place,
+      h(
+        "button",
+        { class: "small", onclick: () => moveOn(status.newer_generation) },
+        `Generation ${status.newer_generation} is there: show it`,
+      ),
+    );
+  } catch (error) {
+    fill(place, h("span", { class: "bad" }, "The server does not answer"));
+    place.title = error.hint || error.message;
+  }
+}
+
+async function moveOn(generation) {
+  try {
+    await send("POST", "generation", { generation });
+    location.reload();
+  } catch (error) {
+    announce(`${error.message} ${error.hint || ""}`, "error");
+  }
+}
+
+function markCurrentPage() {
+  const first = `/${location.pathname.split("/")[1]}`;
+  const of = { "/waterfall": "/", "/results": "/" }[first] || first;
+  for (const link of document.querySelectorAll("header nav a")) {
+    if (link.getAttribute("href") === of) link.setAttribute("aria-current", first === of ? "page" : "true");
+  }
+}
+
+bindTheme();
+markCurrentPage();
+catchDrops();
+addEventListener("keydown", onKey);
+find("#keys-open").addEventListener("click", showKeys);
+showGeneration();
+setInterval(() => document.hidden || showGeneration(), CHECK_EVERY_MS);

@@ -1,0 +1,122 @@
+/** Pictures of stored windows, drawn from their 8-bit codes, with axes. Other colours need no request. */
+
+import { get, getBytes, windowPath } from "./api.js";
+import { drawOffsetAxis, drawTimeAxis, frame, inkFor } from "./axis_ink.js";
+import { mhz } from "./axes.js";
+import { lookup, MASKED, suitableLimits } from "./colours.js";
+import { h, oncePerFrame } from "./dom.js";
+import { fillDots, fitCanvas, paintCodes } from "./painting.js";
+import { windowScale } from "./scales.js";
+import { readCodes } from "./tiles.js";
+
+const MARGIN = { left: 38, right: 10, top: 2, bottom: 34 };
+const MAX_KEPT = 400;
+const kept = new Map();
+
+/** Return the codes of a window, which are fetched once. */
+export function codesOf(name) {
+  if (!kept.has(name)) {
+    if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value);
+    kept.set(name, getBytes(windowPath(name, "bin")).then(readCodes));
+    kept.get(name).catch(() => kept.delete(name));
+  }
+  return kept.get(name);
+}
+
+/** A picture of one window. */
+export class WindowPicture {
+  /**
+   * @param {string} name of the window: SOURCE/NUMBER
+   * @param {object|null} place `f_start_mhz`, `f_stop_mhz`, `t_start_s`, `t_stop_s`; null to ask the server
+   * @param {object} display `map`, and `lowDb` and `highDb`, null for what suits the window
+   * @param {number} height of the picture, without its axes
+   */
+  constructor(name, place, display, height = 96) {
+    this.name = name;
+    this.place = place;
+    this.display = display;
+    this.height = height;
+    this.tile = null;
+    this.paint = oncePerFrame(() => this.paintNow());
+    this.canvas = h("canvas", { class: "window-picture", role: "img", "aria-label": this.words() });
+    this.element = h(
+      "div",
+      { class: "window-stage", "aria-busy": "true", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } },
+      this.canvas,
+    );
+    new ResizeObserver(() => this.paint()).observe(this.element);
+    addEventListener("themechange", () => this.paint());
+  }
+
+  words() {
+    if (!this.place) return `Waterfall of window ${this.name}`;
+    const { f_start_mhz: start, f_stop_mhz: stop, t_start_s: begin, t_stop_s: end } = this.place;
+    const range = `${mhz(start)} to ${mhz(stop)} MHz, ${begin.toFixed(1)} to ${end.toFixed(1)} s`;
+    return `Waterfall of window ${this.name}: ${range}`;
+  }
+
+  /** Fetch the codes and draw them. A window that cannot be read says so in its place. */
+  async load() {
+    try {
+      this.place ??= await get(windowPath(this.name, "json"));
+      this.canvas.setAttribute("aria-label", this.words());
+      this.tile = await codesOf(this.name);
+    } catch (error) {
+      this.element.setAttribute("aria-busy", "false");
+      this.element.replaceChildren(h("p", { class: "quiet" }, `No picture: ${error.message}`));
+      return;
+    }
+    this.paintNow();
+    this.element.setAttribute("aria-busy", "false");
+  }
+
+  paintNow() {
+    const width = Math.max(60, this.element.clientWidth);
+    const ratio = fitCanvas(this.canvas, width, this.height + MARGIN.top + MARGIN.bottom);
+    const context = this.canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    const box = { x: MARGIN.left, y: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: this.height };
+    if (!this.place) return;
+    if (this.tile) this.paintCodes(context, box, ratio);
+    const ink = inkFor(this.canvas, ratio, 10);
+    frame(ink, box);
+    drawOffsetAxis(ink, box, this.place.f_start_mhz, this.place.f_stop_mhz);
+    drawTimeAxis(ink, box, this.place.t_start_s, this.place.t_stop_s, 3, true);
+  }
+
+  paintCodes(context, box, ratio) {
+    const { tile, display } = this;
+    const scale = windowScale(tile.noiseSpectra);
+    const suited = suitableLimits(tile.codes, scale);
+    const [low, high] = [display.lowDb ?? suited.low, display.highDb ?? suited.high];
+    this.shownDb = { low, high };
+    const width = Math.round(box.width * ratio);
+    const codes = new Uint8Array(tile.rows * width).fill(MASKED);
+    const filled = new Uint8Array(width);
+    const whole = { ...tile, start: 0, stop: tile.columns };
+    fillDots([whole], 1, { start: 0, stop: tile.columns }, width, false, codes, filled);
+    paintCodes(context, codes, tile.rows, width, lookup(display.map, scale.db, low, high), {
+      x: Math.round(box.x * ratio),
+      y: Math.round(box.y * ratio),
+      width,
+      height: Math.round(box.height * ratio),
+    });
+  }
+}
+
+/** Load pictures when they come into sight, so that a long page asks only for what is looked at. */
+export function loadInSight(pictures) {
+  const of = new Map(pictures.map((picture) => [picture.element, picture]));
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        observer.unobserve(entry.target);
+        of.get(entry.target).load();
+      }
+    },
+    { rootMargin: "400px" },
+  );
+  for (const picture of pictures) observer.observe(picture.element);
+}

@@ -1,0 +1,296 @@
+"""What a person does: look, drag, find, mark, refine, go back, share, take away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+
+from pipeline.run import ingest
+from tests.web.browser.conftest import OpenPage
+from tests.web.browser.site import (
+    CHANNELS,
+    COMB,
+    CONFIG,
+    HOSTILE,
+    LINES,
+    WIDTH_MHZ,
+    Site,
+    edge_mhz,
+    scan_of_cadence,
+    until,
+)
+
+LEFT, RIGHT, TOP, HEIGHT = 58, 14, 20, 380
+"""Where the picture lies in the panel of a waterfall, in dots."""
+
+
+def waterfall(site: Site, stem: str, first: float, stop: float) -> str:
+    return f"/waterfall/{site.source(stem)}?f_start={edge_mhz(first):.9f}&f_stop={edge_mhz(stop):.9f}"
+
+
+def results(site: Site, number: int, **more: str) -> str:
+    query = "&".join(f"{name}={value}" for name, value in more.items())
+    return f"/results/new?window={site.source('on1')}/{number}&on_off=true&k=12&{query}"
+
+
+def place_of(page: Any, share: float, down: float) -> tuple[float, float]:
+    """Return the place on the screen of a share of the picture's width and height."""
+    box = page.locator(".ink").first.bounding_box()
+    return box["x"] + LEFT + share * (box["width"] - LEFT - RIGHT), box["y"] + TOP + down * HEIGHT
+
+
+def drag(page: Any, start: tuple[float, float], stop: tuple[float, float]) -> None:
+    page.wait_for_selector(".panel[aria-busy=false]")
+    page.mouse.move(*place_of(page, *start))
+    page.mouse.down()
+    page.mouse.move(*place_of(page, (start[0] + stop[0]) / 2, (start[1] + stop[1]) / 2))
+    page.mouse.move(*place_of(page, *stop))
+    page.mouse.up()
+
+
+def asked(page: Any, act: Any) -> dict[str, Any]:
+    """Do something that searches; return the body that was sent."""
+    with page.expect_request(lambda request: request.method == "POST" and request.url.endswith("/searches")) as sent:
+        act()
+    return json.loads(sent.value.post_data)
+
+
+@pytest.mark.parametrize("stem", ["on1", "off1"])
+def test_a_drag_asks_for_exactly_the_channels_under_it(open_page: OpenPage, site: Site, stem: str) -> None:
+    page = open_page(waterfall(site, stem, COMB - 16, COMB + 144))
+    per = 1 / 160
+    drag(page, (10.5 * per, 0.5), (149.5 * per, 0.5))  # from the middle of channel 10 to that of channel 149
+    until(page, "document.querySelector('.go') === document.activeElement")
+    body = asked(page, lambda: page.keyboard.press("Enter"))
+    assert body["file"] == site.source(stem)
+    assert body["f_start_mhz"] == pytest.approx(edge_mhz(COMB - 6), abs=2e-9)
+    assert body["f_stop_mhz"] == pytest.approx(edge_mhz(COMB + 134), abs=2e-9)
+    assert "t_start_s" not in body
+
+
+def test_a_high_drag_asks_for_times_too(open_page: OpenPage, site: Site) -> None:
+    page = open_page(waterfall(site, "on1", COMB, COMB + 128))
+    drag(page, (0.2, 0.26), (0.8, 0.49))
+    body = asked(page, lambda: page.locator(".go").click())
+    assert body["t_start_s"] == pytest.approx(4 * 18.253611008)
+    assert body["t_stop_s"] == pytest.approx(8 * 18.253611008)
+
+
+def test_a_typed_range_needs_no_mouse(open_page: OpenPage, site: Site) -> None:
+    page = open_page(f"/waterfall/{site.source('on1')}")
+    page.wait_for_selector(".panel")
+    page.keyboard.press("/")
+    page.keyboard.type(f"{edge_mhz(COMB):.9f}")
+    page.keyboard.press("Tab")
+    page.keyboard.type(f"{edge_mhz(COMB + 128):.9f}")
+    body = asked(page, lambda: page.keyboard.press("Enter"))
+    assert body["f_start_mhz"] == pytest.approx(edge_mhz(COMB), abs=2e-9)
+    assert body["f_stop_mhz"] == pytest.approx(edge_mhz(COMB + 128), abs=2e-9)
+    page.wait_for_selector(".hit")
+
+
+@pytest.mark.parametrize("stem", ["on1", "off1"])
+def test_each_line_is_painted_where_its_channel_is(open_page: OpenPage, site: Site, stem: str) -> None:
+    page = open_page("/hit-table")
+    for channels in (1, 61, 500, 4000, CHANNELS):
+        first = min(max(LINES[1] - channels // 3, 0), CHANNELS - channels)
+        page.goto(f"{site.address}{waterfall(site, stem, first, first + channels)}#low=1&high=8")
+        page.wait_for_selector(".panel[aria-busy=false]")
+        row = page.evaluate("""([left, top, right]) => {
+            const canvas = document.querySelector(".picture");
+            return Array.from(canvas.getContext("2d").getImageData(left, top, canvas.width - left - right, 1).data);
+          }""", [LEFT, TOP + 100, RIGHT])
+        green = np.array(row).reshape(-1, 4)[:, 1].astype(int)  # of viridis, green rises with power
+        check_lines(green > 190, first, channels)
+
+
+def check_lines(is_bright: np.ndarray, first: int, channels: int) -> None:
+    """Check that dots are bright where a line is, and nowhere else but in the comb."""
+    dots = len(is_bright)
+    at_dot = first + (np.arange(dots) + 0.5) * channels / dots
+    cell = 1 if channels <= 4 * dots else 4 * channels / dots  # a cell may be up to four times as wide as a dot
+    slack = max(channels / dots, cell if channels > dots else 0)
+    lines = [one for one in LINES if first <= one < first + channels]
+    for line in lines:
+        inside = (at_dot > line) & (at_dot < line + 1) if channels <= dots else np.abs(at_dot - line) <= slack
+        assert inside.any()
+        assert is_bright[inside].any(), (line, channels)
+        if channels <= dots:
+            assert is_bright[inside].all(), (line, channels)
+    near = np.zeros(dots, bool)
+    for line in lines:
+        near |= (at_dot > line - slack) & (at_dot < line + 1 + slack)
+    near |= (at_dot > COMB - slack) & (at_dot < COMB + 128 + slack)
+    assert not (is_bright & ~near).any(), channels
+
+
+def test_the_wheel_zooms_at_the_cursor(open_page: OpenPage, site: Site) -> None:
+    page = open_page(waterfall(site, "on1", 0, CHANNELS))
+    page.wait_for_selector(".panel[aria-busy=false]")
+    page.mouse.move(*place_of(page, 0.25, 0.5))
+    page.mouse.wheel(0, -600)
+    until(page, "!location.search.includes('f_start=1400.000000000&')")
+    query = parse_qs(urlsplit(page.url).query)
+    start, stop = float(query["f_start"][0]), float(query["f_stop"][0])
+    assert stop - start < 0.5 * CHANNELS * WIDTH_MHZ
+    fixed = edge_mhz(0.25 * CHANNELS)
+    assert (fixed - start) / (stop - start) == pytest.approx(0.25, abs=2e-3)
+
+
+def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: Site) -> None:
+    page = open_page(waterfall(site, "on1", COMB - 16, COMB + 144))
+    drag(page, (16.5 / 160, 0.5), (143.5 / 160, 0.5))
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hit")
+    first, second = (page.locator(".hit").nth(i).get_attribute("data-window") for i in (0, 1))
+    for key in "jynz":
+        page.keyboard.press(key)
+    page.keyboard.press("n")
+    assert page.locator(f'[data-window="{first}"] .yes').get_attribute("aria-pressed") == "true"
+    assert page.locator(f'[data-window="{second}"] .no').get_attribute("aria-pressed") == "true"
+    page.reload()
+    page.wait_for_selector(".hit")
+    assert page.locator(f'[data-window="{first}"] .yes').get_attribute("aria-pressed") == "true"
+    sent = []
+    page.route("**/feedback", lambda route: (sent.append(json.loads(route.request.post_data)), route.fulfill(
+        status=501, json={"error": {"code": "later", "message": "not yet", "hint": ""}})))
+    page.keyboard.press("r")
+    page.wait_for_selector(".toast.error")
+    assert sent == [{"like": [first], "unlike": [second]}]
+    page.go_back()
+    page.wait_for_selector(".range-form")
+    assert page.locator(".selection-words").text_content().startswith("128 channels")
+
+
+def test_marked_hits_get_a_label_that_can_be_taken_back(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    name = page.locator(".hit").first.get_attribute("data-window")
+    page.keyboard.press("j")
+    page.keyboard.press("y")
+    page.get_by_label("Label for the hits marked yes").fill("a comb")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Take back").wait_for()
+    given = site.parts.archive.pinned.corpus.labels.every()
+    assert [(one.text, one.place.scan) for one in given] == [("a comb", name.rpartition("/")[0])]
+    page.get_by_role("button", name="Take back").click()
+    page.locator(".toast", has_text="taken back").wait_for()
+    assert list(site.parts.archive.pinned.corpus.labels.every()) == []
+
+
+def test_a_shared_address_works_after_the_server_has_forgotten_it(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    hits = page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
+    parts = urlsplit(page.url)
+    forgotten = open_page(f"/results/{'0' * 20}?{parts.query}")
+    forgotten.wait_for_selector(".hit")
+    assert forgotten.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)") == hits
+    assert urlsplit(forgotten.url).path == parts.path
+
+
+def test_exports_hold_the_hits_that_are_shown(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    page.locator(".exports summary").click()
+    with page.expect_download() as loaded:
+        page.get_by_role("link", name="CSV").click()
+    rows = list(csv.DictReader(line for line in io.StringIO(loaded.value.path().read_text()) if line[0] != "#"))
+    shown = page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
+    assert [f"{row['source']}/{row['window']}" for row in rows] == shown
+    command = page.locator(".snippet pre").first.text_content()
+    assert command.startswith("lookalike search --corpus")
+    assert f"--window {site.source('on1')}/{window_of(site)}" in command
+
+
+def test_colours_and_threshold_ask_nothing_of_the_server(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    page.wait_for_load_state("networkidle")
+    before = page.locator(".window-picture").first.evaluate("one => one.toDataURL()")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.get_by_label("Map").select_option("grey")
+    page.get_by_label("Power of the last colour in dB").fill("3")
+    page.keyboard.press("Tab")
+    page.get_by_label("Lowest score that is shown").fill("0.9")
+    until(page, "location.hash.includes('map=grey') && location.hash.includes('threshold=0.9')")
+    page.wait_for_timeout(100)
+    assert page.locator(".window-picture").first.evaluate("one => one.toDataURL()") != before
+    assert requests == []
+
+
+def test_hits_are_walked_through_by_keys_alone(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    page.keyboard.press("?")
+    assert "Mark yes" in page.locator("#keys-list").text_content()
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowRight")
+    name = page.evaluate("document.activeElement.dataset.window")
+    assert name == page.locator(".hit").nth(1).get_attribute("data-window")
+    page.keyboard.press("s")
+    until(page, "name => decodeURIComponent(location.search).includes(name)", f"window={name}")
+
+
+def test_a_cadence_is_stacked_on_one_axis(open_page: OpenPage, site: Site) -> None:
+    page = open_page(waterfall(site, "on1", COMB - 200, COMB + 300))
+    page.wait_for_selector(".panel")
+    page.keyboard.press("o")
+    until(page, "document.querySelectorAll('.panel').length === 3")
+    assert HOSTILE in page.locator(".panels").text_content()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(400)
+    assert "cadence=1" in page.url
+    page.reload()
+    page.wait_for_selector(".panel >> nth=2")
+    assert page.locator(".panel").count() == 3
+
+
+def test_a_file_can_be_dropped_on_any_page(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/")
+    page.wait_for_selector(".figures")
+    with page.expect_request("**/query-rows?*") as sent:
+        page.evaluate("""() => {
+          const {fetch} = window;
+          window.fetch = async (address, options) => {
+            window.sent = Array.from(new Uint8Array(await options.body.arrayBuffer()));
+            return fetch(address, options);
+          };
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array([1, 2, 3])], "some rows.dat"));
+          dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, cancelable: true}));
+        }""")
+    assert parse_qs(urlsplit(sent.value.url).query) == {"name": ["some rows.dat"]}
+    assert page.evaluate("window.sent") == [1, 2, 3]
+    page.wait_for_selector(".toast.error")  # three bytes are no table, and the page says so
+
+
+def window_of(site: Site) -> int:
+    """Return the number of the kept window with the comb."""
+    source = site.source("on1")
+    opened = site.parts.archive.pinned.opened
+    windows = {int(number): opened.window(source, int(number)) for number in opened.numbers(source)}
+    return next(number for number, one in windows.items() if one.channel_start <= COMB + 64 < one.channel_stop)
+
+
+def test_a_night_that_lands_meanwhile_is_offered_and_shown(open_page: OpenPage, site: Site) -> None:
+    before = site.parts.archive.pinned.generation
+    page = open_page("/")
+    page.wait_for_selector(".sources tbody tr")
+    assert page.locator(".sources tbody tr").count() == 3
+    added = scan_of_cadence(site.data / "later.h5", 3, "LATER")
+    ingest([added], site.parts.archive.root, config=CONFIG, serial=True)
+    until(page, "async () => (await (await fetch('/api/v1/status')).json()).newer_generation !== null")
+    assert site.parts.archive.pinned.generation == before
+    page.reload()
+    page.get_by_role("button", name="is there: show it").click()
+    page.locator(".sources tbody tr", has_text="LATER").wait_for()
+    assert site.parts.archive.pinned.generation > before

@@ -1,0 +1,384 @@
+"""The API gives what the package gives: the same counts, codes, windows and hits."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.run import remove
+from pipeline.search import Filters, SearchRequest, open_corpus
+from pipeline.web import ServeSettings, add_person, answers, archive, records, results
+from tests.run.small import COARSE
+from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
+
+
+def tile(served: Served, scan_id: str, level: int, number: int, kind: str = "max") -> tuple[np.ndarray, Any]:
+    answer = served.get(f"/api/v1/sources/{scan_id}/tiles/{level}/{number}", params={"kind": kind})
+    assert answer.status_code == 200, answer.text
+    rows, columns = (int(answer.headers[name]) for name in ("X-Rows", "X-Columns"))
+    return np.frombuffer(answer.content, np.uint8).reshape(rows, columns), answer.headers
+
+
+def whole(served: Served, scan_id: str, level: int, kind: str = "max") -> np.ndarray:
+    """Return all tiles of a level side by side, and check that each begins where the one before ends."""
+    columns = next(one["columns"] for one in served.get(f"/api/v1/sources/{scan_id}").json()["levels"]
+                   if one["level"] == level)
+    pieces, at = [], 0
+    for number in range(-(-columns // 1024)):
+        codes, headers = tile(served, scan_id, level, number, kind)
+        assert int(headers["X-Channel-Start"]) == at
+        at = int(headers["X-Channel-Stop"])
+        pieces.append(codes)
+    assert at == 4 * COARSE
+    joined = np.concatenate(pieces, axis=1)
+    assert joined.shape[1] == columns
+    return joined
+
+
+def test_status(served: Served, corpus: Path) -> None:
+    record = served.get("/api/v1/status").json()
+    expected = open_corpus(corpus).status().to_json()
+    for name in set(expected) - {"corpus", "views"}:
+        assert record[name] == expected[name], name
+    assert record["views"] == ["f4"]
+    assert record["newer_generation"] is None
+    assert record["person"]["role"] == "labeller"
+
+
+def test_sources_come_in_pages(served: Served) -> None:
+    found, cursor = [], ""
+    while cursor is not None:
+        page = served.get("/api/v1/sources", params={"limit": 1, "cursor": cursor}).json()
+        assert page["total"] == 2
+        found += page["sources"]
+        cursor = page["next"]
+    assert {one["file"] for one in found} == set(FILES)
+    one = found[0]
+    assert (one["target"], one["telescope"], one["channels"], one["spectra"]) == (SCRIPT, "GBT", 4 * COARSE, 16)
+    assert one["f_stop_mhz"] - one["f_start_mhz"] == pytest.approx(4 * COARSE * 2.7939677238464355e-06)
+    assert one["overview"]
+    assert one["file_there"]
+    assert [one["file"] for one in served.get("/api/v1/sources", params={"q": "DOWN"}).json()["sources"]] == [FILES[1]]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["ascending", "descending"])
+def test_lines_are_where_they_are_in_the_file(served: Served, which: int) -> None:
+    scan_id = served.scans[which]
+    levels = served.get(f"/api/v1/sources/{scan_id}").json()["levels"]
+    assert [one["level"] for one in levels] == [-4, -3, -2, -1, 0]
+    for level in levels:
+        codes = whole(served, scan_id, level["level"]).astype(int)
+        assert codes.shape[0] == level["rows"] == 16
+        strength = np.where(codes == 255, -1, codes).mean(axis=0)
+        expected = {channel // level["channels_per_cell"] for channel in LINES}
+        assert set(np.argsort(strength)[-len(expected):].tolist()) == expected, level
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["ascending", "descending"])
+def test_levels_of_the_file_agree_with_the_stored_overview(served: Served, which: int) -> None:
+    scan_id = served.scans[which]
+    overview = whole(served, scan_id, 0)
+    for level, cells in ((-4, 256), (-3, 64), (-2, 16), (-1, 4)):
+        codes = whole(served, scan_id, level)
+        lowest_first = (codes + np.uint8(1)).reshape(16, -1, cells)  # masked pixels become 0
+        assert ((lowest_first.max(axis=2) - np.uint8(1)) == overview).all(), level
+    means = whole(served, scan_id, 0, "mean").astype(int)
+    sigma = np.array([np.nan if one is None else one
+                      for one in served.get(f"/api/v1/sources/{scan_id}").json()["scale"]["sigma"]])
+    averaged = np.nanmean(sigma[whole(served, scan_id, -4)].reshape(16, -1, 256), axis=2)
+    np.testing.assert_allclose(averaged, sigma[means], rtol=0.06, atol=0.02)
+
+
+def test_the_stored_overview_is_sent_as_it_is(served: Served, corpus: Path) -> None:
+    scan_id = served.scans[1]
+    stored = open_corpus(corpus).overview(scan_id, width=64)
+    assert (whole(served, scan_id, 0) + np.uint8(1) == stored.maximum_codes).all()
+    assert (whole(served, scan_id, 0, "mean") + np.uint8(1) == stored.mean_codes).all()
+    sigma = served.get(f"/api/v1/sources/{scan_id}").json()["scale"]["sigma"]
+    shown = np.array([np.nan if one is None else one for one in sigma])[whole(served, scan_id, 0)]
+    np.testing.assert_allclose(shown, stored.maximum, rtol=1e-4, atol=1e-5)
+
+
+def test_decibels_of_a_tile_are_those_of_the_file(served: Served) -> None:
+    record = served.get(f"/api/v1/sources/{served.scans[0]}").json()
+    db = np.array([np.nan if one is None else one for one in record["scale"]["db"]])
+    codes = whole(served, served.scans[0], -4)
+    for k, channel in enumerate(LINES):
+        assert np.median(db[codes[:, channel]]) == pytest.approx(10 * np.log10(3 + k), abs=0.4)
+
+
+def test_tiles_are_kept_by_browsers(served: Served) -> None:
+    path = f"/api/v1/sources/{served.scans[0]}/tiles/0/0"
+    first = served.get(path)
+    assert "immutable" in first.headers["Cache-Control"]
+    again = served.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert served.get(path, params={"kind": "mean"}).headers["ETag"] != first.headers["ETag"]
+
+
+def test_kept_windows_of_a_range(served: Served, corpus: Path) -> None:
+    opened, scan_id = served.parts.archive.pinned.opened, served.scans[1]
+    every = [opened.window(source, int(number)) for source in (scan_id, f"{scan_id}+f4")
+             for number in opened.numbers(source)]
+    low, high = sorted(window.f_start_mhz for window in every)[len(every) // 3 :: len(every) // 3][:2]
+    expected = {(window.source_id, window.number) for window in every
+                if window.f_start_mhz < high and window.f_stop_mhz > low}
+    assert 0 < len(expected) < len(every)
+    asked = {"f_start_mhz": low, "f_stop_mhz": high}
+    page = served.get(f"/api/v1/sources/{scan_id}/windows", params=asked).json()
+    assert {(one["source"], one["window"]) for one in page["windows"]} == expected
+    assert not page["more"]
+    best = served.get(f"/api/v1/sources/{scan_id}/windows", params={**asked, "limit": 1}).json()
+    assert best["more"]
+    assert best["windows"][0]["snr"] == max(one["snr"] for one in page["windows"])
+    for one in page["windows"]:
+        assert any(one["channel_start"] <= channel < one["channel_stop"] for channel in LINES)
+
+
+def test_forms_of_a_window(served: Served, corpus: Path) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    name = f"/api/v1/windows/{one['source']}/{one['window']}"
+    power = open_corpus(corpus).power_of(f"{one['source']}/{one['window']}")
+    np.testing.assert_array_equal(np.load(io.BytesIO(served.get(f"{name}.npy").content), allow_pickle=False), power)
+    detail = served.get(f"{name}.json").json()
+    answer = served.get(f"{name}.bin")
+    codes = np.frombuffer(answer.content, np.uint8).reshape(detail["spectra"], detail["channels"])
+    db = np.array([np.nan if value is None else value for value in detail["scale"]["db"]])
+    np.testing.assert_allclose(db[codes], 10 * np.log10(power), atol=1e-3)
+    assert int(answer.headers["X-Channel-Start"]) == one["channel_start"] == detail["channel_start"]
+    assert served.get(f"{name}.png").content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert served.get(f"/api/v1/windows/{one['source']}/99999999.json").status_code == 404
+
+
+def test_a_search_gives_what_the_package_gives(served: Served, corpus: Path) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    asked = {"window": f"{one['source']}/{one['window']}", "k": 3, "careful": True,
+             "filters": {"only_mhz": [[1.0, 1e5]]}}
+    answer = served.search(**asked)
+    expected = open_corpus(corpus).search(window=asked["window"], k=3, careful=True,
+                                           filters=Filters(only_mhz=((1.0, 1e5),)))
+    assert {name: answer[name] for name in ("query", "corpus", "verdict", "hits")} == {
+        name: value for name, value in json.loads(json.dumps(expected.to_json())).items() if name != "background"}
+    assert len(answer["hits"]) > 0
+    assert answer["request"] == asked
+    assert served.get(f"/api/v1/searches/{answer['id']}").json() == answer
+    assert served.search(**asked)["id"] == answer["id"]
+
+
+def test_a_range_of_a_file_below_a_data_root(served: Served) -> None:
+    opened, scan_id = served.parts.archive.pinned.opened, served.scans[1]
+    header = opened.manifest.sources[scan_id].header
+    low, high = (header.channel_edge_mhz(LINES[3] + offset) for offset in (-100, 90))
+    asked = {"f_start_mhz": low, "f_stop_mhz": high}
+    by_id, by_name = (served.search(file=name, **asked) for name in (scan_id, FILES[1]))
+    assert by_id["hits"] == by_name["hits"]
+    assert by_id["query"]["source"] == scan_id
+
+
+def test_occurrence_of_a_search(served: Served, corpus: Path) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    asked = {"window": f"{one['source']}/{one['window']}", "min_score": 0.5}
+    found = served.get(f"/api/v1/searches/{served.search(**asked)['id']}/occurrence", params={"by": "target"}).json()
+    expected = open_corpus(corpus).occurrence(SearchRequest.from_json(asked), by=["target"])
+    assert found == json.loads(json.dumps(expected.to_json()))
+    assert list(found["by"]) == ["target"]
+    TypeAdapter(answers.OccurrenceAnswer).validate_python(found)
+
+
+def test_exports(served: Served) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    answer = served.search(window=f"{one['source']}/{one['window']}")
+    name = f"/api/v1/searches/{answer['id']}"
+    assert served.get(f"{name}.json").json()["hits"] == answer["hits"]
+    rows = served.get(f"{name}.csv").text.splitlines()
+    assert rows[0].startswith("rank,score,source,")
+    assert len(rows) == 1 + len(answer["hits"])
+    assert served.get(f"{name}.png").content[:4] == b"\x89PNG"
+    assert b"<VOTABLE" in served.get(f"{name}.vot").content
+    assert served.get(f"{name}.exe").json()["error"]["code"] == "no_such_format"
+    assert served.get(f"{name}.html").text.lower().startswith("<!doctype html>")
+    assert served.get("/api/v1/searches/ffff.json").json()["error"]["code"] == "no_such_search"
+
+
+def test_an_array_is_sent_and_searched_for(served: Served) -> None:
+    power = np.random.default_rng(1).gamma(102, 1 / 102, (16, 256))
+    power[:, 100] += 3
+    file = io.BytesIO()
+    np.save(file, power)
+    rows = served.post("/api/v1/query-rows", params={"name": "mine.npy"}, content=file.getvalue()).json()
+    TypeAdapter(answers.QueryRows).validate_python(rows)
+    answer = served.search(**rows["rows"][0]["request"])
+    assert answer["query"]["kind"] == "array"
+    assert len(answer["hits"]) > 0
+    direct = served.search(power=power.tolist())
+    assert direct["hits"] == answer["hits"]
+    assert "power" not in direct["request"]
+
+
+def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "MAX_KEPT", 1)
+    with serving(ServeSettings(corpus=corpus, port=0)) as served:
+        file = io.BytesIO()
+        power = np.random.default_rng(1).gamma(102, 1 / 102, (16, 256))
+        power[:, 100] += 3
+        np.save(file, power)
+        request = served.post("/api/v1/query-rows", params={"name": "a.npy"}, content=file.getvalue()).json()
+        served.search(**request["rows"][0]["request"])
+        assert len(served.parts.uploads) == 1
+        one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+        served.search(window=f"{one['source']}/{one['window']}")
+        assert len(served.parts.uploads) == 0
+        answer = served.post("/api/v1/searches", json=request["rows"][0]["request"])
+        assert answer.json()["error"]["code"] == "no_such_upload"
+
+
+def test_labels_know_who(corpus: Path, tmp_path: Path) -> None:
+    copy, tokens = tmp_path / "corpus", tmp_path / "people.toml"
+    shutil.copytree(corpus, copy)
+    anna, ben = add_person(tokens, "anna", "labeller"), add_person(tokens, "ben", "reader")
+    with serving(ServeSettings(corpus=copy, port=0, tokens=tokens)) as served:
+        one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+        window = f"{one['source']}/{one['window']}"
+        body = {"windows": [window], "label": f"comb {SCRIPT}"}
+        by_anna, by_ben = ({"Authorization": f"Bearer {token}"} for token in (anna, ben))
+        with httpx.Client(base_url=served.address) as program:
+            refused = program.put("/api/v1/labels", json=body, headers=by_ben)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_a_labeller")
+            assert program.delete("/api/v1/labels", headers=by_ben).status_code == 403
+            added = program.put("/api/v1/labels", json=body, headers=by_anna).json()["labels"]
+            assert program.put("/api/v1/labels", json=body, headers=by_anna).json()["labels"] == []
+            assert [one["who"] for one in added] == ["anna"]
+            listed = program.get("/api/v1/labels", params={"source": one["source"]}, headers=by_ben).json()
+            assert listed == {"labels": added, "more": False}
+            assert [label.text for label in open_corpus(copy).labels.of(window)] == [body["label"]]
+            undone = program.delete("/api/v1/labels", headers=by_anna).json()
+            assert program.get("/api/v1/labels", headers=by_ben).json()["labels"] == []
+            again = program.delete("/api/v1/labels", params={"id": undone["id"]}, headers=by_anna)
+            assert again.status_code == 200
+            assert len(program.get("/api/v1/labels", headers=by_ben).json()["labels"]) == 1
+            for windows, text in (([f"{one['source'][:8]}/{one['window']}"], "x"), (["../../x/1"], "x"),
+                                  ([window], " "), ([window], "a\nb"), ([], "x"), ([window] * 1001, "x"),
+                                  ([f"{one['source']}/999999"], "x")):
+                bad = program.put("/api/v1/labels", json={"windows": windows, "label": text}, headers=by_anna)
+                assert bad.status_code in (400, 404, 409), (windows[:1], text)
+        assert served.search(window=window)["hits"] is not None
+
+
+def test_known_interference_and_sessions(served: Served) -> None:
+    bands = served.get("/api/v1/known", params={"f_start_mhz": 1575.0, "f_stop_mhz": 1576.0}).json()["bands"]
+    assert any("GPS" in one["name"] for one in bands)
+    assert all(one["f_start_mhz"] <= 1576 and one["f_stop_mhz"] >= 1575 for one in bands)
+    sessions = served.get("/api/v1/sessions").json()["sessions"]
+    assert sorted(scan["scan_id"] for one in sessions for scan in one["scans"]) == sorted(served.scans)
+    detail = served.get(f"/api/v1/sources/{served.scans[0]}").json()
+    assert detail["session"] == [scan["scan_id"] for one in sessions for scan in one["scans"]
+                                 if any(other["scan_id"] == served.scans[0] for other in one["scans"])]
+
+
+def test_nights(corpus: Path, tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    for name, headline in (("2026-01-02", "first"), ("2026-01-02-2", "second"), ("2026-01-02-10", "tenth")):
+        (reports / f"{name}.json").write_text(json.dumps({"headline": headline, "began": "b", "ended": "e",
+                                                          "exit_code": 0}))
+        (reports / f"{name}.html").write_text(f"<p>{headline}")
+    (reports / "latest.json").write_text("{}")
+    (reports / "2026-01-03.json").write_text("no JSON")
+    with serving(ServeSettings(corpus=corpus, port=0, report_dir=reports)) as served:
+        nights = served.get("/api/v1/nights").json()["nights"]
+        assert [one["name"] for one in nights] == ["2026-01-03", "2026-01-02-10", "2026-01-02-2", "2026-01-02"]
+        assert "cannot be read" in nights[0]["headline"]
+        assert served.get("/api/v1/nights/2026-01-02").json()["headline"] == "first"
+        page = served.get("/api/v1/nights/2026-01-02.html")
+        assert page.text == "<p>first"
+        assert page.headers["Content-Security-Policy"].startswith("sandbox;")
+        for name in ("latest", "..%2Fcorpus", "2026-01-04"):
+            assert served.get(f"/api/v1/nights/{name}").status_code == 404
+
+
+def test_answers_are_as_the_openapi_document_says(served: Served) -> None:
+    scan_id = served.scans[0]
+    one = served.get(f"/api/v1/sources/{scan_id}/windows").json()["windows"][0]
+    window = f"{one['source']}/{one['window']}"
+    search = served.search(window=window, on_off=True, rerank=True)
+    for kind, record in (
+        (answers.StatusAnswer, served.get("/api/v1/status").json()), (answers.SearchAnswer, search),
+        (answers.SessionList, served.get("/api/v1/sessions").json()),
+        (answers.NightList, served.get("/api/v1/nights").json()),
+        (records.SourcePage, served.get("/api/v1/sources").json()),
+        (records.SourceDetail, served.get(f"/api/v1/sources/{scan_id}").json()),
+        (records.WindowDetail, served.get(f"/api/v1/windows/{window}.json").json()),
+    ):
+        TypeAdapter(kind).validate_python(record)
+
+
+def test_the_openapi_document(served: Served) -> None:
+    document = served.get("/api/v1/openapi.json").json()
+    assert document["openapi"].startswith("3.")
+    body = document["components"]["schemas"]["SearchBody"]
+    # a new parameter must be looked at before it is added to the body: can a file be read through it?
+    assert set(body["properties"]) == {one.name for one in fields(SearchRequest)} - {"one_shot"} | {"upload"}
+    assert body["additionalProperties"] is False
+    for path, methods in document["paths"].items():
+        assert path.startswith("/api/v1/")
+        for method, described in methods.items():
+            assert described["summary"], path
+            good = described["responses"]["200"]["content"]
+            assert all(one.get("schema") != {} for name, one in good.items() if name == "application/json"), (
+                f"{method} {path} answers something untyped")
+            assert "4XX" in described["responses"]
+
+
+def test_errors_have_one_form(served: Served) -> None:
+    bad = [served.get("/api/v1/sources/none"), served.get("/api/v1/nothing"), served.get("/api/v1/sources?limit=0"),
+           served.post("/api/v1/searches", json={"window": 3}), served.post("/api/v1/searches", json={"windo": "a/1"}),
+           served.post("/api/v1/searches", content=b"{"), served.post("/api/v1/searches", json={"window": "x/1"}),
+           served.post("/api/v1/searches", json={"window": "a/1", "k": 1001}),
+           served.post("/api/v1/searches", json={"window": "a/1", "upload": "x"}),
+           served.client.put("/api/v1/status", headers={"Origin": served.address})]
+    assert [answer.status_code for answer in bad] == [404, 404, 400, 400, 400, 400, 404, 400, 400, 405]
+    for answer in bad:
+        error = answer.json()["error"]
+        assert error.keys() == {"code", "message", "hint"}
+        assert error["code"]
+        assert error["message"]
+
+
+def test_metrics_and_health(served: Served) -> None:
+    served.get("/api/v1/status")
+    text = served.get("/metrics").text
+    assert 'lookalike_requests_total{method="GET",route="/api/v1/status",status="200"}' in text
+    assert 'le="+Inf"' in text
+    assert f"lookalike_generation {served.parts.archive.pinned.generation}" in text
+    for line in text.splitlines():
+        assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
+    assert served.get("/healthz").text == "ok\n"
+
+
+def test_a_night_lands_meanwhile(corpus: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "CHECKED_EVERY_S", 0.0)
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    with serving(ServeSettings(corpus=copy, port=0)) as served:
+        before = served.get("/api/v1/status").json()
+        scan_id = served.scans[1]
+        one = served.get(f"/api/v1/sources/{scan_id}/windows").json()["windows"][0]
+        window = f"{one['source']}/{one['window']}"
+        remove([scan_id], copy)
+        after = served.get("/api/v1/status").json()
+        assert after["generation"] == before["generation"] < after["newer_generation"]
+        assert len(served.search(window=window)["hits"]) > 0
+        moved = served.post("/api/v1/generation", json={"generation": after["newer_generation"]}).json()
+        assert moved == {"generation": after["newer_generation"], "newer_generation": None}
+        assert served.get(f"/api/v1/sources/{scan_id}").status_code == 404
+        assert served.post("/api/v1/searches", json={"window": window}).status_code == 404
+        assert served.post("/api/v1/generation", json={"generation": 10**6}).status_code == 409
