@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pipeline.occurrence import Occurrence
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
-"""Maximum number of vectors that a process which ends after one search compares one by one.
+"""Maximum number of vectors that a process which ends after one search compares one by one, and any refined search.
 
 That takes about a second, as long as loading the library that follows the index."""
 
@@ -205,8 +205,10 @@ class Corpus:
             query = query if request.each_window or has_examples(request) else with_arrangement(query)
             selection = selection_of(self._corpus, key, query, request)
             findable = selection.count_windows()
-            if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
+            if (request.one_shot or has_examples(request)) and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
+            elif has_examples(request):  # a graph is made for vectors, and a direction may be far from all of them
+                request = replace(request, careful=True)
             expansion = expansion_of(request, query, selection, self._finder)
             refinement = refinement_of(request, query, selection, reader_of(self._corpus, key, request))
             query = refinement.query if refinement else query
