@@ -37,7 +37,7 @@ OF_PROCESSOR = $(shell grep -rl --include='test_*.py' mark.processor tests)
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(JOBS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train status test check test-slow soak test-cluster browser docs certs bench bench-large bench-gpu bench-setup clean
+.PHONY: help setup demo needs-data ingest nightly index needs-args search embed evaluate train serve status test check test-slow soak test-cluster browser docs certs bench bench-large bench-gpu bench-web bench-setup clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## *' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ evaluate: setup  ## Measure how well each encoder finds similar signals (options
 
 train: setup  ## Train ENCODER=spectral and write its weights to spectral.npz (one to two hours on two cores)
 	$(RUN) train $(if $(ENCODER),$(ENCODER),spectral)
+
+serve: setup  ## Serve a page to look at CORPUS=corpus and search it (options: ARGS="--data /mnt/blpd7 --port 8470 …")
+	$(RUN) serve --corpus "$(CORPUS)" $(ARGS)
 
 status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
@@ -133,6 +136,9 @@ bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the 
 bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU; update benchmarks/encoders.md (KERAS_BACKEND=jax uses JAX)
 	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[gpu]'
 	$(BIN)/python -m benchmarks.record gpu
+
+bench-web: setup browser  ## Measure the page in a browser, while others search; update benchmarks/web.md (some minutes)
+	$(BIN)/python -m benchmarks.record web
 
 bench-setup: setup
 	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[bench]' || echo "some other indexes cannot be installed; the comparison leaves them out"

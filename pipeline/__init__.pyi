@@ -10,9 +10,13 @@ from pipeline.integrity import verify as verify
 from pipeline.interference import KnownBand as KnownBand
 from pipeline.interference import known_bands as known_bands
 from pipeline.nightly import nightly as run_nightly  # pipeline.nightly is the package of that name
+from pipeline.plot_reader import PlotReading as PlotReading
+from pipeline.plot_reader import read_plot as read_plot
 from pipeline.run import embed as embed
+from pipeline.run import find_families as find_families
 from pipeline.run import index as build_index  # pipeline.index is the package of that name
 from pipeline.run import ingest as ingest
+from pipeline.run import name_family as name_family
 from pipeline.run import remove as remove
 from pipeline.run import upgrade as upgrade
 from pipeline.search import Filters as Filters
@@ -20,7 +24,8 @@ from pipeline.search import SearchRequest as SearchRequest
 from pipeline.search import SearchResult as SearchResult
 from pipeline.search import open_corpus as open_corpus
 
-__all__ = ["Config", "Filters", "KnownBand", "PipelineError", "SearchRequest", "SearchResult", "build_index", "embed",
-           "encode", "ingest", "known_bands", "open_corpus", "open_on_cluster", "read_waterfall", "remove",
-           "run_nightly", "upgrade", "verify"]
+__all__ = ["Config", "Filters", "KnownBand", "PipelineError", "PlotReading", "SearchRequest", "SearchResult",
+           "build_index", "embed", "encode", "find_families", "ingest", "known_bands", "name_family", "open_corpus",
+           "open_on_cluster", "read_plot",
+           "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
 __version__: str

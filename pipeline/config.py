@@ -27,7 +27,7 @@ CUTOUT_VERSION = 1
 """Version of the format of cutouts (:mod:`pipeline.grid.cutouts`) and of the statistics stored with them."""
 MAX_COUNT, MAX_MHZ, MAX_TRIES = 1 << 40, 1e290, 20
 """Largest count, frequency, and number of nights on which a file is tried, in any setting."""
-SET_WHEN_MADE = ("cover", "channel_levels")
+SET_WHEN_MADE = ("cover", "channel_levels", "band_template")
 """Settings of ``[scan]`` that are true in new corpora by default, and never change. The identity of a corpus leaves out
 those that are off. So corpora that were made before there were these settings keep their identity."""
 
@@ -64,6 +64,8 @@ class ScanConfig:
     """Make an overview of each file (:mod:`pipeline.overview`). A corpus can get them later."""
     channel_levels: bool | None = None
     """Divide channels by their levels (:mod:`pipeline.scan.channel_levels`). Default: as the corpus is; true if new."""
+    band_template: bool | None = None
+    """Divide narrow coarse channels by their common shape (:mod:`pipeline.scan.band_template`). Default: likewise."""
 
     def __post_init__(self) -> None:
         check_setting(self.views or ())

@@ -39,6 +39,7 @@ configs = st.builds(
         f_stop_mhz=st.none() | st.floats(1.1e9, 1e290), coarse_width=st.none() | COUNT, polarisation=st.integers(0, 9),
         views=st.none() | st.sampled_from([(), ("auto",), ("f4", "f16t4")]), cover=st.none() | st.booleans(),
         channel_levels=st.none() | st.booleans(),
+        band_template=st.none() | st.booleans(),
     ),
     encoder=st.builds(EncoderConfig, name=TEXT, weights=TEXT, precision=st.sampled_from(PRECISIONS)),
     index=st.builds(IndexConfig, exact_below=st.integers(0, 2**40), segment_vectors=COUNT),

@@ -79,6 +79,8 @@ DOORS = {
     "doctor": "facts",
     "encoders": "base",
     "evaluate": "sets",
+    "export": "columns",
+    "families": "grouping",
     "filterbank": "hdf5",
     "gate": "box_sums",
     "hit_tables": "dat",
@@ -91,6 +93,7 @@ DOORS = {
     "occurrence": "tally",
     "overview": "cells",
     "plot": "panel",
+    "plot_reader": "cells",
     "run": "driver",
     "scan": "columns",
     "search": "merge",
@@ -100,6 +103,7 @@ DOORS = {
     "tasks": "work",
     "train": "batches",
     "views": "choice",
+    "web": "archive",
 }
 """Package with one door → a module of it that no other package may import."""
 

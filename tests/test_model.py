@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reason
-from pipeline.model import EncoderSpec, Header, Hit, Match, OnOff, SourceReport, Timing, Window, WindowGrid
+from pipeline.model import EncoderSpec, Header, Hit, Match, OffPower, OnOff, SourceReport, Timing, Window, WindowGrid
 from pipeline.support.records import record_of
 
 HEADER = Header(
@@ -130,7 +130,8 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
     window = Window("GBT_57650", 7, 1792, 2048, 0, 16, 8419.274412345678, 8419.275127654321, 0.0, 292.0577761, 57650.78)
     hit = Hit(1, 0.87654321, window, "GBT_57650", "/data/a.h5", "Voyager1", 6, 24.512, merged=(8, 9),
               also_at=("/data/b.h5",), copies=("GBT_57651/9",), known=("GPS L1",), labels=("comb",),
-              not_searched=("one",), on_off=OnOff("in OFF", ("C",), ("C/3",)))
+              not_searched=("one",), family="F12", family_name="clock",
+              on_off=OnOff("in OFF", ("C",), ("C/3",), power=(OffPower("C", 8.1234, 9.7684),), own_snr=10.006))
 
     record = json.loads(json.dumps(hit.to_json()))
 
@@ -143,8 +144,9 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "expected": None, "expected_low": None, "expected_high": None, "extrapolated": None, "p": None, "q": None,
         "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
         "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "", "known": ["GPS L1"], "labels": ["comb"],
-        "not_searched": ["one"],
-        "on_off": "in OFF", "in_off": ["C/3"],
+        "family": "F12", "family_name": "clock", "not_searched": ["one"],
+        "on_off": "in OFF", "in_off": ["C/3"], "on_off_reason": "", "on_snr": 10.01,
+        "off_power": [{"scan": "C", "snr": 8.12, "snr_limit": 9.77}],
     }
     assert hit.source_ids == ("GBT_57650", "GBT_57651")
 

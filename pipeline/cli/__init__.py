@@ -34,6 +34,7 @@ COMMANDS = {
     "embed": "Compute another encoder's vectors for a corpus.",
     "index": "Build the search index of a corpus.",
     "search": "Find where else a pattern occurs.",
+    "families": "Group signals that look alike into lasting families.",
     "label": "Label windows of a corpus, or undo that.",
     "labels": "List, export or import the labels of a corpus.",
     "occurrence": "Count how often, when and where a pattern occurs.",

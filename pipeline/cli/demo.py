@@ -93,15 +93,13 @@ def _query(truth: Mapping[Path, Sequence[Truth]]) -> tuple[Path, Truth]:
 
 
 def _search(corpus: Path, path: Path, query: Truth, picture: Path) -> Sequence[Hit]:
-    from pipeline.plot import plot_gallery
     from pipeline.search import open_corpus
 
     f_start, f_stop = f"{query.f_start_mhz:.6f}", f"{query.f_stop_mhz:.6f}"
     _step("search", "--corpus", corpus, "--file", path, "--f-start", f_start, "--f-stop", f_stop, "--plot", picture)
-    opened = open_corpus(corpus)
-    result = opened.search(file=path, f_start_mhz=float(f_start), f_stop_mhz=float(f_stop))
+    result = open_corpus(corpus).search(file=path, f_start_mhz=float(f_start), f_stop_mhz=float(f_stop))
     put("\n".join(table(result)))
-    plot_gallery(picture, result, opened.power_of(result))
+    result.plot(picture)
     return result
 
 

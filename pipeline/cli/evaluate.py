@@ -61,8 +61,9 @@ def evaluate(
       - for patterns of many sizes, through the views of a scan.
 
     Compares the numbers of hits that are expected by chance with those that come,
-    in simulated corpora and, with --real, among labelled windows. Measures in the
-    same places how much labels help, with search --like and --unlike.
+    in simulated corpora and, with --real, among labelled windows; and how often the
+    intervals of occurrence hold. Measures how much labels help, too, with search
+    --like and --unlike.
 
     Also prints the results of the test of arXiv 2302.13854 beside those of the paper,
     the share of windows that the gate keeps, and the number of windows encoded

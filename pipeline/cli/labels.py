@@ -10,8 +10,8 @@ import click
 
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import csv_text, put, put_json
-from pipeline.support.text import counted, shown
+from pipeline.cli.output import put, put_json
+from pipeline.support.text import counted, csv_text, shown
 
 if TYPE_CHECKING:
     from pipeline.labels import Label

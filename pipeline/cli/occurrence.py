@@ -14,12 +14,12 @@ from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import GroupedCommand, command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import csv_text, put, put_json, remark
+from pipeline.cli.output import put, put_json, remark
 from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages, read_array
 from pipeline.cli.search import search as search_command
 from pipeline.errors import QueryError
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import short_number, shown
+from pipeline.support.text import csv_text, short_number, shown
 
 if TYPE_CHECKING:
     from pipeline.occurrence import Occurrence, Row

@@ -7,8 +7,8 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from io import StringIO, TextIOWrapper
+from collections.abc import Iterator, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -16,7 +16,6 @@ import click
 
 from pipeline.errors import ConfigError, RunError
 from pipeline.support.disk_faults import cause_of, words_of
-from pipeline.support.text import cell
 
 
 class GuardedStream:
@@ -122,21 +121,6 @@ def disk_error(error: OSError) -> OSError | RunError:
 def put_json(record: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output."""
     put(json.dumps(record, indent=1, allow_nan=False))
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as CSV (RFC 4180) with a header line.
-
-    Numbers are written as numbers, text as :func:`pipeline.support.text.cell` says.
-    """
-    import csv  # here, so that commands which print none start without it
-
-    text = StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: cell(value) if isinstance(value, str) else value for name, value in row.items()})
-    return text.getvalue()
 
 
 def remark(text: str) -> None:

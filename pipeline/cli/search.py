@@ -13,28 +13,33 @@ import click
 from pipeline.cli.below_hits import known_lines, not_searched_lines
 from pipeline.cli.cluster_options import cluster_options
 from pipeline.cli.example_options import FLAGS, check_to_label, example_options, json_to_label, lines_to_label
+from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import csv_text, put, put_json, remark
+from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
+from pipeline.cli.picture import PlotQuery, picture_options
+from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
+from pipeline.model import Digits
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import counted, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
-    from pipeline.model import Window
     from pipeline.search import Corpus, SearchRequest, SearchResult
 
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
     "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", *FLAGS),
+    "Query from a picture": PICTURE_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
-                   "--on-off", "--on-only", "--per-file", "--per-mhz", "--to-label"),
+                   "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label"),
 })
 @corpus_option
 @click.option("--file", metavar="NAME_OR_PATH",
@@ -51,6 +56,7 @@ if TYPE_CHECKING:
               help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
                    "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
 @example_options
+@picture_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Maximum number of hits.")
 @click.option("--expected-below", type=float, metavar="N",
@@ -88,6 +94,9 @@ if TYPE_CHECKING:
               help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
 @click.option("--on-only", is_flag=True,
               help="Only hits that are seen at one pointing of their session. Implies --on-off.")
+@click.option("--on-off-power", is_flag=True,
+              help="Judge it by power that is measured in the files of the scans at other pointings, along its drift. "
+                   "Slower: these files are read. Implies --on-off.")
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
@@ -96,15 +105,15 @@ if TYPE_CHECKING:
               help="Print comma-separated values. Names that begin with =, +, - or @ get an apostrophe in front, so "
                    "that no spreadsheet runs them; control characters are escaped. The column note repeats remarks "
                    "on the answer.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.png",
-              help="Draw the query and its best ten hits to this file.")
+@export_options
 def search(
-    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, plot: Path | None, to_label: int | None,
-    **asked: Any,
+    corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, to_label: int | None,
+    picture: PlotQuery | None, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, or an array. Hits
+    The pattern is a range of a file, a window of the corpus, an array, or the
+    picture of a plot. Hits
     never overlap the pattern itself, in any file of its recording. Windows of one
     signal that touch are one hit. The same pixels in several files are one hit,
     too: the table names the other files below it.
@@ -144,18 +153,21 @@ def search(
 
     if as_json and as_csv:
         raise click.UsageError("choose one of --json and --csv")
+    if picture is not None:
+        if asked["power"] is not None:
+            raise click.UsageError("choose one of --npy and --picture")
+        asked["power"] = picture.path
     on_cluster = bool(place["scheduler"] or place["cluster"])
     with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked, one_shot=not on_cluster)
         check_to_label(request, to_label)
-    if request.power is not None:
+    if request.power is not None and picture is None:
         request = replace(request, power=read_array(request.power))
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
         with flags_in_messages(QueryError):
-            result = opened.answer(request)
-        if plot is not None:
-            result.plot(plot)
-        _show(result, plot, as_json, as_csv, to_label)
+            result = opened.answer(request if picture is None else picture.request(opened, request))
+        exports.write(result)
+        _show(result, as_json, as_csv, to_label)
 
 
 @contextmanager
@@ -168,14 +180,14 @@ def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
         raise kind(error.spelled(lambda name: flags.get(name, name))) from error
 
 
-def _show(result: SearchResult, plot: Path | None, as_json: bool, as_csv: bool, to_label: int | None) -> None:
-    if plot is not None:
-        remark(f"picture: {shown(plot)}")
+def _show(result: SearchResult, as_json: bool, as_csv: bool, to_label: int | None) -> None:
     if result.description.note:
         remark(f"note: {shown(result.description.note)}")
     if as_json:
         put_json({**result.to_json(), **json_to_label(result, to_label)})
     elif as_csv:
+        from pipeline.export import csv_of
+
         put(csv_of(result), newline=False)
     else:
         put("\n".join([*table(result), *map(shown, lines_to_label(result, to_label))]))
@@ -241,8 +253,10 @@ def table(result: SearchResult) -> list[str]:
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
     second += f" {'ON/OFF':>9}" if result[0].on_off else ""
-    like = f" {'query MHz':>24} {'query s':>13}" if has_several and result[0].query_window else ""
-    lines.append(f"{'':>3} {'score':>6}{second} {'MHz':>24} {'s':>13} {'MJD':>12} {'SNR':>7}{like}  window")
+    of_query = [hit.query_window for hit in result if has_several and hit.query_window]
+    columns = Places(Digits.of([*(hit.window for hit in result), *of_query]))
+    like = columns.head("query ") if has_several and result[0].query_window else ""
+    lines.append(f"{'':>3} {'score':>6}{second}{columns.head()} {columns.date_head} {'SNR':>7}{like}  window")
     for hit in result:
         window = hit.window
         merged = result.words_of_merged(hit)
@@ -252,8 +266,9 @@ def table(result: SearchResult) -> list[str]:
         second += f" {hit.expanded:8.3f}" if hit.expanded is not None else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         second += f" {hit.on_off.state:>9}" if hit.on_off else ""
-        like = f" {_place(hit.query_window)}" if has_several and hit.query_window else ""
-        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second} {_place(window)} {window.mjd:12.5f} {hit.snr:7.1f}{like}"
+        like = columns.cells(hit.query_window) if has_several and hit.query_window else ""
+        lines.append(f"{hit.rank:>3} {hit.score:6.3f}{second}{columns.cells(window)} {columns.date(window)} "
+                     f"{hit.snr:7.1f}{like}"
                      f"  {hit.source_id}/{window.number}{merged}")
         if hit.also_at:
             lines.append(f"{'':>3} also at {', '.join(hit.also_at)}")
@@ -261,11 +276,6 @@ def table(result: SearchResult) -> list[str]:
             lines.append(f"{'':>3} labelled {', '.join(hit.labels)}")
     lines += known_lines(result) + not_searched_lines(result)
     return [shown(line) for line in lines]
-
-
-def _place(window: Window) -> str:
-    return (f"{window.f_start_mhz:>12.6f}–{window.f_stop_mhz:.6f} "
-            f"{window.t_start_s:>6.0f}–{window.t_stop_s:<6.0f}")
 
 
 def _order(result: SearchResult) -> list[str]:
@@ -282,14 +292,3 @@ def _order(result: SearchResult) -> list[str]:
     if weight := result.request.near_frequency:
         return [f"ordered by score + {weight:g} × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"]
     return []
-
-
-def csv_of(result: SearchResult) -> str:
-    """Return hits as CSV (RFC 4180) with a header line.
-
-    Numbers are written as numbers, text as :func:`pipeline.support.text.cell` says. The last column repeats the note on
-    the answer in every row: a comment line would be no row to a spreadsheet, and an error to most readers of CSV.
-    """
-    from pipeline.search import HIT_COLUMNS
-
-    return csv_text((*HIT_COLUMNS, "note"), ({**row, "note": result.description.note} for row in result.rows()))

@@ -50,19 +50,19 @@ if TYPE_CHECKING:
 @click.option("--deadline", "deadline_s", type=float, default=60.0, show_default=True, metavar="S",
               help="Longest time for a search, in seconds.")
 def serve(new_token: str | None, role: Any, **settings: Any) -> None:
-    """Serve a page on which people look at the corpus and search it.
+    """Serve a page to look at a corpus and search it.
 
     Prints an address that works once: open it in a browser. The page shows the
     corpus as it is now. When a run has added files, the page says so, and moves on
-    if you want it to. The corpus is never changed.
+    if you want it to. The corpus is never changed; labels are written beside it.
 
-    For a group, give each person a token:
+    For a group, give each person a token, yourself too, and serve with --tokens:
 
     \b
       lookalike serve --tokens people.toml --new-token anna --role labeller
 
-    Anna opens https://HOST:PORT/login?token=TOKEN once; programs send the token in
-    the header Authorization: Bearer TOKEN.
+    Anna opens https://HOST:PORT/login?token=TOKEN; programs send the token in the
+    header Authorization: Bearer TOKEN. Then no address that works once is printed.
 
     \b
     Example:
@@ -83,5 +83,8 @@ def serve(new_token: str | None, role: Any, **settings: Any) -> None:
 
 
 def _announce(listening: Listening) -> None:
-    put(f"open {listening.login}")
-    remark(f"the page is at {listening.address}; the address above logs you in once; stop with Ctrl-C")
+    put(f"open {listening.login}" if listening.login else f"serving {listening.address}")
+    if listening.login:
+        remark(f"this address logs you in once; then the page is at {listening.address}; stop with Ctrl-C")
+    else:
+        remark(f"people log in at {listening.address}/login?token=TOKEN; stop with Ctrl-C")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.evaluate.answers import Figures
+from pipeline.evaluate.coverage import Coverage
 from pipeline.evaluate.depth import Depth
 from pipeline.evaluate.gating import OperatingCurve
 from pipeline.evaluate.labelled_scores import FormScores
@@ -47,6 +48,8 @@ class Report:
     answers: dict[str, list[Figures]] = field(default_factory=dict)
     """What is expected by chance and what comes, in corpora of one size or of several."""
     refine: dict[str, list[RefineScores]] = field(default_factory=dict)
+    coverage: list[Coverage] = field(default_factory=list)
+    """How often intervals of occurrence cover the truth."""
     notebook: dict[str, Scores] = field(default_factory=dict)
     """Results of the notebook by each of its two metrics, and of the encoders on the same windows."""
     real: dict[str, list[Check]] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from pipeline.gate import measure
 from pipeline.grid.coarse_layout import coarse_layout
 from pipeline.grid.cutouts import power_of_cutouts
 from pipeline.grid.tiling import Tiling
-from pipeline.scan import AveragedFile, cut_windows, scan, tiling_of
+from pipeline.scan import AveragedFile, cut_windows, levels_of_channels, scan, tiling_of
 from pipeline.search.frequency_range import Range, window_starts
 from pipeline.search.views import view_of_range
 from pipeline.simulate import (
@@ -44,7 +44,7 @@ SNR = (6.0, 60.0)
 MAX_DRIFT_HZ_PER_S = 20.0
 """Fastest drift of a pattern of the fine and the medium product."""
 GREEN_BANK, LEVEL_BAND = Instrument(), Instrument(edge_depth=0, ripple=0, dc_spike=0)
-_CONFIG = ScanConfig(views=(AUTO,), window_is_given=True)
+_CONFIG = ScanConfig(views=(AUTO,), window_is_given=True, channel_levels=True, band_template=True)
 _LINES, _PULSES = 6, 3
 _MAX_SPACING_CHANNELS = 540  # 1.5 kHz in the fine product
 _VARIETY = 0.1
@@ -296,7 +296,8 @@ def _asked(filterbank: Filterbank, plain: Tiling, view: View, seen: Truth) -> ND
     blocks = range(int(seen.t_start_s / block_s), min(tiling.n_blocks, ceil(seen.t_stop_s / block_s)))
     starts = window_starts(tiling, seen.f_start_mhz, seen.f_stop_mhz)
     file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
-    cutouts, spreads = cut_windows(file, tiling, [(block, start) for block in blocks for start in starts])
+    levels = levels_of_channels(filterbank, plain, {tiling.coarse_at(start) for start in starts}, _CONFIG)
+    cutouts, spreads = cut_windows(file, tiling, [(block, start) for block in blocks for start in starts], levels)
     passes = np.array([_passes(cutout, float(spread)) for cutout, spread in zip(cutouts, spreads, strict=True)], bool)
     return cutouts[passes] if passes.any() else cutouts
 

@@ -13,6 +13,7 @@ from pipeline.config import EncoderConfig
 from pipeline.encoders import ENCODERS, Encoder, fit, load_encoder, needs_projection
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.evaluate import answers, depth, gating, metrics, notebook, published, real, refine, steps
+from pipeline.evaluate.coverage import measure_coverage
 from pipeline.evaluate.labelled_folder import POWER, read_labelled_folder
 from pipeline.evaluate.labelled_scores import evaluate_labelled, labelled_windows
 from pipeline.evaluate.report import RANDOM, Report
@@ -208,6 +209,7 @@ def _measure_scales(run: _Run) -> None:
 
 
 def _measure_answers(run: _Run) -> None:
+    run.report.coverage = measure_coverage(seed=run.seed)
     singles, emitters, sizes = FULL_ANSWERS if run.full else ANSWERS
     for name, encoder in run.each("answers"):
         unrelated = unrelated_vectors(encoder.spec.key)

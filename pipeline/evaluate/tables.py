@@ -25,7 +25,7 @@ def format_report(report: Report) -> list[str]:
     """Return the lines of all tables, and of the list of what was not measured."""
     out: list[str] = []
     sections = (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _scales,
-                _answers, _refine, _gate, _notebook, _real, _labelled)
+                _answers, _refine, _coverage, _gate, _notebook, _real, _labelled)
     for section in sections:
         made = list(section(report))
         out += made if not made or not made[-1] else [*made, ""]
@@ -112,6 +112,13 @@ def _refine(report: Report) -> Iterator[str]:
             for title in names_of(results)]
         yield from format_table(["", *(head for count in LABELS for head in (f"{count} labels", "mAP"))], rows)
         yield ""
+
+
+def _coverage(report: Report) -> Iterator[str]:
+    if report.coverage:
+        yield "Occurrence: share of simulated archives whose interval of 95 % covers the truth"
+        rows = [[f"{one.mean:g}", f"{one.rate:.3f}", f"{one.share:.3f}"] for one in report.coverage]
+        yield from format_table(["expected emitters", "rate", "share of scans"], rows)
 
 
 def _published(report: Report) -> Iterator[str]:

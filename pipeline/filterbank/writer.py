@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -20,6 +21,8 @@ from pipeline.support.text import shown
 
 CHUNK = (1, 1 << 20)
 """Default (spectra, channels) of an HDF5 chunk."""
+Notes = Mapping[str, int | float | str]
+"""Name → value of further attributes of a file."""
 
 
 class Sink(Protocol):
@@ -46,6 +49,8 @@ class FilterbankWriter:
         or 32). There must be one polarisation.
     chunk : (int, int)
         (spectra, channels) of an HDF5 chunk.
+    notes : mapping, optional
+        Further attributes of the data of an HDF5 file. sigproc has no place for them.
 
     Raises
     ------
@@ -53,7 +58,8 @@ class FilterbankWriter:
         Such a file cannot be written.
     """
 
-    def __init__(self, path: str | Path, header: Header, *, chunk: tuple[int, int] = CHUNK) -> None:
+    def __init__(self, path: str | Path, header: Header, *, chunk: tuple[int, int] = CHUNK,
+                 notes: Notes | None = None) -> None:
         self.path = Path(path)
         if header.nbits not in SAMPLE_TYPES or header.nifs != 1 or min(header.nchans, header.nsamples) < 1:
             raise ConfigError(f"{shown(path)}: cannot write {header.nsamples} spectra × {header.nifs} "
@@ -64,7 +70,7 @@ class FilterbankWriter:
         self._missing = header.nsamples * header.nchans
         self._partial = self.path.with_name(f".{self.path.name}.part")
         self._sink: Sink = (_SigprocSink(self._partial, header) if self.path.suffix.lower() == ".fil"
-                            else _Hdf5Sink(self._partial, header, chunk))
+                            else _Hdf5Sink(self._partial, header, chunk, notes or {}))
 
     def write(self, spectrum_start: int, channel_start: int, power: NDArray[Any]) -> None:
         """Write linear power (spectra, channels), channels ascending, from a spectrum and an ascending channel on.
@@ -127,7 +133,7 @@ class _SigprocSink:
 
 
 class _Hdf5Sink:
-    def __init__(self, path: Path, header: Header, chunk: tuple[int, int]) -> None:
+    def __init__(self, path: Path, header: Header, chunk: tuple[int, int], notes: Notes) -> None:
         self._file = h5py.File(os.fsencode(path), "w", locking=False)
         self._file.attrs["CLASS"] = "FILTERBANK"
         self._file.attrs["VERSION"] = "1.0"
@@ -140,7 +146,7 @@ class _Hdf5Sink:
         )
         for dimension, label in zip(self._data.dims, ("time", "feed_id", "frequency"), strict=True):
             dimension.label = label
-        for name, value in keywords_of(header).items():
+        for name, value in (*notes.items(), *keywords_of(header).items()):
             self._data.attrs[name] = value
 
     def put(self, spectrum: int, channel: int, samples: NDArray[Any]) -> None:
@@ -152,8 +158,8 @@ class _Hdf5Sink:
         self._file.close()
 
 
-def write_filterbank(path: str | Path, power: NDArray[Any], header: Header) -> Path:
+def write_filterbank(path: str | Path, power: NDArray[Any], header: Header, notes: Notes | None = None) -> Path:
     """Write linear power (spectra, channels), channels ascending, as one file. See :class:`FilterbankWriter`."""
-    with FilterbankWriter(path, header) as writer:
+    with FilterbankWriter(path, header, notes=notes) as writer:
         writer.write(0, 0, power)
     return writer.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,17 @@ must be smooth over the width of the running median."""
 MIN_MEDIANS = 64
 """Minimum width of a coarse channel, in widths of the running median. In a narrow coarse channel, the band changes over
 fewer channels. So the running median must be narrower there, and signals must be narrower to stay in the data."""
+MIN_LEVELLED_MEDIANS = 8
+"""The same, if the relative level of each channel is known. What is left of the band then changes slowly."""
 MIN_SHAPE_BLOCKS = 8
 """Minimum number of blocks in a piece of a band without coarse channels. A shorter piece is taken to be flat, unless
 the level of each of its channels is known."""
 
 
-def median_size(coarse_width: int | None) -> tuple[int, int]:
+def median_size(coarse_width: int | None, has_levels: bool = False) -> tuple[int, int]:
     """Return the size of the running median for coarse channels of ``coarse_width`` channels.
+
+    ``has_levels`` is True if the relative level of each channel is known.
 
     Returns
     -------
@@ -33,7 +38,8 @@ def median_size(coarse_width: int | None) -> tuple[int, int]:
         Channels in a block, and blocks in the running median (an odd number).
     """
     widest = BLOCK_CHANNELS * MEDIAN_BLOCKS
-    reach = widest if coarse_width is None else min(widest, coarse_width // MIN_MEDIANS)
+    at_least = MIN_LEVELLED_MEDIANS if has_levels else MIN_MEDIANS
+    reach = widest if coarse_width is None else min(widest, coarse_width // at_least)
     block = max(1, reach // MEDIAN_BLOCKS)
     return block, max(3, min(MEDIAN_BLOCKS, reach) | 1)
 
@@ -76,17 +82,17 @@ class BandShape:
     coarse_width : int, optional
         Channels in a whole coarse channel; None for a piece of a band that has no coarse channels.
     levels : (channels,) float32, optional
-        Relative level of each channel, for a spectrum that is too short to show the shape of its band.
+        Relative level of each channel. The spectrum is divided by it first, and the band is multiplied by it.
     """
 
     def __init__(
         self, channels: int, shape: float, coarse_width: int | None, levels: NDArray[np.float32] | None = None
     ) -> None:
-        block, smoothing = median_size(coarse_width)
+        block, smoothing = median_size(coarse_width, levels is not None)
         blocks = channels // block
         self._channels, self._median_over_mean = channels, median_over_mean(shape)
         self._is_flat = blocks < (MIN_SHAPE_BLOCKS if coarse_width is None else smoothing)
-        self._relative = np.ones(channels if self._is_flat else 0, np.float32) if levels is None else levels
+        self._relative = levels
         self._width = channels // max(1, blocks)
         self._half = max(0, min(smoothing, blocks - (1 - blocks % 2)) // 2)
         self._blocks = blocks
@@ -101,6 +107,8 @@ class BandShape:
     def add(self, spectrum: NDArray[np.float32]) -> None:
         """Add the next channels of the spectrum; dead channels are 0."""
         first, self._n_added = self._n_added, self._n_added + len(spectrum)
+        if self._relative is not None:
+            spectrum = spectrum / self._relative[first : self._n_added]
         self._spectrum[first : self._n_added] = spectrum
         if self._is_flat:
             return
@@ -123,11 +131,14 @@ class BandShape:
 
     def between(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return the band of channels [start, stop), which must be among the :attr:`n_known` first channels."""
+        band = self._without_levels(start, stop)
+        return np.asarray(band if self._relative is None else band * self._relative[start:stop], np.float32)
+
+    def _without_levels(self, start: int, stop: int) -> NDArray[np.floating[Any]]:
+        """Return the band of channels [start, stop) after division by the levels of the channels."""
         if self._is_flat:
-            is_alive = self._spectrum > 0
-            alive = self._spectrum[is_alive] / self._relative[is_alive]
-            level = np.median(alive) / self._median_over_mean if len(alive) else 1
-            return np.asarray(level * self._relative[start:stop], np.float32)
+            alive = self._spectrum[self._spectrum > 0]
+            return np.full(stop - start, np.median(alive) / self._median_over_mean if len(alive) else 1.0)
         if self._last_alive < 0:
             return np.ones(stop - start, np.float32)
         band: NDArray[np.float32] = _interpolate(self._smoothed, self._width, start, stop)

@@ -97,7 +97,8 @@ def flatten_stretches(
     min_sampled : int
         Minimum number of channels sampled for the gains of rows.
     levels : (channels,) float32, optional
-        Relative level of each channel. It is used if there are too few channels to see the shape of the band.
+        Relative level of each channel, which is a part of the band. It is used in coarse channels that are too narrow
+        for a sample.
 
     Yields
     ------

@@ -4,6 +4,7 @@ from pipeline.index.build import build_segment, must_compile
 from pipeline.index.cells import NEIGHBOURS, SAMPLE_PER_CELL, distances, margins_of, train_cells
 from pipeline.index.exact import exact_neighbors, products
 from pipeline.index.folder import PARTIAL_SUFFIX, read_record, segment_faults
+from pipeline.index.neighbours import neighbours_within
 from pipeline.index.routed import (
     Routing,
     partial_of,
@@ -31,6 +32,7 @@ __all__ = [
     "exact_neighbors",
     "margins_of",
     "must_compile",
+    "neighbours_within",
     "partial_of",
     "products",
     "publish_routed",

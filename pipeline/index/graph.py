@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +33,13 @@ METRIC = "euclidean"
 
 # numba's fallback threading layer aborts the process if two threads run parallel code at the same time
 _build_lock = threading.Lock()
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Be the only builder in this process within a ``with`` block."""
+    with _build_lock:
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ def build_graph(vectors: NDArray[np.float32], *, n_neighbors: int, tree_leaf_siz
         The installed version of pynndescent is not the supported one.
     """
     neighbour_graph = load_pynndescent()
-    with _build_lock, warnings.catch_warnings():
+    with building(), warnings.catch_warnings():
         # vertices with too few neighbours stay reachable through the tree and through other vertices
         warnings.filterwarnings("ignore", "Failed to correctly find n_neighbors", UserWarning)
         index = neighbour_graph(

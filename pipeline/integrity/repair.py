@@ -21,6 +21,7 @@ from pipeline.config import Config, EncoderConfig, RunConfig
 from pipeline.errors import ConfigError, CorpusDamaged, CorpusError, EncoderError, PipelineError, Reason, SourceError
 from pipeline.execute.cluster import engine_for
 from pipeline.execute.engine import Call, Engine
+from pipeline.families import mend_families
 from pipeline.filterbank import FoundFile
 from pipeline.integrity.manifest_files import mend_head, read_head
 from pipeline.integrity.set_aside import bring_back, mend_identity, mend_projection, set_aside
@@ -64,7 +65,7 @@ from pipeline.views import split_id
 
 logger = logging.getLogger(__name__)
 
-REPAIR_ORDER = ("projection", "orphan", "source", "overview", "vectors", "segment")
+REPAIR_ORDER = ("projection", "orphan", "source", "overview", "vectors", "segment", "families")
 """Kinds of objects in the order of repair: each is rebuilt from the kinds before it."""
 HEAD_KINDS = frozenset({"folder", "pointer", "manifest", "identity", "config"})
 """Kinds without which nothing else can be read."""
@@ -177,7 +178,7 @@ class _Repair:
         kind, name = key
         try:
             {"projection": self._projection, "orphan": self._orphan, "source": self._source, "overview": self._overview,
-             "vectors": self._vectors, "segment": self._segment}[kind](name)
+             "vectors": self._vectors, "segment": self._segment, "families": self._families}[kind](name)
             logger.info("rebuilt: %s %s", kind, name)
             note_saved("repaired object", 1)
         except (CorpusError, SourceError, _Failed) as error:  # other errors end the repair: there may be no cluster
@@ -193,6 +194,10 @@ class _Repair:
 
     def _projection(self, name: str) -> None:
         mend_projection(self._root, name)
+
+    def _families(self, name: str) -> None:
+        if not mend_families(self._root):
+            raise _Failed("neither families.json nor its copy is whole, or the file of members is damaged")
 
     def _orphan(self, name: str) -> None:
         self._store.discard(self._root / name)

@@ -19,6 +19,7 @@ from pipeline.catalogue import Manifest
 from pipeline.config import CONFIG_FILE
 from pipeline.encoders import needs_projection
 from pipeline.errors import CorpusError
+from pipeline.families import families_folder, faults_of_families, has_families
 from pipeline.index import segment_faults
 from pipeline.integrity.faults import (
     identity_faults,
@@ -33,16 +34,16 @@ from pipeline.overview import overview_name, scan_of_overview
 from pipeline.run import Tracker, stat_of
 from pipeline.store import SourceGroup, overview_folder, segment_folder, source_folder, vector_folder
 from pipeline.store.digests import Fault
-from pipeline.store.foreign_files import FOLDERS, inside, own_folders, own_groups, survey
+from pipeline.store.foreign_files import FOLDERS, Found, inside, own_folders, own_groups, survey
 from pipeline.store.layout import CURRENT, ENCODERS, MANIFESTS, SEGMENTS, SOURCES, VECTORS, projection_file
 from pipeline.store.retirement import is_retired
 from pipeline.store.safe_names import KEY, OVERVIEW, SEGMENT, SOURCE
-from pipeline.support.safe_files import link_remedy
+from pipeline.support.safe_files import MAX_FOLDER_DEPTH, link_remedy
 
 Kind = Literal["link", "folder", "pointer", "manifest", "identity", "config", "projection", "source", "overview",
-               "vectors", "segment", "orphan"]
+               "vectors", "segment", "orphan", "families"]
 """Kind of a damaged object. An orphan is a folder that no generation names, and that the next run would adopt. A link
-stands in place of one of the corpus' folders: no run writes before the user has removed it."""
+stands in place of one of the corpus' folders: no run writes before the user has removed it. Families lie beside it."""
 
 MAX_THREADS = 8
 """Maximum number of objects checked at once: enough to keep a disk busy, and to hash on several cores."""
@@ -185,6 +186,9 @@ def items_of(root: Path, manifest: Manifest) -> list[Item]:
     for segment in manifest.segments:
         items += [Item("segment", one.id, segment_folder(root, one.id), partial(faults_of_segment, root, one, manifest))
                   for one in (segment, *(piece for piece in segment.pieces if piece.routed_id))]
+    if has_families(root):
+        items.append(Item("families", families_folder(root).name, families_folder(root),
+                          partial(faults_of_families, root)))
     known = {item.folder for item in items}
     return [*items, *(item for item in _orphans(root, expected, manifest.sources)
                       if item.folder not in known and not is_retired(manifest, item.folder.relative_to(root)))]
@@ -233,6 +237,8 @@ def remedy_of(item: Item, manifest: Manifest) -> str:
         "vectors": "make them again from the stored windows with --repair",
         "segment": "build it again from the stored vectors with --repair",
         "projection": "write it again from its copy with --repair, or restore it from a backup",
+        "families": ("write it again from its copy with --repair; or move the folder away, and find the families again "
+                     "with lookalike families: their ids and names are then lost"),
     }.get(item.kind, "delete it with --repair: it belongs to no generation")
 
 
@@ -246,8 +252,9 @@ def unchanged_file(manifest: Manifest, source_id: str) -> str:
 
 
 def _checked(item: Item) -> tuple[int, list[Fault], tuple[Path, ...]]:
-    # the cells in a routed segment's folder are items themselves
-    beside = inside(item.folder, 0) if item.kind == "segment" else inside(item.folder)
+    # the cells in a routed segment's folder are items themselves; the folder of families is the user's
+    beside = Found() if item.kind == "families" else inside(item.folder, 0 if item.kind == "segment" else
+                                                            MAX_FOLDER_DEPTH)
     if beside.links:  # a link may lead to a pipe, which would be read for ever
         return 0, list(beside.links), beside.foreign
     faults = list(item.check())

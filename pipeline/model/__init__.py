@@ -1,6 +1,7 @@
 """The values that all packages share: headers, sources, windows, reports and hits."""
 
-from pipeline.model.hit import Hit, Match, OnOff
+from pipeline.model.digits import Digits
+from pipeline.model.hit import Hit, Match, OffPower, OnOff
 from pipeline.model.values import (
     MAX_DIMENSION,
     SECONDS_PER_DAY,
@@ -25,10 +26,12 @@ __all__ = [
     "TELESCOPES",
     "CoarseLayout",
     "CoarseOrigin",
+    "Digits",
     "EncoderSpec",
     "Header",
     "Hit",
     "Match",
+    "OffPower",
     "OnOff",
     "Precision",
     "Source",

@@ -25,6 +25,19 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class OffPower:
+    """Power of the signal of a hit in a scan at another pointing, along the track where it is expected."""
+
+    scan: str
+    """Id of the scan."""
+    snr: float
+    """Largest sum there over a box of the shape in which the gate saw the signal best, in standard deviations of its
+    noise. So its uncertainty is 1. Noise alone gives 3 to 5, because it is the largest of many sums."""
+    snr_limit: float
+    """SNR that the signal may have there, with a confidence of 95 %."""
+
+
+@dataclass(frozen=True, slots=True)
 class OnOff:
     """Whether the signal of a hit is also in scans of its session at another pointing."""
 
@@ -38,7 +51,11 @@ class OnOff:
     snr_limit: float | None = None
     """SNR that the signal may have had in these scans without being kept, with a confidence of 95 %."""
     reason: str = ""
-    """Why nothing could be decided."""
+    """Why nothing could be decided, or which files could not be read."""
+    power: tuple[OffPower, ...] = ()
+    """Power measured in the files of these scans, if the search asked for it."""
+    own_snr: float | None = None
+    """SNR of the hit along its track, to compare ``power`` with; None where no power was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,10 @@ class Hit:
     known: tuple[str, ...] = ()
     """Names of the bands of known interference that the window touches, the narrowest first
     (:mod:`pipeline.interference`)."""
+    family: str = ""
+    """Id of the family that its window belongs to, such as ``F12``; empty for none (:mod:`pipeline.families`)."""
+    family_name: str = ""
+    """The user's name of that family."""
     labels: tuple[str, ...] = ()
     """Texts of the user's labels of the window, or of a window merged into it (:mod:`pipeline.labels`)."""
     not_searched: tuple[str, ...] = ()
@@ -140,11 +161,21 @@ class Hit:
             "also_at": list(self.also_at),
             "copies": list(self.copies),
             "known": list(self.known),
+            "family": self.family,
+            "family_name": self.family_name,
             "labels": list(self.labels),
             "not_searched": list(self.not_searched),
             "on_off": self.on_off and self.on_off.state,
             "in_off": list(self.on_off.seen) if self.on_off else [],
+            "on_off_reason": self.on_off.reason if self.on_off else "",
+            "on_snr": self.on_off and _two_decimals(self.on_off.own_snr),
+            "off_power": [{"scan": one.scan, "snr": round(one.snr, 2), "snr_limit": round(one.snr_limit, 2)}
+                          for one in self.on_off.power] if self.on_off else [],
         }
+
+
+def _two_decimals(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _four_digits(value: float | None) -> float | None:

@@ -20,9 +20,11 @@ from typing import Any
 from pipeline.catalogue import Manifest, scans_among
 from pipeline.config import Config
 from pipeline.errors import CorpusLocked, CorpusNotFound, PipelineError, Reason
+from pipeline.families import has_families
 from pipeline.integrity import Verification, verify
 from pipeline.model import SourceReport
 from pipeline.nightly.due_files import DueFiles, NightRules, select_due
+from pipeline.nightly.family_news import FamilyNews, tell_families
 from pipeline.nightly.novelty import Novelty, judge
 from pipeline.nightly.report import (
     NightReport,
@@ -181,7 +183,12 @@ class _Night:
             novelty = None
             with self._step("novelty"):
                 novelty = judge(OpenCorpus(root), tonight, config.nightly)
-        report = self._report(due, ingested, before, after, reported, sorted(tonight), verified, novelty or [])
+        families: FamilyNews | None = None
+        if tonight and has_families(root):
+            with self._step("families"):
+                families = tell_families(root, tonight)
+        report = replace(self._report(due, ingested, before, after, reported, sorted(tonight), verified, novelty or []),
+                         families=families)
         write_report(self.folder, report)
         told = reported.with_failures([one.path for one in report.wrong], after)
         if tonight and novelty is not None:

@@ -18,6 +18,7 @@ from pipeline.errors import PipelineError, RunError
 from pipeline.filterbank import may_be_observed
 from pipeline.grid.coverage import Coverage, samples_per_window, share_skipped
 from pipeline.nightly.artefacts import ARTEFACTS
+from pipeline.nightly.family_news import FamilyNews
 from pipeline.nightly.novelty import Novelty
 from pipeline.store import mending
 from pipeline.support.disk_faults import cause_of
@@ -152,6 +153,8 @@ class NightReport:
     """Ids of sources that no earlier report has."""
     verified: Mapping[str, Any]
     novelty: tuple[Novelty, ...] = ()
+    families: FamilyNews | None = None
+    """Families that are new tonight or have grown; None if none were looked for."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """``html`` and ``json`` → path of the written report."""
 
@@ -170,6 +173,8 @@ class NightReport:
         parts = [f"{counted(len(self.done), 'file')} ingested" if self.done else "nothing new"]
         if any(not novelty.not_judged for novelty in self.novelty):
             parts.append(counted(clusters, "novel cluster"))
+        if self.families is not None and self.families.new:
+            parts.append(f"{len(self.families.new):,} new {'family' if len(self.families.new) == 1 else 'families'}")
         for count, noun, what in (
                 (len(self.moved), "file", "moved"), (len(self.left), "file", "still changing"),
                 (tonight, "file", "failed"), (len(self.wrong) - tonight, "file", "failed before"),
@@ -200,6 +205,7 @@ class NightReport:
             "rates": self.rates, "before": asdict(self.before), "after": asdict(self.after),
             "new_sources": list(self.new_sources), "verified": dict(self.verified),
             "novelty": [novelty.to_json() for novelty in self.novelty],
+            "families": self.families and self.families.to_json(),
             "written": {kind: str(path) for kind, path in self.files.items()},
         }
 

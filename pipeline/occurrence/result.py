@@ -16,7 +16,7 @@ AXIS_COLUMNS = ("by", *ROW_COLUMNS)
 """Columns of CSV and of data frames."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Occurrence:
     """Counts of what was seen along several axes, divided by what was searched."""
 
@@ -40,6 +40,9 @@ class Occurrence:
     """How strong a signal must be to be kept; None if nothing was searched, or if the corpus keeps all windows."""
     notes: tuple[str, ...] = ()
     """What the user should know."""
+
+    def __repr__(self) -> str:
+        return f"<Occurrence: {self.statement}>"
 
     @property
     def statement(self) -> str:

@@ -24,7 +24,8 @@ CODES_PER_UNIT = 11.0
 """Codes in one unit of asinh."""
 LINEAR_SCALE = 16.0
 """Values below 1 / this are coded linearly."""
-_DROPPED_BITS = np.uint32(16)
+DROPPED_BITS = np.uint32(16)
+"""Last bits of a float32 that do not count."""
 
 
 def encode(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -40,7 +41,7 @@ def encode(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     array of uint8
         Of the same shape. Larger values never have smaller codes, apart from NaN.
     """
-    codes: NDArray[np.uint8] = _codes()[np.ascontiguousarray(values, np.float32).view(np.uint32) >> _DROPPED_BITS]
+    codes: NDArray[np.uint8] = code_table()[np.ascontiguousarray(values, np.float32).view(np.uint32) >> DROPPED_BITS]
     return codes
 
 
@@ -51,13 +52,13 @@ def decode(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @cache
-def _codes() -> NDArray[np.uint8]:
-    """Return the code of each value, found by its first 16 bits as a float32. Equal bits give equal codes."""
-    bits = np.arange(1 << _DROPPED_BITS, dtype=np.uint32) << _DROPPED_BITS | 1 << (_DROPPED_BITS - 1)
+def code_table() -> NDArray[np.uint8]:
+    """Return the code of each value by its first 16 bits as a float32: (2^16,). Equal bits give equal codes."""
+    bits = np.arange(1 << DROPPED_BITS, dtype=np.uint32) << DROPPED_BITS | 1 << (DROPPED_BITS - 1)
     with np.errstate(all="ignore"):  # some bits are NaN
         codes = np.rint(ZERO_CODE + CODES_PER_UNIT * np.arcsinh(LINEAR_SCALE * bits.view(np.float32).astype(float)))
-        codes[bits >> _DROPPED_BITS == 0x7F80] = 255  # infinity itself has no bits after these
-        codes[bits >> _DROPPED_BITS == 0xFF80] = 1
+        codes[bits >> DROPPED_BITS == 0x7F80] = 255  # infinity itself has no bits after these
+        codes[bits >> DROPPED_BITS == 0xFF80] = 1
         return np.where(np.isnan(codes), MASKED, np.clip(codes, 1, 255)).astype(np.uint8)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,10 @@ from pipeline.model import Window
 
 MIN_RANGE_DB = 3.0
 """Minimum range of the colours, so that pure noise looks like noise."""
+
+_FREQUENCIES = ((1e6, "Hz"), (1e3, "kHz"), (1.0, "MHz"))
+_TIMES = ((1e6, "µs"), (1e3, "ms"), (1.0, "s"), (1 / 3600, "h"))
+"""Units, smallest first, with the number of them in a MHz or a second."""
 
 Extent = tuple[int, int, int, int]
 """First spectrum, end of the spectra, first channel, end of the channels."""
@@ -65,30 +70,48 @@ class Scales:
     """Where channels and spectra are on the axes of a panel."""
 
     channel_width: float
-    centre: float
-    """Channel at 0 on the axis of frequency."""
-    spectrum_s: float
+    first: float
+    """Frequency of the lower edge of channel 0."""
+    spectrum: float
+    """Length of a spectrum on the axis of time."""
+    begin: float
+    """Time at which spectrum 0 begins."""
     x_label: str
     y_label: str
+    counts: bool = False
+    """True if channels and spectra are counted, because their frequency and time are unknown."""
 
     @classmethod
-    def of(cls, extent: Extent, window: Window | None) -> Scales:
-        """Return the scales of a panel of this extent. ``window`` is any window of the file; None for an array."""
+    def of(cls, extent: Extent, window: Window | None, *, from_begin: bool = False) -> Scales:
+        """Return the scales of a panel of this extent.
+
+        Parameters
+        ----------
+        extent : Extent
+        window : Window or None
+            Any window of the file; None for an array, whose channels and spectra are counted.
+        from_begin : bool
+            Count time from the begin of the panel, not of the file.
+        """
         if window is None:
-            return cls(1, 0, 1, "Channel", "Spectrum")
-        first, stop = extent[2:]
+            return cls(1, 0, 1, 0, "Channel", "Spectrum", counts=True)
         width_mhz = (window.f_stop_mhz - window.f_start_mhz) / (window.channel_stop - window.channel_start)
-        scale, unit = _unit((stop - first) / 2 * width_mhz)
-        centre = (first + stop) / 2
-        centre_mhz = window.f_start_mhz + (centre - window.channel_start) * width_mhz
         spectrum_s = (window.t_stop_s - window.t_start_s) / (window.spectrum_stop - window.spectrum_start)
-        return cls(width_mhz * scale, centre, spectrum_s, f"{centre_mhz:.6f} MHz + offset [{unit}]", "Time [s]")
+        scale, unit = (1.0, "s")
+        if from_begin:
+            scale, unit = _unit((extent[1] - extent[0]) * spectrum_s, _TIMES)
+        span, of_span = _unit((extent[3] - extent[2]) * width_mhz, _FREQUENCIES)
+        across = (extent[3] - extent[2]) * width_mhz * span
+        return cls(width_mhz, window.f_start_mhz - window.channel_start * width_mhz, spectrum_s * scale,
+                   -extent[0] * spectrum_s * scale if from_begin else 0.0,
+                   f"Frequency [MHz], {across:.{3 if across < 1000 else 4}g} {of_span} across",
+                   f"Time from MJD [{unit}]" if from_begin else "Time [s]")
 
     def place(self, extent: Extent) -> tuple[float, float, float, float]:
         """Return left, right, lower and upper edge of some spectra and channels."""
         top, bottom, first, stop = extent
-        return ((first - self.centre) * self.channel_width, (stop - self.centre) * self.channel_width,
-                top * self.spectrum_s, bottom * self.spectrum_s)
+        return (self.first + first * self.channel_width, self.first + stop * self.channel_width,
+                self.begin + top * self.spectrum, self.begin + bottom * self.spectrum)
 
 
 def reduced(power: NDArray[np.floating], extent: Extent, dots: tuple[float, float]) -> NDArray[np.floating]:
@@ -113,12 +136,38 @@ def reduced(power: NDArray[np.floating], extent: Extent, dots: tuple[float, floa
     return power
 
 
-def _unit(half_mhz: float) -> tuple[float, str]:
-    """Choose a unit in which half a window's width has few digits; return the units per MHz and the unit's name."""
-    for scale, unit in ((1e6, "Hz"), (1e3, "kHz")):
-        if half_mhz * scale < 2000:
-            return scale, unit
-    return 1.0, "MHz"
+def _unit(length: float, units: Sequence[tuple[float, str]]) -> tuple[float, str]:
+    """Choose the first unit in which a length is less than 2000; return the factor and the name of the unit."""
+    return next((one for one in units if length * one[0] < 2000), units[-1])
+
+
+def even_ticks(low: float, high: float, fits: Callable[[float, int], bool]) -> tuple[list[float], int]:
+    """Return even ticks between two ends, as close as they fit, and the digits after the point of their labels.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the axis.
+    fits : callable
+        Tells whether labels with some digits after the point fit at some distance of the ticks.
+
+    Returns
+    -------
+    list of float, int
+        One tick in the middle, if no two of them fit.
+    """
+    span = high - low
+    power = math.floor(math.log10(span)) - 2
+    for exponent in range(power, power + 4):
+        for leading, more in ((1.0, 0), (2.0, 0), (2.5, 1), (5.0, 0)):
+            step, digits = leading * 10.0**exponent, max(0, -exponent + more)
+            if step <= span and fits(step, digits):
+                begin = math.ceil(low / step - 1e-6)
+                count = math.floor(high / step + 1e-6) - begin + 1
+                if count > 1:
+                    return [(begin + i) * step for i in range(count)], digits
+    digits = max(0, -power)
+    return [round((low + high) / 2, digits)], digits
 
 
 def limits_db(values: NDArray[np.float64]) -> tuple[float, float]:

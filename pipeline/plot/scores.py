@@ -26,7 +26,10 @@ def draw_scores(axes: Axes, background: Any, scores: Sequence[float]) -> None:
         Scores of the hits that are drawn.
     """
     scale = sum(background.counts) / max(1, sum(background.unrelated_counts))
-    axes.stairs(background.counts, background.edges, fill=True, color="0.7", label="corpus")
+    if scale:
+        axes.stairs(background.counts, background.edges, fill=True, color="0.7", label="corpus")
+    else:  # no window of the corpus is far enough from the query to compare with
+        scale = 1.0
     axes.stairs(np.asarray(background.unrelated_counts) * scale, background.edges, color="tab:blue", label="unrelated")
     axes.vlines(scores, 0, 0.06, transform=axes.get_xaxis_transform(), color="tab:red", label="hits")
     axes.set(yscale="log", xlim=(-0.5, 1), ylim=(0.5, max(20, 2 * max(background.counts, default=0))))

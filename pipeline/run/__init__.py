@@ -6,6 +6,7 @@ packages import from here: the functions of a user first, then what nights and r
 
 from pipeline.run.embed import NO_SIGNAL, embed, embeds_on_gpu
 from pipeline.run.failures import disk_errors, is_unwritable
+from pipeline.run.families import FamiliesFound, find_families, name_family
 from pipeline.run.file_selection import MIN_AGE_S, Selected, Stat, select_files, stat_of, unchanged_s
 from pipeline.run.index import index
 from pipeline.run.ingest import ingest, ingest_files
@@ -27,9 +28,10 @@ from pipeline.run.task_sizes import parts_of, slices_of
 from pipeline.run.upgrade import Upgrade, upgrade
 
 __all__ = [
-    "MIN_AGE_S", "NO_SIGNAL", "RESUMED", "Listener", "Progress", "ProgressChoice", "Removal", "RunReport", "Selected",
-    "Stat", "Tracker", "Upgrade", "adopt_committed", "as_made", "build_routed", "disk_errors", "embed", "embeds_on_gpu",
-    "heir_of", "index", "ingest", "ingest_files", "is_unwritable", "make_corpus", "manifest_if_any", "may_heal",
-    "parts_of", "plan_segments", "rebuild_cell", "remove", "select_files", "settled", "showing", "slices_of",
-    "stat_of", "unchanged_s", "upgrade", "with_its_views", "with_serial",
+    "MIN_AGE_S", "NO_SIGNAL", "RESUMED", "FamiliesFound", "Listener", "Progress", "ProgressChoice", "Removal",
+    "RunReport", "Selected", "Stat", "Tracker", "Upgrade", "adopt_committed", "as_made", "build_routed",
+    "disk_errors", "embed", "embeds_on_gpu", "find_families", "heir_of", "index", "ingest", "ingest_files",
+    "is_unwritable", "make_corpus", "manifest_if_any", "may_heal", "name_family", "parts_of", "plan_segments",
+    "rebuild_cell", "remove", "select_files", "settled", "showing", "slices_of", "stat_of", "unchanged_s", "upgrade",
+    "with_its_views", "with_serial",
 ]

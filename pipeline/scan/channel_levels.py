@@ -26,7 +26,7 @@ READ_SAMPLES = 2**22
 """Samples that are read at once, at least one time block."""
 
 
-def levels_of_channels(
+def levels_of_narrow_band(
     filterbank: Filterbank, coarse: CoarseLayout, config: ScanConfig
 ) -> NDArray[np.float32] | None:
     """Read a whole file, and return the relative level of each channel; None if that does not suit the file.
@@ -76,11 +76,3 @@ def _levels(sums: NDArray[np.float64]) -> NDArray[np.float32]:
     level = np.median(sums[middle > 0] / middle[middle > 0, None], axis=0)
     level /= np.median(level[level > 0]) if (level > 0).any() else 1
     return np.where(level > 0, level, 1).astype(np.float32)
-
-
-def levels_of_view(levels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """Return the relative levels of a view of the file with fewer ``channels``, which average those of the file."""
-    factor = 1
-    while len(levels) // factor > channels:  # not a division: the last averaged pixel may have been left out
-        factor *= 4
-    return levels if factor == 1 else levels[: channels * factor].reshape(channels, factor).mean(axis=1)

@@ -19,9 +19,9 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.overview import Cells, OverviewLayout
 from pipeline.scan.averaged_views import AveragedViews, IsExplained, Watch
-from pipeline.scan.channel_levels import levels_of_channels
 from pipeline.scan.columns import Columns, ScanResult, join_sides
 from pipeline.scan.cutting import STRETCH_CHANNELS, flattened_stretches, make_cutouts
+from pipeline.scan.levels import ChannelLevels, levels_of_channels
 from pipeline.scan.overview_sums import add_power
 from pipeline.scan.reading import Readable, TimedReader, block_runs, fetch_ahead, read_groups
 
@@ -59,7 +59,7 @@ def scan(
     wanted = [(group, run) for group in read_groups(tiling, coarse) for run in block_runs(filterbank, tiling, group)]
     blocks: list[list[ScanResult]] = []
     spare: list[NDArray[np.float32]] = []
-    levels = levels_of_channels(filterbank, tiling.coarse, config)
+    levels = levels_of_channels(filterbank, tiling, coarse, config)
     views = AveragedViews(filterbank, tiling, config, lambda samples, of_view, i, block, its_config, is_explained:
                           scan_channel(samples, of_view, i, block, its_config, spare, is_explained=is_explained,
                                        levels=levels))
@@ -91,7 +91,7 @@ def scan_channel(
     watch: Watch | None = None,
     is_explained: IsExplained | None = None,
     see: See | None = None,
-    levels: NDArray[np.float32] | None = None,
+    levels: ChannelLevels | None = None,
 ) -> ScanResult:
     """Scan coarse channel ``i`` in one time block.
 
@@ -109,8 +109,8 @@ def scan_channel(
         Tells which windows are left out though they pass the gate.
     see : callable, optional
         Sees the flattened power. If the values are not power, it sees only the signals above the noise.
-    levels : (channels,) float32, optional
-        Relative levels of the channels of the file (:mod:`pipeline.scan.channel_levels`).
+    levels : ChannelLevels, optional
+        Relative levels of the channels of the file.
     """
     result, is_signed = _scan_side(TimedReader(samples, tiling.coarse_span(i)[0], watch), tiling, i, block, config,
                                    spare, 1, is_explained, see, levels)
@@ -131,7 +131,7 @@ def _add_to(
 
 def _scan_side(
     reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int, is_explained: IsExplained | None, see: See | None = None, levels: NDArray[np.float32] | None = None,
+    sign: int, is_explained: IsExplained | None, see: See | None = None, levels: ChannelLevels | None = None,
 ) -> tuple[ScanResult, bool]:
     """Scan coarse channel ``i`` in one time block for signals on one side of the noise.
 
@@ -166,7 +166,7 @@ def _false_alarm(flat: FlattenedChannel, config: ScanConfig) -> float:
 
 def _candidates(
     reader: TimedReader, tiling: Tiling, i: int, block: int, config: ScanConfig, spare: list[NDArray[np.float32]],
-    sign: int, see: See | None, levels: NDArray[np.float32] | None,
+    sign: int, see: See | None, levels: ChannelLevels | None,
 ) -> tuple[FlattenedChannel, NDArray[np.int64]]:
     """Flatten a coarse channel and copy the windows that may pass the gate.
 

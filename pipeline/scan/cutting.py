@@ -15,7 +15,7 @@ from pipeline.flatten.time_mean import STRIP_CHANNELS
 from pipeline.gate import measure
 from pipeline.grid.cutouts import quantise
 from pipeline.grid.tiling import Tiling
-from pipeline.scan.channel_levels import levels_of_view
+from pipeline.scan.levels import ChannelLevels
 from pipeline.scan.reading import Fetchable, Readable
 
 STRETCH_CHANNELS = 16 * STRIP_CHANNELS
@@ -27,12 +27,12 @@ channels, so the gains are as exact as those of the file itself."""
 
 def flattened_stretches(
     samples: Readable, tiling: Tiling, i: int, block: int, beyond: int,
-    spare: list[NDArray[np.float32]], sign: int, levels: NDArray[np.float32] | None = None,
+    spare: list[NDArray[np.float32]], sign: int, levels: ChannelLevels | None = None,
 ) -> Iterator[tuple[int, int, FlattenedChannel]]:
     """Yield flattened stretches of coarse channel ``i`` in time ``block``.
 
-    ``levels`` are those of all channels of the file (:mod:`pipeline.scan.channel_levels`). Other parameters, and
-    results, are those of :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
+    ``levels`` are those of the channels of the file. Other parameters, and results, are those of
+    :func:`pipeline.flatten.coarse_channel.flatten_stretches`.
     """
     low, high = tiling.coarse_span(i)
     first = tiling.spectrum_of(block)
@@ -49,7 +49,7 @@ def flattened_stretches(
         coarse_width=tiling.coarse.width if is_coarse else None,
         limits=samples.limits,
         sign=sign,
-        levels=None if levels is None else levels_of_view(levels, tiling.header.nchans)[low:high],
+        levels=None if levels is None else levels.of(i, high - low),
         min_sampled=MIN_SAMPLED_CHANNELS if samples.averaged == 1 else MIN_SAMPLED_AVERAGES,
     )
 
@@ -80,7 +80,7 @@ def make_cutouts(flat: FlattenedChannel, starts: NDArray[np.int64], channels: in
 
 def cut_windows(
     filterbank: Fetchable, tiling: Tiling, places: Sequence[tuple[int, int]],
-    levels: NDArray[np.float32] | None = None,
+    levels: ChannelLevels | None = None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of any windows of a file, on the grid or off it, kept or not.
 
@@ -94,8 +94,8 @@ def cut_windows(
         Its coarse channels and the shape of windows.
     places : sequence of (int, int)
         Time block and first ascending channel of each window. A window must be within one coarse channel.
-    levels : (channels,) float32, optional
-        Relative levels of the channels of the file (:mod:`pipeline.scan.channel_levels`).
+    levels : ChannelLevels, optional
+        Relative levels of the channels of the file.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def cut_windows(
 
 def _cut(
     samples: Readable, tiling: Tiling, i: int, block: int, starts: NDArray[np.int64], spare: list[NDArray[np.float32]],
-    levels: NDArray[np.float32] | None,
+    levels: ChannelLevels | None,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Make cutouts of windows of coarse channel ``i``. They equal those of a scan that keeps these windows.
 

@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from pipeline.catalogue import Session, scans_among
 from pipeline.errors import QueryError
 from pipeline.model import Hit
+from pipeline.plot_reader import PlotReading
 from pipeline.search.annotate import annotated
 from pipeline.search.arranged_hits import with_arrangement
 from pipeline.search.encoder import count_vectors, encoder_key
 from pipeline.search.example_forms import has_examples
 from pipeline.search.expand import expansion_of, note_on_expansion
+from pipeline.search.families import Families, FamilyMembers, families_of, family_members, note_on_families
 from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
+from pipeline.search.from_plot import fit_plot
 from pipeline.search.hits import hit_of, note_on_no_hits
 from pipeline.search.labelled import CorpusLabels
 from pipeline.search.nearest import Finder, nearest
@@ -114,6 +117,46 @@ class Corpus:
         """
         return sessions_in(self.root, self._corpus.manifest)
 
+    def families(self, new_since: str | int | None = None, min_windows: int = 1) -> Families:
+        """List the families that :func:`pipeline.run.find_families` has found, those with most windows first.
+
+        Parameters
+        ----------
+        new_since : str or int, optional
+            Only families first found in this generation or later, or first seen on this date (UTC) or later.
+        min_windows : int
+            Only families of at least this number of windows.
+
+        Raises
+        ------
+        QueryError
+            No families were found yet; the message says how to find them. Or ``new_since`` is no date.
+        CorpusDamaged
+            The families are missing or altered.
+        """
+        with self._corpus.outlived():
+            return families_of(self._corpus, new_since, min_windows)
+
+    def family(self, name: str, k: int | None = 100) -> FamilyMembers:
+        """Return a family with its windows, and the spacing of their frequencies.
+
+        Parameters
+        ----------
+        name : str
+            Id, such as ``F12``, or the user's name of it.
+        k : int, optional
+            Maximum number of windows, those most like the exemplar; None for all.
+
+        Raises
+        ------
+        QueryError
+            There is no such family, or the corpus holds none of its windows any more.
+        CorpusDamaged
+            Something is missing or altered.
+        """
+        with self._corpus.outlived():
+            return family_members(self._corpus, name, k)
+
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:
         """Find the windows of the corpus that look like a pattern.
@@ -148,7 +191,7 @@ class Corpus:
 
         Its result and errors are those of :meth:`search`.
         """
-        if request.on_off or request.on_only:
+        if request.on_off or request.on_only or request.on_off_power:
             from pipeline.search.on_off import answer_with_on_off
 
             return answer_with_on_off(self._corpus, request, self._answer_by_score)
@@ -226,7 +269,8 @@ class Corpus:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), remark),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), remark,
+                note_on_families(self._corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=key,
             resolutions=tuple(sorted(selection.resolutions)),
@@ -276,6 +320,26 @@ class Corpus:
         with self._corpus.outlived():
             return [power_of_window(self._corpus, find_window(self._corpus, hit) if isinstance(hit, str)
                                     else hit.window) for hit in hits]
+
+    def fit_plot(
+        self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None
+    ) -> tuple[NDArray[np.float64], str]:
+        """Give what was read from the picture of a plot the channels and spectra of the corpus.
+
+        Parameters
+        ----------
+        reading : PlotReading
+            Result of :func:`lookalike.read_plot`.
+        encoder, view : str, optional
+            As in :meth:`search`. Default view: the one whose windows are about as large as the plot, if its width and
+            its duration were given; else ``1x``.
+
+        Returns
+        -------
+        (spectra, channels) array, str
+            ``power`` and ``view`` of a search. Errors are those of :func:`pipeline.search.from_plot.fit_plot`.
+        """
+        return fit_plot(self._corpus, encoder_key(self._corpus, encoder or self._encoder), reading, view)
 
     def overview(
         self, source: str, f_start_mhz: float | None = None, f_stop_mhz: float | None = None, width: int = 1024

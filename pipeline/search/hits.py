@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.errors import CorpusDamaged
 from pipeline.interference import names_at
 from pipeline.model import Hit, Match
+from pipeline.search.families import family_of
 from pipeline.search.merge import Merged
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
@@ -29,6 +30,7 @@ def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: M
         raise CorpusDamaged(f"{corpus.root}: its index or vectors name window {window.source_id}/{window.number}, "
                             f"which is not stored; {mending(corpus.root)}")
     snr = corpus.column(window.source_id, "snr", row)
+    family, family_name = family_of(corpus, window.source_id, window.number)
     return Hit(
         rank=rank,
         score=merged.best.score,
@@ -45,6 +47,8 @@ def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: M
         also_at=tuple(dict.fromkeys(paths[1:])),
         copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
         known=names_at(entry.header, window.f_start_mhz, window.f_stop_mhz),
+        family=family,
+        family_name=family_name,
     )
 
 

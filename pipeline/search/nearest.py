@@ -143,7 +143,7 @@ def best_scores(
                 found = selection.corpus.segment(entry.id).search(batch[chosen], 1, exact=exact, among=among)
                 best_of_batch[chosen] = np.maximum(best_of_batch[chosen], found.score[:, 0])
         if selection.unindexed:
-            blocks = (block for source_id in selection.unindexed for _, block in _stored_vectors(
+            blocks = (block for source_id in selection.unindexed for _, block in stored_vectors(
                 selection, source_id, selection.rows_of_source(source_id)))
             _, scores = exact_neighbors(blocks, batch, 1, unit_length=True)
             np.maximum(best_of_batch, scores[:, 0], out=best_of_batch)
@@ -260,7 +260,7 @@ def _scan(
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for source_id in selection.unindexed:
-            for rows, vectors in _stored_vectors(selection, source_id, selection.rows_of_source(source_id, full)):
+            for rows, vectors in stored_vectors(selection, source_id, selection.rows_of_source(source_id, full)):
                 source.append(np.full(len(rows), selection.position[source_id]))
                 row.append(rows)
                 yield vectors
@@ -276,7 +276,7 @@ def _scan(
     return _flatten(sources, number, score, np.arange(first_query, first_query + len(batch)))
 
 
-def _stored_vectors(
+def stored_vectors(
     selection: Selection, source_id: str, wanted: NDArray[np.bool_] | None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Read the wanted rows of a source (None: all) block by block; yield row numbers and unit vectors."""

@@ -142,7 +142,10 @@ def occurrence_of_all(corpus: OpenCorpus, filters: Filters, settings: Occurrence
     numbers = {source_id: corpus.numbers(source_id) for source_id in searched if sources[source_id].windows_kept}
     passing = {source_id: stored[filters.accept_windows(corpus.tiling(source_id), stored)]
                for source_id, stored in numbers.items()}
-    return _counted(corpus, passing, searched, filters, settings, ("signals of any kind", "the gate has kept it", []))
+    keeps_all = corpus.config.scan.keep_all
+    words = ("windows of any kind", "it is stored") if keeps_all else ("signals of any kind", "the gate has kept it")
+    notes = ["the corpus keeps all windows, whether they hold a signal or not"] if keeps_all else []
+    return _counted(corpus, passing, searched, filters, settings, (*words, notes))
 
 
 def _hits_that_count(request: SearchRequest, answer: Answer) -> tuple[SearchResult, list[Hit]]:

@@ -3,7 +3,8 @@
 For each hit, the scans of its session at another pointing are looked at (:mod:`pipeline.catalogue.cadences`), in the
 windows where its signal would be by then. The pattern in the hit's window has a drift rate, so it moves between scans.
 A stored window there that looks like the hit says *in OFF*. If nothing alike was kept, the gate's threshold limits how
-strong the signal may have been: only if the hit is well above this limit, the answer is *ON only*. No file is read.
+strong the signal may have been: only if the hit is well above this limit, the answer is *ON only*. No file is read,
+unless the search asks for power (:mod:`pipeline.search.off_power`).
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ def answer_with_on_off(
         new = [hit for hit in result if _name_of(hit) not in judged]
         with corpus.outlived():
             found = on_off_of(corpus, result.encoder, new, sessions)
+            if request.on_off_power:
+                from pipeline.search.off_power import with_power
+
+                found = with_power(corpus, result.encoder, new, found, sessions)
         judged |= zip(map(_name_of, new), found, strict=True)
         hits = [replace(hit, on_off=judged[_name_of(hit)]) for hit in result]
         if not request.on_only:
@@ -158,6 +163,12 @@ def _judged(
         return OnOff("undecided", off_ids, snr_limit=limit,
                      reason=f"the other scans may hide a signal of SNR {limit:.1f}, and the hit has {hit.snr:.1f}")
     return OnOff("ON only", off_ids, snr_limit=limit)
+
+
+def near_scans(corpus: OpenCorpus, key: str, hit: Hit, session: Session) -> list[str]:
+    """Return the sources, in the hit's view, of the scans at another pointing that can be compared with it."""
+    view = View.named(view_of(hit.source_id))
+    return [view.id_of(scan.scan_id) for scan in _other_scans(corpus, key, hit, session)]
 
 
 def _other_scans(corpus: OpenCorpus, key: str, hit: Hit, session: Session) -> list[SessionScan]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from pipeline.views import PLAIN, View, scan_of, view_of
 
 if TYPE_CHECKING:
     from pipeline.filterbank import Filterbank
+
+_T = TypeVar("_T")
 
 # pipeline.scan loads numba and scipy, and pipeline.filterbank all readers of files. They are imported only where a
 # window must be cut, so that a search for a stored window does not wait for them.
@@ -39,6 +41,8 @@ class Origin:
     """True where the corpus holds windows of this source and polarisation."""
     view: View = PLAIN
     """View through which the observation is seen. ``source_id`` and ``tiling`` are those of the view."""
+    plain: Tiling | None = None
+    """Where the windows of the plain view lie. None: ``tiling`` says it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the file."""
 
@@ -61,7 +65,7 @@ class Origin:
         if view != PLAIN and not view.suits(tiling.header, tiling.coarse, tiling.grid):
             raise ParameterError(f"{parameter('view')} {view.name}: no window of this view fits into {self.name}")
         source_id = view.id_of(self.source_id)
-        return replace(self, source_id=source_id, tiling=tiling.seen_through(view), view=view,
+        return replace(self, source_id=source_id, tiling=tiling.seen_through(view), view=view, plain=tiling,
                        is_stored=self.is_stored and source_id in corpus.manifest.sources)
 
 
@@ -90,7 +94,7 @@ def origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> O
     entry = corpus.manifest.sources[source_id]
     paths, is_stored = (entry.path, *entry.also_at), polarisation == corpus.config.scan.polarisation
     return Origin(source_id, entry.path, corpus.tiling(source_id), paths, polarisation, is_stored,
-                  View.named(view_of(source_id)))
+                  View.named(view_of(source_id)), corpus.tiling(scan_of(source_id)))
 
 
 def cut(
@@ -113,17 +117,42 @@ def cut(
 
     tiling, view = origin.tiling, origin.view
     places = [(tiling.block_at(window.spectrum_start), window.channel_start) for window in windows]
+
+    def cut_from(filterbank: Filterbank) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
+        coarse = {tiling.coarse_at(channel) for _, channel in places}
+        levels = levels_of_channels(filterbank, origin.plain or tiling, coarse, corpus.config.scan)
+        return cut_windows(file, tiling, places, levels)
+
+    return read_from_file(corpus, origin, cut_from)[0]
+
+
+def read_from_file(corpus: OpenCorpus, origin: Origin, read: Callable[[Filterbank], _T]) -> tuple[_T, str]:
+    """Read from the first file of an origin that still holds its observation.
+
+    Parameters
+    ----------
+    read : callable
+        Gets the open file, and returns what it reads.
+
+    Returns
+    -------
+    what was read, and the path of the file
+
+    Raises
+    ------
+    FileGone
+        No file can be read, or none holds the observation.
+    """
     problem = ""
     for path in origin.paths:
         try:
             with _opened(corpus, path, origin.polarisation) as (filterbank, source_id):
                 if source_id != scan_of(origin.source_id):
                     raise SourceError(Reason.BUSY, f"{path}: now holds another scan, {source_id}; ingest it")
-                file = filterbank if view == PLAIN else AveragedFile(filterbank, view, tiling.grid.integrations)
-                levels = levels_of_channels(filterbank, tiling.coarse, corpus.config.scan)
-                made = cut_windows(file, tiling, places, levels)
+                made = read(filterbank)
                 filterbank.check_unchanged()
-                return made
+                return made, path
         except SourceError as error:
             problem = problem or error.message
     raise FileGone(f"{origin.source_id} cannot be read from its file any more ({problem})")

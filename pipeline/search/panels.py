@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.model import Hit
+from pipeline.model import Hit, Window
 from pipeline.plot import Extent, Panel, Piece
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
@@ -38,6 +38,14 @@ class Panels:
         pieces = [Piece(window.spectrum_start, window.channel_start, power)
                   for window, power in zip(windows, powers, strict=True)]
         return Panel.around(pieces, *self._expected(hit))
+
+    def asked(self, hit: Hit) -> tuple[NDArray[np.float64], Window | None] | None:
+        """Return the power of the window of the query that a hit resembles, and where it lies.
+
+        Nothing is known of hits of another view than the one of this query.
+        """
+        i = self.matched.get((hit.source_id, hit.window.number))
+        return None if i is None else (self.query.power_of(i), self.query.window_at(i))
 
     def _expected(self, hit: Hit) -> list[Extent]:
         """Return where the pattern would lie at a hit; nothing for a hit that another view has found."""

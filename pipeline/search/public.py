@@ -5,11 +5,13 @@ from pipeline.search.corpus import Corpus, open_corpus
 from pipeline.search.description import QueryDescription
 from pipeline.search.encoder import encoder_key
 from pipeline.search.example_forms import with_file
+from pipeline.search.families import MEMBER_COLUMNS, Families, FamilyMembers
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
 from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
-from pipeline.search.nearest import Nearest, best_scores, is_approximate
+from pipeline.search.nearest import Nearest, best_scores, is_approximate, to_unit_length
+from pipeline.search.neighbours import nearest_of_each
 from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
@@ -21,9 +23,12 @@ from pipeline.search.status import CorpusStatus
 __all__ = [
     "FILTERS",
     "HIT_COLUMNS",
+    "MEMBER_COLUMNS",
     "Corpus",
     "CorpusLabels",
     "CorpusStatus",
+    "Families",
+    "FamilyMembers",
     "Filter",
     "Filters",
     "FullPlaces",
@@ -39,7 +44,9 @@ __all__ = [
     "best_scores",
     "encoder_key",
     "is_approximate",
+    "nearest_of_each",
     "open_corpus",
     "routes_of",
+    "to_unit_length",
     "with_file",
 ]

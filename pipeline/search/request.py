@@ -93,6 +93,9 @@ class SearchRequest:
         pattern. Not with ``rerank``, and not for an array, which has no frequency.
     filters : Filters, optional
         Frequencies, files, targets, telescopes and times to search. All other windows are ignored.
+    on_off_power : bool
+        Judge this by power measured in the files, along the track of the signal (:mod:`pipeline.search.off_power`).
+        Implies ``on_off``.
     per_file : int, optional
         Maximum number of hits from one source.
     on_off : bool
@@ -144,6 +147,7 @@ class SearchRequest:
     filters: Filters | None = None
     on_off: bool = False
     on_only: bool = False
+    on_off_power: bool = False
     per_file: int | None = None
     per_mhz: int | None = None
     min_score: float | None = None

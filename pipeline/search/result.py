@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
+from pipeline.export import COLUMNS, CutOut
 from pipeline.model import Hit, Window
 from pipeline.plot import Shown
 from pipeline.search.description import QueryDescription
@@ -78,9 +79,9 @@ class SearchResult(Sequence[Hit]):
 
     def _repr_html_(self) -> str:
         """Return a table of the hits, with pictures, for notebooks."""
-        from pipeline.search.result_html import html_of
+        from pipeline.export import notebook_html_of
 
-        return html_of(self)
+        return notebook_html_of(self)
 
     def to_label(self, count: int = 10) -> tuple[ToLabel, ...]:
         """Return windows to label next, so that a search refined by their labels finds more.
@@ -136,7 +137,8 @@ class SearchResult(Sequence[Hit]):
             "resolutions_left_out": list(self.resolutions_left_out),
             **{name: getattr(request, name) for name in (
                 "k", "view", "all_views", "each_window", "exact", "careful", "rerank", "rerank_drift", "rerank_mirror",
-                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only")},
+                "expand", "near_frequency", "min_score", "expected_below", "q", "on_off", "on_only",
+                "on_off_power")},
             "filters": request.filters.to_json() if request.filters else {},
             "per_file": request.per_file,
             "per_mhz": request.per_mhz,
@@ -179,18 +181,115 @@ class SearchResult(Sequence[Hit]):
                  "copies": " ".join(hit.copies), "known": " | ".join(hit.known),
                  "labels": " | ".join(hit.labels),
                  "not_searched": " | ".join(hit.not_searched),
-                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ())} for hit in self.hits]
+                 "in_off": " ".join(hit.on_off.seen if hit.on_off else ()),
+                 "off_power": " | ".join(f"{one.scan} {one.snr:.1f} (at most {one.snr_limit:.1f})"
+                                         for one in (hit.on_off.power if hit.on_off else ()))} for hit in self.hits]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result to a file, in the format that the suffix of its name chooses.
+
+        Tables: ``.vot`` (VOTable, also ``.xml``), ``.parquet``, ``.csv``, ``.json``. Pictures: ``.png``, ``.pdf``,
+        ``.svg`` and the other formats of matplotlib. ``.html`` is a page with both, which needs no other file.
+
+        Returns
+        -------
+        Path
+            ``path``.
+
+        Raises
+        ------
+        ConfigError
+            The suffix chooses no format, a package for it is not installed, or the file cannot be written.
+        CorpusDamaged
+            The cutouts of a hit, which a picture shows, are missing or altered.
+        """
+        from pipeline.export import save
+
+        return save(self, path)
+
+    def to_bytes(self, kind: str) -> bytes:
+        """Return the result as the content of a file. ``kind`` is a suffix of :meth:`save` without its dot.
+
+        The errors are those of :meth:`save`.
+        """
+        from pipeline.export import encoded
+
+        return encoded(self, kind)
+
+    def send_by_samp(self) -> list[str]:
+        """Send the table of hits to the programs of the running SAMP hub, such as TOPCAT; return their names.
+
+        Raises
+        ------
+        ConfigError
+            pyvo is not installed, no hub runs, or no program of it has loaded the table.
+        """
+        from pipeline.export import send_by_samp
+
+        return send_by_samp(self)
+
+    def cut_outs(self, folder: str | Path) -> list[Path]:
+        """Write each hit as a small ``.h5`` file that blimpy opens; return the files in the order of the hits.
+
+        The samples are those of the hit's file, at its full resolution. If it cannot be read, they are recovered from
+        the windows of the corpus, with the noise at 1. The attribute ``lookalike_origin`` says which of both.
+
+        Raises
+        ------
+        ConfigError
+            A file cannot be written.
+        QueryError
+            A hit is too large to be cut out.
+        """
+        from pipeline.export import write_cut_outs
+
+        return write_cut_outs(self, folder)
+
+    def cut_out_of(self, hit: Hit) -> CutOut:
+        """Return the power of all windows of a hit, with the header of a file that holds only these."""
+        from pipeline.search.cut_outs import cut_out_of
+
+        return cut_out_of(self.panels.corpus, hit, self.panels.power_of)
+
+    def picture(self, kind: str = "png", most: int | None = None) -> bytes:
+        """Draw the query and its best hits, and return the picture in a format of matplotlib.
+
+        If each window of the query was searched for by itself, each hit has the one that it resembles beside it.
+
+        Parameters
+        ----------
+        kind : str
+            Format: ``png``, ``pdf``, ``svg`` and others.
+        most : int, optional
+            Maximum number of hits to draw. Default: all of them.
+
+        Raises
+        ------
+        CorpusDamaged
+            The cutouts of a hit are missing or altered.
+        """
+        from pipeline.plot import MAX_HITS, draw_gallery
+
+        drawn = self.hits[: min(most or MAX_HITS, MAX_HITS)]
+        arranged = self.description.arranged
+        shown: Sequence[Shown] = [self.panels.of_hit(hit) for hit in drawn] if arranged else self.power_of(drawn)
+        beside = None
+        if self.description.windows > 1 and not arranged:
+            asked = [self.panels.asked(hit) for hit in drawn]
+            beside = [one for one in asked if one is not None]
+            beside = beside if len(beside) == len(drawn) else None
+        return draw_gallery(self, shown, self.panels.of_query() if arranged else None, kind, beside)
 
     def plot(self, path: str | Path | None = None) -> Any:
-        """Draw the query and its best ten hits.
+        """Draw the query and its hits.
 
         Of a pattern whose windows are searched for together, all windows are drawn where they lie.
 
         Parameters
         ----------
         path : path, optional
-            File to write; its suffix gives the format (.png, .pdf, .svg …). Without a path, a notebook shows the
-            picture.
+            File to write; its suffix gives the format (.png, .pdf, .svg …, or .html for a page). Without a path, a
+            notebook shows the picture.
 
         Returns
         -------
@@ -204,18 +303,19 @@ class SearchResult(Sequence[Hit]):
         CorpusDamaged
             The cutouts of a hit are missing or altered.
         """
-        from pipeline.plot import MAX_HITS, Picture, plot_gallery, png_of_gallery
+        from pipeline.export import PLOTS, format_of, save
+        from pipeline.plot import Picture
 
-        drawn = self.hits[:MAX_HITS]
-        arranged = self.description.arranged
-        shown: Sequence[Shown] = [self.panels.of_hit(hit) for hit in drawn] if arranged else self.power_of(drawn)
-        query = self.panels.of_query() if arranged else None
-        return Picture(png_of_gallery(self, shown, query)) if path is None else plot_gallery(path, self, shown, query)
+        if path is None:
+            return Picture(self.picture())
+        format_of(path, PLOTS)
+        return save(self, path)
+
+    @property
+    def root(self) -> Path:
+        """Folder of the corpus."""
+        return self.panels.corpus.root
 
 
-HIT_COLUMNS = ("rank", "score", "source", "file", "target", "window", "view", "f_start_mhz", "f_stop_mhz", "t_start_s",
-               "t_stop_s", "mjd", "snr", "merged", "correlation", "shift_hz", "shift_s", "extra_drift_hz_per_s",
-               "mirrored", "expanded", "nearness", "expected", "expected_low", "expected_high",
-               "extrapolated", "p", "q", "query_f_start_mhz", "query_f_stop_mhz", "query_t_start_s", "query_t_stop_s",
-               "also_at", "copies", "known", "labels", "not_searched", "on_off", "in_off")
+HIT_COLUMNS = tuple(COLUMNS)
 """Keys of a hit in JSON; columns of data frames, and of CSV apart from its notes."""

@@ -12,10 +12,11 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -30,7 +31,15 @@ from pipeline.store.groups import SourceGroup, VectorGroup, source_attributes, v
 from pipeline.store.layout import parts_folder, source_folder, vector_folder
 from pipeline.store.npy_file import Array, write_rows
 from pipeline.store.raw_array import write_raw
-from pipeline.store.staging import StagedPart, opened_parts, read_part_vectors, refuse_non_finite
+from pipeline.store.staging import (
+    Part,
+    StagedPart,
+    as_stored,
+    opened_parts,
+    read_part_vectors,
+    refuse_non_finite,
+    tables_of,
+)
 from pipeline.store.stored_arrays import CUTOUT, VECTOR, WINDOWS
 from pipeline.support.durable import make_folder, publish_folders
 from pipeline.support.safe_files import remove_tree
@@ -51,6 +60,8 @@ class SourceCommit:
     """The parts are 0 to ``n_parts`` − 1. Rows are in the order of the parts."""
     report: SourceReport
     """Report of the source. ``windows_kept`` must be the number of rows."""
+    only_part: Part | None = None
+    """The only part, if it is not in the staging folder."""
 
 
 def commit_source_groups(
@@ -60,7 +71,7 @@ def commit_source_groups(
     *,
     fingerprint: str,
     columns: Mapping[str, str] | None = None,
-) -> list[SourceGroup]:
+) -> None:
     """Make the source groups of some sources.
 
     Parameters
@@ -74,11 +85,6 @@ def commit_source_groups(
     columns : mapping
         Column → description with units.
 
-    Returns
-    -------
-    list of SourceGroup
-        The groups under their final names: these ones, or those that were there before.
-
     Raises
     ------
     CorpusMismatch
@@ -90,12 +96,14 @@ def commit_source_groups(
 
     After an error, some of the groups may be committed.
     """
-    publish([
+    are_new = publish([
         Build(parts_folder(staging, one.source.id), source_folder(root, one.source.id),
               _group_writer(source_attributes(one.source, one.report, fingerprint, columns or {}),
                             partial(_write_windows, staging, one)))
         for one in commits])
-    return [_own_group(root, one.source.id, fingerprint) for one in commits]
+    for one, is_new in zip(commits, are_new, strict=True):
+        if not is_new:
+            _require_own_group(root, one.source.id, fingerprint)
 
 
 def commit_source_group(
@@ -108,15 +116,16 @@ def commit_source_group(
     fingerprint: str,
     columns: Mapping[str, str] | None = None,
 ) -> SourceGroup:
-    """Make the group of one source, as :func:`commit_source_groups` does."""
-    (group,) = commit_source_groups(
+    """Make the group of one source, as :func:`commit_source_groups` does, and open it."""
+    commit_source_groups(
         root, staging, [SourceCommit(source, n_parts, report)], fingerprint=fingerprint, columns=columns)
-    return group
+    return SourceGroup.open(root, source.id)
 
 
 def commit_vector_groups(
-    root: Path, staging: Path, parts: Mapping[str, int], *, spec: EncoderSpec
-) -> list[VectorGroup]:
+    root: Path, staging: Path, parts: Mapping[str, int], *, spec: EncoderSpec,
+    vectors: Mapping[str, Array] = MappingProxyType({}),
+) -> None:
     """Make the vector groups of committed sources.
 
     Parameters
@@ -127,6 +136,8 @@ def commit_vector_groups(
         Id of a source whose windows were embedded → number of parts of its vectors.
     spec : EncoderSpec
         Encoder that made the vectors.
+    vectors : mapping, optional
+        Id of a source → its vectors, if they are not in the staging folder.
 
     Raises
     ------
@@ -141,44 +152,40 @@ def commit_vector_groups(
     """
     sources = [SourceGroup.open(root, source_id) for source_id in parts]
     finals = [vector_folder(root, spec.key, source_id) for source_id in parts]
-    publish([
+    are_new = publish([
         Build(parts_folder(staging, source.source_id), final,
               _group_writer(vector_attributes(source, spec),
-                            partial(_write_vectors, staging, source, parts[source.source_id], spec)))
+                            partial(_write_vectors, staging, source, parts[source.source_id], spec, vectors)))
         for source, final in zip(sources, finals, strict=True)])
-    groups = [VectorGroup(final, source) for source, final in zip(sources, finals, strict=True)]
-    if other := next((group for group in groups if group.spec != spec), None):
-        raise CorpusMismatch(
-            f"{other.folder}: made by {other.spec}, this run has {spec}; use the encoder that made the vectors, or "
-            "remove the folder"
-        )
-    return groups
+    for source, final, is_new in zip(sources, finals, are_new, strict=True):
+        if not is_new and (found := VectorGroup(final, source).spec) != spec:
+            raise CorpusMismatch(f"{final}: made by {found}, this run has {spec}; use the encoder that made the "
+                                 "vectors, or remove the folder")
 
 
 def commit_vector_group(
     root: Path, staging: Path, source_id: str, n_parts: int, *, spec: EncoderSpec
 ) -> VectorGroup:
-    """Make the vector group of one committed source, as :func:`commit_vector_groups` does."""
-    (group,) = commit_vector_groups(root, staging, {source_id: n_parts}, spec=spec)
-    return group
+    """Make the vector group of one committed source, as :func:`commit_vector_groups` does, and open it."""
+    commit_vector_groups(root, staging, {source_id: n_parts}, spec=spec)
+    return VectorGroup(vector_folder(root, spec.key, source_id), SourceGroup.open(root, source_id))
 
 
-def _own_group(root: Path, source_id: str, fingerprint: str) -> SourceGroup:
-    """Open a committed group, and check whose it is."""
+def _require_own_group(root: Path, source_id: str, fingerprint: str) -> None:
+    """Open a group that was there before, and raise :class:`CorpusMismatch` unless it is what would have been made."""
     group = SourceGroup.open(root, source_id)
     if group.source_id != source_id or group.fingerprint != fingerprint:
         raise CorpusMismatch(
             f"{group.folder}: holds {group.source_id} with fingerprint {group.fingerprint}, this run makes "
             f"{source_id} with {fingerprint}; remove the folder and ingest the source again"
         )
-    return group
 
 
 def _write_windows(staging: Path, commit: SourceCommit, folder: Path) -> None:
     """Write the arrays of a source group, after checking the parts against each other and the report."""
     source_id = commit.source.id
     _at_least_one(source_id, commit.n_parts)
-    with opened_parts(staging, source_id, commit.n_parts) as parts:
+    with _parts_of(staging, commit) as parts:
         for part_no, part in enumerate(parts):
             if part.names != parts[0].names:
                 raise ValueError(f"{source_id}: part {part_no} has {sorted(part.names)}, not {sorted(parts[0].names)}")
@@ -187,6 +194,13 @@ def _write_windows(staging: Path, commit: SourceCommit, folder: Path) -> None:
             tables = [part.read(name) for part in parts]
             write_rows(folder / f"{name}.npy", tables[0].dtype, (sum(map(len, tables)),), tables)
         arrays.write_array(folder, CUTOUT, (part.read(CUTOUT) for part in parts), commit.report.windows_kept)
+
+
+def _parts_of(staging: Path, commit: SourceCommit) -> AbstractContextManager[list[StagedPart]]:
+    source_id = commit.source.id
+    if commit.only_part is None:
+        return opened_parts(staging, source_id, commit.n_parts)
+    return nullcontext([StagedPart(parts_folder(staging, source_id), tables_of(commit.only_part))])
 
 
 def _check_numbers(commit: SourceCommit, parts: Sequence[StagedPart]) -> None:
@@ -199,9 +213,13 @@ def _check_numbers(commit: SourceCommit, parts: Sequence[StagedPart]) -> None:
                          "report")
 
 
-def _write_vectors(staging: Path, source: SourceGroup, n_parts: int, spec: EncoderSpec, folder: Path) -> None:
-    """Write the vectors of a source."""
-    pieces = _vector_pieces(staging, source.source_id, n_parts, spec)
+def _write_vectors(
+    staging: Path, source: SourceGroup, n_parts: int, spec: EncoderSpec, vectors: Mapping[str, Array], folder: Path
+) -> None:
+    """Write the vectors of a source: those that are given, or those of its parts."""
+    source_id = source.source_id
+    pieces = _vector_pieces(staging, source_id, n_parts, spec) if source_id not in vectors else iter(
+        [as_stored(vectors[source_id], f"{source_id}, {spec.key}")])
     write_raw(folder / VECTOR, np.float16, (source.n_windows, spec.dimension), pieces)
 
 
@@ -243,8 +261,15 @@ class Build:
     """Writes all files into the folder."""
 
 
-def publish(builds: Sequence[Build]) -> None:
-    """Fill folders, and publish them together. A folder that exists is left as it is."""
+def publish(builds: Sequence[Build]) -> list[bool]:
+    """Fill folders, and publish them together. A folder that exists is left as it is.
+
+    Returns
+    -------
+    list of bool
+        For each folder, True if it is new, False if there was one of its name.
+    """
+    new = set()
     with ExitStack() as built:
         staged = [(folder, build.final) for build in builds
                   if (folder := built.enter_context(_folder_of(build))) is not None]
@@ -256,6 +281,8 @@ def publish(builds: Sequence[Build]) -> None:
             with _unless_committed(final):
                 if error is not None:
                     raise error
+                new.add(final)
+    return [build.final in new for build in builds]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pipeline.store.array_metadata import files_of, read_metadata
-from pipeline.store.arrays import RAW_CHUNK_BYTES, Rows, regroup
+from pipeline.store.arrays import RAW_CHUNK_BYTES, Rows, described_array, regroup
 from pipeline.store.checked_file import CheckedFile
 from pipeline.store.digests import METADATA
 from pipeline.store.npy_file import Array
@@ -44,7 +44,9 @@ def write_raw(folder: Path, dtype: DTypeLike, shape: tuple[int, ...], pieces: It
     row_bytes = math.prod((*shape[1:], dtype.itemsize))
     file_rows = _rows_of_a_file(shape[0], row_bytes)
     folder.mkdir()
-    (folder / METADATA).write_text(json.dumps(_description(dtype, shape, file_rows), indent=2), encoding="ascii")
+    description = described_array(dtype, shape, (file_rows, *shape[1:]),
+                                  {"name": "bytes", "configuration": {"endian": "little"}})
+    (folder / METADATA).write_text(json.dumps(description, indent=2), encoding="ascii")
     for i, block in enumerate(regroup(folder.name, chain([nothing], pieces), file_rows)):
         with (folder / ".".join(("c", str(i), *"0" * len(shape[1:])))).open("xb") as file:
             file.write(block.data)
@@ -58,22 +60,6 @@ def _rows_of_a_file(n_rows: int, row_bytes: int) -> int:
     """Return the rows of a chunk. Chunks are of about equal size, so that the last one needs little padding."""
     n_files = math.ceil(n_rows / max(1, RAW_CHUNK_BYTES // row_bytes))
     return max(1, math.ceil(n_rows / max(1, n_files)))
-
-
-def _description(dtype: np.dtype[np.generic], shape: tuple[int, ...], file_rows: int) -> dict[str, object]:
-    """Return the content of ``zarr.json``."""
-    return {
-        "shape": shape,
-        "data_type": dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": (file_rows, *shape[1:])}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
-        "fill_value": 0.0 if dtype.kind == "f" else 0,
-        "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
-        "attributes": {},
-        "zarr_format": 3,
-        "node_type": "array",
-        "storage_transformers": [],
-    }
 
 
 class RawArray:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,14 +56,18 @@ class Part:
 
 def write_part(staging: Path, source_id: str, part_no: int, part: Part) -> None:
     """Write a part. It replaces the part of an earlier attempt."""
-    windows = {name: column for name, column in part.windows.items() if name != CUTOUT}
-    arrays = {WINDOWS: table_of(windows), CUTOUT: part.windows[CUTOUT]}
-    if part.exposure:
-        arrays[EXPOSURE] = table_of(part.exposure)
     path = part_path(staging, source_id, part_no)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, flush=False) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, allow_pickle=False, **tables_of(part))
+
+
+def tables_of(part: Part) -> dict[str, Array]:
+    """Return the arrays of a part: ``windows`` and ``exposure``, tables with a field for each column; and ``cutout``.
+    """
+    windows = {name: column for name, column in part.windows.items() if name != CUTOUT}
+    tables = {WINDOWS: table_of(windows), CUTOUT: part.windows[CUTOUT]}
+    return {**tables, EXPOSURE: table_of(part.exposure)} if part.exposure else tables
 
 
 def read_part(staging: Path, source_id: str, part_no: int) -> Part:
@@ -78,11 +82,11 @@ def read_part(staging: Path, source_id: str, part_no: int) -> Part:
 class StagedPart:
     """The arrays of an open part. Each is read on request."""
 
-    def __init__(self, path: Path, arrays: Any) -> None:
+    def __init__(self, path: Path, arrays: Mapping[str, Array]) -> None:
         self._path = path
         self._arrays = arrays
-        self.names = frozenset(arrays.files)
-        """``windows`` and ``exposure``, tables with a field for each column; and ``cutout``."""
+        self.names = frozenset(arrays)
+        """Names as in :func:`tables_of`."""
 
     def read(self, name: str) -> Array:
         """Read one array. Raise :class:`CorpusDamaged` if it is missing or altered."""
@@ -112,15 +116,21 @@ def write_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key:
     ValueError
         The array is not two-dimensional, or a component is not finite as float16.
     """
-    if vectors.ndim != 2:
-        raise ValueError(f"vectors must be (windows, dimension), got shape {vectors.shape}")
-    with np.errstate(over="ignore"):
-        halves = vectors.astype(np.float16)
-    refuse_non_finite(halves, f"{source_id} part {part_no}, {encoder_key}")
+    halves = as_stored(vectors, f"{source_id} part {part_no}, {encoder_key}")
     path = vectors_path(staging, source_id, part_no, encoder_key)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path, flush=False) as file:
         write_npy(file, halves)
+
+
+def as_stored(vectors: Array, what: str) -> NDArray[np.float16]:
+    """Return vectors as float16. Raise ``ValueError`` as :func:`write_part_vectors` does; ``what`` names them."""
+    if vectors.ndim != 2:
+        raise ValueError(f"vectors must be (windows, dimension), got shape {vectors.shape}")
+    with np.errstate(over="ignore"):
+        halves = vectors.astype(np.float16)
+    refuse_non_finite(halves, what)
+    return halves
 
 
 def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str) -> NDArray[np.float16]:

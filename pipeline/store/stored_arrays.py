@@ -83,8 +83,10 @@ class ZarrArrays:
     def read(self, name: str, rows: Rows) -> Array:
         """Read rows of an array."""
         self._digests.check(f"{name}/")
+        described = self.describe(name)
+        if described.shape[0] == 0 and isinstance(rows, slice):  # many views have no window, and zarr takes 5 ms
+            return np.empty(described.shape, described.data_type)
         if name not in self._arrays:
-            self.describe(name)
             self._arrays[name] = arrays.open_array(self._digests.folder, name)
         return arrays.read_rows(self._arrays[name], rows)
 

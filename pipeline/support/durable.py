@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -127,7 +127,9 @@ def publish_folders(folders: Sequence[tuple[Path, Path]], also: Collection[Path]
 
     errors: list[OSError | None] = []
     with ThreadPoolExecutor(MAX_FLUSHES) as pool:
-        flushes = [[pool.submit(_sync, path, flags) for path, flags in _tree(staged)] for staged, _ in folders]
+        # with many folders, one thread flushes all of a folder: handing over each file would take longer than its flush
+        divide = _one_by_one if len(folders) < MAX_FLUSHES else _together
+        flushes = [[pool.submit(_sync_all, paths) for paths in divide(_tree(staged))] for staged, _ in folders]
         for (staged, final), of_folder in zip(folders, flushes, strict=True):
             try:
                 for flush in of_folder:
@@ -156,6 +158,20 @@ def _rename(staged: Path, final: Path) -> None:
         if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
             raise FileExistsError(errno.EEXIST, "published by another writer", str(final)) from error
         raise
+
+
+def _one_by_one(paths: Iterable[tuple[Path, int]]) -> list[list[tuple[Path, int]]]:
+    return [[path] for path in paths]
+
+
+def _together(paths: Iterable[tuple[Path, int]]) -> list[list[tuple[Path, int]]]:
+    return [list(paths)]
+
+
+def _sync_all(paths: Iterable[tuple[Path, int]]) -> None:
+    """Force files and folders to disk, one after the other."""
+    for path, flags in paths:
+        _sync(path, flags)
 
 
 def _sync(path: Path, flags: int) -> None:

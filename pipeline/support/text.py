@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Characters at the beginning of a cell that make a spreadsheet take it for a formula."""
@@ -26,6 +28,21 @@ def cell(text: str) -> str:
     """
     escaped = "".join(letter if _may_be_in_cell(letter) else _escaped(letter) for letter in text)
     return f"'{escaped}" if escaped.lstrip(" \r\n").startswith(FORMULA_STARTS) else escaped
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as CSV (RFC 4180) with a header line.
+
+    Numbers are written as numbers, text as :func:`cell` says.
+    """
+    import csv  # here, so that commands which print none start without it
+
+    text = StringIO()
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: cell(value) if isinstance(value, str) else value for name, value in row.items()})
+    return text.getvalue()
 
 
 def listed(names: Iterable[str], most: int = 10) -> str:

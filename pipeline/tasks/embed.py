@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,19 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
         This worker has a different encoder.
     """
     began = time.perf_counter()
+    reports, vectors = _encoded(work, spec, pieces)
+    for piece, own in zip(pieces, vectors, strict=True):
+        if own is not None:
+            write_part_vectors(work.staging, piece.source_id, piece.part_no, spec.key, own)
+    each = Timing(embed_s=(time.perf_counter() - began) / len(pieces))
+    return [report if report.reason is not None else replace(report, timing=each) for report in reports]
+
+
+def _encoded(
+    work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]
+) -> tuple[list[PartReport], list[NDArray[np.float32] | None]]:
+    """Encode pieces as :func:`embed_parts` does. Return their reports, and their vectors unless a piece failed."""
+    began = time.perf_counter()
     encoder = corpus_encoder(work.corpus, work.encoder, work.scan.grid)
     if encoder.spec != spec:
         raise EncoderError(f"a worker has {encoder.spec}, the run {spec}; give all of them the same version of the "
@@ -76,11 +90,9 @@ def embed_parts(work: Work, spec: EncoderSpec, pieces: tuple[Piece, ...]) -> lis
     reader = _PieceReader(work.corpus, pieces, work.scan.grid)
     vectors = encoder.encode_all(reader.cutouts())
     owners = reader.owners()
-    for i, piece in enumerate(pieces):
-        if i not in reader.failed:
-            write_part_vectors(work.staging, piece.source_id, piece.part_no, spec.key, vectors[owners == i])
     each = Timing(embed_s=(time.perf_counter() - began) / len(pieces))
-    return [_report(piece, reader.failed.get(i), each) for i, piece in enumerate(pieces)]
+    return ([_report(piece, reader.failed.get(i), each) for i, piece in enumerate(pieces)],
+            [None if i in reader.failed else vectors[owners == i] for i in range(len(pieces))])
 
 
 class _PieceReader:
@@ -158,7 +170,7 @@ def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartRe
 def embed_whole(
     work: Work, spec: EncoderSpec, sources: tuple[tuple[tuple[Piece, ...], SourceReport], ...]
 ) -> list[tuple[PartReport, SourceReport]]:
-    """Encode the windows of small sources together, and commit their vectors together.
+    """Encode the windows of small sources together, and commit their vectors together, without files between.
 
     Parameters
     ----------
@@ -174,7 +186,10 @@ def embed_whole(
     list of (PartReport, SourceReport)
         One for each source. The second one is a failure if the source or a view of it cannot be read.
     """
-    parts = iter(embed_parts(work, spec, tuple(piece for pieces, _ in sources for piece in pieces)))
+    all_pieces = tuple(piece for pieces, _ in sources for piece in pieces)
+    made, vectors = _encoded(work, spec, all_pieces)
+    of_source = {piece.source_id: own for piece, own in zip(all_pieces, vectors, strict=True) if own is not None}
+    parts = iter(made)
     sums = [_sum([next(parts) for _ in pieces]) for pieces, _ in sources]
     reports = [added(report, part) if part.reason is None else
                report_of_error(report.path, part.reason, part.message, report.source_id)
@@ -182,7 +197,7 @@ def embed_whole(
     began = time.perf_counter()
     done = [report.status == "done" for report in reports]
     _commit(work, spec, {piece.source_id: 1 for (pieces, _), is_done in zip(sources, done, strict=True) if is_done
-                         for piece in pieces})
+                         for piece in pieces}, of_source)
     each = Timing(write_s=(time.perf_counter() - began) / max(1, sum(done)))
     return [(part, replace(report, timing=report.timing + each) if is_done else report)
             for part, report, is_done in zip(sums, reports, done, strict=True)]
@@ -222,9 +237,12 @@ def commit_vectors(
     return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
 
 
-def _commit(work: Work, spec: EncoderSpec, n_parts: Mapping[str, int]) -> None:
-    """Commit the vectors of sources: id → number of parts."""
-    commit_vector_groups(work.corpus, work.staging, n_parts, spec=spec)
+def _commit(
+    work: Work, spec: EncoderSpec, n_parts: Mapping[str, int],
+    vectors: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> None:
+    """Commit the vectors of sources: id → number of parts, and id → vectors that are in no file."""
+    commit_vector_groups(work.corpus, work.staging, n_parts, spec=spec, vectors=vectors)
     for source_id in n_parts:
         remove_parts(work.staging, source_id)
 

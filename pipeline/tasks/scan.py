@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -144,6 +145,15 @@ def scan_part(work: Work, part_no: int) -> PartReport:
     PartReport
         With a reason if the file cannot be read.
     """
+    report, made = _scan_part(work, part_no)
+    began = time.perf_counter()
+    for source_id, part in made.items():
+        write_part(work.staging, source_id, part_no, part)
+    return replace(report, timing=report.timing + Timing(write_s=time.perf_counter() - began))
+
+
+def _scan_part(work: Work, part_no: int) -> tuple[PartReport, dict[str, Part]]:
+    """Scan one part of a source. Return the report, and the part of the scan and of each view, by source id."""
     coarse = range(*work.parts[part_no])
     try:
         with open_filterbank(work.source.path, root=work.root, polarisation=work.scan.polarisation,
@@ -157,19 +167,19 @@ def scan_part(work: Work, part_no: int) -> PartReport:
             fault = why_unsearchable(filterbank, work.tiling, coarse) if masked and not seen else ""
             filterbank.check_unchanged()
     except SourceError as error:
-        return PartReport(part_no, reason=error.reason, message=error.message)
+        return PartReport(part_no, reason=error.reason, message=error.message), {}
     began = time.perf_counter()
     if overview is not None:
         write_overview_part(work.staging, work.source.id, part_no, overview)
-    counts = {}
+    counts, made = {}, {}
     for view in (*work.views, *(() if work.only_views else (PLAIN,))):
         part = _join([empty_result(work.scan.grid), *(piece for piece in scanned if piece.view == view.name)])
-        write_part(work.staging, view.id_of(work.source.id), part_no, part)
+        made[view.id_of(work.source.id)] = part
         counts[view.name] = (int(part.exposure["windows_searched"].sum()), part.n_windows,
                              int(part.exposure["windows_masked"].sum()))
     write_s = time.perf_counter() - began
     seen, kept, masked = counts.pop(PLAIN.name, (0, 0, 0))
-    return PartReport(
+    report = PartReport(
         part_no,
         windows_seen=seen,
         windows_kept=kept,
@@ -179,6 +189,7 @@ def scan_part(work: Work, part_no: int) -> PartReport:
         timing=sum((piece.timing for piece in scanned), Timing(write_s=write_s)),
         message=fault,
     )
+    return report, made
 
 
 def _cells_of(work: Work, coarse: range) -> Cells | None:
@@ -223,7 +234,7 @@ def scan_whole(works: tuple[Work, ...]) -> list[tuple[PartReport, SourceReport]]
     """Scan small sources, which have one part each, and commit their windows together.
 
     A task for each step of each source would take longer than the steps, and so would waiting for the disk at each
-    commit.
+    commit. The parts go from the scan to the commit in memory: they are small, and files would take longer.
 
     Parameters
     ----------
@@ -235,9 +246,11 @@ def scan_whole(works: tuple[Work, ...]) -> list[tuple[PartReport, SourceReport]]
     list of (PartReport, SourceReport)
         One pair for each source. Its SourceReport is a failure if the source cannot be ingested.
     """
-    parts = [scan_part(work, 0) for work in works]
+    scanned = [_scan_part(work, 0) for work in works]
+    parts, made = [part for part, _ in scanned], {name: part for _, its in scanned for name, part in its.items()}
     reports = [_scanned(work, part) for work, part in zip(works, parts, strict=True)]
-    done = _committed([(work, report) for work, report in zip(works, reports, strict=True) if report.status == "done"])
+    done = _committed([(work, report) for work, report in zip(works, reports, strict=True) if report.status == "done"],
+                      made)
     return [(part, done.get(work.source.id, report)) for work, part, report in zip(works, parts, reports, strict=True)]
 
 
@@ -248,16 +261,21 @@ def _scanned(work: Work, part: PartReport) -> SourceReport:
     return work.scanned(added(work.new_report(), part), part.message)
 
 
-def _committed(scanned: Sequence[tuple[Work, SourceReport]]) -> dict[str, SourceReport]:
-    """Commit the windows of sources; return their reports by id, with the seconds spent on writing."""
+def _committed(
+    scanned: Sequence[tuple[Work, SourceReport]], parts: Mapping[str, Part] = MappingProxyType({})
+) -> dict[str, SourceReport]:
+    """Commit the windows of sources; return their reports by id, with the seconds spent on writing.
+
+    ``parts`` are those that are not in the staging folder, by id of the source or the view.
+    """
     began = time.perf_counter()
     made = [(work, source, its_report) for work, report in scanned for source, its_report in work.made(report)]
     for work, _ in scanned:
         if work.overview:
             commit_overview(work.corpus, work.staging, work.source, len(work.parts))
     for are_plain in (False, True):  # scans come last: if the group of one exists, its views do, too
-        commits = [SourceCommit(source, len(work.parts), its_report) for work, source, its_report in made
-                   if is_plain(source.id) == are_plain]
+        commits = [SourceCommit(source, len(work.parts), its_report, parts.get(source.id))
+                   for work, source, its_report in made if is_plain(source.id) == are_plain]
         if commits:
             first, _ = scanned[0]
             commit_source_groups(first.corpus, first.staging, commits, fingerprint=first.identity, columns=COLUMNS)

@@ -117,10 +117,15 @@ class HitAnswer(_Answer):
     also_at: list[str]
     copies: list[str]
     known: list[str]
+    family: str
+    family_name: str
     labels: list[str]
     not_searched: list[str]
     on_off: str | None
     in_off: list[str]
+    on_off_reason: str
+    on_snr: float | None
+    off_power: list[dict[str, Any]]
 
 
 class HistogramAnswer(_Answer):
@@ -222,3 +227,69 @@ class UndoAnswer(_Answer):
 
     id: str
     undone: list[str]
+
+
+class OccurrenceAnswer(_Answer):
+    """How often something occurs (:meth:`pipeline.occurrence.Occurrence.to_json`)."""
+
+    what: str
+    counts_if: str
+    statement: str
+    windows_counted: int
+    windows_searched: int
+    bands_mhz: list[list[float]]
+    emitter_gap_mhz: float
+    sensitivity: dict[str, Any] | None
+    notes: list[str]
+    all: dict[str, Any]
+    by: dict[str, list[dict[str, Any]]]
+
+
+class FamilyRecord(_Answer):
+    """A family (:class:`pipeline.families.Family`)."""
+
+    id: str
+    name: str
+    label: str
+    windows: int
+    scans: int
+    targets: dict[str, int]
+    """Name of a target → number of its scans in which the family was seen."""
+    first_seen_mjd: float
+    last_seen_mjd: float
+    first_seen: str
+    last_seen: str
+    f_start_mhz: float
+    f_stop_mhz: float
+    view: str
+    example: dict[str, Any]
+    """The window that is most like the mean of the family."""
+    generation: int
+    found: str
+
+
+class FamilyList(_Answer):
+    """Families, those with most windows first."""
+
+    families: list[FamilyRecord]
+    more: bool
+    """True if there are more than ``limit``."""
+    reason: str
+    """Why there are none; empty if families were found."""
+    generation: int | None
+    """Generation whose windows were put into families."""
+    corpus_generation: int
+    not_judged: int
+    """Windows that were added later, and are in no family yet."""
+    without: int
+    """Windows that were judged and are in no family."""
+    encoder: str
+
+
+class FamilyAnswer(FamilyRecord):
+    """A family with its windows (:class:`pipeline.search.FamilyMembers`)."""
+
+    known: list[str]
+    spacing: dict[str, Any]
+    by_target: list[dict[str, Any]]
+    members: list[dict[str, Any]]

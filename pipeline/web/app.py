@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import pipeline
-from pipeline.web import labelling, looking, nights, occupancy, pages, searching, windows
+from pipeline.web import counting, families, labelling, looking, nights, occupancy, pages, searching, windows
 from pipeline.web.guard import Guard
 from pipeline.web.parts import Parts
 from pipeline.web.problems import ProblemAnswer, add_handlers
@@ -20,7 +20,7 @@ def make_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        warm_up(parts.archive.pinned)
+        warm_up(parts.archive.pinned, parts.decoded)
         yield
         parts.close()
 
@@ -29,9 +29,9 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.pages = pages.Pages(parts.archive)
     add_handlers(app)
-    for one in (looking, occupancy, windows, searching, labelling, nights, pages):
+    for one in (looking, occupancy, windows, searching, counting, families, labelling, nights, pages):
         app.include_router(one.routes)
     app.mount("/static", pages.static_files())
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),
-                       cookie=lambda: parts.cookie, metrics=parts.metrics, is_encrypted=parts.settings.is_encrypted)
+                       cookie=lambda: parts.cookie, metrics=parts.metrics, scheme_of=parts.settings.scheme_of)
     return app

@@ -15,16 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Session, scans_among, sources_named
+from pipeline.catalogue import Manifest, Session, scans_among, sources_named
 from pipeline.errors import CorpusDamaged, PipelineError, QueryError
+from pipeline.families import families_folder
 from pipeline.grid.places import first_channels
 from pipeline.search import Corpus, CorpusStatus, OpenCorpus
 from pipeline.store import current_generation
 from pipeline.views import view_of
+from pipeline.web.kept_arrays import KeptArrays
 from pipeline.web.problems import Problem
 
 CHECKED_EVERY_S = 2.0
 """Time for which the number of the newest generation is not looked up again, in seconds."""
+
+MAX_KEPT_BYTES = 1 << 29
+"""Largest size of the overviews that stay in memory."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Pinned:
     corpus: Corpus
     scans: tuple[str, ...]
     """Ids of all scans, in ascending order."""
+    overviews: KeptArrays
+    """Overviews by scan. They are the same in every generation."""
 
     @property
     def generation(self) -> int:
@@ -50,6 +57,10 @@ class Pinned:
     def view_names(self) -> tuple[str, ...]:
         """Names of the averaged views that any scan has."""
         return tuple(sorted({view_of(source_id) for source_id in self.opened.manifest.sources} - {""}))
+
+    def overview(self, scan_id: str) -> NDArray[np.uint8]:
+        """Return the codes of all levels of the overview of a scan: (columns, 2, rows)."""
+        return self.overviews.get(scan_id, lambda: self.opened.overview(scan_id)[1])
 
     def channel_starts(self, source_id: str) -> NDArray[np.int64]:
         """Return the first channel of each kept window of a source: (rows,)."""
@@ -78,19 +89,27 @@ class Archive:
         self.root = root
         self._roots = tuple(Path(os.path.realpath(one)) for one in data_roots)
         self._lock = threading.Lock()
+        self._overviews = KeptArrays(MAX_KEPT_BYTES)
         self._pinned = self._open()
+        self._families, self._families_seen_s = _state_of(families_folder(root)), time.monotonic()
         self._newest, self._looked_s = self._pinned.generation, time.monotonic()
         self._status: tuple[int, CorpusStatus] | None = None
         self._sessions: tuple[int, list[Session]] | None = None
 
     @property
     def pinned(self) -> Pinned:
-        """The generation that is shown."""
+        """The generation that is shown. If families were found meanwhile, it is opened again, to show them."""
+        if time.monotonic() - self._families_seen_s > CHECKED_EVERY_S:
+            with self._lock:
+                self._families_seen_s = time.monotonic()
+                if self._families != (now := _state_of(families_folder(self.root))):
+                    self._pinned, self._families = self._open(self._pinned.opened.manifest), now
         return self._pinned
 
-    def _open(self) -> Pinned:
-        opened = OpenCorpus(self.root)
-        return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))))
+    def _open(self, manifest: Manifest | None = None) -> Pinned:
+        opened = OpenCorpus(self.root, manifest)
+        return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))),
+                      self._overviews)
 
     def newer(self) -> int | None:
         """Return the number of the newest generation if it is not the one shown, else None."""
@@ -154,6 +173,14 @@ class Archive:
             hint = "name a source of the corpus, or a file below a folder that the server was given with --data"
             raise Problem(404, "not_found", str(error), hint) from error
         raise AssertionError("a text that names no source was found")
+
+
+def _state_of(folder: Path) -> int | None:
+    """Return a number that changes with the files in a folder; None if it is not there."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def try_read(archive: Archive) -> str:

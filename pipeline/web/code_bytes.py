@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.web.records import ScaleRecord
 
 IMMUTABLE = "private, max-age=31536000, immutable"
-BYTES: Mapping[int | str, dict[str, Any]] = {
+BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 """Description of such an answer in the OpenAPI document."""
 

@@ -5,8 +5,6 @@ A whole coarse channel is decoded at once, because its band is estimated from al
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +15,19 @@ from pipeline.filterbank import open_filterbank
 from pipeline.overview import MASKED, OverviewLayout, decode, encode
 from pipeline.scan import coarse_channel_codes, levels_of_channels
 from pipeline.web.archive import Pinned
+from pipeline.web.kept_arrays import KeptArrays
 
 MAX_PIXELS = 1 << 26
 """Largest number of pixels (spectra × channels) of a coarse channel that is decoded for a tile."""
 MAX_KEPT_BYTES = 1 << 28
 """Largest size of all codes that stay in memory."""
 
-Key = tuple[str, int]
-"""Id of the scan, and its coarse channel."""
-
 
 class DecodedChannels:
     """Decodes coarse channels, and keeps the last ones. Threads may share it."""
 
-    def __init__(self, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
-        self._kept: OrderedDict[Key, NDArray[np.uint8]] = OrderedDict()
-        self._room = max_kept_bytes
-        self._lock = threading.Lock()
-        self._busy: dict[Key, threading.Lock] = {}
+    def __init__(self) -> None:
+        self._kept = KeptArrays(MAX_KEPT_BYTES)
 
     def can_read(self, pinned: Pinned, scan_id: str) -> bool:
         """Tell whether a scan has a file, and coarse channels small enough to be decoded for a tile."""
@@ -88,24 +81,8 @@ class DecodedChannels:
         return _reduced(np.concatenate(pieces, axis=1), layout.spectra_per_row, width, kind)
 
     def _channel(self, pinned: Pinned, scan_id: str, i: int) -> NDArray[np.uint8]:
-        """Return the codes of all pixels of a coarse channel. Two threads never decode the same one."""
-        key = scan_id, i
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-            busy = self._busy.setdefault(key, threading.Lock())
-        with busy:
-            with self._lock:
-                if key in self._kept:
-                    return self._kept[key]
-            codes = self._decoded(pinned, scan_id, i)
-            with self._lock:
-                self._busy.pop(key, None)
-                self._kept[key] = codes
-                while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > self._room:
-                    self._kept.popitem(last=False)
-        return codes
+        """Return the codes of all pixels of a coarse channel."""
+        return self._kept.get((scan_id, i), lambda: self._decoded(pinned, scan_id, i))
 
     def _decoded(self, pinned: Pinned, scan_id: str, i: int) -> NDArray[np.uint8]:
         config, path = pinned.opened.config.scan, self.path_of(pinned, scan_id)
@@ -117,7 +94,7 @@ class DecodedChannels:
                 entry.path, entry.size_bytes, entry.mtime_ns)
             if not is_known and filterbank.source_id() != scan_id:
                 raise SourceError(Reason.BUSY, f"{path.name}: now holds another scan")
-            levels = levels_of_channels(filterbank, tiling.coarse, config)
+            levels = levels_of_channels(filterbank, tiling, {i}, config)
             codes = coarse_channel_codes(filterbank, tiling, i, levels)
             filterbank.check_unchanged()
         return codes

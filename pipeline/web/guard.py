@@ -54,18 +54,18 @@ class Guard:
     cookie : callable
         Gives the name of the cookie.
     metrics : Metrics
-    is_encrypted : bool
-        True if browsers reach the server by https.
+    scheme_of : callable
+        Gives the scheme of addresses with a value of ``Host``.
     """
 
     def __init__(self, app: ASGIApp, *, access: Access, hosts: Callable[[], frozenset[str]],
-                 cookie: Callable[[], str], metrics: Metrics, is_encrypted: bool = False) -> None:
+                 cookie: Callable[[], str], metrics: Metrics, scheme_of: Callable[[str], str]) -> None:
         self._app = app
         self._access = access
         self._hosts = hosts
         self._cookie = cookie
         self._metrics = metrics
-        self._scheme = "https" if is_encrypted else "http"
+        self._scheme_of = scheme_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request, pass it on, and add headers to the answer."""
@@ -86,7 +86,7 @@ class Guard:
             await problem.response()(scope, receive, answer)
         finally:
             # the pattern of the address, never the address: that holds tokens, and what people look for
-            route = getattr(scope.get("route"), "path", scope.get("root_path") or "other")
+            route = str(getattr(scope.get("route"), "path", scope.get("root_path") or "other"))
             took_s = time.perf_counter() - began
             self._metrics.count(scope["method"], route, answer.status, took_s)
             log.info("%s %s %d %.0f ms", scope["method"], route, answer.status, 1000 * took_s)
@@ -101,8 +101,8 @@ class Guard:
         token = headers.get("authorization", "")
         person = self._access.person_of_token(token[7:]) if token.lower().startswith("bearer ") else None
         if is_write:
-            origin = headers.get("origin")
-            if origin is not None and origin.lower() != f"{self._scheme}://{headers['host'].lower()}":
+            origin, host = headers.get("origin"), headers["host"].lower()
+            if origin is not None and origin.lower() != f"{self._scheme_of(host)}://{host}":
                 raise Problem(403, "foreign_origin", "a page of another site sent this request")
             if origin is None and person is None:
                 raise Problem(403, "no_origin", "a request with a cookie must say which page it comes from",

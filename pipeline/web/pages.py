@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 import pipeline
 from pipeline.web.access import COOKIE_LIFE_S
 from pipeline.web.archive import Archive, try_read
-from pipeline.web.parts import ItsParts
+from pipeline.web.parts import ItsParts, Parts
 
 PAGES = {
     "/": "archive.html",
@@ -84,16 +84,20 @@ def login(request: Request, pages: ItsPages, parts: ItsParts, token: str = "") -
         return pages.page("login.html", request, _LOGIN_STATUS, was_wrong=bool(token))
     answer = RedirectResponse("/", 303)
     answer.set_cookie(parts.cookie, sealed, max_age=COOKIE_LIFE_S, path="/", httponly=True, samesite="strict",
-                      secure=parts.settings.is_encrypted)
+                      secure=_is_secure(request, parts))
     return answer
 
 
 @routes.post("/logout")
-def logout(parts: ItsParts) -> Response:
+def logout(request: Request, parts: ItsParts) -> Response:
     """Take the cookie back."""
     answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(parts.cookie, path="/", httponly=True, samesite="strict", secure=parts.settings.is_encrypted)
+    answer.delete_cookie(parts.cookie, path="/", httponly=True, samesite="strict", secure=_is_secure(request, parts))
     return answer
+
+
+def _is_secure(request: Request, parts: Parts) -> bool:
+    return parts.settings.scheme_of(request.headers["host"].lower()) == "https"
 
 
 @routes.get("/healthz")

@@ -1,4 +1,4 @@
-"""Bounded pools of threads: so many tasks run at once, so many may wait, and none is waited for too long."""
+"""Bounded pools of threads: some tasks run at once, some wait, and none is waited for too long."""
 
 from __future__ import annotations
 

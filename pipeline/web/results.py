@@ -59,6 +59,8 @@ class Results:
         """Keep a result. The same request to the same generation has the same id. The oldest ones make room for it."""
         text = json.dumps([pinned.generation, result.encoder, asked], sort_keys=True)
         own = {name: value for name, value in asked.items() if name != "power"}
+        if power := asked.get("power"):
+            own["power_shape"] = [len(power), len(power[0])]
         kept = KeptResult(hashlib.sha256(text.encode()).hexdigest()[:20], pinned, result, own)
         dropped = []
         with self._lock:

@@ -16,7 +16,12 @@ from pipeline.web.problems import Problem
 from pipeline.web.settings import MAX_HITS, MAX_PIXELS
 from pipeline.web.uploads import Uploads
 
-_NOT_ASKED = frozenset({"one_shot"})
+ASKED = ("file", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "window", "power", "like", "unlike", "k",
+         "exact", "careful", "encoder", "polarisation", "view", "all_views", "each_window", "all_resolutions", "rerank",
+         "rerank_drift", "rerank_mirror", "expand", "near_frequency", "filters", "on_off", "on_only",
+         "on_off_power", "per_file", "per_mhz", "min_score", "expected_below", "q")
+"""Parameters of a request that a body may have. A new one is added by hand, once it is clear that no file can be read
+through it."""
 _EXAMPLES = ("like", "unlike")
 _TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None]] | None,
                              "filters": dict[str, Any] | None,
@@ -24,10 +29,9 @@ _TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None
 
 
 def _model() -> type[BaseModel]:
-    """Return the model of the body: the parameters of a request, and ``upload``, an array that was sent before."""
-    hints = get_type_hints(SearchRequest)
-    made: dict[str, Any] = {field.name: (_TYPES.get(field.name, hints[field.name]), field.default)
-                            for field in fields(SearchRequest) if field.name not in _NOT_ASKED}
+    """Return the model of the body: parameters of a request, and ``upload``, an array that was sent before."""
+    hints, defaults = get_type_hints(SearchRequest), {field.name: field.default for field in fields(SearchRequest)}
+    made: dict[str, Any] = {name: (_TYPES.get(name, hints[name]), defaults[name]) for name in ASKED}
     model: type[BaseModel] = create_model("SearchBody", __config__=ConfigDict(extra="forbid"), **made,
                                           upload=(str | None, None))
     return model

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.web.answers import QueryRows, SearchAnswer
-from pipeline.web.exports import EXPORTS, export_of
+from pipeline.web.archive import Pinned
+from pipeline.web.exports import MEDIA_TYPES, export_of
 from pipeline.web.npy import array_of
-from pipeline.web.parts import ItsParts
+from pipeline.web.parts import ItsParts, Parts
 from pipeline.web.problems import Problem
 from pipeline.web.search_body import SearchBody, request_of
 
@@ -23,9 +25,10 @@ async def search(body: SearchBody, parts: ItsParts) -> dict[str, Any]:  # type: 
     ``file`` names a source of the corpus, or a file below a folder that the server was given. The result is kept for a
     while under its ``id``.
     """
-    asked: dict[str, Any] = body.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
-    pinned = parts.archive.pinned
+    return await _answer(parts, parts.archive.pinned, body.model_dump(exclude_unset=True))  # type: ignore[attr-defined]
 
+
+async def _answer(parts: Parts, pinned: Pinned, asked: dict[str, Any]) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         request = request_of(parts.archive, pinned, parts.uploads, asked)
         return parts.results.add(pinned, pinned.corpus.answer(request), asked).to_json()
@@ -33,10 +36,30 @@ async def search(body: SearchBody, parts: ItsParts) -> dict[str, Any]:  # type: 
     return await parts.pool.run(work)
 
 
+class FeedbackBody(BaseModel):
+    """What is alike, and what is not: windows as ``SOURCE/NUMBER``, ``label:TEXT``, or ``FILE:MHZ–MHZ``."""
+
+    model_config = ConfigDict(extra="forbid")
+    like: list[str] = []
+    unlike: list[str] = []
+
+
+@routes.post("/searches/{result_id}/feedback", responses={200: {"model": SearchAnswer}})
+async def feedback(result_id: str, body: FeedbackBody, parts: ItsParts) -> dict[str, Any]:
+    """Search again in the same generation, refined by examples. They replace those of the search before."""
+    kept = parts.results.get(result_id)
+    if "power_shape" in kept.asked:
+        raise Problem(409, "no_array", "the array of this search was not kept",
+                      "send it with query-rows, and search with its upload")
+    asked = {name: value for name, value in kept.asked.items() if name not in ("like", "unlike")}
+    given = {name: value for name, value in (("like", body.like), ("unlike", body.unlike)) if value}
+    return await _answer(parts, kept.pinned, {**asked, **given})
+
+
 @routes.get("/searches/{result_id}.{form}", response_class=Response, responses={200: {
-    "content": {media_type: {} for media_type, _ in EXPORTS.values()}}})
-async def export(result_id: str, form: Literal["json", "csv", "html", "png", "vot"], parts: ItsParts) -> Response:
-    """The result of a search as a file."""
+    "content": {media_type: {} for media_type in MEDIA_TYPES.values()}}})
+async def export(result_id: str, form: str, parts: ItsParts) -> Response:
+    """The result of a search as a file: json, csv, vot, parquet, html, png, pdf or svg."""
     kept = parts.results.get(result_id)
     return await parts.drawing.run(lambda: export_of(kept, form))
 

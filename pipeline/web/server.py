@@ -30,7 +30,7 @@ class Listening:
     address: str
     """Such as ``http://127.0.0.1:8470``."""
     login: str
-    """Address with the token that works once."""
+    """Address with the token that works once; empty if people have named tokens."""
 
 
 class _Protocol(H11Protocol):
@@ -122,13 +122,18 @@ def server_of(parts: Parts) -> tuple[uvicorn.Server, socket.socket]:
 
 
 def listening(parts: Parts) -> Listening:
-    """Return where a server listens, with a new token that works once."""
+    """Return where a server listens; with a new token that works once, unless people have named tokens.
+
+    Whoever starts such a server has a named token, too: its output may be a log that others read.
+    """
     settings = parts.settings
     name = settings.names[0] if settings.names else ""
     host = name or ("127.0.0.1" if settings.host in LOOPBACK - {"::1"} else settings.host)
     if not name and ":" in host:
         host = f"[{host}]"
-    scheme = "https" if settings.is_encrypted else "http"
-    port = "" if name and (":" in name or settings.behind_proxy) else f":{parts.port}"
-    address = f"{scheme}://{host}{port}"
+    if not name or not (":" in name or settings.behind_proxy):
+        host = f"{host}:{parts.port}"
+    address = f"{settings.scheme_of(host)}://{host}"
+    if settings.tokens is not None:
+        return Listening(address, "")
     return Listening(address, f"{address}/login?token={parts.access.new_one_time_token()}")

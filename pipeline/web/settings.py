@@ -10,6 +10,8 @@ from pipeline.errors import ConfigError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 """Addresses that only this machine reaches."""
+_LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+"""Names of this machine in addresses."""
 MAX_BODY_BYTES = 8 << 20
 """Largest body of a request."""
 MAX_HITS = 1000
@@ -80,10 +82,13 @@ class ServeSettings:
                 raise ConfigError(f"--data {root}: is not a folder; name the folder of the files that may be searched "
                                   "for")
 
-    @property
-    def is_encrypted(self) -> bool:
-        """True if browsers reach the server by https."""
-        return self.tls_cert is not None or self.behind_proxy
+    def scheme_of(self, host: str) -> str:
+        """Return the scheme by which browsers reach the server under a name: ``https``, or ``http`` on this machine.
+
+        A proxy encrypts what comes from other machines. What comes from this one may come without it.
+        """
+        is_local = host.rpartition(":")[0] in _LOCAL_NAMES or host in _LOCAL_NAMES
+        return "https" if self.tls_cert is not None or (self.behind_proxy and not is_local) else "http"
 
     @property
     def reports(self) -> Path:
@@ -93,7 +98,7 @@ class ServeSettings:
 
     def allowed_hosts(self, port: int) -> frozenset[str]:
         """Return the values of ``Host`` that requests may have, for the port that the server listens at."""
-        own = {"127.0.0.1", "localhost", "[::1]"} if self.host in LOOPBACK else {
+        own = set(_LOCAL_NAMES) if self.host in LOOPBACK else {
             f"[{self.host}]" if ":" in self.host else self.host}
         standard = 443 if self.tls_cert else 80
         hosts = {f"{name}:{port}" for name in own} | (own if port == standard else set())

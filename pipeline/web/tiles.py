@@ -85,6 +85,6 @@ def tile_of(pinned: Pinned, scan_id: str, level: int, number: int, kind: str, de
     channels = first * width, min(stop * width, entry.header.nchans)
     if level < 0:
         return Tile(sent(decoded.cells(pinned, scan_id, *channels, width, kind)), *channels)
-    stored = pinned.opened.overview(scan_id)[1]
+    stored = pinned.overview(scan_id)
     at = layout.first(level)
     return Tile(sent(np.ascontiguousarray(stored[at + first : at + stop, KINDS[kind]].T)), *channels)

@@ -26,6 +26,8 @@ from tests.cli.conftest import Lookalike, environment
 
 HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynndescent", "matplotlib", "scipy"}
 CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
+OF_PICTURES = {"--picture", "--hz", "--seconds", "--bar", "--scale", "--colormap", "--crop", "--time-runs",
+               "--frequency-descends", "--understood"}
 OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
@@ -44,7 +46,9 @@ OPTIONS = {
                "--only-mhz", "--not-mhz", "--not-known",
                "--only-file", "--not-file",
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
-               "--per-file", "--per-mhz", *CLUSTER},
+               "--on-off-power",
+               "--per-file", "--per-mhz", "--like", "--unlike", "--to-label", "--out", "--samp", "--cut-outs",
+               *OF_PICTURES, *CLUSTER},
     "occurrence": {"--corpus", "--by", "--bin-mhz", "--bin-days", "--emitter-khz", "--with-query", "--json", "--csv",
                    "--plot"},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",
@@ -58,6 +62,12 @@ OPTIONS = {
                  "--ascending", "--target", "--mjd", "--second", "--seed", "--json",
                  "--gain-spread", "--force"},
     "cadences": {"--corpus", "--json", "--csv"},
+    "families": {"--again", "--corpus", "--csv", "--json", "--label", "--min-windows", "--name", "--new-since",
+                 "--no-update", "--plot", "-k"},
+    "label": {"--as", "--by", "--corpus", "--json", "--undo"},
+    "labels": {"--corpus", "--csv", "--import", "--json", "--text"},
+    "serve": {"--behind-proxy", "--corpus", "--data", "--deadline", "--host", "--max-queued", "--name", "--new-token",
+              "--port", "--report-dir", "--role", "--search-workers", "--tls-cert", "--tls-key", "--tokens"},
     "known": {"--at", "--name", "--json"},
     "demo": {"--serial"},
     "train": {"--out", "--steps", "--seed", "--precision"},
@@ -65,7 +75,8 @@ OPTIONS = {
                  "--json", "--picture", "--mistakes"},
     "warm-up": set(),
 }
-NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--per-file", "--per-mhz"}
+NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label",
+                     "--out", "--samp", "--cut-outs", *OF_PICTURES}
 OPTIONS["occurrence"] |= OPTIONS["search"] - NOT_OF_OCCURRENCE
 
 

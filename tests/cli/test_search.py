@@ -13,10 +13,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from pipeline.cli.search import csv_of, table
+from pipeline.cli.search import table
 from pipeline.config import RunConfig
 from pipeline.execute.cluster import embedded_cluster
-from pipeline.model import Hit, OnOff, Window
+from pipeline.export import csv_of
+from pipeline.model import Hit, OffPower, OnOff, Window
 from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.panels import Panels
@@ -125,7 +126,8 @@ def test_the_table_names_known_interference_once_for_all_hits_of_a_band() -> Non
 def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
     names = ["/a b/ü 🛰.h5", 'quo"te,comma', "new\nline", "cr\r\nlf", "'", " space "]
     text = csv_of(result(*(hit(rank, file=name, merged=(7, 8), also_at=("/b, c", "/d"), copies=("B/1", "C/2"),
-                           known=("GPS L1", "Galileo E1"), on_off=OnOff("ON only"))
+                           known=("GPS L1", "Galileo E1"),
+                           on_off=OnOff("ON only", power=(OffPower("B", 3.21, 4.86), OffPower("C", 2.0, 3.6))))
                            for rank, name in enumerate(names))))
     assert text.startswith(",".join(HIT_COLUMNS) + ",note\r\n")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -140,7 +142,9 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "expected_high": "", "extrapolated": "", "p": "", "q": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
                        "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",
-                       "on_off": "ON only", "in_off": "", "note": ""}
+                       "labels": "", "family": "", "family_name": "",
+                       "on_off": "ON only", "in_off": "", "on_off_reason": "", "on_snr": "",
+                       "off_power": "B 3.2 (at most 4.9) | C 2.0 (at most 3.6)", "note": ""}
 
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "  =1", "\r=1", "＝1"]
@@ -363,7 +367,7 @@ def test_contradictions_show_the_usage(lookalike: Lookalike, arguments: list[str
     (["--window", "scan1.fil/1", "--only-file", "typo"], ["--only-file typo: no source has this", "GBT_57436_43200_"]),
     (["--window", "scan1.fil/1", "--after", "2018-01-01"], ["--after MJD 58119.0: nothing was observed then"]),
     (["--window", "scan1.fil/1", "--plot", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),
-    (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot draw a .txt; use one of", "png"]),
+    (["--window", "scan1.fil/1", "--plot", "hits.txt"], ["hits.txt: cannot write a .txt; use one of", "png"]),
 ])
 def test_what_is_not_there_is_named(
     lookalike: Lookalike, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -89,24 +89,25 @@ def test_a_line_is_continued_despite_outliers(count):
 
 
 FINE_HZ, MEDIUM_HZ = 187.5e6 / 2**26, 187.5e6 / 2**16
-COARSE = {"fine product, `1x`": (2**20, FINE_HZ), "fine product, `f4`": (2**18, 4 * FINE_HZ),
-          "fine product, `f16`": (2**16, 16 * FINE_HZ), "fine product, `f64`": (2**14, 64 * FINE_HZ),
-          "`.0002`, `1x`": (2**10, MEDIUM_HZ)}
-"""Row of the table in docs/limits.md → channels in a coarse channel, and their width."""
+COARSE = {"fine product, `1x`": (2**20, FINE_HZ, False), "fine product, `f4`": (2**18, 4 * FINE_HZ, False),
+          "fine product, `f16`": (2**16, 16 * FINE_HZ, False), "fine product, `f64`": (2**14, 64 * FINE_HZ, False),
+          "`.0002`, `1x`": (2**10, MEDIUM_HZ, True), "`.0002`, `1x`, without a template": (2**10, MEDIUM_HZ, False)}
+"""Row of the table in docs/limits.md → channels in a coarse channel, their width, and whether there is a template."""
 
 
-def kept_of_hump(width: float, channels: int) -> tuple[float, float]:
+def kept_of_hump(width: float, channels: int, has_template: bool) -> tuple[float, float]:
     """Return the share of a Gaussian hump that flattening keeps: by the package, and by a naive running median."""
     at = np.arange(channels) - channels / 2
     hump = np.exp(-4 * np.log(2) * (at / width) ** 2)
     spectrum = 1 + 0.2 * hump
-    block, blocks = median_size(channels)
+    block, blocks = median_size(channels, has_template)
     levels = np.median(spectrum[: channels // block * block].reshape(-1, block), axis=1)
     smooth = np.array([np.median(levels[max(0, i - blocks // 2) : i + blocks // 2 + 1]) for i in range(len(levels))])
     naive = np.interp(np.arange(channels), (np.arange(len(levels)) + 0.5) * block - 0.5, smooth)
     upper = hump >= 0.5
     shape = 1e9  # without noise, the median is the mean
-    found = band_shape(spectrum.astype(np.float32), shape, channels)
+    level = np.ones(channels, np.float32) if has_template else None
+    found = band_shape(spectrum.astype(np.float32), shape, channels, level)
     kept, of_naive = ((spectrum / band - 1)[upper].mean() / (0.2 * hump[upper]).mean() for band in (found, naive))
     return float(kept), float(of_naive)
 
@@ -117,18 +118,30 @@ def test_the_documents_say_how_much_of_a_wide_signal_is_kept(row):
     table = {cells[0]: cells[1:] for line in lines if line.startswith("|")
              for cells in [[cell.strip() for cell in line.strip("|").split("|")]]}
     widths_khz = [float(cell.removesuffix(" kHz")) for cell in table["width at half height"]]
-    channels, channel_hz = COARSE[row]
+    channels, channel_hz, has_template = COARSE[row]
     for khz, said in zip(widths_khz, table[row], strict=True):
-        kept, of_naive = kept_of_hump(khz * 1e3 / channel_hz, channels)
+        kept, of_naive = kept_of_hump(khz * 1e3 / channel_hz, channels, has_template)
         assert kept == pytest.approx(of_naive, abs=0.02), khz
         assert kept == pytest.approx(float(said), abs=0.02), khz
 
 
-@pytest.mark.parametrize(("channels", "channel_hz"), COARSE.values(), ids=COARSE)
-def test_a_signal_with_steep_edges_stays_whole_up_to_half_a_running_median(channels, channel_hz):
-    block, blocks = median_size(channels)
+@pytest.mark.parametrize("row", COARSE)
+def test_a_signal_with_steep_edges_stays_whole_up_to_half_a_running_median(row):
+    channels, _, has_template = COARSE[row]
+    block, blocks = median_size(channels, has_template)
+    level = np.ones(channels, np.float32) if has_template else None
     at = np.arange(channels) - channels // 2
     for width, share in ((block * (blocks // 2 - 1), 1.0), (block * (blocks // 2 + 3), 0.0)):
         spectrum = np.where(np.abs(at + 0.5) <= width / 2, 1.2, 1).astype(np.float32)
-        kept = (spectrum / band_shape(spectrum, 1e9, channels))[channels // 2] - 1
+        kept = (spectrum / band_shape(spectrum, 1e9, channels, level))[channels // 2] - 1
         assert kept == pytest.approx(0.2 * share, abs=0.02), width
+
+
+def test_levels_of_channels_are_a_part_of_the_band():
+    rng = np.random.default_rng(0)
+    levels = rng.uniform(0.5, 2, 1024).astype(np.float32)
+    slope = np.linspace(1, 1.3, 1024).astype(np.float32)
+    spectrum = levels * slope * 7
+    spectrum[100:110] = 0
+    np.testing.assert_allclose(band_shape(spectrum, 1e9, 1024, levels), levels * slope * 7, rtol=2e-3)
+    assert np.abs(band_shape(spectrum, 1e9, 1024) / (levels * slope * 7) - 1).max() > 0.5

@@ -109,23 +109,25 @@ def test_views_that_are_added_later_are_those_of_an_ingest(
 
 
 def test_a_new_corpus_has_the_automatic_views_unless_others_are_named() -> None:
-    assert for_new_corpus(Config()) == Config(ScanConfig(views=("auto",), cover=True, channel_levels=True))
+    new = ScanConfig(views=("auto",), cover=True, channel_levels=True, band_template=True)
+    assert for_new_corpus(Config()) == Config(new)
     for named in ((), ("f4",), ("auto",)):
-        asked = Config(ScanConfig(views=named, cover=False, channel_levels=False))
+        asked = Config(ScanConfig(views=named, cover=False, channel_levels=False, band_template=False))
         assert for_new_corpus(asked) == asked
         assert asked.identity() == Config().identity()
 
 
-def test_an_old_corpus_goes_on_without_levels_of_channels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["channel_levels", "band_template"])
+def test_an_old_corpus_goes_on_without_levels_of_channels(tmp_path: Path, name: str) -> None:
     data = write_scan(tmp_path / "one.fil", 1)
     for made, expected in ((False, None), (None, True)):
         root = tmp_path / f"corpus-{made}"
-        ingest([data], root, config=config(replace(SEEN, channel_levels=made)), serial=True)
-        assert CorpusStore.open(root).identity["scan"].get("channel_levels") is expected
+        ingest([data], root, config=config(replace(SEEN, **{name: made})), serial=True)
+        assert CorpusStore.open(root).identity["scan"].get(name) is expected
         again = ingest([data], root, config=config(SEEN), serial=True)
         assert [one.status for one in again.reports] == ["skipped"]
-        with pytest.raises(CorpusMismatch, match="channel_levels"):
-            ingest([data], root, config=config(replace(SEEN, channel_levels=not expected)), serial=True)
+        with pytest.raises(CorpusMismatch, match=name):
+            ingest([data], root, config=config(replace(SEEN, **{name: not expected})), serial=True)
 
 
 def test_a_new_corpus_has_the_views_that_suit_its_files(original: Path, data: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pipeline.config import ScanConfig
 from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.model import Header
 from pipeline.scan import cut_windows, levels_of_channels, scan, tiling_of
-from pipeline.scan.channel_levels import levels_of_view
+from pipeline.scan.levels import ChannelLevels
 from pipeline.views import View
 
 CHANNELS, SPECTRA, NOISE = 300, 640, 51
@@ -35,7 +35,8 @@ def noise(seed: int = 1) -> np.ndarray:
 
 def levels_of(path: Path, config: ScanConfig = CONFIG) -> np.ndarray | None:
     with open_filterbank(path) as filterbank:
-        return levels_of_channels(filterbank, tiling_of(filterbank, config).coarse, config)
+        levels = levels_of_channels(filterbank, tiling_of(filterbank, config), [0], config)
+        return None if levels is None else levels.of_coarse[0]
 
 
 def kept(path: Path, config: ScanConfig) -> dict[str, tuple[int, int]]:
@@ -102,7 +103,8 @@ def test_a_signal_stays_with_its_power(tmp_path: Path, band: np.ndarray) -> None
     power[160:240, 150:154] += 0.5 * band[150:154]
     path = write_filterbank(tmp_path / "a.fil", power.astype(np.float32), HEADER)
     with open_filterbank(path) as filterbank:
-        tiling, levels = tiling_of(filterbank, CONFIG), levels_of(path)
+        tiling = tiling_of(filterbank, CONFIG)
+        levels = levels_of_channels(filterbank, tiling, [0], CONFIG)
         cutouts, _ = cut_windows(filterbank, tiling, [(12, 20)], levels)
         results = list(scan(filterbank, tiling, range(1), CONFIG))
     plain = {int(number): row for one in results if not one.view
@@ -115,6 +117,7 @@ def test_a_signal_stays_with_its_power(tmp_path: Path, band: np.ndarray) -> None
 
 def test_levels_of_a_view_are_means() -> None:
     levels = np.arange(10, dtype=np.float32)
-    np.testing.assert_array_equal(levels_of_view(levels, 10), levels)
+    np.testing.assert_array_equal(ChannelLevels({2: levels}).of(2, 10), levels)
     averaged = View(4).header_of(replace(HEADER, nchans=10)).nchans
-    np.testing.assert_array_equal(levels_of_view(levels, averaged), [1.5, 5.5])
+    np.testing.assert_array_equal(ChannelLevels({2: levels}).of(2, averaged), [1.5, 5.5])
+    assert ChannelLevels({2: levels}).of(1, 10) is None

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.cli.search import table
+from pipeline.export.page import _table as html_table
 from pipeline.filterbank import open_filterbank, write_filterbank
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, Window, WindowGrid
 from pipeline.run import ingest
 from pipeline.search import Corpus, open_corpus
 from pipeline.search.copies import do_agree, do_overlap, offset_of
-from pipeline.search.result_html import _table as html_table
 from pipeline.simulate import Truth, fine_header, scatter, simulate_file
 from tests.search.archive import CONFIG, INSTRUMENT, WIDTH, places
 

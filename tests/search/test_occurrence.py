@@ -13,6 +13,7 @@ from pipeline.errors import ParameterError
 from pipeline.run import embed
 from pipeline.search import Corpus, Filters, SearchRequest, open_corpus
 from tests.cli.conftest import Lookalike, lookalike
+from tests.fixtures.old_corpus import unpacked
 from tests.search.cadence import SIGNALS, WIDTH, make_cadence
 
 __all__ = ["lookalike"]
@@ -104,6 +105,15 @@ def test_given_windows_count(corpus: Corpus) -> None:
     assert found.whole == corpus.occurrence(windows=[(name.rpartition("/")[0], SIGNALS["steady"][1])
                                                      for name in names]).whole
     assert corpus.occurrence(windows=[]).statement.endswith("not observed; nothing was searched")
+
+
+def test_corpora_of_earlier_versions_are_counted(tmp_path: Path) -> None:
+    old = open_corpus(unpacked(tmp_path, "routed"))
+    found = old.occurrence()
+    assert found.windows_counted == found.windows_searched > 0, "this corpus keeps all windows"
+    assert found.sensitivity is None
+    assert found.statement.startswith("windows of any kind: seen in 1 of 1 scan ")
+    assert "keeps all windows" in found.notes[0]
 
 
 def test_what_cannot_be_counted_is_refused(root: Path, corpus: Corpus) -> None:

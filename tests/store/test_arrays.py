@@ -1,3 +1,4 @@
+import json
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.store import arrays
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    (tmp_path / "group").mkdir()
     return tmp_path / "group"
 
 
@@ -28,6 +30,27 @@ def test_pieces_of_any_size_are_their_concatenation(
     np.testing.assert_array_equal(read, np.concatenate(pieces), strict=True)
     shards = {path.name for path in (folder / "x").iterdir()} - {"zarr.json"}
     assert shards == {f"c.{i}.0.0" for i in range(-(-sum(counts) // 16))}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "bool"])
+@pytest.mark.parametrize("count", [0, 1, 7, 16, 17, 45])
+def test_files_are_those_that_zarr_writes(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, dtype: str):
+    monkeypatch.setattr(arrays, "CHUNK_BYTES", 4 * 6 * np.dtype(dtype).itemsize)
+    monkeypatch.setattr(arrays, "CHUNKS_PER_SHARD", 4)  # 16 rows
+    content = np.random.default_rng(count).integers(0, 9, (count, 2, 3)).astype(dtype)
+    arrays.write_array(folder, "x", [content], count)
+    chunk, shard = arrays._chunking(count, 6 * np.dtype(dtype).itemsize)
+    made = zarr.create_array(
+        folder / "by-zarr", shape=content.shape, dtype=dtype, chunks=(chunk, 2, 3), shards=(shard, 2, 3),
+        chunk_key_encoding={"name": "default", "separator": "."},
+        compressors=[zarr.codecs.ZstdCodec(level=3), zarr.codecs.Crc32cCodec()], fill_value=0,
+        config={"write_empty_chunks": True})
+    for start in range(0, count, shard):
+        made[start : start + shard] = content[start : start + shard]
+    files, by_zarr = ({path.name: path.read_bytes() for path in (folder / name).iterdir()} for name in ("x", "by-zarr"))
+    assert files.keys() == by_zarr.keys()
+    assert {name for name in files if files[name] != by_zarr[name]} <= {"zarr.json"}
+    assert json.loads(files["zarr.json"]) == json.loads(by_zarr["zarr.json"])
 
 
 def test_rows_are_read_in_any_order_repeats_included(folder: Path, monkeypatch: pytest.MonkeyPatch):

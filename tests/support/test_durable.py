@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.support import durable
 from pipeline.support.durable import atomic_file, make_folder, publish_folder, publish_folders, write_atomic
 
 
@@ -70,7 +71,11 @@ def test_every_file_and_folder_is_flushed_before_the_rename_and_the_parent_after
     assert (final / "a/b/leaf").read_text() == "a/b/leaf"
 
 
-def test_folders_that_are_published_together_fail_alone(tmp_path: Path, synced: list[str]):
+@pytest.mark.parametrize("most", [2, 16])
+def test_folders_that_are_published_together_fail_alone(
+    tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch, most: int
+):
+    monkeypatch.setattr(durable, "MAX_FLUSHES", most)  # with few threads, one of them flushes all of a folder
     pairs = [(tmp_path / "staging" / name, tmp_path / "sources" / name) for name in ("one", "theirs", "gone", "two")]
     for staged, final in pairs:
         if staged.name != "gone":

@@ -8,13 +8,14 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from pipeline.run import remove
+from pipeline.run import find_families, remove
 from pipeline.search import Filters, SearchRequest, open_corpus
 from pipeline.web import ServeSettings, add_person, answers, archive, records, results
 from tests.run.small import COARSE
@@ -174,6 +175,50 @@ def test_a_search_gives_what_the_package_gives(served: Served, corpus: Path) -> 
     assert served.search(**asked)["id"] == answer["id"]
 
 
+def test_feedback_refines_a_search(served: Served, corpus: Path) -> None:
+    windows = [f"{one['source']}/{one['window']}" for one in served.get(
+        f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"] if not one["view"]]
+    first = served.search(window=windows[0], k=5)
+    given = {"like": windows[:2], "unlike": windows[2:3]}
+    refined = served.post(f"/api/v1/searches/{first['id']}/feedback", json=given).json()
+    TypeAdapter(answers.SearchAnswer).validate_python(refined)
+    expected = open_corpus(corpus).search(window=windows[0], k=5, **given)
+    assert refined["hits"] == json.loads(json.dumps(expected.to_json()))["hits"]
+    assert refined["request"] == {"window": windows[0], "k": 5, **given}
+    assert refined["id"] != first["id"]
+    again = served.post(f"/api/v1/searches/{refined['id']}/feedback", json={"like": windows[3:4]}).json()
+    assert again["request"] == {"window": windows[0], "k": 5, "like": windows[3:4]}
+    for like in ("/etc/passwd:1–2", "../x:1–2", "../x/1"):
+        refused = served.post(f"/api/v1/searches/{first['id']}/feedback", json={"like": [like]})
+        assert refused.json()["error"]["code"] == "not_found", like
+    assert served.post("/api/v1/searches/none/feedback", json=given).status_code == 404
+
+
+def test_families(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "CHECKED_EVERY_S", 0.0)
+    copy = tmp_path / "corpus"
+    shutil.copytree(corpus, copy)
+    with serving(ServeSettings(corpus=copy, port=0)) as served:
+        none = served.get("/api/v1/families").json()
+        assert none["families"] == []
+        assert "no families were found yet" in none["reason"]
+        TypeAdapter(answers.FamilyList).validate_python(none)
+        find_families(copy)
+        listed = served.get("/api/v1/families").json()
+        assert listed["families"] == json.loads(json.dumps(open_corpus(copy).families().to_json()))["families"] != []
+        TypeAdapter(answers.FamilyList).validate_python(listed)
+        name = f"/api/v1/families/{listed['families'][0]['id']}"
+        one = served.get(name).json()
+        assert one == json.loads(json.dumps(open_corpus(copy).family(listed["families"][0]["id"]).to_json()))
+        TypeAdapter(answers.FamilyAnswer).validate_python(one)
+        assert len(served.get(name, params={"limit": 1}).json()["members"]) == 1
+        assert served.get(f"{name}/occurrence").json()["windows_counted"] == one["windows"]
+        assert served.get(f"{name}.png").content[:4] == b"\x89PNG"
+        for text in ("F999", "..%2F..%2Fx", "%00", quote(SCRIPT, safe="")):
+            for end in ("", "/occurrence", ".png"):
+                assert served.get(f"/api/v1/families/{text}{end}").status_code == 404
+
+
 def test_a_range_of_a_file_below_a_data_root(served: Served) -> None:
     opened, scan_id = served.parts.archive.pinned.opened, served.scans[1]
     header = opened.manifest.sources[scan_id].header
@@ -182,6 +227,16 @@ def test_a_range_of_a_file_below_a_data_root(served: Served) -> None:
     by_id, by_name = (served.search(file=name, **asked) for name in (scan_id, FILES[1]))
     assert by_id["hits"] == by_name["hits"]
     assert by_id["query"]["source"] == scan_id
+
+
+def test_occurrence_of_a_search(served: Served, corpus: Path) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    asked = {"window": f"{one['source']}/{one['window']}", "min_score": 0.5}
+    found = served.get(f"/api/v1/searches/{served.search(**asked)['id']}/occurrence", params={"by": "target"}).json()
+    expected = open_corpus(corpus).occurrence(SearchRequest.from_json(asked), by=["target"])
+    assert found == json.loads(json.dumps(expected.to_json()))
+    assert list(found["by"]) == ["target"]
+    TypeAdapter(answers.OccurrenceAnswer).validate_python(found)
 
 
 def test_exports(served: Served) -> None:
@@ -193,7 +248,9 @@ def test_exports(served: Served) -> None:
     assert rows[0].startswith("rank,score,source,")
     assert len(rows) == 1 + len(answer["hits"])
     assert served.get(f"{name}.png").content[:4] == b"\x89PNG"
-    assert served.get(f"{name}.html").text.startswith("<!doctype html>")
+    assert b"<VOTABLE" in served.get(f"{name}.vot").content
+    assert served.get(f"{name}.exe").json()["error"]["code"] == "no_such_format"
+    assert served.get(f"{name}.html").text.lower().startswith("<!doctype html>")
     assert served.get("/api/v1/searches/ffff.json").json()["error"]["code"] == "no_such_search"
 
 
@@ -313,6 +370,7 @@ def test_the_openapi_document(served: Served) -> None:
     document = served.get("/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.")
     body = document["components"]["schemas"]["SearchBody"]
+    # a new parameter must be looked at before it is added to the body: can a file be read through it?
     assert set(body["properties"]) == {one.name for one in fields(SearchRequest)} - {"one_shot"} | {"upload"}
     assert body["additionalProperties"] is False
     for path, methods in document["paths"].items():

@@ -365,7 +365,7 @@ def test_a_thousand_searches_at_once(corpus: Path, monkeypatch: pytest.MonkeyPat
         return answer(self, request)
 
     monkeypatch.setattr(Corpus, "answer", slow)
-    monkeypatch.setattr("pipeline.web.app.warm_up", lambda pinned: None)
+    monkeypatch.setattr("pipeline.web.app.warm_up", lambda *parts: None)
     parts = parts_of(ServeSettings(corpus=corpus, port=8470, search_workers=2, max_queued=10), KEY)
     scan_id = parts.archive.pinned.scans[0]
     window = f"{scan_id}/{parts.archive.pinned.opened.numbers(scan_id)[0]}"
@@ -408,7 +408,7 @@ def test_a_search_that_waits_too_long_never_runs(corpus: Path, monkeypatch: pyte
         raise AssertionError("its answer is dropped")
 
     monkeypatch.setattr(Corpus, "answer", stuck)
-    monkeypatch.setattr("pipeline.web.app.warm_up", lambda pinned: None)
+    monkeypatch.setattr("pipeline.web.app.warm_up", lambda *parts: None)
     with serving(ServeSettings(corpus=corpus, port=0, search_workers=1, max_queued=5, deadline_s=0.3)) as served:
         first = served.post("/api/v1/searches", json={"window": "a/1"})
         second = served.post("/api/v1/searches", json={"window": "a/2"})
@@ -450,7 +450,7 @@ def test_an_unexpected_fault_shows_no_detail(corpus: Path, monkeypatch: pytest.M
         raise RuntimeError(request.window)
 
     monkeypatch.setattr(Corpus, "answer", broken)
-    monkeypatch.setattr("pipeline.web.app.warm_up", lambda pinned: None)
+    monkeypatch.setattr("pipeline.web.app.warm_up", lambda *parts: None)
     with serving(ServeSettings(corpus=corpus, port=0)) as served:
         answer = served.post("/api/v1/searches", json={"window": "SECRET/1"})
         assert answer.status_code == 500

@@ -27,6 +27,7 @@ COARSE = 8192
 WIDTH_MHZ = 2.7939677238464355e-06
 F_MIN_MHZ = 1400.0
 SPECTRA = 16
+CONFIG = Config(ScanConfig(coarse_width=COARSE, views=(), overview=True))
 LINES = (1000, 5001, 12_345)
 """Channels, in ascending frequency, with a steady line."""
 COMB = 9000
@@ -106,8 +107,7 @@ def serving(corpus: Path, data: Path) -> Iterator[Site]:
 def ingested(folder: Path) -> tuple[Path, Path]:
     """Make the corpus of the cadence; return its folder and that of the data."""
     data = cadence(folder / "data")
-    config = Config(ScanConfig(coarse_width=COARSE, views=(), overview=True))
-    ingest([data], folder / "corpus", config=config, serial=True)
+    ingest([data], folder / "corpus", config=CONFIG, serial=True)
     return folder / "corpus", data
 
 

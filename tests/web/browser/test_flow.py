@@ -11,8 +11,20 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
+from pipeline.run import ingest
 from tests.web.browser.conftest import OpenPage
-from tests.web.browser.site import CHANNELS, COMB, HOSTILE, LINES, WIDTH_MHZ, Site, edge_mhz, until
+from tests.web.browser.site import (
+    CHANNELS,
+    COMB,
+    CONFIG,
+    HOSTILE,
+    LINES,
+    WIDTH_MHZ,
+    Site,
+    edge_mhz,
+    scan_of_cadence,
+    until,
+)
 
 LEFT, RIGHT, TOP, HEIGHT = 58, 14, 20, 380
 """Where the picture lies in the panel of a waterfall, in dots."""
@@ -145,15 +157,34 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     page.reload()
     page.wait_for_selector(".hit")
     assert page.locator(f'[data-window="{first}"] .yes').get_attribute("aria-pressed") == "true"
-    sent = []
-    page.route("**/feedback", lambda route: (sent.append(json.loads(route.request.post_data)), route.fulfill(
-        status=501, json={"error": {"code": "later", "message": "not yet", "hint": ""}})))
-    page.keyboard.press("r")
-    page.wait_for_selector(".toast.error")
-    assert sent == [{"like": [first], "unlike": [second]}]
+    with page.expect_request("**/feedback") as sent:
+        page.keyboard.press("r")
+    assert json.loads(sent.value.post_data) == {"like": [first], "unlike": [second]}
+    page.get_by_text("refined with 1 yes and 1 no").wait_for()
+    assert {first, second}.isdisjoint(
+        page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)"))
+    assert parse_qs(urlsplit(page.url).query)["like"] == [json.dumps([first])]
+    page.go_back()
+    page.wait_for_selector(".hit")
     page.go_back()
     page.wait_for_selector(".range-form")
     assert page.locator(".selection-words").text_content().startswith("128 channels")
+
+
+def test_marked_hits_get_a_label_that_can_be_taken_back(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    name = page.locator(".hit").first.get_attribute("data-window")
+    page.keyboard.press("j")
+    page.keyboard.press("y")
+    page.get_by_label("Label for the hits marked yes").fill("a comb")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Take back").wait_for()
+    given = site.parts.archive.pinned.corpus.labels.every()
+    assert [(one.text, one.place.scan) for one in given] == [("a comb", name.rpartition("/")[0])]
+    page.get_by_role("button", name="Take back").click()
+    page.locator(".toast", has_text="taken back").wait_for()
+    assert list(site.parts.archive.pinned.corpus.labels.every()) == []
 
 
 def test_a_shared_address_works_after_the_server_has_forgotten_it(open_page: OpenPage, site: Site) -> None:
@@ -251,3 +282,18 @@ def window_of(site: Site) -> int:
     opened = site.parts.archive.pinned.opened
     windows = {int(number): opened.window(source, int(number)) for number in opened.numbers(source)}
     return next(number for number, one in windows.items() if one.channel_start <= COMB + 64 < one.channel_stop)
+
+
+def test_a_night_that_lands_meanwhile_is_offered_and_shown(open_page: OpenPage, site: Site) -> None:
+    before = site.parts.archive.pinned.generation
+    page = open_page("/")
+    page.wait_for_selector(".sources tbody tr")
+    assert page.locator(".sources tbody tr").count() == 3
+    added = scan_of_cadence(site.data / "later.h5", 3, "LATER")
+    ingest([added], site.parts.archive.root, config=CONFIG, serial=True)
+    until(page, "async () => (await (await fetch('/api/v1/status')).json()).newer_generation !== null")
+    assert site.parts.archive.pinned.generation == before
+    page.reload()
+    page.get_by_role("button", name="is there: show it").click()
+    page.locator(".sources tbody tr", has_text="LATER").wait_for()
+    assert site.parts.archive.pinned.generation > before

@@ -4,10 +4,33 @@
  * The query holds what is asked of the server: the fields of a search. The part after # holds how it is shown.
  */
 
-const NUMBERS = new Set(["f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "k", "polarisation", "near_frequency",
-  "per_file", "per_mhz", "min_score", "expected_below"]);
-const SWITCHES = new Set(["exact", "careful", "all_views", "each_window", "all_resolutions", "rerank", "rerank_drift",
-  "rerank_mirror", "expand", "on_off", "on_only", "q"]);
+const NUMBERS = new Set([
+  "f_start_mhz",
+  "f_stop_mhz",
+  "t_start_s",
+  "t_stop_s",
+  "k",
+  "polarisation",
+  "near_frequency",
+  "per_file",
+  "per_mhz",
+  "min_score",
+  "expected_below",
+]);
+const SWITCHES = new Set([
+  "exact",
+  "careful",
+  "all_views",
+  "each_window",
+  "all_resolutions",
+  "rerank",
+  "rerank_drift",
+  "rerank_mirror",
+  "expand",
+  "on_off",
+  "on_only",
+  "q",
+]);
 const STRUCTURES = new Set(["filters", "like", "unlike", "power", "signal"]);
 
 /** Return the search that the query of an address describes. Empty values are left out. */
@@ -65,8 +88,9 @@ export class Shown {
   /** Change values, and the address with them. The address is replaced, so that "back" leaves the page. */
   set(changes) {
     Object.assign(this.values, changes);
-    const differing = Object.entries(this.values).filter(([name, value]) =>
-      value !== null && value !== undefined && String(value) !== String(this.defaults[name] ?? ""));
+    const differing = Object.entries(this.values).filter(
+      ([name, value]) => value !== null && value !== undefined && String(value) !== String(this.defaults[name] ?? ""),
+    );
     const hash = new URLSearchParams(differing).toString();
     history.replaceState(history.state, "", location.pathname + location.search + (hash ? `#${hash}` : ""));
   }

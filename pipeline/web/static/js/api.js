@@ -14,7 +14,9 @@ export class ApiError extends Error {
 
 /** Return the address of something below the API, with its parameters. Undefined, null and empty ones are left out. */
 export function addressOf(path, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(parameters).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   const query = new URLSearchParams(given).toString();
   return ROOT + path + (query ? `?${query}` : "");
 }
@@ -32,9 +34,15 @@ async function failure(response) {
   let error = {};
   try {
     error = (await response.json()).error || {};
-  } catch { /* not every refusal is JSON */ }
-  return new ApiError(response.status, error.code || String(response.status),
-    error.message || `The server answered with ${response.status} ${response.statusText}`.trim(), error.hint || "");
+  } catch {
+    /* not every refusal is JSON */
+  }
+  return new ApiError(
+    response.status,
+    error.code || String(response.status),
+    error.message || `The server answered with ${response.status} ${response.statusText}`.trim(),
+    error.hint || "",
+  );
 }
 
 async function ask(path, parameters, options) {
@@ -43,8 +51,12 @@ async function ask(path, parameters, options) {
     response = await fetch(addressOf(path, parameters), { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "UNREACHABLE", "The server does not answer.",
-      "Is “lookalike serve” still running? Start it again, then reload this page.");
+    throw new ApiError(
+      0,
+      "UNREACHABLE",
+      "The server does not answer.",
+      "Is “lookalike serve” still running? Start it again, then reload this page.",
+    );
   }
   if (!response.ok) throw await failure(response);
   return response;
@@ -59,7 +71,9 @@ export const getBytes = (path, parameters, options) => ask(path, parameters, opt
 /** Send an object with a method that writes, and return the object that comes back, if one does. */
 export async function send(method, path, body, parameters) {
   const response = await ask(path, parameters, {
-    method, headers: { "Content-Type": "application/json" }, body: body === undefined ? undefined : JSON.stringify(body),
+    method,
+    headers: { "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
   });
   const text = await response.text();
   return text ? JSON.parse(text) : null;
@@ -68,7 +82,9 @@ export async function send(method, path, body, parameters) {
 /** POST the bytes of a file that the user chose. */
 export async function upload(path, file, parameters) {
   const response = await ask(path, parameters, {
-    method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file,
+    method: "POST",
+    headers: { "Content-Type": "application/octet-stream" },
+    body: file,
   });
   return response.json();
 }

@@ -22,7 +22,8 @@ export const mhz = (value, channelWidthHz = 1) =>
   value.toFixed(Math.min(9, Math.max(3, 6 - Math.floor(Math.log10(Math.max(channelWidthHz, 1e-3))))));
 
 /** Return the ends of a band in MHz, with decimals that tell them apart. */
-export const band = (fStartMhz, fStopMhz) => [fStartMhz, fStopMhz].map((one) => mhz(one, ((fStopMhz - fStartMhz) * 1e6) / 100)).join("–");
+export const band = (fStartMhz, fStopMhz) =>
+  [fStartMhz, fStopMhz].map((one) => mhz(one, ((fStopMhz - fStartMhz) * 1e6) / 100)).join("–");
 
 /** Return a width in Hz in the unit that suits it. */
 export function hertz(value) {
@@ -43,7 +44,8 @@ export function short(value) {
 }
 
 const RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹";
-const superscript = (power) => (power < 0 ? "⁻" : "") + [...String(Math.abs(power))].map((one) => RAISED[one]).join("");
+const superscript = (power) =>
+  (power < 0 ? "⁻" : "") + [...String(Math.abs(power))].map((one) => RAISED[one]).join("");
 
 /** Return a whole number with its noun: "1 hit", "2,000 hits". */
 export const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
@@ -72,6 +74,12 @@ export function offsetTicks(fStartMhz, fStopMhz, count) {
   // a single tick says nothing about the scale
   if (values.length < 3) ({ values, decimals } = ticks(-half * scale, half * scale, 4));
   const label = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(decimals)}`;
-  return { centre: mhz(fStartMhz + half, (half * 2e6) / 256), unit,
-    ticks: values.map((value) => ({ at: (value / scale + half) / (2 * half), label: label(Math.abs(value) < 1e-12 ? 0 : value) })) };
+  return {
+    centre: mhz(fStartMhz + half, (half * 2e6) / 256),
+    unit,
+    ticks: values.map((value) => ({
+      at: (value / scale + half) / (2 * half),
+      label: label(Math.abs(value) < 1e-12 ? 0 : value),
+    })),
+  };
 }

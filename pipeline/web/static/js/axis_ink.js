@@ -61,15 +61,20 @@ export function drawOffsetAxis(context, box, fStartMhz, fStopMhz) {
   context.fillText(text, between(context, text, box.x + box.width / 2, 0, box.x + box.width + 10), bottom + 20);
 }
 
-/** Draw the axis of time to the left of a picture, in seconds; the first spectrum is at the top. */
-export function drawTimeAxis(context, box, startS, stopS, count = Math.floor(box.height / 34)) {
+/** Draw the axis of time to the left of a picture, in seconds. The last label may name the unit. */
+export function drawTimeAxis(context, box, startS, stopS, count = Math.floor(box.height / 34), isNamed = false) {
   const { values, decimals } = ticks(startS, stopS, Math.max(2, count));
   context.textAlign = "right";
   context.textBaseline = "middle";
   for (const value of values) {
     const y = box.y + ((value - startS) / (stopS - startS)) * box.height;
     line(context, box.x - 4, y, box.x, y);
-    context.fillText(value.toFixed(decimals), box.x - 7, Math.min(Math.max(y, box.y + 5), box.y + box.height - 5));
+    const unit = isNamed && value === values[values.length - 1] ? " s" : "";
+    context.fillText(
+      value.toFixed(decimals) + unit,
+      box.x - 7,
+      Math.min(Math.max(y, box.y + 5), box.y + box.height - 5),
+    );
   }
 }
 
@@ -94,5 +99,10 @@ export function line(context, x1, y1, x2, y2) {
 
 /** Draw the frame of a picture. */
 export function frame(context, box) {
-  context.strokeRect(Math.round(box.x) - 0.5, Math.round(box.y) - 0.5, Math.round(box.width) + 1, Math.round(box.height) + 1);
+  context.strokeRect(
+    Math.round(box.x) - 0.5,
+    Math.round(box.y) - 0.5,
+    Math.round(box.width) + 1,
+    Math.round(box.height) + 1,
+  );
 }

@@ -30,7 +30,9 @@ export class BandStrip {
       move(event);
     });
     this.canvas.addEventListener("pointermove", (event) => held && move(event));
-    this.canvas.addEventListener("pointerup", () => { held = false; });
+    this.canvas.addEventListener("pointerup", () => {
+      held = false;
+    });
     new ResizeObserver(() => this.show(board.view)).observe(this.element);
   }
 
@@ -47,6 +49,11 @@ export class BandStrip {
     const band = this.source.f_stop_mhz - this.source.f_start_mhz;
     const at = (fMhz) => box.x + ((fMhz - this.source.f_start_mhz) / band) * box.width;
     context.fillStyle = inkOf(this.canvas, "--accent");
-    context.fillRect(Math.min(at(view.start), box.x + box.width - 3), box.y - 2, Math.max(3, at(view.stop) - at(view.start)), box.height + 4);
+    context.fillRect(
+      Math.min(at(view.start), box.x + box.width - 3),
+      box.y - 2,
+      Math.max(3, at(view.stop) - at(view.start)),
+      box.height + 4,
+    );
   }
 }

@@ -1,18 +1,21 @@
 /**
  * Colour maps, as tables from a code to a colour.
  *
- * In all of them lightness rises with power, so people who do not tell colours apart read the same order. viridis, magma
- * and inferno are by Stéfan van der Walt, Nathaniel Smith and Eric Firing, who gave them away (CC0); 24 of their 256
- * colours are kept, and the rest lie on straight lines between them.
+ * In all of them lightness rises with power, so people who do not tell colours apart read the same order. viridis,
+ * magma and inferno are by Stéfan van der Walt, Nathaniel Smith and Eric Firing, who gave them away (CC0); 24 of
+ * their 256 colours are kept, and the rest lie on straight lines between them.
  */
 
 const STOPS = {
-  viridis: "440154471164482071472e7c443b843f48893a548c34608d2f6c8e2a768e26818e228b8d1f958b1fa08824aa832fb47c42be7158c76570"
-    + "cf578bd646a8db34c5e021e2e418fde725",
-  magma: "000004060518110c2f1e11492f1163420f7554137d651a807822818928819b2e7fad347cbf3a77d0416fe04c67ed5a5ff66e5cfb835ffd98"
-    + "69feac76fec185fed597fde9aafcfdbf",
-  inferno: "000004060419120a32230c4c360961490b6a5a116e6c186e7f1e6c902568a22b62b3325ac33b4fd24644df5337ea632af3761bf8890cf"
-    + "b9d07fcb216f9c72ff4dd4ff1f179fcffa4",
+  viridis:
+    "440154471164482071472e7c443b843f48893a548c34608d2f6c8e2a768e26818e228b8d1f958b1fa08824aa832fb47c42be7158c76570" +
+    "cf578bd646a8db34c5e021e2e418fde725",
+  magma:
+    "000004060518110c2f1e11492f1163420f7554137d651a807822818928819b2e7fad347cbf3a77d0416fe04c67ed5a5ff66e5cfb835ffd98" +
+    "69feac76fec185fed597fde9aafcfdbf",
+  inferno:
+    "000004060419120a32230c4c360961490b6a5a116e6c186e7f1e6c902568a22b62b3325ac33b4fd24644df5337ea632af3761bf8890cf" +
+    "b9d07fcb216f9c72ff4dd4ff1f179fcffa4",
   grey: "000000ffffff",
   "grey on white": "ffffff000000",
 };

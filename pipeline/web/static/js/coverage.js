@@ -15,7 +15,12 @@ export function bandsOf(sources) {
   for (const one of sources) {
     const key = `${mhz(one.f_start_mhz, 1e3)}/${mhz(one.f_stop_mhz, 1e3)}`;
     const band = bands.get(key) || { start: one.f_start_mhz, stop: one.f_stop_mhz, scans: 0, windows: 0, kept: 0 };
-    bands.set(key, { ...band, scans: band.scans + 1, windows: band.windows + one.windows, kept: band.kept + one.kept });
+    bands.set(key, {
+      ...band,
+      scans: band.scans + 1,
+      windows: band.windows + one.windows,
+      kept: band.kept + one.kept,
+    });
   }
   return [...bands.values()].sort((a, b) => a.start - b.start);
 }
@@ -37,15 +42,49 @@ export function coverage(sources, total) {
   const all = partsOf(bands);
   const parts = all.slice(0, MOST_PARTS);
   const place = h("div", { class: "coverage" });
-  const words = sources.length < total ? h("p", { class: "quiet" }, `Of the first ${counted(sources.length, "scan")} of the list.`) : null;
-  const left = all.length > parts.length ? h("p", { class: "quiet" }, `${all.length - parts.length} more ranges are in the table.`) : null;
-  const draw = (occupancy) => fill(place, words, parts.map((part) => picture(part, bands.filter((band) => band.start < part.stop && band.stop > part.start), occupancy)), left,
-    h("details", {}, h("summary", {}, "Coverage as a table"), table("Bands", ["from MHz", "to MHz", "scans", "windows searched", "kept", "share kept"],
-      bands.map((band) => [mhz(band.start, 1e3), mhz(band.stop, 1e3), band.scans, band.windows.toLocaleString("en"), band.kept.toLocaleString("en"),
-        band.windows ? `${((100 * band.kept) / band.windows).toFixed(2)} %` : "–"]), [0, 1, 2, 3, 4, 5])));
+  const words =
+    sources.length < total
+      ? h("p", { class: "quiet" }, `Of the first ${counted(sources.length, "scan")} of the list.`)
+      : null;
+  const left =
+    all.length > parts.length
+      ? h("p", { class: "quiet" }, `${all.length - parts.length} more ranges are in the table.`)
+      : null;
+  const draw = (occupancy) =>
+    fill(
+      place,
+      words,
+      parts.map((part) =>
+        picture(
+          part,
+          bands.filter((band) => band.start < part.stop && band.stop > part.start),
+          occupancy,
+        ),
+      ),
+      left,
+      h(
+        "details",
+        {},
+        h("summary", {}, "Coverage as a table"),
+        table(
+          "Bands",
+          ["from MHz", "to MHz", "scans", "windows searched", "kept", "share kept"],
+          bands.map((band) => [
+            mhz(band.start, 1e3),
+            mhz(band.stop, 1e3),
+            band.scans,
+            band.windows.toLocaleString("en"),
+            band.kept.toLocaleString("en"),
+            band.windows ? `${((100 * band.kept) / band.windows).toFixed(2)} %` : "–",
+          ]),
+          [0, 1, 2, 3, 4, 5],
+        ),
+      ),
+    );
   draw(null);
   Promise.all(parts.map((part) => get("occupancy", { f_start_mhz: part.start, f_stop_mhz: part.stop, bins: BINS })))
-    .then((found) => draw(new Map(parts.map((part, i) => [part, found[i]])))).catch(() => {});
+    .then((found) => draw(new Map(parts.map((part, i) => [part, found[i]]))))
+    .catch(() => {});
   return place;
 }
 
@@ -54,22 +93,77 @@ function picture(part, bands, occupancy) {
   const found = occupancy?.get(part);
   const bars = found ? occupancyBars(found, at) : null;
   const top = bars ? 76 : 4;
-  const rows = bands.slice(0, 4).map((band, i) => svg("rect", { class: "band", x: at(band.start), y: top + i * (BAR + 3), width: Math.max(at(band.stop) - at(band.start), 2), height: BAR, rx: 3 },
-    svg("title", {}, `${mhz(band.start, 1e3)}–${mhz(band.stop, 1e3)} MHz, ${counted(band.scans, "scan")}`)));
+  const rows = bands.slice(0, 4).map((band, i) =>
+    svg(
+      "rect",
+      {
+        class: "band",
+        x: at(band.start),
+        y: top + i * (BAR + 3),
+        width: Math.max(at(band.stop) - at(band.start), 2),
+        height: BAR,
+        rx: 3,
+      },
+      svg("title", {}, `${mhz(band.start, 1e3)}–${mhz(band.stop, 1e3)} MHz, ${counted(band.scans, "scan")}`),
+    ),
+  );
   const bottom = top + rows.length * (BAR + 3);
   const axis = ticks(part.start, part.stop, 6);
-  return svg("svg", { class: "coverage-picture", viewBox: `-8 0 ${WIDTH + 16} ${bottom + 24}`, role: "img",
-    "aria-label": `Coverage from ${mhz(part.start, 1e3)} to ${mhz(part.stop, 1e3)} MHz by ${counted(bands.length, "band")}; the table below has the numbers` },
-  bars, rows, axis.values.map((value) => svg("g", {}, svg("line", { class: "grid", x1: at(value), x2: at(value), y1: bottom, y2: bottom + 4 }),
-    svg("text", { x: Math.min(Math.max(at(value), 24), WIDTH - 40), y: bottom + 18, "text-anchor": "middle" }, `${value.toFixed(axis.decimals)}${value === axis.values[axis.values.length - 1] ? " MHz" : ""}`))));
+  return svg(
+    "svg",
+    {
+      class: "coverage-picture",
+      viewBox: `-8 0 ${WIDTH + 16} ${bottom + 24}`,
+      role: "img",
+      "aria-label":
+        `Coverage from ${mhz(part.start, 1e3)} to ${mhz(part.stop, 1e3)} MHz by ${counted(bands.length, "band")}; ` +
+        "the table below has the numbers",
+    },
+    bars,
+    rows,
+    axis.values.map((value) =>
+      svg(
+        "g",
+        {},
+        svg("line", { class: "grid", x1: at(value), x2: at(value), y1: bottom, y2: bottom + 4 }),
+        svg(
+          "text",
+          { x: Math.min(Math.max(at(value), 24), WIDTH - 40), y: bottom + 18, "text-anchor": "middle" },
+          `${value.toFixed(axis.decimals)}${value === axis.values[axis.values.length - 1] ? " MHz" : ""}`,
+        ),
+      ),
+    ),
+  );
 }
 
 /** Return a bar for each range of frequency: the share of searched windows that was kept. */
 function occupancyBars(found, at) {
   const shares = found.kept.map((kept, i) => (found.searched[i] ? kept / found.searched[i] : 0));
   const most = Math.max(...shares, 1e-9);
-  return svg("g", { class: "occupancy" }, svg("text", { x: 0, y: 10 }, `Share of windows kept, up to ${(100 * most).toFixed(1)} %${found.scans_counted < found.scans ? ` (${found.scans_counted} of ${found.scans.toLocaleString("en")} scans)` : ""}`),
-    shares.map((share, i) => share ? svg("rect", { x: at(found.edges[i]), width: Math.max(at(found.edges[i + 1]) - at(found.edges[i]) - 0.5, 1), y: 70 - (share / most) * 54, height: (share / most) * 54 },
-      svg("title", {}, `${mhz(found.edges[i], 1e3)}–${mhz(found.edges[i + 1], 1e3)} MHz: ${found.kept[i]} of ${Math.round(found.searched[i])} windows kept`)) : null));
+  const isPart = found.scans_counted < found.scans;
+  const ofScans = isPart ? ` (${found.scans_counted} of ${found.scans.toLocaleString("en")} scans)` : "";
+  return svg(
+    "g",
+    { class: "occupancy" },
+    svg("text", { x: 0, y: 10 }, `Share of windows kept, up to ${(100 * most).toFixed(1)} %${ofScans}`),
+    shares.map((share, i) =>
+      share
+        ? svg(
+            "rect",
+            {
+              x: at(found.edges[i]),
+              width: Math.max(at(found.edges[i + 1]) - at(found.edges[i]) - 0.5, 1),
+              y: 70 - (share / most) * 54,
+              height: (share / most) * 54,
+            },
+            svg(
+              "title",
+              {},
+              `${mhz(found.edges[i], 1e3)}–${mhz(found.edges[i + 1], 1e3)} MHz: ` +
+                `${found.kept[i]} of ${Math.round(found.searched[i])} windows kept`,
+            ),
+          )
+        : null,
+    ),
+  );
 }
-

@@ -4,8 +4,12 @@ import { MAPS, swatch } from "./colours.js";
 import { h } from "./dom.js";
 
 /** Return what the address says about colours. */
-export const displayOf = (shown) => ({ map: shown.get("map"), kind: shown.get("kind") || "max", lowDb: shown.number("low"),
-  highDb: shown.number("high") });
+export const displayOf = (shown) => ({
+  map: shown.get("map"),
+  kind: shown.get("kind") || "max",
+  lowDb: shown.number("low"),
+  highDb: shown.number("high"),
+});
 
 /**
  * Return the controls of the colours.
@@ -17,33 +21,77 @@ export const displayOf = (shown) => ({ map: shown.get("map"), kind: shown.get("k
 export function displayControls(shown, changed, hasKinds = false) {
   const bar = h("div", { class: "swatch" });
   const paintBar = () => bar.replaceChildren(swatch(shown.get("map")));
-  const choose = h("select", { onchange: (event) => update({ map: event.target.value }) },
-    MAPS.map((name) => h("option", { value: name, selected: name === shown.get("map") }, name)));
-  const low = h("input", { type: "number", step: "1", placeholder: "auto", value: shown.get("low") ?? "",
-    onchange: (event) => update({ low: event.target.value }), "aria-label": "Power of the first colour in dB" });
-  const high = h("input", { type: "number", step: "1", placeholder: "auto", value: shown.get("high") ?? "",
-    onchange: (event) => update({ high: event.target.value }), "aria-label": "Power of the last colour in dB" });
+  const choose = h(
+    "select",
+    { onchange: (event) => update({ map: event.target.value }) },
+    MAPS.map((name) => h("option", { value: name, selected: name === shown.get("map") }, name)),
+  );
+  const low = h("input", {
+    type: "number",
+    step: "1",
+    placeholder: "auto",
+    value: shown.get("low") ?? "",
+    onchange: (event) => update({ low: event.target.value }),
+    "aria-label": "Power of the first colour in dB",
+  });
+  const high = h("input", {
+    type: "number",
+    step: "1",
+    placeholder: "auto",
+    value: shown.get("high") ?? "",
+    onchange: (event) => update({ high: event.target.value }),
+    "aria-label": "Power of the last colour in dB",
+  });
   const update = (changes) => {
     shown.set(changes);
     paintBar();
     changed();
   };
-  const automatic = h("button", { type: "button", class: "small", onclick: () => {
-    low.value = "";
-    high.value = "";
-    update({ low: "", high: "" });
-  } }, "Auto");
+  const automatic = h(
+    "button",
+    {
+      type: "button",
+      class: "small",
+      onclick: () => {
+        low.value = "";
+        high.value = "";
+        update({ low: "", high: "" });
+      },
+    },
+    "Auto",
+  );
   paintBar();
-  const kinds = hasKinds ? h("label", { class: "field" }, h("span", {}, "Cells show"),
-    h("select", { onchange: (event) => update({ kind: event.target.value }) },
-      [["max", "maximum"], ["mean", "mean"]].map(([value, name]) =>
-        h("option", { value, selected: value === (shown.get("kind") || "max") }, name)))) : null;
+  const kinds = hasKinds
+    ? h(
+        "label",
+        { class: "field" },
+        h("span", {}, "Cells show"),
+        h(
+          "select",
+          { onchange: (event) => update({ kind: event.target.value }) },
+          [
+            ["max", "maximum"],
+            ["mean", "mean"],
+          ].map(([value, name]) => h("option", { value, selected: value === (shown.get("kind") || "max") }, name)),
+        ),
+      )
+    : null;
   const show = (limits) => {
     low.placeholder = limits.low.toFixed(1);
     high.placeholder = limits.high.toFixed(1);
   };
-  const element = h("fieldset", { class: "display-controls" }, h("legend", {}, "Colours"),
-    h("label", { class: "field" }, h("span", {}, "Map"), choose), kinds,
-    h("div", { class: "field" }, h("span", {}, "Contrast in dB"), h("div", { class: "contrast" }, low, bar, high, automatic)));
+  const element = h(
+    "fieldset",
+    { class: "display-controls" },
+    h("legend", {}, "Colours"),
+    h("label", { class: "field" }, h("span", {}, "Map"), choose),
+    kinds,
+    h(
+      "div",
+      { class: "field" },
+      h("span", {}, "Contrast in dB"),
+      h("div", { class: "contrast" }, low, bar, high, automatic),
+    ),
+  );
   return { element, show };
 }

@@ -1,5 +1,6 @@
 /**
- * Elements of the page, made without HTML text: names of files and targets are only ever text, so no name can hold a script.
+ * Elements of the page, made without HTML text: names of files and targets are only ever text, so no name can hold a
+ * script.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -39,7 +40,7 @@ export function fill(element, ...children) {
 }
 
 /** Say something to everybody: shown for a while, and read out by screen readers. */
-export function announce(text, kind = "note") {
+export function announce(text, kind = "said") {
   const place = find("#announcements");
   if (!place) return;
   const message = h("p", { class: `toast ${kind}` }, text);
@@ -48,8 +49,13 @@ export function announce(text, kind = "note") {
 }
 
 /** Return a box with an error and what to do about it. */
-export const errorBox = (error) => h("div", { class: "problem", role: "alert" },
-  h("p", { class: "problem-what" }, error.message || String(error)), error.hint ? h("p", {}, error.hint) : null);
+export const errorBox = (error) =>
+  h(
+    "div",
+    { class: "problem", role: "alert" },
+    h("p", { class: "problem-what" }, error.message || String(error)),
+    error.hint ? h("p", {}, error.hint) : null,
+  );
 
 /** Call a function once the last call is some milliseconds ago. */
 export function debounced(call, wait = 150) {
@@ -75,9 +81,39 @@ export function oncePerFrame(call) {
 
 /** Return a table: titles, and rows of cells. `numeric` names the columns that are aligned right. */
 export function table(caption, titles, rows, numeric = []) {
-  const cell = (tag, value, i) => h(tag, { class: numeric.includes(i) ? "n" : null, scope: tag === "th" ? "col" : null },
-    value === null || value === undefined ? "–" : value);
-  return h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("thead", {}, h("tr", {}, titles.map((one, i) => cell("th", one, i)))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, row.map((one, i) => cell("td", one, i)))))));
+  const cell = (tag, value, i) =>
+    h(
+      tag,
+      { class: numeric.includes(i) ? "n" : null, scope: tag === "th" ? "col" : null },
+      value === null || value === undefined ? "–" : value,
+    );
+  return h(
+    "div",
+    { class: "table-scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h(
+      "table",
+      {},
+      h("caption", {}, caption),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          titles.map((one, i) => cell("th", one, i)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            row.map((one, i) => cell("td", one, i)),
+          ),
+        ),
+      ),
+    ),
+  );
 }

@@ -9,8 +9,11 @@ const KEY = "query-rows";
 /** Send a file and open the page of its rows. */
 export async function openFile(file) {
   if (file.size > MAX_BYTES) {
-    announce(`${file.name} has ${(file.size / 1048576).toFixed(0)} MiB. At most 8 MiB can be sent; cut out the part to `
-      + "look for.", "error");
+    announce(
+      `${file.name} has ${(file.size / 1048576).toFixed(0)} MiB. At most 8 MiB can be sent; cut out the part to ` +
+        "look for.",
+      "error",
+    );
     return;
   }
   announce(`Reading ${file.name}`);
@@ -32,8 +35,15 @@ export function lastRows() {
 
 /** Take files that are dropped anywhere on the page. */
 export function catchDrops() {
-  const curtain = h("div", { class: "curtain", hidden: true }, h("p", {}, "Drop a hit table (.dat, .hits, .csv), an array "
-    + "(.npy) or a picture of a waterfall to search for it"));
+  const curtain = h(
+    "div",
+    { class: "curtain", hidden: true },
+    h(
+      "p",
+      {},
+      "Drop a hit table (.dat, .hits, .csv), an array " + "(.npy) or a picture of a waterfall to search for it",
+    ),
+  );
   document.body.append(curtain);
   let depth = 0;
   const holdsFiles = (event) => [...(event.dataTransfer?.types || [])].includes("Files");

@@ -3,8 +3,23 @@
 import { addressOf, part } from "./api.js";
 import { announce, h } from "./dom.js";
 
-const FORMS = [["csv", "CSV"], ["vot", "VOTable"], ["json", "JSON"], ["png", "PNG"], ["html", "HTML"]];
-const FLAGS = { f_start_mhz: "--f-start", f_stop_mhz: "--f-stop", t_start_s: "--t-start", t_stop_s: "--t-stop", q: "--q" };
+const FORMS = [
+  ["csv", "CSV"],
+  ["vot", "VOTable"],
+  ["json", "JSON"],
+  ["png", "PNG"],
+  ["html", "HTML"],
+  ["parquet", "Parquet"],
+  ["pdf", "PDF"],
+  ["svg", "SVG"],
+];
+const FLAGS = {
+  f_start_mhz: "--f-start",
+  f_stop_mhz: "--f-stop",
+  t_start_s: "--t-start",
+  t_stop_s: "--t-stop",
+  q: "--q",
+};
 
 const quoted = (text) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
@@ -19,8 +34,14 @@ function optionsOf(name, value) {
 /** Return the command that gives the same hits. */
 export function commandOf(request, corpus = "CORPUS") {
   const { filters, power, ...plain } = request;
-  const options = Object.entries({ ...plain, ...filters }).filter(([, value]) => value !== null && value !== undefined && value !== false);
-  return ["lookalike search", `--corpus ${quoted(corpus)}`, ...options.flatMap(([name, value]) => optionsOf(name, value))].join(" ");
+  const options = Object.entries({ ...plain, ...filters }).filter(
+    ([, value]) => value !== null && value !== undefined && value !== false,
+  );
+  return [
+    "lookalike search",
+    `--corpus ${quoted(corpus)}`,
+    ...options.flatMap(([name, value]) => optionsOf(name, value)),
+  ].join(" ");
 }
 
 const pythonValue = (value) => {
@@ -33,10 +54,23 @@ const pythonValue = (value) => {
 /** Return the Python that gives the same hits. */
 export function pythonOf(request, corpus = "CORPUS") {
   const { filters, ...plain } = request;
-  const given = Object.entries(plain).filter(([, value]) => value !== null && value !== undefined && value !== false)
+  const given = Object.entries(plain)
+    .filter(([, value]) => value !== null && value !== undefined && value !== false)
     .map(([name, value]) => `    ${name}=${pythonValue(value)},`);
-  if (filters) given.push(`    filters=lookalike.Filters(${Object.entries(filters).map(([name, value]) => `${name}=${pythonValue(value)}`).join(", ")}),`);
-  return ["import lookalike", "", `corpus = lookalike.open_corpus(${JSON.stringify(corpus)})`, "hits = corpus.search(", ...given, ")"].join("\n");
+  if (filters)
+    given.push(
+      `    filters=lookalike.Filters(${Object.entries(filters)
+        .map(([name, value]) => `${name}=${pythonValue(value)}`)
+        .join(", ")}),`,
+    );
+  return [
+    "import lookalike",
+    "",
+    `corpus = lookalike.open_corpus(${JSON.stringify(corpus)})`,
+    "hits = corpus.search(",
+    ...given,
+    ")",
+  ].join("\n");
 }
 
 /** Copy a text; say that it was done, or why not. */
@@ -49,14 +83,46 @@ export async function copy(text, what) {
   }
 }
 
-const snippet = (title, text) => h("div", { class: "snippet" }, h("div", { class: "snippet-head" }, h("span", {}, title),
-  h("button", { type: "button", class: "small", "aria-label": `Copy: ${title}`, onclick: () => copy(text, title) }, "Copy")),
-h("pre", { tabindex: "0" }, text));
+const snippet = (title, text) =>
+  h(
+    "div",
+    { class: "snippet" },
+    h(
+      "div",
+      { class: "snippet-head" },
+      h("span", {}, title),
+      h(
+        "button",
+        { type: "button", class: "small", "aria-label": `Copy: ${title}`, onclick: () => copy(text, title) },
+        "Copy",
+      ),
+    ),
+    h("pre", { tabindex: "0" }, text),
+  );
 
 /** Return the box with everything that can be taken away from a result. */
 export function exportsBox(result, request, corpus) {
-  return h("details", { class: "exports" }, h("summary", {}, "Share and export"),
-    h("p", { class: "buttons" }, h("button", { type: "button", onclick: () => copy(location.href, "The address") }, "Copy the address"),
-      FORMS.map(([suffix, name]) => h("a", { class: "button", href: addressOf(`searches/${part(result.id)}.${suffix}`), download: `lookalike-${result.id}.${suffix}` }, name))),
-    snippet("Command line", commandOf(request, corpus)), snippet("Python", pythonOf(request, corpus)));
+  return h(
+    "details",
+    { class: "exports" },
+    h("summary", {}, "Share and export"),
+    h(
+      "p",
+      { class: "buttons" },
+      h("button", { type: "button", onclick: () => copy(location.href, "The address") }, "Copy the address"),
+      FORMS.map(([suffix, name]) =>
+        h(
+          "a",
+          {
+            class: "button",
+            href: addressOf(`searches/${part(result.id)}.${suffix}`),
+            download: `lookalike-${result.id}.${suffix}`,
+          },
+          name,
+        ),
+      ),
+    ),
+    snippet("Command line", commandOf(request, corpus)),
+    snippet("Python", pythonOf(request, corpus)),
+  );
 }

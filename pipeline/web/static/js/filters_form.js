@@ -3,12 +3,23 @@
 import { counted } from "./axes.js";
 import { h } from "./dom.js";
 
-const LISTS = [["only_target", "Only target"], ["not_target", "Not target"], ["only_file", "Only file"], ["only_telescope", "Only telescope"]];
-const NUMBERS = [["k", "Hits", "1", "1000"], ["per_file", "Per file, at most", "1", ""], ["per_mhz", "Per MHz, at most", "1", ""]];
+const LISTS = [
+  ["only_target", "Only target"],
+  ["not_target", "Not target"],
+  ["only_file", "Only file"],
+  ["only_telescope", "Only telescope"],
+];
+const NUMBERS = [
+  ["k", "Hits", "1", "1000"],
+  ["per_file", "Per file, at most", "1", ""],
+  ["per_mhz", "Per MHz, at most", "1", ""],
+];
 
 /** Return how many filters a request has. */
-export const countFilters = (request) => Object.keys(request.filters || {}).length
-  + ["per_file", "per_mhz", "min_score", "expected_below", "on_only", "all_views"].filter((name) => request[name]).length;
+export const countFilters = (request) =>
+  Object.keys(request.filters || {}).length +
+  ["per_file", "per_mhz", "min_score", "expected_below", "on_only", "all_views"].filter((name) => request[name])
+    .length;
 
 const first = (value) => (Array.isArray(value) ? value[0] : value);
 
@@ -31,29 +42,85 @@ export function filtersForm(request, submit) {
   };
   const range = first(filters.only_mhz) || [];
   const notKnown = h("input", { type: "checkbox", checked: Boolean(filters.not_known) });
-  const form = h("form", { onsubmit: (event) => {
-    event.preventDefault();
-    submit(changed(request, inputs, notKnown));
-  } }, LISTS.map(([name, label]) => field(name, label, first(filters[name]), { placeholder: "name, * and ? allowed" })),
-  h("div", { class: "pair" }, field("mhz_from", "From MHz", range[0], { type: "number", step: "any" }), field("mhz_to", "to MHz", range[1], { type: "number", step: "any" })),
-  h("div", { class: "pair" }, NUMBERS.map(([name, label, min, max]) => field(name, label, request[name], { type: "number", min, max: max || null }))),
-  field("expected_below", "By chance, at most", request.expected_below, { type: "number", step: "any", min: "0" }),
-  tick("on_only", "ON only"), tick("all_views", "Through all views"), h("label", { class: "tick" }, notKnown, "Not in known interference"),
-  h("div", { class: "buttons" }, h("button", { type: "submit", class: "primary" }, "Search with these"),
-    h("button", { type: "button", onclick: () => submit(cleared(request)) }, "Without filters")));
+  const form = h(
+    "form",
+    {
+      onsubmit: (event) => {
+        event.preventDefault();
+        submit(changed(request, inputs, notKnown));
+      },
+    },
+    LISTS.map(([name, label]) => field(name, label, first(filters[name]), { placeholder: "name, * and ? allowed" })),
+    h(
+      "div",
+      { class: "pair" },
+      field("mhz_from", "From MHz", range[0], { type: "number", step: "any" }),
+      field("mhz_to", "to MHz", range[1], { type: "number", step: "any" }),
+    ),
+    h(
+      "div",
+      { class: "pair" },
+      NUMBERS.map(([name, label, min, max]) =>
+        field(name, label, request[name], { type: "number", min, max: max || null }),
+      ),
+    ),
+    field("expected_below", "By chance, at most", request.expected_below, { type: "number", step: "any", min: "0" }),
+    tick("on_only", "ON only"),
+    tick("all_views", "Through all views"),
+    h("label", { class: "tick" }, notKnown, "Not in known interference"),
+    h(
+      "div",
+      { class: "buttons" },
+      h("button", { type: "submit", class: "primary" }, "Search with these"),
+      h("button", { type: "button", onclick: () => submit(cleared(request)) }, "Without filters"),
+    ),
+  );
   const count = countFilters(request);
-  return h("details", { class: "filters", open: count > 0 },
-    h("summary", {}, count ? `Filters: ${counted(count, "filter")} set` : "Filters"), form);
+  return h(
+    "details",
+    { class: "filters", open: count > 0 },
+    h("summary", {}, count ? `Filters: ${counted(count, "filter")} set` : "Filters"),
+    form,
+  );
 }
 
 function cleared(request) {
-  const { file, window, power, upload, f_start_mhz, f_stop_mhz, t_start_s, t_stop_s, k, on_off, signal, like, unlike } = request;
-  return { file, window, power, upload, f_start_mhz, f_stop_mhz, t_start_s, t_stop_s, k, on_off, signal, like, unlike };
+  const {
+    file,
+    window,
+    power,
+    upload,
+    f_start_mhz,
+    f_stop_mhz,
+    t_start_s,
+    t_stop_s,
+    k,
+    on_off,
+    signal,
+    like,
+    unlike,
+  } = request;
+  return {
+    file,
+    window,
+    power,
+    upload,
+    f_start_mhz,
+    f_stop_mhz,
+    t_start_s,
+    t_stop_s,
+    k,
+    on_off,
+    signal,
+    like,
+    unlike,
+  };
 }
 
 function changed(request, inputs, notKnown) {
   const next = { ...request, filters: { ...request.filters } };
-  for (const [name] of LISTS) setOrDrop(next.filters, name, inputs[name].value.trim() ? [inputs[name].value.trim()] : null);
+  for (const [name] of LISTS)
+    setOrDrop(next.filters, name, inputs[name].value.trim() ? [inputs[name].value.trim()] : null);
   const [from, to] = [inputs.mhz_from.value, inputs.mhz_to.value];
   setOrDrop(next.filters, "only_mhz", from !== "" && to !== "" ? [[Number(from), Number(to)]] : null);
   setOrDrop(next.filters, "not_known", notKnown.checked ? ["*"] : null);

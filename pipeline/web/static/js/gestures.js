@@ -10,29 +10,39 @@ const FLAT = 10;
  *
  * @param {import("./waterfall_panel.js").WaterfallPanel} panel
  * @param {object} board what all panels share
- * @param {{look: Function, select: Function, search: Function, readOut: Function, zoomed: Function, source: object}} act
+ * @param {object} act what happens: `look`, `select`, `readOut`, `zoomed`; and the `source` that was opened
  */
 export function bindGestures(panel, board, act) {
   const { ink } = panel;
   let drag = null;
   const at = (event) => ({ ...panel.read(event), panel });
-  ink.addEventListener("wheel", (event) => {
-    const place = panel.read(event);
-    if (!place.inside) return;
-    event.preventDefault();
-    const pixels = event.deltaMode === 1 ? 16 : 1;
-    const { view } = board;
-    if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-      const by = ((event.deltaX || event.deltaY) * pixels) / panel.box.width;
-      act.look(moveBy(act.source, view, by));
-    } else act.look(act.zoomed(act.source, view, Math.exp(event.deltaY * pixels * 0.0016), place.across));
-  }, { passive: false });
+  ink.addEventListener(
+    "wheel",
+    (event) => {
+      const place = panel.read(event);
+      if (!place.inside) return;
+      event.preventDefault();
+      const pixels = event.deltaMode === 1 ? 16 : 1;
+      const { view } = board;
+      if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
+        const by = ((event.deltaX || event.deltaY) * pixels) / panel.box.width;
+        act.look(moveBy(act.source, view, by));
+      } else act.look(act.zoomed(act.source, view, Math.exp(event.deltaY * pixels * 0.0016), place.across));
+    },
+    { passive: false },
+  );
 
   ink.addEventListener("pointerdown", (event) => {
     const place = at(event);
     if (event.button > 1 || !place.inside) return;
     ink.setPointerCapture(event.pointerId);
-    drag = { start: place, x: event.clientX, y: event.clientY, view: board.view, isPan: event.shiftKey || event.button === 1 };
+    drag = {
+      start: place,
+      x: event.clientX,
+      y: event.clientY,
+      view: board.view,
+      isPan: event.shiftKey || event.button === 1,
+    };
     if (event.button === 1) event.preventDefault();
   });
 
@@ -55,7 +65,9 @@ export function bindGestures(panel, board, act) {
     drag = null;
   };
   ink.addEventListener("pointerup", finish);
-  ink.addEventListener("pointercancel", () => { drag = null; });
+  ink.addEventListener("pointercancel", () => {
+    drag = null;
+  });
   ink.addEventListener("pointerleave", () => drag || act.readOut({ inside: false }));
   ink.addEventListener("dblclick", (event) => {
     const place = panel.read(event);
@@ -63,10 +75,18 @@ export function bindGestures(panel, board, act) {
   });
 
   const hasMoved = (from, event) => Math.abs(event.clientX - from.x) >= LEAST_DRAG || from.isSelecting;
-  const selectionBetween = (from, place, event) => selectionOf(panel.source, board.view, {
-    left: Math.min(from.start.across, place.across), right: Math.max(from.start.across, place.across),
-    top: Math.min(from.start.down, place.down), bottom: Math.max(from.start.down, place.down),
-  }, Math.abs(event.clientY - from.y) < FLAT);
+  const selectionBetween = (from, place, event) =>
+    selectionOf(
+      panel.source,
+      board.view,
+      {
+        left: Math.min(from.start.across, place.across),
+        right: Math.max(from.start.across, place.across),
+        top: Math.min(from.start.down, place.down),
+        bottom: Math.max(from.start.down, place.down),
+      },
+      Math.abs(event.clientY - from.y) < FLAT,
+    );
 }
 
 function moveBy(source, view, share) {

@@ -35,26 +35,54 @@ export const hitsAbove = (hits, threshold) => hits.filter((hit) => hit.score >= 
  */
 export function histogram(result, threshold, changed) {
   const { background } = result;
-  if (background.reason) {
-    return h("p", { class: "quiet" }, `Nothing is known about chance: ${background.reason}.`);
-  }
+  if (background.reason) return null; // the verdict says why
   const { edges } = background;
   const most = Math.max(1, ...background.counts, ...background.unrelated_counts);
   const line = svg("line", { class: "threshold", y1: TOP - 6, y2: BASE });
   const knob = svg("path", { class: "threshold-knob", d: "M0,0l-5,-7h10z" });
   const words = h("p", { class: "threshold-words", role: "status" });
   const decimals = (n) => [1, 10, 100, 1000, 1e4, 1e5, 1e6].filter((one) => one <= n);
-  const drawing = svg("svg", { class: "histogram", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img",
-    "aria-label": "Histogram of scores: unrelated signals, windows of this corpus, and hits. The table below has the counts." },
-    decimals(most).map((n) => svg("g", {}, svg("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: yOf(n, most), y2: yOf(n, most) }),
-      svg("text", { x: LEFT - 4, y: yOf(n, most) + 3, "text-anchor": "end" }, n >= 1000 ? `${n / 1000}k` : String(n)))),
+  const drawing = svg(
+    "svg",
+    {
+      class: "histogram",
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      role: "img",
+      "aria-label":
+        "Histogram of scores: unrelated signals, windows of this corpus, and hits. The table below has the counts.",
+    },
+    decimals(most).map((n) =>
+      svg(
+        "g",
+        {},
+        svg("line", { class: "grid", x1: LEFT, x2: WIDTH - 8, y1: yOf(n, most), y2: yOf(n, most) }),
+        svg(
+          "text",
+          { x: LEFT - 4, y: yOf(n, most) + 3, "text-anchor": "end" },
+          n >= 1000 ? `${n / 1000}k` : String(n),
+        ),
+      ),
+    ),
     svg("path", { class: "of-corpus", d: outline(edges, background.counts, most) }),
     svg("path", { class: "of-unrelated", d: outline(edges, background.unrelated_counts, most) }),
-    result.hits.map((hit) => svg("line", { class: "of-hit", x1: xOf(hit.score), x2: xOf(hit.score), y1: BASE + 1, y2: BASE + 7 })),
-    [-1, -0.5, 0, 0.5, 1].map((one) => svg("text", { x: xOf(one), y: HEIGHT - 4, "text-anchor": "middle" }, String(one).replace("-", "−"))),
-    line, knob);
-  const slider = h("input", { type: "range", min: "-1", max: "1", step: "0.005", value: String(threshold),
-    "aria-label": "Lowest score that is shown", class: "threshold-slider" });
+    result.hits.map((hit) =>
+      svg("line", { class: "of-hit", x1: xOf(hit.score), x2: xOf(hit.score), y1: BASE + 1, y2: BASE + 7 }),
+    ),
+    [-1, -0.5, 0, 0.5, 1].map((one) =>
+      svg("text", { x: xOf(one), y: HEIGHT - 4, "text-anchor": "middle" }, String(one).replace("-", "−")),
+    ),
+    line,
+    knob,
+  );
+  const slider = h("input", {
+    type: "range",
+    min: "-1",
+    max: "1",
+    step: "0.005",
+    value: String(threshold),
+    "aria-label": "Lowest score that is shown",
+    class: "threshold-slider",
+  });
   const place = (score) => {
     line.setAttribute("x1", xOf(score));
     line.setAttribute("x2", xOf(score));
@@ -66,26 +94,48 @@ export function histogram(result, threshold, changed) {
     changed(Number(slider.value));
   });
   place(threshold);
-  return h("div", { class: "histogram-box" }, h("div", { class: "histogram-stage" }, drawing, slider), words, legend(background), twin(background));
+  return h(
+    "div",
+    { class: "histogram-box" },
+    h("div", { class: "histogram-stage" }, drawing, slider),
+    words,
+    legend(background),
+    twin(background),
+  );
 }
 
 function wordsFor(result, score) {
   const above = hitsAbove(result.hits, score);
   const worst = result.hits.filter((hit) => hit.score >= score && hit.expected !== null).pop();
-  const start = score <= -1 ? `All ${counted(result.hits.length, "hit")}`
-    : `Score ≥ ${score.toFixed(3).replace("-", "−")}: ${above} of ${counted(result.hits.length, "hit")}`;
+  const start =
+    score <= -1
+      ? `All ${counted(result.hits.length, "hit")}`
+      : `Score ≥ ${score.toFixed(3).replace("-", "−")}: ${above} of ${counted(result.hits.length, "hit")}`;
   return worst ? `${start}; ${worst.extrapolated ? "about " : ""}${short(worst.expected)} expected by chance` : start;
 }
 
-const legend = (background) => h("ul", { class: "legend" },
-  h("li", { class: "key-corpus" }, `${background.sampled.toLocaleString("en")} windows of this corpus`),
-  h("li", { class: "key-unrelated" }, `${background.unrelated.toLocaleString("en")} unrelated simulated signals`),
-  h("li", { class: "key-hit" }, "hits"));
+const legend = (background) =>
+  h(
+    "ul",
+    { class: "legend" },
+    h("li", { class: "key-corpus" }, `${background.sampled.toLocaleString("en")} windows of this corpus`),
+    h("li", { class: "key-unrelated" }, `${background.unrelated.toLocaleString("en")} unrelated simulated signals`),
+    h("li", { class: "key-hit" }, "hits"),
+  );
 
 /** The same counts as a table. Empty bins are left out. */
 function twin(background) {
-  const rows = background.unrelated_counts.map((count, i) => [`${background.edges[i].toFixed(2)} to ${background.edges[i + 1].toFixed(2)}`,
-    background.counts[i], count]).filter((row) => row[1] || row[2]);
-  return h("details", {}, h("summary", {}, "Counts as a table"),
-    table("Scores of this query", ["score", "corpus", "unrelated"], rows, [1, 2]));
+  const rows = background.unrelated_counts
+    .map((count, i) => [
+      `${background.edges[i].toFixed(2)} to ${background.edges[i + 1].toFixed(2)}`,
+      background.counts[i],
+      count,
+    ])
+    .filter((row) => row[1] || row[2]);
+  return h(
+    "details",
+    {},
+    h("summary", {}, "Counts as a table"),
+    table("Scores of this query", ["score", "corpus", "unrelated"], rows, [1, 2]),
+  );
 }

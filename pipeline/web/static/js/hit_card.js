@@ -8,12 +8,16 @@ import { WindowPicture } from "./window_picture.js";
 /** Return the name of the window of a hit: SOURCE/NUMBER. */
 export const nameOf = (hit) => `${hit.source}/${hit.window}`;
 
-const STATES = { "in OFF": "seen at another pointing, too", "ON only": "not seen at other pointings",
-  undecided: "other pointings do not tell", "no OFF": "no other pointing to compare with" };
+const STATES = {
+  "in OFF": "seen at another pointing, too",
+  "ON only": "not seen at other pointings",
+  undecided: "other pointings do not tell",
+  "no OFF": "no other pointing to compare with",
+};
 
 /** Return how many windows are expected to score so well by chance, in words. */
-export const expectedWords = (hit) => (hit.expected === null ? "unknown"
-  : `${hit.extrapolated ? "~" : ""}${short(hit.expected)}`);
+export const expectedWords = (hit) =>
+  hit.expected === null ? "unknown" : `${hit.extrapolated ? "~" : ""}${short(hit.expected)}`;
 
 /**
  * Return a strip with one field for each scan of the session: where the signal is, and where it is not.
@@ -28,10 +32,22 @@ function onOffStrip(hit, sessions) {
   const seen = new Set(hit.in_off.map((one) => one.slice(0, one.lastIndexOf("/")).split("+")[0]));
   const own = sessions.get(scan);
   const pointing = own?.scans.find((one) => one.scan_id === scan)?.pointing;
-  const fields = (own?.scans || []).map((one) => h("span", { title: one.pointing, class: [
-    "scan", one.pointing === pointing ? "on" : "off", one.scan_id === scan ? "here" : seen.has(one.scan_id) ? "seen" : "not-seen"].join(" ") }));
-  return h("span", { class: `on-off ${hit.on_off.replace(" ", "-")}`, title: words },
-    fields.length > 1 ? h("span", { class: "scans", "aria-hidden": "true" }, fields) : null, hit.on_off);
+  const fields = (own?.scans || []).map((one) =>
+    h("span", {
+      title: one.pointing,
+      class: [
+        "scan",
+        one.pointing === pointing ? "on" : "off",
+        one.scan_id === scan ? "here" : seen.has(one.scan_id) ? "seen" : "not-seen",
+      ].join(" "),
+    }),
+  );
+  return h(
+    "span",
+    { class: `on-off ${hit.on_off.replace(" ", "-")}`, title: words },
+    fields.length > 1 ? h("span", { class: "scans", "aria-hidden": "true" }, fields) : null,
+    hit.on_off,
+  );
 }
 
 /** The card of a hit in the grid. */
@@ -46,48 +62,134 @@ export class HitCard {
     this.hit = hit;
     this.name = nameOf(hit);
     this.picture = new WindowPicture(this.name, hit, display);
-    const button = (mark, sign, label) => h("button", { type: "button", class: `mark ${mark}`, "aria-pressed": "false",
-      "aria-label": `${label}: hit ${hit.rank}`, title: `${label} (${mark[0]})`, onclick: () => act.mark(this.name, mark) }, sign);
+    const button = (mark, sign, label) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: `mark ${mark}`,
+          "aria-pressed": "false",
+          "aria-label": `${label}: hit ${hit.rank}`,
+          title: `${label} (${mark[0]})`,
+          onclick: () => act.mark(this.name, mark),
+        },
+        sign,
+      );
     this.buttons = { yes: button("yes", "✓", "Yes, alike"), no: button("no", "✗", "No, different") };
-    this.element = h("li", { class: "hit", tabindex: "-1", dataset: { window: this.name, rank: String(hit.rank) },
-      onfocusin: () => act.focus(this), "aria-label": `Hit ${hit.rank}` },
-    h("div", { class: "hit-head" }, h("span", { class: "rank" }, String(hit.rank)),
-      h("span", { class: "score", title: "Cosine of the vectors; 1 is the same direction" }, hit.score.toFixed(3)),
-      h("span", { class: "expected", title: "Unrelated windows that score so well by chance, of all that were searched" },
-        `${expectedWords(hit)} by chance`), h("span", { class: "marks" }, this.buttons.yes, this.buttons.no)),
-    this.picture.element, this.facts(sessions), this.links());
+    this.element = h(
+      "li",
+      {
+        class: "hit",
+        tabindex: "-1",
+        dataset: { window: this.name, rank: String(hit.rank) },
+        onfocusin: () => act.focus(this),
+        "aria-label": `Hit ${hit.rank}`,
+      },
+      h(
+        "div",
+        { class: "hit-head" },
+        h("span", { class: "rank" }, String(hit.rank)),
+        h("span", { class: "score", title: "Cosine of the vectors; 1 is the same direction" }, hit.score.toFixed(3)),
+        h(
+          "span",
+          { class: "expected", title: "Unrelated windows that score so well by chance, of all that were searched" },
+          hit.expected === null ? "chance unknown" : `${expectedWords(hit)} by chance`,
+        ),
+        h("span", { class: "marks" }, this.buttons.yes, this.buttons.no),
+      ),
+      this.picture.element,
+      this.facts(sessions),
+      this.links(),
+    );
   }
 
   facts(sessions) {
     const { hit } = this;
-    const merged = hit.merged.length ? h("span", { class: "chip", title: `With windows ${hit.merged.join(", ")}` },
-      `${hit.merged.length + 1} windows merged`) : null;
-    const known = hit.known.length ? h("span", { class: "chip known", title: hit.known.join("; ") }, hit.known[0]) : null;
-    return h("p", { class: "hit-facts" }, h("b", {}, hit.target || fileName(hit.file)), ` MJD ${hit.mjd.toFixed(5)} · SNR ${hit.snr.toFixed(1)}`,
-      hit.view ? h("span", { class: "chip" }, `view ${hit.view}`) : null, onOffStrip(hit, sessions), merged, known);
+    const merged = hit.merged.length
+      ? h(
+          "span",
+          { class: "chip", title: `With windows ${hit.merged.join(", ")}` },
+          `${hit.merged.length + 1} windows merged`,
+        )
+      : null;
+    const known = hit.known.length
+      ? h("span", { class: "chip known", title: hit.known.join("; ") }, hit.known[0])
+      : null;
+    return h(
+      "p",
+      { class: "hit-facts" },
+      h("b", {}, hit.target || fileName(hit.file)),
+      ` MJD ${hit.mjd.toFixed(5)} · SNR ${hit.snr.toFixed(1)}`,
+      hit.view ? h("span", { class: "chip" }, `view ${hit.view}`) : null,
+      onOffStrip(hit, sessions),
+      merged,
+      known,
+      (hit.labels || []).map((one) => h("span", { class: "chip label" }, one)),
+    );
   }
 
   links() {
     const { hit } = this;
     const width = hit.f_stop_mhz - hit.f_start_mhz;
-    return h("p", { class: "hit-links" },
+    return h(
+      "p",
+      { class: "hit-links" },
       h("a", { href: resultsAddress({ window: this.name, on_off: true, k: 24 }), class: "more" }, "More like this"),
-      h("a", { href: waterfallAddress(hit.source.split("+")[0], hit.f_start_mhz - 2 * width, hit.f_stop_mhz + 2 * width), class: "open" }, "In the waterfall"));
+      h(
+        "a",
+        {
+          href: waterfallAddress(hit.source.split("+")[0], hit.f_start_mhz - 2 * width, hit.f_stop_mhz + 2 * width),
+          class: "open",
+        },
+        "In the waterfall",
+      ),
+    );
   }
 
   /** Show whether the hit was marked. */
   showMark(mark) {
-    for (const [name, button] of Object.entries(this.buttons)) button.setAttribute("aria-pressed", String(name === mark));
+    for (const [name, button] of Object.entries(this.buttons))
+      button.setAttribute("aria-pressed", String(name === mark));
     this.element.dataset.mark = mark || "";
   }
 
   focus() {
     this.element.focus({ preventScroll: true });
-    this.element.scrollIntoView({ block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+    this.element.scrollIntoView({
+      block: "nearest",
+      behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth",
+    });
   }
 }
 
 /** Titles of the table of hits, and the cells of a hit. */
-export const HIT_TITLES = ["#", "score", "by chance", "MHz from", "to", "s from", "to", "MJD", "SNR", "target", "ON/OFF", "merged", "window"];
-export const hitCells = (hit) => [hit.rank, hit.score.toFixed(3), expectedWords(hit), mhz(hit.f_start_mhz), mhz(hit.f_stop_mhz),
-  hit.t_start_s.toFixed(1), hit.t_stop_s.toFixed(1), hit.mjd.toFixed(5), hit.snr.toFixed(1), hit.target, hit.on_off, hit.merged.length + 1, nameOf(hit)];
+export const HIT_TITLES = [
+  "#",
+  "score",
+  "by chance",
+  "MHz from",
+  "to",
+  "s from",
+  "to",
+  "MJD",
+  "SNR",
+  "target",
+  "ON/OFF",
+  "merged",
+  "window",
+];
+export const hitCells = (hit) => [
+  hit.rank,
+  hit.score.toFixed(3),
+  expectedWords(hit),
+  mhz(hit.f_start_mhz),
+  mhz(hit.f_stop_mhz),
+  hit.t_start_s.toFixed(1),
+  hit.t_stop_s.toFixed(1),
+  hit.mjd.toFixed(5),
+  hit.snr.toFixed(1),
+  hit.target,
+  hit.on_off,
+  hit.merged.length + 1,
+  nameOf(hit),
+];

@@ -6,7 +6,10 @@ import { fill, find, h } from "./dom.js";
 const EVERYWHERE = [{ keys: ["?"], does: "Show this list", run: () => showKeys() }];
 let bindings = [...EVERYWHERE];
 
-const isTyping = (target) => target.closest?.("input:not([type=checkbox]):not([type=range]):not([type=radio]), textarea, select, [contenteditable]");
+const isTyping = (target) =>
+  target.closest?.(
+    "input:not([type=checkbox]):not([type=range]):not([type=radio]), textarea, select, [contenteditable]",
+  );
 
 /** Return the name of a key as the table has it. */
 export function nameOf(event) {
@@ -17,7 +20,7 @@ export function nameOf(event) {
 /**
  * Say what the keys of this page do.
  *
- * @param {{keys: string[], does: string, run: (event: KeyboardEvent) => void, when?: (event: KeyboardEvent) => boolean}[]} table
+ * @param {object[]} table each with `keys`, what it `does`, `run`, and perhaps `when`, which tells whether it applies
  */
 export function bindKeys(table) {
   bindings = [...table, ...EVERYWHERE];
@@ -41,11 +44,24 @@ const shownName = (key) => NAMES[key] || key;
 /** Open the list of keys. */
 export function showKeys() {
   const dialog = find("#keys");
-  fill(find("#keys-list"), bindings.map((one) => [
-    h("dt", {}, one.keys.map((key, i) => [i ? " or " : null, h("kbd", {}, shownName(key))])), h("dd", {}, one.does)]));
+  fill(
+    find("#keys-list"),
+    bindings.map((one) => [
+      h(
+        "dt",
+        {},
+        one.keys.map((key, i) => [i ? " or " : null, h("kbd", {}, shownName(key))]),
+      ),
+      h("dd", {}, one.does),
+    ]),
+  );
   dialog.showModal();
 }
 
 /** Return a row of keys and what they do, to be shown on the page. */
-export const keyRow = (pairs) => h("p", { class: "key-row", "aria-label": "Keys" },
-  pairs.map(([key, does]) => h("span", {}, h("kbd", {}, shownName(key)), ` ${does}`)));
+export const keyRow = (pairs) =>
+  h(
+    "p",
+    { class: "key-row", "aria-label": "Keys" },
+    pairs.map(([key, does]) => h("span", {}, h("kbd", {}, shownName(key)), ` ${does}`)),
+  );

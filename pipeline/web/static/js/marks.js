@@ -1,4 +1,4 @@
-/** Marks of hits: yes, no, or none. They are in the address, so a shared address holds them; the last ones can be undone. */
+/** Marks of hits: yes, no, or none. They are in the address. The last ones can be undone. */
 
 /** What was marked on this page. */
 export class Marks {

@@ -62,15 +62,39 @@ export function drawKnown(context, box, view, bands, element) {
   context.restore();
 }
 
-/** Return where the selected range lies in the picture of a panel. Its times count only in the scan that was dragged over. */
+/** Write the labels of a scan where they belong, below the top of the picture. */
+export function drawLabels(context, box, view, source, labels, element) {
+  const duration = source.spectra * source.tsamp_s;
+  clipped(context, box, () => {
+    context.textAlign = "left";
+    context.textBaseline = "top";
+    for (const one of labels) {
+      const left = across(box, view, one.f_start_mhz);
+      const right = across(box, view, one.f_stop_mhz);
+      if (right < box.x || left > box.x + box.width) continue;
+      const top = box.y + (((one.mjd - source.mjd) * 86400) / duration) * box.height;
+      const width = context.measureText(one.label).width + 8;
+      context.fillStyle = inkOf(element, "--known");
+      context.fillRect(Math.max(left, box.x), top, width, 16);
+      context.fillStyle = inkOf(element, "--card");
+      context.fillText(one.label, Math.max(left, box.x) + 4, top + 2);
+    }
+  });
+}
+
+/** Return where the selected range lies in a panel. Its times count only in the scan that was dragged over. */
 export function placeOfSelection(box, view, source, selection) {
   const from = selection.source;
   const left = across(box, view, edgeMhz(from, selection.first));
   const right = across(box, view, edgeMhz(from, selection.stop));
   const isWhole = selection.firstSpectrum === undefined || from.id !== source.id;
   const down = (spectrum) => box.y + (spectrum / from.spectra) * box.height;
-  return { left, right, top: isWhole ? box.y : down(selection.firstSpectrum),
-    bottom: isWhole ? box.y + box.height : down(selection.stopSpectrum) };
+  return {
+    left,
+    right,
+    top: isWhole ? box.y : down(selection.firstSpectrum),
+    bottom: isWhole ? box.y + box.height : down(selection.stopSpectrum),
+  };
 }
 
 /** Draw the selected range, with its width above it. */

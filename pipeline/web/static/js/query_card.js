@@ -13,7 +13,12 @@ export function wordsOf(query) {
   return `${mhz(query.f_start_mhz)}–${mhz(query.f_stop_mhz)} MHz`;
 }
 
-const place = (query) => ({ f_start_mhz: query.f_start_mhz, f_stop_mhz: query.f_stop_mhz, t_start_s: query.t_start_s ?? 0, t_stop_s: query.t_stop_s });
+const place = (query) => ({
+  f_start_mhz: query.f_start_mhz,
+  f_stop_mhz: query.f_stop_mhz,
+  t_start_s: query.t_start_s ?? 0,
+  t_stop_s: query.t_stop_s,
+});
 
 /**
  * Return the card of the query.
@@ -24,16 +29,39 @@ export function queryCard(result, request, display) {
   const { query } = result;
   const words = wordsOf(query);
   let picture = null;
-  if (query.kind === "window") picture = new WindowPicture(`${query.source}/${query.window}`, place(query), display, 110);
+  if (query.kind === "window")
+    picture = new WindowPicture(`${query.source}/${query.window}`, place(query), display, 110);
   else if (query.kind === "file" && query.source) picture = new RangePicture(query, display, 110);
   const scan = (query.source || "").split("+")[0];
   const width = query.f_stop_mhz - query.f_start_mhz;
-  const element = h("section", { class: "query", "aria-label": "Query" }, h("h2", {}, "Query"), picture?.element,
-    h("p", { class: "query-words" }, h("b", {}, query.target || fileName(query.file) || words),
+  const element = h(
+    "section",
+    { class: "query", "aria-label": "Query" },
+    h("h2", {}, "Query"),
+    picture?.element,
+    h(
+      "p",
+      { class: "query-words" },
+      h("b", {}, query.target || fileName(query.file) || words),
       query.f_start_mhz ? h("span", {}, `${words}, ${hertz(width * 1e6)} wide`) : null,
-      query.windows > 1 ? h("span", {}, `${query.windows} windows${query.arranged ? ", their arrangement counts" : ""}`) : null,
-      request.like?.length || request.unlike?.length ? h("span", {}, `refined with ${request.like?.length || 0} yes and ${request.unlike?.length || 0} no`) : null),
-    scan && query.f_start_mhz ? h("p", { class: "hit-links" }, h("a", { href: waterfallAddress(scan, query.f_start_mhz - 2 * width, query.f_stop_mhz + 2 * width) }, "In the waterfall")) : null);
+      query.windows > 1
+        ? h("span", {}, `${query.windows} windows${query.arranged ? ", their arrangement counts" : ""}`)
+        : null,
+      request.like?.length || request.unlike?.length
+        ? h("span", {}, `refined with ${request.like?.length || 0} yes and ${request.unlike?.length || 0} no`)
+        : null,
+    ),
+    scan && query.f_start_mhz
+      ? h(
+          "p",
+          { class: "hit-links" },
+          h(
+            "a",
+            { href: waterfallAddress(scan, query.f_start_mhz - 2 * width, query.f_stop_mhz + 2 * width) },
+            "In the waterfall",
+          ),
+        )
+      : null,
+  );
   return { element, picture, words };
 }
-

@@ -14,17 +14,34 @@ export class RangeForm {
     this.source = source;
     this.act = act;
     const field = (id, label, step, placeholder) => {
-      this[id] = h("input", { id, type: "number", step, placeholder, autocomplete: "off", onchange: () => this.read() });
+      this[id] = h("input", {
+        id,
+        type: "number",
+        step,
+        placeholder,
+        autocomplete: "off",
+        onchange: () => this.read(),
+      });
       return h("label", { class: "field" }, h("span", {}, label), this[id]);
     };
     this.words = h("p", { class: "selection-words", role: "status" });
     this.button = h("button", { type: "submit", class: "primary" }, "Find look-alikes");
-    this.element = h("form", { class: "range-form", onsubmit: (event) => this.submit(event) },
-      field("f-start", "From, MHz", "any", source.f_start_mhz.toFixed(6)), field("f-stop", "to, MHz", "any", source.f_stop_mhz.toFixed(6)),
-      field("t-start", "from, s", "any", "begin"), field("t-stop", "to, s", "any", "end"),
-      h("div", { class: "buttons" }, this.button,
+    this.element = h(
+      "form",
+      { class: "range-form", onsubmit: (event) => this.submit(event) },
+      field("f-start", "From, MHz", "any", source.f_start_mhz.toFixed(6)),
+      field("f-stop", "to, MHz", "any", source.f_stop_mhz.toFixed(6)),
+      field("t-start", "from, s", "any", "begin"),
+      field("t-stop", "to, s", "any", "end"),
+      h(
+        "div",
+        { class: "buttons" },
+        this.button,
         h("button", { type: "button", onclick: () => this.zoom() }, "Zoom to it"),
-        h("button", { type: "button", onclick: () => act.select(null) }, "Clear")), this.words);
+        h("button", { type: "button", onclick: () => act.select(null) }, "Clear"),
+      ),
+      this.words,
+    );
   }
 
   /** Show a selection in the fields. */
@@ -33,14 +50,22 @@ export class RangeForm {
     const text = (value) => (value === undefined ? "" : String(Number(value.toFixed(6))));
     this["f-start"].value = selection ? String(edgeMhz(source, selection.first)) : "";
     this["f-stop"].value = selection ? String(edgeMhz(source, selection.stop)) : "";
-    this["t-start"].value = selection?.firstSpectrum === undefined ? "" : text(selection.firstSpectrum * source.tsamp_s);
-    this["t-stop"].value = selection?.firstSpectrum === undefined ? "" : text(selection.stopSpectrum * source.tsamp_s);
+    this["t-start"].value =
+      selection?.firstSpectrum === undefined ? "" : text(selection.firstSpectrum * source.tsamp_s);
+    this["t-stop"].value =
+      selection?.firstSpectrum === undefined ? "" : text(selection.stopSpectrum * source.tsamp_s);
     this.button.disabled = !selection;
-    fill(this.words, selection ? `${(selection.stop - selection.first).toLocaleString("en")} channels, `
-      + `${hertz((selection.stop - selection.first) * source.channel_width_hz)}, `
-      + (selection.firstSpectrum === undefined ? "all times" : `${selection.stopSpectrum - selection.firstSpectrum} spectra`)
-      + (source.id === this.source.id ? "" : ` of ${source.target}`)
-      : "Drag over a pattern in the waterfall, or type its range.");
+    fill(
+      this.words,
+      selection
+        ? `${(selection.stop - selection.first).toLocaleString("en")} channels, ` +
+            `${hertz((selection.stop - selection.first) * source.channel_width_hz)}, ` +
+            (selection.firstSpectrum === undefined
+              ? "all times"
+              : `${selection.stopSpectrum - selection.firstSpectrum} spectra`) +
+            (source.id === this.source.id ? "" : ` of ${source.target}`)
+        : "Drag over a pattern in the waterfall, or type its range.",
+    );
   }
 
   /** Make a selection of what was typed; whole channels and spectra. Return false if it is no range. */
@@ -51,8 +76,11 @@ export class RangeForm {
     const first = Math.floor(channelAt(source, Number(start)) + 1e-3);
     const end = Math.ceil(channelAt(source, Number(stop)) - 1e-3);
     if (!(end > first) || first >= source.channels || end <= 0) {
-      fill(this.words, `${start}–${stop} MHz is no range of this file. Its band is ${source.f_start_mhz.toFixed(6)} to `
-        + `${source.f_stop_mhz.toFixed(6)} MHz; give the lower frequency first.`);
+      fill(
+        this.words,
+        `${start}–${stop} MHz is no range of this file. Its band is ${source.f_start_mhz.toFixed(6)} to ` +
+          `${source.f_stop_mhz.toFixed(6)} MHz; give the lower frequency first.`,
+      );
       this.button.disabled = true;
       return false;
     }
@@ -60,7 +88,8 @@ export class RangeForm {
     const [from, to] = [this["t-start"].value, this["t-stop"].value];
     if (from !== "" || to !== "") {
       const firstSpectrum = Math.max(0, Math.floor(Number(from || 0) / source.tsamp_s + 1e-6));
-      const stopSpectrum = to === "" ? source.spectra : Math.min(source.spectra, Math.ceil(Number(to) / source.tsamp_s - 1e-6));
+      const stopSpectrum =
+        to === "" ? source.spectra : Math.min(source.spectra, Math.ceil(Number(to) / source.tsamp_s - 1e-6));
       if (stopSpectrum > firstSpectrum) Object.assign(selection, { firstSpectrum, stopSpectrum });
     }
     this.act.select(selection);

@@ -25,9 +25,16 @@ export class RangePicture {
     this.display = display;
     this.height = height;
     this.paint = oncePerFrame(() => this.paintNow());
-    this.canvas = h("canvas", { class: "window-picture", role: "img",
-      "aria-label": `Waterfall of the query: ${mhz(query.f_start_mhz)} to ${mhz(query.f_stop_mhz)} MHz` });
-    this.element = h("div", { class: "window-stage", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } }, this.canvas);
+    this.canvas = h("canvas", {
+      class: "window-picture",
+      role: "img",
+      "aria-label": `Waterfall of the query: ${mhz(query.f_start_mhz)} to ${mhz(query.f_stop_mhz)} MHz`,
+    });
+    this.element = h(
+      "div",
+      { class: "window-stage", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } },
+      this.canvas,
+    );
     new ResizeObserver(() => this.paint()).observe(this.element);
     addEventListener("themechange", () => this.paint());
   }
@@ -39,7 +46,11 @@ export class RangePicture {
       this.element.replaceChildren(h("p", { class: "quiet" }, `No picture: ${error.message}`));
       return;
     }
-    this.tiles = new Tiles(this.source, () => this.paint(), () => this.paint());
+    this.tiles = new Tiles(
+      this.source,
+      () => this.paint(),
+      () => this.paint(),
+    );
     this.paintNow();
   }
 
@@ -54,20 +65,38 @@ export class RangePicture {
     const ink = inkFor(this.canvas, ratio, 10);
     frame(ink, box);
     drawOffsetAxis(ink, box, this.query.f_start_mhz, this.query.f_stop_mhz);
-    if (this.source) drawTimeAxis(ink, box, 0, this.source.spectra * this.source.tsamp_s, 3);
+    if (this.source) drawTimeAxis(ink, box, 0, this.source.spectra * this.source.tsamp_s, 3, true);
   }
 
   paintTiles(context, box, ratio) {
-    const view = { start: channelAt(this.source, this.query.f_start_mhz), stop: channelAt(this.source, this.query.f_stop_mhz) };
+    const view = {
+      start: channelAt(this.source, this.query.f_start_mhz),
+      stop: channelAt(this.source, this.query.f_stop_mhz),
+    };
     const width = Math.round(box.width * ratio);
     const level = levelFor(this.source.levels, Math.max(view.stop - view.start, LEAST_CHANNELS), width);
-    const tiles = tilesFor(level, view.start, view.stop).map((number) => this.tiles.wanted(level, number, "max")).filter(Boolean);
+    const tiles = tilesFor(level, view.start, view.stop)
+      .map((number) => this.tiles.wanted(level, number, "max"))
+      .filter(Boolean);
     const codes = new Uint8Array(level.rows * width).fill(MASKED);
     const filled = new Uint8Array(width);
     fillDots(tiles, level.channels_per_cell, view, width, false, codes, filled);
     const scale = tileScale(this.source.scale.noise_spectra);
     const suited = suitableLimits(codes, scale);
-    const table = lookup(this.display.map, scale.db, this.display.lowDb ?? suited.low, this.display.highDb ?? suited.high);
-    paintCodes(context, codes, level.rows, width, table, { x: Math.round(box.x * ratio), y: Math.round(box.y * ratio), width, height: Math.round(box.height * ratio) }, filled);
+    const table = lookup(
+      this.display.map,
+      scale.db,
+      this.display.lowDb ?? suited.low,
+      this.display.highDb ?? suited.high,
+    );
+    paintCodes(
+      context,
+      codes,
+      level.rows,
+      width,
+      table,
+      { x: Math.round(box.x * ratio), y: Math.round(box.y * ratio), width, height: Math.round(box.height * ratio) },
+      filled,
+    );
   }
 }

@@ -8,20 +8,24 @@ import { onKey, showKeys } from "./keys.js";
 const CHECK_EVERY_MS = 60000;
 
 function currentTheme() {
-  return document.documentElement.dataset.theme
-    || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  return (
+    document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")
+  );
 }
 
 function bindTheme() {
   const button = find("#theme");
-  const show = () => button.setAttribute("aria-label", currentTheme() === "dark" ? "Use light colours" : "Use dark colours");
+  const show = () =>
+    button.setAttribute("aria-label", currentTheme() === "dark" ? "Use light colours" : "Use dark colours");
   show();
   button.addEventListener("click", () => {
     const theme = currentTheme() === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
     try {
       localStorage.setItem("theme", theme);
-    } catch { /* it is not remembered then */ }
+    } catch {
+      /* it is not remembered then */
+    }
     show();
     dispatchEvent(new Event("themechange"));
   });
@@ -37,8 +41,14 @@ async function showGeneration() {
       fill(place, h("span", { class: "quiet" }, `Generation ${status.generation}`));
       return;
     }
-    fill(place, h("button", { class: "small", onclick: () => moveOn(status.newer_generation) },
-      `Generation ${status.newer_generation} is there: show it`));
+    fill(
+      place,
+      h(
+        "button",
+        { class: "small", onclick: () => moveOn(status.newer_generation) },
+        `Generation ${status.newer_generation} is there: show it`,
+      ),
+    );
   } catch (error) {
     fill(place, h("span", { class: "bad" }, "The server does not answer"));
     place.title = error.hint || error.message;

@@ -2,4 +2,6 @@
 try {
   const chosen = localStorage.getItem("theme");
   if (chosen === "dark" || chosen === "light") document.documentElement.dataset.theme = chosen;
-} catch { /* without storage, the theme is that of the system */ }
+} catch {
+  /* without storage, the theme is that of the system */
+}

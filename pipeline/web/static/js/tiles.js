@@ -1,8 +1,8 @@
 /**
  * Tiles of the waterfall of a source, addressed by whole channels in ascending frequency.
  *
- * A level has cells of `channels_per_cell` channels, and tiles of `columns_per_tile` cells. Each tile says which channels
- * it holds. A tile that holds others than were asked for is refused, so nothing is painted at the wrong place.
+ * A level has cells of `channels_per_cell` channels, and tiles of `columns_per_tile` cells. Each tile says which
+ * channels it holds. A tile that holds others than were asked for is refused, so nothing is painted at the wrong place.
  */
 
 import { getBytes, part } from "./api.js";
@@ -10,7 +10,7 @@ import { noiseSpectraOf } from "./scales.js";
 
 const MAX_TILES = 160;
 
-/** Return the level for a number of channels on a number of dots: the coarsest one with a cell, or more, in each dot. */
+/** Return the level for some channels on some dots: the coarsest one with a cell, or more, in each dot. */
 export function levelFor(levels, channels, dots) {
   const fine = levels.filter((one) => one.channels_per_cell * dots <= channels * 1.001);
   return fine.length ? fine[fine.length - 1] : levels[0];
@@ -35,8 +35,14 @@ export function channelsOf(level, number, channels) {
 export async function readCodes(response) {
   const number = (name) => Number(response.headers.get(name));
   const codes = new Uint8Array(await response.arrayBuffer());
-  const tile = { start: number("X-Channel-Start"), stop: number("X-Channel-Stop"), rows: number("X-Rows"),
-    columns: number("X-Columns"), noiseSpectra: noiseSpectraOf(response.headers.get("X-Scale") || ""), codes };
+  const tile = {
+    start: number("X-Channel-Start"),
+    stop: number("X-Channel-Stop"),
+    rows: number("X-Rows"),
+    columns: number("X-Columns"),
+    noiseSpectra: noiseSpectraOf(response.headers.get("X-Scale") || ""),
+    codes,
+  };
   if (codes.length !== tile.rows * tile.columns) {
     throw new Error(`${codes.length} codes came for ${tile.rows} rows and ${tile.columns} columns`);
   }
@@ -104,8 +110,10 @@ export class Tiles {
 
   keep(key, tile, expected) {
     if (tile.start !== expected.start || tile.stop !== expected.stop) {
-      throw new Error(`a tile of channels ${tile.start} to ${tile.stop} came where ${expected.start} to ${expected.stop} `
-        + "were asked for; it is not shown");
+      throw new Error(
+        `a tile of channels ${tile.start} to ${tile.stop} came where ${expected.start} to ${expected.stop} ` +
+          "were asked for; it is not shown",
+      );
     }
     this.tiles.set(key, tile);
     if (this.tiles.size > MAX_TILES) this.tiles.delete(this.tiles.keys().next().value);

@@ -39,7 +39,10 @@ export const whole = (source) => ({ start: source.f_start_mhz, stop: source.f_st
 /** Return a view of a range with some space on both sides. */
 export function around(source, start, stop, space = 1) {
   const width = Math.max(stop - start, channelMhz(source) * 8);
-  return within(source, { start: (start + stop) / 2 - width * (0.5 + space), stop: (start + stop) / 2 + width * (0.5 + space) });
+  return within(source, {
+    start: (start + stop) / 2 - width * (0.5 + space),
+    stop: (start + stop) / 2 + width * (0.5 + space),
+  });
 }
 
 /**
@@ -57,15 +60,25 @@ export function selectionOf(source, view, box, isFlat) {
   const stop = clamp(Math.ceil(channelAt(source, view.start + box.right * width) - 1e-6), source.channels);
   const selection = { source, first, stop: Math.max(stop, first + 1) };
   if (isFlat || box.bottom - box.top > 0.9) return selection;
-  return { ...selection, firstSpectrum: clamp(Math.floor(box.top * source.spectra), source.spectra - 1),
-    stopSpectrum: clamp(Math.ceil(box.bottom * source.spectra), source.spectra) };
+  return {
+    ...selection,
+    firstSpectrum: clamp(Math.floor(box.top * source.spectra), source.spectra - 1),
+    stopSpectrum: clamp(Math.ceil(box.bottom * source.spectra), source.spectra),
+  };
 }
 
 /** Return the fields of a search for a selection. */
 export function searchOf(selection) {
   const { source } = selection;
-  const request = { file: source.id, f_start_mhz: edgeMhz(source, selection.first),
-    f_stop_mhz: edgeMhz(source, selection.stop) };
+  const request = {
+    file: source.id,
+    f_start_mhz: edgeMhz(source, selection.first),
+    f_stop_mhz: edgeMhz(source, selection.stop),
+  };
   if (selection.firstSpectrum === undefined) return request;
-  return { ...request, t_start_s: selection.firstSpectrum * source.tsamp_s, t_stop_s: selection.stopSpectrum * source.tsamp_s };
+  return {
+    ...request,
+    t_start_s: selection.firstSpectrum * source.tsamp_s,
+    t_stop_s: selection.stopSpectrum * source.tsamp_s,
+  };
 }

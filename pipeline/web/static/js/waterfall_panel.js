@@ -4,9 +4,10 @@ import { fileName, mhz } from "./axes.js";
 import { drawFrequencyAxis, drawTimeAxis, frame, inkFor, nameTimeAxis } from "./axis_ink.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h, oncePerFrame } from "./dom.js";
-import { drawKnown, drawSelection, drawWindows, placeOfSelection } from "./overlays.js";
+import { drawKnown, drawLabels, drawSelection, drawWindows, placeOfSelection } from "./overlays.js";
 import { fillDots, fitCanvas, paintCodes } from "./painting.js";
 import { tileScale } from "./scales.js";
+import { areFiner, paintStored } from "./stored_windows.js";
 import { levelFor, Tiles, tilesFor } from "./tiles.js";
 import { channelAt } from "./view.js";
 
@@ -32,13 +33,28 @@ export class WaterfallPanel {
     this.height = height;
     this.paint = oncePerFrame(() => this.paintNow());
     this.paintInk = oncePerFrame(() => this.paintInkNow());
-    this.tiles = new Tiles(source, () => this.paint(), (error) => board.failed(error));
+    this.tiles = new Tiles(
+      source,
+      () => this.paint(),
+      (error) => board.failed(error),
+    );
     this.windows = [];
+    this.labels = [];
+    this.stored = new Map();
     this.scale = source.scale ? tileScale(source.scale.noise_spectra) : null;
     this.canvas = h("canvas", { class: "picture", "aria-hidden": "true" });
-    this.ink = h("canvas", { class: "ink", tabindex: "0", role: "img", "aria-describedby": "waterfall-help",
-      "aria-label": `Waterfall of ${source.target || fileName(source.file)}` });
-    this.go = h("button", { type: "button", class: "primary go", hidden: true, onclick: () => board.search() }, "Find look-alikes");
+    this.ink = h("canvas", {
+      class: "ink",
+      tabindex: "0",
+      role: "img",
+      "aria-describedby": "waterfall-help",
+      "aria-label": `Waterfall of ${source.target || fileName(source.file)}`,
+    });
+    this.go = h(
+      "button",
+      { type: "button", class: "primary go", hidden: true, onclick: () => board.search() },
+      "Find look-alikes",
+    );
     this.stage = h("div", { class: "stage" }, this.canvas, this.ink, this.go);
     this.element = h("div", { class: "panel", "aria-busy": "true", dataset: { source: source.id } }, this.stage);
     this.cross = null;
@@ -47,40 +63,61 @@ export class WaterfallPanel {
 
   /** Place of the picture within the canvas, in units of the style sheet. */
   get box() {
-    return { x: SIDE.left, y: this.place.first ? ABOVE : 2, height: this.height,
-      width: Math.max(50, this.stage.clientWidth - SIDE.left - SIDE.right) };
+    return {
+      x: SIDE.left,
+      y: this.place.first ? ABOVE : 2,
+      height: this.height,
+      width: Math.max(50, this.stage.clientWidth - SIDE.left - SIDE.right),
+    };
   }
 
   get channels() {
-    return { start: channelAt(this.source, this.board.view.start), stop: channelAt(this.source, this.board.view.stop) };
+    return {
+      start: channelAt(this.source, this.board.view.start),
+      stop: channelAt(this.source, this.board.view.stop),
+    };
   }
 
   /** Ask for the tiles of the view, and paint those that are there; where one lacks, a coarser one that has come. */
   paintNow() {
     const box = this.box;
-    const full = { width: box.width + SIDE.left + SIDE.right, height: box.y + box.height + (this.place.last ? AXIS : NO_AXIS) };
+    const full = {
+      width: box.width + SIDE.left + SIDE.right,
+      height: box.y + box.height + (this.place.last ? AXIS : NO_AXIS),
+    };
     this.stage.style.setProperty("height", `${full.height}px`);
     const ratio = fitCanvas(this.canvas, full.width, full.height);
     fitCanvas(this.ink, full.width, full.height);
     const context = this.canvas.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const dots = this.dots(Math.round(box.width * ratio));
-    if (dots) {
-      const place = { x: Math.round(box.x * ratio), y: Math.round(box.y * ratio), width: dots.width,
-        height: Math.round(box.height * ratio) };
-      paintCodes(context, dots.codes, dots.rows, dots.width, lookup(this.board.display.map, ...this.limits(dots)), place,
-        dots.filled);
-    }
+    this.paintPicture(context, box, ratio);
     this.drawAxes(inkFor(this.canvas, ratio), box);
     this.element.setAttribute("aria-busy", String(this.tiles.isWaiting));
     this.describe();
     this.paintInkNow();
   }
 
+  /** Paint tiles; and stored windows where these show more. */
+  paintPicture(context, box, ratio) {
+    const dots = this.dots(Math.round(box.width * ratio));
+    const [x, y, width, height] = [box.x, box.y, box.width, box.height].map((one) => Math.round(one * ratio));
+    const place = { x, y, width, height };
+    if (dots) {
+      const table = lookup(this.board.display.map, ...this.limits(dots));
+      paintCodes(context, dots.codes, dots.rows, dots.width, table, place, dots.filled);
+    }
+    const { view, display } = this.board;
+    const perDot = (this.channels.stop - this.channels.start) / width;
+    if (areFiner(this.source.levels, perDot)) {
+      paintStored(context, this.windows, place, view, this.source, display, this.stored, () => this.paint());
+    }
+  }
+
   /** Return the codes of the dots of the view, from the tiles that have come. */
   dots(width) {
     const { levels } = this.source;
+    this.shown = null;
     if (!levels || !levels.length) return null;
     const view = this.channels;
     const kind = this.board.display.kind;
@@ -103,7 +140,8 @@ export class WaterfallPanel {
   fillCoarser(levels, wanted, view, width, kind, codes, filled) {
     for (const level of levels.filter((one) => one.level !== wanted.level && one.rows === wanted.rows).reverse()) {
       const tiles = tilesFor(level, view.start, view.stop)
-        .map((number) => this.tiles.tiles.get(this.tiles.key(level, number, kind))).filter(Boolean);
+        .map((number) => this.tiles.tiles.get(this.tiles.key(level, number, kind)))
+        .filter(Boolean);
       fillDots(tiles, level.channels_per_cell, view, width, kind === "mean", codes, filled);
     }
   }
@@ -125,8 +163,13 @@ export class WaterfallPanel {
     drawTimeAxis(context, box, 0, stop);
     nameTimeAxis(context, box);
     const isWaiting = this.tiles.isWaiting && !this.shown?.filled.includes(1);
-    const words = isWaiting ? "Reading …" : this.isTooWide ? "The corpus has no overview of this scan. Zoom in until the file itself can be shown."
-      : !this.source.levels?.length ? "The file is not there, and the corpus has no overview. Only kept windows are known." : "";
+    const words = isWaiting
+      ? "Reading …"
+      : this.isTooWide
+        ? "The corpus has no overview of this scan. Zoom in until the file itself can be shown."
+        : !this.source.levels?.length
+          ? "The file is not there, and the corpus has no overview. Only kept windows are known."
+          : "";
     context.textAlign = "center";
     context.fillText(words, box.x + box.width / 2, box.y + box.height / 2);
   }
@@ -139,6 +182,7 @@ export class WaterfallPanel {
     const { overlays, view, selection } = this.board;
     if (overlays.known && this.place.first) drawKnown(context, box, view, this.board.known, this.ink);
     if (overlays.windows) drawWindows(context, box, view, this.source, this.windows, this.ink);
+    if (overlays.labels) drawLabels(context, box, view, this.source, this.labels, this.ink);
     if (selection) drawSelection(context, box, view, this.source, selection, this.ink);
     this.placeButton(box);
     if (this.board.cross !== null) this.drawCross(context, box);
@@ -192,7 +236,16 @@ export class WaterfallPanel {
     const fMhz = view.start + across * (view.stop - view.start);
     const channel = Math.min(Math.floor(channelAt(this.source, fMhz)), this.source.channels - 1);
     const tS = down * this.source.spectra * this.source.tsamp_s;
-    return { across, down, inside: true, fMhz, channel, tS, mjd: this.source.mjd + tS / 86400, db: this.powerAt(across, down) };
+    return {
+      across,
+      down,
+      inside: true,
+      fMhz,
+      channel,
+      tS,
+      mjd: this.source.mjd + tS / 86400,
+      db: this.powerAt(across, down),
+    };
   }
 
   powerAt(across, down) {
@@ -208,8 +261,12 @@ export class WaterfallPanel {
     const { view } = this.board;
     const width = (view.stop - view.start) * 1e6;
     const name = this.source.target || fileName(this.source.file);
-    this.ink.setAttribute("aria-label", `Waterfall of ${name}, ${mhz(view.start, width / 400)} to `
-      + `${mhz(view.stop, width / 400)} MHz, ${this.source.spectra} spectra. ${this.windows.length} kept windows in view; `
-      + "the table below lists them.");
+    this.ink.setAttribute(
+      "aria-label",
+      `Waterfall of ${name}, ${mhz(view.start, width / 400)} to ` +
+        `${mhz(view.stop, width / 400)} MHz, ${this.source.spectra} spectra. ` +
+        `${this.windows.length} kept windows in view; ` +
+        "the table below lists them.",
+    );
   }
 }

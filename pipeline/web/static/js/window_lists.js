@@ -17,22 +17,35 @@ export class WindowLists {
     this.windowsPlace = h("div");
     this.knownPlace = h("div");
     this.summary = h("summary", {}, "Kept windows in view");
-    this.element = h("div", { class: "twins" }, h("details", {}, this.summary, this.windowsPlace),
-      h("details", {}, h("summary", {}, "Known interference in view"), this.knownPlace));
+    this.element = h(
+      "div",
+      { class: "twins" },
+      h("details", {}, this.summary, this.windowsPlace),
+      h("details", {}, h("summary", {}, "Known interference in view"), this.knownPlace),
+    );
     this.wanted = debounced((view) => this.fetch(view), 200);
   }
 
   /** Fetch the lists for these panels from now on. */
   follow(panels) {
     this.panels = panels;
-    for (const panel of panels) panel.windows = [];
+    for (const panel of panels) {
+      panel.windows = [];
+      get("labels", { source: panel.source.id, limit: MOST })
+        .then((answer) => {
+          panel.labels = answer.labels;
+          panel.paintInk();
+        })
+        .catch(() => {}); // the page is of use without labels
+    }
   }
 
   async fetch(view) {
     const range = { f_start_mhz: view.start, f_stop_mhz: view.stop };
     const { panels } = this;
-    const answers = await Promise.allSettled(panels.map((panel) =>
-      get(`sources/${part(panel.source.id)}/windows`, { ...range, limit: MOST })));
+    const answers = await Promise.allSettled(
+      panels.map((panel) => get(`sources/${part(panel.source.id)}/windows`, { ...range, limit: MOST })),
+    );
     const known = await get("known", range).catch(() => ({ bands: [] }));
     if (panels !== this.panels || view !== this.board.view) return;
     this.board.known = known.bands || known.known || [];
@@ -42,7 +55,7 @@ export class WindowLists {
       panels[i].more = answer.value.more;
     });
     for (const panel of panels) {
-      panel.paintInk();
+      panel.paint();
       panel.describe();
     }
     this.showWindows(panels);
@@ -53,23 +66,50 @@ export class WindowLists {
     const all = panels.flatMap((panel) => panel.windows.map((one) => ({ ...one, scan: panel.source })));
     const more = panels.some((panel) => panel.more);
     fill(this.summary, `Kept windows in view: ${more ? "more than " : ""}${all.length.toLocaleString("en")}`);
-    const rows = all.sort((a, b) => b.snr - a.snr).slice(0, IN_TABLE).map((one) => {
-      const name = `${one.source}/${one.window}`;
-      return [h("a", { href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "look-alikes"),
-        one.scan.target || fileName(one.scan.file), one.view || "1x", mhz(one.f_start_mhz), mhz(one.f_stop_mhz), one.t_start_s.toFixed(1),
-        one.t_stop_s.toFixed(1), one.snr.toFixed(1)];
-    });
+    const rows = all
+      .sort((a, b) => b.snr - a.snr)
+      .slice(0, IN_TABLE)
+      .map((one) => {
+        const name = `${one.source}/${one.window}`;
+        return [
+          h("a", { href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "look-alikes"),
+          one.scan.target || fileName(one.scan.file),
+          one.view || "1x",
+          mhz(one.f_start_mhz),
+          mhz(one.f_stop_mhz),
+          one.t_start_s.toFixed(1),
+          one.t_stop_s.toFixed(1),
+          one.snr.toFixed(1),
+        ];
+      });
     if (!rows.length) {
       fill(this.windowsPlace, h("p", { class: "quiet" }, "No window was kept here: the gate saw noise only."));
       return;
     }
-    fill(this.windowsPlace, this.table(`The ${counted(rows.length, "strongest kept window")}`,
-      ["search", "scan", "view", "from MHz", "to MHz", "from s", "to s", "SNR"], rows, [3, 4, 5, 6, 7]));
+    fill(
+      this.windowsPlace,
+      this.table(
+        `The ${counted(rows.length, "strongest kept window")}`,
+        ["search", "scan", "view", "from MHz", "to MHz", "from s", "to s", "SNR"],
+        rows,
+        [3, 4, 5, 6, 7],
+      ),
+    );
   }
 
   showKnown() {
-    const rows = this.board.known.map((band) => [band.name, band.kind, band.f_start_mhz, band.f_stop_mhz, band.source || ""]);
-    fill(this.knownPlace, rows.length ? this.table("Who may send here", ["name", "kind", "from MHz", "to MHz", "source"], rows, [2, 3])
-      : h("p", { class: "quiet" }, "The table of known interference has no band here."));
+    const rows = this.board.known.map((band) => [
+      band.name,
+      band.kind,
+      band.f_start_mhz,
+      band.f_stop_mhz,
+      band.source || "",
+    ]);
+    fill(
+      this.knownPlace,
+      rows.length
+        ? this.table("Who may send here", ["name", "kind", "from MHz", "to MHz", "source"], rows, [2, 3])
+        : h("p", { class: "quiet" }, "The table of known interference has no band here."),
+    );
   }
 }

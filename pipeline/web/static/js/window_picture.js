@@ -1,7 +1,7 @@
 /** Pictures of stored windows, drawn from their 8-bit codes, with axes. Other colours need no request. */
 
-import { getBytes, windowPath } from "./api.js";
-import { drawOffsetAxis, drawTimeAxis, frame, inkFor, nameTimeAxis } from "./axis_ink.js";
+import { get, getBytes, windowPath } from "./api.js";
+import { drawOffsetAxis, drawTimeAxis, frame, inkFor } from "./axis_ink.js";
 import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h, oncePerFrame } from "./dom.js";
@@ -14,7 +14,7 @@ const MAX_KEPT = 400;
 const kept = new Map();
 
 /** Return the codes of a window, which are fetched once. */
-function codesOf(name) {
+export function codesOf(name) {
   if (!kept.has(name)) {
     if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value);
     kept.set(name, getBytes(windowPath(name, "bin")).then(readCodes));
@@ -27,7 +27,7 @@ function codesOf(name) {
 export class WindowPicture {
   /**
    * @param {string} name of the window: SOURCE/NUMBER
-   * @param {object} place `f_start_mhz`, `f_stop_mhz`, `t_start_s`, `t_stop_s`
+   * @param {object|null} place `f_start_mhz`, `f_stop_mhz`, `t_start_s`, `t_stop_s`; null to ask the server
    * @param {object} display `map`, and `lowDb` and `highDb`, null for what suits the window
    * @param {number} height of the picture, without its axes
    */
@@ -39,25 +39,35 @@ export class WindowPicture {
     this.tile = null;
     this.paint = oncePerFrame(() => this.paintNow());
     this.canvas = h("canvas", { class: "window-picture", role: "img", "aria-label": this.words() });
-    this.element = h("div", { class: "window-stage", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } }, this.canvas);
+    this.element = h(
+      "div",
+      { class: "window-stage", "aria-busy": "true", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } },
+      this.canvas,
+    );
     new ResizeObserver(() => this.paint()).observe(this.element);
     addEventListener("themechange", () => this.paint());
   }
 
   words() {
+    if (!this.place) return `Waterfall of window ${this.name}`;
     const { f_start_mhz: start, f_stop_mhz: stop, t_start_s: begin, t_stop_s: end } = this.place;
-    return `Waterfall of window ${this.name}: ${mhz(start)} to ${mhz(stop)} MHz, ${begin.toFixed(1)} to ${end.toFixed(1)} s`;
+    const range = `${mhz(start)} to ${mhz(stop)} MHz, ${begin.toFixed(1)} to ${end.toFixed(1)} s`;
+    return `Waterfall of window ${this.name}: ${range}`;
   }
 
   /** Fetch the codes and draw them. A window that cannot be read says so in its place. */
   async load() {
     try {
+      this.place ??= await get(windowPath(this.name, "json"));
+      this.canvas.setAttribute("aria-label", this.words());
       this.tile = await codesOf(this.name);
     } catch (error) {
+      this.element.setAttribute("aria-busy", "false");
       this.element.replaceChildren(h("p", { class: "quiet" }, `No picture: ${error.message}`));
       return;
     }
     this.paintNow();
+    this.element.setAttribute("aria-busy", "false");
   }
 
   paintNow() {
@@ -67,12 +77,12 @@ export class WindowPicture {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const box = { x: MARGIN.left, y: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: this.height };
+    if (!this.place) return;
     if (this.tile) this.paintCodes(context, box, ratio);
     const ink = inkFor(this.canvas, ratio, 10);
     frame(ink, box);
     drawOffsetAxis(ink, box, this.place.f_start_mhz, this.place.f_stop_mhz);
-    drawTimeAxis(ink, box, this.place.t_start_s, this.place.t_stop_s, 3);
-    if (this.height > 120) nameTimeAxis(ink, { ...box, x: box.x + 6 });
+    drawTimeAxis(ink, box, this.place.t_start_s, this.place.t_stop_s, 3, true);
   }
 
   paintCodes(context, box, ratio) {
@@ -86,20 +96,27 @@ export class WindowPicture {
     const filled = new Uint8Array(width);
     const whole = { ...tile, start: 0, stop: tile.columns };
     fillDots([whole], 1, { start: 0, stop: tile.columns }, width, false, codes, filled);
-    paintCodes(context, codes, tile.rows, width, lookup(display.map, scale.db, low, high),
-      { x: Math.round(box.x * ratio), y: Math.round(box.y * ratio), width, height: Math.round(box.height * ratio) });
+    paintCodes(context, codes, tile.rows, width, lookup(display.map, scale.db, low, high), {
+      x: Math.round(box.x * ratio),
+      y: Math.round(box.y * ratio),
+      width,
+      height: Math.round(box.height * ratio),
+    });
   }
 }
 
 /** Load pictures when they come into sight, so that a long page asks only for what is looked at. */
 export function loadInSight(pictures) {
   const of = new Map(pictures.map((picture) => [picture.element, picture]));
-  const observer = new IntersectionObserver((entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      observer.unobserve(entry.target);
-      of.get(entry.target).load();
-    }
-  }, { rootMargin: "400px" });
+  const observer = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        observer.unobserve(entry.target);
+        of.get(entry.target).load();
+      }
+    },
+    { rootMargin: "400px" },
+  );
   for (const picture of pictures) observer.observe(picture.element);
 }

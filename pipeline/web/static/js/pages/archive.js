@@ -15,17 +15,30 @@ const state = { q: new URLSearchParams(location.search).get("q") || "", sources:
 function headline(status) {
   const share = status.windows_seen ? (100 * status.windows_kept) / status.windows_seen : 0;
   const figure = (value, words) => h("div", { class: "figure" }, h("b", {}, value), h("span", {}, words));
-  return h("div", { class: "figures" },
+  return h(
+    "div",
+    { class: "figures" },
     figure(status.sources.toLocaleString("en"), status.sources === 1 ? "scan" : "scans"),
     figure(status.windows_seen.toLocaleString("en"), "windows searched for signals"),
     figure(status.windows_kept.toLocaleString("en"), `kept: ${share.toFixed(share < 1 ? 2 : 1)} % hold a signal`),
-    figure(String(Object.keys(status.resolutions).length), "resolutions and views"));
+    figure(String(Object.keys(status.resolutions).length), "resolutions and views"),
+  );
 }
 
 function emptyArchive(status) {
-  return h("div", { class: "empty" }, h("h2", {}, "Nothing has been read yet"),
-    h("p", {}, "The corpus “", status.corpus, "” holds no scan. Read a folder of filterbank files, then reload this page:"),
-    h("pre", { tabindex: "0" }, "lookalike ingest DATA --corpus CORPUS"));
+  return h(
+    "div",
+    { class: "empty" },
+    h("h2", {}, "Nothing has been read yet"),
+    h(
+      "p",
+      {},
+      "The corpus “",
+      status.corpus,
+      "” holds no scan. Read a folder of filterbank files, then reload this page:",
+    ),
+    h("pre", { tabindex: "0" }, "lookalike ingest DATA --corpus CORPUS"),
+  );
 }
 
 /** Return the strongest kept window of some scans that point at different things. */
@@ -37,22 +50,38 @@ async function examples(sources) {
     seen.add(source.target);
   }
   for (const source of sources) if (source.kept && !chosen.includes(source)) chosen.push(source);
-  const answers = await Promise.allSettled(chosen.slice(0, EXAMPLES).map(async (source, i) => {
-    const width = (source.f_stop_mhz - source.f_start_mhz) / EXAMPLES;
-    const start = source.f_start_mhz + i * width;
-    let found = await get(`sources/${part(source.id)}/windows`, { f_start_mhz: start, f_stop_mhz: start + width, limit: 1 });
-    if (!found.windows.length) found = await get(`sources/${part(source.id)}/windows`, { limit: 1 });
-    return found.windows.length ? { source, window: found.windows[0] } : null;
-  }));
+  const answers = await Promise.allSettled(
+    chosen.slice(0, EXAMPLES).map(async (source, i) => {
+      const width = (source.f_stop_mhz - source.f_start_mhz) / EXAMPLES;
+      const start = source.f_start_mhz + i * width;
+      let found = await get(`sources/${part(source.id)}/windows`, {
+        f_start_mhz: start,
+        f_stop_mhz: start + width,
+        limit: 1,
+      });
+      if (!found.windows.length) found = await get(`sources/${part(source.id)}/windows`, { limit: 1 });
+      return found.windows.length ? { source, window: found.windows[0] } : null;
+    }),
+  );
   return answers.filter((one) => one.status === "fulfilled" && one.value).map((one) => one.value);
 }
 
 function exampleCard({ source, window }) {
   const name = `${window.source}/${window.window}`;
   const picture = new WindowPicture(name, window, display, 92);
-  const card = h("li", { class: "example" }, picture.element, h("p", {}, h("b", {}, source.target || fileName(source.file)),
-    ` SNR ${window.snr.toFixed(0)}`, window.view ? h("span", { class: "chip" }, `view ${window.view}`) : null),
-  h("a", { class: "button", href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "Find look-alikes"));
+  const card = h(
+    "li",
+    { class: "example" },
+    picture.element,
+    h(
+      "p",
+      {},
+      h("b", {}, source.target || fileName(source.file)),
+      ` SNR ${window.snr.toFixed(0)}`,
+      window.view ? h("span", { class: "chip" }, `view ${window.view}`) : null,
+    ),
+    h("a", { class: "button", href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "Find look-alikes"),
+  );
   return { card, picture };
 }
 
@@ -60,34 +89,93 @@ async function showExamples() {
   const place = find("#examples");
   const found = await examples(state.sources.slice(0, 60));
   if (!found.length) {
-    fill(place, h("p", { class: "quiet" }, "No window of these scans was kept, so there is no example to search for."));
+    fill(
+      place,
+      h("p", { class: "quiet" }, "No window of these scans was kept, so there is no example to search for."),
+    );
     return;
   }
   const cards = found.map(exampleCard);
-  fill(place, h("ul", { class: "examples" }, cards.map((one) => one.card)));
+  fill(
+    place,
+    h(
+      "ul",
+      { class: "examples" },
+      cards.map((one) => one.card),
+    ),
+  );
   loadInSight(cards.map((one) => one.picture));
 }
 
 function sourceRow(source) {
   const name = source.target || fileName(source.file);
-  return h("tr", {}, h("th", { scope: "row" }, h("a", { href: `/waterfall/${part(source.id)}` }, name),
-    source.target ? h("span", { class: "file-name" }, fileName(source.file)) : null),
+  return h(
+    "tr",
+    {},
+    h(
+      "th",
+      { scope: "row" },
+      h("a", { href: `/waterfall/${part(source.id)}` }, name),
+      source.target ? h("span", { class: "file-name" }, fileName(source.file)) : null,
+    ),
     h("td", { class: "n" }, source.mjd.toFixed(5), h("br"), h("span", { class: "quiet" }, date(source.mjd))),
     h("td", { class: "n" }, band(source.f_start_mhz, source.f_stop_mhz)),
-    h("td", { class: "n" }, hertz(source.channel_width_hz)), h("td", { class: "n" }, `${source.spectra} × ${seconds(source.tsamp_s)}`),
-    h("td", { class: "n" }, h("a", { href: waterfallAddress(source.id, source.f_start_mhz, source.f_stop_mhz) }, source.kept.toLocaleString("en")),
-      h("span", { class: "quiet" }, ` of ${source.windows.toLocaleString("en")}`)),
-    h("td", {}, source.telescope), h("td", {}, source.overview ? "overview" : "", source.overview && source.file_there ? ", " : "",
-      source.file_there ? "file" : source.overview ? "" : "windows only"));
+    h("td", { class: "n" }, hertz(source.channel_width_hz)),
+    h("td", { class: "n" }, `${source.spectra} × ${seconds(source.tsamp_s)}`),
+    h(
+      "td",
+      { class: "n" },
+      h(
+        "a",
+        { href: waterfallAddress(source.id, source.f_start_mhz, source.f_stop_mhz) },
+        source.kept.toLocaleString("en"),
+      ),
+      h("span", { class: "quiet" }, ` of ${source.windows.toLocaleString("en")}`),
+    ),
+    h("td", {}, source.telescope),
+    h(
+      "td",
+      {},
+      source.overview ? "overview" : "",
+      source.overview && source.file_there ? ", " : "",
+      source.file_there ? "file" : source.overview ? "" : "windows only",
+    ),
+  );
 }
 
 function showSources() {
   const titles = ["Target", "MJD", "Band, MHz", "Channels", "Spectra", "Windows kept", "Telescope", "Can be shown"];
-  fill(find("#sources"), state.sources.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of scans" },
-    h("table", { class: "sources" }, h("caption", { class: "visually-hidden" }, "Scans of the archive"),
-      h("thead", {}, h("tr", {}, titles.map((one, i) => h("th", { scope: "col", class: i > 0 && i < 6 ? "n" : null }, one)))),
-      h("tbody", {}, state.sources.map(sourceRow)))) : h("p", { class: "quiet" }, `No scan has “${state.q}” in its id, target or file name.`),
-  state.next ? h("button", { type: "button", onclick: () => more() }, `Show more: ${(state.total - state.sources.length).toLocaleString("en")} scans are left`) : null);
+  fill(
+    find("#sources"),
+    state.sources.length
+      ? h(
+          "div",
+          { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Table of scans" },
+          h(
+            "table",
+            { class: "sources" },
+            h("caption", { class: "visually-hidden" }, "Scans of the archive"),
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                titles.map((one, i) => h("th", { scope: "col", class: i > 0 && i < 6 ? "n" : null }, one)),
+              ),
+            ),
+            h("tbody", {}, state.sources.map(sourceRow)),
+          ),
+        )
+      : h("p", { class: "quiet" }, `No scan has “${state.q}” in its id, target or file name.`),
+    state.next
+      ? h(
+          "button",
+          { type: "button", onclick: () => more() },
+          `Show more: ${(state.total - state.sources.length).toLocaleString("en")} scans are left`,
+        )
+      : null,
+  );
   fill(find("#coverage"), state.sources.length ? coverage(state.sources, state.total) : "");
 }
 
@@ -116,21 +204,57 @@ async function start() {
       fill(main, h("h1", {}, "Archive"), emptyArchive(status));
       return;
     }
-    const search = h("input", { type: "search", id: "q", value: state.q, placeholder: "Target, file or id", oninput: (event) => findScans(event.target.value.trim()) });
-    fill(main, h("h1", {}, "Where else does this occur?"),
-      h("p", { class: "lead" }, "Open a scan and drag over a pattern in its waterfall. All windows of the archive that look like it are found, with "
-        + "the number that would score so well by chance."),
-      headline(status), h("section", { "aria-labelledby": "try" }, h("h2", { id: "try" }, "Try one of these"), h("div", { id: "examples" }, h("p", { class: "waiting" }, "Reading windows …"))),
-      h("section", { "aria-labelledby": "covered" }, h("h2", { id: "covered" }, "Coverage and occupancy"), h("div", { id: "coverage" })),
-      h("section", { "aria-labelledby": "scans" }, h("div", { class: "section-head" }, h("h2", { id: "scans" }, "Scans"), h("label", { class: "field inline" }, h("span", {}, "Find"), search)),
-        h("div", { id: "sources" })));
+    const search = h("input", {
+      type: "search",
+      id: "q",
+      value: state.q,
+      placeholder: "Target, file or id",
+      oninput: (event) => findScans(event.target.value.trim()),
+    });
+    fill(
+      main,
+      h("h1", {}, "Where else does this occur?"),
+      h(
+        "p",
+        { class: "lead" },
+        "Open a scan and drag over a pattern in its waterfall. All windows that look like it are found, with " +
+          "the number that would score so well by chance.",
+      ),
+      headline(status),
+      h(
+        "section",
+        { "aria-labelledby": "try" },
+        h("h2", { id: "try" }, "Try one of these"),
+        h("div", { id: "examples" }, h("p", { class: "waiting" }, "Reading windows …")),
+      ),
+      h(
+        "section",
+        { "aria-labelledby": "covered" },
+        h("h2", { id: "covered" }, "Coverage and occupancy"),
+        h("div", { id: "coverage" }),
+      ),
+      h(
+        "section",
+        { "aria-labelledby": "scans" },
+        h(
+          "div",
+          { class: "section-head" },
+          h("h2", { id: "scans" }, "Scans"),
+          h("label", { class: "field inline" }, h("span", {}, "Find"), search),
+        ),
+        h("div", { id: "sources" }),
+      ),
+    );
     await more(true);
     await showExamples();
   } catch (error) {
     fill(main, h("h1", {}, "Archive"), errorBox(error));
   }
-  bindKeys([{ keys: ["/"], does: "Find a scan", run: () => find("#q")?.focus() },
-    { keys: ["j", "ArrowDown"], does: "Next scan", run: () => step(1) }, { keys: ["k", "ArrowUp"], does: "Scan before", run: () => step(-1) }]);
+  bindKeys([
+    { keys: ["/"], does: "Find a scan", run: () => find("#q")?.focus() },
+    { keys: ["j", "ArrowDown"], does: "Next scan", run: () => step(1) },
+    { keys: ["k", "ArrowUp"], does: "Scan before", run: () => step(-1) },
+  ]);
 }
 
 /** Move the focus among the scans and the examples. */

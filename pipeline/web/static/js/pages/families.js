@@ -2,61 +2,165 @@
 
 import { idOfPage, resultsAddress } from "../address.js";
 import { get, part } from "../api.js";
-import { counted, mhz, short } from "../axes.js";
+import { band, counted, date } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
+import { HIT_TITLES, hitCells, nameOf as windowOf } from "../hit_card.js";
 import { bindKeys } from "../keys.js";
+import { recordBox } from "../records.js";
 import { loadInSight, WindowPicture } from "../window_picture.js";
 
 const display = { map: "viridis", lowDb: null, highDb: null };
-const MOST_MEMBERS = 60;
+const MOST_PICTURES = 60;
 
-const nameOf = (family) => family.name || family.label || `Family ${family.id}`;
+const nameOf = (family) => [family.family, family.name || family.label].filter(Boolean).join(" · ");
 
-/** Return the range of frequencies of a family in words. */
-function range(family) {
-  return Number.isFinite(family.f_start_mhz) ? `${mhz(family.f_start_mhz, 1e3)}–${mhz(family.f_stop_mhz, 1e3)} MHz` : "";
-}
+const words = (family) =>
+  [
+    counted(family.windows, "window"),
+    counted(family.scans, "scan"),
+    `${band(family.f_min_mhz, family.f_max_mhz)} MHz`,
+    family.view ? `view ${family.view}` : "",
+  ]
+    .filter(Boolean)
+    .join(" · ");
+
+/** Return the targets of a family in words, those seen most first. */
+const targets = (family) =>
+  Object.entries(family.targets || {})
+    .slice(0, 3)
+    .map(([name, scans]) => `${name} (${scans})`)
+    .join(", ");
 
 function card(family) {
-  const example = family.example || family.representative || family.members?.[0];
-  const picture = example?.window !== undefined && example.f_start_mhz !== undefined ? new WindowPicture(`${example.source}/${example.window}`, example, display, 92) : null;
-  return { picture, element: h("li", { class: "example" }, picture?.element, h("p", {}, h("b", {}, h("a", { href: `/families/${part(String(family.id))}` }, nameOf(family)))),
-    h("p", { class: "quiet" }, [counted(family.windows ?? family.size ?? 0, "window"), family.scans === undefined ? "" : counted(family.scans, "scan"), range(family)].filter(Boolean).join(" · "))) };
+  const picture = new WindowPicture(family.exemplar, null, display, 92);
+  return {
+    picture,
+    element: h(
+      "li",
+      { class: "example" },
+      picture.element,
+      h("p", {}, h("b", {}, h("a", { href: `/families/${part(family.family)}` }, nameOf(family)))),
+      h("p", { class: "quiet" }, words(family)),
+      h("p", { class: "quiet" }, targets(family)),
+    ),
+  };
 }
 
 async function showAll(main) {
-  const { families } = await get("families");
+  const { families, not_judged: notJudged } = await get("families");
   const cards = families.map(card);
-  fill(main, h("h1", {}, "Families"), h("p", { class: "lead" }, "Groups of kept windows that look alike, the largest first."),
-    families.length ? h("ul", { class: "examples" }, cards.map((one) => one.element)) : h("div", { class: "empty" }, h("p", {}, "No families have been made of this corpus yet.")));
-  loadInSight(cards.map((one) => one.picture).filter(Boolean));
+  fill(
+    main,
+    h("h1", {}, "Families"),
+    h("p", { class: "lead" }, "Groups of kept windows that look alike, the largest first."),
+    notJudged
+      ? h(
+          "p",
+          { class: "quiet" },
+          `${counted(notJudged, "window")} came after families were last made, and belong to none yet.`,
+        )
+      : null,
+    families.length
+      ? h(
+          "ul",
+          { class: "examples" },
+          cards.map((one) => one.element),
+        )
+      : nothing(),
+    families.length
+      ? h(
+          "details",
+          {},
+          h("summary", {}, "Families as a table"),
+          table(
+            "Families",
+            ["family", "windows", "scans", "MHz", "first seen", "last seen", "targets"],
+            families.map((one) => [
+              nameOf(one),
+              one.windows,
+              one.scans,
+              band(one.f_min_mhz, one.f_max_mhz),
+              date(one.first_seen_mjd),
+              date(one.last_seen_mjd),
+              targets(one),
+            ]),
+            [1, 2, 3],
+          ),
+        )
+      : null,
+  );
+  loadInSight(cards.map((one) => one.picture));
 }
 
-function occurrenceBox(found) {
-  if (!found) return null;
-  const rows = Object.entries(found).filter(([, value]) => value === null || typeof value !== "object");
-  return h("section", {}, h("h2", {}, "Occurrence"), h("dl", { class: "terms" }, rows.map(([name, value]) => [h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, typeof value === "number" ? short(value) : String(value ?? "–"))])));
-}
+const nothing = () =>
+  h(
+    "div",
+    { class: "empty" },
+    h("p", {}, "No families have been made of this corpus yet. This command makes them:"),
+    h("pre", { tabindex: "0" }, "lookalike families --corpus CORPUS"),
+  );
 
 async function showOne(main, id) {
-  const family = await get(`families/${part(id)}`);
-  const occurrence = await get(`families/${part(id)}/occurrence`).catch(() => null);
-  const members = family.members || [];
-  const pictures = [];
-  const cards = members.slice(0, MOST_MEMBERS).map((member) => {
-    const name = `${member.source}/${member.window}`;
-    const picture = new WindowPicture(name, member, display, 92);
-    pictures.push(picture);
-    return h("li", { class: "example" }, picture.element, h("p", {}, member.target || member.source, member.snr ? ` SNR ${member.snr.toFixed(1)}` : ""),
-      h("a", { class: "button", href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "Look-alikes"));
+  const [family, occurrence] = await Promise.all([
+    get(`families/${part(id)}`),
+    get(`families/${part(id)}/occurrence`).catch(() => null),
+  ]);
+  const { members = [], spacing, by_target: byTarget } = family;
+  const cards = members.slice(0, MOST_PICTURES).map((member) => {
+    const picture = new WindowPicture(windowOf(member), member, display, 92);
+    return {
+      picture,
+      element: h(
+        "li",
+        { class: "example" },
+        picture.element,
+        h("p", {}, h("b", {}, member.target), ` SNR ${member.snr?.toFixed(1) ?? "–"}`),
+        h(
+          "a",
+          { class: "button", href: resultsAddress({ window: windowOf(member), on_off: true, k: 24 }) },
+          "Find look-alikes",
+        ),
+      ),
+    };
   });
   document.title = `${nameOf(family)} · Lookalike`;
-  fill(main, h("p", {}, h("a", { href: "/families" }, "All families")), h("h1", {}, nameOf(family)),
-    h("p", { class: "lead" }, [counted(family.windows ?? members.length, "window"), range(family)].filter(Boolean).join(" · ")), occurrenceBox(occurrence),
-    h("h2", {}, "Members"), members.length > MOST_MEMBERS ? h("p", { class: "quiet" }, `The first ${MOST_MEMBERS} of ${members.length} are shown.`) : null, h("ul", { class: "examples" }, cards),
-    h("details", {}, h("summary", {}, "Members as a table"), table("Members", ["window", "MHz from", "to", "SNR"], members.map((one) => [`${one.source}/${one.window}`, mhz(one.f_start_mhz), mhz(one.f_stop_mhz), one.snr?.toFixed(1)]), [1, 2, 3])));
-  loadInSight(pictures);
+  fill(
+    main,
+    h("p", {}, h("a", { href: "/families" }, "All families")),
+    h("h1", {}, nameOf(family)),
+    h("p", { class: "lead" }, words(family)),
+    family.known?.length
+      ? h(
+          "p",
+          {},
+          "Known interference there: ",
+          family.known.map((one) => h("span", { class: "chip known" }, one)),
+        )
+      : null,
+    h("h2", {}, "Members, the most typical first"),
+    members.length > MOST_PICTURES
+      ? h("p", { class: "quiet" }, `${MOST_PICTURES} of ${members.length} have a picture; the table has all.`)
+      : null,
+    h(
+      "ul",
+      { class: "examples" },
+      cards.map((one) => one.element),
+    ),
+    occurrence ? recordBox(occurrence, "Occurrence") : null,
+    byTarget?.length ? recordBox(byTarget, "By target") : null,
+    spacing ? recordBox(spacing, "Differences of frequency within scans") : null,
+    h("details", {}, h("summary", {}, "Members as a table"), memberTable(members)),
+  );
+  loadInSight(cards.map((one) => one.picture));
 }
+
+const memberTable = (members) =>
+  table(
+    "Members",
+    HIT_TITLES,
+    members.map((one) => hitCells({ merged: [], expected: null, on_off: null, ...one })),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 11],
+  );
 
 async function start() {
   const main = find("#content");

@@ -29,9 +29,18 @@ function rangeOf({ request }) {
 }
 
 function rowOf(row) {
-  const ask = row.request && !row.reason ? h("button", { type: "button", class: "primary small", onclick: () => search(row) }, "Find look-alikes")
-    : h("span", { class: "bad" }, row.reason || "It cannot be searched for.");
-  return h("tr", {}, h("th", { scope: "row", class: "n" }, row.row), h("td", {}, row.words), h("td", { class: "n" }, rangeOf(row)), h("td", {}, ask));
+  const ask =
+    row.request && !row.reason
+      ? h("button", { type: "button", class: "primary small", onclick: () => search(row) }, "Find look-alikes")
+      : h("span", { class: "bad" }, row.reason || "It cannot be searched for.");
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row", class: "n" }, row.row),
+    h("td", {}, row.words),
+    h("td", { class: "n" }, rangeOf(row)),
+    h("td", {}, ask),
+  );
 }
 
 function showRows() {
@@ -42,18 +51,67 @@ function showRows() {
   }
   const rows = last.answer.rows || [];
   const usable = rows.filter((row) => row.request && !row.reason).length;
-  fill(find("#rows"), h("h2", {}, last.name), h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
-    rows.length ? h("div", { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Rows" }, h("table", {}, h("caption", { class: "visually-hidden" }, `Rows of ${last.name}`),
-      h("thead", {}, h("tr", {}, ["Row", "What it holds", "MHz", "Search"].map((one, i) => h("th", { scope: "col", class: i === 0 || i === 2 ? "n" : null }, one)))),
-      h("tbody", {}, rows.map(rowOf)))) : null);
+  fill(
+    find("#rows"),
+    h("h2", {}, last.name),
+    h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
+    rows.length
+      ? h(
+          "div",
+          { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Rows" },
+          h(
+            "table",
+            {},
+            h("caption", { class: "visually-hidden" }, `Rows of ${last.name}`),
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                ["Row", "What it holds", "MHz", "Search"].map((one, i) =>
+                  h("th", { scope: "col", class: i === 0 || i === 2 ? "n" : null }, one),
+                ),
+              ),
+            ),
+            h("tbody", {}, rows.map(rowOf)),
+          ),
+        )
+      : null,
+  );
 }
 
 function start() {
-  const input = h("input", { type: "file", id: "choose-rows", accept: ".dat,.hits,.csv,.npy,.png,.jpg,.jpeg", onchange: (event) => event.target.files[0] && openFile(event.target.files[0]) });
-  fill(find("#content"), h("h1", {}, "Hit table, array or picture"),
-    h("p", { class: "lead" }, "Drop a file here, or on any other page. Each row of a hit table becomes a query. An array or a picture of a waterfall is one query."),
-    h("label", { class: "drop-zone" }, h("b", {}, "Drop a file, or choose one"), h("span", { class: "quiet" }, "turboSETI, seticore and bliss .dat, seticore .hits, CSV of events, .npy of linear power, PNG or JPEG; at most 8 MiB. "
-      + "The file is deleted with its search."), input), h("div", { id: "rows" }));
+  const input = h("input", {
+    type: "file",
+    id: "choose-rows",
+    accept: ".dat,.hits,.csv,.npy,.png,.jpg,.jpeg",
+    onchange: (event) => event.target.files[0] && openFile(event.target.files[0]),
+  });
+  fill(
+    find("#content"),
+    h("h1", {}, "Hit table, array or picture"),
+    h(
+      "p",
+      { class: "lead" },
+      "Drop a file here, or on any other page. Each row of a hit table becomes a query. " +
+        "An array or a picture of a waterfall is one query.",
+    ),
+    h(
+      "label",
+      { class: "drop-zone" },
+      h("b", {}, "Drop a file, or choose one"),
+      h(
+        "span",
+        { class: "quiet" },
+        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV, .npy of linear power, PNG or JPEG; " +
+          "at most 8 MiB. " +
+          "The file is deleted with its search.",
+      ),
+      input,
+    ),
+    h("div", { id: "rows" }),
+  );
   showRows();
   addEventListener("rowsread", showRows);
   bindKeys([{ keys: ["/"], does: "Choose a file", run: () => input.click() }]);

@@ -11,18 +11,33 @@ import { filtersForm } from "../filters_form.js";
 import { HIT_TITLES, HitCard, hitCells, nameOf } from "../hit_card.js";
 import { histogram } from "../histogram.js";
 import { bindKeys, keyRow } from "../keys.js";
+import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { arranged, ORDERS } from "../order.js";
 import { queryCard } from "../query_card.js";
+import { nothingFound, verdict } from "../verdict.js";
 import { loadInSight } from "../window_picture.js";
 
 const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", order: "best", yes: "", no: "" });
 const display = displayOf(shown);
+const KEY_ROW = [
+  ["j", ""],
+  ["k", "move"],
+  ["y", "yes"],
+  ["n", "no"],
+  ["u", "unmark"],
+  ["z", "undo"],
+  ["r", "refine"],
+  ["s", "more like this"],
+  ["Enter", "open"],
+  ["?", "all keys"],
+];
 let result;
 let request;
 let cards = [];
 let current = null;
 let sessions = new Map();
+let isLabeller = false;
 let marks;
 
 /** Return the kept result of the address; or carry the search out that the address holds. */
@@ -45,20 +60,28 @@ function settleAddress() {
   history.replaceState(history.state, "", `/results/${part(result.id)}?${queryOf(request)}${location.hash}`);
 }
 
-const sessionsOf = async () => new Map((await get("sessions").catch(() => ({ sessions: [] }))).sessions
-  .flatMap((session) => session.scans.map((scan) => [scan.scan_id, session])));
+const sessionsOf = async () =>
+  new Map(
+    (await get("sessions").catch(() => ({ sessions: [] }))).sessions.flatMap((session) =>
+      session.scans.map((scan) => [scan.scan_id, session]),
+    ),
+  );
 
 function showCards() {
   const threshold = shown.number("threshold");
   const hits = arranged(result.hits, shown.get("order"), threshold);
   const of = new Map(cards.map((card) => [card.name, card]));
-  fill(find("#hits"), hits.map((hit) => of.get(nameOf(hit)).element));
+  fill(
+    find("#hits"),
+    hits.map((hit) => of.get(nameOf(hit)).element),
+  );
   for (const card of cards) card.element.classList.toggle("below", card.hit.score < threshold);
   const below = result.hits.filter((hit) => hit.score < threshold).length;
   fill(find("#below"), below ? `${counted(below, "hit")} below the threshold, shown faintly` : "");
 }
 
-const visibleCards = () => [...find("#hits").children].map((element) => cards.find((card) => card.element === element));
+const visibleCards = () =>
+  [...find("#hits").children].map((element) => cards.find((card) => card.element === element));
 
 function step(by) {
   const list = visibleCards();
@@ -110,10 +133,13 @@ async function refine() {
     announce("Mark some hits first: y for yes, n for no.");
     return;
   }
+  const marked = { yes: like.join(" "), no: unlike.join(" ") };
   busy("Refining …");
   try {
     const next = await send("POST", `searches/${part(result.id)}/feedback`, { like, unlike });
-    location.assign(`/results/${part(next.id)}?${queryOf(next.request || { ...request, like, unlike })}#${new URLSearchParams({ yes: like.join(" "), no: unlike.join(" ") })}`);
+    location.assign(
+      `${resultsAddress(next.request || { ...request, like, unlike }, next.id)}#${new URLSearchParams(marked)}`,
+    );
   } catch (error) {
     announce(`${error.message} ${error.hint || ""}`, "error");
   }
@@ -133,14 +159,30 @@ function bind() {
     { keys: ["u"], does: "Take the mark of a hit away", run: () => markCurrent("") },
     { keys: ["z"], does: "Undo the last mark", run: undo },
     { keys: ["r"], does: "Refine: search again with the marks", run: refine },
-    { keys: ["Enter"], does: "Open the hit in its waterfall", run: () => current && location.assign(find("a.open", current.element).href),
-      when: (event) => Boolean(current) && event.target === current.element },
-    { keys: ["s"], does: "Search for more like the hit", run: () => current && location.assign(find("a.more", current.element).href) },
-    { keys: ["o"], does: "Show the scans of the hit's cadence", run: () => current && location.assign(`${find("a.open", current.element).href}#cadence=1`) },
-    { keys: ["/"], does: "Go to the filters", run: () => {
-      find(".filters").open = true;
-      find(".filters input").focus();
-    } },
+    {
+      keys: ["Enter"],
+      does: "Open the hit in its waterfall",
+      run: () => current && location.assign(find("a.open", current.element).href),
+      when: (event) => Boolean(current) && event.target === current.element,
+    },
+    {
+      keys: ["s"],
+      does: "Search for more like the hit",
+      run: () => current && location.assign(find("a.more", current.element).href),
+    },
+    {
+      keys: ["o"],
+      does: "Show the scans of the hit's cadence",
+      run: () => current && location.assign(`${find("a.open", current.element).href}#cadence=1`),
+    },
+    {
+      keys: ["/"],
+      does: "Go to the filters",
+      run: () => {
+        find(".filters").open = true;
+        find(".filters input").focus();
+      },
+    },
   ]);
 }
 
@@ -151,25 +193,95 @@ function showResult() {
   });
   const query = queryCard(result, request, display);
   marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
-  cards = result.hits.map((hit) => new HitCard(hit, display, { mark, focus: (card) => { current = card; } }, sessions));
-  const order = h("div", { class: "segmented", role: "radiogroup", "aria-label": "Order of hits" }, Object.entries(ORDERS).map(([name, words]) =>
-    h("label", {}, h("input", { type: "radio", name: "order", value: name, checked: shown.get("order") === name, onchange: () => {
-      shown.set({ order: name });
-      showCards();
-    } }), words)));
+  cards = result.hits.map(
+    (hit) =>
+      new HitCard(
+        hit,
+        display,
+        {
+          mark,
+          focus: (card) => {
+            current = card;
+          },
+        },
+        sessions,
+      ),
+  );
+  const order = h(
+    "div",
+    { class: "segmented", role: "radiogroup", "aria-label": "Order of hits" },
+    Object.entries(ORDERS).map(([name, words]) =>
+      h(
+        "label",
+        {},
+        h("input", {
+          type: "radio",
+          name: "order",
+          value: name,
+          checked: shown.get("order") === name,
+          onchange: () => {
+            shown.set({ order: name });
+            showCards();
+          },
+        }),
+        words,
+      ),
+    ),
+  );
   const threshold = (value) => {
     shown.set({ threshold: String(value) });
     showCards();
   };
-  fill(find("#content"), h("div", { class: "results" },
-    h("aside", { class: "side", "aria-label": "Query" }, query.element, verdict(), histogram(result, shown.number("threshold"), threshold),
-      colours.element, filtersForm(request, (next) => location.assign(resultsAddress(next))), exportsBox(result, request, result.corpus.name || "CORPUS")),
-    h("div", { class: "found" }, h("div", { class: "found-head" }, h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
-      order, h("div", { class: "refine" }, h("span", { id: "mark-count", role: "status" }), h("span", { id: "busy", role: "status" }),
-        h("button", { type: "button", id: "refine", class: "primary", onclick: refine }, "Refine"), h("button", { type: "button", onclick: undo }, "Undo"))),
-    keyRow([["j", ""], ["k", "move"], ["y", "yes"], ["n", "no"], ["u", "unmark"], ["z", "undo"], ["r", "refine"], ["s", "more like this"], ["Enter", "open"], ["?", "all keys"]]),
-    h("p", { id: "below", class: "quiet" }), h("ol", { id: "hits", class: "hits" }), result.hits.length ? null : nothingFound(),
-    h("details", {}, h("summary", {}, "Hits as a table"), table(`Look-alikes of ${query.words}`, HIT_TITLES, result.hits.map(hitCells), [0, 1, 2, 3, 4, 5, 6, 7, 8, 11])))));
+  fill(
+    find("#content"),
+    h(
+      "div",
+      { class: "results" },
+      h(
+        "aside",
+        { class: "side", "aria-label": "Query" },
+        query.element,
+        verdict(result),
+        histogram(result, shown.number("threshold"), threshold),
+        colours.element,
+        filtersForm(request, (next) => location.assign(resultsAddress(next))),
+        exportsBox(result, request, result.corpus.name || "CORPUS"),
+      ),
+      h(
+        "div",
+        { class: "found" },
+        h(
+          "div",
+          { class: "found-head" },
+          h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
+          order,
+          h(
+            "div",
+            { class: "refine" },
+            h("span", { id: "mark-count", role: "status" }),
+            h("span", { id: "busy", role: "status" }),
+            h("button", { type: "button", id: "refine", class: "primary", onclick: refine }, "Refine"),
+            h("button", { type: "button", onclick: undo }, "Undo"),
+          ),
+        ),
+        h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
+        h("p", { id: "below", class: "quiet" }),
+        h("ol", { id: "hits", class: "hits" }),
+        result.hits.length ? null : nothingFound(),
+        h(
+          "details",
+          {},
+          h("summary", {}, "Hits as a table"),
+          table(
+            `Look-alikes of ${query.words}`,
+            HIT_TITLES,
+            result.hits.map(hitCells),
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 11],
+          ),
+        ),
+      ),
+    ),
+  );
   for (const card of cards) card.showMark(marks.get(card.name));
   showMarkCount();
   showCards();
@@ -177,19 +289,17 @@ function showResult() {
   document.title = `${query.words} · Lookalike`;
 }
 
-const verdict = () => h("p", { class: "verdict" }, h("b", {}, result.verdict?.words || result.words_of_verdict || "No verdict"),
-  h("span", { class: "quiet" }, ` among ${counted(result.corpus.searched, "window")} searched, ${counted(result.corpus.sources, "source")}, `
-    + `generation ${result.corpus.generation}, by ${result.query.encoder}`), result.query.note ? h("span", { class: "note" }, result.query.note) : null);
-
-const nothingFound = () => h("div", { class: "empty" }, h("p", {}, "Nothing in this corpus passes the filters and limits of this search."),
-  h("p", { class: "quiet" }, "Take filters away, or ask for more chance. A search compares only windows of the query's resolution."));
-
 async function start() {
   fill(find("#content"), h("p", { class: "waiting", role: "status" }, "Searching …"));
   try {
-    [result, sessions] = await Promise.all([fetchResult(), sessionsOf()]);
+    [result, sessions, isLabeller] = await Promise.all([fetchResult(), sessionsOf(), mayLabel()]);
   } catch (error) {
-    fill(find("#content"), h("h1", {}, "Results"), errorBox(error), h("p", {}, h("a", { href: "/" }, "Back to the archive")));
+    fill(
+      find("#content"),
+      h("h1", {}, "Results"),
+      errorBox(error),
+      h("p", {}, h("a", { href: "/" }, "Back to the archive")),
+    );
     return;
   }
   settleAddress();

@@ -17,10 +17,29 @@ import { BandStrip } from "../band_strip.js";
 const PICTURE_HEIGHT = 380;
 const STACKED_HEIGHT = 130;
 
-const shown = new Shown({ map: DEFAULT_MAP, kind: "max", low: "", high: "", windows: "1", known: "1", cadence: "" });
-const board = { view: null, display: displayOf(shown), overlays: {}, selection: null, cross: null, panels: [], known: [],
-  search: () => search(), together,
-  failed: debounced((error) => announce(`${error.message} ${error.hint || ""}`, "error"), 300), colours: () => {} };
+const shown = new Shown({
+  map: DEFAULT_MAP,
+  kind: "max",
+  low: "",
+  high: "",
+  windows: "1",
+  known: "1",
+  labels: "1",
+  cadence: "",
+});
+const board = {
+  view: null,
+  display: displayOf(shown),
+  overlays: {},
+  selection: null,
+  cross: null,
+  panels: [],
+  known: [],
+  search: () => search(),
+  together,
+  failed: debounced((error) => announce(`${error.message} ${error.hint || ""}`, "error"), 300),
+  colours: () => {},
+};
 let source;
 let form;
 let lists;
@@ -48,8 +67,10 @@ const redraw = oncePerFrame(() => {
 
 function remember() {
   const query = new URLSearchParams({ f_start: board.view.start.toFixed(9), f_stop: board.view.stop.toFixed(9) });
-  if (board.selection?.source.id === source.id) query.set("selected", `${board.selection.first}-${board.selection.stop}`);
-  if (query.has("selected") && board.selection.firstSpectrum !== undefined) query.set("spectra", `${board.selection.firstSpectrum}-${board.selection.stopSpectrum}`);
+  if (board.selection?.source.id === source.id)
+    query.set("selected", `${board.selection.first}-${board.selection.stop}`);
+  if (query.has("selected") && board.selection.firstSpectrum !== undefined)
+    query.set("spectra", `${board.selection.firstSpectrum}-${board.selection.stopSpectrum}`);
   history.replaceState(history.state, "", `${location.pathname}?${query}${location.hash}`);
 }
 
@@ -80,12 +101,21 @@ function search() {
 function readOut(place) {
   board.cross = place.inside ? { fMhz: place.fMhz, share: place.down, panel: place.panel } : null;
   for (const panel of board.panels) panel.paintInk();
-  const cells = place.inside ? [
-    ["Frequency", `${mhz(place.fMhz, source.channel_width_hz)} MHz`], ["Channel", place.channel.toLocaleString("en")],
-    ["Time", `${place.tS.toFixed(2)} s`], ["MJD", place.mjd.toFixed(6)],
-    ["Power", place.db === null ? "masked" : `${place.db.toFixed(1)} dB`]] : [];
-  fill(find("#readout"), cells.length ? cells.map(([name, value]) => h("span", {}, h("b", {}, name), ` ${value}`))
-    : h("span", { class: "quiet" }, "Point at the waterfall to read frequency, time and power"));
+  const cells = place.inside
+    ? [
+        ["Frequency", `${mhz(place.fMhz, source.channel_width_hz)} MHz`],
+        ["Channel", place.channel.toLocaleString("en")],
+        ["Time", `${place.tS.toFixed(2)} s`],
+        ["MJD", place.mjd.toFixed(6)],
+        ["Power", place.db === null ? "masked" : `${place.db.toFixed(1)} dB`],
+      ]
+    : [];
+  fill(
+    find("#readout"),
+    cells.length
+      ? cells.map(([name, value]) => h("span", {}, h("b", {}, name), ` ${value}`))
+      : h("span", { class: "quiet" }, "Point at the waterfall to read frequency, time and power"),
+  );
 }
 
 /** Show or hide the scans of the same cadence below the one that was opened. */
@@ -96,21 +126,35 @@ async function stackCadence(wanted) {
   const others = await Promise.all(ids.filter((id) => id !== source.id).map((id) => get(`sources/${part(id)}`)));
   const records = [source, ...others].sort((a, b) => (wanted && others.length ? a.mjd - b.mjd : 0));
   const height = records.length > 1 ? STACKED_HEIGHT : PICTURE_HEIGHT;
-  board.panels = records.map((record, i) => new WaterfallPanel(board, record, height, { first: i === 0, last: i === records.length - 1 }));
-  fill(find("#panels"), board.panels.map((panel) => h("div", {}, records.length > 1 ? panelTitle(panel.source) : null, panel.element)));
+  board.panels = records.map(
+    (record, i) => new WaterfallPanel(board, record, height, { first: i === 0, last: i === records.length - 1 }),
+  );
+  fill(
+    find("#panels"),
+    board.panels.map((panel) => h("div", {}, records.length > 1 ? panelTitle(panel.source) : null, panel.element)),
+  );
   for (const panel of board.panels) bindGestures(panel, board, { look, select, search, readOut, zoomed, source });
   lists.follow(board.panels);
   redraw();
 }
 
-const panelTitle = (record) => h("h2", { class: "panel-title" }, record.target || fileName(record.file),
-  h("span", { class: "quiet" }, ` MJD ${record.mjd.toFixed(5)}${record.id === source.id ? ", opened here" : ""}`));
+const panelTitle = (record) =>
+  h(
+    "h2",
+    { class: "panel-title" },
+    record.target || fileName(record.file),
+    h("span", { class: "quiet" }, ` MJD ${record.mjd.toFixed(5)}${record.id === source.id ? ", opened here" : ""}`),
+  );
 
 function facts() {
-  const words = [source.telescope, date(source.mjd), `${band(source.f_start_mhz, source.f_stop_mhz)} MHz`,
+  const words = [
+    source.telescope,
+    date(source.mjd),
+    `${band(source.f_start_mhz, source.f_stop_mhz)} MHz`,
     `${counted(source.channels, "channel")} of ${hertz(source.channel_width_hz)}`,
     `${counted(source.spectra, "spectrum").replace("spectrums", "spectra")} of ${seconds(source.tsamp_s)}`,
-    `${counted(source.kept, "window")} kept of ${source.windows.toLocaleString("en")}`];
+    `${counted(source.kept, "window")} kept of ${source.windows.toLocaleString("en")}`,
+  ];
   return words.filter(Boolean).join(" · ");
 }
 
@@ -127,38 +171,72 @@ function fromAddress() {
 }
 
 function toolbar() {
-  const button = (label, text, run, more = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick: run, ...more }, text);
-  return h("div", { class: "toolbar", role: "toolbar", "aria-label": "View" },
+  const button = (label, text, run, more = {}) =>
+    h("button", { type: "button", "aria-label": label, title: label, onclick: run, ...more }, text);
+  return h(
+    "div",
+    { class: "toolbar", role: "toolbar", "aria-label": "View" },
     button("Zoom in (+)", "+", () => look(zoomed(source, board.view, 0.5))),
     button("Zoom out (−)", "−", () => look(zoomed(source, board.view, 2))),
     button("Move to lower frequencies (←)", "←", () => look(moved(source, board.view, -0.25))),
     button("Move to higher frequencies (→)", "→", () => look(moved(source, board.view, 0.25))),
     button("Show the whole band (0)", "Whole band", () => look(whole(source))),
-    button("Stack the scans of this cadence (o)", "Cadence", () => stackCadence(!shown.get("cadence")),
-      { id: "cadence", "aria-pressed": "false", disabled: !(source.session?.length > 1) }),
-    overlay("windows", "Kept windows"), overlay("known", "Known interference"));
+    button("Stack the scans of this cadence (o)", "Cadence", () => stackCadence(!shown.get("cadence")), {
+      id: "cadence",
+      "aria-pressed": "false",
+      disabled: !(source.session?.length > 1),
+    }),
+    overlay("windows", "Kept windows"),
+    overlay("known", "Known interference"),
+    overlay("labels", "Labels"),
+  );
 }
 
 function overlay(name, words) {
   board.overlays[name] = shown.get(name) === "1";
-  return h("label", { class: "tick" }, h("input", { type: "checkbox", checked: board.overlays[name], onchange: (event) => {
-    board.overlays[name] = event.target.checked;
-    shown.set({ [name]: event.target.checked ? "1" : "" });
-    for (const panel of board.panels) panel.paintInk();
-  } }), words);
+  return h(
+    "label",
+    { class: "tick" },
+    h("input", {
+      type: "checkbox",
+      checked: board.overlays[name],
+      onchange: (event) => {
+        board.overlays[name] = event.target.checked;
+        shown.set({ [name]: event.target.checked ? "1" : "" });
+        for (const panel of board.panels) panel.paintInk();
+      },
+    }),
+    words,
+  );
 }
 
 function bind() {
   const zoomIn = () => look(zoomed(source, board.view, 0.5, board.cross ? crossShare() : 0.5));
   bindKeys([
-    { keys: ["ArrowLeft", "k"], does: "Move to lower frequencies", run: () => look(moved(source, board.view, -0.15)) },
-    { keys: ["ArrowRight", "j"], does: "Move to higher frequencies", run: () => look(moved(source, board.view, 0.15)) },
+    {
+      keys: ["ArrowLeft", "k"],
+      does: "Move to lower frequencies",
+      run: () => look(moved(source, board.view, -0.15)),
+    },
+    {
+      keys: ["ArrowRight", "j"],
+      does: "Move to higher frequencies",
+      run: () => look(moved(source, board.view, 0.15)),
+    },
     { keys: ["+", "="], does: "Zoom in", run: zoomIn },
     { keys: ["-"], does: "Zoom out", run: () => look(zoomed(source, board.view, 2)) },
     { keys: ["0"], does: "Show the whole band", run: () => look(whole(source)) },
-    { keys: ["o"], does: "Stack the scans of this cadence, or only show this one", run: () => stackCadence(!shown.get("cadence")) },
-    { keys: ["Enter", "s"], does: "Find look-alikes of the selected range", run: search,
-      when: (event) => !event.target.closest("button, a, summary, input, select") || event.key === "s" },
+    {
+      keys: ["o"],
+      does: "Stack the scans of this cadence, or only show this one",
+      run: () => stackCadence(!shown.get("cadence")),
+    },
+    {
+      keys: ["Enter", "s"],
+      does: "Find look-alikes of the selected range",
+      run: search,
+      when: (event) => !event.target.closest("button, a, summary, input, select") || event.key === "s",
+    },
     { keys: ["z", "Escape"], does: "Select nothing", run: () => select(null) },
     { keys: ["/"], does: "Type a range", run: () => find("#f-start").focus() },
   ]);
@@ -179,19 +257,44 @@ async function start() {
   form = new RangeForm(source, { select, search, look: (start, stop) => look(around(source, start, stop, 0)) });
   lists = new WindowLists(board, source, table);
   strip = new BandStrip(source, board, look);
-  const colours = displayControls(shown, () => {
-    board.display = displayOf(shown);
-    redraw();
-  }, true);
+  const colours = displayControls(
+    shown,
+    () => {
+      board.display = displayOf(shown);
+      redraw();
+    },
+    true,
+  );
   board.colours = (panel) => panel === board.panels[0] && colours.show(panel.shownDb);
-  fill(main, h("h1", {}, source.target || fileName(source.file)),
-    h("p", { class: "facts" }, facts()), h("p", { class: "facts path", title: source.file }, fileName(source.file)),
-    form.element, strip.element, toolbar(),
-    h("p", { id: "waterfall-help", class: "visually-hidden" },
-      "Arrow keys move, plus and minus zoom, 0 shows the whole band. Type a range above to select it without a mouse."),
-    h("div", { id: "panels", class: "panels" }), h("p", { id: "readout", class: "readout" }),
-    keyRow([["ArrowLeft", ""], ["ArrowRight", "move"], ["+", ""], ["-", "zoom"], ["0", "whole band"], ["o", "cadence"], ["s", "search"], ["z", "clear"], ["?", "all keys"]]),
-    colours.element, lists.element);
+  fill(
+    main,
+    h("h1", {}, source.target || fileName(source.file)),
+    h("p", { class: "facts" }, facts()),
+    h("p", { class: "facts path", title: source.file }, fileName(source.file)),
+    form.element,
+    strip.element,
+    toolbar(),
+    h(
+      "p",
+      { id: "waterfall-help", class: "visually-hidden" },
+      "Arrow keys move, plus and minus zoom, 0 shows the whole band. Type a range above to select it without a mouse.",
+    ),
+    h("div", { id: "panels", class: "panels" }),
+    h("p", { id: "readout", class: "readout" }),
+    keyRow([
+      ["ArrowLeft", ""],
+      ["ArrowRight", "move"],
+      ["+", ""],
+      ["-", "zoom"],
+      ["0", "whole band"],
+      ["o", "cadence"],
+      ["s", "search"],
+      ["z", "clear"],
+      ["?", "all keys"],
+    ]),
+    colours.element,
+    lists.element,
+  );
   form.show(board.selection);
   readOut({ inside: false });
   bind();

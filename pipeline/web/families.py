@@ -1,0 +1,52 @@
+"""The routes of ``/api/v1`` that show families: groups of kept windows that look alike."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from pipeline.errors import QueryError
+from pipeline.web.answers import FamilyAnswer, FamilyList, OccurrenceAnswer
+from pipeline.web.counting import EVERY, By, Days, Width
+from pipeline.web.parts import ItsParts
+
+routes = APIRouter(prefix="/api/v1", tags=["families"])
+
+
+@routes.get("/families", responses={200: {"model": FamilyList}})
+def family_list(parts: ItsParts, min_windows: Annotated[int, Query(ge=1)] = 1,
+                limit: Annotated[int, Query(ge=1, le=10_000)] = 500) -> dict[str, Any]:
+    """Families, those with most windows first. ``reason`` says why there are none."""
+    pinned = parts.archive.pinned
+    try:
+        record = pinned.corpus.families(min_windows=min_windows).to_json()
+    except QueryError as error:
+        return {"families": [], "more": False, "reason": str(error), "generation": None,
+                "corpus_generation": pinned.generation, "not_judged": 0, "without": 0, "encoder": ""}
+    return {**record, "families": record["families"][:limit], "more": len(record["families"]) > limit, "reason": ""}
+
+
+@routes.get("/families/{family_id}.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+async def family_png(family_id: str, parts: ItsParts) -> Response:
+    """The windows most like the exemplar of a family, as a picture."""
+    pinned = parts.archive.pinned
+    drawn = await parts.drawing.run(lambda: pinned.corpus.family(family_id).png())
+    return Response(drawn, media_type="image/png")
+
+
+@routes.get("/families/{family_id}", responses={200: {"model": FamilyAnswer}})
+async def family(family_id: str, parts: ItsParts,
+                 limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+    """A family with its windows, those most like the exemplar first, and the spacing of their frequencies."""
+    pinned = parts.archive.pinned
+    return await parts.pool.run(lambda: pinned.corpus.family(family_id, limit).to_json())
+
+
+@routes.get("/families/{family_id}/occurrence", responses={200: {"model": OccurrenceAnswer}})
+async def of_family(family_id: str, parts: ItsParts, by: By = EVERY, bin_mhz: Width = None,
+                    bin_days: Days = None) -> dict[str, Any]:
+    """How often, when and where the windows of a family occur, as ``lookalike occurrence --json`` prints it."""
+    corpus = parts.archive.pinned.corpus
+    return await parts.pool.run(lambda: corpus.occurrence(
+        windows=corpus.family(family_id, None).windows, by=by, bin_mhz=bin_mhz, bin_days=bin_days).to_json())
