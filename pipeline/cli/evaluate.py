@@ -11,8 +11,8 @@ import click
 from pipeline.cli.grouped import command
 from pipeline.cli.output import name_unwritable, put, put_json, remark
 
-_PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "scales", "answers", "gate", "notebook",
-          "real")
+_PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "scales", "answers", "refine", "gate",
+          "notebook", "real")
 
 
 @command()
@@ -35,7 +35,7 @@ _PARTS = ("speed", "retrieval", "rerank", "published", "step", "depth", "scales"
 @click.option("--real", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
               help="Folder for the part real. It holds three files of real signals (voyager1_hits_seticore.npz, "
                    "voyager1_2020_crop.h5 and hip77257_lband_recovered.npy), or windows with labels "
-                   "(power_ascending.npy and labels*.json), which the part answers uses, too.")
+                   "(power_ascending.npy and labels*.json), which the parts answers and refine use, too.")
 @click.option("--resnet50-weights", default="", metavar="FILE",
               help="File with ImageNet weights for the part notebook. Default: the file that Keras downloads.")
 @click.option("--json", "json_file", metavar="FILE|-",
@@ -62,7 +62,8 @@ def evaluate(
 
     Compares the numbers of hits that are expected by chance with those that come,
     in simulated corpora and, with --real, among labelled windows; and how often the
-    intervals of occurrence hold.
+    intervals of occurrence hold. Measures how much labels help, too, with search
+    --like and --unlike.
 
     Also prints the results of the test of arXiv 2302.13854 beside those of the paper,
     the share of windows that the gate keeps, and the number of windows encoded

@@ -15,6 +15,7 @@ from pipeline.evaluate.labelled_scores import FormScores
 from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.published import FIGURES, PublishedScores
 from pipeline.evaluate.real import Check
+from pipeline.evaluate.refine import RefineScores
 from pipeline.evaluate.rerank import RerankScores
 from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.scales import ScaleScores
@@ -46,6 +47,7 @@ class Report:
     scales: dict[str, list[ScaleScores]] = field(default_factory=dict)
     answers: dict[str, list[Figures]] = field(default_factory=dict)
     """What is expected by chance and what comes, in corpora of one size or of several."""
+    refine: dict[str, list[RefineScores]] = field(default_factory=dict)
     coverage: list[Coverage] = field(default_factory=list)
     """How often intervals of occurrence cover the truth."""
     notebook: dict[str, Scores] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from pipeline.config import EncoderConfig
 from pipeline.encoders import ENCODERS, Encoder, fit, load_encoder, needs_projection
 from pipeline.errors import ConfigError, EncoderError
-from pipeline.evaluate import answers, depth, gating, metrics, notebook, published, real, steps
+from pipeline.evaluate import answers, depth, gating, metrics, notebook, published, real, refine, steps
 from pipeline.evaluate.coverage import measure_coverage
 from pipeline.evaluate.labelled_folder import POWER, read_labelled_folder
 from pipeline.evaluate.labelled_scores import evaluate_labelled, labelled_windows
@@ -27,8 +27,8 @@ from pipeline.model import WindowGrid
 from pipeline.significance import unrelated_vectors
 from pipeline.store import corpus_encoder, is_fitted
 
-Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "scales", "answers", "gate", "notebook",
-               "real"]
+Part = Literal["speed", "retrieval", "rerank", "published", "step", "depth", "scales", "answers", "refine", "gate",
+               "notebook", "real"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Tell = Callable[[str], None]
 
@@ -225,6 +225,18 @@ def _measure_answers(run: _Run) -> None:
                 encoder.encode(windows.from_file), windows, unrelated))
 
 
+def _measure_refine(run: _Run) -> None:
+    sets = labelled_sets(refine.REFINE_SETS, run.seed)
+    for name, encoder in run.each("refine"):
+        run.report.refine[name] = [one for labelled in sets for one in refine.evaluate_refine(
+            f"{labelled.spec.name}, SNR {labelled.spec.snr[0]:g}–{labelled.spec.snr[1]:g}",
+            encoder.encode(labelled.cutouts), labelled.labels, seed=run.seed)]
+        if run.real_data is not None and (run.real_data / POWER).exists():
+            windows = labelled_windows(read_labelled_folder(run.real_data), seed=run.seed)
+            run.report.refine[name] += refine.evaluate_refine(
+                "labelled windows", encoder.encode(windows.from_file), windows.labels, seed=run.seed)
+
+
 def _measure_gate(run: _Run) -> None:
     run.tell("gate")
     times = 8 if run.full else 1
@@ -259,6 +271,6 @@ def _measure_real(run: _Run) -> None:
 _MEASURE: Mapping[Part, Callable[[_Run], None]] = {
     "speed": _measure_speed, "retrieval": _measure_retrieval, "rerank": _measure_rerank,
     "published": _measure_published, "step": _measure_step, "depth": _measure_depth,
-    "scales": _measure_scales, "answers": _measure_answers, "gate": _measure_gate,
-    "notebook": _measure_notebook, "real": _measure_real,
+    "scales": _measure_scales, "answers": _measure_answers, "refine": _measure_refine,
+    "gate": _measure_gate, "notebook": _measure_notebook, "real": _measure_real,
 }

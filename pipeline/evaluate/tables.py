@@ -8,6 +8,7 @@ from pipeline.evaluate.gating import OperatingCurve
 from pipeline.evaluate.labelled_scores import Estimate, Means
 from pipeline.evaluate.metrics import Scores
 from pipeline.evaluate.published import FIGURES, PublishedScores
+from pipeline.evaluate.refine import LABELS, names_of
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.retrieval import Retrieval
 from pipeline.evaluate.scales import ScaleScores
@@ -24,7 +25,7 @@ def format_report(report: Report) -> list[str]:
     """Return the lines of all tables, and of the list of what was not measured."""
     out: list[str] = []
     sections = (_speed, _retrieval, _families, _rerank, _published, _steps, _depth, _scales,
-                _answers, _coverage, _gate, _notebook, _real, _labelled)
+                _answers, _refine, _coverage, _gate, _notebook, _real, _labelled)
     for section in sections:
         made = list(section(report))
         out += made if not made or not made[-1] else [*made, ""]
@@ -100,6 +101,16 @@ def _answers(report: Report) -> Iterator[str]:
         yield "found: queries with five kin or more that get a convincing hit. kin: median share of these kin that"
         yield "convince. pure: convincing hits that are kin. quiet: queries without kin with nothing convincing. false:"
         yield "share of unrelated hits among those with q ≤ 0.1. decoys: their hits where 1 is expected."
+        yield ""
+
+
+def _refine(report: Report) -> Iterator[str]:
+    for name, results in report.refine.items():
+        yield f"Refined by labels (search --like, --unlike): {name}; P@10 and mAP of the query alone → with labels"
+        rows = [[title, *(cell for one in results if one.name == title for cell in (
+            f"{one.plain_at_10:.2f} → {one.refined_at_10:.2f}", f"{one.plain:.2f} → {one.refined:.2f}"))]
+            for title in names_of(results)]
+        yield from format_table(["", *(head for count in LABELS for head in (f"{count} labels", "mAP"))], rows)
         yield ""
 
 

@@ -33,7 +33,7 @@ from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.together import MORE_AT_ONCE, find_together
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
-"""Maximum number of vectors that a process which ends after one search compares one by one.
+"""Maximum number of vectors that a process which ends after one search compares one by one, and any refined search.
 
 That takes about a second, as long as loading the library that follows the index."""
 
@@ -127,8 +127,10 @@ class Searcher:
                 asked.append(error)
                 continue
             selection, findable, counts, left_out = selections[place]
-            if request.one_shot and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
+            if (request.one_shot or has_examples(request)) and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
                 request = replace(request, exact=True)
+            elif has_examples(request):  # a graph is made for vectors, and a direction may be far from all of them
+                request = replace(request, careful=True)
             asked.append(_Asked(request, made.key, query, selection, findable, counts, left_out))
         return asked
 
