@@ -65,8 +65,9 @@ class PlotReading:
             What is searched for. Default: :attr:`power`.
         """
         bar = self.frame.bar
-        return draw_understood(self.picture, self.frame.edges, bar and (bar.left, bar.top, bar.right, bar.bottom),
-                               self.power if power is None else power, f"{self.path.name}: {self}")
+        bar_at = None if bar is None else (bar.left, bar.top, bar.right, bar.bottom)
+        shown = self.power if power is None else power
+        return draw_understood(self.picture, self.frame.edges, bar_at, shown, f"{self.path.name}: {self}")
 
     def resampled(self, channel_hz: float, spectrum_s: float) -> NDArray[np.float64]:
         """Return the power with channels and spectra of other sizes, as far as the size of the plot is known.
