@@ -260,20 +260,10 @@ class Corpus(ManySearches):
     def fit_plot(
         self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None
     ) -> tuple[NDArray[np.float64], str]:
-        """Give what was read from the picture of a plot the channels and spectra of the corpus.
+        """Return ``power`` and ``view`` of a search for a plot; see :func:`pipeline.search.from_plot.fit_plot`.
 
-        Parameters
-        ----------
-        reading : PlotReading
-            Result of :func:`lookalike.read_plot`.
-        encoder, view : str, optional
-            As in :meth:`search`. Default view: the one whose windows are about as large as the plot, if its width and
-            its duration were given; else ``1x``.
-
-        Returns
-        -------
-        (spectra, channels) array, str
-            ``power`` and ``view`` of a search. Errors are those of :func:`pipeline.search.from_plot.fit_plot`.
+        ``encoder`` and ``view`` are as in :meth:`search`. Default view: the one whose windows are about as large as the
+        plot, if its width and duration were given; else ``1x``.
         """
         return fit_plot(self._corpus, encoder_key(self._corpus, encoder or self._encoder), reading, view)
 
