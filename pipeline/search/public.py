@@ -17,6 +17,7 @@ from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
 from pipeline.search.row_answer import ROW_COLUMNS, RowAnswer
+from pipeline.search.row_scans import ScanFinder
 from pipeline.search.rows_html import page_of_rows, words_of_rows
 from pipeline.search.selection import Selection, is_approximate
 from pipeline.search.snapshot import OpenCorpus
@@ -42,6 +43,7 @@ __all__ = [
     "QueryDescription",
     "Routes",
     "RowAnswer",
+    "ScanFinder",
     "SearchRequest",
     "SearchResult",
     "Selection",

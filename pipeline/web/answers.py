@@ -177,6 +177,8 @@ class QueryRows(_Answer):
 
     kind: str
     rows: list[QueryRow]
+    left_out: int
+    """Rows of the file beyond those that are listed."""
 
 
 class NightRecord(_Answer):

@@ -8,7 +8,18 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import pipeline
-from pipeline.web import counting, families, labelling, looking, nights, occupancy, pages, searching, windows
+from pipeline.web import (
+    counting,
+    families,
+    labelling,
+    looking,
+    nights,
+    occupancy,
+    pages,
+    query_rows,
+    searching,
+    windows,
+)
 from pipeline.web.guard import Guard
 from pipeline.web.parts import Parts
 from pipeline.web.problems import ProblemAnswer, add_handlers
@@ -29,7 +40,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.pages = pages.Pages(parts.archive)
     add_handlers(app)
-    for one in (looking, occupancy, windows, searching, counting, families, labelling, nights, pages):
+    for one in (looking, occupancy, windows, searching, query_rows, counting, families, labelling, nights, pages):
         app.include_router(one.routes)
     app.mount("/static", pages.static_files())
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),

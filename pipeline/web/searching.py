@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.web.answers import QueryRows, SearchAnswer
+from pipeline.web.answers import SearchAnswer
 from pipeline.web.archive import Pinned
 from pipeline.web.exports import MEDIA_TYPES, export_of
-from pipeline.web.npy import array_of
 from pipeline.web.parts import ItsParts, Parts
 from pipeline.web.problems import Problem
 from pipeline.web.search_body import SearchBody, request_of
@@ -68,23 +67,3 @@ async def export(result_id: str, form: str, parts: ItsParts) -> Response:
 def result(result_id: str, parts: ItsParts) -> dict[str, Any]:
     """The result of a search that is still kept, as the search returned it."""
     return parts.results.get(result_id).to_json()
-
-
-@routes.post("/query-rows", responses={200: {"model": QueryRows}}, openapi_extra={"requestBody": {
-    "required": True, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}})
-async def query_rows(request: Request, parts: ItsParts, name: str = "") -> dict[str, Any]:
-    """Read a file that holds patterns, and say of each row how it can be searched for, or why not.
-
-    ``name`` is the name of the file, whose ending tells what it is. ``request`` of a row is the body of a search.
-    """
-    content = await request.body()
-    if not name.lower().endswith(".npy"):
-        raise Problem(501, "not_available", f"{name[-80:] or 'the file'}: only .npy files are read yet")
-
-    def work() -> dict[str, Any]:
-        power = array_of(content)
-        return {"kind": "array", "rows": [{
-            "row": 1, "request": {"upload": parts.uploads.add(power)}, "reason": "",
-            "words": f"an array of {power.shape[0]} spectra × {power.shape[1]} channels"}]}
-
-    return await parts.drawing.run(work)
