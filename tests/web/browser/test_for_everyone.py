@@ -30,6 +30,7 @@ def test_axe_finds_no_violation(open_page: OpenPage, site: Site, page_name: str)
 
     page = open_page(address_of(site, page_name), color_scheme="light", wait="networkidle")
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    until(page, "document.querySelector('.waiting') === null")
     for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
         page.emulate_media(color_scheme=scheme)
         found = Axe().run(page, options=options)
