@@ -15,6 +15,8 @@ from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import GroupedCommand, command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
+from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages, read_array
 from pipeline.cli.search import search as search_command
 from pipeline.errors import QueryError
@@ -40,12 +42,14 @@ def _search_options(function: Any) -> Any:
 
 @command(groups={
     "Query": _QUERY,
+    "Query from a picture": PICTURE_FLAGS,
     "How to compare": _COMPARE,
     "Which windows count": (*_LIMITS, "--with-query", *(row.flag for row in FILTERS.values())),
     "How to count": ("--by", "--bin-mhz", "--bin-days", "--emitter-khz"),
 })
 @corpus_option
 @_search_options
+@picture_options
 @filter_options
 @click.option("--with-query", is_flag=True,
               help="Also count the query itself, and the scan that it is from. By default, neither counts: the query "
@@ -67,7 +71,8 @@ def _search_options(function: Any) -> Any:
               help="Draw the rates with their intervals to this file.")
 def occurrence(
     corpus: Path, place: Mapping[str, Any], by: tuple[Any, ...], bin_mhz: float | None, bin_days: int | None,
-    emitter_khz: float, with_query: bool, as_json: bool, as_csv: bool, plot: Path | None, **asked: Any,
+    emitter_khz: float, with_query: bool, picture: PlotQuery | None, as_json: bool, as_csv: bool, plot: Path | None,
+    **asked: Any,
 ) -> None:
     """Count how often, when and where a pattern occurs.
 
@@ -96,15 +101,21 @@ def occurrence(
     settings: dict[str, Any] = {"bin_mhz": bin_mhz, "bin_days": bin_days, "emitter_khz": emitter_khz,
                                 "with_query": with_query, **({"by": by} if by else {})}
     request, filters = None, asked["filters"]
-    given = any(asked[param.name] is not None for param in search_command.params
-                if param.name and set(_QUERY).intersection(param.opts))
-    if given:
+    if picture is not None:
+        if asked["power"] is not None:
+            raise click.UsageError("choose one of --npy and --picture")
+        asked["power"] = picture.path
+    given = [asked[param.name] for param in search_command.params
+             if param.name and set(_QUERY).intersection(param.opts)]
+    if any(value is not None and value != () for value in given):
         with flags_in_messages(click.UsageError):
             request, filters = SearchRequest(**asked, one_shot=not on_cluster), None
-        if request.power is not None:
+        if request.power is not None and picture is None:
             request = replace(request, power=read_array(request.power))
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
         with flags_in_messages(QueryError):
+            if picture is not None and request is not None:
+                request = picture.request(opened, request)
             result = opened.occurrence(request, filters=filters, **settings)
         if plot is not None:
             result.plot(plot)
