@@ -16,6 +16,8 @@ from pipeline.cli.grouped import GroupedCommand, command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
 from pipeline.cli.patterns import PATTERN_FLAGS, PATTERN_PARAMETERS, pattern_options, with_arrays
+from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
+from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages
 from pipeline.cli.search import search as search_command
 from pipeline.errors import QueryError
@@ -41,6 +43,7 @@ def _search_options(function: Any) -> Any:
 
 @command(groups={
     "Query": (*PATTERN_FLAGS, *EXAMPLE_FLAGS),
+    "Query from a picture": PICTURE_FLAGS,
     "How to compare": _COMPARE,
     "Which windows count": (*_LIMITS, "--with-query", *(row.flag for row in FILTERS.values())),
     "How to count": ("--by", "--bin-mhz", "--bin-days", "--emitter-khz"),
@@ -48,6 +51,7 @@ def _search_options(function: Any) -> Any:
 @corpus_option
 @pattern_options
 @_search_options
+@picture_options
 @filter_options
 @click.option("--with-query", is_flag=True,
               help="Also count the query itself, and the scan that it is from. By default, neither counts: the query "
@@ -69,7 +73,8 @@ def _search_options(function: Any) -> Any:
               help="Draw the rates with their intervals to this file.")
 def occurrence(
     corpus: Path, place: Mapping[str, Any], by: tuple[Any, ...], bin_mhz: float | None, bin_days: int | None,
-    emitter_khz: float, with_query: bool, as_json: bool, as_csv: bool, plot: Path | None, **asked: Any,
+    emitter_khz: float, with_query: bool, picture: PlotQuery | None, as_json: bool, as_csv: bool, plot: Path | None,
+    **asked: Any,
 ) -> None:
     """Count how often, when and where a pattern occurs.
 
@@ -98,13 +103,21 @@ def occurrence(
     settings: dict[str, Any] = {"bin_mhz": bin_mhz, "bin_days": bin_days, "emitter_khz": emitter_khz,
                                 "with_query": with_query, **({"by": by} if by else {})}
     request, filters = None, asked["filters"]
+    if picture is not None:
+        if asked["power"] is not None:
+            raise click.UsageError("choose one of --npy and --picture")
+        asked["power"] = picture.path
     if any(asked[name] is not None for name in PATTERN_PARAMETERS) or asked["like"] or asked["unlike"]:
         with flags_in_messages(click.UsageError):
-            request, filters = with_arrays(SearchRequest(**asked, one_shot=not on_cluster)), None
+            request, filters = SearchRequest(**asked, one_shot=not on_cluster), None
+        if picture is None:
+            request = with_arrays(request)
     needs_files = request is not None and request.file is not None
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(
             corpus_here(corpus, needs_files=needs_files)) as opened:
         with flags_in_messages(QueryError):
+            if picture is not None and request is not None:
+                request = picture.request(opened, request)
             result = opened.occurrence(request, filters=filters, **settings)
         if plot is not None:
             result.plot(plot)

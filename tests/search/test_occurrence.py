@@ -154,6 +154,8 @@ def test_the_command_prints_tables_json_csv_and_a_picture(lookalike: Lookalike, 
     np.save(array, np.ones((16, 256)) + np.eye(16, 256))
     assert lookalike("occurrence", "--corpus", root, "--npy", array, "--encoder", "spectral", "--min-score", "0.9",
                      "--only-target", "A", "--json").json["all"]["scans"] == 4
+    assert lookalike("occurrence", "--corpus", root, "--like", steady(corpus), "--encoder", "spectral", "--min-score",
+                     "0.9", "--json").json["what"] != found.what
     refused = lookalike("occurrence", "--corpus", root, "--window", steady(corpus))
     assert refused.code == 2
     assert "--min-score" in refused.err
