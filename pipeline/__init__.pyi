@@ -6,6 +6,8 @@ from pipeline.encoders import encode as encode
 from pipeline.errors import PipelineError as PipelineError
 from pipeline.execute.cluster_search import open_on_cluster as open_on_cluster
 from pipeline.filterbank import read_waterfall as read_waterfall
+from pipeline.hit_tables import parse_hit_table as parse_hit_table
+from pipeline.hit_tables import read_hit_table as read_hit_table
 from pipeline.integrity import verify as verify
 from pipeline.interference import KnownBand as KnownBand
 from pipeline.interference import known_bands as known_bands
@@ -26,6 +28,6 @@ from pipeline.search import open_corpus as open_corpus
 
 __all__ = ["Config", "Filters", "KnownBand", "PipelineError", "PlotReading", "SearchRequest", "SearchResult",
            "build_index", "embed", "encode", "find_families", "ingest", "known_bands", "name_family", "open_corpus",
-           "open_on_cluster", "read_plot",
+           "open_on_cluster", "parse_hit_table", "read_hit_table", "read_plot",
            "read_waterfall", "remove", "run_nightly", "upgrade", "verify"]
 __version__: str

@@ -15,7 +15,7 @@ SHARED_GROUPS: Mapping[str, tuple[str, ...]] = {
     "Where tasks run": ("--serial", "--workers", "--dashboard", "--embed-on", "--scheduler", "--cluster",
                         "--cluster-config"),
     "Encrypted connections (TLS)": ("--tls-ca", "--tls-cert", "--tls-key", "--insecure"),
-    "Output": ("--dry-run", "--json", "--csv", "--out", "--plot", "--cut-outs", "--samp", "--picture"),
+    "Output": ("--dry-run", "--json", "--csv", "--html", "--out", "--plot", "--cut-outs", "--samp", "--picture"),
 }
 """Heading → flags of the groups that several commands have. They come last, in this order."""
 

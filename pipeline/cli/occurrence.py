@@ -15,7 +15,8 @@ from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import GroupedCommand, command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
-from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages, read_array
+from pipeline.cli.patterns import read_array
+from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages
 from pipeline.cli.search import search as search_command
 from pipeline.errors import QueryError
 from pipeline.search.filter_table import FILTERS
@@ -103,7 +104,9 @@ def occurrence(
             request, filters = SearchRequest(**asked, one_shot=not on_cluster), None
         if request.power is not None:
             request = replace(request, power=read_array(request.power))
-    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
+    needs_files = request is not None and request.file is not None
+    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(
+            corpus_here(corpus, needs_files=needs_files)) as opened:
         with flags_in_messages(QueryError):
             result = opened.occurrence(request, filters=filters, **settings)
         if plot is not None:

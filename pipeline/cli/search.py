@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,11 @@ from pipeline.cli.example_options import FLAGS, check_to_label, example_options,
 from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
+from pipeline.cli.hits import NOT_WITH_HITS, HitsAsked, check_hits, print_hits
+from pipeline.cli.inside import inside_option
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
+from pipeline.cli.patterns import PATTERN_FLAGS, pattern_options, read_array
 from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
 from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.places import Places
@@ -28,33 +31,22 @@ from pipeline.support.text import counted, short_number, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
-    from pipeline.search import Corpus, SearchRequest, SearchResult
+    from pipeline.search import Corpus, SearchResult
 
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", *FLAGS),
+    "Query": (*PATTERN_FLAGS, *FLAGS),
     "Query from a picture": PICTURE_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
                        "--near-frequency"),
+    "Where to search": ("--in",),
     "Which hits": ("-k", "--expected-below", "--min-score", "--q", *(row.flag for row in FILTERS.values()),
                    "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label"),
 })
 @corpus_option
-@click.option("--file", metavar="NAME_OR_PATH",
-              help="Search for a range of this file, which may be in the corpus or not. Needs --f-start and --f-stop.")
-@click.option("--f-start", "f_start_mhz", type=float, metavar="MHZ", help="Lower end of the range, in MHz.")
-@click.option("--f-stop", "f_stop_mhz", type=float, metavar="MHZ", help="Upper end of the range, in MHz.")
-@click.option("--t-start", "t_start_s", type=float, metavar="S",
-              help="Begin of the range, in seconds after the first spectrum of the file. Default: its begin.")
-@click.option("--t-stop", "t_stop_s", type=float, metavar="S",
-              help="End of the range, in seconds after the first spectrum of the file. Default: its end.")
-@click.option("--window", metavar="SOURCE/NUMBER",
-              help="Search for a window of the corpus. Its source is named by id, beginning of the id, or file name.")
-@click.option("--npy", "power", type=click.Path(path_type=Path), metavar="FILE",
-              help="Search for an array of linear power in a .npy file. Its axes are spectra and channels, with "
-                   "frequency ascending. Arrays that blimpy reads are descending if foff < 0: reverse their channels.")
+@pattern_options
 @example_options
 @picture_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
@@ -90,6 +82,7 @@ if TYPE_CHECKING:
               help="How much nearness in frequency counts in the order of hits. 1: as much as the pattern. Not with "
                    "--rerank. Default: 0.")
 @filter_options
+@inside_option
 @click.option("--on-off", is_flag=True,
               help="Say for each hit whether it is also there where the telescope pointed elsewhere in its session.")
 @click.option("--on-only", is_flag=True,
@@ -108,15 +101,17 @@ if TYPE_CHECKING:
 @export_options
 def search(
     corpus: Path, place: Mapping[str, Any], as_json: bool, as_csv: bool, exports: Exports, to_label: int | None,
-    picture: PlotQuery | None, **asked: Any,
+    picture: PlotQuery | None, hits: HitsAsked | None, **asked: Any,
 ) -> None:
     """Find where else a pattern occurs.
 
-    The pattern is a range of a file, a window of the corpus, an array, or the
-    picture of a plot. Hits
-    never overlap the pattern itself, in any file of its recording. Windows of one
-    signal that touch are one hit. The same pixels in several files are one hit,
-    too: the table names the other files below it.
+    The pattern is a range of a file, a window of the corpus, an array, the
+    picture of a plot, or a simulated signal. With --hits, all rows of a hit table
+    are searched for.
+
+    Hits never overlap the pattern itself, in any file of its recording. Windows
+    of one signal that touch are one hit. The same pixels in several files are one
+    hit, too: the table names the other files below it.
 
     A range that is wide, or that has several time blocks, consists of several
     windows. Those without a signal are left out. A hit is then a place where the
@@ -158,12 +153,22 @@ def search(
             raise click.UsageError("choose one of --npy and --picture")
         asked["power"] = picture.path
     on_cluster = bool(place["scheduler"] or place["cluster"])
+    asked["one_shot"] = not on_cluster
+    if hits is not None:
+        if exports != Exports():
+            raise click.UsageError("the options that write or send hits do not go with --hits; use --html")
+        check_hits(asked, _flags())
+        with _opened(corpus, place, on_cluster, needs_files=True) as opened, flags_in_messages(QueryError):
+            print_hits(opened, hits, {name: value for name, value in asked.items() if name not in NOT_WITH_HITS},
+                       as_json=as_json, as_csv=as_csv)
+        return
     with flags_in_messages(click.UsageError):
-        request = SearchRequest(**asked, one_shot=not on_cluster)
+        request = SearchRequest(**asked)
         check_to_label(request, to_label)
-    if request.power is not None and picture is None:
-        request = replace(request, power=read_array(request.power))
-    with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(corpus_here(corpus, request)) as opened:
+    for name in ("power", "vector"):
+        if asked[name] is not None and not (name == "power" and picture is not None):
+            request = replace(request, **{name: read_array(asked[name])})
+    with _opened(corpus, place, on_cluster, needs_files=request.file is not None) as opened:
         with flags_in_messages(QueryError):
             result = opened.answer(request if picture is None else picture.request(opened, request))
         exports.write(result)
@@ -176,8 +181,13 @@ def flags_in_messages(kind: Callable[[str], Exception]) -> Iterator[None]:
     try:
         yield
     except ParameterError as error:
-        flags = {param.name: param.opts[0] for param in click.get_current_context().command.params}
+        flags = _flags()
         raise kind(error.spelled(lambda name: flags.get(name, name))) from error
+
+
+def _flags() -> Mapping[str, str]:
+    """Return the option that sets each parameter of the search."""
+    return {str(param.name): param.opts[0] for param in click.get_current_context().command.params}
 
 
 def _show(result: SearchResult, as_json: bool, as_csv: bool, to_label: int | None) -> None:
@@ -193,11 +203,26 @@ def _show(result: SearchResult, as_json: bool, as_csv: bool, to_label: int | Non
         put("\n".join([*table(result), *map(shown, lines_to_label(result, to_label))]))
 
 
-def corpus_here(corpus: Path, request: SearchRequest | None) -> Corpus:
-    """Open a corpus in this process, to answer a request if there is one."""
+def _opened(
+    corpus: Path, place: Mapping[str, Any], on_cluster: bool, *, needs_files: bool
+) -> AbstractContextManager[Corpus]:
+    """Open a corpus here or on a cluster."""
+    if on_cluster:
+        return corpus_on_cluster(corpus, place)
+    return nullcontext(corpus_here(corpus, needs_files=needs_files))
+
+
+def corpus_here(corpus: Path, *, needs_files: bool) -> Corpus:
+    """Open a corpus in this process.
+
+    Parameters
+    ----------
+    needs_files : bool
+        True if files will be read.
+    """
     from pipeline.search import open_corpus
 
-    if request is not None and request.file is not None:
+    if needs_files:
         from pipeline.filterbank import start_parser
 
         start_parser()  # the process of the parser starts while this one opens the corpus
@@ -213,25 +238,6 @@ def corpus_on_cluster(corpus: Path, place: Mapping[str, Any]) -> Iterator[Corpus
 
     with connected(Config.load(corpus, {"run": place}).run) as client:
         yield open_on_cluster(corpus, client)
-
-
-def read_array(path: Path) -> Any:
-    """Read a ``.npy`` file.
-
-    Raises
-    ------
-    QueryError
-        The file cannot be read, is no ``.npy`` file, or holds Python objects, which would have to be unpickled.
-    """
-    from numpy.lib.format import read_array as read_npy
-
-    try:
-        with path.open("rb") as stream:
-            return read_npy(stream, allow_pickle=False)
-    except OSError as error:
-        raise QueryError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # numpy's parser raises errors of many kinds
-        raise QueryError(f"{path}: not an array as numpy.save writes it ({error})") from error
 
 
 def table(result: SearchResult) -> list[str]:

@@ -165,11 +165,12 @@ class Tiling:
         if not 0 <= number < self.n_windows:
             raise IndexError(f"window {number} is not among the source's {self.n_windows}")
         block, place = divmod(number, self.windows_per_block)
-        low, high = 0, self.n_coarse - 1
-        while low < high:  # binary search for the last coarse channel whose first position is at or below `place`
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self.first_position(middle) <= place else (low, middle - 1)
-        return block, low, place - self.first_position(low)
+        lead = self.coarse.offset > 0
+        before, in_whole = self._count_in(self.coarse.offset) if lead else 0, self._count_in(self.coarse.width)
+        if place < before:
+            return block, 0, place
+        i = min(lead + (place - before) // in_whole, self.n_coarse - 1) if in_whole else self.n_coarse - 1
+        return block, i, place - self.first_position(i)
 
     def window(self, source_id: str, number: int) -> Window:
         """Return the window of a number, in channels, spectra, MHz, seconds and MJD.

@@ -71,7 +71,7 @@ def known_bands() -> tuple[KnownBand, ...]:
     try:
         status = path.stat()
     except FileNotFoundError:
-        return _merged(_package_rows(), ())
+        return _package_table()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
     return _with_user_rows(path, status.st_mtime_ns, status.st_size)
@@ -92,7 +92,12 @@ def names_at(header: Header, f_start_mhz: float, f_stop_mhz: float) -> tuple[str
     ConfigError
         The user's own table cannot be used.
     """
-    touched = [band for band in known_bands() if band.touches(f_start_mhz, f_stop_mhz, header.telescope)]
+    return known_names(f_start_mhz, f_stop_mhz, header.telescope)
+
+
+def known_names(f_start_mhz: float, f_stop_mhz: float, telescope: str) -> tuple[str, ...]:
+    """Return what :func:`names_at` does, for a telescope that is given by its name in source ids."""
+    touched = [band for band in known_bands() if band.touches(f_start_mhz, f_stop_mhz, telescope)]
     touched.sort(key=lambda band: (band.f_stop_mhz - band.f_start_mhz, band.name))
     return tuple(band.name for band in touched)
 
@@ -126,6 +131,11 @@ def band_list(pattern: str) -> str:
 def _package_rows() -> tuple[KnownBand, ...]:
     table = resources.files(__package__).joinpath(TABLE)
     return _rows(table.read_text(encoding="utf-8").splitlines(), TABLE)
+
+
+@cache
+def _package_table() -> tuple[KnownBand, ...]:
+    return _merged(_package_rows(), ())
 
 
 @cache

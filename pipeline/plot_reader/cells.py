@@ -56,10 +56,10 @@ class Cells:
         sums = np.concatenate([zero, np.cumsum(np.where(known, values, 0), axis=0, dtype=np.float64)])
         counts = np.concatenate([zero, np.cumsum(known, axis=0)])
         with np.errstate(invalid="ignore"):
-            means: NDArray[np.float32] = np.divide(sums[stop] - sums[first], counts[stop] - counts[first],
-                                                   dtype=np.float64).astype(np.float32)
-        means[(begins + self.size / 2 < 0) | (begins + self.size / 2 > len(values))] = np.nan
-        return means
+            means = ((sums[stop] - sums[first]) / (counts[stop] - counts[first])).astype(np.float32)
+        middles = begins + self.size / 2
+        means[(middles < 0) | (middles > len(values))] = np.nan
+        return np.asarray(means, np.float32)
 
 
 def find_cells(pixels: NDArray[np.uint8], hidden: tuple[float, float]) -> Cells | None:

@@ -68,8 +68,8 @@ def colour_scale(picture: NDArray[np.uint8], axes: Box, bar: Box | None, name: s
         return ColourScale(name, maps[name])
     if bar is not None:
         return _scale_of_bar(picture, bar)
-    found = np.unique(axes.of(picture).reshape(-1, 3), axis=0)
-    sample = found[:: max(1, len(found) // SAMPLE)].astype(np.float64)
+    unique = np.unique(axes.of(picture).reshape(-1, 3), axis=0)
+    sample = unique[:: max(1, len(unique) // SAMPLE)].astype(np.float64)
     distances = {one: _distance(sample, colours) for one, colours in maps.items() if not one.endswith("_r")}
     least = min(distances.values())
     if least > MAX_MEAN_DISTANCE:

@@ -66,8 +66,8 @@ class PlotReading:
         """
         bar = self.frame.bar
         bar_at = None if bar is None else (bar.left, bar.top, bar.right, bar.bottom)
-        return draw_understood(self.picture, self.frame.edges, bar_at,
-                               self.power if power is None else power, f"{self.path.name}: {self}")
+        shown = self.power if power is None else power
+        return draw_understood(self.picture, self.frame.edges, bar_at, shown, f"{self.path.name}: {self}")
 
     def resampled(self, channel_hz: float, spectrum_s: float) -> NDArray[np.float64]:
         """Return the power with channels and spectra of other sizes, as far as the size of the plot is known.

@@ -23,15 +23,17 @@ from pipeline.run.preconditions import (
 from pipeline.run.progress import RESUMED, Listener, Progress, ProgressChoice, RunReport, Tracker, showing
 from pipeline.run.remove import Removal, remove
 from pipeline.run.routed import build_routed, rebuild_cell
+from pipeline.run.scan_cache import CachedScans, scan_into_cache
 from pipeline.run.segment_plan import heir_of, plan_segments
 from pipeline.run.task_sizes import parts_of, slices_of
 from pipeline.run.upgrade import Upgrade, upgrade
 
 __all__ = [
-    "MIN_AGE_S", "NO_SIGNAL", "RESUMED", "FamiliesFound", "Listener", "Progress", "ProgressChoice", "Removal",
-    "RunReport", "Selected", "Stat", "Tracker", "Upgrade", "adopt_committed", "as_made", "build_routed",
+    "MIN_AGE_S", "NO_SIGNAL", "RESUMED", "CachedScans", "FamiliesFound", "Listener", "Progress", "ProgressChoice",
+    "Removal", "RunReport", "Selected", "Stat", "Tracker", "Upgrade", "adopt_committed", "as_made", "build_routed",
     "disk_errors", "embed", "embeds_on_gpu", "find_families", "heir_of", "index", "ingest", "ingest_files",
     "is_unwritable", "make_corpus", "manifest_if_any", "may_heal", "name_family", "parts_of", "plan_segments",
-    "rebuild_cell", "remove", "select_files", "settled", "showing", "slices_of", "stat_of", "unchanged_s", "upgrade",
+    "rebuild_cell", "remove", "scan_into_cache", "select_files", "settled", "showing", "slices_of", "stat_of",
+    "unchanged_s", "upgrade",
     "with_its_views", "with_serial",
 ]

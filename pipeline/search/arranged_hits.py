@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.grid.places import Places
+from pipeline.index import exact_neighbors
 from pipeline.search.arrangement import Positions, Votes, arrangement_at, ranked_shifts
 from pipeline.search.best_hits import place_of
 from pipeline.search.copies import Copies
 from pipeline.search.limits import HitLimits
 from pipeline.search.merge import Candidate, Merged
-from pipeline.search.nearest import Finder, nearest, similarities
+from pipeline.search.nearest import Finder, nearest, vectors_of_windows
 from pipeline.search.query import Query
 from pipeline.search.selection import Selection
 
@@ -33,8 +34,13 @@ MIN_PLACES, PLACES_PER_HIT = 200, 10
 
 
 def with_arrangement(query: Query) -> Query:
-    """Say in the description of a query that the arrangement of its windows counts, or why it does not."""
+    """Say in the description of a query that the arrangement of its windows counts, or why it does not.
+
+    Several windows or vectors that were named one by one have no arrangement.
+    """
     count, description = len(query.vectors), query.description
+    if description.kind in ("windows", "vector"):
+        return query
     if count > MAX_ARRANGED_WINDOWS:
         return replace(query, description=description.with_notes(
             f"the pattern has {count:,} windows; each is searched for by itself, because there are more than "
@@ -119,7 +125,7 @@ class _Places:
     def add(self, source: int, shift: Positions) -> None:
         """Compare the query with the stored windows of a source at a shift. A place without a match is left out."""
         source_id, query = self.selection.source_ids[source], self.query
-        numbers, similarity = similarities(self.selection, source, self._near(source, shift), query.vectors)
+        numbers, similarity = _similarities(self.selection, source, self._near(source, shift), query.vectors)
         found = _positions(self.selection, source, numbers)
         shape = self.selection.corpus.config.scan.grid
         made = arrangement_at(shift, query.positions, found, similarity, (shape.integrations, shape.channels))
@@ -164,3 +170,24 @@ class _Places:
             if not names & taken:
                 taken |= names
                 yield hit
+
+
+def _similarities(
+    selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Compare all query vectors with some windows of one source: the cosine of each pair.
+
+    Returns
+    -------
+    numbers : (n,) int64
+        The windows that are stored and pass the filters.
+    similarity : (q, n) float32
+        Cosines.
+    """
+    source_id = selection.source_ids[source]
+    numbers, stored = vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
+    similarity = np.zeros((len(vectors), len(numbers)), np.float32)
+    if len(stored):
+        rows, score = exact_neighbors(stored, vectors, len(stored), unit_length=True)
+        np.put_along_axis(similarity, rows, score, axis=1)
+    return numbers, similarity

@@ -17,7 +17,7 @@ from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
 from pipeline.search.copies import Copies
 from pipeline.search.limits import FullPlaces, HitLimits
-from pipeline.search.merge import Candidate, Merged, merge
+from pipeline.search.merge import MAX_SCORE_DIFFERENCE, Candidate, Merged, merge
 from pipeline.search.nearest import Finder, Nearest, nearest, score_windows
 from pipeline.search.query import Query
 from pipeline.search.selection import Selection
@@ -115,14 +115,16 @@ class _Candidates:
             picked, seen, _ = limits.pick(merged, k, place_of)
             is_picked = {id(hit) for hit in picked}
             unsurveyed: dict[str, list[int]] = {}
+            least = np.inf
             for hit in merged[:seen]:
                 if len(hit.others) < MAX_MERGED_WINDOWS and (id(hit) in is_picked or self._crosses_mhz(hit)):
                     names = {(hit.best.window.source_id, number) for number in (hit.best.window.number, *hit.others)}
                     for source_id, number in names - self._surveyed:
                         unsurveyed.setdefault(source_id, []).append(number)
                     self._surveyed |= names
+                    least = min(least, hit.best.score - MAX_SCORE_DIFFERENCE)
             # lists, not generators: every source must be surveyed, and every hit looked up
-            is_new = [self._survey(source_id, np.array(numbers)) for source_id, numbers in unsurveyed.items()]
+            is_new = [self._survey(source_id, np.array(numbers), least) for source_id, numbers in unsurveyed.items()]
             is_new += [self._look_up_copies(hit.best.window) for hit in picked]
             if not any(is_new):
                 return merged
@@ -133,9 +135,13 @@ class _Candidates:
         begins = (self._known[source_id, number].window.f_start_mhz for number in (hit.best.window.number, *hit.others))
         return len({math.floor(f_mhz) for f_mhz in begins}) > 1
 
-    def _survey(self, source_id: str, numbers: NDArray[np.int64]) -> bool:
-        """Add the stored windows around some windows of a source; tell whether any of them is new."""
-        return self._add_stored(source_id, _numbers_around(numbers, self._selection.corpus.tiling(source_id)))
+    def _survey(self, source_id: str, numbers: NDArray[np.int64], least: float) -> bool:
+        """Add the stored windows around some windows of a source; tell whether any of them is new.
+
+        Windows that score less than ``least`` are left out: no hit merges them.
+        """
+        around = _numbers_around(numbers, self._selection.corpus.tiling(source_id))
+        return self._add_stored(source_id, around, least)
 
     def _look_up_copies(self, window: Window) -> bool:
         """Add the stored windows of other sources that may hold the pixels of a window; tell whether any is new."""
@@ -146,11 +152,12 @@ class _Candidates:
         return any([self._add_stored(source_id, self._copies.stored_at(source_id, window))
                     for source_id in self._copies.elsewhere(window) if source_id in self._selection.position])
 
-    def _add_stored(self, source_id: str, numbers: NDArray[np.int64]) -> bool:
+    def _add_stored(self, source_id: str, numbers: NDArray[np.int64], least: float = -np.inf) -> bool:
         """Add those of some windows of a source that are stored; tell whether any of them is new."""
         unknown = np.array([number for number in numbers.tolist() if (source_id, number) not in self._known], np.int64)
         position = self._selection.position[source_id]
-        return self.add(score_windows(self._selection, position, unknown, self._query.vectors))
+        found = score_windows(self._selection, position, unknown, self._query.vectors)
+        return self.add(found.first(int(np.count_nonzero(found.score >= least))))
 
 
 def _numbers_around(numbers: NDArray[np.int64], tiling: Tiling) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.grid.places import Places
 from pipeline.model import SECONDS_PER_DAY, Header, Window
 from pipeline.search.merge import Candidate, Merged
-from pipeline.search.query import Query
+from pipeline.search.query import Query, Region
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.views import scan_of
 
@@ -99,9 +99,9 @@ class Copies:
 
     def is_of_query(self, window: Window) -> bool:
         """Tell whether a window overlaps the query, in the query's own source or in another source of its recording."""
-        region = self._query.region
-        if region is None:
-            return False
+        return any(self._is_of_region(region, window) for region in self._query.regions)
+
+    def _is_of_region(self, region: Region, window: Window) -> bool:
         if window.source_id == region.source_id:
             return region.overlaps(window)
         if scan_of(window.source_id) == scan_of(region.source_id):  # another view of the query's own pixels

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -12,33 +10,23 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Session, scans_among
+from pipeline.catalogue import Session
 from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.plot_reader import PlotReading
-from pipeline.search.annotate import annotated
-from pipeline.search.arranged_hits import with_arrangement
-from pipeline.search.encoder import count_vectors, encoder_key
-from pipeline.search.example_forms import has_examples
-from pipeline.search.expand import expansion_of, note_on_expansion
-from pipeline.search.families import Families, FamilyMembers, families_of, family_members, note_on_families
-from pipeline.search.figures import background_of, kept, note_on_left_out, with_chance
+from pipeline.search.answer import Searcher
+from pipeline.search.encoder import encoder_key
+from pipeline.search.families import Families, FamilyMembers, families_of, family_members
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
 from pipeline.search.from_plot import fit_plot
-from pipeline.search.hits import hit_of, note_on_no_hits
 from pipeline.search.labelled import CorpusLabels
+from pipeline.search.many_of_corpus import ManySearches
 from pipeline.search.nearest import Finder, nearest
-from pipeline.search.not_searched import not_searched_of
-from pipeline.search.ordered_hits import ordered_hits
 from pipeline.search.overview import Overview, overview_of
-from pipeline.search.panels import Panels
 from pipeline.search.query import power_of_window
-from pipeline.search.query_of_request import query_of_request, reader_of
-from pipeline.search.refined import refinement_of
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
-from pipeline.search.selection_of_request import selection_of
 from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus, status_of
@@ -46,11 +34,6 @@ from pipeline.search.views import through_all_views, views_held
 
 if TYPE_CHECKING:
     from pipeline.occurrence import Occurrence
-
-MAX_ONE_SHOT_VECTORS = 1_000_000
-"""Maximum number of vectors that a process which ends after one search compares one by one, and any refined search.
-
-That takes about a second, as long as loading the library that follows the index."""
 
 
 def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None = None) -> Corpus:
@@ -76,13 +59,13 @@ def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None =
     return Corpus(OpenCorpus(Path(corpus)), encoder)
 
 
-class Corpus:
+class Corpus(ManySearches):
     """One generation of a corpus. Threads may share it."""
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None, find: Finder = nearest) -> None:
         self._corpus = opened
-        self._finder = find
         self._encoder = encoder_key(opened, encoder) if encoder else None
+        self._searcher = Searcher(opened, find, self._encoder, self.power_of)
 
     @property
     def root(self) -> Path:
@@ -236,56 +219,9 @@ class Corpus:
     def _answer_by_score(self, request: SearchRequest) -> SearchResult:
         """Carry out a search through one view or all of them."""
         if not request.all_views:
-            return self._answer(request)
-        return through_all_views(request, views_held(self._corpus.manifest), self._answer,
+            return self._searcher.answer(request)
+        return through_all_views(request, views_held(self._corpus.manifest), self._searcher.answer,
                                  lambda text: find_window(self._corpus, text))
-
-    def _answer(self, request: SearchRequest) -> SearchResult:
-        """Carry out a search through one view."""
-        with self._corpus.outlived():
-            key = encoder_key(self._corpus, request.encoder or self._encoder)
-            query = query_of_request(self._corpus, key, request)
-            query = query if request.each_window or has_examples(request) else with_arrangement(query)
-            selection = selection_of(self._corpus, key, query, request)
-            findable = selection.count_windows()
-            if (request.one_shot or has_examples(request)) and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
-                request = replace(request, exact=True)
-            elif has_examples(request):  # a graph is made for vectors, and a direction may be far from all of them
-                request = replace(request, careful=True)
-            expansion = expansion_of(request, query, selection, self._finder)
-            refinement = refinement_of(request, query, selection, reader_of(self._corpus, key, request))
-            query = refinement.query if refinement else query
-            found = ordered_hits(self._corpus, expansion.query if expansion else query, selection, request,
-                                 expansion or self._finder)
-            background = background_of(selection, query, findable)
-            hits = tuple(hit_of(self._corpus, rank, query, merged, match)
-                         for rank, (merged, match) in enumerate(found, start=1))
-            if expansion:
-                hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
-            hits, remark = annotated(self._corpus, request, query, with_chance(hits, found, background), found)
-        best_query = found[0][0].best.query if found else 0
-        chosen = kept(hits, request, background.reason)
-        left_out = set(count_vectors(self._corpus.manifest, key)) - selection.resolutions
-        return SearchResult(
-            description=query.description.with_notes(
-                note_on_expansion(request, query), note_on_no_hits(hits, findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), remark,
-                note_on_families(self._corpus, [hit.source_id for hit in chosen])),
-            request=request,
-            encoder=key,
-            resolutions=tuple(sorted(selection.resolutions)),
-            resolutions_left_out=tuple(sorted(left_out)),
-            corpus=self._counts(key, findable),
-            hits=chosen,
-            background=background,
-            query_window=query.window_at(best_query),
-            query_power=partial(query.power_of, best_query),
-            power_of=self.power_of,
-            panels=Panels(self._corpus, self.power_of, query, {
-                (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
-            refinement=refinement,
-            not_searched=not_searched_of(selection),
-        )
 
     @overload  # a str is an iterable of str, too: the first signature that fits counts
     def power_of(self, hits: str | Hit) -> NDArray[np.float64]: ...  # type: ignore[overload-overlap]
@@ -324,20 +260,10 @@ class Corpus:
     def fit_plot(
         self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None
     ) -> tuple[NDArray[np.float64], str]:
-        """Give what was read from the picture of a plot the channels and spectra of the corpus.
+        """Return ``power`` and ``view`` of a search for a plot; see :func:`pipeline.search.from_plot.fit_plot`.
 
-        Parameters
-        ----------
-        reading : PlotReading
-            Result of :func:`lookalike.read_plot`.
-        encoder, view : str, optional
-            As in :meth:`search`. Default view: the one whose windows are about as large as the plot, if its width and
-            its duration were given; else ``1x``.
-
-        Returns
-        -------
-        (spectra, channels) array, str
-            ``power`` and ``view`` of a search. Errors are those of :func:`pipeline.search.from_plot.fit_plot`.
+        ``encoder`` and ``view`` are as in :meth:`search`. Default view: the one whose windows are about as large as the
+        plot, if its width and duration were given; else ``1x``.
         """
         return fit_plot(self._corpus, encoder_key(self._corpus, encoder or self._encoder), reading, view)
 
@@ -371,13 +297,3 @@ class Corpus:
         """
         with self._corpus.outlived():
             return overview_of(self._corpus, source, f_start_mhz, f_stop_mhz, width)
-
-    def _counts(self, encoder_key: str, findable: int) -> dict[str, int]:
-        manifest = self._corpus.manifest
-        return {
-            "windows": manifest.windows_seen,
-            "vectors": count_vectors(manifest, encoder_key).total(),
-            "searched": findable,
-            "sources": len(scans_among(manifest.sources)),
-            "generation": manifest.generation,
-        }

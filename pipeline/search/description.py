@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from pipeline.search.frequency_range import Range
+from pipeline.support.text import listed
 
-QueryKind = Literal["window", "file", "array"]
+QueryKind = Literal["window", "windows", "file", "array", "signal", "vector"]
 
 _FIELDS: Mapping[QueryKind, tuple[str, ...]] = {
     "window": ("source", "file", "target", "window", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s"),
     "file": ("source", "file", "target", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "polarisation",
              "windows", "arranged"),
+    "windows": ("names", "windows"),
     "array": ("shape", "windows", "arranged"),
+    "signal": ("signal", "shape", "windows", "arranged"),
+    "vector": ("shape", "windows"),
 }
 """Kind of a query → the fields that describe it."""
 
@@ -43,8 +47,12 @@ class QueryDescription:
     """End, in the same seconds; None for an array, and for a range that ends with the file."""
     polarisation: int | None = None
     """Number of the polarisation; None unless ``kind`` is ``file``."""
+    names: tuple[str, ...] = ()
+    """Names of several windows, as ``SOURCE/NUMBER``."""
+    signal: str = ""
+    """Properties of a simulated signal, in words."""
     shape: tuple[int, ...] | None = None
-    """(spectra, channels) of an array."""
+    """(spectra, channels) of an array or of a simulated signal; (vectors, numbers) of vectors."""
     windows: int = 1
     """Number of windows through which the pattern was searched for."""
     arranged: bool = False
@@ -71,7 +79,11 @@ class QueryDescription:
             assert self.f_stop_mhz is not None
             wanted = Range(self.f_start_mhz, self.f_stop_mhz, self.t_start_s, self.t_stop_s)
             return f"{wanted} of {self.file}"
-        return f"array of shape {self.shape}"
+        if self.kind == "windows":
+            return f"{len(self.names)} windows: {listed(self.names, 3)}"
+        if self.kind == "signal":
+            return f"simulated signal: {self.signal}"
+        return f"{self.kind} of shape {self.shape}"
 
     def with_notes(self, *notes: str) -> Self:
         """Return a description with more notes. Empty ones are left out."""
@@ -80,8 +92,7 @@ class QueryDescription:
     def to_json(self) -> dict[str, Any]:
         """Return the fields that describe a query of this kind, and the note if there is one."""
         record: dict[str, Any] = {"kind": self.kind, **{name: getattr(self, name) for name in _FIELDS[self.kind]}}
-        if self.shape is not None:
-            record["shape"] = list(self.shape)
+        record |= {name: list(value) for name, value in record.items() if isinstance(value, tuple)}
         if self.like:
             record |= {"like": self.like, "unlike": self.unlike}
         return {**record, "note": self.note} if self.note else record
@@ -91,6 +102,5 @@ class QueryDescription:
         """Make a description from the dictionary that :meth:`to_json` returns. Other keys are ignored."""
         names = ("kind", "note", "like", "unlike", *_FIELDS[record["kind"]])
         values = {name: record[name] for name in names if name in record}
-        if "shape" in values:
-            values["shape"] = tuple(values["shape"])
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**values)

@@ -13,10 +13,11 @@ from pipeline.grid.places import Places
 from pipeline.labels import Label, belong
 from pipeline.model import Window
 from pipeline.search.copies import do_overlap
+from pipeline.search.draft import Draft, encoded_alone
 from pipeline.search.example_forms import LABEL, MAX_EXAMPLES, Form, range_in
 from pipeline.search.frequency_range import Range
-from pipeline.search.from_file import find_window, query_of_range, query_of_window
-from pipeline.search.from_power import query_of_power
+from pipeline.search.from_file import draft_of_range, draft_of_window, find_window, origin_of_file
+from pipeline.search.from_power import draft_of_power
 from pipeline.search.labelled import book_of
 from pipeline.search.nearest import to_unit_length
 from pipeline.search.query import Query
@@ -56,15 +57,19 @@ class ExampleReader:
         QueryError
             It names nothing, or shows nothing.
         """
+        return encoded_alone(self.corpus, self.key, self.draft_of(form))
+
+    def draft_of(self, form: Form) -> Draft:
+        """Return the draft of :meth:`query_of`, whose windows are not encoded yet."""
         if not isinstance(form, str):
-            return query_of_power(self.corpus, self.key, form)
+            return draft_of_power(self.corpus, self.key, form)
         if form.startswith(LABEL):
             first = windows_with_label(self.corpus, form.removeprefix(LABEL))[0]
-            return query_of_window(self.corpus, self.key, f"{first.source_id}/{first.number}")
+            return draft_of_window(self.corpus, self.key, f"{first.source_id}/{first.number}")
         if ends := range_in(form):
-            return query_of_range(self.corpus, self.key, ends[0], Range(*ends[1:], None, None), self.polarisation,
-                                  self.view)
-        return query_of_window(self.corpus, self.key, form)
+            origin = origin_of_file(self.corpus, ends[0], self.polarisation)
+            return draft_of_range(self.corpus, self.key, origin, Range(*ends[1:], None, None), self.view)
+        return draft_of_window(self.corpus, self.key, form)
 
     def read(self, forms: Iterable[Form], resolutions: frozenset[str]) -> Examples:
         """Return the vectors of examples that have one of some resolutions, each window once.
@@ -91,7 +96,7 @@ class ExampleReader:
         queries += [self.query_of(f"{one.source_id}/{one.number}") for one in lacking]
         used = [one for one in queries if one.resolution in resolutions or not one.resolution]
         vectors += [to_unit_length(one.vectors, str(one.description)) for one in used]
-        extents = (*windows.values(), *(one.region.extent for one in queries if one.region is not None))
+        extents = (*windows.values(), *(region.extent for one in queries for region in one.regions))
         dimension = self.corpus.manifest.encoders[self.key].dimension
         return Examples(np.concatenate([np.empty((0, dimension), np.float32), *vectors]), extents,
                         _notes(len(windows) - len(comparable) + len(queries) - len(used), len(comparable)))

@@ -5,10 +5,11 @@ A hit gets its figures from its cosine, also where hits are ordered by more than
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError, parameter
 from pipeline.index import products
@@ -16,7 +17,7 @@ from pipeline.model import Hit, Match
 from pipeline.search.merge import Merged
 from pipeline.search.query import NO_SIGNAL, Query
 from pipeline.search.request import SearchRequest
-from pipeline.search.sample import sample_of
+from pipeline.search.sample import Sample, sample_of
 from pipeline.search.selection import Selection
 from pipeline.significance import Background, Chance, background_of_scores, false_shares, unrelated_vectors
 from pipeline.support.text import counted
@@ -25,7 +26,35 @@ MIN_APART = 1000
 """Minimum number of sampled windows of scans at other times. If there are fewer, those near in time count, too."""
 
 
-def background_of(selection: Selection, query: Query, searched: int) -> Background:
+Scores = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Products of the vectors of a query with simulated signals (q, n), and with the sample of a corpus (q, m)."""
+QUERIES_AT_ONCE = 64
+"""Queries whose products are computed together."""
+
+
+def scores_of(selection: Selection, queries: Sequence[Query]) -> Iterator[Scores | None]:
+    """Yield for each query what :func:`background_of` compares; None where it says why nothing can be compared."""
+    unrelated = unrelated_vectors(selection.encoder_key)
+    for first in range(0, len(queries), QUERIES_AT_ONCE):
+        some = queries[first : first + QUERIES_AT_ONCE]
+        if unrelated is None or any(unrelated.shape[1] != query.vectors.shape[1] for query in some):
+            yield from [None] * len(some)
+            continue
+        simulated, sampled = _products(unrelated, sample_of(selection), some)
+        ends = np.cumsum([len(query.vectors) for query in some])[:-1]
+        yield from zip(np.split(simulated, ends), np.split(sampled, ends), strict=True)
+
+
+def _products(unrelated: NDArray[np.float32], sample: Sample, queries: Sequence[Query]) -> Scores:
+    vectors = np.concatenate([query.vectors for query in queries])
+    # those read from the store are rounded to float16, so their lengths are only about 1
+    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return products(unrelated, directions), products(sample.vectors, directions)
+
+
+def background_of(
+    selection: Selection, query: Query, searched: int, known: Scores | None = None
+) -> Background:
     """Compare a query with the sampled windows of a corpus, and with unrelated simulated signals.
 
     The sample covers all windows of the resolutions that are searched, whether or not they pass the filters. It is
@@ -37,6 +66,8 @@ def background_of(selection: Selection, query: Query, searched: int) -> Backgrou
     query : Query
     searched : int
         Number of windows that the search may find.
+    known : Scores, optional
+        What :func:`scores_of` gives for the query, where several were compared together.
     """
     key = selection.encoder_key
     if NO_SIGNAL in query.description.note:
@@ -48,10 +79,8 @@ def background_of(selection: Selection, query: Query, searched: int) -> Backgrou
         return Background(searched, reason=f"the simulated signals have {unrelated.shape[1]} numbers each, and the "
                                            f"vectors of {key} have {query.vectors.shape[1]}")
     sample = sample_of(selection)
-    is_apart = sample.apart_from(query.region, MIN_APART)
-    # those read from the store are rounded to float16, so their lengths are only about 1
-    directions = query.vectors / np.linalg.norm(query.vectors, axis=1, keepdims=True)
-    simulated, scores = products(unrelated, directions), products(sample.vectors, directions)
+    is_apart = sample.apart_from(query.regions, MIN_APART)
+    simulated, scores = _products(unrelated, sample, [query]) if known is None else known
     if not is_apart.all():
         scores = scores[:, is_apart]
     if not query.description.arranged:

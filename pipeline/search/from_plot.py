@@ -72,7 +72,7 @@ def _with_noise_of(header: Header, power: NDArray[np.float64], grid: WindowGrid)
     _, spreads = flatten_windows(cut_array(power, grid))
     factor = nominal_noise_spectra(header) ** -0.5 / float(np.median(spreads))
     lowest, highest = MIN_RANGE_DB / DEFAULT_RANGE_DB, MAX_RANGE_DB / DEFAULT_RANGE_DB
-    return np.power(power, min(max(factor, lowest), highest))
+    return np.asarray(power ** min(max(factor, lowest), highest))
 
 
 def _view_of(corpus: OpenCorpus, encoder_key: str, reading: PlotReading, views: Iterable[View]) -> View:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from pipeline.errors import QueryError
 from pipeline.model import WindowGrid
 from pipeline.search.description import QueryDescription
+from pipeline.search.draft import Draft
 from pipeline.search.encoder import count_vectors
-from pipeline.search.query import Query, embed, find_seen, find_signals, find_usable
+from pipeline.search.query import Query, find_signals, find_usable
 from pipeline.search.snapshot import OpenCorpus
 
 MAX_NEGATIVE_SHARE = 0.1
@@ -23,7 +25,32 @@ MAX_RANGE_DB = 100.0
 """Maximum difference between the highest and the lowest number of an array that may be in decibels."""
 
 
-def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
+def is_waterfall(value: Any) -> bool:
+    """Tell whether a value is a ``blimpy.Waterfall``, without loading blimpy."""
+    return isinstance(getattr(value, "header", None), Mapping) and hasattr(value, "data")
+
+
+def array_of(power: Any) -> Any:
+    """Return power as it is, or the first polarisation of a ``blimpy.Waterfall`` in ascending frequency.
+
+    Raises
+    ------
+    QueryError
+        The ``Waterfall`` has no samples in memory, or its header does not say which way its channels run.
+    """
+    if not is_waterfall(power):
+        return power
+    data, foff = power.data, power.header.get("foff")
+    if getattr(data, "ndim", 0) != 3:
+        raise QueryError("the Waterfall has no samples: read them with load_data=True, such as a range with f_start "
+                         "and f_stop")
+    if not isinstance(foff, int | float) or not math.isfinite(foff) or not foff:
+        raise QueryError(f"the header of the Waterfall has foff {foff!r}, which does not say which way its channels "
+                         "run")
+    return data[:, 0, ::-1] if foff < 0 else data[:, 0]
+
+
+def draft_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Draft:
     """Make a query of an array of linear power.
 
     An array larger than a window is cut into whole windows: in time from its first row on, in frequency in the middle.
@@ -32,7 +59,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
 
     Parameters
     ----------
-    power : (spectra, channels) array
+    power : (spectra, channels) array or blimpy.Waterfall
         Channels in ascending frequency. A masked array keeps its mask.
 
     Raises
@@ -43,6 +70,7 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     """
     from pipeline.grid.cutouts import flatten_windows, quantise_windows  # loads scipy
 
+    power = array_of(power)
     array = np.ma.filled(power, 0) if isinstance(power, np.ma.MaskedArray) else np.asarray(power)
     if array.ndim != 2 or array.dtype.kind not in "iuf":
         raise QueryError("power must be a two-dimensional array of numbers (spectra, channels), got one of "
@@ -58,9 +86,6 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
     cutouts = quantise_windows(flat, spreads)
     usable = find_usable(cutouts, f"the array of shape {array.shape}")
     used, no_signal = find_signals(corpus, cutouts, spreads, usable, np.zeros(len(cutouts), np.bool_))
-    vectors, other_precision = embed(corpus, encoder_key, cutouts[used])
-    seen = find_seen(corpus, encoder_key, vectors)
-    used, vectors = used[seen], vectors[seen]
     db_note = _note_on_decibels(wide[valid], float(np.median(spreads)), _nominal_spreads(corpus, encoder_key))
     description = QueryDescription(kind="array", shape=array.shape, windows=len(used))
 
@@ -68,16 +93,16 @@ def query_of_power(corpus: OpenCorpus, encoder_key: str, power: Any) -> Query:
         piece: NDArray[np.float64] = pieces[used[i]]
         return piece / np.nanmedian(piece)
 
-    return Query(
-        vectors=vectors,
+    return Draft(Query(
+        vectors=np.zeros((len(used), corpus.manifest.encoders[encoder_key].dimension), np.float32),
         cutouts=cutouts[used],
-        positions=_positions(array.shape, corpus.config.scan.grid)[used],
+        positions=positions_of(array.shape, corpus.config.scan.grid)[used],
         windows=(),
         power_of=power_of,
-        region=None,
+        regions=(),
         resolution="",
-        description=description.with_notes(axes_note, db_note, no_signal, other_precision),
-    )
+        description=description.with_notes(axes_note, db_note, no_signal),
+    ), np.arange(len(used)))
 
 
 def _check_power(array: NDArray[np.float64]) -> None:
@@ -140,7 +165,7 @@ def _check_axes(shape: tuple[int, ...], grid: WindowGrid) -> str:
     return f"{sizes}: if its axes are swapped, give array.T"
 
 
-def _positions(shape: tuple[int, ...], grid: WindowGrid) -> NDArray[np.int64]:
+def positions_of(shape: tuple[int, ...], grid: WindowGrid) -> NDArray[np.int64]:
     """Return first spectrum and channel of each window of an array, from the first window on; see :func:`cut_array`."""
     counts = max(shape[0] // grid.integrations, 1), max(shape[1] // grid.channels, 1)
     down, across = np.indices(counts)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.index import BEAM_PER_ROW, CAREFUL_BEAM, exact_neighbors
+from pipeline.index import BEAM_PER_ROW, CAREFUL_BEAM, cosine, exact_neighbors
 from pipeline.search.cells import Routes, queries_for, routes_of
 from pipeline.search.limits import FullPlaces
 from pipeline.search.selection import Selection
@@ -45,6 +45,10 @@ class Nearest:
         """Return an empty list of windows."""
         nothing = np.empty(0, np.int64)
         return cls(nothing, nothing, np.empty(0, np.float32), nothing)
+
+    def first(self, count: int) -> Nearest:
+        """Return the best ``count`` of the windows."""
+        return Nearest(self.source[:count], self.number[:count], self.score[:count], self.query[:count])
 
     def best_with(self, other: Nearest, k: int) -> Nearest:
         """Return the ``k`` best windows of both lists. A window in both keeps its better score."""
@@ -94,10 +98,23 @@ def nearest(
     routes : Routes, optional
         Cells to search for each query, where the caller has chosen them.
     """
+    best = Nearest.none()
+    for found in lists_of_nearest(selection, vectors, k, exact=exact, careful=careful, full=full, routes=routes):
+        best = best.best_with(found, k)
+    return best
+
+
+def lists_of_nearest(
+    selection: Selection, vectors: NDArray[np.float32], k: int, *, exact: bool = False, careful: bool = False,
+    full: FullPlaces | None = None, routes: Routes | None = None,
+) -> Iterator[Nearest]:
+    """Yield the ``k`` windows nearest to each query in each piece of the corpus, in any order.
+
+    Parameters are those of :func:`nearest`.
+    """
     if routes is None and not exact:
         routes = routes_of(selection, vectors, k, careful=careful, full=full)
     beam = max(CAREFUL_BEAM, 2 * BEAM_PER_ROW * k) if careful else None
-    best = Nearest.none()
     for first in range(0, len(vectors), QUERY_BATCH):
         batch = vectors[first : first + QUERY_BATCH]
         for entry in selection.segments:
@@ -106,10 +123,9 @@ def nearest(
                 continue
             positions, among = selection.rows_of_segment(entry, full)
             found = selection.corpus.segment(entry.id).search(vectors[chosen], k, exact=exact, beam=beam, among=among)
-            best = best.best_with(_flatten(positions[found.row_source], found.row_number, found.score, chosen), k)
+            yield _flatten(positions[found.row_source], found.row_number, found.score, chosen)
         if selection.unindexed:
-            best = best.best_with(_scan(selection, batch, k, first, full), k)
-    return best
+            yield _scan(selection, batch, k, first, full)
 
 
 def best_scores(
@@ -150,11 +166,6 @@ def best_scores(
     return best
 
 
-def is_approximate(selection: Selection) -> bool:
-    """Tell whether a search that is not exact may miss windows: it walks a graph, or searches only some cells."""
-    return any(entry.routed_id or selection.corpus.segment(entry.id).has_graph for entry in selection.segments)
-
-
 def score_windows(
     selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
 ) -> Nearest:
@@ -193,6 +204,10 @@ def score_vectors(
     k : int
     """
     best = Nearest.none()
+    if len(vectors) == 1 and 0 < len(stored) <= k:  # all of them: nothing must be chosen first
+        score = cosine(stored, vectors[0])
+        order = np.lexsort((number, source, -score))
+        return Nearest(source[order], number[order], score[order], np.zeros(len(order), np.int64))
     if len(stored):
         for first in range(0, len(vectors), QUERY_BATCH):
             batch = vectors[first : first + QUERY_BATCH]
@@ -200,27 +215,6 @@ def score_vectors(
             queries = np.arange(first, first + len(rows))
             best = best.best_with(_flatten(source[rows], number[rows], score, queries), k)
     return best
-
-
-def similarities(
-    selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Compare all query vectors with some windows of one source: :func:`score_windows` for each pair.
-
-    Returns
-    -------
-    numbers : (n,) int64
-        The windows that are stored and pass the filters.
-    similarity : (q, n) float32
-        Cosines.
-    """
-    source_id = selection.source_ids[source]
-    numbers, stored = vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
-    similarity = np.zeros((len(vectors), len(numbers)), np.float32)
-    if len(stored):
-        rows, score = exact_neighbors(stored, vectors, len(stored), unit_length=True)
-        np.put_along_axis(similarity, rows, score, axis=1)
-    return numbers, similarity
 
 
 def vectors_of_windows(

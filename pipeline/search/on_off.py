@@ -48,7 +48,8 @@ SAME_SUM = 0.9
 
 
 def answer_with_on_off(
-    corpus: OpenCorpus, request: SearchRequest, answer: Callable[[SearchRequest], SearchResult]
+    corpus: OpenCorpus, request: SearchRequest, answer: Callable[[SearchRequest], SearchResult],
+    sessions: Sequence[Session] | None = None,
 ) -> SearchResult:
     """Carry out a search, and say for each hit whether its signal is also at another pointing.
 
@@ -61,8 +62,10 @@ def answer_with_on_off(
     request : SearchRequest
     answer : callable
         Carries out the search without this.
+    sessions : sequence of Session, optional
+        All sessions of the corpus. By default, they are looked up.
     """
-    sessions = sessions_in(corpus.root, corpus.manifest)
+    sessions = sessions_in(corpus.root, corpus.manifest) if sessions is None else sessions
     judged: dict[tuple[str, int], OnOff] = {}
     fetch = request.k
     while True:

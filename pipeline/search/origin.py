@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -26,6 +26,10 @@ _T = TypeVar("_T")
 # window must be cut, so that a search for a stored window does not wait for them.
 
 
+CutWindows = dict[tuple[str, int, int], tuple[NDArray[np.uint8], float]]
+"""View, first spectrum and first channel of a window → its cutout (T, F), and the relative spread of its noise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The observation that a query comes from. The corpus may hold it."""
@@ -45,6 +49,10 @@ class Origin:
     """Where the windows of the plain view lie. None: ``tiling`` says it."""
     remarks: tuple[str, ...] = ()
     """What the user should know of the file."""
+    by_path: bool = False
+    """True where the user gave the path of a file, so that the windows of the corpus do not stand in for it."""
+    cut_before: CutWindows = field(default_factory=dict)
+    """Windows that were cut before, together with those of other queries. All views of the observation share them."""
 
     def window_at(self, block: int, channel: int) -> Window:
         """Return the window that begins at a channel in a time block. It may be off the grid."""
@@ -82,11 +90,12 @@ def origin_of_path(corpus: OpenCorpus, path: str, polarisation: int) -> Origin:
             remarks = tuple(filterbank.remarks.values())
             if source_id in corpus.manifest.sources:
                 origin = origin_of_source(corpus, source_id, polarisation)
-                return replace(origin, name=path, paths=(path,), remarks=remarks)
+                return replace(origin, name=path, paths=(path,), remarks=remarks, by_path=True)
             tiling = tiling_of(filterbank, corpus.config.scan)
     except SourceError as error:
         raise QueryError(str(error)) from error
-    return Origin(source_id, path, tiling, (path,), polarisation, is_stored=False, remarks=remarks)
+    return Origin(source_id, path, tiling, (path,), polarisation, is_stored=False, remarks=remarks,
+                  by_path=True)
 
 
 def origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> Origin:
@@ -100,7 +109,8 @@ def origin_of_source(corpus: OpenCorpus, source_id: str, polarisation: int) -> O
 def cut(
     corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Cut windows from the first file of an origin that still holds its observation.
+    """Cut windows from the first file of an origin that still holds its observation. Those in its ``cut_before`` are
+    taken from there.
 
     Returns
     -------
@@ -113,6 +123,45 @@ def cut(
     FileGone
         No file can be read, or none holds the observation.
     """
+    grid = origin.tiling.grid
+    cutouts = np.zeros((len(windows), grid.integrations, grid.channels), np.uint8)
+    spreads = np.zeros(len(windows), np.float32)
+    lacking = []
+    for i, window in enumerate(windows):
+        if (made := origin.cut_before.get(_place(origin, window))) is None:
+            lacking.append(i)
+        else:
+            cutouts[i], spreads[i] = made
+    if lacking:
+        cutouts[lacking], spreads[lacking] = _cut(corpus, origin, [windows[i] for i in lacking])
+    return cutouts, spreads
+
+
+def cut_together(corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]) -> None:
+    """Cut windows for several queries into ``cut_before``, each once. What cannot be cut is left to each query.
+
+    Each coarse channel of the file is read once.
+    """
+    distinct = {_place(origin, window): window for window in windows}
+    lacking = [window for place, window in sorted(distinct.items()) if place not in origin.cut_before]
+    if not lacking:
+        return
+    try:
+        cutouts, spreads = _cut(corpus, origin, lacking)
+    except FileGone:  # a query may do with windows that the corpus has kept
+        return
+    for window, cutout, spread in zip(lacking, cutouts, spreads.tolist(), strict=True):
+        origin.cut_before[_place(origin, window)] = cutout, spread
+
+
+def _place(origin: Origin, window: Window) -> tuple[str, int, int]:
+    return origin.view.name, window.spectrum_start, window.channel_start
+
+
+def _cut(
+    corpus: OpenCorpus, origin: Origin, windows: Sequence[Window]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Cut windows from the first file of an origin that still holds its observation."""
     from pipeline.scan import AveragedFile, cut_windows, levels_of_channels
 
     tiling, view = origin.tiling, origin.view

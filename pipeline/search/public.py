@@ -10,13 +10,15 @@ from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
 from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
-from pipeline.search.nearest import Nearest, best_scores, is_approximate, to_unit_length
+from pipeline.search.nearest import Nearest, best_scores, to_unit_length
 from pipeline.search.neighbours import nearest_of_each
 from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.overview import Overview
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import HIT_COLUMNS, SearchResult
-from pipeline.search.selection import Selection
+from pipeline.search.row_answer import ROW_COLUMNS, RowAnswer
+from pipeline.search.rows_html import page_of_rows, words_of_rows
+from pipeline.search.selection import Selection, is_approximate
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import CorpusStatus
 
@@ -24,6 +26,7 @@ __all__ = [
     "FILTERS",
     "HIT_COLUMNS",
     "MEMBER_COLUMNS",
+    "ROW_COLUMNS",
     "Corpus",
     "CorpusLabels",
     "CorpusStatus",
@@ -38,6 +41,7 @@ __all__ = [
     "Overview",
     "QueryDescription",
     "Routes",
+    "RowAnswer",
     "SearchRequest",
     "SearchResult",
     "Selection",
@@ -46,7 +50,9 @@ __all__ = [
     "is_approximate",
     "nearest_of_each",
     "open_corpus",
+    "page_of_rows",
     "routes_of",
     "to_unit_length",
     "with_file",
+    "words_of_rows",
 ]

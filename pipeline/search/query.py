@@ -65,8 +65,8 @@ class Query:
     """(q,) where the windows lie; empty for an array."""
     power_of: Callable[[int], NDArray[np.float64]]
     """Gives the power (T, F) of a window by its index, noise at 1, masked pixels NaN; for pictures."""
-    region: Region | None
-    """Windows that overlap this region, in any source of the same recording, are no hits; None for an array."""
+    regions: tuple[Region, ...]
+    """Windows that overlap one of these, in any source of the same recording, are no hits; empty for an array."""
     resolution: str
     """Resolution class; empty for an array, which has none."""
     description: QueryDescription
@@ -76,6 +76,14 @@ class Query:
     def window_at(self, i: int) -> Window | None:
         """Return where a window of the query lies; None for an array."""
         return self.windows[i] if self.windows else None
+
+    def only(self, chosen: NDArray[np.int64]) -> Query:
+        """Return the query with some of its windows, given by their indices."""
+        return replace(
+            self, vectors=self.vectors[chosen], cutouts=self.cutouts[chosen], positions=self.positions[chosen],
+            windows=tuple(self.windows[i] for i in chosen.tolist()) if self.windows else (),
+            power_of=lambda i: self.power_of(int(chosen[i])),
+            description=replace(self.description, windows=len(chosen)))
 
 
 def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float64]:

@@ -14,9 +14,10 @@ from pipeline.errors import QueryError
 from pipeline.grid.places import Places
 from pipeline.model import Window
 from pipeline.search.description import QueryDescription
+from pipeline.search.draft import Draft
 from pipeline.search.frequency_range import Range, time_blocks, window_starts
 from pipeline.search.origin import FileGone, Origin, cut
-from pipeline.search.query import Query, Region, embed, find_seen, find_signals, find_usable, relative_power
+from pipeline.search.query import Query, Region, find_signals, find_usable, relative_power
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import counted
 
@@ -72,11 +73,11 @@ class QueryWindows:
         """Return the indices of the windows to search for, and a note (:func:`pipeline.search.query.find_signals`)."""
         return find_signals(corpus, self.cutouts, self.spreads, self.usable, self.rows >= 0)
 
-    def query(
+    def draft(
         self, corpus: OpenCorpus, encoder_key: str, used: NDArray[np.int64], region: Region,
         description: QueryDescription,
-    ) -> Query:
-        """Make a query of the windows whose indices are ``used``, except those in which the encoder sees nothing."""
+    ) -> Draft:
+        """Make a query of the windows whose indices are ``used``. Stored windows have vectors; others lack one."""
         source_id, rows = self.origin.source_id, self.rows[used]
         vectors = np.zeros((len(used), corpus.manifest.encoders[encoder_key].dimension), np.float32)
         has_vectors = rows >= 0
@@ -84,21 +85,17 @@ class QueryWindows:
             has_vectors &= encoder_key in corpus.manifest.sources[source_id].vectors
         if has_vectors.any():
             vectors[has_vectors] = corpus.vectors_of(source_id, encoder_key, rows[has_vectors])
-        lacking, other_precision = np.flatnonzero(~has_vectors), ""
-        if len(lacking):
-            vectors[lacking], other_precision = embed(corpus, encoder_key, self.cutouts[used[lacking]])
-        seen = find_seen(corpus, encoder_key, vectors)
-        used, windows = used[seen], tuple(self.windows[int(i)] for i in used[seen])
-        return Query(
-            vectors=vectors[seen],
+        windows = tuple(self.windows[int(i)] for i in used)
+        return Draft(Query(
+            vectors=vectors,
             cutouts=self.cutouts[used],
             positions=np.array([(window.spectrum_start, window.channel_start) for window in windows]),
             windows=windows,
             power_of=lambda i: relative_power(self.cutouts[used[i]], self.spreads[used[i]]),
-            region=region,
+            regions=(region,),
             resolution=corpus.manifest.resolution_of(self.origin.tiling.header),
-            description=replace(description.with_notes(self.note, other_precision), windows=len(used)),
-        )
+            description=description.with_notes(self.note),
+        ), np.flatnonzero(~has_vectors))
 
 
 def windows_of_range(corpus: OpenCorpus, origin: Origin, wanted: Range, *, may_lack_file: bool) -> QueryWindows:
@@ -124,6 +121,23 @@ def windows_of_range(corpus: OpenCorpus, origin: Origin, wanted: Range, *, may_l
         windows = _kept_windows(corpus, origin, wanted, blocks, error)
         note = f"{error}: searched for {counted(len(windows), 'window')} in range that the corpus has kept"
         return replace(QueryWindows.of(corpus, origin, windows), note=note)
+
+
+def lacking_windows(corpus: OpenCorpus, origin: Origin, wanted: Range) -> list[Window]:
+    """Return the windows that cover a range and that the corpus does not hold.
+
+    Raises
+    ------
+    QueryError
+        The range holds too many windows, or none.
+    """
+    blocks = time_blocks(origin.tiling, wanted, origin.name)
+    starts = _starts(origin, wanted, blocks)
+    windows = [origin.window_at(block, start) for block in blocks for start in starts]
+    if not origin.is_stored:
+        return windows
+    rows = corpus.rows(origin.source_id, np.array([window.number for window in windows]))
+    return [window for window, row in zip(windows, rows.tolist(), strict=True) if row < 0]
 
 
 def region_of_range(origin: Origin, wanted: Range, windows: Sequence[Window]) -> Region:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from os import PathLike, fspath
@@ -16,24 +16,26 @@ from pipeline.search.example_forms import (
     forms_from_json,
     forms_of,
     forms_to_json,
-    power_from_json,
-    power_to_json,
 )
 from pipeline.search.filters import Filters
 from pipeline.search.limits import HitLimits
+from pipeline.search.request_json import array_from_json, array_to_json, is_of_type, signal_to_json
 
 _P = ParamSpec("_P")
 _Owner = TypeVar("_Owner")
 _Answer = TypeVar("_Answer")
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "bool": (bool,), "int": (int,), "float": (int, float), "str": (str,), "None": (type(None),)}
+PATTERNS = ("file", "window", "power", "signal", "vector")
+"""Parameters that may hold the pattern."""
+_OBJECTS = ("power", "signal", "vector")
+"""Those of them that are no plain values."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # comparing arrays gives an array, not one truth value
 class SearchRequest:
     """One search: the pattern, and how to look for it.
 
-    The pattern is exactly one of ``file``, ``window`` and ``power``. With ``like``, there may be none.
+    The pattern is exactly one of ``file``, ``window``, ``power``, ``signal`` and ``vector``.
+    With ``like``, there may be none.
 
     Parameters
     ----------
@@ -46,11 +48,17 @@ class SearchRequest:
     t_start_s, t_stop_s : float, optional
         Begin and end of the pattern in ``file``, in seconds after its first spectrum. The time blocks that hold any of
         these spectra are searched for. Default: all time blocks.
-    window : str, optional
+    window : str or sequence of str, optional
         A window of the corpus, as ``SOURCE/NUMBER``. The source is named by its id, the beginning of its id, or a file
-        name.
-    power : (spectra, channels) array, optional
-        Linear power, channels in ascending frequency, of any size.
+        name. Several windows are examples of one pattern: a hit resembles any of them.
+    power : (spectra, channels) array or blimpy.Waterfall, optional
+        Linear power, channels in ascending frequency, of any size. A ``Waterfall`` is taken as it is: its header says
+        which way its channels run.
+    signal : pipeline.simulate.Signal or mapping, optional
+        A signal that is simulated with the channels and spectra of the corpus; as a mapping, with the names of the
+        fields of ``Signal``. ``family`` names one to begin with, and ``lines`` is short for that many equal lines.
+    vector : (d,) or (n, d) array, optional
+        Vectors of the encoder, such as :func:`lookalike.encode` makes. A hit resembles any of them.
     like, unlike : iterable, optional
         Examples of what is alike, and of what is not: ``SOURCE/NUMBER``, ``FILE:MHZ–MHZ``, ``label:TEXT`` for all
         windows with a label, hits, or arrays as in ``power``. The score of a hit is then the cosine with the direction
@@ -126,8 +134,10 @@ class SearchRequest:
     f_stop_mhz: float | None = None
     t_start_s: float | None = None
     t_stop_s: float | None = None
-    window: str | None = None
+    window: str | Sequence[str] | None = None
     power: Any = None
+    signal: Any = None
+    vector: Any = None
     like: Any = ()
     unlike: Any = ()
     k: int = 10
@@ -156,6 +166,8 @@ class SearchRequest:
     one_shot: bool = False
 
     def __post_init__(self) -> None:
+        if self.window is not None and not isinstance(self.window, str):
+            object.__setattr__(self, "window", tuple(self.window))
         for name in ("like", "unlike"):
             object.__setattr__(self, name, forms_of(getattr(self, name), name))
         self._check_pattern()
@@ -170,8 +182,8 @@ class SearchRequest:
                                  f"{parameter('window')}, which belongs to a view")
         if not 0 <= self.near_frequency < math.inf:
             raise ParameterError(f"{parameter('near_frequency')} must be 0 or more, got {self.near_frequency}")
-        if self.near_frequency and (self.rerank or self.power is not None):
-            other = parameter("rerank") if self.rerank else f"{parameter('power')}: an array has no frequency"
+        if self.near_frequency and (self.rerank or self._placeless):
+            other = parameter("rerank") if self.rerank else f"{parameter(self._placeless)}: it has no frequency"
             raise ParameterError(f"{parameter('near_frequency')} does not go with {other}")
         if self.min_score is not None and not -1 <= self.min_score <= 1:
             raise ParameterError(f"{parameter('min_score')} must be from -1 to 1, got {self.min_score}")
@@ -183,9 +195,14 @@ class SearchRequest:
         _ = self.limits  # checks them
 
     @property
+    def _placeless(self) -> str:
+        """Name of the parameter with the pattern if that has no frequency; otherwise empty."""
+        return next((name for name in _OBJECTS if getattr(self, name) is not None), "")
+
+    @property
     def is_by_example(self) -> bool:
         """True if there is no pattern, but examples of what is alike."""
-        return bool(self.like) and self.file is None and self.window is None and self.power is None
+        return bool(self.like) and all(getattr(self, name) is None for name in PATTERNS)
 
     @property
     def limits(self) -> HitLimits:
@@ -195,14 +212,17 @@ class SearchRequest:
     def to_json(self) -> dict[str, Any]:
         """Return the parameters that differ from their defaults. Pixels of ``power`` without a value are null."""
         given = {field.name: getattr(self, field.name) for field in fields(self)
-                 if field.name not in ("power", "like", "unlike") and getattr(self, field.name) != field.default}
+                 if field.name not in (*_OBJECTS, "like", "unlike") and getattr(self, field.name) != field.default}
         given |= {name: forms_to_json(forms) for name in ("like", "unlike") if (forms := getattr(self, name))}
         if self.file is not None:
             given["file"] = fspath(self.file)
         if self.filters is not None:
             given["filters"] = self.filters.to_json()
-        if self.power is not None:
-            given["power"] = power_to_json(self.power)
+        for name in ("power", "vector"):
+            if getattr(self, name) is not None:
+                given[name] = array_to_json(getattr(self, name))
+        if self.signal is not None:
+            given["signal"] = signal_to_json(self.signal)
         return given
 
     @classmethod
@@ -223,21 +243,27 @@ class SearchRequest:
                 if not isinstance(value, Mapping):
                     raise ParameterError(f"{parameter(name)} must be an object, got {value!r}")
                 values[name] = Filters.from_json(value)
-            elif name == "power":
-                values[name] = power_from_json(value, name)
+            elif name in ("power", "vector"):
+                values[name] = array_from_json(name, value)
+            elif name == "signal":
+                if not isinstance(value, Mapping):
+                    raise ParameterError(f"{parameter(name)} must be an object, got {value!r}")
             elif name in ("like", "unlike"):
                 values[name] = forms_from_json(value, name)
-            elif not _is_of_type(value, types[name]):
+            elif not is_of_type(value, types[name]):
                 raise ParameterError(f"{parameter(name)} must be of type {types[name]}, got {value!r}")
         return cls(**values)
 
     def _check_pattern(self) -> None:
-        names = ("file", "window", "power")
-        given = [parameter(name) for name in names if getattr(self, name) is not None]
+        given = [parameter(name) for name in PATTERNS if getattr(self, name) is not None]
         if len(given) != 1 and not (self.is_by_example and not given):
-            file, window, power = map(parameter, names)
-            raise ParameterError(f"give one of {file}, {window} and {power}, got {' and '.join(given) or 'none'}; "
+            *others, last = map(parameter, PATTERNS)
+            raise ParameterError(f"give one of {', '.join(others)} and {last}, got {' and '.join(given) or 'none'}; "
                                  f"{parameter('like')} may replace all of them")
+        if self.vector is not None and self.rerank:
+            raise ParameterError(f"{parameter('rerank')} compares pixels, and {parameter('vector')} has none")
+        if self.all_views and not isinstance(self.window, str | None):
+            raise ParameterError(f"{parameter('all_views')} does not go with several windows")
         f_start, f_stop = parameter("f_start_mhz"), parameter("f_stop_mhz")
         if self.file is not None and (self.f_start_mhz is None or self.f_stop_mhz is None):
             raise ParameterError(f"{parameter('file')} needs {f_start} and {f_stop}, the range to look for")
@@ -287,9 +313,3 @@ def with_request_keywords(
         return with_keywords
 
     return decorate
-
-
-def _is_of_type(value: Any, annotation: str) -> bool:
-    """Tell whether a JSON value is of an annotated type, such as ``int | None``. A bool is no number."""
-    types = tuple(kind for name in annotation.split(" | ") for kind in _JSON_TYPES.get(name, ()))
-    return isinstance(value, types) and (not isinstance(value, bool) or bool in types)

@@ -43,23 +43,24 @@ class Sample:
     telescope_id: NDArray[np.int64]
     """(s,) its telescope."""
 
-    def apart_from(self, region: Region | None, least: int) -> NDArray[np.bool_]:
-        """Tell which vectors (n,) are neither of the scan of a query nor of one that is near it in time.
+    def apart_from(self, regions: Sequence[Region], least: int) -> NDArray[np.bool_]:
+        """Tell which vectors (n,) are neither of a scan of a query nor of one that is near it in time.
 
-        If fewer than ``least`` are left, only those of its own scan are left out.
+        If fewer than ``least`` are left, only those of its own scans are left out.
 
         Parameters
         ----------
-        region : Region, optional
-            Where the query lies; None for an array, which belongs to no scan.
+        regions : sequence of Region
+            Where the query lies; empty for an array, which belongs to no scan.
         least : int
         """
-        if region is None:
-            return np.ones(len(self.vectors), np.bool_)
-        is_other = self.scans != scan_of(region.source_id)
-        seconds = np.abs(self.start_mjd - region.extent.mjd) * SECONDS_PER_DAY
-        is_apart = is_other & ((seconds >= NEAR_S) | (self.telescope_id != region.telescope_id))
-        apart: NDArray[np.bool_] = is_apart[self.source]
+        is_other = np.ones(len(self.scans), np.bool_)
+        is_apart = is_other.copy()
+        for region in regions:
+            is_other &= self.scans != scan_of(region.source_id)
+            seconds = np.abs(self.start_mjd - region.extent.mjd) * SECONDS_PER_DAY
+            is_apart &= (seconds >= NEAR_S) | (self.telescope_id != region.telescope_id)
+        apart: NDArray[np.bool_] = (is_other & is_apart)[self.source]
         return apart if np.count_nonzero(apart) >= least else is_other[self.source]
 
 

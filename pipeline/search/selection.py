@@ -220,6 +220,11 @@ class Selection:
         return self._positions[key]
 
 
+def is_approximate(selection: Selection) -> bool:
+    """Tell whether a search that is not exact may miss windows: it walks a graph, or searches only some cells."""
+    return any(entry.routed_id or selection.corpus.segment(entry.id).has_graph for entry in selection.segments)
+
+
 def _segments_of(corpus: OpenCorpus, encoder_key: str, counts: Mapping[str, int]) -> list[SegmentEntry]:
     """Return the segments of an encoder that hold vectors of any selected source."""
     return [segment for segment in corpus.manifest.segments

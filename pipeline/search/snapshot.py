@@ -28,6 +28,8 @@ MAX_KEPT_BYTES = 1 << 28
 
 They belong to sources that are in no segment. Opening thousands of small groups takes seconds; comparing their vectors
 takes milliseconds."""
+MAX_KEPT_WINDOWS = 1 << 15
+"""Maximum number of windows that are kept in memory between searches."""
 ROWS_READ_AT_ONCE = 4096
 """Length of a block of rows. Within a block, rows are read from the first to the last one that is wanted."""
 
@@ -49,6 +51,8 @@ class OpenCorpus:
         self._room = MAX_KEPT_BYTES
         self._lock = threading.Lock()
         self._segments: dict[str, Segment] = {}
+        self._tilings: dict[str, Tiling] = {}
+        self._windows: dict[tuple[str, int], Window] = {}
         self._objects: dict[Hashable, object] = {}
         self._entries = {segment.id: segment for segment in self.manifest.segments}
 
@@ -220,12 +224,19 @@ class OpenCorpus:
 
     def tiling(self, source_id: str) -> Tiling:
         """Return the tiling of a source: where its windows lie."""
-        return self.manifest.sources[source_id].tiling(self.config.scan.grid)
+        if source_id not in self._tilings:  # two threads may make the same one; either is good
+            self._tilings[source_id] = self.manifest.sources[source_id].tiling(self.config.scan.grid)
+        return self._tilings[source_id]
 
     def window(self, source_id: str, number: int) -> Window:
-        """Return where a stored window of a source lies, in every unit."""
+        """Return where a stored window of a source lies, in every unit. Similar queries find the same windows."""
+        found = self._windows.get((source_id, number))
+        if found is not None:
+            return found
+        if len(self._windows) >= MAX_KEPT_WINDOWS:
+            self._windows = {}
         try:
-            return self.tiling(source_id).window(source_id, number)
+            return self._windows.setdefault((source_id, number), self.tiling(source_id).window(source_id, number))
         except IndexError as error:
             raise CorpusDamaged(f"{self.root}: holds window {number} of {source_id}, which has none of this number; "
                                 f"{mending(self.root)}") from error

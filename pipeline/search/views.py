@@ -104,6 +104,7 @@ def through_all_views(
     """
     one = replace(request, all_views=False, min_score=None, expected_below=None, q=False)
     if one.window is not None:
+        assert isinstance(one.window, str)  # a request through all views names no more than one
         window = window_of(one.window)
         one = replace(one, window=None, file=scan_of(window.source_id), f_start_mhz=window.f_start_mhz,
                       f_stop_mhz=window.f_stop_mhz, t_start_s=window.t_start_s, t_stop_s=window.t_stop_s)

@@ -122,7 +122,8 @@ def _bar(progress: Snapshot) -> str:
     return f"{progress.stage} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}]"
 
 
-_THINGS = {"fit": "sources", "embed": "sources", "index": "segments", "verify": "objects", "repair": "objects"}
+_THINGS = {"fit": "sources", "embed": "sources", "index": "segments", "verify": "objects", "repair": "objects",
+           "windows cut": "windows", "encoded": "rows", "searched": "rows"}
 """Stage → what its files are."""
 
 

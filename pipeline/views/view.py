@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Self
 
 from pipeline.model import CoarseLayout, Header, WindowGrid
@@ -106,6 +107,7 @@ PLAIN = View()
 """The view that averages nothing: the scan itself."""
 
 
+@lru_cache(maxsize=4096)
 def split_id(source_id: str) -> tuple[str, str]:
     """Return the id of the scan of a source, and the name of the view; the name is empty for the plain view."""
     match = re.search(rf"{SUFFIX}\Z", source_id)

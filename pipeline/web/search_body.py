@@ -16,10 +16,10 @@ from pipeline.web.problems import Problem
 from pipeline.web.settings import MAX_HITS, MAX_PIXELS
 from pipeline.web.uploads import Uploads
 
-ASKED = ("file", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "window", "power", "like", "unlike", "k",
-         "exact", "careful", "encoder", "polarisation", "view", "all_views", "each_window", "all_resolutions", "rerank",
-         "rerank_drift", "rerank_mirror", "expand", "near_frequency", "filters", "on_off", "on_only",
-         "on_off_power", "per_file", "per_mhz", "min_score", "expected_below", "q")
+ASKED = ("file", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "window", "power", "signal", "vector", "like",
+         "unlike", "k", "exact", "careful", "encoder", "polarisation", "view", "all_views", "each_window",
+         "all_resolutions", "rerank", "rerank_drift", "rerank_mirror", "expand", "near_frequency", "filters", "on_off",
+         "on_only", "on_off_power", "per_file", "per_mhz", "min_score", "expected_below", "q")
 """Parameters of a request that a body may have. A new one is added by hand, once it is clear that no file can be read
 through it."""
 _EXAMPLES = ("like", "unlike")
@@ -31,7 +31,7 @@ _TYPES: Mapping[str, Any] = {"file": str | None, "power": list[list[float | None
 def _model() -> type[BaseModel]:
     """Return the model of the body: parameters of a request, and ``upload``, an array that was sent before."""
     hints, defaults = get_type_hints(SearchRequest), {field.name: field.default for field in fields(SearchRequest)}
-    made: dict[str, Any] = {name: (_TYPES.get(name, hints[name]), defaults[name]) for name in ASKED}
+    made: dict[str, Any] = {name: (_TYPES.get(name, hints[name]), defaults[name]) for name in ASKED if name in hints}
     model: type[BaseModel] = create_model("SearchBody", __config__=ConfigDict(extra="forbid"), **made,
                                           upload=(str | None, None))
     return model
@@ -58,6 +58,12 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
         raise ParameterError(f"{parameter('k')} may be at most {MAX_HITS} here, got {record['k']}")
     if sum(map(len, record.get("power") or ())) > MAX_PIXELS:
         raise ParameterError(f"{parameter('power')} may have at most {MAX_PIXELS:,} pixels here")
+    signal = record.get("signal")
+    lists = {name: record.get(name) for name in ("window", "vector")}
+    lists["signal"] = signal.get("amplitudes") if isinstance(signal, dict) else None
+    for name, many in lists.items():
+        if isinstance(many, list) and len(many) > 4 * MAX_HITS:
+            raise ParameterError(f"{parameter(name)} may have at most {4 * MAX_HITS:,} items here, got {len(many):,}")
     for name in _EXAMPLES:
         if name in record:
             record[name] = _examples(archive, pinned, record[name], name)

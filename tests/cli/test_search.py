@@ -329,15 +329,15 @@ def test_names_survive(lookalike: Lookalike, data: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    ([], "one of --file, --window and --npy"),
-    (["--window", "a/1", "--npy", "x.npy"], "one of --file, --window and --npy"),
-    (["--window", "a/1", "--file", "x.h5", *RANGE], "one of --file, --window and --npy"),
+    ([], "one of --file, --window, --npy, --signal and --vector"),
+    (["--window", "a/1", "--npy", "x.npy"], "one of --file, --window, --npy, --signal and --vector"),
+    (["--window", "a/1", "--file", "x.h5", *RANGE], "one of --file, --window, --npy, --signal and --vector"),
     (["--file", "x.h5"], "--file needs --f-start and --f-stop"),
     (["--file", "x.h5", "--f-start", "1"], "--file needs --f-start and --f-stop"),
     (["--file", "x.h5", "--f-stop", "1"], "--file needs --f-start and --f-stop"),
     (["--window", "a/1", "--f-stop", "1"], "--f-start and --f-stop go with --file"),
     (["--npy", "x.npy", *RANGE], "--f-start and --f-stop go with --file"),
-    (RANGE, "one of --file, --window and --npy"),
+    (RANGE, "one of --file, --window, --npy, --signal and --vector"),
     (["--window", "a/1", "--json", "--csv"], "choose one of --json and --csv"),
     (["--window", "a/1", "--only-mhz", "1420"], "'1420' is no range in MHz: give LOW:HIGH, such as 1420:1421"),
     (["--window", "a/1", "--not-mhz", "1421:1420"], "'1421:1420' is no range in MHz"),

@@ -24,8 +24,8 @@ from pipeline.run.index import index_corpus
 from pipeline.run.preconditions import for_new_corpus
 from pipeline.search import Corpus, Filters, open_corpus
 from pipeline.search.cells import routes_of
-from pipeline.search.nearest import Nearest, best_scores, is_approximate, nearest
-from pipeline.search.selection import Selection
+from pipeline.search.nearest import Nearest, best_scores, nearest
+from pipeline.search.selection import Selection, is_approximate
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.status import IndexStatus
 from pipeline.store import CorpusStore, segment_folder

@@ -260,7 +260,7 @@ def test_each_hit_is_compared_with_the_window_that_found_it(fill: Callable[..., 
     numbers = [int(number) for number in made.numbers[source_id][:4]]
     cutouts = np.stack([cutout_of(made, source_id, number) for number in numbers])
     query = Query(vectors=np.zeros((2, 12), np.float32), cutouts=cutouts[:2], positions=np.zeros((2, 2), np.int64),
-                  windows=(), region=None, resolution="",
+                  windows=(), regions=(), resolution="",
                   power_of=lambda i: np.zeros((4, 16)), description=QueryDescription(kind="array"))
     hits = [Merged(Candidate(0.5, corpus.window(source_id, number), i % 2), ()) for i, number in enumerate(numbers)]
     found = {merged.best.window.number: match.correlation for merged, match in compare_cutouts(corpus, query, hits)}

@@ -11,7 +11,7 @@ import pytest
 from pipeline.model import Window
 from pipeline.search import Filters, SearchRequest
 from pipeline.search.expand import expansion_of
-from pipeline.search.from_file import query_of_window
+from pipeline.search.from_file import draft_of_window
 from pipeline.search.nearest import nearest
 from pipeline.search.selection import Selection
 from tests.search.archive import Archive, array_of
@@ -82,7 +82,7 @@ def test_only_the_windows_that_the_first_search_fetches_are_scored_again(fill: C
         asked.append(k)
         return nearest(selection, vectors, k, **options)
 
-    corpus._finder = counting
+    corpus._searcher = replace(corpus._searcher, find=counting)
     plain = corpus.search(window=f"{name[0]}/{name[1]}", k=3)
     searches = len(asked)
     hits = corpus.search(window=f"{name[0]}/{name[1]}", k=3, expand=True)
@@ -95,9 +95,9 @@ def test_each_window_of_a_query_is_expanded_by_what_resembles_it_most(fill: Call
     made = fill(count=60)
     corpus, stored = made.open()._corpus, vectors_of(made)
     a, b = (("GBT_59000_0_A", int(made.numbers["GBT_59000_0_A"][i])) for i in (3, 30))
-    one = query_of_window(corpus, SPEC.key, f"{a[0]}/{a[1]}")
+    one = draft_of_window(corpus, SPEC.key, f"{a[0]}/{a[1]}").query
     both = np.stack([stored[a], stored[b]])
-    query = replace(one, vectors=both.astype(np.float32), region=None)
+    query = replace(one, vectors=both.astype(np.float32), regions=())
     selection = Selection.of(corpus, SPEC.key, frozenset({one.resolution}), Filters())
 
     made_of = expansion_of(SearchRequest(window="A/1", expand=True, k=1000), query, selection, nearest)

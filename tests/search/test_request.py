@@ -52,7 +52,7 @@ def test_an_array_survives_json_with_its_masked_pixels() -> None:
 
 @pytest.mark.parametrize(("record", "message"), [
     ({"window": "a/1", "colour": 1}, "'colour' is no parameter of a search; there are file, f_start_mhz"),
-    ({"window": 3}, "window must be of type str | None, got 3"),
+    ({"window": 3}, "window must be of type str | Sequence[str] | None, got 3"),
     ({"window": "a/1", "k": "3"}, "k must be of type int, got '3'"),
     ({"window": "a/1", "k": True}, "k must be of type int, got True"),
     ({"window": "a/1", "k": 2.5}, "k must be of type int, got 2.5"),
@@ -65,7 +65,7 @@ def test_an_array_survives_json_with_its_masked_pixels() -> None:
     ({"window": "a/1", "filters": {"only_file": "abc"}}, "only_file: 'abc' is no NAME"),
     ({"window": "a/1", "filters": {"after_mjd": "x"}}, "after_mjd: 'x' is no TIME"),
     ({"power": [[1, 2], [3]]}, "power must be a list of rows of numbers"),
-    ({}, "give one of file, window and power, got none"),
+    ({}, "give one of file, window, power, signal and vector, got none"),
 ])
 def test_json_that_is_no_request_is_refused(record: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError) as caught:
@@ -78,8 +78,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str, str]] = [
     ({"window": "a/1", "f_start_mhz": 1.0}, "f_start_mhz and f_stop_mhz go with file",
      "--f-start and --f-stop go with --file"),
     ({"file": "a"}, "file needs f_start_mhz and f_stop_mhz", "--file needs --f-start and --f-stop"),
-    ({"power": 1, "window": "a/1"}, "give one of file, window and power, got window and power",
-     "give one of --file, --window and --npy, got --window and --npy"),
+    ({"power": 1, "window": "a/1"}, "give one of file, window, power, signal and vector, got window and power",
+     "give one of --file, --window, --npy, --signal and --vector, got --window and --npy"),
     ({"window": "a/1", "rerank_drift": True}, "rerank_drift and rerank_mirror go with rerank",
      "--rerank-drift and --rerank-mirror go with --rerank"),
     ({"window": "a/1", "near_frequency": 1.0, "rerank": True}, "near_frequency does not go with rerank",

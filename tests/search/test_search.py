@@ -14,7 +14,7 @@ from pipeline.errors import QueryError
 from pipeline.index import Segment
 from pipeline.model import CoarseLayout, Hit, Window
 from pipeline.search import SearchResult
-from pipeline.search import corpus as corpus_module
+from pipeline.search import answer as corpus_module
 from pipeline.search.merge import Candidate, merge
 
 from .conftest import CONFIG, FINE, SPEC, Made, unit
@@ -257,7 +257,7 @@ def test_names_a_source_by_id_beginning_or_file(make: Callable[..., Made]) -> No
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({}, "one of file, window and power, got none"),
+    ({}, "one of file, window, power, signal and vector, got none"),
     ({"window": f"{A}/1", "power": np.ones((4, 16))}, "got window and power"),
     ({"file": A}, "file needs f_start_mhz and f_stop_mhz"),
     ({"file": A, "f_start_mhz": 1529.999}, "file needs f_start_mhz and f_stop_mhz"),

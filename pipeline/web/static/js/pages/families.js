@@ -6,6 +6,7 @@ import { band, counted, date } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
 import { HIT_TITLES, hitCells, nameOf as windowOf } from "../hit_card.js";
 import { bindKeys } from "../keys.js";
+import { occurrenceTables } from "../occurrence.js";
 import { recordBox } from "../records.js";
 import { loadInSight, WindowPicture } from "../window_picture.js";
 
@@ -47,7 +48,7 @@ function card(family) {
 }
 
 async function showAll(main) {
-  const { families, not_judged: notJudged } = await get("families");
+  const { families, not_judged: notJudged, reason } = await get("families");
   const cards = families.map(card);
   fill(
     main,
@@ -66,7 +67,7 @@ async function showAll(main) {
           { class: "examples" },
           cards.map((one) => one.element),
         )
-      : nothing(),
+      : nothing(reason),
     families.length
       ? h(
           "details",
@@ -92,11 +93,12 @@ async function showAll(main) {
   loadInSight(cards.map((one) => one.picture));
 }
 
-const nothing = () =>
+const nothing = (reason) =>
   h(
     "div",
     { class: "empty" },
-    h("p", {}, "No families have been made of this corpus yet. This command makes them:"),
+    h("p", {}, reason || "No families have been made of this corpus yet."),
+    h("p", {}, "This command makes them:"),
     h("pre", { tabindex: "0" }, "lookalike families --corpus CORPUS"),
   );
 
@@ -146,7 +148,7 @@ async function showOne(main, id) {
       { class: "examples" },
       cards.map((one) => one.element),
     ),
-    occurrence ? recordBox(occurrence, "Occurrence") : null,
+    occurrence ? h("section", {}, h("h2", {}, "Occurrence"), occurrenceTables(occurrence)) : null,
     byTarget?.length ? recordBox(byTarget, "By target") : null,
     spacing ? recordBox(spacing, "Differences of frequency within scans") : null,
     h("details", {}, h("summary", {}, "Members as a table"), memberTable(members)),

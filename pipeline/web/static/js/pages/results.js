@@ -13,6 +13,7 @@ import { histogram } from "../histogram.js";
 import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
+import { occurrenceBox } from "../occurrence.js";
 import { arranged, ORDERS } from "../order.js";
 import { queryCard } from "../query_card.js";
 import { nothingFound, verdict } from "../verdict.js";
@@ -268,6 +269,7 @@ function showResult() {
         h("p", { id: "below", class: "quiet" }),
         h("ol", { id: "hits", class: "hits" }),
         result.hits.length ? null : nothingFound(),
+        occurrenceBox(result.id),
         h(
           "details",
           {},

@@ -1,0 +1,129 @@
+"""A corpus of files that were scanned for one search. The next search of the same files reads none of them again.
+
+It lies in the user's cache, in a folder that only this user can read. It is emptied when it has grown too large.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.errors import ConfigError, QueryError
+from pipeline.run.file_selection import Selected, select_files
+from pipeline.run.ingest import ingest_files
+from pipeline.run.preconditions import manifest_if_any, with_serial
+from pipeline.run.progress import ProgressChoice, RunReport, showing
+from pipeline.support.private_paths import exposures, make_closed_folder
+from pipeline.views import is_plain
+
+MAX_CACHE_BYTES = 2 << 30
+"""Size from which the cache is emptied before the next scan."""
+MAX_SERIAL_BYTES = 1 << 30
+"""Size of all files up to which they are scanned in this process."""
+OWNER_ONLY = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class CachedScans:
+    """Files that were scanned into the cache."""
+
+    root: Path
+    """Folder of the corpus that holds them, and perhaps others."""
+    source_ids: tuple[str, ...]
+    """Ids of the scans of these files."""
+    report: RunReport
+    """What the scan did."""
+    emptied_bytes: int = 0
+    """Size of what was removed before, because the cache was too large."""
+
+    @property
+    def scanned(self) -> int:
+        """Number of files that were read now."""
+        return sum(report.status == "done" and report.windows_seen > 0 for report in self.report.reports)
+
+
+def cache_folder() -> Path:
+    """Return the folder of the cache, which may not exist: ``lookalike/scans`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike" / "scans"
+
+
+def scan_into_cache(paths: Sequence[str | Path], progress: ProgressChoice = None) -> CachedScans:
+    """Scan files that the cache does not hold yet.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files and folders; folders are walked.
+    progress : bool or callable, optional
+        As for :func:`pipeline.run.ingest`.
+
+    Raises
+    ------
+    ConfigError
+        A path does not exist, no file is a filterbank file, or others can read or change the folder of the cache.
+    QueryError
+        None of the files can be searched; the message says why.
+    """
+    folder = cache_folder()
+    _make_private(folder)
+    root, emptied = folder / "corpus", 0
+    if (held := _size_of(root)) > MAX_CACHE_BYTES:
+        _empty(root)
+        emptied = held
+    selected = select_files(paths)
+    with showing(progress) as listener:
+        report = ingest_files(selected, root, config=_config(root, selected), listener=listener)
+    manifest = manifest_if_any(root)
+    asked = {os.path.abspath(file.path) for file in selected.files}
+    ids = tuple(source_id for source_id, entry in (manifest.sources.items() if manifest else ())
+                if is_plain(source_id) and asked & {entry.path, *entry.also_at})
+    if not ids:
+        why = next((one.message for one in report.reports if one.message), "no signal is in them")
+        raise QueryError(f"{paths[0]}{' and others' if len(paths) > 1 else ''}: nothing to search ({why})")
+    return CachedScans(root, ids, report, emptied)
+
+
+def _config(root: Path, selected: Selected) -> Config:
+    """Return the settings of a scan. Starting workers takes longer than scanning a few files."""
+    size_bytes = sum(one[0] for one in selected.stats.values() if one is not None)
+    return with_serial(Config.load(root), size_bytes <= MAX_SERIAL_BYTES)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only this user can read; raise :class:`ConfigError` if others can read or change it."""
+    try:
+        make_closed_folder(folder.parent)
+        folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
+                          ) from error
+    if mode & ~OWNER_ONLY:
+        raise ConfigError(f"{folder}: others can read it (mode {mode:o}); run: chmod 700 {folder}")
+    if found := exposures(folder):
+        raise ConfigError(f"{found[0]}, so others can change the cache of scans; run: {found[0].remedy}")
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(place, name)).st_size
+            except FileNotFoundError:  # another search has emptied the cache meanwhile
+                continue
+    return total
+
+
+def _empty(root: Path) -> None:
+    """Remove the corpus of the cache. It gets another name first, so that no search opens a part of it."""
+    aside = Path(tempfile.mkdtemp(prefix="old-", dir=root.parent))
+    os.replace(root, aside / root.name)
+    shutil.rmtree(aside, ignore_errors=True)

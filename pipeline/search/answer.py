@@ -1,0 +1,198 @@
+"""Carries out one or several searches: windows are cut together, encoded together, and compared together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from pipeline.catalogue import scans_among
+from pipeline.errors import QueryError
+from pipeline.search.annotate import annotated
+from pipeline.search.arranged_hits import MIN_VOTES, VOTES_PER_HIT, with_arrangement
+from pipeline.search.best_hits import first_fetch
+from pipeline.search.encoder import count_vectors
+from pipeline.search.example_forms import has_examples
+from pipeline.search.expand import expansion_of, note_on_expansion
+from pipeline.search.families import note_on_families
+from pipeline.search.figures import Scores, background_of, kept, note_on_left_out, scores_of, with_chance
+from pipeline.search.hits import hit_of, note_on_no_hits
+from pipeline.search.nearest import Finder, nearest
+from pipeline.search.not_searched import not_searched_of
+from pipeline.search.ordered_hits import ordered_hits
+from pipeline.search.panels import Panels
+from pipeline.search.queries import KeyedQuery, Step, queries_of, reader_of
+from pipeline.search.query import Query
+from pipeline.search.refined import refinement_of
+from pipeline.search.request import SearchRequest
+from pipeline.search.result import SearchResult
+from pipeline.search.selection import Selection
+from pipeline.search.selection_of_request import selection_of
+from pipeline.search.snapshot import OpenCorpus
+from pipeline.search.together import MORE_AT_ONCE, find_together
+
+MAX_ONE_SHOT_VECTORS = 1_000_000
+"""Maximum number of vectors that a process which ends after one search compares one by one, and any refined search.
+
+That takes about a second, as long as loading the library that follows the index."""
+
+Answer = SearchResult | QueryError
+"""What a search gives: its result, or why it cannot be carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that is ready to be searched for."""
+
+    request: SearchRequest
+    key: str
+    query: Query
+    selection: Selection
+    findable: int
+    counts: Mapping[str, int]
+    """Numbers of windows, vectors and sources, as :class:`SearchResult` has them."""
+    left_out: tuple[str, ...]
+    """Resolution classes that are not searched."""
+
+    @property
+    def count(self) -> int:
+        """Number of windows that its search asks for first, for each vector."""
+        k = self.request.k
+        return max(MIN_VOTES, VOTES_PER_HIT * k) if self.query.description.arranged else first_fetch(k)
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """What all searches of an open corpus share."""
+
+    corpus: OpenCorpus
+    find: Finder
+    encoder: str | None
+    """Key of the encoder whose vectors are compared unless a request names another."""
+    power_of: Callable[[Any], Any]
+    """Gives the power of stored windows (:meth:`pipeline.search.Corpus.power_of`)."""
+
+    def answer(self, request: SearchRequest) -> SearchResult:
+        """Carry out one search through one view; raise :class:`QueryError` if that is not possible."""
+        found = next(iter(self.answers([request])))
+        if isinstance(found, QueryError):
+            raise found
+        return found
+
+    def answers(self, requests: Sequence[SearchRequest], step: Step | None = None) -> Iterator[Answer]:
+        """Carry out searches, each through one view; yield what each gives, in their order.
+
+        Parameters
+        ----------
+        requests : sequence of SearchRequest
+        step : callable, optional
+            Is told of the progress.
+        """
+        step = step or (lambda what, done, total: None)
+        with self.corpus.outlived():
+            asked = self._asked(requests, queries_of(self.corpus, requests, self.encoder, step))
+            ready = [one for one in asked if isinstance(one, _Asked)]
+            finders = self._finders(ready)
+            scores = {id(one.selection): scores_of(one.selection, [
+                other.query for other in ready if other.selection is one.selection]) for one in ready}
+            for i, one in enumerate(asked):
+                step("searched", i, len(asked))
+                if isinstance(one, QueryError):
+                    yield one
+                    continue
+                try:
+                    yield self._result(one, finders[id(one.selection)], next(scores[id(one.selection)]))
+                except QueryError as error:
+                    yield error
+
+    def _asked(
+        self, requests: Sequence[SearchRequest], queries: Sequence[KeyedQuery | QueryError]
+    ) -> list[_Asked | QueryError]:
+        """Select the windows that each request may find. Requests for the same windows share a selection."""
+        selections: dict[Any, tuple[Selection, int, dict[str, int], tuple[str, ...]]] = {}
+        asked: list[_Asked | QueryError] = []
+        for request, made in zip(requests, queries, strict=True):
+            if isinstance(made, QueryError):
+                asked.append(made)
+                continue
+            query = made.query if request.each_window or has_examples(request) else with_arrangement(made.query)
+            place = made.key, query.resolution, request.view, request.all_resolutions, request.filters
+            try:
+                if place not in selections:
+                    selection = selection_of(self.corpus, made.key, query, request)
+                    findable = selection.count_windows()
+                    selections[place] = selection, findable, *_counts(self.corpus, made.key, selection, findable)
+            except QueryError as error:
+                asked.append(error)
+                continue
+            selection, findable, counts, left_out = selections[place]
+            if (request.one_shot or has_examples(request)) and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
+                request = replace(request, exact=True)
+            elif has_examples(request):  # a graph is made for vectors, and a direction may be far from all of them
+                request = replace(request, careful=True)
+            asked.append(_Asked(request, made.key, query, selection, findable, counts, left_out))
+        return asked
+
+    def _finders(self, asked: Sequence[_Asked]) -> dict[int, Finder]:
+        """Find the nearest windows of several queries at once, and return what answers their searches."""
+        finders: dict[int, Finder] = {id(one.selection): self.find for one in asked}
+        if len(asked) < 2 or self.find is not nearest:
+            return finders
+        for name in finders:
+            same = [one for one in asked if id(one.selection) == name]
+            exact, careful = (all(getattr(one.request, how) for one in same) for how in ("exact", "careful"))
+            finders[name] = find_together(
+                same[0].selection, [vector for one in same for vector in one.query.vectors],
+                MORE_AT_ONCE * max(one.count for one in same), self.find, exact=exact, careful=careful)
+        return finders
+
+    def _result(self, asked: _Asked, find: Finder, scores: Scores | None) -> SearchResult:
+        """Find the hits of a query."""
+        corpus, request, query, selection = self.corpus, asked.request, asked.query, asked.selection
+        expansion = expansion_of(request, query, selection, find)
+        refinement = refinement_of(request, query, selection, reader_of(corpus, asked.key, request))
+        if refinement:
+            query, scores = refinement.query, None
+        found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find)
+        background = background_of(selection, query, asked.findable, scores)
+        hits = tuple(hit_of(corpus, rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
+        if expansion:
+            hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
+        hits, remark = annotated(corpus, request, query, with_chance(hits, found, background), found)
+        best_query = found[0][0].best.query if found else 0
+        chosen = kept(hits, request, background.reason)
+        return SearchResult(
+            description=query.description.with_notes(
+                note_on_expansion(request, query), note_on_no_hits(hits, asked.findable),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), remark,
+                note_on_families(corpus, [hit.source_id for hit in chosen])),
+            request=request,
+            encoder=asked.key,
+            resolutions=tuple(sorted(selection.resolutions)),
+            resolutions_left_out=asked.left_out,
+            corpus=asked.counts,
+            hits=chosen,
+            background=background,
+            query_window=query.window_at(best_query),
+            query_power=partial(query.power_of, best_query),
+            power_of=self.power_of,
+            panels=Panels(corpus, self.power_of, query, {
+                (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
+            refinement=refinement,
+            not_searched=not_searched_of(selection),
+        )
+
+
+def _counts(
+    corpus: OpenCorpus, encoder_key: str, selection: Selection, findable: int
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Return the numbers of a result, and the resolution classes that are not searched."""
+    manifest, vectors = corpus.manifest, count_vectors(corpus.manifest, encoder_key)
+    return {
+        "windows": manifest.windows_seen,
+        "vectors": vectors.total(),
+        "searched": findable,
+        "sources": len(scans_among(manifest.sources)),
+        "generation": manifest.generation,
+    }, tuple(sorted(set(vectors) - selection.resolutions))

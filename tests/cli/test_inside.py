@@ -1,0 +1,81 @@
+"""``lookalike search --in``: files that are in no corpus are scanned into a cache of the user's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.run import scan_cache, scan_into_cache
+from tests.cli.conftest import Lookalike
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the cache, which is made by the first search."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "lookalike" / "scans"
+
+
+@pytest.fixture
+def query(data: Path) -> list[str]:
+    """A range of the first file that holds a signal."""
+    from pipeline.filterbank import open_filterbank
+
+    with open_filterbank(data / "scan0.h5") as file:
+        header = file.header
+    return ["--file", str(data / "scan0.h5"), "--f-start", str(header.f_min_mhz), "--f-stop", str(header.f_max_mhz)]
+
+
+def test_files_are_scanned_once(lookalike: Lookalike, data: Path, query: list[str], cache: Path) -> None:
+    first = lookalike("search", *query, "--in", data / "scan0.h5", "--in", data / "scan2.h5", "--json")
+    again = lookalike("search", *query, "--in", data / "scan2.h5", "--in", data / "scan0.h5", "--json")
+    more = lookalike("search", *query, "--in", data, "--json")
+
+    assert "scanned 2 files in " in first.err
+    assert "2 scans taken from the cache" in again.err
+    assert "scanned 1 file in " in more.err
+    assert first.json["hits"] == again.json["hits"] != []
+    assert {Path(hit["file"]).name for hit in first.json["hits"]} <= {"scan0.h5", "scan2.h5"}
+    assert (cache.stat().st_mode & 0o777) == 0o700
+
+
+def test_only_the_files_that_are_named_are_searched(lookalike: Lookalike, data: Path, query: list[str]) -> None:
+    lookalike("search", *query, "--in", data)
+    record = lookalike("search", *query, "--in", data / "scan2.h5", "--json").json
+    assert {Path(hit["file"]).name for hit in record["hits"]} == {"scan2.h5"}
+
+
+def test_a_cache_that_is_too_large_is_emptied(
+    lookalike: Lookalike, data: Path, query: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookalike("search", *query, "--in", data)
+    monkeypatch.setattr(scan_cache, "MAX_CACHE_BYTES", 1000)
+    ran = lookalike("search", *query, "--in", data / "scan2.h5")
+    assert "cache emptied: it had grown to " in ran.err
+    assert "scanned 1 file in " in ran.err
+
+
+def test_a_cache_that_others_can_read_is_refused(data: Path, cache: Path) -> None:
+    cache.mkdir(parents=True)
+    cache.chmod(0o755)
+    with pytest.raises(ConfigError, match=r"others can read it \(mode 755\); run: chmod 700"):
+        scan_into_cache([data])
+    assert os.listdir(cache) == []
+
+
+@pytest.mark.parametrize(("more", "words"), [
+    (["--corpus", "x"], "choose one of --corpus and --in"),
+    (["--only-file", "x"], "--only-file does not go with --in")])
+def test_what_contradicts_files_is_refused(
+    lookalike: Lookalike, data: Path, query: list[str], more: list[str], words: str
+) -> None:
+    lookalike("search", *query, "--in", data, *more).assert_misused(words)
+
+
+def test_a_file_without_a_scan_says_why(lookalike: Lookalike, tmp_path: Path, query: list[str]) -> None:
+    (tmp_path / "text.h5").write_text("no HDF5")
+    lookalike("search", *query, "--in", tmp_path / "text.h5").assert_refused(2, "text.h5")
+    lookalike("search", *query, "--in", tmp_path / "gone.h5").assert_refused(2, "gone.h5")
