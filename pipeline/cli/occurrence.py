@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.cli.cluster_options import cluster_options
+from pipeline.cli.example_options import FLAGS as EXAMPLE_FLAGS
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import GroupedCommand, command
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
-from pipeline.cli.patterns import read_array
+from pipeline.cli.patterns import PATTERN_FLAGS, PATTERN_PARAMETERS, pattern_options, with_arrays
 from pipeline.cli.search import corpus_here, corpus_on_cluster, flags_in_messages
 from pipeline.cli.search import search as search_command
 from pipeline.errors import QueryError
@@ -27,25 +27,26 @@ if TYPE_CHECKING:
 
 _AXES = ("frequency", "date", "hour", "local hour", "target")
 assert isinstance(search_command, GroupedCommand)
-_QUERY, _COMPARE = (search_command.groups[name] for name in ("Query", "How to compare"))
+_COMPARE = search_command.groups["How to compare"]
 _LIMITS = ("--expected-below", "--min-score")
-_FLAGS = {*_QUERY, *_COMPARE, *_LIMITS}
+_FLAGS = {*EXAMPLE_FLAGS, *_COMPARE, *_LIMITS}
 
 
 def _search_options(function: Any) -> Any:
-    """Add the options of ``search`` that say what to look for and how."""
+    """Add the options of ``search`` that give examples and say how to compare."""
     for param in reversed([param for param in search_command.params if _FLAGS.intersection(param.opts)]):
         function.__click_params__ = [*getattr(function, "__click_params__", []), param]
     return function
 
 
 @command(groups={
-    "Query": _QUERY,
+    "Query": (*PATTERN_FLAGS, *EXAMPLE_FLAGS),
     "How to compare": _COMPARE,
     "Which windows count": (*_LIMITS, "--with-query", *(row.flag for row in FILTERS.values())),
     "How to count": ("--by", "--bin-mhz", "--bin-days", "--emitter-khz"),
 })
 @corpus_option
+@pattern_options
 @_search_options
 @filter_options
 @click.option("--with-query", is_flag=True,
@@ -97,13 +98,9 @@ def occurrence(
     settings: dict[str, Any] = {"bin_mhz": bin_mhz, "bin_days": bin_days, "emitter_khz": emitter_khz,
                                 "with_query": with_query, **({"by": by} if by else {})}
     request, filters = None, asked["filters"]
-    given = any(asked[param.name] is not None for param in search_command.params
-                if param.name and set(_QUERY).intersection(param.opts))
-    if given:
+    if any(asked[name] is not None for name in PATTERN_PARAMETERS) or asked["like"] or asked["unlike"]:
         with flags_in_messages(click.UsageError):
-            request, filters = SearchRequest(**asked, one_shot=not on_cluster), None
-        if request.power is not None:
-            request = replace(request, power=read_array(request.power))
+            request, filters = with_arrays(SearchRequest(**asked, one_shot=not on_cluster)), None
     needs_files = request is not None and request.file is not None
     with corpus_on_cluster(corpus, place) if on_cluster else nullcontext(
             corpus_here(corpus, needs_files=needs_files)) as opened:

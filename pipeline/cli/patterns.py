@@ -1,21 +1,27 @@
-"""Options of ``lookalike search`` that say what to search for."""
+"""Options of a command that say what to search for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.hits import hits_options
 from pipeline.cli.signals import SIGNAL_FLAGS, signal_options
 from pipeline.errors import QueryError
 
+if TYPE_CHECKING:
+    from pipeline.search import SearchRequest
+
 Command = Callable[..., Any]
-PATTERN_FLAGS = ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", "--vector", "--hits",
+PATTERN_FLAGS = ("--file", "--f-start", "--f-stop", "--t-start", "--t-stop", "--window", "--npy", "--vector",
                  *SIGNAL_FLAGS)
 """The options, in the order of the help."""
+PATTERN_PARAMETERS = ("file", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s", "window", "power", "vector",
+                      "signal")
+"""The parameters of a request that they set."""
 
 
 def _windows(ctx: click.Context, option: click.Parameter, names: tuple[str, ...]) -> str | tuple[str, ...] | None:
@@ -47,11 +53,17 @@ _OPTIONS = (
 
 
 def pattern_options(command: Command) -> Command:
-    """Add the options to a command. Each has the name of the parameter of a request that it sets, but for ``hits``."""
-    completed = signal_options(hits_options(command))
+    """Add the options to a command. Each has the name of the parameter of a request that it sets."""
+    completed = signal_options(command)
     for option in reversed(_OPTIONS):
         completed = option(completed)
     return completed
+
+
+def with_arrays(request: SearchRequest) -> SearchRequest:
+    """Return a request with the arrays that its ``.npy`` files hold in place of their paths."""
+    paths = {name: path for name in ("power", "vector") if isinstance(path := getattr(request, name), Path)}
+    return replace(request, **{name: read_array(path) for name, path in paths.items()})
 
 
 def read_array(path: Path) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ from pipeline.cli.example_options import FLAGS, check_to_label, example_options,
 from pipeline.cli.exports import Exports, export_options
 from pipeline.cli.filters import filter_options
 from pipeline.cli.grouped import command
-from pipeline.cli.hits import NOT_WITH_HITS, HitsAsked, check_hits, print_hits
+from pipeline.cli.hits import NOT_WITH_HITS, HitsAsked, check_hits, hits_options, print_hits
 from pipeline.cli.inside import inside_option
 from pipeline.cli.options import corpus_option, json_option
 from pipeline.cli.output import put, put_json, remark
-from pipeline.cli.patterns import PATTERN_FLAGS, pattern_options, read_array
+from pipeline.cli.patterns import PATTERN_FLAGS, pattern_options, with_arrays
 from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
 from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.places import Places
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
 # each option of the search itself has the name of the parameter of pipeline.search.SearchRequest that it sets
 @command(groups={
-    "Query": (*PATTERN_FLAGS, *FLAGS),
+    "Query": (*PATTERN_FLAGS, "--hits", *FLAGS),
     "Query from a picture": PICTURE_FLAGS,
     "How to compare": ("--encoder", "--view", "--all-views", "--each-window", "--all-resolutions", "--exact",
                        "--careful", "--rerank", "--rerank-drift", "--rerank-mirror", "--expand",
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 })
 @corpus_option
 @pattern_options
+@hits_options
 @example_options
 @picture_options
 @click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, metavar="N",
@@ -165,9 +165,8 @@ def search(
     with flags_in_messages(click.UsageError):
         request = SearchRequest(**asked)
         check_to_label(request, to_label)
-    for name in ("power", "vector"):
-        if asked[name] is not None and not (name == "power" and picture is not None):
-            request = replace(request, **{name: read_array(asked[name])})
+    if picture is None:
+        request = with_arrays(request)
     with _opened(corpus, place, on_cluster, needs_files=request.file is not None) as opened:
         with flags_in_messages(QueryError):
             result = opened.answer(request if picture is None else picture.request(opened, request))

@@ -303,10 +303,9 @@ class SearchResult(Sequence[Hit]):
         from pipeline.export import PLOTS, format_of, save
         from pipeline.plot import Picture
 
-        if path is None:
-            return Picture(self.picture())
-        format_of(path, PLOTS)
-        return save(self, path)
+        if path is not None:
+            format_of(path, PLOTS)
+        return Picture(self.picture()) if path is None else save(self, path)
 
     @property
     def root(self) -> Path:

@@ -20,10 +20,10 @@ from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.model import Header, Source
 from pipeline.overview import CELL_CHANNELS, FACTOR, Cells, OverviewLayout, Pyramid, overview_name
 from pipeline.store.checked_file import CheckedFile
-from pipeline.store.commit import Build, publish
 from pipeline.store.digests import Digests
 from pipeline.store.layout import mending_of, overview_folder, parts_folder
 from pipeline.store.npy_file import NpyFile
+from pipeline.store.publish import Build, publish
 from pipeline.store.staging import opened_part, part_path, remove_parts
 from pipeline.support.durable import atomic_file, write_npy
 from pipeline.support.records import Integer, json_of, value_of

@@ -28,6 +28,7 @@ HEAVY = {"tensorflow", "keras", "numba", "dask", "distributed", "blimpy", "pynnd
 CLUSTER = {"--scheduler", "--cluster", "--cluster-config", "--tls-ca", "--tls-cert", "--tls-key", "--insecure"}
 OF_PICTURES = {"--picture", "--hz", "--seconds", "--bar", "--scale", "--colormap", "--crop", "--time-runs",
                "--frequency-descends", "--understood"}
+OF_SIGNALS = {"--signal", "--drift-hz-per-s", "--width-hz", "--lines", "--spacing-hz", "--period-s", "--snr"}
 OPTIONS = {
     "ingest": {"--corpus", *CLUSTER, "--workers", "--encoder", "--window", "--step", "--false-alarm", "--keep-all",
                "--f-start", "--f-stop", "--dry-run", "--json", "--serial", "--weights", "--embed-on", "--coarse-width",
@@ -48,7 +49,7 @@ OPTIONS = {
                "--only-target", "--not-target", "--only-telescope", "--after", "--before", "--on-off", "--on-only",
                "--on-off-power",
                "--per-file", "--per-mhz", "--like", "--unlike", "--to-label", "--out", "--samp", "--cut-outs",
-               *OF_PICTURES, *CLUSTER},
+               *OF_PICTURES, *OF_SIGNALS, "--hits", "--vector", "--html", "--in", *CLUSTER},
     "occurrence": {"--corpus", "--by", "--bin-mhz", "--bin-days", "--emitter-khz", "--with-query", "--json", "--csv",
                    "--plot"},
     "nightly": {"--corpus", "--report-dir", "--min-age", "--retry", "--views", *CLUSTER, "--workers", "--serial",
@@ -76,7 +77,7 @@ OPTIONS = {
     "warm-up": set(),
 }
 NOT_OF_OCCURRENCE = {"-k", "--q", "--on-off", "--on-only", "--on-off-power", "--per-file", "--per-mhz", "--to-label",
-                     "--out", "--samp", "--cut-outs", *OF_PICTURES}
+                     "--out", "--samp", "--cut-outs", "--hits", "--html", "--in", *OF_PICTURES}
 OPTIONS["occurrence"] |= OPTIONS["search"] - NOT_OF_OCCURRENCE
 
 
