@@ -84,10 +84,7 @@ class SearchResult(Sequence[Hit]):
         return notebook_html_of(self)
 
     def to_label(self, count: int = 10) -> tuple[ToLabel, ...]:
-        """Return windows to label next, so that a search refined by their labels finds more.
-
-        Borderline and random windows take turns (:class:`~pipeline.search.refined.ToLabel`). None is an example or has
-        a label.
+        """Return windows to label next: borderline and random ones in turn, none that is an example or has a label.
 
         Parameters
         ----------

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.output import csv_text
 from pipeline.errors import ConfigError, LabelError
 from pipeline.labels import LABEL_COLUMNS, Label, labels_of, labels_of_csv
+from pipeline.support.text import csv_text
 from tests.labels.test_book import SCAN, window
 
 ROW = f"comb,{SCAN},f4,256,512,0,16,1530.1,1530.2,59000.25"

@@ -97,8 +97,8 @@ def test_labels_can_be_given_while_a_run_holds_the_corpus(fill: Callable[..., Ma
 
 
 def test_labels_are_imported_once(fill: Callable[..., Made], tmp_path: Path) -> None:
-    from pipeline.cli.output import csv_text
     from pipeline.labels import LABEL_COLUMNS
+    from pipeline.support.text import csv_text
 
     labels = fill().open().labels
     labels.add([f"{SOURCE}/0", f"{SOURCE}/1"], "comb")
