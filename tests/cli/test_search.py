@@ -142,7 +142,7 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "expected_high": "", "extrapolated": "", "p": "", "q": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
                        "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",
-                       "labels": "", "family": "", "family_name": "",
+                       "labels": "", "family": "", "family_name": "", "not_searched": "",
                        "on_off": "ON only", "in_off": "", "on_off_reason": "", "on_snr": "",
                        "off_power": "B 3.2 (at most 4.9) | C 2.0 (at most 3.6)", "note": ""}
 
@@ -180,7 +180,7 @@ def test_table_csv_and_json_say_the_same(lookalike: Lookalike, corpus: Path, kep
     for ran in (answer, as_csv, as_table):
         assert (ran.code, ran.err) == (0, "")
     record = answer.json
-    assert set(record) == {"query", "corpus", "verdict", "background", "hits"}
+    assert set(record) == {"query", "corpus", "not_searched", "verdict", "background", "hits"}
     assert {"windows", "vectors"} <= set(record["corpus"])
     assert record["corpus"]["windows"] == 192
     hits = record["hits"]

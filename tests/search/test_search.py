@@ -128,7 +128,7 @@ def test_result_is_a_sequence_and_json(fill: Callable[..., Made]) -> None:
     assert isinstance(result[0], Hit)
     assert result[1:3] == tuple(result)[1:3]
     record = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    assert list(record) == ["query", "corpus", "verdict", "background", "hits"]
+    assert list(record) == ["query", "corpus", "not_searched", "verdict", "background", "hits"]
     assert record["query"]["source"] == A
     assert record["query"]["window"] == number
     assert record["corpus"] == {"windows": 300, "vectors": 120, "searched": 120, "sources": 3, "generation": 3}
