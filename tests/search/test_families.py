@@ -33,9 +33,11 @@ def add(made: Made, night: int, kinds: range = range(KINDS), each: int = EACH, s
 
 
 def ids(made: Made) -> dict[tuple[str, int], str]:
-    corpus = made.open()
-    return {(source_id, number): family.id for family in corpus.families()
-            for source_id, number in corpus.family(family.id).windows}
+    """Return the family of each window that is in one."""
+    table = read_families(made.root)
+    assert table is not None
+    return {(source_id, number): f"F{family}" for source_id, columns in table.sources.items()
+            for number, family in zip(*(column.tolist() for column in columns), strict=True) if family}
 
 
 def test_emitters_are_families_and_keep_their_ids_over_ten_nights(make: Callable[..., Made]) -> None:
@@ -49,7 +51,7 @@ def test_emitters_are_families_and_keep_their_ids_over_ten_nights(make: Callable
     for night in range(10, 20):
         truth[f"GBT_{59000 + night}_1_T"] = add(made, night)
         if night == 15:
-            made.index(*truth, spec=WIDE)
+            made.index(*list(truth)[-3:], spec=WIDE)
         find_families(made.root)
         after = ids(made)
         kept = sum(after.get(window) == family for window, family in before.items())
