@@ -166,7 +166,8 @@ def test_windows_to_label_are_new_borderline_or_random(fill: Callable[..., Made]
 
 
 @pytest.mark.parametrize(("asked", "words"), [
-    ({"unlike": [f"{A}/1"]}, "give one of file, window and power, got none; like may replace all of them"),
+    ({"unlike": [f"{A}/1"]},
+     "give one of file, window, power, signal and vector, got none; like may replace all of them"),
     ({"like": [f"{A}/1"], "rerank": True}, "rerank does not go with like and unlike"),
     ({"like": [f"{A}/1"], "expand": True}, "expand does not go with like and unlike"),
     ({"like": [f"{A}/1"], "all_views": True}, "all_views does not go with like and unlike"),
