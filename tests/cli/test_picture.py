@@ -72,7 +72,7 @@ def test_flags_that_cannot_be_used_are_named(
     (["--scale", "linear"], ["--scale linear needs --bar"]),
     (["--crop", "0,0,99999,3"], ["--crop 0,0,99999,3 is no part"]),
     (["--hz", "0.001"], ["correct --hz or --seconds"]),
-    (["--window", "A/1"], ["give one of --file, --window and --npy"]),
+    (["--window", "A/1"], ["got --window and --npy"]),
     (["--understood", "no/such/folder.png"], ["no/such/folder.png: cannot be written"]),
 ])
 def test_what_cannot_be_read_is_refused_with_the_names_of_flags(
