@@ -2,7 +2,7 @@
 
 from pipeline.index.build import build_segment, must_compile
 from pipeline.index.cells import NEIGHBOURS, SAMPLE_PER_CELL, distances, margins_of, train_cells
-from pipeline.index.exact import cosine, exact_neighbors, products
+from pipeline.index.exact import checked_queries, cosine, exact_neighbors, products
 from pipeline.index.folder import PARTIAL_SUFFIX, read_record, segment_faults
 from pipeline.index.neighbours import neighbours_within
 from pipeline.index.routed import (
@@ -28,6 +28,7 @@ __all__ = [
     "Routing",
     "Segment",
     "build_segment",
+    "checked_queries",
     "cosine",
     "distances",
     "exact_neighbors",

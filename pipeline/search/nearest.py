@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged
-from pipeline.index import BEAM_PER_ROW, CAREFUL_BEAM, cosine, exact_neighbors
+from pipeline.index import BEAM_PER_ROW, CAREFUL_BEAM, checked_queries, cosine, exact_neighbors
 from pipeline.search.cells import Routes, queries_for, routes_of
 from pipeline.search.limits import FullPlaces
 from pipeline.search.selection import Selection
@@ -205,7 +205,7 @@ def score_vectors(
     """
     best = Nearest.none()
     if len(vectors) == 1 and 0 < len(stored) <= k:  # all of them: nothing must be chosen first
-        score = cosine(stored, vectors[0])
+        score = cosine(stored, checked_queries(vectors, k)[0])
         order = np.lexsort((number, source, -score))
         return Nearest(source[order], number[order], score[order], np.zeros(len(order), np.int64))
     if len(stored):

@@ -93,7 +93,7 @@ class DecodedChannels:
             is_known = (str(path), filterbank.size_bytes, filterbank.mtime_ns) == (
                 entry.path, entry.size_bytes, entry.mtime_ns)
             if not is_known and filterbank.source_id() != scan_id:
-                raise SourceError(Reason.BUSY, f"{path.name}: now holds another scan")
+                raise SourceError(Reason.BUSY, f"{path.name}: now holds another scan; ingest it")
             levels = levels_of_channels(filterbank, tiling, {i}, config)
             codes = coarse_channel_codes(filterbank, tiling, i, levels)
             filterbank.check_unchanged()
