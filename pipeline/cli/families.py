@@ -30,7 +30,8 @@ MAX_TARGETS = 3
 @click.argument("family", required=False)
 @corpus_option
 @click.option("--again", is_flag=True,
-              help="Group all windows again. Groups keep the ids of the families that they were.")
+              help="Group all windows again. Each group gets the id of the family with which it shares most "
+                   "windows.")
 @click.option("--no-update", is_flag=True, help="Only list. Do not put new windows into families.")
 @click.option("--new-since", metavar="DATE|GENERATION",
               help="Only families first seen on this date (UTC, such as 2026-05-01) or later, or first found in this "

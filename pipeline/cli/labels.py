@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @command()
 @corpus_option
-@click.option("--text", metavar="TEXT", help="Only labels with this text, in upper or lower case.")
+@click.option("--text", metavar="TEXT", help="Only labels with this text. Upper and lower case are the same.")
 @click.option("--import", "table", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv",
               help="Add the labels of a CSV file with the columns that --csv prints.")
 @json_option

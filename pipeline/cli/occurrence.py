@@ -64,7 +64,8 @@ def _search_options(function: Any) -> Any:
 @click.option("--bin-days", type=click.IntRange(1), metavar="DAYS",
               help="Width of the bins of date. Default: a round number that gives at most 24 bins.")
 @click.option("--emitter-khz", type=float, default=10.0, show_default=True, metavar="KHZ",
-              help="Windows of a scan with gaps of at most this, or of one window, are one emitter.")
+              help="Neighbouring windows of a scan are one emitter if the gap between them is at most this, or "
+                   "at most as wide as a window if that is more.")
 @cluster_options
 @json_option
 @click.option("--csv", "as_csv", is_flag=True,

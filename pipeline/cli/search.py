@@ -88,8 +88,8 @@ if TYPE_CHECKING:
 @click.option("--on-only", is_flag=True,
               help="Only hits that are seen at one pointing of their session. Implies --on-off.")
 @click.option("--on-off-power", is_flag=True,
-              help="Judge it by power that is measured in the files of the scans at other pointings, along its drift. "
-                   "Slower: these files are read. Implies --on-off.")
+              help="Judge ON and OFF by power that is measured in the files of the scans at other pointings, along the "
+                   "drift of the hit. Slower: these files are read. Implies --on-off.")
 @click.option("--per-file", type=click.IntRange(1), metavar="N", help="Maximum number of hits in one file.")
 @click.option("--per-mhz", type=click.IntRange(1), metavar="N", help="Maximum number of hits that begin in one MHz.")
 @cluster_options
@@ -130,8 +130,8 @@ def search(
     weighted mean of the query and its two nearest look-alikes.
 
     --like and --unlike refine a search by examples. The score is then the cosine
-    with what the one kind has in common and the other lacks, and its figures of
-    chance are those of this score.
+    with a direction: what the alike examples have in common and the unlike ones
+    lack. Figures of chance are those of this score.
 
     --only-… and --not-… say where hits may lie; all other windows are ignored.
     --per-file and --per-mhz limit the hits at one place, so that one transmitter

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 @click.option("--report-dir", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of the nightly reports. Default: CORPUS-reports, beside the corpus.")
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
-              help="Address to listen at. The default can be reached from this machine alone. Any other needs "
+              help="Address to listen on. The default can be reached from this machine alone. Any other needs "
                    "--tls-cert, or --behind-proxy.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8470, show_default=True, metavar="N",
-              help="Port to listen at; 0 for any free one.")
+              help="Port to listen on; 0 for any free one.")
 @click.option("--name", "names", multiple=True, metavar="HOST[:PORT]",
               help="Further name under which browsers may reach the page. Requests under other names are refused.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), metavar="FILE", help="Certificate of the server (PEM).")

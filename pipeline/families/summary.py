@@ -14,15 +14,13 @@ from pipeline.catalogue import Manifest
 from pipeline.families.grouping import NONE
 from pipeline.families.table import Entry, FamilyTable
 from pipeline.grid.places import Places
-from pipeline.model import SECONDS_PER_DAY, Window, WindowGrid
+from pipeline.model import MJD_EPOCH, SECONDS_PER_DAY, Window, WindowGrid
 from pipeline.views import scan_of, view_of
-
-_MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 def utc_of_mjd(mjd: float) -> str:
     """Return the UTC of an MJD, to the second, such as ``2020-07-16T22:13:56Z``."""
-    return f"{_MJD_EPOCH + timedelta(days=mjd):%Y-%m-%dT%H:%M:%SZ}"
+    return f"{MJD_EPOCH + timedelta(days=mjd):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Label:
     at_s: UnixSeconds
     """When, in Unix seconds."""
     f_start_mhz: Mhz
-    """Lower end of the place. Like the next two, it is for people: ``place`` counts."""
+    """Lower end of the place. This and the next two are for people to read: only ``place`` counts."""
     f_stop_mhz: Mhz
     mjd: Days
     """Begin of the place, UTC."""

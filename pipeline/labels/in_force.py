@@ -53,7 +53,7 @@ class InForce(Sequence[Label]):
                 for source_id, labels in by_source.items()}
 
     def with_text(self, text: str) -> tuple[Label, ...]:
-        """Return the labels with a text, in upper or lower case."""
+        """Return the labels with a text. Upper and lower case are the same."""
         wanted = text.strip().casefold()
         return tuple(label for label in self._labels if label.text.casefold() == wanted)
 

@@ -4,6 +4,7 @@ from pipeline.model.digits import Digits
 from pipeline.model.hit import Hit, Match, OffPower, OnOff
 from pipeline.model.values import (
     MAX_DIMENSION,
+    MJD_EPOCH,
     SECONDS_PER_DAY,
     TELESCOPES,
     CoarseLayout,
@@ -22,6 +23,7 @@ from pipeline.model.values import (
 
 __all__ = [
     "MAX_DIMENSION",
+    "MJD_EPOCH",
     "SECONDS_PER_DAY",
     "TELESCOPES",
     "CoarseLayout",

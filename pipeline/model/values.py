@@ -7,12 +7,15 @@ lowest frequency, whatever the sign of ``foff`` in the file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pipeline.errors import Reason
 from pipeline.support.records import Bounds, ByteCount, Count, Days, Integer, Mhz, Seconds, WindowCount
 
 SECONDS_PER_DAY = 86_400.0
+MJD_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
+"""Time at which the modified Julian date is 0."""
 MAX_DIMENSION = 1 << 16
 """Largest number of components of a vector."""
 TELESCOPES = {4: "PKS", 6: "GBT", 9: "ATA"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.model import MJD_EPOCH
 from pipeline.occurrence.searched import HOURS_PER_DAY, SearchedScan
 
 AxisName = Literal["frequency", "date", "hour", "local hour", "target"]
@@ -23,7 +24,6 @@ MAX_BINS = 24
 """Bins of a width that was not asked for are so wide that there are at most this many."""
 MAX_ASKED_BINS = 20_000
 """Largest number of bins that a user may ask for."""
-_EPOCH = datetime(1858, 11, 17, tzinfo=UTC)
 _NICE_DAYS = (1, 2, 7, 14, 30, 91, 182, 365)
 
 Floats = NDArray[np.float64]
@@ -178,5 +178,5 @@ def _words_of_mhz(start: float, stop: float) -> str:
 
 
 def _words_of_days(start: float, stop: float) -> str:
-    first, last = (_EPOCH + timedelta(days=mjd) for mjd in (start, stop - 1))
+    first, last = (MJD_EPOCH + timedelta(days=mjd) for mjd in (start, stop - 1))
     return f"{first:%Y-%m-%d}" if stop - start <= 1 else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, overload
 
@@ -25,6 +24,7 @@ from pipeline.families import (
 )
 from pipeline.interference import names_at
 from pipeline.model import Hit
+from pipeline.search.filter_values import parse_mjd
 from pipeline.search.nearest import to_unit_length
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.store import mending, pasted
@@ -152,12 +152,10 @@ def _is_new(since: str | int) -> Any:
     if text.isdecimal():
         return lambda family: family.generation >= int(text)
     try:
-        when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError as error:
+        mjd = parse_mjd(text)
+    except QueryError as error:
         raise ParameterError(f"{parameter('new_since')} must be a generation, such as 12, or a date, such as "
                              f"2026-05-01, got {text!r}") from error
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    mjd = (when - datetime(1858, 11, 17, tzinfo=UTC)).total_seconds() / 86_400
     return lambda family: family.first_seen_mjd >= mjd
 
 

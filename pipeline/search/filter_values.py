@@ -10,14 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import QueryError
+from pipeline.model import MJD_EPOCH
 
 if TYPE_CHECKING:
     from pipeline.interference import KnownBand
 
 MhzRange = tuple[float, float]
 """Low and high end in MHz. An end may be infinite."""
-
-_MJD_0 = datetime(1858, 11, 17, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def parse_mjd(text: str) -> float:
     except ValueError as error:
         raise QueryError(f"{text!r} is no date: give one such as 2016-02-18, 2016-02-18T14:17:12 or MJD 57436.59528"
                          ) from error
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _MJD_0) / timedelta(days=1)
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - MJD_EPOCH) / timedelta(days=1)
 
 
 def _range_to_json(ends: MhzRange) -> list[float | None]:

@@ -1,4 +1,4 @@
-"""The routes of ``/api/v1`` that show labels and write them. They are the only ones that write to a disk.
+"""The routes of ``/api/v1`` that show labels and write them.
 
 Labels lie beside the corpus, and belong to the person who is logged in.
 """

@@ -1,4 +1,4 @@
-/** Files that are dropped on a page: a hit table, an array or a picture becomes a page of queries. */
+/** Files that are dropped on a page: a hit table or an array becomes a page of queries. */
 
 import { upload } from "./api.js";
 import { announce, find, h } from "./dom.js";
@@ -41,7 +41,7 @@ export function catchDrops() {
     h(
       "p",
       {},
-      "Drop a hit table (.dat, .hits, .csv), an array " + "(.npy) or a picture of a waterfall to search for it",
+      "Drop a hit table (.dat, .hits, .csv) or an array of linear power (.npy) to search for it",
     ),
   );
   document.body.append(curtain);

@@ -15,6 +15,12 @@ const NUMBERS = [
   ["per_mhz", "Per MHz, at most", "1", ""],
 ];
 
+/** What stays of a request without filters. */
+const KEPT = [
+  ...["file", "window", "power", "upload", "signal", "vector", "f_start_mhz", "f_stop_mhz", "t_start_s", "t_stop_s"],
+  ...["like", "unlike", "k", "on_off"],
+];
+
 /** Return how many filters a request has. */
 export const countFilters = (request) =>
   Object.keys(request.filters || {}).length +
@@ -84,38 +90,7 @@ export function filtersForm(request, submit) {
   );
 }
 
-function cleared(request) {
-  const {
-    file,
-    window,
-    power,
-    upload,
-    f_start_mhz,
-    f_stop_mhz,
-    t_start_s,
-    t_stop_s,
-    k,
-    on_off,
-    signal,
-    like,
-    unlike,
-  } = request;
-  return {
-    file,
-    window,
-    power,
-    upload,
-    f_start_mhz,
-    f_stop_mhz,
-    t_start_s,
-    t_stop_s,
-    k,
-    on_off,
-    signal,
-    like,
-    unlike,
-  };
-}
+const cleared = (request) => Object.fromEntries(KEPT.map((name) => [name, request[name]]));
 
 function changed(request, inputs, notKnown) {
   const next = { ...request, filters: { ...request.filters } };

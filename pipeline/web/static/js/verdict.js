@@ -29,6 +29,6 @@ export const nothingFound = () =>
     h(
       "p",
       { class: "quiet" },
-      "Take filters away, or ask for more chance. A search compares only windows of the query's resolution.",
+      "Take filters away, or allow more by chance. A search compares only windows of the query's resolution.",
     ),
   );

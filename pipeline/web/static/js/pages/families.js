@@ -97,8 +97,8 @@ const nothing = (reason) =>
   h(
     "div",
     { class: "empty" },
-    h("p", {}, reason || "No families have been made of this corpus yet."),
-    h("p", {}, "This command makes them:"),
+    h("p", {}, reason || "No families were found in this corpus yet."),
+    h("p", {}, "This command finds them:"),
     h("pre", { tabindex: "0" }, "lookalike families --corpus CORPUS"),
   );
 

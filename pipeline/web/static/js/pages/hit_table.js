@@ -1,4 +1,4 @@
-/** Rows of a hit table, an array or a picture: what each asks, and a search for each. */
+/** Rows of a hit table, or an array: what each asks, and a search for each. */
 
 import { queryOf } from "../address.js";
 import { send } from "../api.js";
@@ -51,10 +51,11 @@ function showRows() {
   }
   const rows = last.answer.rows || [];
   const usable = rows.filter((row) => row.request && !row.reason).length;
+  const left = last.answer.left_out ? ` ${counted(last.answer.left_out, "further row")} of the file not listed.` : "";
   fill(
     find("#rows"),
     h("h2", {}, last.name),
-    h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
+    h("p", { role: "status" }, `${counted(rows.length, "row")}; ${usable} can be searched for.${left}`),
     rows.length
       ? h(
           "div",
@@ -85,17 +86,17 @@ function start() {
   const input = h("input", {
     type: "file",
     id: "choose-rows",
-    accept: ".dat,.hits,.csv,.npy,.png,.jpg,.jpeg",
+    accept: ".dat,.hits,.csv,.npy",
     onchange: (event) => event.target.files[0] && openFile(event.target.files[0]),
   });
   fill(
     find("#content"),
-    h("h1", {}, "Hit table, array or picture"),
+    h("h1", {}, "Hit table or array"),
     h(
       "p",
       { class: "lead" },
       "Drop a file here, or on any other page. Each row of a hit table becomes a query. " +
-        "An array or a picture of a waterfall is one query.",
+        "An array is one query.",
     ),
     h(
       "label",
@@ -104,9 +105,8 @@ function start() {
       h(
         "span",
         { class: "quiet" },
-        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV, .npy of linear power, PNG or JPEG; " +
-          "at most 8 MiB. " +
-          "The file is deleted with its search.",
+        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV of turboSETI and hyperseti, " +
+          ".npy of linear power; at most 8 MiB. The server keeps the file in memory only, and forgets it with its search.",
       ),
       input,
     ),
