@@ -6,9 +6,7 @@ It lies in the user's cache, in a folder that only this user can read. It is emp
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from pipeline.run.ingest import ingest_files
 from pipeline.run.preconditions import manifest_if_any, with_serial
 from pipeline.run.progress import ProgressChoice, RunReport, showing
 from pipeline.support.private_paths import exposures, make_closed_folder
+from pipeline.support.safe_files import discard
 from pipeline.views import is_plain
 
 MAX_CACHE_BYTES = 2 << 30
@@ -75,7 +74,7 @@ def scan_into_cache(paths: Sequence[str | Path], progress: ProgressChoice = None
     _make_private(folder)
     root, emptied = folder / "corpus", 0
     if (held := _size_of(root)) > MAX_CACHE_BYTES:
-        _empty(root)
+        discard(root)
         emptied = held
     selected = select_files(paths)
     with showing(progress) as listener:
@@ -120,10 +119,3 @@ def _size_of(folder: Path) -> int:
             except FileNotFoundError:  # another search has emptied the cache meanwhile
                 continue
     return total
-
-
-def _empty(root: Path) -> None:
-    """Remove the corpus of the cache. It gets another name first, so that no search opens a part of it."""
-    aside = Path(tempfile.mkdtemp(prefix="old-", dir=root.parent))
-    os.replace(root, aside / root.name)
-    shutil.rmtree(aside, ignore_errors=True)

@@ -15,7 +15,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -118,6 +120,16 @@ def remove_tree(root: Path, path: Path) -> None:
     """
     with suppress(OSError), _parent(root, path) as parent:
         _remove(parent, path, MAX_FOLDER_DEPTH)
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder of a cache with all that is in it. Its folder must be one that only this user can change.
+
+    It gets another name first, so that nobody opens a part of it. What cannot be deleted stays under that name.
+    """
+    aside = Path(tempfile.mkdtemp(prefix="old-", dir=folder.parent))
+    os.replace(folder, aside / folder.name)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def remove_empty(root: Path, path: Path) -> None:

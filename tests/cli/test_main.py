@@ -21,7 +21,6 @@ from pipeline.cli import lookalike as group
 from pipeline.cli.grouped import GENERAL, SHARED_GROUPS, GroupedCommand
 from pipeline.config import RunConfig
 from pipeline.errors import RunError
-from pipeline.search.filter_table import FILTERS
 from pipeline.store import CorpusStore
 from tests.cli.conftest import Lookalike, environment
 
@@ -86,17 +85,6 @@ def command(name: str) -> click.Command:
     found = group.get_command(click.Context(group), name)
     assert found is not None
     return found
-
-
-def of_search(*headings: str) -> set[str]:
-    """Return the options of ``search`` under some headings of its help."""
-    search = command("search")
-    assert isinstance(search, GroupedCommand)
-    return {flag for heading in headings for flag in search.groups[heading]}
-
-
-OPTIONS["occurrence"] |= CLUSTER | of_search("Query", "Query from a picture", "How to compare") | {
-    "--expected-below", "--min-score", *(row.flag for row in FILTERS.values())}
 
 
 # --- help ----------------------------------------------------------------------------------------------------------

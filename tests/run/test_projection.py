@@ -17,7 +17,7 @@ from pipeline.run import embed, ingest
 from pipeline.search import open_corpus
 from pipeline.store import SourceGroup
 from pipeline.store.layout import projection_file
-from pipeline.tasks import embed as embed_tasks
+from pipeline.tasks import fit as fit_task
 from tests.run import fake
 from tests.run.small import SCAN, archive, config, noisy_power, write_scan
 from tests.run.stored import check_vectors, manifest
@@ -79,7 +79,7 @@ def test_embed_fits_a_projection_too_and_its_weights_cannot_change(root: Path, t
 def test_a_projection_is_fitted_on_a_bounded_sample(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     really = encoders.fit_projection
-    monkeypatch.setattr(embed_tasks, "MAX_FIT_WINDOWS", 32)
+    monkeypatch.setattr(fit_task, "MAX_FIT_WINDOWS", 32)
     monkeypatch.setattr(encoders, "fit_projection", lambda features: sizes.append(len(features)) or really(features))
     embed(root, encoder=fake.PROJECTED, serial=True)
     assert sizes == [32]

@@ -185,7 +185,7 @@ def test_an_array_of_several_windows_is_arranged_too(make: Callable[..., Made]) 
     power = np.random.default_rng(1).gamma(102, 1 / 102, (2 * INTEGRATIONS, 2 * CHANNELS))
     with pytest.MonkeyPatch.context() as patched:
         vectors = made.vectors[A][[0, 1, 3]]  # of (0, 0), (0, 16) and (4, 16), as the pattern's first, second and last
-        patched.setattr("pipeline.search.from_power.embed", lambda *_: (unit(vectors.astype(np.float32)), ""))
+        patched.setattr("pipeline.search.draft.embed", lambda *_: (unit(vectors.astype(np.float32)), ""))
         patched.setattr("pipeline.search.from_power.find_signals", lambda *_: (np.array([0, 1, 3]), ""))
         result = made.open().search(power=power)
     assert result.query["arranged"] is True

@@ -176,4 +176,4 @@ def test_copies_are_told_in_the_table_and_in_html(recordings: Recordings) -> Non
     result = recordings.open().search(window=f"other.h5/{first_number(recordings)}", k=100)
     (hit, *_) = [hit for hit in result if hit.copies]
     assert f"    also at {hit.also_at[0]}" in table(result)
-    assert f"<td>{hit.file}, also at {hit.also_at[0]}</td>" in html_table(result)
+    assert f"<td>{hit.file}, also at {hit.also_at[0]}</td>" in html_table(result, None)

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -392,7 +393,8 @@ def test_a_thousand_searches_at_once(corpus: Path, monkeypatch: pytest.MonkeyPat
             answers.append(await client.post("/api/v1/searches", json={"window": window}))
             return answers
 
-    answers = asyncio.run(ask())
+    with ThreadPoolExecutor(1) as thread:  # a browser test before this one may have left a loop in this thread
+        answers = thread.submit(asyncio.run, ask()).result()
     codes = [one.status_code for one in answers]
     assert (codes.count(200), codes.count(503)) == (13, 988)
     assert codes[-1] == 200

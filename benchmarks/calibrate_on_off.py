@@ -1,6 +1,6 @@
 """How hits are judged ON and OFF, by stored windows and by power, over simulated ABACAD cadences of known signals.
 
-    python -m benchmarks.bench_on_off --seeds 3 5 --signals 200 --snr 1 20
+    python -m benchmarks.calibrate_on_off --seeds 3 5 --signals 200 --snr 1 20
 
 Half of the signals are lines, the others of the trained kinds. A fifth of them each is
 
