@@ -7,6 +7,7 @@ frequency in the middle, and the ends of the signal. Its line of names has only 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,7 +60,7 @@ def parse_dat(text: str, name: str) -> HitTable:
                 scan, duration_s = ScanHint(), None  # another table begins
             scan = _scan_of(line, scan)
             if found := _OBS_LENGTH.search(line):
-                duration_s = float(found[1])
+                duration_s = _seconds_in(found[1])
             if NAMES_MARK in line:
                 is_bliss = len(line.lstrip("#").split()) == len(COLUMNS) - 1
             continue
@@ -74,6 +75,15 @@ def parse_dat(text: str, name: str) -> HitTable:
     return HitTable(name, "bliss .dat" if has_bliss else "turboSETI or seticore .dat", tuple(rows), tuple(unusable))
 
 
+def _seconds_in(text: str) -> float | None:
+    """Return a duration; None if it is none. Then that of the file counts, as in tables that name no duration."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
 def _scan_of(line: str, scan: ScanHint) -> ScanHint:
     for name, pattern in _FIELDS.items():
         found = pattern.search(line)
@@ -81,7 +91,8 @@ def _scan_of(line: str, scan: ScanHint) -> ScanHint:
             continue
         try:
             if name == "mjd":
-                scan = replace(scan, mjd=float(found[1]))
+                mjd = float(found[1])
+                scan = replace(scan, mjd=mjd if math.isfinite(mjd) else None)
             elif name == "file_name":
                 scan = replace(scan, file_name=found[1].rpartition("/")[2])
             else:

@@ -58,7 +58,7 @@ def _labels(reader: csv.DictReader[str], path: Path) -> Iterator[Label]:
 def _label(row: dict[str, str], action: str, now: float, person: str) -> Label:
     """Make a label of a row. Raise ``ValueError`` if a value cannot be used."""
     channels = [_whole(row, name) for name in ("channel_start", "channel_stop", "spectrum_start", "spectrum_stop")]
-    at_s = datetime.fromisoformat(row["time"]).replace(tzinfo=UTC).timestamp() if row.get("time") else now
+    at_s = _unix_s(row["time"]) if row.get("time") else now
     label = record_of(Label, {
         "id": new_id(), "action": action, "text": checked(row["label"], "label"),
         "who": checked(row.get("who") or person, "name of a person"), "at_s": at_s,
@@ -68,6 +68,12 @@ def _label(row: dict[str, str], action: str, now: float, person: str) -> Label:
     })
     check_label(label)
     return label
+
+
+def _unix_s(text: str) -> float:
+    """Return a time in Unix seconds. It is UTC unless it names another zone."""
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
 def _whole(row: dict[str, str], name: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,13 @@ def find_families(
         Another process is finding families of this corpus.
     """
     began = time.perf_counter()
-    opened = OpenCorpus(Path(corpus))
-    key = encoder_key(opened, encoder)
-    with writing_families(opened.root), opened.outlived():
+    encoder_key(OpenCorpus(Path(corpus)), encoder)  # a corpus that cannot be used gets no folder of families
+    with ExitStack() as stack:
+        stack.enter_context(writing_families(Path(corpus)))
+        # opened under the lock: an older generation lacks the sources that another process has just judged
+        opened = OpenCorpus(Path(corpus))
+        stack.enter_context(opened.outlived())
+        key = encoder_key(opened, encoder)
         old = read_families(opened.root) or FamilyTable()
         if encoder is None and old.encoder_key in opened.manifest.encoders:
             key = old.encoder_key

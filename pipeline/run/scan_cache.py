@@ -11,14 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.catalogue import Manifest
 from pipeline.config import Config
 from pipeline.errors import ConfigError, QueryError
 from pipeline.run.file_selection import Selected, select_files
 from pipeline.run.ingest import ingest_files
 from pipeline.run.preconditions import manifest_if_any, with_serial
 from pipeline.run.progress import ProgressChoice, RunReport, showing
+from pipeline.store import LOCK, Lease
 from pipeline.support.private_paths import exposures, make_closed_folder
-from pipeline.support.safe_files import discard
+from pipeline.support.safe_files import discard, discard_left
 from pipeline.views import is_plain
 
 MAX_CACHE_BYTES = 2 << 30
@@ -69,24 +71,31 @@ def scan_into_cache(paths: Sequence[str | Path], progress: ProgressChoice = None
         A path does not exist, no file is a filterbank file, or others can read or change the folder of the cache.
     QueryError
         None of the files can be searched; the message says why.
+    CorpusLocked
+        Another search is scanning files into the cache.
     """
     folder = cache_folder()
     _make_private(folder)
+    discard_left(folder)
     root, emptied = folder / "corpus", 0
     if (held := _size_of(root)) > MAX_CACHE_BYTES:
-        discard(root)
+        _empty(root)
         emptied = held
     selected = select_files(paths)
     with showing(progress) as listener:
         report = ingest_files(selected, root, config=_config(root, selected), listener=listener)
     manifest = manifest_if_any(root)
-    asked = {os.path.abspath(file.path) for file in selected.files}
-    ids = tuple(source_id for source_id, entry in (manifest.sources.items() if manifest else ())
-                if is_plain(source_id) and asked & {entry.path, *entry.also_at})
+    ids = _held_by(manifest, {os.path.abspath(file.path) for file in selected.files}) if manifest else ()
     if not ids:
         why = next((one.message for one in report.reports if one.message), "no signal is in them")
         raise QueryError(f"{paths[0]}{' and others' if len(paths) > 1 else ''}: nothing to search ({why})")
     return CachedScans(root, ids, report, emptied)
+
+
+def _held_by(manifest: Manifest, paths: set[str]) -> tuple[str, ...]:
+    """Return the ids of the scans that files hold now. Scans that they held before stay in the cache, too."""
+    now = {entry.source_id for path, entry in manifest.files.items() if path in paths}
+    return tuple(source_id for source_id in manifest.sources if is_plain(source_id) and source_id in now)
 
 
 def _config(root: Path, selected: Selected) -> Config:
@@ -119,3 +128,18 @@ def _size_of(folder: Path) -> int:
             except FileNotFoundError:  # another search has emptied the cache meanwhile
                 continue
     return total
+
+
+def _empty(root: Path) -> None:
+    """Remove the corpus of the cache.
+
+    Raises
+    ------
+    CorpusLocked
+        Another search is scanning files into it.
+    """
+    lease = Lease.acquire(root / LOCK)
+    try:
+        discard(root)
+    finally:
+        lease.release()

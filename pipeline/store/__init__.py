@@ -22,6 +22,7 @@ from pipeline.store.identity import fingerprint, is_identity_in_current_format, 
 from pipeline.store.layout import (
     CURRENT,
     IDENTITY,
+    LOCK,
     STAGING,
     mending,
     overview_folder,
@@ -47,6 +48,7 @@ from pipeline.store.staging import (
 __all__ = [
     "CURRENT",
     "IDENTITY",
+    "LOCK",
     "STAGING",
     "CorpusStore",
     "Lease",

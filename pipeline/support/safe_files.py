@@ -36,6 +36,7 @@ OWN_NAMES = re.compile(
 """Names that the program gives to files and folders inside a group, segment, projection or staging folder."""
 MAX_FOLDER_DEPTH = 32
 """Maximum depth of nested folders that are deleted or inspected. The program's own folders are less than ten deep."""
+_ASIDE = "old-"  # begin of the names of folders that are being deleted
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -125,11 +126,18 @@ def remove_tree(root: Path, path: Path) -> None:
 def discard(folder: Path) -> None:
     """Delete a folder of a cache with all that is in it. Its folder must be one that only this user can change.
 
-    It gets another name first, so that nobody opens a part of it. What cannot be deleted stays under that name.
+    It gets another name first, so that nobody opens a part of it. What cannot be deleted stays under that name, for
+    :func:`discard_left`.
     """
-    aside = Path(tempfile.mkdtemp(prefix="old-", dir=folder.parent))
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=folder.parent))
     os.replace(folder, aside / folder.name)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def discard_left(parent: Path) -> None:
+    """Delete what processes left in a folder that died while they discarded folders of it."""
+    for left in parent.glob(f"{_ASIDE}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_empty(root: Path, path: Path) -> None:

@@ -21,6 +21,7 @@ from pipeline.web import (
     windows,
 )
 from pipeline.web.guard import Guard
+from pipeline.web.json_answer import JsonAnswer
 from pipeline.web.parts import Parts
 from pipeline.web.problems import ProblemAnswer, add_handlers
 from pipeline.web.warm import warm_up
@@ -36,7 +37,8 @@ def make_app(parts: Parts) -> FastAPI:
         parts.close()
 
     app = FastAPI(title="Lookalike", version=pipeline.__version__, openapi_url="/api/v1/openapi.json", docs_url=None,
-                  redoc_url=None, lifespan=life, responses={kind: {"model": ProblemAnswer} for kind in ("4XX", "5XX")})
+                  redoc_url=None, lifespan=life, default_response_class=JsonAnswer,
+                  responses={kind: {"model": ProblemAnswer} for kind in ("4XX", "5XX")})
     app.state.parts = parts
     app.state.pages = pages.Pages(parts.archive)
     add_handlers(app)

@@ -103,7 +103,8 @@ class Archive:
             with self._lock:
                 self._families_seen_s = time.monotonic()
                 if self._families != (now := _state_of(families_folder(self.root))):
-                    self._pinned, self._families = self._open(self._pinned.opened.manifest), now
+                    with suppress(PipelineError, OSError):  # the disk may be away; what is shown is open
+                        self._pinned, self._families = self._open(self._pinned.opened.manifest), now
         return self._pinned
 
     def _open(self, manifest: Manifest | None = None) -> Pinned:

@@ -16,6 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.errors import ConfigError
 from pipeline.web.access import Access, Person
 from pipeline.web.metrics import Metrics
 from pipeline.web.problems import Problem, wants_page
@@ -80,7 +81,7 @@ class Guard:
             body.check_length()
             await self._app(scope, body, answer.unless(body))
         except Exception as error:
-            problem = body.problem or (error if isinstance(error, Problem) else _unexpected(error))
+            problem = body.problem or _problem_of(error)
             if answer.status:
                 raise
             await problem.response()(scope, receive, answer)
@@ -122,6 +123,16 @@ class Guard:
             return self._access.person_of_cookie(morsel.value) if morsel else None
         except (CookieError, ValueError, TypeError):
             return None
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ConfigError):  # of the file of tokens. Whoever asks is not known, so gets no path
+        log.error("%s", error)
+        return Problem(500, "bad_settings", "the file of named tokens cannot be used",
+                       "tell whoever runs the server: its log says why")
+    return _unexpected(error)
 
 
 def _unexpected(error: Exception) -> Problem:

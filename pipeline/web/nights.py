@@ -55,14 +55,15 @@ def _record(folder: Path, name: str) -> NightRecord:
         report = _parsed(folder, name)
     except Problem as problem:
         return NightRecord(name=name, headline=f"cannot be read: {problem.message}", began="", ended="", exit_code=None)
+    code = report.get("exit_code")
     return NightRecord(name=name, headline=str(report.get("headline", "")), began=str(report.get("began", "")),
-                       ended=str(report.get("ended", "")), exit_code=report.get("exit_code"))
+                       ended=str(report.get("ended", "")), exit_code=code if isinstance(code, int) else None)
 
 
 def _parsed(folder: Path, name: str) -> dict[str, Any]:
     try:
         report = json.loads(_read(folder, name, "json"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Problem(500, "damaged_report", f"the report of {name} is damaged ({error})") from error
     if not isinstance(report, dict):
         raise Problem(500, "damaged_report", f"the report of {name} is no report")

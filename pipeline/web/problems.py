@@ -24,6 +24,7 @@ from pipeline.errors import (
     SourceError,
 )
 from pipeline.support.text import shown
+from pipeline.web.json_answer import JsonAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Problem(Exception):
     def response(self) -> JSONResponse:
         """Return the answer."""
         body = {"error": {"code": self.code, "message": shown(self.message), "hint": self.hint}}
-        return JSONResponse(body, self.status, {"Cache-Control": "no-store", **(self.headers or {})})
+        return JsonAnswer(body, self.status, {"Cache-Control": "no-store", **(self.headers or {})})
 
 
 _KINDS: tuple[tuple[type[PipelineError], int, str, str], ...] = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, CorpusLocked
 from pipeline.run import scan_cache, scan_into_cache
+from pipeline.store import Lease
 from tests.cli.conftest import Lookalike
 
 
@@ -56,6 +58,32 @@ def test_a_cache_that_is_too_large_is_emptied(
     ran = lookalike("search", *query, "--in", data / "scan2.h5")
     assert "cache emptied: it had grown to " in ran.err
     assert "scanned 1 file in " in ran.err
+
+
+def test_what_a_file_held_before_is_not_searched(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "scan.h5"
+    shutil.copy(data / "scan0.h5", path)
+    first = scan_into_cache([path])
+    shutil.copy(data / "scan2.h5", path)
+    second = scan_into_cache([path])
+    assert len(first.source_ids) == len(second.source_ids) == 1
+    assert first.source_ids != second.source_ids
+
+
+def test_a_cache_that_another_search_fills_is_not_emptied(
+    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = scan_into_cache([data / "scan0.h5"]).root
+    monkeypatch.setattr(scan_cache, "MAX_CACHE_BYTES", 1000)
+    (cache / "old-x").mkdir()  # left by a process that died
+    lease = Lease.acquire(root / "lock")
+    try:
+        with pytest.raises(CorpusLocked):
+            scan_into_cache([data / "scan2.h5"])
+    finally:
+        lease.release()
+    assert [path.name for path in cache.iterdir()] == ["corpus"]
+    assert (root / "CURRENT").exists()
 
 
 def test_a_cache_that_others_can_read_is_refused(data: Path, cache: Path) -> None:

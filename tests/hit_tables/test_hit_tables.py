@@ -62,6 +62,12 @@ def test_an_old_table_without_duration_takes_that_of_the_file() -> None:
     assert row.range_mhz(100.0) == (1530.120033, pytest.approx(1530.120033 + 3.030664e-4))
 
 
+@pytest.mark.parametrize("text", ["e", "1.2.3", "-5", "0", "1e999"])
+def test_a_duration_that_is_none_is_that_of_the_file(text: str) -> None:
+    row = parsed((TABLES / "on0.dat").read_text().replace("obs_length: 292.057776", f"obs_length: {text}")).rows[0]
+    assert row.duration_s is None
+
+
 def test_several_tables_in_one_file_keep_their_scans() -> None:
     table = parsed((TABLES / "on0.dat").read_text() + (TABLES / "off0.dat").read_text())
 

@@ -41,6 +41,12 @@ def test_who_and_when_may_be_missing(tmp_path: Path) -> None:
     assert label.at_s > 1.7e9
 
 
+def test_a_time_may_name_its_zone(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(f"{COLUMNS},time\n{ROW},2026-05-01T12:00:00+02:00\n{ROW},2026-05-01T10:00:00\n")
+    assert [label.time for label in labels_of_csv(path)] == ["2026-05-01T10:00:00Z"] * 2
+
+
 @pytest.mark.parametrize(("content", "words"), [
     ("", "has no column 'label'"), ("label,scan\ncomb,x\n", "has no column 'view'"),
     (f"{COLUMNS}\n{ROW.replace('256,512', '512,512')}\n", "line 2: its channels or spectra are no range"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.errors import QueryError
-from pipeline.families import families_folder, read_families
+from pipeline.families import families_folder, read_families, writing_families
 from pipeline.integrity import verify
 from pipeline.model import EncoderSpec
 from pipeline.run import find_families, name_family
@@ -172,3 +174,20 @@ def test_damaged_families_stop_no_search_and_are_repaired(make: Callable[..., Ma
     damages = [one for one in verify(made.root).damages if one.kind == "families"]
     assert [one.path.name for one in damages] == ["families.json"]
     assert "--repair" in damages[0].remedy
+
+
+def test_what_was_added_before_the_lock_was_taken_is_judged(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make()
+    add(made, 0)
+
+    @contextmanager
+    def after_a_night(root: Path) -> Iterator[None]:
+        add(made, 1)
+        with writing_families(root):
+            yield
+
+    monkeypatch.setattr("pipeline.run.families.writing_families", after_a_night)
+    table = find_families(made.root).table
+    assert sorted(table.sources) == ["GBT_59000_1_T", "GBT_59001_1_T"]

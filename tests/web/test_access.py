@@ -77,6 +77,19 @@ def test_files_of_tokens_that_cannot_be_used(tmp_path: Path, text: str) -> None:
         Access(KEY, "corpus", OWNER, tmp_path / "none")
 
 
+def test_a_file_of_tokens_that_breaks_later_is_told_in_the_log(
+    corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = tmp_path / "people.toml"
+    add_person(tokens, "anna", "reader")
+    with serving(ServeSettings(corpus=corpus, port=0, tokens=tokens)) as served:
+        tokens.write_text("[anna")
+        answer = served.get("/api/v1/status", headers={"Authorization": "Bearer x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "bad_settings")
+    assert str(tmp_path) not in answer.text
+    assert f"{tokens}: is no TOML" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["", "a b", "../x", 'a"]', "-a", "a" * 65, "ä\n"])
 def test_names_that_cannot_be_used(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="begins with a letter"):

@@ -357,11 +357,13 @@ def test_nights(corpus: Path, tmp_path: Path) -> None:
         (reports / f"{name}.json").write_text(json.dumps({"headline": headline, "began": "b", "ended": "e",
                                                           "exit_code": 0}))
         (reports / f"{name}.html").write_text(f"<p>{headline}")
+    (reports / "2026-01-01.json").write_text('{"headline": "first of all", "exit_code": "none"}')
     (reports / "latest.json").write_text("{}")
     (reports / "2026-01-03.json").write_text("no JSON")
     with serving(ServeSettings(corpus=corpus, port=0, report_dir=reports)) as served:
         nights = served.get("/api/v1/nights").json()["nights"]
-        assert [one["name"] for one in nights] == ["2026-01-03", "2026-01-02-10", "2026-01-02-2", "2026-01-02"]
+        assert [one["name"] for one in nights] == ["2026-01-03", "2026-01-02-10", "2026-01-02-2", "2026-01-02",
+                                                      "2026-01-01"]
         assert "cannot be read" in nights[0]["headline"]
         assert served.get("/api/v1/nights/2026-01-02").json()["headline"] == "first"
         page = served.get("/api/v1/nights/2026-01-02.html")
