@@ -6,6 +6,8 @@ import { counted, mhz } from "../axes.js";
 import { lastRows, openFile } from "../drop.js";
 import { announce, fill, find, h } from "../dom.js";
 import { bindKeys } from "../keys.js";
+import { plotBox } from "../plot_form.js";
+import { answersButton } from "../row_answers.js";
 
 /** Search for a row, and open its results. */
 async function search(row) {
@@ -39,6 +41,7 @@ function rowOf(row) {
     h("th", { scope: "row", class: "n" }, row.row),
     h("td", {}, row.words),
     h("td", { class: "n" }, rangeOf(row)),
+    h("td", { id: `verdict-${row.row}` }),
     h("td", {}, ask),
   );
 }
@@ -55,6 +58,15 @@ function showRows() {
     find("#rows"),
     h("h2", {}, last.name),
     h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
+    last.answer.left_out ? h("p", {}, `${counted(last.answer.left_out, "further row")} of the file left out.`) : null,
+    last.answer.picture ? plotBox(last) : null,
+    last.answer.table && usable
+      ? answersButton(
+          last.answer.table,
+          rows.filter((row) => row.request && !row.reason).map((row) => row.row),
+          (number) => find(`#verdict-${number}`),
+        )
+      : null,
     rows.length
       ? h(
           "div",
@@ -69,7 +81,7 @@ function showRows() {
               h(
                 "tr",
                 {},
-                ["Row", "What it holds", "MHz", "Search"].map((one, i) =>
+                ["Row", "What it holds", "MHz", "Verdict", "Search"].map((one, i) =>
                   h("th", { scope: "col", class: i === 0 || i === 2 ? "n" : null }, one),
                 ),
               ),
@@ -106,7 +118,7 @@ function start() {
         { class: "quiet" },
         ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV, .npy of linear power, PNG or JPEG; " +
           "at most 8 MiB. " +
-          "The file is deleted with its search.",
+          "An array is deleted with its search, a table or a picture after an hour.",
       ),
       input,
     ),
