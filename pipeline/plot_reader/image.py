@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,16 @@ MAX_PIXELS = 40_000_000
 """Maximum number of pixels. Decoding and reading a picture needs about 30 bytes for each."""
 
 
-def load_picture(path: Path) -> NDArray[np.uint8]:
+def load_picture(path: Path, content: bytes | None = None, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Read a picture as colours on white paper.
 
     Parameters
     ----------
     path : Path
+    content : bytes, optional
+        The file, if it is in memory. Then ``path`` is only a name of it, for messages.
+    max_pixels : int
+        Maximum number of pixels.
 
     Returns
     -------
@@ -38,12 +43,12 @@ def load_picture(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") if content is None else BytesIO(content) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, which are refused below, and of odd metadata
             with Image.open(file, formats=FORMATS) as picture:
                 width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise QueryError(f"{shown(path)}: has {width:,} × {height:,} pixels, more than {MAX_PIXELS:,}; "
+                if width * height > max_pixels:
+                    raise QueryError(f"{shown(path)}: has {width:,} × {height:,} pixels, more than {max_pixels:,}; "
                                      "scale it down or cut it to the plot")
                 coloured = picture.convert("RGBA")
     except QueryError:

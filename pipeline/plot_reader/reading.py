@@ -15,7 +15,7 @@ from pipeline.plot import draw_understood
 from pipeline.plot_reader.cells import find_cells, resampled
 from pipeline.plot_reader.colours import ColourScale, colour_scale
 from pipeline.plot_reader.frame import Box, Frame, find_frame, tick_places
-from pipeline.plot_reader.image import load_picture
+from pipeline.plot_reader.image import MAX_PIXELS, load_picture
 
 TimeRuns = Literal["up", "down", "right"]
 Scale = Literal["db", "linear"]
@@ -99,7 +99,8 @@ MAX_CELLS = 1 << 24
 def read_plot(
     path: str | Path, *, colormap: str | None = None, scale: Scale = "db", bar: tuple[float, float] | None = None,
     hz: float | None = None, seconds: float | None = None, crop: tuple[int, int, int, int] | None = None,
-    time_runs: TimeRuns = "up", frequency_descends: bool = False,
+    time_runs: TimeRuns = "up", frequency_descends: bool = False, content: bytes | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> PlotReading:
     """Read the power back from a picture of a waterfall plot.
 
@@ -122,6 +123,10 @@ def read_plot(
         Direction of time. If it runs right, frequency runs up.
     frequency_descends : bool
         True if frequency runs the other way: left, or down.
+    content : bytes, optional
+        The picture, if it is in memory. Then ``path`` is only a name of it, for messages.
+    max_pixels : int
+        Maximum number of pixels of the picture.
 
     Returns
     -------
@@ -136,7 +141,7 @@ def read_plot(
     """
     path = Path(path)
     _check(scale, bar, hz, seconds, time_runs)
-    picture = load_picture(path)
+    picture = load_picture(path, content, max_pixels)
     frame = find_frame(picture) if crop is None else Frame(_crop(crop, picture))
     colours = colour_scale(picture, frame.axes, frame.bar, colormap)
     ends = None if bar is None else _ends(bar, picture, frame)

@@ -7,18 +7,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What every answer is: it has no field beyond those that it names."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class PersonAnswer(_Answer):
+class PersonAnswer(Answer):
     """Who asks."""
 
     name: str
     role: Literal["reader", "labeller"]
 
 
-class StatusAnswer(_Answer):
+class StatusAnswer(Answer):
     """Counts of the corpus (:class:`pipeline.search.CorpusStatus`), and what a page needs beside them."""
 
     corpus: str
@@ -50,14 +52,14 @@ class StatusAnswer(_Answer):
     person: PersonAnswer
 
 
-class GenerationAnswer(_Answer):
+class GenerationAnswer(Answer):
     """The generation that is shown, and a newer one if there is one."""
 
     generation: int
     newer_generation: int | None
 
 
-class SessionScanAnswer(_Answer):
+class SessionScanAnswer(Answer):
     """A scan of a session."""
 
     scan_id: str
@@ -66,7 +68,7 @@ class SessionScanAnswer(_Answer):
     end_mjd: float
 
 
-class SessionAnswer(_Answer):
+class SessionAnswer(Answer):
     """Scans that were taken one after another."""
 
     name: str
@@ -74,13 +76,13 @@ class SessionAnswer(_Answer):
     scans: list[SessionScanAnswer]
 
 
-class SessionList(_Answer):
+class SessionList(Answer):
     """All sessions, by time."""
 
     sessions: list[SessionAnswer]
 
 
-class HitAnswer(_Answer):
+class HitAnswer(Answer):
     """A hit (:meth:`pipeline.model.Hit.to_json`)."""
 
     rank: int
@@ -128,7 +130,19 @@ class HitAnswer(_Answer):
     off_power: list[dict[str, Any]]
 
 
-class HistogramAnswer(_Answer):
+class ToLabelRecord(HitAnswer):
+    """A window to label next, as a hit. Its score is that of the refined search."""
+
+    why: Literal["borderline", "random"]
+
+
+class ToLabelList(Answer):
+    """Windows to label next, of the sample of the corpus that figures of chance are made of."""
+
+    to_label: list[ToLabelRecord]
+
+
+class HistogramAnswer(Answer):
     """Scores of the query with sampled windows of the corpus."""
 
     edges: list[float]
@@ -144,7 +158,7 @@ class BackgroundAnswer(HistogramAnswer):
     unrelated_counts: list[int]
 
 
-class SearchAnswer(_Answer):
+class SearchAnswer(Answer):
     """The result of a search (:meth:`pipeline.search.SearchResult.to_json`), its id, and the request."""
 
     id: str
@@ -160,28 +174,7 @@ class SearchAnswer(_Answer):
     hits: list[HitAnswer]
 
 
-class QueryRow(_Answer):
-    """A row of a file that holds patterns."""
-
-    row: int
-    words: str
-    """What the row holds."""
-    request: dict[str, Any] | None
-    """Body of the search for it; None if it cannot be searched for."""
-    reason: str
-    """Why it cannot; empty if it can."""
-
-
-class QueryRows(_Answer):
-    """The rows of a file that holds patterns."""
-
-    kind: str
-    rows: list[QueryRow]
-    left_out: int
-    """Rows of the file beyond those that are listed."""
-
-
-class NightRecord(_Answer):
+class NightRecord(Answer):
     """A nightly run."""
 
     name: str
@@ -191,14 +184,14 @@ class NightRecord(_Answer):
     exit_code: int | None
 
 
-class NightList(_Answer):
+class NightList(Answer):
     """Nightly runs, the last one first."""
 
     nights: list[NightRecord]
     total: int
 
 
-class LabelAnswer(_Answer):
+class LabelAnswer(Answer):
     """A label of a place (:class:`pipeline.labels.Label`)."""
 
     id: str
@@ -216,7 +209,7 @@ class LabelAnswer(_Answer):
     time: str
 
 
-class LabelList(_Answer):
+class LabelList(Answer):
     """Labels that count, in the order in which they were given."""
 
     labels: list[LabelAnswer]
@@ -224,14 +217,14 @@ class LabelList(_Answer):
     """True if there are more than ``limit``. Then the last ones are given."""
 
 
-class UndoAnswer(_Answer):
+class UndoAnswer(Answer):
     """The undoing of labels, which can be undone by its id."""
 
     id: str
     undone: list[str]
 
 
-class OccurrenceAnswer(_Answer):
+class OccurrenceAnswer(Answer):
     """How often something occurs (:meth:`pipeline.occurrence.Occurrence.to_json`)."""
 
     what: str
@@ -247,7 +240,7 @@ class OccurrenceAnswer(_Answer):
     by: dict[str, list[dict[str, Any]]]
 
 
-class FamilyRecord(_Answer):
+class FamilyRecord(Answer):
     """A family (:class:`pipeline.families.Family`)."""
 
     id: str
@@ -270,7 +263,7 @@ class FamilyRecord(_Answer):
     found: str
 
 
-class FamilyList(_Answer):
+class FamilyList(Answer):
     """Families, those with most windows first."""
 
     families: list[FamilyRecord]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 import pipeline
 from pipeline.web import (
@@ -16,6 +18,7 @@ from pipeline.web import (
     nights,
     occupancy,
     pages,
+    pictures,
     query_rows,
     searching,
     windows,
@@ -33,7 +36,9 @@ def make_app(parts: Parts) -> FastAPI:
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         warm_up(parts.archive.pinned, parts.decoded)
-        yield
+        # threads of linear algebra wait for each other while searches in other threads hold the cores
+        with threadpool_limits(max(1, (os.cpu_count() or 1) // parts.settings.search_workers), "blas"):
+            yield
         parts.close()
 
     app = FastAPI(title="Lookalike", version=pipeline.__version__, openapi_url="/api/v1/openapi.json", docs_url=None,
@@ -42,7 +47,8 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.pages = pages.Pages(parts.archive)
     add_handlers(app)
-    for one in (looking, occupancy, windows, searching, query_rows, counting, families, labelling, nights, pages):
+    for one in (looking, occupancy, windows, searching, query_rows, pictures, counting, families, labelling, nights,
+                pages):
         app.include_router(one.routes)
     app.mount("/static", pages.static_files())
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),

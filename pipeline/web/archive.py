@@ -112,6 +112,10 @@ class Archive:
         return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))),
                       self._overviews)
 
+    def without_path(self, text: str) -> str:
+        """Return a message that names the corpus by its folder alone: readers need not know where it lies."""
+        return text.replace(str(self.root), self.root.name) if self.root.name else text
+
     def newer(self) -> int | None:
         """Return the number of the newest generation if it is not the one shown, else None."""
         if time.monotonic() - self._looked_s > CHECKED_EVERY_S:

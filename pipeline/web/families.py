@@ -22,7 +22,7 @@ def family_list(parts: ItsParts, min_windows: Annotated[int, Query(ge=1)] = 1,
     try:
         record = pinned.corpus.families(min_windows=min_windows).to_json()
     except QueryError as error:
-        return {"families": [], "more": False, "reason": str(error), "generation": None,
+        return {"families": [], "more": False, "reason": parts.archive.without_path(str(error)), "generation": None,
                 "corpus_generation": pinned.generation, "not_judged": 0, "without": 0, "encoder": ""}
     return {**record, "families": record["families"][:limit], "more": len(record["families"]) > limit, "reason": ""}
 

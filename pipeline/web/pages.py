@@ -30,9 +30,18 @@ PAGES = {
 _LOGIN_STATUS = 401
 
 
+class _Static(StaticFiles):
+    """Browsers keep the files, but ask each time whether they have changed."""
+
+    def file_response(self, *args: Any, **how: Any) -> Response:
+        answer = super().file_response(*args, **how)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
 def static_files() -> StaticFiles:
     """Return the app that serves scripts, styles and pictures of the package."""
-    return StaticFiles(directory=str(resources.files("pipeline.web") / "static"))
+    return _Static(directory=str(resources.files("pipeline.web") / "static"))
 
 
 class Pages:

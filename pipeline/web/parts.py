@@ -10,6 +10,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from pipeline.hit_tables import HitTable
 from pipeline.web.access import Access, Person, own_key
 from pipeline.web.archive import Archive
 from pipeline.web.decoded import DecodedChannels
@@ -17,7 +18,7 @@ from pipeline.web.metrics import Metrics
 from pipeline.web.pool import Pool
 from pipeline.web.results import KeptResult, Results
 from pipeline.web.settings import ServeSettings
-from pipeline.web.uploads import Uploads
+from pipeline.web.uploads import LastSent, SentPicture, Uploads
 
 DRAWING_WORKERS, DRAWING_QUEUED, DRAWING_DEADLINE_S = 2, 64, 30.0
 """Pictures and tiles from files that are made at once, that may wait, and the longest time for one, in seconds."""
@@ -34,6 +35,8 @@ class Parts:
     drawing: Pool
     """Decodes tiles from files, and draws pictures."""
     uploads: Uploads = field(default_factory=Uploads)
+    tables: LastSent[HitTable] = field(default_factory=lambda: LastSent("hit table"))
+    pictures: LastSent[SentPicture] = field(default_factory=lambda: LastSent("picture"))
     results: Results = field(default_factory=Results)
     decoded: DecodedChannels = field(default_factory=DecodedChannels)
     metrics: Metrics = field(default_factory=Metrics)

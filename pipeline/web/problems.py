@@ -86,6 +86,8 @@ _OF_STATUS = {401: "not_logged_in", 403: "forbidden", 404: "not_found", 405: "me
 
 def problem_of(error: PipelineError) -> Problem:
     """Return an error of this package as a problem."""
+    if isinstance(error, ConfigError) and isinstance(error.__cause__, ImportError):
+        return Problem(501, "not_installed", str(error), "tell whoever runs the server")
     for kind, status, code, hint in _KINDS:
         if isinstance(error, kind):
             return Problem(status, code, str(error), hint)
@@ -101,7 +103,9 @@ def add_handlers(app: FastAPI) -> None:
     """Let an app answer every expected error in the one form. The guard answers the others."""
 
     async def of_problem(request: Request, error: Any) -> JSONResponse:
-        return (error if isinstance(error, Problem) else problem_of(error)).response()
+        problem = error if isinstance(error, Problem) else problem_of(error)
+        problem.message = request.app.state.parts.archive.without_path(problem.message)
+        return problem.response()
 
     async def of_http(request: Request, error: Any) -> Response:
         if error.status_code == 404 and wants_page(request.headers, request.url.path):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.web.answers import SearchAnswer
+from pipeline.web.answers import SearchAnswer, ToLabelList
 from pipeline.web.archive import Pinned
 from pipeline.web.exports import MEDIA_TYPES, export_of
 from pipeline.web.parts import ItsParts, Parts
 from pipeline.web.problems import Problem
 from pipeline.web.search_body import SearchBody, request_of
+from pipeline.web.window_hit import hit_of_window
 
 routes = APIRouter(prefix="/api/v1", tags=["searches"])
 
@@ -53,6 +55,22 @@ async def feedback(result_id: str, body: FeedbackBody, parts: ItsParts) -> dict[
     asked = {name: value for name, value in kept.asked.items() if name not in ("like", "unlike")}
     given = {name: value for name, value in (("like", body.like), ("unlike", body.unlike)) if value}
     return await _answer(parts, kept.pinned, {**asked, **given})
+
+
+@routes.get("/searches/{result_id}/to-label", responses={200: {"model": ToLabelList}})
+async def to_label(result_id: str, parts: ItsParts, count: Annotated[int, Query(ge=1, le=200)] = 24) -> dict[str, Any]:
+    """Windows to label next after a refined search: those near the border between yes and no, and random ones."""
+    kept = parts.results.get(result_id)
+
+    def work() -> dict[str, Any]:
+        chosen = []
+        for rank, one in enumerate(kept.result.to_label(count), 1):
+            source_id, _, number = one.window.rpartition("/")
+            hit = replace(hit_of_window(kept.pinned, source_id, int(number)), rank=rank, score=one.score)
+            chosen.append({**hit.to_json(), "why": one.why})
+        return {"to_label": chosen}
+
+    return await parts.pool.run(work)
 
 
 @routes.get("/searches/{result_id}.{form}", response_class=Response, responses={200: {

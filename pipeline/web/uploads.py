@@ -1,10 +1,13 @@
-"""Arrays that people send to search for. They stay in memory, and are forgotten with the searches that use them."""
+"""What people send to search for. It stays in memory, and is forgotten."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,39 +15,76 @@ from numpy.typing import NDArray
 from pipeline.web.problems import Problem
 
 MAX_KEPT_BYTES = 1 << 27
-"""Largest size of all arrays together."""
+"""Largest size of all things of one kind together."""
+LIFE_S = 3600.0
+"""Time after which a hit table or a picture is forgotten, in seconds."""
+_T = TypeVar("_T")
 
 
-class Uploads:
-    """The last arrays that were sent. Threads may share it."""
+@dataclass(frozen=True, slots=True)
+class SentPicture:
+    """A picture that was sent."""
 
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, NDArray[np.float64]] = OrderedDict()
+    name: str
+    content: bytes
+    drawn: bytes
+    """PNG of what was read from it, beside the picture; empty if nothing was."""
+
+
+class LastSent(Generic[_T]):
+    """The last things of one kind that were sent, by id. Threads may share it.
+
+    Parameters
+    ----------
+    what : str
+        Noun for such a thing, for messages.
+    life_s : float
+        Time after which it is forgotten, in seconds.
+    """
+
+    def __init__(self, what: str, life_s: float = LIFE_S) -> None:
+        self._what = what
+        self._life_s = life_s
+        self._kept: OrderedDict[str, tuple[_T, int, float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, power: NDArray[np.float64]) -> str:
-        """Keep an array (spectra, channels); return its id. The oldest ones make room for it."""
-        upload_id = hashlib.sha256(repr(power.shape).encode() + power.tobytes()).hexdigest()[:20]
+    def put(self, kept_id: str, thing: _T, size: int) -> str:
+        """Keep a thing of ``size`` bytes; return its id. The oldest ones make room for it."""
         with self._lock:
-            self._kept[upload_id] = power
-            self._kept.move_to_end(upload_id)
-            while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > MAX_KEPT_BYTES:
+            self._kept[kept_id] = thing, size, time.monotonic()
+            self._kept.move_to_end(kept_id)
+            while len(self._kept) > 1 and sum(one[1] for one in self._kept.values()) > MAX_KEPT_BYTES:
                 self._kept.popitem(last=False)
-        return upload_id
+        return kept_id
 
-    def get(self, upload_id: str) -> NDArray[np.float64]:
-        """Return an array; raise :class:`Problem` if it is not kept any more."""
+    def get(self, kept_id: str) -> _T:
+        """Return a thing; raise :class:`Problem` if it is not kept any more."""
         with self._lock:
-            if upload_id in self._kept:
-                self._kept.move_to_end(upload_id)
-                return self._kept[upload_id]
-        raise Problem(404, "no_such_upload", "the file that this search is for is not kept any more",
+            now_s = time.monotonic()
+            for old in [one for one, (_, _, sent_s) in self._kept.items() if now_s - sent_s > self._life_s]:
+                del self._kept[old]
+            if kept_id in self._kept:
+                self._kept.move_to_end(kept_id)
+                return self._kept[kept_id][0]
+        raise Problem(404, "no_such_upload", f"the {self._what} that this is about is not kept any more",
                       "send the file again")
 
-    def forget(self, upload_id: str) -> None:
-        """Delete an array, if it is kept."""
+    def forget(self, kept_id: str) -> None:
+        """Delete a thing, if it is kept."""
         with self._lock:
-            self._kept.pop(upload_id, None)
+            self._kept.pop(kept_id, None)
+
+
+class Uploads(LastSent[NDArray[np.float64]]):
+    """The last arrays that were sent. They are forgotten with the searches that use them."""
+
+    def __init__(self) -> None:
+        super().__init__("array", life_s=float("inf"))
+
+    def add(self, power: NDArray[np.float64]) -> str:
+        """Keep an array (spectra, channels); return its id."""
+        upload_id = hashlib.sha256(repr(power.shape).encode() + power.tobytes()).hexdigest()[:20]
+        return self.put(upload_id, power, power.nbytes)

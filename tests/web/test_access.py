@@ -112,9 +112,15 @@ def test_a_cookie_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_restart_logs_nobody_out(corpus: Path) -> None:
     with serving(ServeSettings(corpus=corpus, port=0)) as first:
         cookie, port = first.client.cookies[first.parts.cookie], first.parts.port
+        one = first.get(f"/api/v1/sources/{first.scans[0]}/windows").json()["windows"][0]
+        asked = {"window": f"{one['source']}/{one['window']}", "k": 3}
+        result_id = first.search(**asked)["id"]
     with serving(ServeSettings(corpus=corpus, port=port)) as second, httpx.Client(base_url=second.address) as browser:
-        answer = browser.get("/api/v1/status", headers={"Cookie": f"lookalike_{port}={cookie}"})
-        assert answer.status_code == 200
+        own = {"Cookie": f"lookalike_{port}={cookie}", "Origin": second.address}
+        assert browser.get("/api/v1/status", headers=own).status_code == 200
+        forgotten = browser.get(f"/api/v1/searches/{result_id}", headers=own)
+        assert forgotten.json()["error"]["code"] == "no_such_search"  # a page asks again by its address, which gives
+        assert browser.post("/api/v1/searches", json=asked, headers=own).json()["id"] == result_id  # the same result
 
 
 def test_names_and_schemes(corpus: Path) -> None:

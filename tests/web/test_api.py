@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from pipeline.hit_tables import hits
 from pipeline.run import find_families, remove
 from pipeline.search import Filters, SearchRequest, open_corpus
-from pipeline.web import ServeSettings, add_person, answers, archive, records, results
+from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers
+from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
 from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
 
@@ -186,6 +189,11 @@ def test_feedback_refines_a_search(served: Served, corpus: Path) -> None:
     assert refined["hits"] == json.loads(json.dumps(expected.to_json()))["hits"]
     assert refined["request"] == {"window": windows[0], "k": 5, **given}
     assert refined["id"] != first["id"]
+    proposed = served.get(f"/api/v1/searches/{refined['id']}/to-label", params={"count": 6}).json()
+    TypeAdapter(answers.ToLabelList).validate_python(proposed)
+    assert [(f"{one['source']}/{one['window']}", one["why"], round(one["score"], 5)) for one in proposed["to_label"]] \
+        == [(one.window, one.why, round(one.score, 5)) for one in expected.to_label(6)] != []
+    assert served.get(f"/api/v1/searches/{first['id']}/to-label").json()["error"]["code"] == "not_found"
     again = served.post(f"/api/v1/searches/{refined['id']}/feedback", json={"like": windows[3:4]}).json()
     assert again["request"] == {"window": windows[0], "k": 5, "like": windows[3:4]}
     for like in ("/etc/passwd:1–2", "../x:1–2", "../x/1"):
@@ -202,6 +210,8 @@ def test_families(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         none = served.get("/api/v1/families").json()
         assert none["families"] == []
         assert "no families were found yet" in none["reason"]
+        assert str(tmp_path) not in none["reason"]
+        assert str(tmp_path) not in served.get("/api/v1/families/F1").text
         TypeAdapter(answers.FamilyList).validate_python(none)
         find_families(copy)
         listed = served.get("/api/v1/families").json()
@@ -260,7 +270,7 @@ def test_an_array_is_sent_and_searched_for(served: Served) -> None:
     file = io.BytesIO()
     np.save(file, power)
     rows = served.post("/api/v1/query-rows", params={"name": "mine.npy"}, content=file.getvalue()).json()
-    TypeAdapter(answers.QueryRows).validate_python(rows)
+    TypeAdapter(sent_answers.QueryRows).validate_python(rows)
     answer = served.search(**rows["rows"][0]["request"])
     assert answer["query"]["kind"] == "array"
     assert len(answer["hits"]) > 0
@@ -280,7 +290,7 @@ def test_rows_of_a_hit_table(served: Served) -> None:
             f"# DELTAT: 18.253611\tDELTAF(Hz): 2.79\tmax_drift_rate: 4\tobs_length: 292.06\n# ----\n# {names}\n" \
             f"# ----\n{row}\n{far}\nrubbish\n"
     answer = served.post("/api/v1/query-rows", params={"name": "../down.dat"}, content=table.encode()).json()
-    TypeAdapter(answers.QueryRows).validate_python(answer)
+    TypeAdapter(sent_answers.QueryRows).validate_python(answer)
     good, outside, bad = answer["rows"]
     assert good["request"]["file"] == served.scans[1]
     assert served.search(**good["request"])["query"]["source"] == served.scans[1]
@@ -288,6 +298,56 @@ def test_rows_of_a_hit_table(served: Served) -> None:
     assert bad["reason"]
     assert outside["request"] is bad["request"] is None
     assert answer["left_out"] == 0
+    given = served.post(f"/api/v1/query-rows/{answer['table']}/answers", json={"rows": [1, 2, 3], "k": 5}).json()
+    TypeAdapter(sent_answers.RowAnswers).validate_python(given)
+    found, *others = given["answers"]
+    single = served.search(**good["request"], k=5, on_off=True)["hits"]
+    assert found["of_hits"] == len(single) > 0
+    assert found["best_window"] == f"{single[0]['source']}/{single[0]['window']}"
+    assert [one["reason"] for one in others] == [outside["reason"], bad["reason"]]
+    for path, body, status in ((f"{answer['table']}/answers", {"rows": []}, 400), ("x/answers", {"rows": [1]}, 404),
+                               (f"{answer['table']}/answers", {"rows": [1] * 51}, 400)):
+        assert served.post(f"/api/v1/query-rows/{path}", json=body).status_code == status
+
+
+def test_a_picture_is_read_and_read_again(served: Served, tmp_path: Path) -> None:
+    power = signal()
+    content = draw(tmp_path / "plot.png", power, size=(12, 6)).read_bytes()
+    answer = served.post("/api/v1/query-rows", params={"name": "plot.png"}, content=content).json()
+    TypeAdapter(sent_answers.QueryRows).validate_python(answer)
+    (row,) = answer["rows"]
+    assert (answer["kind"], answer["is_drawn"], row["reason"]) == ("picture", True, "")
+    assert "16 spectra" in row["words"]
+    assert served.get(f"/api/v1/pictures/{answer['picture']}.png").content[:4] == b"\x89PNG"
+    assert served.search(**row["request"], k=3)["query"]["kind"] == "array"
+    kept = served.parts.uploads.get(row["request"]["upload"])
+    again = served.post(f"/api/v1/pictures/{answer['picture']}", params={"time_runs": "down"}).json()["rows"][0]
+    np.testing.assert_allclose(served.parts.uploads.get(again["request"]["upload"]), kept[::-1], rtol=1e-9)
+    linear = served.post(f"/api/v1/pictures/{answer['picture']}", params={"scale": "linear"}).json()
+    assert "bar" in linear["rows"][0]["reason"]
+    assert linear["rows"][0]["request"] is None
+    assert served.get(f"/api/v1/pictures/{answer['picture']}.png").status_code == 404
+    assert served.post("/api/v1/pictures/x").json()["error"]["code"] == "no_such_upload"
+    assert served.post(f"/api/v1/pictures/{answer['picture']}", params={"hz": -1}).status_code == 400
+    no_picture = served.post("/api/v1/query-rows", params={"name": "a.png"}, content=b"x").json()
+    assert "a.png: no picture" in no_picture["rows"][0]["reason"]
+
+
+def test_what_is_not_installed_is_said(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    hits._schema.cache_clear()
+    monkeypatch.setitem(sys.modules, "capnp", None)
+    monkeypatch.setattr("pipeline.hit_tables.read.is_hits", lambda data: True)
+    answer = served.post("/api/v1/query-rows", params={"name": "x.hits"}, content=bytes(64))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "not_installed")
+    assert "pycapnp" in answer.json()["error"]["message"]
+    hits._schema.cache_clear()
+
+
+def test_scripts_are_kept_but_checked(served: Served) -> None:
+    first = served.get("/static/js/api.js")
+    assert first.headers["Cache-Control"] == "no-cache"
+    second = served.get("/static/js/api.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert (second.status_code, second.content) == (304, b"")
 
 
 def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

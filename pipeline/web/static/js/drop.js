@@ -19,13 +19,16 @@ export async function openFile(file) {
   announce(`Reading ${file.name}`);
   try {
     const answer = await upload("query-rows", file, { name: file.name });
-    sessionStorage.setItem(KEY, JSON.stringify({ name: file.name, answer }));
+    keepRows(file.name, answer);
     if (location.pathname === "/hit-table") dispatchEvent(new Event("rowsread"));
     else location.assign("/hit-table");
   } catch (error) {
     announce(`${file.name}: ${error.message} ${error.hint || ""}`, "error");
   }
 }
+
+/** Keep what the server read, for the page of rows. */
+export const keepRows = (name, answer) => sessionStorage.setItem(KEY, JSON.stringify({ name, answer }));
 
 /** Return the rows of the file that was sent last, with its name; null if none was. */
 export function lastRows() {

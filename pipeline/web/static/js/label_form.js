@@ -8,17 +8,18 @@ import { announce, fill, find, h } from "./dom.js";
 export const mayLabel = async () => (await get("status").catch(() => ({}))).person?.role === "labeller";
 
 /**
- * Return a form that labels the windows that were marked with yes.
+ * Return a form that labels windows, such as those that were marked with yes.
  *
  * @param {() => string[]} chosen gives the windows
+ * @param {string} what the form is for
  */
-export function labelForm(chosen) {
+export function labelForm(chosen, what = "Label for ✓ hits") {
   const text = h("input", {
     type: "text",
     id: "label-text",
     maxlength: "200",
-    placeholder: "Label for ✓ hits",
-    "aria-label": "Label for the hits marked yes",
+    placeholder: what,
+    "aria-label": what,
   });
   const undo = h("span", { id: "label-undo" });
   const save = async (event) => {

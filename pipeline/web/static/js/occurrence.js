@@ -9,9 +9,8 @@ const TITLES = ["range", "scans with it", "share of scans", "emitters", "per MHz
 
 const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
-/** Return the cells of a bin. A bin without exposure was not observed, which is not the same as none. */
+/** Return the cells of a bin that was observed. One without exposure was not, which is not the same as none. */
 function cells(bin) {
-  if (!bin.observed) return [bin.bin, "not observed", "–", "–", "–"];
   const interval = `${percent(bin.share)} (${percent(bin.share_low)}–${percent(bin.share_high)})`;
   const rate = `${short(bin.rate_per_mhz_h)} (${short(bin.rate_low)}–${short(bin.rate_high)})`;
   return [bin.bin, `${bin.scans_with} of ${bin.scans}`, interval, bin.emitters, rate];
@@ -19,9 +18,12 @@ function cells(bin) {
 
 /** Return an occurrence in words and tables. Intervals are those of 95 %. */
 export function occurrenceTables(found) {
-  const tables = Object.entries(found.by || {}).map(([name, bins]) =>
-    table(NAMES[name] || `By ${name}`, TITLES, bins.map(cells), [1, 2, 3, 4]),
-  );
+  const tables = Object.entries(found.by || {}).map(([name, bins]) => {
+    const observed = bins.filter((bin) => bin.observed);
+    const others = bins.length - observed.length;
+    const more = others ? ` · ${others} further ranges were not observed` : "";
+    return table((NAMES[name] || `By ${name}`) + more, TITLES, observed.map(cells), [1, 2, 3, 4]);
+  });
   return h(
     "div",
     {},

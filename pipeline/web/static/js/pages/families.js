@@ -6,20 +6,22 @@ import { band, counted, date } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
 import { HIT_TITLES, hitCells, nameOf as windowOf } from "../hit_card.js";
 import { bindKeys } from "../keys.js";
+import { labelForm, mayLabel } from "../label_form.js";
 import { occurrenceTables } from "../occurrence.js";
-import { recordBox } from "../records.js";
+import { spacingBox } from "../spacing.js";
 import { loadInSight, WindowPicture } from "../window_picture.js";
 
 const display = { map: "viridis", lowDb: null, highDb: null };
 const MOST_PICTURES = 60;
 
-const nameOf = (family) => [family.family, family.name || family.label].filter(Boolean).join(" · ");
+const nameOf = (family) => [family.id, family.name || family.label].filter(Boolean).join(" · ");
+const exampleOf = ({ example }) => `${example.source}/${example.window}`;
 
 const words = (family) =>
   [
     counted(family.windows, "window"),
     counted(family.scans, "scan"),
-    `${band(family.f_min_mhz, family.f_max_mhz)} MHz`,
+    `${band(family.f_start_mhz, family.f_stop_mhz)} MHz`,
     family.view ? `view ${family.view}` : "",
   ]
     .filter(Boolean)
@@ -33,14 +35,14 @@ const targets = (family) =>
     .join(", ");
 
 function card(family) {
-  const picture = new WindowPicture(family.exemplar, null, display, 92);
+  const picture = new WindowPicture(exampleOf(family), family.example, display, 92);
   return {
     picture,
     element: h(
       "li",
       { class: "example" },
       picture.element,
-      h("p", {}, h("b", {}, h("a", { href: `/families/${part(family.family)}` }, nameOf(family)))),
+      h("p", {}, h("b", {}, h("a", { href: `/families/${part(family.id)}` }, nameOf(family)))),
       h("p", { class: "quiet" }, words(family)),
       h("p", { class: "quiet" }, targets(family)),
     ),
@@ -80,7 +82,7 @@ async function showAll(main) {
               nameOf(one),
               one.windows,
               one.scans,
-              band(one.f_min_mhz, one.f_max_mhz),
+              band(one.f_start_mhz, one.f_stop_mhz),
               date(one.first_seen_mjd),
               date(one.last_seen_mjd),
               targets(one),
@@ -103,8 +105,9 @@ const nothing = (reason) =>
   );
 
 async function showOne(main, id) {
-  const [family, occurrence] = await Promise.all([
+  const [family, isLabeller, occurrence] = await Promise.all([
     get(`families/${part(id)}`),
+    mayLabel(),
     get(`families/${part(id)}/occurrence`).catch(() => null),
   ]);
   const { members = [], spacing, by_target: byTarget } = family;
@@ -131,6 +134,7 @@ async function showOne(main, id) {
     h("p", {}, h("a", { href: "/families" }, "All families")),
     h("h1", {}, nameOf(family)),
     h("p", { class: "lead" }, words(family)),
+    isLabeller ? labelForm(() => members.map(windowOf), "Label for all members") : null,
     family.known?.length
       ? h(
           "p",
@@ -149,12 +153,27 @@ async function showOne(main, id) {
       cards.map((one) => one.element),
     ),
     occurrence ? h("section", {}, h("h2", {}, "Occurrence"), occurrenceTables(occurrence)) : null,
-    byTarget?.length ? recordBox(byTarget, "By target") : null,
-    spacing ? recordBox(spacing, "Differences of frequency within scans") : null,
+    byTarget?.length ? targetTable(byTarget) : null,
+    spacing ? spacingBox(spacing) : null,
     h("details", {}, h("summary", {}, "Members as a table"), memberTable(members)),
   );
   loadInSight(cards.map((one) => one.picture));
 }
+
+const targetTable = (targets) =>
+  table(
+    "By target",
+    ["target", "windows", "scans", "first seen", "last seen", "MHz"],
+    targets.map((one) => [
+      one.target,
+      one.windows,
+      one.scans,
+      date(one.first_seen_mjd),
+      date(one.last_seen_mjd),
+      band(one.f_start_mhz, one.f_stop_mhz),
+    ]),
+    [1, 2, 5],
+  );
 
 const memberTable = (members) =>
   table(

@@ -6,6 +6,8 @@ import { counted, mhz } from "../axes.js";
 import { lastRows, openFile } from "../drop.js";
 import { announce, fill, find, h } from "../dom.js";
 import { bindKeys } from "../keys.js";
+import { plotBox } from "../plot_form.js";
+import { answersButton } from "../row_answers.js";
 
 /** Search for a row, and open its results. */
 async function search(row) {
@@ -39,6 +41,7 @@ function rowOf(row) {
     h("th", { scope: "row", class: "n" }, row.row),
     h("td", {}, row.words),
     h("td", { class: "n" }, rangeOf(row)),
+    h("td", { id: `verdict-${row.row}` }),
     h("td", {}, ask),
   );
 }
@@ -55,7 +58,16 @@ function showRows() {
   fill(
     find("#rows"),
     h("h2", {}, last.name),
-    h("p", { role: "status" }, `${counted(rows.length, "row")}; ${usable} can be searched for.${left}`),
+    h("p", { role: "status" }, `${counted(rows.length, "row")}, of which ${usable} can be searched for.`),
+    last.answer.left_out ? h("p", {}, `${counted(last.answer.left_out, "further row")} of the file left out.`) : null,
+    last.answer.picture ? plotBox(last) : null,
+    last.answer.table && usable
+      ? answersButton(
+          last.answer.table,
+          rows.filter((row) => row.request && !row.reason).map((row) => row.row),
+          (number) => find(`#verdict-${number}`),
+        )
+      : null,
     rows.length
       ? h(
           "div",
@@ -70,7 +82,7 @@ function showRows() {
               h(
                 "tr",
                 {},
-                ["Row", "What it holds", "MHz", "Search"].map((one, i) =>
+                ["Row", "What it holds", "MHz", "Verdict", "Search"].map((one, i) =>
                   h("th", { scope: "col", class: i === 0 || i === 2 ? "n" : null }, one),
                 ),
               ),
@@ -105,8 +117,9 @@ function start() {
       h(
         "span",
         { class: "quiet" },
-        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV of turboSETI and hyperseti, " +
-          ".npy of linear power; at most 8 MiB. The server keeps the file in memory only, and forgets it with its search.",
+        ".dat of turboSETI, seticore and bliss, .hits of seticore, CSV, .npy of linear power, PNG or JPEG; " +
+          "at most 8 MiB. " +
+          "An array is deleted with its search, a table or a picture after an hour.",
       ),
       input,
     ),

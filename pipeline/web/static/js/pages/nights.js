@@ -28,6 +28,49 @@ function list(nights) {
   );
 }
 
+const MESSAGES = {
+  wrong: "Files that failed",
+  missing: "Missing",
+  left: "Left for the next night",
+  warnings: "Warnings",
+};
+const wordsOf = (one) => (typeof one === "string" ? one : Object.values(one).filter(Boolean).join(" · "));
+
+/** Return the steps of a night, its files, and what somebody should look at. */
+const summary = (night) => [
+  night.began ? h("p", { class: "quiet" }, `${moment(night.began)} to ${moment(night.ended || "")} UTC`) : null,
+  night.files
+    ? table(
+        "Files",
+        ["outcome", "files"],
+        Object.entries(night.files).map(([name, count]) => [name, count]),
+        [1],
+      )
+    : null,
+  night.steps?.length
+    ? table(
+        "Steps",
+        ["step", "outcome", "seconds", "message"],
+        night.steps.map((one) => [one.name, one.status, one.elapsed_s?.toFixed(1), one.message]),
+        [2],
+      )
+    : null,
+  Object.entries(MESSAGES).map(([name, title]) =>
+    night[name]?.length
+      ? h(
+          "section",
+          {},
+          h("h2", {}, title),
+          h(
+            "ul",
+            {},
+            night[name].map((one) => h("li", {}, wordsOf(one))),
+          ),
+        )
+      : null,
+  ),
+];
+
 const moment = (text) => text.slice(0, 16).replace("T", " ");
 
 async function start() {
@@ -49,7 +92,8 @@ async function start() {
           h("a", { class: "button", href: addressOf(`nights/${part(name)}.html`) }, "The whole report"),
           h("a", { class: "button", href: addressOf(`nights/${part(name)}`), download: `${name}.json` }, "JSON"),
         ),
-        recordBox(rest),
+        summary(rest),
+        h("details", {}, h("summary", {}, "All that the report holds"), recordBox(rest)),
       );
     } else {
       const { nights } = await get("nights");

@@ -8,7 +8,7 @@ import { displayControls, displayOf } from "../display_controls.js";
 import { announce, errorBox, fill, find, h, table } from "../dom.js";
 import { exportsBox } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
-import { HIT_TITLES, HitCard, hitCells, nameOf } from "../hit_card.js";
+import { HIT_TITLES, hitCells, nameOf } from "../hit_card.js";
 import { histogram } from "../histogram.js";
 import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
@@ -16,6 +16,7 @@ import { Marks } from "../marks.js";
 import { occurrenceBox } from "../occurrence.js";
 import { arranged, ORDERS } from "../order.js";
 import { queryCard } from "../query_card.js";
+import { cardMaker, isRefined, proposed, ToLabel } from "../to_label.js";
 import { nothingFound, verdict } from "../verdict.js";
 import { loadInSight } from "../window_picture.js";
 
@@ -40,6 +41,7 @@ let current = null;
 let sessions = new Map();
 let isLabeller = false;
 let marks;
+let toLabel = null;
 
 /** Return the kept result of the address; or carry the search out that the address holds. */
 async function fetchResult() {
@@ -68,9 +70,24 @@ const sessionsOf = async () =>
     ),
   );
 
+/** Show windows that the library proposes to label next. */
+async function showToLabel(order) {
+  const chosen = await toLabel.cards(order);
+  if (shown.get("order") !== order) return;
+  cards.push(...chosen.filter((card) => !cards.includes(card)));
+  for (const card of chosen) card.showMark(marks.get(card.name));
+  fill(
+    find("#hits"),
+    chosen.map((card) => card.element),
+  );
+  fill(find("#below"), proposed(chosen.length, order));
+}
+
 function showCards() {
+  const wanted = shown.get("order");
+  if (toLabel && wanted !== "best") return showToLabel(wanted).catch(complain);
   const threshold = shown.number("threshold");
-  const hits = arranged(result.hits, shown.get("order"), threshold);
+  const hits = arranged(result.hits, wanted, threshold);
   const of = new Map(cards.map((card) => [card.name, card]));
   fill(
     find("#hits"),
@@ -78,7 +95,7 @@ function showCards() {
   );
   for (const card of cards) card.element.classList.toggle("below", card.hit.score < threshold);
   const below = result.hits.filter((hit) => hit.score < threshold).length;
-  fill(find("#below"), below ? `${counted(below, "hit")} below the threshold, shown faintly` : "");
+  return fill(find("#below"), below ? `${counted(below, "hit")} below the threshold, shown faintly` : "");
 }
 
 const visibleCards = () =>
@@ -142,11 +159,12 @@ async function refine() {
       `${resultsAddress(next.request || { ...request, like, unlike }, next.id)}#${new URLSearchParams(marked)}`,
     );
   } catch (error) {
-    announce(`${error.message} ${error.hint || ""}`, "error");
+    complain(error);
   }
   busy("");
 }
 
+const complain = (error) => announce(`${error.message} ${error.hint || ""}`, "error");
 const busy = (words) => fill(find("#busy"), words);
 
 function bind() {
@@ -194,20 +212,9 @@ function showResult() {
   });
   const query = queryCard(result, request, display);
   marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
-  cards = result.hits.map(
-    (hit) =>
-      new HitCard(
-        hit,
-        display,
-        {
-          mark,
-          focus: (card) => {
-            current = card;
-          },
-        },
-        sessions,
-      ),
-  );
+  const makeCard = cardMaker(display, mark, (card) => (current = card), sessions);
+  cards = result.hits.map(makeCard);
+  if (isRefined(request)) toLabel = new ToLabel(result, makeCard);
   const order = h(
     "div",
     { class: "segmented", role: "radiogroup", "aria-label": "Order of hits" },

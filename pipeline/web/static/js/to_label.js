@@ -1,0 +1,40 @@
+/** After a refined search: windows that the library proposes to label next, borderline and random ones. */
+
+import { get, part } from "./api.js";
+import { counted } from "./axes.js";
+import { HitCard } from "./hit_card.js";
+import { loadInSight } from "./window_picture.js";
+
+/** Tell whether examples refined a search. */
+export const isRefined = (request) => Boolean(request.like?.length || request.unlike?.length);
+
+const asHit = (one) => ({ ...one, expected: null });
+
+/** The windows of one result, fetched once. */
+export class ToLabel {
+  constructor(result, makeCard) {
+    this.id = result.id;
+    this.makeCard = makeCard;
+    this.fetched = null;
+  }
+
+  /** Return the cards of `borderline` or `random` windows. */
+  async cards(why) {
+    this.fetched ||= get(`searches/${part(this.id)}/to-label`).then(({ to_label: list }) =>
+      list.map((one) => ({ why: one.why, card: this.makeCard(asHit(one)) })),
+    );
+    const chosen = (await this.fetched).filter((one) => one.why === why).map((one) => one.card);
+    loadInSight(chosen.map((card) => card.picture));
+    return chosen;
+  }
+}
+
+/** Return what the proposed windows are, in words. */
+export const proposed = (count, why) =>
+  `${counted(count, "window")} to label next, ${
+    why === "random" ? "drawn at random from the corpus" : "near the border between yes and no"
+  }. No label or mark was given to them before.`;
+
+/** Make the maker of cards for hits that look and act alike. */
+export const cardMaker = (display, mark, focus, sessions) => (hit) =>
+  new HitCard(hit, display, { mark, focus }, sessions);
