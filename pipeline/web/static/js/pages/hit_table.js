@@ -54,7 +54,6 @@ function showRows() {
   }
   const rows = last.answer.rows || [];
   const usable = rows.filter((row) => row.request && !row.reason).length;
-  const left = last.answer.left_out ? ` ${counted(last.answer.left_out, "further row")} of the file not listed.` : "";
   fill(
     find("#rows"),
     h("h2", {}, last.name),
