@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
 
+from pipeline.cli.search import search
 from pipeline.run import ingest
 from tests.web.browser.conftest import OpenPage
 from tests.web.browser.site import (
@@ -210,6 +213,20 @@ def test_exports_hold_the_hits_that_are_shown(open_page: OpenPage, site: Site) -
     command = page.locator(".snippet pre").first.text_content()
     assert command.startswith("lookalike search --corpus")
     assert f"--window {site.source('on1')}/{window_of(site)}" in command
+
+
+def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site: Site) -> None:
+    request = {"file": "a scan.h5", "f_start_mhz": 1400.5, "f_stop_mhz": 1400.6, "t_start_s": 3.0, "k": 24,
+               "on_off": True, "q": True, "all_views": True, "per_mhz": 2, "expected_below": 0.1,
+               "filters": {"not_mhz": [[1525.0, 1559.0]], "only_target": ["A"], "after_mjd": 59000.5}}
+    page = open_page("/")
+    said = page.evaluate("async (request) => (await import('/static/js/exports.js')).commandOf(request, 'a corpus')",
+                         request)
+    program, command, *arguments = shlex.split(said)
+    assert (program, command) == ("lookalike", "search")
+    given = search.make_context("search", arguments).params
+    assert (given["corpus"], given["k"], given["f_stop_mhz"], given["on_off"]) == (Path("a corpus"), 24, 1400.6, True)
+    assert (given["not_mhz"], given["only_target"]) == (((1525.0, 1559.0),), ("A",))
 
 
 def test_colours_and_threshold_ask_nothing_of_the_server(open_page: OpenPage, site: Site) -> None:

@@ -18,7 +18,9 @@ const FLAGS = {
   f_stop_mhz: "--f-stop",
   t_start_s: "--t-start",
   t_stop_s: "--t-stop",
-  q: "--q",
+  after_mjd: "--after",
+  before_mjd: "--before",
+  k: "-k",
 };
 
 const quoted = (text) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
