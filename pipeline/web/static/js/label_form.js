@@ -11,15 +11,16 @@ export const mayLabel = async () => (await get("status").catch(() => ({}))).pers
  * Return a form that labels windows, such as those that were marked with yes.
  *
  * @param {() => string[]} chosen gives the windows
- * @param {string} what the form is for
+ * @param {string} what the form is for, briefly
+ * @param {string} words the same, for those who hear the page
  */
-export function labelForm(chosen, what = "Label for ✓ hits") {
+export function labelForm(chosen, what = "Label for ✓ hits", words = "Label for the hits marked yes") {
   const text = h("input", {
     type: "text",
     id: "label-text",
     maxlength: "200",
     placeholder: what,
-    "aria-label": what,
+    "aria-label": words,
   });
   const undo = h("span", { id: "label-undo" });
   const save = async (event) => {

@@ -33,7 +33,7 @@ export class ToLabel {
 export const proposed = (count, why) =>
   `${counted(count, "window")} to label next, ${
     why === "random" ? "drawn at random from the corpus" : "near the border between yes and no"
-  }. No label or mark was given to them before.`;
+  }. None is an example of this search, or has a label.`;
 
 /** Make the maker of cards for hits that look and act alike. */
 export const cardMaker = (display, mark, focus, sessions) => (hit) =>

@@ -134,7 +134,7 @@ async function showOne(main, id) {
     h("p", {}, h("a", { href: "/families" }, "All families")),
     h("h1", {}, nameOf(family)),
     h("p", { class: "lead" }, words(family)),
-    isLabeller ? labelForm(() => members.map(windowOf), "Label for all members") : null,
+    isLabeller ? labelForm(() => members.map(windowOf), "Label for members", "Label for the listed members") : null,
     family.known?.length
       ? h(
           "p",
