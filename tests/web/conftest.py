@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -26,8 +25,8 @@ from tests.run.small import COARSE, ENCODER, N_COARSE, SCAN, header
 
 SCRIPT = "<script>alert(1)</script>"
 """Name of the target of every scan."""
-FILES = ("up<img src=x onerror=alert(1)>.h5", os.fsdecode(b"down\xff.fil"))
-"""The first file ascends in frequency, the second one descends. The name of the second one is not UTF-8."""
+FILES = (os.fsdecode(b"up\xff<img src=x onerror=alert(1)>.h5"), "down.fil")
+"""The first file ascends in frequency, the second one descends. The name of the first one is not UTF-8."""
 LINES = (700, 3000, 5001, 9555, 12_345, 16_000)
 """Ascending channels of narrow lines that do not drift, the strongest of each quarter of the band first."""
 KEY = b"k" * 32
@@ -84,8 +83,7 @@ class Served:
         return self.client.post(path, **{"headers": {"Origin": self.address}, **more})
 
     def search(self, **asked: Any) -> dict[str, Any]:
-        answer = self.post("/api/v1/searches", content=json.dumps(asked), headers={  # httpx's json takes no such names
-            "Origin": self.address, "Content-Type": "application/json"})
+        answer = self.post("/api/v1/searches", json=asked)
         assert answer.status_code == 200, answer.text
         record = answer.json()
         assert isinstance(record, dict)
