@@ -161,7 +161,7 @@ def test_a_source_that_hangs_its_worker_fails_alone_with_the_reason(
 ) -> None:
     files = Path(shutil.copytree(data, tmp_path / "data"))
     write_scan(files / "hangs.h5", 50)
-    hanging = preload(tmp_path, "scan_part", "if a[0].source.path.endswith('hangs.h5'): time.sleep(3600)")
+    hanging = preload(tmp_path, "_scan_part", "if a[0].source.path.endswith('hangs.h5'): time.sleep(3600)")
     began = time.monotonic()
     with preloaded(hanging):
         # a run gives up if no task ends for five time limits; workers must be back before, even on a busy machine
@@ -185,7 +185,7 @@ def test_two_sources_that_kill_their_workers_fail_alone_those_with_a_gpu_too(
     body = f"if any(piece.source_id in {killers!r} for piece in a[2]): os.abort()"
     folder = tmp_path / "services"
     folder.mkdir()
-    with supervised(folder, preload(folder, "embed_parts", body)) as services:
+    with supervised(folder, preload(folder, "_encoded", body)) as services:
         report = run(services, files, tmp_path / "corpus")
     found = by_name(report)
     assert {name: (r.status, r.reason) for name, r in found.items() if r.status != "done"} == {

@@ -30,7 +30,7 @@ def test_one_of_many_sources_that_aborts_its_reader_fails_alone(tmp_path: Path) 
         write_scan(data / f"scan{scan_no}.h5", scan_no, nchans=COARSE)
     write_scan(data / "crashes.h5", GOOD, nchans=COARSE)
     crashing = preload(
-        folder, "scan_part",
+        folder, "_scan_part",
         f"with open({str(tries)!r}, 'a') as file: file.write(os.path.basename(a[0].source.path) + '\\n')",
         "if a[0].source.path.endswith('crashes.h5'): os.abort()",
     )

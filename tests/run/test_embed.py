@@ -284,7 +284,7 @@ def test_a_source_that_is_damaged_fails_alone(root: Path) -> None:
 
 
 def test_a_run_killed_in_the_middle_is_completed_by_the_next(root: Path, tmp_path: Path) -> None:
-    slow = preload(tmp_path, "embed_parts", "time.sleep(0.3)")
+    slow = preload(tmp_path, "_encoded", "time.sleep(0.3)")
     with open(slow, "a") as file:
         file.write("from tests.run import fake\nfake.register()\n")
     command = [sys.executable, "-c", fake.COMMAND, "embed", "--corpus", str(root), "--encoder", "fake", "--workers",

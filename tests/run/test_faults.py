@@ -79,7 +79,7 @@ def test_files_that_crash_their_worker_each_time_fail_alone(tmp_path: Path, monk
     for scan_no, name in ((0, "header.h5"), (2, "samples.h5")):
         (data / f"scan{scan_no}.h5").rename(data / name)
     crashing = [preload(tmp_path, "open_filterbank", "if str(a[0]).endswith('header.h5'): os._exit(11)"),
-                preload(tmp_path, "scan_part", "if a[0].source.path.endswith('samples.h5'): os._exit(11)")]
+                preload(tmp_path, "_scan_part", "if a[0].source.path.endswith('samples.h5'): os._exit(11)")]
     with preloaded(*crashing):
         report = ingest([data], tmp_path / "corpus", config=config())
     found = by_name(report)
@@ -158,7 +158,7 @@ def run_to_the_end(data: Path, root: Path, folder: Path) -> dict[str, Any]:
     return result
 
 
-MOMENTS = ["staging/*", "staging/*/*/part-*.npz", "sources/*", "vectors/*/*"]
+MOMENTS = ["staging/*", "staging/*/*/group-*", "sources/*", "vectors/*/*"]
 """Patterns of paths that appear during a run. The run is killed a moment after one of them appears."""
 
 

@@ -120,7 +120,7 @@ def preloaded(*paths: str) -> Iterator[None]:
 
 def slowly(folder: Path, seconds: float) -> str:
     """Write a module that makes each scan task take longer, so that something can happen to it; return its path."""
-    return preload(folder, "scan_part", f"time.sleep({seconds})")
+    return preload(folder, "_scan_part", f"time.sleep({seconds})")
 
 
 def command(*arguments: str | Path) -> list[str]:
