@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +23,20 @@ from pipeline.support.records import record_of
 from pipeline.views import PLAIN, View
 
 if TYPE_CHECKING:
-    from pipeline.simulate import Signal
+    from pipeline.simulate import Axes, Signal
 
 # pipeline.simulate loads numba and scipy, so it is imported only where a signal is simulated.
 
 MAX_WINDOWS_ACROSS = 16
 """Largest number of windows side by side in which a signal is simulated. What is beyond them is left out."""
+MAX_DRAWN_ACROSS = 1024
+"""Largest width of a signal in windows. A wider one would take too much memory, although only its middle is used."""
+MAX_DRAWN_MOMENTS = 1 << 22
+"""Largest number of moments at which the lines of a signal are drawn, all together."""
+MAX_NUMBER, MIN_PERIOD_S = 1e9, 1e-6
+"""Largest number of a signal in any unit, and shortest period."""
+_PERIODS = frozenset({"period_s", "path.period_s"})
+_POSITIVE = _PERIODS | {"snr", "width_hz", "duty"}
 SEED = 0
 """Seed of the noise of a simulated query, so that the same signal always finds the same."""
 
@@ -51,13 +60,15 @@ def signal_of(given: Any) -> Signal:
     if isinstance(given, Signal):
         signal = given
     elif isinstance(given, Mapping):
-        fields = dict(given)
-        name, lines = fields.pop("family", None), fields.pop("lines", None)
+        values = dict(given)
+        name, lines = values.pop("family", None), values.pop("lines", None)
         try:
+            if not isinstance(name, str | None):
+                raise ValueError(f"family must be a name, got {name!r}")
             begin = signal_to_json(family(name)) if name is not None else {"name": "signal"}
             if lines is not None:
-                fields.setdefault("amplitudes", [1.0] * _count(lines))
-            signal = record_of(Signal, {**begin, **fields})
+                values.setdefault("amplitudes", [1.0] * _count(lines))
+            signal = record_of(Signal, {**begin, **values})
         except (ValueError, ConfigError) as error:
             raise ParameterError(f"{parameter('signal')}: {error}") from error
     else:
@@ -75,15 +86,18 @@ def _count(lines: Any) -> int:
 
 def _fault(signal: Signal) -> str:
     """Return what is wrong with the values of a signal, as words; empty if nothing is."""
-    numbers = {"snr": signal.snr, "width_hz": signal.width_hz, "period_s": signal.envelope.period_s,
-               "path.period_s": signal.path.period_s}
+    numbers = _numbers(signal)
     for name, value in numbers.items():
-        if not value > 0:
+        if name in _POSITIVE and not value > 0:
             return f"{name} must be above 0, got {value:g}"
-    rest = (signal.snr, signal.width_hz, signal.drift_hz_per_s, signal.curvature_hz_per_s2, signal.spacing_hz,
-            signal.stretch, signal.fan_hz_per_s, signal.stagger_s, signal.broadening_hz_per_s)
-    if not all(map(math.isfinite, rest)):
+        if name in _PERIODS and value < MIN_PERIOD_S:
+            return f"{name} must be at least {MIN_PERIOD_S:g} s, got {value:g}"
+    rest = {name: value for name, value in numbers.items() if name not in _PERIODS}
+    if not all(map(math.isfinite, rest.values())):
         return "all numbers but periods must be finite"
+    for name, value in rest.items():
+        if abs(value) > MAX_NUMBER:
+            return f"{name} must be from -{MAX_NUMBER:g} to {MAX_NUMBER:g}, got {value:g}"
     if not signal.amplitudes or min(signal.amplitudes) < 0 or not max(signal.amplitudes) > 0:
         return f"amplitudes must be numbers from 0 on, at least one of them above 0, got {signal.amplitudes}"
     if len(signal.amplitudes) > 1 and not signal.spacing_hz:
@@ -91,6 +105,41 @@ def _fault(signal: Signal) -> str:
     if signal.envelope.kind == "dashes" and not signal.envelope.dashes:
         return "an envelope of dashes needs dashes"
     return ""
+
+
+def _numbers(part: Any, before: str = "") -> dict[str, float]:
+    """Return each number of a signal, of its path and of its envelope under its name."""
+    out: dict[str, float] = {}
+    for field in fields(part):
+        name, value = before + field.name, getattr(part, field.name)
+        if is_dataclass(value):
+            out |= _numbers(value, f"{name}." if field.name == "path" else before)
+        elif isinstance(value, tuple):
+            out |= {f"{name}[{i}]": one for i, one in enumerate(value)}
+        elif not isinstance(value, str):
+            out[name] = value
+    return out
+
+
+def _check_size(signal: Signal, axes: Axes, spectra: int, t_s: float, across: float, channels: int) -> None:
+    """Raise :class:`QueryError` if a signal would take too much memory or time to draw.
+
+    Parameters
+    ----------
+    across : float
+        Number of windows of ``channels`` channels that it is wide.
+    """
+    from pipeline.simulate import moments_of
+
+    if not across <= MAX_DRAWN_ACROSS:
+        raise QueryError(f"the simulated signal is {across * channels * axes.channel_width_hz / 1e6:.4g} MHz wide, and "
+                         f"at most {MAX_DRAWN_ACROSS * channels * axes.channel_width_hz / 1e6:.4g} MHz can be "
+                         "simulated; give it less drift, width or spacing, or fewer lines")
+    drawn = moments_of(signal, axes, spectra, t_s) * spectra * len(signal.amplitudes)
+    changes = spectra * axes.tsamp_s / min(signal.path.period_s, signal.envelope.period_s)
+    if max(drawn, changes) > MAX_DRAWN_MOMENTS:
+        raise QueryError("the simulated signal changes too fast to be simulated; give it longer periods, less drift or "
+                         "fewer lines")
 
 
 def words_of_signal(signal: Signal) -> str:
@@ -125,7 +174,9 @@ def draft_of_signal(corpus: OpenCorpus, encoder_key: str, given: Any, view: View
     duration_s = grid.integrations * axes.tsamp_s
     t_s = max(duration_s - signal.envelope.on_s, 0) / 2 if signal.envelope.kind in ("burst", "decay") else 0.0
     low_hz, high_hz = signal.extent_hz(-t_s, duration_s - t_s)
-    across = math.ceil((high_hz - low_hz) / axes.channel_width_hz / grid.channels - 1e-9)
+    wide = (high_hz - low_hz) / axes.channel_width_hz / grid.channels
+    _check_size(signal, axes, grid.integrations, t_s, wide, grid.channels)
+    across = math.ceil(wide - 1e-9)
     shape = grid.integrations, min(max(across, 1), MAX_WINDOWS_ACROSS) * grid.channels
     power = noise(rng, shape, axes)
     middle = (low_hz + high_hz) / 2 / axes.channel_width_hz

@@ -1,7 +1,7 @@
 """Simulated data: noise, instrument, signals, windows, files, and the small archive of the demo."""
 
 from pipeline.simulate.demo import demo_corpus
-from pipeline.simulate.draw import Footprint, add_signal
+from pipeline.simulate.draw import Footprint, add_signal, moments_of
 from pipeline.simulate.families import FAMILIES, UNSEEN, family, log_uniform, vary
 from pipeline.simulate.files import PlacedSignal, Truth, fine_header, scatter, simulate_file
 from pipeline.simulate.instrument import Instrument, noise
@@ -54,6 +54,7 @@ __all__ = [
     "family",
     "fine_header",
     "log_uniform",
+    "moments_of",
     "noise",
     "place_in_window",
     "random_pattern",

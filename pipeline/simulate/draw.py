@@ -118,6 +118,23 @@ def seen_bins(excess: NDArray[np.float32], peak: float) -> Footprint | None:
     return Footprint(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
 
 
+def moments_of(signal: Signal, axes: Axes, spectra: int, t_s: float) -> int:
+    """Return the number of moments in each spectrum at which a signal is drawn.
+
+    A line moves less than half a channel from one moment to the next, so that a fast line has no gaps.
+
+    Parameters
+    ----------
+    t_s : float
+        Time 0 of the signal, in seconds after the start of the first spectrum.
+    """
+    ends_s = np.array([-t_s, spectra * axes.tsamp_s - t_s])
+    slope = float(np.abs(signal.drift_hz_per_s + signal.curvature_hz_per_s2 * ends_s).max())
+    slope += signal.path.fastest_hz_per_s + abs(signal.fan_hz_per_s) * (len(signal.amplitudes) - 1)
+    unchanging = signal.envelope.kind == "steady" and signal.path.kind == "straight"
+    return max(1 if unchanging else 8, math.ceil(2 * slope * axes.tsamp_s / axes.channel_width_hz))
+
+
 def _draw(
     signal: Signal, axes: Axes, spectra: int, channel: float, t_s: float, rng: np.random.Generator
 ) -> tuple[int, NDArray[np.float32]]:
@@ -130,13 +147,8 @@ def _draw(
     image : (spectra, channels) float32
         Brightness.
     """
-    ends_s = np.array([-t_s, spectra * axes.tsamp_s - t_s])
-    slope = np.abs(signal.drift_hz_per_s + signal.curvature_hz_per_s2 * ends_s).max() + signal.path.fastest_hz_per_s
-    slope += abs(signal.fan_hz_per_s) * (len(signal.amplitudes) - 1)
-    # a line moves less than half a channel from one moment to the next, so that a fast line has no gaps
-    unchanging = signal.envelope.kind == "steady" and signal.path.kind == "straight"
-    moments = max(1 if unchanging else 8, math.ceil(2 * slope * axes.tsamp_s / axes.channel_width_hz))
-    times_s = (np.arange(spectra * moments) + 0.5) * (axes.tsamp_s / moments) - t_s
+    moments = moments_of(signal, axes, spectra, t_s)
+    times_s = np.asarray((np.arange(spectra * moments) + 0.5) * (axes.tsamp_s / moments) - t_s, np.float64)
     widths = signal.widths_hz(times_s) / axes.channel_width_hz
     track = channel + signal.track_hz(times_s, rng) / axes.channel_width_hz
     lines = range(len(signal.amplitudes))

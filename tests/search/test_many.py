@@ -12,7 +12,7 @@ from pipeline.filterbank import open_filterbank
 from pipeline.search import Corpus, SearchRequest, SearchResult
 from pipeline.search.from_power import array_of
 from pipeline.search.from_signal import signal_of
-from pipeline.simulate import FAMILIES, Envelope, Signal
+from pipeline.simulate import FAMILIES, UNSEEN, Envelope, Signal
 from tests.search.archive import Archive
 
 
@@ -179,10 +179,31 @@ def test_a_description_of_a_signal_has_the_fields_of_a_signal() -> None:
     ({"drift": 1}, "Signal has no 'drift'"), ({"width_hz": -3}, "width_hz must be above 0, got -3"),
     ({"lines": 2}, "several lines need spacing_hz"), ({"lines": 1.5}, "lines must be a whole number"),
     ({"family": "dragon"}, "no signal family 'dragon'"), ({"snr": "loud"}, "Expected"), (7, "must be a Signal"),
-    ({"amplitudes": []}, "amplitudes must be"), ({"drift_hz_per_s": float("nan")}, "must be finite")])
+    ({"amplitudes": []}, "amplitudes must be"), ({"drift_hz_per_s": float("nan")}, "must be finite"),
+    ({"family": ["comb"]}, "family must be a name"), ({"snr": 1e300}, "snr must be from -1e"),
+    ({"amplitudes": [1, float("nan")], "spacing_hz": 9}, "must be finite"),
+    ({"path": {"kind": "sinusoid", "reach_hz": float("nan"), "period_s": 1}}, "must be finite"),
+    ({"envelope": {"kind": "random", "period_s": 1e-300}}, "period_s must be at least 1e-06 s"),
+    ({"envelope": {"kind": "burst", "duty": 0.0}}, "duty must be above 0")])
 def test_other_descriptions_are_refused(given: object, words: str) -> None:
     with pytest.raises(ParameterError, match=words):
         signal_of(given)
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *UNSEEN])
+def test_every_family_can_be_asked_for(name: str) -> None:
+    assert signal_of({"family": name}).name
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"drift_hz_per_s": 1e9}, "MHz wide"), ({"width_hz": 1e9}, "MHz wide"), ({"lines": 9, "spacing_hz": 1e9}, "wide"),
+    ({"curvature_hz_per_s2": 1e9}, "MHz wide"), ({"broadening_hz_per_s": 1e9}, "MHz wide"),
+    ({"lines": 1000, "spacing_hz": 1, "drift_hz_per_s": 100}, "changes too fast"),
+    ({"path": {"kind": "zigzag", "reach_hz": 1000, "period_s": 1e-6}}, "changes too fast"),
+    ({"envelope": {"kind": "random", "period_s": 1e-6, "duty": 0.5}}, "changes too fast")])
+def test_signals_that_would_fill_the_memory_are_refused(corpus: Corpus, given: dict[str, object], words: str) -> None:
+    with pytest.raises(QueryError, match=words):
+        corpus.search(signal=given)
 
 
 def test_a_request_with_a_signal_or_vectors_survives_json() -> None:
