@@ -224,7 +224,7 @@ def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site:
                          request)
     program, command, *arguments = shlex.split(said)
     assert (program, command) == ("lookalike", "search")
-    given = search.make_context("search", arguments).params
+    given = search.make_context("search", arguments, help_option_names=["-h", "--help"]).params  # click keeps the help
     assert (given["corpus"], given["k"], given["f_stop_mhz"], given["on_off"]) == (Path("a corpus"), 24, 1400.6, True)
     assert (given["not_mhz"], given["only_target"]) == (((1525.0, 1559.0),), ("A",))
 
