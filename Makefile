@@ -89,7 +89,7 @@ serve: setup  ## Serve a page to look at CORPUS=corpus and search it (options: A
 status: setup  ## Show what CORPUS=corpus contains
 	$(RUN) status --corpus "$(CORPUS)"
 
-test: check  ## Check style, types and layers, then run the tests (JOBS=n processes; ten minutes on two cores)
+test: check  ## Check style, types and layers, then run the tests (JOBS=n processes; ten to twenty minutes on two cores)
 	$(PYTEST) -m "not slow and not cluster"
 	@echo "the tests that depend on the processor, once more with AVX2 only: $(AS_AVX2)"
 	$(AS_AVX2) $(PYTEST) -m processor -o timeout=600 $(OF_PROCESSOR)
