@@ -101,6 +101,7 @@ def repair_corpus(
             config = replace(Config.of_corpus(root), run=run)
             store.require_identity(config.identity())
             store.clean_staging()
+            store.clean_generations()
             if left:
                 with engine_for(run, client) as engine:
                     left = _Repair(store, engine, config, tracker).run(left)

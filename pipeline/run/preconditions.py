@@ -174,6 +174,7 @@ def with_serial(config: Config, serial: bool) -> Config:
 def put_in_order(store: CorpusStore) -> None:
     """Delete what dead runs left, forget sources whose folders are gone, and adopt what was committed."""
     store.clean_staging()
+    store.clean_generations()
     store.clean_retired()
     if gone := store.forget_missing():
         logger.warning("%d sources have lost their folders and are forgotten; ingest their files again. First source: "

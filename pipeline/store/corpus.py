@@ -231,6 +231,14 @@ class CorpusStore:
                 discard(self.root, self.root / STAGING / name)
             remove_temporaries(self.root)
 
+    def clean_generations(self) -> None:
+        """Delete what writers left that were killed beside the pointer: old generations, and ones never published.
+
+        Each publication deletes them, too, but many runs publish nothing.
+        """
+        with self.lock():
+            prune(self.root, self.manifest().generation)
+
     def forget_missing(self) -> tuple[str, ...]:
         """Drop from the manifest the sources and vectors whose folders are missing, so that they can be made again.
 

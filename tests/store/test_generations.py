@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.catalogue import FileEntry, Manifest
 from pipeline.errors import CorpusDamaged
+from pipeline.run.preconditions import put_in_order
 from pipeline.store import CorpusStore, corpus
 
 
@@ -54,6 +55,17 @@ def test_what_killed_writers_left_is_swept(store: CorpusStore):
     assert CorpusStore.open(store.root).manifest().files.keys() == {"/a"}
     assert not litter[0].exists()
     assert not litter[1].exists()
+
+
+def test_a_run_that_publishes_nothing_sweeps_generations_of_killed_writers(store: CorpusStore):
+    note(store, "/a")
+    manifests = store.root / "manifest"
+    expected = sorted(path.name for path in manifests.iterdir())
+    for name in ("00000000.copy", "00000002.json", "00000002.copy", *(f"{number:08d}.json" for number in range(3, 20))):
+        (manifests / name).write_bytes((manifests / "00000001.json").read_bytes())
+    put_in_order(store)
+    assert store.manifest().generation == 1
+    assert sorted(path.name for path in manifests.iterdir()) == expected
 
 
 def test_another_store_s_generation_is_seen(store: CorpusStore):
