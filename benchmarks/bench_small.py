@@ -1,0 +1,100 @@
+"""Measure an ingest of many small files, and searches of the corpus that it makes.
+
+    python -m benchmarks.bench_small [--files 400] [--workers 2]
+
+Each file has 256 windows, six of them with a signal. The bare read opens the same files with h5py and decodes them, on
+one core. So its ratio to the ingest shows what a small file costs beside its samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
+import numpy as np
+
+from benchmarks.bench_scan import bare_read
+from benchmarks.report import heading, table
+from pipeline.simulate import fine_header, scatter, simulate_file
+from pipeline.store import SourceGroup
+
+WIDTH = 256 * 256
+"""Channels in a file: 256 windows."""
+SIGNALS = 6
+
+
+def make_files(folder: Path, count: int) -> list[Path]:
+    """Write the files, each with noise and signals of its own."""
+    paths = []
+    for number in range(count):
+        header = fine_header(coarse_width=WIDTH, mjd=59_000 + number // 200, second=1000 + number % 200 * 300)
+        paths.append(folder / f"small_{number:05d}.h5")
+        signals = scatter(np.random.default_rng(number), header, count=SIGNALS, families=["steady"],
+                          snr=(20.0, 60.0))
+        simulate_file(paths[-1], header, signals, coarse_width=WIDTH, seed=number)
+    return paths
+
+
+def lookalike(*arguments: str) -> tuple[float, float, str]:
+    """Run the command; return its seconds, the seconds of processor time with all its workers, and what it printed."""
+    before, began = _children_s(), time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "pipeline", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"lookalike {' '.join(arguments)}: exit code {done.returncode}; {done.stderr}")
+    return time.perf_counter() - began, _children_s() - before, done.stdout
+
+
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def search_row(what: str, corpus: Path, query: str) -> Sequence[object]:
+    """Search six times from the shell; return the row of the median of the last five."""
+    taken = [lookalike("search", "--corpus", str(corpus), "--window", query)[:2] for _ in range(6)][1:]
+    seconds, used_s = (statistics.median(values) for values in zip(*taken, strict=True))
+    return what, f"{seconds:.2f}", f"{used_s:.2f}", "", "", ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=400)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder, corpus = Path(name), Path(name, "corpus")
+        (folder / "data").mkdir()
+        paths = make_files(folder / "data", options.files)
+        heading(f"{options.files} small files of 256 windows", "dask", "zarr", "h5py")
+        bare_s = min(sum(map(bare_read, paths)) for _ in range(2))
+        rows: list[Sequence[object]] = [("bare h5py read, one core", f"{bare_s:.1f}", "", "1.0", "", "")]
+        took_s, used_s, _ = lookalike("ingest", str(folder / "data"), "--corpus", str(corpus), "--workers",
+                                      str(options.workers))
+        stored = sum(path.is_file() for kind in ("sources", "vectors") for path in (corpus / kind).rglob("*"))
+        rows.append((f"ingest, {options.workers} workers, start-up included", f"{took_s:.1f}", f"{used_s:.1f}",
+                     f"{took_s / bare_s:.1f}", f"{1e3 * took_s / options.files:.0f}", f"{stored / options.files:.1f}"))
+        query = first_window(corpus)
+        rows.append(search_row("search from the shell, no segment", corpus, query))
+        took_s, used_s, _ = lookalike("index", "--corpus", str(corpus))
+        rows.append(("index: vectors are gathered into flat segments", f"{took_s:.1f}", f"{used_s:.1f}", "", "", ""))
+        rows.append(search_row("search from the shell, indexed", corpus, query))
+        table(("what", "seconds", "processor seconds", "× bare read", "ms a file", "files on disk for each source"),
+              rows)
+
+
+def first_window(corpus: Path) -> str:
+    """Return the name of a window of the first source, as ``search --window`` takes it."""
+    source = min(path.name for path in (corpus / "sources").iterdir())
+    return f"{source}/{SourceGroup.open(corpus, source).numbers[0]}"
+
+
+if __name__ == "__main__":
+    main()
