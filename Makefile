@@ -127,7 +127,7 @@ certs:  ## Make the certificates of a cluster in the folder TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
 bench: bench-setup  ## Measure scan, gate, index, search and driver; update benchmarks/*.md and print what changed (about an hour, 13 GB of disk)
-	$(BIN)/python -m benchmarks.record scan gate index cells search "driver --sources 10000"
+	$(BIN)/python -m benchmarks.record scan gate index cells search hits "driver --sources 10000"
 
 bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
 	$(BIN)/python -m benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
