@@ -126,8 +126,8 @@ docs: setup  ## Build the documents as a site: build/docs/index.html
 certs:  ## Make the certificates of a cluster in the folder TLS=tls
 	@cluster/make-certs $(if $(TLS),"$(TLS)",tls)
 
-bench: bench-setup  ## Measure scan, small files, gate, index, search and driver; update benchmarks/*.md and print what changed (about an hour, 13 GB of disk)
-	$(BIN)/python -m benchmarks.record scan small gate index cells search "driver --sources 10000"
+bench: bench-setup  ## Measure scan, small files, gate, index, search, hit tables and driver; update benchmarks/*.md and print what changed (about an hour, 13 GB of disk)
+	$(BIN)/python -m benchmarks.record scan small gate index cells search hits "driver --sources 10000"
 
 bench-large: bench-setup  ## Measure a million vectors, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
 	$(BIN)/python -m benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \

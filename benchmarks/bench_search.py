@@ -87,20 +87,31 @@ began = time.perf_counter()
 null = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
 process = os.posix_spawn(sys.executable, [sys.executable, *sys.argv[1:]], os.environ, file_actions=[null])
 _, status, usage = os.wait4(process, 0)
-print(json.dumps([time.perf_counter() - began, usage.ru_maxrss / 1e3, os.waitstatus_to_exitcode(status)]))
+print(json.dumps([time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3,
+                  os.waitstatus_to_exitcode(status)]))
 """
 """Starts the command from a small process, because Linux counts the memory that a parent has at the start of a child as
 the child's own."""
 
 
-def shell(*arguments: str) -> tuple[float, float]:
-    """Run the command; return seconds from start to end, and its peak memory in MB."""
+@dataclass(frozen=True)
+class Run:
+    """What one run of the command took, from start to end."""
+
+    wall_s: float
+    cpu_s: float
+    """Seconds of all cores together."""
+    peak_mb: float
+
+
+def shell(*arguments: str) -> Run:
+    """Run ``lookalike search`` in a process of its own."""
     done = subprocess.run([sys.executable, "-c", LAUNCHER, "-m", "pipeline", "search", *arguments],
                           capture_output=True, text=True, check=True)
-    seconds, peak_mb, code = json.loads(done.stdout)
+    *taken, code = json.loads(done.stdout)
     if code or "note:" in done.stderr:
         raise SystemExit(f"lookalike search {' '.join(arguments)}: exit code {code}; {done.stderr}")
-    return seconds, peak_mb
+    return Run(*taken)
 
 
 def outside_file(folder: Path) -> tuple[str, ...]:
@@ -120,11 +131,11 @@ def shell_rows(corpus: Synthetic, outside: Sequence[str]) -> tuple[list[Sequence
     for what, query in (("--window", ("--window", corpus.windows[0])), ("--file, a range outside the corpus", outside)):
         arguments = ("--corpus", str(corpus.root), *query)
         problem = drop_caches()
-        cold = "–" if problem else f"{shell(*arguments)[0]:.2f}"
+        cold = "–" if problem else f"{shell(*arguments).wall_s:.2f}"
         taken = [shell(*arguments) for _ in range(6)][1:]
-        seconds = statistics.median(seconds for seconds, _ in taken)
+        seconds = statistics.median(run.wall_s for run in taken)
         warm_s = warm_s or seconds
-        rows.append((f"shell, {what}", cold, f"{seconds:.2f}", "", "", f"{max(mb for _, mb in taken):,.0f}"))
+        rows.append((f"shell, {what}", cold, f"{seconds:.2f}", "", "", f"{max(run.peak_mb for run in taken):,.0f}"))
     return rows, warm_s
 
 

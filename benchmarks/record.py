@@ -23,7 +23,7 @@ from pipeline.support.processor import LIMITING_VARIABLES, instruction_set
 
 FOLDER = Path(__file__).parent
 PAGES = {"scan": "scan.md", "gate": "gate.md", "index": "index.md", "cells": "index.md", "search": "search.md",
-         "gpu": "encoders.md", "driver": "driver.md", "memory": "driver.md", "small": "driver.md",
+         "hits": "search.md", "gpu": "encoders.md", "driver": "driver.md", "memory": "driver.md", "small": "driver.md",
          "web": "web.md"}
 """Name of a program, without ``bench_`` → the page that holds its tables."""
 MOVED = 0.1

@@ -100,7 +100,7 @@ def power_of_cutouts(cutouts: NDArray[np.uint8], level: Any, spread: Any) -> NDA
         Power in the file's unit. Masked pixels are at the baseline. Changes of gain from row to row were divided out
         before quantisation and are not restored.
     """
-    u = np.sinh(IMAGE_OF_CODE.astype(np.float64)[cutouts])
+    u = np.sinh(IMAGE_OF_CODE.astype(np.float64))[cutouts]
     power: NDArray[np.float64] = np.asarray(level)[..., None, None] * np.exp(u * np.asarray(spread)[..., None, None])
     return power
 

@@ -77,7 +77,9 @@ def known_bands() -> tuple[KnownBand, ...]:
     return _with_user_rows(path, status.st_mtime_ns, status.st_size)
 
 
-def names_at(header: Header, f_start_mhz: float, f_stop_mhz: float) -> tuple[str, ...]:
+def names_at(
+    header: Header, f_start_mhz: float, f_stop_mhz: float, bands: Sequence[KnownBand] | None = None
+) -> tuple[str, ...]:
     """Return the names of the bands that a range of frequencies of a scan touches, the narrowest first.
 
     Parameters
@@ -86,18 +88,24 @@ def names_at(header: Header, f_start_mhz: float, f_stop_mhz: float) -> tuple[str
         Header of the scan; it names the telescope.
     f_start_mhz, f_stop_mhz : float
         Lower and upper end of the range, in MHz.
+    bands : sequence of KnownBand, optional
+        The table, where a caller asks about many ranges. Default: :func:`known_bands`.
 
     Raises
     ------
     ConfigError
         The user's own table cannot be used.
     """
-    return known_names(f_start_mhz, f_stop_mhz, header.telescope)
+    return known_names(f_start_mhz, f_stop_mhz, header.telescope, bands)
 
 
-def known_names(f_start_mhz: float, f_stop_mhz: float, telescope: str) -> tuple[str, ...]:
+def known_names(
+    f_start_mhz: float, f_stop_mhz: float, telescope: str, bands: Sequence[KnownBand] | None = None
+) -> tuple[str, ...]:
     """Return what :func:`names_at` does, for a telescope that is given by its name in source ids."""
-    touched = [band for band in known_bands() if band.touches(f_start_mhz, f_stop_mhz, telescope)]
+    touched = [band for band in (known_bands() if bands is None else bands)
+               if band.f_start_mhz < f_stop_mhz and f_start_mhz < band.f_stop_mhz  # sooner known than by the method
+               and band.touches(f_start_mhz, f_stop_mhz, telescope)]
     touched.sort(key=lambda band: (band.f_stop_mhz - band.f_start_mhz, band.name))
     return tuple(band.name for band in touched)
 

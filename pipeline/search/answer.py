@@ -17,7 +17,7 @@ from pipeline.search.example_forms import has_examples
 from pipeline.search.expand import expansion_of, note_on_expansion
 from pipeline.search.families import note_on_families
 from pipeline.search.figures import Scores, background_of, kept, note_on_left_out, scores_of, with_chance
-from pipeline.search.hits import hit_of, note_on_no_hits
+from pipeline.search.hits import hits_of, note_on_no_hits
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.not_searched import not_searched_of
 from pipeline.search.ordered_hits import ordered_hits
@@ -156,7 +156,7 @@ class Searcher:
             query, scores = refinement.query, None
         found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find)
         background = background_of(selection, query, asked.findable, scores)
-        hits = tuple(hit_of(corpus, rank, query, merged, match) for rank, (merged, match) in enumerate(found, start=1))
+        hits = hits_of(corpus, query, found)
         if expansion:
             hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
         hits, remark = annotated(corpus, request, query, with_chance(hits, found, background), found)

@@ -18,10 +18,11 @@ from pipeline.grid.places import Places
 from pipeline.index import exact_neighbors
 from pipeline.search.arrangement import Positions, Votes, arrangement_at, ranked_shifts
 from pipeline.search.best_hits import place_of
+from pipeline.search.chosen_windows import vectors_of_windows
 from pipeline.search.copies import Copies
 from pipeline.search.limits import HitLimits
 from pipeline.search.merge import Candidate, Merged
-from pipeline.search.nearest import Finder, nearest, vectors_of_windows
+from pipeline.search.nearest import Finder, nearest
 from pipeline.search.query import Query
 from pipeline.search.selection import Selection
 

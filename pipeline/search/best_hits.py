@@ -8,17 +8,17 @@ many windows a round fetches, or on ``k``.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Window
+from pipeline.search.chosen_windows import score_windows_of, stored_between
 from pipeline.search.copies import Copies
 from pipeline.search.limits import FullPlaces, HitLimits
 from pipeline.search.merge import MAX_SCORE_DIFFERENCE, Candidate, Merged, merge
-from pipeline.search.nearest import Finder, Nearest, nearest, score_windows
+from pipeline.search.nearest import Finder, Nearest, nearest
 from pipeline.search.query import Query
 from pipeline.search.selection import Selection
 
@@ -123,9 +123,8 @@ class _Candidates:
                         unsurveyed.setdefault(source_id, []).append(number)
                     self._surveyed |= names
                     least = min(least, hit.best.score - MAX_SCORE_DIFFERENCE)
-            # lists, not generators: every source must be surveyed, and every hit looked up
-            is_new = [self._survey(source_id, np.array(numbers), least) for source_id, numbers in unsurveyed.items()]
-            is_new += [self._look_up_copies(hit.best.window) for hit in picked]
+            # a list, not a generator: every hit must be looked up
+            is_new = [self._survey(unsurveyed, least), *[self._look_up_copies(hit.best.window) for hit in picked]]
             if not any(is_new):
                 return merged
 
@@ -135,13 +134,20 @@ class _Candidates:
         begins = (self._known[source_id, number].window.f_start_mhz for number in (hit.best.window.number, *hit.others))
         return len({math.floor(f_mhz) for f_mhz in begins}) > 1
 
-    def _survey(self, source_id: str, numbers: NDArray[np.int64], least: float) -> bool:
-        """Add the stored windows around some windows of a source; tell whether any of them is new.
+    def _survey(self, numbers: Mapping[str, Sequence[int]], least: float) -> bool:
+        """Add the stored windows around some windows; tell whether any of them is new.
 
         Windows that score less than ``least`` are left out: no hit merges them.
+
+        Parameters
+        ----------
+        numbers : mapping
+            Source id → window numbers.
         """
-        around = _numbers_around(numbers, self._selection.corpus.tiling(source_id))
-        return self._add_stored(source_id, around, least)
+        corpus = self._selection.corpus
+        return self._add_stored({
+            source_id: stored_between(self._selection, source_id, _spans_around(some, corpus.tiling(source_id)))
+            for source_id, some in numbers.items()}, least)
 
     def _look_up_copies(self, window: Window) -> bool:
         """Add the stored windows of other sources that may hold the pixels of a window; tell whether any is new."""
@@ -149,23 +155,23 @@ class _Candidates:
         if name in self._looked_up:
             return False
         self._looked_up.add(name)
-        return any([self._add_stored(source_id, self._copies.stored_at(source_id, window))
-                    for source_id in self._copies.elsewhere(window) if source_id in self._selection.position])
+        return self._add_stored({source_id: self._copies.stored_at(source_id, window).tolist()
+                                 for source_id in self._copies.elsewhere(window)
+                                 if source_id in self._selection.position})
 
-    def _add_stored(self, source_id: str, numbers: NDArray[np.int64], least: float = -np.inf) -> bool:
-        """Add those of some windows of a source that are stored; tell whether any of them is new."""
-        unknown = np.array([number for number in numbers.tolist() if (source_id, number) not in self._known], np.int64)
-        position = self._selection.position[source_id]
-        found = score_windows(self._selection, position, unknown, self._query.vectors)
+    def _add_stored(self, numbers: Mapping[str, Iterable[int]], least: float = -np.inf) -> bool:
+        """Add those of some windows of some sources that are stored; tell whether any of them is new."""
+        unknown = {self._selection.position[source_id]: np.array(sorted(new), np.int64)
+                   for source_id, some in numbers.items()
+                   if (new := [number for number in some if (source_id, number) not in self._known])}
+        found = score_windows_of(self._selection, unknown, self._query.vectors)
         return self.add(found.first(int(np.count_nonzero(found.score >= least))))
 
 
-def _numbers_around(numbers: NDArray[np.int64], tiling: Tiling) -> NDArray[np.int64]:
-    """Return the numbers of windows near others: within reach in frequency, in the same and adjacent time blocks."""
-    grid = tiling.grid
+def _spans_around(numbers: Sequence[int], tiling: Tiling) -> list[tuple[int, int]]:
+    """Return spans of window numbers: within reach of others in frequency, in the same and adjacent time blocks."""
+    grid, in_block, last = tiling.grid, tiling.windows_per_block, tiling.n_blocks - 1
     reach = max(NEIGHBOUR_REACH, -(-grid.channels // grid.step))
-    blocks, places = np.divmod(numbers, tiling.windows_per_block)
-    blocks = (blocks[:, None] + np.arange(-1, 2))[:, :, None]
-    places = (places[:, None] + np.arange(-reach, reach + 1))[:, None, :]
-    inside = (blocks >= 0) & (blocks < tiling.n_blocks) & (places >= 0) & (places < tiling.windows_per_block)
-    return np.unique((blocks * tiling.windows_per_block + places)[inside])
+    places = [divmod(number, in_block) for number in numbers]
+    return [(near * in_block + max(0, place - reach), near * in_block + min(in_block, place + reach + 1))
+            for block, place in places for near in range(max(0, block - 1), min(last, block + 1) + 1)]

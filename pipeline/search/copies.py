@@ -203,10 +203,11 @@ class Copies:
         """
         header = self._header(window)
         sources = self._corpus.manifest.sources
+        ids = self._corpus.keep_object("ids of sources", lambda: tuple(sources))
         start, stop, telescope = self._corpus.keep_array("times of sources", self._times).T
         middle = window.mjd + (window.t_stop_s - window.t_start_s) / SECONDS_PER_DAY / 2
         there = np.flatnonzero((start < middle) & (middle < stop) & (telescope == header.telescope_id))
-        ids, found = tuple(sources), 0
+        found = 0
         for i in there.tolist():
             entry = sources[ids[i]]
             if (found < MAX_LOOKED_UP_SOURCES and entry.resolution == sources[window.source_id].resolution
@@ -234,22 +235,25 @@ class _Places:
         self._sources = corpus.manifest.sources
         self._sizes: dict[str, tuple[float, float]] = {}
         """Resolution class → width of a cell in MHz and length in days. Both are those of the first window."""
-        self._cells: dict[tuple[str, int, int, int], list[tuple[Window, int]]] = defaultdict(list)
+        self._columns: dict[tuple[str, int, int], list[tuple[int, Window, int]]] = defaultdict(list)
+        """Resolution class, telescope and column of cells → row of each window, the window, and its hit."""
 
     def add(self, window: Window, hit: int) -> None:
         """Add a window of a hit, which is given by its index."""
-        self._cells[self._cell(window)].append((window, hit))
+        resolution, telescope, column, row = self._cell(window)
+        self._columns[resolution, telescope, column].append((row, window, hit))
 
     def around(self, window: Window) -> Iterator[tuple[Window, int]]:
         """Yield the windows that were added in the cell of a window and in the cells around it."""
-        resolution, telescope, row, column = self._cell(window)
-        for down in (-1, 0, 1):
-            for right in (-1, 0, 1):
-                yield from self._cells.get((resolution, telescope, row + down, column + right), ())
+        resolution, telescope, column, row = self._cell(window)
+        for near in (column - 1, column, column + 1):
+            for of_other, other, hit in self._columns.get((resolution, telescope, near), ()):
+                if abs(of_other - row) <= 1:
+                    yield other, hit
 
     def _cell(self, window: Window) -> tuple[str, int, int, int]:
         entry = self._sources[window.source_id]
         width_mhz, days = self._sizes.setdefault(entry.resolution, (
             window.f_stop_mhz - window.f_start_mhz, (window.t_stop_s - window.t_start_s) / SECONDS_PER_DAY))
-        return (entry.resolution, entry.header.telescope_id, floor(window.mjd / days),
-                floor(window.f_start_mhz / width_mhz))
+        return (entry.resolution, entry.header.telescope_id, floor(window.f_start_mhz / width_mhz),
+                floor(window.mjd / days))

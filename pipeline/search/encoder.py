@@ -40,6 +40,11 @@ def encoder_key(corpus: OpenCorpus, name: str | None) -> str:
         The corpus has no sources, no signals, or no vectors of this encoder. Or several encoders have the name, and
         ``corpus.toml`` does not single out one of them.
     """
+    return corpus.keep_object(("encoder key", name), lambda: _encoder_key(corpus, name))
+
+
+def _encoder_key(corpus: OpenCorpus, name: str | None) -> str:
+    """Do what :func:`encoder_key` does. All sources are looked at, so the answer is kept."""
     manifest, config = corpus.manifest, corpus.config.encoder
     wanted = name or config.name
     present = {key: spec for key, spec in manifest.encoders.items() if count_vectors(manifest, key)}

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from pipeline.model import Hit, Window
 from pipeline.search.best_hits import first_fetch
+from pipeline.search.chosen_windows import score_windows, vectors_of_windows
 from pipeline.search.copies import Copies, do_overlap
 from pipeline.search.limits import FullPlaces
 from pipeline.search.merge import Merged, touch
-from pipeline.search.nearest import Finder, Nearest, score_vectors, score_windows, vectors_of_windows
+from pipeline.search.nearest import Finder, Nearest, score_vectors
 from pipeline.search.query import Query
 from pipeline.search.request import SearchRequest
 from pipeline.search.selection import Selection

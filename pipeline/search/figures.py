@@ -152,4 +152,4 @@ def kept(hits: Sequence[Hit], request: SearchRequest, reason: str) -> tuple[Hit,
     least, most = request.min_score, request.expected_below
     chosen = [hit for hit, number in zip(hits, expected, strict=True)
               if (least is None or hit.score >= least) and (most is None or number <= most)]
-    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(chosen, start=1))
+    return tuple(hit if hit.rank == rank else replace(hit, rank=rank) for rank, hit in enumerate(chosen, start=1))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.errors import CorpusDamaged
-from pipeline.interference import names_at
+from pipeline.interference import KnownBand, known_bands, names_at
 from pipeline.model import Hit, Match
 from pipeline.search.families import family_of
 from pipeline.search.merge import Merged
@@ -18,8 +18,16 @@ from pipeline.support.text import counted
 from pipeline.views import view_of
 
 
-def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: Match | None) -> Hit:
-    """Return the hit for windows that were merged, with what the corpus knows of the best of them."""
+def hits_of(corpus: OpenCorpus, query: Query, found: Sequence[tuple[Merged, Match | None]]) -> tuple[Hit, ...]:
+    """Return the hits for windows that were merged, best first, with what the corpus knows of their best windows."""
+    bands = known_bands()
+    return tuple(_hit_of(corpus, rank, query, merged, match, bands)
+                 for rank, (merged, match) in enumerate(found, start=1))
+
+
+def _hit_of(
+    corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: Match | None, bands: Sequence[KnownBand]
+) -> Hit:
     window = merged.best.window
     sources = corpus.manifest.sources
     entry = sources[window.source_id]
@@ -46,7 +54,7 @@ def hit_of(corpus: OpenCorpus, rank: int, query: Query, merged: Merged, match: M
         query_window=query.window_at(merged.best.query),
         also_at=tuple(dict.fromkeys(paths[1:])),
         copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
-        known=names_at(entry.header, window.f_start_mhz, window.f_stop_mhz),
+        known=names_at(entry.header, window.f_start_mhz, window.f_stop_mhz, bands),
         family=family,
         family_name=family_name,
     )

@@ -90,7 +90,8 @@ def merge(candidates: Sequence[Candidate], max_score_difference: float = MAX_SCO
     return merged
 
 
-_Cell = tuple[str, int, int]
+_Cell = tuple[str, int]
+"""Source id and column of a mesh of window-sized cells. Most windows of a source lie in columns of their own."""
 
 
 def _name(candidate: Candidate) -> tuple[str, int]:
@@ -98,15 +99,12 @@ def _name(candidate: Candidate) -> tuple[str, int]:
 
 
 def _cell(window: Window) -> _Cell:
-    """Return the cell of a window in a mesh of window-sized cells. Touching windows are in the same or next cells."""
-    spectra = window.spectrum_stop - window.spectrum_start
-    channels = window.channel_stop - window.channel_start
-    return window.source_id, window.spectrum_start // spectra, window.channel_start // channels
+    """Return the column of a window. Touching windows are in the same or the next one."""
+    return window.source_id, window.channel_start // (window.channel_stop - window.channel_start)
 
 
 def _neighbours(window: Window, cells: Mapping[_Cell, Sequence[Candidate]]) -> Iterator[Candidate]:
-    """Go through the candidates in the cell of a window and in the eight cells around it."""
-    source_id, row, column = _cell(window)
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            yield from cells.get((source_id, row + down, column + right), ())
+    """Go through the candidates in the column of a window and in those beside it."""
+    source_id, column = _cell(window)
+    for near in (column - 1, column, column + 1):
+        yield from cells.get((source_id, near), ())

@@ -166,27 +166,6 @@ def best_scores(
     return best
 
 
-def score_windows(
-    selection: Selection, source: int, numbers: NDArray[np.int64], vectors: NDArray[np.float32]
-) -> Nearest:
-    """Score some windows of one source as :func:`nearest` would. Windows that are not stored, or that the filters
-    reject, are left out.
-
-    Parameters
-    ----------
-    selection : Selection
-    source : int
-        Index in the selection's ``source_ids``.
-    numbers : (n,) int64
-        Distinct window numbers, stored or not.
-    vectors : (q, d) float32
-        Query vectors.
-    """
-    source_id = selection.source_ids[source]
-    numbers, stored = vectors_of_windows(selection, source_id, numbers[selection.passes(source_id, numbers)])
-    return score_vectors(np.full(len(numbers), source), numbers, stored, vectors, len(numbers))
-
-
 def score_vectors(
     source: NDArray[np.int64], number: NDArray[np.int64], stored: NDArray[np.float32], vectors: NDArray[np.float32],
     k: int,
@@ -215,25 +194,6 @@ def score_vectors(
             queries = np.arange(first, first + len(rows))
             best = best.best_with(_flatten(source[rows], number[rows], score, queries), k)
     return best
-
-
-def vectors_of_windows(
-    selection: Selection, source_id: str, numbers: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return those of some windows (n,) of a source that are stored, and their unit vectors (n, d).
-
-    The vectors are read from a segment if possible.
-    """
-    corpus = selection.corpus
-    if source_id in selection.segment_of:
-        segment_id = selection.segment_of[source_id]
-        stored_numbers, rows = corpus.rows_in_segment(segment_id, source_id)
-        at = np.minimum(np.searchsorted(stored_numbers, numbers), len(stored_numbers) - 1)
-        is_stored = stored_numbers[at] == numbers
-        return numbers[is_stored], corpus.segment(segment_id).vectors_of(rows[at[is_stored]])
-    rows = corpus.rows(source_id, numbers)
-    numbers, rows = numbers[rows >= 0], rows[rows >= 0]
-    return numbers, to_unit_length(corpus.vectors_of(source_id, selection.encoder_key, rows), source_id)
 
 
 def _flatten(

@@ -27,6 +27,8 @@ GAIN_DEVIATIONS = 6.0
 """Minimum change, in standard deviations of the gain of a spectrum of noise."""
 _COLUMNS = frozenset({"coarse_channel", "time_block", "windows_masked", "windows_searched", "noise_spectra",
                       "row_gain"})
+MAX_KEPT_PLACES = 1 << 15
+"""Maximum number of coarse channels whose words are kept in memory between searches."""
 MAX_QUERY_WINDOWS = 64
 """Maximum number of windows of a query that are looked at."""
 
@@ -68,8 +70,8 @@ def not_searched_of(selection: Selection) -> NotSearched:
 
 def with_not_searched(corpus: OpenCorpus, hits: Sequence[Hit]) -> tuple[Hit, ...]:
     """Give each hit words on what was not searched beside it, or in it."""
-    return tuple(replace(hit, not_searched=(*beside(corpus.tiling(hit.source_id), hit.window),
-                                            *lost_in(corpus, hit.window))) for hit in hits)
+    words = ((*beside(corpus.tiling(hit.source_id), hit.window), *lost_in(corpus, hit.window)) for hit in hits)
+    return tuple(replace(hit, not_searched=some) if some else hit for hit, some in zip(hits, words, strict=True))
 
 
 def note_on_query(corpus: OpenCorpus, query: Query) -> str:
@@ -111,14 +113,24 @@ def lost_in(corpus: OpenCorpus, window: Window) -> tuple[str, ...]:
 
     Both are known for its coarse channel and time block. A corpus of an earlier version may not know them.
     """
-    source_id, tiling = window.source_id, corpus.tiling(window.source_id)
+    tiling = corpus.tiling(window.source_id)
+    place = window.source_id, tiling.coarse_at(window.channel_start), tiling.block_at(window.spectrum_start)
+    kept: dict[tuple[str, int, int], tuple[str, ...]] = corpus.keep_object("words on lost power", dict)
+    if (words := kept.get(place)) is None:
+        if len(kept) >= MAX_KEPT_PLACES:
+            kept.clear()
+        words = kept[place] = _lost_at(corpus, *place)
+    return words
+
+
+def _lost_at(corpus: OpenCorpus, source_id: str, coarse: int, block: int) -> tuple[str, ...]:
+    """Do what :func:`lost_in` does, for a coarse channel and a time block of a source."""
     known = corpus.keep_object(("columns of the exposure", source_id),
                                lambda: frozenset(corpus.windows(source_id).exposure_names))
     if not known >= _COLUMNS:
         return ()
-    coarse = tiling.coarse_at(window.channel_start)
     here = np.flatnonzero((corpus.exposure(source_id, "coarse_channel") == coarse)
-                          & (corpus.exposure(source_id, "time_block") == tiling.block_at(window.spectrum_start)))
+                          & (corpus.exposure(source_id, "time_block") == block))
     if len(here) != 1:
         return ()
     row, words = int(here[0]), []
@@ -126,7 +138,7 @@ def lost_in(corpus: OpenCorpus, window: Window) -> tuple[str, ...]:
     if masked:
         words.append(f"{masked:,} of {counted(masked + searched, 'window')} of its coarse channel "
                      f"{'is' if masked == 1 else 'are'} masked")
-    start, stop = tiling.coarse_span(coarse)
+    start, stop = corpus.tiling(source_id).coarse_span(coarse)
     spectra = float(corpus.exposure(source_id, "noise_spectra")[row])
     noise = 1 / math.sqrt((stop - start) * max(1.0, spectra))
     gain = corpus.exposure(source_id, "row_gain")[row].astype(np.float64)

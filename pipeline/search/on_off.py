@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.catalogue import Session, SessionScan
 from pipeline.grid.tiling import Tiling
 from pipeline.model import SECONDS_PER_DAY, Hit, OnOff, Window
-from pipeline.search.nearest import score_windows
+from pipeline.search.chosen_windows import score_windows
 from pipeline.search.query import power_of_window
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult

@@ -151,6 +151,10 @@ class OpenCorpus:
 
         return self.keep_array(source_id, read)
 
+    def ascending_numbers(self, source_id: str) -> NDArray[np.int64]:
+        """Return the window numbers of a source in ascending order: (rows,)."""
+        return self._keep((source_id, "ascending"), lambda: np.sort(self.numbers(source_id)))
+
     def require_numbers(self, source_id: str, numbers: NDArray[np.int64]) -> None:
         """Raise :class:`CorpusDamaged` unless a source has windows of these numbers, kept or not."""
         count = self.tiling(source_id).n_windows
