@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline import tasks
 from pipeline.catalogue import SegmentEntry
-from pipeline.config import CONFIG_FILE, Config, fingerprint
+from pipeline.config import CONFIG_FILE, Config
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, EncoderSpec, Source, SourceReport
 from pipeline.simulate import fine_header
@@ -21,6 +21,7 @@ from pipeline.store import (
     commit_source_group,
     commit_vector_group,
     corpus_encoder,
+    fingerprint,
     remove_parts,
     write_part,
     write_part_vectors,

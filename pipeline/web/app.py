@@ -50,7 +50,7 @@ def make_app(parts: Parts) -> FastAPI:
     for one in (looking, occupancy, windows, searching, query_rows, pictures, counting, families, labelling, nights,
                 pages):
         app.include_router(one.routes)
-    app.mount("/static", pages.static_files())
+    pages.add_static(app)
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),
                        cookie=lambda: parts.cookie, metrics=parts.metrics, scheme_of=parts.settings.scheme_of)
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 from dataclasses import fields
@@ -348,6 +349,15 @@ def test_scripts_are_kept_but_checked(served: Served) -> None:
     assert first.headers["Cache-Control"] == "no-cache"
     second = served.get("/static/js/api.js", headers={"If-None-Match": first.headers["ETag"]})
     assert (second.status_code, second.content) == (304, b"")
+
+
+def test_what_pages_load_is_kept_without_being_checked(served: Served) -> None:
+    page = served.get("/nights").text
+    addresses = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert len(addresses) >= 5
+    for address in addresses:
+        answer = served.get(address)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "public, max-age=31536000, immutable")
 
 
 def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
