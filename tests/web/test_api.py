@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pipeline.hit_tables import hits
 from pipeline.run import find_families, remove
 from pipeline.search import Filters, SearchRequest, open_corpus
-from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers
+from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers, uploads
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
 from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
@@ -375,6 +375,25 @@ def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.Monkey
         assert len(served.parts.uploads) == 0
         answer = served.post("/api/v1/searches", json=request["rows"][0]["request"])
         assert answer.json()["error"]["code"] == "no_such_upload"
+
+
+def test_uploads_that_nobody_searches_for_go_after_an_hour(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(ServeSettings(corpus=corpus, port=0)) as served:
+        sent = []
+        for place in (60, 100):
+            power, file = np.random.default_rng(1).gamma(102, 1 / 102, (16, 256)), io.BytesIO()
+            power[:, place] += 3
+            np.save(file, power)
+            rows = served.post("/api/v1/query-rows", params={"name": "a.npy"}, content=file.getvalue()).json()["rows"]
+            sent.append(rows[0]["request"])
+        served.search(**sent[0])
+        parts = served.parts
+        parts.forget_old()
+        assert len(parts.uploads) == 2
+        monkeypatch.setattr(uploads, "LIFE_S", -1.0)
+        parts.forget_old()
+        assert len(parts.uploads) == 1
+        parts.uploads.get(sent[0]["upload"])  # its search is kept
 
 
 def test_labels_know_who(corpus: Path, tmp_path: Path) -> None:
