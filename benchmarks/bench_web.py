@@ -1,9 +1,11 @@
-"""Measure the page in a real browser, while other people search, too.
+"""Measure the page in a real browser, alone and while other people search, too.
 
-    python -m benchmarks.bench_web [--corpus DIR] [--clients 7] [--rounds 10]
+    python -m benchmarks.bench_web [--vectors 1000000] [--folder DIR] [--corpus DIR] [--clients 7] [--rounds 20]
 
-Without --corpus, it simulates the corpus of the demo. One browser and some API clients use one server. Each client
-searches for a stored window, then thinks for a second. Times begin at a click and end when the pictures are drawn.
+Without --corpus, it makes a synthetic corpus (:mod:`benchmarks.synthetic`) with a search graph, and adds the scans of
+the demo, which have files and overviews. A million vectors take 5 GB of --folder. The server is a process of its own,
+as `lookalike serve` starts it. Each client searches for a stored window, then thinks for a second. Times begin when an
+address is opened and end when the first picture is drawn. CPU is that of the server, while nobody else asks.
 """
 
 from __future__ import annotations
@@ -12,59 +14,112 @@ import argparse
 import gzip
 import json
 import random
+import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.report import heading, table
-from pipeline.config import Config, ScanConfig
+from benchmarks.synthetic import KEPT, Synthetic
 from pipeline.run import ingest
 from pipeline.simulate import demo_corpus
-from tests.web.browser.site import FLAGS, Site, browser_or_reason, serving
+from tests.web.browser.site import FLAGS, browser_or_reason
 
 THINKS_S = 1.0
+DRAWN = ".window-stage[aria-busy=false]"
+WAIT_S = 120
+VECTORS_OF_A_SEGMENT = 1_000_000
+
+
+@dataclass
+class Site:
+    """A server in a process of its own."""
+
+    address: str
+    login: str
+    process: psutil.Process
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that the server and its children have used."""
+        used = [self.process.cpu_times(), *(one.cpu_times() for one in self.process.children(recursive=True))]
+        return float(sum(one.user + one.system for one in used))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, help="default: that of the demo")
+    parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors of the synthetic corpus")
+    parser.add_argument("--folder", type=Path, help="where the corpus is made; default: a temporary folder")
+    parser.add_argument("--corpus", type=Path, help="use this corpus, and make none")
     parser.add_argument("--clients", type=int, default=7, help="API clients beside the browser")
-    parser.add_argument("--rounds", type=int, default=10, help="how often each thing is done")
+    parser.add_argument("--rounds", type=int, default=20, help="how often each thing is done")
     asked = parser.parse_args()
     path, reason = browser_or_reason()
     if not path:
         raise SystemExit(f"bench_web: {reason}")
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = asked.corpus or simulated(Path(folder))
-        with serving(corpus, Path(folder)) as site, browsing(site, path) as page:
-            status = get(site, page, "status")
-            sources = get(site, page, "sources")["sources"]
-            heading(f"The page: {status['sources']:,} scans, {status['windows_kept']:,} windows kept, "
-                    f"{asked.clients} API clients", "fastapi", "uvicorn", "playwright")
-            windows = windows_of(site, page, sources)
-            search_once(site, page, windows[0])  # loads what the first search loads
-            with clients(site, page, windows, asked.clients):
-                rows = [row for measure in (first_page, stored_window, range_of_file, overview_tiles, file_tiles)
-                        for row in measure(site, page, sources, windows, asked.rounds)]
-            table(("with other clients", "median, ms", "95 %, ms", "n"), rows)
-            print()
-            work = [*frames(site, page, sources), *tiles_drawn(site, page, windows), size()]
-            table(("work of the page", "value"), work)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        corpus = asked.corpus or made(Path(folder), asked.vectors)
+        with serving(corpus) as site, browsing(site, path) as page:
+            measure(site, page, asked.clients, asked.rounds)
 
 
-def simulated(folder: Path) -> Path:
-    """Make the corpus of the demo, with overviews."""
+def measure(site: Site, page: Any, count: int, rounds: int) -> None:
+    """Print all tables."""
+    status, sources = get(site, page, "status"), get(site, page, "sources?limit=100")["sources"]
+    heading(f"The page: {status['windows_kept']:,} windows kept, {status['sources']:,} scans, {count} API clients",
+            "fastapi", "uvicorn", "playwright")
+    windows = windows_of(site, page, sources)
+    search_once(site, page, windows[0])  # loads what the first search loads
+    acts = (first_page, stored_window, range_of_file, overview_tiles, file_tiles)
+    head = ("", "median, ms", "95 %, ms", "server CPU, ms", "n")
+    alone = [row for act in acts for row in act(site, page, sources, windows, rounds)]
+    table(("alone", *head[1:]), [row.cells() for row in alone])
+    print()
+    with clients(site, page, windows, count) as done:
+        began, cpu_s = time.perf_counter(), site.cpu_s()
+        rows = [row for act in acts for row in act(site, page, sources, windows, rounds)]
+        taken_s, cpu_s = time.perf_counter() - began, site.cpu_s() - cpu_s
+    table(("with the clients", *head[1:3], "n"), [(*row.cells()[:3], row.cells()[4]) for row in rows])
+    if done:
+        median_s, late_s = np.quantile(done, (0.5, 0.95))
+        print(f"\nThe clients searched {len(done)} times in {taken_s:.0f} s: median {1e3 * median_s:,.0f} ms, 95 % "
+              f"{1e3 * late_s:,.0f} ms. The server used {cpu_s / taken_s:.2f} cores.\n")
+    table(("work of the page", "value"), [*frames(site, page, sources), *tiles_drawn(site, page, windows), size()])
+
+
+def made(folder: Path, vectors: int) -> Path:
+    """Make a corpus: synthetic windows with a search graph, and the scans of the demo with overviews."""
+    corpus = Synthetic(folder / "corpus", vectors, max(4, vectors // KEPT))
+    corpus.index(max(1, vectors // VECTORS_OF_A_SEGMENT))
     demo_corpus(folder / "data")
-    ingest([folder / "data"], folder / "corpus", config=Config(ScanConfig(overview=True)), serial=True)
-    return folder / "corpus"
+    ingest([folder / "data"], corpus.root, add_overview=True, serial=True)
+    return corpus.root
+
+
+@contextmanager
+def serving(corpus: Path) -> Iterator[Site]:
+    """Run ``lookalike serve``."""
+    command = [sys.executable, "-m", "pipeline", "serve", "--corpus", str(corpus), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            login = process.stdout.readline().removeprefix("open ").strip()
+            if not login:
+                raise SystemExit("bench_web: the server did not start")
+            yield Site(login.partition("/login")[0], login, psutil.Process(process.pid))
+        finally:
+            process.terminate()
 
 
 @contextmanager
@@ -75,8 +130,8 @@ def browsing(site: Site, path: str) -> Iterator[Any]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(120_000)
-        page.goto(site.login())
+        page.set_default_timeout(1e3 * WAIT_S)
+        page.goto(site.login)
         yield page
         browser.close()
 
@@ -88,7 +143,7 @@ def cookie_of(page: Any) -> str:
 def get(site: Site, page: Any, path: str) -> Any:
     """Ask the API."""
     request = urllib.request.Request(f"{site.address}/api/v1/{path}", headers={"Cookie": cookie_of(page)})
-    return json.load(urllib.request.urlopen(request))
+    return json.load(urllib.request.urlopen(request, timeout=WAIT_S))
 
 
 def windows_of(site: Site, page: Any, sources: list[dict[str, Any]]) -> list[str]:
@@ -100,7 +155,7 @@ def windows_of(site: Site, page: Any, sources: list[dict[str, Any]]) -> list[str
 def post_search(site: Site, cookie: str, body: dict[str, Any]) -> None:
     request = urllib.request.Request(f"{site.address}/api/v1/searches", json.dumps(body).encode(), {
         "Cookie": cookie, "Origin": site.address, "Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
         answer.read()
 
 
@@ -109,26 +164,53 @@ def search_once(site: Site, page: Any, window: str) -> None:
 
 
 @contextmanager
-def clients(site: Site, page: Any, windows: list[str], count: int) -> Iterator[None]:
-    """Let some clients search and think."""
-    ended, cookie = threading.Event(), cookie_of(page)
+def clients(site: Site, page: Any, windows: list[str], count: int) -> Iterator[list[float]]:
+    """Let some clients search and think; give the list of the seconds that their searches take."""
+    ended, cookie, taken_s, failed = threading.Event(), cookie_of(page), [], []
 
     def work(seed: int) -> None:
         chance = random.Random(seed)
         while not ended.wait(THINKS_S * chance.uniform(0.5, 1.5)):
-            post_search(site, cookie, {"window": chance.choice(windows), "k": 24})
+            try:
+                taken_s.append(timed(lambda: post_search(site, cookie, {"window": chance.choice(windows), "k": 24})))
+            except OSError as error:
+                failed.append(error)
 
     threads = [threading.Thread(target=work, args=(seed,), daemon=True) for seed in range(count)]
     for one in threads:
         one.start()
-    yield
-    ended.set()
-    for one in threads:
-        one.join(60)
+    try:
+        yield taken_s
+    finally:
+        ended.set()
+        for one in threads:
+            one.join(WAIT_S)
+    if failed:
+        raise SystemExit(f"bench_web: {len(failed)} searches of the clients failed, the first with: {failed[0]}")
 
 
-def row_of(name: str, times_s: list[float]) -> tuple[str, str, str, int]:
-    return name, *(f"{1e3 * np.quantile(times_s, share):,.0f}" for share in (0.5, 0.95)), len(times_s)
+@dataclass
+class Row:
+    """Times of one thing that was done several times."""
+
+    name: str
+    times_s: list[float]
+    cpu_s: list[float]
+
+    def cells(self) -> tuple[str, str, str, str, int]:
+        """Return the cells of a table."""
+        wall = (f"{1e3 * np.quantile(self.times_s, share):,.0f}" for share in (0.5, 0.95))
+        return self.name, *wall, f"{1e3 * statistics.mean(self.cpu_s):,.0f}", len(self.times_s)
+
+
+def row_of(site: Site, name: str, acts: list[Callable[[], float]]) -> list[Row]:
+    """Do some things, each of which returns how long it took; no row if there are none."""
+    times_s, cpu_s = [], []
+    for act in acts:
+        before = site.cpu_s()
+        times_s.append(act())
+        cpu_s.append(site.cpu_s() - before)
+    return [Row(name, times_s, cpu_s)] if acts else []
 
 
 def timed(act: Callable[[], Any]) -> float:
@@ -146,48 +228,52 @@ def shown(page: Any, address: str, selector: str) -> float:
     return timed(act)
 
 
-def first_page(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Any]:
-    times = [shown(page, f"{site.address}/", ".window-stage[aria-busy=false]") for _ in range(rounds)]
-    return [row_of("first page, with a picture of an example", times)]
+def first_page(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Row]:
+    return row_of(site, "first page, with a picture of an example",
+                  [lambda: shown(page, f"{site.address}/", DRAWN)] * rounds)
 
 
-def stored_window(site: Site, page: Any, sources: Any, windows: list[str], rounds: int) -> list[Any]:
-    times = [shown(page, f"{site.address}/results/new?window={one}&k=24", ".hit .window-stage[aria-busy=false]")
-             for one in random.Random(1).sample(windows, min(rounds, len(windows)))]
-    return [row_of("search for a stored window, until the first tile", times)]
+def stored_window(site: Site, page: Any, sources: Any, windows: list[str], rounds: int) -> list[Row]:
+    def act(one: str) -> Callable[[], float]:
+        return lambda: shown(page, f"{site.address}/results/new?window={one}&k=24", f".hit {DRAWN}")
+
+    return row_of(site, "search for a stored window, until the first tile",
+                  [act(one) for one in random.sample(windows, min(rounds, len(windows)))])
 
 
-def range_of_file(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Any]:
-    chance, times = random.Random(2), []
-    for _ in range(rounds):
-        one = chance.choice(sources)
-        start = chance.uniform(one["f_start_mhz"], one["f_stop_mhz"] - 3e-3)
-        stop = start + 256e-6 * one["channel_width_hz"]
-        asked = f"file={one['id']}&f_start_mhz={start}&f_stop_mhz={stop}&k=24"
-        times.append(shown(page, f"{site.address}/results/new?{asked}",
-                           ".hit .window-stage[aria-busy=false], .empty, .problem"))
-    return [row_of("search for a range of a file, until the first tile", times)]
+def range_of_file(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Row]:
+    there = [one for one in sources if one["file_there"]]
+
+    def act() -> float:
+        one = random.choice(there)
+        start = random.uniform(one["f_start_mhz"], one["f_stop_mhz"] - 3e-3)
+        asked = f"file={one['id']}&f_start_mhz={start}&f_stop_mhz={start + 256e-6 * one['channel_width_hz']}&k=24"
+        return shown(page, f"{site.address}/results/new?{asked}", f".hit {DRAWN}, .empty, .problem")
+
+    return row_of(site, "search for a range of a file, until the first tile", [act] * rounds if there else [])
 
 
-def _tiles(site: Site, page: Any, sources: list[dict[str, Any]], kind: str, rounds: int) -> list[float]:
-    details = [get(site, page, f"sources/{one['id']}") for one in sources[:6]]
+def _tiles(site: Site, page: Any, sources: list[dict[str, Any]], kind: str, rounds: int) -> list[Callable[[], float]]:
+    details = [get(site, page, f"sources/{one['id']}") for one in sources if one["file_there"] or one["overview"]][:6]
     names = [f"sources/{one['id']}/tiles/{level['level']}/{number}" for one in details for level in one["levels"]
              if level["from"] == kind for number in range(min(4, -(-level["columns"] // level["columns_per_tile"])))]
-    return [page.evaluate("""async (path) => {
-        const began = performance.now();
-        await (await fetch(path, {cache: "no-store"})).arrayBuffer();
-        return (performance.now() - began) / 1000;
-      }""", f"/api/v1/{name}") for name in random.Random(3).sample(names, min(4 * rounds, len(names)))]
+
+    def act(name: str) -> Callable[[], float]:
+        return lambda: page.evaluate("""async (path) => {
+            const began = performance.now();
+            await (await fetch(path, {cache: "no-store"})).arrayBuffer();
+            return (performance.now() - began) / 1000;
+          }""", f"/api/v1/{name}")
+
+    return [act(name) for name in random.sample(names, min(2 * rounds, len(names)))]
 
 
-def overview_tiles(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Any]:
-    times = _tiles(site, page, sources, "overview", rounds)
-    return [row_of("tile of an overview", times)] if times else []
+def overview_tiles(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Row]:
+    return row_of(site, "tile of an overview", _tiles(site, page, sources, "overview", rounds))
 
 
-def file_tiles(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Any]:
-    times = _tiles(site, page, sources, "file", rounds)
-    return [row_of("tile that is decoded from the file", times)] if times else []
+def file_tiles(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Row]:
+    return row_of(site, "tile that is decoded from the file", _tiles(site, page, sources, "file", rounds))
 
 
 def task_s(page: Any, act: Callable[[], None]) -> float:
@@ -206,7 +292,8 @@ def task_s(page: Any, act: Callable[[], None]) -> float:
 
 def frames(site: Site, page: Any, sources: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Measure the work of a frame while the view moves."""
-    page.goto(f"{site.address}/waterfall/{sources[0]['id']}")
+    shown_one = next((one for one in sources if one["overview"]), sources[0])
+    page.goto(f"{site.address}/waterfall/{shown_one['id']}")
     page.wait_for_selector(".panel[aria-busy=false]")
     count = 60
 
@@ -225,7 +312,7 @@ def frames(site: Site, page: Any, sources: list[dict[str, Any]]) -> list[tuple[s
 def tiles_drawn(site: Site, page: Any, windows: list[str]) -> list[tuple[str, str]]:
     """Measure how long fifty tiles take to be drawn with other colours."""
     page.goto(f"{site.address}/results/new?window={windows[0]}&k=50")
-    page.wait_for_selector(".hit .window-stage[aria-busy=false]")
+    page.wait_for_selector(f".hit {DRAWN}")
     count = page.locator(".hit").count()
     page.evaluate("document.querySelectorAll('.hit').forEach(one => one.scrollIntoView())")
     page.wait_for_load_state("networkidle")

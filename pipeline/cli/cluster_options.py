@@ -28,6 +28,10 @@ _SCHEDULER_OPTION = click.option(
     "--scheduler", metavar="ADDRESS",
     help="Use the running Dask scheduler at this address, such as tls://10.0.0.5:8786. An address with tcp:// also "
          "needs --insecure.")
+_INSECURE_OPTION = click.option(
+    "--insecure", is_flag=True, default=None,
+    help="Allow a scheduler without TLS, on this machine or on another one. Anyone who can reach it can then run code "
+         "on its workers.")
 _CONNECTION_OPTIONS = (
     click.option("--cluster-config", type=_PATH, metavar="FILE",
                  help="File that describes the cluster to start: an edited copy of cluster/ssh.yaml, "
@@ -37,9 +41,7 @@ _CONNECTION_OPTIONS = (
                       "Dask is configured."),
     click.option("--tls-cert", type=_PATH, metavar="FILE", help="Certificate (PEM) of this machine."),
     click.option("--tls-key", type=_PATH, metavar="FILE", help="Private key (PEM) that belongs to --tls-cert."),
-    click.option("--insecure", is_flag=True, default=None,
-                 help="Allow a scheduler without TLS, on this machine or on another one. Anyone who can reach it can "
-                      "then run code on its workers."),
+    _INSECURE_OPTION,
 )
 _LOCAL_OPTIONS = (
     click.option("--serial", is_flag=True, default=None,
@@ -72,6 +74,14 @@ def place_options(command: Command) -> Command:
     return _with_options(command, _PLACE_OPTIONS)
 
 
+def scheduler_options(command: Command) -> Command:
+    """Add ``--scheduler`` and ``--insecure`` alone, for a command that has a ``--tls-cert`` of another meaning.
+
+    The command receives ``place``, as with :func:`cluster_options`.
+    """
+    return _with_options(command, (_SCHEDULER_OPTION, _INSECURE_OPTION))
+
+
 def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
     @wraps(command)
     def gathered(**flags: Any) -> Any:
@@ -89,7 +99,7 @@ def _place(given: dict[str, Any]) -> dict[str, Any]:
 
     ``--workers`` implies ``--cluster local``.
     """
-    workers, cluster, scheduler = given.get("workers"), given["cluster"], given["scheduler"]
+    workers, cluster, scheduler = given.get("workers"), given.get("cluster"), given["scheduler"]
     places = {"--serial": given.get("serial"), "--workers": workers and cluster != "local", "--scheduler": scheduler,
               "--cluster": cluster}
     named = [name for name, value in places.items() if value]

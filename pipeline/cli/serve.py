@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.cluster_options import scheduler_options
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option
 from pipeline.cli.output import put, remark
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 @command(groups={
     "Where it listens": ("--host", "--port", "--name", "--tls-cert", "--tls-key", "--behind-proxy"),
     "Who may use it": ("--tokens", "--new-token", "--role"),
+    "Where it searches": ("--scheduler", "--insecure"),
     "Limits": ("--search-workers", "--max-queued", "--deadline"),
 })
 @corpus_option
@@ -49,7 +52,8 @@ if TYPE_CHECKING:
               help="Searches that may wait. Further ones are refused.")
 @click.option("--deadline", "deadline_s", type=float, default=60.0, show_default=True, metavar="S",
               help="Longest time for a search, in seconds.")
-def serve(new_token: str | None, role: Any, **settings: Any) -> None:
+@scheduler_options
+def serve(new_token: str | None, role: Any, place: Mapping[str, Any], **settings: Any) -> None:
     """Serve a page to look at a corpus and search it.
 
     Prints an address that works once: open it in a browser. The page shows the
@@ -63,6 +67,10 @@ def serve(new_token: str | None, role: Any, **settings: Any) -> None:
 
     Anna opens https://HOST:PORT/login?token=TOKEN; programs send the token in the
     header Authorization: Bearer TOKEN. Then no address that works once is printed.
+
+    With --scheduler, the workers of a Dask cluster compare vectors. They must see
+    the corpus under the same path. The certificates for the cluster are those of
+    your own settings, or of Dask; --tls-cert belongs to the page.
 
     \b
     Example:
@@ -79,7 +87,16 @@ def serve(new_token: str | None, role: Any, **settings: Any) -> None:
     from pipeline.web import ServeSettings
     from pipeline.web import serve as run_server
 
-    run_server(ServeSettings(**settings), _announce)
+    if not place["scheduler"]:
+        run_server(ServeSettings(**settings), _announce)
+        return
+    from pipeline.config import Config
+    from pipeline.execute.cluster import connected
+    from pipeline.execute.cluster_search import search_on_cluster
+
+    settings["corpus"] = settings["corpus"].absolute()
+    with connected(Config.load(settings["corpus"], {"run": place}).run) as client:
+        run_server(ServeSettings(**settings), _announce, lambda opened: search_on_cluster(opened, client))
 
 
 def _announce(listening: Listening) -> None:

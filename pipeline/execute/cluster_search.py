@@ -48,7 +48,19 @@ def open_on_cluster(corpus: str | PathLike[str], client: Any, *, encoder: str | 
     RunError
         Raised by a search: the cluster has no workers, or the search kills them.
     """
-    opened = OpenCorpus(Path(corpus).absolute())
+    return search_on_cluster(OpenCorpus(Path(corpus).absolute()), client, encoder=encoder)
+
+
+def search_on_cluster(opened: OpenCorpus, client: Any, *, encoder: str | None = None) -> Corpus:
+    """Return a generation that was opened here as one that is searched on a cluster.
+
+    Parameters
+    ----------
+    opened : OpenCorpus
+        Its root is an absolute path, under which all workers see the corpus.
+    client, encoder
+        See :func:`open_on_cluster`, which also lists the errors.
+    """
     return Corpus(opened, encoder, find=_OnCluster(client, opened.manifest))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,15 @@ from pipeline.web.parts import Parts
 from pipeline.web.problems import ProblemAnswer, add_handlers
 from pipeline.web.warm import warm_up
 
+FORGETS_EVERY_S = 60.0
+"""Time between two looks at what people sent, in seconds."""
+
+
+async def _forget_old(parts: Parts) -> None:
+    while True:
+        await asyncio.sleep(FORGETS_EVERY_S)
+        parts.forget_old()
+
 
 def make_app(parts: Parts) -> FastAPI:
     """Return the app, guarded, with all routes."""
@@ -38,7 +48,9 @@ def make_app(parts: Parts) -> FastAPI:
         warm_up(parts.archive.pinned, parts.decoded)
         # threads of linear algebra wait for each other while searches in other threads hold the cores
         with threadpool_limits(max(1, (os.cpu_count() or 1) // parts.settings.search_workers), "blas"):
+            forgetting = asyncio.create_task(_forget_old(parts))
             yield
+            forgetting.cancel()
         parts.close()
 
     app = FastAPI(title="Lookalike", version=pipeline.__version__, openapi_url="/api/v1/openapi.json", docs_url=None,
@@ -50,7 +62,7 @@ def make_app(parts: Parts) -> FastAPI:
     for one in (looking, occupancy, windows, searching, query_rows, pictures, counting, families, labelling, nights,
                 pages):
         app.include_router(one.routes)
-    app.mount("/static", pages.static_files())
+    pages.add_static(app)
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),
                        cookie=lambda: parts.cookie, metrics=parts.metrics, scheme_of=parts.settings.scheme_of)
     return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,10 +83,13 @@ class Archive:
         Folder of the corpus.
     data_roots : sequence of Path
         Folders whose files may be searched for.
+    corpus_of : callable
+        Makes of an opened generation what is searched, here or on a cluster.
     """
 
-    def __init__(self, root: Path, data_roots: Sequence[Path] = ()) -> None:
-        self.root = root
+    def __init__(self, root: Path, data_roots: Sequence[Path] = (),
+                 corpus_of: Callable[[OpenCorpus], Corpus] = Corpus) -> None:
+        self.root, self._corpus_of = root, corpus_of
         self._roots = tuple(Path(os.path.realpath(one)) for one in data_roots)
         self._lock = threading.Lock()
         self._overviews = KeptArrays(MAX_KEPT_BYTES)
@@ -109,7 +112,7 @@ class Archive:
 
     def _open(self, manifest: Manifest | None = None) -> Pinned:
         opened = OpenCorpus(self.root, manifest)
-        return Pinned(opened, Corpus(opened), tuple(sorted(scans_among(opened.manifest.sources))),
+        return Pinned(opened, self._corpus_of(opened), tuple(sorted(scans_among(opened.manifest.sources))),
                       self._overviews)
 
     def without_path(self, text: str) -> str:

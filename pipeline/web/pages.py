@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.staticfiles import StaticFiles
@@ -31,17 +34,42 @@ _LOGIN_STATUS = 401
 
 
 class _Static(StaticFiles):
-    """Browsers keep the files, but ask each time whether they have changed."""
+    """Files that browsers keep."""
+
+    def __init__(self, cache: str) -> None:
+        super().__init__(directory=str(_static_folder()))
+        self._cache = cache
 
     def file_response(self, *args: Any, **how: Any) -> Response:
         answer = super().file_response(*args, **how)
-        answer.headers["Cache-Control"] = "no-cache"
+        answer.headers["Cache-Control"] = self._cache
         return answer
 
 
-def static_files() -> StaticFiles:
-    """Return the app that serves scripts, styles and pictures of the package."""
-    return _Static(directory=str(resources.files("pipeline.web") / "static"))
+def _static_folder() -> Path:
+    return Path(str(resources.files("pipeline.web") / "static"))
+
+
+@cache
+def static_address() -> str:
+    """Return the address below which scripts, styles and pictures lie. It has their digest, so it changes with them.
+
+    Modules name each other relative to themselves, so the digest is in the address of each.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(one for one in _static_folder().rglob("*") if one.is_file()):
+        digest.update(path.read_bytes())
+    return f"/static/{digest.hexdigest()[:16]}"
+
+
+def add_static(app: FastAPI) -> None:
+    """Serve scripts, styles and pictures of the package.
+
+    Browsers keep what has a digest in its address for a year, and never ask for it again. Of the same files below
+    ``/static``, they ask each time whether they have changed.
+    """
+    app.mount(static_address(), _Static("public, max-age=31536000, immutable"))
+    app.mount("/static", _Static("no-cache"))
 
 
 class Pages:
@@ -56,11 +84,11 @@ class Pages:
         """Return a page.
 
         Templates get ``version``, ``corpus`` (name of its folder), ``person`` (or None), and ``state``, the parts of
-        the address that are no query.
+        the address that are no query; and ``static``, below which scripts and styles lie.
         """
         text = self._templates.get_template(template).render(
             version=pipeline.__version__, corpus=self._archive.root.name, person=request.state.person,
-            state=dict(request.path_params), **values)
+            state=dict(request.path_params), static=static_address(), **values)
         return HTMLResponse(text, status)
 
 

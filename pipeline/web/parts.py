@@ -11,6 +11,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from pipeline.hit_tables import HitTable
+from pipeline.search import Corpus, OpenCorpus
 from pipeline.web.access import Access, Person, own_key
 from pipeline.web.archive import Archive
 from pipeline.web.decoded import DecodedChannels
@@ -22,6 +23,8 @@ from pipeline.web.uploads import LastSent, SentPicture, Uploads
 
 DRAWING_WORKERS, DRAWING_QUEUED, DRAWING_DEADLINE_S = 2, 64, 30.0
 """Pictures and tiles from files that are made at once, that may wait, and the longest time for one, in seconds."""
+EXPORT_WORKERS, EXPORT_QUEUED, EXPORT_DEADLINE_S = 1, 32, 180.0
+"""The same for results as files. A picture of many hits takes long on a busy machine, and somebody waits for it."""
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Parts:
     pool: Pool
     drawing: Pool
     """Decodes tiles from files, and draws pictures."""
+    exporting: Pool
+    """Writes results as files."""
     uploads: Uploads = field(default_factory=Uploads)
     tables: LastSent[HitTable] = field(default_factory=lambda: LastSent("hit table"))
     pictures: LastSent[SentPicture] = field(default_factory=lambda: LastSent("picture"))
@@ -58,9 +63,16 @@ class Parts:
         """Forget the work that waits."""
         self.pool.close()
         self.drawing.close()
+        self.exporting.close()
+
+    def forget_old(self) -> None:
+        """Delete what people sent more than an hour ago and nobody uses."""
+        for kept in (self.uploads, self.tables, self.pictures):
+            kept.forget_old()
 
 
-def parts_of(settings: ServeSettings, key: bytes | None = None) -> Parts:
+def parts_of(settings: ServeSettings, key: bytes | None = None,
+             corpus_of: Callable[[OpenCorpus], Corpus] = Corpus) -> Parts:
     """Open the corpus, and make the parts of a server.
 
     Parameters
@@ -68,6 +80,8 @@ def parts_of(settings: ServeSettings, key: bytes | None = None) -> Parts:
     settings : ServeSettings
     key : bytes, optional
         Secret that seals cookies. Default: the user's own (:func:`pipeline.web.access.own_key`).
+    corpus_of : callable
+        Makes of an opened generation what is searched, here or on a cluster.
 
     Raises
     ------
@@ -76,12 +90,14 @@ def parts_of(settings: ServeSettings, key: bytes | None = None) -> Parts:
     ConfigError
         The key or the file of tokens cannot be used.
     """
-    archive = Archive(settings.corpus, settings.data_roots)
+    archive = Archive(settings.corpus, settings.data_roots, corpus_of)
     access = Access(own_key() if key is None else key, os.path.abspath(settings.corpus), owner(), settings.tokens)
     parts = Parts(
         settings, archive, access, Pool("search", settings.search_workers, settings.max_queued, settings.deadline_s),
-        Pool("picture", DRAWING_WORKERS, DRAWING_QUEUED, DRAWING_DEADLINE_S), port=settings.port)
+        Pool("picture", DRAWING_WORKERS, DRAWING_QUEUED, DRAWING_DEADLINE_S),
+        Pool("export", EXPORT_WORKERS, EXPORT_QUEUED, EXPORT_DEADLINE_S), port=settings.port)
     parts.results = Results(parts.forget_upload)
+    parts.uploads = Uploads(parts.results.uses)
     watched: dict[str, tuple[str, Callable[[], float]]] = {
         "searches_running": ("Searches that run.", lambda: parts.pool.running),
         "searches_waiting": ("Searches that wait.", lambda: parts.pool.waiting),

@@ -78,7 +78,7 @@ async def to_label(result_id: str, parts: ItsParts, count: Annotated[int, Query(
 async def export(result_id: str, form: str, parts: ItsParts) -> Response:
     """The result of a search as a file: json, csv, vot, parquet, html, png, pdf or svg."""
     kept = parts.results.get(result_id)
-    return await parts.drawing.run(lambda: export_of(kept, form))
+    return await parts.exporting.run(lambda: export_of(kept, form))
 
 
 @routes.get("/searches/{result_id}", responses={200: {"model": SearchAnswer}})

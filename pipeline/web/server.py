@@ -12,6 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.errors import ConfigError
+from pipeline.search import Corpus, OpenCorpus
 from pipeline.web.app import make_app
 from pipeline.web.parts import Parts, parts_of
 from pipeline.web.settings import LOOPBACK, ServeSettings
@@ -75,7 +76,8 @@ class _Protocol(H11Protocol):
             self.transport.close()
 
 
-def serve(settings: ServeSettings, on_start: Callable[[Listening], None]) -> None:
+def serve(settings: ServeSettings, on_start: Callable[[Listening], None],
+          corpus_of: Callable[[OpenCorpus], Corpus] = Corpus) -> None:
     """Serve a corpus until the process is interrupted.
 
     Parameters
@@ -83,6 +85,8 @@ def serve(settings: ServeSettings, on_start: Callable[[Listening], None]) -> Non
     settings : ServeSettings
     on_start : callable
         Called once the server listens.
+    corpus_of : callable
+        Makes of an opened generation what is searched, here or on a cluster.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def serve(settings: ServeSettings, on_start: Callable[[Listening], None]) -> Non
     ConfigError
         The address cannot be listened at, or a file that the settings name cannot be used.
     """
-    parts = parts_of(settings)
+    parts = parts_of(settings, corpus_of=corpus_of)
     server, listener = server_of(parts)
     on_start(listening(parts))
     with listener:

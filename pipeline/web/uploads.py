@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -17,7 +18,7 @@ from pipeline.web.problems import Problem
 MAX_KEPT_BYTES = 1 << 27
 """Largest size of all things of one kind together."""
 LIFE_S = 3600.0
-"""Time after which a hit table or a picture is forgotten, in seconds."""
+"""Time after which a thing that nobody used is forgotten, in seconds. Arrays of kept results stay with these."""
 _T = TypeVar("_T")
 
 
@@ -38,13 +39,13 @@ class LastSent(Generic[_T]):
     ----------
     what : str
         Noun for such a thing, for messages.
-    life_s : float
-        Time after which it is forgotten, in seconds.
+    is_used : callable, optional
+        Tells of an id whether something else still needs the thing. Then it is not forgotten for its age.
     """
 
-    def __init__(self, what: str, life_s: float = LIFE_S) -> None:
+    def __init__(self, what: str, is_used: Callable[[str], bool] = lambda kept_id: False) -> None:
         self._what = what
-        self._life_s = life_s
+        self._is_used = is_used
         self._kept: OrderedDict[str, tuple[_T, int, float]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -53,6 +54,7 @@ class LastSent(Generic[_T]):
 
     def put(self, kept_id: str, thing: _T, size: int) -> str:
         """Keep a thing of ``size`` bytes; return its id. The oldest ones make room for it."""
+        self.forget_old()
         with self._lock:
             self._kept[kept_id] = thing, size, time.monotonic()
             self._kept.move_to_end(kept_id)
@@ -62,15 +64,22 @@ class LastSent(Generic[_T]):
 
     def get(self, kept_id: str) -> _T:
         """Return a thing; raise :class:`Problem` if it is not kept any more."""
+        self.forget_old()
         with self._lock:
-            now_s = time.monotonic()
-            for old in [one for one, (_, _, sent_s) in self._kept.items() if now_s - sent_s > self._life_s]:
-                del self._kept[old]
             if kept_id in self._kept:
                 self._kept.move_to_end(kept_id)
                 return self._kept[kept_id][0]
         raise Problem(404, "no_such_upload", f"the {self._what} that this is about is not kept any more",
                       "send the file again")
+
+    def forget_old(self) -> None:
+        """Delete what was sent more than an hour ago and is not used."""
+        with self._lock:
+            now_s = time.monotonic()
+            old = [one for one, (_, _, sent_s) in self._kept.items() if now_s - sent_s > LIFE_S]
+            for kept_id in old:
+                if not self._is_used(kept_id):
+                    del self._kept[kept_id]
 
     def forget(self, kept_id: str) -> None:
         """Delete a thing, if it is kept."""
@@ -79,10 +88,10 @@ class LastSent(Generic[_T]):
 
 
 class Uploads(LastSent[NDArray[np.float64]]):
-    """The last arrays that were sent. They are forgotten with the searches that use them."""
+    """The last arrays that were sent. They are forgotten with the searches that use them, or after an hour without."""
 
-    def __init__(self) -> None:
-        super().__init__("array", life_s=float("inf"))
+    def __init__(self, is_used: Callable[[str], bool] = lambda kept_id: False) -> None:
+        super().__init__("array", is_used)
 
     def add(self, power: NDArray[np.float64]) -> str:
         """Keep an array (spectra, channels); return its id."""

@@ -19,6 +19,7 @@ from pipeline.execute.cluster import embedded_cluster
 from pipeline.execute.cluster_search import MAX_OPEN_CORPORA, open_on_cluster
 from pipeline.search import Corpus, Filters, open_corpus
 from pipeline.store import segment_folder
+from pipeline.web import ServeSettings, parts_of
 from tests.search.conftest import SPEC, Made, unit
 
 A, B, C, D, E = SOURCES = [f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABCDE")]
@@ -72,6 +73,19 @@ def check(on_cluster: Corpus, here: Corpus, queries: list[str], asks: list[dict[
 
 def test_the_answers_are_those_of_this_process(made: Made, client: Any) -> None:
     check(open_on_cluster(made.root, client), open_corpus(made.root), windows(made, 1), ASKED)
+
+
+def test_the_page_searches_on_the_cluster(made: Made, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts_sent: list[Any] = []
+    spread = search._parts
+    monkeypatch.setattr(search, "_parts", lambda *a: [parts_sent.append(spread(*a)), spread(*a)][1])
+    parts = parts_of(ServeSettings(corpus=made.root, port=0), b"k" * 32,
+                     lambda opened: search.search_on_cluster(opened, client))
+    try:
+        check(parts.archive.pinned.corpus, open_corpus(made.root), windows(made, 1))
+        assert len(parts_sent) == len(SOURCES)
+    finally:
+        parts.close()
 
 
 def test_every_worker_has_its_share(made: Made, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 from dataclasses import fields
@@ -19,7 +20,7 @@ from pydantic import TypeAdapter
 from pipeline.hit_tables import hits
 from pipeline.run import find_families, remove
 from pipeline.search import Filters, SearchRequest, open_corpus
-from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers
+from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers, uploads
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
 from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
@@ -350,6 +351,15 @@ def test_scripts_are_kept_but_checked(served: Served) -> None:
     assert (second.status_code, second.content) == (304, b"")
 
 
+def test_what_pages_load_is_kept_without_being_checked(served: Served) -> None:
+    page = served.get("/nights").text
+    addresses = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert len(addresses) >= 5
+    for address in addresses:
+        answer = served.get(address)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "public, max-age=31536000, immutable")
+
+
 def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "MAX_KEPT", 1)
     with serving(ServeSettings(corpus=corpus, port=0)) as served:
@@ -365,6 +375,25 @@ def test_uploads_go_with_their_searches(corpus: Path, monkeypatch: pytest.Monkey
         assert len(served.parts.uploads) == 0
         answer = served.post("/api/v1/searches", json=request["rows"][0]["request"])
         assert answer.json()["error"]["code"] == "no_such_upload"
+
+
+def test_uploads_that_nobody_searches_for_go_after_an_hour(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(ServeSettings(corpus=corpus, port=0)) as served:
+        sent = []
+        for place in (60, 100):
+            power, file = np.random.default_rng(1).gamma(102, 1 / 102, (16, 256)), io.BytesIO()
+            power[:, place] += 3
+            np.save(file, power)
+            rows = served.post("/api/v1/query-rows", params={"name": "a.npy"}, content=file.getvalue()).json()["rows"]
+            sent.append(rows[0]["request"])
+        served.search(**sent[0])
+        parts = served.parts
+        parts.forget_old()
+        assert len(parts.uploads) == 2
+        monkeypatch.setattr(uploads, "LIFE_S", -1.0)
+        parts.forget_old()
+        assert len(parts.uploads) == 1
+        parts.uploads.get(sent[0]["upload"])  # its search is kept
 
 
 def test_labels_know_who(corpus: Path, tmp_path: Path) -> None:

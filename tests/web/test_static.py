@@ -48,7 +48,8 @@ def test_a_template_holds_no_code(path: Path) -> None:
 
 
 def test_each_script_that_is_asked_for_is_there() -> None:
-    asked = [match for path in TEMPLATES for match in re.findall(r'(?:src|href)="/static/([^"]+)"', path.read_text())]
+    asked = [match for path in TEMPLATES for match in re.findall(r'(?:src|href)="{{ static }}/([^"]+)"',
+                                                                         path.read_text())]
     assert asked
     assert [name for name in asked if not (WEB / "static" / name).is_file()] == []
     for path in SCRIPTS:

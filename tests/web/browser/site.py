@@ -87,9 +87,9 @@ class Site:
 
 
 @contextmanager
-def serving(corpus: Path, data: Path) -> Iterator[Site]:
-    """Serve a corpus from a thread of this process."""
-    parts = parts_of(ServeSettings(corpus=corpus, data_roots=(data,), port=0), key=b"k" * 32)
+def serving(corpus: Path, data: Path, port: int = 0, key: bytes = b"k" * 32) -> Iterator[Site]:
+    """Serve a corpus from a thread of this process. Another key knows no cookie of before."""
+    parts = parts_of(ServeSettings(corpus=corpus, data_roots=(data,), port=port), key=key)
     server, listener = server_of(parts)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
@@ -130,8 +130,6 @@ def executable() -> str:
     if os.environ.get(REQUIRED) == "1":
         pytest.fail(f"{REQUIRED} is set, and {reason}")
     pytest.skip(reason)
-
-
 
 
 def until(page: Any, condition: str, argument: Any = None, limit_s: float = 20) -> None:

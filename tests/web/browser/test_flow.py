@@ -164,14 +164,33 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
         page.keyboard.press("r")
     assert json.loads(sent.value.post_data) == {"like": [first], "unlike": [second]}
     page.get_by_text("refined with 1 yes and 1 no").wait_for()
-    assert {first, second}.isdisjoint(
-        page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)"))
+    shown = page.locator(".hit").evaluate_all("all => all.map(one => [one.dataset.window, one.dataset.mark])")
+    assert shown[0] == [first, "yes"]  # what was confirmed stays in sight
+    assert {first, second}.isdisjoint(name for name, _ in shown[1:])
     assert parse_qs(urlsplit(page.url).query)["like"] == [json.dumps([first])]
     page.go_back()
     page.wait_for_selector(".hit")
     page.go_back()
     page.wait_for_selector(".range-form")
     assert page.locator(".selection-words").text_content().startswith("128 channels")
+
+
+def test_more_hits_are_shown_on_request(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)).replace("k=12", "k=2"))
+    page.wait_for_selector(".hit")
+    page.get_by_label("Lowest score that is shown").fill("0.1")
+    before = page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
+    assert len(before) == 2
+    assert page.locator("input[name=order]").count() == 0  # nothing to choose before examples refine the search
+    body = asked(page, page.get_by_role("button", name="Show more hits").click)
+    assert body["k"] == 26
+    page.wait_for_selector(".hit >> nth=2")
+    after = page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
+    assert after[:2] == before
+    assert parse_qs(urlsplit(page.url).query)["k"] == ["26"]
+    assert "threshold=0.1" in page.url
+    until(page, "name => document.activeElement.dataset.window === name", after[2])
+    assert page.locator("#more").count() == (1 if len(after) == 26 else 0)
 
 
 def test_marked_hits_get_a_label_that_can_be_taken_back(open_page: OpenPage, site: Site) -> None:

@@ -2,6 +2,12 @@
 
 const ROOT = "/api/v1/";
 
+/** Event: the server does not answer, or does not know this browser any more. */
+export const AWAY = "serveraway";
+
+/** Event: it answers again. */
+export const BACK = "serverback";
+
 /** What the server refused, and what to do about it. */
 export class ApiError extends Error {
   constructor(status, code, message, hint) {
@@ -51,13 +57,15 @@ async function ask(path, parameters, options) {
     response = await fetch(addressOf(path, parameters), { credentials: "same-origin", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    dispatchEvent(new Event(AWAY));
     throw new ApiError(
       0,
       "UNREACHABLE",
       "The server does not answer.",
-      "Is “lookalike serve” still running? Start it again, then reload this page.",
+      "Is “lookalike serve” still running? This page goes on when it is back; what you marked stays.",
     );
   }
+  if (response.status === 401) dispatchEvent(new Event(AWAY));
   if (!response.ok) throw await failure(response);
   return response;
 }

@@ -26,22 +26,17 @@ export function displayControls(shown, changed, hasKinds = false) {
     { onchange: (event) => update({ map: event.target.value }) },
     MAPS.map((name) => h("option", { value: name, selected: name === shown.get("map") }, name)),
   );
-  const low = h("input", {
-    type: "number",
-    step: "1",
-    placeholder: "auto",
-    value: shown.get("low") ?? "",
-    onchange: (event) => update({ low: event.target.value }),
-    "aria-label": "Power of the first colour in dB",
-  });
-  const high = h("input", {
-    type: "number",
-    step: "1",
-    placeholder: "auto",
-    value: shown.get("high") ?? "",
-    onchange: (event) => update({ high: event.target.value }),
-    "aria-label": "Power of the last colour in dB",
-  });
+  const limit = (name, which) =>
+    h("input", {
+      type: "number",
+      step: "1",
+      placeholder: "auto",
+      value: shown.get(name) ?? "",
+      onchange: (event) => update({ [name]: event.target.value }),
+      "aria-label": `Power of the ${which} colour in dB`,
+    });
+  const low = limit("low", "first");
+  const high = limit("high", "last");
   const update = (changes) => {
     shown.set(changes);
     paintBar();

@@ -9,11 +9,39 @@ import { WindowPicture } from "./window_picture.js";
 export const nameOf = (hit) => `${hit.source}/${hit.window}`;
 
 const STATES = {
-  "in OFF": "seen at another pointing, too",
+  "in OFF": "seen at another pointing, too: probably interference",
   "ON only": "not seen at other pointings",
-  undecided: "other pointings do not tell",
-  "no OFF": "no other pointing to compare with",
+  undecided: "the scans at other pointings do not tell",
+  "no OFF": "no scan at another pointing to compare with",
 };
+
+/** Return what the states of ON/OFF mean that some hits have; null if none has one. */
+export function onOffLegend(hits) {
+  const states = Object.keys(STATES).filter((name) => hits.some((hit) => hit.on_off === name));
+  if (!states.length) return null;
+  return h(
+    "details",
+    { class: "on-off-legend" },
+    h("summary", {}, "What ON and OFF mean"),
+    h(
+      "dl",
+      { class: "terms" },
+      states.map((name) => [
+        h("dt", {}, h("span", { class: `on-off ${name.replace(" ", "-")}` }, name)),
+        h("dd", {}, STATES[name]),
+      ]),
+      h("dt", {}, h("span", { class: "scans" }, scanField("on here"), scanField("off"))),
+      h(
+        "dd",
+        {},
+        "the scans of the session in their order: high fields point where the hit's scan does, low ones elsewhere; " +
+          "filled ones hold the signal",
+      ),
+    ),
+  );
+}
+
+const scanField = (kind, pointing) => h("span", { title: pointing, class: `scan ${kind}` });
 
 /** Return how many windows are expected to score so well by chance, in words. */
 export const expectedWords = (hit) =>
@@ -33,14 +61,13 @@ function onOffStrip(hit, sessions) {
   const own = sessions.get(scan);
   const pointing = own?.scans.find((one) => one.scan_id === scan)?.pointing;
   const fields = (own?.scans || []).map((one) =>
-    h("span", {
-      title: one.pointing,
-      class: [
-        "scan",
+    scanField(
+      [
         one.pointing === pointing ? "on" : "off",
         one.scan_id === scan ? "here" : seen.has(one.scan_id) ? "seen" : "not-seen",
       ].join(" "),
-    }),
+      one.pointing,
+    ),
   );
   return h(
     "span",
@@ -53,7 +80,7 @@ function onOffStrip(hit, sessions) {
 /** The card of a hit in the grid. */
 export class HitCard {
   /**
-   * @param {object} hit
+   * @param {object} hit without a score if it is an example that the user gave
    * @param {object} display colours
    * @param {{mark: (name: string, mark: string) => void, focus: (card: HitCard) => void}} act
    * @param {Map<string, object>} sessions
@@ -61,6 +88,7 @@ export class HitCard {
   constructor(hit, display, act, sessions) {
     this.hit = hit;
     this.name = nameOf(hit);
+    this.words = hit.score === null ? `example ${this.name}` : `hit ${hit.rank}`;
     this.picture = new WindowPicture(this.name, hit, display);
     const button = (mark, sign, label) =>
       h(
@@ -69,7 +97,7 @@ export class HitCard {
           type: "button",
           class: `mark ${mark}`,
           "aria-pressed": "false",
-          "aria-label": `${label}: hit ${hit.rank}`,
+          "aria-label": `${label}: ${this.words}`,
           title: `${label} (${mark[0]})`,
           onclick: () => act.mark(this.name, mark),
         },
@@ -83,24 +111,31 @@ export class HitCard {
         tabindex: "-1",
         dataset: { window: this.name, rank: String(hit.rank) },
         onfocusin: () => act.focus(this),
-        "aria-label": `Hit ${hit.rank}`,
+        "aria-label": this.words,
       },
       h(
         "div",
         { class: "hit-head" },
-        h("span", { class: "rank" }, String(hit.rank)),
-        h("span", { class: "score", title: "Cosine of the vectors; 1 is the same direction" }, hit.score.toFixed(3)),
-        h(
-          "span",
-          { class: "expected", title: "Unrelated windows that score so well by chance, of all that were searched" },
-          hit.expected === null ? "chance unknown" : `${expectedWords(hit)} by chance`,
-        ),
+        hit.score === null ? h("span", { class: "score" }, "Your example") : this.worth(),
         h("span", { class: "marks" }, this.buttons.yes, this.buttons.no),
       ),
       this.picture.element,
       this.facts(sessions),
       this.links(),
     );
+  }
+
+  worth() {
+    const { hit } = this;
+    return [
+      h("span", { class: "rank" }, String(hit.rank)),
+      h("span", { class: "score", title: "Cosine of the vectors; 1 is the same direction" }, hit.score.toFixed(3)),
+      h(
+        "span",
+        { class: "expected", title: "Unrelated windows that score so well by chance, of all that were searched" },
+        hit.expected === null ? "chance unknown" : `${expectedWords(hit)} by chance`,
+      ),
+    ];
   }
 
   facts(sessions) {

@@ -1,42 +1,29 @@
 /** A small picture of a range of a source, from the tiles of its waterfall. */
 
 import { get, part } from "./api.js";
-import { drawOffsetAxis, drawTimeAxis, frame, inkFor } from "./axis_ink.js";
 import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
-import { h, oncePerFrame } from "./dom.js";
-import { fillDots, fitCanvas, paintCodes } from "./painting.js";
+import { h } from "./dom.js";
+import { fillDots, paintCodes } from "./painting.js";
 import { tileScale } from "./scales.js";
+import { SmallPicture } from "./small_picture.js";
 import { levelFor, Tiles, tilesFor } from "./tiles.js";
 import { channelAt } from "./view.js";
 
-const MARGIN = { left: 38, right: 10, top: 2, bottom: 34 };
 const LEAST_CHANNELS = 64;
 
 /** The picture. It has the same shape as that of a stored window. */
-export class RangePicture {
+export class RangePicture extends SmallPicture {
   /**
    * @param {object} query with `source`, `f_start_mhz`, `f_stop_mhz`
    * @param {object} display colours
    * @param {number} height
    */
   constructor(query, display, height) {
+    super(display, height);
     this.query = query;
-    this.display = display;
-    this.height = height;
-    this.paint = oncePerFrame(() => this.paintNow());
-    this.canvas = h("canvas", {
-      class: "window-picture",
-      role: "img",
-      "aria-label": `Waterfall of the query: ${mhz(query.f_start_mhz)} to ${mhz(query.f_stop_mhz)} MHz`,
-    });
-    this.element = h(
-      "div",
-      { class: "window-stage", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } },
-      this.canvas,
-    );
-    new ResizeObserver(() => this.paint()).observe(this.element);
-    addEventListener("themechange", () => this.paint());
+    const range = `${mhz(query.f_start_mhz)} to ${mhz(query.f_stop_mhz)} MHz`;
+    this.canvas.setAttribute("aria-label", `Waterfall of the query: ${range}`);
   }
 
   async load() {
@@ -54,21 +41,13 @@ export class RangePicture {
     this.paintNow();
   }
 
-  paintNow() {
-    const width = Math.max(60, this.element.clientWidth);
-    const ratio = fitCanvas(this.canvas, width, this.height + MARGIN.top + MARGIN.bottom);
-    const context = this.canvas.getContext("2d");
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const box = { x: MARGIN.left, y: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: this.height };
-    if (this.source?.levels?.length) this.paintTiles(context, box, ratio);
-    const ink = inkFor(this.canvas, ratio, 10);
-    frame(ink, box);
-    drawOffsetAxis(ink, box, this.query.f_start_mhz, this.query.f_stop_mhz);
-    if (this.source) drawTimeAxis(ink, box, 0, this.source.spectra * this.source.tsamp_s, 3, true);
+  get axes() {
+    const { source, query } = this;
+    return { ...query, t_start_s: 0, t_stop_s: source ? source.spectra * source.tsamp_s : undefined };
   }
 
-  paintTiles(context, box, ratio) {
+  paintInside(context, box, ratio) {
+    if (!this.source?.levels?.length) return;
     const view = {
       start: channelAt(this.source, this.query.f_start_mhz),
       stop: channelAt(this.source, this.query.f_stop_mhz),

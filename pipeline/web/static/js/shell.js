@@ -1,11 +1,13 @@
 /** What all pages share: the theme, the state of the corpus, the list of keys, and files that are dropped. */
 
-import { get, send } from "./api.js";
+import { AWAY, BACK, get, send } from "./api.js";
 import { announce, fill, find, h } from "./dom.js";
 import { catchDrops } from "./drop.js";
 import { onKey, showKeys } from "./keys.js";
 
 const CHECK_EVERY_MS = 60000;
+const CHECK_AWAY_EVERY_MS = 2000;
+let awayTimer = 0;
 
 function currentTheme() {
   return (
@@ -36,6 +38,7 @@ async function showGeneration() {
   const place = find("#generation");
   try {
     const status = await get("status");
+    comeBack();
     place.title = `Corpus ${status.corpus}, generation ${status.generation}`;
     if (!status.newer_generation) {
       fill(place, h("span", { class: "quiet" }, `Generation ${status.generation}`));
@@ -50,9 +53,24 @@ async function showGeneration() {
       ),
     );
   } catch (error) {
-    fill(place, h("span", { class: "bad" }, "The server does not answer"));
+    const words = error.status === 401 ? "Sign in again: open the new address" : error.message;
+    fill(place, h("span", { class: "bad" }, words));
     place.title = error.hint || error.message;
+    waitForServer();
   }
+}
+
+/** Ask every two seconds whether the server is back. */
+function waitForServer() {
+  awayTimer ||= setInterval(showGeneration, CHECK_AWAY_EVERY_MS);
+}
+
+function comeBack() {
+  if (!awayTimer) return;
+  clearInterval(awayTimer);
+  awayTimer = 0;
+  announce("The server is back.");
+  dispatchEvent(new Event(BACK));
 }
 
 async function moveOn(generation) {
@@ -77,5 +95,6 @@ markCurrentPage();
 catchDrops();
 addEventListener("keydown", onKey);
 find("#keys-open").addEventListener("click", showKeys);
+addEventListener(AWAY, () => awayTimer || (waitForServer(), showGeneration()));
 showGeneration();
 setInterval(() => document.hidden || showGeneration(), CHECK_EVERY_MS);

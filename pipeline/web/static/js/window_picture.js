@@ -1,15 +1,14 @@
 /** Pictures of stored windows, drawn from their 8-bit codes, with axes. Other colours need no request. */
 
 import { get, getBytes, windowPath } from "./api.js";
-import { drawOffsetAxis, drawTimeAxis, frame, inkFor } from "./axis_ink.js";
 import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
-import { h, oncePerFrame } from "./dom.js";
-import { fillDots, fitCanvas, paintCodes } from "./painting.js";
+import { h } from "./dom.js";
+import { fillDots, paintCodes } from "./painting.js";
 import { windowScale } from "./scales.js";
+import { SmallPicture } from "./small_picture.js";
 import { readCodes } from "./tiles.js";
 
-const MARGIN = { left: 38, right: 10, top: 2, bottom: 34 };
 const MAX_KEPT = 400;
 const kept = new Map();
 
@@ -24,7 +23,7 @@ export function codesOf(name) {
 }
 
 /** A picture of one window. */
-export class WindowPicture {
+export class WindowPicture extends SmallPicture {
   /**
    * @param {string} name of the window: SOURCE/NUMBER
    * @param {object|null} place `f_start_mhz`, `f_stop_mhz`, `t_start_s`, `t_stop_s`; null to ask the server
@@ -32,20 +31,12 @@ export class WindowPicture {
    * @param {number} height of the picture, without its axes
    */
   constructor(name, place, display, height = 96) {
+    super(display, height);
     this.name = name;
     this.place = place;
-    this.display = display;
-    this.height = height;
     this.tile = null;
-    this.paint = oncePerFrame(() => this.paintNow());
-    this.canvas = h("canvas", { class: "window-picture", role: "img", "aria-label": this.words() });
-    this.element = h(
-      "div",
-      { class: "window-stage", "aria-busy": "true", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } },
-      this.canvas,
-    );
-    new ResizeObserver(() => this.paint()).observe(this.element);
-    addEventListener("themechange", () => this.paint());
+    this.element.setAttribute("aria-busy", "true");
+    this.canvas.setAttribute("aria-label", this.words());
   }
 
   words() {
@@ -70,22 +61,12 @@ export class WindowPicture {
     this.element.setAttribute("aria-busy", "false");
   }
 
-  paintNow() {
-    const width = Math.max(60, this.element.clientWidth);
-    const ratio = fitCanvas(this.canvas, width, this.height + MARGIN.top + MARGIN.bottom);
-    const context = this.canvas.getContext("2d");
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    const box = { x: MARGIN.left, y: MARGIN.top, width: width - MARGIN.left - MARGIN.right, height: this.height };
-    if (!this.place) return;
-    if (this.tile) this.paintCodes(context, box, ratio);
-    const ink = inkFor(this.canvas, ratio, 10);
-    frame(ink, box);
-    drawOffsetAxis(ink, box, this.place.f_start_mhz, this.place.f_stop_mhz);
-    drawTimeAxis(ink, box, this.place.t_start_s, this.place.t_stop_s, 3, true);
+  get axes() {
+    return this.place;
   }
 
-  paintCodes(context, box, ratio) {
+  paintInside(context, box, ratio) {
+    if (!this.tile) return;
     const { tile, display } = this;
     const scale = windowScale(tile.noiseSpectra);
     const suited = suitableLimits(tile.codes, scale);

@@ -1,42 +1,33 @@
 /** Results of a search: the query, what its hits are worth, and the hits. */
 
 import { idOfPage, queryOf, requestOf, resultsAddress, Shown } from "../address.js";
-import { get, part, send } from "../api.js";
+import { BACK, get, part, send } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
 import { announce, errorBox, fill, find, h, table } from "../dom.js";
 import { exportsBox } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
-import { HIT_TITLES, hitCells, nameOf } from "../hit_card.js";
+import { HIT_TITLES, hitCells, nameOf, onOffLegend } from "../hit_card.js";
 import { histogram } from "../histogram.js";
 import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { occurrenceBox } from "../occurrence.js";
-import { arranged, ORDERS } from "../order.js";
 import { queryCard } from "../query_card.js";
-import { cardMaker, isRefined, proposed, ToLabel } from "../to_label.js";
+import { KEY_ROW, resultKeys } from "../result_keys.js";
+import { cardMaker, examplesOf, isRefined, ORDERS, proposed, ToLabel } from "../to_label.js";
 import { nothingFound, verdict } from "../verdict.js";
 import { loadInSight } from "../window_picture.js";
 
 const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", order: "best", yes: "", no: "" });
 const display = displayOf(shown);
-const KEY_ROW = [
-  ["j", ""],
-  ["k", "move"],
-  ["y", "yes"],
-  ["n", "no"],
-  ["u", "unmark"],
-  ["z", "undo"],
-  ["r", "refine"],
-  ["s", "more like this"],
-  ["Enter", "open"],
-  ["?", "all keys"],
-];
+const MORE = 24;
+const MOST_HITS = 1000;
 let result;
 let request;
 let cards = [];
+let examples = [];
 let current = null;
 let sessions = new Map();
 let isLabeller = false;
@@ -87,13 +78,13 @@ function showCards() {
   const wanted = shown.get("order");
   if (toLabel && wanted !== "best") return showToLabel(wanted).catch(complain);
   const threshold = shown.number("threshold");
-  const hits = arranged(result.hits, wanted, threshold);
   const of = new Map(cards.map((card) => [card.name, card]));
   fill(
     find("#hits"),
-    hits.map((hit) => of.get(nameOf(hit)).element),
+    [...examples, ...result.hits].map((hit) => of.get(nameOf(hit)).element),
   );
-  for (const card of cards) card.element.classList.toggle("below", card.hit.score < threshold);
+  for (const card of cards)
+    card.element.classList.toggle("below", card.hit.score !== null && card.hit.score < threshold);
   const below = result.hits.filter((hit) => hit.score < threshold).length;
   return fill(find("#below"), below ? `${counted(below, "hit")} below the threshold, shown faintly` : "");
 }
@@ -164,64 +155,42 @@ async function refine() {
   busy("");
 }
 
+/** Search again, for as many hits as wanted, and show them in place of those that are there. */
+async function searchAgain(k) {
+  busy("Searching …");
+  try {
+    const first = result.hits.length;
+    result = await send("POST", "searches", { ...request, k });
+    settleAddress();
+    await showResult();
+    cards.find((card) => card.hit.rank === first + 1)?.focus();
+  } catch (error) {
+    complain(error);
+  }
+  busy("");
+}
+
 const complain = (error) => announce(`${error.message} ${error.hint || ""}`, "error");
 const busy = (words) => fill(find("#busy"), words);
 
-function bind() {
-  bindKeys([
-    { keys: ["ArrowRight", "j"], does: "Next hit", run: () => step(1) },
-    { keys: ["ArrowLeft", "k"], does: "Hit before", run: () => step(-1) },
-    { keys: ["ArrowDown"], does: "Hit below", run: () => step(current ? columns() : 1) },
-    { keys: ["ArrowUp"], does: "Hit above", run: () => step(-columns()) },
-    { keys: ["y"], does: "Mark yes: alike", run: () => markCurrent("yes") },
-    { keys: ["n"], does: "Mark no: different", run: () => markCurrent("no") },
-    { keys: ["u"], does: "Take the mark of a hit away", run: () => markCurrent("") },
-    { keys: ["z"], does: "Undo the last mark", run: undo },
-    { keys: ["r"], does: "Refine: search again with the marks", run: refine },
-    {
-      keys: ["Enter"],
-      does: "Open the hit in its waterfall",
-      run: () => current && location.assign(find("a.open", current.element).href),
-      when: (event) => Boolean(current) && event.target === current.element,
-    },
-    {
-      keys: ["s"],
-      does: "Search for more like the hit",
-      run: () => current && location.assign(find("a.more", current.element).href),
-    },
-    {
-      keys: ["o"],
-      does: "Show the scans of the hit's cadence",
-      run: () => current && location.assign(`${find("a.open", current.element).href}#cadence=1`),
-    },
-    {
-      keys: ["/"],
-      does: "Go to the filters",
-      run: () => {
-        find(".filters").open = true;
-        find(".filters input").focus();
-      },
-    },
-  ]);
+/** Return the button that asks for more hits; null if there are no more, or if the search cannot be sent again. */
+function moreButton() {
+  const k = request.k || MORE;
+  if (result.hits.length < k || k >= MOST_HITS || request.power_shape) return null;
+  const next = Math.min(k + MORE, MOST_HITS);
+  return h("p", {}, h("button", { type: "button", id: "more", onclick: () => searchAgain(next) }, "Show more hits"));
 }
 
-function showResult() {
-  const colours = displayControls(shown, () => {
-    Object.assign(display, displayOf(shown));
-    for (const one of [...cards, query]) one.picture?.paint();
-  });
-  const query = queryCard(result, request, display);
-  marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
-  const makeCard = cardMaker(display, mark, (card) => (current = card), sessions);
-  cards = result.hits.map(makeCard);
-  if (isRefined(request)) toLabel = new ToLabel(result, makeCard);
-  const order = h(
+/** Return the choice among hits and windows to label; null before examples refined the search. */
+const orderChoice = () =>
+  toLabel &&
+  h(
     "div",
-    { class: "segmented", role: "radiogroup", "aria-label": "Order of hits" },
-    Object.entries(ORDERS).map(([name, words]) =>
+    { class: "segmented", role: "radiogroup", "aria-label": "What is shown" },
+    Object.entries(ORDERS).map(([name, [words, title]]) =>
       h(
         "label",
-        {},
+        { title },
         h("input", {
           type: "radio",
           name: "order",
@@ -236,6 +205,19 @@ function showResult() {
       ),
     ),
   );
+
+async function showResult() {
+  const colours = displayControls(shown, () => {
+    Object.assign(display, displayOf(shown));
+    for (const one of [...cards, query]) one.picture?.paint();
+  });
+  const query = queryCard(result, request, display);
+  marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
+  const makeCard = cardMaker(display, mark, (card) => (current = card), sessions);
+  examples = await examplesOf(request);
+  cards = [...examples, ...result.hits].map(makeCard);
+  current = null;
+  toLabel = isRefined(request) ? new ToLabel(result, makeCard) : null;
   const threshold = (value) => {
     shown.set({ threshold: String(value) });
     showCards();
@@ -262,7 +244,7 @@ function showResult() {
           "div",
           { class: "found-head" },
           h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
-          order,
+          orderChoice(),
           h(
             "div",
             { class: "refine" },
@@ -274,7 +256,9 @@ function showResult() {
         ),
         h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
         h("p", { id: "below", class: "quiet" }),
+        onOffLegend(result.hits),
         h("ol", { id: "hits", class: "hits" }),
+        moreButton(),
         result.hits.length ? null : nothingFound(),
         occurrenceBox(result.id),
         h(
@@ -312,8 +296,9 @@ async function start() {
     return;
   }
   settleAddress();
-  showResult();
-  bind();
+  await showResult();
+  bindKeys(resultKeys({ step, columns, markCurrent, undo, refine, current: () => current }));
+  addEventListener(BACK, () => searchAgain(request.k)); // a server that was restarted has forgotten the result
 }
 
 start();
