@@ -109,7 +109,7 @@ def check_status(corpus: Corpus, held: Held, pool: Pool) -> None:
 def check_verified(root: Path, foreign: Mapping[Path, bytes]) -> None:
     """``verify`` finds no damage, and names the files of other programs and nothing else."""
     verified = verify(root)
-    assert verified.damages == ()
+    assert verified.damages == (), verified.damages
     others = [path for path in root.rglob("*") if path.name in {one.name for one in foreign}]
     unnamed = [path for path in others if not {path, *path.parents} & set(verified.foreign)]
     assert not unnamed, "verify does not name the file of another program"

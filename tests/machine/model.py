@@ -30,6 +30,8 @@ class Removed:
     """What is known of a scan that was removed."""
 
     keys: frozenset[str]
+    most: frozenset[str]
+    """Also the encoders whose vectors were in doubt: the run that removed the scan may have adopted them first."""
     since_s: float
     is_doubtful: bool = False
     """True once a run may have deleted it."""
@@ -78,8 +80,8 @@ class Model:
         for one in self.removed.values():
             one.is_doubtful |= self.ahead_s - one.since_s >= DAY_S - SLACK_S
         for number in scans if work == "undo" else ():
-            if self.removed[number].is_doubtful:
-                self.doubt[number] = self.removed[number].keys
+            if self.removed[number].is_doubtful or self.removed[number].most > self.removed[number].keys:
+                self.doubt[number] = self.removed[number].most
 
     def settle(self, found: States, after: States, work: str, *, is_complete: bool) -> None:
         """Compare what was found with the states before and after a run, and go on from there."""
@@ -91,7 +93,7 @@ class Model:
                 f"scan {number} is {now} after {work}; it was {before} and is to be {then}, in doubt {most}")
             if not is_complete and (now != then or number in self.doubt):
                 doubt[number] = most
-            self._note_removed(number, before, now)
+            self._note_removed(number, before, now, most)
         if not is_complete or work == "upgrade":  # upgrade adopts nothing
             doubt = {**self.doubt, **doubt}
         self.doubt = {number: most for number, most in doubt.items() if found.get(number) != REMOVED}
@@ -117,8 +119,8 @@ class Model:
         is_whole = is_complete or not isinstance(before, str)  # otherwise, vectors come after windows
         return frozenset.intersection(*sets) if is_whole else frozenset(), most, words
 
-    def _note_removed(self, number: int, before: State, now: State) -> None:
+    def _note_removed(self, number: int, before: State, now: State, most: frozenset[str]) -> None:
         if now == REMOVED and before != REMOVED:
-            self.removed[number] = Removed(keys(before), self.ahead_s)
+            self.removed[number] = Removed(keys(before), keys(before) | most, self.ahead_s)
         elif now != REMOVED:
             self.removed.pop(number, None)

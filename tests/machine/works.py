@@ -81,7 +81,7 @@ def _undo(place: Place, names: list[str]) -> Any:
 def _nightly(place: Place) -> Any:
     """Do a night. A step that fails raises nothing: it is in the report alone."""
     report = nightly([place.data], place.root, report_dir=place.reports, min_age_s=0.0, config=CONFIG, serial=True)
-    assert report.exit_code == 0, (report.steps, report.wrong, report.missing)
+    assert report.exit_code == 0, (report.steps, report.wrong, report.missing, dict(report.verified))
     return report
 
 
