@@ -38,7 +38,7 @@ def hits_options(command: Command) -> Command:
     @wraps(command)
     def with_hits(*, hits: Path | None, page: Path | None, **values: Any) -> Any:
         if hits is None and page is not None:
-            raise click.UsageError("--html goes with --hits")
+            raise click.UsageError("--html goes with --hits; for another search, give --out OUT.html")
         return command(hits=None if hits is None else HitsAsked(hits, page), **values)
 
     options = (
@@ -102,18 +102,20 @@ def lines_of_rows(table: HitTable, answers: Sequence[RowAnswer]) -> Iterator[str
 
     yield from words_of_rows(table, answers)
     rows = [one for one in answers if one.result is not None]
+    has_states = any(one.on_off for one in rows)
+    heading = f"{'ON/OFF':<10} " if has_states else ""
     if rows:
-        yield (f"{'row':>5} {'MHz':>12} {'Hz/s':>7} {'SNR':>7}  {'look-alikes':<24} {'best (by chance)':<27} "
-               f"{'ON/OFF':<9}  best hit; known interference")
+        yield (f"{'row':>5} {'MHz':>12} {'Hz/s':>7} {'SNR':>7}  {'look-alikes':<24} {'best (by chance)':<17} "
+               f"{heading}best hit; known interference")
     for one in rows:
         row, best = one.row, one.result[0] if one.result else None
         assert row is not None
         place = f"{best.source_id}/{best.window.number}" if best else ""
         snr = "" if row.snr is None else f"{row.snr:.1f}"
-        state = one.on_off.state if one.on_off else ""
+        state = f"{one.on_off.state if one.on_off else '':<10} " if has_states else ""
         known = f"; {', '.join(one.known)}" if one.known else ""
         yield (f"{one.number:>5} {row.f_mhz:>12.6f} {row.drift_hz_per_s:>7.3f} {snr:>7}  {one.words:<24} "
-               f"{one.words_of_best:<27} {state:<9}  {place}{known}")
+               f"{one.brief_of_best:<17} {state}{place}{known}")
     yield from (f"row {one.number} is {one.words}" for one in answers if one.result is None)
 
 

@@ -63,6 +63,12 @@ def lines(chosen: Sequence[Label], held: CorpusLabels) -> list[str]:
     first = counted(len(chosen), "label")
     if elsewhere:
         first += f", {elsewhere:,} of sources that the corpus does not hold"
-    width = max((len(label.text) for label in chosen), default=0)
-    return [first, *(f"{label.text:<{width}}  {label.f_start_mhz:>12.6f}–{label.f_stop_mhz:.6f} {label.mjd:12.5f}  "
-                     f"{label.time}  {label.who}  {label.id}  {label.source_id}" for label in chosen)]
+    if not chosen:
+        return [first]
+    width, of_who, of_id = (max(len(text) for text in (head, *texts)) for head, texts in (
+        ("label", [label.text for label in chosen]), ("by", [label.who for label in chosen]),
+        ("id", [label.id for label in chosen])))
+    head = f"{'label':<{width}}  {'MHz':^24} {'MJD':>12}  {'when':<20}  {'by':<{of_who}}  {'id':<{of_id}}  window"
+    return [first, head, *(
+        f"{label.text:<{width}}  {f'{label.f_start_mhz:.6f}–{label.f_stop_mhz:.6f}':^24} {label.mjd:12.5f}  "
+        f"{label.time:<20}  {label.who:<{of_who}}  {label.id:<{of_id}}  {held.name_of(label)}" for label in chosen)]

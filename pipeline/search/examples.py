@@ -18,7 +18,7 @@ from pipeline.search.example_forms import LABEL, MAX_EXAMPLES, Form, range_in
 from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import draft_of_range, draft_of_window, find_window, origin_of_file
 from pipeline.search.from_power import draft_of_power
-from pipeline.search.labelled import book_of
+from pipeline.search.labelled import book_of, labels_or_note
 from pipeline.search.nearest import to_unit_length
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
@@ -69,6 +69,7 @@ class ExampleReader:
         if ends := range_in(form):
             origin = origin_of_file(self.corpus, ends[0], self.polarisation)
             return draft_of_range(self.corpus, self.key, origin, Range(*ends[1:], None, None), self.view)
+        self._window(form)
         return draft_of_window(self.corpus, self.key, form)
 
     def read(self, forms: Iterable[Form], resolutions: frozenset[str]) -> Examples:
@@ -86,7 +87,7 @@ class ExampleReader:
                 found = windows_with_label(self.corpus, form.removeprefix(LABEL))
                 windows |= {(one.source_id, one.number): one for one in found}
             elif isinstance(form, str) and not range_in(form):
-                one = find_window(self.corpus, form)
+                one = self._window(form)
                 windows[one.source_id, one.number] = one
             else:
                 queries.append(self.query_of(form))
@@ -100,6 +101,15 @@ class ExampleReader:
         dimension = self.corpus.manifest.encoders[self.key].dimension
         return Examples(np.concatenate([np.empty((0, dimension), np.float32), *vectors]), extents,
                         _notes(len(windows) - len(comparable) + len(queries) - len(used), len(comparable)))
+
+    def _window(self, text: str) -> Window:
+        """Return the window of an example. The error about the text of a label says how to name a label."""
+        try:
+            return find_window(self.corpus, text)
+        except QueryError as error:
+            if "/" not in text and len(labels_or_note(self.corpus)[0].with_text(text)):
+                raise QueryError(f"{text!r} names no window, but is a label: give {LABEL}{text}") from error
+            raise
 
     def _stored(self, windows: Sequence[Window]) -> tuple[list[NDArray[np.float32]], list[Window]]:
         """Read the vectors of windows; also return the windows that have none."""

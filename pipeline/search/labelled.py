@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.errors import LabelError
 from pipeline.labels import InForce, Label, LabelBook, Place, Undo, labels_folder, labels_of, labels_of_csv
 from pipeline.model import Hit, Window
+from pipeline.search.frequency_range import number_at
 from pipeline.search.from_file import find_window
 from pipeline.search.snapshot import OpenCorpus
 
@@ -103,6 +104,17 @@ class CorpusLabels:
     def is_held(self, label: Label) -> bool:
         """Tell whether the corpus holds the source of a label. Labels of removed sources stay."""
         return label.source_id in self._corpus.manifest.sources
+
+    def name_of(self, label: Label) -> str:
+        """Return the window of a label as ``SOURCE/NUMBER``; the source alone where the corpus has no such window."""
+        place = label.place
+        if not self.is_held(label):
+            return label.source_id
+        tiling = self._corpus.tiling(label.source_id)
+        block = tiling.block_at(place.spectrum_start)
+        is_inside = block < tiling.n_blocks and place.channel_start < tiling.header.nchans
+        number = number_at(tiling, block, place.channel_start) if is_inside else -1
+        return label.source_id if number < 0 else f"{label.source_id}/{number}"
 
     def import_csv(self, path: Path) -> tuple[Label, ...]:
         """Add the labels of a CSV file, as ``lookalike labels --csv`` prints it. Returns those that are new.

@@ -78,6 +78,11 @@ class RowAnswer:
         return f"{best.score:.3f}{expected}"
 
     @property
+    def brief_of_best(self) -> str:
+        """The same without the words *by chance*, for a column whose heading has them."""
+        return self.words_of_best.replace("(by chance ", "(")
+
+    @property
     def states(self) -> Mapping[str, int]:
         """State of ON/OFF → number of hits that have it."""
         return Counter(hit.on_off.state for hit in self.result or () if hit.on_off)

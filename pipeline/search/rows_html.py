@@ -71,7 +71,7 @@ def _row(one: RowAnswer) -> str:
     cells += [("n", f"{row.f_mhz:.6f}"), ("n", f"{row.drift_hz_per_s:.3f}"),
               ("n", "" if row.snr is None else f"{row.snr:.1f}")] if row else [("n", "")] * 3
     note = one.result.description.note if one.result else ""
-    cells += [("", one.words if one.result is not None else "not searched for"), ("", one.words_of_best),
+    cells += [("", one.words if one.result is not None else "not searched for"), ("", one.brief_of_best),
               ("", one.on_off.state if one.on_off else ""), ("", ", ".join(one.known))]
     html = "".join(f'<td class="{kind}">{_text(text)}</td>' if kind else f"<td>{_text(text)}</td>"
                    for kind, text in cells)

@@ -34,6 +34,8 @@ def test_each_row_has_a_line(lookalike: Lookalike, corpus: Path, table: Path, tm
     assert lines[0].startswith(f"3 rows of {table} (turboSETI or seticore .dat) among ")
     assert lines[1].endswith("2 not searched for")
     assert lines[2].split()[:4] == ["row", "MHz", "Hz/s", "SNR"]
+    assert "ON/OFF" not in lines[2], "the column is empty without --on-off"
+    assert ran.out.count("by chance") == 1
     assert lines[3].split()[0] == "1"
     assert lines[4].startswith("row 2 is not searched for: 1.000000 MHz is not within the band")
     assert lines[5] == "row 3 is not searched for: it has 2 values, and a hit has 12"
@@ -60,7 +62,7 @@ def test_a_table_has_its_own_patterns(lookalike: Lookalike, corpus: Path, table:
 
 
 def test_a_page_needs_a_table(lookalike: Lookalike) -> None:
-    lookalike("search", "--html", "x.html", "--lines", "1").assert_misused("--html goes with --hits")
+    lookalike("search", "--html", "x.html", "--lines", "1").assert_misused("--html goes with --hits", "--out OUT.html")
 
 
 def test_another_file_is_refused(lookalike: Lookalike, corpus: Path, data: Path) -> None:

@@ -31,7 +31,9 @@ def test_labels_are_given_listed_shown_with_hits_exported_and_undone(
     assert again.out == "0 windows labelled comb; 1 had this label before\n"
     assert "    labelled comb\n" in lookalike("search", "--corpus", own, "--window", kept, "-k", "1").out
     listed = lookalike("labels", "--corpus", own)
-    assert listed.out.startswith("2 labels\ncomb  ")
+    assert listed.out.startswith("2 labels\nlabel  ")
+    assert {line.split()[-1] for line in listed.out.splitlines()[2:]} == {kept, other}
+    lookalike("search", "--corpus", own, "--like", "comb").assert_refused(2, "but is a label: give label:comb")
     exported = lookalike("labels", "--corpus", own, "--csv").out
     assert [(row["label"], row["who"]) for row in csv.DictReader(exported.splitlines())] == [("comb", "ann")] * 2
     assert [one["label"] for one in lookalike("labels", "--corpus", own, "--text", "COMB", "--json").json["labels"]
