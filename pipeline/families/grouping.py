@@ -2,7 +2,8 @@
 
 Two windows are *mutual neighbours* if each is among the nearest ones of the other. Each vector is replaced by a mean of
 itself and its mutual neighbours, twice. Noise averages out in this mean, while vectors of different emitters stay
-apart. Mutual neighbours whose means nearly coincide belong to one group, and so do their neighbours.
+apart. Mutual neighbours whose means nearly coincide belong to one group, and so do their neighbours. Then groups that
+only a few mutual neighbours hold together are divided.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.families.dividing import divided
 from pipeline.index import neighbours_within
 
 NEIGHBOURS = 30
@@ -49,7 +51,7 @@ def group(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
     if len(distinct) == 1:
         return _largest_first(inverse)
     near = _mutual(*neighbours_within(distinct, min(NEIGHBOURS, len(distinct) - 1)))
-    return _largest_first(_components(near, smoothed(distinct, near))[inverse])
+    return _largest_first(divided(near, _components(near, smoothed(distinct, near)))[inverse])
 
 
 def _distinct(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
