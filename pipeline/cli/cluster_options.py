@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, get_args
@@ -79,13 +79,15 @@ def scheduler_options(command: Command) -> Command:
 
     The command receives ``place``, as with :func:`cluster_options`.
     """
-    return _with_options(command, (_SCHEDULER_OPTION, _INSECURE_OPTION))
+    return _with_options(command, (_SCHEDULER_OPTION, _INSECURE_OPTION), ("scheduler", "insecure"))
 
 
-def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
+def _with_options(
+    command: Command, options: tuple[Callable[[Command], Command], ...], keys: Sequence[str] = _KEYS
+) -> Command:
     @wraps(command)
     def gathered(**flags: Any) -> Any:
-        place = {key: flags.pop(key) for key in _KEYS if key in flags}
+        place = {key: flags.pop(key) for key in keys if key in flags}
         return command(**flags, place=_place(place))
 
     completed: Command = gathered
