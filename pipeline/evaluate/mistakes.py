@@ -11,9 +11,10 @@ import numpy as np
 from pipeline.errors import ConfigError
 from pipeline.evaluate.labelled_folder import LabelledFolder, read_labelled_folder
 from pipeline.evaluate.labelled_scores import Mistake
-from pipeline.evaluate.picture import save
+from pipeline.evaluate.picture import DOTS_PER_INCH
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.sheet import draw_window
+from pipeline.plot import save_figure
 from pipeline.simulate import FINE, FINE_GRID
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def draw_mistakes(path: Path, folder: Path, report: Report) -> Path:
                           "--real FOLDER, with a folder of labelled windows")
     if not forms[0].mistakes:
         raise ConfigError(f"{path}: nothing to draw; with {name}, the first answer to every query is right")
-    return save(mistakes_figure(forms[0].mistakes[:SHOWN], read_labelled_folder(folder)), path)
+    return save_figure(mistakes_figure(forms[0].mistakes[:SHOWN], read_labelled_folder(folder)), path, DOTS_PER_INCH)
 
 
 def mistakes_figure(mistakes: Sequence[Mistake], folder: LabelledFolder) -> Figure:

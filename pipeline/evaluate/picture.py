@@ -12,6 +12,7 @@ from pipeline.errors import ConfigError
 from pipeline.evaluate.depth import BITS
 from pipeline.evaluate.report import Report
 from pipeline.evaluate.steps import MIN_FOUND_SHARE
+from pipeline.plot import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,29 +49,7 @@ def draw(path: Path, report: Report) -> Path:
     if not panels:
         raise ConfigError(f"{path}: nothing to draw; pictures show retrieval, gate, step and depth, so add one of them "
                           "with --part")
-    return save(_figure(panels, report), path)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure to ``path`` and return the path.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be written, or its suffix is not that of a picture format.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    formats = canvas.get_supported_filetypes()
-    if path.suffix.lower().removeprefix(".") not in formats:
-        raise ConfigError(f"{path}: cannot draw a {path.suffix or 'file without suffix'}; use one of "
-                          f"{', '.join(sorted(formats))}")
-    try:
-        figure.savefig(path, dpi=DOTS_PER_INCH)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror})") from error
-    return path
+    return save_figure(_figure(panels, report), path, DOTS_PER_INCH)
 
 
 def _figure(panels: Sequence[_Panel], report: Report) -> Figure:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluate.labelled_folder import LabelledFolder, read_labelled_folder
-from pipeline.evaluate.picture import save
+from pipeline.evaluate.picture import DOTS_PER_INCH
+from pipeline.plot import save_figure
 from pipeline.simulate import FINE, KINDS, simulate_kinds
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def draw_sheet(
         picture format.
     """
     real = read_labelled_folder(beside) if beside is not None else None
-    return save(sheet_figure(kinds, real, seed, per_kind), path)
+    return save_figure(sheet_figure(kinds, real, seed, per_kind), path, DOTS_PER_INCH)
 
 
 def sheet_figure(kinds: Sequence[str], real: LabelledFolder | None, seed: int, per_kind: int) -> Figure:

@@ -5,7 +5,7 @@ from pipeline.plot.occurrence import plot_occurrence
 from pipeline.plot.palette import colour_maps
 from pipeline.plot.panel import Extent, Panel, Piece, Shown
 from pipeline.plot.result import Described, Result
-from pipeline.plot.saved import Picture
+from pipeline.plot.saved import Picture, save_figure
 from pipeline.plot.understood import draw_understood
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "draw_understood",
     "plot_occurrence",
     "png_of_hits",
+    "save_figure",
 ]

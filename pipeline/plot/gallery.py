@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from pipeline.errors import ConfigError
 from pipeline.model import Hit, Window
 from pipeline.plot.panel import Panel, Shown
 from pipeline.plot.result import Result
+from pipeline.plot.saved import bytes_of_figure
 from pipeline.plot.scores import SMALL_TEXT_POINTS, draw_scores
 from pipeline.plot.tile import AXES_IN, CELL_IN, DOTS_PER_INCH, LINE_IN, Tile, draw_tile, observed_at, tile_of_hit
 
@@ -65,7 +65,7 @@ def draw_gallery(result: Result, powers: Sequence[Shown], query: Panel | None = 
     formats = figure.canvas.get_supported_filetypes()
     if kind not in formats:
         raise ConfigError(f"cannot draw a picture of format {kind!r}; use one of {', '.join(sorted(formats))}")
-    return _bytes_of(figure, kind)
+    return bytes_of_figure(figure, kind, DOTS_PER_INCH)
 
 
 def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]], columns: int | None = None) -> bytes:
@@ -83,7 +83,7 @@ def png_of_hits(hits: Sequence[Hit], powers: Sequence[NDArray[np.floating]], col
     tiles = [tile_of_hit(hit, Panel.of(power, hit.window)) for hit, power in zip(hits, powers, strict=True)]
     across = columns or len(tiles)
     rows = [tiles[first : first + across] for first in range(0, len(tiles), across)]
-    return _bytes_of(_drawn(rows, None, ()), "png")
+    return bytes_of_figure(_drawn(rows, None, ()), "png", DOTS_PER_INCH)
 
 
 def gallery(result: Result, powers: Sequence[Shown], query_panel: Panel | None = None,
@@ -160,9 +160,3 @@ def _scores(figure: Figure, place: tuple[float, float], result: Result, drawn: i
     axes = figure.add_axes(((left + place[0]) / across, (bottom + place[1]) / up, width / across, height / up))
     draw_scores(axes, result.background, [hit.score for hit in result.hits[:drawn]])
     axes.set_title("\n".join(wrap(result.words_of_verdict, _VERDICT_COLUMNS)), loc="left", fontsize=SMALL_TEXT_POINTS)
-
-
-def _bytes_of(figure: Figure, kind: str) -> bytes:
-    drawn = BytesIO()
-    figure.savefig(drawn, dpi=DOTS_PER_INCH, format=kind)
-    return drawn.getvalue()

@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipeline.plot.saved import Picture, png_of_figure, save_figure
+from pipeline.plot.saved import Picture, bytes_of_figure, save_figure
 from pipeline.plot.scores import SMALL_TEXT_POINTS, TEXT_POINTS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def plot_occurrence(result: Counted, path: str | Path | None = None) -> Path | P
         The file cannot be written, or its suffix is not that of a picture format.
     """
     figure = draw_occurrence(result)
-    return Picture(png_of_figure(figure, DOTS_PER_INCH)) if path is None else save_figure(
+    return Picture(bytes_of_figure(figure, "png", DOTS_PER_INCH)) if path is None else save_figure(
         figure, Path(path), DOTS_PER_INCH)
 
 

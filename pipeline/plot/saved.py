@@ -44,10 +44,10 @@ def save_figure(figure: Figure, path: Path, dots_per_inch: float) -> Path:
     return path
 
 
-def png_of_figure(figure: Figure, dots_per_inch: float) -> bytes:
-    """Return a picture as a PNG."""
+def bytes_of_figure(figure: Figure, kind: str, dots_per_inch: float | None = None) -> bytes:
+    """Return a picture in a format of matplotlib, such as ``png``; by default with the resolution of the figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     drawn = BytesIO()
-    FigureCanvasAgg(figure).figure.savefig(drawn, dpi=dots_per_inch, format="png")
+    FigureCanvasAgg(figure).figure.savefig(drawn, dpi=dots_per_inch or "figure", format=kind)
     return drawn.getvalue()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from textwrap import wrap
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.plot.panel import limits_db
+from pipeline.plot.saved import bytes_of_figure
 from pipeline.plot.scores import SMALL_TEXT_POINTS, TEXT_POINTS
 from pipeline.plot.tile import DOTS_PER_INCH
 
@@ -37,12 +37,10 @@ def draw_understood(
     words : str
         What was understood.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle as Patch
 
     figure = Figure(figsize=(SIZE_IN[0], SIZE_IN[1] + WORDS_IN), dpi=DOTS_PER_INCH)
-    FigureCanvasAgg(figure)
     bottom = (WORDS_IN + 0.45) / (SIZE_IN[1] + WORDS_IN)
     left, right = (figure.add_axes((at, bottom, 0.42, 0.93 - bottom)) for at in (0.04, 0.54))
     left.imshow(picture)
@@ -62,6 +60,4 @@ def draw_understood(
         axes.tick_params(labelsize=SMALL_TEXT_POINTS)
     lines: Sequence[str] = wrap(words, _COLUMNS)
     figure.text(0.02, 0.02, "\n".join(lines), fontsize=SMALL_TEXT_POINTS, va="bottom", parse_math=False)
-    drawn = BytesIO()
-    figure.savefig(drawn, format="png")
-    return drawn.getvalue()
+    return bytes_of_figure(figure, "png")
