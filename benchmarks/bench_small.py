@@ -23,12 +23,14 @@ import numpy as np
 
 from benchmarks.bench_scan import bare_read
 from benchmarks.report import heading, table
-from pipeline.simulate import fine_header, scatter, simulate_file
+from pipeline.simulate import Instrument, PlacedSignal, Signal, fine_header, simulate_file
 from pipeline.store import SourceGroup
 
 WIDTH = 256 * 256
-"""Channels in a file: 256 windows."""
+"""Channels in a file: 256 windows. The band is level, since these are a part of a coarse channel."""
+LEVEL_BAND = Instrument(edge_depth=0, ripple=0, dc_spike=0)
 SIGNALS = 6
+"""Lines in a file, each in a window of its own: 0.5 Hz/s are 52 channels in 292 s."""
 
 
 def make_files(folder: Path, count: int) -> list[Path]:
@@ -37,9 +39,10 @@ def make_files(folder: Path, count: int) -> list[Path]:
     for number in range(count):
         header = fine_header(coarse_width=WIDTH, mjd=59_000 + number // 200, second=1000 + number % 200 * 300)
         paths.append(folder / f"small_{number:05d}.h5")
-        signals = scatter(np.random.default_rng(number), header, count=SIGNALS, families=["steady"],
-                          snr=(20.0, 60.0))
-        simulate_file(paths[-1], header, signals, coarse_width=WIDTH, seed=number)
+        windows = np.random.default_rng(number).choice(WIDTH // 256, SIGNALS, replace=False)
+        signals = [PlacedSignal(Signal("line", snr=40, width_hz=8, drift_hz_per_s=0.5 * line),
+                                header.channel_edge_mhz(256.0 * window + 64)) for line, window in enumerate(windows)]
+        simulate_file(paths[-1], header, signals, coarse_width=WIDTH, instrument=LEVEL_BAND, seed=number)
     return paths
 
 
@@ -55,6 +58,15 @@ def lookalike(*arguments: str) -> tuple[float, float, str]:
 def _children_s() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def ingest_row(
+    what: str, corpus: Path, took_s: float, used_s: float, bare_s: float, options: argparse.Namespace
+) -> Sequence[object]:
+    """Return the row of an ingest, start-up included."""
+    stored = sum(path.is_file() for kind in ("sources", "vectors") for path in (corpus / kind).rglob("*"))
+    return (f"ingest, {options.workers} workers, {what}, start-up included", f"{took_s:.1f}", f"{used_s:.1f}",
+            f"{took_s / bare_s:.1f}", f"{1e3 * took_s / options.files:.0f}", f"{stored / options.files:.1f}")
 
 
 def search_row(what: str, corpus: Path, query: str) -> Sequence[object]:
@@ -76,11 +88,11 @@ def main() -> None:
         heading(f"{options.files} small files of 256 windows", "dask", "zarr", "h5py")
         bare_s = min(sum(map(bare_read, paths)) for _ in range(2))
         rows: list[Sequence[object]] = [("bare h5py read, one core", f"{bare_s:.1f}", "", "1.0", "", "")]
-        took_s, used_s, _ = lookalike("ingest", str(folder / "data"), "--corpus", str(corpus), "--workers",
-                                      str(options.workers))
-        stored = sum(path.is_file() for kind in ("sources", "vectors") for path in (corpus / kind).rglob("*"))
-        rows.append((f"ingest, {options.workers} workers, start-up included", f"{took_s:.1f}", f"{used_s:.1f}",
-                     f"{took_s / bare_s:.1f}", f"{1e3 * took_s / options.files:.0f}", f"{stored / options.files:.1f}"))
+        ingest = ("ingest", str(folder / "data"), "--workers", str(options.workers))
+        took_s, used_s, _ = lookalike(*ingest, "--corpus", str(folder / "one"), "--views", "none")
+        rows.append(ingest_row("one view", folder / "one", took_s, used_s, bare_s, options))
+        took_s, used_s, _ = lookalike(*ingest, "--corpus", str(corpus))
+        rows.append(ingest_row("three views", corpus, took_s, used_s, bare_s, options))
         query = first_window(corpus)
         rows.append(search_row("search from the shell, no segment", corpus, query))
         took_s, used_s, _ = lookalike("index", "--corpus", str(corpus))
