@@ -21,6 +21,7 @@ import numpy as np
 from pipeline.errors import CorpusDamaged, CorpusMismatch
 from pipeline.families.table import Entry, FamilyTable
 from pipeline.store import Lease, pasted
+from pipeline.support.array_headers import evaluated
 from pipeline.support.durable import atomic_file, make_folder, write_atomic, write_npy
 from pipeline.support.records import ByteCount, Count, RowCount, UnixSeconds, json_of, record_of
 from pipeline.support.regular_files import read_file
@@ -143,7 +144,7 @@ def _members(folder: Path, record: _Record) -> dict[str, Any]:
     content = read_file(folder / name, min(size, MAX_MEMBER_BYTES), is_text=False)
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"{name} does not match its digest")
-    rows = np.load(io.BytesIO(content), allow_pickle=False)
+    rows = evaluated(lambda: np.load(io.BytesIO(content), allow_pickle=False))
     ends = np.cumsum([0, *(count for _, count in record.sources)])
     if rows.dtype != MEMBER_TYPE or rows.shape != (int(ends[-1]),):
         raise ValueError(f"{name} holds {rows.dtype} of shape {rows.shape}, not {int(ends[-1])} members")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import CorpusError, CorpusMismatch, SegmentDamaged
 from pipeline.model import MAX_DIMENSION
+from pipeline.support.array_headers import evaluated
 from pipeline.support.durable import atomic_file, make_folder, publish_folder, write_npy
 from pipeline.support.records import Bounds, ByteCount, Count, RowCount, json_of, record_of, value_of
 from pipeline.support.regular_files import file_size, read_file
@@ -220,7 +221,7 @@ def mapped(path: Path) -> NDArray[Any]:
     """
     file_size(path)  # raises for a pipe, which would be waited for
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = evaluated(lambda: np.load(path, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError):
         raise
     except Exception as error:  # numpy evaluates the header, so almost any error can be raised

@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
 from pipeline.store.checked_file import CheckedFile
+from pipeline.support.array_headers import evaluated
 
 Array = NDArray[Any]
 
@@ -97,9 +98,13 @@ class NpyFile:
 def _header_of(name: str, start: bytes, size: int) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     """Read the header of a file, given its first bytes and its size: data type, shape, place of the first row."""
     file = io.BytesIO(start)
+
+    def read() -> tuple[Any, ...]:
+        file.seek(0)
+        return npy.read_magic(file), *npy.read_array_header_1_0(file)
+
     try:
-        version = npy.read_magic(file)
-        shape, is_fortran, dtype = npy.read_array_header_1_0(file)
+        version, shape, is_fortran, dtype = evaluated(read)
     except Exception as error:  # numpy evaluates the header, so almost any error can be raised
         raise ValueError(f"the header of {name} makes no sense: {type(error).__name__}: {error}") from error
     if strange := [one for one in fields_of(dtype).values()

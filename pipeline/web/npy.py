@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
+from pipeline.support.array_headers import evaluated
 from pipeline.web.settings import MAX_PIXELS
 
 
@@ -33,10 +34,14 @@ def array_of(content: bytes) -> NDArray[np.float64]:
         axes.
     """
     file = BytesIO(content)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+    def read() -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+        file.seek(0)
+        return read_header[np.lib.format.read_magic(file)](file)
+
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = read_header[version](file)
+        shape, _, dtype = evaluated(read)
     except Exception as error:  # numpy's parser raises errors of many kinds
         raise QueryError(f"this is no array as numpy.save writes it ({type(error).__name__})") from error
     if dtype.hasobject or dtype.kind not in "buif":
@@ -46,5 +51,9 @@ def array_of(content: bytes) -> NDArray[np.float64]:
                          f"the shape {shape}")
     if len(content) - file.tell() < shape[0] * shape[1] * dtype.itemsize:
         raise QueryError("the end of the array is missing")
-    file.seek(0)
-    return np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
+
+    def read_all() -> NDArray[np.float64]:
+        file.seek(0)
+        return np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
+
+    return evaluated(read_all)
