@@ -98,7 +98,7 @@ def measure(root: Path, folder: Path, rows: int, coarse_channels: int, runs: int
         raise SystemExit("the first row was not searched for")
     signals = first.corpus["searched"]
     heading(f"Hit table: {rows} rows against {signals:,} signals", "numpy", "numba", "openvino")
-    single, all_rows = (fastest(("--corpus", str(root), "--hits", str(path)), runs) for path in (one, every))
+    single, all_rows = (fastest(("search", "--corpus", str(root), "--hits", str(path)), runs) for path in (one, every))
     wall_s, cpu_s = bare(file, runs)
     table(("", "wall, s", "CPU, s", "peak memory, MB"), [
         (f"bare read of {coarse_channels} coarse channels", f"{wall_s:.2f}", f"{cpu_s:.2f}", ""),

@@ -105,12 +105,12 @@ class Run:
 
 
 def shell(*arguments: str) -> Run:
-    """Run ``lookalike search`` in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", LAUNCHER, "-m", "pipeline", "search", *arguments],
+    """Run ``lookalike`` in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", LAUNCHER, "-m", "pipeline", *arguments],
                           capture_output=True, text=True, check=True)
     *taken, code = json.loads(done.stdout)
     if code or "note:" in done.stderr:
-        raise SystemExit(f"lookalike search {' '.join(arguments)}: exit code {code}; {done.stderr}")
+        raise SystemExit(f"lookalike {' '.join(arguments)}: exit code {code}; {done.stderr}")
     return Run(*taken)
 
 
@@ -129,7 +129,7 @@ def shell_rows(corpus: Synthetic, outside: Sequence[str]) -> tuple[list[Sequence
     rows: list[Sequence[object]] = []
     warm_s = 0.0
     for what, query in (("--window", ("--window", corpus.windows[0])), ("--file, a range outside the corpus", outside)):
-        arguments = ("--corpus", str(corpus.root), *query)
+        arguments = ("search", "--corpus", str(corpus.root), *query)
         problem = drop_caches()
         cold = "–" if problem else f"{shell(*arguments).wall_s:.2f}"
         taken = [shell(*arguments) for _ in range(6)][1:]

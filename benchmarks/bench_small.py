@@ -9,26 +9,22 @@ one core. So its ratio to the ingest shows what a small file costs beside its sa
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import hdf5plugin  # noqa: F401 - registers bitshuffle with HDF5
 import numpy as np
 
 from benchmarks.bench_scan import bare_read
+from benchmarks.bench_search import Run, shell
 from benchmarks.report import heading, table
-from pipeline.simulate import Instrument, PlacedSignal, Signal, fine_header, simulate_file
+from pipeline.evaluate.skies import LEVEL_BAND
+from pipeline.simulate import PlacedSignal, Signal, fine_header, simulate_file
 from pipeline.store import SourceGroup
 
 WIDTH = 256 * 256
 """Channels in a file: 256 windows. The band is level, since these are a part of a coarse channel."""
-LEVEL_BAND = Instrument(edge_depth=0, ripple=0, dc_spike=0)
 SIGNALS = 6
 """Lines in a file, each in a window of its own: 0.5 Hz/s are 52 channels in 292 s."""
 
@@ -46,34 +42,20 @@ def make_files(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def lookalike(*arguments: str) -> tuple[float, float, str]:
-    """Run the command; return its seconds, the seconds of processor time with all its workers, and what it printed."""
-    before, began = _children_s(), time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "pipeline", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"lookalike {' '.join(arguments)}: exit code {done.returncode}; {done.stderr}")
-    return time.perf_counter() - began, _children_s() - before, done.stdout
-
-
-def _children_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 def ingest_row(
-    what: str, corpus: Path, took_s: float, used_s: float, bare_s: float, options: argparse.Namespace
+    what: str, corpus: Path, run: Run, bare_s: float, options: argparse.Namespace
 ) -> Sequence[object]:
     """Return the row of an ingest, start-up included."""
     stored = sum(path.is_file() for kind in ("sources", "vectors") for path in (corpus / kind).rglob("*"))
-    return (f"ingest, {options.workers} workers, {what}, start-up included", f"{took_s:.1f}", f"{used_s:.1f}",
-            f"{took_s / bare_s:.1f}", f"{1e3 * took_s / options.files:.0f}", f"{stored / options.files:.1f}")
+    return (f"ingest, {options.workers} workers, {what}, start-up included", f"{run.wall_s:.1f}", f"{run.cpu_s:.1f}",
+            f"{run.wall_s / bare_s:.1f}", f"{1e3 * run.wall_s / options.files:.0f}", f"{stored / options.files:.1f}")
 
 
 def search_row(what: str, corpus: Path, query: str) -> Sequence[object]:
-    """Search six times from the shell; return the row of the median of the last five."""
-    taken = [lookalike("search", "--corpus", str(corpus), "--window", query)[:2] for _ in range(6)][1:]
-    seconds, used_s = (statistics.median(values) for values in zip(*taken, strict=True))
-    return what, f"{seconds:.2f}", f"{used_s:.2f}", "", "", ""
+    """Search six times from the shell; return the row of the medians of the last five."""
+    taken = [shell("search", "--corpus", str(corpus), "--window", query) for _ in range(6)][1:]
+    return (what, f"{statistics.median(run.wall_s for run in taken):.2f}",
+            f"{statistics.median(run.cpu_s for run in taken):.2f}", "", "", "")
 
 
 def main() -> None:
@@ -89,14 +71,15 @@ def main() -> None:
         bare_s = min(sum(map(bare_read, paths)) for _ in range(2))
         rows: list[Sequence[object]] = [("bare h5py read, one core", f"{bare_s:.1f}", "", "1.0", "", "")]
         ingest = ("ingest", str(folder / "data"), "--workers", str(options.workers))
-        took_s, used_s, _ = lookalike(*ingest, "--corpus", str(folder / "one"), "--views", "none")
-        rows.append(ingest_row("one view", folder / "one", took_s, used_s, bare_s, options))
-        took_s, used_s, _ = lookalike(*ingest, "--corpus", str(corpus))
-        rows.append(ingest_row("three views", corpus, took_s, used_s, bare_s, options))
+        run = shell(*ingest, "--corpus", str(folder / "one"), "--views", "none")
+        rows.append(ingest_row("one view", folder / "one", run, bare_s, options))
+        run = shell(*ingest, "--corpus", str(corpus))
+        rows.append(ingest_row("three views", corpus, run, bare_s, options))
         query = first_window(corpus)
         rows.append(search_row("search from the shell, no segment", corpus, query))
-        took_s, used_s, _ = lookalike("index", "--corpus", str(corpus))
-        rows.append(("index: vectors are gathered into flat segments", f"{took_s:.1f}", f"{used_s:.1f}", "", "", ""))
+        run = shell("index", "--corpus", str(corpus))
+        rows.append(("index: vectors are gathered into flat segments", f"{run.wall_s:.1f}", f"{run.cpu_s:.1f}", "", "",
+                     ""))
         rows.append(search_row("search from the shell, indexed", corpus, query))
         table(("what", "seconds", "processor seconds", "× bare read", "ms a file", "files on disk for each source"),
               rows)
