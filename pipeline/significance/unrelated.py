@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.support.array_headers import evaluated
+
 _FOLDER = Path(__file__).parent / "vectors"
 _LEVELS = 127
 
@@ -32,7 +34,7 @@ def _read(name: str) -> NDArray[np.float32] | None:
     path = _FOLDER / f"{name}.npy"
     if not path.is_file():
         return None
-    codes = np.load(path, allow_pickle=False).astype(np.float32)
+    codes = evaluated(lambda: np.load(path, allow_pickle=False)).astype(np.float32)
     vectors: NDArray[np.float32] = codes / np.linalg.norm(codes, axis=1, keepdims=True)
     vectors.setflags(write=False)
     return vectors

@@ -41,7 +41,7 @@ def array_of(content: bytes) -> NDArray[np.float64]:
         return read_header[np.lib.format.read_magic(file)](file)
 
     try:
-        shape, _, dtype = evaluated(read)
+        shape, is_fortran, dtype = evaluated(read)
     except Exception as error:  # numpy's parser raises errors of many kinds
         raise QueryError(f"this is no array as numpy.save writes it ({type(error).__name__})") from error
     if dtype.hasobject or dtype.kind not in "buif":
@@ -51,9 +51,5 @@ def array_of(content: bytes) -> NDArray[np.float64]:
                          f"the shape {shape}")
     if len(content) - file.tell() < shape[0] * shape[1] * dtype.itemsize:
         raise QueryError("the end of the array is missing")
-
-    def read_all() -> NDArray[np.float64]:
-        file.seek(0)
-        return np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
-
-    return evaluated(read_all)
+    values = np.frombuffer(content, dtype, shape[0] * shape[1], file.tell())
+    return values.reshape(shape, order="F" if is_fortran else "C").astype(np.float64)
