@@ -38,6 +38,7 @@ def divided(weights: Any, groups: NDArray[np.int64]) -> NDArray[np.int64]:
     from scipy.sparse.csgraph import connected_components
 
     is_open = np.ones(len(groups), np.bool_)
+    weights = _within(weights, groups)
     for _ in range(_MAX_ROUNDS):
         inside, order, starts = _side_by_side(weights, groups)
         parts, changed = _parts(inside, starts, is_open[order])
@@ -62,10 +63,10 @@ def _within(weights: Any, groups: NDArray[np.int64]) -> Any:
 def _side_by_side(
     weights: Any, groups: NDArray[np.int64]
 ) -> tuple[Any, NDArray[np.int64], NDArray[np.int64]]:
-    """Return the weights inside groups with the groups one after the other, their order, and where each starts."""
+    """Return the weights with the groups one after the other, their order, and where each starts."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1, append=groups.max() + 1))
-    return _within(weights, groups)[order][:, order].tocsr(), order, starts
+    return weights[order][:, order].tocsr(), order, starts
 
 
 def _parts(

@@ -104,8 +104,7 @@ def known_names(
 ) -> tuple[str, ...]:
     """Return what :func:`names_at` does, for a telescope that is given by its name in source ids."""
     touched = [band for band in (known_bands() if bands is None else bands)
-               if band.f_start_mhz < f_stop_mhz and f_start_mhz < band.f_stop_mhz  # sooner known than by the method
-               and band.touches(f_start_mhz, f_stop_mhz, telescope)]
+               if band.touches(f_start_mhz, f_stop_mhz, telescope)]
     touched.sort(key=lambda band: (band.f_stop_mhz - band.f_start_mhz, band.name))
     return tuple(band.name for band in touched)
 

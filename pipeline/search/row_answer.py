@@ -71,16 +71,19 @@ class RowAnswer:
     @property
     def words_of_best(self) -> str:
         """Score of the best hit, and how many windows score so well by chance; empty if there is none."""
-        if not self.result:
-            return ""
-        best = self.result[0]
-        expected = "" if best.expected is None else f" (by chance {self.result.words_of_expected(best)})"
-        return f"{best.score:.3f}{expected}"
+        return self._of_best("by chance ")
 
     @property
     def brief_of_best(self) -> str:
         """The same without the words *by chance*, for a column whose heading has them."""
-        return self.words_of_best.replace("(by chance ", "(")
+        return self._of_best("")
+
+    def _of_best(self, words: str) -> str:
+        if not self.result:
+            return ""
+        best = self.result[0]
+        expected = "" if best.expected is None else f" ({words}{self.result.words_of_expected(best)})"
+        return f"{best.score:.3f}{expected}"
 
     @property
     def states(self) -> Mapping[str, int]:

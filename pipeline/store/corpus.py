@@ -232,7 +232,7 @@ class CorpusStore:
             remove_temporaries(self.root)
 
     def clean_generations(self) -> None:
-        """Delete what writers left that were killed beside the pointer: old generations, and ones never published.
+        """Delete the manifests that killed writers left: of old generations, and of ones that were never published.
 
         Each publication deletes them, too, but many runs publish nothing.
         """

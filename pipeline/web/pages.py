@@ -34,15 +34,15 @@ _LOGIN_STATUS = 401
 
 
 class _Static(StaticFiles):
-    """Files that browsers keep."""
+    """Files, with an answer to how long a browser may keep them."""
 
-    def __init__(self, cache: str) -> None:
+    def __init__(self, cache_control: str) -> None:
         super().__init__(directory=str(_static_folder()))
-        self._cache = cache
+        self._cache_control = cache_control
 
     def file_response(self, *args: Any, **how: Any) -> Response:
         answer = super().file_response(*args, **how)
-        answer.headers["Cache-Control"] = self._cache
+        answer.headers["Cache-Control"] = self._cache_control
         return answer
 
 
