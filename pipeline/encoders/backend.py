@@ -29,6 +29,7 @@ from pipeline.encoders.openvino_network import supports_precision
 from pipeline.errors import ConfigError, EncoderError
 from pipeline.grid.cutouts import IMAGE_OF_CODE
 from pipeline.model import Precision
+from pipeline.support.array_headers import evaluated
 from pipeline.support.durable import atomic_file
 from pipeline.support.processor import has_bfloat16
 from pipeline.support.regular_files import file_size
@@ -244,7 +245,7 @@ def _read_npz(path: Path, name: str, read: Callable[[Any], _T]) -> _T:
     try:
         file_size(path)  # raises for a pipe, which would be waited for
         with np.load(path, allow_pickle=False) as file:
-            return read(file)
+            return evaluated(lambda: read(file))
     except (OSError, ValueError, AttributeError, TypeError, LookupError, ArithmeticError, MemoryError, EOFError,
             RuntimeError, zlib.error, zipfile.BadZipFile) as error:
         raise EncoderError(f"{shown(path)}: is not an .npz of plain arrays, as {name} needs it: {error}") from error

@@ -24,7 +24,7 @@ from pipeline.store.digests import Digests
 from pipeline.store.layout import mending_of, overview_folder, parts_folder
 from pipeline.store.npy_file import NpyFile
 from pipeline.store.publish import Build, publish
-from pipeline.store.staging import opened_part, part_path, remove_parts
+from pipeline.store.staging import member, opened_part, part_path, remove_parts
 from pipeline.support.durable import atomic_file, write_npy
 from pipeline.support.records import Integer, json_of, value_of
 from pipeline.support.text import shown
@@ -46,7 +46,8 @@ def write_overview_part(staging: Path, scan_id: str, part_no: int, cells: Cells)
 
 def _read_part(path: Path) -> Cells:
     with opened_part(path) as file, np.load(file, allow_pickle=False) as held:
-        return Cells(int(held["first"]), *(held[name] for name in _COLUMNS))
+        first, *columns = (member(held, name) for name in ("first", *_COLUMNS))
+        return Cells(int(first), *columns)
 
 
 def commit_overview(root: Path, staging: Path, source: Source, n_parts: int) -> None:

@@ -18,6 +18,7 @@ from pipeline.store.layout import parts_folder
 from pipeline.store.npy_file import Array, table_of
 from pipeline.store.safe_names import checked
 from pipeline.store.stored_arrays import CUTOUT, EXPOSURE, WINDOWS
+from pipeline.support.array_headers import evaluated
 from pipeline.support.durable import atomic_file, write_npy
 from pipeline.support.safe_files import is_own, remove_file, remove_tree
 
@@ -74,9 +75,15 @@ def read_part(staging: Path, source_id: str, part_no: int) -> Part:
     """Read a part. Raise :class:`CorpusDamaged` if it is missing or altered."""
     path = part_path(staging, source_id, part_no)
     with opened_part(path) as file, np.load(file, allow_pickle=False) as arrays:
-        tables = {name: {field: arrays[name][field] for field in arrays[name].dtype.names or ()}
-                  for name in (WINDOWS, EXPOSURE) if name in arrays.files}
-        return Part({**tables[WINDOWS], CUTOUT: arrays[CUTOUT]}, tables.get(EXPOSURE, {}))
+        tables = {name: member(arrays, name) for name in (WINDOWS, EXPOSURE, CUTOUT) if name in arrays.files}
+        cutout = tables.pop(CUTOUT)
+        columns = {name: {field: table[field] for field in table.dtype.names or ()} for name, table in tables.items()}
+        return Part({**columns[WINDOWS], CUTOUT: cutout}, columns.get(EXPOSURE, {}))
+
+
+def member(arrays: Mapping[str, Array], name: str) -> Array:
+    """Read one array of an open ``.npz``."""
+    return evaluated(lambda: arrays[name])
 
 
 class StagedPart:
@@ -91,8 +98,7 @@ class StagedPart:
     def read(self, name: str) -> Array:
         """Read one array. Raise :class:`CorpusDamaged` if it is missing or altered."""
         with _reading(self._path):
-            array: Array = self._arrays[name]
-            return array
+            return member(self._arrays, name)
 
 
 @contextmanager
@@ -137,7 +143,7 @@ def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: 
     """Read the vectors (n, dimension) of a part. Raise :class:`CorpusDamaged` if they are missing or altered."""
     path = vectors_path(staging, source_id, part_no, encoder_key)
     with opened_part(path) as file:
-        vectors = np.load(file, allow_pickle=False)
+        vectors: Array = evaluated(lambda: (file.seek(0), np.load(file, allow_pickle=False))[1])
         if vectors.dtype != np.float16 or vectors.ndim != 2:
             raise ValueError(f"holds {vectors.dtype} of shape {vectors.shape}")
         return np.asarray(vectors, dtype=np.float16)

@@ -45,6 +45,7 @@ def make_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        app.openapi()  # builds the routes, in half a second: else the first request would
         warm_up(parts.archive.pinned, parts.decoded)
         # threads of linear algebra wait for each other while searches in other threads hold the cores
         with threadpool_limits(max(1, (os.cpu_count() or 1) // parts.settings.search_workers), "blas"):

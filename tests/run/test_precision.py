@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -169,15 +170,22 @@ def test_auto_is_what_the_machine_computes_in(data: Path, tmp_path: Path, monkey
     assert (report.encoder, {r.status for r in report.reports}) == (load_encoder("spectral").spec.key, {"skipped"})
 
 
-def refuse_once(token: Path) -> None:
-    """Let the first embed task on any worker fail, as if the worker did not support the precision."""
+def refuse_one_part(token: Path) -> None:
+    """Let the tasks that embed one part fail, as if their worker did not support the precision.
+
+    It is the part that a worker embeds first. It is refused each time, as Dask may run a task twice.
+    """
     really = fake.Fake.encode_all
 
     def encode_all(self: Any, blocks: Any) -> np.ndarray:
+        blocks = list(blocks)
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(block).tobytes() for block in blocks)).hexdigest()
         try:
-            token.touch(exist_ok=False)
+            with token.open("x") as file:
+                file.write(digest)
         except FileExistsError:
-            return really(self, blocks)
+            if token.read_text() != digest:
+                return really(self, blocks)
         raise PrecisionError("this worker has no bfloat16")
 
     fake.Fake.encode_all = encode_all  # type: ignore[method-assign]
@@ -192,13 +200,14 @@ def test_a_worker_without_the_precision_fails_its_task_and_the_others_go_on(
     data: Path, client: Any, tmp_path: Path
 ) -> None:
     client.run(fake.register)
-    client.run(refuse_once, tmp_path / "refused")
+    client.run(refuse_one_part, tmp_path / "refused")
     root = tmp_path / "corpus"
     asked = replace(asking("fake", "bfloat16"), run=config(retries=0).run)  # else another worker is asked
     try:
         report = ingest([data], root, client, config=asked)
     finally:
         client.run(stop_refusing)
+    assert [one.status for one in report.reports].count("done") == 3, report.reports
     (failed,) = (one for one in report.reports if one.status != "done")
     assert (failed.status, failed.reason) == ("failed", Reason.CRASHED)
     assert failed.message == f"{failed.path}: this worker has no bfloat16"

@@ -33,7 +33,8 @@ def site(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 def login_state(browser: Any, site: Site) -> Any:
     """Cookies of a browser that has logged in."""
     context = browser.new_context()
-    context.new_page().goto(site.login())
+    answer = context.new_page().goto(site.login())
+    assert answer.ok, f"the login answers {answer.status}"
     state = context.storage_state()
     context.close()
     return state
