@@ -25,10 +25,21 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import heading, table
-from benchmarks.web_site import Site, browsing, clients, get, made, search_once, serving, timed, windows_of
+from benchmarks.web_site import (
+    DRAWN,
+    HIT_DRAWN,
+    NO_HIT,
+    Site,
+    browsing,
+    clients,
+    get,
+    made,
+    search_once,
+    serving,
+    shown,
+    windows_of,
+)
 from tests.web.browser.site import browser_or_reason
-
-DRAWN = ".window-stage[aria-busy=false]"
 
 
 def main() -> None:
@@ -96,15 +107,6 @@ def row_of(site: Site, name: str, acts: list[Callable[[], float]]) -> list[Row]:
     return [Row(name, times_s, cpu_s)] if acts else []
 
 
-def shown(page: Any, address: str, selector: str) -> float:
-    """Open an address; return the seconds until the pages says that what it shows is drawn."""
-    def act() -> None:
-        page.goto(address, wait_until="commit")
-        page.wait_for_selector(selector)
-
-    return timed(act)
-
-
 def first_page(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Row]:
     return row_of(site, "first page, with a picture of an example",
                   [lambda: shown(page, f"{site.address}/", DRAWN)] * rounds)
@@ -112,7 +114,7 @@ def first_page(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -
 
 def stored_window(site: Site, page: Any, sources: Any, windows: list[str], rounds: int) -> list[Row]:
     def act(one: str) -> Callable[[], float]:
-        return lambda: shown(page, f"{site.address}/results/new?window={one}&k=24", f".hit {DRAWN}")
+        return lambda: shown(page, f"{site.address}/results/new?window={one}&k=24", HIT_DRAWN)
 
     return row_of(site, "search for a stored window, until the first tile",
                   [act(one) for one in random.sample(windows, min(rounds, len(windows)))])
@@ -125,7 +127,7 @@ def range_of_file(site: Site, page: Any, sources: Any, windows: Any, rounds: int
         one = random.choice(there)
         start = random.uniform(one["f_start_mhz"], one["f_stop_mhz"] - 3e-3)
         asked = f"file={one['id']}&f_start_mhz={start}&f_stop_mhz={start + 256e-6 * one['channel_width_hz']}&k=24"
-        return shown(page, f"{site.address}/results/new?{asked}", f".hit {DRAWN}, .empty, .problem")
+        return shown(page, f"{site.address}/results/new?{asked}", HIT_DRAWN, NO_HIT)
 
     return row_of(site, "search for a range of a file, until the first tile", [act] * rounds if there else [])
 
@@ -189,7 +191,7 @@ def frames(site: Site, page: Any, sources: list[dict[str, Any]]) -> list[tuple[s
 def tiles_drawn(site: Site, page: Any, windows: list[str]) -> list[tuple[str, str]]:
     """Measure how long fifty tiles take to be drawn with other colours."""
     page.goto(f"{site.address}/results/new?window={windows[0]}&k=50")
-    page.wait_for_selector(f".hit {DRAWN}")
+    page.wait_for_selector(HIT_DRAWN)
     count = page.locator(".hit").count()
     page.evaluate("document.querySelectorAll('.hit').forEach(one => one.scrollIntoView())")
     page.wait_for_load_state("networkidle")

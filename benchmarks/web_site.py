@@ -25,6 +25,29 @@ from tests.web.browser.site import FLAGS
 THINKS_S = 1.0
 WAIT_S = 120
 VECTORS_OF_A_SEGMENT = 1_000_000
+DRAWN = ".window-stage[aria-busy=false]"
+HIT_DRAWN = f".hit {DRAWN}"
+NO_HIT = ".empty, .problem"
+NOTES_WHEN_SHOWN = """
+  const shown = new Map();  // selector: milliseconds from the start of the navigation to the frame after it matched
+  const waiting = new Set(SELECTORS);
+  const look = () => {
+    for (const selector of waiting) {
+      if (!document.querySelector(selector)) continue;
+      waiting.delete(selector);
+      requestAnimationFrame(() => setTimeout(() => shown.set(selector, performance.now())));
+    }
+  };
+  new MutationObserver(look).observe(document, {subtree: true, childList: true, attributeFilter: ["aria-busy"]});
+  window.whenShown = async (selectors) => {
+    for (;;) {
+      const times = selectors.filter((one) => shown.has(one)).map((one) => shown.get(one));
+      if (times.length) return Math.min(...times);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  };
+""".replace("SELECTORS", json.dumps([DRAWN, HIT_DRAWN, NO_HIT]))
+"""Script in each page. The driver's own way to wait looks at all elements in each frame: a third of a second in all."""
 
 
 @dataclass
@@ -80,9 +103,16 @@ def browsing(site: Site, path: str) -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=path, args=list(FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(1e3 * WAIT_S)
+        page.add_init_script(NOTES_WHEN_SHOWN)
         page.goto(site.login)
         yield page
         browser.close()
+
+
+def shown(page: Any, address: str, *selectors: str) -> float:
+    """Open an address; return the seconds until an element that matches one of the selectors is drawn."""
+    page.goto(address, wait_until="commit")
+    return float(page.evaluate("(selectors) => whenShown(selectors)", list(selectors))) / 1e3
 
 
 def cookie_of(page: Any) -> str:
