@@ -73,15 +73,18 @@ class Synthetic:
         coarse = CoarseLayout(2**20, "product")
         name = f"GBT_59000_{number:06d}_HIP{number}_{number:012x}"
         source = Source(name, header, coarse, f"/mnt/blpd7/{name}.h5", 1, 2)
-        numbers = np.sort(rng.choice(Tiling(header, config.scan.grid, coarse).n_windows, len(vectors), replace=False))
+        tiling = Tiling(header, config.scan.grid, coarse)
+        numbers = np.sort(rng.choice(tiling.n_windows, len(vectors), replace=False))
         snr, parts = rng.uniform(5, 50, len(numbers)).astype(np.float32), range(0, len(numbers), PART_ROWS)
+        pieces = np.array_split(np.arange(tiling.n_coarse), len(parts))
         for part_no, first in enumerate(parts):
             rows = slice(first, first + PART_ROWS)
             here = len(numbers[rows])
             write_part(staging, name, part_no, Part(
                 {"number": numbers[rows], "cutout": np.roll(cutouts, 100 * number + part_no, axis=0)[:here],
-                 "snr": snr[rows], "spread": np.full(here, 0.1, np.float32)},
-                {"windows_searched": np.array([here * 50], np.int32)},
+                 "snr": snr[rows], "spread": np.full(here, 0.1, np.float32),
+                 "best_width": np.full(here, 1, np.int32), "best_duration": np.full(here, 16, np.int32)},
+                _exposure(tiling, pieces[part_no]),
             ))
             write_part_vectors(staging, name, part_no, self.spec.key, vectors[rows])
         commit_source_group(self.root, staging, source, len(parts), report=_report(source, len(numbers)),
@@ -106,6 +109,16 @@ class Synthetic:
         """Return the bytes of all files in some folders of the corpus."""
         return sum(path.stat().st_size for folder in folders
                    for path in (self.root / folder).rglob("*") if path.is_file())
+
+
+def _exposure(tiling: Tiling, pieces: NDArray[np.int64]) -> dict[str, NDArray[np.generic]]:
+    """Return rows that say of coarse channels that all of their windows were searched."""
+    spans = np.array([tiling.coarse_span(i) for i in pieces])
+    first, last = (tiling.header.f_min_mhz + channels * tiling.header.channel_width_mhz for channels in spans.T)
+    return {"coarse_channel": pieces.astype(np.int32), "time_block": np.zeros(len(pieces), np.int32),
+            "f_start_mhz": first, "f_stop_mhz": last,
+            "windows_searched": np.array([tiling.windows_in(i) for i in pieces], np.int32),
+            "noise_spectra": np.full(len(pieces), 100, np.float32)}
 
 
 def _report(source: Source, kept: int) -> SourceReport:

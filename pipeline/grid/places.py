@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,21 @@ class Places:
     @classmethod
     def of(cls, tiling: Tiling, numbers: NDArray[np.int64]) -> Places:
         """Find the positions of window numbers (n,), which must be those of windows of the source."""
-        pieces = range(tiling.n_coarse)
-        first_positions = np.array([tiling.first_position(i) for i in pieces])
-        starts, stops = np.array([tiling.coarse_span(i) for i in pieces]).T
+        first_positions, starts, stops = _pieces(tiling)
         block, place = np.divmod(numbers, tiling.windows_per_block)
         # pieces without windows share their first position with the next one: "right" takes the last of them
         coarse = np.searchsorted(first_positions, place, side="right") - 1
         regular = starts[coarse] + (place - first_positions[coarse]) * tiling.grid.step
         return cls(block, first_spectra(tiling, numbers), coarse,
                    np.minimum(regular, stops[coarse] - tiling.grid.channels))
+
+
+@lru_cache(maxsize=1024)
+def _pieces(tiling: Tiling) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first position, first channel and end of each coarse channel. A search asks for them often."""
+    pieces = range(tiling.n_coarse)
+    starts, stops = np.array([tiling.coarse_span(i) for i in pieces]).T
+    return np.array([tiling.first_position(i) for i in pieces]), starts, stops
 
 
 def first_spectra(tiling: Tiling, numbers: NDArray[np.int64]) -> NDArray[np.int64]:

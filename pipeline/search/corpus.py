@@ -24,7 +24,7 @@ from pipeline.search.labelled import CorpusLabels
 from pipeline.search.many_of_corpus import ManySearches
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.overview import Overview, overview_of
-from pipeline.search.query import power_of_window
+from pipeline.search.query import power_of_windows
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
 from pipeline.search.session_table import sessions_in
@@ -254,8 +254,8 @@ class Corpus(ManySearches):
         if isinstance(hits, str | Hit):
             return self.power_of([hits])[0]
         with self._corpus.outlived():
-            return [power_of_window(self._corpus, find_window(self._corpus, hit) if isinstance(hit, str)
-                                    else hit.window) for hit in hits]
+            return power_of_windows(self._corpus, [
+                find_window(self._corpus, hit) if isinstance(hit, str) else hit.window for hit in hits])
 
     def fit_plot(
         self, reading: PlotReading, *, encoder: str | None = None, view: str | None = None

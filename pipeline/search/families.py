@@ -99,10 +99,10 @@ class FamilyMembers:
     def png(self) -> bytes:
         """Draw the exemplar and the windows most like it, with their frequencies and times, and return a PNG."""
         from pipeline.plot import png_of_hits
-        from pipeline.search.query import power_of_window
+        from pipeline.search.query import power_of_windows
 
         drawn = self.members[:MAX_DRAWN]
-        return png_of_hits(drawn, [power_of_window(self.corpus, hit.window) for hit in drawn], columns=DRAWN_IN_A_ROW)
+        return png_of_hits(drawn, power_of_windows(self.corpus, [hit.window for hit in drawn]), columns=DRAWN_IN_A_ROW)
 
     def plot(self, path: str | Path) -> Path:
         """Draw :meth:`png` into a file, whose suffix must be ``.png``.

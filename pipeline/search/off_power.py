@@ -18,7 +18,7 @@ from pipeline.model import SECONDS_PER_DAY, Hit, OffPower, OnOff, Window
 from pipeline.search.on_off import near_scans
 from pipeline.search.origin import FileGone, cut, origin_of_source
 from pipeline.search.power_store import Measured, PowerStore
-from pipeline.search.query import power_of_window, relative_power
+from pipeline.search.query import power_of_windows, relative_power
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.tracks import Box, Tracks, find_tracks, strongest_near
 from pipeline.support.text import counted
@@ -137,7 +137,7 @@ def _tracks_of(corpus: OpenCorpus, hit: Hit) -> Tracks:
         first, excess, _ = _excess_around(corpus, source_id, block, window.channel_start, OWN_WINDOWS)
     except FileGone:
         spread = float(corpus.column(source_id, "spread", row)[0])
-        first, excess = window.channel_start, (power_of_window(corpus, window) - 1) / spread
+        first, excess = window.channel_start, (power_of_windows(corpus, [window])[0] - 1) / spread
     box = Box(max(width, 1), min(max(spectra, 1), len(excess)))
     at = window.channel_start - first
     return find_tracks(np.nan_to_num(excess), at, at + window.channel_stop - window.channel_start, box).moved(first)

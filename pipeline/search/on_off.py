@@ -9,17 +9,18 @@ unless the search asks for power (:mod:`pipeline.search.off_power`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Session, SessionScan
 from pipeline.grid.tiling import Tiling
-from pipeline.model import SECONDS_PER_DAY, Hit, OnOff, Window
+from pipeline.model import SECONDS_PER_DAY, Header, Hit, OnOff, Window
 from pipeline.search.chosen_windows import score_windows
-from pipeline.search.query import power_of_window
+from pipeline.search.query import power_of_windows
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
@@ -128,16 +129,20 @@ def on_off_of(
         Something in the corpus is missing or altered.
     """
     session_of = {scan.scan_id: session for session in sessions for scan in session.scans}
-    return [_of_hit(corpus, encoder_key, hit, session_of) for hit in hits]
+    others = [_other_scans(corpus, encoder_key, hit, session) if (session := session_of.get(scan_of(hit.source_id)))
+              else [] for hit in hits]
+    powers = iter(power_of_windows(corpus, [hit.window for hit, scans in zip(hits, others, strict=True) if scans]))
+    return [_of_hit(corpus, encoder_key, hit, scans, next(powers)) if scans else
+            OnOff("no OFF", reason="no scan of the session at another pointing is in the corpus")
+            for hit, scans in zip(hits, others, strict=True)]
 
 
-def _of_hit(corpus: OpenCorpus, key: str, hit: Hit, session_of: Mapping[str, Session]) -> OnOff:
-    session = session_of.get(scan_of(hit.source_id))
-    scans = _other_scans(corpus, key, hit, session) if session else []
-    if not scans:
-        return OnOff("no OFF", reason="no scan of the session at another pointing is in the corpus")
+def _of_hit(
+    corpus: OpenCorpus, key: str, hit: Hit, scans: Sequence[SessionScan], power: NDArray[np.float64]
+) -> OnOff:
+    """Judge a hit by scans at another pointing. ``power`` (T, F) is that of its window."""
     row = corpus.rows(hit.source_id, np.array([hit.window.number]))
-    drifts = _drifts_hz_per_s(corpus, hit)
+    drifts = _drifts_hz_per_s(corpus.manifest.sources[hit.source_id].header, power)
     places = [place for scan in scans if (place := _place_in(corpus, hit.window, drifts, scan, view_of(hit.source_id)))]
     searched = [place for place in places if _is_searched(corpus, place)]
     if not searched:
@@ -184,10 +189,9 @@ def _other_scans(corpus: OpenCorpus, key: str, hit: Hit, session: Session) -> li
             and entry.vectors.get(key) is not None][:MAX_OFF_SCANS]
 
 
-def _drifts_hz_per_s(corpus: OpenCorpus, hit: Hit) -> tuple[float, float]:
-    """Return the lowest and highest drift rate that the strongest line in a hit's window may have, in Hz/s."""
-    channels = drift_channels(np.nan_to_num(power_of_window(corpus, hit.window) - 1))
-    header = corpus.manifest.sources[hit.source_id].header
+def _drifts_hz_per_s(header: Header, power: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the lowest and highest drift rate that the strongest line in a window may have, in Hz/s."""
+    channels = drift_channels(np.nan_to_num(power - 1))
     low, high = (slope * header.channel_width_mhz * 1e6 / header.tsamp_s for slope in channels)
     return low, high
 
@@ -216,10 +220,11 @@ def drift_channels(excess: NDArray[np.float64]) -> tuple[float, float]:
     excess = np.minimum(excess, 4 * max(float(np.quantile(excess, 0.99)), 1e-12))
     shifts = np.arange(-channels + 1, channels)
     times = np.arange(spectra) / (spectra - 1)
-    padded = np.pad(excess, ((0, 0), (channels, channels)))
-    rows, columns = np.arange(spectra)[:, None], np.arange(channels, 2 * channels)
-    best = np.array([padded[rows, columns + np.rint(times * shift).astype(int)[:, None]].sum(axis=0).max()
-                     for shift in shifts])
+    shifted = sliding_window_view(np.pad(excess, ((0, 0), (channels, channels))), channels, axis=1)
+    sums = np.zeros((len(shifts), channels))
+    for row, time in zip(shifted, times, strict=True):
+        sums += row[channels + np.rint(time * shifts).astype(int)]
+    best = sums.max(axis=1)
     good = shifts[best >= SAME_SUM * best.max()]
     return float(good.min() / (spectra - 1)), float(good.max() / (spectra - 1))
 
@@ -265,8 +270,8 @@ def _overlapping(tiling: Tiling, block: int, low: float, high: float) -> list[tu
 def _exposed(corpus: OpenCorpus, place: _Place, name: str) -> NDArray[np.float64]:
     """Return a column of the exposure for the coarse channels and time blocks of a place; 0 where nothing was read."""
     coarse, block, values = (corpus.exposure(place.source_id, one) for one in ("coarse_channel", "time_block", name))
-    found = {(int(i), int(j)): float(value) for i, j, value in zip(coarse, block, values, strict=True)}
-    return np.array([found.get((int(i), int(j)), 0.0) for i, j in place.coarse_rows])
+    is_there = (coarse == place.coarse_rows[:, :1]) & (block == place.coarse_rows[:, 1:])  # (n, rows of the exposure)
+    return np.where(is_there.any(axis=1), values[is_there.argmax(axis=1)], 0).astype(np.float64)
 
 
 def _is_searched(corpus: OpenCorpus, place: _Place) -> bool:

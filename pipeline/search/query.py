@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -100,20 +100,28 @@ def relative_power(cutout: NDArray[np.uint8], spread: float) -> NDArray[np.float
     return np.where(cutout == 0, np.nan, power_of_cutouts(cutout[None], 1.0, spread)[0])
 
 
-def power_of_window(corpus: OpenCorpus, window: Window) -> NDArray[np.float64]:
-    """Recover the power (T, F) of a stored window, as :func:`relative_power` does.
+def power_of_windows(corpus: OpenCorpus, windows: Sequence[Window]) -> list[NDArray[np.float64]]:
+    """Recover the power (T, F) of stored windows, as :func:`relative_power` does. Those of a source are read at once.
 
     Raises
     ------
     QueryError
-        The corpus has not kept this window.
+        The corpus has not kept one of the windows.
     """
-    row = corpus.rows(window.source_id, np.array([window.number]))
-    if row[0] < 0:
-        raise QueryError(f"{window.source_id}/{window.number}: the corpus has not kept this window, since its gate saw "
-                         "no signal in it; read it from its file with read_waterfall")
-    spread = float(corpus.column(window.source_id, "spread", row)[0])
-    return relative_power(corpus.cutouts(window.source_id, row)[0], spread)
+    of_source: dict[str, list[int]] = {}
+    for i, window in enumerate(windows):
+        of_source.setdefault(window.source_id, []).append(i)
+    powers: dict[int, NDArray[np.float64]] = {}
+    for source_id, some in of_source.items():
+        numbers = np.array([windows[i].number for i in some])
+        rows = corpus.rows(source_id, numbers)
+        if (missing := numbers[rows < 0]).size:
+            raise QueryError(f"{source_id}/{missing[0]}: the corpus has not kept this window, since its gate saw "
+                             "no signal in it; read it from its file with read_waterfall")
+        spreads = corpus.column(source_id, "spread", rows)
+        for i, cutout, spread in zip(some, corpus.cutouts(source_id, rows), spreads, strict=True):
+            powers[i] = relative_power(cutout, float(spread))
+    return [powers[i] for i in range(len(windows))]
 
 
 def find_usable(cutouts: NDArray[np.uint8], name: str) -> NDArray[np.int64]:
