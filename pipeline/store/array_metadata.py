@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from pipeline.store.arrays import CHUNK_BYTES, RAW_CHUNK_BYTES
+from pipeline.store.arrays import RAW_CHUNK_BYTES
 from pipeline.store.digests import MAX_METADATA_BYTES, METADATA
 from pipeline.store.npy_file import DataType
 from pipeline.support.records import Bounds, RowCount, json_of, record_of
@@ -22,6 +22,7 @@ from pipeline.support.regular_files import read_file
 
 MAX_ROW_BYTES = 1 << 28
 """Largest size of a row, uncompressed."""
+_LARGEST_CHUNK_BYTES = 1 << 20  # earlier versions made larger chunks than this one
 _MAX_CHUNK_RATIO = 4  # by how much a chunk may be larger than this version makes it
 _MAX_CHUNKS_PER_SHARD = 1 << 12
 
@@ -93,6 +94,11 @@ class ArrayMetadata:
         return self.chunk_grid.configuration.chunk_shape[0]
 
     @property
+    def chunk_rows(self) -> int:
+        """Number of rows that are coded together."""
+        return self.file_rows
+
+    @property
     def n_files(self) -> int:
         """Number of files of data."""
         return -(-self.shape[0] // self.file_rows)
@@ -101,6 +107,11 @@ class ArrayMetadata:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sharded(ArrayMetadata):
     codecs: tuple[_Sharding]
+
+    @property
+    def chunk_rows(self) -> int:
+        """Number of rows that are coded together."""
+        return self.codecs[0].configuration.chunk_shape[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,7 @@ def read_metadata(group: Path, name: str, files: Collection[str], *, is_raw: boo
     else:
         metadata = sharded = record_of(_Sharded, content, has_more=True)
         _check_codecs(sharded.codecs[0].configuration)
-        _check_chunks(metadata, sharded.codecs[0].configuration.chunk_shape, CHUNK_BYTES)
+        _check_chunks(metadata, sharded.codecs[0].configuration.chunk_shape, _LARGEST_CHUNK_BYTES)
     if content.get("storage_transformers"):
         raise ValueError("it names storage transformers, which this program does not write")
     between = metadata.chunk_key_encoding.configuration.separator

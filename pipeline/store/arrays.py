@@ -1,7 +1,8 @@
 """Arrays of rows in Zarr v3: sharded and compressed, with a checksum on every chunk. The only importer of zarr.
 
-They are read by zarr, but written without it: making an array takes zarr as long as the scan of a small file. Arrays
-that are neither sharded nor compressed are in :mod:`pipeline.store.raw_array`.
+Slices are read by zarr, single rows by :mod:`pipeline.store.shard_rows`. Arrays are written without zarr: making one
+takes zarr as long as the scan of a small file. Arrays that are neither sharded nor compressed are in
+:mod:`pipeline.store.raw_array`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from pipeline.store.npy_file import Array, require_alike
 
 Rows = slice | NDArray[np.int64]
 
-CHUNK_BYTES = 2**20
-"""Target size of a chunk, uncompressed. Reading one row decodes one chunk."""
-CHUNKS_PER_SHARD = 64
+CHUNK_BYTES = 2**18
+"""Target size of a chunk, uncompressed. Reading one row decodes one chunk, in 0.3 ms. Zarr reads 80 MB of such chunks
+in 0.6 s; of 1 MB each in 0.3 s, and of 64 KB each in 0.9 s."""
+CHUNKS_PER_SHARD = 256
 """Maximum number of chunks in a shard, which is one file. A writer holds one shard in memory."""
 ZSTD_LEVEL = 3
 CHECKSUM_BYTES = 4
@@ -133,11 +135,6 @@ def open_array(folder: Path, name: str) -> Any:
     import zarr
 
     return zarr.open_array(folder / name, mode="r")
-
-
-def read_rows(array: Any, rows: Rows) -> Array:
-    """Read rows by slice, or by row numbers. Numbers may be in any order and may repeat."""
-    return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
 
 
 def _chunking(n_rows: int, row_bytes: int) -> tuple[int, int]:

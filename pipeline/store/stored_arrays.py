@@ -19,6 +19,7 @@ from pipeline.store.arrays import Rows
 from pipeline.store.digests import GROUP_FILE, MAX_METADATA_BYTES, METADATA, Digests
 from pipeline.store.npy_file import Array, NpyFile, fields_of
 from pipeline.store.raw_array import RawArray
+from pipeline.store.shard_rows import ShardRows
 from pipeline.support.records import json_of, value_of
 from pipeline.support.regular_files import read_file
 
@@ -63,6 +64,7 @@ class ZarrArrays:
         self._digests = digests
         self._metadata: dict[str, ArrayMetadata] = {}
         self._arrays: dict[str, Any] = {}
+        self._rows: dict[str, ShardRows] = {}
 
     def names(self) -> frozenset[str]:
         """Return the names of all arrays."""
@@ -86,9 +88,13 @@ class ZarrArrays:
         described = self.describe(name)
         if described.shape[0] == 0 and isinstance(rows, slice):  # many views have no window, and zarr takes 5 ms
             return np.empty(described.shape, described.data_type)
+        if not isinstance(rows, slice):
+            if name not in self._rows:
+                self._rows[name] = ShardRows(self._digests.folder, name, self._metadata[name])
+            return self._rows[name].read(rows)
         if name not in self._arrays:
             self._arrays[name] = arrays.open_array(self._digests.folder, name)
-        return arrays.read_rows(self._arrays[name], rows)
+        return np.asarray(self._arrays[name][rows])
 
     def digest(self) -> str:
         """Return a sha256 of all columns of windows."""

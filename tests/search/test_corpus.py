@@ -188,6 +188,7 @@ def test_a_stored_window_is_searched_for_without_the_heavy_libraries(fill: Calla
         "    filters=Filters(only_file=('GBT_59000_[01]*',), only_mhz=((1529.999, 1540.0),)))\n"
         "assert len(narrow) == 3\n"
         "heavy = {'tensorflow', 'keras', 'numba', 'pynndescent', 'blimpy', 'matplotlib', 'dask', 'distributed'}\n"
+        "heavy |= {'zarr'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

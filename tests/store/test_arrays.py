@@ -6,14 +6,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from google_crc32c import value as checksum
+from numcodecs.zstd import compress
 
 from pipeline.store import arrays
+from pipeline.store.array_metadata import read_metadata
+from pipeline.store.shard_rows import ShardRows
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "group").mkdir()
     return tmp_path / "group"
+
+
+def rows_of(folder: Path) -> ShardRows:
+    """Return what reads rows of the array ``x`` of a group."""
+    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    return ShardRows(folder, "x", read_metadata(folder, "x", files))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float32", "bool"])
@@ -26,7 +36,7 @@ def test_pieces_of_any_size_are_their_concatenation(
     rng = np.random.default_rng(sum(counts))
     pieces = [rng.integers(0, 2, (count, 2, 3)).astype(dtype) for count in counts]
     arrays.write_array(folder, "x", iter(pieces), sum(counts))
-    read = arrays.read_rows(arrays.open_array(folder, "x"), slice(None))
+    read = arrays.open_array(folder, "x")[:]
     np.testing.assert_array_equal(read, np.concatenate(pieces), strict=True)
     shards = {path.name for path in (folder / "x").iterdir()} - {"zarr.json"}
     assert shards == {f"c.{i}.0.0" for i in range(-(-sum(counts) // 16))}
@@ -53,22 +63,74 @@ def test_files_are_those_that_zarr_writes(folder: Path, monkeypatch: pytest.Monk
     assert json.loads(files["zarr.json"]) == json.loads(by_zarr["zarr.json"])
 
 
-def test_rows_are_read_in_any_order_repeats_included(folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(arrays, "CHUNK_BYTES", 64)
-    content = np.random.default_rng(0).normal(size=(100, 4))
-    arrays.write_array(folder, "x", [content], 100)
-    array = arrays.open_array(folder, "x")
-    for rows in ([99, 0, 0, 50, 7], [3], []):
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float16", "float32", "bool"])
+@pytest.mark.parametrize("count", [1, 7, 16, 17, 45])
+def test_rows_are_read_in_any_order_as_zarr_reads_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, dtype: str
+):
+    monkeypatch.setattr(arrays, "CHUNK_BYTES", 4 * 6 * np.dtype(dtype).itemsize)
+    monkeypatch.setattr(arrays, "CHUNKS_PER_SHARD", 4)  # 16 rows
+    rng = np.random.default_rng(count)
+    content = rng.integers(0, 2, (count, 2, 3)).astype(dtype)
+    arrays.write_array(folder, "x", [content], count)
+    by_zarr = zarr.open_array(str(folder / "x"), mode="r")
+    for rows in ([count - 1, 0, 0, count // 2], [0], [], rng.integers(0, count, 30).tolist()):
         numbers = np.array(rows, dtype=np.int64)
-        np.testing.assert_array_equal(arrays.read_rows(array, numbers), content[numbers], strict=True)
-    np.testing.assert_array_equal(arrays.read_rows(array, slice(13, 77)), content[13:77])
+        found = rows_of(folder).read(numbers)
+        np.testing.assert_array_equal(found, by_zarr.oindex[numbers], strict=True)
+        np.testing.assert_array_equal(found, content[numbers], strict=True)
+
+
+@pytest.mark.parametrize("chunks", [(4, 2, 3), (1, 2, 3), (8, 2, 3)])
+def test_rows_of_arrays_that_zarr_wrote_are_read(folder: Path, chunks: tuple[int, ...]):
+    content = np.random.default_rng(0).integers(0, 256, (45, 2, 3)).astype(np.uint8)
+    zarr.create_array(
+        folder / "x", data=content, chunks=chunks, shards=(16, 2, 3),
+        compressors=[zarr.codecs.ZstdCodec(level=3), zarr.codecs.Crc32cCodec()], fill_value=0,
+        config={"write_empty_chunks": True})
+    numbers = np.array([44, 3, 17, 16, 15])
+    np.testing.assert_array_equal(rows_of(folder).read(numbers), content[numbers], strict=True)
+
+
+def test_any_altered_byte_of_a_shard_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each chunk is read, so that each byte of the file counts."""
+    monkeypatch.setattr(arrays, "CHUNK_BYTES", 64)
+    arrays.write_array(folder, "x", [np.random.default_rng(0).normal(size=(5, 4))], 5)
+    shard = folder / "x" / "c.0.0"
+    content = shard.read_bytes()
+    for place in range(len(content)):
+        shard.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+        with pytest.raises((ValueError, OSError, OverflowError)):
+            rows_of(folder).read(np.arange(5))
+    for length in range(0, len(content), 7):
+        shard.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"checksum|bytes"):
+            rows_of(folder).read(np.arange(5))
+
+
+def test_a_chunk_of_another_size_or_place_is_refused_though_its_checksum_is_right(folder: Path):
+    arrays.write_array(folder, "x", [np.zeros((3, 4))], 3)
+    shard = folder / "x" / "c.0.0"
+
+    def forged(chunk: bytes, places: np.ndarray) -> None:
+        parts = [one + checksum(one).to_bytes(4, "little") for one in (chunk, places.astype("<u8").tobytes())]
+        shard.write_bytes(b"".join(parts))
+
+    short = compress(bytes(8))
+    forged(short, np.array([[0, len(short) + 4]]))
+    with pytest.raises(ValueError, match="a chunk has 8 bytes, not those of 3 rows"):
+        rows_of(folder).read(np.array([0]))
+    for places in ([[2**64 - 1, 2**64 - 1]], [[0, 2**63]], [[1000, 10]]):
+        forged(short, np.array(places, np.uint64))
+        with pytest.raises(ValueError, match="outside of the file, or is missing"):
+            rows_of(folder).read(np.array([0]))
 
 
 def test_chunks_are_compressed_and_checksummed_and_zeros_are_written(folder: Path):
     arrays.write_array(folder, "x", [np.zeros((5000, 16, 32), np.uint8)], 5000)
     array = zarr.open_array(str(folder / "x"), mode="r")
-    assert array.chunks == (2**20 // 512, 16, 32)
-    assert array.shards == (3 * 2048, 16, 32)
+    assert array.chunks == (2**18 // 512, 16, 32)
+    assert array.shards == (10 * 512, 16, 32)
     assert [type(codec).__name__ for codec in array.compressors] == ["ZstdCodec", "Crc32cCodec"]
     shard = folder / "x" / "c.0.0.0"
     assert 0 < shard.stat().st_size < 10_000
@@ -78,7 +140,8 @@ def test_a_row_larger_than_a_chunk_is_a_chunk(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(arrays, "CHUNK_BYTES", 10)
     content = np.arange(300).reshape(3, 100)
     arrays.write_array(folder, "x", [content], 3)
-    np.testing.assert_array_equal(arrays.read_rows(arrays.open_array(folder, "x"), slice(None)), content)
+    np.testing.assert_array_equal(arrays.open_array(folder, "x")[:], content)
+    np.testing.assert_array_equal(rows_of(folder).read(np.array([2, 0])), content[[2, 0]], strict=True)
 
 
 @pytest.mark.parametrize(
