@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.integrity import verify
+from pipeline.integrity.survey import unchanged_file
 from pipeline.search import Corpus, OpenCorpus
 from pipeline.search.nearest import nearest
 from pipeline.search.selection import Selection
-from pipeline.store import CorpusStore, VectorGroup
+from pipeline.store import CURRENT, CorpusStore, VectorGroup, current_generation
 from pipeline.store.generations import MAX_GENERATIONS
 from tests.machine.model import REMOVED, States
 from tests.machine.scans import Pool, Scan, columns_of
+from tests.run.damages import files_of
 
 TOLERANCE = 1e-5
 """Tolerance of scores: vectors are stored with 16 bits and multiplied with 32 bits."""
@@ -144,6 +146,19 @@ def check_tidy(root: Path, foreign: Mapping[Path, bytes], *, segments: bool) -> 
     generations = [name for name in os.listdir(root / "manifest") if name.partition(".")[0].isdigit()]
     unpublished = 2  # a run that was killed before it moved the pointer leaves a generation and its copy
     assert len(generations) <= MAX_GENERATIONS + 1 + unpublished
+
+
+def files_to_damage(root: Path, foreign: Mapping[Path, bytes]) -> list[tuple[Path, str, str]]:
+    """Return the files of a corpus that ``verify`` must name once they are damaged: path, kind and name of the damage.
+
+    The pointer is none of them while a killed run has left a generation: a repair takes that as published then.
+    """
+    manifest = CorpusStore.open(root).manifest()
+    numbers = [path.name.partition(".")[0] for path in (root / "manifest").iterdir()]
+    is_left = any(number.isdigit() and int(number) > current_generation(root) for number in numbers)
+    spared = {*foreign, *([root / CURRENT] if is_left else [])}
+    return [(path, kind, name) for path, kind, name in files_of(root) if path not in spared and path.stat().st_size > 1
+            and (kind != "source" or unchanged_file(manifest, name))]
 
 
 def _occupied(folder: Path, depth: int, foreign: set[str]) -> Iterator[str]:

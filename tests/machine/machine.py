@@ -16,10 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pipeline.catalogue import Manifest
 from pipeline.errors import CorpusError
 from pipeline.integrity import verify
-from pipeline.integrity.survey import unchanged_file
 from pipeline.nightly.reported import read_reported
 from pipeline.search import Corpus, OpenCorpus
-from pipeline.store import CURRENT, IDENTITY, CorpusStore
+from pipeline.store import CURRENT, IDENTITY
 from tests.cluster.deaths import Server
 from tests.machine.checks import (
     Reader,
@@ -29,13 +28,14 @@ from tests.machine.checks import (
     check_status,
     check_tidy,
     check_verified,
+    files_to_damage,
     states_of,
 )
 from tests.machine.draws import FOREIGN, JUMPS_S, MAX_READERS, MEMORY, NAMED_BY_CHANCE, moment, pick, share
 from tests.machine.model import DAY_S, SLACK_S, Model
 from tests.machine.scans import FILES, Pool
 from tests.machine.works import CHANGES, LIMITS, Place, perform
-from tests.run.damages import DAMAGES, files_of, flip
+from tests.run.damages import DAMAGES, flip
 
 
 class Machine(RuleBasedStateMachine):
@@ -217,9 +217,7 @@ class Machine(RuleBasedStateMachine):
         self, which: int, how: str, seed: int, at: float | None, persist: float, effect: str
     ) -> None:
         """A file is damaged. ``verify`` names it, and a repair mends it, killed once or not."""
-        files = [(path, kind, name) for path, kind, name in files_of(self.root)
-                 if path not in self.foreign and path.stat().st_size > 1
-                 and (kind != "source" or unchanged_file(CorpusStore.open(self.root).manifest(), name))]
+        files = files_to_damage(self.root, self.foreign)
         path, kind, name = files[which % len(files)]
         after = self._begin("repair", ())
         flip(path, seed) if how == "flip" else DAMAGES[how](path)
