@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.support.one_core import blas_on_one_core
+
 MIN_FITTED = 5
 """Number of examples from which a logistic regression is fitted, too. Fewer give the difference of two means alone."""
 UNLIKE_WEIGHT, FITTED_UNLIKE_WEIGHT = 0.25, 0.5
@@ -54,7 +56,13 @@ def direction_of(
         Unit vectors of any windows, of which few are alike: weak examples of what is unlike. At most
         :data:`WEAK_SAMPLES` of them are used, always the same.
     """
-    alike, others = like.astype(np.float64), unlike.astype(np.float64)
+    with blas_on_one_core():
+        return _direction_of(like.astype(np.float64), unlike.astype(np.float64), sample)
+
+
+def _direction_of(
+    alike: NDArray[np.float64], others: NDArray[np.float64], sample: NDArray[np.float32]
+) -> Direction:
     weak = sample[np.random.default_rng(0).permutation(len(sample))[:WEAK_SAMPLES]].astype(np.float64)
     is_fitted = len(alike) + len(others) >= MIN_FITTED
     vector = _difference(alike, others, FITTED_UNLIKE_WEIGHT if is_fitted else UNLIKE_WEIGHT)

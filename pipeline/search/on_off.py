@@ -217,11 +217,11 @@ def drift_channels(excess: NDArray[np.float64]) -> tuple[float, float]:
     if spectra < 2:
         return 0.0, 0.0
     # no pixel counts more than a few others together, so that one bright pixel has no slope
-    excess = np.minimum(excess, 4 * max(float(np.quantile(excess, 0.99)), 1e-12))
+    limited = np.minimum(excess, 4 * max(float(np.quantile(excess, 0.99)), 1e-12)).astype(np.float32)
     shifts = np.arange(-channels + 1, channels)
     times = np.arange(spectra) / (spectra - 1)
-    shifted = sliding_window_view(np.pad(excess, ((0, 0), (channels, channels))), channels, axis=1)
-    sums = np.zeros((len(shifts), channels))
+    shifted = sliding_window_view(np.pad(limited, ((0, 0), (channels, channels))), channels, axis=1)
+    sums = np.zeros((len(shifts), channels), np.float32)
     for row, time in zip(shifted, times, strict=True):
         sums += row[channels + np.rint(time * shifts).astype(int)]
     best = sums.max(axis=1)
