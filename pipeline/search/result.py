@@ -61,6 +61,8 @@ class SearchResult(Sequence[Hit]):
     """How examples refined the search; None if there were none."""
     not_searched: NotSearched | None = None
     """How much of the scans that were searched is in no window."""
+    own_windows: int = 0
+    """Number of windows left out because they show the signal of the hit table's row itself."""
 
     def __len__(self) -> int:
         return len(self.hits)
