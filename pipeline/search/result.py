@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.export import COLUMNS, CutOut
-from pipeline.model import Hit, Window
+from pipeline.export import COLUMNS
+from pipeline.model import CutOut, Hit, Window
 from pipeline.plot import Shown
 from pipeline.search.description import QueryDescription
 from pipeline.search.panels import Panels
