@@ -114,9 +114,9 @@ def lines_of_rows(table: HitTable, answers: Sequence[RowAnswer]) -> Iterator[str
         snr = "" if row.snr is None else f"{row.snr:.1f}"
         state = f"{one.on_off.state if one.on_off else '':<10} " if has_states else ""
         family = f"family {one.words_of_family}" if one.family[0] else ""
-        more = "".join(f"; {words}" for words in (family, ", ".join(one.known)) if words)
+        last = "; ".join(filter(None, [place, family, ", ".join(one.known)]))
         yield (f"{one.number:>5} {row.f_mhz:>12.6f} {row.drift_hz_per_s:>7.3f} {snr:>7}  {one.words:<24} "
-               f"{one.brief_of_best:<17} {state}{place}{more}")
+               f"{one.brief_of_best:<17} {state}{last}")
     yield from (f"row {one.number} is {one.words}" for one in answers if one.result is None)
 
 

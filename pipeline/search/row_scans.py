@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import QueryError
 from pipeline.hit_tables import HitRow, ScanHint
 from pipeline.model import SECONDS_PER_DAY, Header
+from pipeline.search.filters import Filters
 from pipeline.search.from_file import header_of_file
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import listed
@@ -44,11 +45,14 @@ class ScanFinder:
         The file of all rows, as a user names it.
     folder : Path, optional
         Folder of the table; files beside it may be read.
+    filters : Filters, optional
+        Filters of the searches. If several scans may be meant, those count that the filters accept.
     """
 
     corpus: OpenCorpus
     file: str | PathLike[str] | None = None
     folder: Path | None = None
+    filters: Filters | None = None
     _headers: dict[str, Header | QueryError] = field(default_factory=dict)
     _by_stem: dict[str, list[str]] = field(default_factory=dict)
     _own: dict[ScanHint, tuple[str, ...]] = field(default_factory=dict)
@@ -71,6 +75,9 @@ class ScanFinder:
         """
         named = self._named(row.scan)
         fitting = [one for one in named if _is_in_band(self._header(one), row.f_mhz)]
+        if len(fitting) > 1 and self.filters:
+            sources, several = self.corpus.manifest.sources, fitting
+            fitting = [one for one in several if self.filters.accept_source(one, sources[one])] or several
         if len(fitting) != 1:
             raise QueryError(self._why_none(row, named, fitting))
         header = self._header(fitting[0])

@@ -30,7 +30,7 @@ def words_of_rows(table: HitTable, answers: Sequence[RowAnswer]) -> list[str]:
     first = searched[0].result
     assert first is not None
     found = sum(bool(one.convincing) for one in searched)
-    own = sum(one.result.own_windows for one in searched if one.result)
+    own = sum(one.result.own_windows for one in searched if one.result is not None)
     lines = [f"{rows} among {counted(first.corpus['searched'], 'signal')} "
             f"({counted(first.corpus['windows'], 'window')}, {counted(first.corpus['sources'], 'source')}), by "
             f"{first.encoder}",

@@ -13,7 +13,17 @@ from pipeline.config import Config, ScanConfig
 from pipeline.filterbank import open_filterbank
 from pipeline.hit_tables import HitTable, parse_hit_table, read_hit_table
 from pipeline.run import ingest
-from pipeline.search import ROW_COLUMNS, Corpus, RowAnswer, ScanFinder, open_corpus, page_of_rows
+from pipeline.search import (
+    ROW_COLUMNS,
+    Corpus,
+    Filters,
+    RowAnswer,
+    ScanFinder,
+    open_corpus,
+    page_of_rows,
+    words_of_rows,
+)
+from pipeline.views import is_plain
 from tests.filterbank.files import real_file
 from tests.hit_tables.cadence import DRIFTS_HZ_PER_S, TABLES, WIDTH, f_at, simulate_scan, write_hits
 
@@ -99,6 +109,30 @@ def test_a_scan_is_found_by_its_start_where_its_file_has_another_name(cadence: C
     assert {one.reason for one in cadence.rows(parse_hit_table(later.encode(), "table"))} == {
         f"no file beside the table and no source of {cadence.corpus.root} is its scan (blc00_guppi_59000_10000.dat, "
         "TARGET, MJD 59000.125741): name the file"}
+
+
+def test_filters_decide_between_scans_that_may_be_meant(cadence: Cadence, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, sources = read_hit_table(TABLES / "on0.dat"), cadence.corpus._corpus.manifest.sources
+    both = [one for one in sources if cadence.name_of(one) in ("on0.h5", "on1.h5") and is_plain(one)]
+    monkeypatch.setattr(ScanFinder, "_named", lambda self, scan: both)
+
+    assert all(one.reason.startswith("several scans may be meant, ") for one in cadence.rows(table))
+    for filters, reason in ((Filters(only_file=(both[1],)), ""), (Filters(only_target=("OFF*",)), "several scans")):
+        for one in cadence.rows(table, filters=filters, k=1):
+            assert one.reason.startswith(reason)
+            assert reason or (one.scan is not None and one.scan.file == both[1])
+
+
+def test_a_row_whose_only_hits_are_its_own_says_how_many(cadence: Cadence) -> None:
+    table = read_hit_table(TABLES / "on0.dat")
+    only = Filters(only_file=("on0.h5",), only_mhz=((1530.0199, 1530.0202),))
+
+    (one, *_) = [one for one in cadence.rows(table, filters=only) if one.row and one.row.f_mhz < 1530.03]
+
+    assert one.result is not None
+    assert (len(one.result), one.words) == (0, "no hits")
+    assert one.result.own_windows > 0
+    assert f"{one.result.own_windows} window" in words_of_rows(table, [one])[2]
 
 
 def test_a_file_beside_the_table_is_read(cadence: Cadence, tmp_path: Path) -> None:
