@@ -26,6 +26,7 @@ from pipeline.run.progress import ProgressChoice, RunReport, showing
 from pipeline.store import LOCK, Lease
 from pipeline.support.private_paths import exposures, make_closed_folder
 from pipeline.support.safe_files import discard, discard_left
+from pipeline.support.text import listed
 from pipeline.views import FREQUENCY_FACTORS, is_plain
 
 MAX_CACHE_BYTES = 2 << 30
@@ -82,7 +83,7 @@ def scan_into_cache(
     ConfigError
         A path does not exist, no file is a filterbank file, or others can read or change the folder of the cache.
     QueryError
-        None of the files can be searched; the message says why.
+        None of the files can be searched, or none has frequencies in ``only_mhz``; the message says why.
     CorpusLocked
         Another search is scanning files into the cache.
     """
@@ -123,12 +124,16 @@ def _band_of(
             headers.append(filterbank.header)
     if not headers:
         return None  # the scan says what is wrong with the files
+    if not any(low < one.f_max_mhz and one.f_min_mhz < high for one in headers for low, high in only_mhz):
+        bands = listed(sorted({f"{one.f_min_mhz:.6f}–{one.f_max_mhz:.6f} MHz" for one in headers}))
+        raise QueryError(f"none of the files has the frequencies that are to be searched; they have {bands}")
     widest_mhz = ScanConfig().window * max(FREQUENCY_FACTORS) * max(one.channel_width_mhz for one in headers)
-    low = max(0, math.floor(min(ends[0] for ends in only_mhz) - widest_mhz))
-    high = math.ceil(max(ends[1] for ends in only_mhz) + widest_mhz)
+    low, high = (max(0.0, min(one.f_min_mhz for one in headers)), max(one.f_max_mhz for one in headers))
+    low = max(low, min(ends[0] for ends in only_mhz) - widest_mhz)  # an end of a range may be infinite
+    high = min(high, max(ends[1] for ends in only_mhz) + widest_mhz)
     if all(low <= one.f_min_mhz and one.f_max_mhz <= high for one in headers):
         return None
-    return low, high
+    return math.floor(low), math.ceil(high)
 
 
 def _emptied(folder: Path) -> int:

@@ -154,6 +154,21 @@ def test_a_range_as_wide_as_the_file_is_the_whole_file(data: Path, cache: Path) 
     assert [path.name for path in cache.iterdir()] == ["corpus"]
 
 
+@pytest.mark.parametrize(("only", "ends"), [("1528:", (1524, 1531)), (":1517", (1510, 1521))])
+def test_a_range_may_have_one_end(
+    lookalike: Lookalike, wide: tuple[Path, list[float]], only: str, ends: tuple[int, int]
+) -> None:
+    ran = lookalike("search", "--lines", "1", "--in", wide[0], "--only-mhz", only)
+    assert f"scanned 1 file from {ends[0]} to {ends[1]} MHz in " in ran.err
+    assert ran.code == 0
+
+
+def test_a_range_that_no_file_has_is_refused(lookalike: Lookalike, wide: tuple[Path, list[float]], cache: Path) -> None:
+    lookalike("search", "--lines", "1", "--in", wide[0], "--only-mhz", "1400:1401").assert_refused(
+        2, "none of the files has the frequencies that are to be searched; they have 1510.229")
+    assert list(cache.iterdir()) == []
+
+
 def test_a_large_cache_of_ranges_is_emptied_too(
     data: Path, wide: tuple[Path, list[float]], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
