@@ -106,16 +106,17 @@ def lines_of_rows(table: HitTable, answers: Sequence[RowAnswer]) -> Iterator[str
     heading = f"{'ON/OFF':<10} " if has_states else ""
     if rows:
         yield (f"{'row':>5} {'MHz':>12} {'Hz/s':>7} {'SNR':>7}  {'look-alikes':<24} {'best (by chance)':<17} "
-               f"{heading}best hit; known interference")
+               f"{heading}best hit; family; known interference")
     for one in rows:
         row, best = one.row, one.result[0] if one.result else None
         assert row is not None
         place = f"{best.source_id}/{best.window.number}" if best else ""
         snr = "" if row.snr is None else f"{row.snr:.1f}"
         state = f"{one.on_off.state if one.on_off else '':<10} " if has_states else ""
-        known = f"; {', '.join(one.known)}" if one.known else ""
+        family = f"family {one.words_of_family}" if one.family[0] else ""
+        last = "; ".join(filter(None, [place, family, ", ".join(one.known)]))
         yield (f"{one.number:>5} {row.f_mhz:>12.6f} {row.drift_hz_per_s:>7.3f} {snr:>7}  {one.words:<24} "
-               f"{one.brief_of_best:<17} {state}{place}{known}")
+               f"{one.brief_of_best:<17} {state}{last}")
     yield from (f"row {one.number} is {one.words}" for one in answers if one.result is None)
 
 

@@ -30,28 +30,30 @@ def inside_option(command: Command) -> Command:
             raise click.UsageError("--only-file does not go with --in, which names the files")
         from dataclasses import replace
 
-        root, ids = _scanned(inside)
+        root, ids = _scanned(inside, filters.only_mhz)
         return command(corpus=root, filters=replace(filters, only_file=ids), **values)
 
     return click.option(
         "--in", "inside", multiple=True, type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER",
         help="Search in this file, or in the files of this folder, instead of a corpus. May be repeated. What is not "
-             "in the cache yet is scanned first; the cache is a corpus in ~/.cache/lookalike/scans, which only you can "
-             "read."
+             "in the cache yet is scanned first; the cache lies in ~/.cache/lookalike/scans, which only you can read. "
+             "With --only-mhz, only the coarse channels around these frequencies are scanned."
     )(with_files)
 
 
-def _scanned(paths: tuple[Path, ...]) -> tuple[Path, tuple[str, ...]]:
+def _scanned(paths: tuple[Path, ...], only_mhz: tuple[tuple[float, float], ...]) -> tuple[Path, tuple[str, ...]]:
     """Scan files into the cache, and say what was done; return the corpus, and the ids of the files' scans."""
     from pipeline.run import scan_into_cache
 
-    found = run_with_progress(partial(scan_into_cache, paths))
+    found = run_with_progress(partial(scan_into_cache, paths, only_mhz=only_mhz))
     report = found.report
     if found.emptied_bytes:
         remark(f"cache emptied: it had grown to {size(found.emptied_bytes)}")
     if found.scanned:
-        remark(f"scanned {counted(found.scanned, 'file')} in {duration(report.elapsed_s)}: {report.windows_kept:,} of "
-               f"{counted(report.windows_seen, 'window')} hold a signal; they stay in {shown(found.root)}")
+        between = "from {} to {} MHz ".format(*found.band_mhz) if found.band_mhz else ""
+        remark(f"scanned {counted(found.scanned, 'file')} {between}in {duration(report.elapsed_s)}: "
+               f"{report.windows_kept:,} of {counted(report.windows_seen, 'window')} hold a signal; they stay in "
+               f"{shown(found.root)}")
     else:
         remark(f"{counted(len(found.source_ids), 'scan')} taken from the cache, {shown(found.root)}")
     for one in report.reports:

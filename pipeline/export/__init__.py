@@ -2,7 +2,7 @@
 
 from pipeline.export.columns import COLUMNS
 from pipeline.export.csv_table import csv_of
-from pipeline.export.cut_outs import CutOut, write_cut_outs
+from pipeline.export.cut_outs import write_cut_outs
 from pipeline.export.formats import FORMATS, PLOTS, encoded, format_of, save
 from pipeline.export.page import notebook_html_of
 from pipeline.export.samp import send_by_samp
@@ -11,7 +11,6 @@ __all__ = [
     "COLUMNS",
     "FORMATS",
     "PLOTS",
-    "CutOut",
     "csv_of",
     "encoded",
     "format_of",

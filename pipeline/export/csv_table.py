@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.export.columns import COLUMNS
-from pipeline.export.result import Result
+from pipeline.model import Result
 from pipeline.support.text import csv_text
 
 

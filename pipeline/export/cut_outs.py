@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.model import Header
+from pipeline.model import Result
 from pipeline.support.disk_faults import cause_of
 from pipeline.support.text import shown
-
-if TYPE_CHECKING:
-    from pipeline.export.result import Result
-
-
-@dataclass(frozen=True, slots=True)
-class CutOut:
-    """The power of the windows of a hit, and where it comes from."""
-
-    header: Header
-    """Header of the cut-out itself."""
-    power: NDArray[np.float32] = field(repr=False)
-    """(spectra, channels), ascending frequency."""
-    origin: str
-    """Says of which file and range these samples are, and in which unit."""
 
 
 def write_cut_outs(result: Result, folder: str | Path) -> list[Path]:

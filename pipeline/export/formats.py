@@ -10,8 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.export.csv_table import csv_of
 from pipeline.export.page import page_of
 from pipeline.export.parquet import parquet_of
-from pipeline.export.result import Result
 from pipeline.export.votable import votable_of
+from pipeline.model import Result
 from pipeline.support.disk_faults import cause_of
 from pipeline.support.durable import write_atomic
 from pipeline.support.text import shown

@@ -8,8 +8,7 @@ from base64 import b64encode
 from html import escape
 
 from pipeline.errors import PipelineError
-from pipeline.export.result import Result
-from pipeline.model import Digits, Hit
+from pipeline.model import Digits, Hit, Result
 from pipeline.support.text import counted, short_number, shown
 from pipeline.views import shown_view
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError
 from pipeline.export.columns import COLUMNS
-from pipeline.export.result import Result
 from pipeline.export.votable import about
+from pipeline.model import Result
 from pipeline.support.text import shown
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import ConfigError
-from pipeline.export.result import Result
 from pipeline.export.votable import votable_of
+from pipeline.model import Result
 from pipeline.support.text import shown
 
 LOAD_TABLE = "table.load.votable"

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from pipeline.export.columns import COLUMNS, Column
-from pipeline.export.result import Result
+from pipeline.model import Result
 from pipeline.support.text import shown
 
 NAMESPACE = "http://www.ivoa.net/xml/VOTable/v1.3"

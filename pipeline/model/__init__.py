@@ -2,6 +2,7 @@
 
 from pipeline.model.digits import Digits
 from pipeline.model.hit import Hit, Match, OffPower, OnOff
+from pipeline.model.result import CutOut, Described, Result
 from pipeline.model.values import (
     MAX_DIMENSION,
     MJD_EPOCH,
@@ -28,6 +29,8 @@ __all__ = [
     "TELESCOPES",
     "CoarseLayout",
     "CoarseOrigin",
+    "CutOut",
+    "Described",
     "Digits",
     "EncoderSpec",
     "Header",
@@ -36,6 +39,7 @@ __all__ = [
     "OffPower",
     "OnOff",
     "Precision",
+    "Result",
     "Source",
     "SourceReport",
     "Status",

@@ -4,18 +4,15 @@ from pipeline.plot.gallery import MAX_HITS, draw_gallery, png_of_hits
 from pipeline.plot.occurrence import plot_occurrence
 from pipeline.plot.palette import colour_maps
 from pipeline.plot.panel import Extent, Panel, Piece, Shown
-from pipeline.plot.result import Described, Result
 from pipeline.plot.saved import Picture, save_figure
 from pipeline.plot.understood import draw_understood
 
 __all__ = [
     "MAX_HITS",
-    "Described",
     "Extent",
     "Panel",
     "Picture",
     "Piece",
-    "Result",
     "Shown",
     "colour_maps",
     "draw_gallery",

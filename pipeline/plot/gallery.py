@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.model import Hit, Window
+from pipeline.model import Hit, Result, Window
 from pipeline.plot.panel import Panel, Shown
-from pipeline.plot.result import Result
 from pipeline.plot.saved import bytes_of_figure
 from pipeline.plot.scores import SMALL_TEXT_POINTS, draw_scores
 from pipeline.plot.tile import AXES_IN, CELL_IN, DOTS_PER_INCH, LINE_IN, Tile, draw_tile, observed_at, tile_of_hit

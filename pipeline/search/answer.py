@@ -21,6 +21,7 @@ from pipeline.search.hits import hits_of, note_on_no_hits
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.not_searched import not_searched_of
 from pipeline.search.ordered_hits import ordered_hits
+from pipeline.search.own_signal import count_own, note_on_own, without_own
 from pipeline.search.panels import Panels
 from pipeline.search.queries import KeyedQuery, Step, queries_of, reader_of
 from pipeline.search.query import Query
@@ -116,7 +117,9 @@ class Searcher:
             if isinstance(made, QueryError):
                 asked.append(made)
                 continue
-            query = made.query if request.each_window or has_examples(request) else with_arrangement(made.query)
+            query = without_own(made.query, request)
+            if not (request.each_window or has_examples(request)):
+                query = with_arrangement(query)
             place = made.key, query.resolution, request.view, request.all_resolutions, request.filters
             try:
                 if place not in selections:
@@ -161,11 +164,11 @@ class Searcher:
             hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
         hits, remark = annotated(corpus, request, query, with_chance(hits, found, background), found)
         best_query = found[0][0].best.query if found else 0
-        chosen = kept(hits, request, background.reason)
+        chosen, own = kept(hits, request, background.reason), count_own(selection, query, request)
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, asked.findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), remark,
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_own(own), remark,
                 note_on_families(corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=asked.key,
@@ -181,6 +184,7 @@ class Searcher:
                 (one.best.window.source_id, one.best.window.number): one.best.query for one, _ in found}),
             refinement=refinement,
             not_searched=not_searched_of(selection),
+            own_windows=own,
         )
 
 

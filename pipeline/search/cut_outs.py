@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.export import CutOut
-from pipeline.model import Header, Hit, Window
+from pipeline.model import CutOut, Header, Hit, Window
 from pipeline.plot import Extent, Panel, Piece
 from pipeline.search.origin import FileGone, origin_of_source, read_from_file
 from pipeline.search.snapshot import OpenCorpus

@@ -101,7 +101,7 @@ def _fault(signal: Signal) -> str:
     if not signal.amplitudes or min(signal.amplitudes) < 0 or not max(signal.amplitudes) > 0:
         return f"amplitudes must be numbers from 0 on, at least one of them above 0, got {signal.amplitudes}"
     if len(signal.amplitudes) > 1 and not signal.spacing_hz:
-        return "several lines need spacing_hz, their distance"
+        return f"several lines need {parameter('spacing_hz')}, their distance"
     if signal.envelope.kind == "dashes" and not signal.envelope.dashes:
         return "an envelope of dashes needs dashes"
     return ""

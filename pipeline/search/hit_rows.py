@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.errors import QueryError
 from pipeline.hit_tables import HitRow, HitTable
 from pipeline.model import Hit, OnOff
+from pipeline.search.own_signal import RowRequest, own_regions
 from pipeline.search.queries import Step
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
@@ -49,14 +50,14 @@ def row_answers(
     SearchRequest(power=np.ones((1, 1)), **how)  # a parameter that cannot be used is no fault of each row
     given = {row.number: RowAnswer(row.number, reason=row.reason) for row in table.unusable}
     given |= {row.number: _scanned(row, finder) for row in table.rows}
-    asked = {number: _request(one, how) for number, one in given.items() if one.row and _can_be_asked(one)}
+    asked = {number: _request(one, finder, how) for number, one in given.items() if _can_be_asked(one)}
     found = zip(asked, answers(list(asked.values()), step), strict=True)
     own = _OwnSignals(corpus) if how.get("on_off") or how.get("on_only") else None
     for number in sorted(given):
         one = given[number]
         if number in asked:
             answered, result = next(found)
-            one = _answered(given[answered], result, answers, how)
+            one = _answered(given[answered], result, answers, finder, how)
             if own and one.result is not None and one.scan is not None:
                 one = replace(one, on_off=own.on_off(one.scan, one.result))
         yield one
@@ -73,16 +74,23 @@ def _can_be_asked(one: RowAnswer) -> bool:
     return one.row is not None and (one.scan is not None or one.row.pixels is not None)
 
 
-def _request(one: RowAnswer, how: Mapping[str, Any]) -> SearchRequest:
-    if one.scan is not None:
-        return one.scan.request(how)
-    assert one.row is not None
-    assert one.row.pixels is not None
-    return SearchRequest(power=one.row.pixels.power, **how)
+def _request(one: RowAnswer, finder: ScanFinder, how: Mapping[str, Any]) -> RowRequest:
+    """Return the search for a row by its scan, or by the pixels of its table. Its own signal is no look-alike."""
+    row, scan = one.row, one.scan
+    assert row is not None
+    own = finder.own_scans(row, scan)
+    if scan is not None:
+        low, high = scan.f_start_mhz, scan.f_stop_mhz
+        return RowRequest(file=scan.file, f_start_mhz=low, f_stop_mhz=high,
+                          own=own_regions(finder.corpus, own, low, high), **how)
+    assert row.pixels is not None
+    low, high = row.range_mhz(0.0)
+    low, high = min(low, row.pixels.f_start_mhz), max(high, row.pixels.f_stop_mhz)
+    return RowRequest(power=row.pixels.power, own=own_regions(finder.corpus, own, low, high), **how)
 
 
 def _answered(
-    one: RowAnswer, result: SearchResult | QueryError, answers: Answers, how: Mapping[str, Any]
+    one: RowAnswer, result: SearchResult | QueryError, answers: Answers, finder: ScanFinder, how: Mapping[str, Any]
 ) -> RowAnswer:
     """Return the answer of a row. If its file cannot be used, it is searched for by the pixels of its table."""
     if isinstance(result, SearchResult):
@@ -90,7 +98,7 @@ def _answered(
     if one.scan is None or one.row is None or one.row.pixels is None:
         return replace(one, reason=str(result))
     by_pixels = replace(one, scan=None)
-    second = next(answers([_request(by_pixels, how)], None))
+    second = next(answers([_request(by_pixels, finder, how)], None))
     return replace(one, reason=str(result)) if isinstance(second, QueryError) else replace(by_pixels, result=second)
 
 

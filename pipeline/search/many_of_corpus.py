@@ -91,4 +91,5 @@ class ManySearches:
             As for :meth:`Corpus.search`.
         """
         return row_answers(
-            self._searcher.corpus, self.answers, table, ScanFinder(self._searcher.corpus, file, folder), how, step)
+            self._searcher.corpus, self.answers, table,
+            ScanFinder(self._searcher.corpus, file, folder, how.get("filters")), how, step)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.export import COLUMNS, CutOut
-from pipeline.model import Hit, Window
+from pipeline.export import COLUMNS
+from pipeline.model import CutOut, Hit, Window
 from pipeline.plot import Shown
 from pipeline.search.description import QueryDescription
 from pipeline.search.panels import Panels
@@ -61,6 +61,8 @@ class SearchResult(Sequence[Hit]):
     """How examples refined the search; None if there were none."""
     not_searched: NotSearched | None = None
     """How much of the scans that were searched is in no window."""
+    own_windows: int = 0
+    """Number of windows left out because they show the signal of the hit table's row itself."""
 
     def __len__(self) -> int:
         return len(self.hits)

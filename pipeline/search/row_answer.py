@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from pipeline.interference import known_names
 from pipeline.model import TELESCOPES, OnOff
 from pipeline.search.result import SearchResult
 from pipeline.search.row_scans import RowScan
+from pipeline.significance import are_convincing
 
 ROW_COLUMNS = (
     "row", "name", "f_mhz", "drift_hz_per_s", "snr", "scan", "look_alikes", "plausible", "of_hits", "best_score",
-    "best_expected", "best_f_start_mhz", "best_mjd", "best_target", "best_window", "best_file", "known", "on_off",
-    "hits_on_off", "by", "note", "reason")
+    "best_expected", "best_f_start_mhz", "best_mjd", "best_target", "best_window", "best_file", "family", "family_name",
+    "own_windows", "known", "on_off", "hits_on_off", "by", "note", "reason")
 """Columns of a row's answer in CSV, and its keys in JSON."""
 
 
@@ -86,6 +88,19 @@ class RowAnswer:
         return f"{best.score:.3f}{expected}"
 
     @property
+    def family(self) -> tuple[str, str]:
+        """Id and name of a family: that of the best convincing look-alike which is in one. Else empty texts."""
+        hits = self.result or ()
+        expected = [math.inf if hit.expected is None else hit.expected for hit in hits]
+        return next(((hit.family, hit.family_name) for hit, is_more in zip(hits, are_convincing(expected), strict=True)
+                     if is_more and hit.family), ("", ""))
+
+    @property
+    def words_of_family(self) -> str:
+        """Id and name of the family, such as ``F3, carrier``; empty if there is none."""
+        return ", ".join(filter(None, self.family))
+
+    @property
     def states(self) -> Mapping[str, int]:
         """State of ON/OFF → number of hits that have it."""
         return Counter(hit.on_off.state for hit in self.result or () if hit.on_off)
@@ -111,6 +126,9 @@ class RowAnswer:
             "best_target": best.target if best else "",
             "best_window": f"{best.source_id}/{best.window.number}" if best else "",
             "best_file": best.file if best else "",
+            "family": self.family[0],
+            "family_name": self.family[1],
+            "own_windows": None if result is None else result.own_windows,
             "known": " | ".join(self.known),
             "on_off": self.on_off.state if self.on_off else "",
             "hits_on_off": ", ".join(f"{count} {state}" for state, count in sorted(self.states.items())),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 
 from pipeline.errors import QueryError
 from pipeline.hit_tables import HitRow, ScanHint
 from pipeline.model import SECONDS_PER_DAY, Header
+from pipeline.search.filters import Filters
 from pipeline.search.from_file import header_of_file
-from pipeline.search.request import SearchRequest
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.support.text import listed
 from pipeline.views import is_plain
@@ -33,11 +33,6 @@ class RowScan:
     f_start_mhz: float
     f_stop_mhz: float
 
-    def request(self, how: Mapping[str, object]) -> SearchRequest:
-        """Return the search for the row. ``how`` has the parameters that do not concern the pattern."""
-        return SearchRequest(file=self.file, f_start_mhz=self.f_start_mhz, f_stop_mhz=self.f_stop_mhz,
-                             **how)  # type: ignore[arg-type]
-
 
 @dataclass(slots=True)
 class ScanFinder:
@@ -50,13 +45,17 @@ class ScanFinder:
         The file of all rows, as a user names it.
     folder : Path, optional
         Folder of the table; files beside it may be read.
+    filters : Filters, optional
+        Filters of the searches. If several scans may be meant, those count that the filters accept.
     """
 
     corpus: OpenCorpus
     file: str | PathLike[str] | None = None
     folder: Path | None = None
+    filters: Filters | None = None
     _headers: dict[str, Header | QueryError] = field(default_factory=dict)
     _by_stem: dict[str, list[str]] = field(default_factory=dict)
+    _own: dict[ScanHint, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for source_id, entry in self.corpus.manifest.sources.items():
@@ -76,11 +75,34 @@ class ScanFinder:
         """
         named = self._named(row.scan)
         fitting = [one for one in named if _is_in_band(self._header(one), row.f_mhz)]
+        if len(fitting) > 1 and self.filters:
+            sources, several = self.corpus.manifest.sources, fitting
+            fitting = [one for one in several if self.filters.accept_source(one, sources[one])] or several
         if len(fitting) != 1:
             raise QueryError(self._why_none(row, named, fitting))
         header = self._header(fitting[0])
         low, high = row.range_mhz(header.duration_s)
         return RowScan(fitting[0], header, max(low, header.f_min_mhz), min(high, header.f_max_mhz))
+
+    def own_scans(self, row: HitRow, scan: RowScan | None) -> tuple[str, ...]:
+        """Return the sources of the corpus that hold the scan of a row: same start, target, telescope and frequency.
+
+        Parameters
+        ----------
+        scan : RowScan, optional
+            Its header says what the scan is. By default, the table says it; none is found if it gives no start.
+        """
+        of = row.scan if scan is None else ScanHint(
+            "", scan.header.source_name, scan.header.tstart_mjd, scan.header.telescope_id)
+        of = replace(of, file_name="")
+        if of not in self._own:
+            self._own[of] = () if of.mjd is None else self._sources_of(of)
+        sources = self.corpus.manifest.sources
+        return tuple(one for one in self._own[of] if _is_in_band(sources[one].header, row.f_mhz))
+
+    def _sources_of(self, scan: ScanHint) -> tuple[str, ...]:
+        return tuple(source_id for source_id, entry in self.corpus.manifest.sources.items()
+                     if is_plain(source_id) and _is_of(entry.header, scan) and _has_target(entry.header, scan))
 
     def _named(self, scan: ScanHint) -> list[str]:
         """Return the files or sources that may be a scan: the first way to find any counts."""
@@ -95,8 +117,7 @@ class ScanFinder:
         by_stem = [one for one in self._by_stem.get(scan.stem, ()) if _is_of(sources[one].header, scan)]
         if by_stem or scan.mjd is None:
             return by_stem
-        return [source_id for source_id, entry in sources.items()
-                if is_plain(source_id) and _is_of(entry.header, scan) and _has_target(entry.header, scan)]
+        return list(self._sources_of(scan))
 
     def _header(self, file: str) -> Header:
         """Return the header of a file or source."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import shutil
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,3 +99,26 @@ def test_parquet_holds_the_columns_of_the_data_frame_with_units() -> None:
 
 def test_columns_are_the_keys_of_a_hit_in_json() -> None:
     assert tuple(COLUMNS) == HIT_COLUMNS == tuple(hit(1).to_json())
+
+
+def test_topcats_own_reader_reads_columns_units_ucds_and_rows(tmp_path: Path) -> None:
+    stilts = shutil.which("stilts")
+    if stilts is None:
+        pytest.skip("stilts, the tables of TOPCAT without its windows, is not installed (apt-get install stilts)")
+    several().save(path := tmp_path / "hits.vot")
+
+    def run(*words: str) -> str:
+        done = subprocess.run([stilts, *words], capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
+
+    meta = list(csv.DictReader(io.StringIO(run(
+        "tpipe", f"in={path}", "ifmt=votable", "cmd=meta name units ucd", "ofmt=csv"))))
+    assert [(one["Name"], one["Units"], one["UCD"]) for one in meta] == [
+        (name, column.unit, column.ucd) for name, column in COLUMNS.items()]
+    rows = list(csv.DictReader(io.StringIO(run(
+        "tpipe", f"in={path}", "ifmt=votable", "cmd=keepcols 'rank f_start_mhz expected mirrored merged'",
+        "ofmt=csv"))))
+    assert [(row["rank"], float(row["f_start_mhz"]), float(row["expected"])) for row in rows] == [
+        ("1", 1400.123456789, 3.25e-7), ("2", 1400.123456789, 12.5)]
+    assert [row["merged"] for row in rows] == ["7 8", ""]
+    assert run("votlint", f"votable={path}") == "", "votlint finds nothing to say"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,19 @@ from pipeline.config import Config, ScanConfig
 from pipeline.filterbank import open_filterbank
 from pipeline.hit_tables import HitTable, parse_hit_table, read_hit_table
 from pipeline.run import ingest
-from pipeline.search import ROW_COLUMNS, Corpus, RowAnswer, open_corpus, page_of_rows
+from pipeline.search import (
+    ROW_COLUMNS,
+    Corpus,
+    Filters,
+    RowAnswer,
+    ScanFinder,
+    open_corpus,
+    page_of_rows,
+    words_of_rows,
+)
+from pipeline.views import is_plain
 from tests.filterbank.files import real_file
-from tests.hit_tables.cadence import TABLES, WIDTH, f_at, simulate_scan, write_hits
+from tests.hit_tables.cadence import DRIFTS_HZ_PER_S, TABLES, WIDTH, f_at, simulate_scan, write_hits
 
 
 @dataclass
@@ -25,6 +35,16 @@ class Cadence:
 
     def rows(self, table: HitTable, **how: object) -> list[RowAnswer]:
         return list(self.corpus.search_rows(table, **how))
+
+    def name_of(self, source_id: str) -> str:
+        return Path(self.corpus._corpus.manifest.sources[source_id].path).name
+
+    def count_kept(self, name: str, low_mhz: float, high_mhz: float) -> int:
+        """Count the kept windows of a file that touch a range of frequency, one by one."""
+        opened = self.corpus._corpus
+        (source_id,) = (one for one in opened.manifest.sources if self.name_of(one) == name)
+        windows = [opened.window(source_id, int(number)) for number in opened.numbers(source_id)]
+        return sum(one.f_start_mhz < high_mhz + 3e-6 and one.f_stop_mhz > low_mhz - 3e-6 for one in windows)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +111,30 @@ def test_a_scan_is_found_by_its_start_where_its_file_has_another_name(cadence: C
         "TARGET, MJD 59000.125741): name the file"}
 
 
+def test_filters_decide_between_scans_that_may_be_meant(cadence: Cadence, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, sources = read_hit_table(TABLES / "on0.dat"), cadence.corpus._corpus.manifest.sources
+    both = [one for one in sources if cadence.name_of(one) in ("on0.h5", "on1.h5") and is_plain(one)]
+    monkeypatch.setattr(ScanFinder, "_named", lambda self, scan: both)
+
+    assert all(one.reason.startswith("several scans may be meant, ") for one in cadence.rows(table))
+    for filters, reason in ((Filters(only_file=(both[1],)), ""), (Filters(only_target=("OFF*",)), "several scans")):
+        for one in cadence.rows(table, filters=filters, k=1):
+            assert one.reason.startswith(reason)
+            assert reason or (one.scan is not None and one.scan.file == both[1])
+
+
+def test_a_row_whose_only_hits_are_its_own_says_how_many(cadence: Cadence) -> None:
+    table = read_hit_table(TABLES / "on0.dat")
+    only = Filters(only_file=("on0.h5",), only_mhz=((1530.0199, 1530.0202),))
+
+    (one, *_) = [one for one in cadence.rows(table, filters=only) if one.row and one.row.f_mhz < 1530.03]
+
+    assert one.result is not None
+    assert (len(one.result), one.words) == (0, "no hits")
+    assert one.result.own_windows > 0
+    assert f"{one.result.own_windows} window" in words_of_rows(table, [one])[2]
+
+
 def test_a_file_beside_the_table_is_read(cadence: Cadence, tmp_path: Path) -> None:
     simulate_scan(tmp_path, 4)
     table = read_hit_table(TABLES / "on2.dat")
@@ -127,14 +171,58 @@ def test_pixels_of_seticore_are_searched_for_where_the_scan_is_gone(
     table = read_hit_table(path)
 
     by_file = cadence.rows(table)
-    monkeypatch.setattr("pipeline.search.row_scans.MAX_START_DIFFERENCE_S", -1.0)  # so no source is the scan
+    monkeypatch.setattr(ScanFinder, "_named", lambda self, scan: [])  # no file can be read, and no source named
     by_pixels = cadence.rows(table)
 
     assert [one.to_json()["by"] for one in by_file] == ["file", "file"]
     assert [one.to_json()["by"] for one in by_pixels] == ["pixels of the table"] * 2
-    for line, one in zip((0, 1), by_pixels, strict=True):
+    for line, *both in zip((0, 1), by_file, by_pixels, strict=True):
+        for one in both:
+            assert one.result is not None
+            low, high = sorted((f_at(line, 0), f_at(line, 0) + DRIFTS_HZ_PER_S[line] * 292 / 1e6))
+            touching = [hit for hit in one.result
+                        if hit.window.f_start_mhz < high + 3e-6 and hit.window.f_stop_mhz > low - 3e-6]
+            names = [cadence.name_of(hit.source_id) for hit in touching]
+            assert "on0.h5" not in names, "the signal of the row itself"
+            kin = [hit for hit in one.result if cadence.name_of(hit.source_id) == "on1.h5"
+                   and abs(hit.window.f_start_mhz - f_at(line, 2)) < 1.5e-3]
+            assert kin, f"line {line} in the next scan"
+            assert one.result.own_windows == cadence.count_kept("on0.h5", low, high)
+            assert f"{one.result.own_windows} window" in one.result.description.note
+            assert one.to_json()["own_windows"] == one.result.own_windows
+
+
+def test_pixels_of_another_scan_find_the_signal(
+    cadence: Cadence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [pixels_of(cadence, line) for line in (0, 1)]
+    path = write_hits(tmp_path / "some.hits", rows, foff_mhz=-187.5 / 2**26)
+    monkeypatch.setattr("pipeline.search.row_scans.MAX_START_DIFFERENCE_S", -1.0)  # so no source is the scan
+
+    for line, one in zip((0, 1), cadence.rows(read_hit_table(path)), strict=True):
         near = [hit for hit in one.result or () if abs(hit.window.f_start_mhz - f_at(line, 0)) < 2e-3]
         assert near, f"the pixels of line {line} do not find it"
+        assert one.result is not None
+        assert one.result.own_windows == 0
+
+
+def test_a_row_names_the_family_of_its_best_convincing_look_alike(cadence: Cadence) -> None:
+    first = cadence.rows(read_hit_table(TABLES / "on0.dat"), k=3)[0]
+    assert first.result is not None
+    assert first.family == ("", "")
+    expected = (1e-6, 2e-6, 30.0)  # the last one is as good as chance
+    for families, found in [((("", ""), ("F2", ""), ("F3", "carrier")), ("F2", "")),
+                            ((("F3", "carrier"), ("F2", ""), ("", "")), ("F3", "carrier")),
+                            ((("", ""), ("", ""), ("F3", "carrier")), ("", ""))]:
+        hits = tuple(replace(first.result[0], rank=i + 1, expected=number, family=family, family_name=name)
+                     for i, (number, (family, name)) in enumerate(zip(expected, families, strict=True)))
+        one = replace(first, result=replace(first.result, hits=hits))
+        assert one.family == found
+        record = one.to_json()
+        assert (record["family"], record["family_name"]) == found
+        assert one.words_of_family == ", ".join(filter(None, found))
+        page = page_of_rows(read_hit_table(TABLES / "on0.dat"), [one])
+        assert f"<td>{one.words}</td><td>{one.words_of_family}</td>" in page
 
 
 def test_rows_that_cannot_be_read_keep_their_place(cadence: Cadence) -> None:
