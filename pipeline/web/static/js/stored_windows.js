@@ -1,9 +1,9 @@
 /** Stored windows in a waterfall: what is known of the pixels where there is no file to read them from. */
 
 import { lookup, suitableLimits } from "./colours.js";
+import { keptWindow, windowName } from "./kept_windows.js";
 import { paintCodes } from "./painting.js";
 import { windowScale } from "./scales.js";
-import { codesOf } from "./window_picture.js";
 
 const MOST = 40;
 const LEAST_DOTS = 12;
@@ -34,7 +34,7 @@ export function paintStored(context, windows, box, view, source, display, known,
   context.clip();
   const wide = windows.filter((one) => at(one.f_stop_mhz) - at(one.f_start_mhz) >= LEAST_DOTS).slice(0, MOST);
   for (const one of wide) {
-    const name = `${one.source}/${one.window}`;
+    const name = windowName(one);
     const tile = known.get(name);
     if (tile) {
       const scale = windowScale(tile.noiseSpectra);
@@ -46,9 +46,9 @@ export function paintStored(context, windows, box, view, source, display, known,
       paintCodes(context, tile.codes, tile.rows, tile.columns, table, place);
     } else if (tile === undefined) {
       known.set(name, null);
-      codesOf(name).then(
-        (codes) => {
-          known.set(name, codes);
+      keptWindow(name).then(
+        (window) => {
+          known.set(name, window.tile);
           changed();
         },
         () => {},
