@@ -60,6 +60,10 @@ class LevelRecord(BaseModel):
     columns: int
     rows: int
     columns_per_tile: int
+    row_spectra: list[int]
+    """Spectra that a row may have, the most first: what ``spectra`` of a tile may be. An overview has one choice."""
+    rows_per_block: int
+    """Rows of a block: tiles of fewer spectra in a row are cut in time, too."""
     from_: Literal["overview", "file"] = Field(alias="from")
 
 

@@ -24,7 +24,7 @@ from pipeline.search import Filters, SearchRequest, open_corpus
 from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers, uploads
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
-from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
+from tests.web.conftest import BURST_CHANNELS, BURSTS, FILES, HIGH_SPECTRA, LINES, SCRIPT, Served, serving
 
 NAME = "clock <img src=x onerror=alert(1)>"
 """Name of a family."""
@@ -123,6 +123,43 @@ def test_decibels_of_a_tile_are_those_of_the_file(served: Served) -> None:
     codes = whole(served, served.scans[0], -4)
     for k, channel in enumerate(LINES):
         assert np.median(db[codes[:, channel]]) == pytest.approx(10 * np.log10(3 + k), abs=0.4)
+
+
+def test_rows_of_few_spectra(high: Served) -> None:
+    scan_id = high.get("/api/v1/sources").json()["sources"][0]["id"]
+    levels = {one["level"]: one for one in high.get(f"/api/v1/sources/{scan_id}").json()["levels"]}
+    assert [levels[level]["row_spectra"] for level in (-4, -1, 0)] == [[5, 2, 1], [5, 2, 1], [5]]
+
+    def rows(step: int, kind: str) -> np.ndarray:
+        """Return all rows of the tile with the bursts."""
+        blocks, at = [], 0
+        for block in range(-(-HIGH_SPECTRA // (64 * step))):
+            answer = high.get(f"/api/v1/sources/{scan_id}/tiles/-4/3",
+                              params={"kind": kind, "spectra": step, "block": block})
+            assert int(answer.headers["X-Spectrum-Start"]) == at
+            at = int(answer.headers["X-Spectrum-Stop"])
+            blocks.append(np.frombuffer(answer.content, np.uint8).reshape(-1, 1024))
+            assert len(blocks[-1]) == int(answer.headers["X-Rows"]) <= 64
+        assert at == HIGH_SPECTRA
+        return np.concatenate(blocks)
+
+    single = rows(1, "max")
+    assert single.shape == (HIGH_SPECTRA, 1024)
+    assert (rows(1, "mean") == single).all()
+    inside = single[:, BURST_CHANNELS[0] - 3072 : BURST_CHANNELS[1] - 3072].astype(int).mean(axis=1)
+    assert set(np.argsort(inside)[-len(BURSTS) :].tolist()) == set(BURSTS)
+    lowest_first = single + np.uint8(1)  # masked pixels become 0
+    for step in (2, 5):
+        expected = np.array([lowest_first[at : at + step].max(axis=0) for at in range(0, HIGH_SPECTRA, step)])
+        assert (rows(step, "max") + np.uint8(1) == expected).all()
+    usual, headers = tile(high, scan_id, -4, 3)
+    assert (usual == rows(5, "max")).all()
+    assert (headers["X-Spectrum-Start"], headers["X-Spectrum-Stop"]) == ("0", str(HIGH_SPECTRA))
+    for level, asked, status in ((-4, {"spectra": 3}, 404), (0, {"spectra": 1}, 404), (-4, {"spectra": 0}, 400),
+                                 (-4, {"spectra": 1, "block": 5}, 404), (-4, {"spectra": 1, "block": -1}, 400),
+                                 (-4, {"spectra": "1e3"}, 400), (0, {"block": 1}, 404), (-4, {"block": 10**40}, 404)):
+        answer = high.get(f"/api/v1/sources/{scan_id}/tiles/{level}/0", params=asked)
+        assert answer.status_code == status, (level, asked)
 
 
 def test_tiles_are_kept_by_browsers(served: Served) -> None:
