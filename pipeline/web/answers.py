@@ -281,6 +281,15 @@ class FamilyList(Answer):
     encoder: str
 
 
+class FamilyName(Answer):
+    """The new name of a family."""
+
+    id: str
+    name: str
+    before: str
+    """The name that it had; empty for none."""
+
+
 class FamilyAnswer(FamilyRecord):
     """A family with its windows (:class:`pipeline.search.FamilyMembers`)."""
 

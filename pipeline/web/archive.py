@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -109,6 +110,10 @@ class Archive:
                     with suppress(PipelineError, OSError):  # the disk may be away; what is shown is open
                         self._pinned, self._families = self._open(self._pinned.opened.manifest), now
         return self._pinned
+
+    def show_families_now(self) -> None:
+        """Look at once whether families have changed, because somebody has just changed them here."""
+        self._families_seen_s = -math.inf
 
     def _open(self, manifest: Manifest | None = None) -> Pinned:
         opened = OpenCorpus(self.root, manifest)

@@ -17,7 +17,7 @@ BYTES: dict[int | str, dict[str, Any]] = {
 
 
 def bytes_of(request: Request, codes: NDArray[np.uint8], name: str, channels: tuple[int, int],
-             scale: ScaleRecord) -> Response:
+             scale: ScaleRecord, spectra: tuple[int, int] | None = None) -> Response:
     """Return codes; or only that they have not changed, if the browser has them.
 
     Parameters
@@ -30,6 +30,8 @@ def bytes_of(request: Request, codes: NDArray[np.uint8], name: str, channels: tu
         First channel, and the one after the last.
     scale : ScaleRecord
         What a code means.
+    spectra : (int, int), optional
+        First spectrum, and the one after the last.
     """
     headers = {
         "ETag": f'"{name}"', "Cache-Control": IMMUTABLE,
@@ -37,6 +39,8 @@ def bytes_of(request: Request, codes: NDArray[np.uint8], name: str, channels: tu
         "X-Channel-Start": str(channels[0]), "X-Channel-Stop": str(channels[1]),
         "X-Scale": f"asinh; low_db={scale.low_db:g}; high_db={scale.high_db:g}; noise_spectra={scale.noise_spectra:g}",
     }
+    if spectra is not None:
+        headers |= {"X-Spectrum-Start": str(spectra[0]), "X-Spectrum-Stop": str(spectra[1])}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(codes.tobytes(), media_type="application/octet-stream", headers=headers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError, Reason, SourceError
 from pipeline.filterbank import open_filterbank
-from pipeline.overview import MASKED, OverviewLayout, decode, encode
+from pipeline.overview import MASKED, decode, encode
 from pipeline.scan import coarse_channel_codes, levels_of_channels
 from pipeline.web.archive import Pinned
 from pipeline.web.kept_arrays import KeptArrays
@@ -47,8 +47,9 @@ class DecodedChannels:
                 continue
         return None
 
-    def cells(self, pinned: Pinned, scan_id: str, start: int, stop: int, width: int, kind: str) -> NDArray[np.uint8]:
-        """Return codes of cells: ``width`` channels by the spectra of a row of the overview.
+    def cells(self, pinned: Pinned, scan_id: str, start: int, stop: int, width: int, kind: str,
+              spectra: range) -> NDArray[np.uint8]:
+        """Return codes of cells of ``width`` channels by some spectra.
 
         Parameters
         ----------
@@ -56,6 +57,8 @@ class DecodedChannels:
             Ascending channels. ``start`` is a multiple of ``width``.
         kind : {"max", "mean"}
             Maximum or mean of the pixels of a cell. The mean is made from codes, so it is rounded as these are.
+        spectra : range
+            The spectra; its step is the number of spectra in a row.
 
         Returns
         -------
@@ -72,13 +75,13 @@ class DecodedChannels:
         if not self.can_read(pinned, scan_id):
             raise QueryError(f"{scan_id}: no file of this scan is there, or its coarse channels are too large to be "
                              "decoded for a picture")
-        layout = OverviewLayout.of(pinned.opened.manifest.sources[scan_id].header)
         tiling = pinned.opened.tiling(scan_id)
         pieces = []
         for i in range(tiling.coarse_at(start), tiling.coarse_at(stop - 1) + 1):
             low, high = tiling.coarse_span(i)
-            pieces.append(self._channel(pinned, scan_id, i)[:, max(start - low, 0) : min(stop, high) - low])
-        return _reduced(np.concatenate(pieces, axis=1), layout.spectra_per_row, width, kind)
+            codes = self._channel(pinned, scan_id, i)
+            pieces.append(codes[spectra.start : spectra.stop, max(start - low, 0) : min(stop, high) - low])
+        return _reduced(np.concatenate(pieces, axis=1), spectra.step, width, kind)
 
     def _channel(self, pinned: Pinned, scan_id: str, i: int) -> NDArray[np.uint8]:
         """Return the codes of all pixels of a coarse channel."""

@@ -1,17 +1,29 @@
-"""The routes of ``/api/v1`` that show families: groups of kept windows that look alike."""
+"""The routes of ``/api/v1`` that show families, groups of kept windows that look alike, and name them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import QueryError
-from pipeline.web.answers import FamilyAnswer, FamilyList, OccurrenceAnswer
+from pipeline.families import MAX_TEXT_LENGTH, read_families
+from pipeline.run import name_family
+from pipeline.web.answers import FamilyAnswer, FamilyList, FamilyName, OccurrenceAnswer
 from pipeline.web.counting import EVERY, By, Days, Width
+from pipeline.web.labelling import ItsLabeller
 from pipeline.web.parts import ItsParts
 
 routes = APIRouter(prefix="/api/v1", tags=["families"])
+
+
+class NameBody(BaseModel):
+    """The name of a family."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    name: str = Field(max_length=MAX_TEXT_LENGTH)
+    """Printable characters; an empty name takes the name away."""
 
 
 @routes.get("/families", responses={200: {"model": FamilyList}})
@@ -50,3 +62,13 @@ async def of_family(family_id: str, parts: ItsParts, by: By = EVERY, bin_mhz: Wi
     corpus = parts.archive.pinned.corpus
     return await parts.pool.run(lambda: corpus.occurrence(
         windows=corpus.family(family_id, None).windows, by=by, bin_mhz=bin_mhz, bin_days=bin_days).to_json())
+
+
+@routes.put("/families/{family_id}/name")
+def rename(family_id: str, body: NameBody, parts: ItsParts, _: ItsLabeller) -> FamilyName:
+    """Name a family, as ``lookalike families --name`` does. ``before`` is the name that it had."""
+    table = read_families(parts.archive.root)
+    before = table.entry(family_id).name if table else ""
+    named = name_family(parts.archive.root, family_id, name=body.name)  # says so if there are no families
+    parts.archive.show_families_now()
+    return FamilyName(id=named.id, name=named.name, before=before)

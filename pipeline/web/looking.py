@@ -79,17 +79,19 @@ def windows_of_source(source_id: str, parts: ItsParts, f_start_mhz: Mhz = None, 
 
 @routes.get("/sources/{source_id}/tiles/{level}/{number}", tags=["sources"], response_class=Response, responses=BYTES)
 async def tile(request: Request, source_id: str, level: int, number: int, parts: ItsParts,
-               kind: Literal["max", "mean"] = "max") -> Response:
-    """Codes of one tile: uint8, rows × columns, row by row. The first row is the first spectrum; frequency ascends;
-    255 is masked. Headers say which channels it covers.
+               kind: Literal["max", "mean"] = "max", spectra: Annotated[int | None, Query(ge=1)] = None,
+               block: Annotated[int, Query(ge=0)] = 0) -> Response:
+    """Codes of one tile: uint8, rows × columns, row by row. The first row is the earliest; frequency ascends; 255 is
+    masked. With fewer ``spectra`` in a row than usual, a tile is one ``block`` of 64 rows. Headers say what it covers.
     """
     pinned = parts.archive.pinned
     scan_id = scan_in(pinned, source_id)
 
     def work() -> Response:
-        made = tile_of(pinned, scan_id, level, number, kind, parts.decoded)
-        return bytes_of(request, made.codes, f"{pinned.generation}-{scan_id}-{level}-{number}-{kind}",
-                        (made.channel_start, made.channel_stop), scale_of(pinned, scan_id))
+        made = tile_of(pinned, scan_id, level, number, kind, parts.decoded, spectra, block)
+        return bytes_of(request, made.codes, f"{pinned.generation}-{scan_id}-{level}-{number}-{kind}-{spectra}-{block}",
+                        (made.channel_start, made.channel_stop), scale_of(pinned, scan_id),
+                        (made.spectrum_start, made.spectrum_stop))
 
     return await (parts.drawing.run(work) if level < 0 else run_in_threadpool(work))
 

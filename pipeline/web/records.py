@@ -60,6 +60,10 @@ class LevelRecord(BaseModel):
     columns: int
     rows: int
     columns_per_tile: int
+    row_spectra: list[int]
+    """Spectra that a row may have, the most first: what ``spectra`` of a tile may be. An overview has one choice."""
+    rows_per_block: int
+    """Rows of a block: tiles of fewer spectra in a row are cut in time, too."""
     from_: Literal["overview", "file"] = Field(alias="from")
 
 
@@ -128,8 +132,8 @@ class WindowPage:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowDetail(WindowRecord):
-    """A stored window."""
+class WindowFacts(WindowRecord):
+    """A stored window, and where it was seen."""
 
     mjd: float = 0.0
     target: str = ""
@@ -140,8 +144,34 @@ class WindowDetail(WindowRecord):
     """Columns of its codes; a pixel of an averaged view covers several channels."""
     known: list[str] = field(default_factory=list)
     """Bands of known interference that it touches."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDetail(WindowFacts):
+    """A stored window, and what its codes mean."""
+
     scale: ScaleRecord = NO_SCALE
     """What a code of ``.bin`` means."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPixels(WindowFacts):
+    """A stored window with its pixels."""
+
+    noise_spectra: float = 1.0
+    """N: the standard deviation of one pixel of noise is its mean divided by the root of N."""
+    codes: str = ""
+    """Its codes, as in ``.bin``: spectra × channels bytes, row by row, in base 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """Several stored windows with their pixels."""
+
+    windows: list[WindowPixels]
+    """In the order in which they were asked for."""
+    missing: list[str]
+    """Names that are those of no kept window."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,12 @@ def scale_of_tiles(noise_spectra: float) -> ScaleRecord:
 def scale_of_windows(spread: float) -> ScaleRecord:
     """Return the scale of windows whose noise has this relative standard deviation."""
     power = power_of_cutouts(_STORED[None, None], 1.0, spread).ravel()
-    return _scale(power, (power - 1) / spread, spread**-2)
+    return _scale(power, (power - 1) / spread, noise_spectra_of(spread))
+
+
+def noise_spectra_of(spread: float) -> float:
+    """Return N for noise whose relative standard deviation is ``spread``: it is 1 / √N."""
+    return round(spread**-2, 4)
 
 
 def _scale(power: NDArray[np.float64], sigma: NDArray[np.float64], noise_spectra: float) -> ScaleRecord:
@@ -48,4 +53,4 @@ def _scale(power: NDArray[np.float64], sigma: NDArray[np.float64], noise_spectra
     values = [round(float(one), 4) if good else None for one, good in zip(db, has_db, strict=True)]
     given = [one for one in values if one is not None]
     return ScaleRecord([*values, None], [*(float(f"{one:.5g}") for one in sigma), None], given[0], given[-1],
-                       round(noise_spectra, 4))
+                       noise_spectra)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +22,17 @@ from pipeline.web.records import (
     SourceDetail,
     SourcePage,
     SourceRecord,
+    WindowBatch,
     WindowDetail,
     WindowPage,
+    WindowPixels,
     WindowRecord,
 )
-from pipeline.web.scales import scale_of_windows
+from pipeline.web.scales import noise_spectra_of, scale_of_windows, sent
 from pipeline.web.tiles import levels_of, scale_of
+
+_NUMBER = re.compile("[0-9]{1,18}")
+"""Number of a window, in a name."""
 
 
 def source_page(pinned: Pinned, cursor: str, limit: int, q: str) -> SourcePage:
@@ -141,14 +149,42 @@ def row_of_window(pinned: Pinned, source_id: str, number: int) -> np.ndarray[Any
 
 def window_detail(pinned: Pinned, source_id: str, number: int) -> WindowDetail:
     """Return what the corpus knows of a kept window."""
+    facts, spread = _facts_of_window(pinned, source_id, number)
+    return WindowDetail(**facts, scale=scale_of_windows(spread))
+
+
+def window_pixels(pinned: Pinned, source_id: str, number: int) -> WindowPixels:
+    """Return what the corpus knows of a kept window, with its pixels."""
+    facts, spread = _facts_of_window(pinned, source_id, number)
+    codes = pinned.opened.cutouts(source_id, row_of_window(pinned, source_id, number))[0]
+    return WindowPixels(**facts, noise_spectra=noise_spectra_of(spread),
+                        codes=b64encode(sent(codes).tobytes()).decode("ascii"))
+
+
+def windows_named(pinned: Pinned, names: Sequence[str]) -> WindowBatch:
+    """Return the kept windows of some names, each ``SOURCE/NUMBER``, with their pixels. Other names are missing."""
+    found, missing = [], []
+    for name in names:
+        source_id, _, number = name.rpartition("/")
+        is_one = source_id in pinned.opened.manifest.sources and _NUMBER.fullmatch(number)
+        try:
+            found += [window_pixels(pinned, source_id, int(number))] if is_one else []
+            missing += [] if is_one else [name]
+        except QueryError:  # the corpus has not kept it
+            missing.append(name)
+    return WindowBatch(found, missing)
+
+
+def _facts_of_window(pinned: Pinned, source_id: str, number: int) -> tuple[dict[str, Any], float]:
+    """Return the fields of :class:`WindowFacts`, and the spread of the noise."""
     row = row_of_window(pinned, source_id, number)
     snr, spread = (float(pinned.opened.column(source_id, name, row)[0]) for name in ("snr", "spread"))
     entry, window = pinned.opened.manifest.sources[source_id], pinned.opened.window(source_id, number)
     grid = pinned.opened.tiling(source_id).grid
-    return WindowDetail(
-        **_fields_of_window(pinned, source_id, number, snr), mjd=window.mjd, target=entry.header.source_name,
-        file=Path(entry.path).name, spectra=grid.integrations, channels=grid.channels,
-        known=list(names_at(entry.header, window.f_start_mhz, window.f_stop_mhz)), scale=scale_of_windows(spread))
+    return {
+        **_fields_of_window(pinned, source_id, number, snr), "mjd": window.mjd, "target": entry.header.source_name,
+        "file": Path(entry.path).name, "spectra": grid.integrations, "channels": grid.channels,
+        "known": list(names_at(entry.header, window.f_start_mhz, window.f_stop_mhz))}, spread
 
 
 def bands_in(f_start_mhz: float | None, f_stop_mhz: float | None) -> KnownBands:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
 from pipeline.flatten.noise import nominal_noise_spectra
-from pipeline.overview import CELL_CHANNELS, FACTOR, MAXIMUM, MEAN, OverviewLayout
+from pipeline.overview import CELL_CHANNELS, FACTOR, MAX_ROWS, MAXIMUM, MEAN, OverviewLayout
 from pipeline.web.archive import Pinned
 from pipeline.web.decoded import DecodedChannels
 from pipeline.web.records import LevelRecord, ScaleRecord
@@ -26,14 +26,25 @@ class Tile:
     """Some columns of one level."""
 
     codes: NDArray[np.uint8]
-    """(rows, columns): codes (:mod:`pipeline.web.scales`); time runs downwards, frequency to the right."""
+    """(rows, columns): codes (:mod:`pipeline.web.scales`); the first row is the earliest, the first column the lowest
+    frequency."""
     channel_start: int
     channel_stop: int
+    spectrum_start: int
+    spectrum_stop: int
 
 
 def channels_per_cell(level: int) -> int:
     """Return the number of channels in a cell of a level."""
     return CELL_CHANNELS * int(FACTOR**level) if level >= 0 else CELL_CHANNELS // int(FACTOR**-level)
+
+
+def row_spectra(layout: OverviewLayout) -> list[int]:
+    """Return how many spectra a row of a tile from the file may have: as in the overview, and fewer down to 1."""
+    steps = [layout.spectra_per_row]
+    while steps[-1] > 1:
+        steps.append(-(-steps[-1] // FACTOR))
+    return steps
 
 
 def levels_of(pinned: Pinned, scan_id: str, decoded: DecodedChannels) -> list[LevelRecord]:
@@ -45,6 +56,7 @@ def levels_of(pinned: Pinned, scan_id: str, decoded: DecodedChannels) -> list[Le
     return [LevelRecord.model_validate({
         "level": level, "channels_per_cell": channels_per_cell(level), "spectra_per_row": layout.spectra_per_row,
         "columns": -(-nchans // channels_per_cell(level)), "rows": layout.rows, "columns_per_tile": COLUMNS_PER_TILE,
+        "row_spectra": row_spectra(layout) if level < 0 else [layout.spectra_per_row], "rows_per_block": MAX_ROWS,
         "from": "overview" if level >= 0 else "file"}) for level in numbers]
 
 
@@ -55,7 +67,8 @@ def scale_of(pinned: Pinned, scan_id: str) -> ScaleRecord:
     return scale_of_tiles(round(float(np.median(measured)) if len(measured) else nominal_noise_spectra(header), 4))
 
 
-def tile_of(pinned: Pinned, scan_id: str, level: int, number: int, kind: str, decoded: DecodedChannels) -> Tile:
+def tile_of(pinned: Pinned, scan_id: str, level: int, number: int, kind: str, decoded: DecodedChannels,
+            spectra: int | None = None, block: int = 0) -> Tile:
     """Return one tile.
 
     Parameters
@@ -65,11 +78,15 @@ def tile_of(pinned: Pinned, scan_id: str, level: int, number: int, kind: str, de
     number : int
         Number of the tile in its level, counted from low frequency.
     kind : {"max", "mean"}
+    spectra : int, optional
+        Spectra in a row, one of :func:`row_spectra`. Default: as in the overview.
+    block : int
+        Number of the block of :data:`~pipeline.overview.MAX_ROWS` rows, counted from the first spectrum.
 
     Raises
     ------
     QueryError
-        There is no such level or tile, or the corpus has no overview of the scan.
+        There is no such level, tile or block, or the corpus has no overview of the scan.
     SourceError
         The file cannot be read.
     """
@@ -83,8 +100,25 @@ def tile_of(pinned: Pinned, scan_id: str, level: int, number: int, kind: str, de
         raise QueryError(f"{scan_id}: has no tile {number} of level {level}; it has {-(-columns // COLUMNS_PER_TILE)}, "
                          "counted from 0")
     channels = first * width, min(stop * width, entry.header.nchans)
+    rows = _spectra_of(scan_id, layout, level, layout.spectra_per_row if spectra is None else spectra, block)
     if level < 0:
-        return Tile(sent(decoded.cells(pinned, scan_id, *channels, width, kind)), *channels)
+        codes = decoded.cells(pinned, scan_id, *channels, width, kind, rows)
+        return Tile(sent(codes), *channels, rows.start, rows.stop)
     stored = pinned.overview(scan_id)
     at = layout.first(level)
-    return Tile(sent(np.ascontiguousarray(stored[at + first : at + stop, KINDS[kind]].T)), *channels)
+    return Tile(sent(np.ascontiguousarray(stored[at + first : at + stop, KINDS[kind]].T)), *channels, rows.start,
+                rows.stop)
+
+
+def _spectra_of(scan_id: str, layout: OverviewLayout, level: int, spectra: int, block: int) -> range:
+    """Return the spectra of a block; its step is the number of spectra in a row."""
+    steps = row_spectra(layout) if level < 0 else [layout.spectra_per_row]
+    if spectra not in steps:
+        raise QueryError(f"{scan_id}: tiles of level {level} have no rows of {spectra} spectra; choose one of "
+                         f"{', '.join(map(str, steps))}")
+    blocks = -(-layout.nsamples // (MAX_ROWS * spectra))
+    if not 0 <= block < blocks:
+        raise QueryError(f"{scan_id}: has no block {block} of rows of {spectra} spectra; it has {blocks}, counted "
+                         "from 0")
+    start = block * MAX_ROWS * spectra
+    return range(start, min(start + MAX_ROWS * spectra, layout.nsamples), spectra)

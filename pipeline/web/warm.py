@@ -27,7 +27,7 @@ def _load(pinned: Pinned, decoded: DecodedChannels) -> None:
     with suppress(PipelineError):
         readable = next((scan_id for scan_id in pinned.scans if decoded.can_read(pinned, scan_id)), None)
         if readable is not None:
-            decoded.cells(pinned, readable, 0, 1, 1, "max")
+            decoded.cells(pinned, readable, 0, 1, 1, "max", range(1))
     log.info("ready")
 
 

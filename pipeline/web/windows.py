@@ -1,10 +1,10 @@
-"""The routes of ``/api/v1`` that give a kept window as JSON, codes, an array or a picture."""
+"""The routes of ``/api/v1`` that give kept windows: one as JSON, codes, an array or a picture; several with pixels."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from pipeline.errors import QueryError
 from pipeline.plot import png_of_hits
@@ -13,11 +13,13 @@ from pipeline.web.archive import Pinned
 from pipeline.web.code_bytes import BYTES, bytes_of
 from pipeline.web.npy import npy_of
 from pipeline.web.parts import ItsParts
-from pipeline.web.records import WindowDetail
+from pipeline.web.records import WindowBatch, WindowDetail
 from pipeline.web.scales import sent
 from pipeline.web.window_hit import hit_of_window
 
 routes = APIRouter(prefix="/api/v1", tags=["windows"])
+MAX_TOGETHER = 64
+"""Windows that may be asked for at once."""
 
 
 def _pinned(source_id: str, number: int, parts: ItsParts) -> Pinned:
@@ -30,6 +32,13 @@ def _pinned(source_id: str, number: int, parts: ItsParts) -> Pinned:
 
 
 ItsPinned = Annotated[Pinned, Depends(_pinned)]
+
+
+@routes.get("/windows")
+def windows_together(parts: ItsParts, name: Annotated[list[str], Query(min_length=1, max_length=MAX_TOGETHER)],
+                     ) -> WindowBatch:
+    """Kept windows with their pixels, in one answer. Each ``name`` is ``SOURCE/NUMBER``; up to 64 may be given."""
+    return sources.windows_named(parts.archive.pinned, name)
 
 
 @routes.get("/windows/{source_id}/{number}.json")

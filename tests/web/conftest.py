@@ -127,4 +127,25 @@ def served(corpus: Path, data: Path) -> Iterator[Served]:
         yield one
 
 
+HIGH_SPECTRA = 299
+BURSTS = (0, 40, 41, 155, 290, 298)
+"""Spectra of the high scan with a burst."""
+BURST_CHANNELS = (3500, 3516)
+"""First of its channels with the bursts, and the one after the last."""
+
+
+@pytest.fixture(scope="session")
+def high(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with one scan of many spectra and of few channels. Rows of its overview have five spectra."""
+    folder = tmp_path_factory.mktemp("high")
+    like = header(9, nsamples=HIGH_SPECTRA, nchans=2 * COARSE, tsamp_s=1.5)
+    power = np.random.default_rng(9).gamma(102, 1 / 102, (like.nsamples, like.nchans))
+    power[list(BURSTS), BURST_CHANNELS[0] : BURST_CHANNELS[1]] += 6
+    write_filterbank(folder / "high.fil", power.astype(np.float32), like)
+    ingest([folder / "high.fil"], folder / "corpus", config=Config(scan=replace(SCAN, overview=True), encoder=ENCODER),
+           serial=True)
+    with serving(ServeSettings(corpus=folder / "corpus", port=0)) as one:
+        yield one
+
+
 assert LINES[-1] < COARSE * N_COARSE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -23,7 +24,10 @@ from pipeline.search import Filters, SearchRequest, open_corpus
 from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers, uploads
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
-from tests.web.conftest import FILES, LINES, SCRIPT, Served, serving
+from tests.web.conftest import BURST_CHANNELS, BURSTS, FILES, HIGH_SPECTRA, LINES, SCRIPT, Served, serving
+
+NAME = "clock <img src=x onerror=alert(1)>"
+"""Name of a family."""
 
 
 def tile(served: Served, scan_id: str, level: int, number: int, kind: str = "max") -> tuple[np.ndarray, Any]:
@@ -121,6 +125,43 @@ def test_decibels_of_a_tile_are_those_of_the_file(served: Served) -> None:
         assert np.median(db[codes[:, channel]]) == pytest.approx(10 * np.log10(3 + k), abs=0.4)
 
 
+def test_rows_of_few_spectra(high: Served) -> None:
+    scan_id = high.get("/api/v1/sources").json()["sources"][0]["id"]
+    levels = {one["level"]: one for one in high.get(f"/api/v1/sources/{scan_id}").json()["levels"]}
+    assert [levels[level]["row_spectra"] for level in (-4, -1, 0)] == [[5, 2, 1], [5, 2, 1], [5]]
+
+    def rows(step: int, kind: str) -> np.ndarray:
+        """Return all rows of the tile with the bursts."""
+        blocks, at = [], 0
+        for block in range(-(-HIGH_SPECTRA // (64 * step))):
+            answer = high.get(f"/api/v1/sources/{scan_id}/tiles/-4/3",
+                              params={"kind": kind, "spectra": step, "block": block})
+            assert int(answer.headers["X-Spectrum-Start"]) == at
+            at = int(answer.headers["X-Spectrum-Stop"])
+            blocks.append(np.frombuffer(answer.content, np.uint8).reshape(-1, 1024))
+            assert len(blocks[-1]) == int(answer.headers["X-Rows"]) <= 64
+        assert at == HIGH_SPECTRA
+        return np.concatenate(blocks)
+
+    single = rows(1, "max")
+    assert single.shape == (HIGH_SPECTRA, 1024)
+    assert (rows(1, "mean") == single).all()
+    inside = single[:, BURST_CHANNELS[0] - 3072 : BURST_CHANNELS[1] - 3072].astype(int).mean(axis=1)
+    assert set(np.argsort(inside)[-len(BURSTS) :].tolist()) == set(BURSTS)
+    lowest_first = single + np.uint8(1)  # masked pixels become 0
+    for step in (2, 5):
+        expected = np.array([lowest_first[at : at + step].max(axis=0) for at in range(0, HIGH_SPECTRA, step)])
+        assert (rows(step, "max") + np.uint8(1) == expected).all()
+    usual, headers = tile(high, scan_id, -4, 3)
+    assert (usual == rows(5, "max")).all()
+    assert (headers["X-Spectrum-Start"], headers["X-Spectrum-Stop"]) == ("0", str(HIGH_SPECTRA))
+    for level, asked, status in ((-4, {"spectra": 3}, 404), (0, {"spectra": 1}, 404), (-4, {"spectra": 0}, 400),
+                                 (-4, {"spectra": 1, "block": 5}, 404), (-4, {"spectra": 1, "block": -1}, 400),
+                                 (-4, {"spectra": "1e3"}, 400), (0, {"block": 1}, 404), (-4, {"block": 10**40}, 404)):
+        answer = high.get(f"/api/v1/sources/{scan_id}/tiles/{level}/0", params=asked)
+        assert answer.status_code == status, (level, asked)
+
+
 def test_tiles_are_kept_by_browsers(served: Served) -> None:
     path = f"/api/v1/sources/{served.scans[0]}/tiles/0/0"
     first = served.get(path)
@@ -162,6 +203,27 @@ def test_forms_of_a_window(served: Served, corpus: Path) -> None:
     assert int(answer.headers["X-Channel-Start"]) == one["channel_start"] == detail["channel_start"]
     assert served.get(f"{name}.png").content[:8] == b"\x89PNG\r\n\x1a\n"
     assert served.get(f"/api/v1/windows/{one['source']}/99999999.json").status_code == 404
+
+
+def test_several_windows_come_in_one_answer(served: Served) -> None:
+    kept = [one for scan in served.scans for one in served.get(f"/api/v1/sources/{scan}/windows").json()["windows"]]
+    assert len({one["source"] for one in kept}) > 1
+    names = [f"{one['source']}/{one['window']}" for one in reversed(kept)]
+    absent = [f"{served.scans[0]}/99999999", "none/1", served.scans[1], f"{served.scans[0]}/-1"]
+    answer = served.get("/api/v1/windows", params={"name": [*absent[:2], *names, *absent[2:]]}).json()
+    TypeAdapter(records.WindowBatch).validate_python(answer)
+    assert answer["missing"] == absent
+    assert [f"{one['source']}/{one['window']}" for one in answer["windows"]] == names
+    for name, one in zip(names, answer["windows"], strict=True):
+        assert base64.b64decode(one.pop("codes")) == served.get(f"/api/v1/windows/{name}.bin").content
+        detail = served.get(f"/api/v1/windows/{name}.json").json()
+        noise = one.pop("noise_spectra")
+        scale = detail.pop("scale")
+        assert noise == scale["noise_spectra"]
+        assert one == detail
+    assert len(served.get("/api/v1/windows", params={"name": names[:1] * 64}).json()["windows"]) == 64
+    for refused in ([], names[:1] * 65):
+        assert served.get("/api/v1/windows", params={"name": refused}).status_code == 400
 
 
 def test_a_search_gives_what_the_package_gives(served: Served, corpus: Path) -> None:
@@ -228,6 +290,34 @@ def test_families(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         for text in ("F999", "..%2F..%2Fx", "%00", quote(SCRIPT, safe="")):
             for end in ("", "/occurrence", ".png"):
                 assert served.get(f"/api/v1/families/{text}{end}").status_code == 404
+
+
+def test_a_labeller_names_a_family(corpus: Path, tmp_path: Path) -> None:
+    copy, tokens = tmp_path / "corpus", tmp_path / "people.toml"
+    shutil.copytree(corpus, copy)
+    by_anna, by_ben = ({"Authorization": f"Bearer {add_person(tokens, name, role)}"}
+                       for name, role in (("anna", "labeller"), ("ben", "reader")))
+    with serving(ServeSettings(corpus=copy, port=0, tokens=tokens)) as served, \
+            httpx.Client(base_url=served.address) as program:
+        def put(name: Any, headers: dict[str, str] = by_anna, family: str = "F1") -> httpx.Response:
+            return program.put(f"/api/v1/families/{family}/name", json={"name": name}, headers=headers)
+
+        nothing = put("x")
+        assert (nothing.status_code, str(tmp_path) in nothing.text) == (404, False)
+        find_families(copy)
+        refused = put("x", by_ben)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "not_a_labeller")
+        assert put(f" {NAME}").json() == {"id": "F1", "name": NAME, "before": ""}
+        for path in ("F1", quote(NAME, safe="")):  # seen at once, by everybody
+            assert program.get(f"/api/v1/families/{path}", headers=by_ben).json()["name"] == NAME
+        listed = program.get("/api/v1/families", headers=by_ben).json()["families"]
+        assert [one["name"] for one in listed if one["id"] == "F1"] == [NAME]
+        assert open_corpus(copy).family("F1").family.name == NAME
+        for bad, family, status in (("a\nb", "F1", 404), ("x" * 201, "F1", 400), (3, "F1", 400), ("x", "F999", 404),
+                                    ("x", "..%2F..%2Fx", 404)):
+            assert put(bad, family=family).status_code == status, (bad, family)
+        assert put("").json() == {"id": "F1", "name": "", "before": NAME}
+        assert program.get("/api/v1/families/F1", headers=by_ben).json()["name"] == ""
 
 
 def test_a_range_of_a_file_below_a_data_root(served: Served) -> None:

@@ -188,12 +188,25 @@ TRAVERSALS = ("../../../../etc/passwd", "..\\..\\x", "/etc/passwd", "%2e%2e", "%
     "/api/v1/sources/{}", "/api/v1/sources/{}/windows", "/api/v1/sources/{}/tiles/0/0", "/api/v1/windows/{}/0.json",
     "/api/v1/windows/{}/0.bin", "/api/v1/windows/{}/0.npy", "/api/v1/windows/{}/0.png", "/api/v1/searches/{}",
     "/api/v1/searches/{}.json", "/api/v1/searches/x.{}", "/api/v1/nights/{}", "/api/v1/nights/{}.html",
-    "/api/v1/sources/x/tiles/{}/0", "/api/v1/sources/x/tiles/0/{}", "/static/{}"])
+    "/api/v1/sources/x/tiles/{}/0", "/api/v1/sources/x/tiles/0/{}", "/api/v1/families/{}", "/static/{}"])
 def test_an_id_is_never_a_path(served: Served, path: str) -> None:
     for text in TRAVERSALS:
         answer = served.get(path.format(quote(text, safe="")))
         assert answer.status_code in (307, 400, 404), (text, answer.status_code)
         assert b"root:x:" not in answer.content
+
+
+def test_the_name_of_a_window_is_never_a_path(served: Served) -> None:
+    scan_id = served.scans[0]
+    names = [*TRAVERSALS, *(f"{text}/0" for text in TRAVERSALS), *(f"{scan_id}/{text}" for text in (
+        "../0", "1e9", "٣", "9" * 5000, "0 ", "+1", "0x1"))]
+    for text in names:
+        answer = served.get("/api/v1/windows", params={"name": text})
+        assert answer.status_code == 200, text
+        assert answer.json() == {"windows": [], "missing": [text.encode("utf-8", "replace").decode()]}, text
+        assert answer.headers["Content-Type"] == "application/json"
+    too_many = served.get(f"/api/v1/windows?{'&'.join(['name=x/0'] * 5000)}")
+    assert too_many.status_code in (400, 414, 431)
 
 
 @pytest.mark.parametrize("text", [*TRAVERSALS, "../outside.fil", "link.fil", "sub/../../outside.fil", "{outside}",

@@ -81,8 +81,8 @@ def test_a_high_drag_asks_for_times_too(open_page: OpenPage, site: Site) -> None
     page = open_page(waterfall(site, "on1", COMB, COMB + 128))
     drag(page, (0.2, 0.26), (0.8, 0.49))
     body = asked(page, lambda: page.locator(".go").click())
-    assert body["t_start_s"] == pytest.approx(4 * 18.253611008)
-    assert body["t_stop_s"] == pytest.approx(8 * 18.253611008)
+    assert body["t_start_s"] == pytest.approx(8 * 18.253611008)  # time runs upwards
+    assert body["t_stop_s"] == pytest.approx(12 * 18.253611008)
 
 
 def test_a_typed_range_needs_no_mouse(open_page: OpenPage, site: Site) -> None:
@@ -146,6 +146,13 @@ def test_the_wheel_zooms_at_the_cursor(open_page: OpenPage, site: Site) -> None:
     assert (fixed - start) / (stop - start) == pytest.approx(0.25, abs=2e-3)
 
 
+def refined(page: Any) -> dict[str, Any]:
+    """Refine a search by its key; return what was sent."""
+    with page.expect_request("**/feedback") as sent:
+        page.keyboard.press("r")
+    return json.loads(sent.value.post_data)
+
+
 def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: Site) -> None:
     page = open_page(waterfall(site, "on1", COMB - 16, COMB + 144))
     drag(page, (16.5 / 160, 0.5), (143.5 / 160, 0.5))
@@ -160,14 +167,32 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     page.reload()
     page.wait_for_selector(".hit")
     assert page.locator(f'[data-window="{first}"] .yes').get_attribute("aria-pressed") == "true"
-    with page.expect_request("**/feedback") as sent:
-        page.keyboard.press("r")
-    assert json.loads(sent.value.post_data) == {"like": [first], "unlike": [second]}
+    held: list[Any] = []
+    page.route("**/api/v1/windows?*", lambda route: held.append(route))
+    assert refined(page) == {"like": [first], "unlike": [second]}
     page.get_by_text("refined with 1 yes and 1 no").wait_for()
+    page.wait_for_selector(".hit[data-rank='1']")  # hits are shown at once, examples keep their place
+    assert page.locator(".hit").evaluate_all("all => [all[0], all.at(-1)].map(one => one.className)") == [
+        "hit coming", "hit coming"]
+    page.wait_for_timeout(200)
+    names = [parse_qs(urlsplit(one.request.url).query)["name"] for one in held]
+    assert names[0] == [first, second]  # all examples in one request,
+    assert len(names) <= 2  # and all pictures of hits in one more
+    for one in held:
+        one.continue_()
+    page.unroute("**/api/v1/windows?*")
+    page.wait_for_selector(f'[data-window="{second}"]')
     shown = page.locator(".hit").evaluate_all("all => all.map(one => [one.dataset.window, one.dataset.mark])")
-    assert shown[0] == [first, "yes"]  # what was confirmed stays in sight
-    assert {first, second}.isdisjoint(name for name, _ in shown[1:])
+    assert shown[0] == [first, "yes"]  # what was marked stays in sight
+    assert shown[-1] == [second, "no"]
+    assert {first, second}.isdisjoint(name for name, _ in shown[1:-1])
+    page.wait_for_selector(f'[data-window="{second}"] .window-stage[aria-busy=false]')
     assert parse_qs(urlsplit(page.url).query)["like"] == [json.dumps([first])]
+    page.locator(f'[data-window="{second}"] .no').click()  # a mark can be taken back
+    assert refined(page) == {"like": [first], "unlike": []}
+    page.get_by_text("refined with 1 yes and 0 no").wait_for()
+    page.go_back()
+    page.get_by_text("refined with 1 yes and 1 no").wait_for()
     page.go_back()
     page.wait_for_selector(".hit")
     page.go_back()

@@ -59,6 +59,9 @@ export function queryOf(request) {
 /** Return the address of the results of a search that has not been carried out. */
 export const resultsAddress = (request, id = "new") => `/results/${encodeURIComponent(id)}?${queryOf(request)}`;
 
+/** Return the address of the look-alikes of a window that is called SOURCE/NUMBER. */
+export const likeAddress = (window) => resultsAddress({ window, on_off: true, k: 24 });
+
 /** Return the address of a range in the waterfall of a source. */
 export const waterfallAddress = (source, fStartMhz, fStopMhz) =>
   `/waterfall/${encodeURIComponent(source)}?${queryOf({ f_start: fStartMhz, f_stop: fStopMhz })}`;

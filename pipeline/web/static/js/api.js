@@ -30,12 +30,6 @@ export function addressOf(path, parameters = {}) {
 /** Return the name of something as one part of a path. */
 export const part = (name) => encodeURIComponent(name);
 
-/** Return the path of a window that is called SOURCE/NUMBER. */
-export function windowPath(name, suffix) {
-  const at = name.lastIndexOf("/");
-  return `windows/${part(name.slice(0, at))}/${part(name.slice(at + 1))}.${suffix}`;
-}
-
 async function failure(response) {
   let error = {};
   try {

@@ -2,6 +2,7 @@
 
 import { mhz, offsetTicks, ticks } from "./axes.js";
 import { inkOf } from "./painting.js";
+import { across, up } from "./places.js";
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
 
@@ -36,7 +37,7 @@ export function drawFrequencyAxis(context, box, view) {
   context.textBaseline = "top";
   const bottom = box.y + box.height;
   for (const value of values) {
-    const x = box.x + ((value - view.start) / span) * box.width;
+    const x = across(box, view, value);
     line(context, x, bottom, x, bottom + 5);
     const text = value.toFixed(decimals);
     context.fillText(text, between(context, text, x, box.x - 30, box.x + box.width + 12), bottom + 8);
@@ -62,12 +63,12 @@ export function drawOffsetAxis(context, box, fStartMhz, fStopMhz) {
 }
 
 /** Draw the axis of time to the left of a picture, in seconds. The last label may name the unit. */
-export function drawTimeAxis(context, box, startS, stopS, count = Math.floor(box.height / 34), isNamed = false) {
-  const { values, decimals } = ticks(startS, stopS, Math.max(2, count));
+export function drawTimeAxis(context, box, times, count = Math.floor(box.height / 34), isNamed = false) {
+  const { values, decimals } = ticks(times.start, times.stop, Math.max(2, count));
   context.textAlign = "right";
   context.textBaseline = "middle";
   for (const value of values) {
-    const y = box.y + ((value - startS) / (stopS - startS)) * box.height;
+    const y = up(box, times, value);
     line(context, box.x - 4, y, box.x, y);
     const unit = isNamed && value === values[values.length - 1] ? " s" : "";
     context.fillText(

@@ -1,19 +1,24 @@
-/** The mouse on a waterfall: the wheel zooms at the cursor, dragging selects, dragging with Shift moves. */
+/**
+ * The mouse on a waterfall. The wheel zooms at the cursor, with Shift in time. Dragging selects, dragging with Shift
+ * moves.
+ */
 
-import { selectionOf } from "./view.js";
+import { moved, selectionOf } from "./view.js";
 
 const LEAST_DRAG = 4;
 const FLAT = 10;
+const PER_PIXEL = 0.0016;
 
 /**
  * Let the mouse act on a panel.
  *
  * @param {import("./waterfall_panel.js").WaterfallPanel} panel
  * @param {object} board what all panels share
- * @param {object} act what happens: `look`, `select`, `readOut`, `zoomed`; and the `source` that was opened
+ * @param {object} act `go`, which moves the view, and what else happens: `select`, `readOut`
  */
 export function bindGestures(panel, board, act) {
   const { ink } = panel;
+  const { go } = act;
   let drag = null;
   const at = (event) => ({ ...panel.read(event), panel });
   ink.addEventListener(
@@ -23,11 +28,11 @@ export function bindGestures(panel, board, act) {
       if (!place.inside) return;
       event.preventDefault();
       const pixels = event.deltaMode === 1 ? 16 : 1;
-      const { view } = board;
-      if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        const by = ((event.deltaX || event.deltaY) * pixels) / panel.box.width;
-        act.look(moveBy(act.source, view, by));
-      } else act.look(act.zoomed(act.source, view, Math.exp(event.deltaY * pixels * 0.0016), place.across));
+      const factor = (delta) => Math.exp(delta * pixels * PER_PIXEL);
+      // with Shift, some browsers call a turn of the wheel one across
+      if (event.shiftKey) go.zoomTimes(factor(event.deltaY || event.deltaX), place.later);
+      else if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) go.move((event.deltaX * pixels) / panel.box.width);
+      else go.zoom(factor(event.deltaY), place.share);
     },
     { passive: false },
   );
@@ -41,6 +46,7 @@ export function bindGestures(panel, board, act) {
       x: event.clientX,
       y: event.clientY,
       view: board.view,
+      times: board.times,
       isPan: event.shiftKey || event.button === 1,
     };
     if (event.button === 1) event.preventDefault();
@@ -48,8 +54,10 @@ export function bindGestures(panel, board, act) {
 
   ink.addEventListener("pointermove", (event) => {
     const place = at(event);
-    if (drag?.isPan) act.look(moveBy(act.source, drag.view, (drag.x - event.clientX) / panel.box.width));
-    else if (drag && hasMoved(drag, event)) {
+    if (drag?.isPan) {
+      go.look(moved(go.band, drag.view, (drag.x - event.clientX) / panel.box.width));
+      if (drag.times) go.lookAt(moved(go.allTimes, drag.times, (event.clientY - drag.y) / panel.box.height));
+    } else if (drag && hasMoved(drag, event)) {
       board.selection = selectionBetween(drag, place, event);
       drag.isSelecting = true;
       for (const one of board.panels) one.paintInk();
@@ -71,7 +79,7 @@ export function bindGestures(panel, board, act) {
   ink.addEventListener("pointerleave", () => drag || act.readOut({ inside: false }));
   ink.addEventListener("dblclick", (event) => {
     const place = panel.read(event);
-    if (place.inside) act.look(act.zoomed(act.source, board.view, 0.25, place.across));
+    if (place.inside) go.zoom(0.25, place.share);
   });
 
   const hasMoved = (from, event) => Math.abs(event.clientX - from.x) >= LEAST_DRAG || from.isSelecting;
@@ -79,18 +87,13 @@ export function bindGestures(panel, board, act) {
     selectionOf(
       panel.source,
       board.view,
+      panel.times,
       {
-        left: Math.min(from.start.across, place.across),
-        right: Math.max(from.start.across, place.across),
-        top: Math.min(from.start.down, place.down),
-        bottom: Math.max(from.start.down, place.down),
+        left: Math.min(from.start.share, place.share),
+        right: Math.max(from.start.share, place.share),
+        from: Math.min(from.start.tS, place.tS),
+        to: Math.max(from.start.tS, place.tS),
       },
       Math.abs(event.clientY - from.y) < FLAT,
     );
-}
-
-function moveBy(source, view, share) {
-  const width = view.stop - view.start;
-  const start = Math.min(Math.max(view.start + share * width, source.f_start_mhz), source.f_stop_mhz - width);
-  return { start, stop: start + width };
 }

@@ -1,12 +1,10 @@
 /** One hit: its picture, what it is worth, and what can be done with it. */
 
-import { resultsAddress, waterfallAddress } from "./address.js";
+import { likeAddress, waterfallAddress } from "./address.js";
 import { fileName, mhz, short } from "./axes.js";
-import { h } from "./dom.js";
+import { h, table } from "./dom.js";
+import { windowName } from "./kept_windows.js";
 import { WindowPicture } from "./window_picture.js";
-
-/** Return the name of the window of a hit: SOURCE/NUMBER. */
-export const nameOf = (hit) => `${hit.source}/${hit.window}`;
 
 const STATES = {
   "in OFF": "seen at another pointing, too: probably interference",
@@ -87,7 +85,7 @@ export class HitCard {
    */
   constructor(hit, display, act, sessions) {
     this.hit = hit;
-    this.name = nameOf(hit);
+    this.name = windowName(hit);
     this.words = hit.score === null ? `example ${this.name}` : `hit ${hit.rank}`;
     this.picture = new WindowPicture(this.name, hit, display);
     const button = (mark, sign, label) =>
@@ -169,7 +167,7 @@ export class HitCard {
     return h(
       "p",
       { class: "hit-links" },
-      h("a", { href: resultsAddress({ window: this.name, on_off: true, k: 24 }), class: "more" }, "More like this"),
+      h("a", { href: likeAddress(this.name), class: "more" }, "More like this"),
       h(
         "a",
         {
@@ -197,8 +195,7 @@ export class HitCard {
   }
 }
 
-/** Titles of the table of hits, and the cells of a hit. */
-export const HIT_TITLES = [
+const TITLES = [
   "#",
   "score",
   "by chance",
@@ -213,7 +210,7 @@ export const HIT_TITLES = [
   "merged",
   "window",
 ];
-export const hitCells = (hit) => [
+const cells = (hit) => [
   hit.rank,
   hit.score.toFixed(3),
   expectedWords(hit),
@@ -226,5 +223,9 @@ export const hitCells = (hit) => [
   hit.target,
   hit.on_off,
   hit.merged.length + 1,
-  nameOf(hit),
+  windowName(hit),
 ];
+const NUMERIC = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11];
+
+/** Return a table of hits. */
+export const hitTable = (caption, hits) => table(caption, TITLES, hits.map(cells), NUMERIC);

@@ -2,7 +2,8 @@
 
 import { get, send } from "./api.js";
 import { counted } from "./axes.js";
-import { announce, fill, find, h } from "./dom.js";
+import { announce } from "./dom.js";
+import { textForm } from "./text_form.js";
 
 /** Return whether the one who looks may write labels. */
 export const mayLabel = async () => (await get("status").catch(() => ({}))).person?.role === "labeller";
@@ -14,65 +15,22 @@ export const mayLabel = async () => (await get("status").catch(() => ({}))).pers
  * @param {string} what the form is for, briefly
  * @param {string} words the same, for those who hear the page
  */
-export function labelForm(chosen, what = "Label for ✓ hits", words = "Label for the hits marked yes") {
-  const text = h("input", {
-    type: "text",
-    id: "label-text",
-    maxlength: "200",
-    placeholder: what,
-    "aria-label": words,
-  });
-  const undo = h("span", { id: "label-undo" });
-  const save = async (event) => {
-    event.preventDefault();
+export const labelForm = (chosen, what = "Label for ✓ hits", words = "Label for the hits marked yes") =>
+  textForm({ id: "label-text", hint: what, words, action: "Label" }, async (label) => {
     const windows = chosen();
-    if (!windows.length || !text.value.trim()) {
+    if (!windows.length || !label) {
       announce(windows.length ? "Type a label first." : "Mark hits with ✓ first; these get the label.");
-      return;
+      return null;
     }
-    await attempt(async () => {
-      const { labels } = await send("PUT", "labels", { windows, label: text.value.trim() });
-      announce(
-        labels.length
-          ? `${counted(labels.length, "window")} labelled “${text.value.trim()}”`
-          : "They have this label already.",
-      );
-      showUndo(
-        undo,
-        labels.map((one) => one.id),
-      );
-    });
-  };
-  return h("form", { class: "label-form", onsubmit: save }, text, h("button", { type: "submit" }, "Label"), undo);
-}
+    const { labels } = await send("PUT", "labels", { windows, label });
+    announce(
+      labels.length ? `${counted(labels.length, "window")} labelled “${label}”` : "They have this label already.",
+    );
+    return labels.length ? () => takeBack(labels, label) : null;
+  });
 
-function showUndo(place, ids) {
-  fill(
-    place,
-    ids.length
-      ? h(
-          "button",
-          {
-            type: "button",
-            class: "small",
-            onclick: () =>
-              attempt(async () => {
-                await send("DELETE", `labels?${ids.map((id) => `id=${encodeURIComponent(id)}`).join("&")}`);
-                fill(place, "");
-                announce(`${counted(ids.length, "label")} taken back`);
-                find("#label-text").focus();
-              }),
-          },
-          "Take back",
-        )
-      : "",
-  );
-}
-
-async function attempt(act) {
-  try {
-    await act();
-  } catch (error) {
-    announce(`${error.message} ${error.hint || ""}`, "error");
-  }
+async function takeBack(labels, label) {
+  await send("DELETE", `labels?${labels.map((one) => `id=${encodeURIComponent(one.id)}`).join("&")}`);
+  announce(`${counted(labels.length, "label")} taken back`);
+  return label;
 }

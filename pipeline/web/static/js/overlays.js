@@ -1,35 +1,21 @@
 /** What is drawn over a waterfall: kept windows, known interference, the selected range. */
 
 import { inkOf } from "./painting.js";
+import { across, clipped, rectangle, up } from "./places.js";
 import { edgeMhz } from "./view.js";
 
-const across = (box, view, fMhz) => box.x + ((fMhz - view.start) / (view.stop - view.start)) * box.width;
-
-/** Keep what is drawn within the picture. */
-function clipped(context, box, draw) {
-  context.save();
-  context.beginPath();
-  context.rect(box.x, box.y, box.width, box.height);
-  context.clip();
-  draw();
-  context.restore();
-}
-
 /** Outline the kept windows. Those that are narrower than some dots become marks at the top. */
-export function drawWindows(context, box, view, source, windows, element) {
+export function drawWindows(context, box, view, times, windows, element) {
   const accent = inkOf(element, "--mark");
-  const duration = source.spectra * source.tsamp_s;
   clipped(context, box, () => {
     context.strokeStyle = accent;
     context.fillStyle = accent;
     for (const one of windows) {
-      const left = across(box, view, one.f_start_mhz);
-      const width = across(box, view, one.f_stop_mhz) - left;
-      const top = box.y + (one.t_start_s / duration) * box.height;
-      const height = ((one.t_stop_s - one.t_start_s) / duration) * box.height;
+      const { x, y, width, height } = rectangle(box, view, times, one);
+      if (y > box.y + box.height || y + height < box.y) continue;
       context.globalAlpha = 0.9;
-      if (width < 4) context.fillRect(left, box.y, Math.max(width, 1), 5);
-      else context.strokeRect(left + 0.5, top + 0.5, Math.max(width - 1, 2), Math.max(height - 1, 2));
+      if (width < 4) context.fillRect(x, box.y, Math.max(width, 1), 5);
+      else context.strokeRect(x + 0.5, y + 0.5, Math.max(width - 1, 2), Math.max(height - 1, 2));
     }
   });
 }
@@ -62,9 +48,8 @@ export function drawKnown(context, box, view, bands, element) {
   context.restore();
 }
 
-/** Write the labels of a scan where they belong, below the top of the picture. */
-export function drawLabels(context, box, view, source, labels, element) {
-  const duration = source.spectra * source.tsamp_s;
+/** Write the labels of a scan where they belong, above the begin of what they name. */
+export function drawLabels(context, box, view, times, source, labels, element) {
   clipped(context, box, () => {
     context.textAlign = "left";
     context.textBaseline = "top";
@@ -72,7 +57,7 @@ export function drawLabels(context, box, view, source, labels, element) {
       const left = across(box, view, one.f_start_mhz);
       const right = across(box, view, one.f_stop_mhz);
       if (right < box.x || left > box.x + box.width) continue;
-      const top = box.y + (((one.mjd - source.mjd) * 86400) / duration) * box.height;
+      const top = up(box, times, (one.mjd - source.mjd) * 86400) - 16;
       const width = context.measureText(one.label).width + 8;
       context.fillStyle = inkOf(element, "--known");
       context.fillRect(Math.max(left, box.x), top, width, 16);
@@ -83,23 +68,23 @@ export function drawLabels(context, box, view, source, labels, element) {
 }
 
 /** Return where the selected range lies in a panel. Its times count only in the scan that was dragged over. */
-export function placeOfSelection(box, view, source, selection) {
+export function placeOfSelection(box, view, times, source, selection) {
   const from = selection.source;
   const left = across(box, view, edgeMhz(from, selection.first));
   const right = across(box, view, edgeMhz(from, selection.stop));
   const isWhole = selection.firstSpectrum === undefined || from.id !== source.id;
-  const down = (spectrum) => box.y + (spectrum / from.spectra) * box.height;
+  const at = (spectrum) => up(box, times, spectrum * from.tsamp_s);
   return {
     left,
     right,
-    top: isWhole ? box.y : down(selection.firstSpectrum),
-    bottom: isWhole ? box.y + box.height : down(selection.stopSpectrum),
+    top: isWhole ? box.y : at(selection.stopSpectrum),
+    bottom: isWhole ? box.y + box.height : at(selection.firstSpectrum),
   };
 }
 
 /** Draw the selected range, with its width above it. */
-export function drawSelection(context, box, view, source, selection, element) {
-  const { left, right, top, bottom } = placeOfSelection(box, view, source, selection);
+export function drawSelection(context, box, view, times, source, selection, element) {
+  const { left, right, top, bottom } = placeOfSelection(box, view, times, source, selection);
   clipped(context, box, () => {
     context.fillStyle = "rgba(4, 8, 14, 0.45)";
     context.fillRect(box.x, box.y, left - box.x, box.height);

@@ -53,7 +53,7 @@ export function fillDots(tiles, channelsPerCell, view, width, isMean, dots, fill
 let sheet = null;
 
 /**
- * Paint rows of codes into a rectangle of a canvas.
+ * Paint rows of codes into a rectangle of a canvas, the first row at its bottom.
  *
  * @param {CanvasRenderingContext2D} context
  * @param {Uint8Array} codes (rows, width), row by row
@@ -69,7 +69,10 @@ export function paintCodes(context, codes, rows, width, table, place, filled) {
   const drawing = sheet.getContext("2d");
   const image = drawing.createImageData(width, rows);
   const pixels = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < codes.length; i += 1) pixels[i] = table[codes[i]];
+  for (let row = 0; row < rows; row += 1) {
+    const to = (rows - 1 - row) * width;
+    for (let i = 0, from = row * width; i < width; i += 1) pixels[to + i] = table[codes[from + i]];
+  }
   if (filled) {
     for (let column = 0; column < width; column += 1) {
       if (!filled[column]) for (let i = column; i < pixels.length; i += width) pixels[i] = 0;

@@ -5,9 +5,10 @@ import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h } from "./dom.js";
 import { fillDots, paintCodes } from "./painting.js";
+import { clipped, up } from "./places.js";
 import { tileScale } from "./scales.js";
-import { SmallPicture } from "./small_picture.js";
-import { levelFor, Tiles, tilesFor } from "./tiles.js";
+import { SmallPicture, timesOn } from "./small_picture.js";
+import { blocksFor, levelFor, Tiles, tilesFor } from "./tiles.js";
 import { channelAt } from "./view.js";
 
 const LEAST_CHANNELS = 64;
@@ -54,8 +55,10 @@ export class RangePicture extends SmallPicture {
     };
     const width = Math.round(box.width * ratio);
     const level = levelFor(this.source.levels, Math.max(view.stop - view.start, LEAST_CHANNELS), width);
+    const { spectra, tsamp_s: tsampS } = this.source;
+    const [block] = blocksFor(level, level.spectra_per_row, 0, spectra, spectra);
     const tiles = tilesFor(level, view.start, view.stop)
-      .map((number) => this.tiles.wanted(level, number, "max"))
+      .map((number) => this.tiles.wanted(level, number, block, "max"))
       .filter(Boolean);
     const codes = new Uint8Array(level.rows * width).fill(MASKED);
     const filled = new Uint8Array(width);
@@ -68,14 +71,20 @@ export class RangePicture extends SmallPicture {
       this.display.lowDb ?? suited.low,
       this.display.highDb ?? suited.high,
     );
-    paintCodes(
-      context,
-      codes,
-      level.rows,
-      width,
-      table,
-      { x: Math.round(box.x * ratio), y: Math.round(box.y * ratio), width, height: Math.round(box.height * ratio) },
-      filled,
+    const place = { x: box.x, y: box.y, width, height: box.height };
+    for (const name of ["x", "y", "height"]) place[name] = Math.round(place[name] * ratio);
+    const stopS = level.rows * block.step * tsampS; // the last row may have fewer spectra than the others
+    const top = up(place, timesOn(this.axes), stopS);
+    clipped(context, place, () =>
+      paintCodes(
+        context,
+        codes,
+        level.rows,
+        width,
+        table,
+        { ...place, y: top, height: place.y + place.height - top },
+        filled,
+      ),
     );
   }
 }

@@ -42,6 +42,9 @@ export class SmallPicture {
     const ink = inkFor(this.canvas, ratio, 10);
     frame(ink, box);
     drawOffsetAxis(ink, box, axes.f_start_mhz, axes.f_stop_mhz);
-    if (axes.t_stop_s !== undefined) drawTimeAxis(ink, box, axes.t_start_s, axes.t_stop_s, 3, true);
+    if (axes.t_stop_s !== undefined) drawTimeAxis(ink, box, timesOn(axes), 3, true);
   }
 }
+
+/** Return the times between the ends of the axes, in seconds. */
+export const timesOn = (axes) => ({ start: axes.t_start_s, stop: axes.t_stop_s });

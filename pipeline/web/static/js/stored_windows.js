@@ -1,9 +1,10 @@
 /** Stored windows in a waterfall: what is known of the pixels where there is no file to read them from. */
 
 import { lookup, suitableLimits } from "./colours.js";
+import { keptWindow, windowName } from "./kept_windows.js";
 import { paintCodes } from "./painting.js";
+import { rectangle } from "./places.js";
 import { windowScale } from "./scales.js";
-import { codesOf } from "./window_picture.js";
 
 const MOST = 40;
 const LEAST_DOTS = 12;
@@ -20,40 +21,30 @@ export function areFiner(levels, channelsPerDot) {
  * @param {object[]} windows records of kept windows
  * @param {{x: number, y: number, width: number, height: number}} box of the picture, in dots
  * @param {{start: number, stop: number}} view in MHz
- * @param {object} source record of the scan
+ * @param {{start: number, stop: number}} times in view, in seconds
  * @param {object} display colours
  * @param {Map<string, object>} known codes of windows that have come; those that lack are asked for
  * @param {() => void} changed called when codes have come
  */
-export function paintStored(context, windows, box, view, source, display, known, changed) {
-  const duration = source.spectra * source.tsamp_s;
-  const at = (fMhz) => box.x + ((fMhz - view.start) / (view.stop - view.start)) * box.width;
-  context.save();
-  context.beginPath();
-  context.rect(box.x, box.y, box.width, box.height);
-  context.clip();
-  const wide = windows.filter((one) => at(one.f_stop_mhz) - at(one.f_start_mhz) >= LEAST_DOTS).slice(0, MOST);
+export function paintStored(context, windows, box, view, times, display, known, changed) {
+  const wide = windows.filter((one) => rectangle(box, view, times, one).width >= LEAST_DOTS).slice(0, MOST);
   for (const one of wide) {
-    const name = `${one.source}/${one.window}`;
+    const name = windowName(one);
     const tile = known.get(name);
     if (tile) {
       const scale = windowScale(tile.noiseSpectra);
       const suited = suitableLimits(tile.codes, scale);
       const table = lookup(display.map, scale.db, display.lowDb ?? suited.low, display.highDb ?? suited.high);
-      const place = { x: at(one.f_start_mhz), y: box.y + (one.t_start_s / duration) * box.height };
-      place.width = at(one.f_stop_mhz) - place.x;
-      place.height = ((one.t_stop_s - one.t_start_s) / duration) * box.height;
-      paintCodes(context, tile.codes, tile.rows, tile.columns, table, place);
+      paintCodes(context, tile.codes, tile.rows, tile.columns, table, rectangle(box, view, times, one));
     } else if (tile === undefined) {
       known.set(name, null);
-      codesOf(name).then(
-        (codes) => {
-          known.set(name, codes);
+      keptWindow(name).then(
+        (window) => {
+          known.set(name, window.tile);
           changed();
         },
         () => {},
       ); // the outline stays empty
     }
   }
-  context.restore();
 }

@@ -4,15 +4,15 @@ import { fileName, mhz } from "./axes.js";
 import { drawFrequencyAxis, drawTimeAxis, frame, inkFor, nameTimeAxis } from "./axis_ink.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h, oncePerFrame } from "./dom.js";
+import { codeAt, codesOf, layersOf } from "./layers.js";
 import { drawKnown, drawLabels, drawSelection, drawWindows, placeOfSelection } from "./overlays.js";
-import { fillDots, fitCanvas, paintCodes } from "./painting.js";
+import { fitCanvas, paintCodes } from "./painting.js";
+import { across, clipped, up } from "./places.js";
 import { tileScale } from "./scales.js";
 import { areFiner, paintStored } from "./stored_windows.js";
-import { levelFor, Tiles, tilesFor } from "./tiles.js";
-import { channelAt } from "./view.js";
+import { Tiles } from "./tiles.js";
+import { channelAt, timesOf, whole } from "./view.js";
 
-/** A file without an overview is decoded for each tile, so only so many are asked for. */
-const MAX_TILES_AT_ONCE = 40;
 const SIDE = { left: 58, right: 14 };
 const ABOVE = 20;
 const AXIS = 40;
@@ -21,7 +21,7 @@ const NO_AXIS = 8;
 /** One panel of the stack. The board holds what all panels share: the view, the colours, the overlays. */
 export class WaterfallPanel {
   /**
-   * @param {object} board with `view`, `display`, `overlays`, `selection`
+   * @param {object} board with `view`, `times` (null for all), `display`, `overlays`, `selection`
    * @param {object} source record of the source, with its levels
    * @param {number} height of the picture, without its axes
    * @param {{first: boolean, last: boolean}} place in the stack: the last one has the axis of frequency for all
@@ -40,6 +40,7 @@ export class WaterfallPanel {
     );
     this.windows = [];
     this.labels = [];
+    this.layers = [];
     this.stored = new Map();
     this.scale = source.scale ? tileScale(source.scale.noise_spectra) : null;
     this.canvas = h("canvas", { class: "picture", "aria-hidden": "true" });
@@ -78,6 +79,11 @@ export class WaterfallPanel {
     };
   }
 
+  /** Times in view, in seconds from the begin of the scan. */
+  get times() {
+    return this.board.times || whole(timesOf(this.source));
+  }
+
   /** Ask for the tiles of the view, and paint those that are there; where one lacks, a coarser one that has come. */
   paintNow() {
     const box = this.box;
@@ -100,57 +106,50 @@ export class WaterfallPanel {
 
   /** Paint tiles; and stored windows where these show more. */
   paintPicture(context, box, ratio) {
-    const dots = this.dots(Math.round(box.width * ratio));
     const [x, y, width, height] = [box.x, box.y, box.width, box.height].map((one) => Math.round(one * ratio));
     const place = { x, y, width, height };
-    if (dots) {
-      const table = lookup(this.board.display.map, ...this.limits(dots));
-      paintCodes(context, dots.codes, dots.rows, dots.width, table, place, dots.filled);
-    }
-    const { view, display } = this.board;
+    this.layers = this.layersNow(width);
+    const { times } = this;
+    const { tsamp_s: tsampS, spectra } = this.source;
+    const end = { ...place, y: Math.max(place.y, up(place, times, spectra * tsampS)) };
+    end.height = Math.max(0, place.y + place.height - end.y); // the last row may have fewer spectra than the others
+    clipped(context, end, () => {
+      if (!this.layers.length) return;
+      const table = lookup(this.board.display.map, ...this.limits());
+      for (const { block, codes, rows, filled } of this.layers) {
+        const top = up(place, times, (block.start + rows * block.step) * tsampS);
+        const high = up(place, times, block.start * tsampS) - top;
+        paintCodes(context, codes, rows, width, table, { x, y: top, width, height: high }, filled);
+      }
+    });
     const perDot = (this.channels.stop - this.channels.start) / width;
-    if (areFiner(this.source.levels, perDot)) {
-      paintStored(context, this.windows, place, view, this.source, display, this.stored, () => this.paint());
-    }
+    if (!areFiner(this.source.levels, perDot)) return;
+    const { view, display } = this.board;
+    clipped(context, place, () =>
+      paintStored(context, this.windows, place, view, times, display, this.stored, () => this.paint()),
+    );
   }
 
-  /** Return the codes of the dots of the view, from the tiles that have come. */
-  dots(width) {
-    const { levels } = this.source;
-    this.shown = null;
-    if (!levels || !levels.length) return null;
-    const view = this.channels;
-    const kind = this.board.display.kind;
-    const level = levelFor(levels, view.stop - view.start, width);
-    const rows = level.rows;
-    const codes = new Uint8Array(rows * width).fill(MASKED);
-    const filled = new Uint8Array(width);
-    const numbers = tilesFor(level, view.start, view.stop);
-    this.isTooWide = numbers.length > MAX_TILES_AT_ONCE;
-    if (this.isTooWide) return null;
-    this.tiles.forget(new Set(numbers.map((number) => this.tiles.key(level, number, kind))));
-    const found = numbers.map((number) => this.tiles.wanted(level, number, kind));
-    if (found.some((tile) => !tile)) this.fillCoarser(levels, level, view, width, kind, codes, filled);
-    fillDots(found.filter(Boolean), level.channels_per_cell, view, width, kind === "mean", codes, filled);
-    this.level = level;
-    this.shown = { codes, rows, width, filled };
-    return this.shown;
+  /** Return the layers of the view, from the tiles that have come. */
+  layersNow(width) {
+    const { levels, tsamp_s: tsampS } = this.source;
+    if (!levels?.length) return [];
+    const spectra = { start: this.times.start / tsampS, stop: this.times.stop / tsampS };
+    const layers = layersOf(this.tiles, this.source, this.channels, spectra, width, this.board.display.kind);
+    this.isTooWide = !layers;
+    return layers || [];
   }
 
-  fillCoarser(levels, wanted, view, width, kind, codes, filled) {
-    for (const level of levels.filter((one) => one.level !== wanted.level && one.rows === wanted.rows).reverse()) {
-      const tiles = tilesFor(level, view.start, view.stop)
-        .map((number) => this.tiles.tiles.get(this.tiles.key(level, number, kind)))
-        .filter(Boolean);
-      fillDots(tiles, level.channels_per_cell, view, width, kind === "mean", codes, filled);
-    }
+  /** Tell whether any tile of the view has come. */
+  get isFilled() {
+    return this.layers.some((one) => one.filled.includes(1));
   }
 
   /** Return the power of the first and the last colour: what the user chose, or what suits the picture. */
-  limits(dots) {
+  limits() {
     const { lowDb, highDb } = this.board.display;
-    const own = suitableLimits(dots.codes, this.scale);
-    const suited = this.board.together(this, dots.filled.includes(1) ? own : null) || own;
+    const own = suitableLimits(codesOf(this.layers), this.scale);
+    const suited = this.board.together(this, this.isFilled ? own : null) || own;
     this.shownDb = { low: lowDb ?? suited.low, high: highDb ?? suited.high };
     this.board.colours(this);
     return [this.scale.db, this.shownDb.low, this.shownDb.high];
@@ -159,10 +158,9 @@ export class WaterfallPanel {
   drawAxes(context, box) {
     frame(context, box);
     if (this.place.last) drawFrequencyAxis(context, box, this.board.view);
-    const stop = this.source.spectra * this.source.tsamp_s;
-    drawTimeAxis(context, box, 0, stop);
+    drawTimeAxis(context, box, this.times);
     nameTimeAxis(context, box);
-    const isWaiting = this.tiles.isWaiting && !this.shown?.filled.includes(1);
+    const isWaiting = this.tiles.isWaiting && !this.isFilled;
     const words = isWaiting
       ? "Reading …"
       : this.isTooWide
@@ -180,10 +178,11 @@ export class WaterfallPanel {
     const box = this.box;
     context.clearRect(0, 0, this.ink.width, this.ink.height);
     const { overlays, view, selection } = this.board;
+    const { times } = this;
     if (overlays.known && this.place.first) drawKnown(context, box, view, this.board.known, this.ink);
-    if (overlays.windows) drawWindows(context, box, view, this.source, this.windows, this.ink);
-    if (overlays.labels) drawLabels(context, box, view, this.source, this.labels, this.ink);
-    if (selection) drawSelection(context, box, view, this.source, selection, this.ink);
+    if (overlays.windows) drawWindows(context, box, view, times, this.windows, this.ink);
+    if (overlays.labels) drawLabels(context, box, view, times, this.source, this.labels, this.ink);
+    if (selection) drawSelection(context, box, view, times, this.source, selection, this.ink);
     this.placeButton(box);
     if (this.board.cross !== null) this.drawCross(context, box);
   }
@@ -192,8 +191,12 @@ export class WaterfallPanel {
   placeButton(box) {
     const { selection, view } = this.board;
     const isHere = selection?.source.id === this.source.id;
-    const place = isHere ? placeOfSelection(box, view, this.source, selection) : null;
-    this.go.hidden = !place || place.right < box.x || place.left > box.x + box.width;
+    const place = isHere ? placeOfSelection(box, view, this.times, this.source, selection) : null;
+    const isAside = (near, far, start, length) => far < start || near > start + length;
+    this.go.hidden =
+      !place ||
+      isAside(place.left, place.right, box.x, box.width) ||
+      isAside(place.top, place.bottom, box.y, box.height);
     if (this.go.hidden) return;
     const middle = Math.min(Math.max((place.left + place.right) / 2, box.x + 70), box.x + box.width - 70);
     this.go.style.setProperty("left", `${middle}px`);
@@ -207,9 +210,8 @@ export class WaterfallPanel {
   }
 
   drawCross(context, box) {
-    const { fMhz, share, panel } = this.board.cross;
-    const { view } = this.board;
-    const x = box.x + ((fMhz - view.start) / (view.stop - view.start)) * box.width;
+    const { fMhz, tS, panel } = this.board.cross;
+    const x = across(box, this.board.view, fMhz);
     context.save();
     context.strokeStyle = "rgba(255, 255, 255, 0.75)";
     context.setLineDash([4, 3]);
@@ -217,7 +219,7 @@ export class WaterfallPanel {
     context.moveTo(x, box.y);
     context.lineTo(x, box.y + box.height);
     if (panel === this) {
-      const y = box.y + share * box.height;
+      const y = up(box, this.times, tS);
       context.moveTo(box.x, y);
       context.lineTo(box.x + box.width, y);
     }
@@ -225,35 +227,22 @@ export class WaterfallPanel {
     context.restore();
   }
 
-  /** Return what lies at a place of the panel, such as under the cursor; null outside of the picture. */
+  /** Return what lies at a place of the panel, such as under the cursor. Shares are from 0 to 1 within the picture. */
   read(event) {
     const place = this.ink.getBoundingClientRect();
     const box = this.box;
-    const across = (event.clientX - place.left - box.x) / box.width;
-    const down = (event.clientY - place.top - box.y) / box.height;
-    if (across < 0 || across >= 1 || down < 0 || down >= 1) return { across, down, inside: false };
+    const share = (event.clientX - place.left - box.x) / box.width;
+    const later = 1 - (event.clientY - place.top - box.y) / box.height;
+    const { times } = this;
+    const tS = times.start + later * (times.stop - times.start);
+    const inside = share >= 0 && share < 1 && later > 0 && later <= 1;
+    if (!inside) return { share, later, tS, inside };
     const { view } = this.board;
-    const fMhz = view.start + across * (view.stop - view.start);
+    const fMhz = view.start + share * (view.stop - view.start);
     const channel = Math.min(Math.floor(channelAt(this.source, fMhz)), this.source.channels - 1);
-    const tS = down * this.source.spectra * this.source.tsamp_s;
-    return {
-      across,
-      down,
-      inside: true,
-      fMhz,
-      channel,
-      tS,
-      mjd: this.source.mjd + tS / 86400,
-      db: this.powerAt(across, down),
-    };
-  }
-
-  powerAt(across, down) {
-    const { shown } = this;
-    if (!shown) return null;
-    const column = Math.floor(across * shown.width);
-    const code = shown.codes[Math.floor(down * shown.rows) * shown.width + column];
-    return code === MASKED || !shown.filled[column] ? null : this.scale.db[code];
+    const code = codeAt(this.layers, share, Math.min(tS / this.source.tsamp_s, this.source.spectra - 1e-6));
+    const db = code === null || code === MASKED ? null : this.scale.db[code];
+    return { share, later, inside, fMhz, channel, tS, mjd: this.source.mjd + tS / 86400, db };
   }
 
   /** Put what is shown into words, for those who do not see the picture. */
@@ -261,10 +250,12 @@ export class WaterfallPanel {
     const { view } = this.board;
     const width = (view.stop - view.start) * 1e6;
     const name = this.source.target || fileName(this.source.file);
+    const { times } = this.board;
+    const when = times ? `, ${times.start.toFixed(1)} to ${times.stop.toFixed(1)} s` : "";
     this.ink.setAttribute(
       "aria-label",
       `Waterfall of ${name}, ${mhz(view.start, width / 400)} to ` +
-        `${mhz(view.stop, width / 400)} MHz, ${this.source.spectra} spectra. ` +
+        `${mhz(view.stop, width / 400)} MHz${when}, of ${this.source.spectra} spectra. ` +
         `${this.windows.length} kept windows in view; ` +
         "the table below lists them.",
     );

@@ -1,9 +1,10 @@
 /** The kept windows and the known interference in view: for the overlays, and as tables beside the picture. */
 
-import { resultsAddress } from "./address.js";
+import { likeAddress } from "./address.js";
 import { get, part } from "./api.js";
 import { counted, fileName, mhz } from "./axes.js";
 import { debounced, fill, h } from "./dom.js";
+import { windowName } from "./kept_windows.js";
 
 const MOST = 400;
 const IN_TABLE = 100;
@@ -70,9 +71,8 @@ export class WindowLists {
       .sort((a, b) => b.snr - a.snr)
       .slice(0, IN_TABLE)
       .map((one) => {
-        const name = `${one.source}/${one.window}`;
         return [
-          h("a", { href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "look-alikes"),
+          h("a", { href: likeAddress(windowName(one)) }, "look-alikes"),
           one.scan.target || fileName(one.scan.file),
           one.view || "1x",
           mhz(one.f_start_mhz),

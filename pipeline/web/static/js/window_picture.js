@@ -1,26 +1,12 @@
 /** Pictures of stored windows, drawn from their 8-bit codes, with axes. Other colours need no request. */
 
-import { get, getBytes, windowPath } from "./api.js";
 import { mhz } from "./axes.js";
 import { lookup, MASKED, suitableLimits } from "./colours.js";
 import { h } from "./dom.js";
+import { keptWindow } from "./kept_windows.js";
 import { fillDots, paintCodes } from "./painting.js";
 import { windowScale } from "./scales.js";
 import { SmallPicture } from "./small_picture.js";
-import { readCodes } from "./tiles.js";
-
-const MAX_KEPT = 400;
-const kept = new Map();
-
-/** Return the codes of a window, which are fetched once. */
-export function codesOf(name) {
-  if (!kept.has(name)) {
-    if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value);
-    kept.set(name, getBytes(windowPath(name, "bin")).then(readCodes));
-    kept.get(name).catch(() => kept.delete(name));
-  }
-  return kept.get(name);
-}
 
 /** A picture of one window. */
 export class WindowPicture extends SmallPicture {
@@ -49,9 +35,10 @@ export class WindowPicture extends SmallPicture {
   /** Fetch the codes and draw them. A window that cannot be read says so in its place. */
   async load() {
     try {
-      this.place ??= await get(windowPath(this.name, "json"));
+      const window = await keptWindow(this.name);
+      this.place ??= window;
       this.canvas.setAttribute("aria-label", this.words());
-      this.tile = await codesOf(this.name);
+      this.tile = window.tile;
     } catch (error) {
       this.element.setAttribute("aria-busy", "false");
       this.element.replaceChildren(h("p", { class: "quiet" }, `No picture: ${error.message}`));

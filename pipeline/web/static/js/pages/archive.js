@@ -1,15 +1,14 @@
 /** The first page: what the archive holds, and searches that can be tried at once. */
 
-import { resultsAddress, waterfallAddress } from "../address.js";
+import { waterfallAddress } from "../address.js";
 import { get, part } from "../api.js";
 import { band, date, fileName, hertz, seconds } from "../axes.js";
 import { coverage } from "../coverage.js";
 import { debounced, errorBox, fill, find, h } from "../dom.js";
+import { exampleList, likeLink } from "../example_card.js";
 import { bindKeys } from "../keys.js";
-import { loadInSight, WindowPicture } from "../window_picture.js";
 
 const EXAMPLES = 6;
-const display = { map: "viridis", lowDb: null, highDb: null };
 const state = { q: new URLSearchParams(location.search).get("q") || "", sources: [], next: null, total: 0 };
 
 function headline(status) {
@@ -66,24 +65,16 @@ async function examples(sources) {
   return answers.filter((one) => one.status === "fulfilled" && one.value).map((one) => one.value);
 }
 
-function exampleCard({ source, window }) {
-  const name = `${window.source}/${window.window}`;
-  const picture = new WindowPicture(name, window, display, 92);
-  const card = h(
-    "li",
-    { class: "example" },
-    picture.element,
-    h(
-      "p",
-      {},
-      h("b", {}, source.target || fileName(source.file)),
-      ` SNR ${window.snr.toFixed(0)}`,
-      window.view ? h("span", { class: "chip" }, `view ${window.view}`) : null,
-    ),
-    h("a", { class: "button", href: resultsAddress({ window: name, on_off: true, k: 24 }) }, "Find look-alikes"),
-  );
-  return { card, picture };
-}
+const exampleLines = (window, source) => [
+  h(
+    "p",
+    {},
+    h("b", {}, source.target || fileName(source.file)),
+    ` SNR ${window.snr.toFixed(0)}`,
+    window.view ? h("span", { class: "chip" }, `view ${window.view}`) : null,
+  ),
+  likeLink(window),
+];
 
 async function showExamples() {
   const place = find("#examples");
@@ -95,16 +86,8 @@ async function showExamples() {
     );
     return;
   }
-  const cards = found.map(exampleCard);
-  fill(
-    place,
-    h(
-      "ul",
-      { class: "examples" },
-      cards.map((one) => one.card),
-    ),
-  );
-  loadInSight(cards.map((one) => one.picture));
+  const windows = found.map((one) => one.window);
+  fill(place, exampleList(windows, (window, i) => exampleLines(window, found[i].source)));
 }
 
 function sourceRow(source) {

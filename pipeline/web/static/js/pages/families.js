@@ -1,21 +1,21 @@
 /** Families: groups of windows that look alike, and one family with its members. */
 
-import { idOfPage, resultsAddress } from "../address.js";
+import { idOfPage } from "../address.js";
 import { get, part } from "../api.js";
 import { band, counted, date } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
-import { HIT_TITLES, hitCells, nameOf as windowOf } from "../hit_card.js";
+import { exampleList, likeLink } from "../example_card.js";
+import { hitTable } from "../hit_card.js";
+import { windowName } from "../kept_windows.js";
 import { bindKeys } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
+import { nameForm } from "../name_form.js";
 import { occurrenceTables } from "../occurrence.js";
 import { spacingBox } from "../spacing.js";
-import { loadInSight, WindowPicture } from "../window_picture.js";
 
-const display = { map: "viridis", lowDb: null, highDb: null };
 const MOST_PICTURES = 60;
 
 const nameOf = (family) => [family.id, family.name || family.label].filter(Boolean).join(" · ");
-const exampleOf = ({ example }) => `${example.source}/${example.window}`;
 
 const words = (family) =>
   [
@@ -34,24 +34,14 @@ const targets = (family) =>
     .map(([name, scans]) => `${name} (${scans})`)
     .join(", ");
 
-function card(family) {
-  const picture = new WindowPicture(exampleOf(family), family.example, display, 92);
-  return {
-    picture,
-    element: h(
-      "li",
-      { class: "example" },
-      picture.element,
-      h("p", {}, h("b", {}, h("a", { href: `/families/${part(family.id)}` }, nameOf(family)))),
-      h("p", { class: "quiet" }, words(family)),
-      h("p", { class: "quiet" }, targets(family)),
-    ),
-  };
-}
+const familyLines = (family) => [
+  h("p", {}, h("b", {}, h("a", { href: `/families/${part(family.id)}` }, nameOf(family)))),
+  h("p", { class: "quiet" }, words(family)),
+  h("p", { class: "quiet" }, targets(family)),
+];
 
 async function showAll(main) {
   const { families, not_judged: notJudged, reason } = await get("families");
-  const cards = families.map(card);
   fill(
     main,
     h("h1", {}, "Families"),
@@ -64,36 +54,32 @@ async function showAll(main) {
         )
       : null,
     families.length
-      ? h(
-          "ul",
-          { class: "examples" },
-          cards.map((one) => one.element),
-        )
-      : nothing(reason),
-    families.length
-      ? h(
-          "details",
-          {},
-          h("summary", {}, "Families as a table"),
-          table(
-            "Families",
-            ["family", "windows", "scans", "MHz", "first seen", "last seen", "targets"],
-            families.map((one) => [
-              nameOf(one),
-              one.windows,
-              one.scans,
-              band(one.f_start_mhz, one.f_stop_mhz),
-              date(one.first_seen_mjd),
-              date(one.last_seen_mjd),
-              targets(one),
-            ]),
-            [1, 2, 3],
+      ? [
+          exampleList(
+            families.map((one) => one.example),
+            (_, i) => familyLines(families[i]),
           ),
-        )
-      : null,
+          h("details", {}, h("summary", {}, "Families as a table"), familyTable(families)),
+        ]
+      : nothing(reason),
   );
-  loadInSight(cards.map((one) => one.picture));
 }
+
+const familyTable = (families) =>
+  table(
+    "Families",
+    ["family", "windows", "scans", "MHz", "first seen", "last seen", "targets"],
+    families.map((one) => [
+      nameOf(one),
+      one.windows,
+      one.scans,
+      band(one.f_start_mhz, one.f_stop_mhz),
+      date(one.first_seen_mjd),
+      date(one.last_seen_mjd),
+      targets(one),
+    ]),
+    [1, 2, 3],
+  );
 
 const nothing = (reason) =>
   h(
@@ -111,30 +97,26 @@ async function showOne(main, id) {
     get(`families/${part(id)}/occurrence`).catch(() => null),
   ]);
   const { members = [], spacing, by_target: byTarget } = family;
-  const cards = members.slice(0, MOST_PICTURES).map((member) => {
-    const picture = new WindowPicture(windowOf(member), member, display, 92);
-    return {
-      picture,
-      element: h(
-        "li",
-        { class: "example" },
-        picture.element,
-        h("p", {}, h("b", {}, member.target), ` SNR ${member.snr?.toFixed(1) ?? "–"}`),
-        h(
-          "a",
-          { class: "button", href: resultsAddress({ window: windowOf(member), on_off: true, k: 24 }) },
-          "Find look-alikes",
-        ),
-      ),
-    };
-  });
-  document.title = `${nameOf(family)} · Lookalike`;
+  history.replaceState(history.state, "", `/families/${part(family.id)}`); // a name may change, an id does not
+  const title = h("h1", {});
+  const show = (name) => {
+    fill(title, nameOf({ ...family, name }));
+    document.title = `${title.textContent} · Lookalike`;
+  };
+  show(family.name);
   fill(
     main,
     h("p", {}, h("a", { href: "/families" }, "All families")),
-    h("h1", {}, nameOf(family)),
+    title,
     h("p", { class: "lead" }, words(family)),
-    isLabeller ? labelForm(() => members.map(windowOf), "Label for members", "Label for the listed members") : null,
+    isLabeller
+      ? h(
+          "div",
+          { class: "forms" },
+          nameForm(family, show),
+          labelForm(() => members.map(windowName), "Label for members", "Label for the listed members"),
+        )
+      : null,
     family.known?.length
       ? h(
           "p",
@@ -147,17 +129,15 @@ async function showOne(main, id) {
     members.length > MOST_PICTURES
       ? h("p", { class: "quiet" }, `${MOST_PICTURES} of ${members.length} have a picture; the table has all.`)
       : null,
-    h(
-      "ul",
-      { class: "examples" },
-      cards.map((one) => one.element),
-    ),
+    exampleList(members.slice(0, MOST_PICTURES), (member) => [
+      h("p", {}, h("b", {}, member.target), ` SNR ${member.snr?.toFixed(1) ?? "–"}`),
+      likeLink(member),
+    ]),
     occurrence ? h("section", {}, h("h2", {}, "Occurrence"), occurrenceTables(occurrence)) : null,
     byTarget?.length ? targetTable(byTarget) : null,
     spacing ? spacingBox(spacing) : null,
     h("details", {}, h("summary", {}, "Members as a table"), memberTable(members)),
   );
-  loadInSight(cards.map((one) => one.picture));
 }
 
 const targetTable = (targets) =>
@@ -176,11 +156,9 @@ const targetTable = (targets) =>
   );
 
 const memberTable = (members) =>
-  table(
+  hitTable(
     "Members",
-    HIT_TITLES,
-    members.map((one) => hitCells({ merged: [], expected: null, on_off: null, ...one })),
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 11],
+    members.map((one) => ({ merged: [], expected: null, on_off: null, ...one })),
   );
 
 async function start() {

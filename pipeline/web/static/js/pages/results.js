@@ -5,18 +5,19 @@ import { BACK, get, part, send } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { announce, errorBox, fill, find, h, table } from "../dom.js";
+import { announce, errorBox, fill, find, h } from "../dom.js";
 import { exportsBox } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
-import { HIT_TITLES, hitCells, nameOf, onOffLegend } from "../hit_card.js";
+import { hitTable, onOffLegend } from "../hit_card.js";
 import { histogram } from "../histogram.js";
+import { windowName } from "../kept_windows.js";
 import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { occurrenceBox } from "../occurrence.js";
 import { queryCard } from "../query_card.js";
 import { KEY_ROW, resultKeys } from "../result_keys.js";
-import { cardMaker, examplesOf, isRefined, ORDERS, proposed, ToLabel } from "../to_label.js";
+import { cardMaker, Examples, isRefined, orderChoice, proposed, ToLabel } from "../to_label.js";
 import { nothingFound, verdict } from "../verdict.js";
 import { loadInSight } from "../window_picture.js";
 
@@ -27,7 +28,7 @@ const MOST_HITS = 1000;
 let result;
 let request;
 let cards = [];
-let examples = [];
+let examples;
 let current = null;
 let sessions = new Map();
 let isLabeller = false;
@@ -79,18 +80,40 @@ function showCards() {
   if (toLabel && wanted !== "best") return showToLabel(wanted).catch(complain);
   const threshold = shown.number("threshold");
   const of = new Map(cards.map((card) => [card.name, card]));
+  const different = examples.elements("unlike");
   fill(
     find("#hits"),
-    [...examples, ...result.hits].map((hit) => of.get(nameOf(hit)).element),
+    examples.elements("like"),
+    result.hits.map((hit) => of.get(windowName(hit)).element),
+    different,
   );
   for (const card of cards)
     card.element.classList.toggle("below", card.hit.score !== null && card.hit.score < threshold);
   const below = result.hits.filter((hit) => hit.score < threshold).length;
-  return fill(find("#below"), below ? `${counted(below, "hit")} below the threshold, shown faintly` : "");
+  return fill(
+    find("#below"),
+    [
+      below ? `${counted(below, "hit")} below the threshold, shown faintly` : "",
+      different.length ? `${counted(different.length, "window")} that you marked no, after the hits` : "",
+    ]
+      .filter(Boolean)
+      .join(" · "),
+  );
+}
+
+/** Show the examples of a refined search, which are fetched when the hits are there already. */
+async function showExamples() {
+  const own = examples;
+  const added = await own.load();
+  if (own !== examples || !added.length) return;
+  cards.push(...added);
+  for (const card of added) card.showMark(marks.get(card.name));
+  showCards();
+  loadInSight(added.map((card) => card.picture));
 }
 
 const visibleCards = () =>
-  [...find("#hits").children].map((element) => cards.find((card) => card.element === element));
+  [...find("#hits").children].map((element) => cards.find((card) => card.element === element)).filter(Boolean);
 
 function step(by) {
   const list = visibleCards();
@@ -181,31 +204,6 @@ function moreButton() {
   return h("p", {}, h("button", { type: "button", id: "more", onclick: () => searchAgain(next) }, "Show more hits"));
 }
 
-/** Return the choice among hits and windows to label; null before examples refined the search. */
-const orderChoice = () =>
-  toLabel &&
-  h(
-    "div",
-    { class: "segmented", role: "radiogroup", "aria-label": "What is shown" },
-    Object.entries(ORDERS).map(([name, [words, title]]) =>
-      h(
-        "label",
-        { title },
-        h("input", {
-          type: "radio",
-          name: "order",
-          value: name,
-          checked: shown.get("order") === name,
-          onchange: () => {
-            shown.set({ order: name });
-            showCards();
-          },
-        }),
-        words,
-      ),
-    ),
-  );
-
 async function showResult() {
   const colours = displayControls(shown, () => {
     Object.assign(display, displayOf(shown));
@@ -214,8 +212,8 @@ async function showResult() {
   const query = queryCard(result, request, display);
   marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
   const makeCard = cardMaker(display, mark, (card) => (current = card), sessions);
-  examples = await examplesOf(request);
-  cards = [...examples, ...result.hits].map(makeCard);
+  examples = new Examples(request, makeCard);
+  cards = result.hits.map(makeCard);
   current = null;
   toLabel = isRefined(request) ? new ToLabel(result, makeCard) : null;
   const threshold = (value) => {
@@ -244,7 +242,11 @@ async function showResult() {
           "div",
           { class: "found-head" },
           h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
-          orderChoice(),
+          toLabel &&
+            orderChoice(shown.get("order"), (order) => {
+              shown.set({ order });
+              showCards();
+            }),
           h(
             "div",
             { class: "refine" },
@@ -265,12 +267,7 @@ async function showResult() {
           "details",
           {},
           h("summary", {}, "Hits as a table"),
-          table(
-            `Look-alikes of ${query.words}`,
-            HIT_TITLES,
-            result.hits.map(hitCells),
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 11],
-          ),
+          hitTable(`Look-alikes of ${query.words}`, result.hits),
         ),
       ),
     ),
@@ -280,6 +277,7 @@ async function showResult() {
   showCards();
   loadInSight([...cards.map((card) => card.picture), query.picture].filter((one) => one?.load));
   document.title = `${query.words} · Lookalike`;
+  showExamples();
 }
 
 async function start() {

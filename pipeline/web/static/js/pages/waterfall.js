@@ -8,8 +8,10 @@ import { announce, debounced, errorBox, fill, find, h, oncePerFrame, table } fro
 import { DEFAULT_MAP } from "../colours.js";
 import { bindGestures } from "../gestures.js";
 import { bindKeys, keyRow } from "../keys.js";
+import { Navigation } from "../navigation.js";
 import { RangeForm } from "../range_form.js";
-import { around, moved, searchOf, whole, within, zoomed } from "../view.js";
+import { LEAST_SPECTRA, searchOf } from "../view.js";
+import { keyRowOf, waterfallKeys } from "../waterfall_keys.js";
 import { WaterfallPanel } from "../waterfall_panel.js";
 import { WindowLists } from "../window_lists.js";
 import { BandStrip } from "../band_strip.js";
@@ -29,6 +31,7 @@ const shown = new Shown({
 });
 const board = {
   view: null,
+  times: null,
   display: displayOf(shown),
   overlays: {},
   selection: null,
@@ -41,6 +44,7 @@ const board = {
   colours: () => {},
 };
 let source;
+let go;
 let form;
 let lists;
 let strip;
@@ -66,7 +70,8 @@ const redraw = oncePerFrame(() => {
 });
 
 function remember() {
-  const query = new URLSearchParams({ f_start: board.view.start.toFixed(9), f_stop: board.view.stop.toFixed(9) });
+  const query = new URLSearchParams();
+  go.write(query);
   if (board.selection?.source.id === source.id)
     query.set("selected", `${board.selection.first}-${board.selection.stop}`);
   if (query.has("selected") && board.selection.firstSpectrum !== undefined)
@@ -75,11 +80,6 @@ function remember() {
 }
 
 const rememberView = debounced(remember, 250);
-
-function look(view) {
-  board.view = view;
-  redraw();
-}
 
 function select(selection) {
   board.selection = selection;
@@ -99,7 +99,7 @@ function search() {
 }
 
 function readOut(place) {
-  board.cross = place.inside ? { fMhz: place.fMhz, share: place.down, panel: place.panel } : null;
+  board.cross = place.inside ? place : null;
   for (const panel of board.panels) panel.paintInk();
   const cells = place.inside
     ? [
@@ -118,13 +118,14 @@ function readOut(place) {
   );
 }
 
-/** Show or hide the scans of the same cadence below the one that was opened. */
+/** Show or hide the scans of the same cadence with the one that was opened. */
 async function stackCadence(wanted) {
   shown.set({ cadence: wanted ? "1" : "" });
   find("#cadence").setAttribute("aria-pressed", String(wanted));
   const ids = wanted ? source.session || [] : [];
   const others = await Promise.all(ids.filter((id) => id !== source.id).map((id) => get(`sources/${part(id)}`)));
-  const records = [source, ...others].sort((a, b) => (wanted && others.length ? a.mjd - b.mjd : 0));
+  // time runs upwards in a scan, and so it does from scan to scan: a line that drifts goes on in the panel above
+  const records = [source, ...others].sort((a, b) => b.mjd - a.mjd);
   const height = records.length > 1 ? STACKED_HEIGHT : PICTURE_HEIGHT;
   board.panels = records.map(
     (record, i) => new WaterfallPanel(board, record, height, { first: i === 0, last: i === records.length - 1 }),
@@ -133,7 +134,7 @@ async function stackCadence(wanted) {
     find("#panels"),
     board.panels.map((panel) => h("div", {}, records.length > 1 ? panelTitle(panel.source) : null, panel.element)),
   );
-  for (const panel of board.panels) bindGestures(panel, board, { look, select, search, readOut, zoomed, source });
+  for (const panel of board.panels) bindGestures(panel, board, { go, select, readOut });
   lists.follow(board.panels);
   redraw();
 }
@@ -158,11 +159,10 @@ function facts() {
   return words.filter(Boolean).join(" · ");
 }
 
-/** Return the view and the selection that the address gives. */
+/** Look at what the address says, and select what it says. */
 function fromAddress() {
   const query = new URLSearchParams(location.search);
-  const [start, stop] = [Number(query.get("f_start")), Number(query.get("f_stop"))];
-  board.view = query.get("f_start") && stop >= start ? within(source, { start, stop }) : whole(source);
+  go.start(query);
   const [first, end] = (query.get("selected") || "").split("-").map(Number);
   if (!(end > first)) return;
   board.selection = { source, first, stop: end };
@@ -176,12 +176,20 @@ function toolbar() {
   return h(
     "div",
     { class: "toolbar", role: "toolbar", "aria-label": "View" },
-    button("Zoom in (+)", "+", () => look(zoomed(source, board.view, 0.5))),
-    button("Zoom out (−)", "−", () => look(zoomed(source, board.view, 2))),
-    button("Move to lower frequencies (←)", "←", () => look(moved(source, board.view, -0.25))),
-    button("Move to higher frequencies (→)", "→", () => look(moved(source, board.view, 0.25))),
-    button("Show the whole band (0)", "Whole band", () => look(whole(source))),
-    button("Stack the scans of this cadence (o)", "Cadence", () => stackCadence(!shown.get("cadence")), {
+    button("Zoom in (+)", "+", () => go.zoom(0.5)),
+    button("Zoom out (−)", "−", () => go.zoom(2)),
+    button("Move to lower frequencies (←)", "←", () => go.move(-0.25)),
+    button("Move to higher frequencies (→)", "→", () => go.move(0.25)),
+    source.spectra > LEAST_SPECTRA
+      ? [
+          button("Zoom in in time (.)", "Time +", () => go.zoomTimes(0.5)),
+          button("Zoom out in time (,)", "Time −", () => go.zoomTimes(2)),
+          button("Move to earlier times (↓)", "↓", () => go.moveTimes(-0.25)),
+          button("Move to later times (↑)", "↑", () => go.moveTimes(0.25)),
+        ]
+      : null,
+    button("Show the whole band and all times (0)", "Show all", () => go.showAll()),
+    button("Stack the scans of this cadence (o)", "Cadence", toggleCadence, {
       id: "cadence",
       "aria-pressed": "false",
       disabled: !(source.session?.length > 1),
@@ -210,39 +218,7 @@ function overlay(name, words) {
   );
 }
 
-function bind() {
-  const zoomIn = () => look(zoomed(source, board.view, 0.5, board.cross ? crossShare() : 0.5));
-  bindKeys([
-    {
-      keys: ["ArrowLeft", "k"],
-      does: "Move to lower frequencies",
-      run: () => look(moved(source, board.view, -0.15)),
-    },
-    {
-      keys: ["ArrowRight", "j"],
-      does: "Move to higher frequencies",
-      run: () => look(moved(source, board.view, 0.15)),
-    },
-    { keys: ["+", "="], does: "Zoom in", run: zoomIn },
-    { keys: ["-"], does: "Zoom out", run: () => look(zoomed(source, board.view, 2)) },
-    { keys: ["0"], does: "Show the whole band", run: () => look(whole(source)) },
-    {
-      keys: ["o"],
-      does: "Stack the scans of this cadence, or only show this one",
-      run: () => stackCadence(!shown.get("cadence")),
-    },
-    {
-      keys: ["Enter", "s"],
-      does: "Find look-alikes of the selected range",
-      run: search,
-      when: (event) => !event.target.closest("button, a, summary, input, select") || event.key === "s",
-    },
-    { keys: ["z", "Escape"], does: "Select nothing", run: () => select(null) },
-    { keys: ["/"], does: "Type a range", run: () => find("#f-start").focus() },
-  ]);
-}
-
-const crossShare = () => (board.cross.fMhz - board.view.start) / (board.view.stop - board.view.start);
+const toggleCadence = () => stackCadence(!shown.get("cadence"));
 
 async function start() {
   const main = find("#content");
@@ -253,10 +229,11 @@ async function start() {
     return;
   }
   document.title = `${source.target || fileName(source.file)} · Lookalike`;
+  go = new Navigation(source, board, redraw);
   fromAddress();
-  form = new RangeForm(source, { select, search, look: (start, stop) => look(around(source, start, stop, 0)) });
+  form = new RangeForm(source, { select, search, look: (...range) => go.lookAtRange(...range) });
   lists = new WindowLists(board, source, table);
-  strip = new BandStrip(source, board, look);
+  strip = new BandStrip(source, board, (view) => go.look(view));
   const colours = displayControls(
     shown,
     () => {
@@ -277,27 +254,18 @@ async function start() {
     h(
       "p",
       { id: "waterfall-help", class: "visually-hidden" },
-      "Arrow keys move, plus and minus zoom, 0 shows the whole band. Type a range above to select it without a mouse.",
+      "Arrow keys move, plus and minus zoom, full stop and comma zoom in time, 0 shows the whole band and all times. " +
+        "Type a range above to select it without a mouse.",
     ),
     h("div", { id: "panels", class: "panels" }),
     h("p", { id: "readout", class: "readout" }),
-    keyRow([
-      ["ArrowLeft", ""],
-      ["ArrowRight", "move"],
-      ["+", ""],
-      ["-", "zoom"],
-      ["0", "whole band"],
-      ["o", "cadence"],
-      ["s", "search"],
-      ["z", "clear"],
-      ["?", "all keys"],
-    ]),
+    keyRow(keyRowOf(source.spectra > LEAST_SPECTRA)),
     colours.element,
     lists.element,
   );
   form.show(board.selection);
   readOut({ inside: false });
-  bind();
+  bindKeys(waterfallKeys(go, board, { search, select, cadence: toggleCadence }));
   await stackCadence(shown.get("cadence") === "1" && source.session?.length > 1);
   addEventListener("themechange", redraw);
 }
