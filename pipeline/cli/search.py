@@ -134,6 +134,7 @@ def search(
     lack. Figures of chance are those of this score.
 
     --only-… and --not-… say where hits may lie; all other windows are ignored.
+    --label and --not-label ask for hits that carry a label of yours, or do not.
     --per-file and --per-mhz limit the hits at one place, so that one transmitter
     does not fill the list.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from pipeline.catalogue import scans_among
 from pipeline.errors import QueryError
@@ -18,6 +18,7 @@ from pipeline.search.expand import expansion_of, note_on_expansion
 from pipeline.search.families import note_on_families
 from pipeline.search.figures import Scores, background_of, kept, note_on_left_out, scores_of, with_chance
 from pipeline.search.hits import hits_of, note_on_no_hits
+from pipeline.search.label_filter import LabelFilter, note_on_labels
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.not_searched import not_searched_of
 from pipeline.search.ordered_hits import ordered_hits
@@ -43,18 +44,40 @@ Answer = SearchResult | QueryError
 
 
 @dataclass(frozen=True, slots=True)
+class _Searched:
+    """The windows that a search may find."""
+
+    selection: Selection
+    labels: LabelFilter | None
+    """The labels that hits must carry, or must not."""
+    findable: int
+    """Number of the windows."""
+    note: str
+    """How many of them labels leave out."""
+    counts: Mapping[str, int]
+    """Numbers of windows, vectors and sources, as :class:`SearchResult` has them."""
+    left_out: tuple[str, ...]
+    """Resolution classes that are not searched."""
+
+    @classmethod
+    def of(cls, corpus: OpenCorpus, key: str, query: Query, request: SearchRequest) -> Self:
+        """Select what a request may find."""
+        labels = LabelFilter.of(corpus, request.filters)
+        selection = selection_of(corpus, key, query, request)
+        findable = selection.count_windows()
+        left = labels.count(selection, findable) if labels else findable
+        return cls(selection, labels, left, note_on_labels(findable, left) if labels else "",
+                   *_counts(corpus, key, selection, left))
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     """A request that is ready to be searched for."""
 
     request: SearchRequest
     key: str
     query: Query
-    selection: Selection
-    findable: int
-    counts: Mapping[str, int]
-    """Numbers of windows, vectors and sources, as :class:`SearchResult` has them."""
-    left_out: tuple[str, ...]
-    """Resolution classes that are not searched."""
+    place: _Searched
 
     @property
     def count(self) -> int:
@@ -95,23 +118,23 @@ class Searcher:
             asked = self._asked(requests, queries_of(self.corpus, requests, self.encoder, step))
             ready = [one for one in asked if isinstance(one, _Asked)]
             finders = self._finders(ready)
-            scores = {id(one.selection): scores_of(one.selection, [
-                other.query for other in ready if other.selection is one.selection]) for one in ready}
+            scores = {id(one.place): scores_of(one.place.selection, [
+                other.query for other in ready if other.place is one.place]) for one in ready}
             for i, one in enumerate(asked):
                 step("searched", i, len(asked))
                 if isinstance(one, QueryError):
                     yield one
                     continue
                 try:
-                    yield self._result(one, finders[id(one.selection)], next(scores[id(one.selection)]))
+                    yield self._result(one, finders[id(one.place)], next(scores[id(one.place)]))
                 except QueryError as error:
                     yield error
 
     def _asked(
         self, requests: Sequence[SearchRequest], queries: Sequence[KeyedQuery | QueryError]
     ) -> list[_Asked | QueryError]:
-        """Select the windows that each request may find. Requests for the same windows share a selection."""
-        selections: dict[Any, tuple[Selection, int, dict[str, int], tuple[str, ...]]] = {}
+        """Select the windows that each request may find. Requests for the same windows share them."""
+        places: dict[Any, _Searched] = {}
         asked: list[_Asked | QueryError] = []
         for request, made in zip(requests, queries, strict=True):
             if isinstance(made, QueryError):
@@ -122,43 +145,44 @@ class Searcher:
                 query = with_arrangement(query)
             place = made.key, query.resolution, request.view, request.all_resolutions, request.filters
             try:
-                if place not in selections:
-                    selection = selection_of(self.corpus, made.key, query, request)
-                    findable = selection.count_windows()
-                    selections[place] = selection, findable, *_counts(self.corpus, made.key, selection, findable)
+                if place not in places:
+                    places[place] = _Searched.of(self.corpus, made.key, query, request)
             except QueryError as error:
                 asked.append(error)
                 continue
-            selection, findable, counts, left_out = selections[place]
-            if (request.one_shot or has_examples(request)) and selection.vector_count <= MAX_ONE_SHOT_VECTORS:
+            is_small = places[place].selection.vector_count <= MAX_ONE_SHOT_VECTORS
+            if is_small and (request.one_shot or has_examples(request)):
                 request = replace(request, exact=True)
             elif has_examples(request):  # a graph is made for vectors, and a direction may be far from all of them
                 request = replace(request, careful=True)
-            asked.append(_Asked(request, made.key, query, selection, findable, counts, left_out))
+            asked.append(_Asked(request, made.key, query, places[place]))
         return asked
 
     def _finders(self, asked: Sequence[_Asked]) -> dict[int, Finder]:
         """Find the nearest windows of several queries at once, and return what answers their searches."""
-        finders: dict[int, Finder] = {id(one.selection): self.find for one in asked}
+        finders: dict[int, Finder] = {id(one.place): self.find for one in asked}
         if len(asked) < 2 or self.find is not nearest:
             return finders
         for name in finders:
-            same = [one for one in asked if id(one.selection) == name]
+            same = [one for one in asked if id(one.place) == name]
             exact, careful = (all(getattr(one.request, how) for one in same) for how in ("exact", "careful"))
             finders[name] = find_together(
-                same[0].selection, [vector for one in same for vector in one.query.vectors],
+                same[0].place.selection, [vector for one in same for vector in one.query.vectors],
                 MORE_AT_ONCE * max(one.count for one in same), self.find, exact=exact, careful=careful)
         return finders
 
     def _result(self, asked: _Asked, find: Finder, scores: Scores | None) -> SearchResult:
         """Find the hits of a query."""
-        corpus, request, query, selection = self.corpus, asked.request, asked.query, asked.selection
-        expansion = expansion_of(request, query, selection, find)
+        corpus, request, query, place = self.corpus, asked.request, asked.query, asked.place
+        selection, labels = place.selection, place.labels
+        find = labels.finder(selection, find) if labels else find
+        expansion = expansion_of(request, query, selection, find, labels.holds if labels else None)
         refinement = refinement_of(request, query, selection, reader_of(corpus, asked.key, request))
         if refinement:
             query, scores = refinement.query, None
-        found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find)
-        background = background_of(selection, query, asked.findable, scores)
+        found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find,
+                             labels.wants if labels else None)
+        background = background_of(selection, query, place.findable, scores)
         hits = hits_of(corpus, query, found)
         if expansion:
             hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
@@ -167,14 +191,15 @@ class Searcher:
         chosen, own = kept(hits, request, background.reason), count_own(selection, query, request)
         return SearchResult(
             description=query.description.with_notes(
-                note_on_expansion(request, query), note_on_no_hits(hits, asked.findable),
-                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_own(own), remark,
+                note_on_expansion(request, query), note_on_no_hits(hits, place.findable, labels is not None),
+                place.note, request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_own(own),
+                remark,
                 note_on_families(corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=asked.key,
             resolutions=tuple(sorted(selection.resolutions)),
-            resolutions_left_out=asked.left_out,
-            corpus=asked.counts,
+            resolutions_left_out=place.left_out,
+            corpus=place.counts,
             hits=chosen,
             background=background,
             query_window=query.window_at(best_query),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.grid.places import Places
 from pipeline.index import exact_neighbors
 from pipeline.search.arrangement import Positions, Votes, arrangement_at, ranked_shifts
-from pipeline.search.best_hits import place_of
+from pipeline.search.best_hits import Wants, place_of
 from pipeline.search.chosen_windows import vectors_of_windows
 from pipeline.search.copies import Copies
 from pipeline.search.limits import HitLimits
@@ -51,7 +51,7 @@ def with_arrangement(query: Query) -> Query:
 
 def arranged_hits(
     selection: Selection, query: Query, k: int, *, exact: bool = False, careful: bool = False,
-    limits: HitLimits | None = None, find: Finder = nearest,
+    limits: HitLimits | None = None, find: Finder = nearest, wants: Wants | None = None,
 ) -> list[Merged]:
     """Return the ``k`` places where the windows of a query are matched best, or all if there are fewer.
 
@@ -60,7 +60,7 @@ def arranged_hits(
 
     Parameters
     ----------
-    selection, query, k, exact, careful, limits, find
+    selection, query, k, exact, careful, limits, find, wants
         See :func:`pipeline.search.best_hits.best_hits`.
 
     Returns
@@ -78,7 +78,7 @@ def arranged_hits(
         more = list(islice(left, max(MIN_PLACES, PLACES_PER_HIT * k)))
         for source, shift in more:
             places.add(source, np.array(shift))
-        picked, _, _ = limits.pick(places.distinct(), k, place_of)
+        picked, _, _ = limits.pick(places.distinct(), k, place_of, wants)
         if len(picked) == k or not more:
             return picked
 

@@ -8,7 +8,7 @@ many windows a round fetches, or on ``k``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -32,10 +32,13 @@ MAX_MERGED_WINDOWS = 1000
 """Number of merged windows from which the neighbours of a hit are no longer fetched. Without this limit, merging would
 not end where all windows look alike."""
 
+Wants = Callable[[Merged], bool]
+"""Tells whether a hit is wanted."""
+
 
 def best_hits(
     selection: Selection, query: Query, k: int, *, exact: bool = False, careful: bool = False,
-    limits: HitLimits | None = None, find: Finder = nearest,
+    limits: HitLimits | None = None, find: Finder = nearest, wants: Wants | None = None,
 ) -> list[Merged]:
     """Return the ``k`` best hits, or all if there are fewer.
 
@@ -50,6 +53,8 @@ def best_hits(
         Limits per file and per MHz. Later rounds skip places that have reached theirs.
     find : Finder
         Finds the nearest windows, in this process or elsewhere.
+    wants : callable, optional
+        Tells whether a hit is wanted. By default, all are.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def best_hits(
         By descending score.
     """
     limits, full = limits or HitLimits(), FullPlaces()
-    candidates = _Candidates(selection, query)
+    candidates = _Candidates(selection, query, wants)
     fetch = first_fetch(k)
     while True:
         fetch = min(fetch, selection.vector_count)
@@ -67,7 +72,7 @@ def best_hits(
         # windows that were not fetched may score more than anything below the last fetched one
         floor = -np.inf if is_all else found.score[-1]
         sure = [hit for hit in candidates.merged(k, limits) if hit.best.score >= floor]
-        picked, _, full = limits.pick(sure, k, place_of)
+        picked, _, full = limits.pick(sure, k, place_of, wants)
         if is_all or len(picked) == k:
             return picked
         fetch *= 2
@@ -86,8 +91,8 @@ def place_of(hit: Merged) -> tuple[float, Sequence[str]]:
 class _Candidates:
     """Windows that may become hits. Windows that overlap the query are left out, and so are their copies."""
 
-    def __init__(self, selection: Selection, query: Query) -> None:
-        self._selection, self._query = selection, query
+    def __init__(self, selection: Selection, query: Query, wants: Wants | None) -> None:
+        self._selection, self._query, self._wants = selection, query, wants
         self._copies = Copies(selection.corpus, query)
         self._known: dict[tuple[str, int], Candidate] = {}
         self._surveyed: set[tuple[str, int]] = set()
@@ -112,7 +117,7 @@ class _Candidates:
         """
         while True:
             merged = self._copies.join(merge(list(self._known.values())), self._known)
-            picked, seen, _ = limits.pick(merged, k, place_of)
+            picked, seen, _ = limits.pick(merged, k, place_of, self._wants)
             is_picked = {id(hit) for hit in picked}
             unsurveyed: dict[str, list[int]] = {}
             least = np.inf
@@ -146,7 +151,7 @@ class _Candidates:
         """
         corpus = self._selection.corpus
         return self._add_stored({
-            source_id: stored_between(self._selection, source_id, _spans_around(some, corpus.tiling(source_id)))
+            source_id: stored_between(self._selection, source_id, spans_around(some, corpus.tiling(source_id)))
             for source_id, some in numbers.items()}, least)
 
     def _look_up_copies(self, window: Window) -> bool:
@@ -168,7 +173,7 @@ class _Candidates:
         return self.add(found.first(int(np.count_nonzero(found.score >= least))))
 
 
-def _spans_around(numbers: Sequence[int], tiling: Tiling) -> list[tuple[int, int]]:
+def spans_around(numbers: Sequence[int], tiling: Tiling) -> list[tuple[int, int]]:
     """Return spans of window numbers: within reach of others in frequency, in the same and adjacent time blocks."""
     grid, in_block, last = tiling.grid, tiling.windows_per_block, tiling.n_blocks - 1
     reach = max(NEIGHBOUR_REACH, -(-grid.channels // grid.step))

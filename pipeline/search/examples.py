@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import QueryError
-from pipeline.grid.places import Places
-from pipeline.labels import Label, belong
 from pipeline.model import Window
 from pipeline.search.copies import do_overlap
 from pipeline.search.draft import Draft, encoded_alone
@@ -18,7 +16,7 @@ from pipeline.search.example_forms import LABEL, MAX_EXAMPLES, Form, range_in
 from pipeline.search.frequency_range import Range
 from pipeline.search.from_file import draft_of_range, draft_of_window, find_window, origin_of_file
 from pipeline.search.from_power import draft_of_power
-from pipeline.search.labelled import book_of, labels_or_note
+from pipeline.search.labelled import book_of, labels_or_note, numbers_of_labels
 from pipeline.search.nearest import to_unit_length
 from pipeline.search.query import Query
 from pipeline.search.snapshot import OpenCorpus
@@ -176,21 +174,9 @@ def windows_with_label(corpus: OpenCorpus, text: str) -> list[Window]:
     chosen = labels.with_text(text)
     if not chosen:
         raise QueryError(f"{LABEL}{text}: no window has this label; labels are {listed(labels.texts()) or 'none'}")
-    windows = {(one.source_id, one.number): one for label in chosen for one in windows_of_label(corpus, label)}
+    windows = [corpus.window(source_id, number) for source_id, numbers in numbers_of_labels(corpus, chosen).items()
+               for number in numbers.tolist()]
     if not windows:
         raise QueryError(f"{LABEL}{text}: {counted(len(chosen), 'place')} with this label, and no stored window of the "
                          "corpus among them")
-    return list(windows.values())
-
-
-def windows_of_label(corpus: OpenCorpus, label: Label) -> list[Window]:
-    """Return the stored windows that a label belongs to; none if the corpus does not hold its source."""
-    if label.source_id not in corpus.manifest.sources:
-        return []
-    tiling, numbers = corpus.tiling(label.source_id), corpus.numbers(label.source_id)
-    if not len(numbers):
-        return []
-    at, grid = Places.of(tiling, numbers), tiling.grid
-    ends = [at.channel, at.channel + grid.channels, at.spectrum, at.spectrum + grid.integrations]
-    has = belong(np.column_stack(ends), label.place)
-    return [corpus.window(label.source_id, number) for number in np.sort(numbers[has]).tolist()]
+    return windows

@@ -9,7 +9,7 @@ expanded vector. Vectors on disk stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,7 +82,8 @@ class Expansion:
         """
         if full or k > self.count:
             return self.find(selection, vectors, k, exact=exact, careful=careful, full=full)
-        return score_vectors(self.fetched.source, self.fetched.number, self.vectors, vectors, k)
+        return score_vectors(self.fetched.source, self.fetched.number, self.vectors, vectors,
+                             max(k, len(self.fetched.score)))
 
     def with_both_scores(self, selection: Selection, hits: Sequence[Hit], found: Sequence[Merged]) -> tuple[Hit, ...]:
         """Give each hit the cosine with the query's own vector as its score, and that with the expanded one beside it.
@@ -107,7 +108,8 @@ class Expansion:
 
 
 def expansion_of(
-    request: SearchRequest, query: Query, selection: Selection, find: Finder
+    request: SearchRequest, query: Query, selection: Selection, find: Finder,
+    may_expand: Callable[[str, int], bool] | None = None,
 ) -> Expansion | None:
     """Search by the query's own vectors, and expand each of them by the nearest windows that it finds.
 
@@ -124,6 +126,8 @@ def expansion_of(
         Windows that may be found. No others expand the query.
     find : Finder
         Searches the corpus.
+    may_expand : callable, optional
+        Tells of the source id and number of a window whether it may expand the query. By default, all may.
     """
     if not request.expand or query.description.arranged:
         return None
@@ -132,7 +136,9 @@ def expansion_of(
     stored = _stored_vectors(selection, fetched)
     copies, vectors = Copies(selection.corpus, query), query.vectors.copy()
     for i in np.unique(fetched.query).tolist():
-        chosen = _look_alikes(selection, copies, fetched, np.flatnonzero(fetched.query == i))
+        rows = np.flatnonzero(fetched.query == i).tolist()
+        chosen = _look_alikes(selection, copies, fetched, [row for row in rows if may_expand is None or may_expand(
+            selection.source_ids[fetched.source[row]], int(fetched.number[row]))])
         vectors[i] = expanded_vector(query.vectors[i], stored[chosen], fetched.score[chosen])
     return Expansion(query.vectors, replace(query, vectors=vectors), fetched, stored, count, find)
 
@@ -156,12 +162,12 @@ def _stored_vectors(selection: Selection, found: Nearest) -> NDArray[np.float32]
 
 
 def _look_alikes(
-    selection: Selection, copies: Copies, fetched: Nearest, rows: NDArray[np.intp]
+    selection: Selection, copies: Copies, fetched: Nearest, rows: Sequence[int]
 ) -> list[int]:
     """Return those of some rows of ``fetched``, best first, that expand a query."""
     chosen: list[int] = []
     windows: list[Window] = []
-    for row in rows.tolist():
+    for row in rows:
         source_id = selection.source_ids[fetched.source[row]]
         window = selection.corpus.window(source_id, int(fetched.number[row]))
         if not copies.is_of_query(window) and not _any_beside(windows, window):

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from pipeline.model import SECONDS_PER_DAY, Header
-from pipeline.search.filter_values import BANDS, MHZ_RANGE, MOMENT, NAME, ChosenBands, MhzRange, ValueKind
+from pipeline.search.filter_values import BANDS, MHZ_RANGE, MOMENT, NAME, TEXT, ChosenBands, MhzRange, ValueKind
 from pipeline.support.text import listed
 
 if TYPE_CHECKING:  # the command line reads this table for its help, which loads no numpy
@@ -94,7 +94,28 @@ class WindowFilter:
         return self.covers(value, entry.header)
 
 
-Filter = SourceFilter | WindowFilter
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitFilter:
+    """A filter that applies to whole hits (:mod:`pipeline.search.label_filter`). All sources and windows pass it."""
+
+    name: str
+    flag: str
+    kind: ValueKind
+    help: str
+    is_exclusion: bool = False
+    is_list: bool = True
+    if_bare: None = None
+
+    def may_match(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
+        """Return True: a source may have such a hit."""
+        return True
+
+    def matches_all(self, value: Any, source_id: str, entry: SourceEntry) -> bool:
+        """Return False: a source may have another hit."""
+        return False
+
+
+Filter = SourceFilter | WindowFilter | HitFilter
 
 
 def _is_named(pattern: str, source_id: str, entry: SourceEntry) -> bool:
@@ -243,6 +264,13 @@ _ROWS: tuple[Filter, ...] = (
         help="Only hits of this telescope: its name as in source ids (GBT) or its sigproc number (6).",
         matches=lambda name, _, entry: name.upper() in (
             entry.header.telescope, str(entry.header.telescope_id)),
+    ),
+    HitFilter(
+        name="only_label", flag="--label", kind=TEXT,
+        help="Only hits that carry this label of yours, in upper or lower case. lookalike labels lists them.",
+    ),
+    HitFilter(
+        name="not_label", flag="--not-label", kind=TEXT, is_exclusion=True, help="No hits that carry this label.",
     ),
     WindowFilter(
         name="after_mjd", flag="--after", kind=MOMENT, is_list=False, describe_choices=_describe_times,

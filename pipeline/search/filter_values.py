@@ -120,6 +120,8 @@ MHZ_RANGE = ValueKind(
 )
 NAME = ValueKind("NAME", str, show=str, fault_of=lambda name: "" if name else ": a name is empty",
                  from_json=_name_from_json)
+TEXT = ValueKind("TEXT", str, show=str, fault_of=lambda text: "" if text.strip() else ": a text is empty",
+                 from_json=_name_from_json)
 BANDS = ValueKind(
     "NAME", str, show=lambda chosen: chosen.pattern, fault_of=ChosenBands.fault,
     to_json=lambda chosen: chosen.pattern, from_json=_name_from_json, prepared=ChosenBands.of,

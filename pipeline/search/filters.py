@@ -13,7 +13,7 @@ from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.errors import ParameterError, parameter
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Header
-from pipeline.search.filter_table import FILTERS, Filter, Undo, WindowFilter
+from pipeline.search.filter_table import FILTERS, Filter, HitFilter, Undo, WindowFilter
 from pipeline.search.filter_values import MhzRange
 
 
@@ -44,6 +44,10 @@ class Filters:
     """Targets to leave out, named in the same ways as in ``only_target``."""
     only_telescope: tuple[str, ...] = ()
     """Name as in source ids, such as GBT, or sigproc number."""
+    only_label: tuple[str, ...] = ()
+    """Hits that carry one of these labels of the user's (:mod:`pipeline.search.label_filter`)."""
+    not_label: tuple[str, ...] = ()
+    """Hits that carry one of these labels are left out."""
     after_mjd: float | None = None
     """Windows that begin at this MJD (UTC) or later."""
     before_mjd: float | None = None
@@ -102,12 +106,14 @@ class Filters:
     def check(self, manifest: Manifest, undo: Undo) -> None:
         """Raise :class:`ParameterError` for a value that is true of no source; the message lists what there is.
 
-        Ranges that are left out are not checked: one list of known interference serves many corpora. ``undo`` gives the
-        command that takes a removed source back, for the message.
+        Ranges that are left out are not checked: one list of known interference serves many corpora. Nor are labels,
+        which :class:`pipeline.search.label_filter.LabelFilter` checks. ``undo`` gives the command that takes a removed
+        source back, for the message.
         """
         for row, value in self._values():
-            leaves_range_out = isinstance(row, WindowFilter) and row.is_exclusion
-            if not leaves_range_out and not any(row.may_match(value, *source) for source in manifest.sources.items()):
+            if isinstance(row, HitFilter) or (isinstance(row, WindowFilter) and row.is_exclusion):
+                continue
+            if not any(row.may_match(value, *source) for source in manifest.sources.items()):
                 raise ParameterError(f"{_shown(row, value)}: {row.describe_choices(manifest)}"
                                      f"{row.hint(value, manifest, undo)}")
 

@@ -60,8 +60,12 @@ def _hit_of(
     )
 
 
-def note_on_no_hits(hits: Sequence[Hit], findable: int) -> str:
-    """Return a note if windows were searched and none is a hit, because all overlap the query; otherwise ""."""
+def note_on_no_hits(hits: Sequence[Hit], findable: int, by_label: bool) -> str:
+    """Return a note if windows were searched and none is a hit, because all overlap the query; otherwise "".
+
+    With ``by_label``, hits may also be left out because of their labels.
+    """
     if hits or not findable:
         return ""
-    return f"no hits: of {counted(findable, 'signal')} searched, all overlap the query and are left out"
+    return (f"no hits: of {counted(findable, 'signal')} searched, all overlap the query "
+            f"{'or belong to hits that labels leave out' if by_label else 'and are left out'}")

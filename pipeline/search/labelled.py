@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.errors import LabelError
-from pipeline.labels import InForce, Label, LabelBook, Place, Undo, labels_folder, labels_of, labels_of_csv
+from pipeline.grid.places import Places
+from pipeline.labels import InForce, Label, LabelBook, Place, Undo, belong, labels_folder, labels_of, labels_of_csv
 from pipeline.model import Hit, Window
 from pipeline.search.frequency_range import number_at
 from pipeline.search.from_file import find_window
@@ -137,6 +141,31 @@ class CorpusLabels:
 def book_of(corpus: OpenCorpus) -> LabelBook:
     """Return the labels of a corpus. They are kept for as long as it is open, and read on from where they were."""
     return corpus.keep_object("labels", lambda: LabelBook(labels_folder(corpus.root)))
+
+
+def numbers_of_labels(corpus: OpenCorpus, labels: Iterable[Label]) -> dict[str, NDArray[np.int64]]:
+    """Return the stored windows that labels belong to: source id → their numbers, ascending.
+
+    Sources that the corpus does not hold are left out, and those without such a window.
+    """
+    by_source: dict[str, list[Label]] = {}
+    for label in labels:
+        if label.source_id in corpus.manifest.sources:
+            by_source.setdefault(label.source_id, []).append(label)
+    found = {source_id: _numbers_at(corpus, source_id, some) for source_id, some in by_source.items()}
+    return {source_id: numbers for source_id, numbers in found.items() if len(numbers)}
+
+
+def _numbers_at(corpus: OpenCorpus, source_id: str, labels: Sequence[Label]) -> NDArray[np.int64]:
+    tiling, numbers = corpus.tiling(source_id), corpus.numbers(source_id)
+    if not len(numbers):
+        return numbers
+    at, grid = Places.of(tiling, numbers), tiling.grid
+    ends = np.column_stack([at.channel, at.channel + grid.channels, at.spectrum, at.spectrum + grid.integrations])
+    has = np.zeros(len(numbers), np.bool_)
+    for place in dict.fromkeys(label.place for label in labels):
+        has |= belong(ends, place)
+    return np.sort(numbers[has])
 
 
 def labels_at(labels: InForce, corpus: OpenCorpus, window: Window, others: Sequence[int] = ()) -> tuple[Label, ...]:

@@ -70,14 +70,17 @@ class HitLimits:
         return self != HitLimits()
 
     def pick(
-        self, hits: Iterable[_T], k: int, place_of: Callable[[_T], tuple[float, Sequence[str]]]
+        self, hits: Iterable[_T], k: int, place_of: Callable[[_T], tuple[float, Sequence[str]]],
+        wants: Callable[[_T], bool] | None = None,
     ) -> tuple[list[_T], int, FullPlaces]:
-        """Pick the first ``k`` hits, passing over those from places that are full.
+        """Pick the first ``k`` hits, passing over those that are not wanted, or from places that are full.
 
         Parameters
         ----------
         place_of : callable
             Gives the frequency at which a hit begins, in MHz, and the ids of the sources that it was found in.
+        wants : callable, optional
+            Tells whether a hit is wanted. By default, all are.
 
         Returns
         -------
@@ -95,6 +98,8 @@ class HitLimits:
             if len(picked) == k:
                 break
             seen += 1
+            if wants is not None and not wants(hit):
+                continue
             f_mhz, source_ids = place_of(hit)
             begins = math.floor(f_mhz)
             is_from_full = any(_is_full(files[source_id], self.per_file) for source_id in source_ids)

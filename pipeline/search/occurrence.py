@@ -34,6 +34,7 @@ from pipeline.occurrence import (
 )
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
+from pipeline.search.label_filter import LabelFilter
 from pipeline.search.occurrence_settings import OccurrenceSettings
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
@@ -125,12 +126,13 @@ def occurrence_of_windows(
     windows : iterable of (source id, number)
         Kept windows of the corpus. What was searched are all sources of their resolutions.
     """
-    numbers, sources = _numbers_of(windows), corpus.manifest.sources
-    resolutions = {sources[source_id].resolution for source_id in numbers}
+    given, sources = _numbers_of(windows), corpus.manifest.sources
+    resolutions = {sources[source_id].resolution for source_id in given}
+    numbers, notes = _with_labels(corpus, filters, given)
     searched = [source_id for source_id, entry in sources.items()
                 if entry.resolution in resolutions and filters.accept_source(source_id, entry)]
-    what = f"the {counted(sum(map(len, numbers.values())), 'given window')}"
-    return _counted(corpus, numbers, _one_of_each_scan(searched), filters, settings, (what, "it is one of them", []))
+    what = f"the {counted(sum(map(len, given.values())), 'given window')}"
+    return _counted(corpus, numbers, _one_of_each_scan(searched), filters, settings, (what, "it is one of them", notes))
 
 
 def occurrence_of_all(corpus: OpenCorpus, filters: Filters, settings: OccurrenceSettings) -> Occurrence:
@@ -144,8 +146,20 @@ def occurrence_of_all(corpus: OpenCorpus, filters: Filters, settings: Occurrence
                for source_id, stored in numbers.items()}
     keeps_all = corpus.config.scan.keep_all
     words = ("windows of any kind", "it is stored") if keeps_all else ("signals of any kind", "the gate has kept it")
-    notes = ["the corpus keeps all windows, whether they hold a signal or not"] if keeps_all else []
-    return _counted(corpus, passing, searched, filters, settings, (*words, notes))
+    labelled, notes = _with_labels(corpus, filters, passing)
+    if keeps_all:
+        notes.append("the corpus keeps all windows, whether they hold a signal or not")
+    return _counted(corpus, labelled, searched, filters, settings, (*words, notes))
+
+
+def _with_labels(corpus: OpenCorpus, filters: Filters, numbers: Numbers) -> tuple[Numbers, list[str]]:
+    """Return the windows whose labels the filters let pass, and a note that says how many are left out."""
+    labels = LabelFilter.of(corpus, filters)
+    if labels is None:
+        return numbers, []
+    passing = {source_id: labels.passing(source_id, some) for source_id, some in numbers.items()}
+    before, after = (sum(map(len, of.values())) for of in (numbers, passing))
+    return passing, [f"labels leave out {before - after:,} of {counted(before, 'window')}"]
 
 
 def _hits_that_count(request: SearchRequest, answer: Answer) -> tuple[SearchResult, list[Hit]]:

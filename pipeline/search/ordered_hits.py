@@ -7,7 +7,7 @@ from functools import partial
 
 from pipeline.model import Match
 from pipeline.search.arranged_hits import arranged_hits
-from pipeline.search.best_hits import best_hits, place_of
+from pipeline.search.best_hits import Wants, best_hits, place_of
 from pipeline.search.merge import Merged
 from pipeline.search.nearest import Finder
 from pipeline.search.query import Query
@@ -19,15 +19,17 @@ _Reorder = Callable[[Sequence[Merged]], "Sequence[tuple[Merged, Match | None]]"]
 
 
 def ordered_hits(
-    corpus: OpenCorpus, query: Query, selection: Selection, request: SearchRequest, find: Finder
+    corpus: OpenCorpus, query: Query, selection: Selection, request: SearchRequest, find: Finder,
+    wants: Wants | None = None,
 ) -> list[tuple[Merged, Match | None]]:
     """Return the best hits by cosine, put into another order if the request asks for one.
 
-    Each has its alignment with the query, if the request compares hits pixel by pixel.
+    Each has its alignment with the query, if the request compares hits pixel by pixel. ``wants`` tells whether a hit is
+    wanted; by default, all are.
     """
     k, limits, reorder = request.k, request.limits, _reorder(corpus, query, request)
     search = partial(arranged_hits if query.description.arranged else best_hits, selection, query,
-                     exact=request.exact, careful=request.careful, find=find)
+                     exact=request.exact, careful=request.careful, find=find, wants=wants)
     if reorder is None:
         return [(hit, None) for hit in search(k, limits=limits)]
     from pipeline.search.reorder import MIN_REORDERED_HITS

@@ -48,6 +48,26 @@ def test_labels_are_given_listed_shown_with_hits_exported_and_undone(
     assert lookalike("labels", "--corpus", own, "--import", tmp_path / "l.csv").out.startswith("0 new labels of ")
 
 
+def test_a_search_and_a_count_keep_to_labels(lookalike: Lookalike, own: Path, kept: str) -> None:
+    first, second = lookalike("search", "--corpus", own, "--window", kept, "-k", "2", "--json").json["hits"]
+    names = [f"{hit['source']}/{hit['window']}" for hit in (first, second)]
+    lookalike("label", "--corpus", own, names[0], "--as", "comb")
+
+    def found(*options: str) -> list[str]:
+        hits = lookalike("search", "--corpus", own, "--window", kept, "-k", "1", "--json", *options).json["hits"]
+        return [f"{hit['source']}/{hit['window']}" for hit in hits]
+
+    assert (found("--label", "COMB"), found("--not-label", "comb")) == (names[:1], names[1:])
+    left = lookalike("search", "--corpus", own, "--window", kept, "--label", "comb")
+    assert "note: labels leave out " in left.err
+    assert left.out.startswith("1 hit among 1 of ")
+    lookalike("search", "--corpus", own, "--window", kept, "--not-label", "comp").assert_refused(
+        2, "--not-label comp: no window has this label; near ones are 'comb'")
+    lookalike("search", "--corpus", own, "--window", kept, "--label", " ").assert_refused(
+        2, "only_label: a text is empty")
+    assert lookalike("occurrence", "--corpus", own, "--label", "comb", "--json").json["windows_counted"] == 1
+
+
 def test_what_cannot_be_labelled_is_refused(lookalike: Lookalike, own: Path, kept: str, tmp_path: Path) -> None:
     def label(*arguments: str | Path) -> object:
         return lookalike("label", "--corpus", own, *arguments)

@@ -107,6 +107,22 @@ def test_given_windows_count(corpus: Corpus) -> None:
     assert corpus.occurrence(windows=[]).statement.endswith("not observed; nothing was searched")
 
 
+def test_windows_with_a_label_count(corpus: Corpus) -> None:
+    names = [f"{one}/{SIGNALS['steady'][1]}" for one in scans(corpus)[:3]]
+    every = corpus.occurrence().windows_counted
+    corpus.labels.add(names[:2], "carrier")
+    try:
+        found = corpus.occurrence(filters=Filters(only_label=("carrier",)))
+        assert (found.windows_counted, found.whole.scans, found.whole.scans_with) == (2, 7, 2)
+        assert f"labels leave out {every - 2} of {every} windows" in found.notes
+        left = corpus.occurrence(windows=names, filters=Filters(not_label=("carrier",)))
+        assert (left.windows_counted, left.whole.scans_with) == (1, 1)
+        hits = corpus.occurrence(SearchRequest(window=names[2], filters=Filters(only_label=("carrier",))))
+        assert hits.whole.scans_with == 2
+    finally:
+        corpus.labels.undo()
+
+
 def test_corpora_of_earlier_versions_are_counted(tmp_path: Path) -> None:
     old = open_corpus(unpacked(tmp_path, "routed"))
     found = old.occurrence()
