@@ -21,6 +21,7 @@ from pipeline.errors import (
     ParameterError,
     PipelineError,
     QueryError,
+    RunError,
     SourceError,
 )
 from pipeline.support.text import shown
@@ -76,6 +77,7 @@ _KINDS: tuple[tuple[type[PipelineError], int, str, str], ...] = (
     (QueryError, 404, "not_found", ""),
     (SourceError, 409, "file_unusable", "the file of the source cannot be read; its stored windows can"),
     (EncoderError, 503, "no_encoder", "the server lacks the weights of the encoder"),
+    (RunError, 503, "no_cluster", "the cluster cannot search now: try again later, or tell whoever runs it"),
     (CorpusDamaged, 500, "corpus_damaged", "tell whoever runs the server: lookalike verify says what is damaged"),
     (CorpusError, 409, "corpus_changed", "move to the newer generation, then ask again"),
     (ConfigError, 500, "bad_settings", "tell whoever runs the server"),

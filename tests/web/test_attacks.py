@@ -24,11 +24,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, CorpusDamaged, CorpusLocked, PipelineError, RunError
 from pipeline.search import Corpus
 from pipeline.web import Person, ServeSettings, guard, make_app, parts_of, search_body, server
 from pipeline.web.access import Access
-from pipeline.web.problems import Problem
+from pipeline.web.problems import Problem, problem_of
 from pipeline.web.search_body import request_of
 from tests.web.conftest import KEY, SCRIPT, Served, serving
 
@@ -529,3 +529,15 @@ def test_settings_that_cannot_be_used(corpus: Path, tmp_path: Path) -> None:
                     {"deadline_s": 0.0}, {"data_roots": (tmp_path / "none",)}):
         with pytest.raises(ConfigError):
             replace(good, **changes)
+
+
+@pytest.mark.parametrize(("error", "status", "code"), [
+    (RunError("the cluster has no workers to search on"), 503, "no_cluster"),
+    (CorpusDamaged("sources/x: array windows/cutout is altered"), 500, "corpus_damaged"),
+    (CorpusLocked("labels.lock"), 503, "busy"),
+    (PipelineError("something else"), 500, "failed"),
+])
+def test_an_error_of_the_package_says_who_can_do_what(error: PipelineError, status: int, code: str) -> None:
+    problem = problem_of(error)
+    assert (problem.status, problem.code, problem.message) == (status, code, str(error))
+    assert problem.hint or code == "failed"
