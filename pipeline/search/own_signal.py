@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,10 @@ class RowRequest(SearchRequest):
 
     own: tuple[Region, ...] = ()
     """Where the corpus holds the signal of the row itself. Windows that overlap one of these are no hits."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parameters of the search without ``own``, which holds for one state of one corpus."""
+        return {name: value for name, value in super().to_json().items() if name != "own"}
 
 
 def own_regions(

@@ -72,8 +72,10 @@ def test_each_row_of_turboseti_finds_the_same_line_in_the_other_scan(cadence: Ca
     assert [one.number for one in answers] == [1, 2, 3, 4, 5, 6]
     for one in answers:
         assert (one.reason, one.result is not None) == ("", True)
+        assert one.result is not None
         assert one.scan is not None
         assert "_TARGET_" in one.scan.file
+        assert set(json.loads(json.dumps(one.result.request.to_json()))) == {"file", "f_start_mhz", "f_stop_mhz"}
         kin = [hit for hit in one.result if Path(hit.file).name == "on1.h5" and abs(
             hit.window.f_start_mhz - f_at(line_of(one), 2)) < 1.5e-3]
         assert kin, f"row {one.number}"
