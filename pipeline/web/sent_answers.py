@@ -50,6 +50,11 @@ class RowAnswerRecord(Answer):
     """The best hit as ``SOURCE/NUMBER``; empty if there is none."""
     best_target: str
     best_f_start_mhz: float | None
+    family: str
+    """Id of the family of the best convincing look-alike that is in one; empty if none is."""
+    family_name: str
+    own_windows: int | None
+    """Windows of the row's own scan and range, which are left out of its look-alikes."""
     on_off: str
     """Whether the signal of the row is also where the telescope pointed elsewhere."""
     hits_on_off: str

@@ -5,11 +5,14 @@ import { announce, fill, h } from "./dom.js";
 
 const TOGETHER = 20;
 
+const familyOf = (answer) => [answer.family, answer.family_name].filter(Boolean).join(" · ");
+
 /** Return the verdict of a row, in words. */
 const verdictOf = (answer) => [
   h("b", {}, answer.words),
   answer.words_of_best ? `, best ${answer.words_of_best}` : "",
   answer.best_target ? ` at ${answer.best_target}` : "",
+  answer.family ? h("a", { class: "chip", href: `/families/${part(answer.family)}` }, familyOf(answer)) : "",
   answer.on_off ? h("span", { class: "chip" }, answer.on_off) : "",
   answer.known ? h("span", { class: "chip known" }, answer.known) : "",
 ];
