@@ -55,12 +55,16 @@ def unrelated_of(corpus: OpenCorpus, encoder_key: str) -> Unrelated:
 def _encoded(corpus: OpenCorpus, encoder_key: str) -> Unrelated:
     """Encode the unrelated signals, or read what was encoded before."""
     none = f"there are no simulated signals to compare with for the encoder {encoder_key}"
-    try:
+
+    def encoded() -> NDArray[np.float16]:
         from pipeline.encoders import needs_projection  # loads scipy
 
         if needs_projection(corpus.manifest.encoders[encoder_key].name):
-            return Unrelated(reason=f"{none}, which would take minutes to encode them")
-        vectors = _kept(encoder_key, lambda: embed(corpus, encoder_key, unrelated_cutouts())[0].astype(np.float16))
+            raise EncoderError("it would take minutes to encode them")
+        return embed(corpus, encoder_key, unrelated_cutouts())[0].astype(np.float16)
+
+    try:
+        vectors = _kept(encoder_key, encoded)
     except (ConfigError, EncoderError) as error:
         return Unrelated(reason=f"{none}: {error}")
     wide = vectors.astype(np.float32)
