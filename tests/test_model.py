@@ -140,7 +140,7 @@ def test_hit_record_is_flat_json_precise_to_a_millihertz() -> None:
         "f_start_mhz": 8419.274412346, "f_stop_mhz": 8419.275127654, "t_start_s": 0.0, "t_stop_s": 292.057776,
         "mjd": 57650.78, "snr": 24.51, "merged": [8, 9],
         "correlation": None, "shift_hz": None, "shift_s": None, "extra_drift_hz_per_s": None, "mirrored": None,
-        "expanded": None, "nearness": None,
+        "reranked": None, "expanded": None, "nearness": None,
         "expected": None, "expected_low": None, "expected_high": None, "extrapolated": None, "p": None, "q": None,
         "query_f_start_mhz": None, "query_f_stop_mhz": None, "query_t_start_s": None, "query_t_stop_s": None,
         "also_at": ["/data/b.h5"], "copies": ["GBT_57651/9"], "view": "", "known": ["GPS L1"], "labels": ["comb"],

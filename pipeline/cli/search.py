@@ -125,7 +125,8 @@ def search(
     how many hits are convincing (less than half a window by chance, and at most 1
     in 20 of the hits that are as good) or plausible (at most one window). With
     --rerank there is a second score: the correlation of the two images where they
-    match best, from 0 to 1. Hits are then ordered by both scores. With --expand,
+    match best, from 0 to 1. Hits are then ordered by a mean of both scores,
+    reranked, and the figures of chance are those of this mean. With --expand,
     hits are ordered by another cosine, which stands beside the score: that with a
     weighted mean of the query and its two nearest look-alikes.
 
@@ -255,6 +256,7 @@ def table(result: SearchResult) -> list[str]:
     second = f" {'expected':>8}" if result[0].expected is not None else ""
     second += f" {'q':>7}" if result.request.q else ""
     second += f" {'correlation':>11}" if result[0].match else ""
+    second += f" {'reranked':>8}" if result[0].reranked is not None else ""
     second += f" {'expanded':>8}" if result[0].expanded is not None else ""
     has_views = any(hit.view for hit in result)
     second += f" {'view':>6}" if has_views else ""
@@ -269,6 +271,7 @@ def table(result: SearchResult) -> list[str]:
         second = f" {result.words_of_expected(hit):>8}" if hit.expected is not None else ""
         second += f" {short_number(hit.q):>7}" if result.request.q and hit.q is not None else ""
         second += f" {hit.match.correlation:11.3f}" if hit.match else ""
+        second += f" {hit.reranked:8.3f}" if hit.reranked is not None else ""
         second += f" {hit.expanded:8.3f}" if hit.expanded is not None else ""
         second += f" {shown_view(hit.view):>6}" if has_views else ""
         second += f" {hit.on_off.state:>9}" if hit.on_off else ""
@@ -289,7 +292,7 @@ def _order(result: SearchResult) -> list[str]:
     if result.request.rerank:
         from pipeline.search.correlate import WEIGHT
 
-        return [f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
+        return [f"ordered by reranked: {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"]
     if result[0].expanded is not None:
         return ["ordered by expanded, the cosine with a weighted mean of the query and its two nearest look-alikes"]
     if result.refinement is not None:

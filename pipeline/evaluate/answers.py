@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluate.labelled_scores import LabelledWindows
 from pipeline.evaluate.retrieval import Encode
-from pipeline.evaluate.sets import HELD_OUT, mixed_signal
-from pipeline.evaluate.unrelated import member
+from pipeline.evaluate.sets import HELD_OUT
 from pipeline.grid.cutouts import quantise
 from pipeline.significance import (
     MAX_CONVINCING_EXPECTED,
@@ -31,6 +30,8 @@ from pipeline.simulate import (
     UNSEEN,
     Pattern,
     Signal,
+    member,
+    mixed_signal,
     random_pattern,
     random_signal,
     simulate_power,

@@ -13,7 +13,7 @@ All seeds start with :data:`HELD_OUT`, while the seeds of training start with 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle, islice
 from types import MappingProxyType
 from typing import Literal
@@ -30,11 +30,10 @@ from pipeline.simulate import (
     KINDS,
     NOISE,
     UNSEEN,
-    Envelope,
-    Path,
     Pattern,
     Scene,
     Signal,
+    mixed_signal,
     random_pattern,
     random_signal,
     simulate_power,
@@ -113,45 +112,6 @@ def draw_families(kind: SignalKind, rng: np.random.Generator) -> Mapping[str, Si
     draw = mixed_signal if kind == "mixed" else random_signal
     names = [f"{kind}-{i:02d}" for i in range(RANDOM_FAMILIES)]
     return MappingProxyType({name: draw(rng, name) for name in names})
-
-
-def mixed_signal(rng: np.random.Generator, name: str) -> Signal:
-    """Draw a signal of one wide line, or of one to five narrow lines. The lines share a path and an envelope."""
-    is_wide = rng.random() < 0.35
-    lines = 1 if is_wide or rng.random() < 0.4 else int(rng.integers(2, 6))
-    signal = Signal(
-        name,
-        width_hz=rng.uniform(25, 150) if is_wide else rng.uniform(2, 9),
-        spacing_hz=rng.uniform(20, 110) if lines > 1 else 0.0,
-        amplitudes=tuple(rng.uniform(0.4, 1, lines)),
-        envelope=_mixed_envelope(rng),
-    )
-    sign = 1 if rng.random() < 0.5 else -1
-    match rng.choice(["constant", "drifting", "curved", "sinusoidal", "hopping"]):
-        case "drifting":
-            return replace(signal, drift_hz_per_s=sign * float(np.exp(rng.uniform(np.log(0.1), np.log(1.6)))))
-        case "curved":
-            curvature = sign * rng.uniform(0.006, 0.02)
-            return replace(signal, curvature_hz_per_s2=curvature, drift_hz_per_s=-curvature * rng.uniform(60, 230))
-        case "sinusoidal":
-            return replace(signal, path=Path("sinusoid", rng.uniform(20, 90), rng.uniform(80, 290)))
-        case "hopping":
-            return replace(signal, path=Path("hops", rng.uniform(50, 150), rng.uniform(20, 70),
-                                             hops=tuple(rng.uniform(-1, 1, 5))))
-    return signal
-
-
-def _mixed_envelope(rng: np.random.Generator) -> Envelope:
-    match rng.choice(["steady", "pulsed", "burst", "ramp", "flickering"]):
-        case "pulsed":
-            return Envelope("pulsed", rng.uniform(45, 140), rng.uniform(0.3, 0.7))
-        case "burst":
-            return Envelope("burst", 292.0, rng.uniform(0.1, 0.5))
-        case "ramp":
-            return Envelope("ramp", 292.0)
-        case "flickering":
-            return Envelope("scintillating", rng.uniform(20, 60))
-    return Envelope()
 
 
 def simulate_set(spec: SetSpec, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.str_]]:

@@ -49,6 +49,7 @@ COLUMNS: Mapping[str, Column] = {
     "shift_s": _real("time;arith.diff", "Position in the hit minus position in the query", "s"),
     "extra_drift_hz_per_s": _real("arith.rate;em.freq", "Drift rate of the hit minus that of the query", "Hz/s"),
     "mirrored": Column("yes_no", "meta.code", "Whether the hit resembles the query with frequency reversed"),
+    "reranked": _real("stat.correlation", "Weighted mean of score and correlation, by which hits are ordered"),
     "expanded": _real("stat.correlation", "Cosine with the expanded query"),
     "nearness": _real("stat.value", "Nearness to the frequency of the query, from -1 to 1"),
     "expected": _real("meta.number;stat.mean", "Unrelated windows that score so well by chance"),

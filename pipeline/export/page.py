@@ -89,7 +89,7 @@ def _table(result: Result, most: int | None) -> str:
     has_known = any(hit.known for hit in hits)
     digits = Digits.of([hit.window for hit in hits])
     heads = ["", "Score", *(["Expected by chance"] if has_chance else []), *(["q"] if has_q else []),
-             *(["Correlation"] if has_match else []), *(["View"] if has_views else []),
+             *(["Correlation", "Re-ranked"] if has_match else []), *(["View"] if has_views else []),
              *(["ON/OFF"] if hits[0].on_off else []), "Frequency [MHz]", "Time [s]", "MJD (UTC)", "SNR [σ]", "Target",
              "Window", *(["Known interference there"] if has_known else []), "File"]
     rows = [f"<tr>{''.join(f'<th>{_text(head)}</th>' for head in heads)}</tr>"]
@@ -97,7 +97,7 @@ def _table(result: Result, most: int | None) -> str:
         window = hit.window
         cells = [str(hit.rank), f"{hit.score:.3f}", *([result.words_of_expected(hit)] if has_chance else []),
                  *([] if hit.q is None else [short_number(hit.q)]),
-                 *([f"{hit.match.correlation:.3f}"] if hit.match else []),
+                 *([f"{hit.match.correlation:.3f}", f"{hit.final_score:.3f}"] if hit.match else []),
                  *([shown_view(hit.view)] if has_views else []), *([hit.on_off.state] if hit.on_off else []),
                  digits.frequencies(window), digits.times(window), digits.date(window), f"{hit.snr:.1f}", hit.target,
                  f"{hit.source_id}/{window.number}{result.words_of_merged(hit)}",

@@ -79,13 +79,17 @@ class Hit:
     """Name of the averaged view that the window belongs to; empty for the plain one."""
     match: Match | None = None
     """Alignment with the query, if the search compared hits pixel by pixel; else None."""
+    reranked: float | None = None
+    """Weighted mean of score and correlation, by which hits are ordered, if the search compared them pixel by pixel;
+    else None."""
     expanded: float | None = None
     """Cosine with the expanded query, by which hits are ordered, if the search expanded it; else None."""
     nearness: float | None = None
     """Nearness to the query's frequency, from −1 to 1, if the search used it; else None."""
     expected: float | None = None
-    """Number of unrelated windows, of all that were searched, that score so well by chance. None where nothing can be
-    said about chance; ``SearchResult.background.reason`` says why."""
+    """Number of unrelated windows, of all that were searched, that score so well by chance: as well as ``reranked`` if
+    ``SearchResult.background.reranked`` is given, else as ``score``. None where nothing can be said about chance;
+    ``SearchResult.background.reason`` says why."""
     expected_low: float | None = None
     """Lower end of its interval of 95 %."""
     expected_high: float | None = None
@@ -119,6 +123,11 @@ class Hit:
     """Whether the signal is also where the telescope pointed elsewhere, if the search was asked to say; else None."""
 
     @property
+    def final_score(self) -> float:
+        """The score by which hits are ordered, unless nearness in frequency counts."""
+        return next((one for one in (self.reranked, self.expanded) if one is not None), self.score)
+
+    @property
     def source_ids(self) -> tuple[str, ...]:
         """Ids of all sources that it was found in."""
         return self.source_id, *(copy.rpartition("/")[0] for copy in self.copies)
@@ -146,6 +155,7 @@ class Hit:
             "shift_s": match and round(match.shift_s, 3),
             "extra_drift_hz_per_s": match and round(match.extra_drift_hz_per_s, 6),
             "mirrored": match and match.mirrored,
+            "reranked": None if self.reranked is None else round(self.reranked, 6),
             "expanded": None if self.expanded is None else round(self.expanded, 6),
             "nearness": None if self.nearness is None else round(self.nearness, 6),
             "expected": _four_digits(self.expected),

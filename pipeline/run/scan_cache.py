@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ from pathlib import Path
 
 from pipeline.catalogue import Manifest
 from pipeline.config import Config, ScanConfig
-from pipeline.errors import ConfigError, CorpusLocked, QueryError, SourceError
+from pipeline.errors import CorpusLocked, QueryError, SourceError
 from pipeline.filterbank import open_filterbank
 from pipeline.run.file_selection import Selected, select_files
 from pipeline.run.ingest import ingest_files
 from pipeline.run.preconditions import manifest_if_any, with_serial
 from pipeline.run.progress import ProgressChoice, RunReport, showing
 from pipeline.store import LOCK, Lease
-from pipeline.support.private_paths import exposures, make_closed_folder
+from pipeline.support.private_paths import make_private_folder, user_cache
 from pipeline.support.safe_files import discard, discard_left
 from pipeline.support.text import listed
 from pipeline.views import FREQUENCY_FACTORS, is_plain
@@ -33,7 +32,6 @@ MAX_CACHE_BYTES = 2 << 30
 """Size from which the cache is emptied before the next scan."""
 MAX_SERIAL_BYTES = 1 << 30
 """Size of all files up to which they are scanned in this process."""
-OWNER_ONLY = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class CachedScans:
 def cache_folder() -> Path:
     """Return the folder of the cache, which may not exist: ``lookalike/scans`` in ``$XDG_CACHE_HOME`` or ``~/.cache``.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike" / "scans"
+    return user_cache() / "scans"
 
 
 def scan_into_cache(
@@ -88,7 +86,7 @@ def scan_into_cache(
         Another search is scanning files into the cache.
     """
     folder = cache_folder()
-    _make_private(folder)
+    make_private_folder(folder)
     discard_left(folder)
     emptied, selected = _emptied(folder), select_files(paths)
     band_mhz = _band_of(folder / "corpus", selected, only_mhz) if only_mhz else None
@@ -161,21 +159,6 @@ def _config(root: Path, selected: Selected, band_mhz: tuple[int, int] | None) ->
     low, high = band_mhz or (None, None)
     config = Config.load(root, {"scan": {"f_start_mhz": low, "f_stop_mhz": high}})
     return with_serial(config, size_bytes <= MAX_SERIAL_BYTES)
-
-
-def _make_private(folder: Path) -> None:
-    """Make a folder that only this user can read; raise :class:`ConfigError` if others can read or change it."""
-    try:
-        make_closed_folder(folder.parent)
-        folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
-        mode = stat.S_IMODE(folder.stat().st_mode)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
-                          ) from error
-    if mode & ~OWNER_ONLY:
-        raise ConfigError(f"{folder}: others can read it (mode {mode:o}); run: chmod 700 {folder}")
-    if found := exposures(folder):
-        raise ConfigError(f"{found[0]}, so others can change the cache of scans; run: {found[0].remedy}")
 
 
 def _size_of(folder: Path) -> int:

@@ -28,11 +28,13 @@ from pipeline.search.queries import KeyedQuery, Step, queries_of, reader_of
 from pipeline.search.query import Query
 from pipeline.search.refined import refinement_of
 from pipeline.search.request import SearchRequest
+from pipeline.search.reranked import note_on_figures, with_reranked
 from pipeline.search.result import SearchResult
 from pipeline.search.selection import Selection
 from pipeline.search.selection_of_request import selection_of
 from pipeline.search.snapshot import OpenCorpus
 from pipeline.search.together import MORE_AT_ONCE, find_together
+from pipeline.search.unrelated import take_news
 
 MAX_ONE_SHOT_VECTORS = 1_000_000
 """Maximum number of vectors that a process which ends after one search compares one by one, and any refined search.
@@ -183,6 +185,7 @@ class Searcher:
         found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find,
                              labels.wants if labels else None)
         background = background_of(selection, query, place.findable, scores)
+        background = with_reranked(background, request, query, selection)
         hits = hits_of(corpus, query, found)
         if expansion:
             hits = expansion.with_both_scores(selection, hits, [merged for merged, _ in found])
@@ -192,8 +195,8 @@ class Searcher:
         return SearchResult(
             description=query.description.with_notes(
                 note_on_expansion(request, query), note_on_no_hits(hits, place.findable, labels is not None),
-                place.note, request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_own(own),
-                remark,
+                place.note, take_news(), note_on_figures(request, background),
+                request.limits.note_on(hits, request.k), note_on_left_out(hits, chosen), note_on_own(own), remark,
                 note_on_families(corpus, [hit.source_id for hit in chosen])),
             request=request,
             encoder=asked.key,

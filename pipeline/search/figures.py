@@ -1,6 +1,6 @@
 """What the hits of a search are worth: how many unrelated windows would score so by chance.
 
-A hit gets its figures from its cosine, also where hits are ordered by more than that.
+A hit gets its figures from its cosine, or from its re-ranked score (:mod:`pipeline.search.reranked`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pipeline.search.query import NO_SIGNAL, Query
 from pipeline.search.request import SearchRequest
 from pipeline.search.sample import Sample, sample_of
 from pipeline.search.selection import Selection
-from pipeline.significance import Background, Chance, background_of_scores, false_shares, unrelated_vectors
+from pipeline.search.unrelated import unrelated_of
+from pipeline.significance import Background, Chance, background_of_scores, false_shares
 from pipeline.support.text import counted
 
 MIN_APART = 1000
@@ -34,7 +35,7 @@ QUERIES_AT_ONCE = 64
 
 def scores_of(selection: Selection, queries: Sequence[Query]) -> Iterator[Scores | None]:
     """Yield for each query what :func:`background_of` compares; None where it says why nothing can be compared."""
-    unrelated = unrelated_vectors(selection.encoder_key)
+    unrelated = unrelated_of(selection.corpus, selection.encoder_key).vectors
     for first in range(0, len(queries), QUERIES_AT_ONCE):
         some = queries[first : first + QUERIES_AT_ONCE]
         if unrelated is None or any(unrelated.shape[1] != query.vectors.shape[1] for query in some):
@@ -72,9 +73,10 @@ def background_of(
     key = selection.encoder_key
     if NO_SIGNAL in query.description.note:
         return Background(searched, reason="the gate sees no signal in the query, and only signals are compared with")
-    unrelated = unrelated_vectors(key)
+    made = unrelated_of(selection.corpus, key)
+    unrelated = made.vectors
     if unrelated is None:
-        return Background(searched, reason=f"there are no simulated signals to compare with for the encoder {key}")
+        return Background(searched, reason=made.reason)
     if unrelated.shape[1] != query.vectors.shape[1]:
         return Background(searched, reason=f"the simulated signals have {unrelated.shape[1]} numbers each, and the "
                                            f"vectors of {key} have {query.vectors.shape[1]}")
@@ -94,7 +96,8 @@ def with_chance(
     """Give each hit its figures, from the windows that it was merged of."""
     return tuple(
         _with(hit, background.chance_of_arranged(dict(merged.cosines)) if merged.cosines
-              else background.chance_of(hit.score), background.searched)
+              else background.chance_of(hit.score if background.reranked is None or hit.reranked is None
+                                        else hit.reranked), background.searched)
         for hit, (merged, _) in zip(hits, found, strict=True))
 
 

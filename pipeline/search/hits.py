@@ -51,6 +51,7 @@ def _hit_of(
         merged=merged.others,
         view=view_of(window.source_id),
         match=match,
+        reranked=_reranked(merged.best.score, match),
         query_window=query.window_at(merged.best.query),
         also_at=tuple(dict.fromkeys(paths[1:])),
         copies=tuple(f"{source_id}/{number}" for source_id, number in merged.copies),
@@ -58,6 +59,14 @@ def _hit_of(
         family=family,
         family_name=family_name,
     )
+
+
+def _reranked(score: float, match: Match | None) -> float | None:
+    if match is None:
+        return None
+    from pipeline.search.correlate import fused  # loads scipy
+
+    return float(fused(np.array(score), np.array(match.correlation)))
 
 
 def note_on_no_hits(hits: Sequence[Hit], findable: int, by_label: bool) -> str:

@@ -88,7 +88,8 @@ class SearchRequest:
         Search all resolution classes. Otherwise only the class of the query is searched; for an array, the largest.
     rerank : bool
         Compare the best hits with the query pixel by pixel, and order them by both scores
-        (:mod:`pipeline.search.correlate`). Each hit then has a ``match``.
+        (:mod:`pipeline.search.correlate`). Each hit then has a ``match``, and ``reranked``, which ``expected`` belongs
+        to.
     rerank_drift, rerank_mirror : bool
         While comparing pixel by pixel, allow for up to one channel per spectrum more or less drift, or for reversed
         frequency. Need ``rerank``.

@@ -136,7 +136,7 @@ def merged_views(results: Sequence[SearchResult], k: int) -> tuple[Hit, ...]:
     others among its copies.
     """
     hits = sorted((hit for result in results for hit in result),
-                  key=lambda hit: (-(hit.score if hit.expanded is None else hit.expanded), hit.source_id, hit.rank))
+                  key=lambda hit: (-hit.final_score, hit.source_id, hit.rank))
     kept: list[Hit] = []
     for hit in hits:
         i = next((i for i, other in enumerate(kept) if _overlap(hit, other)), None)

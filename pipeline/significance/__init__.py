@@ -3,7 +3,7 @@
 from pipeline.significance.background import Background, Chance, background_of_scores
 from pipeline.significance.null import Null, null_of
 from pipeline.significance.tail import Tail
-from pipeline.significance.unrelated import unrelated_vectors, write_unrelated
+from pipeline.significance.unrelated import digest_of_unrelated, unrelated_vectors, write_unrelated
 from pipeline.significance.verdict import (
     MAX_CONVINCING_EXPECTED,
     MAX_CONVINCING_Q,
@@ -25,6 +25,7 @@ __all__ = [
     "Verdict",
     "are_convincing",
     "background_of_scores",
+    "digest_of_unrelated",
     "false_shares",
     "null_of",
     "unrelated_vectors",

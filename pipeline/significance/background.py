@@ -46,6 +46,8 @@ class Background:
     """Simulated signals by score."""
     nulls: tuple[Null, ...] = ()
     """One null for the query; or, where the arrangement of its windows counts, one for each of them."""
+    reranked: Null | None = None
+    """The null of re-ranked scores, where hits have their figures from these; it takes the place of ``nulls``."""
     reason: str = ""
     """Why nothing can be said about chance; empty if it can."""
 
@@ -55,8 +57,11 @@ class Background:
         return EDGES
 
     def chance_of(self, score: float) -> Chance | None:
-        """Return how many unrelated windows score at least so well; None if ``reason`` says why not."""
-        return None if self.reason else self._chance(self.nulls[0].share(score))
+        """Return how many unrelated windows score at least so well; None if ``reason`` says why not.
+
+        ``score`` is a re-ranked score if ``reranked`` is given.
+        """
+        return None if self.reason else self._chance((self.reranked or self.nulls[0]).share(score))
 
     def chance_of_arranged(self, cosines: Mapping[int, float]) -> Chance | None:
         """Return how many places match at least half of the windows of a pattern so well by chance.
@@ -85,8 +90,9 @@ class Background:
         return Chance(share, low, high, shares[0] * self.unrelated < 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the histograms as plain values, and why nothing can be said about chance."""
-        return {"reason": self.reason, "sampled": self.sampled, "unrelated": self.unrelated, "edges": list(EDGES),
+        """Return the histograms as plain values, of which column hits have figures, or why they have none."""
+        return {"reason": self.reason, "expected_of": "reranked" if self.reranked else "score",
+                "sampled": self.sampled, "unrelated": self.unrelated, "edges": list(EDGES),
                 "counts": list(self.counts), "unrelated_counts": list(self.unrelated_counts)}
 
 

@@ -1,11 +1,12 @@
 """Vectors of unrelated simulated signals, which come with the package: one file for each encoder.
 
-:mod:`pipeline.evaluate.unrelated` makes them. They are stored in 8 bits, each vector relative to its largest component,
-which changes a score by .001.
+:mod:`pipeline.simulate.unrelated` has the signals, and :mod:`pipeline.evaluate.unrelated` makes the vectors. They are
+stored in 8 bits, each vector relative to its largest component, which changes a score by .001.
 """
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def _read(name: str) -> NDArray[np.float32] | None:
     vectors: NDArray[np.float32] = codes / np.linalg.norm(codes, axis=1, keepdims=True)
     vectors.setflags(write=False)
     return vectors
+
+
+@lru_cache(maxsize=1)
+def digest_of_unrelated() -> str:
+    """Return a digest of all vectors in the package. It changes if other signals are simulated."""
+    digest = hashlib.sha256()
+    for path in sorted(_FOLDER.glob("*.npy")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def write_unrelated(path: Path, vectors: NDArray[np.float32]) -> None:

@@ -8,8 +8,9 @@ from pipeline.simulate.instrument import Instrument, noise
 from pipeline.simulate.kinds import KINDS, random_pattern
 from pipeline.simulate.paint import add_pattern
 from pipeline.simulate.patterns import Cloud, Gains, Lines, Pattern, stretched, together, vary_pattern
-from pipeline.simulate.population import SNR_RANGE, random_signal, sibling
+from pipeline.simulate.population import SNR_RANGE, mixed_signal, random_signal, sibling
 from pipeline.simulate.signals import FINE, Axes, Envelope, Path, Signal, Traits
+from pipeline.simulate.unrelated import cutouts_of_unrelated, every_unrelated_cutout, member
 from pipeline.simulate.windows import (
     CLEAN,
     FINE_GRID,
@@ -50,10 +51,14 @@ __all__ = [
     "Truth",
     "add_pattern",
     "add_signal",
+    "cutouts_of_unrelated",
     "demo_corpus",
+    "every_unrelated_cutout",
     "family",
     "fine_header",
     "log_uniform",
+    "member",
+    "mixed_signal",
     "moments_of",
     "noise",
     "place_in_window",

@@ -135,3 +135,42 @@ def _random_drift(rng: np.random.Generator, room_hz: float) -> float:
     if which < 0.5:
         return float(rng.uniform(-0.5, 0.5))
     return float(rng.uniform(-steepest, steepest))
+
+
+def mixed_signal(rng: np.random.Generator, name: str) -> Signal:
+    """Draw a signal of one wide line, or of one to five narrow lines. The lines share a path and an envelope."""
+    is_wide = rng.random() < 0.35
+    lines = 1 if is_wide or rng.random() < 0.4 else int(rng.integers(2, 6))
+    signal = Signal(
+        name,
+        width_hz=rng.uniform(25, 150) if is_wide else rng.uniform(2, 9),
+        spacing_hz=rng.uniform(20, 110) if lines > 1 else 0.0,
+        amplitudes=tuple(rng.uniform(0.4, 1, lines)),
+        envelope=_mixed_envelope(rng),
+    )
+    sign = 1 if rng.random() < 0.5 else -1
+    match rng.choice(["constant", "drifting", "curved", "sinusoidal", "hopping"]):
+        case "drifting":
+            return replace(signal, drift_hz_per_s=sign * float(np.exp(rng.uniform(np.log(0.1), np.log(1.6)))))
+        case "curved":
+            curvature = sign * rng.uniform(0.006, 0.02)
+            return replace(signal, curvature_hz_per_s2=curvature, drift_hz_per_s=-curvature * rng.uniform(60, 230))
+        case "sinusoidal":
+            return replace(signal, path=Path("sinusoid", rng.uniform(20, 90), rng.uniform(80, 290)))
+        case "hopping":
+            return replace(signal, path=Path("hops", rng.uniform(50, 150), rng.uniform(20, 70),
+                                             hops=tuple(rng.uniform(-1, 1, 5))))
+    return signal
+
+
+def _mixed_envelope(rng: np.random.Generator) -> Envelope:
+    match rng.choice(["steady", "pulsed", "burst", "ramp", "flickering"]):
+        case "pulsed":
+            return Envelope("pulsed", rng.uniform(45, 140), rng.uniform(0.3, 0.7))
+        case "burst":
+            return Envelope("burst", 292.0, rng.uniform(0.1, 0.5))
+        case "ramp":
+            return Envelope("ramp", 292.0)
+        case "flickering":
+            return Envelope("scintillating", rng.uniform(20, 60))
+    return Envelope()

@@ -15,8 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import ConfigError
+
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 """Mode bits that let the group or everybody write."""
+OWNER_ONLY = 0o700
+"""Mode of a private folder."""
 _MAX_LINKS = 40
 """Maximum number of symbolic links that are followed on the way to a path."""
 
@@ -84,6 +88,26 @@ def make_closed_folder(path: Path, mode: int = 0o755) -> None:
         return
     make_closed_folder(path.parent, mode)
     path.mkdir(mode=mode, exist_ok=True)
+
+
+def user_cache() -> Path:
+    """Return this program's folder in the user's cache, which may not exist: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike"
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that only this user can read; raise :class:`ConfigError` if others can read or change it."""
+    try:
+        make_closed_folder(folder.parent)
+        folder.mkdir(mode=OWNER_ONLY, exist_ok=True)
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
+                          ) from error
+    if mode & ~OWNER_ONLY:
+        raise ConfigError(f"{folder}: others can read it (mode {mode:o}); run: chmod 700 {folder}")
+    if found := exposures(folder):
+        raise ConfigError(f"{found[0]}, so others can change what is kept there; run: {found[0].remedy}")
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -104,6 +104,7 @@ class HitAnswer(Answer):
     shift_s: float | None
     extra_drift_hz_per_s: float | None
     mirrored: bool | None
+    reranked: float | None
     expanded: float | None
     nearness: float | None
     expected: float | None
@@ -153,6 +154,7 @@ class BackgroundAnswer(HistogramAnswer):
     """The same, and scores with simulated signals that have nothing to do with the query."""
 
     reason: str
+    expected_of: str
     sampled: int
     unrelated: int
     unrelated_counts: list[int]

@@ -20,6 +20,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.run import ingest
+from pipeline.search import open_corpus
 from tests.run.small import archive, config
 
 
@@ -88,9 +89,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(data: Path) -> Path:
-    """Corpus of the scans of ``data``. Tests must not change it."""
+    """Corpus of the scans of ``data``. Tests must not change it.
+
+    It is searched once: the first search by its encoder says that it has encoded the unrelated signals.
+    """
     root = data.parent / "corpus"
     ingest([data], root, config=config(), serial=True)
+    opened = open_corpus(root)
+    source_id = min(opened._corpus.manifest.sources)
+    opened.search(window=f"{source_id}/{opened._corpus.numbers(source_id)[0]}", k=1)
     return root
 
 

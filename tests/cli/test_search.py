@@ -17,7 +17,7 @@ from pipeline.cli.search import table
 from pipeline.config import RunConfig
 from pipeline.execute.cluster import embedded_cluster
 from pipeline.export import csv_of
-from pipeline.model import Hit, OffPower, OnOff, Window
+from pipeline.model import Hit, Match, OffPower, OnOff, Window
 from pipeline.search import Filters, QueryDescription, SearchRequest, SearchResult, open_corpus
 from pipeline.search.correlate import WEIGHT
 from pipeline.search.panels import Panels
@@ -86,6 +86,11 @@ def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits()
     near = replace(plain, request=replace(plain.request, near_frequency=0.5))
     assert table(near)[2] == "ordered by score + 0.5 × nearness to the query's frequency: 1 there, .69 at 2 MHz from it"
     assert len(table(near)) == len(table(plain)) + 1
+    reranked = replace(hit(1), match=Match(0.75, 0.0, 0.0, 0.0, False), reranked=0.9284)
+    compared = table(replace(result(reranked), request=replace(plain.request, rerank=True)))
+    assert compared[2] == "ordered by reranked: 0.75 × score + 0.25 × correlation"
+    assert compared[3].split()[:3] == ["score", "correlation", "reranked"]
+    assert compared[4].split()[1:4] == ["0.988", "0.750", "0.928"]
     expanded = table(result(replace(hit(1), expanded=0.9912)))
     assert expanded[2].startswith("ordered by expanded, the cosine with ")
     assert expanded[3].split()[:2] == ["score", "expanded"]
@@ -137,8 +142,8 @@ def test_the_csv_is_read_back_whatever_names_it_holds() -> None:
                        "window": "41", "view": "", "f_start_mhz": "1400.123456789", "f_stop_mhz": "1400.124172",
                        "t_start_s": "0.0", "t_stop_s": "292.057776", "mjd": "59000.25", "snr": "123.46",
                        "merged": "7 8", "correlation": "", "shift_hz": "", "shift_s": "",
-                       "extra_drift_hz_per_s": "", "mirrored": "", "expanded": "", "nearness": "", "expected": "",
-                       "expected_low": "",
+                       "extra_drift_hz_per_s": "", "mirrored": "", "reranked": "", "expanded": "", "nearness": "",
+                       "expected": "", "expected_low": "",
                        "expected_high": "", "extrapolated": "", "p": "", "q": "",
                        "query_f_start_mhz": "", "query_f_stop_mhz": "", "query_t_start_s": "", "query_t_stop_s": "",
                        "also_at": "/b, c | /d", "copies": "B/1 C/2", "known": "GPS L1 | Galileo E1",
@@ -260,10 +265,12 @@ def test_both_scores_are_told_of_hits_that_were_compared_again(lookalike: Lookal
     assert [tuple(row[name] for name in told) for row in rows] == [
         tuple(str(one[name]) for name in told) for one in hits]
     order, head, *lines, _ = as_table.out.splitlines()[2:]
-    assert order == f"ordered by {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"
-    assert head.split()[:2] == ["score", "correlation"]
+    assert order == f"ordered by reranked: {1 - WEIGHT:g} × score + {WEIGHT:g} × correlation"
+    assert head.split()[:4] == ["score", "expected", "correlation", "reranked"]
     for line, one in zip(lines, hits, strict=True):
-        assert line.split()[:3] == [str(one["rank"]), f"{one['score']:.3f}", f"{one['correlation']:.3f}"]
+        rank, score, _, correlation, reranked = line.split()[:5]
+        assert (rank, score, correlation, reranked) == (str(one["rank"]), *(
+            f"{one[name]:.3f}" for name in ("score", "correlation", "reranked")))
 
 
 def test_filters_and_limits_are_those_of_the_python_api(lookalike: Lookalike, corpus: Path, kept: str) -> None:

@@ -18,11 +18,10 @@ from pipeline.evaluate.sets import (
     draw_families,
     draw_signals,
     labelled_set,
-    mixed_signal,
     simulate_set,
 )
 from pipeline.grid.cutouts import quantise
-from pipeline.simulate import FAMILIES, KINDS, NOISE, UNSEEN, Pattern
+from pipeline.simulate import FAMILIES, KINDS, NOISE, UNSEEN, Pattern, mixed_signal
 from pipeline.simulate.signals import FINE
 
 SMALL = SetSpec("small", signals=24, noise=16, unrelated=5, kinds=6)

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import ParameterError
 from pipeline.search import SearchRequest
-from pipeline.search import figures as figures_module
 from pipeline.search import sample as sample_module
+from pipeline.search import unrelated as unrelated_module
 from pipeline.search.sample import draw_sample
 from pipeline.search.selection import Selection
 from pipeline.significance import Tail
@@ -24,7 +24,7 @@ A, B, C = (f"GBT_59000_{i}_{letter}" for i, letter in enumerate("ABC"))
 def simulated(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """Simulated signals of the test's encoder: random directions."""
     vectors = unit(np.random.default_rng(9).standard_normal((3000, SPEC.dimension)))
-    monkeypatch.setattr(figures_module, "unrelated_vectors", lambda key: vectors if key == SPEC.key else None)
+    monkeypatch.setattr(unrelated_module, "unrelated_vectors", lambda key: vectors if key == SPEC.key else None)
     return vectors
 
 

@@ -122,7 +122,7 @@ def test_a_search_says_it_of_each_hit_and_finds_those_on_only(lookalike: Lookali
     first = lookalike("search", "--corpus", root, "--window", window, "-k", "1", "--on-only", "--json").json
     assert first["hits"] == only["hits"][:1]
     table = lookalike("search", "--corpus", root, "--window", window, "-k", "30", "--on-off").out.splitlines()
-    assert table[2].split()[:2] == ["score", "ON/OFF"]
+    assert table[2].split()[:3] == ["score", "expected", "ON/OFF"]
     for line, one in zip(table[3:], told["hits"], strict=False):
         assert f" {one['on_off']} " in line
     plain = lookalike("search", "--corpus", root, "--window", window, "--json").json

@@ -126,7 +126,7 @@ def test_figures_of_chance_are_those_of_the_refined_score(
     fill: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unrelated = unit(np.random.default_rng(5).normal(size=(4000, 12)))
-    monkeypatch.setattr("pipeline.search.figures.unrelated_vectors", lambda key: unrelated)
+    monkeypatch.setattr("pipeline.search.unrelated.unrelated_vectors", lambda key: unrelated)
     corpus = fill(count=100).open()
     result = corpus.search(like=names(corpus, A, 3), unlike=names(corpus, B, 3), k=200)
     assert result.refinement is not None

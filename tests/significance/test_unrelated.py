@@ -8,8 +8,8 @@ import numpy as np
 
 from pipeline.config import EncoderConfig
 from pipeline.encoders import load_encoder
-from pipeline.evaluate.unrelated import BATCH, BATCHES, POPULATIONS, cutouts_of_unrelated
 from pipeline.significance import unrelated, unrelated_vectors, write_unrelated
+from pipeline.simulate.unrelated import BATCH, BATCHES, POPULATIONS, cutouts_of_unrelated
 
 
 def test_the_default_encoder_has_its_signals_in_less_than_a_megabyte() -> None:
