@@ -13,6 +13,7 @@ from pipeline.support.regular_files import read_file
 from pipeline.web.answers import NightList, NightRecord
 from pipeline.web.parts import ItsParts
 from pipeline.web.problems import Problem
+from pipeline.web.report_paths import shortened, shortened_page, shortener
 
 routes = APIRouter(prefix="/api/v1", tags=["nights"])
 MAX_REPORT_BYTES = 64 << 20
@@ -35,15 +36,22 @@ def night_list(parts: ItsParts, limit: Annotated[int, Query(ge=1, le=1000)] = 10
 
 @routes.get("/nights/{name}.html", response_class=Response, responses={200: {"content": {"text/html": {}}}})
 def night_page(name: str, parts: ItsParts) -> Response:
-    """The report of a night as a page."""
-    return Response(_read(parts.settings.reports, name, "html"), media_type="text/html; charset=utf-8",
+    """The report of a night as a page, which names files without the folders that they lie in."""
+    folder = parts.settings.reports
+    page = _read(folder, name, "html").decode("utf-8", "replace")
+    try:
+        shorten = shortener(_parsed(folder, name))
+    except Problem:  # its page can be read nevertheless
+        shorten = shortener({})
+    return Response(shortened_page(page, shorten), media_type="text/html; charset=utf-8",
                     headers={"Content-Security-Policy": _POLICY})
 
 
 @routes.get("/nights/{name}")
 def night(name: str, parts: ItsParts) -> dict[str, Any]:
-    """The report of a night, as ``lookalike nightly --json`` prints it."""
-    return _parsed(parts.settings.reports, name)
+    """The report of a night, as ``lookalike nightly --json`` prints it, without the folders that files lie in."""
+    report = _parsed(parts.settings.reports, name)
+    return {field: shortened(value, shortener(report)) for field, value in report.items()}
 
 
 def _order(name: str) -> tuple[str, int]:

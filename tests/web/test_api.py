@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import re
@@ -19,9 +20,20 @@ import pytest
 from pydantic import TypeAdapter
 
 from pipeline.hit_tables import hits
+from pipeline.nightly import nightly
 from pipeline.run import find_families, remove
 from pipeline.search import Filters, SearchRequest, open_corpus
-from pipeline.web import ServeSettings, add_person, answers, archive, records, results, sent_answers, uploads
+from pipeline.web import (
+    ServeSettings,
+    add_person,
+    answers,
+    archive,
+    records,
+    report_paths,
+    results,
+    sent_answers,
+    uploads,
+)
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
 from tests.web.conftest import BURST_CHANNELS, BURSTS, FILES, HIGH_SPECTRA, LINES, SCRIPT, Served, serving
@@ -550,6 +562,43 @@ def test_nights(corpus: Path, tmp_path: Path) -> None:
         assert page.headers["Content-Security-Policy"].startswith("sandbox;")
         for name in ("latest", "..%2Fcorpus", "2026-01-04"):
             assert served.get(f"/api/v1/nights/{name}").status_code == 404
+
+
+def test_nights_do_not_tell_where_files_lie(corpus: Path, data: Path, tmp_path: Path) -> None:
+    root = tmp_path / "a disk & more"
+    folder = root / "data" / "night 1"
+    folder.mkdir(parents=True)
+    copy, aside = root / "corpus", root / "gone"
+    shutil.copytree(corpus, copy)
+    (folder / "cut.fil").write_bytes((data / FILES[1]).read_bytes()[:3000])
+    (folder / "link.fil").symlink_to(root / "nowhere.fil")
+    night = nightly([root / "data", aside], copy, min_age_s=0, serial=True)
+    stored = night.files["json"].read_text()
+    assert str(root) in stored
+    with serving(ServeSettings(corpus=copy, port=0)) as served:
+        name = served.get("/api/v1/nights").json()["nights"][0]["name"]
+        report, page = served.get(f"/api/v1/nights/{name}").json(), served.get(f"/api/v1/nights/{name}.html")
+    for text in (json.dumps(report), html.unescape(page.text)):
+        for place in (str(root), "disk & more", tmp_path.name, str(corpus.parent)):
+            assert place not in text, place
+        assert "night 1/cut.fil" in text
+        assert "night 1/link.fil" in text
+    assert report["corpus"] == "corpus"
+    assert report["missing"] == ["gone"]
+    assert report["data"] == ["data", "gone"]
+    whole = json.loads(stored)
+    assert report["before"] == whole["before"]  # what is no text stays as it is
+    assert report["began"] == whole["began"]
+    written = night.files["html"].read_text()
+    assert re.findall("<[^>]*>", page.text) == re.findall("<[^>]*>", written)  # pictures too
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("/x y/data/sub/a.fil: bad", "sub/a.fil: bad"), ("in '/x y/data'", "in 'data'"), ("/x y/data", "data"),
+    ("/other/place/b.h5 is gone", "b.h5 is gone"), ("3 MHz/s, 1/2 of", "3 MHz/s, 1/2 of"), ("in /tmp", "in /tmp"),
+    ("--corpus /x y/corpus --repair", "--corpus corpus --repair"), ("a/b/c and 1530.1/x/y", "a/b/c and 1530.1/x/y")])
+def test_a_text_of_a_report_is_shortened(text: str, said: str) -> None:
+    assert report_paths.shortener({"data": ["/x y/data"], "corpus": "/x y/corpus"})(text) == said
 
 
 def test_answers_are_as_the_openapi_document_says(served: Served) -> None:

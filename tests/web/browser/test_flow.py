@@ -345,6 +345,23 @@ def window_of(site: Site) -> int:
     return next(number for number, one in windows.items() if one.channel_start <= COMB + 64 < one.channel_stop)
 
 
+def test_the_report_of_a_night_names_files_without_their_folders(open_page: OpenPage, site: Site) -> None:
+    folder = site.parts.settings.reports
+    folder.mkdir(exist_ok=True)
+    scan = str(site.data / "sub" / "on9.h5")
+    (folder / "2026-01-02.json").write_text(json.dumps({
+        "headline": "1 file failed", "began": "2026-01-02T00:00", "ended": "2026-01-02T01:00", "exit_code": 3,
+        "corpus": str(site.parts.archive.root), "data": [str(site.data)], "missing": ["/elsewhere/there"],
+        "wrong": [{"path": scan, "message": f"{scan}: truncated"}]}))
+    page = open_page("/nights")
+    page.get_by_role("link", name="2026-01-02").click()
+    page.locator("li", has_text="sub/on9.h5 · sub/on9.h5: truncated").wait_for()
+    page.locator("summary").click()
+    words = page.locator("main").text_content()
+    assert str(site.data.parent) not in words
+    assert "elsewhere" not in words
+
+
 def test_a_night_that_lands_meanwhile_is_offered_and_shown(open_page: OpenPage, site: Site) -> None:
     before = site.parts.archive.pinned.generation
     page = open_page("/")

@@ -70,6 +70,15 @@ def test_each_picture_has_words_and_a_table(open_page: OpenPage, site: Site, pag
     until(page, "document.querySelectorAll('table').length > 0")
 
 
+def test_pictures_follow_the_colours_of_the_system(open_page: OpenPage, site: Site) -> None:
+    page = open_page(address_of(site, "results"), color_scheme="light", wait="networkidle")
+    page.wait_for_selector(".hit .window-stage[aria-busy=false]")
+    picture = "document.querySelector('.window-picture').toDataURL()"
+    before = page.evaluate(picture)
+    page.emulate_media(color_scheme="dark")
+    until(page, f"before => {picture} !== before", before)
+
+
 def test_a_colour_map_rises_in_lightness_for_all_eyes(open_page: OpenPage) -> None:
     page = open_page("/hit-table")
     maps = page.evaluate("""async () => {

@@ -19,7 +19,12 @@ function bindTheme() {
   const button = find("#theme");
   const show = () =>
     button.setAttribute("aria-label", currentTheme() === "dark" ? "Use light colours" : "Use dark colours");
+  const tell = () => {
+    show();
+    dispatchEvent(new Event("themechange"));
+  };
   show();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell); // canvases are painted again
   button.addEventListener("click", () => {
     const theme = currentTheme() === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = theme;
@@ -28,8 +33,7 @@ function bindTheme() {
     } catch {
       /* it is not remembered then */
     }
-    show();
-    dispatchEvent(new Event("themechange"));
+    tell();
   });
 }
 
