@@ -172,6 +172,8 @@ class WindowBatch:
     """In the order in which they were asked for."""
     missing: list[str]
     """Names that are those of no kept window."""
+    damaged: list[str]
+    """Names of kept windows whose pixels cannot be read. The log of the server says why."""
 
 
 @dataclass(frozen=True, slots=True)

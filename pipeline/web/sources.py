@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from base64 import b64encode
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.catalogue import Session
-from pipeline.errors import ParameterError, QueryError
+from pipeline.errors import CorpusDamaged, ParameterError, QueryError
 from pipeline.interference import known_bands, names_at
 from pipeline.views import View, split_id
 from pipeline.web.archive import Archive, Pinned
@@ -31,6 +32,7 @@ from pipeline.web.records import (
 from pipeline.web.scales import noise_spectra_of, scale_of_windows, sent
 from pipeline.web.tiles import levels_of, scale_of
 
+log = logging.getLogger(__name__)
 _NUMBER = re.compile("[0-9]{1,18}")
 """Number of a window, in a name."""
 
@@ -162,8 +164,13 @@ def window_pixels(pinned: Pinned, source_id: str, number: int) -> WindowPixels:
 
 
 def windows_named(pinned: Pinned, names: Sequence[str]) -> WindowBatch:
-    """Return the kept windows of some names, each ``SOURCE/NUMBER``, with their pixels. Other names are missing."""
-    found, missing = [], []
+    """Return the kept windows of some names, each ``SOURCE/NUMBER``, with their pixels. Other names are missing.
+
+    One that is damaged does not keep the others back.
+    """
+    found: list[WindowPixels] = []
+    missing: list[str] = []
+    damaged: list[str] = []
     for name in names:
         source_id, _, number = name.rpartition("/")
         is_one = source_id in pinned.opened.manifest.sources and _NUMBER.fullmatch(number)
@@ -172,7 +179,10 @@ def windows_named(pinned: Pinned, names: Sequence[str]) -> WindowBatch:
             missing += [] if is_one else [name]
         except QueryError:  # the corpus has not kept it
             missing.append(name)
-    return WindowBatch(found, missing)
+        except CorpusDamaged as error:
+            log.error("%s", error)
+            damaged.append(name)
+    return WindowBatch(found, missing, damaged)
 
 
 def _facts_of_window(pinned: Pinned, source_id: str, number: int) -> tuple[dict[str, Any], float]:

@@ -217,6 +217,21 @@ def test_forms_of_a_window(served: Served, corpus: Path) -> None:
     assert served.get(f"/api/v1/windows/{one['source']}/99999999.json").status_code == 404
 
 
+def test_a_damaged_window_does_not_keep_the_others_back(corpus: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    with serving(ServeSettings(corpus=root)) as own:
+        names = [f"{one['source']}/{one['window']}" for scan in own.scans
+                 for one in own.get(f"/api/v1/sources/{scan}/windows?limit=2").json()["windows"]]
+        of_first = [name for name in names if name.startswith(f"{own.scans[0]}/")]
+        for path in (root / "sources" / own.scans[0] / "cutout").glob("c*"):
+            path.write_bytes(bytes(path.stat().st_size))
+        answer = own.get("/api/v1/windows", params={"name": names}).json()
+    assert 0 < len(of_first) < len(names)
+    assert (answer["damaged"], answer["missing"]) == (of_first, [])
+    assert [f"{one['source']}/{one['window']}" for one in answer["windows"]] == [
+        name for name in names if name not in of_first]
+
+
 def test_several_windows_come_in_one_answer(served: Served) -> None:
     kept = [one for scan in served.scans for one in served.get(f"/api/v1/sources/{scan}/windows").json()["windows"]]
     assert len({one["source"] for one in kept}) > 1

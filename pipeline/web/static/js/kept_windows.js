@@ -5,6 +5,7 @@ import { get } from "./api.js";
 /** The server gives no more at once. */
 const TOGETHER = 64;
 const MAX_KEPT = 400;
+const DAMAGED = "what is stored of this window is damaged. Tell whoever runs the server: lookalike verify says more.";
 const kept = new Map();
 let wanted = [];
 
@@ -37,11 +38,11 @@ function fetchWanted() {
 
 async function fetchTogether(group) {
   try {
-    const { windows } = await get(`windows?${group.map((one) => `name=${encodeURIComponent(one.name)}`).join("&")}`);
+    const { windows, damaged } = await get(`windows?${group.map((one) => `name=${encodeURIComponent(one.name)}`).join("&")}`);
     const found = new Map(windows.map((one) => [windowName(one), one]));
     for (const { name, resolve, reject } of group) {
       if (found.has(name)) resolve({ ...found.get(name), tile: tileOf(found.get(name)) });
-      else reject(new Error("the corpus does not hold this window"));
+      else reject(new Error(damaged.includes(name) ? DAMAGED : "the corpus has not kept this window"));
     }
   } catch (error) {
     for (const { reject } of group) reject(error);
