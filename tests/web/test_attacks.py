@@ -203,7 +203,8 @@ def test_the_name_of_a_window_is_never_a_path(served: Served) -> None:
     for text in names:
         answer = served.get("/api/v1/windows", params={"name": text})
         assert answer.status_code == 200, text
-        assert answer.json() == {"windows": [], "missing": [text.encode("utf-8", "replace").decode()]}, text
+        missing = [text.encode("utf-8", "replace").decode()]
+        assert answer.json() == {"windows": [], "missing": missing, "damaged": []}, text
         assert answer.headers["Content-Type"] == "application/json"
     too_many = served.get(f"/api/v1/windows?{'&'.join(['name=x/0'] * 5000)}")
     assert too_many.status_code in (400, 414, 431)

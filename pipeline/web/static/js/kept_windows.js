@@ -21,7 +21,7 @@ export function keptWindow(name) {
   if (!kept.has(name)) {
     if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value);
     const coming = new Promise((resolve, reject) => {
-      if (!wanted.length) setTimeout(fetchWanted); // once all that want some now have said so
+      if (!wanted.length) queueMicrotask(fetchWanted); // once all that want some now have said so
       wanted.push({ name, resolve, reject });
     });
     kept.set(name, coming);
@@ -38,7 +38,8 @@ function fetchWanted() {
 
 async function fetchTogether(group) {
   try {
-    const { windows, damaged } = await get(`windows?${group.map((one) => `name=${encodeURIComponent(one.name)}`).join("&")}`);
+    const names = group.map((one) => `name=${encodeURIComponent(one.name)}`);
+    const { windows, damaged } = await get(`windows?${names.join("&")}`);
     const found = new Map(windows.map((one) => [windowName(one), one]));
     for (const { name, resolve, reject } of group) {
       if (found.has(name)) resolve({ ...found.get(name), tile: tileOf(found.get(name)) });

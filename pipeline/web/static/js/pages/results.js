@@ -10,7 +10,7 @@ import { exportsBox } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
 import { hitTable, onOffLegend } from "../hit_card.js";
 import { histogram } from "../histogram.js";
-import { windowName } from "../kept_windows.js";
+import { keptWindow, windowName } from "../kept_windows.js";
 import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
@@ -25,6 +25,7 @@ const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", 
 const display = displayOf(shown);
 const MORE = 24;
 const MOST_HITS = 1000;
+const AHEAD = 24;
 let result;
 let request;
 let cards = [];
@@ -34,6 +35,11 @@ let sessions = new Map();
 let isLabeller = false;
 let marks;
 let toLabel = null;
+
+/** Ask for the windows of the first hits at once, so that they come while the cards are made. */
+function fetchAhead({ hits }) {
+  for (const hit of hits.slice(0, AHEAD)) keptWindow(windowName(hit)).catch(() => {}); // its card says what is wrong
+}
 
 /** Return the kept result of the address; or carry the search out that the address holds. */
 async function fetchResult() {
@@ -283,7 +289,9 @@ async function showResult() {
 async function start() {
   fill(find("#content"), h("p", { class: "waiting", role: "status" }, "Searching …"));
   try {
-    [result, sessions, isLabeller] = await Promise.all([fetchResult(), sessionsOf(), mayLabel()]);
+    const found = fetchResult();
+    found.then(fetchAhead, () => {}); // an error is shown below
+    [result, sessions, isLabeller] = await Promise.all([found, sessionsOf(), mayLabel()]);
   } catch (error) {
     fill(
       find("#content"),
