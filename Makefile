@@ -129,9 +129,9 @@ certs:  ## Make the certificates of a cluster in the folder TLS=tls
 bench: bench-setup  ## Measure scan, small files, gate, index, search, hit tables and driver; update benchmarks/*.md and print what changed (about an hour, 13 GB of disk)
 	$(BIN)/python -m benchmarks.record scan small gate index cells search hits "driver --sources 10000"
 
-bench-large: bench-setup  ## Measure a million vectors, their families, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
+bench-large: bench-setup  ## Measure a million vectors, answers, families, 100,000 sources and the largest product (some hours, 12 GB of memory, 22 GB of disk)
 	$(BIN)/python -m benchmarks.record "index --sizes 1000000" "index --sizes 100000 --dimension 256" \
-	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" families memory
+	  "search --sizes 10000 100000 1000000 --segments-of 1000000" "driver --sources 100000" answers families memory
 
 bench-gpu: setup  ## Measure encoders and an ingest on this machine's GPU; update benchmarks/encoders.md (KERAS_BACKEND=jax uses JAX)
 	@$(BIN)/python -m pip install --quiet $(EDITABLE) '.[gpu]'

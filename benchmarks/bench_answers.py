@@ -1,16 +1,18 @@
 """Measure what an answer costs beside a bare search: figures of chance, ON/OFF, families, labels, known interference.
 
-    python -m benchmarks.bench_answers --corpus DIR [--searches 200]
+    python -m benchmarks.bench_answers [--vectors 1000000] [--corpus DIR] [--searches 200] [--folder DIR]
 
-Each window is searched for three times, in turn: bare, with all that an answer tells, and with ON/OFF besides. *Bare*
-has the same windows, merged in the same way, and none of what is told about them. Then searches are refined by ten
-examples. All runs in one process, after a warm-up.
+Without --corpus, it makes a synthetic corpus with one search graph (:mod:`benchmarks.synthetic`), and its families. A
+million vectors take 5 GB of --folder, and ten minutes. Each window is searched for three times, in turn: bare, with all
+that an answer tells, and with ON/OFF besides. *Bare* has the same windows, merged in the same way, and none of what is
+told about them. Then searches are refined by ten examples. All runs in one process, after a warm-up.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,6 +23,8 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.report import heading, table
+from benchmarks.synthetic import KEPT, Synthetic
+from pipeline.run import find_families
 from pipeline.search import Corpus, SearchRequest, open_corpus
 from pipeline.significance import Background
 from pipeline.store import CorpusStore, SourceGroup
@@ -48,6 +52,13 @@ def bare() -> Iterator[None]:
         for name, replacement in instead.items():
             stack.enter_context(patch(f"pipeline.search.{name}", replacement))
         yield
+
+
+def made(root: Path, vectors: int) -> Path:
+    """Make a corpus with a search graph and families."""
+    Synthetic(root, vectors, sources=max(4, vectors // KEPT)).index(1)
+    find_families(root)
+    return root
 
 
 def windows_of(root: Path, count: int) -> list[str]:
@@ -105,10 +116,13 @@ def _refined(windows: Sequence[str]) -> SearchRequest:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path, required=True, help="an indexed corpus")
+    parser.add_argument("--vectors", type=int, default=1_000_000, help="vectors of the synthetic corpus")
+    parser.add_argument("--corpus", type=Path, help="use this corpus, and make none")
     parser.add_argument("--searches", type=int, default=200)
+    parser.add_argument("--folder", type=Path, help="where the corpus is made; default: a temporary folder")
     asked = parser.parse_args()
-    measure(asked.corpus, asked.searches)
+    with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
+        measure(asked.corpus or made(Path(folder) / "corpus", asked.vectors), asked.searches)
 
 
 if __name__ == "__main__":

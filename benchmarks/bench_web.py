@@ -114,9 +114,9 @@ def first_page(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -
 
 def stored_window(site: Site, page: Any, sources: Any, windows: list[str], rounds: int) -> list[Row]:
     def act(one: str) -> Callable[[], float]:
-        return lambda: shown(page, f"{site.address}/results/new?window={one}&k=24", HIT_DRAWN)
+        return lambda: shown(page, f"{site.address}/results/new?window={one}&on_off=true&k=24", HIT_DRAWN)
 
-    return row_of(site, "search for a stored window, until the first tile",
+    return row_of(site, "search for a stored window with ON/OFF, until the first tile",
                   [act(one) for one in random.sample(windows, min(rounds, len(windows)))])
 
 
