@@ -73,7 +73,7 @@ class Problem(Exception):
 _KINDS: tuple[tuple[type[PipelineError], int, str, str], ...] = (
     (ParameterError, 400, "bad_parameter", ""),
     (LabelError, 409, "bad_label", ""),
-    (CorpusLocked, 503, "busy", "another process writes labels; try again in a moment"),
+    (CorpusLocked, 503, "busy", "another process is writing; try again in a moment"),
     (QueryError, 404, "not_found", ""),
     (SourceError, 409, "file_unusable", "the file of the source cannot be read; its stored windows can"),
     (EncoderError, 503, "no_encoder", "the server lacks the weights of the encoder"),
