@@ -24,7 +24,8 @@ from pipeline.support.processor import LIMITING_VARIABLES, instruction_set
 FOLDER = Path(__file__).parent
 PAGES = {"scan": "scan.md", "gate": "gate.md", "index": "index.md", "cells": "index.md", "search": "search.md",
          "answers": "search.md", "hits": "search.md", "gpu": "encoders.md", "driver": "driver.md",
-         "memory": "driver.md", "small": "driver.md", "families": "families.md", "web": "web.md"}
+         "memory": "driver.md", "small": "driver.md", "families": "families.md", "family_ids": "families.md",
+         "reranked_chance": "search.md", "web": "web.md"}
 """Name of a program, without ``bench_`` → the page that holds its tables."""
 MOVED = 0.1
 """Smallest relative change that is printed. Machines are never quite idle."""

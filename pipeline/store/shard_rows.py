@@ -66,10 +66,10 @@ class ShardRows:
             if start + length > size:
                 raise ValueError(f"{path.name}: a chunk lies outside of the file, or is missing")
             coded = os.pread(file.fileno(), length, start)
-        content = decompress(_checked(path, coded))
-        if len(content) != math.prod(self._chunk) * self._dtype.itemsize:
-            raise ValueError(f"{path.name}: a chunk has {len(content)} bytes, not those of {self._chunk[0]} rows")
-        return np.frombuffer(content, self._dtype).reshape(self._chunk)
+        frame = _checked(path, coded)
+        if (size := _size_of_frame(frame)) != math.prod(self._chunk) * self._dtype.itemsize:
+            raise ValueError(f"{path.name}: a chunk has {size} bytes, not those of {self._chunk[0]} rows")
+        return np.frombuffer(decompress(frame), self._dtype).reshape(self._chunk)
 
     def _read_places(self, path: Path, file: BinaryIO, size: int) -> NDArray[np.uint64]:
         """Return the place and the size of each chunk of a shard: (chunks, 2). They stand at the end of the file."""
@@ -87,3 +87,14 @@ def _checked(path: Path, coded: bytes) -> bytes:
     if checksum(content).to_bytes(CHECKSUM_BYTES, "little") != expected:
         raise ValueError(f"{path.name}: a checksum does not match")
     return content
+
+
+def _size_of_frame(frame: bytes) -> int:
+    """Return the size that a zstd frame says its content has (RFC 8878, 3.1.1.1), which the library would allocate."""
+    flags = frame[4] if len(frame) > 4 else 0
+    is_single, has_size = flags >> 5 & 1, flags >> 6
+    width = (is_single, 2, 4, 8)[has_size]
+    start = 5 + (1 - is_single) + (0, 1, 2, 4)[flags & 3]
+    if not width or len(frame) < start + width:
+        raise ValueError("a chunk does not say how large it is")
+    return int.from_bytes(frame[start : start + width], "little") + (256 if has_size == 1 else 0)

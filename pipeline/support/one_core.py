@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-_LOCK = threading.Lock()
-_within: list[Any] = []
-"""The limit, once for each thread that is within :func:`blas_on_one_core`. The limit is that of the whole process."""
+_ONE_AT_A_TIME = threading.RLock()
+"""Lock for the limit, which is that of the whole process. The thread that sets it has to take it back."""
 
 
 @cache
@@ -26,13 +25,6 @@ def _blas() -> Any:
 
 @contextmanager
 def blas_on_one_core() -> Iterator[None]:
-    """Let BLAS compute with one thread. It may use all cores again once no thread of the process is within."""
-    with _LOCK:
-        _within.append(_within[0] if _within else _blas().limit(limits=1))
-    try:
+    """Let BLAS compute with one thread. Another thread that wants the same waits, so this is for short work."""
+    with _ONE_AT_A_TIME, _blas().limit(limits=1):
         yield
-    finally:
-        with _LOCK:
-            limit = _within.pop()
-            if not _within:
-                limit.restore_original_limits()

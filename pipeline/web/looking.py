@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
@@ -20,6 +20,8 @@ from pipeline.web.tiles import scale_of, tile_of
 
 routes = APIRouter(prefix="/api/v1")
 Mhz = Annotated[float | None, Query(ge=-1e9, le=1e9, allow_inf_nan=False)]
+
+Level = Annotated[int, Path(ge=-99, le=99)]  # a cell has 4 to the power of the level channels
 
 
 class GenerationBody(BaseModel):
@@ -78,7 +80,7 @@ def windows_of_source(source_id: str, parts: ItsParts, f_start_mhz: Mhz = None, 
 
 
 @routes.get("/sources/{source_id}/tiles/{level}/{number}", tags=["sources"], response_class=Response, responses=BYTES)
-async def tile(request: Request, source_id: str, level: int, number: int, parts: ItsParts,
+async def tile(request: Request, source_id: str, level: Level, number: int, parts: ItsParts,
                kind: Literal["max", "mean"] = "max", spectra: Annotated[int | None, Query(ge=1)] = None,
                block: Annotated[int, Query(ge=0)] = 0) -> Response:
     """Codes of one tile: uint8, rows × columns, row by row. The first row is the earliest; frequency ascends; 255 is

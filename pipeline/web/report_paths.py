@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.support.text import shown
+
 PATHS = ("path", "was_at", "corpus", "html", "json")
 """Fields of a report that hold one path."""
 PATH_LISTS = ("data", "done", "missing")
@@ -18,6 +20,8 @@ PATH_LISTS = ("data", "done", "missing")
 _BEGINS = r"(?<![\w.+/-])"
 _FOLDERS = re.compile(_BEGINS + r"(?:/[^/\s'\"<>|:;,()]+)+/(?=[^/\s])")
 """The folders of an absolute path in a sentence. Only names with a space or such a sign must be known beforehand."""
+_TARGET = re.compile(r"(?<=links to )/[^\n]*/(?=[^/\n]*, which does not exist)")
+"""The folders of what a link names. No field of a report holds them."""
 _MARKUP = re.compile(r"(<style.*?</style>|<[^>]*>)", re.DOTALL)
 
 
@@ -32,7 +36,8 @@ def shortener(report: Mapping[str, Any]) -> Callable[[str], str]:
     data = [one for one in report.get("data", ()) if _is_absolute(one)]
     parents = {str(PurePosixPath(one).parent) for one in _paths_in(report) if _is_absolute(one)}
     ordered = [*sorted(data, key=len, reverse=True), *sorted(parents, key=len, reverse=True)]
-    known = [re.compile(f"{_BEGINS}{re.escape(one.rstrip('/'))}/") for one in ordered if one.strip("/")]
+    spelled = dict.fromkeys(name for one in ordered for name in (one, shown(one)))  # messages escape some signs
+    known = [re.compile(f"{_BEGINS}{re.escape(one.rstrip('/'))}/") for one in spelled if one.strip("/")]
     whole = [(re.compile(_BEGINS + re.escape(one.rstrip("/")) + r"(?![\w/.-])"), PurePosixPath(one).name)
              for one in data if PurePosixPath(one).name]
 
@@ -41,7 +46,7 @@ def shortener(report: Mapping[str, Any]) -> Callable[[str], str]:
             text = pattern.sub(lambda _, name=name: name, text)  # type: ignore[misc]
         for folder in known:
             text = folder.sub("", text)
-        return _FOLDERS.sub("", text)
+        return _FOLDERS.sub("", _TARGET.sub("", text))
 
     return shorten
 

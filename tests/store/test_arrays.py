@@ -11,7 +11,7 @@ from numcodecs.zstd import compress
 
 from pipeline.store import arrays
 from pipeline.store.array_metadata import read_metadata
-from pipeline.store.shard_rows import ShardRows
+from pipeline.store.shard_rows import ShardRows, _size_of_frame
 
 
 @pytest.fixture
@@ -92,6 +92,11 @@ def test_rows_of_arrays_that_zarr_wrote_are_read(folder: Path, chunks: tuple[int
     np.testing.assert_array_equal(rows_of(folder).read(numbers), content[numbers], strict=True)
 
 
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 65_791, 65_792, 2**18, 2**20])
+def test_the_size_that_a_frame_names_is_that_of_its_content(size: int):
+    assert _size_of_frame(compress(bytes(size), 3)) == size
+
+
 def test_any_altered_byte_of_a_shard_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch):
     """Each chunk is read, so that each byte of the file counts."""
     monkeypatch.setattr(arrays, "CHUNK_BYTES", 64)
@@ -120,6 +125,12 @@ def test_a_chunk_of_another_size_or_place_is_refused_though_its_checksum_is_righ
     forged(short, np.array([[0, len(short) + 4]]))
     with pytest.raises(ValueError, match="a chunk has 8 bytes, not those of 3 rows"):
         rows_of(folder).read(np.array([0]))
+    large = compress(bytes(2**20))
+    for size in (2**31, 2**50):  # nothing so large is allocated
+        claims = large[:4] + b"\xe0" + size.to_bytes(8, "little") + large[9:]
+        forged(claims, np.array([[0, len(claims) + 4]]))
+        with pytest.raises(ValueError, match=f"a chunk has {size} bytes, not those of 3 rows"):
+            rows_of(folder).read(np.array([0]))
     for places in ([[2**64 - 1, 2**64 - 1]], [[0, 2**63]], [[1000, 10]]):
         forged(short, np.array(places, np.uint64))
         with pytest.raises(ValueError, match="outside of the file, or is missing"):

@@ -1,4 +1,4 @@
-"""The limit holds while any thread needs it, and is gone afterwards."""
+"""The limit holds while a thread needs it, and is gone afterwards."""
 
 import threading
 
@@ -25,22 +25,20 @@ def test_blas_has_one_thread_within_and_as_many_as_before_afterwards() -> None:
     assert threads() == before
 
 
-def test_the_limit_stays_until_the_last_thread_is_out() -> None:
-    """The first thread that came leaves before the second: the second then keeps the limit."""
-    before, inside, leave = threads(), threading.Event(), threading.Event()
+def test_threads_that_want_it_at_the_same_time_all_have_it_and_leave_nothing_behind() -> None:
+    before, found, together = threads(), [], threading.Barrier(4)
 
     def work() -> None:
+        together.wait(20)
         with blas_on_one_core():
-            inside.set()
-            leave.wait(20)
+            found.append(threads())
 
-    with blas_on_one_core():
-        second = threading.Thread(target=work)
-        second.start()
-        inside.wait(20)
-    assert threads() == {1}
-    leave.set()
-    second.join(20)
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join(20)
+    assert found == [{1}] * 4
     assert threads() == before
 
 

@@ -611,9 +611,13 @@ def test_nights_do_not_tell_where_files_lie(corpus: Path, data: Path, tmp_path: 
 @pytest.mark.parametrize(("text", "said"), [
     ("/x y/data/sub/a.fil: bad", "sub/a.fil: bad"), ("in '/x y/data'", "in 'data'"), ("/x y/data", "data"),
     ("/other/place/b.h5 is gone", "b.h5 is gone"), ("3 MHz/s, 1/2 of", "3 MHz/s, 1/2 of"), ("in /tmp", "in /tmp"),
-    ("--corpus /x y/corpus --repair", "--corpus corpus --repair"), ("a/b/c and 1530.1/x/y", "a/b/c and 1530.1/x/y")])
+    ("--corpus /x y/corpus --repair", "--corpus corpus --repair"), ("a/b/c and 1530.1/x/y", "a/b/c and 1530.1/x/y"),
+    ("c.h5: links to /secret dir, (x)/no.h5, which does not exist; mend it",
+     "c.h5: links to no.h5, which does not exist; mend it"),
+    ("/odd/\\xff & x/c.h5: links to /a/b/no.h5, which", "c.h5: links to no.h5, which")])
 def test_a_text_of_a_report_is_shortened(text: str, said: str) -> None:
-    assert report_paths.shortener({"data": ["/x y/data"], "corpus": "/x y/corpus"})(text) == said
+    assert report_paths.shortener({"data": ["/x y/data"], "corpus": "/x y/corpus", "path": "/odd/\udcff & x/c.h5"})(
+        text) == said
 
 
 def test_answers_are_as_the_openapi_document_says(served: Served) -> None:

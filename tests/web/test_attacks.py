@@ -542,3 +542,11 @@ def test_an_error_of_the_package_says_who_can_do_what(error: PipelineError, stat
     problem = problem_of(error)
     assert (problem.status, problem.code, problem.message) == (status, code, str(error))
     assert problem.hint or code == "failed"
+
+
+@pytest.mark.parametrize("level", ["-" + 25 * "9", 25 * "9", "-100000000", "100", "99"])
+def test_a_level_of_any_size_is_refused_at_once(served: Served, level: str) -> None:
+    """Four to the power of such a number would fill the memory, while nothing else is answered."""
+    answer = served.get(f"/api/v1/sources/{served.scans[0]}/tiles/{level}/0", timeout=20)
+    assert answer.status_code in (400, 404)
+    assert served.get("/healthz", timeout=20).status_code == 200
