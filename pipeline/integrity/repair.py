@@ -50,6 +50,7 @@ from pipeline.run import (
 )
 from pipeline.store import (
     CorpusStore,
+    SourceGroup,
     encoder_config,
     fingerprint,
     overview_folder,
@@ -252,6 +253,11 @@ class _Repair:
         entry, spec = manifest.sources[source_id], manifest.encoders[key]
         encoder = _encoder_of(spec, manifest.weights.get(key, ""))
         rows = slices_of(entry.windows_kept, self._config.scan.grid)
+        try:  # windows whose digests fit may hold something else
+            for start, stop in rows:
+                SourceGroup.open(self._root, source_id).cutouts(slice(start, stop))
+        except CorpusDamaged:
+            self._source(source_id)
         work = replace(self._work(entry.source(source_id), encoder, rows), is_stored=True)
         pieces = [tasks.Piece(source_id, i, some) for i, some in enumerate(rows)]
         ended = self._run_all([(tasks.embed_parts, work, spec, (piece,)) for piece in pieces],

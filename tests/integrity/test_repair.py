@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from google_crc32c import value as checksum
 
 from pipeline import tasks
 from pipeline.config import Config, EncoderConfig
@@ -21,6 +23,7 @@ from pipeline.integrity import verify
 from pipeline.run import embed, index, ingest, remove
 from pipeline.run.preconditions import for_new_corpus
 from pipeline.store import CorpusStore, segment_folder, source_folder, vector_folder
+from pipeline.store.digests import Digests
 from pipeline.store.layout import projection_file
 from tests.run import fake
 from tests.run.damages import CONFIG, DAMAGES, KEY, Made, data, files_of, flip, hits, made, mend, no_graph, root
@@ -54,6 +57,24 @@ def test_what_is_damaged_is_rebuilt_alone_and_equals_what_was(made: Made, root: 
     assert not (root / "damaged").exists()
     assert not list((root / "staging").iterdir())
     assert_same_corpus(root, made.root)
+
+
+def test_windows_that_cannot_be_decoded_are_scanned_again_though_their_digests_fit(made: Made, root: Path) -> None:
+    """As after a program that wrote a chunk wrongly, and then its digests."""
+    source_id = next(name for _, kind, name in files_of(root) if kind == "source")
+    folder = source_folder(root, source_id)
+    shard = next((folder / "cutout").glob("c*"))
+    content = shard.read_bytes()
+    start, length = np.frombuffer(content[-20:-4], "<u8").tolist()  # of the last chunk
+    chunk = bytes(length - 4)
+    forged = content[:start] + chunk + checksum(chunk).to_bytes(4, "little") + content[start + length :]
+    shard.write_bytes(forged)
+    Digests.of(folder).write_group(dict(Digests.read(folder).attributes))
+    done = mend(root)
+    assert (done.damages, done.exit_code) == ((), 0)
+    assert verify(root).damages == ()
+    assert_same_corpus(root, made.root)
+    assert hits(root) == made.hits
 
 
 def test_everything_damaged_at_once_is_rebuilt(made: Made, root: Path) -> None:
