@@ -123,7 +123,7 @@ def _refuse_unknown_keys(kind: type, record: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` for a key that is no field of a dataclass. msgspec would ignore it."""
     names, parts = _plan(kind)
     if not record.keys() <= names:
-        raise ValueError(f"{kind.__name__} has no {min(record.keys() - names)!r}")
+        raise ValueError(f"{kind.__name__} has no {min(record.keys() - names)!r}; it has {', '.join(sorted(names))}")
     for name, part_kind in parts:
         if name in record:
             for inner, part in _records(part_kind, record[name]):
