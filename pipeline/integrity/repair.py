@@ -254,8 +254,9 @@ class _Repair:
         encoder = _encoder_of(spec, manifest.weights.get(key, ""))
         rows = slices_of(entry.windows_kept, self._config.scan.grid)
         try:  # windows whose digests fit may hold something else
+            group = SourceGroup.open(self._root, source_id)
             for start, stop in rows:
-                SourceGroup.open(self._root, source_id).cutouts(slice(start, stop))
+                group.cutouts(slice(start, stop))
         except CorpusDamaged:
             self._source(source_id)
         work = replace(self._work(entry.source(source_id), encoder, rows), is_stored=True)

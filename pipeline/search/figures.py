@@ -47,10 +47,15 @@ def scores_of(selection: Selection, queries: Sequence[Query]) -> Iterator[Scores
 
 
 def _products(unrelated: NDArray[np.float32], sample: Sample, queries: Sequence[Query]) -> Scores:
-    vectors = np.concatenate([query.vectors for query in queries])
-    # those read from the store are rounded to float16, so their lengths are only about 1
-    directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = directions_of(np.concatenate([query.vectors for query in queries]))
     return products(unrelated, directions), products(sample.vectors, directions)
+
+
+def directions_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors (q, d) of queries with length 1: those of the store are rounded to float16, so theirs is about 1.
+    """
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def background_of(

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.index import products
 from pipeline.labels import InForce
 from pipeline.model import Window
 from pipeline.search.copies import Copies
@@ -74,7 +75,7 @@ class Refinement:
             Maximum number of windows.
         """
         sample = sample_of(self.selection)
-        scores = sample.vectors @ self.direction.vector
+        scores = products(sample.vectors, self.direction.vector[None])[0]
         borderline = np.argsort(np.abs(scores - self.direction.border), kind="stable")
         at_random = np.random.default_rng(_SEED).permutation(len(scores))
         queues = [self._free(sample, order) for order in (borderline, at_random)]

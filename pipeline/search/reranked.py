@@ -12,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.index import products
+from pipeline.search.figures import directions_of
 from pipeline.search.query import Query
 from pipeline.search.request import SearchRequest
 from pipeline.search.selection import Selection
@@ -36,9 +38,8 @@ def with_reranked(
     unrelated, cutouts = unrelated_of(selection.corpus, selection.encoder_key).vectors, unrelated_cutouts()
     if unrelated is None or query.cutouts.shape[1:] != cutouts.shape[1:]:
         return background
-    directions = query.vectors / np.linalg.norm(query.vectors, axis=1, keepdims=True)
-    scores = reranked_scores(query.cutouts, unrelated @ directions.T, cutouts, drift=request.rerank_drift,
-                             mirror=request.rerank_mirror)
+    cosines = products(unrelated, directions_of(query.vectors)).T
+    scores = reranked_scores(query.cutouts, cosines, cutouts, drift=request.rerank_drift, mirror=request.rerank_mirror)
     return replace(background, reranked=Null(Tail.of(scores), background.nulls[0].excess))
 
 

@@ -142,8 +142,14 @@ def as_stored(vectors: Array, what: str) -> NDArray[np.float16]:
 def read_part_vectors(staging: Path, source_id: str, part_no: int, encoder_key: str) -> NDArray[np.float16]:
     """Read the vectors (n, dimension) of a part. Raise :class:`CorpusDamaged` if they are missing or altered."""
     path = vectors_path(staging, source_id, part_no, encoder_key)
+
+    def load() -> Array:
+        file.seek(0)
+        vectors: Array = np.load(file, allow_pickle=False)
+        return vectors
+
     with opened_part(path) as file:
-        vectors: Array = evaluated(lambda: (file.seek(0), np.load(file, allow_pickle=False))[1])
+        vectors = evaluated(load)
         if vectors.dtype != np.float16 or vectors.ndim != 2:
             raise ValueError(f"holds {vectors.dtype} of shape {vectors.shape}")
         return np.asarray(vectors, dtype=np.float16)

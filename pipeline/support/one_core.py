@@ -1,4 +1,4 @@
-"""Keeps linear algebra on one core.
+"""Keeps linear algebra on few cores. The only importer of threadpoolctl.
 
 BLAS computes a product with all cores, and its threads wait for one another in loops. On a machine whose cores are
 busy, small products then take up to a hundred times as long.
@@ -24,7 +24,17 @@ def _blas() -> Any:
 
 
 @contextmanager
+def blas_on_cores(count: int) -> Iterator[None]:
+    """Let BLAS compute with ``count`` threads in the whole process."""
+    with _blas().limit(limits=count):
+        yield
+
+
+@contextmanager
 def blas_on_one_core() -> Iterator[None]:
-    """Let BLAS compute with one thread. Another thread that wants the same waits, so this is for short work."""
-    with _ONE_AT_A_TIME, _blas().limit(limits=1):
+    """Let BLAS compute with one thread. Another thread that wants the same waits, so this is for short work.
+
+    While another thread is within :func:`blas_on_cores`, as that of a server is, its number stays.
+    """
+    with _ONE_AT_A_TIME, blas_on_cores(1):
         yield

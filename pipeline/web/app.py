@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from threadpoolctl import threadpool_limits
 
 import pipeline
+from pipeline.support.one_core import blas_on_cores
 from pipeline.web import (
     counting,
     families,
@@ -48,7 +48,7 @@ def make_app(parts: Parts) -> FastAPI:
         app.openapi()  # builds the routes, in half a second: else the first request would
         warm_up(parts.archive.pinned, parts.decoded)
         # threads of linear algebra wait for each other while searches in other threads hold the cores
-        with threadpool_limits(max(1, (os.cpu_count() or 1) // parts.settings.search_workers), "blas"):
+        with blas_on_cores(max(1, (os.cpu_count() or 1) // parts.settings.search_workers)):
             forgetting = asyncio.create_task(_forget_old(parts))
             yield
             forgetting.cancel()

@@ -51,7 +51,8 @@ def night_page(name: str, parts: ItsParts) -> Response:
 def night(name: str, parts: ItsParts) -> dict[str, Any]:
     """The report of a night, as ``lookalike nightly --json`` prints it, without the folders that files lie in."""
     report = _parsed(parts.settings.reports, name)
-    return {field: shortened(value, shortener(report)) for field, value in report.items()}
+    short: dict[str, Any] = shortened(report, shortener(report))
+    return short
 
 
 def _order(name: str) -> tuple[str, int]:

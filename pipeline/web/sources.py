@@ -168,21 +168,20 @@ def windows_named(pinned: Pinned, names: Sequence[str]) -> WindowBatch:
 
     One that is damaged does not keep the others back.
     """
-    found: list[WindowPixels] = []
-    missing: list[str] = []
-    damaged: list[str] = []
+    batch = WindowBatch([], [], [])
     for name in names:
         source_id, _, number = name.rpartition("/")
-        is_one = source_id in pinned.opened.manifest.sources and _NUMBER.fullmatch(number)
+        if source_id not in pinned.opened.manifest.sources or not _NUMBER.fullmatch(number):
+            batch.missing.append(name)
+            continue
         try:
-            found += [window_pixels(pinned, source_id, int(number))] if is_one else []
-            missing += [] if is_one else [name]
+            batch.windows.append(window_pixels(pinned, source_id, int(number)))
         except QueryError:  # the corpus has not kept it
-            missing.append(name)
+            batch.missing.append(name)
         except CorpusDamaged as error:
             log.error("%s", error)
-            damaged.append(name)
-    return WindowBatch(found, missing, damaged)
+            batch.damaged.append(name)
+    return batch
 
 
 def _facts_of_window(pinned: Pinned, source_id: str, number: int) -> tuple[dict[str, Any], float]:
