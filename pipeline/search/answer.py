@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Self
 
 from pipeline.catalogue import scans_among
@@ -121,15 +121,19 @@ class Searcher:
             ready = [one for one in asked if isinstance(one, _Asked)]
             finders = self._finders(ready)
             scores = {id(one.place): scores_of(one.place.selection, [
-                other.query for other in ready if other.place is one.place]) for one in ready}
+                other.query for other in ready if other.place is one.place and not has_examples(other.request)
+            ]) for one in ready}
             for i, one in enumerate(asked):
                 step("searched", i, len(asked))
                 if isinstance(one, QueryError):
                     yield one
                     continue
+                its = None if has_examples(one.request) else cache(partial(next, scores[id(one.place)]))
                 try:
-                    yield self._result(one, finders[id(one.place)], next(scores[id(one.place)]))
+                    yield self._result(one, finders[id(one.place)], its)
                 except QueryError as error:
+                    if its:
+                        its()  # the next scores are those of the next query
                     yield error
 
     def _asked(
@@ -173,18 +177,18 @@ class Searcher:
                 MORE_AT_ONCE * max(one.count for one in same), self.find, exact=exact, careful=careful)
         return finders
 
-    def _result(self, asked: _Asked, find: Finder, scores: Scores | None) -> SearchResult:
-        """Find the hits of a query."""
+    def _result(self, asked: _Asked, find: Finder, scores: Callable[[], Scores | None] | None) -> SearchResult:
+        """Find the hits of a query. Its scores are asked for late, because a thread computes them meanwhile."""
         corpus, request, query, place = self.corpus, asked.request, asked.query, asked.place
         selection, labels = place.selection, place.labels
         find = labels.finder(selection, find) if labels else find
         expansion = expansion_of(request, query, selection, find, labels.holds if labels else None)
         refinement = refinement_of(request, query, selection, reader_of(corpus, asked.key, request))
         if refinement:
-            query, scores = refinement.query, None
+            query = refinement.query
         found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find,
                              labels.wants if labels else None)
-        background = background_of(selection, query, place.findable, scores)
+        background = background_of(selection, query, place.findable, scores() if scores and not refinement else None)
         background = with_reranked(background, request, query, selection)
         hits = hits_of(corpus, query, found)
         if expansion:

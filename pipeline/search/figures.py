@@ -6,6 +6,7 @@ A hit gets its figures from its cosine, or from its re-ranked score (:mod:`pipel
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -31,19 +32,35 @@ Scores = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Products of the vectors of a query with simulated signals (q, n), and with the sample of a corpus (q, m)."""
 QUERIES_AT_ONCE = 64
 """Queries whose products are computed together."""
+_THREAD = ThreadPoolExecutor(1, "products")
 
 
 def scores_of(selection: Selection, queries: Sequence[Query]) -> Iterator[Scores | None]:
-    """Yield for each query what :func:`background_of` compares; None where it says why nothing can be compared."""
+    """Return for each query what :func:`background_of` compares; None where it says why nothing can be compared.
+
+    A thread computes it while windows are searched for. What needs the interpreter's lock is left to the caller,
+    because two threads that need it delay each other.
+    """
+    groups = [queries[first : first + QUERIES_AT_ONCE] for first in range(0, len(queries), QUERIES_AT_ONCE)]
+    coming = [_THREAD.submit(_scores_of, selection, group) for group in groups[:1]]
+
+    def computed() -> Iterator[Scores | None]:
+        for i in range(len(groups)):
+            ready = coming.pop().result()
+            coming.extend(_THREAD.submit(_scores_of, selection, group) for group in groups[i + 1 : i + 2])
+            yield from ready
+
+    return computed()
+
+
+def _scores_of(selection: Selection, queries: Sequence[Query]) -> Sequence[Scores | None]:
+    """Return what :func:`scores_of` gives for the queries of one group."""
     unrelated = unrelated_of(selection.corpus, selection.encoder_key).vectors
-    for first in range(0, len(queries), QUERIES_AT_ONCE):
-        some = queries[first : first + QUERIES_AT_ONCE]
-        if unrelated is None or any(unrelated.shape[1] != query.vectors.shape[1] for query in some):
-            yield from [None] * len(some)
-            continue
-        simulated, sampled = _products(unrelated, sample_of(selection), some)
-        ends = np.cumsum([len(query.vectors) for query in some])[:-1]
-        yield from zip(np.split(simulated, ends), np.split(sampled, ends), strict=True)
+    if unrelated is None or any(unrelated.shape[1] != query.vectors.shape[1] for query in queries):
+        return [None] * len(queries)
+    simulated, sampled = _products(unrelated, sample_of(selection), queries)
+    ends = np.cumsum([len(query.vectors) for query in queries])[:-1]
+    return list(zip(np.split(simulated, ends), np.split(sampled, ends), strict=True))
 
 
 def _products(unrelated: NDArray[np.float32], sample: Sample, queries: Sequence[Query]) -> Scores:
@@ -73,7 +90,7 @@ def background_of(
     searched : int
         Number of windows that the search may find.
     known : Scores, optional
-        What :func:`scores_of` gives for the query, where several were compared together.
+        What :func:`scores_of` gives for the query. Default: it is computed.
     """
     key = selection.encoder_key
     if NO_SIGNAL in query.description.note:
@@ -89,8 +106,8 @@ def background_of(
     is_apart = sample.apart_from(query.regions, MIN_APART)
     simulated, scores = _products(unrelated, sample, [query]) if known is None else known
     if not is_apart.all():
-        scores = scores[:, is_apart]
-    if not query.description.arranged:
+        scores = np.compress(is_apart, scores, axis=1)
+    if not query.description.arranged and len(scores) > 1:
         simulated, scores = simulated.max(axis=0, keepdims=True), scores.max(axis=0, keepdims=True)
     return background_of_scores(searched, list(simulated), list(scores))
 

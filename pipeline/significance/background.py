@@ -110,12 +110,12 @@ def background_of_scores(
     corpus : sequence of (m,) float32
         The same for windows of the corpus.
     """
-    best_unrelated, best = np.max(unrelated, axis=0), np.max(corpus, axis=0)
+    best_unrelated, best = (some[0] if len(some) == 1 else np.max(some, axis=0) for some in (unrelated, corpus))
     return Background(
         searched, len(best), len(best_unrelated), _histogram(best), _histogram(best_unrelated),
         tuple(null_of(some, others) for some, others in zip(unrelated, corpus, strict=True)))
 
 
 def _histogram(scores: NDArray[np.float32]) -> tuple[int, ...]:
-    bins = np.clip(np.floor((scores + 1) / BIN), 0, len(EDGES) - 2).astype(np.int64)
+    bins = np.clip((scores + 1) / BIN, 0, len(EDGES) - 2).astype(np.int64)  # none is negative: this rounds down
     return tuple(np.bincount(bins, minlength=len(EDGES) - 1).tolist())

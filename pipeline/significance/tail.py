@@ -7,6 +7,7 @@ Hill (1975).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,6 +28,11 @@ def nearness(scores: ArrayLike) -> NDArray[np.float64]:
     """Return −ln(1 − score) of some scores, which grows from 0 at a score of 0."""
     out: NDArray[np.float64] = -np.log(np.maximum(1 - np.asarray(scores, np.float64), MIN_DISTANCE))
     return out
+
+
+def _nearness(score: float) -> float:
+    """Return the :func:`nearness` of one score, which takes a tenth of the time."""
+    return -math.log(max(1 - score, MIN_DISTANCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +64,13 @@ class Tail:
         It is never 0: where it is counted, it is (1 + number) / (1 + n).
         """
         count = len(self.scores)
-        start = self.scores[-self.fitted - 1]
+        start = float(self.scores[-self.fitted - 1])
         if score <= start:
-            above = count - int(np.searchsorted(self.scores, score, side="left"))
+            above = count - int(np.searchsorted(self.scores, np.float32(score), side="left"))
             share, deviation = (1 + above) / (1 + count), (1 + above) ** -0.5
         else:
-            beyond = self.rate * float(nearness(score) - nearness(start))
-            share = (1 + self.fitted) / (1 + count) * float(np.exp(-beyond))
+            beyond = self.rate * (_nearness(score) - _nearness(start))
+            share = (1 + self.fitted) / (1 + count) * math.exp(-beyond)
             deviation = ((1 + beyond**2) / self.fitted) ** 0.5
-        wide = float(np.exp(DEVIATIONS * deviation))
+        wide = math.exp(DEVIATIONS * deviation)
         return share, share / wide, min(1.0, share * wide)
