@@ -93,6 +93,9 @@ class Reason(StrEnum):
         "REFUSED_LINK", "failed", False, "a link to data outside the folder that you named",
         "name a folder that also holds these data")
     CRASHED = ("CRASHED", "failed", True, "each attempt to read it ended a worker", "look at the log of the worker")
+    DAMAGED = (
+        "DAMAGED", "failed", True, "its windows in the corpus cannot be read, so no vectors can be made of them",
+        "`lookalike verify --repair`, then run again")
     REMOVED = (
         "REMOVED", "skipped", False, "you removed this scan; not an error", "`lookalike remove --undo` takes it back")
 

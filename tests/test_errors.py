@@ -66,7 +66,8 @@ def test_reasons_are_stable_codes() -> None:
     assert all(reason.name == reason.value for reason in Reason)
     assert {r for r in Reason if r.status == "skipped"} == {Reason.NOT_FILTERBANK, Reason.DUPLICATE, Reason.REMOVED}
     assert {r for r in Reason if r.may_heal} == {
-        Reason.TRUNCATED, Reason.BUSY, Reason.GONE, Reason.PERMISSION, Reason.CRASHED}
+        Reason.TRUNCATED, Reason.BUSY, Reason.GONE, Reason.PERMISSION, Reason.CRASHED,
+        Reason.DAMAGED}
     assert {r for r in Reason if r.status == "busy"} == {Reason.BUSY, Reason.GONE}
     assert {r.status for r in Reason} == {"skipped", "busy", "failed"}
 

@@ -158,7 +158,7 @@ def _divide_into_runs(counts: Sequence[int]) -> list[list[tuple[int, int, int]]]
 def _report(piece: Piece, error: CorpusDamaged | None, timing: Timing) -> PartReport:
     """Return the report on a piece: embedded, or failed with ``error``."""
     if error is not None:
-        return PartReport(piece.part_no, reason=Reason.CRASHED, message=f"{piece.source_id}: {error}")
+        return PartReport(piece.part_no, reason=Reason.DAMAGED, message=f"{piece.source_id}: {error}")
     return PartReport(piece.part_no, windows_embedded=piece.rows[1] - piece.rows[0], timing=timing)
 
 

@@ -76,16 +76,16 @@ def test_json_is_one_object_and_all_there_is(
 
 def test_numbers_of_the_summary_add_up(lookalike: Lookalike, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     done = SourceReport("a.h5", "done", "A", windows_embedded=20_000, timing=Timing(embed_s=3.0, write_s=4.0))
-    bad = SourceReport("b.h5", "failed", "B", Reason.CRASHED, "b.h5: CorpusDamaged: sources/B is altered")
+    bad = SourceReport("b.h5", "failed", "B", Reason.DAMAGED, "b.h5: sources/B is altered")
     report = RunReport((done, done, bad), 100.0, 7, encoder="spectral-v1")
     monkeypatch.setattr(pipeline.run, "embed", lambda *_, **__: report)
     ran = lookalike("embed", "--corpus", tmp_path)
     assert ran.code == 3
     assert ran.out.splitlines() == [
-        "3 sources, spectral-v1: 2 done, 0 skipped, 1 failed (1 CRASHED), 0 busy",
+        "3 sources, spectral-v1: 2 done, 0 skipped, 1 failed (1 DAMAGED), 0 busy",
         "40,000 windows embedded in 1 min 40 s: 400 windows/s",
         "seconds in tasks: embed 6.0, write 8.0",
-        "failed  CRASHED              b.h5: CorpusDamaged: sources/B is altered",
+        "failed  DAMAGED              b.h5: sources/B is altered",
     ]
 
 

@@ -276,7 +276,7 @@ def test_a_source_that_is_damaged_fails_alone(root: Path) -> None:
     shard.write_bytes(content)
     report = embed(root, encoder="fake", serial=True)
     (failed,) = report.by_status("failed")
-    assert (failed.source_id, failed.reason, report.exit_code) == (source_id, Reason.CRASHED, 3)
+    assert (failed.source_id, failed.reason, report.exit_code) == (source_id, Reason.DAMAGED, 3)
     assert source_id in failed.message
     assert len(report.by_status("done")) == 5
     assert manifest(root).lacking(FAKE) == [source_id]

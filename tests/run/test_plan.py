@@ -75,7 +75,7 @@ def test_a_file_whose_size_or_time_changed_or_which_went_is_probed_again() -> No
 def test_every_reason_is_retried_exactly_where_it_may_heal() -> None:
     for reason in set(Reason) - {Reason.DUPLICATE}:
         unknown, reports = split_known(found(A), [STAT], noted(A, reason))
-        if reason in {Reason.TRUNCATED, Reason.BUSY, Reason.GONE, Reason.PERMISSION, Reason.CRASHED}:
+        if reason in {Reason.TRUNCATED, Reason.BUSY, Reason.GONE, Reason.PERMISSION, Reason.CRASHED, Reason.DAMAGED}:
             assert (len(unknown), reports) == (1, []), reason
         else:
             assert unknown == []

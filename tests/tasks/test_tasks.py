@@ -244,7 +244,7 @@ def test_a_worker_with_another_encoder_than_the_run_is_refused(make_work: Make) 
 def test_embedding_a_source_that_is_not_there_says_which(make_work: Make) -> None:
     work = make_work()
     (part,) = tasks.embed_parts(work, SPEC, (tasks.Piece(work.source.id, 0, (0, 1)),))
-    assert part.reason is Reason.CRASHED
+    assert part.reason is Reason.DAMAGED
     assert work.source.id in part.message
 
 
