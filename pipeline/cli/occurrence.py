@@ -86,7 +86,7 @@ def occurrence(
     Counts are scans that show the pattern, and emitters: windows of a scan that lie
     close together in frequency. They are divided by what was searched: scans, and
     bandwidth × time in MHz h. Masked windows are not counted as searched. Intervals
-    are of 95 %: Wilson for the share of scans, exact Poisson for the rate. Where
+    are of 95 % and exact: binomial for the share of scans, Poisson for the rate. Where
     nothing was searched, the table says "not observed".
 
     If nothing was seen, the first line says in how many windows, and how large the

@@ -69,7 +69,7 @@ class Row:
 
     @property
     def share(self) -> tuple[float, float, float] | None:
-        """Share of the scans in which it was seen, and its interval of 95 % (Wilson); None if nothing was searched."""
+        """Share of the scans in which it was seen, and its exact interval of 95 %; None if nothing was searched."""
         if not self.is_observed:
             return None
         return self.scans_with / self.scans, *share_interval(self.scans_with, self.scans)

@@ -29,10 +29,13 @@ def test_intervals_of_rates_cover_every_true_mean_at_least_as_often_as_they_say(
 
 
 @pytest.mark.parametrize("total", [5, 20, 100])
-def test_intervals_of_shares_cover_as_often_as_they_say_on_average(total: int) -> None:
+def test_intervals_of_shares_cover_every_true_share_at_least_as_often_as_they_say(total: int) -> None:
     counts = np.arange(total + 1)
     low, high = np.array([share_interval(int(count), total) for count in counts]).T
     shares = np.linspace(0.005, 0.995, 199)
     covered = [binom.pmf(counts, total, share)[(low <= share) & (share <= high)].sum() for share in shares]
-    assert 0.94 <= np.mean(covered) <= 0.97
+    assert min(covered) >= 0.95
+    assert binom.cdf(counts[:-1], total, high[:-1]) == pytest.approx(0.025)
+    assert binom.sf(counts[1:] - 1, total, low[1:]) == pytest.approx(0.025)
     assert share_interval(0, total)[0] == 0
+    assert share_interval(total, total)[1] == 1
