@@ -85,7 +85,8 @@ def select_due(found: Selected, manifest: Manifest, rules: NightRules) -> DueFil
         elif is_known and entry is not None and not entry.is_wrong:
             files.append(file)
         elif (unchanged_s := _unchanged_s(file, stat, rules.now_s)) < rules.min_age_s:
-            message = f"{shown(file.path)}: changed {max(0.0, unchanged_s):.0f} s ago; left for the next night"
+            message = (f"{shown(file.path)}: changed {max(0.0, unchanged_s):.0f} s ago and may still grow; left for "
+                       "the next night (--min-age 0s takes it now)")
             left.append(SourceReport(path, "busy", reason=Reason.BUSY, message=message))
         else:
             files.append(file)
