@@ -31,7 +31,7 @@ def inside_option(command: Command) -> Command:
         from dataclasses import replace
 
         root, ids = _scanned(inside, filters.only_mhz)
-        return command(corpus=root, filters=replace(filters, only_file=ids), **values)
+        return command(corpus=root, filters=replace(filters, only_file=ids), inside=True, **values)
 
     return click.option(
         "--in", "inside", multiple=True, type=click.Path(path_type=Path), metavar="FILE_OR_FOLDER",

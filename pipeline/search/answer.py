@@ -17,6 +17,7 @@ from pipeline.search.example_forms import has_examples
 from pipeline.search.expand import expansion_of, note_on_expansion
 from pipeline.search.families import note_on_families
 from pipeline.search.figures import Scores, background_of, kept, note_on_left_out, scores_of, with_chance
+from pipeline.search.filters import Filters
 from pipeline.search.hits import hits_of, note_on_no_hits
 from pipeline.search.label_filter import LabelFilter, note_on_labels
 from pipeline.search.nearest import Finder, nearest
@@ -69,7 +70,7 @@ class _Searched:
         findable = selection.count_windows()
         left = labels.count(selection, findable) if labels else findable
         return cls(selection, labels, left, note_on_labels(findable, left) if labels else "",
-                   *_counts(corpus, key, selection, left))
+                   *_counts(corpus, key, selection, left, request))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +222,15 @@ class Searcher:
 
 
 def _counts(
-    corpus: OpenCorpus, encoder_key: str, selection: Selection, findable: int
+    corpus: OpenCorpus, encoder_key: str, selection: Selection, findable: int, request: SearchRequest
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Return the numbers of a result, and the resolution classes that are not searched."""
-    manifest, vectors = corpus.manifest, count_vectors(corpus.manifest, encoder_key)
+    manifest = corpus.manifest
+    if request.inside and request.filters:
+        files = Filters(only_file=request.filters.only_file)
+        manifest = replace(manifest, sources={source_id: entry for source_id, entry in manifest.sources.items()
+                                              if files.accept_source(source_id, entry)})
+    vectors = count_vectors(manifest, encoder_key)
     return {
         "windows": manifest.windows_seen,
         "vectors": vectors.total(),

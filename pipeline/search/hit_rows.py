@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.errors import QueryError
 from pipeline.hit_tables import HitRow, HitTable
 from pipeline.model import Hit, OnOff
-from pipeline.search.own_signal import RowRequest, own_regions
+from pipeline.search.own_signal import RowRequest, own_regions, request_of_row
 from pipeline.search.queries import Step
 from pipeline.search.request import SearchRequest
 from pipeline.search.result import SearchResult
@@ -78,15 +78,30 @@ def _request(one: RowAnswer, finder: ScanFinder, how: Mapping[str, Any]) -> RowR
     """Return the search for a row by its scan, or by the pixels of its table. Its own signal is no look-alike."""
     row, scan = one.row, one.scan
     assert row is not None
-    own = finder.own_scans(row, scan)
     if scan is not None:
         low, high = scan.f_start_mhz, scan.f_stop_mhz
-        return RowRequest(file=scan.file, f_start_mhz=low, f_stop_mhz=high,
-                          own=own_regions(finder.corpus, own, low, high), **how)
+        own = own_regions(finder.corpus, finder.own_scans(row, scan), low, high)
+        return RowRequest(file=scan.file, f_start_mhz=low, f_stop_mhz=high, own=own, **how)
+    assert row.pixels is not None
+    return request_of_pixels(row, finder, SearchRequest(power=row.pixels.power, **how))
+
+
+def request_of_pixels(row: HitRow, finder: ScanFinder, request: SearchRequest) -> RowRequest:
+    """Return a search for the pixels that a table holds of a row as one that leaves out the row's own signal.
+
+    Parameters
+    ----------
+    row : HitRow
+        Has pixels.
+    finder : ScanFinder
+        Finds the sources of the corpus that hold the scan of the row.
+    request : SearchRequest
+        The search, with these pixels as the pattern.
+    """
     assert row.pixels is not None
     low, high = row.range_mhz(0.0)
     low, high = min(low, row.pixels.f_start_mhz), max(high, row.pixels.f_stop_mhz)
-    return RowRequest(power=row.pixels.power, own=own_regions(finder.corpus, own, low, high), **how)
+    return request_of_row(request, own_regions(finder.corpus, finder.own_scans(row, None), low, high))
 
 
 def _answered(

@@ -35,6 +35,9 @@ MAX_AWAY_S = 3600.0
 """Scans that begin longer before or after the hit's scan are not looked at, in seconds."""
 MAX_JUDGED_HITS = 500
 """Largest number of hits that are looked at where only hits of the state *ON only* are wanted."""
+NO_OFF_SCAN = ("no scan of the session at another pointing is in the corpus; `lookalike cadences` lists which scans "
+               "belong together, and says how to correct that")
+"""Reason why a hit is compared with no other scan."""
 ALIKE = 0.5
 """Cosine from which a window at the expected place is the same signal. Measured on simulated signals seen twice, at
 strengths that differ by up to a factor of two: 90 % score more. Of unrelated signals, 22 % do, but few lie there."""
@@ -133,7 +136,7 @@ def on_off_of(
               else [] for hit in hits]
     powers = iter(power_of_windows(corpus, [hit.window for hit, scans in zip(hits, others, strict=True) if scans]))
     return [_of_hit(corpus, encoder_key, hit, scans, next(powers)) if scans else
-            OnOff("no OFF", reason="no scan of the session at another pointing is in the corpus")
+            OnOff("no OFF", reason=NO_OFF_SCAN)
             for hit, scans in zip(hits, others, strict=True)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,11 @@ class RowRequest(SearchRequest):
     def to_json(self) -> dict[str, Any]:
         """Return the parameters of the search without ``own``, which holds for one state of one corpus."""
         return {name: value for name, value in super().to_json().items() if name != "own"}
+
+
+def request_of_row(request: SearchRequest, own: tuple[Region, ...]) -> RowRequest:
+    """Return a request as the search for a row whose own signal lies in some regions."""
+    return RowRequest(**{one.name: getattr(request, one.name) for one in fields(SearchRequest)}, own=own)
 
 
 def own_regions(

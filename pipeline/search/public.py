@@ -8,6 +8,7 @@ from pipeline.search.example_forms import with_file
 from pipeline.search.families import MEMBER_COLUMNS, Families, FamilyMembers
 from pipeline.search.filter_table import FILTERS, Filter
 from pipeline.search.filters import Filters
+from pipeline.search.hit_rows import request_of_pixels
 from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
 from pipeline.search.nearest import Nearest, best_scores, to_unit_length
@@ -53,6 +54,7 @@ __all__ = [
     "nearest_of_each",
     "open_corpus",
     "page_of_rows",
+    "request_of_pixels",
     "routes_of",
     "to_unit_length",
     "with_file",

@@ -120,6 +120,8 @@ class SearchRequest:
         Highest number of unrelated windows that score as well as a hit by chance (``Hit.expected``).
     q : bool
         Give each hit its false discovery rate (``Hit.q``).
+    inside : bool
+        The files of ``filters.only_file`` stand for the whole corpus: the numbers of a result count them alone.
     one_shot : bool
         The process ends after this search. Then up to a million vectors are compared one by one, which takes less time
         than loading the library that follows the index.
@@ -164,6 +166,7 @@ class SearchRequest:
     min_score: float | None = None
     expected_below: float | None = None
     q: bool = False
+    inside: bool = False
     one_shot: bool = False
 
     def __post_init__(self) -> None:

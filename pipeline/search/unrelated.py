@@ -28,6 +28,8 @@ from pipeline.support.durable import write_atomic
 from pipeline.support.private_paths import make_private_folder, user_cache
 from pipeline.support.regular_files import read_file
 
+CUTOUT_SHAPE = (16, 256)
+"""Spectra and channels of a cutout of an unrelated signal."""
 MAX_BYTES = 1 << 26
 """Largest size of a file in the cache."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -64,7 +66,7 @@ def _encoded(corpus: OpenCorpus, encoder_key: str) -> Unrelated:
         return embed(corpus, encoder_key, unrelated_cutouts())[0].astype(np.float16)
 
     try:
-        vectors = _kept(encoder_key, encoded)
+        vectors = _kept(encoder_key, encoded, (corpus.manifest.encoders[encoder_key].dimension,), np.float16)
     except (ConfigError, EncoderError) as error:
         return Unrelated(reason=f"{none}: {error}")
     wide = vectors.astype(np.float32)
@@ -79,7 +81,7 @@ def unrelated_cutouts() -> NDArray[np.uint8]:
 
         return every_unrelated_cutout()
 
-    return _kept("cutouts", simulated)
+    return _kept("cutouts", simulated, CUTOUT_SHAPE, np.uint8)
 
 
 def take_news() -> str:
@@ -89,8 +91,10 @@ def take_news() -> str:
     return words
 
 
-def _kept(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-    """Return an array that is kept in the user's cache. If it is not there, or damaged, make it.
+def _kept(name: str, make: Callable[[], NDArray[Any]], shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
+    """Return an array that is kept in the user's cache. If it is not there, damaged, or not of this kind, make it.
+
+    Each of its rows has ``shape``, and its values are of ``kind``.
 
     The name of its file has the digest of the vectors in the package: these are made again when the simulation changes.
     Where others can change the cache, or it cannot be written, nothing is kept.
@@ -101,7 +105,8 @@ def _kept(name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         refused = ""
     except ConfigError as error:
         refused = str(error)
-    if not refused and (found := _read(path)) is not None:
+    if not refused and (found := _read(path)) is not None and len(found) and (
+            found.shape[1:], found.dtype) == (shape, np.dtype(kind)):
         return found
     began = time.monotonic()
     made = make()

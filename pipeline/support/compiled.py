@@ -18,7 +18,6 @@ It also keeps compilation short: functions of this program and of pynndescent ar
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -33,7 +32,7 @@ from numba.core.registry import CPUDispatcher
 from numba.core.target_extension import dispatcher_registry, target_registry
 from numba.core.types.misc import unliteral
 
-from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder
+from pipeline.support.private_paths import Exposure, exposures, file_exposures, make_closed_folder, user_cache
 
 __all__ = ["cache_folder", "compiled_when_used", "is_compiled", "njit", "refused_folders", "watching_compilation"]
 
@@ -198,9 +197,7 @@ def _make_private_locator(of_user: Any) -> Any:
     class PrivateFolderLocator(of_user):  # type: ignore[misc]  # numba has no types
         def __init__(self, py_func: Any, py_file: str) -> None:
             super().__init__(py_func, py_file)
-            named = os.environ.get("XDG_CACHE_HOME", "")
-            folder = Path(named) if os.path.isabs(named) else Path(os.path.expanduser("~/.cache"))
-            self._own = folder / "lookalike" / "numba"
+            self._own = user_cache() / "numba"
             self._cache_path = str(self._own / self.get_suitable_cache_subpath(py_file))
 
         def ensure_cache_path(self) -> None:

@@ -91,8 +91,13 @@ def make_closed_folder(path: Path, mode: int = 0o755) -> None:
 
 
 def user_cache() -> Path:
-    """Return this program's folder in the user's cache, which may not exist: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lookalike"
+    """Return this program's folder in the user's cache, which may not exist.
+
+    The cache is ``$XDG_CACHE_HOME``, or ``~/.cache`` where that is not set. A relative path in it is ignored, as the
+    XDG rules say.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(named if os.path.isabs(named) else os.path.expanduser("~/.cache")) / "lookalike"
 
 
 def make_private_folder(folder: Path) -> None:

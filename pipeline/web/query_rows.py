@@ -109,5 +109,5 @@ def _of_row(row: HitRow, finder: ScanFinder, parts: Parts) -> dict[str, Any]:
         if row.pixels is None:
             record["reason"] = parts.archive.without_path(str(error))
         else:
-            record["request"] = {"upload": parts.uploads.add(row.pixels.power.astype(float))}
+            record["request"] = {"upload": parts.uploads.add(row.pixels.power.astype(float), row)}
     return record

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from pipeline.errors import ParameterError, parameter
-from pipeline.search import SearchRequest, with_file
+from pipeline.search import ScanFinder, SearchRequest, request_of_pixels, with_file
 from pipeline.web.archive import Archive, Pinned
 from pipeline.web.problems import Problem
 from pipeline.web.settings import MAX_HITS, MAX_PIXELS
@@ -72,7 +72,9 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
         return SearchRequest.from_json(record)
     if any(record.get(name) is not None for name in ("file", "window", "power")):
         raise ParameterError("give one of file, window, power and upload")
-    return replace(SearchRequest.from_json({**record, "power": [[1.0]]}), power=uploads.get(upload_id))
+    request = replace(SearchRequest.from_json({**record, "power": [[1.0]]}), power=uploads.get(upload_id))
+    row = uploads.row_of(upload_id)
+    return request if row is None else request_of_pixels(row, ScanFinder(pinned.opened), request)
 
 
 def _examples(archive: Archive, pinned: Pinned, examples: Sequence[Any], name: str) -> list[Any]:

@@ -7,12 +7,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.hit_tables import HitRow
 from pipeline.web.problems import Problem
 
 MAX_KEPT_BYTES = 1 << 27
@@ -51,6 +52,9 @@ class LastSent(Generic[_T]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def __contains__(self, kept_id: object) -> bool:
+        return kept_id in self._kept
 
     def put(self, kept_id: str, thing: _T, size: int) -> str:
         """Keep a thing of ``size`` bytes; return its id. The oldest ones make room for it."""
@@ -92,8 +96,18 @@ class Uploads(LastSent[NDArray[np.float64]]):
 
     def __init__(self, is_used: Callable[[str], bool] = lambda kept_id: False) -> None:
         super().__init__("array", is_used)
+        self._rows: dict[str, HitRow] = {}
 
-    def add(self, power: NDArray[np.float64]) -> str:
-        """Keep an array (spectra, channels); return its id."""
-        upload_id = hashlib.sha256(repr(power.shape).encode() + power.tobytes()).hexdigest()[:20]
-        return self.put(upload_id, power, power.nbytes)
+    def add(self, power: NDArray[np.float64], row: HitRow | None = None) -> str:
+        """Keep an array (spectra, channels); return its id. ``row`` is the row of a hit table that has these pixels."""
+        of = "" if row is None else f"{row.f_mhz} {row.drift_hz_per_s} {row.scan}"
+        upload_id = hashlib.sha256(f"{power.shape} {of}".encode() + power.tobytes()).hexdigest()[:20]
+        self.put(upload_id, power, power.nbytes)
+        self._rows = {one: kept for one, kept in self._rows.copy().items() if one in self}
+        if row is not None and row.pixels is not None:  # its pixels are kept once
+            self._rows[upload_id] = replace(row, pixels=replace(row.pixels, power=np.empty((0, 0), np.float32)))
+        return upload_id
+
+    def row_of(self, upload_id: str) -> HitRow | None:
+        """Return the row of a hit table whose pixels an array has; its pixels are left out. None for other arrays."""
+        return self._rows.get(upload_id)

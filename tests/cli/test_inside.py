@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import ConfigError, CorpusLocked
 from pipeline.filterbank import open_filterbank
 from pipeline.run import scan_cache, scan_into_cache
+from pipeline.search import open_corpus
 from pipeline.simulate import PlacedSignal, Signal, fine_header, simulate_file
 from pipeline.store import Lease
 from tests.cli.conftest import Lookalike
@@ -50,6 +51,23 @@ def test_only_the_files_that_are_named_are_searched(lookalike: Lookalike, data: 
     lookalike("search", *query, "--in", data)
     record = lookalike("search", *query, "--in", data / "scan2.h5", "--json").json
     assert {Path(hit["file"]).name for hit in record["hits"]} == {"scan2.h5"}
+
+
+def test_numbers_are_those_of_the_files_that_are_named(
+    lookalike: Lookalike, data: Path, query: list[str], cache: Path
+) -> None:
+    every = lookalike("search", *query, "--in", data, "--json").json["corpus"]
+    record = lookalike("search", *query, "--in", data / "scan2.h5", "--json").json
+    lines = lookalike("search", *query, "--in", data / "scan2.h5").out.split("\n")
+
+    sources = open_corpus(cache / "corpus")._corpus.manifest.sources
+    of_file = [entry for entry in sources.values() if Path(entry.path).name == "scan2.h5"]
+    windows = sum(entry.windows_seen for entry in of_file)
+    vectors = sum(sum(entry.vectors.values()) for entry in of_file)
+    assert record["corpus"]["sources"] == 1 < every["sources"]
+    assert record["corpus"]["windows"] == windows < every["windows"]
+    assert record["corpus"]["vectors"] == vectors < every["vectors"]
+    assert f"({windows:,} windows, 1 source)" in lines[0]
 
 
 def test_a_cache_that_is_too_large_is_emptied(

@@ -34,7 +34,10 @@ def f_at(line: int, scan: int) -> float:
     return 1530.02 + 0.02 * line + DRIFTS_HZ_PER_S[line] * GAP_S * scan / 1e6
 
 
-def write_hits(path: Path, rows: list[tuple[float, float, np.ndarray, float]], *, foff_mhz: float) -> Path:
+def write_hits(
+    path: Path, rows: list[tuple[float, float, np.ndarray, float]], *, foff_mhz: float, target: str = "TARGET",
+    mjd: float = 59_000 + 10_000 / 86_400, telescope_id: int = 6,
+) -> Path:
     """Write a .hits file with the schema of seticore.
 
     Each row has a frequency in MHz, a drift in Hz/s, its pixels in the order of the file, and the frequency of their
@@ -51,8 +54,8 @@ def write_hits(path: Path, rows: list[tuple[float, float, np.ndarray, float]], *
             hit = schema.Hit.new_message()
             hit.signal.frequency, hit.signal.driftRate, hit.signal.snr = f_mhz, drift, 25.0
             bank = hit.filterbank
-            bank.sourceName, bank.fch1, bank.foff, bank.telescopeId = "TARGET", fch1_mhz, foff_mhz, 6
-            bank.tstart, bank.tsamp = 59_000 + 10_000 / 86_400, 18.253611008
+            bank.sourceName, bank.fch1, bank.foff, bank.telescopeId = target, fch1_mhz, foff_mhz, telescope_id
+            bank.tstart, bank.tsamp = mjd, 18.253611008
             bank.numTimesteps, bank.numChannels = power.shape
             bank.data = power.ravel().tolist()
             hit.write(stream)

@@ -107,7 +107,7 @@ def test_an_error_names_parameters_in_python_and_flags_in_a_shell(
 
 def test_the_command_line_has_an_option_for_each_parameter() -> None:
     names = {param.name for param in command.params if isinstance(param, click.Option)}
-    in_request = {field.name for field in fields(SearchRequest)} - {"filters", "one_shot", "polarisation"}
+    in_request = {field.name for field in fields(SearchRequest)} - {"filters", "inside", "one_shot", "polarisation"}
     assert in_request | set(FILTERS) <= names
 
 

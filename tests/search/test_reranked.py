@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +113,11 @@ def test_another_encoder_gets_its_unrelated_signals_when_they_are_needed(archive
     assert same == expected
     files[1].write_bytes(files[1].read_bytes()[:-1] + b"x")  # damaged: encoded again
     assert "encoded by" in search()[0]
+    for wrong in (np.zeros((200, 3), np.float16), np.zeros((200, spec.dimension)), np.zeros(200, np.float16)):
+        content = io.BytesIO()
+        np.save(content, wrong)
+        files[1].write_bytes(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
+        assert "encoded by" in search()[0], f"an array {wrong.shape} of {wrong.dtype} is encoded again"
     files[0].parent.chmod(0o755)
     unkept, still = search()
     assert "and are not kept: " in unkept

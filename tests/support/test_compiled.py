@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.support.compiled import compiled_when_used, njit, watching_compilation
+from pipeline.support.private_paths import user_cache
 
 MODULE = """
 from pipeline.support.compiled import njit
@@ -43,6 +44,15 @@ def test_a_function_is_compiled_once_the_cache_or_the_process_has_it(tmp_path: P
     assert ran(tmp_path, ASK, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == ["False"], "another processor"
     os.chmod(tmp_path / "cache", 0o777)  # so it is not read
     assert ran(tmp_path, CALL, XDG_CACHE_HOME=str(tmp_path / "xdg"), HOME=str(tmp_path)) == ["False", "True"]
+
+
+@pytest.mark.parametrize("named", ["", "relative/cache"])
+def test_a_cache_without_an_absolute_path_is_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", named)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert user_cache() == tmp_path / ".cache" / "lookalike"
 
 
 def test_each_function_is_counted_as_it_is_compiled() -> None:

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from pipeline.filterbank import open_filterbank
 from pipeline.hit_tables import hits
 from pipeline.nightly import nightly
 from pipeline.run import find_families, remove
-from pipeline.search import Filters, SearchRequest, open_corpus
+from pipeline.search import Filters, ScanFinder, SearchRequest, open_corpus
 from pipeline.web import (
     ServeSettings,
     add_person,
@@ -34,6 +35,7 @@ from pipeline.web import (
     sent_answers,
     uploads,
 )
+from tests.hit_tables.cadence import write_hits
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
 from tests.web.conftest import BURST_CHANNELS, BURSTS, FILES, HIGH_SPECTRA, LINES, SCRIPT, Served, serving
@@ -428,6 +430,34 @@ def test_rows_of_a_hit_table(served: Served) -> None:
         assert served.post(f"/api/v1/query-rows/{path}", json=body).status_code == status
 
 
+def test_a_row_that_is_searched_for_by_its_pixels_leaves_out_its_own_signal(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = served.parts.archive.pinned.opened
+    source_id, header = served.scans[1], opened.manifest.sources[served.scans[1]].header
+    channel = int(LINES[3]) - 60
+    with open_filterbank(opened.manifest.sources[source_id].path) as file:
+        power = file.read(0, 16, channel, channel + 120)
+    line_mhz, first_mhz = header.channel_edge_mhz(LINES[3] + 0.5), header.channel_edge_mhz(channel + 0.5)
+    path = write_hits(tmp_path / "some.hits", [(line_mhz, 0.0, power, first_mhz)], foff_mhz=abs(header.foff_mhz),
+                      target=header.source_name, mjd=header.tstart_mjd, telescope_id=header.telescope_id)
+    monkeypatch.setattr(ScanFinder, "_named", lambda self, scan: [])  # no source is named like the table
+    sent = served.post("/api/v1/query-rows", params={"name": "some.hits"}, content=path.read_bytes()).json()
+    (row,) = sent["rows"]
+    together = served.post(f"/api/v1/query-rows/{sent['table']}/answers", json={"rows": [1]}).json()["answers"][0]
+
+    answer = served.search(**row["request"], k=24)
+
+    def own(hits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [hit for hit in hits if hit["source"] == source_id and hit["f_start_mhz"] < line_mhz < hit["f_stop_mhz"]]
+
+    assert own(answer["hits"]) == []
+    assert together["own_windows"] > 0
+    assert f"{together['own_windows']} window" in answer["query"]["note"]
+    assert len(answer["hits"]) == together["of_hits"] > 0
+    assert own(served.search(power=power.tolist(), k=24)["hits"]), "an array is of no scan"
+
+
 def test_a_picture_is_read_and_read_again(served: Served, tmp_path: Path) -> None:
     power = signal()
     content = draw(tmp_path / "plot.png", power, size=(12, 6)).read_bytes()
@@ -641,7 +671,7 @@ def test_the_openapi_document(served: Served) -> None:
     assert document["openapi"].startswith("3.")
     body = document["components"]["schemas"]["SearchBody"]
     # a new parameter must be looked at before it is added to the body: can a file be read through it?
-    assert set(body["properties"]) == {one.name for one in fields(SearchRequest)} - {"one_shot"} | {"upload"}
+    assert set(body["properties"]) == {one.name for one in fields(SearchRequest)} - {"inside", "one_shot"} | {"upload"}
     assert body["additionalProperties"] is False
     for path, methods in document["paths"].items():
         assert path.startswith("/api/v1/")
