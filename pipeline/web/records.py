@@ -98,8 +98,8 @@ class SourceDetail(SourceRecord):
     """Name of the pointing of each of them."""
     scale: ScaleRecord = NO_SCALE
     """What a code of a tile means."""
-    paths: list[str] = field(default_factory=list)
-    """All files of the scan."""
+    files: list[str] = field(default_factory=list)
+    """Names of all files of the scan, without their folders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,12 @@ def detail_of(archive: Archive, pinned: Pinned, scan_id: str, decoded: DecodedCh
     return SourceDetail(**_fields_of(pinned, scan_id), levels=levels_of(pinned, scan_id, decoded),
                         session=[scan.scan_id for scan in scans] or [scan_id],
                         pointings=[scan.pointing for scan in scans] or [entry.header.source_name],
-                        scale=scale_of(pinned, scan_id), paths=[entry.path, *entry.also_at])
+                        scale=scale_of(pinned, scan_id), files=_names_of_files(entry.path, *entry.also_at))
+
+
+def _names_of_files(*paths: str) -> list[str]:
+    """Return the names without the folders: readers need not know where files lie. Copies with one name count once."""
+    return list(dict.fromkeys(Path(path).name for path in paths))
 
 
 def _session_of(sessions: list[Session], scan_id: str) -> Session | None:

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from pipeline.filterbank import open_filterbank
 from pipeline.hit_tables import hits
 from pipeline.nightly import nightly
-from pipeline.run import find_families, remove
+from pipeline.run import find_families, ingest, remove
 from pipeline.search import Filters, ScanFinder, SearchRequest, open_corpus
 from pipeline.web import (
     ServeSettings,
@@ -91,6 +91,20 @@ def test_sources_come_in_pages(served: Served) -> None:
     assert one["overview"]
     assert one["file_there"]
     assert [one["file"] for one in served.get("/api/v1/sources", params={"q": "DOWN"}).json()["sources"]] == [FILES[1]]
+
+
+def test_a_source_does_not_tell_where_its_files_lie(corpus: Path, data: Path, tmp_path: Path) -> None:
+    root, again = tmp_path / "corpus", tmp_path / "again"
+    shutil.copytree(corpus, root)
+    again.mkdir()
+    for name in (FILES[1], "copy.fil"):
+        shutil.copy(data / FILES[1], again / name)
+    ingest([data, again], root, serial=True)
+    with serving(ServeSettings(corpus=root, port=0)) as own:
+        answer = own.get(f"/api/v1/sources/{own.scans[1]}")
+        assert sorted(answer.json()["files"]) == ["copy.fil", FILES[1]]  # one name, though two folders have it
+        assert str(tmp_path) not in answer.text
+        assert str(data) not in answer.text
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["ascending", "descending"])
