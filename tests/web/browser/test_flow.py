@@ -262,7 +262,8 @@ def test_exports_hold_the_hits_that_are_shown(open_page: OpenPage, site: Site) -
 def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site: Site) -> None:
     request = {"file": "a scan.h5", "f_start_mhz": 1400.5, "f_stop_mhz": 1400.6, "t_start_s": 3.0, "k": 24,
                "on_off": True, "q": True, "all_views": True, "per_mhz": 2, "expected_below": 0.1,
-               "filters": {"not_mhz": [[1525.0, 1559.0]], "only_target": ["A"], "after_mjd": 59000.5}}
+               "filters": {"not_mhz": [[1525.0, 1559.0]], "only_target": ["A"], "after_mjd": 59000.5,
+                           "only_label": ["a comb"], "not_label": ["clock"]}}
     page = open_page("/")
     said = page.evaluate("async (request) => (await import('/static/js/exports.js')).commandOf(request, 'a corpus')",
                          request)
@@ -271,6 +272,31 @@ def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site:
     given = search.make_context("search", arguments, help_option_names=["-h", "--help"]).params  # click keeps the help
     assert (given["corpus"], given["k"], given["f_stop_mhz"], given["on_off"]) == (Path("a corpus"), 24, 1400.6, True)
     assert (given["not_mhz"], given["only_target"]) == (((1525.0, 1559.0),), ("A",))
+    assert (given["only_label"], given["not_label"]) == (("a comb",), ("clock",))
+
+
+def test_labels_are_filters_of_a_search(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    first = page.locator(".hit").first.get_attribute("data-window")
+    labels = site.parts.archive.pinned.corpus.labels
+    given = labels.add([first], "a comb")
+    try:
+        page.locator(".filters summary").click()
+        page.get_by_label("Only with label").fill("a comb")
+        body = asked(page, lambda: page.get_by_role("button", name="Search with these").click())
+        assert body["filters"] == {"only_label": ["a comb"]}
+        page.get_by_text("Filters: 1 filter set").wait_for()
+        assert page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)") == [first]
+        assert page.locator(".hit .chip.label").all_text_contents() == ["a comb"]
+        page.get_by_label("Only with label").fill("")
+        page.get_by_label("Not with label").fill("a comb")
+        body = asked(page, lambda: page.get_by_role("button", name="Search with these").click())
+        assert body["filters"] == {"not_label": ["a comb"]}
+        until(page, "location.href.includes('not_label') && document.querySelector('.hit')")
+        assert first not in page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
+    finally:
+        labels.undo([one.id for one in given])
 
 
 def test_hits_are_there_before_on_off(open_page: OpenPage, site: Site) -> None:
