@@ -29,6 +29,7 @@ from benchmarks.web_site import (
     DRAWN,
     HIT_DRAWN,
     NO_HIT,
+    ON_OFF_FILLED,
     Site,
     browsing,
     clients,
@@ -37,6 +38,7 @@ from benchmarks.web_site import (
     search_once,
     serving,
     shown,
+    when_shown,
     windows_of,
 )
 from tests.web.browser.site import browser_or_reason
@@ -113,11 +115,19 @@ def first_page(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -
 
 
 def stored_window(site: Site, page: Any, sources: Any, windows: list[str], rounds: int) -> list[Row]:
-    def act(one: str) -> Callable[[], float]:
-        return lambda: shown(page, f"{site.address}/results/new?window={one}&on_off=true&k=24", HIT_DRAWN)
+    filled_s: list[float] = []
 
-    return row_of(site, "search for a stored window with ON/OFF, until the first tile",
+    def act(one: str) -> Callable[[], float]:
+        def work() -> float:
+            first_s = shown(page, f"{site.address}/results/new?window={one}&on_off=true&k=24", HIT_DRAWN)
+            filled_s.append(when_shown(page, ON_OFF_FILLED))
+            return first_s
+
+        return work
+
+    rows = row_of(site, "search for a stored window, until the first tile",
                   [act(one) for one in random.sample(windows, min(rounds, len(windows)))])
+    return [*rows, *(Row("the same, until ON/OFF of all hits is shown", filled_s, one.cpu_s) for one in rows)]
 
 
 def range_of_file(site: Site, page: Any, sources: Any, windows: Any, rounds: int) -> list[Row]:

@@ -28,6 +28,7 @@ VECTORS_OF_A_SEGMENT = 1_000_000
 DRAWN = ".window-stage[aria-busy=false]"
 HIT_DRAWN = f".hit {DRAWN}"
 NO_HIT = ".empty, .problem"
+ON_OFF_FILLED = ".hit .on-off:not(.asked, .unknown)"
 NOTES_WHEN_SHOWN = """
   const shown = new Map();  // selector: milliseconds from the start of the navigation to the frame after it matched
   const waiting = new Set(SELECTORS);
@@ -46,7 +47,7 @@ NOTES_WHEN_SHOWN = """
       await new Promise((done) => setTimeout(done, 20));
     }
   };
-""".replace("SELECTORS", json.dumps([DRAWN, HIT_DRAWN, NO_HIT]))
+""".replace("SELECTORS", json.dumps([DRAWN, HIT_DRAWN, NO_HIT, ON_OFF_FILLED]))
 """Script in each page. The driver's own way to wait looks at all elements in each frame: a third of a second in all."""
 
 
@@ -112,6 +113,11 @@ def browsing(site: Site, path: str) -> Iterator[Any]:
 def shown(page: Any, address: str, *selectors: str) -> float:
     """Open an address; return the seconds until an element that matches one of the selectors is drawn."""
     page.goto(address, wait_until="commit")
+    return when_shown(page, *selectors)
+
+
+def when_shown(page: Any, *selectors: str) -> float:
+    """Return the seconds from the opening of the page until an element that matches one of the selectors is drawn."""
     return float(page.evaluate("(selectors) => whenShown(selectors)", list(selectors))) / 1e3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -179,6 +180,18 @@ class Corpus(ManySearches):
 
             return answer_with_on_off(self._corpus, request, self._answer_by_score)
         return self._answer_by_score(request)
+
+    def with_on_off(self, result: SearchResult) -> SearchResult:
+        """Return what the search of a result of this generation gives with ``on_off=True``, without a new search.
+
+        Raises
+        ------
+        CorpusDamaged
+            Something in the corpus is missing or altered.
+        """
+        from pipeline.search.on_off import answer_with_on_off
+
+        return answer_with_on_off(self._corpus, replace(result.request, on_off=True), lambda request: result)
 
     def occurrence(
         self, request: SearchRequest | None = None, *, windows: Iterable[str | tuple[str, int]] | None = None,

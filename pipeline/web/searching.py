@@ -13,6 +13,7 @@ from pipeline.web.archive import Pinned
 from pipeline.web.exports import MEDIA_TYPES, export_of
 from pipeline.web.parts import ItsParts, Parts
 from pipeline.web.problems import Problem
+from pipeline.web.results import KeptResult
 from pipeline.web.search_body import SearchBody, request_of
 from pipeline.web.window_hit import hit_of_window
 
@@ -48,13 +49,34 @@ class FeedbackBody(BaseModel):
 @routes.post("/searches/{result_id}/feedback", responses={200: {"model": SearchAnswer}})
 async def feedback(result_id: str, body: FeedbackBody, parts: ItsParts) -> dict[str, Any]:
     """Search again in the same generation, refined by examples. They replace those of the search before."""
+    kept = _kept_without_array(parts, result_id)
+    asked = {name: value for name, value in kept.asked.items() if name not in ("like", "unlike")}
+    given = {name: value for name, value in (("like", body.like), ("unlike", body.unlike)) if value}
+    return await _answer(parts, kept.pinned, {**asked, **given})
+
+
+@routes.post("/searches/{result_id}/on-off", responses={200: {"model": SearchAnswer}})
+async def on_off(result_id: str, parts: ItsParts) -> dict[str, Any]:
+    """Say of each hit of a kept result whether its signal is also at another pointing.
+
+    The answer is that of the same search with ``on_off``. It does not search again.
+    """
+    kept = _kept_without_array(parts, result_id)
+
+    def work() -> dict[str, Any]:
+        judged = kept.pinned.corpus.with_on_off(kept.result)
+        return parts.results.add(kept.pinned, judged, {**kept.asked, "on_off": True}).to_json()
+
+    return await parts.pool.run(work)
+
+
+def _kept_without_array(parts: Parts, result_id: str) -> KeptResult:
+    """Return a kept result whose request was kept whole; raise :class:`Problem` if there is none."""
     kept = parts.results.get(result_id)
     if "power_shape" in kept.asked:
         raise Problem(409, "no_array", "the array of this search was not kept",
                       "send it with query-rows, and search with its upload")
-    asked = {name: value for name, value in kept.asked.items() if name not in ("like", "unlike")}
-    given = {name: value for name, value in (("like", body.like), ("unlike", body.unlike)) if value}
-    return await _answer(parts, kept.pinned, {**asked, **given})
+    return kept
 
 
 @routes.get("/searches/{result_id}/to-label", responses={200: {"model": ToLabelList}})

@@ -284,6 +284,19 @@ def test_a_search_gives_what_the_package_gives(served: Served, corpus: Path) -> 
     assert served.search(**asked)["id"] == answer["id"]
 
 
+def test_on_off_of_a_kept_result_is_that_of_the_search(served: Served) -> None:
+    one = served.get(f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"][0]
+    asked = {"window": f"{one['source']}/{one['window']}", "k": 5}
+    first = served.search(**asked)
+    judged = served.post(f"/api/v1/searches/{first['id']}/on-off").json()
+    assert {hit["on_off"] for hit in first["hits"]} == {None}
+    assert None not in {hit["on_off"] for hit in judged["hits"]}
+    assert judged == served.search(**asked, on_off=True)
+    assert served.get(f"/api/v1/searches/{first['id']}").json() == first
+    array = served.search(power=[[1.0] * 256] * 15 + [[9.0] * 256])
+    assert served.post(f"/api/v1/searches/{array['id']}/on-off").json()["error"]["code"] == "no_array"
+
+
 def test_feedback_refines_a_search(served: Served, corpus: Path) -> None:
     windows = [f"{one['source']}/{one['window']}" for one in served.get(
         f"/api/v1/sources/{served.scans[0]}/windows").json()["windows"] if not one["view"]]

@@ -236,11 +236,11 @@ def test_marked_hits_get_a_label_that_can_be_taken_back(open_page: OpenPage, sit
 
 def test_a_shared_address_works_after_the_server_has_forgotten_it(open_page: OpenPage, site: Site) -> None:
     page = open_page(results(site, window_of(site)))
-    page.wait_for_selector(".hit")
+    page.wait_for_selector(".hit .on-off:not(.asked)")
     hits = page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
     parts = urlsplit(page.url)
     forgotten = open_page(f"/results/{'0' * 20}?{parts.query}")
-    forgotten.wait_for_selector(".hit")
+    forgotten.wait_for_selector(".hit .on-off:not(.asked)")
     assert forgotten.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)") == hits
     assert urlsplit(forgotten.url).path == parts.path
 
@@ -262,7 +262,8 @@ def test_exports_hold_the_hits_that_are_shown(open_page: OpenPage, site: Site) -
 def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site: Site) -> None:
     request = {"file": "a scan.h5", "f_start_mhz": 1400.5, "f_stop_mhz": 1400.6, "t_start_s": 3.0, "k": 24,
                "on_off": True, "q": True, "all_views": True, "per_mhz": 2, "expected_below": 0.1,
-               "filters": {"not_mhz": [[1525.0, 1559.0]], "only_target": ["A"], "after_mjd": 59000.5}}
+               "filters": {"not_mhz": [[1525.0, 1559.0]], "only_target": ["A"], "after_mjd": 59000.5,
+                           "only_label": ["a comb"], "not_label": ["clock"]}}
     page = open_page("/")
     said = page.evaluate("async (request) => (await import('/static/js/exports.js')).commandOf(request, 'a corpus')",
                          request)
@@ -271,6 +272,68 @@ def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site:
     given = search.make_context("search", arguments, help_option_names=["-h", "--help"]).params  # click keeps the help
     assert (given["corpus"], given["k"], given["f_stop_mhz"], given["on_off"]) == (Path("a corpus"), 24, 1400.6, True)
     assert (given["not_mhz"], given["only_target"]) == (((1525.0, 1559.0),), ("A",))
+    assert (given["only_label"], given["not_label"]) == (("a comb",), ("clock",))
+
+
+def test_labels_are_filters_of_a_search(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit")
+    first = page.locator(".hit").first.get_attribute("data-window")
+    labels = site.parts.archive.pinned.corpus.labels
+    given = labels.add([first], "a comb")
+    try:
+        page.locator(".filters summary").click()
+        page.get_by_label("Only with label").fill("a comb")
+        body = asked(page, lambda: page.get_by_role("button", name="Search with these").click())
+        assert body["filters"] == {"only_label": ["a comb"]}
+        page.get_by_text("Filters: 1 filter set").wait_for()
+        assert page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)") == [first]
+        assert page.locator(".hit .chip.label").all_text_contents() == ["a comb"]
+        page.get_by_label("Only with label").fill("")
+        page.get_by_label("Not with label").fill("a comb")
+        body = asked(page, lambda: page.get_by_role("button", name="Search with these").click())
+        assert body["filters"] == {"not_label": ["a comb"]}
+        until(page, "location.href.includes('not_label') && document.querySelector('.hit')")
+        assert first not in page.locator(".hit").evaluate_all("all => all.map(one => one.dataset.window)")
+    finally:
+        labels.undo([one.id for one in given])
+
+
+def test_hits_are_there_before_on_off(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/hit-table")
+    held: list[Any] = []
+    page.route("**/on-off", lambda route: held.append(route))
+    body = asked(page, lambda: page.goto(site.address + results(site, window_of(site))))
+    assert "on_off" not in body
+    until(page, "document.querySelector('.hit .window-stage[aria-busy=false]')")
+    strips = page.locator(".hit .on-off")
+    assert set(strips.all_text_contents()) == {"ON/OFF is being asked"}
+    page.reload()  # the hits are kept, ON/OFF is asked for again
+    held.clear()
+    until(page, "document.querySelector('.hit .window-stage[aria-busy=false]')")
+    page.get_by_text("Hits as a table").click()
+    while not held:
+        page.wait_for_timeout(30)
+    held[0].continue_()
+    until(page, "document.querySelectorAll('.on-off:not(.asked)').length > 0")
+    known = page.evaluate("""async (body) => (await fetch("/api/v1/searches", {
+        method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body)})).json()""",
+                          {"window": f"{site.source('on1')}/{window_of(site)}", "on_off": True, "k": 12})
+    assert strips.all_text_contents() == [hit["on_off"] for hit in known["hits"]]
+    assert "ON/OFF is being asked" not in page.locator("#hit-table").text_content()
+    assert page.locator("#hit-table").evaluate("one => one.open")
+    assert page.locator(".exports a").first.get_attribute("href").endswith(f"{known['id']}.csv")
+    assert "on_off=true" in page.url
+
+
+def test_hits_stay_if_on_off_cannot_be_asked(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/hit-table")
+    page.route("**/on-off", lambda route: route.fulfill(status=503, json={
+        "error": {"code": "busy", "message": "too many", "hint": "wait"}}))
+    page.goto(site.address + results(site, window_of(site)))
+    until(page, "document.querySelectorAll('.on-off.unknown').length > 0")
+    assert set(page.locator(".hit .on-off").all_text_contents()) == {"ON/OFF unknown"}
+    page.get_by_text("too many wait").wait_for()
 
 
 def test_colours_and_threshold_ask_nothing_of_the_server(open_page: OpenPage, site: Site) -> None:

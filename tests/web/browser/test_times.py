@@ -68,6 +68,24 @@ def test_each_burst_is_painted_where_its_spectrum_is(page: Any, high: Served, st
     assert is_bright.sum() * per_dot == pytest.approx(lit_spectra, abs=4 * per_dot)
 
 
+def test_counts_of_kept_windows_are_told_apart(browser: Any, page: Any, high: Served, served: Served) -> None:
+    context = browser.new_context()
+    own = context.new_page()
+    own.goto(f"{served.address}/login?token={served.parts.access.new_one_time_token()}")
+    scan = served.scans[0]
+    own.goto(f"{served.address}/waterfall/{scan}")
+    words = own.locator("#words-of-counts").text_content(timeout=20_000)
+    record = served.get(f"/api/v1/sources/{scan}").json()
+    assert f"The {record['kept']} kept windows above" in words
+    assert "(f4)" in words
+    own.get_by_text(f"{record['kept']} windows kept of {record['windows']}").wait_for()
+    count = len(served.get(f"/api/v1/sources/{scan}/windows").json()["windows"])
+    own.get_by_text(f"Kept windows in view: {count}", exact=True).wait_for()
+    context.close()
+    look(page, high, 0, HIGH_SPECTRA)
+    assert page.locator("#words-of-counts").count() == 0  # a scan without averaged views
+
+
 def test_a_drag_asks_for_exactly_the_spectra_under_it(page: Any, high: Served) -> None:
     look(page, high, 150, 166)
     drag(page, (0.2, (10 - 7.5) / 16 + 6 / 16), (0.8, 2.5 / 16))  # from spectrum 157 to 163, counted upwards

@@ -39,6 +39,12 @@ export function fill(element, ...children) {
   return filled(element, {}, children);
 }
 
+/** Put a `<details>` in the place of another, and open it if that one was open. */
+export function swap(old, next) {
+  next.open = old.open;
+  old.replaceWith(next);
+}
+
 /** Say something to everybody: shown for a while, and read out by screen readers. */
 export function announce(text, kind = "said") {
   const place = find("#announcements");

@@ -20,6 +20,7 @@ const FLAGS = {
   t_stop_s: "--t-stop",
   after_mjd: "--after",
   before_mjd: "--before",
+  only_label: "--label",
   k: "-k",
 };
 

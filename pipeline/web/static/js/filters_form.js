@@ -8,7 +8,10 @@ const LISTS = [
   ["not_target", "Not target"],
   ["only_file", "Only file"],
   ["only_telescope", "Only telescope"],
+  ["only_label", "Only with label"],
+  ["not_label", "Not with label"],
 ];
+const WHOLE = { only_label: "whole label", not_label: "whole label" };
 const NUMBERS = [
   ["k", "Hits", "1", "1000"],
   ["per_file", "Per file, at most", "1", ""],
@@ -56,7 +59,9 @@ export function filtersForm(request, submit) {
         submit(changed(request, inputs, notKnown));
       },
     },
-    LISTS.map(([name, label]) => field(name, label, first(filters[name]), { placeholder: "name, * and ? allowed" })),
+    LISTS.map(([name, label]) =>
+      field(name, label, first(filters[name]), { placeholder: WHOLE[name] || "name, * and ? allowed" }),
+    ),
     h(
       "div",
       { class: "pair" },

@@ -4,76 +4,12 @@ import { likeAddress, waterfallAddress } from "./address.js";
 import { fileName, mhz, short } from "./axes.js";
 import { h, table } from "./dom.js";
 import { windowName } from "./kept_windows.js";
+import { onOffStrip } from "./on_off.js";
 import { WindowPicture } from "./window_picture.js";
-
-const STATES = {
-  "in OFF": "seen at another pointing, too: probably interference",
-  "ON only": "not seen at other pointings",
-  undecided: "the scans at other pointings do not tell",
-  "no OFF": "no scan at another pointing to compare with",
-};
-
-/** Return what the states of ON/OFF mean that some hits have; null if none has one. */
-export function onOffLegend(hits) {
-  const states = Object.keys(STATES).filter((name) => hits.some((hit) => hit.on_off === name));
-  if (!states.length) return null;
-  return h(
-    "details",
-    { class: "on-off-legend" },
-    h("summary", {}, "What ON and OFF mean"),
-    h(
-      "dl",
-      { class: "terms" },
-      states.map((name) => [
-        h("dt", {}, h("span", { class: `on-off ${name.replace(" ", "-")}` }, name)),
-        h("dd", {}, STATES[name]),
-      ]),
-      h("dt", {}, h("span", { class: "scans" }, scanField("on here"), scanField("off"))),
-      h(
-        "dd",
-        {},
-        "the scans of the session in their order: high fields point where the hit's scan does, low ones elsewhere; " +
-          "filled ones hold the signal",
-      ),
-    ),
-  );
-}
-
-const scanField = (kind, pointing) => h("span", { title: pointing, class: `scan ${kind}` });
 
 /** Return how many windows are expected to score so well by chance, in words. */
 export const expectedWords = (hit) =>
   hit.expected === null ? "unknown" : `${hit.extrapolated ? "~" : ""}${short(hit.expected)}`;
-
-/**
- * Return a strip with one field for each scan of the session: where the signal is, and where it is not.
- *
- * @param {object} hit
- * @param {Map<string, {scans: object[]}>} sessions id of a scan → its session
- */
-function onOffStrip(hit, sessions) {
-  if (!hit.on_off) return null;
-  const words = `${hit.on_off}: ${STATES[hit.on_off] || ""}`;
-  const scan = hit.source.split("+")[0];
-  const seen = new Set(hit.in_off.map((one) => one.slice(0, one.lastIndexOf("/")).split("+")[0]));
-  const own = sessions.get(scan);
-  const pointing = own?.scans.find((one) => one.scan_id === scan)?.pointing;
-  const fields = (own?.scans || []).map((one) =>
-    scanField(
-      [
-        one.pointing === pointing ? "on" : "off",
-        one.scan_id === scan ? "here" : seen.has(one.scan_id) ? "seen" : "not-seen",
-      ].join(" "),
-      one.pointing,
-    ),
-  );
-  return h(
-    "span",
-    { class: `on-off ${hit.on_off.replace(" ", "-")}`, title: words },
-    fields.length > 1 ? h("span", { class: "scans", "aria-hidden": "true" }, fields) : null,
-    hit.on_off,
-  );
-}
 
 /** The card of a hit in the grid. */
 export class HitCard {
@@ -102,6 +38,7 @@ export class HitCard {
         sign,
       );
     this.buttons = { yes: button("yes", "✓", "Yes, alike"), no: button("no", "✗", "No, different") };
+    this.strip = onOffStrip(hit, sessions);
     this.element = h(
       "li",
       {
@@ -118,7 +55,7 @@ export class HitCard {
         h("span", { class: "marks" }, this.buttons.yes, this.buttons.no),
       ),
       this.picture.element,
-      this.facts(sessions),
+      this.facts(),
       this.links(),
     );
   }
@@ -136,7 +73,7 @@ export class HitCard {
     ];
   }
 
-  facts(sessions) {
+  facts() {
     const { hit } = this;
     const merged = hit.merged.length
       ? h(
@@ -154,7 +91,7 @@ export class HitCard {
       h("b", {}, hit.target || fileName(hit.file)),
       ` MJD ${hit.mjd.toFixed(5)} · SNR ${hit.snr.toFixed(1)}`,
       hit.view ? h("span", { class: "chip" }, `view ${hit.view}`) : null,
-      onOffStrip(hit, sessions),
+      this.strip,
       merged,
       known,
       (hit.labels || []).map((one) => h("span", { class: "chip label" }, one)),
@@ -177,6 +114,14 @@ export class HitCard {
         "In the waterfall",
       ),
     );
+  }
+
+  /** Show what is now known of the hit at other pointings. */
+  showOnOff(hit, sessions) {
+    this.hit = hit;
+    const strip = onOffStrip(hit, sessions);
+    this.strip?.replaceWith(strip);
+    this.strip = strip;
   }
 
   /** Show whether the hit was marked. */
@@ -227,5 +172,11 @@ const cells = (hit) => [
 ];
 const NUMERIC = [0, 1, 2, 3, 4, 5, 6, 7, 8, 11];
 
-/** Return a table of hits. */
-export const hitTable = (caption, hits) => table(caption, TITLES, hits.map(cells), NUMERIC);
+/** Return a table of hits, folded. */
+export const hitTable = (caption, hits) =>
+  h(
+    "details",
+    { id: "hit-table" },
+    h("summary", {}, "Hits as a table"),
+    table(caption, TITLES, hits.map(cells), NUMERIC),
+  );

@@ -25,12 +25,24 @@ export class SmallPicture {
       { class: "window-stage", style: { height: `${height + MARGIN.top + MARGIN.bottom}px` } },
       this.canvas,
     );
-    new ResizeObserver(() => this.paint()).observe(this.element);
+    this.width = 0;
+    this.isPainted = false;
+    new ResizeObserver(([entry]) => this.fit(entry.contentRect.width)).observe(this.element);
     addEventListener("themechange", () => this.paint());
   }
 
+  /** Remember the width; paint again if it is another one. */
+  fit(width) {
+    const rounded = Math.round(width);
+    if (rounded === this.width) return;
+    this.width = rounded;
+    if (this.isPainted) this.paint();
+  }
+
   paintNow() {
-    const width = Math.max(60, this.element.clientWidth);
+    this.isPainted = true;
+    this.width ||= this.element.clientWidth; // asking for it after each picture would lay the page out each time
+    const width = Math.max(60, this.width);
     const ratio = fitCanvas(this.canvas, width, this.height + MARGIN.top + MARGIN.bottom);
     const context = this.canvas.getContext("2d");
     context.setTransform(1, 0, 0, 1, 0, 0);

@@ -9,6 +9,17 @@ import { windowName } from "./kept_windows.js";
 const MOST = 400;
 const IN_TABLE = 100;
 
+/** Return why the list may count more windows than the head of the page; null for a scan without averaged views. */
+const wordsOfCounts = (source) =>
+  source.views.length
+    ? h(
+        "p",
+        { id: "words-of-counts", class: "quiet" },
+        `The ${counted(source.kept, "kept window")} above are those of the plain view of the whole scan; the list ` +
+          `below counts what is in view, and windows of the averaged views (${source.views.join(", ")}) too.`,
+      )
+    : null;
+
 /** What is known of the range that is looked at. */
 export class WindowLists {
   constructor(board, source, table) {
@@ -21,6 +32,7 @@ export class WindowLists {
     this.element = h(
       "div",
       { class: "twins" },
+      wordsOfCounts(source),
       h("details", {}, this.summary, this.windowsPlace),
       h("details", {}, h("summary", {}, "Known interference in view"), this.knownPlace),
     );

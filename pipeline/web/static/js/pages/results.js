@@ -5,17 +5,18 @@ import { BACK, get, part, send } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { announce, errorBox, fill, find, h } from "../dom.js";
+import { announce, errorBox, fill, find, h, swap } from "../dom.js";
 import { exportsBox } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
-import { hitTable, onOffLegend } from "../hit_card.js";
+import { hitTable } from "../hit_card.js";
 import { histogram } from "../histogram.js";
 import { keptWindow, windowName } from "../kept_windows.js";
 import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { occurrenceBox } from "../occurrence.js";
-import { queryCard } from "../query_card.js";
+import { judged, lacksOnOff, onOffLegend, searchFor, sessionsOf } from "../on_off.js";
+import { queryCard, wordsOf } from "../query_card.js";
 import { KEY_ROW, resultKeys } from "../result_keys.js";
 import { cardMaker, Examples, isRefined, orderChoice, proposed, ToLabel } from "../to_label.js";
 import { nothingFound, verdict } from "../verdict.js";
@@ -52,21 +53,15 @@ async function fetchResult() {
       if (error.status !== 404 || !Object.keys(asked).length) throw error;
     }
   }
-  return send("POST", "searches", asked);
+  return searchFor(asked);
 }
 
 /** Give the page the address of its result, with the request in it: it can be reloaded after the server was. */
 function settleAddress() {
-  request = { ...(result.request || requestOf(location.search)) };
+  const { on_off: wantsOnOff } = requestOf(location.search); // the result may not have it yet
+  request = { ...result.request, ...(wantsOnOff && { on_off: true }) };
   history.replaceState(history.state, "", `/results/${part(result.id)}?${queryOf(request)}${location.hash}`);
 }
-
-const sessionsOf = async () =>
-  new Map(
-    (await get("sessions").catch(() => ({ sessions: [] }))).sessions.flatMap((session) =>
-      session.scans.map((scan) => [scan.scan_id, session]),
-    ),
-  );
 
 /** Show windows that the library proposes to label next. */
 async function showToLabel(order) {
@@ -175,9 +170,8 @@ async function refine() {
   busy("Refining …");
   try {
     const next = await send("POST", `searches/${part(result.id)}/feedback`, { like, unlike });
-    location.assign(
-      `${resultsAddress(next.request || { ...request, like, unlike }, next.id)}#${new URLSearchParams(marked)}`,
-    );
+    const asked = { ...request, like, unlike }; // it wants ON/OFF even if the result is still without
+    location.assign(`${resultsAddress(asked, next.id)}#${new URLSearchParams(marked)}`);
   } catch (error) {
     complain(error);
   }
@@ -189,7 +183,7 @@ async function searchAgain(k) {
   busy("Searching …");
   try {
     const first = result.hits.length;
-    result = await send("POST", "searches", { ...request, k });
+    result = await searchFor({ ...request, k });
     settleAddress();
     await showResult();
     cards.find((card) => card.hit.rank === first + 1)?.focus();
@@ -198,6 +192,25 @@ async function searchAgain(k) {
   }
   busy("");
 }
+
+/** Show ON/OFF of the hits once their pictures are there: it takes longer than both. */
+async function showOnOff() {
+  const first = result;
+  await Promise.allSettled(first.hits.slice(0, AHEAD).map((hit) => keptWindow(windowName(hit))));
+  const next = await judged(first, complain);
+  if (result !== first) return;
+  result = next;
+  settleAddress();
+  const of = new Map(result.hits.map((hit) => [windowName(hit), hit]));
+  for (const card of cards) if (card.strip) card.showOnOff(of.get(card.name), sessions);
+  fill(find("#legend"), onOffLegend(result.hits));
+  swap(find(".exports"), exportsOf());
+  swap(find("#hit-table"), tableOf());
+}
+
+const exportsOf = () => exportsBox(result, request, result.corpus.name || "CORPUS");
+
+const tableOf = () => hitTable(`Look-alikes of ${wordsOf(result.query)}`, result.hits);
 
 const complain = (error) => announce(`${error.message} ${error.hint || ""}`, "error");
 const busy = (words) => fill(find("#busy"), words);
@@ -211,6 +224,7 @@ function moreButton() {
 }
 
 async function showResult() {
+  const isWithoutOnOff = lacksOnOff(result, request);
   const colours = displayControls(shown, () => {
     Object.assign(display, displayOf(shown));
     for (const one of [...cards, query]) one.picture?.paint();
@@ -239,7 +253,7 @@ async function showResult() {
         histogram(result, shown.number("threshold"), threshold),
         colours.element,
         filtersForm(request, (next) => location.assign(resultsAddress(next))),
-        exportsBox(result, request, result.corpus.name || "CORPUS"),
+        exportsOf(),
       ),
       h(
         "div",
@@ -264,17 +278,12 @@ async function showResult() {
         ),
         h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
         h("p", { id: "below", class: "quiet" }),
-        onOffLegend(result.hits),
+        h("div", { id: "legend" }, onOffLegend(result.hits)),
         h("ol", { id: "hits", class: "hits" }),
         moreButton(),
         result.hits.length ? null : nothingFound(),
         occurrenceBox(result.id),
-        h(
-          "details",
-          {},
-          h("summary", {}, "Hits as a table"),
-          hitTable(`Look-alikes of ${query.words}`, result.hits),
-        ),
+        tableOf(),
       ),
     ),
   );
@@ -284,6 +293,7 @@ async function showResult() {
   loadInSight([...cards.map((card) => card.picture), query.picture].filter((one) => one?.load));
   document.title = `${query.words} · Lookalike`;
   showExamples();
+  if (isWithoutOnOff) showOnOff();
 }
 
 async function start() {
