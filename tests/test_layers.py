@@ -138,8 +138,7 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize(("modules", "may_load"), [
     (["lookalike", "pipeline", "pipeline.errors", "pipeline.model", "pipeline.config", "pipeline.cli"], set()),
     (["pipeline.grid.tiling", "pipeline.store", "pipeline.index", "pipeline.plot"], {"numpy"}),
-    (["pipeline.search", "pipeline.filterbank", "pipeline.cli.search", "pipeline.cli.status"],
-     {"numpy"} | HDF5),
+    (["pipeline.search", "pipeline.filterbank", "pipeline.cli.search", "pipeline.cli.status"], {"numpy"}),
     ([name for name in MODULES if name != BUILDS_GRAPHS], {"numpy"} | HDF5 | NUMBA),
 ], ids=["root", "light", "query path", "everything"])
 def test_importing_loads_only_what_is_needed_at_once(modules: list[str], may_load: set[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
@@ -63,8 +64,7 @@ class OpenVinoNetwork:
     def __init__(
         self, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int], pixel_scale: float, precision: str
     ) -> None:
-        import openvino
-
+        openvino = _openvino()
         if not supports_precision(precision):
             raise precision_error(precision)
         named = {key.split(" ", 1)[1]: value for key, value in arrays.items()}
@@ -98,10 +98,25 @@ def supports_precision(precision: str) -> bool:
 
 
 @lru_cache
+def _openvino() -> Any:
+    """Load OpenVINO without its converter of models, which takes half of the time and loads a client of telemetry."""
+    converter = "openvino.tools.ovc"
+    is_loaded = converter in sys.modules
+    if not is_loaded:
+        sys.modules[converter] = None  # type: ignore[assignment]  # importing it fails, which OpenVINO allows for
+    try:
+        import openvino
+    finally:
+        if not is_loaded:
+            sys.modules.pop(converter, None)
+    return openvino
+
+
+@lru_cache
 def _compiles_in(precision: str) -> bool:
     """Return whether OpenVINO lists a reduced precision and compiles a small convolution for it."""
-    import openvino
-    from openvino import opset13 as ops
+    openvino = _openvino()
+    ops = openvino.opset13
 
     core = openvino.Core()
     if PRECISIONS[precision].upper() not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
@@ -158,7 +173,7 @@ def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, i
 
     Returns the input and the output of the graph.
     """
-    from openvino import opset13 as ops
+    ops = _openvino().opset13
 
     def convolve(x: Any, layer: str, strides: Sequence[int], size: tuple[int, int]) -> tuple[Any, tuple[int, int]]:
         kernel, bias = layers[layer]
@@ -187,7 +202,7 @@ def _head(
 
     Returns the two inputs and the output of the graph.
     """
-    from openvino import opset13 as ops
+    ops = _openvino().opset13
 
     def dense(x: Any, layer: str) -> Any:
         kernel, bias = layers[layer]
@@ -208,7 +223,7 @@ def _head(
 
 def _numpy_operations() -> Any:
     """Return OpenVINO's operations under numpy's names, as far as the last layers need them."""
-    from openvino import opset13 as ops
+    ops = _openvino().opset13
 
     return SimpleNamespace(
         add=lambda a, b: ops.add(a, np.float32(b)),

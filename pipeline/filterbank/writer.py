@@ -8,8 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import h5py
-import hdf5plugin
 import numpy as np
 from numpy.typing import NDArray
 
@@ -134,6 +132,9 @@ class _SigprocSink:
 
 class _Hdf5Sink:
     def __init__(self, path: Path, header: Header, chunk: tuple[int, int], notes: Notes) -> None:
+        import h5py  # here, because whoever only reads files does without: another process parses them
+        import hdf5plugin
+
         self._file = h5py.File(os.fsencode(path), "w", locking=False)
         self._file.attrs["CLASS"] = "FILTERBANK"
         self._file.attrs["VERSION"] = "1.0"
