@@ -7,7 +7,7 @@ import os
 
 OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """New objects after which Python looks for garbage. By default it does so after 700, and so looks again and again
-through all that libraries make while they load: a fifth of the time of a short search. Little of that is garbage."""
+through all that libraries make while they load: about a seventh of the time of a short search. Little is garbage."""
 
 
 def main() -> None:
