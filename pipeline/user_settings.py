@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.support.private_paths import exposures
+from pipeline.support.private_paths import exposures, user_configuration
 from pipeline.support.records import value_of
 from pipeline.support.toml_tables import read_tables
 
@@ -30,9 +30,7 @@ PATHS = frozenset({"cluster_config", "tls_ca", "tls_cert", "tls_key"})
 
 def user_file() -> Path:
     """Return the path of the user's configuration file, which may not exist."""
-    named = os.environ.get("XDG_CONFIG_HOME", "")
-    folder = Path(named) if os.path.isabs(named) else Path(os.path.expanduser("~/.config"))
-    return folder.absolute() / "lookalike" / "config.toml"
+    return user_configuration().absolute() / "config.toml"
 
 
 def of_user_file() -> dict[str, Any]:

@@ -189,7 +189,7 @@ class Searcher:
             query = refinement.query
         found = ordered_hits(corpus, expansion.query if expansion else query, selection, request, expansion or find,
                              labels.wants if labels else None)
-        background = background_of(selection, query, place.findable, scores() if scores and not refinement else None)
+        background = background_of(selection, query, place.findable, scores() if scores else None)
         background = with_reranked(background, request, query, selection)
         hits = hits_of(corpus, query, found)
         if expansion:

@@ -91,13 +91,23 @@ def make_closed_folder(path: Path, mode: int = 0o755) -> None:
 
 
 def user_cache() -> Path:
-    """Return this program's folder in the user's cache, which may not exist.
+    """Return this program's folder in the user's cache, which may not exist: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return _own_folder("XDG_CACHE_HOME", "~/.cache")
 
-    The cache is ``$XDG_CACHE_HOME``, or ``~/.cache`` where that is not set. A relative path in it is ignored, as the
-    XDG rules say.
+
+def user_configuration() -> Path:
+    """Return this program's folder in the user's configuration, which may not exist.
+
+    It is in ``$XDG_CONFIG_HOME`` or ``~/.config``.
     """
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(named if os.path.isabs(named) else os.path.expanduser("~/.cache")) / "lookalike"
+    return _own_folder("XDG_CONFIG_HOME", "~/.config")
+
+
+def _own_folder(variable: str, default: str) -> Path:
+    """Return this program's folder in the one that a variable names. A relative path is ignored, as the XDG rules say.
+    """
+    named = os.environ.get(variable, "")
+    return Path(named if os.path.isabs(named) else os.path.expanduser(default)) / "lookalike"
 
 
 def make_private_folder(folder: Path) -> None:
