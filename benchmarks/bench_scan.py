@@ -1,29 +1,28 @@
 """Measure scan and ingest, and compare with a bare read of the same file and with the loop of the first notebook.
 
-    python -m benchmarks.bench_scan [--coarse-channels 64] [--folder DIR] [--workers 2] [--notebook-windows 16]
+    python -m benchmarks.bench_scan [--coarse-channels 64] [--folder DIR] [--workers 2] [--rounds 5]
 
 Writes a file of 16 × coarse channels × 2^20 float32 with signals in about 2 % of its windows, and three copies of it;
-64 coarse channels are 4.3 GB decoded. Later runs use the same files. Everything is timed in one run, so that ratios
-do not depend on the machine. All files must fit into the page cache: 13 GB for 64 coarse channels.
+64 coarse channels are 4.3 GB decoded. Later runs use the same files. All files must fit into the page cache: 13 GB for
+64 coarse channels.
 
-The bare read uses h5py and hdf5plugin in a process of its own. It is measured twice: with default settings, as anyone
-runs it, and with an allocator that keeps freed memory, as in the workers of this project. The table has ratios to both.
+Bare reads, scans and ingests run in turn, round by round, each in a process of its own (see
+:mod:`benchmarks.rounds`). The bare read uses h5py and hdf5plugin. It is measured twice: with default settings, as
+anyone runs it, and with an allocator that keeps freed memory, as in the workers of this project.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,10 @@ import numpy as np
 import psutil
 
 from benchmarks.report import heading, table
+from benchmarks.rounds import answer, described, in_turn, measured_in_processes, ratios
 from pipeline.config import Config
 from pipeline.encoders import resolve_precision
 from pipeline.execute.cluster import embedded_cluster
-from pipeline.execute.dask_settings import ALLOCATOR
 from pipeline.filterbank import open_filterbank, read_waterfall
 from pipeline.run import ingest
 from pipeline.scan import scan, tiling_of
@@ -45,9 +44,13 @@ from pipeline.simulate import fine_header, scatter, simulate_file
 SIGNALS = 80
 """Signals in a coarse channel: in 2 % of its 4,096 windows."""
 VIEWS = ("f4", "f16")
-REPEATS = 3
 FILES = 4
 """Files with which one worker is compared with several. With one file, some workers would be idle at the end."""
+PLAIN, BARE = "bare h5py read, as anyone runs it", "bare h5py read, freed memory kept"
+SCAN, SCAN_VIEWS = "scan alone", "scan alone, three views"
+INGEST, INGEST_VIEWS = "whole ingest, {}", "whole ingest, three views, {}"
+Ingest = Callable[[list[Path]], float]
+"""Function that ingests files into a new corpus and returns seconds."""
 
 
 def make_file(folder: Path, coarse_channels: int) -> Path:
@@ -80,7 +83,7 @@ def bare_read(path: Path) -> float:
     return time.perf_counter() - began
 
 
-def scan_alone(path: Path, views: tuple[str, ...] = ()) -> tuple[float, int, int]:
+def scan_alone(path: Path, views: tuple[str, ...]) -> list[float]:
     """Read, flatten, gate and cut, in this process; return seconds, windows seen, windows kept, of all views."""
     config = replace(Config().scan, views=views)
     began = time.perf_counter()
@@ -90,16 +93,7 @@ def scan_alone(path: Path, views: tuple[str, ...] = ()) -> tuple[float, int, int
         for piece in scan(filterbank, tiling, range(tiling.n_coarse), config):
             seen += int(piece.exposure["windows_searched"].sum())
             kept += len(piece.windows["number"])
-    return time.perf_counter() - began, seen, kept
-
-
-def repeated(what: str, path: Path, allocator: Mapping[str, int]) -> list[float]:
-    """Run one measurement several times in a process of its own; return the result of the fastest."""
-    environment = {**{name: value for name, value in os.environ.items() if name not in ALLOCATOR},
-                   **{name: str(value) for name, value in allocator.items()}}
-    command = [sys.executable, "-m", "benchmarks.bench_scan", "--only", what, "--file", str(path)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    return min(json.loads(line) for line in done.stdout.splitlines())
+    return [time.perf_counter() - began, seen, kept]
 
 
 @contextmanager
@@ -145,19 +139,20 @@ def whole_ingest(paths: list[Path], config: Config, folder: Path, client: Any = 
     return report.elapsed_s
 
 
-def plain(workers: int) -> Config:
-    """Return the configuration of an ingest without averaged views."""
-    return Config().override({"run": {"workers": workers}, "scan": {"views": []}})
+def one_view(workers: int, views: tuple[str, ...] = ()) -> Config:
+    """Return the configuration of an ingest with these averaged views alone."""
+    return Config().override({"run": {"workers": workers}, "scan": {"views": list(views)}})
 
 
-def running_ingest(paths: list[Path], workers: int, precision: str, folder: Path) -> float:
-    """Ingest several times on a cluster that is running and has ingested before; return the seconds of the fastest."""
+@contextmanager
+def running_ingest(workers: int, precision: str, folder: Path, views: tuple[str, ...] = ()) -> Iterator[Ingest]:
+    """Start a cluster and ingest once; yield a function that ingests files into a new corpus and returns seconds."""
     from distributed import Client
 
-    config = plain(workers).override({"encoder": {"precision": precision}})
+    config = one_view(workers, views).override({"encoder": {"precision": precision}})
     with embedded_cluster(config.run) as cluster, Client(cluster, set_as_default=False) as client:
         whole_ingest([another(make_file(folder, 1), n) for n in range(4 * workers)], config, folder, client)
-        return min(whole_ingest(paths, config, folder, client) for _ in range(REPEATS))
+        yield lambda paths: whole_ingest(paths, config, folder, client)
 
 
 def notebook_loop(path: Path, windows: int) -> float:
@@ -190,24 +185,46 @@ def notebook_loop(path: Path, windows: int) -> float:
     return windows / (time.perf_counter() - began)
 
 
+def measure_once(what: str, path: Path, precision: str) -> None:
+    """Answer the program that started this process: measure one thing as often as it asks."""
+    views = VIEWS if what.endswith("views") else ()
+    if what == "bare":
+        answer(lambda: [bare_read(path)])
+    elif what.startswith("scan"):
+        answer(lambda: scan_alone(path, views))
+    else:
+        with running_ingest(1, precision, path.parent, views) as measure:
+            answer(partial(timed, measure, [path]))
+
+
+def on_one_core(path: Path, precisions: Iterable[str], rounds: int) -> dict[str, list[list[float]]]:
+    """Measure bare reads, scans and ingests on one core, in turn."""
+    tasks = {PLAIN: ["bare"], BARE: ["bare"], SCAN: ["scan"], SCAN_VIEWS: ["scan-views"]}
+    for precision in precisions:
+        tasks[INGEST.format(precision)] = ["ingest", "--precision", precision]
+        tasks[INGEST_VIEWS.format(precision)] = ["ingest-views", "--precision", precision]
+    commands = {name: ["--file", str(path), "--only", *arguments] for name, arguments in tasks.items()}
+    with one_core(), measured_in_processes("benchmarks.bench_scan", commands, default_allocator=[PLAIN]) as measures:
+        return in_turn(measures, rounds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coarse-channels", type=int, default=64)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "lookalike-bench")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each, one after the other, on one core")
     parser.add_argument("--notebook-windows", type=int, default=16)
-    parser.add_argument("--only", choices=("bare", "scan", "views"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        for _ in range(REPEATS + 1):  # the first run fills the caches
-            print(json.dumps([bare_read(options.file)] if options.only == "bare" else
-                             scan_alone(options.file, VIEWS if options.only == "views" else ())))
+        measure_once(options.only, options.file, options.precision)
         return
     folder, workers = options.folder, options.workers
     folder.mkdir(parents=True, exist_ok=True)
     path = make_file(folder, options.coarse_channels)
-    several = [path, *(another(path, number) for number in range(FILES - 1))]
     with open_filterbank(path) as filterbank:
         decoded = 4 * filterbank.header.nchans * filterbank.header.nsamples
     windows = 4096 * options.coarse_channels
@@ -215,47 +232,48 @@ def main() -> None:
             f"{path.stat().st_size / 1e9:.2f} GB on disk", "h5py", "hdf5plugin", "numba", "openvino", "tensorflow")
 
     fastest = resolve_precision("spectral", "auto")
-    rows: list[tuple[str, float, str]] = []
-    with one_core():
-        scan_alone(make_file(folder, 1))  # compiles
-        for file in reversed(several):  # fills the page cache, so that decompression is measured and not the disk
-            bare_read(file)
-        plain_s = bare_s = scan_s = views_s = float("inf")
-        for _ in range(2):  # measured in turn; the best counts, because the machine may have other work
-            plain_s = min(plain_s, *repeated("bare", path, {}))
-            bare_s = min(bare_s, *repeated("bare", path, ALLOCATOR))
-            took_s, seen, kept = repeated("scan", path, ALLOCATOR)
-            scan_s = min(scan_s, took_s)
-            took_s, seen_in_views, kept_in_views = repeated("views", path, ALLOCATOR)
-            views_s = min(views_s, took_s)
-        rows.append(("bare h5py read, one core, as anyone runs it", plain_s, ""))
-        rows.append(("bare h5py read, one core, freed memory kept", bare_s, ""))
-        rows.append(("scan alone, one core", scan_s, f"{100 * kept / seen:.2f} % kept"))
-        rows.append((f"scan alone with the views {' and '.join(VIEWS)}, one core", views_s,
-                     f"{views_s / scan_s:.2f} × one view; {kept_in_views - kept} of "
-                     f"{seen_in_views - seen} averaged windows kept"))
-        several_s = {1: running_ingest(several, 1, fastest, folder)}
-        for precision in dict.fromkeys(("float32", fastest)):
-            rows.append((f"whole ingest, spectral in {precision}, one worker, the same core",
-                         running_ingest([path], 1, precision, folder), "cluster running"))
-    rows.append((f"scan alone, one process, {os.cpu_count()} cores", repeated("scan", path, ALLOCATOR)[0], ""))
-    for count in sorted({1, workers}):
-        rows.append((f"whole ingest, {count} worker(s)", running_ingest([path], count, "float32", folder),
-                     "cluster running"))
-    several_s[workers] = running_ingest(several, workers, fastest, folder)
-    with peak_memory_of_children() as peak:
-        alone_s = whole_ingest([path], plain(workers), folder)
-    rows.append((f"whole ingest, {workers} worker(s), start-up included", alone_s,
-                 f"largest worker {peak[0]:.2f} GB"))
+    found = on_one_core(path, dict.fromkeys(("float32", fastest)), options.rounds)
     rate = notebook_loop(path, options.notebook_windows)
-    rows.append(("the notebook's loop", windows / rate, f"extrapolated from {options.notebook_windows} windows"))
-    table(("what", "seconds", "windows/s", "MB/s decoded", "× bare read", "× bare read as anyone runs it", "× notebook",
-           "remark"),
-          [(what, f"{s:,.1f}", f"{windows / s:,.1f}", f"{decoded / s / 1e6:,.1f}", f"{s / bare_s:.2f}",
-            f"{s / plain_s:.2f}", f"{windows / s / rate:,.0f}", note) for what, s, note in rows])
-    one_s, many_s = several_s[1], several_s[workers]
-    print(f"\n{FILES} such files, `spectral` in {fastest}, cluster running: {one_s:.1f} s by one worker on one core, "
-          f"{many_s:.1f} s by {workers} workers: {one_s / many_s:.2f} times as fast.")
+    with_views = {SCAN_VIEWS: SCAN} | {INGEST_VIEWS.format(one): INGEST.format(one) for one in ("float32", fastest)}
+    rows = []
+    for name, rounds in found.items():
+        seconds = min(one[0] for one in rounds)
+        rows.append((name, f"{seconds:,.1f}", f"{windows / seconds:,.0f}", f"{decoded / seconds / 1e6:,.0f}",
+                     described(ratios(rounds, found[BARE])), described(ratios(rounds, found[PLAIN])),
+                     described(ratios(rounds, found[with_views[name]])) if name in with_views else "",
+                     f"{windows / seconds / rate:,.0f}"))
+    print(f"One core; {options.rounds} rounds, in each of which all are measured in turn.\n")
+    table(("what", "seconds", "windows/s", "MB/s decoded", "× bare read", "× bare read as anyone runs it",
+           "× the same with one view", "× notebook"), rows)
+    _, seen, kept = found[SCAN][0]
+    _, seen_in_views, kept_in_views = found[SCAN_VIEWS][0]
+    print(f"\nKept: {100 * kept / seen:.2f} % of the windows, and {kept_in_views - kept:.0f} of "
+          f"{seen_in_views - seen:.0f} averaged ones. The notebook's loop takes {windows / rate:,.0f} s, extrapolated "
+          f"from {options.notebook_windows} windows.\n")
+    on_several_cores(path, workers, fastest, options.rounds)
+
+
+def timed(measure: Ingest, files: list[Path]) -> list[float]:
+    return [measure(files)]
+
+
+def on_several_cores(path: Path, workers: int, precision: str, rounds: int) -> None:
+    """Measure an ingest by one worker and by several, of one file and of several; print a table."""
+    folder, several = path.parent, [path, *(another(path, number) for number in range(FILES - 1))]
+    rows: list[tuple[object, ...]] = []
+    with ExitStack() as stack:
+        with one_core():
+            one = stack.enter_context(running_ingest(1, precision, folder))
+        many = stack.enter_context(running_ingest(workers, precision, folder))
+        for files in ([path], several):
+            found = in_turn({"one": partial(timed, one, files), "many": partial(timed, many, files)}, rounds)
+            one_s, many_s = (min(took[0] for took in found[name]) for name in ("one", "many"))
+            rows.append((len(files), f"{one_s:.1f}", f"{many_s:.1f}", described(ratios(found["one"], found["many"]))))
+    table(("files", "one worker on one core, s", f"{workers} workers, s", "times as fast"), rows)
+    with peak_memory_of_children() as peak:
+        alone_s = whole_ingest([path], one_view(workers), folder)
+    print(f"\nOne file by {workers} workers, start-up included: {alone_s:.1f} s; the largest worker took "
+          f"{peak[0]:.2f} GB. `spectral` in {precision}.")
 
 
 if __name__ == "__main__":
