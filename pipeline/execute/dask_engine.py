@@ -254,28 +254,28 @@ class DaskEngine(Engine):
     def _is_restarting(self) -> bool:
         """Return True if a worker that could run one of the tasks has died, and its nanny is about to start another."""
         now, gpu_only = time.monotonic(), all(call.on_gpu for call in self._calls.values())
-        return any(now - since < LONGEST_RESTART_S and (offers_gpu or not gpu_only) and self._answers(nanny)
+        return any(now - since < LONGEST_RESTART_S and (offers_gpu or not gpu_only) and self._tell(nanny, "identity")
                    for nanny, (since, offers_gpu) in self._lost.items())
 
     def _restart_paused(self) -> bool:
-        """Restart the workers that Dask has paused and that run nothing; return True if there are any.
+        """End the workers that Dask has paused and that run nothing; return True if there are any.
 
-        Dask sends no task to a worker whose memory is nearly full. Freed memory may never return to the system.
+        Dask sends no task to a worker whose memory is nearly full. Freed memory may never return to the system. A nanny
+        whose worker ends starts another by itself; a nanny that was told to restart its worker has been seen to hang.
         """
         running = self._ask("processing") or {}
-        paused = [address for address, worker in self._workers.items()
+        paused = [worker["nanny"] for address, worker in self._workers.items()
                   if worker["status"] == "paused" and worker.get("nanny") and not running.get(address)]
         if paused:
             logger.warning("restarting %d workers: they run nothing, but their memory is nearly full", len(paused))
-            self._client.restart_workers(paused, timeout=LONGEST_RESTART_S, raise_for_error=False)
+            for nanny in paused:
+                self._tell(nanny, "kill")
         return bool(paused)
 
-    def _answers(self, nanny: str) -> bool:
-        """Return True if a nanny answers. It is asked from here: the scheduler forgets it together with its worker."""
-        try:
-            return bool(self._client.sync(self._client.rpc(nanny).identity, callback_timeout=ANSWER_S))
-        except OSError:
-            return False
+    def _tell(self, nanny: str, call: str) -> Any:
+        """Return a nanny's answer; None if it does not answer. The scheduler forgets it together with its worker."""
+        with suppress(OSError):
+            return self._client.sync(getattr(self._client.rpc(nanny), call), callback_timeout=ANSWER_S)
 
     def _gpu_workers(self, *, fresh: bool = False) -> int:
         return sum(map(_offers_gpu, self._look(fresh=fresh).values()))
