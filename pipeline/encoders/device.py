@@ -59,18 +59,20 @@ def place_on_device(model: Any, library: str) -> StartBatch:
 
 
 def compute_in_batches(
-    start_batch: StartBatch, blocks: Iterable[NDArray[Any]], batch: int
+    start_batch: StartBatch, blocks: Iterable[NDArray[Any]], batch: int, *, pad: bool = True
 ) -> Iterator[NDArray[np.float32]]:
     """Compute vectors of windows in batches of one size.
 
     Parameters
     ----------
     start_batch : StartBatch
-        As :func:`place_on_device` returns it. The last batch is padded with zeros.
+        As :func:`place_on_device` returns it.
     blocks : iterable of (n, T, F) array
         Windows; blocks may differ in length. The next block is read while earlier windows are computed.
     batch : int
         Windows per batch.
+    pad : bool
+        True: the last batch is padded with zeros. False: it may be smaller.
 
     Yields
     ------
@@ -79,7 +81,7 @@ def compute_in_batches(
     """
     started: deque[tuple[int, Callable[[], NDArray[np.float32]]]] = deque()
     for part in _rebatch(blocks, batch):
-        started.append((len(part), start_batch(_pad_batch(part, batch))))
+        started.append((len(part), start_batch(_pad_batch(part, batch if pad else len(part)))))
         if len(started) == MAX_BATCHES_IN_FLIGHT:
             count, wait = started.popleft()
             yield wait()[:count]

@@ -11,7 +11,8 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,9 +24,11 @@ from pipeline.encoders.spectrum import spectrum_features
 from pipeline.errors import PrecisionError
 from pipeline.support.processor import describe
 
-BATCH = 32
-"""Windows per batch. The intermediate arrays of larger batches leave the processor's cache, and a query of one window
-would wait for the whole batch."""
+BATCH, SMALL_BATCH = 32, 4
+"""Windows per batch, and per batch if there are few. The intermediate arrays of larger batches leave the processor's
+cache. Small batches take 1.4 times as long for a window."""
+FEW = 5 * SMALL_BATCH
+"""Number of windows up to which small batches are faster than a padded large one."""
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 """Supported precisions of the convolutions → OpenVINO's names for them."""
 MIN_PRECISION_DIFFERENCE = 1e-4
@@ -35,6 +38,8 @@ rounds each number by up to 2e-3 of its value. float32 results differ among proc
 _EPSILON = 1e-3  # Keras' default for batch normalisation
 
 Array = NDArray[np.float32]
+_Layers = Mapping[str, tuple[Array, Array]]
+"""Name of a layer → its kernel and bias."""
 
 
 class OpenVinoNetwork:
@@ -64,28 +69,38 @@ class OpenVinoNetwork:
     def __init__(
         self, arrays: Mapping[str, NDArray[Any]], shape: tuple[int, int], pixel_scale: float, precision: str
     ) -> None:
-        openvino = _openvino()
         if not supports_precision(precision):
             raise precision_error(precision)
         named = {key.split(" ", 1)[1]: value for key, value in arrays.items()}
         layers = {key.removesuffix("/kernel"): _fold_normalisation(named, key.removesuffix("/kernel"))
                   for key in named if key.endswith("/kernel")}
-        images, pooled = _convolutions(layers, shape)
-        core, network = openvino.Core(), openvino.Model([pooled], [images])
-        self._convolutions = core.compile_model(network, "CPU", _settings(precision))
-        inputs, vectors = _head(layers, shape, pixel_scale)
-        self._head = core.compile_model(openvino.Model([vectors], inputs), "CPU", _settings("float32"))
-        if precision != "float32":
-            full = core.compile_model(network, "CPU", _settings("float32"))
-            _require_reduced_precision(self._convolutions, full, shape, precision)
+        self._compile = partial(_compile, layers, shape, pixel_scale, precision)
+        self._compiled = {SMALL_BATCH: self._compile(SMALL_BATCH)}
+        self._lock = Lock()
 
-    def predict_on_batch(self, images: Array) -> Array:
-        """Compute vectors (BATCH, d) of images (BATCH, T, F, 1). They are not yet scaled to unit length."""
+    def predict(self, images: Array) -> Array:
+        """Compute vectors (n, d) of at most :data:`BATCH` images (n, T, F, 1). They are not yet scaled to unit length.
+
+        The network for large batches is compiled when it is first needed.
+        """
+        size = SMALL_BATCH if len(images) <= FEW else BATCH
+        with self._lock:
+            if size not in self._compiled:
+                self._compiled[size] = self._compile(size)
         pixels = np.ascontiguousarray(images.reshape(images.shape[:3]))
+        parts = [self._predict(pixels[first : first + size], size) for first in range(0, len(pixels), size)]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _predict(self, pixels: Array, size: int) -> Array:
+        """Compute the vectors (n, d) of at most ``size`` images (n, T, F) in one batch, padded with zeros."""
+        count = len(pixels)
+        if count < size:
+            pixels = np.concatenate([pixels, np.zeros((size - count, *pixels.shape[1:]), np.float32)])
+        convolutions, head = self._compiled[size]
         # a new request per call, because the default request of a model is not thread-safe
-        pooled = self._convolutions.create_infer_request().infer([pixels[:, None]])[0]
-        vectors: Array = self._head.create_infer_request().infer([pixels, pooled])[0]
-        return vectors
+        pooled = convolutions.create_infer_request().infer([pixels[:, None]])[0]
+        vectors: Array = head.create_infer_request().infer([pixels, pooled])[0]
+        return vectors[:count]
 
 
 def supports_precision(precision: str) -> bool:
@@ -138,7 +153,23 @@ def precision_error(precision: str) -> PrecisionError:
         "float32 instead. Ask for --precision float32 or auto, or use a machine with AVX-512 or AMX")
 
 
-def _require_reduced_precision(reduced: Any, full: Any, shape: tuple[int, int], precision: str) -> None:
+def _compile(
+    layers: _Layers, shape: tuple[int, int], pixel_scale: float, precision: str, batch: int
+) -> tuple[Any, Any]:
+    """Compile the convolutions and the last layers for batches of one size."""
+    openvino = _openvino()
+    images, pooled = _convolutions(layers, batch, shape)
+    core, network = openvino.Core(), openvino.Model([pooled], [images])
+    convolutions = core.compile_model(network, "CPU", _settings(precision))
+    inputs, vectors = _head(layers, batch, shape, pixel_scale)
+    head = core.compile_model(openvino.Model([vectors], inputs), "CPU", _settings("float32"))
+    if precision != "float32":
+        full = core.compile_model(network, "CPU", _settings("float32"))
+        _require_reduced_precision(convolutions, full, (batch, *shape), precision)
+    return convolutions, head
+
+
+def _require_reduced_precision(reduced: Any, full: Any, shape: tuple[int, int, int], precision: str) -> None:
     """Raise :class:`PrecisionError` unless a compiled network really computes in its reduced precision.
 
     OpenVINO falls back to float32 silently. Two checks detect that. The compiled network must report the precision, and
@@ -148,14 +179,14 @@ def _require_reduced_precision(reduced: Any, full: Any, shape: tuple[int, int], 
     ----------
     reduced, full : compiled models
         The network compiled for ``precision``, and for float32.
-    shape : (T, F)
-        Shape of the windows.
+    shape : (n, T, F)
+        Shape of a batch.
     precision : str
         The reduced precision.
     """
     if reduced.get_property("INFERENCE_PRECISION_HINT").to_string() != PRECISIONS[precision]:
         raise precision_error(precision)
-    images = np.random.default_rng(0).normal(size=(BATCH, 1, *shape)).astype(np.float32)
+    images = np.random.default_rng(0).normal(size=shape)[:, None].astype(np.float32)
     made, expected = (network.create_infer_request().infer([images])[0] for network in (reduced, full))
     if np.abs(made - expected).max() <= MIN_PRECISION_DIFFERENCE * np.abs(expected).max():
         raise precision_error(precision)
@@ -168,8 +199,8 @@ def _settings(precision: str) -> dict[str, Any]:
             "ENABLE_CPU_PINNING": False}  # with pinning, all workers of a machine would choose the same core
 
 
-def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, int]) -> tuple[Any, Any]:
-    """Build the convolutions: images (BATCH, 1, T, F) → mean and maximum of each feature (BATCH, 2 × features).
+def _convolutions(layers: _Layers, batch: int, shape: tuple[int, int]) -> tuple[Any, Any]:
+    """Build the convolutions: images (batch, 1, T, F) → mean and maximum of each feature (batch, 2 × features).
 
     Returns the input and the output of the graph.
     """
@@ -183,7 +214,7 @@ def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, i
         rows, columns = (-(-length // step) for length, step in zip(size, strides, strict=True))
         return ops.add(made, bias.reshape(1, -1, 1, 1)), (rows, columns)
 
-    images = ops.parameter([BATCH, 1, *shape], np.float32)
+    images = ops.parameter([batch, 1, *shape], np.float32)
     x, size = convolve(images, "stem", (1, 4), shape)
     x = ops.relu(x)
     for width in (name.removeprefix("down") for name in layers if name.startswith("down")):
@@ -196,9 +227,9 @@ def _convolutions(layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, i
 
 
 def _head(
-    layers: Mapping[str, tuple[Array, Array]], shape: tuple[int, int], pixel_scale: float
+    layers: _Layers, batch: int, shape: tuple[int, int], pixel_scale: float
 ) -> tuple[list[Any], Any]:
-    """Build the last layers: images (BATCH, T, F) and the result of the convolutions → vectors (BATCH, d).
+    """Build the last layers: images (batch, T, F) and the result of the convolutions → vectors (batch, d).
 
     Returns the two inputs and the output of the graph.
     """
@@ -209,8 +240,8 @@ def _head(
         return ops.add(ops.matmul(x, kernel, False, False), bias)
 
     pooled_size = len(layers["vector"][0]) - len(layers["scales"][1])
-    images = ops.parameter([BATCH, *shape], np.float32)
-    pooled = ops.parameter([BATCH, pooled_size], np.float32)
+    images = ops.parameter([batch, *shape], np.float32)
+    pooled = ops.parameter([batch, pooled_size], np.float32)
     features = spectrum_features(ops.multiply(images, np.float32(1 / pixel_scale)), _numpy_operations())
     scales = ops.relu(dense(features, "scales"))
     combined = ops.concat([pooled, scales], 1)

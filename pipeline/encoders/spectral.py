@@ -143,20 +143,20 @@ class Spectral:
         windows = (check_cutouts(NAME, block, self._grid) for block in blocks)
         self._require_precision()
         if self._openvino:
-            return self._unit_vectors(_start_on_openvino(self._openvino, inputs), windows, OPENVINO_BATCH)
+            return self._unit_vectors(_start_on_openvino(self._openvino, inputs), windows, OPENVINO_BATCH, pad=False)
         return self._unit_vectors(self._of_cutouts, windows, self._keras_batch)
 
     def encode_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode unrounded asinh images (n, 16, 256), to measure what rounding to 8 bits costs."""
         self._require_precision()
         if self._openvino:
-            return self._unit_vectors(_start_on_openvino(self._openvino, _scale), [images], OPENVINO_BATCH)
+            return self._unit_vectors(_start_on_openvino(self._openvino, _scale), [images], OPENVINO_BATCH, pad=False)
         return self._unit_vectors(self._of_images, [_scale(images)], self._keras_batch)
 
     def _unit_vectors(
-        self, start_batch: StartBatch, windows: Iterable[NDArray[Any]], batch: int
+        self, start_batch: StartBatch, windows: Iterable[NDArray[Any]], batch: int, *, pad: bool = True
     ) -> NDArray[np.float32]:
-        outputs = compute_in_batches(start_batch, windows, batch)
+        outputs = compute_in_batches(start_batch, windows, batch, pad=pad)
         return join_vectors((normalise_rows(NAME, output) for output in outputs), self.spec.dimension)
 
     def _require_precision(self) -> None:
@@ -221,7 +221,7 @@ def _scale(images: Any, _: Any = np) -> Any:
 
 def _start_on_openvino(network: OpenVinoNetwork, prepare: Callable[[NDArray[Any]], NDArray[np.float32]]) -> StartBatch:
     """Compute a batch when its vectors are fetched: starting earlier gains nothing on a processor."""
-    return lambda windows: lambda: network.predict_on_batch(prepare(windows))
+    return lambda windows: lambda: network.predict(prepare(windows))
 
 
 def _load_openvino(path: Path, precision: str, version: int) -> OpenVinoNetwork:
@@ -229,8 +229,8 @@ def _load_openvino(path: Path, precision: str, version: int) -> OpenVinoNetwork:
     arrays = load_network_arrays(path, NAME)
     try:
         network = OpenVinoNetwork(arrays, (INTEGRATIONS, CHANNELS), PIXEL_SCALE, precision)
-        made = network.predict_on_batch(np.zeros((OPENVINO_BATCH, INTEGRATIONS, CHANNELS, 1), np.float32))
-        fits = made.shape == (OPENVINO_BATCH, DIMENSIONS[version])
+        made = network.predict(np.zeros((1, INTEGRATIONS, CHANNELS, 1), np.float32))
+        fits = made.shape == (1, DIMENSIONS[version])
     except PrecisionError:
         raise
     except (KeyError, ValueError, IndexError, RuntimeError):

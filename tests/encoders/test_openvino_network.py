@@ -11,7 +11,7 @@ import pytest
 from pipeline import encoders
 from pipeline.encoders import load_encoder, openvino_network, require_precision, spectral, supported_precisions
 from pipeline.encoders.backend import load_network_arrays
-from pipeline.encoders.openvino_network import OpenVinoNetwork
+from pipeline.encoders.openvino_network import BATCH, FEW, SMALL_BATCH, OpenVinoNetwork
 from pipeline.encoders.spectral import SHIPPED, Spectral
 from pipeline.errors import PrecisionError
 from pipeline.model import WindowGrid
@@ -20,6 +20,7 @@ from tests.encoders.precisions import computes_in_float32_alone, needs_bfloat16
 pytestmark = pytest.mark.processor
 
 SHAPE = (16, 256)
+BATCH_SHAPE = (SMALL_BATCH, *SHAPE)
 REFUSED = r"cannot compute in bfloat16 on .*\(.*\); it would compute in float32 instead\. Ask for --precision float32"
 
 
@@ -30,7 +31,7 @@ def network(precision: str) -> OpenVinoNetwork:
 @pytest.fixture(scope="module")
 def full() -> Any:
     """The convolutions, compiled for float32."""
-    return network("float32")._convolutions
+    return network("float32")._compiled[SMALL_BATCH][0]
 
 
 def fake_network(hint: str, full: Any, change: Any) -> Any:
@@ -49,19 +50,28 @@ def rounded(numbers: np.ndarray) -> np.ndarray:
 
 
 def test_a_network_that_says_bfloat16_must_compute_other_numbers(full: Any) -> None:
-    openvino_network._require_reduced_precision(fake_network("bf16", full, rounded), full, SHAPE, "bfloat16")
+    openvino_network._require_reduced_precision(fake_network("bf16", full, rounded), full, BATCH_SHAPE, "bfloat16")
     # float32 results of two processors differ by this much
-    noise = np.random.default_rng(1).normal(1, 1e-6, (openvino_network.BATCH, 256)).astype(np.float32)
+    noise = np.random.default_rng(1).normal(1, 1e-6, (SMALL_BATCH, 256)).astype(np.float32)
     for hint, change in (("f32", rounded), ("bf16", np.array), ("bf16", lambda made: made * noise)):
         with pytest.raises(PrecisionError, match=REFUSED):
-            openvino_network._require_reduced_precision(fake_network(hint, full, change), full, SHAPE, "bfloat16")
+            openvino_network._require_reduced_precision(fake_network(hint, full, change), full, BATCH_SHAPE, "bfloat16")
+
+
+@pytest.mark.parametrize("count", [1, SMALL_BATCH, SMALL_BATCH + 1, FEW, FEW + 1, BATCH, BATCH + 3])
+def test_vectors_hardly_depend_on_how_many_windows_are_encoded_together(count: int) -> None:
+    cutouts = np.random.default_rng(count).integers(0, 255, (count, *SHAPE), np.uint8)
+    encoder = Spectral(WindowGrid())
+    together, alone = encoder.encode(cutouts), np.concatenate([encoder.encode(one[None]) for one in cutouts])
+    assert together.shape == alone.shape
+    assert np.abs(together - alone).max() < 1e-5
 
 
 @needs_bfloat16
 def test_bfloat16_is_computed_where_the_processor_has_it(full: Any) -> None:
-    images = np.random.default_rng(2).normal(size=(openvino_network.BATCH, 1, *SHAPE)).astype(np.float32)
+    images = np.random.default_rng(2).normal(size=(SMALL_BATCH, 1, *SHAPE)).astype(np.float32)
     made, expected = (one.create_infer_request().infer([images])[0]
-                      for one in (network("bfloat16")._convolutions, full))
+                      for one in (network("bfloat16")._compiled[SMALL_BATCH][0], full))
     difference = np.abs(made - expected).max() / np.abs(expected).max()
     assert openvino_network.MIN_PRECISION_DIFFERENCE < difference < 0.02
 
