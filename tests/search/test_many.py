@@ -11,7 +11,7 @@ from pipeline.errors import ParameterError, QueryError
 from pipeline.filterbank import open_filterbank
 from pipeline.search import Corpus, Filters, SearchRequest, SearchResult
 from pipeline.search.from_power import array_of
-from pipeline.search.from_signal import signal_of
+from pipeline.search.from_signal import signal_of, words_of_signal
 from pipeline.simulate import FAMILIES, UNSEEN, Envelope, Signal
 from tests.search.archive import Archive
 
@@ -192,6 +192,16 @@ def test_a_description_of_a_signal_has_the_fields_of_a_signal() -> None:
                             envelope=Envelope("pulsed", 60, 0.5))
     assert signal_of({"family": "pulsed-comb"}) == FAMILIES["pulsed-comb"]
     assert signal_of(FAMILIES["curved"]) == FAMILIES["curved"]
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"lines": 4, "spacing_hz": 55, "envelope": {"kind": "pulsed", "period_s": 110, "duty": 0.5}},
+     "4 equal lines, pulsed envelope period_s 110.0 duty 0.5, spacing_hz 55.0"),
+    ({"amplitudes": [1, 0.5], "spacing_hz": 55, "snr": 9}, "snr 9.0, spacing_hz 55.0, amplitudes [1.0, 0.5]"),
+    ({"path": {"kind": "sinusoid", "reach_hz": 50, "period_s": 99}, "name": "mine"},
+     "mine, sinusoid path reach_hz 50.0 period_s 99.0")])
+def test_a_signal_is_described_by_what_was_given(given: dict[str, object], words: str) -> None:
+    assert words_of_signal(signal_of(given)) == words
 
 
 @pytest.mark.parametrize(("given", "words"), [
