@@ -14,7 +14,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.grid.tiling import Tiling
 from pipeline.model import CoarseLayout, Header, Hit, OnOff, Window, WindowGrid
-from pipeline.plot import MAX_HITS, Panel, Piece, draw_gallery
+from pipeline.plot import MAX_HITS, Panel, Piece, draw_gallery, png_of_hits
 from pipeline.plot.gallery import gallery
 from pipeline.plot.panel import even_ticks
 from pipeline.plot.tile import printable
@@ -357,9 +357,35 @@ def test_what_is_written_covers_nothing_and_stays_in_the_picture(product: str, c
     query = QueryDescription(kind="file", file=WIDE_NAME, target=WIDE_NAME)
     scored = Background(9, counts=tuple(range(100)), unrelated_counts=tuple(range(100)))
     figure = gallery(Result(power[0], hits, tiling.window("A", 1), query, scored, "10 convincing"), power[1:])
+    assert_all_texts_are_apart_and_inside(figure)
+    assert len(drawn_texts(figure)) > 15 * count
+
+
+@pytest.mark.parametrize("product", ["fine", "fast"])
+@pytest.mark.parametrize(("tiles", "columns"), [(1, None), (2, None), (2, 1), (5, None)])
+def test_remarks_and_titles_stay_in_pictures_of_few_tiles(
+        tiles: int, columns: int | None, product: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Figure] = []
+    monkeypatch.setattr("pipeline.plot.gallery.bytes_of_figure", lambda figure, *_: made.append(figure))
+    tiling = Tiling(PRODUCTS[product], WindowGrid(), CoarseLayout(PRODUCTS[product].nchans, "flag"))
+    bright = noise(1, tiles)
+    bright[:, :, 100], bright[:, 0, 0] = 10, 1e6  # so that colour bars clip
+    hits = [hit(rank, file=f"/d/{WIDE_NAME}", target=WIDE_NAME, window=tiling.window("A", rank - 1), expected=1.1e-7,
+                extrapolated=True, on_off=OnOff("in OFF", seen=("A/1",) * 100)) for rank in range(1, tiles + 1)]
+    png_of_hits(hits, bright, columns)
+    made.append(gallery(Result(bright[0], hits[1:], tiling.window("A", 0)), bright[1:]))
+    monkeypatch.setattr("pipeline.plot.gallery.MAX_HITS", tiles - 1)
+    made.append(gallery(Result(bright[0], hits, tiling.window("A", 0)), bright))
+    for figure in made:
+        assert "Pointed end" in figure.texts[0].get_text()
+        assert_all_texts_are_apart_and_inside(figure)
+    assert made[2].texts[0].get_text().replace("\n", " ").endswith(f"best {tiles - 1} of {tiles} hits are drawn.")
+
+
+def assert_all_texts_are_apart_and_inside(figure: Figure) -> None:
     figure.canvas.draw()
     boxes = {text: text.get_window_extent() for text in drawn_texts(figure)}
-    assert len(boxes) > 15 * count
+    assert boxes
     for text, box in boxes.items():
         assert -1 <= box.x0 < box.x1 <= figure.bbox.x1 + 1, text
         assert -1 <= box.y0 < box.y1 <= figure.bbox.y1 + 1, text

@@ -69,8 +69,9 @@ def nightly(
     links and folders that failed in earlier nights do not count. It is 2 if a
     path of DATA is missing, for example because its disk is not mounted; the
     night goes on without it. It is 4 if another run holds the lock of the corpus.
-    A DATA folder without a filterbank file, and a broken link without the
-    name of a filterbank file, are warnings.
+    A DATA folder without a filterbank file, a broken link without the name of a
+    filterbank file, and a file with such a name that cannot be read as one, are
+    warnings.
 
     A new corpus takes its settings from corpus.toml in its folder, and its views
     from --views. To set more by flags, create the corpus with lookalike ingest.

@@ -158,7 +158,8 @@ def search(
     asked["one_shot"] = not on_cluster
     if hits is not None:
         if exports != Exports():
-            raise click.UsageError("the options that write or send hits do not go with --hits; use --html")
+            raise click.UsageError("the options that write or send hits do not go with --hits; use --html, --csv "
+                                   "or --json")
         check_hits(asked, _flags())
         with _opened(corpus, place, on_cluster, needs_files=True) as opened, flags_in_messages(QueryError):
             print_hits(opened, hits, {name: value for name, value in asked.items() if name not in NOT_WITH_HITS},

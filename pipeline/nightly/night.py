@@ -36,7 +36,7 @@ from pipeline.nightly.report import (
     write_report,
 )
 from pipeline.nightly.reported import Reported, read_reported, write_reported
-from pipeline.nightly.wrong_files import wrong_files, wrong_files_known
+from pipeline.nightly.wrong_files import words_on_other_files, wrong_files, wrong_files_known
 from pipeline.run import (
     MIN_AGE_S,
     RESUMED,
@@ -257,7 +257,7 @@ class _Night:
             wrong=wrong,
             left=tuple(report.message for report in left),
             missing=missing,
-            warnings=() if due is None else _warnings(due.selected),
+            warnings=() if due is None else (*_warnings(due.selected), *words_on_other_files(reports)),
             ingest={} if run is None else {key: value for key, value in run.to_json().items() if key != "sources"},
             partly_read=tuple(report.message for report in reports
                               if report.status == "done" and report.message not in ("", RESUMED)),

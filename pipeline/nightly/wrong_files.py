@@ -1,4 +1,4 @@
-"""Lists the files that cannot be used, for a night's report."""
+"""Lists the files that cannot be used, and those that are no filterbank files, for a night's report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from pipeline.model import SourceReport
 from pipeline.nightly.due_files import next_try_s
 from pipeline.nightly.report import Wrong
 from pipeline.nightly.reported import Reported
+from pipeline.support.text import counted, listed, shown
+
+MAX_NAMED = 20
+"""Maximum number of files that a warning names; the others are counted."""
 
 
 def wrong_files(
@@ -59,6 +63,26 @@ def wrong_files_known(manifest: Manifest, began_s: float, reported: Reported, tr
     """
     return tuple(_described(path, entry, entry.tried_s >= began_s or not reported.has_failure(path, entry), tries)
                  for path, entry in sorted(manifest.files.items()) if entry.is_wrong)
+
+
+def words_on_other_files(reports: Sequence[SourceReport]) -> tuple[str, ...]:
+    """Say which files have the name of a filterbank file, but are none: once for each reason, with their number.
+
+    They are no failures, because an archive may hold other files of these names. But a file whose beginning was
+    overwritten looks the same.
+
+    Parameters
+    ----------
+    reports : sequence of SourceReport
+        Reports of tonight's ingest.
+    """
+    paths: dict[str, list[str]] = {}
+    for report in reports:
+        if report.reason is Reason.NOT_FILTERBANK:
+            path = shown(report.path)
+            paths.setdefault(report.message.removeprefix(f"{path}: "), []).append(path)
+    return tuple(f"{counted(len(of), 'file')} with the name of a filterbank file cannot be read as one ({why}): "
+                 f"{listed(sorted(of), MAX_NAMED)}" for why, of in sorted(paths.items()))
 
 
 def _described(path: str, entry: FileEntry, tonight: bool, tries: int) -> Wrong:

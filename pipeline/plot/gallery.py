@@ -26,8 +26,12 @@ MAX_COLUMNS = 5
 MAX_PAIR_COLUMNS = 6
 """Maximum number of cells in a row in which each hit has its own window of the query beside it. It is even."""
 RIGHT_IN, FOOT_IN = 0.2, 0.2
-"""Space to the right of the last cell, for the label of its colour bar, and below the last row, for remarks."""
+"""Space to the right of the last cell, for the label of its colour bar, and below the last row, for a line of remarks.
+Each more line needs :data:`~pipeline.plot.tile.LINE_IN`."""
+CLIPPED = "Pointed end of a colour bar: pixels beyond its range have the colour of that end."
 _VERDICT_COLUMNS = 44  # characters of a line over the background
+_REMARK_LEFT_IN, _REMARK_BOTTOM_IN = 0.1, 0.08
+_LETTER = 0.56  # mean width of a letter of a remark, of its height
 
 Asked = tuple[Shown, Window | None]
 """What a window of the query shows, and where it lies; None for an array."""
@@ -119,22 +123,30 @@ def _drawn(rows: Sequence[Sequence[Tile]], scored: Result | None, remarks: Seque
     tiles = [tile for row in rows for tile in row]
     height = CELL_IN[1] + (LINE_IN if any(tile.state for tile in tiles) else 0)
     count = len(rows) + starts_row
-    figure = Figure(figsize=(CELL_IN[0] * columns + 2 * RIGHT_IN, height * count + FOOT_IN), dpi=DOTS_PER_INCH)
+    across = CELL_IN[0] * columns + 2 * RIGHT_IN
+    foot = FOOT_IN + LINE_IN * (_lines((CLIPPED, *remarks), across).count("\n"))  # drawing tells what is clipped
+    figure = Figure(figsize=(across, height * count + foot), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     from_begin, clipped = any(tile.needs_begin for tile in tiles), False
     for i, row in enumerate(rows):
         for column, tile in enumerate(row):
-            place = column * CELL_IN[0], (count - 1 - i) * height + FOOT_IN
+            place = column * CELL_IN[0], (count - 1 - i) * height + foot
             clipped |= draw_tile(figure, place, tile, from_begin=from_begin, has_time=column == 0,
                                  has_power=column == len(row) - 1)
     if scored is not None:
         column = 0 if starts_row else last
-        _scores(figure, (column * CELL_IN[0] + (RIGHT_IN if column else 0), FOOT_IN), scored, len(tiles))
+        _scores(figure, (column * CELL_IN[0] + (RIGHT_IN if column else 0), foot), scored, len(tiles))
     if clipped:
-        remarks = ("Pointed end of a colour bar: pixels beyond its range have the colour of that end.", *remarks)
-    figure.text(0.1 / figure.get_figwidth(), 0.08 / figure.get_figheight(), "  ".join(remarks),
-                fontsize=SMALL_TEXT_POINTS, color="0.25")
+        remarks = CLIPPED, *remarks
+    figure.text(_REMARK_LEFT_IN / across, _REMARK_BOTTOM_IN / figure.get_figheight(), _lines(remarks, across),
+                fontsize=SMALL_TEXT_POINTS, color="0.25", linespacing=72 * LINE_IN / SMALL_TEXT_POINTS / 1.2)
     return figure
+
+
+def _lines(remarks: Sequence[str], across_in: float) -> str:
+    """Return remarks in lines that fit into a picture of some width."""
+    letters = int(72 * (across_in - 2 * _REMARK_LEFT_IN) / (_LETTER * SMALL_TEXT_POINTS))
+    return "\n".join(wrap("  ".join(remarks), letters))
 
 
 def _tile_of_query(result: Result, panel: Panel | None) -> Tile:

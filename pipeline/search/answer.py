@@ -121,9 +121,7 @@ class Searcher:
             asked = self._asked(requests, queries_of(self.corpus, requests, self.encoder, step))
             ready = [one for one in asked if isinstance(one, _Asked)]
             finders = self._finders(ready)
-            scores = {id(one.place): scores_of(one.place.selection, [
-                other.query for other in ready if other.place is one.place and not has_examples(other.request)
-            ]) for one in ready}
+            scores = _scores(ready)
             for i, one in enumerate(asked):
                 step("searched", i, len(asked))
                 if isinstance(one, QueryError):
@@ -219,6 +217,16 @@ class Searcher:
             not_searched=not_searched_of(selection),
             own_windows=own,
         )
+
+
+def _scores(asked: Sequence[_Asked]) -> dict[int, Iterator[Scores | None]]:
+    """Start what compares queries with unrelated signals, once for all queries of the same windows."""
+    queries: dict[int, list[Query]] = {id(one.place): [] for one in asked}
+    for one in asked:
+        if not has_examples(one.request):
+            queries[id(one.place)].append(one.query)
+    return {id(one.place): scores_of(one.place.selection, queries[id(one.place)])
+            for one in {id(one.place): one for one in asked}.values()}
 
 
 def _counts(

@@ -37,6 +37,8 @@ MAX_NUMBER, MIN_PERIOD_S = 1e9, 1e-6
 """Largest number of a signal in any unit, and shortest period."""
 _PERIODS = frozenset({"period_s", "path.period_s"})
 _POSITIVE = _PERIODS | {"snr", "width_hz", "duty"}
+UNNAMED = "signal"
+"""Name of a signal that is described without a family."""
 SEED = 0
 """Seed of the noise of a simulated query, so that the same signal always finds the same."""
 
@@ -65,7 +67,7 @@ def signal_of(given: Any) -> Signal:
         try:
             if not isinstance(name, str | None):
                 raise ValueError(f"family must be a name, got {name!r}")
-            begin = signal_to_json(family(name)) if name is not None else {"name": "signal"}
+            begin = signal_to_json(family(name)) if name is not None else {"name": UNNAMED}
             if lines is not None:
                 values.setdefault("amplitudes", [1.0] * _count(lines))
             signal = record_of(Signal, {**begin, **values})
@@ -143,9 +145,18 @@ def _check_size(signal: Signal, axes: Axes, spectra: int, t_s: float, across: fl
 
 
 def words_of_signal(signal: Signal) -> str:
-    """Return what differs from the default in a signal."""
-    return ", ".join(f"{name} {json.dumps(value) if isinstance(value, dict | list) else value}"
-                     for name, value in signal_to_json(signal).items())
+    """Return what differs from the default in a signal, such as ``2 equal lines, spacing_hz 55``."""
+    given = signal_to_json(signal)
+    words = [] if given.pop("name") == UNNAMED else [signal.name]
+    if "amplitudes" in given and len(set(signal.amplitudes)) == 1:
+        words.append(f"{len(given.pop('amplitudes'))} equal lines")
+    for name, value in given.items():
+        if isinstance(value, dict):  # a path or an envelope
+            kind = value.pop("kind", "")
+            words.append(" ".join(filter(None, (kind, name, *(f"{key} {one}" for key, one in value.items())))))
+        else:
+            words.append(f"{name} {json.dumps(value) if isinstance(value, list) else value}")
+    return ", ".join(words)
 
 
 def draft_of_signal(corpus: OpenCorpus, encoder_key: str, given: Any, view: View | None = None) -> Draft:

@@ -63,6 +63,7 @@ def test_a_table_has_its_own_patterns(lookalike: Lookalike, corpus: Path, table:
 
 def test_a_page_needs_a_table(lookalike: Lookalike) -> None:
     lookalike("search", "--html", "x.html", "--lines", "1").assert_misused("--html goes with --hits", "--out OUT.html")
+    lookalike("search", "--hits", "x.dat", "--out", "x.vot").assert_misused("use --html, --csv or --json")
 
 
 def test_another_file_is_refused(lookalike: Lookalike, corpus: Path, data: Path) -> None:

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -282,7 +283,7 @@ def test_a_first_night_without_a_filterbank_file_is_a_quiet_one(tmp_path: Path):
     (tmp_path / "data" / "notes.h5").write_text("not yet")
     for _ in range(2):
         report = run(tmp_path)
-        assert (report.exit_code, report.headline, report.wrong) == (0, "nothing new", ())
+        assert (report.exit_code, report.headline, report.wrong) == (0, "nothing new; 1 warning", ())
     small.archive(tmp_path / "data", 1)
     assert len(run(tmp_path).done) == 1
 
@@ -423,6 +424,29 @@ def test_a_path_that_is_missing_stops_no_other_and_an_empty_one_is_a_warning(tmp
     assert [night().exit_code for _ in range(2)] == [2, 2]
     (tmp_path / "unmounted").rename(data)
     assert (night().exit_code, night().headline) == (0, "nothing new")
+
+
+def test_a_file_that_is_no_filterbank_file_is_named_each_night_and_is_no_failure(tmp_path: Path):
+    data = tmp_path / "data"
+    small.archive(data, 1)
+    (data / "a.h5").write_bytes(bytes(range(256)) * 40)
+    for number in range(21):
+        (data / f"junk{number:02d}.fil").write_text("no header")
+    with h5py.File(data / "other.h5", "w") as other:
+        other["x"] = 1
+    (data / "notes.txt").write_text("not looked at")
+    for _ in range(2):  # also once the corpus knows them
+        report = nightly([data], tmp_path / "corpus", config=small.config(), serial=True, min_age_s=0.0)
+        assert (report.exit_code, report.wrong) == (0, ())
+        foreign, begins = report.warnings
+        assert foreign == (f"1 file with the name of a filterbank file cannot be read as one (an HDF5 file, but not of "
+                           f"class FILTERBANK with a dataset 'data'): {data / 'other.h5'}")
+        assert begins.startswith("22 files with the name of a filterbank file cannot be read as one (begins neither as "
+                                 f"HDF5 nor with HEADER_START): {data / 'a.h5'}, {data / 'junk00.fil'}, ")
+        assert begins.endswith(f"{data / 'junk18.fil'} and 2 more")
+        assert report.headline.endswith("; 2 warnings")
+        assert str(data / "a.h5") in page(tmp_path).words
+        assert begins in json.loads(report.files["json"].read_text())["warnings"]
 
 
 def test_a_first_night_in_an_empty_folder_leaves_nothing(tmp_path: Path):

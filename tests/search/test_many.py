@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.errors import ParameterError, QueryError
 from pipeline.filterbank import open_filterbank
-from pipeline.search import Corpus, SearchRequest, SearchResult
+from pipeline.search import Corpus, Filters, SearchRequest, SearchResult
 from pipeline.search.from_power import array_of
-from pipeline.search.from_signal import signal_of
+from pipeline.search.from_signal import signal_of, words_of_signal
 from pipeline.simulate import FAMILIES, UNSEEN, Envelope, Signal
 from tests.search.archive import Archive
 
@@ -56,6 +56,25 @@ def test_windows_are_cut_once_and_queries_encoded_together(
 
     assert cuts == [len(queries)]  # all lie in a few coarse channels, and each window is cut once
     assert encoded == [2 * len(queries)]
+
+
+def test_each_query_is_compared_with_unrelated_signals_once(
+    archive: Archive, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+    from pipeline.search import figures
+
+    plain = figures._scores_of
+    monkeypatch.setattr(figures, "_scores_of", lambda *given: compared.append(len(given[1])) or plain(*given))
+    queries = ranges(archive, archive.outside)
+    half = {"filters": Filters(not_mhz=((1.0, 2.0),))}
+
+    found = corpus.search_many([*queries, *({**one, **half} for one in queries)])
+
+    assert sorted(compared) == [len(queries)] * 2  # once for all windows, once for those that pass the filter
+    for together, query in zip(found, queries, strict=False):  # products of several queries differ in their last bits
+        expected = [hit.expected for hit in corpus.search(**query)]
+        assert [hit.expected for hit in together] == pytest.approx(expected, rel=1e-3)
 
 
 def test_progress_is_told(archive: Archive, corpus: Corpus) -> None:
@@ -173,6 +192,16 @@ def test_a_description_of_a_signal_has_the_fields_of_a_signal() -> None:
                             envelope=Envelope("pulsed", 60, 0.5))
     assert signal_of({"family": "pulsed-comb"}) == FAMILIES["pulsed-comb"]
     assert signal_of(FAMILIES["curved"]) == FAMILIES["curved"]
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"lines": 4, "spacing_hz": 55, "envelope": {"kind": "pulsed", "period_s": 110, "duty": 0.5}},
+     "4 equal lines, pulsed envelope period_s 110.0 duty 0.5, spacing_hz 55.0"),
+    ({"amplitudes": [1, 0.5], "spacing_hz": 55, "snr": 9}, "snr 9.0, spacing_hz 55.0, amplitudes [1.0, 0.5]"),
+    ({"path": {"kind": "sinusoid", "reach_hz": 50, "period_s": 99}, "name": "mine"},
+     "mine, sinusoid path reach_hz 50.0 period_s 99.0")])
+def test_a_signal_is_described_by_what_was_given(given: dict[str, object], words: str) -> None:
+    assert words_of_signal(signal_of(given)) == words
 
 
 @pytest.mark.parametrize(("given", "words"), [
