@@ -38,6 +38,10 @@ const isLater = (request) =>
 export const searchFor = (request) =>
   send("POST", "searches", isLater(request) ? { ...request, on_off: undefined } : request);
 
+/** Search again with examples; ON/OFF of the hits may still be missing, as after {@link searchFor}. */
+export const refineWith = (result, request, like, unlike) =>
+  send("POST", `searches/${part(result.id)}/feedback`, { like, unlike, ...(isLater(request) && { on_off: false }) });
+
 /** Tell whether a request wants ON/OFF, and its result does not have it. The hits then say that it is being asked. */
 export function lacksOnOff(result, request) {
   if (!isLater(request) || result.request.on_off) return false;

@@ -1,7 +1,7 @@
 /** Results of a search: the query, what its hits are worth, and the hits. */
 
 import { idOfPage, queryOf, requestOf, resultsAddress, Shown } from "../address.js";
-import { BACK, get, part, send } from "../api.js";
+import { BACK, get, part } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
@@ -15,7 +15,7 @@ import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { occurrenceBox } from "../occurrence.js";
-import { judged, lacksOnOff, onOffLegend, searchFor, sessionsOf } from "../on_off.js";
+import { judged, lacksOnOff, onOffLegend, refineWith, searchFor, sessionsOf } from "../on_off.js";
 import { queryCard, wordsOf } from "../query_card.js";
 import { KEY_ROW, resultKeys } from "../result_keys.js";
 import { cardMaker, Examples, isRefined, orderChoice, proposed, ToLabel } from "../to_label.js";
@@ -169,7 +169,7 @@ async function refine() {
   const marked = { yes: like.join(" "), no: unlike.join(" ") };
   busy("Refining …");
   try {
-    const next = await send("POST", `searches/${part(result.id)}/feedback`, { like, unlike });
+    const next = await refineWith(result, request, like, unlike);
     const asked = { ...request, like, unlike }; // it wants ON/OFF even if the result is still without
     location.assign(`${resultsAddress(asked, next.id)}#${new URLSearchParams(marked)}`);
   } catch (error) {
