@@ -344,6 +344,28 @@ def test_a_refined_search_shows_hits_before_on_off(open_page: OpenPage, site: Si
     assert "like=" in page.url
 
 
+def test_a_page_names_all_its_modules_at_once(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/")
+    searched, scan = results(site, window_of(site)), waterfall(site, "on1", 0, 99)
+    for address in (searched, scan, "/", "/families", "/nights", "/hit-table"):
+        page.goto(site.address + address)
+        page.wait_for_load_state("networkidle")
+        loaded = page.evaluate("""performance.getEntriesByType("resource").map(one => one.name)
+            .filter(one => one.endsWith(".js") && !one.endsWith("/theme.js"))""")
+        named = page.locator("link[rel=modulepreload]").evaluate_all("all => all.map(one => one.href)")
+        assert len(named) == len(set(named)) > 5
+        assert set(named) == set(loaded)
+
+
+def test_the_search_is_sent_before_the_page_is_loaded(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/hit-table")
+    page.route("**/js/pages/results.js", lambda route: (page.wait_for_timeout(400), route.continue_()))
+    with page.expect_response("**/windows?*"):  # hits and their pictures come, though the page's own script has not
+        page.goto(site.address + results(site, window_of(site)), wait_until="commit")
+        page.wait_for_selector(".waiting")
+    page.wait_for_selector(".hit .window-stage[aria-busy=false]")
+
+
 def test_hits_stay_if_on_off_cannot_be_asked(open_page: OpenPage, site: Site) -> None:
     page = open_page("/hit-table")
     page.route("**/on-off", lambda route: route.fulfill(status=503, json={
