@@ -83,12 +83,13 @@ def answer_with_on_off(
                 found = with_power(corpus, result.encoder, new, found, sessions)
         judged |= zip(map(_name_of, new), found, strict=True)
         hits = [replace(hit, on_off=judged[_name_of(hit)]) for hit in result]
+        done = replace(result.request, k=request.k, on_off=request.on_off)  # it says how was searched: exact, careful
         if not request.on_only:
-            return replace(result, request=request, hits=tuple(hits))
+            return replace(result, request=done, hits=tuple(hits))
         only = [hit for hit in hits if judged[_name_of(hit)].state == "ON only"][: request.k]
         if len(only) == request.k or len(hits) < fetch or fetch >= MAX_JUDGED_HITS:
             note = f"{len(only):,} of the {counted(len(hits), 'best hit')} {'is' if len(only) == 1 else 'are'} ON only"
-            return replace(result, request=request, description=result.description.with_notes(note),
+            return replace(result, request=done, description=result.description.with_notes(note),
                            hits=tuple(replace(hit, rank=rank) for rank, hit in enumerate(only, start=1)))
         fetch = min(2 * fetch, MAX_JUDGED_HITS)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib import resources
@@ -72,6 +74,30 @@ def add_static(app: FastAPI) -> None:
     app.mount("/static", _Static("no-cache"))
 
 
+_SCRIPT_OF_TEMPLATE = re.compile(r'<script type="module"[^>]* src="{{ static }}/(js/[\w/]+\.js)"')
+_IMPORT = re.compile(r'^(?:import|export)\b[^;]*? from "(\.[\w./]+)";', re.MULTILINE)
+
+
+@cache
+def modules_of(template: str) -> tuple[str, ...]:
+    """Return the modules that a page loads, below the address of its static files.
+
+    A browser that is told of all of them at once need not read one to learn of the next.
+    """
+    folder = _static_folder()
+    texts = [(folder.parent / "templates" / name).read_text(encoding="utf-8") for name in ("base.html", template)]
+    waiting = [name for text in texts for name in _SCRIPT_OF_TEMPLATE.findall(text)]
+    found: dict[str, None] = {}
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found[name] = None
+            path = folder / name
+            waiting.extend(os.path.relpath((path.parent / other).resolve(), folder.resolve())
+                           for other in _IMPORT.findall(path.read_text(encoding="utf-8")))
+    return tuple(found)
+
+
 class Pages:
     """Makes pages from templates. Every value is escaped."""
 
@@ -84,11 +110,13 @@ class Pages:
         """Return a page.
 
         Templates get ``version``, ``corpus`` (name of its folder), ``person`` (or None), and ``state``, the parts of
-        the address that are no query; and ``static``, below which scripts and styles lie.
+        the address that are no query; ``static``, below which scripts and styles lie; and ``modules``, the addresses
+        of the page's.
         """
         text = self._templates.get_template(template).render(
             version=pipeline.__version__, corpus=self._archive.root.name, person=request.state.person,
-            state=dict(request.path_params), static=static_address(), **values)
+            state=dict(request.path_params), static=static_address(), modules=[
+                f"{static_address()}/{name}" for name in modules_of(template)], **values)
         return HTMLResponse(text, status)
 
 

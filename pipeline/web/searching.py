@@ -44,15 +44,19 @@ class FeedbackBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     like: list[str] = []
     unlike: list[str] = []
+    on_off: bool | None = None
+    """Whether the answer has ON/OFF of the hits; None for as in the search before."""
 
 
 @routes.post("/searches/{result_id}/feedback", responses={200: {"model": SearchAnswer}})
 async def feedback(result_id: str, body: FeedbackBody, parts: ItsParts) -> dict[str, Any]:
     """Search again in the same generation, refined by examples. They replace those of the search before."""
     kept = _kept_without_array(parts, result_id)
-    asked = {name: value for name, value in kept.asked.items() if name not in ("like", "unlike")}
-    given = {name: value for name, value in (("like", body.like), ("unlike", body.unlike)) if value}
-    return await _answer(parts, kept.pinned, {**asked, **given})
+    asked = {**kept.asked, "like": body.like, "unlike": body.unlike}
+    if body.on_off is not None:
+        asked["on_off"] = body.on_off
+    unset = [name for name in ("like", "unlike", "on_off") if not asked.get(name)]  # an id does not tell [] from unset
+    return await _answer(parts, kept.pinned, {name: value for name, value in asked.items() if name not in unset})
 
 
 @routes.post("/searches/{result_id}/on-off", responses={200: {"model": SearchAnswer}})

@@ -315,6 +315,12 @@ def test_feedback_refines_a_search(served: Served, corpus: Path) -> None:
     assert served.get(f"/api/v1/searches/{first['id']}/to-label").json()["error"]["code"] == "not_found"
     again = served.post(f"/api/v1/searches/{refined['id']}/feedback", json={"like": windows[3:4]}).json()
     assert again["request"] == {"window": windows[0], "k": 5, "like": windows[3:4]}
+    judged = served.post(f"/api/v1/searches/{first['id']}/feedback", json={**given, "on_off": True}).json()
+    assert judged["request"] == {"window": windows[0], "k": 5, **given, "on_off": True}
+    assert served.post(f"/api/v1/searches/{refined['id']}/on-off").json() == judged
+    assert served.post(f"/api/v1/searches/{judged['id']}/feedback", json=given).json() == judged
+    without = served.post(f"/api/v1/searches/{judged['id']}/feedback", json={**given, "on_off": False}).json()
+    assert without == refined
     for like in ("/etc/passwd:1–2", "../x:1–2", "../x/1"):
         refused = served.post(f"/api/v1/searches/{first['id']}/feedback", json={"like": [like]})
         assert refused.json()["error"]["code"] == "not_found", like

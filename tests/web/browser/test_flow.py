@@ -169,7 +169,7 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     assert page.locator(f'[data-window="{first}"] .yes').get_attribute("aria-pressed") == "true"
     held: list[Any] = []
     page.route("**/api/v1/windows?*", lambda route: held.append(route))
-    assert refined(page) == {"like": [first], "unlike": [second]}
+    assert refined(page) == {"like": [first], "unlike": [second], "on_off": False}
     page.get_by_text("refined with 1 yes and 1 no").wait_for()
     page.wait_for_selector(".hit[data-rank='1']")  # hits are shown at once, examples keep their place
     assert page.locator(".hit").evaluate_all("all => [all[0], all.at(-1)].map(one => one.className)") == [
@@ -189,7 +189,7 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     page.wait_for_selector(f'[data-window="{second}"] .window-stage[aria-busy=false]')
     assert parse_qs(urlsplit(page.url).query)["like"] == [json.dumps([first])]
     page.locator(f'[data-window="{second}"] .no').click()  # a mark can be taken back
-    assert refined(page) == {"like": [first], "unlike": []}
+    assert refined(page) == {"like": [first], "unlike": [], "on_off": False}
     page.get_by_text("refined with 1 yes and 0 no").wait_for()
     page.go_back()
     page.get_by_text("refined with 1 yes and 1 no").wait_for()
@@ -324,6 +324,46 @@ def test_hits_are_there_before_on_off(open_page: OpenPage, site: Site) -> None:
     assert page.locator("#hit-table").evaluate("one => one.open")
     assert page.locator(".exports a").first.get_attribute("href").endswith(f"{known['id']}.csv")
     assert "on_off=true" in page.url
+
+
+def test_a_refined_search_shows_hits_before_on_off(open_page: OpenPage, site: Site) -> None:
+    page = open_page(results(site, window_of(site)))
+    page.wait_for_selector(".hit .on-off:not(.asked)")
+    held: list[Any] = []
+    page.route("**/on-off", lambda route: held.append(route))
+    page.locator(".hit .yes").first.click()
+    refined(page)
+    page.get_by_text("refined with 1 yes and 0 no").wait_for()
+    until(page, "document.querySelector('.hit[data-rank=\"1\"] .window-stage[aria-busy=false]')")
+    assert set(page.locator(".hit .on-off").all_text_contents()) == {"ON/OFF is being asked"}
+    while not held:
+        page.wait_for_timeout(30)
+    held[0].continue_()
+    page.wait_for_selector(".hit .on-off:not(.asked, .unknown)")
+    assert "on_off=true" in page.url
+    assert "like=" in page.url
+
+
+def test_a_page_names_all_its_modules_at_once(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/")
+    searched, scan = results(site, window_of(site)), waterfall(site, "on1", 0, 99)
+    for address in (searched, scan, "/", "/families", "/nights", "/hit-table"):
+        page.goto(site.address + address)
+        page.wait_for_load_state("networkidle")
+        loaded = page.evaluate("""performance.getEntriesByType("resource").map(one => one.name)
+            .filter(one => one.endsWith(".js") && !one.endsWith("/theme.js"))""")
+        named = page.locator("link[rel=modulepreload]").evaluate_all("all => all.map(one => one.href)")
+        assert len(named) == len(set(named)) > 5
+        assert set(named) == set(loaded)
+
+
+def test_the_search_is_sent_before_the_page_is_loaded(open_page: OpenPage, site: Site) -> None:
+    page = open_page("/hit-table")
+    page.route("**/js/pages/results.js", lambda route: (page.wait_for_timeout(400), route.continue_()))
+    with page.expect_response("**/windows?*"):  # hits and their pictures come, though the page's own script has not
+        page.goto(site.address + results(site, window_of(site)), wait_until="commit")
+        page.wait_for_selector(".waiting")
+    page.wait_for_selector(".hit .window-stage[aria-busy=false]")
 
 
 def test_hits_stay_if_on_off_cannot_be_asked(open_page: OpenPage, site: Site) -> None:

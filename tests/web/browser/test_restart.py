@@ -18,7 +18,7 @@ def test_work_goes_on_when_the_server_is_back(browser: Any, site: Site) -> None:
     with serving(root, site.data) as first:
         page.goto(first.login())
         page.goto(first.address + results(site, number))
-        page.wait_for_selector(".hit")
+        page.wait_for_selector(".hit .on-off:not(.asked)")  # the address is that of the result with ON and OFF
         page.keyboard.press("j")
         page.keyboard.press("y")
         marked = page.locator(".hit").first.get_attribute("data-window")
@@ -32,10 +32,11 @@ def test_work_goes_on_when_the_server_is_back(browser: Any, site: Site) -> None:
         page.locator(".toast", has_text="The server is back").wait_for()
         until(page, "document.querySelector('#generation').textContent.startsWith('Generation')")
         until(page, "document.querySelector('#busy').textContent === ''")
+        page.wait_for_selector(".hit .on-off:not(.asked, .unknown)")
         assert page.url == address
         assert page.locator(f'.hit[data-mark="yes"][data-window="{marked}"]').count() == 1
         with page.expect_request("**/feedback") as sent:
             page.keyboard.press("r")
-        assert json.loads(sent.value.post_data) == {"like": [marked], "unlike": []}
+        assert json.loads(sent.value.post_data) == {"like": [marked], "unlike": [], "on_off": False}
         page.get_by_text("refined with 1 yes and 0 no").wait_for()
     context.close()

@@ -11,8 +11,8 @@ export function inkFor(canvas, ratio, size = 11) {
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.font = `${size}px ${FONT}`;
-  context.fillStyle = inkOf(canvas, "--quiet");
-  context.strokeStyle = inkOf(canvas, "--line-strong");
+  context.fillStyle = inkOf("--quiet");
+  context.strokeStyle = inkOf("--line-strong");
   context.lineWidth = 1;
   return context;
 }

@@ -44,11 +44,11 @@ export class BandStrip {
     const context = inkFor(this.canvas, ratio);
     const box = { x: SIDE.left, y: 2, width: width - SIDE.left - SIDE.right, height: HEIGHT - 4 };
     context.clearRect(0, 0, width, HEIGHT);
-    context.fillStyle = inkOf(this.canvas, "--line");
+    context.fillStyle = inkOf("--line");
     context.fillRect(box.x, box.y, box.width, box.height);
     const band = this.source.f_stop_mhz - this.source.f_start_mhz;
     const at = (fMhz) => box.x + ((fMhz - this.source.f_start_mhz) / band) * box.width;
-    context.fillStyle = inkOf(this.canvas, "--accent");
+    context.fillStyle = inkOf("--accent");
     context.fillRect(
       Math.min(at(view.start), box.x + box.width - 3),
       box.y - 2,

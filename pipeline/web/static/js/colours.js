@@ -29,8 +29,15 @@ export const MASKED = 255;
 export const TOP_CODE = 254;
 const MASKED_COLOUR = [118, 124, 132];
 
+const made = new Map();
+
 /** Return the 256 colours of a map, as red, green, blue. */
 export function colours(name) {
+  if (!made.has(name)) made.set(name, makeColours(name));
+  return made.get(name);
+}
+
+function makeColours(name) {
   const stops = (STOPS[name] || STOPS[DEFAULT_MAP]).match(/../g).map((two) => parseInt(two, 16));
   const last = stops.length / 3 - 1;
   return Array.from({ length: 256 }, (_, i) => {

@@ -85,6 +85,16 @@ export function oncePerFrame(call) {
   };
 }
 
+/** Wait for a promise, but not longer than some milliseconds. */
+export const atMost = (ms, promise) => Promise.race([promise, new Promise((done) => setTimeout(done, ms))]);
+
+/** Wait until the next frame is on the screen. A page that nobody sees has none, so the wait is at most 100 ms. */
+export const afterFrame = () =>
+  new Promise((done) => {
+    setTimeout(done, 100);
+    requestAnimationFrame(() => setTimeout(done));
+  });
+
 /** Return a table: titles, and rows of cells. `numeric` names the columns that are aligned right. */
 export function table(caption, titles, rows, numeric = []) {
   const cell = (tag, value, i) =>

@@ -38,6 +38,10 @@ const isLater = (request) =>
 export const searchFor = (request) =>
   send("POST", "searches", isLater(request) ? { ...request, on_off: undefined } : request);
 
+/** Search again with examples; ON/OFF of the hits may still be missing, as after {@link searchFor}. */
+export const refineWith = (result, request, like, unlike) =>
+  send("POST", `searches/${part(result.id)}/feedback`, { like, unlike, ...(isLater(request) && { on_off: false }) });
+
 /** Tell whether a request wants ON/OFF, and its result does not have it. The hits then say that it is being asked. */
 export function lacksOnOff(result, request) {
   if (!isLater(request) || result.request.on_off) return false;
@@ -74,17 +78,20 @@ export function onOffLegend(hits) {
       h(
         "dd",
         {},
-        "the scans of the session in their order: high fields point where the hit's scan does, low ones elsewhere; " +
-          "filled ones hold the signal",
+        "the scans of the session in their order, up to five before and after the hit's: high fields point where " +
+          "the hit's scan does, low ones elsewhere; filled ones hold the signal",
       ),
     ),
   );
 }
 
+/** Scans of a session that a strip shows on each side of the hit's: a session of a whole night has dozens. */
+const BESIDE = 5;
+
 const scanField = (kind, pointing) => h("span", { title: pointing, class: `scan ${kind}` });
 
 /**
- * Return a strip with one field for each scan of the session: where the signal is, and where it is not.
+ * Return a strip with one field for each scan of the session near the hit's: where the signal is, and where it is not.
  *
  * @param {object} hit
  * @param {Map<string, {scans: object[]}>} sessions id of a scan → its session
@@ -95,8 +102,10 @@ export function onOffStrip(hit, sessions) {
   const scan = hit.source.split("+")[0];
   const seen = new Set(hit.in_off.map((one) => one.slice(0, one.lastIndexOf("/")).split("+")[0]));
   const own = sessions.get(scan);
-  const pointing = own?.scans.find((one) => one.scan_id === scan)?.pointing;
-  const fields = (own?.scans || []).map((one) =>
+  const at = own?.scans.findIndex((one) => one.scan_id === scan) ?? -1;
+  const pointing = own?.scans[at]?.pointing;
+  const near = at < 0 ? [] : own.scans.slice(Math.max(0, at - BESIDE), at + BESIDE + 1);
+  const fields = near.map((one) =>
     scanField(
       [
         one.pointing === pointing ? "on" : "off",

@@ -5,8 +5,8 @@ import { across, clipped, rectangle, up } from "./places.js";
 import { edgeMhz } from "./view.js";
 
 /** Outline the kept windows. Those that are narrower than some dots become marks at the top. */
-export function drawWindows(context, box, view, times, windows, element) {
-  const accent = inkOf(element, "--mark");
+export function drawWindows(context, box, view, times, windows) {
+  const accent = inkOf("--mark");
   clipped(context, box, () => {
     context.strokeStyle = accent;
     context.fillStyle = accent;
@@ -21,8 +21,8 @@ export function drawWindows(context, box, view, times, windows, element) {
 }
 
 /** Draw a strip above the picture for each band of known interference in view, with its name where there is space. */
-export function drawKnown(context, box, view, bands, element) {
-  const ink = inkOf(element, "--known");
+export function drawKnown(context, box, view, bands) {
+  const ink = inkOf("--known");
   context.save();
   context.beginPath();
   context.rect(box.x, 0, box.width, box.y + box.height);
@@ -40,7 +40,7 @@ export function drawKnown(context, box, view, bands, element) {
     const start = Math.max(left, free);
     if (right - start > context.measureText(band.name).width + 6) {
       context.globalAlpha = 1;
-      context.fillStyle = inkOf(element, "--quiet");
+      context.fillStyle = inkOf("--quiet");
       context.fillText(band.name, start + 2, box.y - 12);
       free = start + context.measureText(band.name).width + 14;
     }
@@ -49,7 +49,7 @@ export function drawKnown(context, box, view, bands, element) {
 }
 
 /** Write the labels of a scan where they belong, above the begin of what they name. */
-export function drawLabels(context, box, view, times, source, labels, element) {
+export function drawLabels(context, box, view, times, source, labels) {
   clipped(context, box, () => {
     context.textAlign = "left";
     context.textBaseline = "top";
@@ -59,9 +59,9 @@ export function drawLabels(context, box, view, times, source, labels, element) {
       if (right < box.x || left > box.x + box.width) continue;
       const top = up(box, times, (one.mjd - source.mjd) * 86400) - 16;
       const width = context.measureText(one.label).width + 8;
-      context.fillStyle = inkOf(element, "--known");
+      context.fillStyle = inkOf("--known");
       context.fillRect(Math.max(left, box.x), top, width, 16);
-      context.fillStyle = inkOf(element, "--card");
+      context.fillStyle = inkOf("--card");
       context.fillText(one.label, Math.max(left, box.x) + 4, top + 2);
     }
   });
@@ -83,7 +83,7 @@ export function placeOfSelection(box, view, times, source, selection) {
 }
 
 /** Draw the selected range, with its width above it. */
-export function drawSelection(context, box, view, times, source, selection, element) {
+export function drawSelection(context, box, view, times, source, selection) {
   const { left, right, top, bottom } = placeOfSelection(box, view, times, source, selection);
   clipped(context, box, () => {
     context.fillStyle = "rgba(4, 8, 14, 0.45)";
@@ -91,7 +91,7 @@ export function drawSelection(context, box, view, times, source, selection, elem
     context.fillRect(right, box.y, box.x + box.width - right, box.height);
     context.fillRect(left, box.y, right - left, top - box.y);
     context.fillRect(left, bottom, right - left, box.y + box.height - bottom);
-    context.strokeStyle = inkOf(element, "--accent-bright");
+    context.strokeStyle = inkOf("--accent-bright");
     context.lineWidth = 2;
     context.strokeRect(left, top + 1, Math.max(right - left, 2), bottom - top - 2);
   });

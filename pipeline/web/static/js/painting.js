@@ -94,5 +94,11 @@ export function fitCanvas(canvas, width, height) {
   return ratio;
 }
 
-/** Return a colour of the style sheet. */
-export const inkOf = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
+const inks = new Map();
+addEventListener("themechange", () => inks.clear()); // canvases are painted again in the next frame
+
+/** Return a colour of the style sheet. Asked for each picture, the browser would work out the styles each time. */
+export function inkOf(name) {
+  if (!inks.has(name)) inks.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return inks.get(name);
+}

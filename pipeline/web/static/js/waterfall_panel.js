@@ -179,10 +179,10 @@ export class WaterfallPanel {
     context.clearRect(0, 0, this.ink.width, this.ink.height);
     const { overlays, view, selection } = this.board;
     const { times } = this;
-    if (overlays.known && this.place.first) drawKnown(context, box, view, this.board.known, this.ink);
-    if (overlays.windows) drawWindows(context, box, view, times, this.windows, this.ink);
-    if (overlays.labels) drawLabels(context, box, view, times, this.source, this.labels, this.ink);
-    if (selection) drawSelection(context, box, view, times, this.source, selection, this.ink);
+    if (overlays.known && this.place.first) drawKnown(context, box, view, this.board.known);
+    if (overlays.windows) drawWindows(context, box, view, times, this.windows);
+    if (overlays.labels) drawLabels(context, box, view, times, this.source, this.labels);
+    if (selection) drawSelection(context, box, view, times, this.source, selection);
     this.placeButton(box);
     if (this.board.cross !== null) this.drawCross(context, box);
   }

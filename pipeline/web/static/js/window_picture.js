@@ -73,6 +73,15 @@ export class WindowPicture extends SmallPicture {
   }
 }
 
+/** Return about how many hits a window of the browser shows before it is scrolled: rows times columns of the grid. */
+export const hitsInSight = () => Math.ceil(innerHeight / 300) * Math.max(1, Math.floor(innerWidth / 400));
+
+/** Load pictures that are in the page and in sight. All are measured before any is painted: one layout is enough. */
+export function loadNow(pictures) {
+  for (const picture of pictures) picture.fit(picture.element.clientWidth);
+  return Promise.all(pictures.map((picture) => picture.load()));
+}
+
 /** Load pictures when they come into sight, so that a long page asks only for what is looked at. */
 export function loadInSight(pictures) {
   const of = new Map(pictures.map((picture) => [picture.element, picture]));

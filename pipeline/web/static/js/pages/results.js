@@ -1,13 +1,14 @@
 /** Results of a search: the query, what its hits are worth, and the hits. */
 
-import { idOfPage, queryOf, requestOf, resultsAddress, Shown } from "../address.js";
-import { BACK, get, part, send } from "../api.js";
+import { queryOf, requestOf, resultsAddress, Shown } from "../address.js";
+import { BACK, part } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { announce, errorBox, fill, find, h, swap } from "../dom.js";
+import { afterFrame, announce, atMost, errorBox, fill, find, h, swap } from "../dom.js";
 import { exportsBox } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
+import { AHEAD, firstResult } from "../first_search.js";
 import { hitTable } from "../hit_card.js";
 import { histogram } from "../histogram.js";
 import { keptWindow, windowName } from "../kept_windows.js";
@@ -15,46 +16,27 @@ import { bindKeys, keyRow } from "../keys.js";
 import { labelForm, mayLabel } from "../label_form.js";
 import { Marks } from "../marks.js";
 import { occurrenceBox } from "../occurrence.js";
-import { judged, lacksOnOff, onOffLegend, searchFor, sessionsOf } from "../on_off.js";
+import { judged, lacksOnOff, onOffLegend, refineWith, searchFor, sessionsOf } from "../on_off.js";
 import { queryCard, wordsOf } from "../query_card.js";
 import { KEY_ROW, resultKeys } from "../result_keys.js";
 import { cardMaker, Examples, isRefined, orderChoice, proposed, ToLabel } from "../to_label.js";
 import { nothingFound, verdict } from "../verdict.js";
-import { loadInSight } from "../window_picture.js";
+import { hitsInSight, loadInSight, loadNow } from "../window_picture.js";
 
 const shown = new Shown({ map: DEFAULT_MAP, low: "", high: "", threshold: "-1", order: "best", yes: "", no: "" });
 const display = displayOf(shown);
 const MORE = 24;
 const MOST_HITS = 1000;
-const AHEAD = 24;
+const WAIT_FOR_PICTURES_MS = 300;
 let result;
 let request;
 let cards = [];
 let examples;
 let current = null;
-let sessions = new Map();
+const sessions = new Map();
 let isLabeller = false;
 let marks;
 let toLabel = null;
-
-/** Ask for the windows of the first hits at once, so that they come while the cards are made. */
-function fetchAhead({ hits }) {
-  for (const hit of hits.slice(0, AHEAD)) keptWindow(windowName(hit)).catch(() => {}); // its card says what is wrong
-}
-
-/** Return the kept result of the address; or carry the search out that the address holds. */
-async function fetchResult() {
-  const id = idOfPage();
-  const asked = requestOf(location.search);
-  if (id && id !== "new") {
-    try {
-      return await get(`searches/${part(id)}`);
-    } catch (error) {
-      if (error.status !== 404 || !Object.keys(asked).length) throw error;
-    }
-  }
-  return searchFor(asked);
-}
 
 /** Give the page the address of its result, with the request in it: it can be reloaded after the server was. */
 function settleAddress() {
@@ -85,7 +67,7 @@ function showCards() {
   fill(
     find("#hits"),
     examples.elements("like"),
-    result.hits.map((hit) => of.get(windowName(hit)).element),
+    result.hits.map((hit) => of.get(windowName(hit))?.element).filter(Boolean), // those below come a moment later
     different,
   );
   for (const card of cards)
@@ -169,7 +151,7 @@ async function refine() {
   const marked = { yes: like.join(" "), no: unlike.join(" ") };
   busy("Refining …");
   try {
-    const next = await send("POST", `searches/${part(result.id)}/feedback`, { like, unlike });
+    const next = await refineWith(result, request, like, unlike);
     const asked = { ...request, like, unlike }; // it wants ON/OFF even if the result is still without
     location.assign(`${resultsAddress(asked, next.id)}#${new URLSearchParams(marked)}`);
   } catch (error) {
@@ -223,85 +205,102 @@ function moreButton() {
   return h("p", {}, h("button", { type: "button", id: "more", onclick: () => searchAgain(next) }, "Show more hits"));
 }
 
-async function showResult() {
-  const isWithoutOnOff = lacksOnOff(result, request);
-  const colours = displayControls(shown, () => {
-    Object.assign(display, displayOf(shown));
-    for (const one of [...cards, query]) one.picture?.paint();
-  });
-  const query = queryCard(result, request, display);
-  marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
-  const makeCard = cardMaker(display, mark, (card) => (current = card), sessions);
-  examples = new Examples(request, makeCard);
-  cards = result.hits.map(makeCard);
-  current = null;
-  toLabel = isRefined(request) ? new ToLabel(result, makeCard) : null;
+/** Return the head of the hits: how many there are, and what can be done with them. */
+const headOfHits = () =>
+  h(
+    "div",
+    { class: "found-head" },
+    h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
+    toLabel &&
+      orderChoice(shown.get("order"), (order) => {
+        shown.set({ order });
+        showCards();
+      }),
+    h(
+      "div",
+      { class: "refine" },
+      h("span", { id: "mark-count", role: "status" }),
+      h("span", { id: "busy", role: "status" }),
+      h("button", { type: "button", id: "refine", class: "primary", onclick: refine }, "Refine"),
+      h("button", { type: "button", onclick: undo }, "Undo"),
+    ),
+  );
+
+/** Show what stands beside the hits and below them. */
+function showRest(side, found, colours) {
   const threshold = (value) => {
     shown.set({ threshold: String(value) });
     showCards();
   };
-  fill(
-    find("#content"),
-    h(
-      "div",
-      { class: "results" },
-      h(
-        "aside",
-        { class: "side", "aria-label": "Query" },
-        query.element,
-        verdict(result),
-        histogram(result, shown.number("threshold"), threshold),
-        colours.element,
-        filtersForm(request, (next) => location.assign(resultsAddress(next))),
-        exportsOf(),
-      ),
-      h(
-        "div",
-        { class: "found" },
-        h(
-          "div",
-          { class: "found-head" },
-          h("h1", {}, result.hits.length ? counted(result.hits.length, "look-alike") : "No look-alikes"),
-          toLabel &&
-            orderChoice(shown.get("order"), (order) => {
-              shown.set({ order });
-              showCards();
-            }),
-          h(
-            "div",
-            { class: "refine" },
-            h("span", { id: "mark-count", role: "status" }),
-            h("span", { id: "busy", role: "status" }),
-            h("button", { type: "button", id: "refine", class: "primary", onclick: refine }, "Refine"),
-            h("button", { type: "button", onclick: undo }, "Undo"),
-          ),
-        ),
-        h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
-        h("p", { id: "below", class: "quiet" }),
-        h("div", { id: "legend" }, onOffLegend(result.hits)),
-        h("ol", { id: "hits", class: "hits" }),
-        moreButton(),
-        result.hits.length ? null : nothingFound(),
-        occurrenceBox(result.id),
-        tableOf(),
-      ),
-    ),
+  side.append(
+    ...[
+      histogram(result, shown.number("threshold"), threshold),
+      colours.element,
+      filtersForm(request, (next) => location.assign(resultsAddress(next))),
+      exportsOf(),
+    ].filter(Boolean),
   );
+  found.append(
+    ...[moreButton(), result.hits.length ? null : nothingFound(), occurrenceBox(result.id), tableOf()].filter(Boolean),
+  );
+}
+
+/** Show the result: first the query and the hits in sight with their pictures, and when these are there, the rest. */
+async function showResult() {
+  const own = result;
+  const isWithoutOnOff = lacksOnOff(result, request);
+  const query = queryCard(result, request, display);
+  const colours = displayControls(shown, () => {
+    Object.assign(display, displayOf(shown));
+    for (const one of [...cards, query]) one.picture?.paint();
+  });
+  marks = new Marks(shown, (name) => cards.find((card) => card.name === name)?.showMark(marks.get(name)));
+  const makeCard = cardMaker(display, mark, (card) => (current = card), sessions);
+  examples = new Examples(request, makeCard);
+  current = null;
+  toLabel = isRefined(request) ? new ToLabel(result, makeCard) : null;
+  const side = h("aside", { class: "side", "aria-label": "Query" }, query.element, verdict(result));
+  const found = h(
+    "div",
+    { class: "found" },
+    headOfHits(),
+    h("div", { class: "found-tools" }, keyRow(KEY_ROW), isLabeller ? labelForm(() => marks.all("yes")) : null),
+    h("p", { id: "below", class: "quiet" }),
+    h("div", { id: "legend" }, onOffLegend(result.hits)),
+    h("ol", { id: "hits", class: "hits" }),
+  );
+  const first = result.hits.slice(0, hitsInSight());
+  cards = first.map(makeCard);
   for (const card of cards) card.showMark(marks.get(card.name));
+  fill(find("#content"), h("div", { class: "results" }, side, found));
+  document.title = `${query.words} · Lookalike`;
   showMarkCount();
   showCards();
-  loadInSight([...cards.map((card) => card.picture), query.picture].filter((one) => one?.load));
-  document.title = `${query.words} · Lookalike`;
+  await atMost(WAIT_FOR_PICTURES_MS, loadNow([...cards, query].map((one) => one.picture).filter(Boolean)));
+  await afterFrame();
+  if (own !== result) return;
+  const rest = result.hits.slice(first.length).map(makeCard);
+  cards.push(...rest);
+  for (const card of rest) card.showMark(marks.get(card.name));
+  showRest(side, found, colours);
+  showCards();
+  loadInSight(rest.map((card) => card.picture));
   showExamples();
   if (isWithoutOnOff) showOnOff();
 }
 
+/** Show what is not needed for the hits: the scans of their sessions, and to a labeller the form for labels. */
+async function showLater() {
+  const [found, may] = await Promise.all([sessionsOf(), mayLabel()]);
+  for (const [scan, session] of found) sessions.set(scan, session);
+  for (const card of cards) if (card.strip) card.showOnOff(card.hit, sessions);
+  isLabeller = may;
+  if (isLabeller) find(".found-tools").append(labelForm(() => marks.all("yes")));
+}
+
 async function start() {
-  fill(find("#content"), h("p", { class: "waiting", role: "status" }, "Searching …"));
   try {
-    const found = fetchResult();
-    found.then(fetchAhead, () => {}); // an error is shown below
-    [result, sessions, isLabeller] = await Promise.all([found, sessionsOf(), mayLabel()]);
+    result = await firstResult;
   } catch (error) {
     fill(
       find("#content"),
@@ -312,9 +311,10 @@ async function start() {
     return;
   }
   settleAddress();
-  await showResult();
+  const showing = showResult();
   bindKeys(resultKeys({ step, columns, markCurrent, undo, refine, current: () => current }));
   addEventListener(BACK, () => searchAgain(request.k)); // a server that was restarted has forgotten the result
+  showing.then(showLater);
 }
 
 start();
