@@ -151,8 +151,13 @@ def running_ingest(workers: int, precision: str, folder: Path, views: tuple[str,
 
     config = one_view(workers, views).override({"encoder": {"precision": precision}})
     with embedded_cluster(config.run) as cluster, Client(cluster, set_as_default=False) as client:
-        whole_ingest([another(make_file(folder, 1), n) for n in range(4 * workers)], config, folder, client)
+        whole_ingest(_first_files(folder, workers), config, folder, client)
         yield lambda paths: whole_ingest(paths, config, folder, client)
+
+
+def _first_files(folder: Path, workers: int) -> list[Path]:
+    """Make the files that a new cluster ingests first, four for each worker."""
+    return [another(make_file(folder, 1), number) for number in range(4 * workers)]
 
 
 def notebook_loop(path: Path, windows: int) -> float:
@@ -203,6 +208,7 @@ def on_one_core(path: Path, precisions: Iterable[str], rounds: int) -> dict[str,
     for precision in precisions:
         tasks[INGEST.format(precision)] = ["ingest", "--precision", precision]
         tasks[INGEST_VIEWS.format(precision)] = ["ingest-views", "--precision", precision]
+    _first_files(path.parent, 1)  # made here, because two processes would write the same file
     commands = {name: ["--file", str(path), "--only", *arguments] for name, arguments in tasks.items()}
     with one_core(), measured_in_processes("benchmarks.bench_scan", commands, default_allocator=[PLAIN]) as measures:
         return in_turn(measures, rounds)

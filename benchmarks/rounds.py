@@ -82,8 +82,7 @@ def _measure_in(stack: ExitStack, command: Sequence[str], keeps_memory: bool) ->
     stack.callback(asked.close)
 
     def measure() -> list[float]:
-        asked.write("\n")
-        asked.flush()
+        print(file=asked, flush=True)
         line = answers.readline()
         if not line:
             raise SystemExit(f"a measurement ended early: {' '.join(command)}")
