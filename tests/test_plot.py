@@ -249,7 +249,7 @@ def test_the_background_is_drawn_with_the_verdict_and_titles_name_chance(hits: i
     heights = [patch.get_data().values.tolist() for patch in axes.patches]
     assert heights == [list(counts)] * 2
     head = waterfalls(figure)[1]
-    assert head.get_title(loc="left") == "1.  score 0.990   by chance ~3e-07"
+    assert head.get_title(loc="left") == "1.  score 0.990   by chance <1e-06"
     assert head.texts[1].get_text().endswith("SNR 12.3")
     figure.canvas.draw()
     drawn_at = [other.get_tightbbox() for other in figure.axes if other is not axes]

@@ -26,7 +26,7 @@ from pipeline.cli.places import Places
 from pipeline.errors import ParameterError, QueryError
 from pipeline.model import Digits
 from pipeline.search.filter_table import FILTERS
-from pipeline.support.text import counted, short_number, shown
+from pipeline.support.text import counted, short_chance, shown
 from pipeline.views import shown_view
 
 if TYPE_CHECKING:
@@ -119,16 +119,17 @@ def search(
     windows; a missing window counts as 0. With --each-window, each window is
     searched for by itself, and the table says which of them a hit resembles.
 
-    The score is the cosine similarity of two vectors; 1 is the highest. The next
-    column says how many unrelated windows score so well by chance, among all that
-    were searched. ~ marks a number that is extrapolated. The second line sums up
-    how many hits are convincing (less than half a window by chance, and at most 1
-    in 20 of the hits that are as good) or plausible (at most one window). With
-    --rerank there is a second score: the correlation of the two images where they
-    match best, from 0 to 1. Hits are then ordered by a mean of both scores,
-    reranked, and the figures of chance are those of this mean. With --expand,
-    hits are ordered by another cosine, which stands beside the score: that with a
-    weighted mean of the query and its two nearest look-alikes.
+    The score is the cosine similarity of two vectors; 1 is the highest. The
+    next column says how many unrelated windows score so well by chance, among
+    all that were searched. ~ marks a number that is extrapolated. Numbers below
+    0.000001 are shown as <1e-06. The second line sums up how many
+    hits are convincing (less than half a window by chance, and at most 1 in 20
+    of the hits that are as good) or plausible (at most one window). With
+    --rerank there is a second score: the correlation of the two images where
+    they match best, from 0 to 1. Hits are then ordered by a mean of both
+    scores, reranked, and the figures of chance are those of this mean. With
+    --expand, hits are ordered by another cosine, which stands beside the score:
+    that with a weighted mean of the query and its two nearest look-alikes.
 
     --like and --unlike refine a search by examples. The score is then the cosine
     with a direction: what the alike examples have in common and the unlike ones
@@ -270,7 +271,7 @@ def table(result: SearchResult) -> list[str]:
         window = hit.window
         merged = result.words_of_merged(hit)
         second = f" {result.words_of_expected(hit):>8}" if hit.expected is not None else ""
-        second += f" {short_number(hit.q):>7}" if result.request.q and hit.q is not None else ""
+        second += f" {short_chance(hit.q):>7}" if result.request.q and hit.q is not None else ""
         second += f" {hit.match.correlation:11.3f}" if hit.match else ""
         second += f" {hit.reranked:8.3f}" if hit.reranked is not None else ""
         second += f" {hit.expanded:8.3f}" if hit.expanded is not None else ""

@@ -9,7 +9,7 @@ from html import escape
 
 from pipeline.errors import PipelineError
 from pipeline.model import Digits, Hit, Result
-from pipeline.support.text import counted, short_number, shown
+from pipeline.support.text import counted, short_chance, shown
 from pipeline.views import shown_view
 
 NOTEBOOK_ROWS, NOTEBOOK_PICTURES = 50, 10
@@ -96,7 +96,7 @@ def _table(result: Result, most: int | None) -> str:
     for hit in hits:
         window = hit.window
         cells = [str(hit.rank), f"{hit.score:.3f}", *([result.words_of_expected(hit)] if has_chance else []),
-                 *([] if hit.q is None else [short_number(hit.q)]),
+                 *([] if hit.q is None else [short_chance(hit.q)]),
                  *([f"{hit.match.correlation:.3f}", f"{hit.final_score:.3f}"] if hit.match else []),
                  *([shown_view(hit.view)] if has_views else []), *([hit.on_off.state] if hit.on_off else []),
                  digits.frequencies(window), digits.times(window), digits.date(window), f"{hit.snr:.1f}", hit.target,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.model import Digits, Hit, Window
 from pipeline.plot.panel import Panel, Scales, even_ticks, limits_db, reduced
 from pipeline.plot.scores import SMALL_TEXT_POINTS, TEXT_POINTS
-from pipeline.support.text import short_number
+from pipeline.support.text import short_chance
 from pipeline.views import view_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def tile_of_hit(hit: Hit, panel: Panel, of_windows: int = 1) -> Tile:
     observed, tail = observed_at(hit.target, hit.window), found
     if hit.expected is not None:
         observed = f"{observed}  {found}"
-        tail = f"by chance {'~' if hit.extrapolated else ''}{short_number(hit.expected)}"
+        tail = f"by chance {short_chance(hit.expected, extrapolated=hit.extrapolated)}"
     state = ""
     if hit.on_off is not None:
         seen = len(hit.on_off.seen)

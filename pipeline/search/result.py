@@ -19,7 +19,7 @@ from pipeline.search.description import QueryDescription
 from pipeline.search.panels import Panels
 from pipeline.search.request import SearchRequest
 from pipeline.significance import Background, Verdict, verdict_on
-from pipeline.support.text import counted, short_number
+from pipeline.support.text import counted, short_chance
 
 if TYPE_CHECKING:
     from pipeline.search.not_searched import NotSearched
@@ -117,7 +117,7 @@ class SearchResult(Sequence[Hit]):
 
     def words_of_expected(self, hit: Hit) -> str:
         """Return how many unrelated windows score as well as a hit by chance; ~ marks an extrapolated number."""
-        return "" if hit.expected is None else f"{'~' if hit.extrapolated else ''}{short_number(hit.expected)}"
+        return "" if hit.expected is None else short_chance(hit.expected, extrapolated=hit.extrapolated)
 
     def words_of_merged(self, hit: Hit) -> str:
         """Say how many windows a hit has, if it has several. The text follows the name of its window."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.support.text import short_number
+from pipeline.support.text import short_chance
 
 MAX_CONVINCING_Q, MAX_CONVINCING_EXPECTED = 0.05, 0.5
 """A hit is convincing if both its false discovery rate and its expected number are at most these."""
@@ -47,7 +47,7 @@ class Verdict:
     def __str__(self) -> str:
         if self.convincing or self.plausible:
             return (f"{self.convincing} convincing, {self.plausible} plausible; expected by chance "
-                    f"{short_number(self.expected)}")
+                    f"{short_chance(self.expected)}")
         return f"nothing convincing: the best hit is as good as chance gives in {_searches(self.expected)}"
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 """Characters at the beginning of a cell that make a spreadsheet take it for a formula."""
+SMALLEST_CHANCE = 1e-6
+"""Smallest number by chance that is shown to people; below it, they read that it is smaller."""
 
 
 def shown(text: str | Path) -> str:
@@ -81,6 +83,16 @@ def short_number(value: float) -> str:
     if value >= 10 or value == 0:
         return f"{value:,.0f}"
     return f"{value:.2g}" if value < 1e-3 else f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
+
+
+def short_chance(value: float, *, extrapolated: bool = False) -> str:
+    """Return an expected number, or a share, of windows that are there by chance: 0.40, ~3.1e-05, <1e-06.
+
+    ~ marks an extrapolated number. How far a number lies below :data:`SMALLEST_CHANCE`, no sample can tell.
+    """
+    if value < SMALLEST_CHANCE:
+        return f"<{SMALLEST_CHANCE:.0e}"
+    return f"{'~' if extrapolated else ''}{short_number(value)}"
 
 
 def _may_be_in_cell(letter: str) -> bool:

@@ -69,14 +69,14 @@ def test_the_table_says_what_is_expected_by_chance() -> None:
     sure = hit(1, expected=3.21e-7, extrapolated=True, q=3.21e-7)
     some = hit(2, expected=12.3, extrapolated=False, q=1.0)
     assert table(result(sure, some))[1:] == [
-        "1 convincing, 0 plausible; expected by chance 3.2e-07",
+        "1 convincing, 0 plausible; expected by chance <1e-06",
         "     score expected                      MHz             s          MJD     SNR  window",
-        "  1  0.988 ~3.2e-07  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
+        "  1  0.988   <1e-06  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/41",
         "  2  0.988       12  1400.123457–1400.124172      0–292     59000.25000   123.5  GBT_59000_0_A/42",
     ]
     asked = replace(result(sure, some), request=SearchRequest(window="GBT_59000_0_A/3", q=True))
     assert [line[:27] for line in table(asked)[2:]] == [
-        "     score expected       q", "  1  0.988 ~3.2e-07 3.2e-07", "  2  0.988       12     1.0"]
+        "     score expected       q", "  1  0.988   <1e-06  <1e-06", "  2  0.988       12     1.0"]
 
 
 def test_the_head_says_how_many_signals_were_searched_and_what_orders_the_hits() -> None:

@@ -33,6 +33,10 @@ export function hertz(value) {
   return size >= 1e3 ? `${short(value / 1e3)} kHz` : `${short(value)} Hz`;
 }
 
+/** Return an expected number of windows by chance. How far it lies below 10⁻⁶, no sample can tell. */
+export const shortChance = (value, isExtrapolated) =>
+  value < 1e-6 ? "<10⁻⁶" : `${isExtrapolated ? "~" : ""}${short(value)}`;
+
 /** Return a number with about three digits. */
 export function short(value) {
   if (!Number.isFinite(value)) return "–";

@@ -1,6 +1,6 @@
 /** The background of a search: how many windows score how well, with a threshold that can be dragged. */
 
-import { counted, short } from "./axes.js";
+import { counted, shortChance } from "./axes.js";
 import { fill, h, svg, table } from "./dom.js";
 
 const WIDTH = 320;
@@ -111,7 +111,7 @@ function wordsFor(result, score) {
     score <= -1
       ? `All ${counted(result.hits.length, "hit")}`
       : `Score ≥ ${score.toFixed(3).replace("-", "−")}: ${above} of ${counted(result.hits.length, "hit")}`;
-  return worst ? `${start}; ${worst.extrapolated ? "about " : ""}${short(worst.expected)} expected by chance` : start;
+  return worst ? `${start}; ${shortChance(worst.expected, worst.extrapolated)} expected by chance` : start;
 }
 
 const legend = (background) =>

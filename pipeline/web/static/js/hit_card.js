@@ -1,7 +1,7 @@
 /** One hit: its picture, what it is worth, and what can be done with it. */
 
 import { likeAddress, waterfallAddress } from "./address.js";
-import { fileName, mhz, short } from "./axes.js";
+import { fileName, mhz, shortChance } from "./axes.js";
 import { h, table } from "./dom.js";
 import { windowName } from "./kept_windows.js";
 import { onOffStrip } from "./on_off.js";
@@ -9,7 +9,7 @@ import { WindowPicture } from "./window_picture.js";
 
 /** Return how many windows are expected to score so well by chance, in words. */
 export const expectedWords = (hit) =>
-  hit.expected === null ? "unknown" : `${hit.extrapolated ? "~" : ""}${short(hit.expected)}`;
+  hit.expected === null ? "unknown" : shortChance(hit.expected, hit.extrapolated);
 
 /** The card of a hit in the grid. */
 export class HitCard {
