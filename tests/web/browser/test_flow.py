@@ -174,9 +174,12 @@ def test_marks_can_be_set_undone_shared_and_refined(open_page: OpenPage, site: S
     page.wait_for_selector(".hit[data-rank='1']")  # hits are shown at once, examples keep their place
     assert page.locator(".hit").evaluate_all("all => [all[0], all.at(-1)].map(one => one.className)") == [
         "hit coming", "hit coming"]
-    page.wait_for_timeout(200)
-    names = [parse_qs(urlsplit(one.request.url).query)["name"] for one in held]
-    assert [first, second] in names  # all examples in one request,
+    for _ in range(100):
+        names = [parse_qs(urlsplit(one.request.url).query)["name"] for one in held]
+        if [first, second] in names:  # all examples in one request,
+            break
+        page.wait_for_timeout(100)
+    assert [first, second] in names
     assert len(names) <= 2  # and all pictures of hits in one more
     for one in held:
         one.continue_()
