@@ -153,6 +153,23 @@ def test_an_array_has_channels_and_spectra() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Channel", "Spectrum")
 
 
+def test_the_legend_of_scores_is_never_over_middling_scores() -> None:
+    counts = (0,) * 25 + (50,) * 50 + (0,) * 25
+    scored = Background(9, counts=counts, unrelated_counts=tuple(range(60, 160)))  # fill that corner
+    figure = gallery(Result(noise()[0], [hit(1)], background=scored), noise(1))
+    axes, = (one for one in figure.axes if one.get_legend())
+    figure.canvas.draw()
+    x, y = axes.transAxes.inverted().transform(axes.get_legend().get_window_extent().min)
+    assert x > 0.5
+    assert y > 0.5
+
+
+def test_hits_beside_an_array_have_a_label_of_their_own_for_time() -> None:
+    panels = waterfalls(gallery(Result(noise()[0], [hit(1), hit(2)]), noise(1, 2)))
+
+    assert [axes.get_ylabel() for axes in panels] == ["Spectrum", "Time [s]", ""]
+
+
 def test_a_wide_window_is_measured_in_khz() -> None:
     tiling = Tiling(replace(HEADER, foff_mhz=-2.86e-3), WindowGrid(), CoarseLayout(2**16, "flag"))
     axes = waterfalls(drawn(1, window=tiling.window("A", 0)))[1]

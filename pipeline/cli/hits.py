@@ -73,6 +73,8 @@ def print_hits(corpus: Corpus, hits: HitsAsked, asked: Mapping[str, Any], *, as_
     with closing(Show()) as show:
         answers = list(corpus.search_rows(
             table, file=file, folder=hits.path.absolute().parent, step=_Steps(show), **how))
+    if file is None and any(one.row and one.scan is None and one.result is None for one in answers):
+        remark("note: give the file of a scan that was not found with --file")
     if hits.page is not None:
         from pipeline.search import page_of_rows
 

@@ -52,7 +52,8 @@ def _scanned(paths: tuple[Path, ...], only_mhz: tuple[tuple[float, float], ...])
     if found.scanned:
         between = "from {} to {} MHz ".format(*found.band_mhz) if found.band_mhz else ""
         remark(f"scanned {counted(found.scanned, 'file')} {between}in {duration(report.elapsed_s)}: "
-               f"{report.windows_kept:,} of {counted(report.windows_seen, 'window')} hold a signal; they stay in "
+               f"{report.windows_kept:,} of {counted(report.windows_seen, 'window')} "
+               f"{'holds' if report.windows_seen == 1 else 'hold'} a signal; they stay in "
                f"{shown(found.root)}")
     else:
         remark(f"{counted(len(found.source_ids), 'scan')} taken from the cache, {shown(found.root)}")

@@ -23,7 +23,7 @@ from pipeline.cli.patterns import PATTERN_FLAGS, pattern_options, with_arrays
 from pipeline.cli.picture import FLAGS as PICTURE_FLAGS
 from pipeline.cli.picture import PlotQuery, picture_options
 from pipeline.cli.places import Places
-from pipeline.errors import ParameterError, QueryError
+from pipeline.errors import CorpusNotFound, ParameterError, QueryError
 from pipeline.model import Digits
 from pipeline.search.filter_table import FILTERS
 from pipeline.support.text import counted, short_chance, shown
@@ -212,7 +212,10 @@ def _opened(
     """Open a corpus here or on a cluster."""
     if on_cluster:
         return corpus_on_cluster(corpus, place)
-    return nullcontext(corpus_here(corpus, needs_files=needs_files))
+    try:
+        return nullcontext(corpus_here(corpus, needs_files=needs_files))
+    except CorpusNotFound as error:
+        raise CorpusNotFound(f"{error}; or search files that are in no corpus, with --in FILE_OR_FOLDER") from error
 
 
 def corpus_here(corpus: Path, *, needs_files: bool) -> Corpus:

@@ -21,6 +21,7 @@ h1 { font-size: 1.4rem; margin-bottom: .2rem; }
 h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #8886; }
 table { border-collapse: collapse; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .15rem .9rem .15rem 0; }
+td:last-child { overflow-wrap: anywhere; min-width: 11rem; }
 th { font-weight: 600; border-bottom: 1px solid #8886; }
 pre { overflow-x: auto; padding: .5rem; background: #8882; font-size: .85em; }
 .wide { overflow-x: auto; }

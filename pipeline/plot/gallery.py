@@ -131,7 +131,8 @@ def _drawn(rows: Sequence[Sequence[Tile]], scored: Result | None, remarks: Seque
     for i, row in enumerate(rows):
         for column, tile in enumerate(row):
             place = column * CELL_IN[0], (count - 1 - i) * height + foot
-            clipped |= draw_tile(figure, place, tile, from_begin=from_begin, has_time=column == 0,
+            clipped |= draw_tile(figure, place, tile, from_begin=from_begin,
+                                 has_time=column == 0 or _counts(tile) != _counts(row[column - 1]),
                                  has_power=column == len(row) - 1)
     if scored is not None:
         column = 0 if starts_row else last
@@ -141,6 +142,11 @@ def _drawn(rows: Sequence[Sequence[Tile]], scored: Result | None, remarks: Seque
     figure.text(_REMARK_LEFT_IN / across, _REMARK_BOTTOM_IN / figure.get_figheight(), _lines(remarks, across),
                 fontsize=SMALL_TEXT_POINTS, color="0.25", linespacing=72 * LINE_IN / SMALL_TEXT_POINTS / 1.2)
     return figure
+
+
+def _counts(tile: Tile) -> bool:
+    """Return whether the axes of a tile count spectra, so that a neighbour with seconds needs a label of its own."""
+    return tile.window is None
 
 
 def _lines(remarks: Sequence[str], across_in: float) -> str:

@@ -37,4 +37,5 @@ def draw_scores(axes: Axes, background: Any, scores: Sequence[float]) -> None:
     axes.set_xlabel("Score", fontsize=TEXT_POINTS)
     axes.set_ylabel("Windows", fontsize=TEXT_POINTS)
     axes.tick_params(labelsize=SMALL_TEXT_POINTS)
-    axes.legend(fontsize=SMALL_TEXT_POINTS, frameon=False)
+    # few windows score high, so the legend hides little there; "best" may put it over bars of its own grey
+    axes.legend(fontsize=SMALL_TEXT_POINTS, frameon=False, loc="upper right")

@@ -72,7 +72,8 @@ def signal_of(given: Any) -> Signal:
                 values.setdefault("amplitudes", [1.0] * _count(lines))
             signal = record_of(Signal, {**begin, **values})
         except (ValueError, ConfigError) as error:
-            raise ParameterError(f"{parameter('signal')}: {error}") from error
+            short = "; family and lines may be given, too" if "Signal has no" in str(error) else ""
+            raise ParameterError(f"{parameter('signal')}: {error}{short}") from error
     else:
         raise ParameterError(f"{parameter('signal')} must be a Signal or a mapping of its fields, got {given!r}")
     if fault := _fault(signal):

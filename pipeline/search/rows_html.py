@@ -39,6 +39,9 @@ def words_of_rows(table: HitTable, answers: Sequence[RowAnswer]) -> list[str]:
     if own:
         lines.append(f"the signal of a row itself is no look-alike: {counted(own, 'window')} of the rows' own scans "
                      "left out")
+    if pixels := sum(one.scan is None for one in searched):
+        lines.append(f"{counted(pixels, 'row')} searched for by the pixels of the table, because no scan was found "
+                     "that has the frequency and can be read")
     return lines
 
 

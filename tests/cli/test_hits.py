@@ -66,6 +66,16 @@ def test_a_page_needs_a_table(lookalike: Lookalike) -> None:
     lookalike("search", "--hits", "x.dat", "--out", "x.vot").assert_misused("use --html, --csv or --json")
 
 
+def test_a_table_that_names_no_scan_asks_for_the_option(
+    lookalike: Lookalike, corpus: Path, data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "hyperseti.csv"
+    path.write_text("drift_rate,f_start,snr\n0.4,1.0,100\n")
+    ask = "give the file of a scan that was not found with --file"
+    assert ask in lookalike("search", "--corpus", corpus, "--hits", path).err
+    assert ask not in lookalike("search", "--corpus", corpus, "--hits", path, "--file", data / "scan0.h5").err
+
+
 def test_another_file_is_refused(lookalike: Lookalike, corpus: Path, data: Path) -> None:
     lookalike("search", "--corpus", corpus, "--hits", data / "scan0.h5").assert_refused(2, "is no hit table")
 

@@ -224,6 +224,12 @@ def test_a_missing_corpus_is_no_corpus(lookalike: Lookalike, tmp_path: Path, arg
     assert not absent.exists()
 
 
+def test_where_no_corpus_is_a_search_names_the_other_way(lookalike: Lookalike, tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    lookalike("search", "--corpus", absent, "--window", "a/1").assert_refused(2, "with --in FILE_OR_FOLDER")
+    assert "--in" not in lookalike("status", "--corpus", absent).err
+
+
 def test_the_corpus_is_by_default_here(
     lookalike: Lookalike, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,6 +178,8 @@ def test_pixels_of_seticore_are_searched_for_where_the_scan_is_gone(
 
     assert [one.to_json()["by"] for one in by_file] == ["file", "file"]
     assert [one.to_json()["by"] for one in by_pixels] == ["pixels of the table"] * 2
+    assert not any("by the pixels" in line for line in words_of_rows(table, by_file))
+    assert words_of_rows(table, by_pixels)[-1].startswith("2 rows searched for by the pixels of the table")
     for line, *both in zip((0, 1), by_file, by_pixels, strict=True):
         for one in both:
             assert one.result is not None

@@ -205,7 +205,8 @@ def test_a_signal_is_described_by_what_was_given(given: dict[str, object], words
 
 
 @pytest.mark.parametrize(("given", "words"), [
-    ({"drift": 1}, "Signal has no 'drift'"), ({"width_hz": -3}, "width_hz must be above 0, got -3"),
+    ({"drift": 1}, "Signal has no 'drift'.*; family and lines may be given, too"),
+    ({"width_hz": -3}, "width_hz must be above 0, got -3"),
     ({"lines": 2}, "several lines need spacing_hz"), ({"lines": 1.5}, "lines must be a whole number"),
     ({"family": "dragon"}, "no signal family 'dragon'"), ({"snr": "loud"}, "Expected"), (7, "must be a Signal"),
     ({"amplitudes": []}, "amplitudes must be"), ({"drift_hz_per_s": float("nan")}, "must be finite"),
