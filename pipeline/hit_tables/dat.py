@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from pipeline.hit_tables.rows import (
     BadRowError,
@@ -18,7 +19,9 @@ from pipeline.hit_tables.rows import (
     HitTable,
     ScanHint,
     UnusableRow,
+    duration_in,
     frequency_in,
+    lines_of,
     number_in,
     optional_number,
 )
@@ -38,7 +41,8 @@ _OBS_LENGTH = re.compile(r"obs_length:" + _NUMBER)
 
 def is_dat(text: str) -> bool:
     """Tell whether a text is such a table."""
-    return any(line.startswith("#") and (NAMES_MARK in line or "File ID:" in line) for line in text.splitlines()[:50])
+    comments = (line for line in islice(lines_of(text), 50) if line.startswith("#"))
+    return any(NAMES_MARK in line or "File ID:" in line for line in comments)
 
 
 def parse_dat(text: str, name: str) -> HitTable:
@@ -54,13 +58,13 @@ def parse_dat(text: str, name: str) -> HitTable:
     scan, duration_s, is_bliss, has_bliss = ScanHint(), None, False, False
     rows: list[HitRow] = []
     unusable: list[UnusableRow] = []
-    for line in filter(None, map(str.strip, text.splitlines())):
+    for line in filter(None, map(str.strip, lines_of(text))):
         if line.startswith("#"):
             if "File ID:" in line:
                 scan, duration_s = ScanHint(), None  # another table begins
             scan = _scan_of(line, scan)
             if found := _OBS_LENGTH.search(line):
-                duration_s = _seconds_in(found[1])
+                duration_s = duration_in(found[1])
             if NAMES_MARK in line:
                 is_bliss = len(line.lstrip("#").split()) == len(COLUMNS) - 1
             continue
@@ -73,15 +77,6 @@ def parse_dat(text: str, name: str) -> HitTable:
             rows.append(row)
             has_bliss |= is_bliss
     return HitTable(name, "bliss .dat" if has_bliss else "turboSETI or seticore .dat", tuple(rows), tuple(unusable))
-
-
-def _seconds_in(text: str) -> float | None:
-    """Return a duration; None if it is none. Then that of the file counts, as in tables that name no duration."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if 0 < seconds < math.inf else None
 
 
 def _scan_of(line: str, scan: ScanHint) -> ScanHint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from functools import cache
 from importlib import import_module, resources
@@ -87,7 +88,8 @@ def _schema() -> Any:
 def _row_of(message: Any, number: int) -> HitRow:
     signal, filterbank = message.signal, message.filterbank
     values = {"frequency": str(signal.frequency), "driftRate": str(signal.driftRate), "snr": str(signal.snr)}
-    scan = ScanHint("", str(filterbank.sourceName), filterbank.tstart or None, filterbank.telescopeId or None)
+    mjd = filterbank.tstart if math.isfinite(filterbank.tstart) and filterbank.tstart else None
+    scan = ScanHint("", str(filterbank.sourceName), mjd, filterbank.telescopeId or None)
     pixels = _pixels_of(filterbank)
     duration_s = pixels.tsamp_s * len(pixels.power) if pixels else None
     return HitRow(number, "", frequency_in(values, "frequency"), number_in(values, "driftRate"),
@@ -100,7 +102,8 @@ def _pixels_of(filterbank: Any) -> Pixels | None:
         return None
     if spectra < 1 or channels < 1 or spectra * channels != count:
         raise BadRowError(f"it has {count} pixels, and says that they are {spectra} spectra of {channels} channels")
-    if not (np.isfinite([filterbank.fch1, filterbank.foff]).all() and filterbank.foff and filterbank.tsamp > 0):
+    if not (np.isfinite([filterbank.fch1, filterbank.foff, filterbank.tsamp]).all() and filterbank.foff
+            and filterbank.tsamp > 0):
         raise BadRowError(f"its axes cannot be used: fch1 {filterbank.fch1:g} MHz, foff {filterbank.foff:g} MHz, tsamp "
                           f"{filterbank.tsamp:g} s")
     power = np.array(filterbank.data, np.float32).reshape(spectra, channels)

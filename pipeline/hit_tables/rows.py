@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import StringIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +121,20 @@ def frequency_in(values: Mapping[str, str], name: str) -> float:
     if f_mhz <= 0:
         raise BadRowError(f"{name} is {f_mhz:g}, which is no frequency")
     return f_mhz
+
+
+def duration_in(text: str) -> float | None:
+    """Return a duration in seconds; None if it is none. Then that of the file counts, as where a table names none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
+def lines_of(text: str) -> Iterator[str]:
+    """Return the lines of a table. A name may hold other separators, which :meth:`str.splitlines` takes for the end."""
+    return iter(StringIO(text, newline=None))
 
 
 def optional_number(values: Mapping[str, str], name: str) -> float | None:

@@ -85,7 +85,7 @@ def short_number(value: float) -> str:
     return f"{value:.2g}" if value < 1e-3 else f"{value:.{max(0, 1 - math.floor(math.log10(value)))}f}"
 
 
-def short_chance(value: float, *, extrapolated: bool = False) -> str:
+def short_chance(value: float, *, extrapolated: bool | None = False) -> str:
     """Return an expected number, or a share, of windows that are there by chance: 0.40, ~3.1e-05, <1e-06.
 
     ~ marks an extrapolated number. How far a number lies below :data:`SMALLEST_CHANCE`, no sample can tell.

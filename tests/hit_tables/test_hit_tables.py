@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,28 @@ def test_an_event_counts_once() -> None:
                               (TABLES / "events3.csv").read_text().splitlines()[1].replace("on0.h5", "on1.h5")]))
     assert [(row.number, row.reason) for row in twice.unusable] == [
         (5, "it is the event of row 1, TARGET_2, in another scan")]
+
+
+def test_an_event_whose_first_row_cannot_be_used_is_taken_from_its_next_row() -> None:
+    table = parsed("Hit_ID,DriftRate,Freq,FileID,obs_length\nA_1,0.1,nan,a.dat,0\nA_1,0.2,1400.5,b.dat,-3\n"
+                   "A_1,0.3,1400.6,c.dat,300\n")
+    assert [(row.number, row.f_mhz, row.duration_s) for row in table.rows] == [(2, 1400.5, None)]
+    assert [row.number for row in table.unusable] == [1, 3]
+    assert "it is the event of row 2, A_1" in table.unusable[1].reason
+
+
+def test_only_line_breaks_end_a_row() -> None:
+    name = "a\u2028b\x0cc\x85"
+    table = parsed(f"TopHitNum,DriftRate,Freq,FileID,Source\n1,0.1,1400.5,a.dat,{name}\n2,0.2,1400.6,a.dat,B\n")
+    assert [(row.number, row.scan.source_name) for row in table.rows] == [(1, name.strip()), (2, "B")]
+
+
+def test_a_row_that_is_no_csv_is_named() -> None:
+    long = "x" * (csv.field_size_limit() + 1)
+    with pytest.raises(QueryError, match=r"beyond line 1 .*; correct or remove the next line"):
+        parsed(f"TopHitNum,DriftRate,Freq,FileID\n{long},0.1,1400.5,a.dat\n")
+    with pytest.raises(QueryError, match="is no hit table"):
+        parsed(long)
 
 
 def test_hits_of_events_without_a_name_all_count() -> None:
