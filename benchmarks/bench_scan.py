@@ -139,9 +139,14 @@ def whole_ingest(paths: list[Path], config: Config, folder: Path, client: Any = 
     return report.elapsed_s
 
 
-def one_view(workers: int, views: tuple[str, ...] = ()) -> Config:
-    """Return the configuration of an ingest with these averaged views alone."""
+def settings(workers: int, views: tuple[str, ...] = ()) -> Config:
+    """Return the configuration of an ingest with these averaged views, by default none."""
     return Config().override({"run": {"workers": workers}, "scan": {"views": list(views)}})
+
+
+def timed(ingest_files: Ingest, files: list[Path]) -> list[float]:
+    """Ingest files as a measurement of :mod:`benchmarks.rounds`."""
+    return [ingest_files(files)]
 
 
 @contextmanager
@@ -149,7 +154,7 @@ def running_ingest(workers: int, precision: str, folder: Path, views: tuple[str,
     """Start a cluster and ingest once; yield a function that ingests files into a new corpus and returns seconds."""
     from distributed import Client
 
-    config = one_view(workers, views).override({"encoder": {"precision": precision}})
+    config = settings(workers, views).override({"encoder": {"precision": precision}})
     with embedded_cluster(config.run) as cluster, Client(cluster, set_as_default=False) as client:
         whole_ingest(_first_files(folder, workers), config, folder, client)
         yield lambda paths: whole_ingest(paths, config, folder, client)
@@ -190,7 +195,7 @@ def notebook_loop(path: Path, windows: int) -> float:
     return windows / (time.perf_counter() - began)
 
 
-def measure_once(what: str, path: Path, precision: str) -> None:
+def measure_on_request(what: str, path: Path, precision: str) -> None:
     """Answer the program that started this process: measure one thing as often as it asks."""
     views = VIEWS if what.endswith("views") else ()
     if what == "bare":
@@ -226,7 +231,7 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        measure_once(options.only, options.file, options.precision)
+        measure_on_request(options.only, options.file, options.precision)
         return
     folder, workers = options.folder, options.workers
     folder.mkdir(parents=True, exist_ok=True)
@@ -259,10 +264,6 @@ def main() -> None:
     on_several_cores(path, workers, fastest, options.rounds)
 
 
-def timed(measure: Ingest, files: list[Path]) -> list[float]:
-    return [measure(files)]
-
-
 def on_several_cores(path: Path, workers: int, precision: str, rounds: int) -> None:
     """Measure an ingest by one worker and by several, of one file and of several; print a table."""
     folder, several = path.parent, [path, *(another(path, number) for number in range(FILES - 1))]
@@ -277,7 +278,7 @@ def on_several_cores(path: Path, workers: int, precision: str, rounds: int) -> N
             rows.append((len(files), f"{one_s:.1f}", f"{many_s:.1f}", described(ratios(found["one"], found["many"]))))
     table(("files", "one worker on one core, s", f"{workers} workers, s", "times as fast"), rows)
     with peak_memory_of_children() as peak:
-        alone_s = whole_ingest([path], one_view(workers), folder)
+        alone_s = whole_ingest([path], settings(workers), folder)
     print(f"\nOne file by {workers} workers, start-up included: {alone_s:.1f} s; the largest worker took "
           f"{peak[0]:.2f} GB. `spectral` in {precision}.")
 

@@ -74,7 +74,7 @@ def print_hits(corpus: Corpus, hits: HitsAsked, asked: Mapping[str, Any], *, as_
         answers = list(corpus.search_rows(
             table, file=file, folder=hits.path.absolute().parent, step=_Steps(show), **how))
     if file is None and any(one.row and one.scan is None and one.result is None for one in answers):
-        remark("note: give the file of a scan that was not found with --file")
+        remark("note: the scan of a row was not found; give its file with --file")
     if hits.page is not None:
         from pipeline.search import page_of_rows
 

@@ -122,14 +122,14 @@ def search(
     The score is the cosine similarity of two vectors; 1 is the highest. The
     next column says how many unrelated windows score so well by chance, among
     all that were searched. ~ marks a number that is extrapolated. Numbers below
-    0.000001 are shown as <1e-06. The second line sums up how many
-    hits are convincing (less than half a window by chance, and at most 1 in 20
-    of the hits that are as good) or plausible (at most one window). With
-    --rerank there is a second score: the correlation of the two images where
-    they match best, from 0 to 1. Hits are then ordered by a mean of both
-    scores, reranked, and the figures of chance are those of this mean. With
-    --expand, hits are ordered by another cosine, which stands beside the score:
-    that with a weighted mean of the query and its two nearest look-alikes.
+    0.000001 are shown as <1e-06. The second line sums up how many hits are
+    convincing (less than half a window by chance, and at most 1 in 20 of the
+    hits that are as good) or plausible (at most one window). With --rerank
+    there is a second score: the correlation of the two images where they match
+    best, from 0 to 1. Hits are then ordered by a mean of both scores, reranked,
+    and the figures of chance are those of this mean. With --expand, hits are
+    ordered by another cosine, which stands beside the score: that with a
+    weighted mean of the query and its two nearest look-alikes.
 
     --like and --unlike refine a search by examples. The score is then the cosine
     with a direction: what the alike examples have in common and the unlike ones

@@ -72,8 +72,9 @@ def signal_of(given: Any) -> Signal:
                 values.setdefault("amplitudes", [1.0] * _count(lines))
             signal = record_of(Signal, {**begin, **values})
         except (ValueError, ConfigError) as error:
-            short = "; family and lines may be given, too" if "Signal has no" in str(error) else ""
-            raise ParameterError(f"{parameter('signal')}: {error}{short}") from error
+            is_unknown = values.keys() - {field.name for field in fields(Signal)}
+            beside = "; family and lines may be given, too" if is_unknown else ""
+            raise ParameterError(f"{parameter('signal')}: {error}{beside}") from error
     else:
         raise ParameterError(f"{parameter('signal')} must be a Signal or a mapping of its fields, got {given!r}")
     if fault := _fault(signal):

@@ -71,7 +71,7 @@ def test_a_table_that_names_no_scan_asks_for_the_option(
 ) -> None:
     path = tmp_path / "hyperseti.csv"
     path.write_text("drift_rate,f_start,snr\n0.4,1.0,100\n")
-    ask = "give the file of a scan that was not found with --file"
+    ask = "the scan of a row was not found; give its file with --file"
     assert ask in lookalike("search", "--corpus", corpus, "--hits", path).err
     assert ask not in lookalike("search", "--corpus", corpus, "--hits", path, "--file", data / "scan0.h5").err
 
