@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Manifest, Session, scans_among, sources_named
+from pipeline.catalogue import Manifest, Session, scans_among, source_named, sources_named
 from pipeline.errors import CorpusDamaged, PipelineError, QueryError
 from pipeline.families import families_folder
 from pipeline.grid.places import first_channels
-from pipeline.search import Corpus, CorpusStatus, OpenCorpus
+from pipeline.search import Corpus, CorpusStatus, OpenCorpus, SearchResult
 from pipeline.store import current_generation
 from pipeline.views import view_of
 from pipeline.web.kept_arrays import KeptArrays
 from pipeline.web.problems import Problem
+from pipeline.web.short_paths import ShortPaths, shortener
 
 CHECKED_EVERY_S = 2.0
 """Time for which the number of the newest generation is not looked up again, in seconds."""
@@ -43,6 +44,8 @@ class Pinned:
     """Ids of all scans, in ascending order."""
     overviews: KeptArrays
     """Overviews by scan. They are the same in every generation."""
+    short_paths: ShortPaths
+    """How answers name files."""
 
     @property
     def generation(self) -> int:
@@ -58,6 +61,25 @@ class Pinned:
     def view_names(self) -> tuple[str, ...]:
         """Names of the averaged views that any scan has."""
         return tuple(sorted({view_of(source_id) for source_id in self.opened.manifest.sources} - {""}))
+
+    @cached_property
+    def _folders(self) -> frozenset[str]:
+        """Folders of all files that the corpus knows, also of those that it could not take in."""
+        manifest = self.opened.manifest
+        paths = {path for entry in manifest.sources.values() for path in (entry.path, *entry.also_at)}
+        return frozenset(os.path.dirname(path) for path in paths | set(manifest.files))
+
+    def shorten(self, text: str) -> str:
+        """Return a text that names files by short paths, and the corpus by its folder alone."""
+        root, corpus = str(self.opened.root), os.path.abspath(self.opened.root)
+        text = text if root == corpus else text.replace(f"{root}", corpus)
+        return shortener([*self.short_paths.roots, corpus], self._folders)(text)
+
+    def short(self, result: SearchResult) -> SearchResult:
+        """Return a result that names files by short paths."""
+        said = result.description
+        said = replace(said, file=said.file and self.short_paths.of_file(said.file), note=self.shorten(said.note))
+        return replace(result, description=said, hits=tuple(map(self.short_paths.of_hit, result.hits)))
 
     def overview(self, scan_id: str) -> NDArray[np.uint8]:
         """Return the codes of all levels of the overview of a scan: (columns, 2, rows)."""
@@ -91,7 +113,8 @@ class Archive:
     def __init__(self, root: Path, data_roots: Sequence[Path] = (),
                  corpus_of: Callable[[OpenCorpus], Corpus] = Corpus) -> None:
         self.root, self._corpus_of = root, corpus_of
-        self._roots = tuple(Path(os.path.realpath(one)) for one in data_roots)
+        self._roots = tuple(dict.fromkeys(Path(os.path.realpath(one)) for one in data_roots))
+        self._short_paths = ShortPaths(data_roots)
         self._lock = threading.Lock()
         self._overviews = KeptArrays(MAX_KEPT_BYTES)
         self._pinned = self._open()
@@ -118,11 +141,7 @@ class Archive:
     def _open(self, manifest: Manifest | None = None) -> Pinned:
         opened = OpenCorpus(self.root, manifest)
         return Pinned(opened, self._corpus_of(opened), tuple(sorted(scans_among(opened.manifest.sources))),
-                      self._overviews)
-
-    def without_path(self, text: str) -> str:
-        """Return a message that names the corpus by its folder alone: readers need not know where it lies."""
-        return text.replace(str(self.root), self.root.name) if self.root.name else text
+                      self._overviews, self._short_paths)
 
     def newer(self) -> int | None:
         """Return the number of the newest generation if it is not the one shown, else None."""
@@ -171,21 +190,31 @@ class Archive:
         """
         manifest = pinned.opened.manifest
         paths = {source_id: (entry.path, *entry.also_at) for source_id, entry in manifest.sources.items()}
+        if "/" in text:  # it may be a short path, as answers name files
+            paths = {source_id: (*files, *map(self._short_paths.of_file, files)) for source_id, files in paths.items()}
         if sources_named(text, paths):
-            return pinned.find(text)
-        for root in self._roots:
-            try:
-                path = Path(os.path.realpath(root / text))
-                if path.is_relative_to(root) and path.is_file():
-                    return str(path)
-            except (OSError, ValueError):  # the name has a NUL, or is too long
-                continue
+            return source_named(text, paths, "source of the corpus")
+        found = {str(path) for root in self._roots if (path := _file_below(root, text))}
+        if len(found) > 1:
+            raise Problem(409, "several_files", f"{text}: {len(found)} folders of data hold a file of this path",
+                          "name it by its whole path")
+        if found:
+            return found.pop()
         try:
             pinned.find(text)  # says why it is absent, if the corpus knows
         except QueryError as error:
             hint = "name a source of the corpus, or a file below a folder that the server was given with --data"
             raise Problem(404, "not_found", str(error), hint) from error
         raise AssertionError("a text that names no source was found")
+
+
+def _file_below(root: Path, text: str) -> Path | None:
+    """Return the file of a path below a folder; None if there is none, or if it lies elsewhere."""
+    try:
+        path = Path(os.path.realpath(root / text))
+        return path if path.is_relative_to(root) and path.is_file() else None
+    except (OSError, ValueError):  # the name has a NUL, or is too long
+        return None
 
 
 def _state_of(folder: Path) -> int | None:

@@ -9,6 +9,7 @@ from fastapi import Response
 from pipeline.export import encoded
 from pipeline.web.problems import Problem
 from pipeline.web.results import KeptResult
+from pipeline.web.short_paths import shortened_page
 
 MEDIA_TYPES: Mapping[str, str] = {
     "json": "application/json",
@@ -36,5 +37,8 @@ def export_of(kept: KeptResult, form: str) -> Response:
     if form not in MEDIA_TYPES:
         raise Problem(404, "no_such_format", f"results are not given as .{form[:20]}",
                       f"use one of {', '.join(MEDIA_TYPES)}")
-    return Response(encoded(kept.result, form), media_type=MEDIA_TYPES[form], headers={
+    content = encoded(kept.result, form)
+    if form == "html":  # its commands name the folder of the corpus
+        content = shortened_page(content.decode(), kept.pinned.shorten).encode()
+    return Response(content, media_type=MEDIA_TYPES[form], headers={
         "Content-Disposition": f'attachment; filename="lookalikes-{kept.id}.{form}"'})

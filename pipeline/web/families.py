@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -34,7 +35,7 @@ def family_list(parts: ItsParts, min_windows: Annotated[int, Query(ge=1)] = 1,
     try:
         record = pinned.corpus.families(min_windows=min_windows).to_json()
     except QueryError as error:
-        return {"families": [], "more": False, "reason": parts.archive.without_path(str(error)), "generation": None,
+        return {"families": [], "more": False, "reason": pinned.shorten(str(error)), "generation": None,
                 "corpus_generation": pinned.generation, "not_judged": 0, "without": 0, "encoder": ""}
     return {**record, "families": record["families"][:limit], "more": len(record["families"]) > limit, "reason": ""}
 
@@ -52,7 +53,12 @@ async def family(family_id: str, parts: ItsParts,
                  limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """A family with its windows, those most like the exemplar first, and the spacing of their frequencies."""
     pinned = parts.archive.pinned
-    return await parts.pool.run(lambda: pinned.corpus.family(family_id, limit).to_json())
+
+    def work() -> dict[str, Any]:
+        found = pinned.corpus.family(family_id, limit)
+        return replace(found, members=tuple(map(pinned.short_paths.of_hit, found.members))).to_json()
+
+    return await parts.pool.run(work)
 
 
 @routes.get("/families/{family_id}/occurrence", responses={200: {"model": OccurrenceAnswer}})

@@ -13,7 +13,8 @@ from pipeline.support.regular_files import read_file
 from pipeline.web.answers import NightList, NightRecord
 from pipeline.web.parts import ItsParts
 from pipeline.web.problems import Problem
-from pipeline.web.report_paths import shortened, shortened_page, shortener
+from pipeline.web.report_paths import shortened, shortener
+from pipeline.web.short_paths import shortened_page
 
 routes = APIRouter(prefix="/api/v1", tags=["nights"])
 MAX_REPORT_BYTES = 64 << 20

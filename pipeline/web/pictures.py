@@ -63,7 +63,7 @@ def rows_of_picture(content: bytes, name: str, told: Told, pinned: Pinned, uploa
         drawn = reading.drawn(power)
         row["request"] = {"upload": uploads.add(power), "view": view}
     except (ParameterError, QueryError) as error:
-        row["reason"] = str(error)
+        row["reason"] = pinned.shorten(str(error))
     picture_id = hashlib.sha256(content).hexdigest()[:20]
     pictures.put(picture_id, SentPicture(name, content, drawn), len(content) + len(drawn))
     return {"kind": "picture", "left_out": 0, "rows": [row], "picture": picture_id, "is_drawn": bool(drawn)}

@@ -106,7 +106,7 @@ def add_handlers(app: FastAPI) -> None:
 
     async def of_problem(request: Request, error: Any) -> JSONResponse:
         problem = error if isinstance(error, Problem) else problem_of(error)
-        problem.message = request.app.state.parts.archive.without_path(problem.message)
+        problem.message = request.app.state.parts.archive.pinned.shorten(problem.message)
         return problem.response()
 
     async def of_http(request: Request, error: Any) -> Response:

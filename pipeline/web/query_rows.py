@@ -14,7 +14,7 @@ from pipeline.errors import QueryError
 from pipeline.hit_tables import HitRow, UnusableRow, parse_hit_table
 from pipeline.search import RowAnswer, ScanFinder
 from pipeline.support.text import shown
-from pipeline.web.archive import Archive
+from pipeline.web.archive import Pinned
 from pipeline.web.npy import array_of
 from pipeline.web.parts import ItsParts, Parts
 from pipeline.web.pictures import SUFFIXES, ItsTold, rows_of_picture
@@ -67,16 +67,16 @@ async def row_answers(table_id: str, body: RowsBody, parts: ItsParts) -> dict[st
 
     def work() -> dict[str, Any]:
         found = pinned.corpus.search_rows(chosen, k=body.k, on_off=body.on_off)
-        return {"generation": pinned.generation, "answers": [_of_answer(one, parts.archive) for one in found]}
+        return {"generation": pinned.generation, "answers": [_of_answer(one, pinned) for one in found]}
 
     return await parts.pool.run(work)
 
 
-def _of_answer(answer: RowAnswer, archive: Archive) -> dict[str, Any]:
+def _of_answer(answer: RowAnswer, pinned: Pinned) -> dict[str, Any]:
     record = answer.to_json(hits=False)
     return {**{name: value for name, value in record.items() if name in RowAnswerRecord.model_fields},
-            "words": archive.without_path(answer.words), "words_of_best": answer.words_of_best,
-            "reason": archive.without_path(answer.reason)}
+            "words": pinned.shorten(answer.words), "words_of_best": answer.words_of_best,
+            "reason": pinned.shorten(answer.reason)}
 
 
 def _of_array(content: bytes, uploads: Uploads) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _of_row(row: HitRow, finder: ScanFinder, parts: Parts) -> dict[str, Any]:
         record["request"] = {"file": scan.file, "f_start_mhz": scan.f_start_mhz, "f_stop_mhz": scan.f_stop_mhz}
     except QueryError as error:
         if row.pixels is None:
-            record["reason"] = parts.archive.without_path(str(error))
+            record["reason"] = parts.archive.pinned.shorten(str(error))
         else:
             record["request"] = {"upload": parts.uploads.add(row.pixels.power.astype(float), row)}
     return record

@@ -27,6 +27,7 @@ class KeptResult:
     id: str
     pinned: Pinned
     result: SearchResult
+    """The result, in which files are named by short paths."""
     asked: Mapping[str, Any]
     """The request as it was sent, without the pixels of an array."""
 
@@ -61,7 +62,7 @@ class Results:
         own = {name: value for name, value in asked.items() if name != "power"}
         if power := asked.get("power"):
             own["power_shape"] = [len(power), len(power[0])]
-        kept = KeptResult(hashlib.sha256(text.encode()).hexdigest()[:20], pinned, result, own)
+        kept = KeptResult(hashlib.sha256(text.encode()).hexdigest()[:20], pinned, pinned.short(result), own)
         dropped = []
         with self._lock:
             self._kept[kept.id] = kept

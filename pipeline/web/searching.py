@@ -93,7 +93,7 @@ async def to_label(result_id: str, parts: ItsParts, count: Annotated[int, Query(
         for rank, one in enumerate(kept.result.to_label(count), 1):
             source_id, _, number = one.window.rpartition("/")
             hit = replace(hit_of_window(kept.pinned, source_id, int(number)), rank=rank, score=one.score)
-            chosen.append({**hit.to_json(), "why": one.why})
+            chosen.append({**kept.pinned.short_paths.of_hit(hit).to_json(), "why": one.why})
         return {"to_label": chosen}
 
     return await parts.pool.run(work)

@@ -1,0 +1,86 @@
+"""Names files without the folders of the server: readers of the page need not know where files lie.
+
+A file is named by its path below a folder of data, or else by its name. Answers, exports, messages and reports of
+nights follow this rule. The command line names whole paths.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from os.path import abspath, realpath
+from pathlib import Path, PurePosixPath
+
+from pipeline.model import Hit
+from pipeline.support.text import shown
+
+BEGINS = r"(?<![\w.+/-])"
+"""Pattern of the place where a path may begin in a sentence."""
+_MARKUP = re.compile(r"(<style.*?</style>|<[^>]*>)", re.DOTALL)
+
+
+class ShortPaths:
+    """Short paths of files below some folders of data.
+
+    Parameters
+    ----------
+    roots : iterable of Path
+        Folders of data.
+    """
+
+    def __init__(self, roots: Iterable[Path] = ()) -> None:
+        self.roots = tuple(dict.fromkeys(spell(one) for one in roots for spell in (abspath, realpath)))
+        """Absolute paths of the folders, as they were given and without links."""
+        self._begins = sorted((one.rstrip("/") + "/" for one in self.roots), key=len, reverse=True)
+
+    def of_file(self, path: str) -> str:
+        """Return the path of a file below the innermost folder of data that it lies in, or else its name."""
+        for root in self._begins:
+            if path.startswith(root):
+                return path.removeprefix(root)
+        return PurePosixPath(path).name
+
+    def of_hit(self, hit: Hit) -> Hit:
+        """Return a hit that names its files by short paths."""
+        return replace(hit, file=self.of_file(hit.file), also_at=tuple(map(self.of_file, hit.also_at)))
+
+
+def shortener(data: Iterable[str], folders: Iterable[str]) -> Callable[[str], str]:
+    """Return what leaves folders out of a text.
+
+    Parameters
+    ----------
+    data : iterable of str
+        Folders of data, and single files. They are named by their last part, and what lies below them by its path
+        from there.
+    folders : iterable of str
+        Further folders. What lies directly in them is named without them.
+    """
+    named = [one for one in data if one.startswith("/")]
+    further = {one for one in folders if one.startswith("/")}
+    spelled = dict.fromkeys(name for one in (*sorted(named, key=len, reverse=True),
+                                             *sorted(further, key=len, reverse=True))
+                            for name in (one.rstrip("/"), shown(one).rstrip("/")) if name)  # messages escape some signs
+
+    def shorten(text: str) -> str:
+        if "/" not in text:
+            return text
+        for one in named:
+            if one in text and PurePosixPath(one).name:
+                name = PurePosixPath(one).name
+                text = re.sub(BEGINS + re.escape(one.rstrip("/")) + r"(?![\w/.-])", lambda _, name=name: name, text)  # type: ignore[misc]
+        for folder in spelled:
+            if f"{folder}/" in text:
+                text = re.sub(f"{BEGINS}{re.escape(folder)}/", "", text)
+        return text
+
+    return shorten
+
+
+def shortened_page(page: str, shorten: Callable[[str], str]) -> str:
+    """Return a page of HTML with all its texts shortened. Tags, with the pictures in them, stay as they are."""
+    parts = _MARKUP.split(page)
+    parts[::2] = [html.escape(shorten(html.unescape(text))) for text in parts[::2]]
+    return "".join(parts)
