@@ -20,29 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.gate.box_tree import allocate_boxes, box_offsets, find_peaks, padded_rows, row_pitch
+from pipeline.gate.rounded_boxes import copy_scale, round_to_boxes, units_of
 from pipeline.support.compiled import njit
-from pipeline.support.simd import (
-    CACHE_LINE_BYTES,
-    LANES,
-    broadcast,
-    count_at_least,
-    load,
-    max_of,
-    maximum,
-    minimum,
-    multiply,
-    multiply_subtract,
-    prefetch,
-    store,
-    subtract,
-    truncate_to_int16,
-)
-from pipeline.support.simd_stores import store_half_sums_of_four, store_rounded
+from pipeline.support.simd import LANES, broadcast, load, max_of, maximum, subtract
 
 PREFETCH_WINDOWS = 2
 """Number of windows between the one that is tested and the one whose pixels are prefetched."""
-PIXELS_PER_CACHE_LINE = CACHE_LINE_BYTES // 4
-"""Number of float32 pixels in a cache line."""
 MAX_INT16 = 2**15 - 1
 """Largest 16-bit integer."""
 MAX_ROWS_FOR_INT8 = 16
@@ -191,7 +174,6 @@ def _mark_possible(  # type: ignore[no-untyped-def]
     offsets, shifts, limits, pixel, share_of_excess, rows, pitch, fine, boxes, peaks, scale, seen, passes
 ):
     """Set ``passes`` to True for windows that may pass the gate. The other arrays are memory for one window."""
-    spectra = len(row_scale)
     for k in range(len(starts)):
         start = starts[k]
         if not are_whole:
@@ -202,82 +184,12 @@ def _mark_possible(  # type: ignore[no-untyped-def]
         at, ahead = start, starts[min(k + PREFETCH_WINDOWS, len(starts) - 1)]
         if is_mirrored:
             at, ahead = stride - channels - at, stride - channels - ahead
-        for c in range(channels):
-            scale[c] = channel_scale[start + (channels - 1 - c if is_mirrored else c)]
-        _round_window(power, stride, at, ahead, row_scale, scale, channels, one, max_units, fine, boxes, pitch,
-                      offsets[0], offsets[1], shifts[0], np.int16(pixel), seen)
-        columns, first = channels, (channels - channels % LANES) // 4
-        for i in range(1, len(offsets) - 1):
-            columns //= 4
-            _widen_boxes(fine, spectra, pitch, offsets[i - 1], offsets[i], first, columns)
-            first = 0
-        _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts, channels - channels % LANES)
+        copy_scale(channel_scale, start, is_mirrored, scale)
+        round_to_boxes(power, stride, at, ahead, row_scale, scale, one, max_units, fine, boxes, pitch, offsets, shifts,
+                       np.int16(pixel), seen)
         find_peaks(boxes, peaks, rows, pitch, offsets[0], offsets[-1] - rows)
         passes[k] = _is_reached(peaks, limits, pitch, offsets) or _has_excess(
             power, stride, at, row_scale, scale, channels, one, max_units, pixel, share_of_excess, seen)
-
-
-@_compiled
-def _round_window(  # type: ignore[no-untyped-def]
-    power, stride, at, ahead, row_scale, scale, channels, one, max_units, fine, boxes, pitch, narrow, wide, shift,
-    pixel, seen
-):
-    """Round a window's power over baseline, less 1, to units, and prefetch a window at ``ahead``.
-
-    ``boxes`` receives the narrow boxes, shifted and rounded, and ``fine`` the wide ones. Of the last channels, which do
-    not fill a vector, ``fine`` receives the narrow boxes instead.
-
-    ``seen`` has 2 × LANES numbers. The first half receives how many pixels have at least ``pixel`` units, lane by lane.
-    The second half receives the largest pixel of each lane.
-    """
-    whole = channels - channels % LANES
-    count = top = broadcast(np.int16(0))
-    least, most, lowest = broadcast(pixel), broadcast(max_units), broadcast(np.int16(-max_units))
-    for t in range(len(row_scale)):
-        row, into, into_wide, row_units = t * stride + at, t * pitch + narrow, t * pitch + wide, row_scale[t] * one
-        for c in range(0, channels, PIXELS_PER_CACHE_LINE):
-            prefetch(power, t * stride + ahead + c)
-        for c in range(0, whole, LANES):
-            factor = multiply(load(scale, c), broadcast(row_units))
-            value = minimum(multiply_subtract(load(power, row + c), factor, broadcast(one)), most)
-            units = maximum(truncate_to_int16(value), lowest)
-            count, top = count_at_least(count, units, least), maximum(top, units)
-            store_rounded(boxes, into + c, units, shift)
-            store_half_sums_of_four(fine, into_wide + c // 4, units)
-    store(seen, 0, count)
-    store(seen, LANES, top)
-    for t in range(len(row_scale)):
-        for c in range(whole, channels):
-            units = _units(power[t * stride + at + c], scale[c] * (row_scale[t] * one), one, max_units)
-            seen[0], seen[LANES] = seen[0] + np.int16(units >= pixel), max(seen[LANES], units)
-            fine[t * pitch + narrow + c] = units
-
-
-@_compiled
-def _units(power, factor, one, max_units):  # type: ignore[no-untyped-def]
-    """Return power over baseline, less 1, in units."""
-    return np.int16(max(min(power * factor, max_units + one) - one, -max_units))
-
-
-@_compiled
-def _widen_boxes(boxes, spectra, pitch, narrow, wide, first, columns):  # type: ignore[no-untyped-def]
-    """Write half the sum of every four boxes, rounded down, from column ``first`` on."""
-    whole = columns - columns % (LANES // 4)
-    for row in range(0, spectra * pitch, pitch):  # row by row, so that a value is not read right after it is written
-        for c in range(first, whole, LANES // 4):
-            store_half_sums_of_four(boxes, row + wide + c, load(boxes, row + narrow + 4 * c))
-        for c in range(max(first, whole), columns):
-            at = row + narrow + 4 * c
-            boxes[row + wide + c] = np.int16((boxes[at] + boxes[at + 1] + boxes[at + 2] + boxes[at + 3]) >> 1)
-
-
-@_compiled
-def _shorten_boxes(fine, boxes, spectra, pitch, offsets, shifts, first):  # type: ignore[no-untyped-def]
-    """Shift boxes right and round them to the bits of the sums, from the narrow box ``first`` on."""
-    for row in range(0, spectra * pitch, pitch):
-        for i in range(len(shifts)):  # narrow to wide: extra lanes are overwritten later or unused
-            for at in range(row + offsets[i] + (first if i == 0 else 0), row + offsets[i + 1], LANES):
-                store_rounded(boxes, at, load(fine, at), shifts[i])
 
 
 @_compiled
@@ -297,7 +209,7 @@ def _has_excess(  # type: ignore[no-untyped-def]
     """Tell whether the excess of a window may reach the gate's threshold.
 
     All pixels are added up only for windows that two faster, rougher bounds cannot reject. ``seen`` is what
-    :func:`_round_window` wrote.
+    :func:`pipeline.gate.rounded_boxes.round_to_boxes` wrote.
     """
     count, bound, total = 0, np.float32(0), np.float32(0)
     for lane in range(LANES):
@@ -310,7 +222,7 @@ def _has_excess(  # type: ignore[no-untyped-def]
         return False
     for t in range(len(row_scale)):
         for c in range(channels):
-            units = _units(power[t * stride + at + c], scale[c] * (row_scale[t] * one), one, max_units)
+            units = units_of(power[t * stride + at + c], scale[c] * (row_scale[t] * one), one, max_units)
             if units >= pixel:
                 total += share_of_excess[units]
     return total >= 1

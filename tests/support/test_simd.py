@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from pipeline.support import simd
+from pipeline.support import simd, simd_pairs
 from pipeline.support.simd import LANES, broadcast, load, store
 from pipeline.support.simd_stores import store_half_sums_of_four, store_rounded, store_sums_of_four
 
@@ -116,6 +116,25 @@ def test_rounded_numbers(kind, shift):
     np.testing.assert_array_equal(out[3 : 3 + LANES], np.clip(rounded, ends.min, ends.max))
     assert (out[:3] == 5).all()
     assert out[3 + LANES] == 5
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32])
+def test_sums_of_pairs(kind):
+    @njit
+    def run(a, b, out):
+        store(out, 0, simd_pairs.add_pairs(load(a, 0), load(b, 0)))
+        store(out, LANES, simd_pairs.half(load(a, 0)))
+        store(out, 2 * LANES, simd_pairs.add_half_pairs(load(a, LANES), load(b, LANES)))
+
+    ends, rng = np.iinfo(kind), np.random.default_rng(5)
+    small, large = (rng.integers(ends.min // by, ends.max // by + 1, (2, LANES)) for by in (2, 1))
+    large[:, :6] = [[ends.max, ends.max, ends.min, ends.min, ends.max, ends.min]]
+    a, b = np.concatenate([small, large], axis=1).astype(kind)
+    out = np.zeros(3 * LANES, kind)
+    run(a, b, out)
+    np.testing.assert_array_equal(out[:LANES], small.reshape(-1, 2).sum(axis=1))
+    np.testing.assert_array_equal(out[LANES : 2 * LANES], small[0] // 2)
+    np.testing.assert_array_equal(out[2 * LANES :], large.reshape(-1, 2).sum(axis=1) // 2)
 
 
 def test_operations_that_accept_nan():
