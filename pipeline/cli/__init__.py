@@ -43,6 +43,7 @@ COMMANDS = {
     "verify": "Check the files of a corpus for damage and repair them.",
     "upgrade": "Convert a corpus to the format of this version.",
     "status": "Show what a corpus contains.",
+    "scans": "List the scans of a corpus, or the kept windows of one.",
     "cadences": "List which scans belong to one session, and their pointings.",
     "serve": "Serve a page to look at a corpus and search it.",
     "known": "List known interference by frequency.",

@@ -9,16 +9,13 @@ import click
 
 from pipeline.cli.grouped import command
 from pipeline.cli.options import corpus_option, json_option
-from pipeline.cli.output import name_unwritable, put, put_json, remark
-from pipeline.support.text import counted, csv_text, shown
+from pipeline.cli.output import name_unwritable, put, put_csv, put_json, remark
+from pipeline.support.text import counted, shown
 
 if TYPE_CHECKING:
     from pipeline.model import Window
     from pipeline.search import Families, FamilyMembers
 
-COLUMNS = ("id", "name", "label", "windows", "scans", "targets", "first_seen", "last_seen", "first_seen_mjd",
-           "last_seen_mjd", "f_start_mhz", "f_stop_mhz", "view", "exemplar", "generation", "found")
-"""Columns of the list as CSV."""
 MAX_TARGETS = 3
 """Largest number of targets that a line names."""
 
@@ -108,9 +105,7 @@ def _list(
     if as_json:
         put_json(listed.to_json())
     elif as_csv:
-        put(csv_text(COLUMNS, ({name: value for name, value in {
-            **one.to_json(), "targets": " | ".join(name for name, _ in one.targets),
-            "exemplar": _name(one.exemplar)}.items() if name in COLUMNS} for one in listed)), newline=False)
+        put_csv(listed.table())
     else:
         put("\n".join(map(shown, lines(listed))))
 
@@ -120,7 +115,7 @@ def _show(
     plot: Path | None,
 ) -> None:
     from pipeline.run import name_family
-    from pipeline.search import MEMBER_COLUMNS, open_corpus
+    from pipeline.search import open_corpus
 
     if name is not None or label is not None:
         family = name_family(corpus, family, name=name, label=label).id
@@ -132,8 +127,7 @@ def _show(
     if as_json:
         put_json(one.to_json())
     elif as_csv:
-        put(csv_text(MEMBER_COLUMNS, ({**hit, "known": " | ".join(hit["known"])}
-                                      for hit in one.to_json()["members"])), newline=False)
+        put_csv(one.table())
     else:
         put("\n".join(map(shown, lines_of(one))))
 

@@ -10,12 +10,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
 from pipeline.errors import ConfigError, RunError
 from pipeline.support.disk_faults import cause_of, words_of
+from pipeline.support.text import csv_text
+
+if TYPE_CHECKING:
+    from pipeline.export import Table
 
 
 class GuardedStream:
@@ -121,6 +125,11 @@ def disk_error(error: OSError) -> OSError | RunError:
 def put_json(record: Mapping[str, Any]) -> None:
     """Write one JSON object to standard output."""
     put(json.dumps(record, indent=1, allow_nan=False))
+
+
+def put_csv(table: Table) -> None:
+    """Write a table to standard output as CSV."""
+    put(csv_text(tuple(table.columns), table.rows), newline=False)
 
 
 def remark(text: str) -> None:

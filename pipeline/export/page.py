@@ -1,13 +1,17 @@
-"""A search result as HTML, for notebooks and as a page of its own: self-contained, with all text escaped."""
+"""Search results and other tables as HTML, for notebooks and as pages: self-contained, with all text escaped."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.export.columns import Column
+from pipeline.export.table import Table
 from pipeline.model import Digits, Hit, Result
 from pipeline.support.text import counted, short_chance, shown
 from pipeline.views import shown_view
@@ -51,6 +55,35 @@ def page_of(result: Result) -> bytes:
              f'<div class="wide">{_table(result, None)}</div>', *_commands(result),
              "<details><summary>How it was searched</summary>"
              f"<pre>{_text_of_lines(json.dumps(result.query, indent=1))}</pre></details>"]
+    return _whole_page(title, parts)
+
+
+def table_page_of(table: Table) -> bytes:
+    """Return a page with a table, and what is known about all of it."""
+    title = _text(table.description)
+    heads = "".join(f'<th title="{_text(column.description)}">{_text(_head(name, column))}</th>'
+                    for name, column in table.columns.items())
+    rows = ["".join(f"<td>{_text(_shown_cell(row[name]))}</td>" for name in table.columns) for row in table.rows]
+    facts = [f"<p>{_text(f'{name}: {value}')}</p>" for name, value in table.about.items()]
+    body = "".join(f"<tr>{row}</tr>" for row in (heads, *rows))
+    return _whole_page(title, [f"<h1>{title}</h1>", f"<p>{len(table.rows):,} {_text(table.name)}</p>", *facts,
+                               f'<div class="wide"><table>{body}</table></div>'])
+
+
+def _head(name: str, column: Column) -> str:
+    """Return the heading of a column: its name in words, with its unit."""
+    words = name.removesuffix(f"_{column.unit.lower()}").replace("_", " ") if column.unit else name.replace("_", " ")
+    return f"{words} [{column.unit}]" if column.unit else words
+
+
+def _shown_cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value)
+
+
+def _whole_page(title: str, parts: Sequence[str]) -> bytes:
+    """Return a page, given its title and its parts, which are HTML."""
     page = (f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="viewport" '
             f'content="width=device-width, initial-scale=1">\n<title>{title}</title>\n<style>{_STYLE}</style>\n'
             f"</head>\n<body>\n{chr(10).join(parts)}\n</body>\n</html>\n")

@@ -1,4 +1,4 @@
-"""Hits as a Parquet file, which pandas, DuckDB and Spark read."""
+"""Tables as Parquet files, which pandas, DuckDB and Spark read."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from io import BytesIO
 from typing import Any
 
 from pipeline.errors import ConfigError
-from pipeline.export.columns import COLUMNS
-from pipeline.export.votable import about
-from pipeline.model import Result
+from pipeline.export.table import Table
 from pipeline.support.text import shown
 
 
-def parquet_of(result: Result) -> bytes:
-    """Return the hits as Parquet, with the columns of :meth:`pipeline.search.SearchResult.to_dataframe`.
+def parquet_of(table: Table) -> bytes:
+    """Return a table as Parquet.
 
-    The metadata of each column hold its unit and description; those of the table hold the query, the encoder, the
-    verdict and the note.
+    The metadata of each column hold its unit and description; those of the table hold what is known about all of it.
 
     Raises
     ------
@@ -32,9 +29,9 @@ def parquet_of(result: Result) -> bytes:
     types = {"whole": arrow.int64(), "real": arrow.float64(), "yes_no": arrow.bool_(), "text": arrow.string()}
     schema = arrow.schema(
         [arrow.field(name, types[column.kind], metadata={"description": column.description, "unit": column.unit})
-         for name, column in COLUMNS.items()],
-        metadata={f"lookalike.{name}": shown(value) for name, value in about(result).items()})
-    rows = [{name: _cell(row[name], column.kind) for name, column in COLUMNS.items()} for row in result.rows()]
+         for name, column in table.columns.items()],
+        metadata={f"lookalike.{name}": shown(value) for name, value in table.about.items()})
+    rows = [{name: _cell(row[name], column.kind) for name, column in table.columns.items()} for row in table.rows]
     written = BytesIO()
     parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), written)
     return written.getvalue()

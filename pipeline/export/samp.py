@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import ConfigError
+from pipeline.export.table import table_of_hits
 from pipeline.export.votable import votable_of
 from pipeline.model import Result
 from pipeline.support.text import shown
@@ -63,7 +64,7 @@ def _send(client: Any, result: Result) -> list[str]:
         raise ConfigError("no program of the SAMP hub loads tables; start one, such as TOPCAT, and connect it")
     with TemporaryDirectory(prefix="lookalike-") as folder:
         table = Path(folder) / "hits.vot"
-        table.write_bytes(votable_of(result))
+        table.write_bytes(votable_of(table_of_hits(result)))
         message = {"samp.mtype": LOAD_TABLE, "samp.params": {
             "url": table.as_uri(), "name": shown(f"Look-alikes of {result.description}"), "table-id": "lookalike"}}
         answers: dict[str, str] = {}

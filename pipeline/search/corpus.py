@@ -11,26 +11,21 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Session
-from pipeline.errors import QueryError
 from pipeline.model import Hit
 from pipeline.plot_reader import PlotReading
 from pipeline.search.answer import Searcher
+from pipeline.search.corpus_lists import CorpusLists
 from pipeline.search.encoder import encoder_key
-from pipeline.search.families import Families, FamilyMembers, families_of, family_members
 from pipeline.search.filters import Filters
 from pipeline.search.from_file import find_window
 from pipeline.search.from_plot import fit_plot
-from pipeline.search.labelled import CorpusLabels
 from pipeline.search.many_of_corpus import ManySearches
 from pipeline.search.nearest import Finder, nearest
 from pipeline.search.overview import Overview, overview_of
 from pipeline.search.query import power_of_windows
 from pipeline.search.request import SearchRequest, with_request_keywords
 from pipeline.search.result import SearchResult
-from pipeline.search.session_table import sessions_in
 from pipeline.search.snapshot import OpenCorpus
-from pipeline.search.status import CorpusStatus, status_of
 from pipeline.search.views import through_all_views, views_held
 
 if TYPE_CHECKING:
@@ -60,7 +55,7 @@ def open_corpus(corpus: str | PathLike[str] = "corpus", *, encoder: str | None =
     return Corpus(OpenCorpus(Path(corpus)), encoder)
 
 
-class Corpus(ManySearches):
+class Corpus(CorpusLists, ManySearches):
     """One generation of a corpus. Threads may share it."""
 
     def __init__(self, opened: OpenCorpus, encoder: str | None = None, find: Finder = nearest) -> None:
@@ -77,69 +72,6 @@ class Corpus(ManySearches):
     def generation(self) -> int:
         """Number of the generation that is searched."""
         return self._corpus.manifest.generation
-
-    @property
-    def labels(self) -> CorpusLabels:
-        """The user's labels, beside the corpus. What was appended meanwhile counts, too."""
-        return CorpusLabels(self._corpus)
-
-    def status(self) -> CorpusStatus:
-        """Count what is in the corpus."""
-        try:
-            default = encoder_key(self._corpus, self._encoder)
-        except QueryError:  # the corpus has no vectors that a search would compare
-            default = ""
-        return status_of(self.root, self._corpus.manifest, default, self._corpus.config.scan.grid)
-
-    def sessions(self) -> list[Session]:
-        """Group the scans into sessions (:mod:`pipeline.catalogue.cadences`), with the user's corrections.
-
-        Raises
-        ------
-        ConfigError
-            The file of corrections, ``CORPUS-cadences.csv`` beside the corpus, cannot be used.
-        """
-        return sessions_in(self.root, self._corpus.manifest)
-
-    def families(self, new_since: str | int | None = None, min_windows: int = 1) -> Families:
-        """List the families that :func:`pipeline.run.find_families` has found, those with most windows first.
-
-        Parameters
-        ----------
-        new_since : str or int, optional
-            Only families first found in this generation or later, or first seen on this date (UTC) or later.
-        min_windows : int
-            Only families of at least this number of windows.
-
-        Raises
-        ------
-        QueryError
-            No families were found yet; the message says how to find them. Or ``new_since`` is no date.
-        CorpusDamaged
-            The families are missing or altered.
-        """
-        with self._corpus.outlived():
-            return families_of(self._corpus, new_since, min_windows)
-
-    def family(self, name: str, k: int | None = 100) -> FamilyMembers:
-        """Return a family with its windows, and the spacing of their frequencies.
-
-        Parameters
-        ----------
-        name : str
-            Id, such as ``F12``, or the user's name of it.
-        k : int, optional
-            Maximum number of windows, those most like the exemplar; None for all.
-
-        Raises
-        ------
-        QueryError
-            There is no such family, or the corpus holds none of its windows any more.
-        CorpusDamaged
-            Something is missing or altered.
-        """
-        with self._corpus.outlived():
-            return family_members(self._corpus, name, k)
 
     @with_request_keywords(SearchRequest)
     def search(self, request: SearchRequest) -> SearchResult:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CorpusDamaged, CorpusError, ParameterError, QueryError, parameter
+from pipeline.export import COLUMNS, FAMILY_COLUMNS, Table
 from pipeline.families import (
     Family,
     FamilyTable,
@@ -69,6 +70,17 @@ class Families(Sequence[Family]):
                 "not_judged": self.not_judged, "without": self.without, "encoder": self.encoder,
                 "families": [family.to_json() for family in self.families]}
 
+    def table(self) -> Table:
+        """Return the families as a table, to save it."""
+        rows = []
+        for one in self.families:
+            record, window = one.to_json(), one.exemplar
+            record |= {"targets": " | ".join(name for name, _ in one.targets),
+                       "exemplar": f"{window.source_id}/{window.number}"}
+            rows.append({name: record[name] for name in FAMILY_COLUMNS})
+        return Table(name="families", description="Families of windows that look alike", columns=FAMILY_COLUMNS,
+                     rows=rows, about={"encoder": self.encoder, "windows not judged yet": str(self.not_judged)})
+
 
 @dataclass(frozen=True, slots=True)
 class FamilyMembers:
@@ -95,6 +107,13 @@ class FamilyMembers:
                 "by_target": [dict(one) for one in self.by_target],
                 "members": [{name: value for name, value in hit.to_json().items() if name in MEMBER_COLUMNS}
                             for hit in self.members]}
+
+    def table(self) -> Table:
+        """Return the windows of the family as a table, to save it."""
+        name = " · ".join(filter(None, (self.family.id, self.family.name)))
+        rows = [{**hit, "known": " | ".join(hit["known"])} for hit in self.to_json()["members"]]
+        return Table(name="windows", description=f"Windows of family {name}",
+                     columns={name: COLUMNS[name] for name in MEMBER_COLUMNS}, rows=rows)
 
     def png(self) -> bytes:
         """Draw the exemplar and the windows most like it, with their frequencies and times, and return a PNG."""

@@ -11,6 +11,17 @@ from pipeline.search.filters import Filters
 from pipeline.search.hit_rows import request_of_pixels
 from pipeline.search.labelled import CorpusLabels
 from pipeline.search.limits import FullPlaces
+from pipeline.search.listing import (
+    ListedScan,
+    ListedWindow,
+    channel_starts,
+    list_scan,
+    list_window,
+    list_windows,
+    table_of_scans,
+    table_of_windows,
+    views_of,
+)
 from pipeline.search.nearest import Nearest, best_scores, to_unit_length
 from pipeline.search.neighbours import nearest_of_each
 from pipeline.search.occurrence_settings import OccurrenceSettings
@@ -37,6 +48,8 @@ __all__ = [
     "Filter",
     "Filters",
     "FullPlaces",
+    "ListedScan",
+    "ListedWindow",
     "Nearest",
     "OccurrenceSettings",
     "OpenCorpus",
@@ -49,14 +62,21 @@ __all__ = [
     "SearchResult",
     "Selection",
     "best_scores",
+    "channel_starts",
     "encoder_key",
     "is_approximate",
+    "list_scan",
+    "list_window",
+    "list_windows",
     "nearest_of_each",
     "open_corpus",
     "page_of_rows",
     "request_of_pixels",
     "routes_of",
+    "table_of_scans",
+    "table_of_windows",
     "to_unit_length",
+    "views_of",
     "with_file",
     "words_of_rows",
 ]

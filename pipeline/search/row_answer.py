@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import export
 from pipeline.hit_tables import HitRow
 from pipeline.interference import known_names
 from pipeline.model import TELESCOPES, OnOff
@@ -15,10 +16,7 @@ from pipeline.search.result import SearchResult
 from pipeline.search.row_scans import RowScan
 from pipeline.significance import are_convincing
 
-ROW_COLUMNS = (
-    "row", "name", "f_mhz", "drift_hz_per_s", "snr", "scan", "look_alikes", "plausible", "of_hits", "best_score",
-    "best_expected", "best_f_start_mhz", "best_mjd", "best_target", "best_window", "best_file", "family", "family_name",
-    "own_windows", "known", "on_off", "hits_on_off", "by", "note", "reason")
+ROW_COLUMNS = tuple(export.ROW_COLUMNS)
 """Columns of a row's answer in CSV, and its keys in JSON."""
 
 

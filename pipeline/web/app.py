@@ -22,6 +22,7 @@ from pipeline.web import (
     pictures,
     query_rows,
     searching,
+    tables,
     windows,
 )
 from pipeline.web.guard import Guard
@@ -61,7 +62,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.state.pages = pages.Pages(parts.archive)
     add_handlers(app)
     for one in (looking, occupancy, windows, searching, query_rows, pictures, counting, families, labelling, nights,
-                pages):
+                tables, pages):
         app.include_router(one.routes)
     pages.add_static(app)
     app.add_middleware(Guard, access=parts.access, hosts=lambda: parts.settings.allowed_hosts(parts.port),

@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from pipeline.catalogue import Manifest, Session, scans_among, source_named, sources_named
 from pipeline.errors import CorpusDamaged, PipelineError, QueryError
 from pipeline.families import families_folder
-from pipeline.grid.places import first_channels
 from pipeline.search import Corpus, CorpusStatus, OpenCorpus, SearchResult
 from pipeline.store import current_generation
-from pipeline.views import view_of
 from pipeline.web.kept_arrays import KeptArrays
 from pipeline.web.problems import Problem
 from pipeline.web.short_paths import ShortPaths, shortener
@@ -58,11 +56,6 @@ class Pinned:
         return frozenset(self.scans)
 
     @cached_property
-    def view_names(self) -> tuple[str, ...]:
-        """Names of the averaged views that any scan has."""
-        return tuple(sorted({view_of(source_id) for source_id in self.opened.manifest.sources} - {""}))
-
-    @cached_property
     def _folders(self) -> frozenset[str]:
         """Folders of all files that the corpus knows, also of those that it could not take in."""
         manifest = self.opened.manifest
@@ -84,11 +77,6 @@ class Pinned:
     def overview(self, scan_id: str) -> NDArray[np.uint8]:
         """Return the codes of all levels of the overview of a scan: (columns, 2, rows)."""
         return self.overviews.get(scan_id, lambda: self.opened.overview(scan_id)[1])
-
-    def channel_starts(self, source_id: str) -> NDArray[np.int64]:
-        """Return the first channel of each kept window of a source: (rows,)."""
-        return self.opened.keep_array((source_id, "channel_start"), lambda: first_channels(
-            self.opened.tiling(source_id), self.opened.numbers(source_id)))
 
     def find(self, text: str) -> str:
         """Return the id of the source that a text names; raise :class:`QueryError` if it names none or several."""

@@ -9,12 +9,17 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import QueryError
+from pipeline.export import TABLE_FORMATS
 from pipeline.families import MAX_TEXT_LENGTH, read_families
 from pipeline.run import name_family
+from pipeline.search import FamilyMembers
 from pipeline.web.answers import FamilyAnswer, FamilyList, FamilyName, OccurrenceAnswer
+from pipeline.web.archive import Pinned
 from pipeline.web.counting import EVERY, By, Days, Width
+from pipeline.web.json_answer import JsonAnswer
 from pipeline.web.labelling import ItsLabeller
 from pipeline.web.parts import ItsParts
+from pipeline.web.tables import FILES, file_of
 
 routes = APIRouter(prefix="/api/v1", tags=["families"])
 
@@ -48,17 +53,27 @@ async def family_png(family_id: str, parts: ItsParts) -> Response:
     return Response(drawn, media_type="image/png")
 
 
+@routes.get("/families/{family_id}.{form}", response_class=Response, responses=FILES)
+async def family_file(family_id: str, form: str, parts: ItsParts) -> Response:
+    """All windows of a family as a file, as ``lookalike families FAMILY --csv`` lists them."""
+    if form not in TABLE_FORMATS:  # the name of a family may have a dot
+        return JsonAnswer(await family(f"{family_id}.{form}", parts))
+    pinned = parts.archive.pinned
+    return await file_of(parts, "family", form, lambda: _with_short_paths(pinned, family_id, None).table())
+
+
 @routes.get("/families/{family_id}", responses={200: {"model": FamilyAnswer}})
 async def family(family_id: str, parts: ItsParts,
                  limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
     """A family with its windows, those most like the exemplar first, and the spacing of their frequencies."""
     pinned = parts.archive.pinned
+    return await parts.pool.run(lambda: _with_short_paths(pinned, family_id, limit).to_json())
 
-    def work() -> dict[str, Any]:
-        found = pinned.corpus.family(family_id, limit)
-        return replace(found, members=tuple(map(pinned.short_paths.of_hit, found.members))).to_json()
 
-    return await parts.pool.run(work)
+def _with_short_paths(pinned: Pinned, family_id: str, limit: int | None) -> FamilyMembers:
+    """Return a family whose windows name their files by short paths."""
+    found = pinned.corpus.family(family_id, limit)
+    return replace(found, members=tuple(map(pinned.short_paths.of_hit, found.members)))
 
 
 @routes.get("/families/{family_id}/occurrence", responses={200: {"model": OccurrenceAnswer}})

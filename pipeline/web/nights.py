@@ -26,7 +26,11 @@ _POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'
 @routes.get("/nights")
 def night_list(parts: ItsParts, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> NightList:
     """Nightly runs, the last one first."""
-    folder = parts.settings.reports
+    return nights_in(parts.settings.reports, limit)
+
+
+def nights_in(folder: Path, limit: int) -> NightList:
+    """Return the last nightly runs that have a report in a folder."""
     try:
         names = sorted((path.stem for path in folder.glob("*.json") if _NAME.fullmatch(path.stem)), key=_order,
                        reverse=True)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from numpy.typing import NDArray
 
 from pipeline.errors import ParameterError
+from pipeline.search import channel_starts
 from pipeline.web.archive import Pinned
 from pipeline.web.parts import ItsParts
 
@@ -92,5 +93,6 @@ def _kept(pinned: Pinned, scan_id: str, edges: NDArray[np.float64]) -> NDArray[n
     if not len(pinned.opened.numbers(scan_id)):
         return np.zeros(len(edges) - 1, np.int64)
     header = tiling.header
-    centres = header.f_min_mhz + (pinned.channel_starts(scan_id) + tiling.grid.channels / 2) * header.channel_width_mhz
+    middles = channel_starts(pinned.opened, scan_id) + tiling.grid.channels / 2
+    centres = header.f_min_mhz + middles * header.channel_width_mhz
     return np.histogram(centres, edges)[0].astype(np.int64)

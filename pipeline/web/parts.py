@@ -10,7 +10,6 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from pipeline.hit_tables import HitTable
 from pipeline.search import Corpus, OpenCorpus
 from pipeline.web.access import Access, Person, own_key
 from pipeline.web.archive import Archive
@@ -19,7 +18,7 @@ from pipeline.web.metrics import Metrics
 from pipeline.web.pool import Pool
 from pipeline.web.results import KeptResult, Results
 from pipeline.web.settings import ServeSettings
-from pipeline.web.uploads import LastSent, SentPicture, Uploads
+from pipeline.web.uploads import LastSent, SentHitTable, SentPicture, Uploads
 
 DRAWING_WORKERS, DRAWING_QUEUED, DRAWING_DEADLINE_S = 2, 64, 30.0
 """Pictures and tiles from files that are made at once, that may wait, and the longest time for one, in seconds."""
@@ -40,7 +39,7 @@ class Parts:
     exporting: Pool
     """Writes results as files."""
     uploads: Uploads = field(default_factory=Uploads)
-    tables: LastSent[HitTable] = field(default_factory=lambda: LastSent("hit table"))
+    tables: LastSent[SentHitTable] = field(default_factory=lambda: LastSent("hit table"))
     pictures: LastSent[SentPicture] = field(default_factory=lambda: LastSent("picture"))
     results: Results = field(default_factory=Results)
     decoded: DecodedChannels = field(default_factory=DecodedChannels)

@@ -20,7 +20,7 @@ from pipeline.web.parts import ItsParts, Parts
 from pipeline.web.pictures import SUFFIXES, ItsTold, rows_of_picture
 from pipeline.web.sent_answers import QueryRows, RowAnswerRecord, RowAnswers
 from pipeline.web.settings import MAX_HITS
-from pipeline.web.uploads import Uploads
+from pipeline.web.uploads import SentHitTable, Uploads
 
 routes = APIRouter(prefix="/api/v1", tags=["searches"])
 MAX_ROWS = 5000
@@ -61,22 +61,28 @@ class RowsBody(BaseModel):
 @routes.post("/query-rows/{table_id}/answers", responses={200: {"model": RowAnswers}})
 async def row_answers(table_id: str, body: RowsBody, parts: ItsParts) -> dict[str, Any]:
     """Search for rows of a hit table that was sent, all together, and give one verdict a row."""
-    table, pinned, wanted = parts.tables.get(table_id), parts.archive.pinned, set(body.rows)
+    sent, pinned, wanted = parts.tables.get(table_id), parts.archive.pinned, set(body.rows)
+    table = sent.table
     chosen = replace(table, rows=tuple(row for row in table.rows if row.number in wanted),
                      unusable=tuple(row for row in table.unusable if row.number in wanted))
 
     def work() -> dict[str, Any]:
-        found = pinned.corpus.search_rows(chosen, k=body.k, on_off=body.on_off)
-        return {"generation": pinned.generation, "answers": [_of_answer(one, pinned) for one in found]}
+        found = list(pinned.corpus.search_rows(chosen, k=body.k, on_off=body.on_off))
+        records = [_record_of(one, pinned) for one in found]
+        sent.answers.update({record["row"]: record for record in records})
+        return {"generation": pinned.generation, "answers": [
+            {**{name: value for name, value in record.items() if name in RowAnswerRecord.model_fields},
+             "words": pinned.shorten(one.words), "words_of_best": one.words_of_best}
+            for record, one in zip(records, found, strict=True)]}
 
     return await parts.pool.run(work)
 
 
-def _of_answer(answer: RowAnswer, pinned: Pinned) -> dict[str, Any]:
+def _record_of(answer: RowAnswer, pinned: Pinned) -> dict[str, Any]:
+    """Return an answer that names files by short paths."""
     record = answer.to_json(hits=False)
-    return {**{name: value for name, value in record.items() if name in RowAnswerRecord.model_fields},
-            "words": pinned.shorten(answer.words), "words_of_best": answer.words_of_best,
-            "reason": pinned.shorten(answer.reason)}
+    return {**record, "scan": pinned.shorten(record["scan"]), "note": pinned.shorten(record["note"]),
+            "reason": pinned.shorten(record["reason"]), "best_file": pinned.short_paths.of_file(record["best_file"])}
 
 
 def _of_array(content: bytes, uploads: Uploads) -> dict[str, Any]:
@@ -88,7 +94,7 @@ def _of_array(content: bytes, uploads: Uploads) -> dict[str, Any]:
 
 def _of_table(content: bytes, name: str, parts: Parts) -> dict[str, Any]:
     table, pinned = parse_hit_table(content, name), parts.archive.pinned
-    table_id = parts.tables.put(hashlib.sha256(content).hexdigest()[:20], table, 4 * len(content))
+    table_id = parts.tables.put(hashlib.sha256(content).hexdigest()[:20], SentHitTable(table, name), 4 * len(content))
     finder = ScanFinder(pinned.opened)  # without a folder: it looks among the sources of the corpus alone
     every: list[HitRow | UnusableRow] = [*table.rows, *table.unusable]
     every.sort(key=lambda one: one.number)

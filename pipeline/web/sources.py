@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.catalogue import Session
-from pipeline.errors import CorpusDamaged, ParameterError, QueryError
+from pipeline.errors import CorpusDamaged, QueryError
 from pipeline.interference import known_bands, names_at
-from pipeline.views import View, split_id
+from pipeline.search import list_scan, list_window, list_windows
 from pipeline.web.archive import Archive, Pinned
 from pipeline.web.decoded import DecodedChannels
 from pipeline.web.records import (
@@ -39,11 +39,16 @@ _NUMBER = re.compile("[0-9]{1,18}")
 
 def source_page(pinned: Pinned, cursor: str, limit: int, q: str) -> SourcePage:
     """Return up to ``limit`` scans after the id ``cursor``, by id. ``q`` is a part of an id, target or file name."""
-    wanted = q.strip().lower()
-    found = [scan_id for scan_id in pinned.scans if not wanted or wanted in _words_of(pinned, scan_id)]
+    found = scans_with(pinned, q)
     after = [scan_id for scan_id in found if scan_id > cursor]
     return SourcePage([record_of(pinned, scan_id) for scan_id in after[:limit]],
                       after[limit - 1] if len(after) > limit else None, len(found))
+
+
+def scans_with(pinned: Pinned, q: str) -> list[str]:
+    """Return the ids of the scans with a text in their id, target or file name; of all scans for an empty text."""
+    wanted = q.strip().lower()
+    return [scan_id for scan_id in pinned.scans if not wanted or wanted in _words_of(pinned, scan_id)]
 
 
 def _words_of(pinned: Pinned, scan_id: str) -> str:
@@ -57,23 +62,9 @@ def record_of(pinned: Pinned, scan_id: str) -> SourceRecord:
 
 
 def _fields_of(pinned: Pinned, scan_id: str) -> dict[str, Any]:
-    entry = pinned.opened.manifest.sources[scan_id]
-    header = entry.header
-    return {
-        "id": scan_id, "file": Path(entry.path).name, "target": header.source_name, "telescope": header.telescope,
-        "mjd": header.tstart_mjd, "f_start_mhz": header.f_min_mhz, "f_stop_mhz": header.f_max_mhz,
-        "channels": header.nchans, "channel_width_hz": header.channel_width_mhz * 1e6, "spectra": header.nsamples,
-        "tsamp_s": header.tsamp_s, "windows": entry.windows_seen, "kept": entry.windows_kept,
-        "views": [view.name for view in views_of_scan(pinned, scan_id)], "overview": entry.overview,
-        "file_there": DecodedChannels.path_of(pinned, scan_id) is not None,
-    }
-
-
-def views_of_scan(pinned: Pinned, scan_id: str) -> list[View]:
-    """Return the averaged views of a scan, the finest first."""
-    sources = pinned.opened.manifest.sources
-    return sorted((View.named(name) for name in pinned.view_names if View.named(name).id_of(scan_id) in sources),
-                  key=lambda view: view.order)
+    record = list_scan(pinned.opened, scan_id).to_json()
+    return {**record, "file": Path(record["file"]).name,
+            "file_there": DecodedChannels.path_of(pinned, scan_id) is not None}
 
 
 def detail_of(archive: Archive, pinned: Pinned, scan_id: str, decoded: DecodedChannels) -> SourceDetail:
@@ -102,45 +93,8 @@ def windows_in(pinned: Pinned, scan_id: str, f_start_mhz: float | None, f_stop_m
 
     If there are more than ``limit``, those with the highest SNR are returned.
     """
-    header = pinned.opened.manifest.sources[scan_id].header
-    low = header.f_min_mhz if f_start_mhz is None else f_start_mhz
-    high = header.f_max_mhz if f_stop_mhz is None else f_stop_mhz
-    if not low < high:
-        raise ParameterError(f"{low}–{high} MHz is no range: give the lower frequency first, as f_start_mhz")
-    found: list[tuple[float, str, int]] = []
-    for source_id in (scan_id, *(view.id_of(scan_id) for view in views_of_scan(pinned, scan_id))):
-        found += [(snr, source_id, number) for snr, number in _touching(pinned, source_id, low, high)]
-    found.sort(reverse=True)
-    records = [window_record(pinned, source_id, number, snr) for snr, source_id, number in found[:limit]]
-    return WindowPage(sorted(records, key=lambda one: (one.f_start_mhz, one.t_start_s)), len(found) > limit)
-
-
-def _touching(pinned: Pinned, source_id: str, low_mhz: float, high_mhz: float) -> list[tuple[float, int]]:
-    """Return SNR and number of the kept windows of a source that touch a range."""
-    numbers, tiling = pinned.opened.numbers(source_id), pinned.opened.tiling(source_id)
-    if not len(numbers):
-        return []
-    starts = pinned.channel_starts(source_id)
-    first, stop = tiling.header.channel_at(low_mhz), tiling.header.channel_at(high_mhz)
-    rows = np.flatnonzero((starts < stop) & (starts + tiling.grid.channels > first))
-    snr = pinned.opened.column(source_id, "snr", rows)
-    return list(zip(snr.astype(float).tolist(), numbers[rows].tolist(), strict=True))
-
-
-def window_record(pinned: Pinned, source_id: str, number: int, snr: float) -> WindowRecord:
-    """Return the record of a kept window."""
-    return WindowRecord(**_fields_of_window(pinned, source_id, number, snr))
-
-
-def _fields_of_window(pinned: Pinned, source_id: str, number: int, snr: float) -> dict[str, Any]:
-    window = pinned.opened.window(source_id, number)
-    scan, name = split_id(source_id)
-    header = pinned.opened.manifest.sources[scan if scan in pinned.opened.manifest.sources else source_id].header
-    first, stop = (round(header.channel_at(edge)) for edge in (window.f_start_mhz, window.f_stop_mhz))
-    return {"window": number, "source": source_id, "view": name, "channel_start": max(first, 0),
-            "channel_stop": min(stop, header.nchans), "f_start_mhz": window.f_start_mhz,
-            "f_stop_mhz": window.f_stop_mhz, "t_start_s": window.t_start_s, "t_stop_s": window.t_stop_s,
-            "snr": round(snr, 2)}
+    windows, more = list_windows(pinned.opened, scan_id, f_start_mhz, f_stop_mhz, limit)
+    return WindowPage([WindowRecord(**one.to_json()) for one in windows], more)
 
 
 def row_of_window(pinned: Pinned, source_id: str, number: int) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -196,9 +150,9 @@ def _facts_of_window(pinned: Pinned, source_id: str, number: int) -> tuple[dict[
     entry, window = pinned.opened.manifest.sources[source_id], pinned.opened.window(source_id, number)
     grid = pinned.opened.tiling(source_id).grid
     return {
-        **_fields_of_window(pinned, source_id, number, snr), "mjd": window.mjd, "target": entry.header.source_name,
-        "file": Path(entry.path).name, "spectra": grid.integrations, "channels": grid.channels,
-        "known": list(names_at(entry.header, window.f_start_mhz, window.f_stop_mhz))}, spread
+        **list_window(pinned.opened, source_id, number, snr).to_json(), "mjd": window.mjd,
+        "target": entry.header.source_name, "file": Path(entry.path).name, "spectra": grid.integrations,
+        "channels": grid.channels, "known": list(names_at(entry.header, window.f_start_mhz, window.f_stop_mhz))}, spread
 
 
 def bands_in(f_start_mhz: float | None, f_stop_mhz: float | None) -> KnownBands:

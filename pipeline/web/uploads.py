@@ -7,13 +7,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.hit_tables import HitRow
+from pipeline.hit_tables import HitRow, HitTable
 from pipeline.web.problems import Problem
 
 MAX_KEPT_BYTES = 1 << 27
@@ -89,6 +89,17 @@ class LastSent(Generic[_T]):
         """Delete a thing, if it is kept."""
         with self._lock:
             self._kept.pop(kept_id, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SentHitTable:
+    """A hit table that was sent, and what was found for its rows so far."""
+
+    table: HitTable
+    name: str
+    """Name of its file."""
+    answers: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Number of a row → its answer, with the columns of :data:`pipeline.search.ROW_COLUMNS`."""
 
 
 class Uploads(LastSent[NDArray[np.float64]]):

@@ -58,6 +58,7 @@ OPTIONS = {
     "verify": {"--corpus", "--repair", "--sample", *CLUSTER, "--workers", "--serial", "--json", "--dashboard"},
     "upgrade": {"--corpus", "--dry-run", "--json"},
     "status": {"--corpus", "--json"},
+    "scans": {"--corpus", "--csv", "--f-start", "--f-stop", "--json", "--out"},
     "doctor": {"--corpus", "--data", *CLUSTER, "--json"},
     "simulate": {"--signals", "--family", "--snr", "--coarse-channels", "--coarse-width", "--spectra", "--f-min",
                  "--beside",

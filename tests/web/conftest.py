@@ -63,6 +63,16 @@ def corpus(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def dat(mjd: float, *f_mhz: float) -> str:
+    """Return a table of turboSETI with hits at some frequencies in the scan of ``down.fil``."""
+    names = "Top_Hit_#\tDrift_Rate\tSNR\tUncorrected_Frequency\tCorrected_Frequency\tIndex\tfreq_start\tfreq_end\t" \
+            "SEFD\tSEFD_freq\tCoarse_Channel_Number\tFull_number_of_hits"
+    rows = "".join("\t".join(f"{one}" for one in (1, 0.0, 30.0, f, f, 0, f, f, 0.0, 0.0, 0, 1)) + "\n" for f in f_mhz)
+    return f"# ----\n# File ID: down.fil\n# ----\n# Source:x\n# MJD: {mjd:.12f}\tRA: 1\tDEC: 2\n" \
+           f"# DELTAT: 18.253611\tDELTAF(Hz): 2.79\tmax_drift_rate: 4\tobs_length: 292.06\n# ----\n# {names}\n" \
+           f"# ----\n{rows}"
+
+
 @dataclass
 class Served:
     """A server that runs in a thread."""

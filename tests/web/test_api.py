@@ -38,7 +38,7 @@ from pipeline.web import (
 from tests.hit_tables.cadence import write_hits
 from tests.plot_reader.test_reading import draw, signal
 from tests.run.small import COARSE
-from tests.web.conftest import BURST_CHANNELS, BURSTS, FILES, HIGH_SPECTRA, LINES, SCRIPT, Served, serving
+from tests.web.conftest import BURST_CHANNELS, BURSTS, FILES, HIGH_SPECTRA, LINES, SCRIPT, Served, dat, serving
 
 NAME = "clock <img src=x onerror=alert(1)>"
 """Name of a family."""
@@ -443,13 +443,7 @@ def test_an_array_is_sent_and_searched_for(served: Served) -> None:
 def test_rows_of_a_hit_table(served: Served) -> None:
     header = served.parts.archive.pinned.opened.manifest.sources[served.scans[1]].header
     f_mhz = header.channel_edge_mhz(LINES[3] + 0.5)
-    names = "Top_Hit_#\tDrift_Rate\tSNR\tUncorrected_Frequency\tCorrected_Frequency\tIndex\tfreq_start\tfreq_end\t" \
-            "SEFD\tSEFD_freq\tCoarse_Channel_Number\tFull_number_of_hits"
-    row = "\t".join(f"{one}" for one in (1, 0.0, 30.0, f_mhz, f_mhz, 0, f_mhz, f_mhz, 0.0, 0.0, 0, 1))
-    far = row.replace(str(f_mhz), "1.0")
-    table = f"# ----\n# File ID: down.fil\n# ----\n# Source:x\n# MJD: {header.tstart_mjd:.12f}\tRA: 1\tDEC: 2\n" \
-            f"# DELTAT: 18.253611\tDELTAF(Hz): 2.79\tmax_drift_rate: 4\tobs_length: 292.06\n# ----\n# {names}\n" \
-            f"# ----\n{row}\n{far}\nrubbish\n"
+    table = dat(header.tstart_mjd, f_mhz, 1.0) + "rubbish\n"
     answer = served.post("/api/v1/query-rows", params={"name": "../down.dat"}, content=table.encode()).json()
     TypeAdapter(sent_answers.QueryRows).validate_python(answer)
     good, outside, bad = answer["rows"]

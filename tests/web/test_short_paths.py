@@ -111,6 +111,7 @@ def test_no_answer_tells_where_files_lie(reader: Reader) -> None:
     }
     names = {"{source_id}": ("{scan}", "none"), "{number}": ("{number}", "999999"), "{result_id}": ("{result}", "none"),
              "{family_id}": ("{family}", "F999"), "{name}": ("{night}", "1999-01-01"),
+             "{form}": ("json", "html"),
              "{table_id}": ("{table}", "none"), "{picture_id}": ("{picture}", "none")}
     every = {f"{method} {path}" for method, path in routes_of(make_app(reader.served.parts)) if method != "HEAD"}
     good = 0

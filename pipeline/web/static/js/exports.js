@@ -1,18 +1,16 @@
-/** What can be taken away from results: files, the address, and the commands that give the same. */
+/** What can be taken away from a page: files, the address, and the commands that give the same. */
 
 import { addressOf, part } from "./api.js";
 import { announce, h } from "./dom.js";
 
-const FORMS = [
+const TABLE_FORMS = [
   ["csv", "CSV"],
   ["vot", "VOTable"],
   ["json", "JSON"],
-  ["png", "PNG"],
   ["html", "HTML"],
   ["parquet", "Parquet"],
-  ["pdf", "PDF"],
-  ["svg", "SVG"],
 ];
+const RESULT_FORMS = [...TABLE_FORMS, ["png", "PNG"], ["pdf", "PDF"], ["svg", "SVG"]];
 const FLAGS = {
   f_start_mhz: "--f-start",
   f_stop_mhz: "--f-stop",
@@ -24,7 +22,8 @@ const FLAGS = {
   k: "-k",
 };
 
-const quoted = (text) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+/** Return a word as a shell reads it. */
+export const quoted = (text) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** Return one option of the command line for each value of a field. */
 function optionsOf(name, value) {
@@ -103,9 +102,18 @@ const snippet = (title, text) =>
     h("pre", { tabindex: "0" }, text),
   );
 
-/** Return the box with everything that can be taken away from a result. */
-export function exportsBox(result, request, corpus) {
-  return h(
+/** Return a link to a file. */
+export const fileLink = (address, name, words) => h("a", { class: "button", href: address, download: name }, words);
+
+/** Return links to a list in each format of tables. `path` is that of the API, without a suffix. */
+export const tableLinks = (path, name, parameters = {}) =>
+  TABLE_FORMS.map(([suffix, words]) =>
+    fileLink(addressOf(`${path}.${suffix}`, parameters), `lookalike-${name}.${suffix}`, words),
+  );
+
+/** Return a box with what can be taken away: links and buttons, then a pair of title and text for each command. */
+export const exportsBox = (links, ...commands) =>
+  h(
     "details",
     { class: "exports" },
     h("summary", {}, "Share and export"),
@@ -113,19 +121,21 @@ export function exportsBox(result, request, corpus) {
       "p",
       { class: "buttons" },
       h("button", { type: "button", onclick: () => copy(location.href, "The address") }, "Copy the address"),
-      FORMS.map(([suffix, name]) =>
-        h(
-          "a",
-          {
-            class: "button",
-            href: addressOf(`searches/${part(result.id)}.${suffix}`),
-            download: `lookalike-${result.id}.${suffix}`,
-          },
-          name,
-        ),
-      ),
+      links,
     ),
-    snippet("Command line", commandOf(request, corpus)),
-    snippet("Python", pythonOf(request, corpus)),
+    commands.map(([title, text]) => snippet(title, text)),
   );
-}
+
+/** Return the box with everything that can be taken away from a result. */
+export const resultExports = (result, request) =>
+  exportsBox(
+    RESULT_FORMS.map(([suffix, name]) =>
+      fileLink(addressOf(`searches/${part(result.id)}.${suffix}`), `lookalike-${result.id}.${suffix}`, name),
+    ),
+    ["Command line", commandOf(request)],
+    ["Python", pythonOf(request)],
+  );
+
+/** Return Python that opens the corpus, then runs some lines. */
+export const pythonLines = (...lines) =>
+  ["import lookalike", "", 'corpus = lookalike.open_corpus("CORPUS")', ...lines].join("\n");

@@ -2,6 +2,7 @@
 
 import { part, send } from "./api.js";
 import { announce, fill, h } from "./dom.js";
+import { exportsBox, pythonLines, quoted, tableLinks } from "./exports.js";
 
 const TOGETHER = 20;
 
@@ -17,8 +18,20 @@ const verdictOf = (answer) => [
   answer.known ? h("span", { class: "chip known" }, answer.known) : "",
 ];
 
-/** Return a button that searches for all rows, with its progress. `placeOf` gives the place of a row's verdict. */
-export function answersButton(table, numbers, placeOf) {
+/** Return the box of what can be taken away of the rows that were searched for. */
+const exportsOf = (table, name) =>
+  exportsBox(
+    tableLinks(`query-rows/${part(table)}`, "rows"),
+    ["Command line", `lookalike search --corpus CORPUS --hits ${quoted(name)} --csv`],
+    ["Python", pythonLines(`answers = corpus.search_rows(lookalike.read_hit_table(${JSON.stringify(name)}))`)],
+  );
+
+/**
+ * Return a button that searches for all rows, with its progress, and what can be taken away of the answers.
+ * `placeOf` gives the place of a row's verdict.
+ */
+export function answersButton(table, name, numbers, placeOf) {
+  const exported = h("div", {});
   const progress = h("progress", { max: String(numbers.length), value: "0", "aria-label": "Rows searched for" });
   const said = h("span", { role: "status" });
   const button = h("button", { type: "button", class: "primary" }, "Search for all rows");
@@ -34,6 +47,7 @@ export function answersButton(table, numbers, placeOf) {
         });
         for (const answer of answers) if (placeOf(answer.row)) fill(placeOf(answer.row), verdictOf(answer));
         progress.value = Math.min(at + TOGETHER, numbers.length);
+        if (!exported.children.length) fill(exported, exportsOf(table, name));
       }
       fill(said, `${numbers.length} of ${numbers.length} rows`);
       button.textContent = "Search again";
@@ -43,5 +57,5 @@ export function answersButton(table, numbers, placeOf) {
     button.disabled = false;
   };
   button.addEventListener("click", run);
-  return h("p", { class: "buttons" }, button, progress, said);
+  return [h("p", { class: "buttons" }, button, progress, said), exported];
 }

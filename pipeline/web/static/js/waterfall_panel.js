@@ -245,6 +245,18 @@ export class WaterfallPanel {
     return { share, later, inside, fMhz, channel, tS, mjd: this.source.mjd + tS / 86400, db };
   }
 
+  /** Return a canvas with all that the panel shows: the picture, its axes, and what is marked. */
+  joined() {
+    const one = document.createElement("canvas");
+    one.width = this.canvas.width;
+    one.height = this.canvas.height;
+    const context = one.getContext("2d");
+    context.fillStyle = getComputedStyle(document.body).backgroundColor;
+    context.fillRect(0, 0, one.width, one.height);
+    for (const layer of [this.canvas, this.ink]) context.drawImage(layer, 0, 0);
+    return one;
+  }
+
   /** Put what is shown into words, for those who do not see the picture. */
   describe() {
     const { view } = this.board;

@@ -6,6 +6,7 @@ import { band, date, fileName, hertz, seconds } from "../axes.js";
 import { coverage } from "../coverage.js";
 import { debounced, errorBox, fill, find, h } from "../dom.js";
 import { exampleList, likeLink } from "../example_card.js";
+import { exportsBox, pythonLines, tableLinks } from "../exports.js";
 import { bindKeys } from "../keys.js";
 
 const EXAMPLES = 6;
@@ -158,6 +159,11 @@ function showSources() {
           `Show more: ${(state.total - state.sources.length).toLocaleString("en")} scans are left`,
         )
       : null,
+    exportsBox(
+      tableLinks("sources", "scans", { q: state.q }),
+      ["Command line", "lookalike scans --corpus CORPUS --csv"],
+      ["Python", pythonLines("scans = corpus.scans()")],
+    ),
   );
   fill(find("#coverage"), state.sources.length ? coverage(state.sources, state.total) : "");
 }

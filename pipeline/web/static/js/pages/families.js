@@ -1,10 +1,11 @@
 /** Families: groups of windows that look alike, and one family with its members. */
 
 import { idOfPage } from "../address.js";
-import { get, part } from "../api.js";
+import { addressOf, get, part } from "../api.js";
 import { band, counted, date } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
 import { exampleList, likeLink } from "../example_card.js";
+import { exportsBox, fileLink, pythonLines, quoted, tableLinks } from "../exports.js";
 import { hitTable } from "../hit_card.js";
 import { windowName } from "../kept_windows.js";
 import { bindKeys } from "../keys.js";
@@ -60,6 +61,11 @@ async function showAll(main) {
             (_, i) => familyLines(families[i]),
           ),
           h("details", {}, h("summary", {}, "Families as a table"), familyTable(families)),
+          exportsBox(
+            tableLinks("families", "families"),
+            ["Command line", "lookalike families --corpus CORPUS --no-update --csv"],
+            ["Python", pythonLines('corpus.families().table().save("families.vot")')],
+          ),
         ]
       : nothing(reason),
   );
@@ -137,8 +143,19 @@ async function showOne(main, id) {
     byTarget?.length ? targetTable(byTarget) : null,
     spacing ? spacingBox(spacing) : null,
     h("details", {}, h("summary", {}, "Members as a table"), memberTable(members)),
+    familyExports(family.id),
   );
 }
+
+const familyExports = (id) =>
+  exportsBox(
+    [
+      tableLinks(`families/${part(id)}`, `family-${id}`),
+      fileLink(addressOf(`families/${part(id)}.png`), `lookalike-family-${id}.png`, "PNG"),
+    ],
+    ["Command line", `lookalike families ${quoted(id)} --corpus CORPUS --csv --plot ${quoted(id)}.png`],
+    ["Python", pythonLines(`corpus.family("${id}", None).table().save("${id}.vot")`)],
+  );
 
 const targetTable = (targets) =>
   table(

@@ -63,6 +63,7 @@ function showRows() {
     last.answer.table && usable
       ? answersButton(
           last.answer.table,
+          last.name,
           rows.filter((row) => row.request && !row.reason).map((row) => row.row),
           (number) => find(`#verdict-${number}`),
         )

@@ -4,6 +4,7 @@ import { idOfPage } from "../address.js";
 import { addressOf, get, part } from "../api.js";
 import { counted } from "../axes.js";
 import { errorBox, fill, find, h, table } from "../dom.js";
+import { exportsBox, fileLink, tableLinks } from "../exports.js";
 import { recordBox } from "../records.js";
 import { bindKeys } from "../keys.js";
 
@@ -90,7 +91,7 @@ async function start() {
           "p",
           { class: "buttons" },
           h("a", { class: "button", href: addressOf(`nights/${part(name)}.html`) }, "The whole report"),
-          h("a", { class: "button", href: addressOf(`nights/${part(name)}`), download: `${name}.json` }, "JSON"),
+          fileLink(addressOf(`nights/${part(name)}`), `${name}.json`, "JSON"),
         ),
         summary(rest),
         h("details", {}, h("summary", {}, "All that the report holds"), recordBox(rest)),
@@ -102,6 +103,9 @@ async function start() {
         h("h1", {}, "Nights"),
         h("p", { class: "lead" }, "What each nightly run read, and what resembles nothing seen before."),
         list(nights),
+        nights.length
+          ? exportsBox(tableLinks("nights", "nights"), ["Command line", "ls CORPUS-reports/*.html"])
+          : null,
       );
     }
   } catch (error) {

@@ -6,7 +6,7 @@ import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
 import { afterFrame, announce, atMost, errorBox, fill, find, h, swap } from "../dom.js";
-import { exportsBox } from "../exports.js";
+import { resultExports } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
 import { AHEAD, firstResult } from "../first_search.js";
 import { hitTable } from "../hit_card.js";
@@ -190,7 +190,7 @@ async function showOnOff() {
   swap(find("#hit-table"), tableOf());
 }
 
-const exportsOf = () => exportsBox(result, request, result.corpus.name || "CORPUS");
+const exportsOf = () => resultExports(result, request);
 
 const tableOf = () => hitTable(`Look-alikes of ${wordsOf(result.query)}`, result.hits);
 

@@ -4,7 +4,7 @@ import { idOfPage, resultsAddress, Shown } from "../address.js";
 import { get, part } from "../api.js";
 import { band, counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { announce, debounced, errorBox, fill, find, h, oncePerFrame, table } from "../dom.js";
+import { announce, debounced, errorBox, fill, find, h, oncePerFrame, swap, table } from "../dom.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { bindGestures } from "../gestures.js";
 import { bindKeys, keyRow } from "../keys.js";
@@ -12,6 +12,7 @@ import { Navigation } from "../navigation.js";
 import { RangeForm } from "../range_form.js";
 import { LEAST_SPECTRA, searchOf } from "../view.js";
 import { keyRowOf, waterfallKeys } from "../waterfall_keys.js";
+import { waterfallExports } from "../waterfall_exports.js";
 import { WaterfallPanel } from "../waterfall_panel.js";
 import { WindowLists } from "../window_lists.js";
 import { BandStrip } from "../band_strip.js";
@@ -79,7 +80,10 @@ function remember() {
   history.replaceState(history.state, "", `${location.pathname}?${query}${location.hash}`);
 }
 
-const rememberView = debounced(remember, 250);
+const rememberView = debounced(() => {
+  remember();
+  swap(find(".exports"), waterfallExports(board, source));
+}, 250);
 
 function select(selection) {
   board.selection = selection;
@@ -262,6 +266,7 @@ async function start() {
     keyRow(keyRowOf(source.spectra > LEAST_SPECTRA)),
     colours.element,
     lists.element,
+    waterfallExports(board, source),
   );
   form.show(board.selection);
   readOut({ inside: false });
