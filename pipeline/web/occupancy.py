@@ -28,8 +28,8 @@ class Occupancy:
     """Edges of the bins in MHz."""
     searched: list[float]
     """Windows searched for signals in each bin. Those of a coarse channel are spread evenly over it."""
-    kept: list[int]
-    """Windows kept, each in the bin of its centre."""
+    kept: list[float]
+    """Windows kept in each bin. Each is spread evenly over its channels."""
     scans: int
     """Scans that touch the range."""
     scans_counted: int
@@ -67,12 +67,11 @@ def occupancy_of(pinned: Pinned, f_start_mhz: float, f_stop_mhz: float, bins: in
     chosen = [touching[i] for i in np.unique(np.linspace(0, len(touching) - 1, min(len(touching), MAX_SCANS)).round()
                                              .astype(int))]
     edges = np.linspace(f_start_mhz, f_stop_mhz, bins + 1)
-    searched, kept = np.zeros(bins), np.zeros(bins, np.int64)
+    searched, kept = np.zeros(bins), np.zeros(bins)
     for scan_id in chosen:
         searched += _searched(pinned, scan_id, edges)
         kept += _kept(pinned, scan_id, edges)
-    return Occupancy(edges.tolist(), [round(one, 3) for one in searched.tolist()], kept.tolist(), len(touching),
-                     len(chosen))
+    return Occupancy(edges.tolist(), searched.round(3).tolist(), kept.round(3).tolist(), len(touching), len(chosen))
 
 
 def _searched(pinned: Pinned, scan_id: str, edges: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,12 +86,19 @@ def _searched(pinned: Pinned, scan_id: str, edges: NDArray[np.float64]) -> NDArr
     return np.diff(below)
 
 
-def _kept(pinned: Pinned, scan_id: str, edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the kept windows of a scan with their centre in each bin."""
-    tiling = pinned.opened.tiling(scan_id)
+def _kept(pinned: Pinned, scan_id: str, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the kept windows of a scan in each bin."""
     if not len(pinned.opened.numbers(scan_id)):
-        return np.zeros(len(edges) - 1, np.int64)
-    header = tiling.header
-    middles = channel_starts(pinned.opened, scan_id) + tiling.grid.channels / 2
-    centres = header.f_min_mhz + middles * header.channel_width_mhz
-    return np.histogram(centres, edges)[0].astype(np.int64)
+        return np.zeros(len(edges) - 1)
+    tiling = pinned.opened.tiling(scan_id)
+    starts = np.sort(channel_starts(pinned.opened, scan_id)).astype(np.float64)
+    at = (edges - tiling.header.f_min_mhz) / tiling.header.channel_width_mhz
+    width = tiling.grid.channels
+    return np.diff((_begun(starts, at) - _begun(starts, at - width)) / width)
+
+
+def _begun(starts: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return, for each channel, the distance from all ``starts`` below it, added up. ``starts`` ascend."""
+    sums = np.concatenate([[0.0], np.cumsum(starts)])
+    below = np.searchsorted(starts, at)
+    return below * at - sums[below]

@@ -50,10 +50,11 @@ export function coverage(sources, total) {
     all.length > parts.length
       ? h("p", { class: "quiet" }, `${all.length - parts.length} more ranges are in the table.`)
       : null;
-  const draw = (occupancy) =>
+  const draw = (occupancy, lacks) =>
     fill(
       place,
       words,
+      lacks ? h("p", { class: "bad" }, `The share of windows kept is not known: ${lacks.message}`) : null,
       parts.map((part) =>
         picture(
           part,
@@ -84,7 +85,7 @@ export function coverage(sources, total) {
   draw(null);
   Promise.all(parts.map((part) => get("occupancy", { f_start_mhz: part.start, f_stop_mhz: part.stop, bins: BINS })))
     .then((found) => draw(new Map(parts.map((part, i) => [part, found[i]]))))
-    .catch(() => {});
+    .catch((error) => draw(null, error));
   return place;
 }
 
@@ -138,14 +139,17 @@ function picture(part, bands, occupancy) {
 
 /** Return a bar for each range of frequency: the share of searched windows that was kept. */
 function occupancyBars(found, at) {
-  const shares = found.kept.map((kept, i) => (found.searched[i] ? kept / found.searched[i] : 0));
+  const shares = found.kept.map((kept, i) => (found.searched[i] ? Math.min(kept / found.searched[i], 1) : 0));
   const most = Math.max(...shares, 1e-9);
   const isPart = found.scans_counted < found.scans;
+  const words = shares.some(Boolean)
+    ? `Share of windows kept, up to ${(100 * most).toFixed(1)} %`
+    : "No window was kept here";
   const ofScans = isPart ? ` (${found.scans_counted} of ${found.scans.toLocaleString("en")} scans)` : "";
   return svg(
     "g",
     { class: "occupancy" },
-    svg("text", { x: 0, y: 10 }, `Share of windows kept, up to ${(100 * most).toFixed(1)} %${ofScans}`),
+    svg("text", { x: 0, y: 10 }, `${words}${ofScans}`),
     shares.map((share, i) =>
       share
         ? svg(
@@ -160,7 +164,7 @@ function occupancyBars(found, at) {
               "title",
               {},
               `${mhz(found.edges[i], 1e3)}–${mhz(found.edges[i + 1], 1e3)} MHz: ` +
-                `${found.kept[i]} of ${Math.round(found.searched[i])} windows kept`,
+                `${(100 * share).toFixed(1)} % of the windows kept`,
             ),
           )
         : null,
