@@ -75,7 +75,7 @@ export class Tiles {
   /**
    * @param {object} source record of the source, with `levels`
    * @param {() => void} changed called when a tile has come
-   * @param {(error: Error) => void} failed called once for each tile that does not come
+   * @param {(error: Error, level: object) => void} failed called once for each tile that does not come
    */
   constructor(source, changed, failed) {
     this.source = source;
@@ -123,7 +123,7 @@ export class Tiles {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.refused.add(key);
-      this.failed(error);
+      this.failed(error, level);
     } finally {
       this.waiting.delete(key);
     }

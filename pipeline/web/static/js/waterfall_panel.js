@@ -17,6 +17,8 @@ const SIDE = { left: 58, right: 14 };
 const ABOVE = 20;
 const AXIS = 40;
 const NO_AXIS = 8;
+/** Codes of errors that will come for each tile of the file, or of the overview. */
+const UNREADABLE = ["file_unusable", "corpus_damaged"];
 
 /** One panel of the stack. The board holds what all panels share: the view, the colours, the overlays. */
 export class WaterfallPanel {
@@ -36,7 +38,7 @@ export class WaterfallPanel {
     this.tiles = new Tiles(
       source,
       () => this.paint(),
-      (error) => board.failed(error),
+      (error, level) => this.goWithout(error, level),
     );
     this.windows = [];
     this.labels = [];
@@ -57,7 +59,9 @@ export class WaterfallPanel {
       "Find look-alikes",
     );
     this.stage = h("div", { class: "stage" }, this.canvas, this.ink, this.go);
-    this.element = h("div", { class: "panel", "aria-busy": "true", dataset: { source: source.id } }, this.stage);
+    this.words = h("p", { class: "note", role: "status" });
+    const data = { source: source.id };
+    this.element = h("div", { class: "panel", "aria-busy": "true", dataset: data }, this.stage, this.words);
     this.cross = null;
     new ResizeObserver(() => this.paint()).observe(this.stage);
   }
@@ -161,15 +165,30 @@ export class WaterfallPanel {
     drawTimeAxis(context, box, this.times);
     nameTimeAxis(context, box);
     const isWaiting = this.tiles.isWaiting && !this.isFilled;
-    const words = isWaiting
-      ? "Reading …"
-      : this.isTooWide
-        ? "The corpus has no overview of this scan. Zoom in until the file itself can be shown."
-        : !this.source.levels?.length
-          ? "The file is not there, and the corpus has no overview. Only kept windows are known."
-          : "";
     context.textAlign = "center";
-    context.fillText(words, box.x + box.width / 2, box.y + box.height / 2);
+    if (isWaiting) context.fillText("Reading …", box.x + box.width / 2, box.y + box.height / 2);
+    const words = isWaiting ? "" : this.wordsOfLack();
+    this.words.hidden = !words;
+    if (this.words.textContent !== words) this.words.textContent = words;
+  }
+
+  /** Return why not all of the view can be shown; empty if all can. */
+  wordsOfLack() {
+    const { levels, lacks } = this.source;
+    if (lacks) return `${lacks}. ${levels.length ? "The rest is shown." : "Only kept windows are shown."}`;
+    if (this.isTooWide) return "The corpus has no overview of this scan. Zoom in until the file itself can be shown.";
+    if (!levels?.length) return "The file is not there, and the corpus has no overview. Only kept windows are shown.";
+    return "";
+  }
+
+  /** Go on without the file or the overview, whichever cannot be read. */
+  goWithout(error, level) {
+    if (!UNREADABLE.includes(error.code)) {
+      this.board.failed(error);
+      return;
+    }
+    this.source.levels = this.source.levels.filter((one) => one.from !== level.from);
+    this.source.lacks = error.message;
   }
 
   paintInkNow() {
