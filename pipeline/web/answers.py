@@ -30,6 +30,8 @@ class StatusAnswer(Answer):
     views: list[str]
     view_counts: dict[str, int]
     sources: int
+    removed: int
+    """Scans that were removed, and can be taken back."""
     resolutions: dict[str, int]
     files: dict[str, int]
     reasons: dict[str, int]

@@ -66,7 +66,8 @@ class Pinned:
         """Return a text that names files by short paths, and the corpus by its folder alone."""
         root, corpus = str(self.opened.root), os.path.abspath(self.opened.root)
         text = text if root == corpus else text.replace(f"{root}", corpus)
-        return shortener([*self.short_paths.roots, corpus], self._folders)(text)
+        beside = os.path.dirname(corpus)  # families, labels and reports lie there
+        return shortener([*self.short_paths.roots, corpus], {*self._folders, beside})(text)
 
     def short(self, result: SearchResult) -> SearchResult:
         """Return a result that names files by short paths."""
@@ -157,7 +158,8 @@ class Archive:
         if self._status is None or self._status[0] != pinned.generation:
             self._status = pinned.generation, pinned.corpus.status()
         counts = self._status[1].to_json()
-        return {**counts, "corpus": Path(counts["corpus"]).name, "views": list(counts["views"]),
+        removed = len(pinned.opened.manifest.removed)
+        return {**counts, "removed": removed, "corpus": Path(counts["corpus"]).name, "views": list(counts["views"]),
                 "view_counts": counts["views"], "newer_generation": self.newer()}
 
     def sessions(self) -> list[Session]:

@@ -42,7 +42,15 @@ def family_list(parts: ItsParts, min_windows: Annotated[int, Query(ge=1)] = 1,
     except QueryError as error:
         return {"families": [], "more": False, "reason": pinned.shorten(str(error)), "generation": None,
                 "corpus_generation": pinned.generation, "not_judged": 0, "without": 0, "encoder": ""}
-    return {**record, "families": record["families"][:limit], "more": len(record["families"]) > limit, "reason": ""}
+    reason = "" if record["families"] else _why_none(pinned)
+    return {**record, "families": record["families"][:limit], "more": len(record["families"]) > limit, "reason": reason}
+
+
+def _why_none(pinned: Pinned) -> str:
+    """Return why families were made and none is listed."""
+    if not any(entry.windows_kept for entry in pinned.opened.manifest.sources.values()):
+        return "This generation of the corpus holds no kept window, so it has no families."
+    return "Families were made, but none of them holds as many windows of this generation of the corpus."
 
 
 @routes.get("/families/{family_id}.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})

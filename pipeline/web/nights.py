@@ -18,6 +18,7 @@ from pipeline.web.short_paths import shortened_page
 
 routes = APIRouter(prefix="/api/v1", tags=["nights"])
 MAX_REPORT_BYTES = 64 << 20
+_OF_DAMAGED = "it cannot be mended; the page of the whole report may be left"
 _NAME = re.compile(r"\d{4}-\d{2}-\d{2}(-\d{1,4})?")
 _POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """A report has its pictures and its style in itself, and no script."""
@@ -78,9 +79,9 @@ def _parsed(folder: Path, name: str) -> dict[str, Any]:
     try:
         report = json.loads(_read(folder, name, "json"))
     except (ValueError, RecursionError) as error:
-        raise Problem(500, "damaged_report", f"the report of {name} is damaged ({error})") from error
+        raise Problem(500, "damaged_report", f"the report of {name} is damaged ({error})", _OF_DAMAGED) from error
     if not isinstance(report, dict):
-        raise Problem(500, "damaged_report", f"the report of {name} is no report")
+        raise Problem(500, "damaged_report", f"the report of {name} is no report", _OF_DAMAGED)
     return report
 
 

@@ -3,7 +3,7 @@
 import { likeAddress } from "./address.js";
 import { get, part } from "./api.js";
 import { counted, fileName, mhz } from "./axes.js";
-import { debounced, fill, h } from "./dom.js";
+import { debounced, errorBox, fill, h } from "./dom.js";
 import { windowName } from "./kept_windows.js";
 
 const MOST = 400;
@@ -63,9 +63,9 @@ export class WindowLists {
     if (panels !== this.panels || view !== this.board.view) return;
     this.board.known = known.bands || known.known || [];
     answers.forEach((answer, i) => {
-      if (answer.status !== "fulfilled") return;
-      panels[i].windows = answer.value.windows;
-      panels[i].more = answer.value.more;
+      panels[i].windows = answer.value?.windows || [];
+      panels[i].more = answer.value?.more;
+      panels[i].lacks = answer.reason;
     });
     for (const panel of panels) {
       panel.paint();
@@ -79,6 +79,12 @@ export class WindowLists {
     const all = panels.flatMap((panel) => panel.windows.map((one) => ({ ...one, scan: panel.source })));
     const more = panels.some((panel) => panel.more);
     fill(this.summary, `Kept windows in view: ${more ? "more than " : ""}${all.length.toLocaleString("en")}`);
+    const lacks = panels.map((panel) => panel.lacks).find(Boolean);
+    if (lacks && !all.length) {
+      fill(this.summary, "Kept windows in view: unknown");
+      fill(this.windowsPlace, errorBox(lacks));
+      return;
+    }
     const rows = all
       .sort((a, b) => b.snr - a.snr)
       .slice(0, IN_TABLE)
@@ -100,6 +106,7 @@ export class WindowLists {
     }
     fill(
       this.windowsPlace,
+      lacks ? errorBox(lacks) : null,
       this.table(
         `The ${counted(rows.length, "strongest kept window")}`,
         ["search", "scan", "view", "from MHz", "to MHz", "from s", "to s", "SNR"],

@@ -2,7 +2,7 @@
 
 import { waterfallAddress } from "../address.js";
 import { get, part } from "../api.js";
-import { band, date, fileName, hertz, seconds } from "../axes.js";
+import { band, counted, date, fileName, hertz, seconds } from "../axes.js";
 import { coverage } from "../coverage.js";
 import { debounced, errorBox, fill, find, h } from "../dom.js";
 import { exampleList, likeLink } from "../example_card.js";
@@ -25,23 +25,33 @@ function headline(status) {
   );
 }
 
+/** Say why the archive is empty, and how that can be changed. */
 function emptyArchive(status) {
+  const failed = status.files.failed || 0;
+  const command = (text) => h("pre", { tabindex: "0" }, `${text} --corpus ${status.corpus}`);
   return h(
     "div",
     { class: "empty" },
-    h("h2", {}, "Nothing has been read yet"),
-    h(
-      "p",
-      {},
-      "The corpus “",
-      status.corpus,
-      "” holds no scan. Read a folder of filterbank files, then reload this page:",
-    ),
-    h("pre", { tabindex: "0" }, "lookalike ingest DATA --corpus CORPUS"),
+    h("h2", {}, status.removed ? "All scans were removed" : "Nothing has been read yet"),
+    h("p", {}, `The corpus “${status.corpus}” holds no scan.`),
+    status.removed
+      ? [
+          h("p", {}, `${counted(status.removed, "scan")} can be taken back, each by its id or file name:`),
+          command("lookalike remove SOURCE --undo"),
+        ]
+      : null,
+    failed
+      ? [
+          h("p", {}, `${counted(failed, "file")} could not be read. This command says why:`),
+          command("lookalike status"),
+        ]
+      : null,
+    h("p", {}, "Read a folder of filterbank files, then show the new generation or start the server again:"),
+    command("lookalike ingest DATA"),
   );
 }
 
-/** Return the strongest kept window of some scans that point at different things. */
+/** Return the strongest kept window of some scans that point at different things, and why one could not be read. */
 async function examples(sources) {
   const chosen = [];
   const seen = new Set();
@@ -63,7 +73,8 @@ async function examples(sources) {
       return found.windows.length ? { source, window: found.windows[0] } : null;
     }),
   );
-  return answers.filter((one) => one.status === "fulfilled" && one.value).map((one) => one.value);
+  const found = answers.map((one) => one.value).filter(Boolean);
+  return { found, lacks: answers.map((one) => one.reason).find(Boolean) };
 }
 
 const exampleLines = (window, source) => [
@@ -79,8 +90,8 @@ const exampleLines = (window, source) => [
 
 async function showExamples() {
   const place = find("#examples");
-  const found = await examples(state.sources.slice(0, 60));
-  if (!found.length) {
+  const { found, lacks } = await examples(state.sources.slice(0, 60));
+  if (!found.length && !lacks) {
     fill(
       place,
       h("p", { class: "quiet" }, "No window of these scans was kept, so there is no example to search for."),
@@ -88,7 +99,11 @@ async function showExamples() {
     return;
   }
   const windows = found.map((one) => one.window);
-  fill(place, exampleList(windows, (window, i) => exampleLines(window, found[i].source)));
+  fill(
+    place,
+    exampleList(windows, (window, i) => exampleLines(window, found[i].source)),
+    lacks ? errorBox(lacks) : null,
+  );
 }
 
 function sourceRow(source) {

@@ -91,9 +91,7 @@ const nothing = (reason) =>
   h(
     "div",
     { class: "empty" },
-    h("p", {}, reason || "No families were found in this corpus yet."),
-    h("p", {}, "This command finds them:"),
-    h("pre", { tabindex: "0" }, "lookalike families --corpus CORPUS"),
+    h("p", {}, reason), // it has the command that finds families
   );
 
 async function showOne(main, id) {
@@ -184,7 +182,8 @@ async function start() {
   try {
     await (id ? showOne(main, id) : showAll(main));
   } catch (error) {
-    fill(main, h("h1", {}, "Families"), errorBox(error));
+    const back = id ? h("p", {}, h("a", { href: "/families" }, "All families")) : null;
+    fill(main, back, h("h1", {}, id ? `Family ${id}` : "Families"), errorBox(error));
   }
   bindKeys([]);
 }

@@ -22,7 +22,7 @@ function list(nights) {
     ["Night", "Outcome", "Began", "Ended"],
     nights.map((night) => [
       h("a", { href: `/nights/${part(night.name)}` }, night.name),
-      h("span", { class: night.exit_code ? "bad" : null }, night.headline),
+      h("span", { class: night.exit_code === 0 ? null : "bad" }, night.headline),
       moment(night.began),
       moment(night.ended),
     ]),
@@ -72,6 +72,9 @@ const summary = (night) => [
   ),
 ];
 
+const wholeReport = (name) =>
+  h("a", { class: "button", href: addressOf(`nights/${part(name)}.html`) }, "The whole report");
+
 const moment = (text) => text.slice(0, 16).replace("T", " ");
 
 async function start() {
@@ -90,7 +93,7 @@ async function start() {
         h(
           "p",
           { class: "buttons" },
-          h("a", { class: "button", href: addressOf(`nights/${part(name)}.html`) }, "The whole report"),
+          wholeReport(name),
           fileLink(addressOf(`nights/${part(name)}`), `${name}.json`, "JSON"),
         ),
         summary(rest),
@@ -109,7 +112,9 @@ async function start() {
       );
     }
   } catch (error) {
-    fill(main, h("h1", {}, "Nights"), errorBox(error));
+    const back = name ? h("p", {}, h("a", { href: "/nights" }, "All nights")) : null;
+    const whole = error.code === "damaged_report" ? h("p", {}, wholeReport(name)) : null;
+    fill(main, back, h("h1", {}, name ? `Night of ${name}` : "Nights"), errorBox(error), whole);
   }
   bindKeys([]);
 }
