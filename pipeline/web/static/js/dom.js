@@ -54,6 +54,10 @@ export function announce(text, kind = "said") {
   setTimeout(() => message.remove(), kind === "error" ? 12000 : 5000);
 }
 
+/** Say that something failed, and what to do about it. */
+export const complain = (error, what = "") =>
+  announce(`${what}${[error.message, error.hint].filter(Boolean).join(". Hint: ")}`, "error");
+
 /** Return a box with an error and what to do about it. */
 export const errorBox = (error) =>
   h(

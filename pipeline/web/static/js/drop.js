@@ -1,7 +1,7 @@
 /** Files that are dropped on a page: a hit table or an array becomes a page of queries. */
 
 import { upload } from "./api.js";
-import { announce, find, h } from "./dom.js";
+import { announce, complain, find, h } from "./dom.js";
 
 const MAX_BYTES = 8 * 1024 * 1024;
 const KEY = "query-rows";
@@ -23,7 +23,7 @@ export async function openFile(file) {
     if (location.pathname === "/hit-table") dispatchEvent(new Event("rowsread"));
     else location.assign("/hit-table");
   } catch (error) {
-    announce(`${file.name}: ${error.message} ${error.hint || ""}`, "error");
+    complain(error, `${file.name}: `);
   }
 }
 

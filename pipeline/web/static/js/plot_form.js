@@ -2,7 +2,7 @@
 
 import { addressOf, part, send } from "./api.js";
 import { keepRows } from "./drop.js";
-import { announce, h } from "./dom.js";
+import { complain, h } from "./dom.js";
 
 const NUMBERS = [
   ["hz", "Width of the plot, Hz"],
@@ -64,6 +64,6 @@ async function readAgain(event, name, picture) {
     keepRows(name, { ...answer, told });
     dispatchEvent(new Event("rowsread"));
   } catch (error) {
-    announce(`${error.message} ${error.hint || ""}`, "error");
+    complain(error);
   }
 }

@@ -1,7 +1,7 @@
 /** One verdict for each row of a hit table. Rows are searched for together, some at a time, to show the progress. */
 
 import { part, send } from "./api.js";
-import { announce, fill, h } from "./dom.js";
+import { complain, fill, h } from "./dom.js";
 import { exportsBox, pythonLines, quoted, tableLinks } from "./exports.js";
 
 const TOGETHER = 20;
@@ -52,7 +52,7 @@ export function answersButton(table, name, numbers, placeOf) {
       fill(said, `${numbers.length} of ${numbers.length} rows`);
       button.textContent = "Search again";
     } catch (error) {
-      announce(`${error.message} ${error.hint || ""}`, "error");
+      complain(error);
     }
     button.disabled = false;
   };

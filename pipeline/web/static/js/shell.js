@@ -1,7 +1,7 @@
 /** What all pages share: the theme, the state of the corpus, the list of keys, and files that are dropped. */
 
 import { AWAY, BACK, get, send } from "./api.js";
-import { announce, fill, find, h } from "./dom.js";
+import { announce, complain, fill, find, h } from "./dom.js";
 import { catchDrops } from "./drop.js";
 import { onKey, showKeys } from "./keys.js";
 
@@ -82,7 +82,7 @@ async function moveOn(generation) {
     await send("POST", "generation", { generation });
     location.reload();
   } catch (error) {
-    announce(`${error.message} ${error.hint || ""}`, "error");
+    complain(error);
   }
 }
 

@@ -1,6 +1,6 @@
 /** A form of one field for what a person says, with a button that takes it back. */
 
-import { announce, fill, h } from "./dom.js";
+import { complain, fill, h } from "./dom.js";
 
 /**
  * Return the form.
@@ -44,6 +44,6 @@ async function attempt(act) {
   try {
     await act();
   } catch (error) {
-    announce(`${error.message} ${error.hint || ""}`, "error");
+    complain(error);
   }
 }

@@ -4,7 +4,7 @@ import { queryOf } from "../address.js";
 import { send } from "../api.js";
 import { counted, mhz } from "../axes.js";
 import { lastRows, openFile } from "../drop.js";
-import { announce, fill, find, h } from "../dom.js";
+import { announce, complain, fill, find, h } from "../dom.js";
 import { bindKeys } from "../keys.js";
 import { plotBox } from "../plot_form.js";
 import { answersButton } from "../row_answers.js";
@@ -21,7 +21,7 @@ async function search(row) {
     const result = await send("POST", "searches", { k: 24, ...request });
     location.assign(`/results/${encodeURIComponent(result.id)}`);
   } catch (error) {
-    announce(`${error.message} ${error.hint || ""}`, "error");
+    complain(error);
   }
 }
 

@@ -5,7 +5,7 @@ import { BACK, part } from "../api.js";
 import { counted } from "../axes.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { afterFrame, announce, atMost, errorBox, fill, find, h, swap } from "../dom.js";
+import { afterFrame, announce, atMost, complain, errorBox, fill, find, h, swap } from "../dom.js";
 import { resultExports } from "../exports.js";
 import { filtersForm } from "../filters_form.js";
 import { AHEAD, firstResult } from "../first_search.js";
@@ -194,7 +194,6 @@ const exportsOf = () => resultExports(result, request);
 
 const tableOf = () => hitTable(`Look-alikes of ${wordsOf(result.query)}`, result.hits);
 
-const complain = (error) => announce(`${error.message} ${error.hint || ""}`, "error");
 const busy = (words) => fill(find("#busy"), words);
 
 /** Return the button that asks for more hits; null if there are no more, or if the search cannot be sent again. */

@@ -4,7 +4,7 @@ import { idOfPage, resultsAddress, Shown } from "../address.js";
 import { get, part } from "../api.js";
 import { band, counted, date, fileName, hertz, mhz, seconds } from "../axes.js";
 import { displayControls, displayOf } from "../display_controls.js";
-import { announce, debounced, errorBox, fill, find, h, oncePerFrame, swap, table } from "../dom.js";
+import { announce, complain, debounced, errorBox, fill, find, h, oncePerFrame, swap, table } from "../dom.js";
 import { DEFAULT_MAP } from "../colours.js";
 import { bindGestures } from "../gestures.js";
 import { bindKeys, keyRow } from "../keys.js";
@@ -41,7 +41,7 @@ const board = {
   known: [],
   search: () => search(),
   together,
-  failed: debounced((error) => announce(`${error.message} ${error.hint || ""}`, "error"), 300),
+  failed: debounced(complain, 300),
   colours: () => {},
 };
 let source;
