@@ -101,4 +101,5 @@ def _begun(starts: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.f
     """Return, for each channel, the distance from all ``starts`` below it, added up. ``starts`` ascend."""
     sums = np.concatenate([[0.0], np.cumsum(starts)])
     below = np.searchsorted(starts, at)
-    return below * at - sums[below]
+    distances: NDArray[np.float64] = below * at - sums[below]
+    return distances
