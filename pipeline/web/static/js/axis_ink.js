@@ -75,6 +75,7 @@ export function drawTimeAxis(context, box, times, count = Math.floor(box.height 
       value.toFixed(decimals) + unit,
       box.x - 7,
       Math.min(Math.max(y, box.y + 5), box.y + box.height - 5),
+      box.x - 8, // a longer text is condensed, not cut
     );
   }
 }

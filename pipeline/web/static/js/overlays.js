@@ -4,16 +4,19 @@ import { inkOf } from "./painting.js";
 import { across, clipped, rectangle, up } from "./places.js";
 import { edgeMhz } from "./view.js";
 
+const MANY = 100;
+
 /** Outline the kept windows. Those that are narrower than some dots become marks at the top. */
 export function drawWindows(context, box, view, times, windows) {
   const accent = inkOf("--mark");
+  const alpha = windows.length > MANY ? 0.3 : 0.9; // else outlines of wide windows hide the picture
   clipped(context, box, () => {
     context.strokeStyle = accent;
     context.fillStyle = accent;
     for (const one of windows) {
       const { x, y, width, height } = rectangle(box, view, times, one);
       if (y > box.y + box.height || y + height < box.y) continue;
-      context.globalAlpha = 0.9;
+      context.globalAlpha = alpha;
       if (width < 4) context.fillRect(x, box.y, Math.max(width, 1), 5);
       else context.strokeRect(x + 0.5, y + 0.5, Math.max(width - 1, 2), Math.max(height - 1, 2));
     }

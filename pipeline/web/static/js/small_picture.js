@@ -4,7 +4,7 @@ import { drawOffsetAxis, drawTimeAxis, frame, inkFor } from "./axis_ink.js";
 import { h, oncePerFrame } from "./dom.js";
 import { fitCanvas } from "./painting.js";
 
-const MARGIN = { left: 38, right: 10, top: 2, bottom: 34 };
+const MARGIN = { left: 46, right: 10, top: 2, bottom: 34 };
 
 /**
  * A small picture. Its kinds have `axes`, which are `f_start_mhz`, `f_stop_mhz`, `t_start_s` and `t_stop_s` or null if
