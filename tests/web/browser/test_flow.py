@@ -376,7 +376,7 @@ def test_hits_stay_if_on_off_cannot_be_asked(open_page: OpenPage, site: Site) ->
     page.goto(site.address + results(site, window_of(site)))
     until(page, "document.querySelectorAll('.on-off.unknown').length > 0")
     assert set(page.locator(".hit .on-off").all_text_contents()) == {"ON/OFF unknown"}
-    page.get_by_text("too many wait").wait_for()
+    page.get_by_text("too many. Hint: wait").wait_for()
 
 
 def test_colours_and_threshold_ask_nothing_of_the_server(open_page: OpenPage, site: Site) -> None:
