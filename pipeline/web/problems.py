@@ -90,9 +90,10 @@ def problem_of(error: PipelineError) -> Problem:
     """Return an error of this package as a problem."""
     if isinstance(error, ConfigError) and isinstance(error.__cause__, ImportError):
         return Problem(501, "not_installed", str(error), "tell whoever runs the server")
+    words = error.message if isinstance(error, SourceError) else str(error)  # people need not see its reason code
     for kind, status, code, hint in _KINDS:
         if isinstance(error, kind):
-            return Problem(status, code, str(error), hint)
+            return Problem(status, code, words, hint)
     return Problem(500, "failed", str(error))
 
 
@@ -105,8 +106,12 @@ def add_handlers(app: FastAPI) -> None:
     """Let an app answer every expected error in the one form. The guard answers the others."""
 
     async def of_problem(request: Request, error: Any) -> JSONResponse:
+        archive = request.app.state.parts.archive
         problem = error if isinstance(error, Problem) else problem_of(error)
-        problem.message = request.app.state.parts.archive.pinned.shorten(problem.message)
+        if isinstance(error, CorpusError) and not archive.root.is_dir():
+            problem = Problem(503, "corpus_away", f"the corpus {archive.root.name} is not there at the moment",
+                              "its disk may be away: try again later, or tell whoever runs the server")
+        problem.message = archive.pinned.shorten(problem.message)
         return problem.response()
 
     async def of_http(request: Request, error: Any) -> Response:

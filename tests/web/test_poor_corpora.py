@@ -48,6 +48,18 @@ def test_messages_on_damaged_families_name_no_folder_of_the_server(copied: Path)
     assert str(copied.parent) not in answer.text
 
 
+def test_a_corpus_that_is_away_is_said_to_be_away(copied: Path) -> None:
+    with serving(ServeSettings(corpus=copied, port=0)) as served:
+        scan = served.scans[1]
+        address = f"/api/v1/sources/{scan}/windows"
+        copied.rename(copied.with_name("elsewhere"))
+        away = served.get(address)
+        assert (away.status_code, away.json()["error"]["code"]) == (503, "corpus_away")
+        assert str(copied.parent) not in away.text
+        copied.with_name("elsewhere").rename(copied)
+        assert served.get(address).json()["windows"]
+
+
 def test_a_damaged_report_of_a_night_has_a_hint(copied: Path, tmp_path: Path) -> None:
     (tmp_path / "2026-05-01.json").write_text("[", encoding="utf-8")
     with serving(ServeSettings(corpus=copied, port=0, report_dir=tmp_path)) as served:
