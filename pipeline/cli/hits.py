@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.output import name_unwritable, put, put_json, remark
+from pipeline.errors import QueryError
 from pipeline.support.progress_line import Show
-from pipeline.support.text import csv_text, shown
+from pipeline.support.text import counted, csv_text, shown
 
 if TYPE_CHECKING:
     from pipeline.hit_tables import HitTable
@@ -89,6 +90,9 @@ def print_hits(corpus: Corpus, hits: HitsAsked, asked: Mapping[str, Any], *, as_
         put(csv_text(ROW_COLUMNS, (one.to_json(hits=False) for one in answers)), newline=False)
     else:
         put("\n".join(map(shown, lines_of_rows(table, answers))))
+    if answers and all(one.result is None for one in answers):
+        raise QueryError(f"{hits.path}: none of its {counted(len(answers), 'row')} could be searched for; "
+                         f"row {answers[0].number}: {answers[0].reason}")
 
 
 def rows_to_json(table: HitTable, answers: Sequence[RowAnswer]) -> dict[str, Any]:

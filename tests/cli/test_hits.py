@@ -72,7 +72,10 @@ def test_a_table_that_names_no_scan_asks_for_the_option(
     path = tmp_path / "hyperseti.csv"
     path.write_text("drift_rate,f_start,snr\n0.4,1.0,100\n")
     ask = "the scan of a row was not found; give its file with --file"
-    assert ask in lookalike("search", "--corpus", corpus, "--hits", path).err
+    ran = lookalike("search", "--corpus", corpus, "--hits", path)
+    assert ask in ran.err
+    assert (ran.code, "none of its 1 row could be searched for; row 1: " in ran.err) == (2, True)
+    assert "row 1 is not searched for" in ran.out
     assert ask not in lookalike("search", "--corpus", corpus, "--hits", path, "--file", data / "scan0.h5").err
 
 
