@@ -21,14 +21,19 @@ PROGRESS_INTERVAL_S = 10.0
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE.npz",
               help="File to write the weights to. Default: ENCODER.npz.")
 @click.option("--steps", type=click.IntRange(0), default=None, metavar="N",
-              help="Number of training batches. Default: 2000 for spectral; 4000 for beta-vae. With 0, spectral learns "
-                   "the kinds of interference only, which takes minutes.")
+              help="Number of training batches. Default: 2000 for spectral, 1500 for its version 3; 4000 for beta-vae. "
+                   "With 0, spectral learns the kinds of interference only, which takes minutes.")
+@click.option("--version", type=int, default=None, metavar="N",
+              help="Version of spectral to train: 2, or 3, a smaller network that learns the vectors of version 2. "
+                   "Default: 2.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Seed of the first weights and of the simulated windows.")
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
               help="Number format of the computation. auto: the fastest on this machine. The weights are written as "
                    "float32.")
-def train(name: str, out: Path | None, steps: int | None, seed: int, precision: str) -> None:
+def train(
+    name: str, out: Path | None, steps: int | None, version: int | None, seed: int, precision: str
+) -> None:
     """Train an encoder on simulated windows.
 
     ENCODER is spectral or beta-vae. Training takes one to two hours on two
@@ -42,7 +47,7 @@ def train(name: str, out: Path | None, steps: int | None, seed: int, precision: 
     Example:
       lookalike train spectral --out spectral.npz
     """
-    from pipeline.train import STEPS
+    from pipeline.train import default_steps
     from pipeline.train import train as run_train
 
     began = printed = time.monotonic()
@@ -51,8 +56,9 @@ def train(name: str, out: Path | None, steps: int | None, seed: int, precision: 
         nonlocal printed
         if time.monotonic() - printed > PROGRESS_INTERVAL_S:
             printed = time.monotonic()
-            remark(f"step {step} of {steps or STEPS[name]}, loss {loss:.3f}, {(printed - began) / step:.2f} s per step")
+            remark(f"step {step} of {steps or default_steps(name, version)}, loss {loss:.3f}, "
+                   f"{(printed - began) / step:.2f} s per step")
 
     out = out or Path(f"{name}.npz")
-    run_train(name, out, steps=steps, seed=seed, precision=precision, on_step=on_step)
+    run_train(name, out, steps=steps, seed=seed, precision=precision, version=version, on_step=on_step)
     put(f"{shown(out)}: weights of {name}, made in {(time.monotonic() - began) / 60:.0f} min")

@@ -41,6 +41,7 @@ __all__ = [
     "ENCODERS",
     "Encoder",
     "Projection",
+    "default_version",
     "encode",
     "fastest_precision",
     "fit",
@@ -117,7 +118,7 @@ def load_encoder(
         must not be mixed: to add to stored vectors, pass the ``precision`` of their spec.
     version : int, optional
         Version of an encoder of which the package has several, without a weights file: one of :func:`versions`.
-        Default: the newest. Other encoders ignore it: compare their spec.
+        Default: :func:`default_version`. Other encoders ignore it: compare their spec.
 
     Returns
     -------
@@ -137,13 +138,18 @@ def load_encoder(
     settled = resolve_precision(name, precision)
     # the cache looks at the content too: another corpus may be made later under the same path
     digest = hash_weights(Path(projection), name) if projection else ""
-    wanted = max(versions(name), default=None) if version is None and not weights else version
+    wanted = default_version(name) if version is None and not weights else version
     return _load(name, grid, weights, str(projection), digest, settled, wanted)
 
 
 def versions(name: str) -> tuple[int, ...]:
     """Return the versions of an encoder's weights that come with the package; empty for an encoder without weights."""
     return tuple(spectral.SHIPPED) if name == spectral.NAME else ()
+
+
+def default_version(name: str) -> int | None:
+    """Return the version whose weights an encoder uses by default; None for an encoder of one version."""
+    return spectral.DEFAULT if name == spectral.NAME else None
 
 
 def resolve_precision(name: str, precision: str) -> str:

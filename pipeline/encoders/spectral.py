@@ -3,6 +3,7 @@
 Training pulls together the vectors of two windows that hold the same signal at different places, strengths, phases and
 gains. It pushes apart the vectors of all other pairs (SimCLR, arXiv 2002.05709). In version 2, a linear discriminant of
 simulated kinds of interference makes a second part of the vectors. :mod:`pipeline.train.spectral` holds the training.
+Version 3 is a smaller network, which has learned the vectors of version 2 (:mod:`pipeline.train.distil`).
 The model card, ``pipeline/encoders/weights/spectral.md``, describes the training data and the results.
 """
 
@@ -45,24 +46,28 @@ from pipeline.model import EncoderSpec, WindowGrid
 from pipeline.support.text import shown
 
 NAME = "spectral"
-DIMENSIONS = MappingProxyType({1: EMITTER_DIMENSION, 2: EMITTER_DIMENSION + KIND_DIMENSION})
+DIMENSIONS = MappingProxyType(
+    {1: EMITTER_DIMENSION, 2: EMITTER_DIMENSION + KIND_DIMENSION, 3: EMITTER_DIMENSION + KIND_DIMENSION})
 """Version → number of components of a vector."""
 INTEGRATIONS, CHANNELS = 16, 256
 """Spectra and channels of a window. The network was trained on this shape and takes no other."""
 _WEIGHTS = Path(__file__).with_name("weights")
-SHIPPED = MappingProxyType({1: _WEIGHTS / "spectral.npz", 2: _WEIGHTS / "spectral-2.npz"})
+SHIPPED = MappingProxyType(
+    {1: _WEIGHTS / "spectral.npz", 2: _WEIGHTS / "spectral-2.npz", 3: _WEIGHTS / "spectral-3.npz"})
 """Version → weights that come with the package."""
-NEWEST = max(SHIPPED)
+DEFAULT = 3
 """Version of the shipped weights that are used by default."""
 TRAINED = 2
-"""Version of the network that training makes weights for."""
+"""Version of the network that the contrastive training makes weights for."""
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.02, "float16": 0.005}
 """Precision → tolerance. No component of a window's vector differs by more than this between batches or machines."""
 BATCH, GPU_BATCH = 128, 4096
 """Windows per batch of Keras, on processors and on a GPU. The last batch is padded to this size, so that the network is
 compiled for one shape only."""
 
-_WIDTHS = (48, 96, 128)
+_LARGE = (32, ((48, 48), (96, 96), (128, 128)))
+_SHAPES = MappingProxyType({1: _LARGE, 2: _LARGE, 3: (24, ((24, 32), (32, 64), (48, 128)))})
+"""Version → filters of the stem, and filters inside and at the end of each residual block."""
 SPECTRUM_UNITS = 192
 """Units that see the power spectrum; another 256 units see the picture."""
 PIXEL_SCALE = 0.5
@@ -89,7 +94,7 @@ class Spectral:
     batch : int
         Windows per batch when Keras runs the network; 0 selects a size that suits the device.
     version : int, optional
-        Version of the encoder. Default: that of the weights file, or the newest that comes with the package.
+        Version of the encoder. Default: that of the weights file, or :data:`DEFAULT`.
 
     Raises
     ------
@@ -186,7 +191,7 @@ class Spectral:
 def _shipped(version: int | None) -> Path:
     """Return the weights of a version that come with the package. Raises :class:`EncoderError` if there are none."""
     if version is None:
-        return SHIPPED[max(SHIPPED)]
+        return SHIPPED[DEFAULT]
     if version not in SHIPPED:
         raise EncoderError(f"this program has version {', '.join(map(str, SHIPPED))} of {NAME}, not {version}; use the "
                            "program that made these vectors")
@@ -195,7 +200,10 @@ def _shipped(version: int | None) -> Path:
 
 def _version_of(path: Path) -> int:
     """Return the version of a weights file, from the layers that it names."""
-    return 2 if any(name.endswith(" kind/kernel") for name in list_arrays(path, NAME)) else 1
+    layers = {name.split(" ", 1)[-1] for name in list_arrays(path, NAME)}
+    if "kind/kernel" not in layers:
+        return 1
+    return 3 if f"down{_SHAPES[3][1][0][1]}/kernel" in layers else 2
 
 
 def require_precision(precision: str) -> None:
@@ -250,13 +258,14 @@ def build(version: int = TRAINED) -> Any:
 
     A linear layer makes the vector of version 1, of 128 components and any length. Version 2 has a second linear layer
     of 24 components, which also sees the power spectrum itself. :func:`~pipeline.encoders.parts.join_parts` joins the
-    two.
+    two. Version 3 has fewer filters.
     """
     layers = keras().layers
     pixels = keras().Input((INTEGRATIONS, CHANNELS, 1), name="image")
-    x = layers.ReLU()(_convolve(pixels, "stem", 32, (3, 7), strides=(1, 4)))
-    for width in _WIDTHS:
-        y = layers.ReLU()(_convolve(x, f"down{width}", width, 3, strides=2))
+    stem, blocks = _SHAPES[version]
+    x = layers.ReLU()(_convolve(pixels, "stem", stem, (3, 7), strides=(1, 4)))
+    for inner, width in blocks:
+        y = layers.ReLU()(_convolve(x, f"down{width}", inner, 3, strides=2))
         y = _convolve(y, f"same{width}", width, 3)
         x = layers.ReLU()(layers.Add()([y, _convolve(x, f"skip{width}", width, 1, strides=2)]))
     pooled = [layers.GlobalAveragePooling2D(dtype="float32")(x), layers.GlobalMaxPooling2D(dtype="float32")(x)]

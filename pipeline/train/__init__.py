@@ -13,13 +13,23 @@ from pipeline.errors import ConfigError
 from pipeline.support.prefetch import prefetch
 from pipeline.train.batches import BATCHES_AHEAD, simulate_singles
 
-__all__ = ["STEPS", "train"]
+__all__ = ["STEPS", "default_steps", "train"]
 
 STEPS: Mapping[str, int] = MappingProxyType({_spectral.NAME: 2000, _beta_vae.NAME: 4000})
 """Encoders that can be trained → default number of training steps; a step takes one batch.
 
 ``spectral`` goes on from the weights that come with the package. ``beta-vae`` comes without weights.
 """
+
+
+IMITATOR, IMITATION_STEPS = 3, 1500
+"""Version of ``spectral`` that learns the vectors of version 2, and its default number of training steps."""
+_VERSIONS = frozenset({(_spectral.NAME, _spectral.TRAINED), (_spectral.NAME, IMITATOR)})
+
+
+def default_steps(name: str, version: int | None = None) -> int:
+    """Return the default number of training steps of an encoder's version."""
+    return IMITATION_STEPS if version == IMITATOR else STEPS[name]
 
 
 def train(
@@ -29,6 +39,7 @@ def train(
     steps: int | None = None,
     seed: int = 0,
     precision: str = "float32",
+    version: int | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
     """Train a network and write its weights to ``out``. The write is atomic.
@@ -42,26 +53,30 @@ def train(
     out : Path
         Path of the ``.npz`` to write; the option ``--weights`` takes such a file.
     steps : int, optional
-        Number of steps; by default, the number in :data:`STEPS`. With 0, ``spectral`` learns the kinds only.
+        Number of steps; by default, that of :func:`default_steps`. With 0, ``spectral`` learns the kinds only.
     seed : int
         Seed of the initial weights and of every window. Two runs still differ in the last bits of sums, because threads
         add in no fixed order.
     precision : str
         Arithmetic: ``float32``, ``bfloat16``, ``float16``, or ``auto`` for the fastest on this machine. The weights
         are always float32.
+    version : int, optional
+        Version of ``spectral`` to train: 2, the default, or :data:`IMITATOR`, which learns the vectors of version 2.
     on_step : callable
         Called after each step with its number, from 1, and its loss.
 
     Raises
     ------
     ConfigError
-        The encoder cannot be trained, the precision does not exist, or there are too few ``steps``.
+        The encoder or its version cannot be trained, the precision does not exist, or there are too few ``steps``.
     EncoderError
         The checkpoint cannot be read, or is that of another training.
     """
     if name not in STEPS:
         raise ConfigError(f"encoder {name!r} cannot be trained; these can: {', '.join(STEPS)}")
-    steps = STEPS[name] if steps is None else steps
+    if version is not None and (name, version) not in _VERSIONS:
+        raise ConfigError(f"version {version} of {name} cannot be trained; these can: 2 and {IMITATOR} of spectral")
+    steps = default_steps(name, version) if steps is None else steps
     if steps < 1 and name != _spectral.NAME:
         raise ConfigError(f"training takes at least one step, got {steps}")
     if steps < 0:
@@ -70,7 +85,11 @@ def train(
         from pipeline.encoders import fastest_precision
 
         precision = fastest_precision()
-    if name == _spectral.NAME:
+    if version == IMITATOR:
+        from pipeline.train import distil
+
+        distil.train(out, steps=steps, seed=seed, precision=precision, on_step=on_step)
+    elif name == _spectral.NAME:
         from pipeline.train import spectral
 
         spectral.train(out, steps=steps, seed=seed, precision=precision, on_step=on_step)

@@ -142,14 +142,24 @@ def train(
         on_step(step, float(learner.train_on_batch(spectral.inputs(one.cutouts), one.kinds)))
         if step % STEPS_PER_CHECKPOINT == 0:
             save_checkpoint(unfinished, learner, step, settings)
-    _fit_kinds(network, seed, blocks)
+    fit_kinds(network, seed, blocks, spectral.TRAINED)
     save_weights(out, network)
     unfinished.unlink(missing_ok=True)
 
 
-def _fit_kinds(network: Any, seed: int, blocks: int) -> None:
-    """Set the second part of the vectors to the linear discriminant of the kinds, computed in float32."""
-    exact = spectral.build()
+def fit_kinds(network: Any, seed: int, blocks: int, version: int) -> None:
+    """Set the second part of the vectors to the linear discriminant of the kinds, computed in float32.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Network of :func:`pipeline.encoders.spectral.build`.
+    seed, blocks : int
+        As :func:`train` takes them.
+    version : int
+        Version of the network.
+    """
+    exact = spectral.build(version)
     exact.set_weights(network.get_weights())
     features = keras().Model(exact.input, exact.get_layer("kind").input)
 

@@ -74,7 +74,7 @@ OPTIONS = {
               "--tls-key", "--tokens"},
     "known": {"--at", "--name", "--json"},
     "demo": {"--serial"},
-    "train": {"--out", "--steps", "--seed", "--precision"},
+    "train": {"--out", "--steps", "--seed", "--precision", "--version"},
     "evaluate": {"--encoder", "--weights", "--corpus", "--part", "--full", "--seed", "--real", "--resnet50-weights",
                  "--json", "--picture", "--mistakes"},
     "warm-up": set(),

@@ -20,8 +20,9 @@ SOURCES = 2000
 @pytest.mark.timeout(1200)
 def test_memory_stays_flat_and_the_scheduler_is_never_filled(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.bench_driver", "--sources", str(SOURCES), "--parts", "2", "--folder", str(tmp_path),
-         "--json"], stdout=subprocess.PIPE, text=True, check=True, env=environment(), cwd=Path(__file__).parents[2])
+        [sys.executable, "-m", "benchmarks.bench_driver", "--sources", str(SOURCES), "--parts", "2",
+         "--folder", str(tmp_path), "--json"], stdout=subprocess.PIPE, text=True, check=True, env=environment(),
+        cwd=Path(__file__).parents[2])
     measured: dict[str, Any] = json.loads(done.stdout)
     assert 4 * SOURCES < measured["tasks"] <= 5 * SOURCES  # each part is a task; commits that wait share one
     assert measured["most_in_flight"] == measured["slots"] * measured["in_flight"]

@@ -160,5 +160,11 @@ def test_what_cannot_be_trained_is_refused(tmp_path, name, steps, said):
         train(name, tmp_path / "x.npz", steps=steps)
 
 
+@pytest.mark.parametrize(("name", "version"), [("spectral", 1), ("spectral", 4), ("beta-vae", 3)])
+def test_a_version_that_cannot_be_trained_is_refused(tmp_path, name, version):
+    with pytest.raises(ConfigError, match=f"version {version} of {name} cannot be trained; these can: 2 and 3"):
+        train(name, tmp_path / "x.npz", version=version)
+
+
 def test_a_step_has_the_stated_noise():
     assert (simulate_views(0, 0, pairs=2).kinds == NOISE_KIND).sum() == NOISE_WINDOWS_PER_STEP
