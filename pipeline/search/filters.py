@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from pipeline.catalogue import Manifest, SourceEntry
 from pipeline.errors import ParameterError, parameter
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Header
-from pipeline.search.filter_table import FILTERS, Filter, HitFilter, Undo, WindowFilter
+from pipeline.search.filter_table import FILTERS, Filter, HitFilter, SourceFilter, Undo, WindowFilter
 from pipeline.search.filter_values import MhzRange
 
 
@@ -54,6 +54,8 @@ class Filters:
     """Windows that begin before this MJD (UTC)."""
     _given_values: tuple[tuple[str, tuple[Any, ...]], ...] = field(init=False, repr=False, compare=False)
     """Name and prepared values of each given condition. Kept, because filters are evaluated for every source."""
+    _path_of: Callable[[str], str] | None = field(default=None, init=False, repr=False, compare=False)
+    """Gives what the conditions see of a path; None for all of it."""
 
     def __post_init__(self) -> None:
         every = {name: _tuple_of(getattr(self, name)) for name in FILTERS}
@@ -68,6 +70,15 @@ class Filters:
         if self.after_mjd is not None and self.before_mjd is not None and not self.after_mjd < self.before_mjd:
             raise ParameterError(f"{parameter('after_mjd')} must be less than {parameter('before_mjd')}, got MJD "
                                  f"{self.after_mjd} and {self.before_mjd}")
+
+    def naming_files_by(self, path_of: Callable[[str], str]) -> Self:
+        """Return the same filters, which see of each path only what a function gives of it.
+
+        Whoever may try patterns learns what these see, one character after the other.
+        """
+        seeing = replace(self)
+        object.__setattr__(seeing, "_path_of", path_of)
+        return seeing
 
     def __bool__(self) -> bool:
         return bool(self._given_values)
@@ -113,7 +124,8 @@ class Filters:
         for row, value in self._values():
             if isinstance(row, HitFilter) or (isinstance(row, WindowFilter) and row.is_exclusion):
                 continue
-            if not any(row.may_match(value, *source) for source in manifest.sources.items()):
+            if not any(row.may_match(value, source_id, self._seen(row, entry))
+                       for source_id, entry in manifest.sources.items()):
                 raise ParameterError(f"{_shown(row, value)}: {row.describe_choices(manifest)}"
                                      f"{row.hint(value, manifest, undo)}")
 
@@ -121,9 +133,16 @@ class Filters:
         """Tell whether windows of a source may pass."""
         for row, values in self._given():
             test = row.matches_all if row.is_exclusion else row.may_match
-            if any(test(value, source_id, entry) for value in values) == row.is_exclusion:
+            seen = self._seen(row, entry)
+            if any(test(value, source_id, seen) for value in values) == row.is_exclusion:
                 return False
         return True
+
+    def _seen(self, row: Filter, entry: SourceEntry) -> SourceEntry:
+        """Return what a filter sees of a source."""
+        if self._path_of is None or not isinstance(row, SourceFilter):
+            return entry
+        return replace(entry, path=self._path_of(entry.path), also_at=tuple(map(self._path_of, entry.also_at)))
 
     def accept_all_windows(self, header: Header) -> bool:
         """Tell whether all windows of an accepted source pass, so that none must be looked at."""

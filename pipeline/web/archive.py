@@ -62,12 +62,12 @@ class Pinned:
         paths = {path for entry in manifest.sources.values() for path in (entry.path, *entry.also_at)}
         return frozenset(os.path.dirname(path) for path in paths | set(manifest.files))
 
-    def shorten(self, text: str) -> str:
-        """Return a text that names files by short paths, and the corpus by its folder alone."""
-        root, corpus = str(self.opened.root), os.path.abspath(self.opened.root)
-        text = text if root == corpus else text.replace(f"{root}", corpus)
-        beside = os.path.dirname(corpus)  # families, labels and reports lie there
-        return shortener([*self.short_paths.roots, corpus], {*self._folders, beside})(text)
+    @cached_property
+    def shorten(self) -> Callable[[str], str]:
+        """What makes a text name files by short paths, and the corpus by its folder alone."""
+        corpus = list(dict.fromkeys((str(self.opened.root), os.path.realpath(self.opened.root))))
+        beside = map(os.path.dirname, corpus)  # families, labels and reports lie there
+        return shortener([*self.short_paths.roots, *corpus], {*self._folders, *beside})
 
     def short(self, result: SearchResult) -> SearchResult:
         """Return a result that names files by short paths."""
@@ -101,13 +101,14 @@ class Archive:
 
     def __init__(self, root: Path, data_roots: Sequence[Path] = (),
                  corpus_of: Callable[[OpenCorpus], Corpus] = Corpus) -> None:
-        self.root, self._corpus_of = root, corpus_of
+        self.root = Path(os.path.abspath(root))  # a relative path could not be told from other words of a message
+        self._corpus_of = corpus_of
         self._roots = tuple(dict.fromkeys(Path(os.path.realpath(one)) for one in data_roots))
         self._short_paths = ShortPaths(data_roots)
         self._lock = threading.Lock()
         self._overviews = KeptArrays(MAX_KEPT_BYTES)
         self._pinned = self._open()
-        self._families, self._families_seen_s = _state_of(families_folder(root)), time.monotonic()
+        self._families, self._families_seen_s = _state_of(families_folder(self.root)), time.monotonic()
         self._newest, self._looked_s = self._pinned.generation, time.monotonic()
         self._status: tuple[int, CorpusStatus] | None = None
         self._sessions: tuple[int, list[Session]] | None = None

@@ -69,12 +69,20 @@ def request_of(archive: Archive, pinned: Pinned, uploads: Uploads, asked: Mappin
             record[name] = _examples(archive, pinned, record[name], name)
     upload_id = record.pop("upload", None)
     if upload_id is None:
-        return SearchRequest.from_json(record)
+        return _with_short_paths(SearchRequest.from_json(record), pinned)
     if any(record.get(name) is not None for name in ("file", "window", "power")):
         raise ParameterError("give one of file, window, power and upload")
     request = replace(SearchRequest.from_json({**record, "power": [[1.0]]}), power=uploads.get(upload_id))
     row = uploads.row_of(upload_id)
-    return request if row is None else request_of_pixels(row, ScanFinder(pinned.opened), request)
+    request = request if row is None else request_of_pixels(row, ScanFinder(pinned.opened), request)
+    return _with_short_paths(request, pinned)
+
+
+def _with_short_paths(request: SearchRequest, pinned: Pinned) -> SearchRequest:
+    """Return a request whose filters see the short paths of files alone: patterns would tell where files lie."""
+    if request.filters is None:
+        return request
+    return replace(request, filters=request.filters.naming_files_by(pinned.short_paths.of_file))
 
 
 def _examples(archive: Archive, pinned: Pinned, examples: Sequence[Any], name: str) -> list[Any]:

@@ -18,6 +18,8 @@ from pipeline.support.text import shown
 
 BEGINS = r"(?<![\w.+/-])"
 """Pattern of the place where a path may begin in a sentence."""
+_ENDS = r"(?![\w/-]|\.\w)"
+"""Pattern of the place where a path may end in a sentence."""
 _MARKUP = re.compile(r"(<style.*?</style>|<[^>]*>)", re.DOTALL)
 
 
@@ -58,25 +60,28 @@ def shortener(data: Iterable[str], folders: Iterable[str]) -> Callable[[str], st
     folders : iterable of str
         Further folders. What lies directly in them is named without them.
     """
-    named = [one for one in data if one.startswith("/")]
-    further = {one for one in folders if one.startswith("/")}
-    spelled = dict.fromkeys(name for one in (*sorted(named, key=len, reverse=True),
-                                             *sorted(further, key=len, reverse=True))
-                            for name in (one.rstrip("/"), shown(one).rstrip("/")) if name)  # messages escape some signs
+    named, further = (sorted({one.rstrip("/") for one in some if one.startswith("/")} - {""}, key=len, reverse=True)
+                      for some in (data, folders))
+    within = dict.fromkeys(spelled for one in (*named, *further) for spelled in _spellings(one))
+    alone = {spelled: PurePosixPath(spelled).name for one in named for spelled in _spellings(one)}
 
     def shorten(text: str) -> str:
         if "/" not in text:
             return text
-        for one in named:
-            if one in text and PurePosixPath(one).name:
-                name = PurePosixPath(one).name
-                text = re.sub(BEGINS + re.escape(one.rstrip("/")) + r"(?![\w/.-])", lambda _, name=name: name, text)  # type: ignore[misc]
-        for folder in spelled:
+        for folder in within:
             if f"{folder}/" in text:
                 text = re.sub(f"{BEGINS}{re.escape(folder)}/", "", text)
+        for folder, name in alone.items():
+            if folder in text:
+                text = re.sub(BEGINS + re.escape(folder) + _ENDS, lambda _, name=name: name, text)  # type: ignore[misc]
         return text
 
     return shorten
+
+
+def _spellings(path: str) -> Iterable[str]:
+    """Return how texts spell a path: as it is, printable, in Python, and in a shell."""
+    return dict.fromkeys((path, shown(path), repr(path)[1:-1], shown(path).replace("'", "'\"'\"'")))
 
 
 def shortened_page(page: str, shorten: Callable[[str], str]) -> str:

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from pipeline.nightly import nightly
 from pipeline.run import find_families
 from pipeline.web import ServeSettings, add_person, make_app
-from pipeline.web.short_paths import ShortPaths
+from pipeline.web.short_paths import ShortPaths, shortener
 from tests.web.conftest import FILES, LINES, Served, serving
 from tests.web.test_attacks import routes_of
 
@@ -155,6 +155,40 @@ def test_errors_about_files_do_not_tell_where_they_lie(reader: Reader, name: str
     assert str(reader.secret) not in answer.text.replace(sent, ""), answer.text
 
 
+@pytest.mark.parametrize(("filter_", "pattern"), [
+    ("only_file", "{secret}/*"), ("only_file", "/*"), ("only_file", "*{name}*"), ("not_file", "*{name}*"),
+    ("only_file", "*/aside/*"), ("only_file", "disk/a/same.fil")])
+def test_no_pattern_tells_where_files_lie(reader: Reader, filter_: str, pattern: str) -> None:
+    """A pattern that is true of folders would tell their names, one character after the other."""
+    asked = {filter_: [pattern.format(secret=reader.secret, name=reader.secret.name[:6])]}
+    body = {"window": f"{reader.ids['source']}/{reader.ids['number']}", "filters": asked}
+    answer = reader.client.post("/api/v1/searches", json=body)
+    assert answer.status_code == 400, answer.text
+    assert "no source has this path" in answer.json()["error"]["message"]
+
+
+def test_a_pattern_is_true_of_short_paths(reader: Reader) -> None:
+    window = f"{reader.ids['source']}/{reader.ids['number']}"
+    assert reader.search(window=window, filters={"only_file": ["same.*"]})["hits"]
+    assert reader.search(window=window, filters={"only_file": [reader.ids["scan"]]})["hits"]
+
+
+@pytest.mark.parametrize("root", ["corpus", ".", "../{name}/corpus", "link", "./corpus"])
+def test_a_relative_corpus_is_named_by_its_folder(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  root: str) -> None:
+    """Words that hold its path, such as ``my.corpus``, are no paths."""
+    shutil.copytree(corpus, tmp_path / "corpus")
+    (tmp_path / "link").symlink_to("corpus")
+    monkeypatch.chdir(tmp_path / "corpus" if root == "." else tmp_path)
+    with serving(ServeSettings(corpus=Path(root.format(name=tmp_path.name)), port=0)) as served:
+        for name in ("xcorpus", "my.corpus-1", "1.5", "alink.x"):
+            answer = served.get(f"/api/v1/sources/{name}").json()["error"]["message"]
+            assert answer.startswith(f"{name}: "), answer
+        found = served.post("/api/v1/searches", json={"file": "a.h5", "f_start_mhz": 1, "f_stop_mhz": 2}).text
+        assert tmp_path.name not in found
+        assert served.get("/api/v1/status").json()["corpus"] == ("link" if root == "link" else "corpus")
+
+
 def test_a_path_of_two_folders_of_data_names_no_file(data: Path, corpus: Path, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder / "in").mkdir(parents=True)
@@ -173,3 +207,14 @@ def test_a_path_of_two_folders_of_data_names_no_file(data: Path, corpus: Path, t
     ("/x/y.h5", "y.h5"), ("a.h5", "a.h5")])
 def test_short_paths(path: str, short: str) -> None:
     assert ShortPaths([Path("/data"), Path("/data/night 2/")]).of_file(path) == short
+
+
+@pytest.mark.parametrize(("text", "short"), [
+    ("the corpus lies in /data/o'brien.", "the corpus lies in o'brien."),
+    ("--corpus '/data/o'\"'\"'brien' --window", "--corpus 'o'\"'\"'brien' --window"),
+    ("/data/night 2/b/a.fil: no", "b/a.fil: no"), ("/data/night/b/a.fil", "b/a.fil"), ("/data/night, too", "night, too"),
+    ("/data/night.old", "/data/night.old"), ("3 Hz/data/night", "3 Hz/data/night"), ("/x/a(b/c.h5", "c.h5"),
+    ("['/x/new\\nline/c.h5']", "['c.h5']"), ("/e/back\\\\slash/c.h5", "c.h5")])
+def test_texts_without_folders(text: str, short: str) -> None:
+    shorten = shortener(["/data/night", "/data/night 2/", "/data/o'brien"], ["/x/a(b", "/x/new\nline", "/e/back\\slash"])
+    assert shorten(text) == short
