@@ -38,7 +38,7 @@ def parquet_of(table: Table) -> bytes:
 
 
 def _cell(value: Any, kind: str) -> Any:
-    """Return a value that fits its column. Bytes of names that are not UTF-8 appear escaped."""
+    """Return a value that fits its column. What UTF-8 cannot express, such as a byte of a name, appears escaped."""
     if kind != "text":
         return value
-    return "" if value is None else value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(shown(one) if "\ud800" <= one <= "\udfff" else one for one in value or "")

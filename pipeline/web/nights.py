@@ -71,8 +71,9 @@ def _record(folder: Path, name: str) -> NightRecord:
     except Problem as problem:
         return NightRecord(name=name, headline=f"cannot be read: {problem.message}", began="", ended="", exit_code=None)
     code = report.get("exit_code")
+    code = int(code) if isinstance(code, int) and 0 <= code < 256 else None  # as processes give them
     return NightRecord(name=name, headline=str(report.get("headline", "")), began=str(report.get("began", "")),
-                       ended=str(report.get("ended", "")), exit_code=code if isinstance(code, int) else None)
+                       ended=str(report.get("ended", "")), exit_code=code)
 
 
 def _parsed(folder: Path, name: str) -> dict[str, Any]:

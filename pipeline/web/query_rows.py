@@ -94,7 +94,9 @@ def _of_array(content: bytes, uploads: Uploads) -> dict[str, Any]:
 
 def _of_table(content: bytes, name: str, parts: Parts) -> dict[str, Any]:
     table, pinned = parse_hit_table(content, name), parts.archive.pinned
-    table_id = parts.tables.put(hashlib.sha256(content).hexdigest()[:20], SentHitTable(table, name), 4 * len(content))
+    named = f"{name}\n".encode("ascii", "backslashreplace")  # somebody else may send the same under another name
+    table_id = parts.tables.put(hashlib.sha256(named + content).hexdigest()[:20], SentHitTable(table, name),
+                                4 * len(content), replaces=False)
     finder = ScanFinder(pinned.opened)  # without a folder: it looks among the sources of the corpus alone
     every: list[HitRow | UnusableRow] = [*table.rows, *table.unusable]
     every.sort(key=lambda one: one.number)

@@ -56,10 +56,15 @@ class LastSent(Generic[_T]):
     def __contains__(self, kept_id: object) -> bool:
         return kept_id in self._kept
 
-    def put(self, kept_id: str, thing: _T, size: int) -> str:
-        """Keep a thing of ``size`` bytes; return its id. The oldest ones make room for it."""
+    def put(self, kept_id: str, thing: _T, size: int, *, replaces: bool = True) -> str:
+        """Keep a thing of ``size`` bytes; return its id. The oldest ones make room for it.
+
+        Without ``replaces``, a thing that is kept under this id stays, with what was found for it.
+        """
         self.forget_old()
         with self._lock:
+            if not replaces and kept_id in self._kept:
+                thing = self._kept[kept_id][0]
             self._kept[kept_id] = thing, size, time.monotonic()
             self._kept.move_to_end(kept_id)
             while len(self._kept) > 1 and sum(one[1] for one in self._kept.values()) > MAX_KEPT_BYTES:

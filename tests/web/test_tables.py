@@ -135,6 +135,32 @@ def test_rows_of_a_hit_table_with_their_verdicts(own: Served) -> None:
     assert own.get("/api/v1/query-rows/none.csv").status_code == 404
 
 
+def test_somebody_who_sends_the_same_hit_table_takes_no_verdicts_away(own: Served) -> None:
+    header = own.parts.archive.pinned.opened.manifest.sources[own.scans[1]].header
+    table = dat(header.tstart_mjd, header.channel_edge_mhz(LINES[2] + 0.5)).encode()
+    mine, again, other = (own.post("/api/v1/query-rows", params={"name": name}, content=table).json()["table"]
+                          for name in ("mine.dat", "mine.dat", "other.dat"))
+    assert mine == again != other
+    own.post(f"/api/v1/query-rows/{mine}/answers", json={"rows": [1], "k": 5})
+    for name in ("mine.dat", "other.dat"):
+        own.post("/api/v1/query-rows", params={"name": name}, content=table)
+    found = own.get(f"/api/v1/query-rows/{mine}.json").json()
+    assert (found["description"], len(found["rows"])) == ("What resembles the rows of mine.dat", 1)
+    assert own.get(f"/api/v1/query-rows/{other}.json").json()["rows"] == []
+
+
+@pytest.mark.parametrize("form", TABLE_FORMATS)
+def test_a_damaged_report_does_not_keep_the_list_of_nights_back(corpus: Path, tmp_path: Path, form: str) -> None:
+    odd = {"headline": "=1+1 \ud800 <b>\0", "began": "\udcff", "exit_code": 10**30}
+    (tmp_path / "2026-01-01.json").write_text(json.dumps(odd))
+    (tmp_path / "2026-01-02.json").write_text(json.dumps({"headline": "y", "exit_code": True}))
+    with serving(ServeSettings(corpus=corpus, port=0, report_dir=tmp_path)) as served:
+        answer = served.get(f"/api/v1/nights.{form}")
+        if form != "html":
+            assert [one["name"] for one in rows_of(answer, form)] == ["2026-01-02", "2026-01-01"]
+        assert answer.status_code == 200
+
+
 def test_a_table_is_saved_in_the_format_of_its_suffix(own: Served, tmp_path: Path) -> None:
     table = open_corpus(own.parts.archive.root).families().table()
     assert isinstance(table, Table)
