@@ -212,9 +212,11 @@ def test_short_paths(path: str, short: str) -> None:
 @pytest.mark.parametrize(("text", "short"), [
     ("the corpus lies in /data/o'brien.", "the corpus lies in o'brien."),
     ("--corpus '/data/o'\"'\"'brien' --window", "--corpus 'o'\"'\"'brien' --window"),
-    ("/data/night 2/b/a.fil: no", "b/a.fil: no"), ("/data/night/b/a.fil", "b/a.fil"), ("/data/night, too", "night, too"),
+    ("/data/night 2/b/a.fil: no", "b/a.fil: no"), ("/data/night/b/a.fil", "b/a.fil"),
+    ("/data/night, too", "night, too"),
     ("/data/night.old", "/data/night.old"), ("3 Hz/data/night", "3 Hz/data/night"), ("/x/a(b/c.h5", "c.h5"),
     ("['/x/new\\nline/c.h5']", "['c.h5']"), ("/e/back\\\\slash/c.h5", "c.h5")])
 def test_texts_without_folders(text: str, short: str) -> None:
-    shorten = shortener(["/data/night", "/data/night 2/", "/data/o'brien"], ["/x/a(b", "/x/new\nline", "/e/back\\slash"])
+    shorten = shortener(["/data/night", "/data/night 2/", "/data/o'brien"],
+                        ["/x/a(b", "/x/new\nline", "/e/back\\slash"])
     assert shorten(text) == short

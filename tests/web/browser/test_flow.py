@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -276,6 +278,28 @@ def test_the_command_that_is_offered_is_one_that_runs(open_page: OpenPage, site:
     assert (given["corpus"], given["k"], given["f_stop_mhz"], given["on_off"]) == (Path("a corpus"), 24, 1400.6, True)
     assert (given["not_mhz"], given["only_target"]) == (((1525.0, 1559.0),), ("A",))
     assert (given["only_label"], given["not_label"]) == (("a comb",), ("clock",))
+
+
+PASTED = "it's \\ \x15\x1b[201~touch x\n\u202e\x85é"
+"""Keys of a terminal: the first one deletes the line before it, the second one ends what is pasted."""
+
+
+def test_what_is_offered_holds_no_keys_and_no_second_command(open_page: OpenPage) -> None:
+    """The address of a page holds the request, and anybody may send an address."""
+    page = open_page("/")
+    request = {"signal": {"amplitudes": [1, None], PASTED: True}, "filters": {
+        "only_label": [PASTED], "only_target": ['");import os#'], "only_mhz": [["1;touch x", 2]]}}
+    script = "async (request) => (await import('/static/js/exports.js'))"
+    command, python = (page.evaluate(f"{script}.{name}(request, 'a')", request) for name in ("commandOf", "pythonOf"))
+    assert command.isprintable()
+    assert all(map(str.isprintable, python.split("\n")))
+    words = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True,
+                           env={"LC_ALL": "C.UTF-8"}).stdout.decode().split("\0")
+    assert {PASTED, '");import os#', "1;touch x:2"} <= set(words)
+    call = ast.parse(python).body[-1].value  # type: ignore[attr-defined]
+    given = {one.arg: one.value for one in call.keywords}
+    assert ast.literal_eval(given["signal"]) == request["signal"]
+    assert ast.literal_eval(given["filters"].keywords[0].value) == [PASTED]
 
 
 def test_labels_are_filters_of_a_search(open_page: OpenPage, site: Site) -> None:

@@ -22,15 +22,25 @@ const FLAGS = {
   k: "-k",
 };
 
-/** Return a word as a shell reads it. */
-export const quoted = (text) => (/^[\w./:@+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const UNSEEN = /[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g; // controls, and marks that turn text
+const escaped = (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/**
+ * Return a word as a shell reads it. Control characters are escaped: a terminal into which they are pasted takes them
+ * for keys, of which one deletes the quote before them.
+ */
+export const quoted = (text) => {
+  if (/^[\w./:@+-]+$/.test(text)) return text;
+  if (text.search(UNSEEN) < 0) return `'${text.replaceAll("'", "'\\''")}'`;
+  return `$'${text.replace(/[\\']/g, "\\$&").replace(UNSEEN, escaped)}'`;
+};
 
 /** Return one option of the command line for each value of a field. */
 function optionsOf(name, value) {
   const flag = FLAGS[name] || `--${name.replaceAll("_", "-")}`;
   if (value === true) return [flag];
   if (!Array.isArray(value)) return [`${flag} ${quoted(String(value))}`];
-  return value.map((one) => `${flag} ${Array.isArray(one) ? one.map(String).join(":") : quoted(String(one))}`);
+  return value.map((one) => `${flag} ${quoted(Array.isArray(one) ? one.map(String).join(":") : String(one))}`);
 }
 
 /** Return the command that gives the same hits. */
@@ -50,7 +60,9 @@ const pythonValue = (value) => {
   if (value === true) return "True";
   if (value === false || value === null) return value === null ? "None" : "False";
   if (Array.isArray(value)) return `[${value.map(pythonValue).join(", ")}]`;
-  return typeof value === "number" ? String(value) : JSON.stringify(value);
+  if (typeof value === "object")
+    return `{${Object.entries(value).map(([name, one]) => `${pythonValue(name)}: ${pythonValue(one)}`).join(", ")}}`;
+  return typeof value === "number" ? String(value) : JSON.stringify(value).replace(UNSEEN, escaped);
 };
 
 /** Return the Python that gives the same hits. */
