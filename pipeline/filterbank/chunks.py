@@ -24,7 +24,7 @@ from pipeline.errors import Reason, SourceError
 from pipeline.filterbank import parser_client
 from pipeline.filterbank.access import refusal
 from pipeline.filterbank.facts import Dataset, identity_of
-from pipeline.filterbank.fetched import Buffer, Corner, UndecodedChunks
+from pipeline.filterbank.fetched import Buffer, Corner, UndecodedChunks, place_parts
 
 BITSHUFFLE = 32008
 FLETCHER32 = 3
@@ -144,7 +144,8 @@ class Chunks:
                 row: int, column: int) -> None:
         from pipeline.filterbank.bitshuffle import decode_chunks  # loads numba, which searches do not need
 
-        stored, blocks, block = self._load(corner, chunk, self._room.take(chunk.size))
+        (place,), count = place_parts([chunk.start], [chunk.size])
+        stored, blocks, block = self._load(corner, chunk, self._room.take(count)[place:])
         if decode_chunks(stored, blocks[None], block, np.array([corner], np.int64), self._dataset.chunks, start, stop,
                          memory.view(np.uint32), row, column) >= 0:
             raise self.refuse(corner)
@@ -168,11 +169,11 @@ class Chunks:
         chunks = [self._locate(corner) for corner in corners]
         if any(chunk.is_unfiltered for chunk in chunks):
             return None
-        ends = np.cumsum([chunk.size for chunk in chunks])
-        stored, found = room.take(int(ends[-1])), []
-        for corner, chunk, end in zip(corners, chunks, ends.tolist(), strict=True):
-            _, blocks, block = self._load(corner, chunk, stored[end - chunk.size : end])
-            found.append((blocks + (end - chunk.size), block))
+        places, count = place_parts([chunk.start for chunk in chunks], [chunk.size for chunk in chunks])
+        stored, found = room.take(count), []
+        for corner, chunk, place in zip(corners, chunks, places, strict=True):
+            _, blocks, block = self._load(corner, chunk, stored[place : place + chunk.size])
+            found.append((blocks + place, block))
         if len({(len(blocks), block) for blocks, block in found}) > 1:
             return None
         table = np.stack([blocks for blocks, _ in found])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ def limits_of(sample: np.dtype[Any]) -> tuple[float, float]:
     return float(np.iinfo(sample).min), float(np.iinfo(sample).max)
 
 
+PAGE_BYTES, LINE_BYTES = 4096, 64
+"""Size of a page of memory, and of a cache line."""
+
+
 class Buffer:
     """Memory that later reads use again. Reading into memory that was used before takes a quarter less time."""
 
@@ -29,10 +33,38 @@ class Buffer:
         self._bytes = np.empty(0, np.uint8)
 
     def take(self, count: int) -> NDArray[np.uint8]:
-        """Return ``count`` bytes. They overlap those of earlier calls."""
+        """Return ``count`` bytes that begin at a page of memory. They overlap those of earlier calls."""
         if len(self._bytes) < count:
-            self._bytes = np.empty(count, np.uint8)
+            memory = np.empty(count + PAGE_BYTES, np.uint8)
+            self._bytes = memory[-memory.ctypes.data % PAGE_BYTES :]
         return self._bytes[:count]
+
+
+def place_parts(starts: Iterable[int], sizes: Iterable[int]) -> tuple[list[int], int]:
+    """Place parts of a file in memory that begins at a page, so that the system copies them fast.
+
+    AMD processors copy at a quarter of their speed if the target lies 1 to 31 bytes after the source, counted within
+    their pages. So each part is placed where it is in its page of the file. A small part is placed where it is in its
+    cache line: that costs less memory, and is nearly as fast.
+
+    Parameters
+    ----------
+    starts, sizes : sequences of int
+        First byte of each part in the file, and its number of bytes.
+
+    Returns
+    -------
+    list of int
+        First byte of each part in memory.
+    int
+        Bytes of memory that are needed.
+    """
+    places, end = [], 0
+    for start, size in zip(starts, sizes, strict=True):
+        step = PAGE_BYTES if size >= 16 * PAGE_BYTES else LINE_BYTES
+        places.append(end + (start - end) % step)
+        end = places[-1] + size
+    return places, end
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -239,9 +240,10 @@ def _interpolate(level: NDArray[np.float32], width: int, start: int, stop: int) 
     i, at = max(0, start // width - 1), start
     while at < stop:
         end = stop if i == len(level) - 2 else min(stop, _channel_after_middle(i + 1, width))
-        rise = level[i + 1] - level[i]
-        for c in range(at, end):
-            band[c - start] = level[i] + np.float32(min((c + offset) * of_block - i, 1.0)) * rise
+        low, rise, part = level[i], level[i + 1] - level[i], band[at - start : end - start]
+        for c in range(len(part)):
+            distance = (np.float64(np.int32(at + c)) + offset) * of_block - i  # 32 bits, which AVX2 can convert
+            part[c] = low + np.float32(min(distance, 1.0)) * rise
         i, at = i + 1, max(at, end)
     return band
 
@@ -277,14 +279,21 @@ def _slide_median(level: NDArray[np.float64], ordered: NDArray[np.float64], out:
         out[i] = ordered[width // 2]
 
 
+@lru_cache(maxsize=8)
+def _pairs(count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the smaller and the larger index of all pairs of ``count`` numbers, and how far they are apart."""
+    first, second = np.triu_indices(count, 1)
+    return first, second, second - first
+
+
 def _extrapolate_before(level: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Continue a sequence by ``count`` numbers before its start, on a straight line.
 
     The slope is the median of the slopes between all pairs of the first ``count`` + 1 numbers (Theil-Sen estimator).
     """
-    first, second = np.triu_indices(count + 1, 1)
+    first, second, apart = _pairs(count + 1)
     with np.errstate(all="ignore"):  # a file may have any value
-        slope = np.median((level[second] - level[first]) / (second - first))
+        slope = np.median((level[second] - level[first]) / apart)
         start = np.median(level[: count + 1] - slope * np.arange(count + 1))
         continued: NDArray[np.float64] = start + slope * (np.arange(count) - count)
     return continued

@@ -216,10 +216,7 @@ class _AveragedPower:
     ) -> Self:
         """Average power (spectra, channels) over time, each row multiplied by its scale."""
         stored, is_mirrored = in_memory_order(power)
-        spectrum, is_unmasked = time_mean(stored, row_scale, full_scale)
-        if is_mirrored:
-            spectrum, is_unmasked = spectrum[::-1].copy(), is_unmasked[::-1].copy()
-        return cls(start, stored, is_mirrored, spectrum, is_unmasked)
+        return cls(start, stored, is_mirrored, *time_mean(stored, row_scale, full_scale, is_mirrored))
 
     @property
     def stop(self) -> int:

@@ -16,6 +16,7 @@ from pipeline.support.simd import (
     maximum,
     minimum,
     multiply,
+    reverse,
     store,
     subtract,
     where_positive,
@@ -28,7 +29,7 @@ MAX_FLOAT32 = np.finfo(np.float32).max
 
 
 def time_mean(
-    power: NDArray[np.float32], row_scale: NDArray[np.float32], full_scale: np.float32
+    power: NDArray[np.float32], row_scale: NDArray[np.float32], full_scale: np.float32, is_mirrored: bool = False
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Average power over time, with row gains divided out.
 
@@ -41,6 +42,8 @@ def time_mean(
     full_scale : float32
         Largest value that a sample of the file can have; infinity if there is none. A channel that always has this
         value is saturated by a signal. A channel that always has another value is dead.
+    is_mirrored : bool
+        True to return the channels in the opposite order.
 
     Returns
     -------
@@ -51,30 +54,38 @@ def time_mean(
         True if every pixel of the channel is valid.
     """
     channels = power.shape[1]
-    mean, is_unmasked = np.zeros(channels, np.float32), np.zeros(channels, np.bool_)
-    _average(power, row_scale, bool((row_scale > 0).all()), full_scale, mean, is_unmasked)
+    mean, is_unmasked = np.empty(channels, np.float32), np.empty(channels, np.bool_)
+    _average(power, row_scale, bool((row_scale > 0).all()), full_scale, is_mirrored, mean, is_unmasked)
     return mean, is_unmasked
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _average(
     power: NDArray[np.float32], row_scale: NDArray[np.float32], has_all_rows: bool, full_scale: np.float32,
-    mean: NDArray[np.float32], is_unmasked: NDArray[np.bool_],
+    is_mirrored: bool, mean: NDArray[np.float32], is_unmasked: NDArray[np.bool_],
 ) -> None:
     """Average power strip by strip. ``has_all_rows`` is True if no row is left out."""
     for start in range(0, len(mean), STRIP_CHANNELS):
-        total, are_valid = mean[start : start + STRIP_CHANNELS], is_unmasked[start : start + STRIP_CHANNELS]
-        if has_all_rows and len(total) % LANES == 0 and _add_up_valid(power, start, row_scale, full_scale, total):
+        stop = min(start + STRIP_CHANNELS, len(mean))
+        first, last = (len(mean) - stop, len(mean) - start) if is_mirrored else (start, stop)
+        total, are_valid = mean[first:last], is_unmasked[first:last]
+        is_whole = has_all_rows and len(total) % LANES == 0
+        if is_whole and _add_up_valid(power, start, row_scale, full_scale, is_mirrored, total):
             for c in range(len(total)):
                 are_valid[c] = True
-        else:
-            _average_valid(power, start, row_scale, full_scale, total, are_valid)
+            continue
+        _average_valid(power, start, row_scale, full_scale, total, are_valid)
+        if is_mirrored:
+            for c in range(len(total) // 2):
+                other = len(total) - 1 - c
+                total[c], total[other] = total[other], total[c]
+                are_valid[c], are_valid[other] = are_valid[other], are_valid[c]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_up_valid(
     power: NDArray[np.float32], start: int, row_scale: NDArray[np.float32], full_scale: np.float32,
-    mean: NDArray[np.float32],
+    is_mirrored: bool, mean: NDArray[np.float32],
 ) -> bool:
     """Average a strip as if every pixel were valid, and return whether that was true. It nearly always is.
 
@@ -95,7 +106,10 @@ def _add_up_valid(
         if spectra > 1:
             saturated = subtract(average, where_positive(subtract(broadcast(full_scale), low), average))
             average = maximum(where_positive(subtract(high, low), average), saturated)
-        store(mean, c, average)
+        if is_mirrored:
+            store(mean, len(mean) - LANES - c, reverse(average))
+        else:
+            store(mean, c, average)
     return True
 
 

@@ -181,9 +181,17 @@ def images_pass(images: NDArray[np.float32], noise_spectra: float, false_alarm: 
     -------
     (n,) bool
     """
-    count, integrations, channels = images.shape
-    grid = WindowGrid(channels=channels, step=channels, integrations=integrations)
+    _, integrations, channels = images.shape
     side_by_side = np.ascontiguousarray(images.swapaxes(0, 1)).reshape(integrations, -1)
+    return flat_windows_pass(side_by_side, channels, noise_spectra, false_alarm)
+
+
+def flat_windows_pass(
+    side_by_side: NDArray[np.float32], channels: int, noise_spectra: float, false_alarm: float
+) -> NDArray[np.bool_]:
+    """Tell the same as :func:`images_pass` of windows that lie side by side, (T, n × ``channels``) float32."""
+    integrations, count = len(side_by_side), side_by_side.shape[1] // channels
+    grid = WindowGrid(channels=channels, step=channels, integrations=integrations)
     flat, starts = FlattenedChannel.from_flat(side_by_side, noise_spectra), np.arange(count) * channels
     passes = may_pass(flat, starts, grid, false_alarm)
     passes[passes] = measure(flat, starts[passes], grid, false_alarm).keep

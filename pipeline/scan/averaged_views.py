@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from pipeline.config import ScanConfig
 from pipeline.filterbank import Filterbank
 from pipeline.flatten.flattened import FlattenedChannel
-from pipeline.gate import MAX_MASKED_SHARE, images_pass
-from pipeline.grid.places import offsets_in
 from pipeline.grid.tiling import Tiling
 from pipeline.model import Timing
 from pipeline.scan.averaging import AveragedSamples, Averages, Spare
 from pipeline.scan.columns import ScanResult
+from pipeline.scan.explained import KeptWindows
 from pipeline.views import View, views_of
 
 VIEW_FALSE_ALARM = 1 / 16
@@ -106,7 +105,7 @@ class AveragedViews:
         began, tiling = time.perf_counter(), self._tilings[view]
         first, (low, _) = tiling.spectrum_of(of_view), tiling.coarse_span(i)
         samples = replace(self._averages[i].samples(view, tiling.header, first), channel=low)
-        kept = _Kept.of(self._tiling, view, i, first, self._plain[i])
+        kept = KeptWindows.of(self._tiling, view, i, first, self._plain[i])
         result = self._scan(samples, tiling, i, of_view, self._config,
                             partial(kept.explain, false_alarm=self._config.false_alarm))
         # nothing was read: the time that copying averages took is part of the scan
@@ -117,85 +116,3 @@ class AveragedViews:
         for (_, _), results in sorted(self._results.items(), key=lambda item: (item[0][0].name, item[0][1])):
             yield from results
         self._results.clear()
-
-
-class _Kept:
-    """The windows of the plain view that were kept during one time block of an averaged view."""
-
-    def __init__(self, view: View, tiling: Tiling, start: NDArray[np.int64], row: NDArray[np.int64],
-                 snr: NDArray[np.float32]) -> None:
-        self._view, self._grid = view, tiling.grid
-        self._start, self._row, self._snr = start, row, snr
-        """For each window: its first channel, its first spectrum after that of the view's time block, and its SNR."""
-
-    @classmethod
-    def of(cls, tiling: Tiling, view: View, i: int, first: int, plain: Sequence[tuple[int, ScanResult]]) -> _Kept:
-        """Collect the windows of coarse channel ``i`` that share spectra with a time block of the view.
-
-        Parameters
-        ----------
-        first : int
-            First averaged spectrum of the time block of the view.
-        plain : sequence of (int, ScanResult)
-            Time blocks of the plain view and their results.
-        """
-        starts, rows, snr, length = [], [], [], tiling.grid.integrations
-        for block, result in plain:
-            row = tiling.spectrum_of(block) - first * view.time
-            if -length < row < length * view.time:
-                position = np.asarray(result.windows["number"], np.int64) - tiling.number(block, i, 0)
-                starts.append(offsets_in(tiling, i, position))
-                rows.append(np.full(len(position), row))
-                snr.append(np.asarray(result.windows["snr"], np.float32))
-        return cls(view, tiling, np.concatenate(starts), np.concatenate(rows), np.concatenate(snr))
-
-    def explain(
-        self, flat: FlattenedChannel, at: NDArray[np.int64], starts: NDArray[np.int64], *, false_alarm: float
-    ) -> NDArray[np.bool_]:
-        """Tell which windows of the view one kept window of the plain view explains.
-
-        A window of the view may cover several kept plain windows. The pixels of the one with the largest SNR are set to
-        the level of the noise. If the window then fails the gate, the plain window explains it. So a line is kept once.
-        A comb or a hump that lies in several plain windows is kept in each view that holds it.
-
-        Parameters
-        ----------
-        flat : FlattenedChannel
-            Windows of the view, side by side.
-        at : (n,) int64
-            First channel of each window in ``flat``.
-        starts : (n,) int64
-            First averaged channel of each window, counted in the coarse channel.
-        false_alarm : float
-            Rate of false alarms of the view.
-
-        Returns
-        -------
-        (n,) bool
-        """
-        f, t, grid = self._view.frequency, self._view.time, self._grid
-        explained = np.zeros(len(at), np.bool_)
-        strongest = self._strongest(starts * f)
-        has_one = np.flatnonzero(strongest >= 0)
-        if not len(has_one):
-            return explained
-        images = flat.windows(at[has_one], grid.channels)
-        is_searchable = (images <= 0).mean(axis=(1, 2)) <= MAX_MASKED_SHARE
-        for image, k in zip(images, has_one.tolist(), strict=True):
-            first, row = int(self._start[strongest[k]] - starts[k] * f), int(self._row[strongest[k]])
-            image[max(0, row // t) : max(0, -(-(row + grid.integrations) // t)),
-                  max(0, first // f) : max(0, -(-(first + grid.channels) // f))] = 1
-        passes = images_pass(images, flat.noise_spectra, false_alarm)
-        explained[has_one] = is_searchable & ~passes
-        return explained
-
-    def _strongest(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the index of the kept plain window with the largest SNR in each window of the view; −1 without one.
-
-        ``starts`` are the first channels of windows of the view, in channels of the plain view.
-        """
-        width, wide = self._grid.channels, self._grid.channels * self._view.frequency
-        inside = (self._start < starts[:, None] + wide) & (self._start + width > starts[:, None])
-        if not self._snr.size:
-            return np.full(len(starts), -1)
-        return np.where(inside.any(axis=1), np.where(inside, self._snr, -np.inf).argmax(axis=1), -1)

@@ -109,9 +109,10 @@ class Averages:
         places = {view: self._place(view, start, stored.shape[1], block, shared, is_mirrored)
                   for view in self._images}
         means, shares, factor = _Area.of(stored), None, 1
-        if self._factors[0] > 1 and (fours := means.over_channels_if_alive(places.get(View(4)))):
-            means, factor = fours, 4  # nearly always
-        elif not are_all_alive(stored):
+        made = {}
+        if self._factors[0] > 1:
+            made = means.over_channels_if_alive(places.get(View(4)), places.get(View(16)))  # nearly always
+        if not made and not are_all_alive(stored):
             alive = which_are_alive(stored, is_signed(stored), np.float32(self._limits[1]))
             means = _Area.of(np.where(alive, stored, np.float32(0)))
             shares = _Area.of(alive.astype(np.float32))
@@ -119,7 +120,8 @@ class Averages:
             while factor < wanted:
                 factor *= 4
                 is_last = shares is None  # these means are not changed any more, so they are made in their place
-                means = means.over_channels(is_mirrored, places.get(View(factor)) if is_last else None)
+                means = made.get(factor) or means.over_channels(
+                    is_mirrored, places.get(View(factor)) if is_last else None)
                 shares = None if shares is None else shares.over_channels(is_mirrored)
             for view, place in places.items():
                 if view.frequency == wanted and place is not means and place.rows:
@@ -204,16 +206,24 @@ class _Area:
                      into.row, into.column)
         return into
 
-    def over_channels_if_alive(self, into: _Area | None) -> _Area | None:
+    def over_channels_if_alive(self, fours: _Area | None, sixteens: _Area | None) -> dict[int, _Area]:
         """Average as :meth:`over_channels` does if no sample of the whole array is dead, in one pass over the samples.
+
+        Parameters
+        ----------
+        fours, sixteens : _Area, optional
+            Places for the means of four channels and of sixteen. Means of sixteen are made only if they have a place.
 
         Returns
         -------
-        _Area or None
-            None if a sample may be dead. What is at the given place is then undefined.
+        dict
+            Number of channels → their means; empty if a sample may be dead. What is at the places is then undefined.
         """
-        into = _Area.of(np.empty((self.rows, self.columns // 4), np.float32)) if into is None else into
-        return into if average_living(self.array, into.array, into.row, into.column) else None
+        fours = _Area.of(np.empty((self.rows, self.columns // 4), np.float32)) if fours is None else fours
+        wide = _Area.of(np.empty((0, 0), np.float32)) if sixteens is None else sixteens
+        if not average_living(self.array, fours.array, fours.row, fours.column, wide.array, wide.row, wide.column):
+            return {}
+        return {4: fours} if sixteens is None else {4: fours, 16: sixteens}
 
 
 def _over_time(values: NDArray[np.float32], factor: int) -> NDArray[np.float32]:

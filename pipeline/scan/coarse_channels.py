@@ -183,7 +183,7 @@ def _candidates(
     chosen, pieces = [], []
     beyond = grid.channels if extend_over_two else 0
     for first, stop, flat in flattened_stretches(reader, tiling, i, block, beyond, spare, sign, levels):
-        here = np.flatnonzero((starts >= first) & (starts < stop))
+        here = np.arange(*np.searchsorted(starts, (first, stop)))
         if not config.keep_all:
             here = here[may_pass(flat, starts[here] - first, grid, _false_alarm(flat, config))]
         chosen.append(here)

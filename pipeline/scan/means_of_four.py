@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 
 from pipeline.flatten.time_mean import MAX_FLOAT32
 from pipeline.support.compiled import njit
-from pipeline.support.simd import LANES, add, broadcast, is_any_outside, load, minimum, multiply
+from pipeline.support.simd import LANES, add, broadcast, is_any_outside, load, minimum, multiply, store
+from pipeline.support.simd_pairs import add_pairs
 from pipeline.support.simd_stores import store_sums_of_four
 
 MIN_EXACT = np.float32(2**-120)
 """Samples above this can be divided by four without a loss of bits."""
+AT_ONCE = 4 * LANES
+"""Channels that are averaged at once."""
 _INFINITY_BITS = 0x7F800000
 """The bits of infinity as float32. Positive finite numbers have smaller ones, as integers; negative numbers are below
 0."""
@@ -54,23 +57,39 @@ def _do_ends_differ(stored: NDArray[np.float32]) -> bool:
 
 @_compiled  # type: ignore[untyped-decorator]
 def average_living(
-    stored: NDArray[np.float32], into: NDArray[np.float32], to_row: int, to_column: int
+    stored: NDArray[np.float32], fours: NDArray[np.float32], row: int, column: int, sixteens: NDArray[np.float32],
+    wide_row: int, wide_column: int,
 ) -> bool:
-    """Average every four channels as :func:`mean_of_four` does, and return whether no sample is dead.
+    """Average every four channels and every sixteen as :func:`mean_of_four` does. Tell whether no sample is dead.
 
     It also returns False for numbers of channels, and for samples so weak or so strong, that would need more care.
+
+    Parameters
+    ----------
+    stored : (spectra, channels) float32
+    fours, row, column
+        Receives the means of four from this row and column on.
+    sixteens, wide_row, wide_column
+        The same for the means of sixteen. An array without numbers leaves them out.
     """
-    (spectra, channels), (_, pitch), nothing = stored.shape, into.shape, np.float32(0)
-    flat, means, quarter, total = stored.reshape(-1), into.reshape(-1), np.float32(0.25), broadcast(nothing)
-    if channels % LANES or not _do_ends_differ(stored):
+    (spectra, channels), quarter, total = stored.shape, np.float32(0.25), broadcast(np.float32(0))
+    flat, means, wide_means, has_wide = stored.reshape(-1), fours.reshape(-1), sixteens.reshape(-1), sixteens.size > 0
+    if channels % AT_ONCE or not _do_ends_differ(stored):
         return False
     for t in range(spectra):
-        row, to, low = t * channels, (to_row + t) * pitch + to_column, broadcast(MAX_FLOAT32)
-        for c in range(0, channels, LANES):
-            value = load(flat, row + c)
-            low, total = minimum(value, low), add(total, value)  # in this order, NaN changes the sum only
-            store_sums_of_four(means, to + c // 4, multiply(value, broadcast(quarter)))
-        if is_any_outside(low, MIN_EXACT, MAX_FLOAT32) or is_any_outside(total, nothing, MAX_FLOAT32):
+        start, to, low = t * channels, (row + t) * fours.shape[1] + column, broadcast(MAX_FLOAT32)
+        to_wide = (wide_row + t) * sixteens.shape[1] + wide_column
+        for c in range(0, channels, AT_ONCE):
+            at = start + c
+            a, b, d, e = load(flat, at), load(flat, at + LANES), load(flat, at + 2 * LANES), load(flat, at + 3 * LANES)
+            # in this order, NaN changes the sum only
+            low = minimum(a, minimum(b, minimum(d, minimum(e, low))))
+            total = add(total, add(add(a, b), add(d, e)))
+            four = multiply(add_pairs(add_pairs(a, b), add_pairs(d, e)), broadcast(quarter))
+            store(means, to + c // 4, four)
+            if has_wide:
+                store_sums_of_four(wide_means, to_wide + c // 16, multiply(four, broadcast(quarter)))
+        if is_any_outside(low, MIN_EXACT, MAX_FLOAT32) or is_any_outside(total, np.float32(0), MAX_FLOAT32):
             return False
     return True
 

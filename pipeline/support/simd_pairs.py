@@ -11,13 +11,14 @@ from pipeline.support.simd import intrinsic
 
 @intrinsic
 def add_pairs(typing: Any, a: Any, b: Any) -> Any:
-    """Return the sums of neighbouring integers: those of ``a`` in the first half, those of ``b`` in the second one.
+    """Return the sums of neighbouring numbers: those of ``a`` in the first half, those of ``b`` in the second one.
 
-    The sums must be in the range of the integers.
+    The sums of integers must be in their range.
     """
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.add(*_sides(builder, values, a.count))
+        is_floating = isinstance(values[0].type.element, ir.FloatType)
+        return (builder.fadd if is_floating else builder.add)(*_sides(builder, values, a.count))
 
     return a(a, b), generate
 

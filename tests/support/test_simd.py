@@ -137,6 +137,17 @@ def test_sums_of_pairs(kind):
     np.testing.assert_array_equal(out[2 * LANES :], large.reshape(-1, 2).sum(axis=1) // 2)
 
 
+def test_sums_of_pairs_of_floats():
+    @njit
+    def run(a, out):
+        store(out, 0, simd_pairs.add_pairs(load(a, 0), load(a, LANES)))
+
+    a = np.random.default_rng(6).random(2 * LANES).astype(np.float32)
+    out = np.zeros(LANES, np.float32)
+    run(a, out)
+    np.testing.assert_array_equal(out, a[::2] + a[1::2])
+
+
 def test_operations_that_accept_nan():
     @njit
     def run(a, b, out, fours):
