@@ -206,7 +206,7 @@ def outcome(
         "windows": float(len(scores)), "kin": float(is_kin.sum()),
         "at_one": float((~kin & (expected <= 1)).sum()), "at_tenth": float((~kin & (expected <= 0.1)).sum()),
         "right": float((kin & convincing).sum()), "wrong": float((~kin & convincing).sum()),
-        "false": float((~kin & found).sum() / max(1, found.sum())),
+        "false": float((~kin & found).sum()) / max(1, int(found.sum())),
         "decoys": float((_expected(decoys[~is_kin], decoys_unrelated, np.argsort(-decoys[~is_kin])[:_MAX_LOOKED_AT])
                          <= 1).sum()) if len(decoys) else np.nan,
     }

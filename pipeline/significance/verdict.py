@@ -9,8 +9,9 @@ from typing import Any
 
 from pipeline.support.text import short_chance
 
-MAX_CONVINCING_Q, MAX_CONVINCING_EXPECTED = 0.05, 0.5
-"""A hit is convincing if both its false discovery rate and its expected number are at most these."""
+MAX_CONVINCING_Q, MAX_CONVINCING_EXPECTED = 0.08, 0.35
+"""A hit is convincing if both its false discovery rate and its expected number are at most these. They were chosen by
+simulated corpora (docs/decisions.md)."""
 MAX_PLAUSIBLE_EXPECTED = 1.0
 """A hit that is not convincing is plausible if its expected number is at most this."""
 

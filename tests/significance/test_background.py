@@ -90,4 +90,8 @@ def test_the_verdict_counts_in_words(expected: list[float], words: str) -> None:
 def test_many_hits_that_are_as_good_convince_together() -> None:
     assert verdict_on([0.3]).convincing == 0
     assert verdict_on([0.3] * 6).convincing == 6
+    assert verdict_on([0.07]).convincing == 1
+    assert verdict_on([0.09]).convincing == 0
+    assert verdict_on([0.34] * 100).convincing == 100
+    assert verdict_on([0.36] * 100).convincing == 0
     assert verdict_on([0.7] * 100).convincing == 0
